@@ -12,7 +12,7 @@ const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
 const SHARED = testsIn(['server', 'storage'])
 /** They mock a module. */
-const MOCKING = ['storage/directory', 'storage/leveldb-skipped-wals'].map((file) => `test/${file}.test.ts`)
+const MOCKING = ['storage/directory', 'storage/level/skipped-wals'].map((file) => `test/${file}.test.ts`)
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]

@@ -1,4 +1,4 @@
-// What the exit code of `jepsen-lite` tells a script. Unlike those of `kv`: 1 always means that a violation was found.
+// Exit codes of `jepsen-lite`. Unlike those of `kv`: 1 always means that a violation was found.
 
 export const EXIT = {
   ok: 0,
@@ -13,7 +13,7 @@ export const EXIT = {
  * An end with a message for the user and no stack: no defect. Anything else that is thrown ends with its stack, and
  * exit code 3.
  */
-export class Failure extends Error {
+export class CommandError extends Error {
   override readonly name = 'Failure'
   readonly exitCode: number
 

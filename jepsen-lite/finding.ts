@@ -1,4 +1,4 @@
-// What a run or a study found, and the verdict that follows from it.
+// Findings of a run or a study, and the verdict that follows.
 
 import type { Verdict } from './checker/index.ts'
 import { EXIT } from './exit-codes.ts'

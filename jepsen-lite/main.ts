@@ -6,7 +6,7 @@
 
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { version } from '../src/server/version.ts'
-import { EXIT, Failure } from './exit-codes.ts'
+import { CommandError, EXIT } from './exit-codes.ts'
 
 const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnknownOpts): void }>> = new Map([
   ['check', () => import('./commands/check.ts')],
@@ -66,7 +66,7 @@ function exitCodeOf(error: unknown): number {
     // It has already printed the help, the version or the error.
     return error.exitCode === 0 ? EXIT.ok : EXIT.failed
   }
-  if (error instanceof Failure) {
+  if (error instanceof CommandError) {
     process.stderr.write(`error: ${error.message}\n`)
     return error.exitCode
   }

@@ -12,7 +12,7 @@ export function orderAppends<State>(
 ): readonly KeyCall<State>[] {
   if (calls.some(({ op, result }) => (op.f !== 'append' && op.f !== 'get') || result?.applied === false))
     return calls
-  // A read that was told a revision and no value may have seen an append that no other read saw.
+  // A read that received a revision and no value may have seen an append that no other read saw.
   if (calls.some(({ op, result }) => op.f === 'get' && result?.value === undefined)) return calls
   const reads = calls.flatMap((call) => (typeof call.result?.value === 'string' ? [call.result.value] : []))
   const longest = reads.reduce((long, value) => (value.length > long.length ? value : long), '')
@@ -75,7 +75,7 @@ function tile<State>(
   return covered === text.length ? new Map(pieces.map(({ call, end }) => [call, end])) : undefined
 }
 
-/** The end of the first call that was told a value of at least this length. */
+/** The end of the first call that received a value of at least this length. */
 function firstSeen(calls: readonly KeyCall<unknown>[]): (length: number) => number {
   const seen = calls
     .flatMap(({ result, end }) =>

@@ -2,7 +2,7 @@
 // other checks test the second half: for them a node's final content is one more read, after everything else
 // (partition.ts, revisions.ts).
 
-import type { Final, History } from '../history.ts'
+import type { FinalEvent, History } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 
 export function checkDurability({ finals }: History): readonly Anomaly[] {
@@ -11,7 +11,7 @@ export function checkDurability({ finals }: History): readonly Anomaly[] {
   return others.flatMap((other) => differences(first, other))
 }
 
-function differences(a: Final, b: Final): Anomaly[] {
+function differences(a: FinalEvent, b: FinalEvent): Anomaly[] {
   if (a.revision === b.revision && a.stateHash === b.stateHash && rowsOf(a) === rowsOf(b)) return []
   const differing = a.rows.length + b.rows.length === 0 ? undefined : firstDifference(a, b)
   const where = differing === undefined ? 'although they hold the same rows' : `and differ in ${differing}`
@@ -27,11 +27,11 @@ function differences(a: Final, b: Final): Anomaly[] {
   ]
 }
 
-function rowsOf({ rows }: Final): string {
+function rowsOf({ rows }: FinalEvent): string {
   return JSON.stringify(rows.map(({ key, value, modRevision }) => [key, value, modRevision]).sort())
 }
 
-function firstDifference(a: Final, b: Final): string | undefined {
+function firstDifference(a: FinalEvent, b: FinalEvent): string | undefined {
   const ofB = new Map(b.rows.map((row) => [row.key, row]))
   for (const row of a.rows) {
     const other = ofB.get(row.key)

@@ -2,20 +2,20 @@
 // different answers show an error at once. The other checks find what no answer shows, since they treat all attempts as
 // one operation: a second effect is one that no client requested.
 
-import type { Call, History, Result } from '../history.ts'
+import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { textOf } from './partition.ts'
 
-export interface Idempotency {
+export interface IdempotencyResult {
   readonly findings: readonly Anomaly[]
   /** Number of requests that were sent more than once. */
   readonly repeated: number
 }
 
-export function checkIdempotency({ header, calls }: History): Idempotency {
+export function checkIdempotency({ header, calls }: History): IdempotencyResult {
   const strange = calls.flatMap(repeatOfNothing)
   if (header.forgetsTokens === true) return { findings: strange, repeated: 0 }
-  const requests = new Map<string, Call[]>()
+  const requests = new Map<string, HistoryCall[]>()
   for (const call of calls) {
     const token = 'idempotency' in call.op ? call.op.idempotency : undefined
     if (token === undefined) continue
@@ -37,7 +37,7 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
 }
 
 /** The store remembers no outcome for a request without a token. So such an answer belongs to another request. */
-function repeatOfNothing({ id, op, outcome }: Call): Anomaly[] {
+function repeatOfNothing({ id, op, outcome }: HistoryCall): Anomaly[] {
   if (outcome.kind !== 'ok' || outcome.result.replayed !== true) return []
   if ('idempotency' in op && op.idempotency !== undefined) return []
   const key = op.f === 'range' ? undefined : op.key
@@ -51,10 +51,13 @@ function repeatOfNothing({ id, op, outcome }: Call): Anomaly[] {
   ]
 }
 
-type Answered = Pick<Call, 'id' | 'start' | 'end'> & { readonly op: Change; readonly result: Result }
-type Change = Exclude<Call['op'], { readonly f: 'get' | 'range' }>
+type Answered = Pick<HistoryCall, 'id' | 'start' | 'end'> & {
+  readonly op: Change
+  readonly result: RecordedResult
+}
+type Change = Exclude<HistoryCall['op'], { readonly f: 'get' | 'range' }>
 
-function differing(token: string, attempts: readonly Call[]): Anomaly[] {
+function differing(token: string, attempts: readonly HistoryCall[]): Anomaly[] {
   const [first, ...rest] = answeredAmong(attempts)
   if (first === undefined) return []
   return rest.flatMap((other) => {
@@ -65,7 +68,7 @@ function differing(token: string, attempts: readonly Call[]): Anomaly[] {
   })
 }
 
-const answeredAmong = (attempts: readonly Call[]): Answered[] =>
+const answeredAmong = (attempts: readonly HistoryCall[]): Answered[] =>
   attempts.flatMap(({ id, op, outcome, start, end }) =>
     outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range'
       ? [{ id, op, start, end, result: outcome.result }]
@@ -76,7 +79,7 @@ const answeredAmong = (attempts: readonly Call[]): Answered[] =>
  * Exactly one attempt is the one that was applied, and only it is answered as new. All others are repeats of it,
  * answered after it had been sent.
  */
-function notOneFirst(token: string, attempts: readonly Call[]): Anomaly[] {
+function notOneFirst(token: string, attempts: readonly HistoryCall[]): Anomaly[] {
   const answered = answeredAmong(attempts)
   const findingOf = (what: string, ...ids: readonly number[]): Anomaly[] => {
     const message = `${ids.length > 1 ? `operations ${ids.join(' and ')} are` : `operation ${ids[0]} is`} ${what} under one token (${token})`
@@ -92,7 +95,7 @@ function notOneFirst(token: string, attempts: readonly Call[]): Anomaly[] {
   const [earliest] = repeats
   if (earliest === undefined) return []
   // A failed attempt was not applied, and one that is answered as a repeat was not the first.
-  const isRepeat = ({ id }: Call): boolean => repeats.some((repeat) => repeat.id === id)
+  const isRepeat = ({ id }: HistoryCall): boolean => repeats.some((repeat) => repeat.id === id)
   const firsts =
     first === undefined ? attempts.filter((one) => one.outcome.kind !== 'fail' && !isRepeat(one)) : [first]
   if (firsts.some(({ start }) => start < earliest.end)) return []
@@ -115,7 +118,7 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
 /** A change leaves its key at the revision that it made, so each of the two revisions gives the other. */
-function effectOf({ applied = true, modRevision, revision, ...told }: Result): readonly unknown[] {
+function effectOf({ applied = true, modRevision, revision, ...told }: RecordedResult): readonly unknown[] {
   const made = modRevision ?? revision
   const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }
   const effect = { ...told, applied, ...revisions }

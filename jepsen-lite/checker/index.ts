@@ -1,24 +1,24 @@
 // Judges a store by one history of what its clients observed. README.md explains how.
 
-import { type History, HistoryError } from '../history.ts'
+import { type History, HistoryError } from '../workload/history.ts'
 import { type Anomaly, anomalyText } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
-import { checkLogged } from './logged.ts'
+import { checkLogged } from './log-verdict.ts'
 import { MODELS } from './models/index.ts'
-import type { Model } from './models/model.ts'
+import type { KeyModel } from './models/model.ts'
 import { checkReads } from './reads.ts'
 import { checkRevisionAccounting } from './revision-accounting.ts'
 import { checkRevisions } from './revisions.ts'
 import { checkTransactions, type TransactionsResult } from './transactions/index.ts'
 import { countUnjudged } from './unjudged.ts'
 
-export { FORMATS, type Format, parse } from './formats/index.ts'
+export { FORMATS, type HistoryFormat, parse } from './formats/index.ts'
 export type { Anomaly, Linearizability }
 export { anomalyText, MODELS }
 
-export interface CheckOptions {
+export interface CheckerOptions {
   /** Replaces the model that the history names, or that fits its answers. */
   readonly model?: string | undefined
   /** How many configurations the search of one key may enter; beyond that it is undecided. */
@@ -40,7 +40,7 @@ export interface CheckResult {
     readonly operations: number
     readonly unknown: number
     readonly failed: number
-    /** Number of answers that told a revision. */
+    /** Number of answers with a revision. */
     readonly revisions: number
     readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
     /** Number of reads that were lists. */
@@ -55,7 +55,7 @@ export interface CheckResult {
 }
 
 /** Throws HistoryError when the history cannot be judged. */
-export function check(history: History, options: CheckOptions = {}): CheckResult {
+export function check(history: History, options: CheckerOptions = {}): CheckResult {
   const linearizability = checkLinearizability(
     history,
     modelFor(history, options.model),
@@ -101,7 +101,7 @@ export function check(history: History, options: CheckOptions = {}): CheckResult
   }
 }
 
-export interface Judged {
+export interface HistoryJudgement {
   readonly verdict: Verdict
   /** All of them. */
   readonly findings: readonly Anomaly[]
@@ -114,7 +114,7 @@ export interface Judged {
  * Everything that a history shows: `check`, and the order of its transactions if there are any; or, if it has a log,
  * what that says of it.
  */
-export function judge(history: History, options: CheckOptions = {}): Judged {
+export function judge(history: History, options: CheckerOptions = {}): HistoryJudgement {
   if (history.header.log !== undefined) return judgeLogged(history)
   const needed = needsLog(history)
   if (needed !== undefined)
@@ -141,7 +141,7 @@ function needsLog({ calls, storeCalls, watches }: History): string | undefined {
     : undefined
 }
 
-function judgeLogged(history: History): Judged {
+function judgeLogged(history: History): HistoryJudgement {
   const { findings, compared } = checkLogged(history)
   const verdict = findings.length > 0 ? 'violation' : 'pass'
   const { calls, storeCalls, finals, header } = history
@@ -158,7 +158,7 @@ function judgeLogged(history: History): Judged {
   return { verdict, findings, check, transactions: undefined }
 }
 
-function modelFor(history: History, asked: string | undefined): Model<unknown> {
+function modelFor(history: History, asked: string | undefined): KeyModel<unknown> {
   const name = asked ?? history.header.model ?? (tellsRevisions(history) ? 'versioned-register' : 'kv')
   const model = MODELS.get(name)
   if (model !== undefined) return model

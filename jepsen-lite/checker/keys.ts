@@ -16,7 +16,7 @@ export function compareKeys(a: string, b: string): number {
 const rank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit)
 
 /** From `from` (inclusive) up to `to` (exclusive; undefined: to the last key). */
-export interface Interval {
+export interface KeyInterval {
   readonly from: string
   readonly to: string | undefined
 }
@@ -33,18 +33,18 @@ export function prefixEnd(prefix: string): string | undefined {
 /** The first text after this one. */
 export const keyAfter = (key: string): string => `${key}\0`
 
-export const contains = ({ from, to }: Interval, key: string): boolean =>
+export const contains = ({ from, to }: KeyInterval, key: string): boolean =>
   compareKeys(key, from) >= 0 && (to === undefined || compareKeys(key, to) < 0)
 
 /** Every key in the history, in order. */
-export class Keys {
+export class SortedKeys {
   readonly #sorted: readonly string[]
 
   constructor(keys: Iterable<string>) {
     this.#sorted = [...new Set(keys)].sort(compareKeys)
   }
 
-  in({ from, to }: Interval): readonly string[] {
+  in({ from, to }: KeyInterval): readonly string[] {
     const end = to === undefined ? this.#sorted.length : this.#place(to)
     return this.#sorted.slice(this.#place(from), end)
   }

@@ -1,8 +1,8 @@
 // Linearizability of a whole history, key by key, with the explanation for a report.
 
-import type { History } from '../history.ts'
+import type { History } from '../workload/history.ts'
 import { orderAppends } from './append-order.ts'
-import type { Model } from './models/model.ts'
+import type { KeyModel } from './models/model.ts'
 import { type KeyCall, partition } from './partition.ts'
 import { CONFIGURATIONS_MAX, type SearchResult, search } from './search.ts'
 import { shrink, unnoticedAmong } from './shrink.ts'
@@ -22,7 +22,7 @@ export interface KeyVerdict {
   /** An order that explains this key; if there is none, the longest beginning of one. */
   readonly points: readonly Point[]
   /** Why there is no such order. */
-  readonly failure: Failure | undefined
+  readonly failure: UnexplainedKey | undefined
 }
 
 /** When an operation may have happened, and the state of the key then. */
@@ -33,7 +33,7 @@ export interface Point {
   readonly state: string
 }
 
-export interface Failure {
+export interface UnexplainedKey {
   /**
    * The first operation that fits nowhere. Everything that ended before it can be explained, but not together with it.
    */
@@ -47,7 +47,7 @@ const CONFIGURATIONS_AFTER_VIOLATION_MAX = 50_000
 
 export function checkLinearizability(
   history: History,
-  model: Model<unknown>,
+  model: KeyModel<unknown>,
   configurationsMax: number = CONFIGURATIONS_MAX,
 ): Linearizability {
   const first = history.header.initial ?? null
@@ -89,7 +89,7 @@ function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
 function pointsOf(
   calls: readonly KeyCall<unknown>[],
   order: readonly number[],
-  model: Model<unknown>,
+  model: KeyModel<unknown>,
   initial: unknown,
 ): Point[] {
   let state = initial

@@ -1,15 +1,15 @@
 // Which keys a list was asked for, and for which of them its rows are complete.
 
-import type { Range, Result } from '../history.ts'
-import { compareKeys, type Interval, keyAfter, prefixEnd } from './keys.ts'
+import type { RecordedRange, RecordedResult } from '../workload/history.ts'
+import { compareKeys, type KeyInterval, keyAfter, prefixEnd } from './keys.ts'
 
 /** The whole range. */
-export function rangeOf({ prefix, start, end }: Range): Interval {
+export function rangeOf({ prefix, start, end }: RecordedRange): KeyInterval {
   return prefix === undefined ? { from: start ?? '', to: end } : { from: prefix, to: prefixEnd(prefix) }
 }
 
 /** The part of the range after `after`. */
-export function restOf(op: Range): Interval {
+export function restOf(op: RecordedRange): KeyInterval {
   const { from, to } = rangeOf(op)
   const { after } = op
   if (after === undefined) return { from, to }
@@ -19,7 +19,7 @@ export function restOf(op: Range): Interval {
 }
 
 /** The interval for which the rows are complete; undefined: none. */
-export function coveredBy(op: Range, result: Result): Interval | undefined {
+export function coveredBy(op: RecordedRange, result: RecordedResult): KeyInterval | undefined {
   const { rows } = result
   if (rows === undefined || op.countOnly) return undefined
   const rest = restOf(op)
@@ -29,5 +29,5 @@ export function coveredBy(op: Range, result: Result): Interval | undefined {
   return op.order === 'desc' ? { from: last, to: rest.to } : { from: rest.from, to: keyAfter(last) }
 }
 
-export const isPartial = ({ limit }: Range, { more, rows = [] }: Result): boolean =>
+export const isPartial = ({ limit }: RecordedRange, { more, rows = [] }: RecordedResult): boolean =>
   more ?? (limit !== undefined && rows.length >= limit)

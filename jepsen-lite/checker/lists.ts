@@ -1,4 +1,4 @@
-// What a list guarantees. A page may end early, at its own limit. Then it covers the keys up to its last row and none
+// Guarantees of a list. A page may end early, at its own limit. Then it covers the keys up to its last row and none
 // after it. The search and revision-history.ts check that its rows existed and that missing rows did not. This file
 // checks what holds for every list:
 //
@@ -7,22 +7,26 @@
 //   `count` is the number of all keys in the range at that revision, where it was asked for
 //   values are there, unless they were not asked for
 
-import type { Call, Range, Result } from '../history.ts'
+import type { HistoryCall, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
-import { compareKeys, contains, type Interval } from './keys.ts'
+import { compareKeys, contains, type KeyInterval } from './keys.ts'
 import { isPartial, rangeOf, restOf } from './list-range.ts'
 
 /** Knows how many keys there were. */
 export interface KeyCounts {
   /** At a revision, as far as it can be known; `end` is the position of the answer that tells it. */
-  countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number }
+  countIn(
+    range: KeyInterval,
+    revision: number,
+    end: number,
+  ): { readonly least: number; readonly most: number }
 }
 
 /** `end` is the position of the answer. */
 export function checkList(
-  call: Call,
-  op: Range,
-  result: Result,
+  call: HistoryCall,
+  op: RecordedRange,
+  result: RecordedResult,
   end: number,
   keyCounts: KeyCounts,
 ): Anomaly[] {
@@ -37,7 +41,7 @@ export function checkList(
   }))
 }
 
-function brokenRows(op: Range, result: Result): string[] {
+function brokenRows(op: RecordedRange, result: RecordedResult): string[] {
   const { rows, more, next } = result
   if (rows === undefined) return []
   const messages: string[] = []
@@ -69,7 +73,7 @@ function brokenRows(op: Range, result: Result): string[] {
   return messages
 }
 
-function brokenCount(op: Range, result: Result, end: number, keyCounts: KeyCounts): string[] {
+function brokenCount(op: RecordedRange, result: RecordedResult, end: number, keyCounts: KeyCounts): string[] {
   const { count, rows, revision } = result
   const isAsked = op.count === true || op.countOnly === true
   if (count === undefined)
@@ -98,8 +102,8 @@ function brokenCount(op: Range, result: Result, end: number, keyCounts: KeyCount
 
 /** The list says that there are more keys, and there cannot be. */
 function nothingBehind(
-  op: Range,
-  { rows, more, revision }: Result,
+  op: RecordedRange,
+  { rows, more, revision }: RecordedResult,
   end: number,
   keyCounts: KeyCounts,
 ): string | undefined {

@@ -1,18 +1,17 @@
-// Locks and elections, judged by fencing tokens in the order of the log, and by nothing else: no lock can keep a
-// stopped process from believing that it holds it. What it can promise is this:
+// Locks and elections, judged only by fencing tokens in the order of the log. No lock can keep a stopped process from
+// believing that it holds it. The promises are:
 //
-//   one token each   no two holders have the same
-//   fenced           in the log, no change under a lower token comes after one under a higher token of the same lock
-//   handed over      once a client was told that it holds the lock, no change under a lower token is made that was asked
-//                    for later
-//   while it stands  a token is the revision that created the key of a client. A change under it is made only while this
-//                    key stands, and is the first of its line: those under the same prefix were created later. Nobody
-//                    is told that he holds the lock with a token that is no such revision, or before it is his turn
-//   refused          a change is not refused at a revision at which this key stands
+// - one token each: no two holders have the same token.
+// - fenced: no change under a lower token follows a change under a higher token of the same lock.
+// - handed over: after a client has received the lock, no later request makes a change under a lower token.
+// - while it stands: a token is the revision that created the key of a client. A change under it is made only while
+// this
+//   key exists and is the oldest under its prefix. No client receives the lock with another token, or too early.
+// - refused: a change is not refused at a revision at which this key exists.
 //
-// That a refused change was not made, and an acknowledged one was, is judged with the log itself.
+// The log itself shows that a refused change was not made, and that an acknowledged one was.
 
-import type { History, StoreCall } from '../history.ts'
+import type { History, StoreCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { LogVerdict } from './log/index.ts'
 import type { LoggedEvent } from './watch/index.ts'
@@ -31,10 +30,10 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   }
   const holders = holdersIn(storeCalls, find)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
-  /** Of each lock: the change under the highest token so far. */
+  /** By lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
   const lines = new Lines()
-  /** Of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
+  /** Holders that may still have had a predecessor when they received the lock. The earliest is last. */
   const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   told.sort((a, b) => b.call.end - a.call.end)
   /** The first is last. */
@@ -56,7 +55,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   for (const { revision, events } of log.revisions) {
     judgeRefused(revision)
     const maker = doubtful.has(revision) ? undefined : makers.get(revision)
-    // What was asked for later found the state in which they had been told, or a later one.
+    // A later request found the state in which they received the lock, or a later one.
     for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
       told.pop()
       const before = lines.before(one.token)

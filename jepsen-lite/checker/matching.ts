@@ -6,14 +6,14 @@
 // by then. That leaves most for the rest, and no other assignment is better. It takes n log n. If an append may have
 // made a value too, the remaining observations try to make others move (augmenting paths), within a budget.
 
-/** Something that was seen before `deadline`, with its value; undefined: the value was not told. */
+/** Something that was seen before `deadline`, with its value; undefined: the value is not known. */
 export interface Observed {
   readonly deadline: number
   readonly value: string | undefined
 }
 
 /** A request that may have made it. */
-export interface Candidate {
+export interface MatchCandidate {
   readonly start: number
   /** The one value that it leaves, or what it appends to any value. */
   readonly leaves: { readonly value: string } | { readonly suffix: string }
@@ -25,7 +25,7 @@ export const PAIRS_MAX = 5_000_000
 /** The observations that get no candidate; undefined: finding out would take too long. */
 export function unmatched<T extends Observed>(
   observed: readonly T[],
-  candidates: readonly Candidate[],
+  candidates: readonly MatchCandidate[],
 ): readonly T[] | undefined {
   const matching = new Matching(observed, candidates)
   const left = matching.greedily()
@@ -35,10 +35,10 @@ export function unmatched<T extends Observed>(
 class Matching<T extends Observed> {
   readonly hasAppends: boolean
   readonly #observed: readonly T[]
-  readonly #candidates: readonly Candidate[]
-  readonly #owners = new Map<Candidate, T>()
+  readonly #candidates: readonly MatchCandidate[]
+  readonly #owners = new Map<MatchCandidate, T>()
 
-  constructor(observed: readonly T[], candidates: readonly Candidate[]) {
+  constructor(observed: readonly T[], candidates: readonly MatchCandidate[]) {
     this.#observed = [...observed].sort((a, b) => a.deadline - b.deadline)
     this.#candidates = [...candidates].sort((a, b) => a.start - b.start)
     this.hasAppends = candidates.some(({ leaves }) => 'suffix' in leaves)
@@ -53,7 +53,7 @@ class Matching<T extends Observed> {
       if (one.value === undefined) anything.push(one)
       else groupOf(byValue, one.value).push(one)
     }
-    const byLeftValue = new Map<string, Candidate[]>()
+    const byLeftValue = new Map<string, MatchCandidate[]>()
     for (const candidate of this.#candidates)
       if ('value' in candidate.leaves) groupOf(byLeftValue, candidate.leaves.value).push(candidate)
     for (const [value, observed] of byValue) left.push(this.#assign(observed, byLeftValue.get(value) ?? []))
@@ -63,8 +63,8 @@ class Matching<T extends Observed> {
   }
 
   /** Both in their order. The candidates that have begun by a deadline form a stack, with the latest on top. */
-  #assign(observed: readonly T[], candidates: readonly Candidate[]): T[] {
-    const begun: Candidate[] = []
+  #assign(observed: readonly T[], candidates: readonly MatchCandidate[]): T[] {
+    const begun: MatchCandidate[] = []
     let next = 0
     return observed.filter((one) => {
       for (
@@ -85,9 +85,9 @@ class Matching<T extends Observed> {
     const without: T[] = []
     for (const one of left) {
       // Breadth first: which observation asked for each candidate, so that the path can be followed back.
-      const askedBy = new Map<Candidate, T>()
+      const askedBy = new Map<MatchCandidate, T>()
       const queue: T[] = [one]
-      let free: Candidate | undefined
+      let free: MatchCandidate | undefined
       for (let at = 0; at < queue.length && free === undefined; at++) {
         const asking = queue[at]
         if (asking === undefined) break
@@ -110,19 +110,19 @@ class Matching<T extends Observed> {
     return without
   }
 
-  #move(free: Candidate, first: T, askedBy: ReadonlyMap<Candidate, T>): void {
+  #move(free: MatchCandidate, first: T, askedBy: ReadonlyMap<MatchCandidate, T>): void {
     const owned = new Map([...this.#owners].map(([candidate, owner]) => [owner, candidate]))
-    for (let candidate: Candidate | undefined = free; candidate !== undefined; ) {
+    for (let candidate: MatchCandidate | undefined = free; candidate !== undefined; ) {
       const one = askedBy.get(candidate)
       if (one === undefined) return
-      const before: Candidate | undefined = one === first ? undefined : owned.get(one)
+      const before: MatchCandidate | undefined = one === first ? undefined : owned.get(one)
       this.#owners.set(candidate, one)
       candidate = before
     }
   }
 }
 
-const mayLeave = ({ leaves }: Candidate, value: string | undefined): boolean =>
+const mayLeave = ({ leaves }: MatchCandidate, value: string | undefined): boolean =>
   value === undefined || ('value' in leaves ? leaves.value === value : value.endsWith(leaves.suffix))
 
 function groupOf<K, V>(groups: Map<K, V[]>, key: K): V[] {

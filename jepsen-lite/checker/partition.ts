@@ -2,16 +2,16 @@
 // independent keys is linearizable exactly when every key is (Herlihy & Wing: locality).
 
 import {
-  type Call,
   type History,
+  type HistoryCall,
   HistoryError,
+  type HistoryOperation,
   type ListedRow,
-  type Operation,
-  type Result,
-} from '../history.ts'
-import { type Interval, Keys } from './keys.ts'
+  type RecordedResult,
+} from '../workload/history.ts'
+import { type KeyInterval, SortedKeys } from './keys.ts'
 import { coveredBy } from './list-range.ts'
-import type { KeyOperation, Model, Step } from './models/model.ts'
+import type { KeyModel, KeyOperation, ModelStep } from './models/model.ts'
 import type { SearchCall } from './search.ts'
 
 /** One operation on one key. */
@@ -25,15 +25,15 @@ export interface KeyCall<State> extends SearchCall<State> {
   readonly node: string
   readonly op: KeyOperation
   /** undefined: unknown. */
-  readonly result: Result | undefined
+  readonly result: RecordedResult | undefined
   readonly startMs: number
   readonly endMs: number | undefined
 }
 
-/** What a call did or may have done. The attempts with one idempotency token count as one. */
-export interface Request {
-  readonly calls: readonly Call[]
-  readonly result: Result | undefined
+/** A request with its known or possible effect. The attempts with one idempotency token count as one. */
+export interface CheckedRequest {
+  readonly calls: readonly HistoryCall[]
+  readonly result: RecordedResult | undefined
   readonly start: number
   /** Infinity when the outcome is unknown. */
   readonly end: number
@@ -41,10 +41,10 @@ export interface Request {
 }
 
 /** Smallest keys first: a violation in a small key is found before a large one uses up the budget. */
-export function partition<State>(history: History, model: Model<State>): Map<string, KeyCall<State>[]> {
+export function partition<State>(history: History, model: KeyModel<State>): Map<string, KeyCall<State>[]> {
   const keys = new Map<string, KeyCall<State>[]>()
   const add = (call: Omit<KeyCall<State>, 'step'>): void => {
-    const step: Step<State> | undefined = model.stepOf(call.op, call.result)
+    const step: ModelStep<State> | undefined = model.stepOf(call.op, call.result)
     if (step === undefined) return
     const calls = keys.get(call.op.key)
     if (calls === undefined) keys.set(call.op.key, [{ ...call, step }])
@@ -64,12 +64,12 @@ export function partition<State>(history: History, model: Model<State>): Map<str
 }
 
 /**
- * The requests of every call that can have had an effect or has told something, except reads that promised only a stale
+ * The requests of every call that can have had an effect or has returned data, except reads that promised only a stale
  * answer.
  */
-export function requestsOf(history: History): Request[] {
-  const attempts = new Map<string, Call[]>()
-  const requests: Request[] = []
+export function requestsOf(history: History): CheckedRequest[] {
+  const attempts = new Map<string, HistoryCall[]>()
+  const requests: CheckedRequest[] = []
   for (const call of history.calls) {
     if (call.outcome.kind === 'fail' || isStaleRead(call)) continue
     if (history.header.forgetsTokens === true) {
@@ -89,11 +89,12 @@ export function requestsOf(history: History): Request[] {
 }
 
 /** Equal for equal operations. */
-export const textOf = (op: Operation): string => JSON.stringify(Object.entries(op).sort())
+export const textOf = (op: HistoryOperation): string => JSON.stringify(Object.entries(op).sort())
 
-const isReplay = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === true
+const isReplay = ({ outcome }: HistoryCall): boolean =>
+  outcome.kind === 'ok' && outcome.result.replayed === true
 
-const inDoubt = (call: Call): Call => ({
+const inDoubt = (call: HistoryCall): HistoryCall => ({
   ...call,
   outcome: { kind: 'unknown', why: 'another attempt may have been the one that was applied' },
 })
@@ -102,9 +103,9 @@ const inDoubt = (call: Call): Call => ({
  * The request was applied before the first answer of any attempt. If exactly one attempt is answered as new, that
  * attempt applied it, so it was not applied before that attempt began.
  */
-function requestOf(calls: readonly Call[]): Request {
+function requestOf(calls: readonly HistoryCall[]): CheckedRequest {
   let start = Math.min(...calls.map((call) => call.start))
-  let first: Call | undefined
+  let first: HistoryCall | undefined
   for (const call of calls) {
     if (call.outcome.kind === 'ok' && (first === undefined || call.end < first.end)) first = call
   }
@@ -117,33 +118,34 @@ function requestOf(calls: readonly Call[]): Request {
   return { calls, result: first.outcome.result, start, end: first.end, endMs: first.endMs }
 }
 
-const isFresh = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === false
+const isFresh = ({ outcome }: HistoryCall): boolean =>
+  outcome.kind === 'ok' && outcome.result.replayed === false
 
 /** By the consistency in the answer if it tells one, because that is what it promises. */
-export function isStaleRead({ op, outcome }: Call): boolean {
+export function isStaleRead({ op, outcome }: HistoryCall): boolean {
   if (op.f !== 'get' && op.f !== 'range') return false
   const served = outcome.kind === 'ok' ? outcome.result.served : undefined
   return (served ?? op.consistency) === 'stale'
 }
 
 /** The interval of all keys. */
-export const ALL: Interval = { from: '', to: undefined }
+export const ALL: KeyInterval = { from: '', to: undefined }
 
 /** Every key that a request names or an answer shows. */
-export function keysOf({ calls, finals }: History): Keys {
+export function keysOf({ calls, finals }: History): SortedKeys {
   const keys = new Set<string>()
   for (const { op, outcome } of calls) {
     if (op.f !== 'range') keys.add(op.key)
     if (outcome.kind === 'ok') for (const { key } of outcome.result.rows ?? []) keys.add(key)
   }
   for (const { rows } of finals) for (const { key } of rows) keys.add(key)
-  return new Keys(keys)
+  return new SortedKeys(keys)
 }
 
 type Unplaced = Omit<KeyCall<never>, 'step'>
 
 /** A range read saw each key in its interval, including the missing ones. */
-export function* perKey(request: Request, names: Keys): Generator<Unplaced> {
+export function* perKey(request: CheckedRequest, names: SortedKeys): Generator<Unplaced> {
   const [call] = request.calls
   if (call === undefined) return
   const { id, client, node, op, startMs } = call
@@ -161,7 +163,7 @@ export function* perKey(request: Request, names: Keys): Generator<Unplaced> {
 }
 
 /** The final content of the nodes counts as a read of every key on every node, after everything else. */
-function* finalReads({ finals }: History, names: Keys): Generator<Unplaced> {
+function* finalReads({ finals }: History, names: SortedKeys): Generator<Unplaced> {
   for (const { node, time, position, revision, rows } of finals) {
     const found = new Map(rows.map((row) => [row.key, row]))
     for (const key of names.in(ALL)) {
@@ -180,7 +182,7 @@ function* finalReads({ finals }: History, names: Keys): Generator<Unplaced> {
   }
 }
 
-function readOf(row: ListedRow | undefined, revision: number | undefined): Result {
+function readOf(row: ListedRow | undefined, revision: number | undefined): RecordedResult {
   const value = row === undefined ? null : row.value
   return {
     ...(value !== undefined && { value }),

@@ -1,17 +1,18 @@
-// Work queues, judged by what their clients were told. At the end one client has emptied the queue, when nobody else
-// used it any more.
+// Work queues, judged by the answers to their clients. At the end one client empties the queue, when nobody else uses
+// it.
 //
-//   kept        an item whose push was answered, or that was delivered, was acknowledged in the end
-//   once done   an item that was acknowledged is not delivered again, and is acknowledged once
-//   true        what is delivered was pushed, as it was, and its push has not certainly failed
-//   pushed once  each push makes one item, also one of unknown outcome that the client library has sent again
-//   fenced      each delivery of an item has a higher token than those that had ended before, and counts its attempts; no
-//               acknowledgement with a lower token succeeds, and no item is given back with a token that is over
-//   order       to the client that empties the queue, items come by priority, and of one priority in the order of pushes
-//               that followed each other; but for one that a pop of unknown outcome has taken, which comes back late
-//   empty       nothing of the queue is left at the end
+// - kept: an item whose push was answered, or that was delivered, was acknowledged in the end.
+// - once done: an acknowledged item is not delivered again, and is acknowledged once.
+// - true: a delivered item was pushed as it is, by a push that has not certainly failed.
+// - pushed once: each push makes one item, even one of unknown outcome that the client library has repeated.
+// - fenced: each delivery has a higher token than those that had ended before, and counts the attempts. No
+// acknowledgement
+//   with a lower token succeeds. No item is given back with a token that is over.
+// - order: the client that empties the queue gets items by priority. Items of one priority come in the order of pushes
+//   that followed each other. An item that a pop of unknown outcome has taken may come late.
+// - empty: nothing of the queue is left at the end.
 
-import type { History, StoreCall } from '../history.ts'
+import type { History, StoreCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 
 /** The client that empties queues at the end has this name. */
@@ -228,7 +229,7 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
 /** The one client that empties the queue takes what comes next. */
 function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
   let last: Of<'push'> | undefined
-  /** Of its pops of unknown outcome: each may have taken one item. */
+  /** Its pops of unknown outcome: each may have taken one item. */
   let taken = 0
   for (const call of calls) {
     if (call.client !== DRAIN || !is(call, 'pop')) continue

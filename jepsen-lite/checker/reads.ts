@@ -1,30 +1,30 @@
-// What each level of consistency promises to a reader (docs/reference/http.md). The search and the order of revisions
-// check linearizable and lease reads. A stale read may be old, but
+// Promises of each level of consistency to a reader (docs/reference/http.md). The search and the order of revisions
+// check linearizable and lease reads. A stale read may be old, but it keeps three promises:
 //
-//   it shows a past state of the store, never a future one (revision-history.ts compares its content with the changes)
-//   it is not older than it says, and it tells its age when asked for a bound
-//   it is not behind the revision that its client asked for, so a client that sends the last revision it saw never reads older data
+// - It shows a past state of the store, never a future one. revision-history.ts compares its content with the changes.
+// - It is not older than it claims, and it claims an age when a bound was requested.
+// - It is not behind the requested revision. So a client that sends its last revision never reads older data.
 
-import type { Call, Consistency, History, ReadOptions, Result } from '../history.ts'
+import type { History, HistoryCall, ReadFields, ReadLevel, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { isStaleRead, requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
-const RANK: Record<Consistency, number> = { stale: 0, lease: 1, linearizable: 2 }
+const RANK: Record<ReadLevel, number> = { stale: 0, lease: 1, linearizable: 2 }
 
 interface Read {
-  readonly call: Call
-  readonly asked: ReadOptions
-  readonly result: Result
+  readonly call: HistoryCall
+  readonly asked: ReadFields
+  readonly result: RecordedResult
 }
 
-export interface Reads {
+export interface ReadsResult {
   readonly findings: readonly Anomaly[]
   /** Number of answered reads by the requested level. */
-  readonly answered: Readonly<Record<Consistency, number>>
+  readonly answered: Readonly<Record<ReadLevel, number>>
 }
 
-export function checkReads(history: History): Reads {
+export function checkReads(history: History): ReadsResult {
   const reads = history.calls.flatMap(readOf)
   const answered = { stale: 0, lease: 0, linearizable: 0 }
   for (const { asked } of reads) answered[asked.consistency ?? 'linearizable'] += 1
@@ -38,7 +38,7 @@ export function checkReads(history: History): Reads {
   return { findings, answered }
 }
 
-function readOf(call: Call): Read[] {
+function readOf(call: HistoryCall): Read[] {
   const { op, outcome } = call
   if ((op.f !== 'get' && op.f !== 'range') || outcome.kind !== 'ok') return []
   return [{ call, asked: op, result: outcome.result }]
@@ -71,14 +71,14 @@ function brokenOptions({ call, asked, result }: Read): Anomaly[] {
 
 /**
  * An answer that claims to be at most s ms old was made after the request arrived. So it reflects everything that had
- * been told s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
+ * been answered s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Anomaly[] {
-  const toldBy = (call: Call, result: Result | undefined, endMs: number | undefined) => {
+  const toldBy = (call: HistoryCall, result: RecordedResult | undefined, endMs: number | undefined) => {
     const revision = result && revisionOf(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
   }
-  // What a stale read has shown had happened too.
+  // The state in a stale read existed too.
   const stale = history.calls.flatMap((call) =>
     isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
   )
@@ -130,7 +130,7 @@ function lastBefore<T extends { readonly endMs: number }>(
 function fromTheFuture(
   { call, result }: Read,
   history: History,
-  writersOf: (key: string) => readonly Call[],
+  writersOf: (key: string) => readonly HistoryCall[],
 ): Anomaly[] {
   const { op } = call
   if (!isStaleRead(call) || revisionOf(call, result) !== undefined) return []
@@ -146,8 +146,8 @@ function fromTheFuture(
 }
 
 /** For each key: the requests that may have written it. */
-function writersIn({ calls }: History): (key: string) => readonly Call[] {
-  const writers = new Map<string, Call[]>()
+function writersIn({ calls }: History): (key: string) => readonly HistoryCall[] {
+  const writers = new Map<string, HistoryCall[]>()
   for (const call of calls) {
     const { op, outcome } = call
     if (op.f === 'get' || op.f === 'range' || outcome.kind === 'fail') continue
@@ -158,7 +158,7 @@ function writersIn({ calls }: History): (key: string) => readonly Call[] {
   return (key) => writers.get(key) ?? []
 }
 
-function writes(op: Call['op'], value: string): boolean {
+function writes(op: HistoryCall['op'], value: string): boolean {
   switch (op.f) {
     case 'put':
       return op.value === value
@@ -173,7 +173,7 @@ function writes(op: Call['op'], value: string): boolean {
   }
 }
 
-function findingAbout(call: Call, message: string, others: readonly number[] = []): Anomaly {
+function findingAbout(call: HistoryCall, message: string, others: readonly number[] = []): Anomaly {
   const { id, op } = call
   return {
     check: 'reads',

@@ -1,11 +1,11 @@
 // Which change made each revision? If a history says that it holds every change, each change makes one revision. So a
-// revision that no answer names was made by a request whose revision no client was told. If there are more such
+// revision that no answer names was made by a request whose revision no client knows. If there are more such
 // revisions than such requests, the store wrote something that it reported as not written, or wrote something twice,
 // even if no client has read it.
 //
 // Other histories need not hold every write; this check is skipped for them.
 
-import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
+import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -18,7 +18,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   const told = toldIn(history)
   const newestBefore = newestTold(told)
   const made = new Set<number>()
-  /** For each request whose revision no client was told: it made a higher revision than this. */
+  /** For each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
   for (const { calls, result, start } of requests) {
     const [call] = calls
@@ -30,7 +30,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   let last = FIRST_REVISION
   for (const { revision } of history.finals) last = Math.max(last, revision)
   for (const { revision } of told) last = Math.max(last, revision)
-  // A request can have made any revision above all those that were told before it began. So these sets only grow, and
+  // A request can have made any revision above all those that were known before it began. So these sets only grow, and
   // counting is enough.
   candidates.sort((a, b) => a - b)
   let able = 0
@@ -48,19 +48,19 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   return []
 }
 
-function mayChange({ op }: Call, result: Result | undefined): boolean {
+function mayChange({ op }: HistoryCall, result: RecordedResult | undefined): boolean {
   if (op.f === 'get' || op.f === 'range') return false
   return result?.applied !== false && result?.deleted !== 0
 }
 
 /** A change with the condition that its key is at some revision makes a higher one. */
-function revisionAskedFor({ op }: Call): number {
+function revisionAskedFor({ op }: HistoryCall): number {
   if (op.f === 'release') return op.token
   return (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined ? op.ifRevision : 0
 }
 
 /** The store is empty at the first revision. The first change makes the next one. */
-function isTooEarly(call: Call): boolean {
+function isTooEarly(call: HistoryCall): boolean {
   const { outcome } = call
   const revision = outcome.kind === 'ok' ? revisionOf(call, outcome.result) : undefined
   if (outcome.kind !== 'ok' || revision === undefined) return false
@@ -70,7 +70,7 @@ function isTooEarly(call: Call): boolean {
   return revision < FIRST_REVISION + (hasMade ? 1 : 0)
 }
 
-const beforeTheBeginning = ({ id }: Call): Anomaly => ({
+const beforeTheBeginning = ({ id }: HistoryCall): Anomaly => ({
   check: 'revision-accounting',
   key: undefined,
   message: `operation ${id} was answered at a revision from before the store began: it is empty at ${FIRST_REVISION}, and the first change makes ${FIRST_REVISION + 1}`,
@@ -82,7 +82,7 @@ interface Told {
   readonly revision: number
 }
 
-/** Every revision that an answer told, by time of the answer. */
+/** Every revision in an answer, by time of the answer. */
 const toldIn = ({ calls }: History): readonly Told[] =>
   calls
     .flatMap((call) => {
@@ -91,7 +91,7 @@ const toldIn = ({ calls }: History): readonly Told[] =>
     })
     .sort((a, b) => a.end - b.end)
 
-/** The highest revision that had been told before a position of the history. */
+/** The highest revision that had been answered before a position of the history. */
 function newestTold(told: readonly Told[]): (start: number) => number {
   let newest = FIRST_REVISION
   const rising = told.map(({ end, revision }) => {

@@ -3,30 +3,36 @@
 // with the changes up to it. A change whose revision is unknown (its outcome is unknown, or its answer did not tell)
 // may be in one of the gaps between those revisions, and only in one.
 
-import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
+import {
+  FIRST_REVISION,
+  type History,
+  type HistoryCall,
+  type ListedRow,
+  type RecordedResult,
+} from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
-import type { Interval, Keys } from './keys.ts'
-import { type Candidate, unmatched } from './matching.ts'
+import type { KeyInterval, SortedKeys } from './keys.ts'
+import { type MatchCandidate, unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
-import type { Request } from './partition.ts'
+import type { CheckedRequest } from './partition.ts'
 
 export interface Change {
   readonly revision: number
   readonly key: string
   /** null: deleted. undefined: unknown (an append to a value that no client saw). */
   readonly value: string | null | undefined
-  readonly request: Request
+  readonly request: CheckedRequest
 }
 
-/** What an answer told about a key at a revision of the store. */
+/** The statement of an answer about a key at a revision of the store. */
 export interface Observation {
   readonly key: string
   /** The revision of the store in the answer. */
   readonly at: number
-  /** null: the key did not exist. undefined: not told. */
+  /** null: the key did not exist. undefined: not known. */
   readonly mod: number | null | undefined
   readonly value: string | null | undefined
-  /** The number of changes since the key was created, counted from 1. undefined: not told. */
+  /** The number of changes since the key was created, counted from 1. undefined: not known. */
   readonly version: number | undefined
   /** The time of the answer (a position of the history). */
   readonly end: number
@@ -37,8 +43,8 @@ export interface Observation {
 
 /** A request that may have changed a key, at an unknown revision. */
 interface PossibleChange {
-  readonly request: Request
-  /** Known in one case only: a delete that told a revision, but not whether it deleted anything. */
+  readonly request: CheckedRequest
+  /** Known in one case only: a delete whose answer has a revision, but not whether it deleted anything. */
   readonly at: number | undefined
 }
 
@@ -66,7 +72,7 @@ export class RevisionHistory {
   /** Keys for which it would take too long to find out which requests made what was seen. */
   readonly undecided: string[] = []
   readonly #keys = new Map<string, KeyHistory>()
-  readonly #names: Keys
+  readonly #names: SortedKeys
   readonly #initial: string | null
   /** No change made this revision or a lower one. */
   readonly #first: number
@@ -76,7 +82,7 @@ export class RevisionHistory {
   readonly #distinct: readonly number[]
 
   /** `names`: every key of the history. */
-  constructor(history: History, requests: readonly Request[], names: Keys) {
+  constructor(history: History, requests: readonly CheckedRequest[], names: SortedKeys) {
     this.#names = names
     this.#initial = history.header.initial ?? null
     this.#first = history.header.complete === true ? FIRST_REVISION : 0
@@ -186,8 +192,12 @@ export class RevisionHistory {
    * How many of the keys of a range existed at a revision, considering everything that had begun by `end`. Called when
    * everything is explained.
    */
-  countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number } {
-    // Of keys that no request named it is only known that they have the initial value.
+  countIn(
+    range: KeyInterval,
+    revision: number,
+    end: number,
+  ): { readonly least: number; readonly most: number } {
+    // Keys that no request named are only known to have the initial value.
     if (this.#initial !== null) return { least: 0, most: Number.POSITIVE_INFINITY }
     let least = 0
     let most = 0
@@ -368,7 +378,7 @@ export class RevisionHistory {
 }
 
 /** The change that a request certainly made, when its revision is known too. */
-function changeOf(request: Request): Change[] {
+function changeOf(request: CheckedRequest): Change[] {
   const { result } = request
   const op = request.calls[0]?.op
   if (result === undefined || op === undefined || op.f === 'get' || op.f === 'range') return []
@@ -392,8 +402,8 @@ function changeOf(request: Request): Change[] {
   }
 }
 
-/** A request that may have changed its key at a revision that no client was told. */
-function possibleChangeOf(request: Request): (PossibleChange & { readonly key: string }) | undefined {
+/** A request that may have changed its key at a revision that no client knows. */
+function possibleChangeOf(request: CheckedRequest): (PossibleChange & { readonly key: string }) | undefined {
   const { result } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'get' || op.f === 'range') return undefined
@@ -404,7 +414,7 @@ function possibleChangeOf(request: Request): (PossibleChange & { readonly key: s
   return isKnown ? undefined : { request, key: op.key, at }
 }
 
-function candidateOf({ request }: PossibleChange): Candidate[] {
+function candidateOf({ request }: PossibleChange): MatchCandidate[] {
   const { start } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return []
@@ -425,18 +435,18 @@ function candidateOf({ request }: PossibleChange): Candidate[] {
 }
 
 /** The one value that a request leaves whatever was there before; undefined: it depends. */
-function leftBy(request: Request): string | null | undefined {
+function leftBy(request: CheckedRequest): string | null | undefined {
   if (deletes(request)) return null
   const leaves = candidateOf({ request, at: undefined })[0]?.leaves
   return leaves !== undefined && 'value' in leaves ? leaves.value : undefined
 }
 
-function deletes({ calls: [call] }: Request): boolean {
+function deletes({ calls: [call] }: CheckedRequest): boolean {
   return call?.op.f === 'del' || call?.op.f === 'release'
 }
 
-/** What a change found according to its condition; undefined: it has none. */
-function metBy(request: Request): 'nothing' | 'a key' | undefined {
+/** The state that the condition of a change implies; undefined: it has none. */
+function metBy(request: CheckedRequest): 'nothing' | 'a key' | undefined {
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return undefined
   const change = plain(op)
@@ -447,7 +457,7 @@ function metBy(request: Request): 'nothing' | 'a key' | undefined {
 }
 
 /** Whether a request may have left this value. */
-function canLeave(request: Request, value: string | null): boolean {
+function canLeave(request: CheckedRequest, value: string | null): boolean {
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return false
   const change = plain(op)
@@ -467,8 +477,8 @@ function canLeave(request: Request, value: string | null): boolean {
   }
 }
 
-/** What an answered request saw, whether or not it then changed it. */
-export function observationsOf(request: Request): Observation[] {
+/** The state that an answered request saw, whether or not it then changed it. */
+export function observationsOf(request: CheckedRequest): Observation[] {
   const [call] = request.calls
   const { result, end } = request
   if (call === undefined || result === undefined) return []
@@ -526,8 +536,8 @@ export function observationsOf(request: Request): Observation[] {
 /** All keys that rows cover at one revision: those in the rows, and those in `names` that are missing. */
 export function* observationsOfRows(
   rows: readonly ListedRow[],
-  covered: Interval,
-  names: Keys,
+  covered: KeyInterval,
+  names: SortedKeys,
   base: Pick<Observation, 'at' | 'end' | 'call' | 'by'>,
 ): Generator<Observation> {
   const seen = new Set<string>()
@@ -544,7 +554,7 @@ export function* observationsOfRows(
  * The revision of the store in an answer. For a change the key's revision is the same. For a read it is not, because
  * the key may have been unchanged for long.
  */
-export function revisionOf({ op }: Call, result: Result): number | undefined {
+export function revisionOf({ op }: HistoryCall, result: RecordedResult): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
   return isChange ? (result.modRevision ?? result.revision) : result.revision
 }

@@ -1,18 +1,18 @@
 // Checks revisions in time n log n, for histories that are too long to search and for operations on many keys. Every
 // answer tells the revision of the store that it reflects. So the order is known, and only two questions remain:
 //
-//   real time    no answer reflects a revision below one that was told before the operation began; a change is above all of them
+//   real time    no answer reflects a revision below one that was answered before the operation began; a change is above all of them
 //   content      what was seen at a revision is what the changes up to it left (revision-history.ts)
 //
 // A store whose revisions are wrong cannot satisfy both. The search (search.ts) is the second opinion: it asks the same
 // of values.
 
-import type { Call, History } from '../history.ts'
+import type { History, HistoryCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
-import type { Keys } from './keys.ts'
+import type { SortedKeys } from './keys.ts'
 import { coveredBy } from './list-range.ts'
 import { checkList } from './lists.ts'
-import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
+import { ALL, type CheckedRequest, isStaleRead, keysOf, requestsOf } from './partition.ts'
 import {
   type Observation,
   observationsOf,
@@ -25,7 +25,7 @@ export interface Revisions {
   readonly findings: readonly Anomaly[]
   /** Keys for which the budget was too small. */
   readonly undecided: readonly string[]
-  /** How many answers told a revision. Without any, nothing was checked. */
+  /** Number of answers with a revision. Without any, nothing was checked. */
   readonly answers: number
 }
 
@@ -63,7 +63,11 @@ interface Placed {
 }
 
 /** All observations of all keys, with their revisions. */
-function* observationsIn(requests: readonly Request[], { finals }: History, names: Keys): Generator<Placed> {
+function* observationsIn(
+  requests: readonly CheckedRequest[],
+  { finals }: History,
+  names: SortedKeys,
+): Generator<Placed> {
   for (const request of requests) {
     for (const observation of observationsOf(request)) yield { observation, check: 'revisions' }
     const { calls, result, end } = request
@@ -82,13 +86,13 @@ function* observationsIn(requests: readonly Request[], { finals }: History, name
   }
 }
 
-function asRequest(call: Call): Request {
+function asRequest(call: HistoryCall): CheckedRequest {
   const result = call.outcome.kind === 'ok' ? call.outcome.result : undefined
   return { calls: [call], result, start: call.start, end: call.end, endMs: call.endMs }
 }
 
 interface Answer {
-  readonly call: Call
+  readonly call: HistoryCall
   readonly start: number
   readonly end: number
   readonly revision: number
@@ -96,7 +100,7 @@ interface Answer {
   readonly kind: 'change' | 'observation' | 'stale'
 }
 
-function answersOf(requests: readonly Request[], stale: readonly Request[]): Answer[] {
+function answersOf(requests: readonly CheckedRequest[], stale: readonly CheckedRequest[]): Answer[] {
   return [...requests, ...stale].flatMap((request) => {
     const { calls, result, start, end } = request
     const [call] = calls
@@ -107,12 +111,12 @@ function answersOf(requests: readonly Request[], stale: readonly Request[]): Ans
   })
 }
 
-function isChange({ op }: Call, { result }: Request): boolean {
+function isChange({ op }: HistoryCall, { result }: CheckedRequest): boolean {
   if (op.f === 'get' || op.f === 'range' || result?.applied === false) return false
   return op.f !== 'del' || result?.deleted === 1
 }
 
-/** Answers by time. The highest revision told so far is a lower bound for operations that begin later. */
+/** Answers by time. The highest revision answered so far is a lower bound for operations that begin later. */
 function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
   const findings: Anomaly[] = []
   const byStart = [...answers].sort((a, b) => a.start - b.start)
@@ -152,7 +156,7 @@ function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
 }
 
 /** Answers that contradict themselves. */
-function contradictions(requests: readonly Request[]): Anomaly[] {
+function contradictions(requests: readonly CheckedRequest[]): Anomaly[] {
   return requests.flatMap((request) => {
     const [call] = request.calls
     const what = call && (conditionHeld(call, request) ?? twoRevisions(call, request))
@@ -166,8 +170,8 @@ function contradictions(requests: readonly Request[]): Anomaly[] {
 
 /** An answer says that a condition did not hold, and proves that it did. */
 export function conditionHeld(
-  { op }: Pick<Call, 'op'>,
-  { result }: Pick<Request, 'result'>,
+  { op }: Pick<HistoryCall, 'op'>,
+  { result }: Pick<CheckedRequest, 'result'>,
 ): string | undefined {
   if (result?.applied !== false || result.current === undefined) return undefined
   const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
@@ -180,7 +184,7 @@ export function conditionHeld(
 }
 
 /** The revision of a change is the one that it made. */
-function twoRevisions(call: Call, request: Request): string | undefined {
+function twoRevisions(call: HistoryCall, request: CheckedRequest): string | undefined {
   const { modRevision, revision } = request.result ?? {}
   if (!isChange(call, request) || modRevision === undefined || revision === undefined) return undefined
   return modRevision === revision ? undefined : `made revision ${revision} and left its key at ${modRevision}`

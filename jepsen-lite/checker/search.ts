@@ -12,7 +12,7 @@
 //   5  Operations whose answers tell revisions come in the order of these: no model accepts another order.
 
 import { Configurations } from './configurations.ts'
-import type { Model, Step } from './models/model.ts'
+import type { KeyModel, ModelStep } from './models/model.ts'
 
 /**
  * An operation between two positions of the history. `end` Infinity: it may have happened at any time from `start` on,
@@ -21,7 +21,7 @@ import type { Model, Step } from './models/model.ts'
 export interface SearchCall<State> {
   readonly start: number
   readonly end: number
-  readonly step: Step<State>
+  readonly step: ModelStep<State>
 }
 
 export interface SearchResult {
@@ -54,7 +54,7 @@ const KNOWN_MAX = 4_000_000
 
 export function search<State>(
   calls: readonly SearchCall<State>[],
-  model: Pick<Model<State>, 'textOf'>,
+  model: Pick<KeyModel<State>, 'textOf'>,
   initial: State,
   configurationsMax: number = CONFIGURATIONS_MAX,
   knownMax: number = KNOWN_MAX,
@@ -407,15 +407,15 @@ class Steps<State> {
   /** Characters of all states so far. */
   characters = 0
   #ofCall: Int32Array
-  readonly #steps: Step<State>[] = []
+  readonly #steps: ModelStep<State>[] = []
   readonly #states: State[] = []
   readonly #stateIds = new Map<string, number>()
-  readonly #model: Pick<Model<State>, 'textOf'>
+  readonly #model: Pick<KeyModel<State>, 'textOf'>
   readonly #known = new Map<number, number>()
   readonly #knownMax: number
 
   constructor(
-    model: Pick<Model<State>, 'textOf'>,
+    model: Pick<KeyModel<State>, 'textOf'>,
     initial: State,
     calls: readonly SearchCall<State>[],
     knownMax: number,

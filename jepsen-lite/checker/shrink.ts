@@ -1,13 +1,15 @@
-// Reduces a history of thousands of operations that cannot be explained to the few that show why. Each step keeps the
-// proof: if the rest cannot be explained, neither can the whole.
+// Reduces thousands of operations without an explanation to the few that show why. Each step keeps the proof: if the
+// rest has no explanation, the whole has none.
 //
-//   cut     operations that began after the end of the blocked one go; those under way then become unknown
-//   begin   operations that ended before a plain write go, if nothing else was under way with that write: it overwrote everything before
-//   reads   go one after another, as many at a time as possible: an order of the whole, without them, explains the rest
-//   writes  that no operation can have noticed go too (see `unnoticedAmong`)
+// - cut: operations that began after the end of the blocked one are removed. Those in flight at that end become
+// unknown.
+// - begin: operations that ended before a plain write are removed, if nothing else was concurrent with it. It overwrote
+//   everything before.
+// - reads: reads are removed, as many at a time as possible. An order of the whole, without them, explains the rest.
+// - writes: writes that no operation can have noticed are removed (`unnoticedAmong`).
 
 import { orderAppends } from './append-order.ts'
-import type { Model } from './models/model.ts'
+import type { KeyModel } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
 
@@ -20,7 +22,7 @@ const CONFIGURATIONS_OF_ONE_MAX = 20_000
 export function shrink<State>(
   calls: readonly KeyCall<State>[],
   blocked: KeyCall<State>,
-  model: Model<State>,
+  model: KeyModel<State>,
   initial: string | null,
 ): KeyCall<State>[] {
   let searches = 0
@@ -58,7 +60,7 @@ export function shrink<State>(
   return left
 }
 
-function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<State>): KeyCall<State>[] {
+function cut<State>(calls: readonly KeyCall<State>[], end: number, model: KeyModel<State>): KeyCall<State>[] {
   const left: KeyCall<State>[] = []
   for (const call of calls) {
     if (call.start > end) continue

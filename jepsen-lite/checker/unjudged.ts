@@ -1,7 +1,7 @@
-// Answers that did not tell enough to be judged. A recorder leaves out what it was not told, so a history may hold some
+// Answers that contain too little to be judged. A recorder leaves out what it does not know, so a history may hold some
 // of these. A history full of them proves little, and the verdict says so.
 
-import type { Call, History, Result } from '../history.ts'
+import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'
 import { isStaleRead } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
@@ -19,7 +19,7 @@ export function countUnjudged(history: History): Readonly<Record<string, number>
   return counts
 }
 
-function* lackingIn(call: Call, result: Result, tellsRevisions: boolean): Generator<string> {
+function* lackingIn(call: HistoryCall, result: RecordedResult, tellsRevisions: boolean): Generator<string> {
   const { op } = call
   const hasRevision = revisionOf(call, result) !== undefined
   if (op.f === 'range') {

@@ -5,13 +5,21 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { anomalyText, FORMATS, type Format, type Judged, judge, MODELS, parse } from '../checker/index.ts'
-import { EXIT, Failure } from '../exit-codes.ts'
-import { HistoryError } from '../history.ts'
+import {
+  anomalyText,
+  FORMATS,
+  type HistoryFormat,
+  type HistoryJudgement,
+  judge,
+  MODELS,
+  parse,
+} from '../checker/index.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import { HistoryError } from '../workload/history.ts'
 import { whole } from './flags.ts'
 
 interface CheckFlags {
-  readonly format?: Format | undefined
+  readonly format?: HistoryFormat | undefined
   readonly model?: string | undefined
   readonly budget?: number | undefined
   readonly output: 'text' | 'json'
@@ -19,7 +27,7 @@ interface CheckFlags {
 
 type Checked =
   | { readonly file: string; readonly ms: number; readonly verdict: 'unreadable'; readonly message: string }
-  | ({ readonly file: string; readonly ms: number } & Judged)
+  | ({ readonly file: string; readonly ms: number } & HistoryJudgement)
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -42,7 +50,7 @@ export function add(program: CommandUnknownOpts): void {
 function run(paths: readonly string[], flags: CheckFlags): number {
   const began = performance.now()
   const files = paths.flatMap((path) => filesAt(path))
-  if (files.length === 0) throw new Failure(`no history in ${paths.join(', ')}`)
+  if (files.length === 0) throw new CommandError(`no history in ${paths.join(', ')}`)
   const checked = files.map((file) => {
     const one = checkFile(file, flags)
     if (flags.output === 'text') print(one)
@@ -61,7 +69,7 @@ function filesAt(path: string, named = true): string[] {
     if (names.includes('history.jsonl')) return [join(path, 'history.jsonl')]
     return names.flatMap((name) => filesAt(join(path, name), false))
   } catch (error) {
-    throw new Failure(error instanceof Error ? error.message : String(error))
+    throw new CommandError(error instanceof Error ? error.message : String(error))
   }
 }
 
@@ -124,7 +132,7 @@ function toJson(checked: readonly Checked[], seconds: number): string {
 }
 
 /** A few operations that show the violation, of the smallest key that cannot be explained. */
-function witnessOf({ check }: Judged) {
+function witnessOf({ check }: HistoryJudgement) {
   const failure = check.linearizability.keys.find((key) => key.failure !== undefined)?.failure
   return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
     return {
@@ -167,7 +175,7 @@ function* linesOf(one: Checked): Generator<string[]> {
   ]
 }
 
-function detailsOf({ findings, check: { undecided, unjudged } }: Judged): string[] {
+function detailsOf({ findings, check: { undecided, unjudged } }: HistoryJudgement): string[] {
   const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${anomalyText(finding)}`)
   const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)

@@ -1,6 +1,6 @@
 // The coverage of a search of the simulator: as a table, and complete in JSON.
 
-import { type Coverage, EVENTS, STATES } from '../sim/index.ts'
+import { EVENTS, STATES, type StateCoverage } from '../sim/index.ts'
 
 export interface CoverageReport {
   readonly states: readonly string[]
@@ -19,7 +19,7 @@ export interface CoverageReport {
   }
 }
 
-export function coverageOf(coverage: Coverage): CoverageReport {
+export function coverageOf(coverage: StateCoverage): CoverageReport {
   const cells = EVENTS.flatMap((event) =>
     STATES.map((state) => ({ name: `${event}: ${state}`, times: coverage.times(event, state) })),
   )

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { EXIT, Failure } from '../exit-codes.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import type { Mutant } from '../mutants/mutant.ts'
 import type { MutantResult } from '../mutants/run.ts'
 import { list, whole } from './flags.ts'
@@ -47,7 +47,7 @@ export function add(program: CommandUnknownOpts): void {
 function byName(name: string, all: readonly Mutant[]): Mutant {
   const mutant = all.find(({ id }) => id === name)
   if (mutant === undefined)
-    throw new Failure(`there is no mutant ${name}; there are ${all.map(({ id }) => id).join(', ')}`)
+    throw new CommandError(`there is no mutant ${name}; there are ${all.map(({ id }) => id).join(', ')}`)
   return mutant
 }
 

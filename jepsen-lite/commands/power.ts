@@ -1,6 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { Option } from '@commander-js/extra-typings'
-import { EXIT, Failure } from '../exit-codes.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import { whole } from './flags.ts'
 
 export function add(program: CommandUnknownOpts): void {
@@ -51,7 +51,7 @@ export function add(program: CommandUnknownOpts): void {
       const recorded = await recordSessions({ seed, sessions, requests, progress }).catch(
         (error: unknown) => {
           throw error instanceof RecordingError
-            ? new Failure(`nothing could be recorded: ${error.message}`)
+            ? new CommandError(`nothing could be recorded: ${error.message}`)
             : error
         },
       )

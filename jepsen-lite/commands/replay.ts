@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { EXIT, Failure } from '../exit-codes.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import { judgedAny, replayAny } from '../recipes/index.ts'
 import { parseSchedule, type Schedule } from '../sim/index.ts'
 
@@ -27,6 +27,6 @@ function read(file: string): Schedule {
   try {
     return parseSchedule(readFileSync(file, 'utf8'))
   } catch (error) {
-    throw new Failure(`${file}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError(`${file}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }

@@ -4,15 +4,15 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { FORMATS, type Format, judge, MODELS, parse } from '../checker/index.ts'
-import { EXIT, Failure } from '../exit-codes.ts'
-import { HistoryError } from '../history.ts'
+import { FORMATS, type HistoryFormat, judge, MODELS, parse } from '../checker/index.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import { type Reported, reportOf } from '../report/index.ts'
-import { runFoundIn, withVerdict } from '../report/run-found.ts'
+import { runFoundIn, withVerdict } from '../report/run-finder.ts'
+import { HistoryError } from '../workload/history.ts'
 
 interface ReportFlags {
   readonly out?: string | undefined
-  readonly format?: Format | undefined
+  readonly format?: HistoryFormat | undefined
   readonly model?: string | undefined
 }
 
@@ -52,7 +52,7 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
     const isRun = isDirectory(path)
     const text = readFileSync(isRun ? join(path, 'history.jsonl') : path, 'utf8')
     if (!isRun && format === undefined && looksLikeSchedule(text)) {
-      const { simulated } = await import('../report/simulated.ts')
+      const { simulated } = await import('../report/simulated-history.ts')
       return await simulated(text, `jepsen-lite replay ${path}`)
     }
     const history = parse(text, format)
@@ -63,7 +63,7 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
   } catch (error) {
     const isExpected = error instanceof HistoryError || error instanceof RangeError
     if (isExpected || (error instanceof Error && 'syscall' in error))
-      throw new Failure(`${path}: ${error.message}`)
+      throw new CommandError(`${path}: ${error.message}`)
     throw error
   }
 }
@@ -82,7 +82,7 @@ function write(out: string, html: string): void {
   try {
     writeFileSync(out, html)
   } catch (error) {
-    throw new Failure(error instanceof Error ? error.message : String(error))
+    throw new CommandError(error instanceof Error ? error.message : String(error))
   }
 }
 
@@ -90,6 +90,6 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch (error) {
-    throw new Failure(error instanceof Error ? error.message : String(error))
+    throw new CommandError(error instanceof Error ? error.message : String(error))
   }
 }

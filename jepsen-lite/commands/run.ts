@@ -2,9 +2,9 @@
 
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
-import { Failure } from '../exit-codes.ts'
+import { CommandError } from '../exit-codes.ts'
 import { chooseNemeses, GROUPS, NEMESES, withElections } from '../local/catalogue.ts'
-import type { RunOptions } from '../local/options.ts'
+import type { LocalRunOptions } from '../local/options.ts'
 import type { Results } from '../local/results.ts'
 import { run } from '../local/run.ts'
 import { WORKLOADS } from '../local/workloads.ts'
@@ -53,12 +53,12 @@ export function add(program: CommandUnknownOpts): void {
     )
     .action(async (flags) => {
       const nemeses = chooseNemeses(flags.nemesis)
-      if (typeof nemeses === 'string') throw new Failure(nemeses)
+      if (typeof nemeses === 'string') throw new CommandError(nemeses)
       const seed = flags.seed ?? randomInt(0xffff_ffff)
       const abort = new AbortController()
       const interrupted = (): void => abort.abort()
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupted)
-      const options: RunOptions = {
+      const options: LocalRunOptions = {
         timeS: flags.time,
         workload: flags.workload,
         nemeses: withElections(nemeses),

@@ -1,20 +1,20 @@
 // `jepsen-lite sim`: searches for a schedule that breaks a rule. A schedule that does is shrunk and written to a file
 // for `replay`.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { EXIT, Failure } from '../exit-codes.ts'
-import { judgedAny, RecipeSearch } from '../recipes/index.ts'
-import { type Found, formatScheduleFile, RECIPES, type Recipe, Search } from '../sim/index.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import { RECIPES, type Recipe, StateCoverage } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
 import { coloured, duration, number, plural } from './format-text.ts'
+import { runJobs } from './search-jobs.ts'
+import type { SimResult } from './search-run.ts'
 
 const SCHEDULES = 200
-const SHRINK_MS_MAX = 60_000
-/** A search stops when it has found this many violations. */
+const JOBS_MAX = 256
+/** The command stops after about this many violations. */
 const VIOLATIONS_MAX = 20
 
 const PROGRESS_MS = 200
@@ -26,6 +26,7 @@ interface SimFlags {
   readonly nodes: number
   readonly workload: 'kv' | Recipe
   readonly time?: number | undefined
+  readonly jobs?: number | undefined
   readonly out: string
   readonly coverage: boolean
   readonly output: 'text' | 'json'
@@ -48,6 +49,11 @@ export function add(program: CommandUnknownOpts): void {
         .default('kv' as const),
     )
     .option('--time <seconds>', 'of wall clock, at most', whole(1))
+    .option(
+      '--jobs <count>',
+      'searches at once (default: one for each core with --time alone, else 1)',
+      whole(1, JOBS_MAX),
+    )
     .option('--out <dir>', 'where schedules that broke something are written', '.')
     .option('--coverage', 'print what was reached how often as well', false)
     .addOption(
@@ -58,15 +64,6 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-interface Detail {
-  readonly seed: number
-  readonly invariant: string
-  readonly detail: string
-  readonly file: string | undefined
-  readonly faults: number
-  readonly ops: number
-}
-
 /**
  * Shrinking needs an optional peer dependency of the package. Its absence is reported now, not when a violation is
  * found.
@@ -75,86 +72,40 @@ function requireFastCheck(): void {
   try {
     createRequire(import.meta.url).resolve('fast-check')
   } catch {
-    throw new Failure('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
+    throw new CommandError('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
   }
 }
+
+/** A search with a given seed or number of schedules must repeat exactly on every machine, so it is one search. */
+const defaultJobs = ({ seed, schedules, time }: SimFlags): number =>
+  time === undefined || seed !== undefined || schedules !== undefined ? 1 : availableParallelism()
 
 async function run(flags: SimFlags): Promise<number> {
   requireFastCheck()
+  const { nodes, workload, out, time } = flags
   const seed = flags.seed ?? Math.floor(Math.random() * 2 ** 31)
-  const count = flags.schedules ?? (flags.time === undefined ? SCHEDULES : Number.POSITIVE_INFINITY)
-  const { workload } = flags
-  const search = workload === 'kv' ? new Search(flags.nodes) : new RecipeSearch(flags.nodes, workload)
-  const details: Detail[] = []
-  const shrunk = new Set<string>()
-  const began = performance.now()
-  const seconds = (): number => (performance.now() - began) / 1000
-  const progress = new ProgressLine()
-  let shrinking = 0
-  while (search.schedules < count && seconds() - shrinking < (flags.time ?? Number.POSITIVE_INFINITY)) {
-    const next = (seed + search.schedules) % 2 ** 32
-    const found = search instanceof RecipeSearch ? await search.runRecipe(next) : search.run(next)
-    progress.show(() => {
-      const virtual = duration(search.virtualMs)
-      const violations = plural(details.length, 'violation')
-      return `${plural(search.schedules, 'schedule')}, ${virtual} of virtual time, ${duration(seconds() * 1000)}; ${violations}`
-    })
-    if (found === undefined) continue
-    const { invariant, detail } = found.violation
-    if (shrunk.has(invariant))
-      details.push({ ...sizeOf(found), seed: found.seed, invariant, detail, file: undefined })
-    else {
-      const before = seconds()
-      shrunk.add(invariant)
-      details.push(await shrinkAndWrite(found, flags.out))
-      shrinking += seconds() - before
-    }
-    if (details.length >= VIOLATIONS_MAX) break
-  }
-  progress.end()
-  const report = reportOf(seed, search, details, seconds() - shrinking)
-  process.stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : toText(report, flags))
-  return details.length > 0 ? EXIT.violation : EXIT.ok
-}
-
-const sizeOf = ({ schedule }: Found): { faults: number; ops: number } => ({
-  faults: schedule.faults.length,
-  ops: schedule.ops.length,
-})
-
-async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string): Promise<Detail> {
-  const { shrink } = await import('../sim/shrink.ts')
-  const { invariant } = violation
-  const until = performance.now() + SHRINK_MS_MAX
-  const { schedule: minimal } = await shrink(
-    schedule,
-    async (candidate) => (await judgedAny(candidate)).violation?.invariant === invariant,
-    () => performance.now() < until,
+  const schedulesMax = flags.schedules ?? (time === undefined ? SCHEDULES : Number.POSITIVE_INFINITY)
+  const secondsMax = time ?? Number.POSITIVE_INFINITY
+  const plan = { nodes, workload, seed, schedulesMax, secondsMax, violationsMax: VIOLATIONS_MAX, out }
+  const line = new ProgressLine()
+  const result = await runJobs(plan, flags.jobs ?? defaultJobs(flags), (progress) =>
+    line.show(({ elapsedMs }) => {
+      const virtual = duration(progress.virtualMs)
+      const violations = plural(progress.violations, 'violation')
+      return `${plural(progress.schedules, 'schedule')}, ${virtual} of virtual time, ${duration(elapsedMs)}; ${violations}`
+    }),
   )
-  const result = await judgedAny(minimal)
-  const detail = result.violation?.detail ?? violation.detail
-  const file = join(out, `sim-${invariant.toLowerCase()}-${seed}.json`)
-  mkdirSync(out, { recursive: true })
-  const content = { invariant, detail, trace: result.trace, seed, schedule: minimal }
-  writeFileSync(file, formatScheduleFile(content))
-  return { seed, invariant, detail, file, faults: minimal.faults.length, ops: minimal.ops.length }
+  line.end()
+  const report = reportOf(seed, result)
+  process.stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : toText(report, flags))
+  return result.details.length > 0 ? EXIT.violation : EXIT.ok
 }
 
-function reportOf(seed: number, search: Search, details: readonly Detail[], wallSeconds: number) {
-  const {
-    schedules,
-    events,
-    virtualMs,
-    probeCoverage,
-    trace,
-    repeated,
-    checked,
-    undecided,
-    ok,
-    failed,
-    unknown,
-  } = search
-  const probes = Object.entries(probeCoverage.probes)
+function reportOf(seed: number, result: SimResult) {
+  const { schedules, events, virtualMs, wallSeconds, ok, failed, unknown, details, ...rest } = result
+  const probes = Object.entries(rest.probes)
+  const coverage = new StateCoverage()
+  coverage.add(rest.coverage)
   return {
     seed,
     schedules,
@@ -162,16 +113,16 @@ function reportOf(seed: number, search: Search, details: readonly Detail[], wall
     virtual_seconds: round(virtualMs / 1000),
     wall_seconds: round(wallSeconds),
     operations: { ok, failed, unknown },
-    repeated,
-    checked,
-    undecided,
-    faults: probeCoverage.faults,
+    repeated: rest.repeated,
+    checked: rest.checked,
+    undecided: rest.undecided,
+    faults: rest.faults,
     probes: {
       hit: Object.fromEntries(probes.filter(([, count]) => count > 0)),
       never_hit: probes.filter(([, count]) => count === 0).map(([probe]) => probe),
     },
-    coverage: coverageOf(search.coverage),
-    trace_hash: trace,
+    coverage: coverageOf(coverage),
+    trace_hash: rest.trace,
     violations: details.length,
     violation_details: details,
   }
@@ -215,12 +166,14 @@ const counted = (counts: readonly (readonly [name: string, count: number])[]): s
 /** One line on a terminal, rewritten a few times a second. */
 class ProgressLine {
   readonly #stream = process.stderr
+  readonly #began = performance.now()
   #shownAt = performance.now()
 
-  show(text: () => string): void {
-    if (!this.#stream.isTTY || performance.now() - this.#shownAt < PROGRESS_MS) return
-    this.#shownAt = performance.now()
-    this.#stream.write(`\r${text()}${ERASE_TO_END}`)
+  show(text: (time: { readonly elapsedMs: number }) => string): void {
+    const now = performance.now()
+    if (!this.#stream.isTTY || now - this.#shownAt < PROGRESS_MS) return
+    this.#shownAt = now
+    this.#stream.write(`\r${text({ elapsedMs: now - this.#began })}${ERASE_TO_END}`)
   }
 
   end(): void {

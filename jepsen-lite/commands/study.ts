@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
-import { Failure } from '../exit-codes.ts'
+import { CommandError } from '../exit-codes.ts'
 import { type StudyOptions, study } from '../study/index.ts'
 import { markdownOf } from '../study/markdown.ts'
 import { CUTS } from '../study/partition.ts'
@@ -81,7 +81,7 @@ export function add(program: CommandUnknownOpts): void {
     .action(async (flags) => {
       const [before = 0, during = 0, after = 0] = flags.time.map((time) => time * 1_000)
       if (flags.timeout >= Math.min(before, during, after))
-        throw new Failure(
+        throw new CommandError(
           'each phase of --time must be longer than --timeout: only requests with a deadline in the same phase count',
         )
       const seed = flags.seed ?? randomInt(0xffff_ffff)

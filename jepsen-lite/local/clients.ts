@@ -2,13 +2,13 @@
 // records the operation and its end. A client does not repeat failed requests.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isStoreOperation, type Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
-import { HttpClient, type Target } from './http.ts'
+import { isStoreOperation, type Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import { HttpClient, type NodeAddress } from './http.ts'
 import { type OperationEnd, perform } from './perform.ts'
 import { performStore } from './store-requests.ts'
-import { performTransaction, recordTransaction, type Transaction } from './transactions.ts'
-import type { Asked, Workload } from './workload.ts'
+import { performTransaction, recordTransaction, type StoreTransaction } from './transactions.ts'
+import type { Workload, WorkloadRequest } from './workload.ts'
 
 /** The deadline of an operation. */
 export const OPERATION_MS_MAX = 2_000
@@ -17,7 +17,7 @@ const BEHIND_MS_MAX = 500
 
 const UNREACHABLE_PAUSE_MS = 100
 
-export interface ClientOptions {
+export interface LoadClientOptions {
   readonly id: number
   /** Operations a second of this client. */
   readonly rate: number
@@ -25,7 +25,7 @@ export interface ClientOptions {
   readonly random: Random
   readonly recorder: Recorder
   /** The nodes that it may ask now; never empty. */
-  readonly targets: () => readonly Target[]
+  readonly targets: () => readonly NodeAddress[]
   /**
    * The client always uses the same node, also while it is cut off or deposed: stale answers would come from there.
    */
@@ -36,7 +36,7 @@ export interface ClientOptions {
 }
 
 /** Resolves after `signal` is aborted and the current operation has ended. */
-export async function runClient(options: ClientOptions): Promise<void> {
+export async function runClient(options: LoadClientOptions): Promise<void> {
   const { id, rate, workload, random, signal } = options
   const http = new HttpClient()
   const intervalMs = 1_000 / rate
@@ -62,10 +62,10 @@ export async function runClient(options: ClientOptions): Promise<void> {
 }
 
 async function ask(
-  { id, recorder, workload, report }: ClientOptions,
+  { id, recorder, workload, report }: LoadClientOptions,
   http: HttpClient,
-  target: Target,
-  op: Exclude<Asked, Transaction>,
+  target: NodeAddress,
+  op: Exclude<WorkloadRequest, StoreTransaction>,
 ): Promise<OperationEnd> {
   const operation = recorder.invoke(id, target.name, op)
   const end = await (isStoreOperation(op)
@@ -81,10 +81,10 @@ async function ask(
 
 /** Returns the end of its first operation. */
 async function transact(
-  { id, recorder, workload, report }: ClientOptions,
+  { id, recorder, workload, report }: LoadClientOptions,
   http: HttpClient,
-  target: Target,
-  txn: Transaction,
+  target: NodeAddress,
+  txn: StoreTransaction,
 ): Promise<OperationEnd> {
   const ended = recordTransaction(recorder, id, target.name, txn)
   const ends = await performTransaction(http, target.port, txn, OPERATION_MS_MAX)
@@ -96,7 +96,7 @@ async function transact(
   return first
 }
 
-function reportWrong(report: ClientOptions['report'], what: string, end: OperationEnd): void {
+function reportWrong(report: LoadClientOptions['report'], what: string, end: OperationEnd): void {
   if (end.kind !== 'ok' && end.wrong !== undefined)
     report(`${what} got an answer that no server should give: ${end.wrong}`)
 }

@@ -15,13 +15,13 @@ import { poll } from '../../src/local/poll.ts'
 import { type NodeEvent, SupervisedNode } from '../../src/local/supervised-node.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { HttpClient } from './http.ts'
-import { CLIENTS, Network } from './network.ts'
+import { CLIENTS, RelayNetwork } from './network.ts'
 
 /** The time for all nodes to become ready voters, at the start and again after the faults. */
 export const READY_LIMIT_MS = 60_000
 const POLL_MS = 25
 
-export type ClusterEvent =
+export type LocalClusterEvent =
   | { readonly kind: 'start' | 'kill' | 'pause' | 'resume' | 'wipe'; readonly node: string }
   | {
       readonly kind: 'view'
@@ -32,7 +32,7 @@ export type ClusterEvent =
   /** The process ended. `wanted`: a fault or a request explains it. */
   | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly wanted: boolean }
 
-export interface ClusterOptions {
+export interface LocalClusterOptions {
   /** Data and logs of the nodes go here. */
   readonly dir: string
   /** The first voters. */
@@ -42,7 +42,7 @@ export interface ClusterOptions {
   /** First port to try for the APIs. */
   readonly portFrom: number
   readonly env: (name: string) => NodeJS.ProcessEnv
-  readonly onEvent: (event: ClusterEvent) => void
+  readonly onEvent: (event: LocalClusterEvent) => void
 }
 
 /**
@@ -66,21 +66,21 @@ export function allowEnd(node: TestedNode): () => void {
 }
 
 export class LocalCluster {
-  readonly network: Network
+  readonly network: RelayNetwork
   readonly nodes: readonly TestedNode[]
-  readonly #options: ClusterOptions
+  readonly #options: LocalClusterOptions
   readonly #api = new HttpClient()
   /** A paused node cannot notice that its supervisor is gone. */
   readonly #guard = new PausedProcessGuard()
 
-  static async start(options: ClusterOptions): Promise<LocalCluster> {
+  static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
     const nodes: TestedNode[] = []
     // These ports are below those that the system uses for outgoing connections, so the port of a node is still free
     // when the node is started again.
     const ports = await freePorts(options.portFrom, 2 * names.length)
     const find = (name: string): TestedNode | undefined => nodes.find((node) => node.name === name)
-    const network = await Network.create(names, {
+    const network = await RelayNetwork.create(names, {
       peer: (name) => find(name)?.peerListener,
       api: (name) => {
         const node = find(name)
@@ -100,7 +100,7 @@ export class LocalCluster {
     return cluster
   }
 
-  private constructor(options: ClusterOptions, network: Network, nodes: readonly TestedNode[]) {
+  private constructor(options: LocalClusterOptions, network: RelayNetwork, nodes: readonly TestedNode[]) {
     this.#options = options
     this.network = network
     this.nodes = nodes

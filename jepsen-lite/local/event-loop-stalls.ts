@@ -1,7 +1,7 @@
 // All relays of a run are in this process: while it does not run, no node hears another. So the history notes when the
 // machine did not let it run. This explains some elections.
 
-import type { Recorder } from '../history.ts'
+import type { Recorder } from '../workload/history.ts'
 
 const POLL_MS = 50
 /** Half of the shortest election time-out. */

@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compareKeys } from '../checker/keys.ts'
-import type { Recorder, Row } from '../history.ts'
+import type { RecordedRow, Recorder } from '../workload/history.ts'
 import type { HttpEnd } from './http.ts'
 import { json, rowOf } from './perform.ts'
 
@@ -76,7 +76,7 @@ async function readAll<Node extends Named>(
     node,
     standing: { revision, hash },
   } of readings) {
-    const rows: Row[] = []
+    const rows: RecordedRow[] = []
     let after: string | undefined
     do {
       const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`
@@ -111,7 +111,7 @@ async function readAll<Node extends Named>(
  * The next page begins after the last row of this one, and further than this page began. Without this check, a node
  * that repeats a page would be read without end.
  */
-const leadsOn = (rows: readonly Row[], next: string, after: string | undefined): boolean =>
+const leadsOn = (rows: readonly RecordedRow[], next: string, after: string | undefined): boolean =>
   next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 
 /** Returns undefined if the node did not answer, or a field was missing. */

@@ -8,7 +8,7 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../../src/server/node/types.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 
 export const FRAME_FAULTS = [
   'drop',
@@ -106,7 +106,7 @@ interface State {
   spoiled: number
 }
 
-/** What is done to the bytes of one direction. */
+/** The faults of one direction. */
 type Stage = (chunk: Buffer) => void
 
 function lead(from: Socket, to: Socket, state: State, kept: Buffer[]): void {

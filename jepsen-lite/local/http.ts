@@ -6,7 +6,7 @@ import { Endpoint } from '../../src/client/endpoints.ts'
 import { type Exchanged, type Headers, Transport } from '../../src/client/exchange.ts'
 
 /** A node that may be asked. */
-export interface Target {
+export interface NodeAddress {
   readonly name: string
   readonly port: number
 }

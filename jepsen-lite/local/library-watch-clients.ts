@@ -1,4 +1,4 @@
-// A watch of the client library. It goes on at other nodes by itself, and hides that: so all of it is one connection
+// A watch of the client library. It continues at other nodes by itself, and hides that: so all of it is one connection
 // for the judge.
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,8 +9,8 @@ import {
   QuorateError,
   type WatchBatch,
 } from '../../src/client/index.ts'
-import type { ToldEvent } from '../checker/watch/index.ts'
-import { FIRST_REVISION } from '../history.ts'
+import type { WatchedEvent } from '../checker/watch/index.ts'
+import { FIRST_REVISION } from '../workload/history.ts'
 import { nameOf } from './values.ts'
 import type { WatchClients, WatchingOptions } from './watch-clients.ts'
 
@@ -84,15 +84,15 @@ export class LibraryWatching implements WatchClients {
     this.#from = Math.max(this.#from ?? 0, revision + 1)
   }
 
-  #eventsOf({ events }: WatchBatch): ToldEvent[] {
-    return events.map((event): ToldEvent => {
+  #eventsOf({ events }: WatchBatch): WatchedEvent[] {
+    return events.map((event): WatchedEvent => {
       const prev = event.prev === undefined ? {} : { prev: event.prev && this.#rowOf(event.prev) }
       if (event.type === 'delete') return { key: event.key, type: 'delete', ...prev }
       return { key: event.key, type: 'put', record: this.#rowOf(event.kv), ...prev }
     })
   }
 
-  #rowOf(record: KvRecord): NonNullable<ToldEvent['record']> {
+  #rowOf(record: KvRecord): NonNullable<WatchedEvent['record']> {
     const { key, createRevision, modRevision, version, lease } = record
     const value = this.#options.asked.values ? { value: nameOf(record.text()) } : {}
     return { key, createRevision, modRevision, version, ...value, ...(lease !== undefined && { lease }) }

@@ -2,13 +2,13 @@
 // without an effect proves nothing, so the effect is checked, not assumed: the process is gone, no byte passed the cut,
 // a sync took longer.
 
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 import type { LocalCluster, TestedNode } from './cluster.ts'
 import type { Link } from './network.ts'
 import type { Preload } from './preload/preload.ts'
 
-/** What a nemesis works on. */
-export interface World {
+/** The cluster and the state that a nemesis works on. */
+export interface NemesisContext {
   readonly cluster: LocalCluster
   readonly random: Random
   /** How often this kind was injected before. In round 0 it hits the leader, so that every run includes this case. */
@@ -19,13 +19,13 @@ export interface World {
   readonly checksAges: boolean
   /** Whether it is checked how long leases live. */
   readonly checksLeases: boolean
-  /** What faults must know about each other. */
-  readonly conditions: Conditions
+  /** State that faults share. */
+  readonly conditions: NemesisConditions
   /** Called with something that must not happen and that the nemesis itself noticed. */
   readonly report: (message: string) => void
 }
 
-export interface Conditions {
+export interface NemesisConditions {
   wrongClocks: number
   leasesMayBeOn: boolean
 }
@@ -39,12 +39,12 @@ export interface Nemesis {
   /** The fault does not cause elections. */
   readonly quiet?: true
   /** Returns the reason if this fault is not possible with this cluster or on this machine. */
-  missing?(world: World): string | undefined
+  missing?(world: NemesisContext): string | undefined
   /** Injects the fault; or returns the reason why this is not possible now. */
-  inject(world: World): Promise<Fault | string>
+  inject(world: NemesisContext): Promise<InjectedFault | string>
 }
 
-export interface Fault {
+export interface InjectedFault {
   /** The nodes that it hits. */
   readonly nodes: readonly string[]
   /** Its parameters, for the record. */
@@ -57,14 +57,14 @@ export interface Fault {
 }
 
 /** In round 0 the leader; later sometimes the leader, otherwise any node that runs. */
-export function oneNode({ cluster, random, round }: World): TestedNode | undefined {
+export function oneNode({ cluster, random, round }: NemesisContext): TestedNode | undefined {
   const { running, leader } = cluster
   if (leader !== undefined && (round === 0 || random.chance(0.3))) return leader
   return running.length === 0 ? undefined : random.pick(running)
 }
 
 /** A random majority of all members; in round 0 it includes the leader. */
-export function majority({ cluster, random, round }: World): TestedNode[] {
+export function majority({ cluster, random, round }: NemesisContext): TestedNode[] {
   const { members, leader } = cluster
   const others = random.shuffled(members.filter((node) => node !== leader))
   const ordered = leader === undefined ? others : round === 0 ? [leader, ...others] : random.shuffled(members)

@@ -17,7 +17,7 @@ export interface Listeners {
 }
 
 /**
- * What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
+ * Traffic from `from` to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
  */
 export class Link {
   readonly from: string
@@ -81,7 +81,7 @@ export class Link {
   }
 
   /**
-   * No bytes pass, sockets stay open, and neither side is told; with `reset` existing connections are also reset. The
+   * No bytes pass, sockets stay open, without a notice; with `reset` existing connections are also reset. The
    * first call of the returned function undoes it.
    */
   cut(reset: boolean): () => void {
@@ -115,7 +115,7 @@ export class Link {
   }
 }
 
-export class Network {
+export class RelayNetwork {
   readonly links: readonly Link[]
 
   private constructor(links: readonly Link[]) {
@@ -123,7 +123,7 @@ export class Network {
   }
 
   /** `names`: all nodes, also those that may be added later. */
-  static async create(names: readonly string[], listeners: Listeners): Promise<Network> {
+  static async create(names: readonly string[], listeners: Listeners): Promise<RelayNetwork> {
     const pairs = names.flatMap((to) =>
       [CLIENTS, ...names].filter((from) => from !== to).map((from) => ({ from, to })),
     )
@@ -131,7 +131,7 @@ export class Network {
       const behind = from === CLIENTS ? listeners.api : listeners.peer
       return Link.create(from, to, () => behind(to), from === CLIENTS ? listeners.frontPort(to) : 0)
     })
-    return new Network(await Promise.all(links))
+    return new RelayNetwork(await Promise.all(links))
   }
 
   link(from: string, to: string): Link {

@@ -1,9 +1,9 @@
-// What a run is asked to do.
+// Options of a run.
 
 import type { Nemesis } from './nemesis.ts'
 import type { WorkloadName } from './workloads.ts'
 
-export interface RunOptions {
+export interface LocalRunOptions {
   /**
    * Duration of the workload: first without faults, then with faults. Start, recovery and check take additional time.
    */

@@ -5,12 +5,20 @@
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
-import type { Attached, ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
+import type {
+  HistoryOperation,
+  LeaseFields,
+  ListedRow,
+  RecordedRange,
+  RecordedResult,
+  RecordedRow,
+  TokenField,
+} from '../workload/history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
 export type OperationEnd =
-  | { readonly kind: 'ok'; readonly result: Result }
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
   /** Certainly not applied. `unreachable`: there was no connection to the node. */
   | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
   | { readonly kind: 'unknown'; readonly why: string; readonly wrong?: string }
@@ -19,7 +27,7 @@ export type OperationEnd =
 class WrongAnswer extends Error {}
 
 type Answer = Extract<HttpEnd, { kind: 'answer' }>
-type Change = Exclude<Operation, { readonly f: 'get' | 'range' }>
+type Change = Exclude<HistoryOperation, { readonly f: 'get' | 'range' }>
 
 /** Sends a request to the node of the operation. */
 type Ask = (request: HttpRequest) => Promise<HttpEnd>
@@ -27,7 +35,7 @@ type Ask = (request: HttpRequest) => Promise<HttpEnd>
 export async function perform(
   client: HttpClient,
   port: number,
-  op: Operation,
+  op: HistoryOperation,
   timeoutMs: number,
 ): Promise<OperationEnd> {
   const deadline = performance.now() + timeoutMs
@@ -73,7 +81,7 @@ export async function perform(
  * A read, then a put under the condition that the key has not changed since. If that condition fails, the operation
  * fails: its result is not known.
  */
-async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
+async function compareAndSet(ask: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<OperationEnd> {
   const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
     ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
@@ -89,7 +97,7 @@ async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Pr
 /** The same for an append, repeated until the put succeeds: a condition that fails means that nothing was written. */
 async function append(
   ask: Ask,
-  op: Extract<Operation, { f: 'append' }>,
+  op: Extract<HistoryOperation, { f: 'append' }>,
   deadline: number,
 ): Promise<OperationEnd> {
   while (performance.now() < deadline) {
@@ -106,7 +114,7 @@ async function append(
 /** Puts under the condition that the key has not changed since it was read. Returns undefined if it has. */
 async function putUnchanged(
   ask: Ask,
-  op: Extract<Operation, { f: 'cas' | 'append' }>,
+  op: Extract<HistoryOperation, { f: 'cas' | 'append' }>,
   value: string,
   modRevision: number | undefined,
 ): Promise<OperationEnd | undefined> {
@@ -128,7 +136,7 @@ const getRequest = (key: string, query: readonly string[] = []): HttpRequest => 
   target: `${keyTarget(key)}${query.length > 0 ? `?${query.join('&')}` : ''}`,
 })
 
-function rangeRequest(op: Range): HttpRequest {
+function rangeRequest(op: RecordedRange): HttpRequest {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const query = Object.entries({
     ...{ prefix, start, end, after, limit, order },
@@ -140,7 +148,7 @@ function rangeRequest(op: Range): HttpRequest {
   return { method: 'GET', target: `/v1/kv?${[...query, ...readQuery(op)].join('&')}`, headers }
 }
 
-const attachedTo = ({ lease, ttlMs }: Attached): string =>
+const attachedTo = ({ lease, ttlMs }: LeaseFields): string =>
   lease !== undefined ? `?lease=${lease}` : ttlMs !== undefined ? `?ttl=${ttlMs}ms` : ''
 
 const putRequest = (
@@ -161,7 +169,7 @@ const deleteRequest = (key: string, headers: Record<string, string>): HttpReques
   headers,
 })
 
-function readQuery(op: Extract<Operation, { f: 'get' | 'range' }>): string[] {
+function readQuery(op: Extract<HistoryOperation, { f: 'get' | 'range' }>): string[] {
   const query: string[] = []
   if (op.consistency !== undefined) query.push(`consistency=${op.consistency}`)
   if (op.maxStalenessMs !== undefined) query.push(`max_staleness=${op.maxStalenessMs}ms`)
@@ -180,14 +188,14 @@ function conditionOf(op: { readonly ifRevision?: number; readonly ifAbsent?: tru
   return op.ifAbsent === true ? { 'If-None-Match': '*' } : {}
 }
 
-const once = (op: Once): Record<string, string> =>
+const once = (op: TokenField): Record<string, string> =>
   op.idempotency === undefined ? {} : { 'Idempotency-Key': op.idempotency }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
 /** A read changes nothing, so a read that was not answered has failed and is never unknown. */
-function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd {
+function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): OperationEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
   try {
@@ -275,7 +283,7 @@ function refusal(answer: Answer): OperationEnd {
 const shown = ({ body }: Answer): string => body.slice(0, 200)
 
 /** The result of a change: of a delete the number of deleted keys, of a put the state of its key. */
-function madeChange(answer: Answer, { f }: Change): Result | undefined {
+function madeChange(answer: Answer, { f }: Change): RecordedResult | undefined {
   const body = json(answer)
   const revision = wholeOf(body.revision)
   if (revision === undefined) return undefined
@@ -288,11 +296,11 @@ function madeChange(answer: Answer, { f }: Change): Result | undefined {
 }
 
 /** If the request had an idempotency token, the answer says whether the store had applied the request before. */
-function replayedBy(answer: Answer, { idempotency }: Once): Result {
+function replayedBy(answer: Answer, { idempotency }: TokenField): RecordedResult {
   return idempotency === undefined ? {} : { replayed: header(answer, 'idempotency-replayed') === 'true' }
 }
 
-function recordRead(answer: Answer): Result {
+function recordRead(answer: Answer): RecordedResult {
   if (answer.status === 404) return { value: null }
   const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
   const modRevision = wholeIn(tag)
@@ -300,7 +308,7 @@ function recordRead(answer: Answer): Result {
   return { value: nameOf(answer.body), modRevision }
 }
 
-function pageOf(answer: Answer): Result {
+function pageOf(answer: Answer): RecordedResult {
   const { kvs, more, next, count, revision } = json(answer)
   if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
   if (typeof more !== 'boolean') throw new WrongAnswer('a page without more')
@@ -313,7 +321,7 @@ function pageOf(answer: Answer): Result {
 }
 
 /** The last line of a stream has its revision, or the error that ended it. */
-function streamOf(answer: Answer): Result {
+function streamOf(answer: Answer): RecordedResult {
   const lines = answer.body.split('\n')
   if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line does not end')
   const records = lines.map(parsed)
@@ -330,7 +338,7 @@ function streamOf(answer: Answer): Result {
 /** A stream that ended with an error. */
 class Refusal extends Error {}
 
-function revisionOf(value: unknown): Result {
+function revisionOf(value: unknown): RecordedResult {
   const revision = wholeOf(value)
   if (revision === undefined) throw new WrongAnswer('a read without a revision')
   return { revision }
@@ -371,7 +379,7 @@ const metaShown = ({ create_revision, mod_revision, version }: Readonly<Record<s
   JSON.stringify({ create_revision, mod_revision, version })
 
 /** A row with its value. */
-export function rowOf(record: unknown): Row {
+export function rowOf(record: unknown): RecordedRow {
   const { value, ...row } = listedRowOf(record)
   if (value === undefined) throw new TypeError(`no value: ${JSON.stringify(record)}`)
   return { ...row, value }
@@ -379,7 +387,7 @@ export function rowOf(record: unknown): Row {
 
 const DECIMAL = /^[0-9]+(\.[0-9]+)?$/
 
-function served(answer: Answer): Result {
+function served(answer: Answer): RecordedResult {
   const consistency = header(answer, 'kv-consistency')
   const known = (['linearizable', 'lease', 'stale'] as const).find((name) => name === consistency)
   if (known === undefined) throw new WrongAnswer(`a read that was served as ${consistency}`)
@@ -431,6 +439,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The field, only if it has a value. */
-function optional<Name extends keyof Result>(name: Name, value: Result[Name] | undefined): Result {
+function optional<Name extends keyof RecordedResult>(
+  name: Name,
+  value: RecordedResult[Name] | undefined,
+): RecordedResult {
   return value === undefined ? {} : { [name]: value }
 }

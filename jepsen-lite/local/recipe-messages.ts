@@ -1,8 +1,8 @@
-// What the processes of recipes and the run tell each other.
+// Messages between the processes of recipes and the run.
 
-import type { StoreOperation } from '../history.ts'
 import type { RecipeEnd } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'
+import type { StoreOperation } from '../workload/history.ts'
 
 export interface RecipeOrder {
   readonly recipe: Recipe

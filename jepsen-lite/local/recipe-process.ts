@@ -3,14 +3,14 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
-import type { StoreOperation } from '../history.ts'
-import { Random } from '../random.ts'
 import { type RecipeEnd, runRecipe } from '../recipes/clients.ts'
+import type { StoreOperation } from '../workload/history.ts'
+import { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
 
-/** Of locks and elections, and of what a consumer holds. A process is often stopped for longer. */
+/** Time to live of locks, elections and held items. A process is often stopped for longer. */
 const TTL_MS = 2_000
-/** Of each request to the cluster. */
+/** Time-out of each request to the cluster. */
 const TIMEOUT_MS = 2_000
 
 const over = new AbortController()

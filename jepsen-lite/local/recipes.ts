@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
 import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
 import { siblingModule } from '../../src/local/sibling-module.ts'
-import type { Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
 import { drain } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 import type { FromRecipes, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
@@ -18,7 +18,7 @@ const PROCESSES_MAX = 4
 const STOPPED_MS = { short: [300, 2_000], long: [2_500, 6_000], longPart: 0.6 } as const
 const LEFT_ALONE_MS = { min: 1_000, max: 4_000 }
 const KILLED_PART = 0.3
-/** A process that was told to end has so long for what it has begun. */
+/** Time for a process to finish its operations after the order to end. */
 const END_MS_MAX = 15_000
 /** How long it may take to empty the queue when all clients are gone. */
 const DRAIN_MS_MAX = 60_000
@@ -49,7 +49,7 @@ interface Running {
   isKilled: boolean
 }
 
-export class RecipeClients {
+export class RecipeProcesses {
   readonly done: Promise<void>
   /** Every process has begun to work. */
   readonly begun: Promise<unknown>
@@ -83,7 +83,7 @@ export class RecipeClients {
     const running: Running = {
       ...{ child, name, open, isKilled: false },
       ended: new Promise((resolve) => {
-        // What it has told before is heard first.
+        // Its earlier messages are read first.
         const heard = once(child, 'disconnect')
         child.on('exit', async (code, signal) => {
           await heard

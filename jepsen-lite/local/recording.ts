@@ -2,12 +2,12 @@
 // memory, for the checker and the statistics.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { formatEvent, type HistoryEvent, Recorder } from '../history.ts'
+import { formatEvent, type HistoryEvent, Recorder } from '../workload/history.ts'
 import { RunStats, round } from './run-stats.ts'
 
 type Header = ConstructorParameters<typeof Recorder>[0]
 
-export class Recording {
+export class RunRecording {
   readonly events: HistoryEvent[] = []
   readonly stats = new RunStats()
   readonly recorder: Recorder

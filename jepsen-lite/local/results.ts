@@ -2,18 +2,18 @@
 
 import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
-import type { RunOptions } from './options.ts'
+import type { LocalRunOptions } from './options.ts'
 import {
   type Feature,
   type Latency,
   lackingFeatures,
   latencyOf,
-  type Outcomes,
+  type OutcomeCounts,
   type RunStats,
 } from './run-stats.ts'
 import type { ScheduleResult } from './schedule.ts'
 
-/** What the checker has checked, and how long that took. */
+/** Scope and duration of the check. */
 export type Checked = CheckResult['counts'] & {
   readonly verdict: Verdict
   readonly model: string
@@ -31,7 +31,7 @@ export interface Results extends Conclusion {
   readonly workload: string
   readonly nodes: number
   readonly time_s: number
-  readonly operations: Readonly<Record<string, Outcomes>>
+  readonly operations: Readonly<Record<string, OutcomeCounts>>
   /** By the name of a feature: how often the workload asked for it, and how often that was answered. */
   readonly features: Readonly<Record<string, Feature>>
   /** Why operations failed or have an unknown outcome, and how often. */
@@ -53,7 +53,7 @@ export interface Results extends Conclusion {
 }
 
 export interface Facts {
-  readonly options: RunOptions
+  readonly options: LocalRunOptions
   readonly checked: Checked
   readonly stats: RunStats
   readonly schedule: ScheduleResult

@@ -1,8 +1,15 @@
 // Statistics of a run, updated while it is recorded: operations by kind and outcome, features of the store that were
 // used, latencies, and when the store last accepted a write.
 
-import type { AnyOperation, Fail, HistoryEvent, Ok, Result, Unknown } from '../history.ts'
 import { Holders } from '../recipes/holders.ts'
+import type {
+  AnyOperation,
+  FailEvent,
+  HistoryEvent,
+  OkEvent,
+  RecordedResult,
+  UnknownEvent,
+} from '../workload/history.ts'
 
 export interface Latency {
   readonly count: number
@@ -12,7 +19,7 @@ export interface Latency {
   readonly max: number
 }
 
-export type Outcomes = Record<'ok' | 'not_applied' | 'fail' | 'unknown', number>
+export type OutcomeCounts = Record<'ok' | 'not_applied' | 'fail' | 'unknown', number>
 
 /** How often a feature of the store was asked for, and how often that was answered. */
 export interface Feature {
@@ -31,13 +38,13 @@ const CHANGES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
   ...(['grant', 'revoke', 'lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
 ])
 
-/** What recipes do: a refusal may come from the client library itself, and so may the answer to an unlock. */
+/** Operations of recipes: a refusal may come from the client library itself, and so may the answer to an unlock. */
 const OF_RECIPES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
   ...(['lock', 'guarded-put', 'ack', 'nack'] as const),
 ])
 
 export class RunStats {
-  readonly operations = new Map<string, Outcomes>()
+  readonly operations = new Map<string, OutcomeCounts>()
   readonly reasons = new Map<string, number>()
   readonly features = new Map<string, Feature>()
   /**
@@ -91,7 +98,7 @@ export class RunStats {
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
-  #countEffect(f: AnyOperation['f'], event: Ok | Fail | Unknown): void {
+  #countEffect(f: AnyOperation['f'], event: OkEvent | FailEvent | UnknownEvent): void {
     const isDone = event.type === 'ok' && hasEffect(event.result)
     const name = CHANGES.has(f) ? `${f} that changes something` : `${f} that shows something`
     if (event.type === 'ok' && !isDone) {
@@ -128,7 +135,7 @@ function countedIn(features: Map<string, Feature>, name: string): Feature {
 }
 
 /** Whether the operation has changed something or shown data. */
-const hasEffect = ({ applied, deleted, removed, value, rows }: Result): boolean =>
+const hasEffect = ({ applied, deleted, removed, value, rows }: RecordedResult): boolean =>
   applied !== false && deleted !== 0 && removed !== 0 && value !== null && rows?.length !== 0
 
 /** A feature that was asked for less often than this may fail by chance. */

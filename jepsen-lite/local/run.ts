@@ -5,13 +5,14 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
-import { anomalyText, type Judged, judge } from '../checker/index.ts'
+import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
-import { type History, historyOf } from '../history.ts'
-import { Random } from '../random.ts'
 import { type Reported, reportOf } from '../report/index.ts'
+import { type History, historyOf } from '../workload/history.ts'
+import { Random } from '../workload/random.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
+import { ClusterObserver } from './cluster-observer.ts'
 import { noteStalls } from './event-loop-stalls.ts'
 import { recordFinalReads } from './final-reads.ts'
 import { comeBack } from './nemeses/disks.ts'
@@ -19,16 +20,15 @@ import { reconcile, wrongMembers } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
 import { alarmsIn, countSnapshots } from './node-logs.ts'
-import type { RunOptions } from './options.ts'
+import type { LocalRunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
-import { emptied, RecipeClients } from './recipes.ts'
-import { Recording } from './recording.ts'
+import { emptied, RecipeProcesses } from './recipes.ts'
+import { RunRecording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
+import { RunWatchers } from './run-watchers.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
-import { Watch } from './watch.ts'
-import { Watchers } from './watchers.ts'
 import { leasesEnd } from './workload-lease.ts'
 import { headerOf, isRecipe, keysFor, WATCHES, workloadOf } from './workloads.ts'
 
@@ -46,7 +46,7 @@ const AFTERMATH_MS = { min: 500, max: 5_000 }
 /** Names that may be added to the cluster while it runs. */
 const SPARES = 2
 
-export async function run(options: RunOptions): Promise<Results> {
+export async function run(options: LocalRunOptions): Promise<Results> {
   const out = prepareOut(options.out, ['nodes', 'preload', 'results.json', 'report.html'])
   const running = new Run(options, out)
   options.say(`seed ${options.seed}`)
@@ -62,23 +62,23 @@ interface Concluded {
 }
 
 class Run {
-  readonly #options: RunOptions
-  readonly #recording: Recording
-  readonly #watch: Watch
+  readonly #options: LocalRunOptions
+  readonly #recording: RunRecording
+  readonly #watch: ClusterObserver
   readonly #preload: Preload | { readonly missing: string }
   readonly #nodesDir: string
   readonly #findings: Finding[] = []
   readonly #stopClients = new AbortController()
   readonly #stopWatches = new AbortController()
-  #watchers: Watchers | undefined
-  #recipes: RecipeClients | undefined
+  #watchers: RunWatchers | undefined
+  #recipes: RecipeProcesses | undefined
   #clientsDone: Promise<unknown> = Promise.resolve()
   #calm = { okCount: 0, wanted: 0 }
   #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
   #recoveredMs: number | undefined
   #snapshotsInstalled = 0
 
-  constructor(options: RunOptions, out: string) {
+  constructor(options: LocalRunOptions, out: string) {
     const { workload, seed, command, rate, clients, nemeses } = options
     this.#options = options
     this.#nodesDir = join(out, 'nodes')
@@ -86,8 +86,8 @@ class Run {
     const kinds = nemeses.map(({ kind }) => kind)
     const nodes = [...namesOf(options), ...(kinds.includes('member-add') ? sparesOf(options) : [])]
     const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, ...headerOf(workload) }
-    this.#recording = new Recording(join(out, 'history.jsonl'), header)
-    this.#watch = new Watch(this.#recording.recorder)
+    this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
+    this.#watch = new ClusterObserver(this.#recording.recorder)
   }
 
   async perform(): Promise<Concluded> {
@@ -225,11 +225,11 @@ class Run {
     for (const message of late ?? []) this.#find('recovery', message)
   }
 
-  #startWatchers(cluster: LocalCluster): Watchers | undefined {
+  #startWatchers(cluster: LocalCluster): RunWatchers | undefined {
     const { workload, seed } = this.#options
     const count = WATCHES[workload]
     if (count === undefined) return undefined
-    return new Watchers({
+    return new RunWatchers({
       count,
       random: new Random(seed).named('watches'),
       recorder: this.#recording.recorder,
@@ -258,7 +258,7 @@ class Run {
     if (isRecipe(workload)) {
       const endpoints = (): string[] => this.#endpoints(cluster)
       const all = { recorder, report, signal, clients, rate, seed, endpoints }
-      this.#recipes = new RecipeClients({ ...all, recipe: workload, random: random.named('recipes') })
+      this.#recipes = new RecipeProcesses({ ...all, recipe: workload, random: random.named('recipes') })
       return this.#recipes.done
     }
     const keys = keysFor(workload)
@@ -303,7 +303,7 @@ class Run {
   }
 
   /** Checks the history, and adds the findings to those of the run itself. */
-  #judge(): { readonly history: History; readonly judged: Judged; readonly checked: Checked } {
+  #judge(): { readonly history: History; readonly judged: HistoryJudgement; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
     const judged = judge(history)
@@ -333,9 +333,9 @@ class Run {
   }
 }
 
-const namesOf = ({ nodes }: RunOptions): string[] => nodeNames(nodes)
+const namesOf = ({ nodes }: LocalRunOptions): string[] => nodeNames(nodes)
 
-const sparesOf = ({ nodes }: RunOptions): string[] => nodeNames(SPARES, nodes + 1)
+const sparesOf = ({ nodes }: LocalRunOptions): string[] => nodeNames(SPARES, nodes + 1)
 
 /** Only if a fault needs the library: without it a node is exactly the shipped process. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {

@@ -2,7 +2,7 @@
 // two at a time. Each is kept for a while, its effect is checked, and it is healed before the next one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault, Nemesis, World } from './nemesis.ts'
+import type { InjectedFault, Nemesis, NemesisContext } from './nemesis.ts'
 
 const HOLD_MS = { min: 1_000, max: 4_000 }
 const CALM_MS = { min: 500, max: 2_500 }
@@ -23,14 +23,14 @@ export interface FaultRecord {
   readonly kind: string
   readonly nodes: readonly string[]
   healedAt: number
-  /** What shows that it took effect; undefined if nothing does. */
+  /** Evidence that it took effect; undefined if there is none. */
   effect: string | undefined
 }
 
-export interface ScheduleOptions {
+export interface NemesisScheduleOptions {
   readonly nemeses: readonly Nemesis[]
-  /** What every nemesis gets, except its round. */
-  readonly world: Omit<World, 'round'>
+  /** The context of every nemesis, except its round. */
+  readonly world: Omit<NemesisContext, 'round'>
   readonly durationMs: number
   readonly signal: AbortSignal
   readonly now: () => number
@@ -48,10 +48,11 @@ export interface ScheduleResult {
   readonly idle: Readonly<Record<string, string>>
 }
 
-export const runSchedule = (options: ScheduleOptions): Promise<ScheduleResult> => new Schedule(options).run()
+export const runSchedule = (options: NemesisScheduleOptions): Promise<ScheduleResult> =>
+  new Schedule(options).run()
 
 class Schedule {
-  readonly #options: ScheduleOptions
+  readonly #options: NemesisScheduleOptions
   readonly #able: readonly Nemesis[]
   readonly #faults: FaultRecord[] = []
   readonly #rounds = new Map<string, number>()
@@ -59,7 +60,7 @@ class Schedule {
   readonly #idle: Record<string, string> = {}
   readonly #turns: Nemesis[] = []
 
-  constructor(options: ScheduleOptions) {
+  constructor(options: NemesisScheduleOptions) {
     this.#options = options
     this.#able = options.nemeses.filter((nemesis) => {
       const missing = nemesis.missing?.(this.#worldOf(nemesis.kind))
@@ -92,7 +93,7 @@ class Schedule {
     return { faults: this.#faults, skipped: this.#skipped, idle: this.#idle }
   }
 
-  #worldOf(kind: string): World {
+  #worldOf(kind: string): NemesisContext {
     return { ...this.#options.world, round: this.#rounds.get(kind) ?? 0 }
   }
 
@@ -146,7 +147,7 @@ class Schedule {
 }
 
 interface Standing {
-  readonly fault: Fault
+  readonly fault: InjectedFault
   readonly record: FaultRecord
 }
 

@@ -1,11 +1,11 @@
 // Operations of a history that are not about single keys, over the public HTTP API: ranges that are deleted,
 // compaction, leases.
 
-import type { Result, StoreOperation } from '../history.ts'
+import type { RecordedResult, StoreOperation } from '../workload/history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { changeAnswer, codeOf, json, type OperationEnd, readAnswer, wholeOf } from './perform.ts'
 
-/** Those that are one request. The others are made by recipes (recipes.ts). */
+/** Operations that are one request. Recipes make the others (recipes.ts). */
 export type OneRequest = Extract<
   StoreOperation,
   { f: 'del-range' | 'compact' | 'grant' | 'keep-alive' | 'revoke' | 'lease' }
@@ -74,7 +74,7 @@ const post = (target: string, body: unknown): HttpRequest => ({
   ...(body !== undefined && { body: JSON.stringify(body) }),
 })
 
-function resultOf(op: OneRequest, answer: Readonly<Record<string, unknown>>): Result | undefined {
+function resultOf(op: OneRequest, answer: Readonly<Record<string, unknown>>): RecordedResult | undefined {
   const revision = wholeOf(answer.revision)
   const ttlMs = wholeOf(answer.ttl_ms)
   switch (op.f) {

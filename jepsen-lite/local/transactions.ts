@@ -8,7 +8,7 @@
 // With an idempotency token it may be sent again, under the same number. A repeat is answered with the first outcome,
 // but without what was read.
 
-import type { Operation, Recorder, Result } from '../history.ts'
+import type { HistoryOperation, RecordedResult, Recorder } from '../workload/history.ts'
 import type { HttpClient } from './http.ts'
 import {
   changeAnswer,
@@ -21,10 +21,10 @@ import {
 } from './perform.ts'
 import { bodyOf, nameOf } from './values.ts'
 
-export type Step = Extract<Operation, { f: 'get' | 'put' | 'del' | 'append' }>
-type Changing = Exclude<Step, { f: 'get' }>
+export type StoreStep = Extract<HistoryOperation, { f: 'get' | 'put' | 'del' | 'append' }>
+type Changing = Exclude<StoreStep, { f: 'get' }>
 
-export interface Transaction {
+export interface StoreTransaction {
   readonly f: 'txn'
   /** In the history; of all attempts, if it is sent several times. */
   readonly number: number
@@ -32,8 +32,8 @@ export interface Transaction {
   /** The keys that it changes, and the revision at which each must be; 0: it does not exist. */
   readonly unchanged: ReadonlyMap<string, number>
   /** Reads first. */
-  readonly steps: readonly Step[]
-  /** What an append finds, if its key is unchanged. */
+  readonly steps: readonly StoreStep[]
+  /** The value that an append finds, if its key is unchanged. */
   readonly before: ReadonlyMap<string, string>
 }
 
@@ -42,7 +42,7 @@ export function recordTransaction(
   recorder: Recorder,
   client: number,
   node: string,
-  { steps, number, idempotency }: Transaction,
+  { steps, number, idempotency }: StoreTransaction,
 ): (ends: readonly OperationEnd[]) => void {
   const ids = steps.map((step, at) =>
     recorder.invoke(
@@ -67,7 +67,7 @@ export function recordTransaction(
 export async function performTransaction(
   client: HttpClient,
   port: number,
-  txn: Transaction,
+  txn: StoreTransaction,
   timeoutMs: number,
 ): Promise<readonly OperationEnd[]> {
   const body = JSON.stringify(bodyOfTransaction(txn))
@@ -94,15 +94,15 @@ export async function performTransaction(
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const bodyOfTransaction = ({ unchanged, steps, before }: Transaction): unknown => ({
+const bodyOfTransaction = ({ unchanged, steps, before }: StoreTransaction): unknown => ({
   compare: [...unchanged].map(([key, to]) => ({ key, target: 'mod_revision', op: '=', to })),
   success: steps.map((step) => operationOf(step, before)),
   ...(unchanged.size > 0 && { failure: steps.filter(isRead).map((step) => operationOf(step, before)) }),
 })
 
-const isRead = ({ f }: Step): boolean => f === 'get'
+const isRead = ({ f }: StoreStep): boolean => f === 'get'
 
-function operationOf(step: Step, before: ReadonlyMap<string, string>): unknown {
+function operationOf(step: StoreStep, before: ReadonlyMap<string, string>): unknown {
   const { key } = step
   switch (step.f) {
     case 'get':
@@ -119,7 +119,7 @@ function operationOf(step: Step, before: ReadonlyMap<string, string>): unknown {
 /** undefined: it is not the answer to this transaction. */
 function endsIn(
   json: Readonly<Record<string, unknown>>,
-  txn: Transaction,
+  txn: StoreTransaction,
   replayed: boolean | undefined,
 ): OperationEnd[] | undefined {
   const { succeeded, results } = json
@@ -128,7 +128,7 @@ function endsIn(
   if (!succeeded && txn.unchanged.size === 0) return undefined
   const done = succeeded ? txn.steps : txn.steps.filter(isRead)
   if (results.length !== done.length) return undefined
-  // What was read together with changes is from before the revision that they made. If they are all deletes, they may
+  // Reads beside changes show the state before the revision of these changes. If they are all deletes, they may
   // have made none.
   const changes = succeeded ? txn.steps.filter(({ f }) => f !== 'get') : []
   const mayHaveMadeNone = changes.every(({ f }) => f === 'del')
@@ -163,13 +163,13 @@ function endsIn(
 }
 
 /** The only comparison is the condition of this change, which the history has. So it is known why it was refused. */
-const isCondition = (step: Changing, { unchanged }: Transaction): boolean =>
+const isCondition = (step: Changing, { unchanged }: StoreTransaction): boolean =>
   unchanged.size === 1 &&
   (step.f === 'put' || step.f === 'del') &&
   (step.ifRevision ?? step.ifAbsent) !== undefined
 
-/** What was read together with the refusal shows that every key is as it was compared. */
-const isAllUnchanged = ({ unchanged, steps }: Transaction, ends: readonly OperationEnd[]): boolean =>
+/** The reads beside the refusal show that every key is as it was compared. */
+const isAllUnchanged = ({ unchanged, steps }: StoreTransaction, ends: readonly OperationEnd[]): boolean =>
   [...unchanged].every(([key, revision]) => {
     const end = ends[steps.findIndex((step) => step.f === 'get' && step.key === key)]
     return end?.kind === 'ok' && (end.result.modRevision ?? 0) === revision
@@ -179,7 +179,7 @@ function readIn(
   { get }: Readonly<Record<string, unknown>>,
   key: string,
   asOf: { readonly revision?: number },
-): Result | undefined {
+): RecordedResult | undefined {
   if (!isObject(get) || !Array.isArray(get.kvs)) return undefined
   const [record]: readonly unknown[] = get.kvs
   if (record === undefined) return { value: null, ...asOf }
@@ -192,8 +192,8 @@ function changeIn(
   result: Readonly<Record<string, unknown>>,
   step: Changing,
   revision: number,
-  { before }: Transaction,
-): Result | undefined {
+  { before }: StoreTransaction,
+): RecordedResult | undefined {
   if (step.f === 'del') {
     const deleted = isObject(result.delete) ? result.delete.deleted : undefined
     return deleted === 0 || deleted === 1 ? { deleted, revision } : undefined

@@ -3,7 +3,7 @@
 // says gets another name, which no client wrote.
 
 import { createHash } from 'node:crypto'
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 
 /** The store's limit on a value (docs/reference/limits.md), in bytes. */
 export const VALUE_BYTES_MAX = 1 << 20

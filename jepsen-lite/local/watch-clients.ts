@@ -1,4 +1,4 @@
-// Clients of watches: each has one watch, over many connections, and goes on where the last one ended, on any node.
+// Clients of watches: each has one watch, over many connections, and continues where the last one ended, on any node.
 // Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
 // that their node must read history for them. watching-library.ts has those of the client library.
 
@@ -6,10 +6,10 @@ import { get as httpGet, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { linesOf } from '../../src/client/list.ts'
-import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
-import { FIRST_REVISION, type Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
-import type { Target } from './http.ts'
+import type { WatchedEvent, WatchedRow, WatchMessage, WatchSelection } from '../checker/watch/index.ts'
+import { FIRST_REVISION, type Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import type { NodeAddress } from './http.ts'
 import { isObject, REFUSALS, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 
@@ -24,11 +24,11 @@ const SLOW_MS = { min: 200, max: 3_000 }
 
 export interface WatchingOptions {
   readonly client: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   readonly random: Random
   readonly recorder: Recorder
-  readonly targets: () => readonly Target[]
-  /** It is told by server-sent events, and goes on after the last id, as browsers do. Otherwise by lines of JSON. */
+  readonly targets: () => readonly NodeAddress[]
+  /** It receives server-sent events, and continues after the last id, as browsers do. Otherwise by lines of JSON. */
   readonly isBrowser?: boolean
   /** It takes nothing for a while, now and then. */
   readonly isSlow: boolean
@@ -39,10 +39,10 @@ export interface WatchingOptions {
   readonly report: (message: string) => void
 }
 
-/** A client that is told what it asks for, until its signal fires. */
+/** A client that receives its events until its signal fires. */
 export interface WatchClients {
   readonly client: string
-  /** It has been told of everything up to here. */
+  /** It has received everything up to here. */
   readonly upTo: number
   /** The id of the present watch in the history; undefined: there is none. */
   readonly id: number | undefined
@@ -75,7 +75,7 @@ export class HttpWatchClients implements WatchClients {
     while (!signal.aborted) {
       const target = random.pick(targets())
       await this.#connection(target).catch((error: unknown) => {
-        // A node that is gone, or a connection that was cut: another one goes on.
+        // A node that is gone, or a connection that was cut: another one continues.
         if (!(error instanceof Error && ('code' in error || error.name === 'AbortError'))) throw error
       })
       this.id = undefined
@@ -83,7 +83,7 @@ export class HttpWatchClients implements WatchClients {
     }
   }
 
-  async #connection(target: Target): Promise<void> {
+  async #connection(target: NodeAddress): Promise<void> {
     const { asked, client, recorder, random, signal, moves } = this.#options
     const from = this.#from
     const left = new AbortController()
@@ -134,8 +134,8 @@ export class HttpWatchClients implements WatchClients {
     this.#from = resumeFrom
   }
 
-  /** A browser sends back the id of what it was told last. */
-  #asking(watched: WatchAsked): { readonly target: string; readonly headers: Record<string, string> } {
+  /** A browser sends back the id of the last event that it received. */
+  #asking(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
     const { isBrowser, asked } = this.#options
     if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
     const { from } = watched
@@ -151,11 +151,11 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** The message of a line; undefined: it is none, which is reported. */
-  #toldIn(line: string, from: number | undefined): Told | undefined {
+  #toldIn(line: string, from: number | undefined): WatchMessage | undefined {
     const message = parsed(line)
     const revision = wholeOf(message?.revision)
     const id = message?.id
-    // Before its first revision exists, a watch is told the progress of the store with the id before that revision.
+    // Before its first revision exists, a watch receives the progress of the store with the id before that revision.
     const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
     if (id !== undefined && message?.type !== 'created' && id !== Math.max(revision ?? 0, lowest)) {
       this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)
@@ -268,7 +268,7 @@ async function begin(
   return response
 }
 
-function targetOf({ key, start, end, from, only, prev, values }: WatchAsked): string {
+function targetOf({ key, start, end, from, only, prev, values }: WatchSelection): string {
   const query = Object.entries({
     ...{ key, start: start === '' ? undefined : start, end, from, only },
     ...{ prev: prev ? true : undefined, values: values ? undefined : false },
@@ -289,7 +289,7 @@ function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function toldEvent(event: unknown): ToldEvent | undefined {
+function toldEvent(event: unknown): WatchedEvent | undefined {
   if (!isObject(event)) return undefined
   const before = event.prev
   const prev = before === undefined ? {} : { prev: before === null ? null : toldRow(before) }

@@ -2,10 +2,10 @@
 // end, revoke some, and ask whether they exist.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AnyOperation } from '../history.ts'
+import type { AnyOperation } from '../workload/history.ts'
 import type { LocalCluster } from './cluster.ts'
 import { json, type OperationEnd } from './perform.ts'
-import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
+import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
 /** The cluster grants no less than twice its election time-out. */
 const TTLS_MS = [2_000, 2_000, 3_000, 5_000]
@@ -24,7 +24,7 @@ export class LeaseWorkload implements Workload {
     this.#known = leases
   }
 
-  next(): Asked {
+  next(): WorkloadRequest {
     const { key, unique, random } = this.#draw
     const draw = random.next()
     const known = this.#known

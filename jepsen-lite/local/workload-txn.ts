@@ -1,8 +1,8 @@
 // Transactions that read several lists and add to some.
 
-import type { Operation } from '../history.ts'
+import type { HistoryOperation } from '../workload/history.ts'
 import type { OperationEnd } from './perform.ts'
-import type { Transaction } from './transactions.ts'
+import type { StoreTransaction } from './transactions.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'
 
 /** Keys of one transaction. */
@@ -17,24 +17,24 @@ export class ListAppend implements Workload {
   readonly #draw: Draw
   readonly #surroundings: Surroundings
   readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
-  /** What the next transaction adds to. */
+  /** The lists to which the next transaction adds. */
   #next: readonly string[] = []
-  #sent: Transaction | undefined
-  readonly #again: Transaction[] = []
+  #sent: StoreTransaction | undefined
+  readonly #again: StoreTransaction[] = []
 
   constructor(draw: Draw, surroundings: Surroundings) {
     this.#draw = draw
     this.#surroundings = surroundings
   }
 
-  next(): Operation | Transaction {
+  next(): HistoryOperation | StoreTransaction {
     const again = this.#draw.random.chance(0.5) ? this.#again.shift() : undefined
     const next = again ?? this.#anew()
     this.#sent = again === undefined && next.f === 'txn' ? next : undefined
     return next
   }
 
-  #anew(): Operation | Transaction {
+  #anew(): HistoryOperation | StoreTransaction {
     const { key, random } = this.#draw
     const due = this.#next
     this.#next = []
@@ -44,12 +44,12 @@ export class ListAppend implements Workload {
     const known = keys.filter((one) => this.#read.has(one))
     if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
     this.#next = keys
-    const steps = keys.map((one): Operation & { f: 'get' } => ({ f: 'get', key: one }))
+    const steps = keys.map((one): HistoryOperation & { f: 'get' } => ({ f: 'get', key: one }))
     const number = this.#surroundings.transaction()
     return { f: 'txn', number, unchanged: new Map(), steps, before: new Map(), idempotency: undefined }
   }
 
-  ended(op: Operation, end: OperationEnd): void {
+  ended(op: HistoryOperation, end: OperationEnd): void {
     const sent = op.f === 'append' ? this.#sent : undefined
     if (sent?.idempotency !== undefined && (end.kind === 'unknown' || this.#draw.random.chance(0.1))) {
       this.#again.push(sent)
@@ -61,7 +61,7 @@ export class ListAppend implements Workload {
   }
 
   /** Reads them all, and adds to the first one or two. */
-  #appendTo(keys: readonly string[]): Transaction {
+  #appendTo(keys: readonly string[]): StoreTransaction {
     const { unique, random } = this.#draw
     const known = keys.flatMap((key) => {
       const read = this.#read.get(key)

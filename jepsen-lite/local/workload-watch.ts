@@ -1,12 +1,12 @@
 // Clients that change keys for others to watch: puts, deletes of keys and of ranges, several keys in one transaction,
 // and compaction now and then, up to where the log of the history has been told.
 
-import type { AnyOperation, Conditions } from '../history.ts'
+import type { AnyOperation, ConditionFields } from '../workload/history.ts'
 import type { OperationEnd } from './perform.ts'
-import type { Step, Transaction } from './transactions.ts'
-import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
+import type { StoreStep, StoreTransaction } from './transactions.ts'
+import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
-type Change = Extract<Step, { f: 'put' | 'del' }>
+type Change = Extract<StoreStep, { f: 'put' | 'del' }>
 
 const TRANSACTION_KEYS_MAX = 5
 /** How many revisions ago reads of the past look; history is often compacted to less. */
@@ -22,7 +22,7 @@ export class EventsWorkload implements Workload {
     this.#surroundings = surroundings
   }
 
-  next(): Asked {
+  next(): WorkloadRequest {
     const { key, sized, random } = this.#draw
     const draw = random.next()
     if (draw < 0.4) return { f: 'put', key: key(), value: sized() }
@@ -46,7 +46,7 @@ export class EventsWorkload implements Workload {
     if (applied !== false && !('at' in op)) this.#revisions.set(op.key, modRevision ?? 0)
   }
 
-  #deleteRange(): Asked {
+  #deleteRange(): WorkloadRequest {
     const { key, random } = this.#draw
     if (random.chance(0.5)) return { f: 'del-range', prefix: key() }
     const [start = '', last = ''] = [key(), key()].sort()
@@ -54,7 +54,7 @@ export class EventsWorkload implements Workload {
   }
 
   /** Some only if a key is as it was. */
-  #transaction(): Transaction {
+  #transaction(): StoreTransaction {
     const { key, sized, random } = this.#draw
     const keys = [...new Set(Array.from({ length: 1 + random.below(TRANSACTION_KEYS_MAX) }, key))]
     const drawn = keys.map(
@@ -70,7 +70,7 @@ export class EventsWorkload implements Workload {
 }
 
 /** So the history has it, too. */
-function conditionOf({ f }: Change, revision: number | undefined): Conditions {
+function conditionOf({ f }: Change, revision: number | undefined): ConditionFields {
   if (revision === undefined) return {}
   if (revision > 0) return { ifRevision: revision }
   return f === 'put' ? { ifAbsent: true } : {}

@@ -1,24 +1,24 @@
-// What a workload is: it says what its client asks next, and is told how that ended.
+// A workload chooses the next request of its client, and receives the outcome.
 
-import type { AnyOperation, Operation } from '../history.ts'
-import type { Random } from '../random.ts'
+import type { AnyOperation, HistoryOperation } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 import type { OperationEnd } from './perform.ts'
 import type { OneRequest } from './store-requests.ts'
-import type { Transaction } from './transactions.ts'
+import type { StoreTransaction } from './transactions.ts'
 
 /** The operations of one client. */
 export interface Workload {
-  next(): Asked
+  next(): WorkloadRequest
   /** Called with the end of each operation, also of those of a transaction; the next operation may depend on it. */
   ended(op: AnyOperation, end: OperationEnd): void
 }
 
 /** One request, or several that belong together. */
-export type Asked = Operation | OneRequest | Transaction
+export type WorkloadRequest = HistoryOperation | OneRequest | StoreTransaction
 
-/** What clients know of the run. */
+/** State of the run that clients can see. */
 export interface Surroundings {
-  /** The log of the history has been told up to here. */
+  /** The log of the history has reached this revision. */
   readonly logUpTo: () => number
   /** A number for a transaction. */
   readonly transaction: () => number
@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly leases: string[]
 }
 
-/** What a workload draws from. */
+/** Random source and context of a workload. */
 export interface Draw {
   key(): string
   unique(): string

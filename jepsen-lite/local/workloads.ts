@@ -1,12 +1,12 @@
 // The operations of the clients. Each workload makes random operations for which the checker has a model. Values are
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
-import type { Operation, Range, Result } from '../history.ts'
-import type { Random } from '../random.ts'
 import { RECIPES, type Recipe } from '../sim/index.ts'
+import type { HistoryOperation, RecordedRange, RecordedResult } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 import type { OperationEnd } from './perform.ts'
+import { LOG } from './run-watchers.ts'
 import { sizedName } from './values.ts'
-import { LOG } from './watchers.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'
 import { LeaseWorkload } from './workload-lease.ts'
 import { ListAppend } from './workload-txn.ts'
@@ -31,7 +31,7 @@ export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
   ...{ lock: 1, queue: 1, election: 1 },
 }
 
-/** What the header of a history says of them. */
+/** Their fields in the header of a history. */
 export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
   // Recipes make changes of their own.
   complete: !isRecipe(name),
@@ -44,7 +44,7 @@ export const isRecipe = (name: WorkloadName): name is Recipe => RECIPES.some((re
  * The keys that all clients share. There are few at a time, so that clients use the same ones. After `operationsMax`
  * operations a key is replaced by a new one, so that the history of one key stays short enough for the checker.
  */
-export class Keys {
+export class KeyPool {
   readonly #live: number
   readonly #operationsMax: number
   readonly #slots: { generation: number; operations: number }[]
@@ -76,15 +76,15 @@ const KEYS: Readonly<Partial<Record<WorkloadName, readonly [live: number, operat
   lease: [60, 40],
 }
 
-export function keysFor(name: WorkloadName): Keys {
+export function keysFor(name: WorkloadName): KeyPool {
   const [live, operationsMax] = KEYS[name] ?? [5, 250]
-  return new Keys(live, operationsMax)
+  return new KeyPool(live, operationsMax)
 }
 
 export function workloadOf(
   name: Exclude<WorkloadName, Recipe>,
   client: number,
-  keys: Keys,
+  keys: KeyPool,
   random: Random,
   surroundings: Surroundings,
 ): Workload {
@@ -138,13 +138,13 @@ const LIMITS = [1, 2, 3, 10, 50]
 /** Lists with all options. If a list was not complete, the next one often continues after it. */
 class Lists {
   readonly #draw: Draw
-  #unfinished: Range | undefined
+  #unfinished: RecordedRange | undefined
 
   constructor(draw: Draw) {
     this.#draw = draw
   }
 
-  next(): Range {
+  next(): RecordedRange {
     const { random } = this.#draw
     const unfinished = this.#unfinished
     this.#unfinished = undefined
@@ -161,14 +161,14 @@ class Lists {
     }
   }
 
-  ended(op: Range, end: OperationEnd): void {
+  ended(op: RecordedRange, end: OperationEnd): void {
     if (end.kind !== 'ok' || end.result.more !== true || end.result.next === undefined) return
     // The next page gets a new consistency and new bounds.
     const { consistency: _, maxStalenessMs: _age, minRevision: _least, ...list } = op
     this.#unfinished = { ...list, after: end.result.next }
   }
 
-  #bounds(): Range {
+  #bounds(): RecordedRange {
     const { key, random } = this.#draw
     const draw = random.next()
     if (draw < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
@@ -181,16 +181,16 @@ class Lists {
   }
 }
 
-const stateless = (next: () => Operation): Workload => ({ next, ended() {} })
+const stateless = (next: () => HistoryOperation): Workload => ({ next, ended() {} })
 
-function register({ key, sized, random }: Draw): Operation {
+function register({ key, sized, random }: Draw): HistoryOperation {
   const draw = random.next()
   if (draw < 0.5) return { f: 'get', key: key() }
   if (draw < 0.95) return { f: 'put', key: key(), value: sized() }
   return { f: 'del', key: key() }
 }
 
-function append({ key, unique, random }: Draw): Operation {
+function append({ key, unique, random }: Draw): HistoryOperation {
   return random.chance(0.4) ? { f: 'get', key: key() } : { f: 'append', key: key(), value: `${unique()} ` }
 }
 
@@ -203,7 +203,7 @@ class CompareAndSet implements Workload {
     this.#draw = draw
   }
 
-  next(): Operation {
+  next(): HistoryOperation {
     const { key, unique, random } = this.#draw
     const chosen = key()
     const draw = random.next()
@@ -213,7 +213,7 @@ class CompareAndSet implements Workload {
     return { f: 'cas', key: chosen, from, to: unique() }
   }
 
-  ended(op: Operation, end: OperationEnd): void {
+  ended(op: HistoryOperation, end: OperationEnd): void {
     if (end.kind !== 'ok' || op.f === 'range') return
     if (op.f === 'put') this.#seen.set(op.key, op.value)
     else if (op.f === 'cas' && end.result.applied !== false) this.#seen.set(op.key, op.to)
@@ -233,7 +233,7 @@ class Lock implements Workload {
     this.#draw = draw
   }
 
-  next(): Operation {
+  next(): HistoryOperation {
     const { key, random } = this.#draw
     const owner = this.#owner
     if (this.#former !== undefined && random.chance(0.1)) return { f: 'release', owner, ...this.#former }
@@ -241,7 +241,7 @@ class Lock implements Workload {
     return random.chance(0.2) ? { f: 'get', key: key() } : { f: 'acquire', key: key(), owner }
   }
 
-  ended(op: Operation, end: OperationEnd): void {
+  ended(op: HistoryOperation, end: OperationEnd): void {
     if (op.f === 'release' && end.kind !== 'fail') {
       this.#former = { key: op.key, token: op.token }
       if (this.#held?.token === op.token) this.#held = undefined
@@ -253,7 +253,7 @@ class Lock implements Workload {
 }
 
 /** A change that may have been sent with an idempotency token. */
-type Change = Extract<Operation, { f: 'put' | 'del' }>
+type Change = Extract<HistoryOperation, { f: 'put' | 'del' }>
 
 /**
  * All requests of the API: every kind of read and change, conditions, idempotency tokens, and changes that are sent
@@ -279,7 +279,7 @@ class KeyValue implements Workload {
     this.#lists = new Lists(draw)
   }
 
-  next(): Operation {
+  next(): HistoryOperation {
     const { random } = this.#draw
     if (this.#again.length > 0 && random.chance(0.5)) {
       const change = this.#again.shift()
@@ -288,7 +288,7 @@ class KeyValue implements Workload {
     return random.chance(0.5) ? this.#read() : this.#change()
   }
 
-  ended(op: Operation, end: OperationEnd): void {
+  ended(op: HistoryOperation, end: OperationEnd): void {
     const { random } = this.#draw
     const mayRepeat = (op.f === 'put' || op.f === 'del') && op.idempotency !== undefined
     if (mayRepeat && end.kind === 'unknown') this.#again.push(op)
@@ -298,7 +298,7 @@ class KeyValue implements Workload {
     this.#learn(op, end.result)
   }
 
-  #learn(op: Operation, result: Result): void {
+  #learn(op: HistoryOperation, result: RecordedResult): void {
     this.#newest = Math.max(this.#newest ?? 0, result.revision ?? 0, result.modRevision ?? 0) || undefined
     if (op.f === 'range' || result.replayed === true) return
     if (op.f === 'del' && result.applied !== false) this.#revisions.set(op.key, undefined)
@@ -306,7 +306,7 @@ class KeyValue implements Workload {
     else this.#revisions.set(op.key, result.modRevision)
   }
 
-  #read(): Operation {
+  #read(): HistoryOperation {
     const { key, random } = this.#draw
     const draw = random.next()
     const consistency = draw < 0.45 ? 'linearizable' : draw < 0.6 ? 'lease' : 'stale'
@@ -320,7 +320,7 @@ class KeyValue implements Workload {
     return { f: 'get', key: key(), consistency, ...bounds }
   }
 
-  #change(): Operation {
+  #change(): HistoryOperation {
     const { key, sized, random } = this.#draw
     const chosen = key()
     const revision = this.#revisions.get(chosen)

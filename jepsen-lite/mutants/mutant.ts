@@ -10,7 +10,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { Failure } from '../exit-codes.ts'
+import { CommandError } from '../exit-codes.ts'
 
 export const ROOT = join(import.meta.dirname, '../..')
 const PATCHES = join(import.meta.dirname, 'patches')
@@ -44,7 +44,7 @@ export function readMutants(): readonly Mutant[] {
 export function parseMutant(id: string, text: string): Mutant {
   const [, bug, effect, rules, command, diff] = HEAD.exec(text) ?? []
   if (!bug || !effect || !rules || !command || !diff)
-    throw new Failure(`${id}.patch: expected the lines Bug, Effect, Rules and Command, and then a diff`)
+    throw new CommandError(`${id}.patch: expected the lines Bug, Effect, Rules and Command, and then a diff`)
   return { id, bug, effect, rules: rules.split(' '), command: parseCommand(id, command), diff }
 }
 
@@ -53,7 +53,9 @@ function parseCommand(id: string, text: string): Command {
   if (seed !== undefined) return { kind: 'sim', seed: Number(seed) }
   const files = /^vitest run (test\/.+)$/.exec(text)?.[1]
   if (files !== undefined) return { kind: 'vitest', files: files.split(' ') }
-  throw new Failure(`${id}.patch: expected "jepsen-lite sim --seed N" or "vitest run FILE…", found "${text}"`)
+  throw new CommandError(
+    `${id}.patch: expected "jepsen-lite sim --seed N" or "vitest run FILE…", found "${text}"`,
+  )
 }
 
 /** Files that a patch changes. */
@@ -72,7 +74,7 @@ export function applyPatch(dir: string, mutant: Mutant): void {
     })
   } catch (error) {
     const { stderr = error } = error as { readonly stderr?: unknown }
-    throw new Failure(`${mutant.id} does not apply: ${String(stderr).trim()}
+    throw new CommandError(`${mutant.id} does not apply: ${String(stderr).trim()}
 Make it again, in a work tree without other changes of src/:
   1. change src/ so that ${mutant.bug}
   2. jepsen-lite mutants --record ${mutant.id}    stores that change as the patch
@@ -89,6 +91,6 @@ export function recordPatch({ id }: Mutant): void {
   const text = readFileSync(file, 'utf8')
   const args = ['diff', '--no-color', '--no-ext-diff', `-U${CONTEXT_LINES}`, '--', 'src']
   const diff = execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' })
-  if (diff === '') throw new Failure('src/ has no uncommitted change to record')
+  if (diff === '') throw new CommandError('src/ has no uncommitted change to record')
   writeFileSync(file, text.slice(0, text.indexOf('\ndiff ') + 1) + diff.replace(/^index .*\n/gm, ''))
 }

@@ -3,8 +3,8 @@
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Failure } from '../exit-codes.ts'
-import { TemporaryDirectory } from '../temporary-directory.ts'
+import { CommandError } from '../exit-codes.ts'
+import { ScratchDirectory } from '../scratch-directory.ts'
 import { applyPatch, changedFiles, type Mutant, ROOT } from './mutant.ts'
 
 /** The sources, and what tests read. */
@@ -15,12 +15,12 @@ const PARTS = [
 
 export class Workbench {
   readonly dir: string
-  readonly #directory: TemporaryDirectory
+  readonly #directory: ScratchDirectory
 
   constructor() {
     if (!existsSync(join(ROOT, 'src/raft/raft.ts')))
-      throw new Failure('mutants are planted in the sources: run this in a clone')
-    this.#directory = new TemporaryDirectory(tmpdir(), 'quorate-mutants-')
+      throw new CommandError('mutants are planted in the sources: run this in a clone')
+    this.#directory = new ScratchDirectory(tmpdir(), 'quorate-mutants-')
     this.dir = this.#directory.path
     for (const part of PARTS) cpSync(join(ROOT, part), join(this.dir, part), { recursive: true })
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')

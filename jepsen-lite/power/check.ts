@@ -4,17 +4,17 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 import { damaged } from './damage.ts'
-import type { Disk, DiskState } from './disk.ts'
+import type { DiskImage, DiskState } from './disk.ts'
 import { Opener } from './open.ts'
-import type { Cut, Plan, PlannedState } from './plan.ts'
-import { type Fault, Judge } from './power-verdict.ts'
+import type { Plan, PlannedState, PowerCut } from './plan.ts'
+import { Judge, type PowerFault } from './power-verdict.ts'
 import { type Files, putFiles } from './record.ts'
 
-export interface Violation {
+export interface PowerViolation {
   /** `silent`: it was damaged more than a power cut can do, and opened with less data than it had. */
-  readonly kind: Fault['kind'] | 'silent'
+  readonly kind: PowerFault['kind'] | 'silent'
   readonly what: string
   readonly session: number
   /** How the state comes about. */
@@ -36,7 +36,7 @@ interface Job {
   readonly planned: PlannedState
 }
 
-export interface CheckOptions {
+export interface PowerCheckOptions {
   /** Limit of different states. */
   readonly states: number
   /** How many states are damaged in addition. */
@@ -45,20 +45,20 @@ export interface CheckOptions {
   readonly progress: (line: string) => void
 }
 
-export class Check {
-  readonly #options: CheckOptions
+export class PowerCheck {
+  readonly #options: PowerCheckOptions
   readonly #plans: readonly Plan[]
   readonly #dir: string
   readonly #opened = new Set<string>()
   readonly #done = new Set<PlannedState>()
   readonly #outcomes = { opened: 0, empty: 0, refused: 0, broken: 0 }
-  readonly details: Violation[] = []
+  readonly details: PowerViolation[] = []
   readonly violations = { lost: 0, refused: 0, strange: 0, broken: 0, silent: 0 }
   readonly #damaged = { refused: 0, found: 0, unharmed: 0, silent: 0 }
   #judged = 0
 
   /** `dir`: where states are built. */
-  constructor(options: CheckOptions, plans: readonly Plan[], dir: string) {
+  constructor(options: PowerCheckOptions, plans: readonly Plan[], dir: string) {
     this.#options = options
     this.#plans = plans
     this.#dir = dir
@@ -171,8 +171,8 @@ export class Check {
   #violated(
     { session }: Job,
     state: string,
-    { after }: Cut,
-    { kind, what }: Pick<Violation, 'kind' | 'what'>,
+    { after }: PowerCut,
+    { kind, what }: Pick<PowerViolation, 'kind' | 'what'>,
     files: Files,
   ): void {
     this.violations[kind]++
@@ -188,7 +188,7 @@ export class Check {
   }
 }
 
-export const filesOfState = (disk: Disk, state: DiskState): Files =>
+export const filesOfState = (disk: DiskImage, state: DiskState): Files =>
   state === undefined
     ? undefined
     : new Map([...state].map(([name, content]) => [name, disk.contentOf(content)]))

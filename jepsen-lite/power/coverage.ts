@@ -1,8 +1,8 @@
-// What the storage did during a recording. A check of states in which nothing happened proves nothing.
+// Operations of the storage during a recording. A check of states in which nothing happened proves nothing.
 
-import type { Session } from './record.ts'
+import type { RecordedSession } from './record.ts'
 
-export interface Coverage {
+export interface StorageCoverage {
   readonly directories_formatted: number
   readonly directories_reopened: number
   readonly wals_rotated: number
@@ -19,7 +19,7 @@ export interface Coverage {
   readonly answered_to_clients: number
 }
 
-export function coverageOf(sessions: readonly Session[]): Coverage {
+export function coverageOf(sessions: readonly RecordedSession[]): StorageCoverage {
   const marks = sessions.flatMap(({ events }) =>
     events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])),
   )
@@ -51,5 +51,5 @@ export function coverageOf(sessions: readonly Session[]): Coverage {
   }
 }
 
-export const lackingIn = (coverage: Coverage): string[] =>
+export const lackingIn = (coverage: StorageCoverage): string[] =>
   Object.entries(coverage).flatMap(([what, times]) => (times > 0 ? [] : [what.replaceAll('_', ' ')]))

@@ -2,7 +2,7 @@
 // be refused, or its damage must be found when it is read, or it must do no harm. It must never open with less than was
 // acknowledged.
 
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 import type { Files } from './record.ts'
 
 /** All files of the directory that are read, except the side file, which may say nothing. */

@@ -40,14 +40,14 @@ export interface Torn {
   readonly to: number
 }
 
-/** What a file may hold: its first `changes` changes, then a part of a later one. */
+/** A possible content of a file: its first `changes` changes, then a part of a later one. */
 export interface Content {
   readonly file: FileId
   readonly changes: number
   readonly torn: Torn | undefined
 }
 
-/** What a directory may hold; undefined: the directory does not exist. */
+/** A possible content of a directory; undefined: the directory does not exist. */
 export type DiskState = ReadonlyMap<string, Content> | undefined
 
 export interface File {
@@ -66,7 +66,7 @@ interface TrackedFile extends File {
   createdBy: number | undefined
 }
 
-export class Disk {
+export class DiskImage {
   readonly #files = new Map<FileId, TrackedFile>()
   readonly #start: ReadonlyMap<string, FileId>
   readonly #changes: NameChange[] = []

@@ -5,15 +5,15 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Random } from '../random.ts'
-import { TemporaryDirectory } from '../temporary-directory.ts'
-import { Check, type CheckOptions, filesOfState, type Violation } from './check.ts'
-import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
-import { Disk } from './disk.ts'
-import type { Outcome } from './open-worker.ts'
+import { ScratchDirectory } from '../scratch-directory.ts'
+import { Random } from '../workload/random.ts'
+import { filesOfState, PowerCheck, type PowerCheckOptions, type PowerViolation } from './check.ts'
+import { coverageOf, lackingIn, type StorageCoverage } from './coverage.ts'
+import { DiskImage } from './disk.ts'
+import type { OpenOutcome } from './open-worker.ts'
 import { planOf } from './plan.ts'
-import { type Files, putFiles, record, type Session } from './record.ts'
-import { type Candidate, statesAt } from './states.ts'
+import { type Files, putFiles, type RecordedSession, record } from './record.ts'
+import { type StateCandidate, statesAt } from './states.ts'
 import { RecordingError } from './trace.ts'
 
 export { whyNot } from './record.ts'
@@ -28,7 +28,7 @@ export interface RecordOptions {
   readonly progress: (line: string) => void
 }
 
-export interface CheckingOptions extends CheckOptions {
+export interface CheckingOptions extends PowerCheckOptions {
   readonly seed: number
   /** After this many seconds no more states are opened. */
   readonly seconds: number
@@ -59,29 +59,29 @@ export interface PowerReport {
   readonly states: number
   /** Pairs of a state and a moment at which it may be left. Each was judged. */
   readonly judged: number
-  readonly outcomes: Readonly<Record<Outcome['kind'], number>>
-  /** Of the states that were damaged on purpose: refused, found when read, without harm, silently less. */
+  readonly outcomes: Readonly<Record<OpenOutcome['kind'], number>>
+  /** Counts of the states that were damaged on purpose: refused, found when read, without harm, silently less. */
   readonly damaged: Readonly<Record<'refused' | 'found' | 'unharmed' | 'silent', number>>
-  readonly coverage: Coverage
-  /** What the load should have made the storage do, and did not. */
+  readonly coverage: StorageCoverage
+  /** Operations of the storage that the load should have caused, and did not. */
   readonly lacking: readonly string[]
   /** Why a session after the first did not reach its end, if one did not. */
   readonly failed_session: string | null
   readonly wall_seconds: number
   readonly violations: number
-  readonly violations_by_kind: Readonly<Record<Violation['kind'], number>>
+  readonly violations_by_kind: Readonly<Record<PowerViolation['kind'], number>>
   /** The first violations. */
-  readonly violation_details: readonly Violation[]
+  readonly violation_details: readonly PowerViolation[]
 }
 
-export interface Recording {
-  readonly sessions: readonly Session[]
+export interface PowerRecording {
+  readonly sessions: readonly RecordedSession[]
   /** Why a later session did not reach its end. */
   readonly failure: string | undefined
 }
 
 /** Runs the process under load and faults, several times on the same directory. */
-export async function recordSessions(options: RecordOptions): Promise<Recording> {
+export async function recordSessions(options: RecordOptions): Promise<PowerRecording> {
   const directory = workDirectory()
   const work = directory.path
   try {
@@ -89,7 +89,7 @@ export async function recordSessions(options: RecordOptions): Promise<Recording>
     const dir = join(work, 'n1')
     const others = [join(work, 'n2'), join(work, 'n3')]
     const marks = join(work, 'marks')
-    const sessions: Session[] = []
+    const sessions: RecordedSession[] = []
     for (let number = 1; number <= options.sessions; number++) {
       // Long sessions with many events, and between them short ones that are cut off soon after a start with recovery.
       const script = number % 4 === 1 ? 'whole' : 'short'
@@ -114,7 +114,10 @@ export async function recordSessions(options: RecordOptions): Promise<Recording>
 }
 
 /** Opens what power cuts may have left in these sessions, and judges it. */
-export async function checkSessions(recording: Recording, options: CheckingOptions): Promise<PowerReport> {
+export async function checkSessions(
+  recording: PowerRecording,
+  options: CheckingOptions,
+): Promise<PowerReport> {
   const { sessions, failure } = recording
   const began = performance.now()
   const random = new Random(options.seed)
@@ -125,7 +128,7 @@ export async function checkSessions(recording: Recording, options: CheckingOptio
   const directory = workDirectory()
   const work = directory.path
   try {
-    const check = new Check(options, plans, join(work, 'state'))
+    const check = new PowerCheck(options, plans, join(work, 'state'))
     await check.run(random.named('order'), began + options.seconds * 1000)
     const { violations: byKind } = check
     return {
@@ -143,13 +146,13 @@ export async function checkSessions(recording: Recording, options: CheckingOptio
 }
 
 /** In memory if the system has a place for that: many files are written, and no disk is needed. */
-const workDirectory = (): TemporaryDirectory =>
-  new TemporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-')
+const workDirectory = (): ScratchDirectory =>
+  new ScratchDirectory(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-')
 
 /** In the middle of the last batch, of which half is there, so that the next start has something to drop. */
-function afterPowerCut({ start, events }: Session, random: Random): Files {
-  const disk = new Disk(start)
-  const states: Candidate[] = []
+function afterPowerCut({ start, events }: RecordedSession, random: Random): Files {
+  const disk = new DiskImage(start)
+  const states: StateCandidate[] = []
   let hasEnded = false
   for (const event of events) {
     disk.add(event.kind === 'disk' ? event.event : undefined)

@@ -63,17 +63,17 @@ export interface Observer {
   snapshotOffered(id: string, meta: SnapshotSource['meta']): void
 }
 
-export class Node {
+export class PeerNode {
   readonly id: ReplicaId
   readonly name: string
   readonly dir: string
-  readonly #links: Links
+  readonly #links: PeerLinks
   storage: Storage | undefined
   driver: Driver | undefined
   end: NodeEnd | undefined
   observer: Observer | undefined
 
-  constructor(links: Links, number: number, dir: string) {
+  constructor(links: PeerLinks, number: number, dir: string) {
     this.#links = links
     this.id = asReplicaId(String(100 + number))
     this.name = `n${number}`
@@ -137,15 +137,15 @@ export class Node {
 /** How long after a process has ended its node is reported as gone. */
 const GRACE_MS = 10
 
-export class Links {
-  readonly nodes: Node[] = []
+export class PeerLinks {
+  readonly nodes: PeerNode[] = []
   readonly #cut = new Set<string>()
   readonly #connected = new Set<string>()
   /** How many chunks of snapshots pass before one stream is broken; undefined: all of them. */
   breakSnapshotAfter: number | undefined
 
-  get leader(): Node | undefined {
-    let leader: Node | undefined
+  get leader(): PeerNode | undefined {
+    let leader: PeerNode | undefined
     for (const node of this.nodes) {
       const raft = node.driver?.status().raft
       if (raft?.role === 'leader' && raft.term >= (leader?.running.term ?? 0)) leader = node
@@ -154,7 +154,7 @@ export class Links {
   }
 
   /** Cuts all links between `node` and the others. */
-  isolate(node: Node): void {
+  isolate(node: PeerNode): void {
     for (const other of this.nodes) {
       this.#cut.add(link(node, other))
       this.#cut.add(link(other, node))
@@ -166,7 +166,7 @@ export class Links {
     for (const node of this.nodes) this.meet(node)
   }
 
-  networkOf(node: Node): Network {
+  networkOf(node: PeerNode): Network {
     let isOpen = true
     return {
       setPeers: () => this.meet(node),
@@ -175,24 +175,24 @@ export class Links {
         const to = this.#byId(message.to)
         if (!isOpen || to === undefined || !this.#connected.has(link(node, to))) return
         setImmediate(() => {
-          if (!this.#cut.has(link(node, to))) to.driver?.message(message)
+          if (!this.#cut.has(link(node, to))) to.driver?.events.message(message)
         })
       },
       sendStateHash: (at) => {
         for (const to of this.nodes) {
           if (to !== node && isOpen && !this.#cut.has(link(node, to)))
-            setImmediate(() => to.driver?.stateHash(node.id, at))
+            setImmediate(() => to.driver?.events.stateHash(node.id, at))
         }
       },
       askToKeepAlive: (id, question) => {
         const to = this.#byId(id)
         if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.keepAliveAsked(node.id, question))
+          setImmediate(() => to.driver?.events.keepAliveAsked(node.id, question))
       },
       answerKeepAlive: (id, answer) => {
         const to = this.#byId(id)
         if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.keepAliveAnswered(node.id, answer))
+          setImmediate(() => to.driver?.events.keepAliveAnswered(node.id, answer))
       },
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
@@ -203,7 +203,7 @@ export class Links {
   }
 
   /** Connects a node with all nodes that it may talk to. */
-  meet(node: Node): void {
+  meet(node: PeerNode): void {
     for (const other of this.nodes) {
       if (other === node) continue
       this.#connect(node, other)
@@ -211,42 +211,42 @@ export class Links {
     }
   }
 
-  gone(node: Node): void {
+  gone(node: PeerNode): void {
     for (const other of this.nodes) {
       this.#connected.delete(link(node, other))
       if (!this.#connected.delete(link(other, node))) continue
-      setImmediate(() => other.driver?.disconnected(node.id))
-      setTimeout(() => other.driver?.refused(node.id), GRACE_MS)
+      setImmediate(() => other.driver?.events.disconnected(node.id))
+      setTimeout(() => other.driver?.events.refused(node.id), GRACE_MS)
     }
   }
 
-  #connect(from: Node, to: Node): void {
+  #connect(from: PeerNode, to: PeerNode): void {
     if (from.driver === undefined || to.driver === undefined || this.#connected.has(link(from, to))) return
     if (this.#cut.has(link(from, to)) || this.#cut.has(link(to, from))) return
-    const knows = (a: Driver, b: Node): boolean => a.configuration.members.some(({ id }) => id === b.id)
+    const knows = (a: Driver, b: PeerNode): boolean => a.configuration.members.some(({ id }) => id === b.id)
     if (!knows(from.driver, to) && !knows(to.driver, from)) return
     const greeting = this.#greetingOf(from, from.driver)
-    const refusal = to.driver.admit(greeting)
+    const refusal = to.driver.events.admit(greeting)
     if (refusal !== undefined) {
-      if (refusal.stop) setImmediate(() => from.driver?.stop(refusal.refuse))
+      if (refusal.stop) setImmediate(() => from.driver?.events.stop(refusal.refuse))
       return
     }
     this.#connected.add(link(from, to))
     setImmediate(() => {
       if (from.driver === undefined || to.driver === undefined) return
-      to.driver.connected(greeting)
-      from.driver.connected(this.#greetingOf(to, to.driver))
+      to.driver.events.connected(greeting)
+      from.driver.events.connected(this.#greetingOf(to, to.driver))
     })
   }
 
-  #greetingOf(node: Node, driver: Driver): Greeting {
-    const greeting = driver.greeting()
+  #greetingOf(node: PeerNode, driver: Driver): Greeting {
+    const greeting = driver.events.greeting()
     node.observer?.greeting(greeting)
     return greeting
   }
 
   #stream(
-    from: Node,
+    from: PeerNode,
     id: ReplicaId,
     term: Parameters<Network['sendSnapshot']>[1],
     source: SnapshotSource,
@@ -254,14 +254,14 @@ export class Links {
     const to = this.#byId(id)
     const finish = (ok: boolean): void => {
       source.close()
-      setImmediate(() => from.driver?.snapshotSent(id, source.meta.index, ok))
+      setImmediate(() => from.driver?.events.snapshotSent(id, source.meta.index, ok))
     }
     if (to?.driver === undefined || this.#cut.has(link(from, to))) {
       finish(false)
       return
     }
     to.observer?.snapshotOffered(source.id, source.meta)
-    to.driver.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
+    to.driver.events.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
       if (sink === undefined) {
         finish(false)
         return
@@ -282,7 +282,7 @@ export class Links {
             return
           }
           sink.finish((bad) => {
-            if (bad === undefined) to.driver?.snapshotReceived(from.id, term, source.id, source.meta)
+            if (bad === undefined) to.driver?.events.snapshotReceived(from.id, term, source.id, source.meta)
             finish(bad === undefined)
           })
         })
@@ -290,9 +290,9 @@ export class Links {
     })
   }
 
-  #byId(id: ReplicaId): Node | undefined {
+  #byId(id: ReplicaId): PeerNode | undefined {
     return this.nodes.find((node) => node.id === id)
   }
 }
 
-const link = (from: Node, to: Node): string => `${from.name}→${to.name}`
+const link = (from: PeerNode, to: PeerNode): string => `${from.name}→${to.name}`

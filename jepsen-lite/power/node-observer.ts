@@ -14,9 +14,9 @@ import {
 } from '../../src/raft/index.ts'
 import type { Greeting } from '../../src/server/node/types.ts'
 import type { SnapshotSource, Storage, StorageBatch } from '../../src/storage/index.ts'
-import type { Node, Observer } from './links.ts'
+import type { Observer, PeerNode } from './links.ts'
 import { entryMark } from './replica.ts'
-import type { BatchMark, Mark } from './trace-markers.ts'
+import type { BatchMark, TraceMark } from './trace-markers.ts'
 
 export class MarkWriter {
   readonly #file: number
@@ -25,15 +25,15 @@ export class MarkWriter {
     this.#file = openSync(path, 'a')
   }
 
-  add(mark: Mark): void {
+  add(mark: TraceMark): void {
     writeSync(this.#file, `${JSON.stringify(mark)}\n`)
   }
 }
 
 export class NodeObserver implements Observer {
   readonly #marks: MarkWriter
-  readonly #node: Node
-  readonly #others: () => readonly Node[]
+  readonly #node: PeerNode
+  readonly #others: () => readonly PeerNode[]
   readonly #stateHashes = new Map<string, bigint>()
   /** By idempotency token: the newest entry that carries it. */
   readonly #entries = new Map<string, Entry>()
@@ -42,7 +42,7 @@ export class NodeObserver implements Observer {
   /** How many batches truncated the log. */
   truncations = 0
 
-  constructor(marks: MarkWriter, node: Node, others: () => readonly Node[]) {
+  constructor(marks: MarkWriter, node: PeerNode, others: () => readonly PeerNode[]) {
     this.#marks = marks
     this.#node = node
     this.#others = others

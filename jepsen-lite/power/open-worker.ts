@@ -5,10 +5,10 @@ import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-in
 import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
 import { closed, replicaOf, scrub } from './replica.ts'
-import type { Replica } from './trace-markers.ts'
+import type { ReplicaState } from './trace-markers.ts'
 
-export type Outcome =
-  | { readonly kind: 'opened'; readonly replica: Replica }
+export type OpenOutcome =
+  | { readonly kind: 'opened'; readonly replica: ReplicaState }
   /** A directory without a node, in which one can be created. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'refused'; readonly message: string }
@@ -19,7 +19,7 @@ process.on('message', (dir: string) => {
   void outcomeOf(dir).then((outcome) => process.send?.(outcome))
 })
 
-async function outcomeOf(dir: string): Promise<Outcome> {
+async function outcomeOf(dir: string): Promise<OpenOutcome> {
   try {
     if (inspectDirectory(dir).kind === 'empty') return { kind: 'empty' }
     const storage = await openStorage(dir, { limits: SMALL_LIMITS, index: KeyIndex.of(keyIndexLimits) })

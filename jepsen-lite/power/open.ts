@@ -1,9 +1,8 @@
 // Lets another process open a directory, and starts a new one when the process does not survive that.
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import type { Outcome } from './open-worker.ts'
+import { siblingModule } from '../../src/local/sibling-module.ts'
+import type { OpenOutcome } from './open-worker.ts'
 
 /** Far more than any directory here needs: none takes a hundredth of it. */
 const OPEN_MS_MAX = 60_000
@@ -11,13 +10,13 @@ const OPEN_MS_MAX = 60_000
 export class Opener {
   #child: ChildProcess | undefined
 
-  open(dir: string): Promise<Outcome> {
+  open(dir: string): Promise<OpenOutcome> {
     const child = this.#running()
     return new Promise((resolve) => {
       const late = setTimeout(() => child.kill('SIGKILL'), OPEN_MS_MAX)
       // The other end is opener.ts, which sends nothing else.
       const answered = (message: unknown): void => {
-        const outcome = message as Outcome
+        const outcome = message as OpenOutcome
         child.off('exit', died)
         clearTimeout(late)
         // The process may keep the directory open: after an error nothing is closed.
@@ -45,8 +44,9 @@ export class Opener {
   }
 
   #running(): ChildProcess {
-    const file = new URL(`./opener${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
-    this.#child ??= fork(fileURLToPath(file), { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+    this.#child ??= fork(siblingModule(import.meta, 'open-worker'), {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    })
     return this.#child
   }
 }

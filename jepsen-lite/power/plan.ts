@@ -1,14 +1,14 @@
 // Every cut of one session, the states that each may leave, and what must be found in them.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { Random } from '../random.ts'
-import { Disk, type DiskEvent, type DiskState, type FileId } from './disk.ts'
-import type { Session } from './record.ts'
+import type { Random } from '../workload/random.ts'
+import { type DiskEvent, DiskImage, type DiskState, type FileId } from './disk.ts'
+import type { RecordedSession } from './record.ts'
 import { type Demand, Reference } from './reference.ts'
 import { nameOfState, statesAt } from './states.ts'
 
 /** A moment between two changes of the disk: just before the later one, after all marks between the two. */
-export interface Cut {
+export interface PowerCut {
   readonly number: number
   /** The last event on the disk. */
   readonly after: string
@@ -28,9 +28,9 @@ export interface PlannedState {
 }
 
 export interface Plan {
-  readonly disk: Disk
+  readonly disk: DiskImage
   readonly reference: Reference
-  readonly cuts: readonly Cut[]
+  readonly cuts: readonly PowerCut[]
   readonly states: readonly PlannedState[]
   /** For each sync the states right before and after it that were not drawn at random. */
   readonly syncs: readonly (readonly PlannedState[])[]
@@ -40,12 +40,12 @@ export interface Plan {
 const DRAWS = 2
 
 /** `isLying`: the disk forgets data that was synced, but not names. */
-export function planOf(session: Session, random: Random, isLying: boolean): Plan {
+export function planOf(session: RecordedSession, random: Random, isLying: boolean): Plan {
   const { events } = session
   const reference = new Reference(events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])))
-  const disk = new Disk(session.start)
+  const disk = new DiskImage(session.start)
   const states = new Map<string, PlannedState>()
-  const cuts: Cut[] = []
+  const cuts: PowerCut[] = []
   const made: PlannedState[][] = []
   const extremes: PlannedState[][] = []
   const syncs: number[] = []
@@ -93,7 +93,7 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
   return { disk, reference, cuts, states: [...states.values()], syncs: around(made) }
 }
 
-function described(event: DiskEvent, disk: Disk): string {
+function described(event: DiskEvent, disk: DiskImage): string {
   switch (event.kind) {
     case 'mkdir':
       return 'the directory was made'
@@ -118,7 +118,7 @@ function described(event: DiskEvent, disk: Disk): string {
   }
 }
 
-function nameOf(file: FileId, disk: Disk): string {
+function nameOf(file: FileId, disk: DiskImage): string {
   for (const [name, id] of disk.namesAfter(disk.names)) if (id === file) return name
   return 'a file without a name'
 }

@@ -1,11 +1,11 @@
 // Judges whether the content of a directory is what it had to be.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { Outcome } from './open-worker.ts'
+import type { OpenOutcome } from './open-worker.ts'
 import { type Demand, differencesTo, type Reference } from './reference.ts'
-import type { Replica } from './trace-markers.ts'
+import type { ReplicaState } from './trace-markers.ts'
 
-export interface Fault {
+export interface PowerFault {
   /**
    * lost: something acknowledged is gone. refused: an intact directory was refused. strange: a state that never
    * existed. broken: anything worse.
@@ -17,17 +17,17 @@ export interface Fault {
 /** Judges one outcome at the many cuts that may have left the directory. The matching states are looked up once. */
 export class Judge {
   readonly #reference: Reference
-  readonly #outcome: Outcome
+  readonly #outcome: OpenOutcome
   readonly #matches: readonly number[]
 
-  constructor(reference: Reference, outcome: Outcome) {
+  constructor(reference: Reference, outcome: OpenOutcome) {
     this.#reference = reference
     this.#outcome = outcome
     this.#matches = outcome.kind === 'opened' ? reference.matches(outcome.replica) : []
   }
 
-  /** What is wrong; undefined when nothing is. */
-  at(demand: Demand): Fault | undefined {
+  /** The violation, if there is one. */
+  at(demand: Demand): PowerFault | undefined {
     const outcome = this.#outcome
     switch (outcome.kind) {
       case 'broken':
@@ -48,13 +48,13 @@ export class Judge {
    * Opening raises the counter once more. If the cut happened while the recorded process raised it, that may have been
    * kept or not.
    */
-  #bootFault({ boot }: Replica, { phase }: Demand): Fault | undefined {
+  #bootFault({ boot }: ReplicaState, { phase }: Demand): PowerFault | undefined {
     const { boot: recorded } = this.#reference.start
     if (boot === recorded + 1 || (phase !== 'running' && boot === recorded)) return undefined
     return { kind: 'lost', what: `the boot counter is ${boot}, after ${recorded} had been reached` }
   }
 
-  #stateFault(found: Replica, { atLeast, because, atMost }: Demand): Fault | undefined {
+  #stateFault(found: ReplicaState, { atLeast, because, atMost }: Demand): PowerFault | undefined {
     if (this.#matches.some((number) => number >= atLeast && number <= atMost)) return undefined
     const newest = this.#matches.at(-1)
     if (newest === undefined) return { kind: 'strange', what: this.#nearest(found, atMost) }
@@ -65,7 +65,7 @@ export class Judge {
     return { kind: 'strange', what: `it is found after ${newest} batches, of which ${atMost} were written` }
   }
 
-  #nearest(found: Replica, atMost: number): string {
+  #nearest(found: ReplicaState, atMost: number): string {
     const candidates = this.#reference.states
       .slice(0, atMost + 1)
       .map((state, number) => ({ number, differences: differencesTo(state, found) }))

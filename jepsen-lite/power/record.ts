@@ -13,21 +13,21 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { delimiter, extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Disk } from './disk.ts'
+import { delimiter, join } from 'node:path'
+import { siblingModule } from '../../src/local/sibling-module.ts'
+import { DiskImage } from './disk.ts'
 import type { SubjectOptions } from './recorded-process.ts'
 import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
-import type { Mark } from './trace-markers.ts'
+import type { TraceMark } from './trace-markers.ts'
 
 /** Content by name; undefined: the directory does not exist. */
 export type Files = ReadonlyMap<string, Uint8Array> | undefined
 
 /** One session of the recorded process. */
-export interface Session {
+export interface RecordedSession {
   readonly kind: 'lived'
   readonly start: Files
-  readonly events: readonly TraceEvent<Mark>[]
+  readonly events: readonly TraceEvent<TraceMark>[]
 }
 
 export interface FailedSession {
@@ -59,7 +59,10 @@ function straceFile(): string | undefined {
   })
 }
 
-export async function record(options: SubjectOptions, work: string): Promise<Session | FailedSession> {
+export async function record(
+  options: SubjectOptions,
+  work: string,
+): Promise<RecordedSession | FailedSession> {
   const start = filesOf(options.dir)
   const traceFile = join(work, 'trace')
   rmSync(traceFile, { force: true })
@@ -67,7 +70,7 @@ export async function record(options: SubjectOptions, work: string): Promise<Ses
   const reason = await run(options, traceFile)
   if (reason !== undefined) return { kind: 'failed', reason }
   const sizes = new Map([...(start ?? [])].map(([name, { length }]) => [name, length]))
-  const reader = new TraceReader<Mark>(options, sizes, (line) => JSON.parse(line))
+  const reader = new TraceReader<TraceMark>(options, sizes, (line) => JSON.parse(line))
   const events = reader.read(readFileSync(traceFile, 'latin1'))
   const differences = differencesOf(replay(start, events), filesOf(options.dir))
   if (differences !== '')
@@ -79,13 +82,12 @@ export async function record(options: SubjectOptions, work: string): Promise<Ses
 
 /** Returns why the process did not reach its end, if it did not. */
 async function run(options: SubjectOptions, traceFile: string): Promise<string | undefined> {
-  const file = new URL(`./subject${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
   const child = spawn(
     'strace',
     [
       ...['-f', '--seccomp-bpf', '-qq', '-xx', '-s', String(STRING_BYTES_MAX), '-e', 'signal=none'],
       ...['-e', `trace=${TRACED_CALLS.join(',')}`, '-o', traceFile],
-      ...[process.execPath, fileURLToPath(file), JSON.stringify(options)],
+      ...[process.execPath, siblingModule(import.meta, 'recorded-process'), JSON.stringify(options)],
     ],
     // A write through io_uring is not a system call.
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } },
@@ -100,8 +102,8 @@ async function run(options: SubjectOptions, traceFile: string): Promise<string |
 }
 
 /** The files after all events, if the power stays on. */
-export function replay(start: Files, events: readonly TraceEvent<Mark>[]): Files {
-  const disk = new Disk(start)
+export function replay(start: Files, events: readonly TraceEvent<TraceMark>[]): Files {
+  const disk = new DiskImage(start)
   for (const event of events) disk.add(event.kind === 'disk' ? event.event : undefined)
   if (!disk.isThere) return undefined
   const files = new Map<string, Uint8Array>()

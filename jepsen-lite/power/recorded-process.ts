@@ -1,13 +1,13 @@
 // The recorded process: a cluster of three shipped drivers on three LevelDBs. The directory of the first one is
 // watched. The cluster is under load, and a script of faults makes its storage do everything that it can do.
 //
-//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
+//   recorded-process.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
 import { existsSync } from 'node:fs'
 import type { Command } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
-import { Random } from '../random.ts'
-import { Links, Node } from './links.ts'
+import { Random } from '../workload/random.ts'
+import { PeerLinks, PeerNode } from './links.ts'
 import { MarkWriter, NodeObserver } from './node-observer.ts'
 import { closed, replicaOf } from './replica.ts'
 
@@ -35,9 +35,9 @@ const REQUEST_MS_MAX = 3000
 
 const options: SubjectOptions = JSON.parse(process.argv[2] ?? '{}')
 const random = new Random(options.seed)
-const links = new Links()
-const watched = new Node(links, 1, options.dir)
-const others = options.others.map((dir, at) => new Node(links, at + 2, dir))
+const links = new PeerLinks()
+const watched = new PeerNode(links, 1, options.dir)
+const others = options.others.map((dir, at) => new PeerNode(links, at + 2, dir))
 const marks = new MarkWriter(options.marks)
 const observer = new NodeObserver(marks, watched, () => others)
 
@@ -92,8 +92,8 @@ async function lead(): Promise<void> {
 }
 
 /**
- * It appends entries that no other node receives, batch after batch, while the others go on without it. Then its log is
- * truncated.
+ * It appends entries that no other node receives, batch after batch, while the others continue without it. Then its log
+ * is truncated.
  */
 async function deposed(): Promise<void> {
   const before = observer.truncations
@@ -150,7 +150,7 @@ async function interrupted(): Promise<void> {
   links.breakSnapshotAfter = undefined
 }
 
-async function join(node: Node): Promise<void> {
+async function join(node: PeerNode): Promise<void> {
   const isVoter = (): boolean =>
     [watched, node].every(
       ({ running: { configuration } }) => configuration.voters.includes(node.id) && !isJoint(configuration),
@@ -175,7 +175,7 @@ async function join(node: Node): Promise<void> {
  * Some clients, each with one request at a time. They pause now and then; otherwise all would send together and wait
  * together.
  */
-async function load(nodes: readonly Node[], count = options.requests): Promise<void> {
+async function load(nodes: readonly PeerNode[], count = options.requests): Promise<void> {
   let left = Math.ceil(count)
   const client = async (): Promise<void> => {
     while (left-- > 0) {
@@ -188,7 +188,7 @@ async function load(nodes: readonly Node[], count = options.requests): Promise<v
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-function request(node: Node, asked: Command | ((token: string) => Command)): Promise<void> {
+function request(node: PeerNode, asked: Command | ((token: string) => Command)): Promise<void> {
   const token = `request-${options.seed}-${++requests}`
   const command = typeof asked === 'function' ? asked(token) : asked
   return new Promise((resolve) => {

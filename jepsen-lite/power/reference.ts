@@ -1,7 +1,7 @@
-// What the recorded replica must hold: the sequence of states that its batches make, and how far in that sequence it
-// must be found at each point of the trace, because something that depends on it had left.
+// The sequence of states that the batches of the recorded replica make. At each point of the trace, it must have
+// reached at least the state that a sent message or answer depends on.
 
-import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './trace-markers.ts'
+import type { BatchMark, EntryMark, PositionMark, ReplicaState, TraceMark } from './trace-markers.ts'
 
 /** The replica after some number of batches of one process. The boot counter is that of the process. */
 export interface ReferenceState {
@@ -22,7 +22,7 @@ interface Binding {
   readonly isKeptBy: (state: ReferenceState) => boolean
 }
 
-/** What the marks up to some point of the trace demand. */
+/** The demand of the marks up to some point of the trace. */
 export interface Demand {
   /**
    * While a directory is being formatted, nothing was acknowledged yet. While it is being opened, the boot counter may
@@ -39,10 +39,10 @@ export interface Demand {
 
 export class Reference {
   readonly states: readonly ReferenceState[]
-  readonly start: Replica
+  readonly start: ReplicaState
   readonly #demands: readonly Demand[]
 
-  constructor(marks: readonly Mark[]) {
+  constructor(marks: readonly TraceMark[]) {
     const opened = marks.find((mark) => mark.kind === 'opened')
     if (opened === undefined) throw new Error('the recorded process never opened its directory')
     this.start = opened.replica
@@ -62,12 +62,12 @@ export class Reference {
   }
 
   /** The numbers of all states in the sequence that a found replica equals. */
-  matches(found: Replica): number[] {
+  matches(found: ReplicaState): number[] {
     return this.states.flatMap((state, number) => (differencesTo(state, found).length === 0 ? [number] : []))
   }
 }
 
-const startOf = ({ term, vote, commit, first, log, applied, stateHash }: Replica): ReferenceState => ({
+const startOf = ({ term, vote, commit, first, log, applied, stateHash }: ReplicaState): ReferenceState => ({
   ...{ term, vote, commit, first, log, applied, stateHash },
   compacted: first - 1,
 })
@@ -94,7 +94,7 @@ function after(before: ReferenceState, batch: BatchMark): ReferenceState {
 }
 
 /** How a found replica differs from this state; empty when it does not. */
-export function differencesTo(state: ReferenceState, found: Replica): string[] {
+export function differencesTo(state: ReferenceState, found: ReplicaState): string[] {
   const differences = (['term', 'vote', 'commit', 'stateHash'] as const)
     .filter((field) => state[field] !== found[field])
     .map((field) => `${field} is ${found[field] || 'none'} instead of ${state[field] || 'none'}`)
@@ -119,7 +119,7 @@ const entryAt = ({ first, log }: ReferenceState, index: number): EntryMark | und
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-function demandsOf(marks: readonly Mark[], states: readonly ReferenceState[]): Demand[] {
+function demandsOf(marks: readonly TraceMark[], states: readonly ReferenceState[]): Demand[] {
   let demand: Demand = {
     phase: marks[0]?.kind === 'formatted' ? 'formatting' : 'opening',
     ...{ atLeast: 0, because: 'the directory was formatted and opened', atMost: 0 },
@@ -132,7 +132,7 @@ function demandsOf(marks: readonly Mark[], states: readonly ReferenceState[]): D
   return demands
 }
 
-function next(before: Demand, mark: Mark, states: readonly ReferenceState[]): Demand {
+function next(before: Demand, mark: TraceMark, states: readonly ReferenceState[]): Demand {
   switch (mark.kind) {
     case 'formatted':
       return { ...before, phase: 'opening' }
@@ -173,7 +173,7 @@ function firstKeeping(
   return number
 }
 
-type PromiseMark = Exclude<Mark, { kind: 'formatted' | 'opened' | 'submitted' | 'stored' | 'ending' }>
+type PromiseMark = Exclude<TraceMark, { kind: 'formatted' | 'opened' | 'submitted' | 'stored' | 'ending' }>
 
 /** `now`: the state with everything that was handed to the storage before. */
 function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {

@@ -3,11 +3,11 @@
 import { crc32 } from 'node:zlib'
 import { asIndex, type Entry } from '../../src/raft/index.ts'
 import { Scrub, type Storage } from '../../src/storage/index.ts'
-import type { EntryMark, Replica } from './trace-markers.ts'
+import type { EntryMark, ReplicaState } from './trace-markers.ts'
 
 export const entryMark = ({ term, frame }: Entry): EntryMark => [term, crc32(frame)]
 
-export function replicaOf(storage: Storage): Replica {
+export function replicaOf(storage: Storage): ReplicaState {
   const { hardState, applied, log } = storage
   const [first, last] = [log.firstIndex(), log.lastIndex()]
   const entries = last < first ? [] : log.entries(first, asIndex(last + 1), Number.POSITIVE_INFINITY)

@@ -1,8 +1,8 @@
 // The states that a power cut may leave at one point of a trace: the extremes, each file and name alone, torn writes,
 // and some at random.
 
-import { Random } from '../random.ts'
-import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
+import { Random } from '../workload/random.ts'
+import type { Content, DiskImage, DiskState, File, FileId, Torn } from './disk.ts'
 
 /** Only the presence of these files matters, not their content: LevelDB's own log, and the file that it locks. */
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
@@ -10,7 +10,7 @@ const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 /** All or nothing of what was not synced; something between, made on purpose; something between, at random. */
 export type Kind = 'whole' | 'extreme' | 'part' | 'lot'
 
-export interface Candidate {
+export interface StateCandidate {
   readonly state: DiskState
   readonly kind: Kind
   /** How it comes about, for the report. */
@@ -33,8 +33,8 @@ type Choose = (name: string, file: File) => Omit<Content, 'file'>
 const lost: Choose = (_name, { durable }) => ({ changes: durable, torn: undefined })
 const kept: Choose = (_name, { changes }) => ({ changes: changes.length, torn: undefined })
 
-export function statesAt(disk: Disk, random: Random, draws: number): Candidate[] {
-  const candidates: Candidate[] = []
+export function statesAt(disk: DiskImage, random: Random, draws: number): StateCandidate[] {
+  const candidates: StateCandidate[] = []
   if (!disk.isBorn)
     candidates.push({ state: undefined, kind: 'extreme', how: 'the directory itself is gone' })
   if (!disk.isThere) return candidates
@@ -78,7 +78,7 @@ export function statesAt(disk: Disk, random: Random, draws: number): Candidate[]
 
 const isPending = ({ durable, changes }: File): boolean => durable < changes.length
 
-function chosen(disk: Disk, names: ReadonlyMap<string, FileId>, choose: Choose): DiskState {
+function chosen(disk: DiskImage, names: ReadonlyMap<string, FileId>, choose: Choose): DiskState {
   const state = new Map<string, Content>()
   for (const [name, id] of names) {
     const how = IGNORED.test(name) ? { changes: 0, torn: undefined } : choose(name, disk.file(id))

@@ -1,8 +1,8 @@
-// What the recorded process reports about itself. Each mark is a system call in the trace, so that acknowledgements,
+// Reports of the recorded process about itself. Each mark is a system call in the trace, so that acknowledgements,
 // writes and syncs are in one order. A mark is made before what it describes can leave.
 
 /** The visible state of a replica when it is open. */
-export interface Replica {
+export interface ReplicaState {
   readonly boot: number
   readonly term: number
   /** '' for no vote. */
@@ -36,10 +36,10 @@ export interface BatchMark {
   readonly stateHash: string
 }
 
-export type Mark =
+export type TraceMark =
   | { readonly kind: 'formatted' }
   /** The directory was opened, with this content. */
-  | { readonly kind: 'opened'; readonly replica: Replica }
+  | { readonly kind: 'opened'; readonly replica: ReplicaState }
   /** A batch is handed to the storage; and it is reported durable. */
   | { readonly kind: 'submitted'; readonly batch: BatchMark }
   | { readonly kind: 'stored' }
@@ -49,7 +49,7 @@ export type Mark =
   | { readonly kind: 'vote'; readonly term: number; readonly vote: string }
   /** A message leaves that says that everything up to this index is durable here. */
   | { readonly kind: 'accepted'; readonly index: number }
-  /** A client is told that this entry is committed. Without the copy on this disk it would not be on a majority. */
+  /** A client learns that this entry is committed. Without the copy on this disk it would not be on a majority. */
   | { readonly kind: 'answered'; readonly at: PositionMark; readonly crc: number }
-  /** Nothing leaves any more. A write under way may still finish. */
+  /** Nothing leaves any more. A write in flight may still finish. */
   | { readonly kind: 'ending' }

@@ -15,12 +15,12 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { DRAIN } from '../checker/queues.ts'
-import type { Recorder, Result, StoreOperation } from '../history.ts'
-import type { Random } from '../random.ts'
 import type { Recipe } from '../sim/schedule.ts'
+import type { RecordedResult, Recorder, StoreOperation } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 
 export type RecipeEnd =
-  | { readonly kind: 'ok'; readonly result: Result }
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
   | { readonly kind: 'fail' | 'unknown'; readonly why: string }
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
@@ -51,7 +51,7 @@ export interface RecipeClient {
 /** Resolves when the client is over and has ended what it had begun. */
 export const runRecipe = (recipe: Recipe, client: RecipeClient): Promise<void> => CLIENTS[recipe](client)
 
-const ok = (result: Result = {}): RecipeEnd => ({ kind: 'ok', result })
+const ok = (result: RecordedResult = {}): RecipeEnd => ({ kind: 'ok', result })
 
 /** Of a recipe. An error that says that nothing was written is a failure, and everything in doubt is unknown. */
 function endOf(error: unknown): RecipeEnd {
@@ -64,7 +64,7 @@ function endOf(error: unknown): RecipeEnd {
 async function done(
   { invoke }: RecipeClient,
   op: StoreOperation,
-  act: () => Promise<Result>,
+  act: () => Promise<RecordedResult>,
 ): Promise<boolean> {
   const end = invoke(op)
   try {

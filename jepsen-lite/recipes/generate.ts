@@ -1,13 +1,13 @@
 // Schedules with clients that use a recipe: the cluster and its faults are those of any schedule. In place of its
 // requests there are those clients, and what is done to their processes: mostly longer than what they hold lasts.
 
-import { Random } from '../random.ts'
-import type { Config } from '../sim/config.ts'
+import type { SimConfig } from '../sim/config.ts'
 import { generate } from '../sim/generate.ts'
 import { DRAW } from '../sim/random-purposes.ts'
 import type { Recipe } from '../sim/schedule.ts'
-import { CLIENT_FAULTS, type ClientFault, type Op } from '../sim/schedule.ts'
-import type { Trigger } from '../sim/waiting.ts'
+import { CLIENT_FAULTS, type ClientFault, type ScheduledOp } from '../sim/schedule.ts'
+import type { Trigger } from '../sim/trigger-wait.ts'
+import { Random } from '../workload/random.ts'
 import type { RecipeSchedule } from './run.ts'
 
 const PROCESSES = [2, 3, 4]
@@ -47,8 +47,8 @@ function drawFaults(rng: Random, ms: number, nodes: number): ClientFault[] {
 }
 
 /** History ends under watches that wait. */
-function drawCompactions(rng: Random, config: Config): Op[] {
-  const ops: Op[] = []
+function drawCompactions(rng: Random, config: SimConfig): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   const everyMs = rng.pick([1_000, 10_000, 100_000])
   for (let at = everyMs; at < config.ms; at += rng.ms(1, 2 * everyMs))
     ops.push({

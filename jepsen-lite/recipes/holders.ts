@@ -1,7 +1,7 @@
 // Whether clients of recipes were stopped or killed while they held a lock, led, or had an item of a queue. A run in
 // which that never happens shows nothing of fencing.
 
-import type { AnyOperation, HistoryEvent } from '../history.ts'
+import type { AnyOperation, HistoryEvent } from '../workload/history.ts'
 
 const TAKES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>(['lock', 'pop'])
 const GIVES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>(['unlock', 'ack', 'nack'])

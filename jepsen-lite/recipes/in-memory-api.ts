@@ -1,33 +1,30 @@
-// The front of a simulated node for clients: the shipped routes, without sockets, and without fastify's check of
+// The API of a simulated node for clients: the shipped codec and API, without sockets, and without fastify's check of
 // bodies.
 
 import type { WatchRequest } from '../../src/client/operation.ts'
 import { asRevision } from '../../src/kv/index.ts'
+import { ApiError } from '../../src/server/api/errors.ts'
+import { Api, execute } from '../../src/server/api/execute.ts'
+import { whereToWatch } from '../../src/server/api/keys.ts'
+import type { ApiOperation } from '../../src/server/api/operation.ts'
 import {
-  type Answer,
-  type ApiRequest,
-  answering,
-  asError,
+  decodeGet,
+  decodePut,
+  decodeRange,
+  encode,
+  pageParameters,
+} from '../../src/server/http/http-codec.ts'
+import { httpLimits } from '../../src/server/http/limits.ts'
+import {
+  errorResponse,
+  HttpRequest,
+  type HttpResponse,
   isPoured,
   isStreamed,
   partsOf,
-  problemAnswer,
-  type Respond,
-} from '../../src/server/http/answer.ts'
-import { classify } from '../../src/server/http/classify.ts'
-import { getKey, putKey } from '../../src/server/http/keys.ts'
-import { leaseRoutes } from '../../src/server/http/leases.ts'
-import { httpLimits } from '../../src/server/http/limits.ts'
-import { answerWithinMs, takeTimeout } from '../../src/server/http/parameters.ts'
-import { ApiError, refusedByNode } from '../../src/server/http/problem.ts'
-import { Ranges } from '../../src/server/http/range.ts'
-import { RangeReader } from '../../src/server/http/range-reading.ts'
-import { readOptions } from '../../src/server/http/read-options.ts'
-import { OutboundBudget } from '../../src/server/http/response-budget.ts'
+} from '../../src/server/http/messages.ts'
 import type { Route } from '../../src/server/http/route.ts'
-import { splitTarget } from '../../src/server/http/target.ts'
-import { txnRoute } from '../../src/server/http/txn.ts'
-import { beginWatch, watchedWhere } from '../../src/server/http/watch-limits.ts'
+import { operationRoutes } from '../../src/server/http/routes.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi } from '../../src/server/node/types.ts'
 import type { Watch, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -50,84 +47,85 @@ export interface Answered {
 
 export class InMemoryApi {
   readonly #driver: Driver
-  readonly #node: NodeApi
-  readonly #backlog = new OutboundBudget(httpLimits.answersBytesMax)
+  readonly #api: Api
   readonly #routes: readonly Route[]
-  readonly #ranges: Ranges
 
   constructor(driver: Driver, around: Around) {
     this.#driver = driver
-    this.#node = observed(driver, around)
-    const ranges = new RangeReader(this.#node, httpLimits, this.#backlog)
-    const options = { node: this.#node, backlog: this.#backlog, ranges, limits: httpLimits }
-    this.#routes = [txnRoute(options), ...leaseRoutes(options)]
-    this.#ranges = new Ranges(ranges, httpLimits, refusalOf)
+    this.#api = new Api({ node: observed(driver, around), limits: httpLimits, failed: () => {} })
+    this.#routes = operationRoutes(this.#api)
   }
 
-  serve(asked: SimulatedRequest, isAbandoned: () => boolean, done: (answered: Answered) => void): void {
-    const respond: Respond = (answer) => done(this.#answered(asked, answer))
-    answering(respond, () => this.#route(asked, isAbandoned, respond))(undefined)
-  }
-
-  #route(
-    { method, target, headers, body }: SimulatedRequest,
-    isAbandoned: () => boolean,
-    respond: Respond,
-  ): void {
-    const wanted = splitTarget(target)
-    const { path } = wanted
-    const { pairs: given, ...classified } = classify(method, wanted)
-    const { timeoutMs, others: pairs } = takeTimeout(given)
-    const deadline = performance.now() + answerWithinMs(timeoutMs)
-    const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
-    const asked = {
-      ...{ method, path, ...classified, pairs, headers: Object.fromEntries(named), deadline, isAbandoned },
+  serve(given: SimulatedRequest, isAbandoned: () => boolean, done: (answered: Answered) => void): void {
+    const { method, target } = given
+    const refuse = (error: unknown): void =>
+      done(this.#answered(method, errorResponse(this.#api.errorOf(error))))
+    try {
+      const request = this.#requestOf(given, isAbandoned)
+      const { node } = this.#api
+      const context = { node, version: '', errorOf: (error: unknown) => this.#api.errorOf(error) }
+      execute(this.#api, this.#decode(request, given), request, (result) => {
+        let response: HttpResponse
+        try {
+          response = encode(result, request, context)
+        } catch (error) {
+          return refuse(error)
+        }
+        done(this.#answered(method, response))
+      })
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw new Error(`${method} ${target} failed`, { cause: error })
+      refuse(error)
     }
-    const { operation } = classified
-    if (operation === 'get') getKey(this.#node, asked, respond)
-    else if (operation === 'range') this.#ranges.get(asked, respond)
-    else if (operation === 'put') putKey(this.#node, this.#backlog, asked)(body ?? new Uint8Array(), respond)
-    else this.#handlerOf(method, path)(asked, body === undefined ? {} : jsonIn(body), respond)
   }
 
-  #handlerOf(method: string, path: string) {
+  #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
+    const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
+    const parts = {
+      ...{ method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 },
+      body: NO_BODY,
+    }
+    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
+    request.readTimeout()
+    return request
+  }
+
+  #decode(request: HttpRequest, { body, method }: SimulatedRequest): ApiOperation {
+    const { operation, path } = request.target
+    if (operation === 'get') return decodeGet(request)
+    if (operation === 'range') return decodeRange(request, PAGE_PARAMETERS)
+    if (operation === 'put') return { ...decodePut(request), value: body ?? new Uint8Array() }
     for (const route of this.#routes) {
       const params = route.method === method ? paramsOf(route.path, path) : undefined
-      if (params !== undefined)
-        return (asked: ApiRequest, json: unknown, respond: Respond) =>
-          route.handle(asked, params, json, respond)
+      if (params === undefined) continue
+      const decoded = route.decode(request, params, body === undefined ? {} : jsonIn(body))
+      if ('kind' in decoded) return decoded
     }
-    throw new Error(`clients of the simulator do not ask for ${method} ${path}`)
+    throw new Error(`clients of the simulator do not send ${method} ${path}`)
   }
 
-  /** `done`: with the watch and the revision of the store, or with a problem. */
+  /** `done` receives the watch and the revision of the store, or a problem. */
   watch(
     { place, from, prev, only, values, progressMs }: WatchRequest,
     timeoutMs: number,
     sink: WatchSink,
     done: (begun: { readonly watch: Watch; readonly revision: number } | Answered) => void,
   ): void {
-    const refuse = (error: Error): void => done(this.#answered({ method: 'GET' }, error))
-    const where = watchedWhere({ key: place.key, prefix: place.prefix, start: place.start, end: place.end })
+    const where = whereToWatch({ key: place.key, prefix: place.prefix, start: place.start, end: place.end })
     const request = {
       ...{ where, prev, only, values, progressMs },
       from: from === undefined ? undefined : asRevision(from),
     }
-    this.#node.read(readOptions(timeoutMs, LINEARIZABLE), (result) => {
-      try {
-        if (!result.ok) throw refusedByNode(result.problem)
-        const { revision } = result.value
-        done({ watch: beginWatch(this.#node, request, sink), revision })
-      } catch (error) {
-        refuse(asError(error))
-      }
+    const deadline = performance.now() + timeoutMs
+    const call = { deadline, expansion: 1, isAbandoned: () => false, openSink: () => sink }
+    execute(this.#api, { kind: 'watch', request }, call, (result) => {
+      if (result instanceof ApiError) done(this.#answered('GET', errorResponse(result)))
+      else if (result.kind === 'watching') done({ watch: result.watch, revision: result.grant.revision })
     })
   }
 
-  #answered({ method }: Pick<SimulatedRequest, 'method'>, given: Answer | Error): Answered {
-    const { body, status, headers, revision } =
-      given instanceof Error ? problemAnswer(refusalOf(given)) : given
-    if (isStreamed(body) || isPoured(body)) throw new Error('clients of the simulator ask for no streams')
+  #answered(method: string, { body, status, headers, revision }: HttpResponse): Answered {
+    if (isStreamed(body) || isPoured(body)) throw new Error('clients of the simulator request no streams')
     const all: Record<string, string> = {
       'kv-cluster': this.#driver.clusterId,
       'kv-node': this.#driver.name,
@@ -138,6 +136,16 @@ export class InMemoryApi {
     const parts = method === 'HEAD' ? [] : partsOf(body).map((part) => Buffer.from(part as Uint8Array))
     return { status, headers: all, body: Buffer.concat(parts) }
   }
+}
+
+const PAGE_PARAMETERS = pageParameters(httpLimits.pageRowsMax)
+
+/** Bodies of simulated requests arrive with their heads. */
+const NO_BODY = {
+  read(): never {
+    throw new Error('the body of a simulated request is read')
+  },
+  drop() {},
 }
 
 export interface Around {
@@ -184,14 +192,9 @@ function entering<T extends object>(target: T, enter: Around['enter'], instead: 
   })
 }
 
-const LINEARIZABLE = { consistency: undefined, max_staleness: undefined, min_revision: undefined }
-
-const refusalOf = (error: unknown): ApiError =>
-  error instanceof ApiError ? error : new ApiError('internal', asError(error).message)
-
 const jsonIn = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString())
 
-/** The parameters of a path that fits; undefined: it does not. */
+/** The parameters of a path that matches; undefined: it does not match. */
 function paramsOf(pattern: string, path: string): Record<string, string> | undefined {
   const [names, segments] = [pattern.split('/'), path.split('/')]
   if (names.length !== segments.length) return undefined

@@ -8,13 +8,13 @@ import type { Exchange, Exchanged, Outgoing, WatchMessages } from '../../src/cli
 import { identityHeader } from '../../src/client/identity.ts'
 import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
+import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
-import { endOfWatch } from '../../src/server/http/watch-limits.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Random } from '../random.ts'
 import type { Machine, Process } from '../sim/process.ts'
 import { IO } from '../sim/time.ts'
-import type { World } from '../sim/world.ts'
+import type { SimWorld } from '../sim/world.ts'
+import type { Random } from '../workload/random.ts'
 import { type Answered, InMemoryApi } from './in-memory-api.ts'
 import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
@@ -37,7 +37,7 @@ interface Pending {
 }
 
 export class ClientNetwork {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #hosts: VirtualProcesses
   readonly #random: Random
   /** Code of nodes runs by this one's clock. */
@@ -51,7 +51,7 @@ export class ClientNetwork {
   /** Until when a client and a machine are cut off from each other. */
   readonly #cuts = new Map<string, number>()
 
-  constructor(world: World, hosts: VirtualProcesses, random: Random) {
+  constructor(world: SimWorld, hosts: VirtualProcesses, random: Random) {
     this.#world = world
     this.#hosts = hosts
     this.#random = random
@@ -334,7 +334,7 @@ class ClientStream implements WatchSink, WatchMessages {
   }
 
   ended(end: WatchEnd): void {
-    this.#send(NDJSON.error(endOfWatch(end)), true)
+    this.#send(NDJSON.error(errorOfWatch(end)), true)
   }
 
   reset(): void {

@@ -6,17 +6,17 @@ import { Client } from '../../src/client/index.ts'
 import { judge, type Verdict } from '../checker/index.ts'
 import { DRAIN } from '../checker/queues.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
-import type { ToldEvent } from '../checker/watch/record.ts'
-import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../history.ts'
-import { Random } from '../random.ts'
 import { converge } from '../sim/liveness.ts'
 import type { Machine } from '../sim/process.ts'
 import { DRAW } from '../sim/random-purposes.ts'
-import { type Result, Run, type Watch } from '../sim/run.ts'
+import { type EventObserver, Run, type RunResult } from '../sim/run.ts'
 import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule.ts'
 import { judgeStore } from '../sim/store-verdict.ts'
 import { IO } from '../sim/time.ts'
-import { Violation } from '../sim/violation.ts'
+import { RuleViolation } from '../sim/violation.ts'
+import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../workload/history.ts'
+import { Random } from '../workload/random.ts'
+import type { WatchedEvent } from '../workload/watch-record.ts'
 import { drain, type RecipeEnd, runRecipe } from './clients.ts'
 import { Holders } from './holders.ts'
 import { ClientNetwork } from './network.ts'
@@ -46,7 +46,7 @@ export type RecipeSchedule = Schedule & { readonly recipe: NonNullable<Schedule[
 export const isRecipeSchedule = (schedule: Schedule): schedule is RecipeSchedule =>
   schedule.recipe !== undefined
 
-export interface RecipeResult extends Result {
+export interface RecipeResult extends RunResult {
   /** undefined: a rule was broken before the history was complete. */
   readonly verdict: Verdict | undefined
 }
@@ -59,7 +59,7 @@ const loaded = Promise.all([
 ])
 
 /** Runs a schedule, and judges what its clients saw. One at a time: it replaces global functions. */
-export async function runRecipes(schedule: RecipeSchedule, watch?: Watch): Promise<RecipeResult> {
+export async function runRecipes(schedule: RecipeSchedule, watch?: EventObserver): Promise<RecipeResult> {
   await loaded
   const run = new Run(schedule, watch)
   const clients = new RecipeProcesses(run, schedule)
@@ -256,7 +256,7 @@ class RecipeProcesses {
     await this.#until(time.now + END_MS_MAX, () => running.every(({ hasEnded }) => hasEnded))
     const late = running.find(({ hasEnded }) => !hasEnded)
     if (late !== undefined)
-      invariants.violation ??= new Violation(
+      invariants.violation ??= new RuleViolation(
         'RECIPE-7',
         `${late.host.name} has not ended what it had begun ${END_MS_MAX} ms after the last fault`,
       )
@@ -285,7 +285,7 @@ class RecipeProcesses {
       const why = await drain(kv, this.#recorder, () => time.now < until, rest)
       if (why !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
       else if (why !== undefined)
-        invariants.violation ??= new Violation('RECIPE-7', `the queue was not emptied: ${why}`)
+        invariants.violation ??= new RuleViolation('RECIPE-7', `the queue was not emptied: ${why}`)
       isDone = true
     }
     host.after(0, () => void empty().catch((error: unknown) => this.#run.threw(error)))
@@ -332,8 +332,8 @@ class RecipeProcesses {
 /** What clients did, and what was done to them. */
 function countsOf(
   history: readonly HistoryEvent[],
-  ofCluster: Result['faults'],
-): Pick<Result, 'ok' | 'failed' | 'unknown' | 'faults'> {
+  ofCluster: RunResult['faults'],
+): Pick<RunResult, 'ok' | 'failed' | 'unknown' | 'faults'> {
   const holders = new Holders()
   for (const event of history) holders.add(event)
   const count = (type: HistoryEvent['type']): number => history.filter((event) => event.type === type).length
@@ -352,7 +352,7 @@ function withNotes(history: readonly HistoryEvent[], ofCluster: readonly History
   return [...history, ...notes].sort((a, b) => timeOf(a) - timeOf(b))
 }
 
-const toldOf = ({ key, record }: LoggedEvent): ToldEvent =>
+const toldOf = ({ key, record }: LoggedEvent): WatchedEvent =>
   record === null ? { key, type: 'delete' } : { key, type: 'put', record }
 
 const ttlMsMinOf = ({ process }: Machine): number => Math.ceil(process?.driver?.leaseTtlMsMin ?? 0)

@@ -2,18 +2,18 @@
 
 import { NOTHING_RARE } from '../sim/coverage.ts'
 import { replay } from '../sim/replay.ts'
-import { type Result, runSchedule } from '../sim/run.ts'
+import { type RunResult, runSchedule } from '../sim/run.ts'
 import type { Recipe, Schedule } from '../sim/schedule.ts'
-import { differenceOf, type Found, type Judged, judged, REPEATED_EVERY, Search } from '../sim/search.ts'
+import { type CheckedRun, differenceOf, type Found, judged, REPEATED_EVERY, Search } from '../sim/search.ts'
 import { generateRecipe } from './generate.ts'
 import { isRecipeSchedule, runRecipes } from './run.ts'
 
 /** Runs a schedule, with or without such clients, and judges what its clients saw. */
-export const judgedAny = async (schedule: Schedule): Promise<Judged> =>
+export const judgedAny = async (schedule: Schedule): Promise<CheckedRun> =>
   isRecipeSchedule(schedule) ? await runRecipes(schedule) : judged(schedule)
 
 /** Passes each line to `print` when it is made. */
-export const replayAny = async (schedule: Schedule, print: (line: string) => void): Promise<Result> =>
+export const replayAny = async (schedule: Schedule, print: (line: string) => void): Promise<RunResult> =>
   replay(schedule, print, (watch) =>
     isRecipeSchedule(schedule) ? runRecipes(schedule, watch) : runSchedule(schedule, watch),
   )

@@ -6,9 +6,9 @@ import type { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import type { uptime } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Random } from '../random.ts'
 import { DRAW } from '../sim/random-purposes.ts'
-import { type Event, IO, type Owner, TIMER, type Time } from '../sim/time.ts'
+import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/time.ts'
+import { Random } from '../workload/random.ts'
 
 /** Clocks of clients differ by less than their sessions allow for (src/client/sessions.ts). */
 const DRIFT_MAX = 0.005
@@ -117,7 +117,7 @@ class HostTimer {
   }
 }
 
-export class VirtualProcess implements Owner {
+export class VirtualProcess implements EventOwner {
   readonly name: string
   readonly number: number
   readonly random: Random

@@ -1,9 +1,9 @@
 // The data that the script of the page draws: the history and the checker's order, with numbers instead of names.
 
 import type { CheckResult, Linearizability } from '../checker/index.ts'
-import type { Call, History, StoreCall } from '../history.ts'
+import type { History, HistoryCall, StoreCall } from '../workload/history.ts'
 import { answerOf, wordsOf } from './format-operation.ts'
-import { type Band, bandsOf, lanesOf, type Mark, type Span } from './nodes.ts'
+import { type Band, bandsOf, lanesOf, type NodeMark, type Span } from './nodes.ts'
 
 /** Clients, nodes and keys are indexes in the lists of their names. */
 export interface PageData {
@@ -24,7 +24,7 @@ export interface PageData {
   /** When the simulator saw that a rule inside the store was broken. */
   readonly brokenMs: readonly number[]
   readonly spans: readonly Span[]
-  readonly marks: readonly Mark[]
+  readonly marks: readonly NodeMark[]
   readonly faults: readonly Band[]
 }
 
@@ -81,7 +81,7 @@ export function pageDataOf(history: History, { linearizability }: CheckResult): 
 }
 
 /** By their starts. */
-export const allCalls = ({ calls, storeCalls }: History): (Call | StoreCall)[] =>
+export const allCalls = ({ calls, storeCalls }: History): (HistoryCall | StoreCall)[] =>
   storeCalls.length === 0 ? [...calls] : [...calls, ...storeCalls].sort((a, b) => a.start - b.start)
 
 type Places = ReadonlyMap<string, number>
@@ -124,7 +124,7 @@ function startOf(history: History, struckMs: readonly number[]): number {
 const timeOf = ({ time }: { readonly time: number }): number => time
 
 function pageCallOf(
-  { id, client, node, op, startMs, endMs, outcome }: Call | StoreCall,
+  { id, client, node, op, startMs, endMs, outcome }: HistoryCall | StoreCall,
   clients: Places,
   keys: Places,
 ): PageCall {
@@ -145,7 +145,7 @@ function pageCallOf(
 
 function placesOf(
   linearizability: Linearizability,
-  calls: readonly (Call | StoreCall)[],
+  calls: readonly (HistoryCall | StoreCall)[],
   keys: Places,
 ): Pick<PageData, 'points' | 'misfits'> {
   const places = new Map(calls.map(({ id }, place) => [id, place]))

@@ -1,9 +1,9 @@
 // Operations and answers in a few words, for the bars and the tables.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { AnyOperation, Outcome, Range, Result } from '../history.ts'
+import type { AnyOperation, CallOutcome, RecordedRange, RecordedResult } from '../workload/history.ts'
 
-/** Of a long value the end is shown, because an append adds there. */
+/** A long value is cut to its end, because an append adds there. */
 const VALUE_SHOWN_MAX = 80
 const ROWS_SHOWN_MAX = 8
 
@@ -73,7 +73,7 @@ function verbOf(op: AnyOperation): string {
   }
 }
 
-function rangeWords(op: Range): string {
+function rangeWords(op: RecordedRange): string {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const words = [prefix === undefined ? `range ${start ?? ''} … ${end ?? ''}` : `range ${prefix}*`]
   if (after !== undefined) words.push(`after ${after}`)
@@ -86,11 +86,11 @@ function rangeWords(op: Range): string {
   return words.join(' ')
 }
 
-export function answerOf(outcome: Outcome): string {
+export function answerOf(outcome: CallOutcome): string {
   return outcome.kind === 'ok' ? resultOf(outcome.result) : outcome.why
 }
 
-function resultOf(result: Result): string {
+function resultOf(result: RecordedResult): string {
   const {
     value,
     modRevision,

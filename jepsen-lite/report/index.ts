@@ -4,7 +4,7 @@
 import { pageDataOf } from './data.ts'
 import { embedJson, escapeHtml } from './html.ts'
 import { script, style } from './page.ts'
-import type { Reported } from './reported.ts'
+import type { Reported } from './report-sources.ts'
 import {
   eventsTable,
   faultsTable,

@@ -1,6 +1,6 @@
 // Derives from the notes of a history the state of each node over time, and the faults as intervals.
 
-import type { Note } from '../history.ts'
+import type { NoteEvent } from '../workload/history.ts'
 
 export interface Span {
   readonly node: number
@@ -13,7 +13,7 @@ export interface Span {
   readonly toMs: number
 }
 
-export interface Mark {
+export interface NodeMark {
   readonly node: number
   readonly timeMs: number
   readonly what: 'elected' | 'kill' | 'start' | 'pause' | 'resume' | 'wipe' | 'ended'
@@ -25,19 +25,19 @@ export interface Band {
   readonly nodes: readonly number[]
   readonly fromMs: number
   readonly toMs: number
-  /** What showed that it took effect; null if nothing did. */
+  /** Evidence that it took effect; null if there is none. */
   readonly effect: string | null
   readonly details: string
 }
 
 /** The states of nodes as intervals, and their events as marks. `nodes`: their names, in the order of their lanes. */
 export function lanesOf(
-  notes: readonly Note[],
+  notes: readonly NoteEvent[],
   nodes: readonly string[],
   endMs: number,
-): { readonly spans: readonly Span[]; readonly marks: readonly Mark[] } {
+): { readonly spans: readonly Span[]; readonly marks: readonly NodeMark[] } {
   const lanes = nodes.map((_, node) => new Lane(node))
-  const marks: Mark[] = []
+  const marks: NodeMark[] = []
   let highestTermLed = 0
   for (const note of notes) {
     const node = note.node === undefined ? -1 : nodes.indexOf(note.node)
@@ -85,7 +85,7 @@ class Lane {
     this.#node = node
   }
 
-  see(note: Note): void {
+  see(note: NoteEvent): void {
     switch (note.what) {
       case 'start':
         this.#begin()
@@ -147,10 +147,10 @@ class Lane {
 }
 
 /** Faults as intervals; a fault that was not healed lasts to the end. */
-export function bandsOf(notes: readonly Note[], nodes: readonly string[], endMs: number): Band[] {
-  const open = new Map<unknown, Note>()
+export function bandsOf(notes: readonly NoteEvent[], nodes: readonly string[], endMs: number): Band[] {
+  const open = new Map<unknown, NoteEvent>()
   const bands: Band[] = []
-  const close = (begun: Note, toMs: number, effect: string | null): void => {
+  const close = (begun: NoteEvent, toMs: number, effect: string | null): void => {
     const hit = Array.isArray(begun.nodes) ? begun.nodes.map((name) => nodes.indexOf(name)) : []
     const kind = typeof begun.fault === 'string' ? begun.fault : 'fault'
     bands.push({
@@ -176,7 +176,7 @@ export function bandsOf(notes: readonly Note[], nodes: readonly string[], endMs:
 const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes'])
 
 /** The parameters of a fault, or the other fields of a note. */
-export function detailsOf(note: Note): string {
+export function detailsOf(note: NoteEvent): string {
   const entries = Object.entries(note).filter(([name]) => !KNOWN.has(name))
   return entries
     .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)

@@ -2,13 +2,13 @@
 
 import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'
-import type { History } from '../history.ts'
+import type { History } from '../workload/history.ts'
 import { allCalls } from './data.ts'
 import { answerOf, wordsOf } from './format-operation.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
-import type { Reported } from './reported.ts'
-import type { RunFound } from './run-found.ts'
+import type { Reported } from './report-sources.ts'
+import type { RunFound } from './run-finder.ts'
 
 /** Limits that keep the page readable; the history has the rest. */
 const SHOWN_MAX = { findings: 20, keys: 500, events: 3_000, witnesses: 3 }
@@ -72,7 +72,7 @@ const buttonsOf = ({ calls }: Anomaly): string =>
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
 
-/** What a history with a log is judged by. */
+/** Judges of a history with a log. */
 const LOGGED = {
   log: 'all changes, answers and last reads, against the log of the store',
   watches: 'what each watch was told',

@@ -18,19 +18,24 @@ import {
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
-import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
+import type {
+  HistoryOperation,
+  RecordedRange,
+  Recorder,
+  RecordedResult as Seen,
+} from '../workload/history.ts'
 import { DerivedChoices } from './derived-choices.ts'
 import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
 import { shown } from './model.ts'
 import { bytes, type ModelRow, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
-import type { Op } from './schedule.ts'
+import type { ScheduledOp } from './schedule.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import { RuleViolation } from './violation.ts'
+import type { SimWorld } from './world.ts'
 
 const ROUNDING_MS = 1e-3
-/** Requests that a client may have under way in its session. */
+/** Requests that a client may have in flight in its session. */
 const LANES = 6
 const SLOTS = 4
 
@@ -39,17 +44,17 @@ interface Client {
   busy: boolean
   sent: number
   /** The last request that carried a token. */
-  once: { readonly request: Request; readonly op: Operation } | undefined
+  once: { readonly request: Request; readonly op: HistoryOperation } | undefined
   /** The last seen mod revision of each key, and the highest revision seen. */
   readonly seen: Map<string, number>
   revision: number
   /** Its open session. */
   session: Session | undefined
-  /** Names in the history for requests that are under way together. */
+  /** Names in the history for requests that are in flight together. */
   readonly lanes: Lane[]
 }
 
-/** Who asks, as the history shows it: a client has one operation open at a time. */
+/** The name of the client in the history: a client has one operation open at a time. */
 export interface Lane {
   readonly name: string
   busy: boolean
@@ -64,10 +69,10 @@ interface Session {
 interface InSlot {
   readonly seq: number
   readonly request: Request
-  readonly operations: readonly Operation[]
+  readonly operations: readonly HistoryOperation[]
 }
 
-/** A request under way. */
+/** A request in flight. */
 export interface Open {
   readonly client: Lane
   /** Its operations in the history: none, one, or one for each command of a batch. */
@@ -86,10 +91,10 @@ export interface Open {
 }
 
 /** `undefined`: there was no answer. */
-export type Told<T> = (answer?: T) => void
+export type AnswerCallback<T> = (answer?: T) => void
 
 export class Clients {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #recorder: Recorder
   readonly #bounded: boolean
   readonly #clients: Client[]
@@ -101,7 +106,7 @@ export class Clients {
   unknown = 0
 
   /** `bounded`: other keys than those of the history exist, and no list covers them. */
-  constructor(world: World, recorder: Recorder, count: number, bounded: boolean) {
+  constructor(world: SimWorld, recorder: Recorder, count: number, bounded: boolean) {
     this.#world = world
     this.#recorder = recorder
     this.#bounded = bounded
@@ -118,7 +123,7 @@ export class Clients {
   }
 
   /** Returns whether a process was asked. */
-  run(op: Op, machine: Machine | undefined): boolean {
+  run(op: ScheduledOp, machine: Machine | undefined): boolean {
     const client = this.#clients[op.client % this.#clients.length]
     const process = machine?.process
     const driver = process?.driver
@@ -129,7 +134,7 @@ export class Clients {
     return true
   }
 
-  #ask(client: Client, process: Process, driver: Driver, op: Op): void {
+  #ask(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
     const key = `k${op.key}`
     switch (op.kind) {
       case 'get':
@@ -191,7 +196,7 @@ export class Clients {
 
   // ---- changes
 
-  #change(client: Client, process: Process, driver: Driver, op: Op, key: string): void {
+  #change(client: Client, process: Process, driver: Driver, op: ScheduledOp, key: string): void {
     const principal = `${client.name}.${client.sent++}`
     const value = sized(principal, op.x)
     const token = op.kind === 'once' ? longOrShort(`t-${principal}`, op.x) : undefined
@@ -240,7 +245,7 @@ export class Clients {
   }
 
   /** Returns whether anything was asked. */
-  #inSession(client: Client, process: Process, driver: Driver, op: Op): boolean {
+  #inSession(client: Client, process: Process, driver: Driver, op: ScheduledOp): boolean {
     const lane = client.lanes.find(({ busy }) => !busy)
     const { session } = client
     if (lane === undefined) return false
@@ -259,7 +264,7 @@ export class Clients {
       this.#propose(client, lane, process, driver, again.request, again.operations)
       return true
     }
-    // A client that gives up a request goes on with a higher number.
+    // A client that gives up a request continues with a higher number.
     const seq = (requests.at(-1)?.seq ?? 0) + 1 + (op.x % 5 === 0 ? op.x % 3 : 0)
     const idempotency = { session: session.number, slot, seq }
     const { request, operations } = this.#several(client, op, `${session.number}.${slot}.${seq}`, idempotency)
@@ -268,7 +273,7 @@ export class Clients {
     return true
   }
 
-  #batch(client: Client, process: Process, driver: Driver, op: Op): void {
+  #batch(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
     const idempotency =
       op.x % 3 === 0 ? { token: `t-${client.name}.${client.sent}`, since: undefined } : undefined
     const { request, operations } = this.#several(client, op, idempotency?.token, idempotency)
@@ -278,17 +283,17 @@ export class Clients {
   /** A change or a batch of changes. `token`: how the history names it. */
   #several(
     client: Client,
-    op: Op,
+    op: ScheduledOp,
     token: string | undefined,
     idempotency: Idempotency | undefined,
-  ): { readonly request: Request; readonly operations: readonly Operation[] } {
+  ): { readonly request: Request; readonly operations: readonly HistoryOperation[] } {
     const principal = `${client.name}.${client.sent++}`
     const choices = new DerivedChoices(op.x + 3)
     const count = op.kind === 'batch' ? choices.below(6) : choices.pick([1, 1, 1, 0, 2, 4])
     const commands = Array.from({ length: Math.max(count, 1) }, (_, at) => {
       // Few keys, so that a batch has several changes of one key.
       const key = `k${(op.key + choices.below(2)) % this.#world.config.keys}`
-      const kind = choices.pick<Op['kind']>(['put', 'put', 'cas', 'create', 'del'])
+      const kind = choices.pick<ScheduledOp['kind']>(['put', 'put', 'cas', 'create', 'del'])
       const value = `${principal}.${at}`
       // x of a delete would ask for the row before.
       const drawn = this.#command(client, { ...op, kind, x: op.x - (op.x % 20) + 1 }, key, value)
@@ -306,7 +311,7 @@ export class Clients {
     return { request: { command, idempotency, principal }, operations }
   }
 
-  #command(client: Client, op: Op, keyText: string, value: string): Command {
+  #command(client: Client, op: ScheduledOp, keyText: string, value: string): Command {
     const key = bytes(keyText)
     const put = { kind: 'put', key, value: bytes(value), prev: op.kind === 'prev' } as const
     const ifMatch = [asRevision(client.seen.get(keyText) ?? 1)]
@@ -344,7 +349,7 @@ export class Clients {
     process: Process,
     driver: Driver,
     request: Request,
-    operations: readonly Operation[],
+    operations: readonly HistoryOperation[],
   ): void {
     const world = this.#world
     const open = this.#begin(lane, process, operations)
@@ -411,7 +416,13 @@ export class Clients {
   // ---- for the clients of `store-clients.ts`, whose operations are not in the history
 
   /** `told`: it was answered; undefined: it was not, and may have been done. */
-  propose(lane: Lane, process: Process, driver: Driver, request: Request, told: Told<Outcome>): void {
+  propose(
+    lane: Lane,
+    process: Process,
+    driver: Driver,
+    request: Request,
+    told: AnswerCallback<Outcome>,
+  ): void {
     const open = this.#begin(lane, process, [], told)
     this.#proposeTo(open, driver, request, ({ outcome }) => {
       this.#ok(open)
@@ -546,7 +557,7 @@ export class Clients {
       minRevision: x % 4 === 2 ? asRevision(client.revision) : undefined,
       timeoutMs: config.timeoutMs,
     }
-    const operation: Operation = { f: 'get', key, ...told(options) }
+    const operation: HistoryOperation = { f: 'get', key, ...told(options) }
     const open = this.#begin(client, process, [operation])
     driver.read(options, (result) => {
       if (!result.ok) {
@@ -610,7 +621,7 @@ export class Clients {
   }
 
   /** Compares with the rows that existed according to the log, in the order asked for. */
-  #compareList(process: Process, op: Range, index: number, { rows, more }: Listed): void {
+  #compareList(process: Process, op: RecordedRange, index: number, { rows, more }: Listed): void {
     const { prefix = '', start = '', end, order, limit } = op
     const wanted = this.#world.invariants.model
       .keysAt(index)
@@ -744,7 +755,7 @@ export class Clients {
   #begin(
     client: Lane,
     process: Process,
-    operations: readonly Operation[],
+    operations: readonly HistoryOperation[],
     unanswered: () => void = () => {},
   ): Open {
     client.busy = true
@@ -766,7 +777,7 @@ export class Clients {
 
   /**
    * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
-   * time-out, one that was busy so long after it could go on.
+   * time-out, one that was busy so long after it could continue.
    */
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open
@@ -840,8 +851,8 @@ export class Clients {
     return 0
   }
 
-  wrong(invariant: string, detail: string): Violation {
-    const violation = new Violation(invariant, detail)
+  wrong(invariant: string, detail: string): RuleViolation {
+    const violation = new RuleViolation(invariant, detail)
     this.#world.invariants.violation ??= violation
     return violation
   }
@@ -889,7 +900,7 @@ function sized(name: string, x: number): string {
 const longOrShort = (token: string, x: number): string =>
   token.padEnd(new DerivedChoices(x + 2).pick([0, 250]), '~')
 
-function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Listed): Seen {
+function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: Listed): Seen {
   const last = rows.at(-1)
   const listed = countOnly ? [] : rows
   return {
@@ -932,7 +943,7 @@ function operationOf(
   key: string,
   value: string,
   token: string | undefined,
-): Operation | undefined {
+): HistoryOperation | undefined {
   if (!('key' in command)) return undefined
   const { condition } = command
   const tags = condition?.ifMatch

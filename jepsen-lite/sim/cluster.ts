@@ -16,10 +16,10 @@ import {
 import type { Network, NodeEnd } from '../../src/server/node/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
-import type { Recorder } from '../history.ts'
-import { bits, uniform } from '../random.ts'
-import type { Config } from './config.ts'
-import { Coverage } from './coverage.ts'
+import type { Recorder } from '../workload/history.ts'
+import { bits, uniform } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
+import { StateCoverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { type Held, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
@@ -27,12 +27,12 @@ import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, type Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { Rollbacks } from './rollbacks.ts'
-import { FOLLOWERS, ROLES, type Target } from './shape.ts'
+import { FOLLOWERS, type MachineTarget, ROLES } from './shape.ts'
 import { type Event, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
 import { type About, Triggers } from './triggers.ts'
-import { CrashSignal, Violation } from './violation.ts'
-import type { World } from './world.ts'
+import { CrashSignal, RuleViolation } from './violation.ts'
+import type { SimWorld } from './world.ts'
 
 const JOIN_MS = 200
 /** Limit for the events in one virtual instant. */
@@ -50,14 +50,14 @@ export interface CrashTrigger {
   readonly onCrash: () => void
 }
 
-export class Cluster implements World {
+export class SimCluster implements SimWorld {
   readonly seed: number
-  readonly config: Config
+  readonly config: SimConfig
   readonly time = new Time()
   readonly trace = new Trace()
   readonly probeCoverage = new ProbeCoverage()
   readonly invariants: Invariants
-  readonly coverage = new Coverage()
+  readonly coverage = new StateCoverage()
   readonly triggers = new Triggers(this.time, (trigger, machine) => this.coverage.met(trigger, machine))
   readonly machines: Machine[] = []
   readonly network: SimNetwork
@@ -77,11 +77,11 @@ export class Cluster implements World {
   /** In the liveness phase: machines that stay in their state. */
   readonly frozen = new Set<Machine>()
   /**
-   * Checks for the configurations that an operator was told of. Nothing may depend on the replicas that these removed.
+   * Checks for the configurations that an operator knows of. Nothing may depend on the replicas that these removed.
    */
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
 
-  constructor(seed: number, config: Config, recorder: (now: () => number) => Recorder) {
+  constructor(seed: number, config: SimConfig, recorder: (now: () => number) => Recorder) {
     this.seed = seed
     this.config = config
     this.invariants = new Invariants(config)
@@ -139,7 +139,7 @@ export class Cluster implements World {
     }
   }
 
-  /** Runs one event. Returns whether to go on. */
+  /** Runs one event. Returns whether to continue. */
   #step(until: number): boolean {
     const { time, trace, invariants } = this
     const event = time.next(until)
@@ -150,7 +150,7 @@ export class Cluster implements World {
       this.#spins = 0
     }
     if (this.#spins > SPINS_MAX)
-      invariants.violation ??= new Violation(
+      invariants.violation ??= new RuleViolation(
         'LIVE-2',
         `more than ${SPINS_MAX} events in one instant: something spins`,
       )
@@ -167,10 +167,10 @@ export class Cluster implements World {
   }
 
   #thrown(error: unknown): void {
-    if (error instanceof Violation) this.invariants.violation ??= error
+    if (error instanceof RuleViolation) this.invariants.violation ??= error
     else {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.invariants.violation ??= new Violation('CRASH-1', `something threw: ${detail}`)
+      this.invariants.violation ??= new RuleViolation('CRASH-1', `something threw: ${detail}`)
     }
   }
 
@@ -180,7 +180,7 @@ export class Cluster implements World {
    * If no machine has the role, a fixed machine stands in for it. There is no substitute for a stale leader, or for the
    * `other` of a trigger: the result is undefined.
    */
-  machine(target: Target, about?: About): Machine | undefined {
+  machine(target: MachineTarget, about?: About): Machine | undefined {
     const { machines } = this
     if (typeof target === 'number') return machines[target % machines.length]
     if (target === 'stale-leader') return this.#staleLeader?.machine
@@ -322,7 +322,7 @@ export class Cluster implements World {
     this.recorder.note('start', { node: process.name })
     // The process may have found in its first step why its disk is in quarantine.
     if (machine.disk.quarantined !== undefined && !process.ended)
-      this.invariants.violation ??= new Violation('STORE-25', `${machine.name} starts under quarantine`)
+      this.invariants.violation ??= new RuleViolation('STORE-25', `${machine.name} starts under quarantine`)
     process.isStaging = machine.disk.holds(STAGING_KEY)
     this.triggers.met('started', process)
     if (machine.joining) this.#askToJoin(machine, process)
@@ -335,7 +335,7 @@ export class Cluster implements World {
     if (process.dying) return
     const { probeCoverage } = this
     this.say(process, `ends itself: ${reason}`)
-    // The owner abandons the handle. What was under way reaches the disk or does not.
+    // The owner abandons the handle. What was in flight reaches the disk or does not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
     const why = this.#judgeEnd(process, reason)
     if (why !== undefined) this.invariants.violation ??= why
@@ -355,9 +355,9 @@ export class Cluster implements World {
   }
 
   /** A node may stop itself only because of a fault that it suffered. */
-  #judgeEnd(process: Process, reason: string): Violation | undefined {
+  #judgeEnd(process: Process, reason: string): RuleViolation | undefined {
     const { machine, failure } = process
-    if (failure instanceof Violation) return failure
+    if (failure instanceof RuleViolation) return failure
     if (failure instanceof CorruptionError) {
       this.probeCoverage.hit('corruption found on reading')
       if (machine.suspect) return undefined
@@ -368,17 +368,20 @@ export class Cluster implements World {
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
-      // Its own assertion should not be the first to find out: its leader must have told it. But messages that the
+      // Its own assertion should not be the first to find out: its leader must have notified it. But messages that the
       // leader sent before may arrive first.
       if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
-        return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
+        return new RuleViolation(
+          'RAFT-19',
+          `${machine.name} was believed, and found out by itself: ${reason}`,
+        )
       if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
-        return new Violation('STORE-25', `${machine.name} may be started again: ${reason}`)
+        return new RuleViolation('STORE-25', `${machine.name} may be started again: ${reason}`)
       this.probeCoverage.hit('replica put back to an earlier state was refused')
       machine.retired = true
       return undefined
     }
-    return new Violation('STOP-1', `${machine.name} stopped itself: ${reason}`)
+    return new RuleViolation('STOP-1', `${machine.name} stopped itself: ${reason}`)
   }
 
   refused(process: Process, error: Error): void {
@@ -389,7 +392,7 @@ export class Cluster implements World {
     const isQuarantined = machine.disk.quarantined !== undefined
     if (isQuarantined) this.probeCoverage.hit('replica under quarantine did not start')
     if (!machine.suspect && !isInjected && !isQuarantined)
-      this.invariants.violation ??= new Violation(
+      this.invariants.violation ??= new RuleViolation(
         'DISK-3',
         `${machine.name} refuses its disk: ${error.message}`,
       )

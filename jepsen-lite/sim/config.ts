@@ -1,7 +1,7 @@
-import type { Limits } from './node-limits.ts'
+import type { NodeLimits } from './node-limits.ts'
 
 /** The choices of the swarm: what exists in this run, and how strong it is (testing: swarm configurations). */
-export interface Config {
+export interface SimConfig {
   /** Voters at the start. */
   readonly nodes: number
   /** Machines that are empty at the start and may join. */
@@ -46,7 +46,7 @@ export interface Config {
   readonly leaseMs: number
   /** How soon a process that ended by itself is started again. */
   readonly restartMs: number
-  readonly limits: Limits
+  readonly limits: NodeLimits
   /** Keys that clients use. */
   readonly keys: number
   readonly clients: number
@@ -54,5 +54,5 @@ export interface Config {
 }
 
 /** How long a message takes at most, in milliseconds, on a link that is not slow. */
-export const slowestMsOf = ({ delayMs, jitterMs, tail }: Config): number =>
+export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   (delayMs + jitterMs) * (tail > 0 ? 20 : 1)

@@ -1,12 +1,12 @@
-// What a search has tried: how often each event met a node in each state, and how often two faults struck at one
+// Coverage of a search: how often each event met a node in each state, and how often two faults struck at one
 // trigger. The generator then tries what is rare (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
-import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts'
+import { FAULT_KINDS, type SimFaultKind } from './fault-kinds.ts'
 import { MESSAGE_TYPES } from './message-types.ts'
 import type { Machine } from './process.ts'
 import { OP_KINDS, type OpKind } from './schedule.ts'
-import { TRIGGERS, type Trigger } from './waiting.ts'
+import { TRIGGERS, type Trigger } from './trigger-wait.ts'
 
 /** States of a node, and the triggers at which it enters each. */
 const ENTERED: { readonly [state: string]: readonly Trigger[] } = {
@@ -43,14 +43,19 @@ const MESSAGE_NUMBERS = new Map<string, number>(
   MESSAGE_TYPES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
 )
 
-/** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
+/** Rare combinations for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
 export interface Rare {
-  readonly events: readonly (readonly [Trigger, 'fault', FaultKind] | readonly [Trigger, 'op', OpKind])[]
-  readonly pairs: readonly (readonly [FaultKind, FaultKind])[]
+  readonly events: readonly (readonly [Trigger, 'fault', SimFaultKind] | readonly [Trigger, 'op', OpKind])[]
+  readonly pairs: readonly (readonly [SimFaultKind, SimFaultKind])[]
 }
 export const NOTHING_RARE: Rare = { events: [], pairs: [] }
 
-export class Coverage {
+export interface CoverageCounts {
+  readonly cells: Uint32Array
+  readonly pairs: Uint32Array
+}
+
+export class StateCoverage {
   readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
   readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
 
@@ -64,7 +69,7 @@ export class Coverage {
   }
 
   /** `before`: faults that struck earlier at the same trigger. */
-  struck(kind: FaultKind, machines: readonly Machine[], before: readonly FaultKind[]): void {
+  struck(kind: SimFaultKind, machines: readonly Machine[], before: readonly SimFaultKind[]): void {
     const event = EVENT_NUMBERS.get(`fault ${kind}`) ?? 0
     for (const machine of machines) this.#count(event, machine)
     for (const other of before) {
@@ -82,9 +87,14 @@ export class Coverage {
     this.#cells[cell] = (this.#cells[cell] ?? 0) + 1
   }
 
-  add(other: Coverage): void {
-    for (const [cell, count] of other.#cells.entries()) this.#cells[cell] = (this.#cells[cell] ?? 0) + count
-    for (const [pair, count] of other.#pairs.entries()) this.#pairs[pair] = (this.#pairs[pair] ?? 0) + count
+  /** All counts, in a form that another thread can receive. */
+  get counts(): CoverageCounts {
+    return { cells: this.#cells, pairs: this.#pairs }
+  }
+
+  add({ cells, pairs }: CoverageCounts): void {
+    for (const [cell, count] of cells.entries()) this.#cells[cell] = (this.#cells[cell] ?? 0) + count
+    for (const [pair, count] of pairs.entries()) this.#pairs[pair] = (this.#pairs[pair] ?? 0) + count
   }
 
   times(event: string, state: string): number {
@@ -92,7 +102,7 @@ export class Coverage {
   }
 
   /** Pairs of faults that struck at one trigger, each pair once. */
-  pairs(): { readonly pair: readonly [FaultKind, FaultKind]; readonly times: number }[] {
+  pairs(): { readonly pair: readonly [SimFaultKind, SimFaultKind]; readonly times: number }[] {
     return FAULT_KINDS.flatMap((one, at) =>
       FAULT_KINDS.slice(at).map((other) => ({
         pair: [one, other] as const,
@@ -101,7 +111,7 @@ export class Coverage {
     )
   }
 
-  /** What was seen least. Among equals, `turn` decides. */
+  /** Returns the rarest combinations. Among equals, `turn` decides. */
   rarest(turn: number): Rare {
     const events = STATES.flatMap((state) => {
       const triggers = ENTERED[state] ?? []
@@ -135,7 +145,7 @@ function least<T extends { readonly times: number }>(list: readonly T[], count: 
   return [...list.slice(from), ...list.slice(0, from)].sort((a, b) => a.times - b.times).slice(0, count)
 }
 
-function pairNumber(one: FaultKind, other: FaultKind): number {
+function pairNumber(one: SimFaultKind, other: SimFaultKind): number {
   const [low = 0, high = 0] = [FAULT_KINDS.indexOf(one), FAULT_KINDS.indexOf(other)].sort((a, b) => a - b)
   return low * FAULT_KINDS.length + high
 }

@@ -4,7 +4,7 @@
 
 import type { Disk } from '../../src/server/node/disk-space.ts'
 import { driverLimits } from '../../src/server/node/limits.ts'
-import { bits } from '../random.ts'
+import { bits } from '../workload/random.ts'
 import { DRAW } from './random-purposes.ts'
 
 const SHORT_ONE_IN = 6

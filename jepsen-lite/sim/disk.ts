@@ -14,7 +14,7 @@ import type { Done, Identity, Storage } from '../../src/storage/types.ts'
 import type { Begun } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
 
-/** Decides about time, and is told of every batch that has reached the disk, reported or not. */
+/** Decides about time, and is notified of every batch that has reached the disk, reported or not. */
 export interface DiskEvents {
   /** Calls `complete` later, never at once, and not if the process is gone by then. */
   later(what: 'write' | 'read', complete: () => void): void
@@ -26,7 +26,7 @@ export interface DiskEvents {
   failed(): void
 }
 
-/** What happens to a batch that is being written when the power goes. */
+/** Fate of a batch that is being written when the power fails. */
 export type InFlight = 'lost' | 'kept' | 'torn'
 
 export class SimDisk {
@@ -47,7 +47,7 @@ export class SimDisk {
   #tornTail = false
   #engine: SimEngine | undefined
 
-  /** Those of the log, and of generations that are replaced or being received, as well. */
+  /** Includes pairs of the log, and of generations that are replaced or being received. */
   get rowCount(): number {
     return this.#rows.count
   }
@@ -254,7 +254,7 @@ export class SimEngine implements Engine {
     done(failNext === undefined ? undefined : new Error('EIO: i/o error, fdatasync'))
   }
 
-  /** Returns what happened to the batch under way, if there was one. */
+  /** Returns what happened to the batch in flight, if there was one. */
   cut(inFlight: InFlight): InFlight | undefined {
     this.#isOpen = false
     const batch = this.#inFlight

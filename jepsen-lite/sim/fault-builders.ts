@@ -1,12 +1,18 @@
 // Parts from which generator, themes and scenarios make faults.
 
-import type { Random } from '../random.ts'
-import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
-import { type Drawing, FOLLOWERS, PLACES, type Role, type Shape, somePlaces } from './shape.ts'
+import type { Random } from '../workload/random.ts'
+import {
+  FAULT_SHAPES,
+  type FaultAction,
+  type LinkCut,
+  type SimFault,
+  type SimFaultKind,
+} from './fault-kinds.ts'
+import { type Drawing, type FieldShapes, FOLLOWERS, type MachineRole, PLACES, somePlaces } from './shape.ts'
 
 /** All fields of a fault of that kind, drawn. */
-export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing): FaultAction<Kind> {
-  const shape: Shape = FAULT_SHAPES[kind]
+export function drawAction<Kind extends SimFaultKind>(kind: Kind, drawing: Drawing): FaultAction<Kind> {
+  const shape: FieldShapes = FAULT_SHAPES[kind]
   const drawn = Object.entries(shape).flatMap(([name, field]) => {
     const value = field.draw(drawing)
     return value === undefined ? [] : [[name, value]]
@@ -15,17 +21,17 @@ export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing)
 }
 
 /** A cut that does nothing else. */
-export const plainly = (ms: number): Cut => ({ ms, stalls: false, refuses: false, breaks: false })
+export const plainly = (ms: number): LinkCut => ({ ms, stalls: false, refuses: false, breaks: false })
 
 /** A cut that may do more. */
-export const anyCut = (rng: Random, ms: number): Cut => ({
+export const anyCut = (rng: Random, ms: number): LinkCut => ({
   ms,
   stalls: rng.chance(0.5),
   refuses: rng.chance(0.5),
   breaks: rng.chance(0.5),
 })
 
-export const follower = (rng: Random): Role => rng.pick(FOLLOWERS.slice(0, 4))
+export const follower = (rng: Random): MachineRole => rng.pick(FOLLOWERS.slice(0, 4))
 
 /** A random set of machines, not empty. */
 export function some(rng: Random): number[] {
@@ -40,7 +46,7 @@ export const allPlaces: readonly number[] = PLACES
 export const noPlaces: readonly number[] = []
 
 /** Rounds times: a schedule holds whole numbers. */
-export function whole(fault: Fault): Fault {
+export function whole(fault: SimFault): SimFault {
   const at = Math.max(0, Math.round(fault.at))
   const rounded = 'ms' in fault ? { ...fault, at, ms: Math.round(fault.ms) } : { ...fault, at }
   return rounded.after === undefined ? rounded : { ...rounded, after: Math.round(rounded.after) }

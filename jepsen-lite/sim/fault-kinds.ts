@@ -4,17 +4,17 @@ import {
   computed,
   type Drawing,
   duration,
+  type FieldShapes,
+  type FieldValues,
   flag,
   listOf,
   natural,
   oneOf,
   optional,
   places,
-  type Shape,
   target,
-  type Values,
 } from './shape.ts'
-import { TRIGGERS, type Waiting } from './waiting.ts'
+import { TRIGGERS, type TriggerWait } from './trigger-wait.ts'
 
 const [firstTrigger, ...otherTriggers] = TRIGGERS
 
@@ -31,7 +31,7 @@ const cut = {
   until: optional(oneOf(firstTrigger, ...otherTriggers), 0),
 }
 
-/** What happens to the batch that is being written. */
+/** Fate of the batch that is being written. */
 const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
 
 /**
@@ -39,7 +39,7 @@ const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
  * by a number among the members or by a role; evenSmall: also with three voters or fewer.
  */
 const change = { asked: target, member: computed(({ rng }) => rng.int(0, 12)), evenSmall: flag(0.3) }
-/** deletedAfterMs: the removed machine is deleted this long after the operator was told that the change is done. */
+/** deletedAfterMs: the removed machine is deleted this long after the operator knows that the change is done. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
 const leaseMs = ({ rng, config }: Drawing): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
@@ -73,7 +73,7 @@ export const FAULT_SHAPES = {
   /** `unheardBy` do not hear it, and it does not hear `deafTo`. */
   'half-deaf': { target, unheardBy: places(0.25), deafTo: places(0.5), ...cut },
   /**
-   * A bare majority goes on without the rest, and the next fault of this kind chooses another majority. By default,
+   * A bare majority continues without the rest, and the next fault of this kind chooses another majority. By default,
    * machines that were left out last time are chosen first; fresh: they are not; avoid: these are chosen last.
    */
   'shifting-majority': { target, without: target, fresh: flag(), avoid: places(), ...cut },
@@ -107,7 +107,7 @@ export const FAULT_SHAPES = {
 
   // ---- disks
   'slow-disk': { target, factor: natural(2, 102), ms: duration },
-  /** Nothing is written meanwhile. */
+  /** Nothing is written during this time. */
   'stall-disk': { target, ms: duration },
   'fail-sync': { target, inFlight: oneOf('lost', 'kept'), ms: duration },
   /** After this many pages one cannot be read. */
@@ -133,17 +133,17 @@ export const FAULT_SHAPES = {
   /** The leader chooses the target if `to` is undefined. */
   transfer: { target, to: optional(target, 0.67) },
   leases: { target, on: flag(0.67), durationMs: computed(leaseMs) },
-} as const satisfies { readonly [kind: string]: Shape }
+} as const satisfies { readonly [kind: string]: FieldShapes }
 
-export type FaultKind = keyof typeof FAULT_SHAPES
-export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly FaultKind[]
+export type SimFaultKind = keyof typeof FAULT_SHAPES
+export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 
-type Fields = { readonly [Kind in FaultKind]: Values<(typeof FAULT_SHAPES)[Kind]> }
-/** What a fault does, to which machine, and how. */
-export type FaultAction<Kind extends FaultKind = FaultKind> = {
+type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
+/** Effect of a fault, with its machine and parameters. */
+export type FaultAction<Kind extends SimFaultKind = SimFaultKind> = {
   readonly [K in Kind]: { readonly kind: K } & Fields[K]
 }[Kind]
 /** An action, and when it happens, or from when on it waits for a trigger. */
-export type Fault = { readonly at: number } & Waiting & FaultAction
+export type SimFault = { readonly at: number } & TriggerWait & FaultAction
 
-export type Cut = Values<typeof cut>
+export type LinkCut = FieldValues<typeof cut>

@@ -195,8 +195,8 @@ export const halfDeaf: Injection<'half-deaf'> = (injector, fault, about) => {
 }
 
 /**
- * A bare majority goes on without the rest. It contains one given machine and excludes another. Machines that were left
- * out last time come first. So only one or two members carry the decisions of one majority into the next.
+ * A bare majority continues without the rest. It contains one given machine and excludes another. Machines that were
+ * left out last time come first. So only one or two members carry the decisions of one majority into the next.
  */
 export const shiftingMajority: Injection<'shifting-majority'> = (injector, fault, about) => {
   const { machines } = injector.cluster

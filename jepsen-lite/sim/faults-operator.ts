@@ -1,7 +1,7 @@
 // Requests of operators: changes of members, leadership transfers, leases.
 
 import { type ChangeStep, isVoter, type Member } from '../../src/raft/index.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import type { FaultAction } from './fault-kinds.ts'
 import type { Injection, Strike } from './injector.ts'
 import type { About } from './triggers.ts'
@@ -72,7 +72,7 @@ function change(
       if (kind === 'replace') cluster.probeCoverage.hit('replaced in one joint change')
       if (kind === 'demote') cluster.probeCoverage.hit('voter demoted')
       if (wasLeader && kind !== 'promote') cluster.probeCoverage.hit('leader removed')
-      // A demoted learner may have been promoted again meanwhile.
+      // A demoted learner may have been promoted again in between.
       if (!wasVoter || isVoter(result.value, member.id)) return
       cluster.letGo(process, member.id, result.value)
       const { deletedAfterMs } = fault.kind === 'promote' ? {} : fault
@@ -86,7 +86,7 @@ function change(
 
 /** A number selects one of the members, or of those that can be promoted. */
 function memberOf(
-  cluster: Cluster,
+  cluster: SimCluster,
   { kind, member }: Change,
   about: About | undefined,
   { members, learners }: { readonly members: readonly Member[]; readonly learners: readonly Member['id'][] },

@@ -1,15 +1,15 @@
 // Injects the faults of a schedule. Each kind is a function in faults-network.ts, faults-machine.ts or
 // faults-operator.ts. A fault without an effect is not counted.
 
-import type { Cluster } from './cluster.ts'
-import type { FaultAction, FaultKind } from './fault-kinds.ts'
+import type { SimCluster } from './cluster.ts'
+import type { FaultAction, SimFaultKind } from './fault-kinds.ts'
 import * as machine from './faults-machine.ts'
 import * as network from './faults-network.ts'
 import * as operator from './faults-operator.ts'
 import { type Injection, Injector } from './injector.ts'
 import type { About } from './triggers.ts'
 
-const INJECTIONS: { readonly [Kind in FaultKind]: Injection<Kind> } = {
+const INJECTIONS: { readonly [Kind in SimFaultKind]: Injection<Kind> } = {
   partition: network.partition,
   isolate: network.isolate,
   ring: network.ring,
@@ -50,11 +50,11 @@ const INJECTIONS: { readonly [Kind in FaultKind]: Injection<Kind> } = {
 }
 
 export class Faults {
-  readonly #cluster: Cluster
+  readonly #cluster: SimCluster
   readonly #injector: Injector
   #injected = 0
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: SimCluster) {
     this.#cluster = cluster
     this.#injector = new Injector(cluster)
   }
@@ -67,7 +67,7 @@ export class Faults {
   }
 
   /** Returns whether there was a machine to strike. */
-  inject<Kind extends FaultKind>(fault: FaultAction<Kind>, about?: About): boolean {
+  inject<Kind extends SimFaultKind>(fault: FaultAction<Kind>, about?: About): boolean {
     if (this.#injector.over) return false
     const injection: Injection<Kind> = INJECTIONS[fault.kind]
     const strike = injection(this.#injector, fault, about)

@@ -4,7 +4,7 @@
 // only their end.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 /** The part of a process that is needed here. */
 interface Process {
@@ -63,7 +63,7 @@ export class Forwards {
     if (forwarded !== undefined) forwarded.seqs.length = forwarded.heard + 1
   }
 
-  arrives(from: Process | undefined, to: Process, message: Message): Violation | undefined {
+  arrives(from: Process | undefined, to: Process, message: Message): RuleViolation | undefined {
     if (message.type !== 'forward' || from === undefined) return undefined
     const forwarded = this.#sent.get(from)
     if (forwarded?.term !== message.term || to.role !== 'leader' || to.term !== message.term) return undefined
@@ -71,7 +71,7 @@ export class Forwards {
       const at = forwarded.seqs.indexOf(seq)
       if (at > forwarded.heard + 1) {
         const missed = forwarded.seqs[forwarded.heard + 1]
-        return new Violation(
+        return new RuleViolation(
           'NODE-14',
           `${to.name} hears of proposal ${seq} of ${from.name} and has not heard of ${missed}, which it will take for an old one`,
         )

@@ -5,11 +5,11 @@
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadOptions } from '../../src/server/node/types.ts'
-import { bits } from '../random.ts'
-import type { Cluster } from './cluster.ts'
+import { bits } from '../workload/random.ts'
+import type { SimCluster } from './cluster.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
 const POLL_MS = 50
@@ -32,7 +32,7 @@ const READ: ReadOptions = {
 }
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): void {
+export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): void {
   const { time, config, seed, probeCoverage, invariants } = cluster
   if (cluster.leader?.driver === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
   // A node that cannot write a change serves no reads that need it, so all must have all of the log.
@@ -98,13 +98,13 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const nodes = [...unread].map(({ name }) => name).join(' ')
   const elected = `leaders are elected up to term ${laterTerm}`
   const why = movesBackAndForth ? elected : `no read is served at ${nodes} in ${tookMs} ms`
-  invariants.violation = new Violation(
+  invariants.violation = new RuleViolation(
     'LIVE-7',
     `the disks of ${full.map(({ name }) => name).join(' ')} are full, and ${why} (${states.join('; ')})`,
   )
 }
 
-function lacksCommitted({ leader }: Cluster, { process }: Machine): boolean {
+function lacksCommitted({ leader }: SimCluster, { process }: Machine): boolean {
   const log = leader?.driver?.status().raft
   const own = process?.driver?.status()
   return log !== undefined && own?.diskSpace === 'none' && own.raft.lastIndex < log.commit

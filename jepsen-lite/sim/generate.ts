@@ -2,14 +2,21 @@
 // they are, and how small the limits are; then when they happen. A run with everything at once hides more than it
 // shows.
 
-import { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './fault-builders.ts'
-import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
+import { FAULT_KINDS, type FaultAction, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
 import { DRAW } from './random-purposes.ts'
-import { OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule, STORE_OPS } from './schedule.ts'
+import {
+  OP_KINDS,
+  type OpKind,
+  SCHEDULE_VERSION,
+  type Schedule,
+  type ScheduledOp,
+  STORE_OPS,
+} from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
   drawJointElections,
@@ -30,10 +37,10 @@ import {
 } from './themes-state.ts'
 import { drawStore } from './themes-store.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
-import type { Trigger } from './waiting.ts'
+import type { Trigger } from './trigger-wait.ts'
 
 /**
- * The main subject of a run. `deposed`: leaders that are cut off while clients at every node go on reading and writing,
+ * The main subject of a run. `deposed`: leaders that are cut off while clients at every node keep reading and writing,
  * because leases, read indexes, bounds on age and diverging logs can go wrong there. `snapshots`: logs of a few entries
  * and disks that die under installs. `members`: many changes of the membership, while leaders are cut off and die.
  * `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others: themes-state.ts;
@@ -117,7 +124,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
 
-function themed(theme: Theme, rng: Random, config: Config): Config {
+function themed(theme: Theme, rng: Random, config: SimConfig): SimConfig {
   switch (theme) {
     case 'anything':
       return config
@@ -165,14 +172,14 @@ function themed(theme: Theme, rng: Random, config: Config): Config {
   }
 }
 
-const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
+const LEADER_FAULTS: readonly SimFaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
 
 /**
  * After each fault of a leader, clients at all machines read and write in turn until long after the fault's end. Around
  * the end of a lease, or the next election, all of them send many requests at once.
  */
-function drawWatch(rng: Random, config: Config, faults: readonly Fault[]): Op[] {
-  const ops: Op[] = []
+function drawWatch(rng: Random, config: SimConfig, faults: readonly SimFault[]): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
   for (const fault of faults) {
@@ -187,7 +194,7 @@ function drawWatch(rng: Random, config: Config, faults: readonly Fault[]): Op[] 
   return ops.filter(({ at }) => at < config.ms)
 }
 
-function drawRequest(rng: Random, config: Config, time: number): Op {
+function drawRequest(rng: Random, config: SimConfig, time: number): ScheduledOp {
   const machines = config.nodes + config.spares
   const place = rng.int(0, machines)
   const reads = rng.chance(0.6)
@@ -203,17 +210,17 @@ function drawRequest(rng: Random, config: Config, time: number): Op {
 
 function crowd(
   rng: Random,
-  { nodes, spares, leases, leaseMs, heartbeatMs, keys }: Config,
+  { nodes, spares, leases, leaseMs, heartbeatMs, keys }: SimConfig,
   at: number,
-  kind: FaultKind,
-): Op[] {
+  kind: SimFaultKind,
+): ScheduledOp[] {
   const [from, to] =
     leases === 0
       ? [20, 4 * heartbeatMs]
       : kind === 'transfer'
         ? [1, leaseMs]
         : [0.85 * leaseMs, 1.3 * leaseMs]
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   for (let time = at + from; time < at + to; time += (to - from) / 40)
     for (let place = 0; place < nodes + spares; place++)
       ops.push({
@@ -228,7 +235,7 @@ function crowd(
   return ops
 }
 
-function drawConfig(rng: Random, nodes: number): Config {
+function drawConfig(rng: Random, nodes: number): SimConfig {
   const heartbeatMs = rng.pick([50, 100, 150, 200, 250, 300])
   const electionMinMs = heartbeatMs * rng.pick([5, 10, 10, 12])
   const fast = rng.chance(0.5)
@@ -266,16 +273,16 @@ function drawConfig(rng: Random, nodes: number): Config {
 }
 
 const USUAL_MS = 90_000
-const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
+const usualMs = (ms: number, config: SimConfig): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
 
 /** Kinds that are drawn apart. */
 const OF_THEIR_OWN: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch', ...STORE_OPS]
 
-/** In some runs: clients with a session, which have several requests under way and repeat them at other machines. */
-function drawSessions(rng: Random, config: Config): Op[] {
+/** In some runs: clients with a session, which have several requests in flight and repeat them at other machines. */
+function drawSessions(rng: Random, config: SimConfig): ScheduledOp[] {
   const { ms, clients, keys, nodes, spares } = config
   if (rng.chance(0.6)) return []
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   const meanMs = usualMs(rng.pick([1000, 3000]), config)
   const kinds: readonly OpKind[] = [
     ...Array<OpKind>(6).fill('slot'),
@@ -299,11 +306,11 @@ function drawSessions(rng: Random, config: Config): Op[] {
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
-function drawOps(rng: Random, config: Config): Op[] {
+function drawOps(rng: Random, config: SimConfig): ScheduledOp[] {
   const kinds = [...PLAIN, ...OP_KINDS.filter((kind) => !OF_THEIR_OWN.includes(kind) && rng.chance(0.6))]
   // A long run does not have more events: it has longer periods without requests and faults.
   const perSecond = (rng.pick([0.7, 2, 4]) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   const sticky = rng.chance(0.3)
   for (let at = 300; at < config.ms; ) {
     const burst = rng.chance(0.15) ? rng.int(2, 15) : 1
@@ -328,7 +335,7 @@ function drawOps(rng: Random, config: Config): Op[] {
 const LISTS = 25
 
 /** Lists right after writes: the new rows are in memory, and the old ones are on the disk. */
-function drawLists(rng: Random, { ms, clients, keys }: Config): Op[] {
+function drawLists(rng: Random, { ms, clients, keys }: SimConfig): ScheduledOp[] {
   return Array.from({ length: LISTS }, () => ({
     ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
     ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
@@ -339,7 +346,7 @@ function drawLists(rng: Random, { ms, clients, keys }: Config): Op[] {
 /**
  * How often a kind is drawn; 1 if it is not listed. Faults that hit the weak points of other systems come more often.
  */
-const WEIGHTS: Partial<Record<FaultKind, number>> = {
+const WEIGHTS: Partial<Record<SimFaultKind, number>> = {
   crash: 6,
   isolate: 4,
   partition: 3,
@@ -357,7 +364,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   'roll-back': 4,
 }
 
-const DEPOSED: Partial<Record<FaultKind, number>> = {
+const DEPOSED: Partial<Record<SimFaultKind, number>> = {
   isolate: 6,
   crash: 3,
   pause: 2,
@@ -372,7 +379,7 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   leases: 1,
   break: 1,
 }
-const MEMBERS: Partial<Record<FaultKind, number>> = {
+const MEMBERS: Partial<Record<SimFaultKind, number>> = {
   replace: 5,
   join: 4,
   remove: 4,
@@ -389,7 +396,7 @@ const MEMBERS: Partial<Record<FaultKind, number>> = {
   'slow-disk': 1,
   'stall-disk': 1,
 }
-const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
+const SNAPSHOTS: Partial<Record<SimFaultKind, number>> = {
   crash: 6,
   isolate: 3,
   'break-streams': 5,
@@ -410,7 +417,7 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
 const THEMES: Readonly<
   Record<
     Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered'>,
-    Partial<Record<FaultKind, number>>
+    Partial<Record<SimFaultKind, number>>
   >
 > = {
   anything: WEIGHTS,
@@ -419,7 +426,7 @@ const THEMES: Readonly<
   members: MEMBERS,
 }
 
-function drawKinds(rng: Random, config: Config, theme: keyof typeof THEMES): FaultKind[] {
+function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFaultKind[] {
   const share = theme === 'anything' ? rng.pick([0.15, 0.35, 0.7]) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter((kind) => {
@@ -430,7 +437,7 @@ function drawKinds(rng: Random, config: Config, theme: keyof typeof THEMES): Fau
   }).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fault[] {
+function drawFaults(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFault[] {
   const kinds = drawKinds(rng, config, theme)
   if (kinds.length === 0) return []
   const meanMs =
@@ -441,7 +448,7 @@ function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fa
         : usualMs(rng.pick([700, 2000, 6000]), config)
   const longMs = rng.pick([500, 3000, 10_000])
   const drawing = { rng, config, longMs }
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   for (let at = 1000; at < config.ms; at += rng.ms(20, 4 * meanMs)) {
     const kind = kinds[rng.int(0, kinds.length)] ?? 'crash'
     if (theme === 'deposed') faults.push(...drawDeposed(kind, drawing, at))
@@ -451,7 +458,7 @@ function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fa
 }
 
 /** A snapshot takes a few milliseconds. */
-function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
+function drawFault(kind: SimFaultKind, drawing: Drawing, at: number): SimFault {
   const { rng } = drawing
   const action = drawAction(kind, drawing)
   if ((action.kind !== 'break-streams' && action.kind !== 'drop-row') || rng.chance(0.2))
@@ -460,7 +467,7 @@ function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
 }
 
 /** Most of them strike the current leader. */
-function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
+function drawDeposed(kind: SimFaultKind, drawing: Drawing, at: number): SimFault[] {
   const { rng, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
     // Between the leader and one follower, more often towards the leader, because late answers might extend a lease
@@ -474,7 +481,7 @@ function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
       : [{ at, kind, from, to, ...anyCut(rng, ms) }]
   }
   const drawn = drawAction(kind, drawing)
-  const faults: Fault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
+  const faults: SimFault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
   // An answer that was sent before the leader was cut off arrives much later.
   if (kind === 'isolate' && rng.chance(0.3))
     faults.push({

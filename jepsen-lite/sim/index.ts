@@ -1,10 +1,11 @@
 // The exports of the simulator (README.md). `shrink.ts` is not among them, because it loads fast-check.
 
-export { type Coverage, EVENTS, type Rare, STATES } from './coverage.ts'
+export { EVENTS, type Rare, STATES, StateCoverage } from './coverage.ts'
 export { formatScheduleFile, type ScheduleFile } from './format-schedule.ts'
 export { generate } from './generate.ts'
 export { parseSchedule } from './parse.ts'
 export { PROBES, type Probe } from './probe-coverage.ts'
-export { type Result, runSchedule, type Watch } from './run.ts'
+export { type EventObserver, type RunResult, runSchedule } from './run.ts'
 export { RECIPES, type Recipe, type Schedule } from './schedule.ts'
 export { type Found, judged, Search } from './search.ts'
+export { Trace } from './trace.ts'

@@ -1,9 +1,9 @@
 // Shared by all faults: choosing machines, ending faults, cutting links, and whether a fault had an effect.
 
-import type { Cluster } from './cluster.ts'
-import type { Cut, FaultAction, FaultKind } from './fault-kinds.ts'
+import type { SimCluster } from './cluster.ts'
+import type { FaultAction, LinkCut, SimFaultKind } from './fault-kinds.ts'
 import type { Machine } from './process.ts'
-import type { Target } from './shape.ts'
+import type { MachineTarget } from './shape.ts'
 import { IO } from './time.ts'
 import type { About } from './triggers.ts'
 
@@ -14,8 +14,8 @@ export interface Strike {
   readonly begin: () => void
 }
 
-/** What a kind of fault does; undefined: there is no machine to strike. */
-export type Injection<Kind extends FaultKind> = (
+/** Effect of a kind of fault; undefined: there is no machine to strike. */
+export type Injection<Kind extends SimFaultKind> = (
   injector: Injector,
   fault: FaultAction<Kind>,
   about: About | undefined,
@@ -24,7 +24,7 @@ export type Injection<Kind extends FaultKind> = (
 type Link = readonly [from: number, to: number]
 
 export class Injector {
-  readonly cluster: Cluster
+  readonly cluster: SimCluster
   /** Functions that end the active faults. */
   readonly #active = new Set<() => void>()
   /** For `shifting-majority`: the current majority, and the function that ends the fault. */
@@ -33,17 +33,21 @@ export class Injector {
   /** All faults have ended, and no more begin. */
   over = false
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: SimCluster) {
     this.cluster = cluster
   }
 
   /** Strikes one machine. */
-  one(target: Target, about: About | undefined, begin: (machine: Machine) => void): Strike | undefined {
+  one(
+    target: MachineTarget,
+    about: About | undefined,
+    begin: (machine: Machine) => void,
+  ): Strike | undefined {
     const machine = this.cluster.machine(target, about)
     return machine === undefined ? undefined : { struck: [machine], begin: () => begin(machine) }
   }
 
-  tookEffect(kind: FaultKind): void {
+  tookEffect(kind: SimFaultKind): void {
     this.cluster.probeCoverage.fault(kind)
   }
 
@@ -69,7 +73,7 @@ export class Injector {
   }
 
   /** The fault had an effect if `count` has risen when it ends. */
-  while(kind: FaultKind, ms: number, count: () => number, end: () => void = () => {}): () => void {
+  while(kind: SimFaultKind, ms: number, count: () => number, end: () => void = () => {}): () => void {
     const before = count()
     return this.until(ms, () => {
       end()
@@ -81,8 +85,8 @@ export class Injector {
 
   /** Returns a function that ends the cut. `struck`: a trigger that ends it must be about one of these. */
   cut(
-    kind: FaultKind,
-    { ms, stalls, refuses, breaks, until }: Cut,
+    kind: SimFaultKind,
+    { ms, stalls, refuses, breaks, until }: LinkCut,
     isCut: (from: Machine, to: Machine) => boolean,
     struck?: Machine,
   ): () => void {
@@ -103,7 +107,12 @@ export class Injector {
     return end
   }
 
-  slow(kind: FaultKind, ms: number, extraMs: number, isSlow: (from: Machine, to: Machine) => boolean): void {
+  slow(
+    kind: SimFaultKind,
+    ms: number,
+    extraMs: number,
+    isSlow: (from: Machine, to: Machine) => boolean,
+  ): void {
     const { network } = this.cluster
     const links = this.#links(isSlow)
     for (const [from, to] of links) network.slow(from, to, extraMs)

@@ -1,4 +1,4 @@
-// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
+// Rules that hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
 // ever committed. It shares no code with the core except the layout of an entry.
 //
 // It costs O(1) per event, because it checks only where something can have changed: a message when it is sent, a batch
@@ -20,18 +20,18 @@ import {
   readHeader,
 } from '../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
-import type { Config } from './config.ts'
-import { type Effect, Model, NO_EFFECT } from './model.ts'
+import type { SimConfig } from './config.ts'
+import { type Effect, NO_EFFECT, StoreModel } from './model.ts'
 import { ProtocolRules } from './protocol-rules.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 /** The state of one replica, seen from outside. It outlives the replica's processes. */
-export class Replica {
+export class ObservedReplica {
   readonly id: ReplicaId
   readonly name: string
-  /** What is on its disk. */
+  /** Content of its disk. */
   durable: Held
-  /** What will be on its disk after the newest batch that its process has begun. */
+  /** Content of its disk after the newest batch that its process has begun. */
   begun: Held
   /** The process applies in order. */
   applied = 0
@@ -47,7 +47,7 @@ export class Replica {
   configurationNow: (() => Configuration) | undefined
   /** Its disk was damaged or lost, and with it what it promised. It must never take part again. */
   damaged = false
-  /** What was on its disk before an earlier state was put back. */
+  /** Content of its disk before an earlier state was restored. */
   forgotten: Held | undefined
   /** Boot counter of its current process. */
   boot = 0
@@ -75,7 +75,7 @@ const ROUNDING_MS = 1e-3
 /** Cluster time is in whole ms. */
 const WHOLE_MS = 1 + ROUNDING_MS
 
-/** What is on a disk, or will be. */
+/** Present or future content of a disk. */
 export interface Held {
   term: number
   vote: ReplicaId | undefined
@@ -101,7 +101,7 @@ interface Committed {
   readonly effect: Effect
 }
 
-/** What a batch will do to the disk. */
+/** Effect of a batch on the disk. */
 export interface Begun {
   readonly writes: StorageBatch['writes']
   readonly hardState: HardState
@@ -111,11 +111,11 @@ export interface Begun {
 
 export class Invariants {
   /** The first violation. */
-  violation: Violation | undefined
+  violation: RuleViolation | undefined
   /** Called for triggers that only the checker can see. */
-  onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
-  readonly model: Model
-  readonly replicas = new Map<ReplicaId, Replica>()
+  onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: ObservedReplica) => void = () => {}
+  readonly model: StoreModel
+  readonly replicas = new Map<ReplicaId, ObservedReplica>()
   /** Index and leader's term of each commit. Both numbers rise. */
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
   readonly committed: Committed[] = []
@@ -138,8 +138,8 @@ export class Invariants {
   readonly #votes = new Map<string, ReplicaId>()
   readonly #protocolRules: ProtocolRules
 
-  constructor(config: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>) {
-    this.model = new Model((invariant, detail) => this.#violated(invariant, detail))
+  constructor(config: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>) {
+    this.model = new StoreModel((invariant, detail) => this.#violated(invariant, detail))
     this.#protocolRules = new ProtocolRules(
       config,
       (index) => this.committed[index]?.term,
@@ -152,10 +152,10 @@ export class Invariants {
     id: ReplicaId,
     name: string,
     { hardState, applied }: { hardState: HardState; applied: AppliedRecord },
-  ): Replica {
+  ): ObservedReplica {
     const terms = Array.from({ length: applied.index + 1 }, (_, index) => (index === 0 ? 0 : applied.term))
     const { term, vote, commit } = hardState
-    const replica = new Replica(id, name, { term, vote, commit, terms, applied: applied.index })
+    const replica = new ObservedReplica(id, name, { term, vote, commit, terms, applied: applied.index })
     this.replicas.set(id, replica)
     if (commit > this.maxCommitted) {
       this.maxCommitted = commit
@@ -166,7 +166,7 @@ export class Invariants {
   }
 
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
-  putBack(replica: Replica, held: Held): void {
+  putBack(replica: ObservedReplica, held: Held): void {
     replica.forgotten = replica.durable
     replica.durable = copyOf(held)
     replica.damaged = true
@@ -174,7 +174,7 @@ export class Invariants {
   }
 
   /** Its process begins with what the store recovered. */
-  opened(replica: Replica, storage: Storage): void {
+  opened(replica: ObservedReplica, storage: Storage): void {
     const { applied, boot, stateHash } = storage
     const { durable, name } = replica
     this.#recovers(replica, storage)
@@ -187,14 +187,14 @@ export class Invariants {
     this.#state(replica, applied, stateHash)
   }
 
-  /** What it would recover if it began now; undefined: the store would refuse. */
-  wouldOpen(replica: Replica, storage: Storage | undefined, why: string): void {
+  /** The state that it would recover if it began now; undefined: the store would refuse. */
+  wouldOpen(replica: ObservedReplica, storage: Storage | undefined, why: string): void {
     if (storage === undefined) this.#violated('DISK-3', `${replica.name} would refuse its disk now: ${why}`)
     this.#recovers(replica, storage)
   }
 
   /** Exactly what was durable. */
-  #recovers({ durable, name }: Replica, { hardState, log, applied }: Storage): void {
+  #recovers({ durable, name }: ObservedReplica, { hardState, log, applied }: Storage): void {
     const { term, vote, commit } = hardState
     if (term !== durable.term || vote !== durable.vote || commit !== durable.commit)
       this.#violated(
@@ -216,14 +216,14 @@ export class Invariants {
 
   /** The violation is stored as well as thrown, because the code in between may catch it. */
   #violated(invariant: string, detail: string): never {
-    const violation = new Violation(invariant, detail)
+    const violation = new RuleViolation(invariant, detail)
     this.violation ??= violation
     throw violation
   }
 
   // ---- what is sent
 
-  sent(replica: Replica, message: Message): void {
+  sent(replica: ObservedReplica, message: Message): void {
     const { type, term } = message
     if (message.from !== replica.id)
       this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
@@ -281,13 +281,13 @@ export class Invariants {
   }
 
   /** The durable state in its greeting. A peer will take any later decrease for a loss. */
-  greets({ name, durable }: Replica, { term }: { readonly term: number }): void {
+  greets({ name, durable }: ObservedReplica, { term }: { readonly term: number }): void {
     if (term > durable.term)
       this.#violated('RAFT-2', `${name} says that it is in term ${term}, durable is ${durable.term}`)
   }
 
-  /** What an arriving message binds its receiver to; `term` is the receiver's. */
-  heard(replica: Replica, message: Message, term: number): void {
+  /** The obligations of the receiver of a message; `term` is the receiver's. */
+  heard(replica: ObservedReplica, message: Message, term: number): void {
     const { type } = message
     this.#protocolRules.heard(replica, message)
     if ((type === 'append' || type === 'heartbeat') && message.term >= term) {
@@ -301,7 +301,7 @@ export class Invariants {
    * While leases are on: no vote and no campaign within a lease after contact with a leader or the start of the process
    * (RAFT-25).
    */
-  #keepsPromise(replica: Replica, term: number, what: string): void {
+  #keepsPromise(replica: ObservedReplica, term: number, what: string): void {
     // A vote leaves when it is durable. Its candidate may be elected, and heard, before this check.
     if (replica.contactTerm >= term) return
     const leases = replica.status?.().leases
@@ -314,7 +314,7 @@ export class Invariants {
       )
   }
 
-  #granted(replica: Replica, term: number, to: ReplicaId): void {
+  #granted(replica: ObservedReplica, term: number, to: ReplicaId): void {
     if (replica.transfers.get(to) !== term) this.#keepsPromise(replica, term, `grants a vote in term ${term}`)
     this.#vote(replica, term, to)
     if (replica.durable.vote !== to)
@@ -324,7 +324,7 @@ export class Invariants {
       )
   }
 
-  #vote(replica: Replica, term: number, candidate: ReplicaId): void {
+  #vote(replica: ObservedReplica, term: number, candidate: ReplicaId): void {
     const key = `${replica.id}/${term}`
     const earlier = this.#votes.get(key)
     if (earlier === candidate) return
@@ -333,14 +333,14 @@ export class Invariants {
     this.#votes.set(key, candidate)
   }
 
-  #leading(replica: Replica, term: number): void {
+  #leading(replica: ObservedReplica, term: number): void {
     const leader = this.#leaders.get(term)
     if (leader === replica.id) return
     if (leader !== undefined) this.#violated('RAFT-6', `${replica.name} and ${leader} both lead term ${term}`)
     this.#leaders.set(term, replica.id)
   }
 
-  #accepted(replica: Replica, index: number, to: ReplicaId, term: number): void {
+  #accepted(replica: ObservedReplica, index: number, to: ReplicaId, term: number): void {
     const { terms } = replica.durable
     if (terms.length <= index)
       this.#violated('RAFT-3', `${replica.name} accepts up to ${index}, durable is ${terms.length - 1}`)
@@ -355,7 +355,7 @@ export class Invariants {
   }
 
   /** A leader's view of its followers (paper figure 2): match < next, `match` is durable there and never decreases. */
-  #believes({ name, leads, matches, begun }: Replica, status: RaftStatus | undefined): void {
+  #believes({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     for (const { id, match, next } of status.progress) {
       if (next <= match) this.#violated('RAFT-14', `${name}: next ${next} ≤ match ${match} of ${id}`)
@@ -379,7 +379,7 @@ export class Invariants {
    * checked whenever it can have changed without an acknowledgement, because the next acknowledgement would hide a
    * fault.
    */
-  #countsAll({ name, leads, begun }: Replica, status: RaftStatus | undefined): void {
+  #countsAll({ name, leads, begun }: ObservedReplica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     const { configuration, progress, stableIndex, commit } = status
     const matchOf = (id: ReplicaId): number =>
@@ -396,7 +396,7 @@ export class Invariants {
       )
   }
 
-  #appending(replica: Replica, prevIndex: number, prevTerm: number, entries: readonly Entry[]): void {
+  #appending(replica: ObservedReplica, prevIndex: number, prevTerm: number, entries: readonly Entry[]): void {
     let previous = prevTerm
     for (const entry of entries) {
       if (entry.index <= prevIndex)
@@ -409,7 +409,7 @@ export class Invariants {
   // ---- what is stored
 
   /** A batch is begun. The caller passes the result to `durable`. */
-  begins(replica: Replica, { writes, hardState }: StorageBatch, applied: () => number): Begun {
+  begins(replica: ObservedReplica, { writes, hardState }: StorageBatch, applied: () => number): Begun {
     const { begun, name } = replica
     const { term, vote, commit } = hardState
     if (term < begun.term) this.#violated('RAFT-4', `${name}: term falls from ${begun.term} to ${term}`)
@@ -441,7 +441,7 @@ export class Invariants {
     return { writes: [...writes], hardState, applied }
   }
 
-  durable(replica: Replica, { writes, hardState, applied }: Begun): void {
+  durable(replica: ObservedReplica, { writes, hardState, applied }: Begun): void {
     const { durable } = replica
     for (const write of writes) this.#take(durable, write)
     durable.term = hardState.term
@@ -480,7 +480,7 @@ export class Invariants {
     for (const entry of entries) terms[entry.index] = entry.term
   }
 
-  #truncates({ begun, name, leads }: Replica, from: number, term: number): void {
+  #truncates({ begun, name, leads }: ObservedReplica, from: number, term: number): void {
     if (leads === term && begun.terms.at(-1) === term)
       this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
     // A message of a deposed leader may arrive late. What a newer leader has committed by then did not depend on a
@@ -497,7 +497,7 @@ export class Invariants {
   }
 
   #installs(
-    { name, begun }: Replica,
+    { name, begun }: ObservedReplica,
     { meta: { index, term }, keepLog }: NonNullable<StorageBatch['writes'][number]['snapshot']>,
   ): void {
     const known = this.committed[index]
@@ -517,7 +517,7 @@ export class Invariants {
   }
 
   /** Log matching (paper §5.3): index and term identify an entry and, by induction, all entries before it. */
-  #enter(replica: Replica, { index, term, frame }: Entry, previousTerm: number | undefined): void {
+  #enter(replica: ObservedReplica, { index, term, frame }: Entry, previousTerm: number | undefined): void {
     let list = this.#seen[index]
     if (list === undefined) {
       list = []
@@ -546,7 +546,7 @@ export class Invariants {
   }
 
   /** Leader completeness (paper §5.4): the leader of this term has all entries that were committed in earlier terms. */
-  #termBegins(replica: Replica, term: number, index: number, frame: Uint8Array): void {
+  #termBegins(replica: ObservedReplica, term: number, index: number, frame: Uint8Array): void {
     this.#firstOfTerm.set(term, index)
     this.#timeOfTerm.set(term, readHeader(frame).clusterTimeMs)
     const step = this.#committedBefore(term)
@@ -558,7 +558,7 @@ export class Invariants {
   }
 
   /** Cluster time rises no faster than the leader's clock. */
-  #stamped({ name, leads, now }: Replica, index: number, term: number, frame: Uint8Array): void {
+  #stamped({ name, leads, now }: ObservedReplica, index: number, term: number, frame: Uint8Array): void {
     const { clusterTimeMs } = readHeader(frame)
     const [began, ledAt] = [this.#timeOfTerm.get(term), this.#ledAt.get(term)]
     if (leads !== term || began === undefined || ledAt === undefined || now === undefined) return
@@ -591,7 +591,7 @@ export class Invariants {
   // ---- what is committed and applied
 
   /** The state of a replica shows that everything up to `commit` is committed. */
-  #exposed(replica: Replica, commit: number): void {
+  #exposed(replica: ObservedReplica, commit: number): void {
     if (commit <= this.maxCommitted) return
     const status = replica.status?.()
     if (status === undefined)
@@ -647,7 +647,7 @@ export class Invariants {
   }
 
   /** One entry was applied (paper §5.4.3): in order, once per process, and with the same result everywhere. */
-  applies(replica: Replica, record: AppliedRecord, stateHash: bigint): void {
+  applies(replica: ObservedReplica, record: AppliedRecord, stateHash: bigint): void {
     const { index } = record
     if (index !== replica.applied + 1)
       this.#violated('RAFT-13', `${replica.name} applies ${index} after ${replica.applied}`)
@@ -666,14 +666,14 @@ export class Invariants {
     replica.configuration = replica.configurationNow?.()
   }
 
-  installed(replica: Replica, { applied, stateHash }: Storage): void {
+  installed(replica: ObservedReplica, { applied, stateHash }: Storage): void {
     replica.applied = applied.index
     this.#state(replica, applied, stateHash)
     // The process's next decisions may be committed under this configuration.
     replica.configuration = decodeAppliedState(applied.raft).configuration
   }
 
-  #state(replica: Replica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {
+  #state(replica: ObservedReplica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {
     replica.stateHash = stateHash
     // A new replica has no state that could be compared.
     if (index === 0) return
@@ -734,7 +734,7 @@ export class Invariants {
     return 0
   }
 
-  // ---- what clients are told
+  // ---- answers to clients
 
   /** A client is about to send this request, for the first time or again. */
   asked(request: Request): void {
@@ -762,7 +762,7 @@ export class Invariants {
     this.#notWritten.add(principal)
   }
 
-  role(replica: Replica, role: string, term: number): void {
+  role(replica: ObservedReplica, role: string, term: number): void {
     replica.role = role
     this.#protocolRules.role(replica, role, term)
     if (role === 'leader') {
@@ -775,7 +775,7 @@ export class Invariants {
   }
 
   /** A majority of each half of its configuration has voted for it (paper §5.2, §6). */
-  #elected(replica: Replica, term: number): void {
+  #elected(replica: ObservedReplica, term: number): void {
     const configuration = replica.configurationNow?.()
     if (configuration === undefined) return
     for (const half of [configuration.voters, configuration.votersOutgoing]) {
@@ -786,7 +786,7 @@ export class Invariants {
   }
 
   /** Its process is gone. The next one begins with the content of the disk. */
-  ended(replica: Replica): void {
+  ended(replica: ObservedReplica): void {
     replica.status = undefined
     replica.leads = 0
     replica.role = 'follower'

@@ -4,12 +4,12 @@
 
 import type { KeyRow } from '../../src/kv/index.ts'
 import type { ListOptions, RecordScan } from '../../src/server/node/record-scan.ts'
-import type { Range } from '../history.ts'
+import type { RecordedRange } from '../workload/history.ts'
 import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'
 
 export interface List {
-  readonly op: Range
+  readonly op: RecordedRange
   /** Limits of one slice. */
   readonly rowsMax: number
   readonly bytesMax: number
@@ -23,7 +23,7 @@ export const LISTED_FROM = 'k'
  */
 export function listOf(choices: DerivedChoices, keys: number, bounded: boolean): List {
   const key = (): string => `k${choices.below(keys)}`
-  const drawn = choices.pick<Partial<Range>>([
+  const drawn = choices.pick<Partial<RecordedRange>>([
     { prefix: 'k' },
     { prefix: 'k' },
     { prefix: key() },
@@ -40,7 +40,7 @@ export function listOf(choices: DerivedChoices, keys: number, bounded: boolean):
       f: 'range',
       ...bounds,
       ...(choices.below(2) === 1 && { order: 'desc' as const }),
-      ...choices.pick<Partial<Range>>([
+      ...choices.pick<Partial<RecordedRange>>([
         {},
         {},
         {},
@@ -72,7 +72,7 @@ export function rangeOf({ op }: List): ListOptions {
   }
 }
 
-/** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies meanwhile. */
+/** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies first. */
 export function readList(
   scan: RecordScan,
   { op, rowsMax, bytesMax }: List,

@@ -10,9 +10,9 @@ import {
   type ReplicaId,
 } from '../../src/raft/index.ts'
 import type { ReadOptions, Request } from '../../src/server/node/types.ts'
-import { bits } from '../random.ts'
+import { bits } from '../workload/random.ts'
 import type { Clients } from './clients.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import { slowestMsOf } from './config.ts'
 import { readsOnFullDisks } from './full-disks.ts'
 import { bytes } from './model-row.ts'
@@ -25,7 +25,7 @@ import { leadsOnSlowWires } from './slow-wires.ts'
 import type { StoreClients } from './store-clients.ts'
 import { settleStore } from './store-quiescence.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 const POLL_MS = 50
 /** A probe without an answer is sent again. */
@@ -54,7 +54,7 @@ const LINEARIZABLE: ReadOptions = {
   timeoutMs: 2000,
 }
 
-export function converge(cluster: Cluster, clients: Clients, store: StoreClients | undefined): void {
+export function converge(cluster: SimCluster, clients: Clients, store: StoreClients | undefined): void {
   const configuration = newestConfiguration(cluster)
   const core = configuration === undefined ? undefined : chooseCore(cluster, configuration)
   if (core === undefined) {
@@ -85,7 +85,7 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   if (cluster.invariants.violation !== undefined) return
   const why = whyNot()
   if (why !== undefined) {
-    cluster.invariants.violation = new Violation(
+    cluster.invariants.violation = new RuleViolation(
       'LIVE-1',
       `${core.map(({ name }) => name).join(' ')} did not converge: ${why}`,
     )
@@ -113,10 +113,10 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   }
   cluster.runUntil(time.now + GRACE_MS, () => left === 0)
   if (left > 0 && cluster.invariants.violation === undefined)
-    cluster.invariants.violation = new Violation('LIVE-1', `the keys of ${left} nodes could not be read`)
+    cluster.invariants.violation = new RuleViolation('LIVE-1', `the keys of ${left} nodes could not be read`)
 }
 
-function snapshotsMs({ config }: Cluster, core: readonly Machine[]): number {
+function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
   const rows = Math.max(...core.map(({ disk }) => disk.rowCount))
   return Math.min(SNAPSHOTS * rows * (config.writeMs + config.writeJitterMs), SNAPSHOTS_MS_MAX)
 }
@@ -126,7 +126,7 @@ function snapshotsMs({ config }: Cluster, core: readonly Machine[]): number {
  * be answered when the cluster works again, and only their node may repeat them. A request that still waits at rest
  * breaks REST-1.
  */
-function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
+function askPatiently(cluster: SimCluster, core: readonly Machine[]): void {
   for (const { name, process } of core) {
     const driver = process?.serving
     if (driver === undefined) continue
@@ -140,11 +140,14 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
 }
 
 /**
- * The leader is asked to hand over to a voter that it has just heard, and that may be gone. The leader must go on when
- * that fails. A voter that is only slow may still take over after the leader has given up. Returns when that can no
- * longer happen.
+ * The leader is asked to hand over to a voter that it has just heard, and that may be gone. The leader must continue
+ * when that fails. A voter that is only slow may still take over after the leader has given up. Returns when that can
+ * no longer happen.
  */
-function handOverInVain({ leader, machines, seed, time, config }: Cluster, core: readonly Machine[]): number {
+function handOverInVain(
+  { leader, machines, seed, time, config }: SimCluster,
+  core: readonly Machine[],
+): number {
   const driver = leader?.serving
   if (leader === undefined || driver === undefined || !core.includes(leader.machine)) return time.now
   if (bits(seed, DRAW.core, 0, 6) % 2 === 0) return time.now
@@ -165,7 +168,7 @@ function handOverInVain({ leader, machines, seed, time, config }: Cluster, core:
  * Messages that were sent before the calm, on slow links, may ask a node to take over. Returns when that can no longer
  * happen.
  */
-function lateHandOverAt({ machines, network, time, config }: Cluster): number {
+function lateHandOverAt({ machines, network, time, config }: SimCluster): number {
   const arrivesAt = Math.max(
     ...machines.flatMap(({ place }) => network.endsAt(place).map(({ lastAt }) => lastAt)),
   )
@@ -179,7 +182,7 @@ function lateHandOverAt({ machines, network, time, config }: Cluster): number {
  * leader, and outsiders do not depose it. Returns whether this was so. Not checked if messages are too slow for the
  * time-outs.
  */
-function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
+function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
   const { leader, invariants, probeCoverage, time, config } = cluster
   const { heartbeatMs, electionMinMs, electionMaxMs } = config
   const configuration = leader?.driver?.configuration
@@ -193,7 +196,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
   if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
-    invariants.violation = new Violation(
+    invariants.violation = new RuleViolation(
       'LIVE-3',
       `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
     )
@@ -201,17 +204,17 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
 }
 
 /** The configuration at the highest index that any replica has applied. */
-function newestConfiguration({ invariants }: Cluster): Configuration | undefined {
+function newestConfiguration({ invariants }: SimCluster): Configuration | undefined {
   const raft = invariants.committed.at(-1)?.raft
   return raft === undefined ? undefined : decodeAppliedState(raft).configuration
 }
 
-function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] | undefined {
+function chooseCore(cluster: SimCluster, configuration: Configuration): Machine[] | undefined {
   const { machines, invariants, seed, settledAt } = cluster
   const whole = machines.filter(
     ({ replica, suspect, retired, removed }) => replica !== undefined && !(suspect || retired || removed),
   )
-  // A replica that knows less than what is settled is told by another member.
+  // A replica that knows less than what is settled learns it from another member.
   const known = whole.flatMap(({ replica }) => {
     if (replica === undefined || replica.durable.terms.length <= invariants.maxCommitted) return []
     const raft = invariants.committed[Math.max(replica.durable.commit, settledAt)]?.raft
@@ -261,7 +264,7 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
 }
 
 /** Replicas that were removed without learning of it, and that come back now. */
-function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
+function chooseOutsiders(cluster: SimCluster, configuration: Configuration | undefined): Machine[] {
   const { invariants } = cluster
   if (configuration === undefined) return []
   // The members that should remember the removal are not asked: the check uses what was committed.
@@ -281,7 +284,7 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
   return outsiders
 }
 
-/** A removed replica is told of its removal by any old peer that it reaches, and stops. */
+/** A removed replica learns of its removal from any old peer that it reaches, and stops. */
 function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
   const others = core.filter((machine) => !outsiders.includes(machine))
   const ids = new Set(others.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
@@ -294,7 +297,7 @@ function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): st
 }
 
 /** Machines outside of the core stay in their state, or get worse, permanently. */
-function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
+function freezeOthers(cluster: SimCluster, core: readonly Machine[]): void {
   const { machines, network, seed } = cluster
   for (const machine of machines) {
     if (core.includes(machine)) continue
@@ -311,7 +314,7 @@ function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
   }
 }
 
-function heal(cluster: Cluster, machine: Machine): void {
+function heal(cluster: SimCluster, machine: Machine): void {
   machine.disk.full = false
   machine.space.fixed = Number.POSITIVE_INFINITY
   machine.disk.failNext = undefined
@@ -330,7 +333,7 @@ function heal(cluster: Cluster, machine: Machine): void {
  * that is left: if the log is compacted at once, each write makes a member that installs a snapshot need another.
  */
 class Probes {
-  readonly #cluster: Cluster
+  readonly #cluster: SimCluster
   readonly #clients: Clients
   readonly #core: readonly Machine[]
   readonly #taken = new Set<Machine>()
@@ -340,7 +343,7 @@ class Probes {
   readonly #until: number
   #sent = 0
 
-  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[], until: number) {
+  constructor(cluster: SimCluster, clients: Clients, core: readonly Machine[], until: number) {
     this.#cluster = cluster
     this.#clients = clients
     this.#core = core
@@ -400,7 +403,11 @@ class Probes {
 }
 
 /** A sentence about what is stuck; undefined when the cluster has converged. */
-function whyNotConverged({ leader }: Cluster, core: readonly Machine[], probes: Probes): string | undefined {
+function whyNotConverged(
+  { leader }: SimCluster,
+  core: readonly Machine[],
+  probes: Probes,
+): string | undefined {
   const members = leader?.driver?.configuration
   const states = (): string =>
     core

@@ -43,11 +43,11 @@ interface Branch {
   readonly steps: readonly Step[]
 }
 
-/** What was answered, and what is remembered of it for a repeat: not what was read. */
+/** The answer, and the part of it that is remembered for a repeat: not the results of reads. */
 export interface Ran {
   readonly outcome: string
   readonly remembered: string
-  /** Of its results, in a row; undefined: it was refused. */
+  /** Its results, in a row; undefined: it was refused. */
   readonly bytes?: number
 }
 
@@ -199,7 +199,7 @@ const rowText = (key: string, row: ModelRow | null): string =>
 
 const storedText = (row: KeyRow): string => rowText(text(row.key), { ...row, value: text(row.value) })
 
-/** What a transaction has answered, in the model's words. */
+/** The answer of a transaction, as text of the model. */
 export function shownTxn({ succeeded, results }: TxnResult): string {
   return branchText(succeeded, results.map(shownResult))
 }
@@ -232,7 +232,7 @@ interface Changes {
   readonly deletes: readonly Where[]
 }
 
-/** What each branch may change; undefined: a branch puts a key twice, or puts and deletes it. */
+/** The keys that each branch may change; undefined: a branch puts a key twice, or puts and deletes it. */
 function changesOf({ success, failure }: Txn): Changes | undefined {
   const [one, other] = [changesOfBranch(success), changesOfBranch(failure)]
   if (one === undefined || other === undefined) return undefined

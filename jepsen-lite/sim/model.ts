@@ -61,15 +61,15 @@ interface Slot {
   readonly bytes: number
 }
 
-/** What entries have changed, as history keeps it in one row. */
+/** Changes of entries that history keeps in one row. */
 interface Events {
   readonly first: number
   readonly last: number
   readonly clusterTimeMs: number
   readonly count: number
-  /** Of the versions that were replaced. */
+  /** Bytes of the versions that were replaced. */
   readonly bytes: number
-  /** Of the events in the row. */
+  /** Bytes of the events in the row. */
   readonly rowBytes: number
 }
 
@@ -78,7 +78,7 @@ const EVICTIONS_PER_ENTRY_MAX = 64
 const REVISIONS_PER_ROW = 16
 /** And when it has so many bytes of events. */
 const ROW_BYTES = 16 * 1024
-/** What one entry lets history forget at most. */
+/** Maximum that one entry lets history forget. */
 const EVENT_ROWS_MAX = 64
 const EVENTS_MAX = 1024
 const SESSIONS_MAX = 10_000
@@ -96,7 +96,7 @@ interface Version {
   readonly row: ModelRow | null
 }
 
-/** What the puts of one request have asked for. */
+/** Leases that the puts of one request name. */
 interface GivenLeases {
   /** Leases that they make, less those that end with the old values of their keys. */
   added: number
@@ -106,7 +106,7 @@ interface GivenLeases {
 
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
-export class Model {
+export class StoreModel {
   readonly #violated: (invariant: string, detail: string) => never
   /** The requests as their clients sent them, by principal. */
   readonly #asked = new Map<string, Request>()
@@ -142,7 +142,7 @@ export class Model {
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
-  /** What history keeps, the oldest first. */
+  /** Rows of history, the oldest first. */
   #events: Events[] = []
   /** The first revision of the newest row of events that there ever was. */
   #newestEvents = 0
@@ -153,7 +153,7 @@ export class Model {
   readonly #leases = new Map<string, Lease>()
   /** How many ids the store has chosen. */
   #idsChosen = 0
-  /** Of the entry that is being applied. */
+  /** Changes of the entry that is being applied. */
   #changes = { count: 0, bytes: 0, rowBytes: 0 }
   #leaseChanges: LeaseChange[] = []
   #horizon = 0
@@ -464,7 +464,7 @@ export class Model {
     return this.#executeOnKey(command)
   }
 
-  /** What a transaction needs. All its changes share the revision that comes when it begins. */
+  /** The store as a transaction sees it. All its changes share the revision that comes when it begins. */
   get #store(): TxnStore {
     const before = this.revision
     const change = (run: () => void): void => {

@@ -10,15 +10,15 @@ import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Network, NetworkEvents } from '../../src/server/node/types.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/peers/index.ts'
 import type { Dialled, Frame, WireMessage } from '../../src/server/peers/wires.ts'
-import { bits, mixed, stream, unit } from '../random.ts'
+import { bits, mixed, stream, unit } from '../workload/random.ts'
 import { Forwards } from './forwards.ts'
 import { MESSAGE_TYPES } from './message-types.ts'
 import type { Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
 import { Event, IO, MESSAGE } from './time.ts'
-import { type Carrier, Connection, End } from './wires.ts'
-import type { World } from './world.ts'
+import { type Carrier, SimConnection, WireEnd } from './wires.ts'
+import type { SimWorld } from './world.ts'
 
 /** After this long without an answer the operating system repeats a call. */
 const CALL_AGAIN_MS = 1000
@@ -34,7 +34,7 @@ export interface CutMode {
 /** One process on the network. */
 interface Host {
   readonly process: Process
-  readonly ends: Set<End>
+  readonly ends: Set<WireEnd>
   called: ((wire: Wire) => WireOwner) | undefined
 }
 
@@ -45,19 +45,19 @@ interface Call {
   readonly dialled: Dialled
   /** Neither answered nor given up. */
   open: boolean
-  end: End | undefined
+  end: WireEnd | undefined
 }
 
 /** Numbers of messages in the trace. */
 const TYPE_NUMBERS = new Map<string, number>(MESSAGE_TYPES.map((type, number) => [type, number]))
 
-/** A connection goes on when one of these is lost. */
+/** A connection continues when one of these is lost. */
 const LOST_ALONE: ReadonlySet<Frame['type']> = new Set(['state-hash', 'keep-alive', 'kept-alive'])
 
 const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
 
 export class SimNetwork implements Carrier {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #size: number
   readonly #hosts = new Map<Process, Host>()
   readonly #byId = new Map<ReplicaId, Process>()
@@ -88,7 +88,7 @@ export class SimNetwork implements Carrier {
   readonly #forwards = new Forwards()
   readonly queueMax: number
 
-  constructor(world: World, size: number) {
+  constructor(world: SimWorld, size: number) {
     this.#world = world
     this.#size = size
     this.#cuts = new Int32Array(size * size)
@@ -218,8 +218,8 @@ export class SimNetwork implements Carrier {
     time.push(time.now + config.silenceMs, IO, undefined, poll)
   }
 
-  /** Both ends notice the break, each at its own time. Frames under way arrive or do not. */
-  reset(connection: Connection): void {
+  /** Both ends notice the break, each at its own time. Frames in flight arrive or do not. */
+  reset(connection: SimConnection): void {
     if (connection.severed) return
     connection.severed = true
     for (const end of [connection.caller, connection.called]) {
@@ -231,7 +231,7 @@ export class SimNetwork implements Carrier {
     }
   }
 
-  #breaks(end: End, at: number, why: string): void {
+  #breaks(end: WireEnd, at: number, why: string): void {
     this.#world.time.push(at, IO, end.process, () => end.broke(why))
   }
 
@@ -244,7 +244,7 @@ export class SimNetwork implements Carrier {
     )
   }
 
-  endsAt(place: number): readonly End[] {
+  endsAt(place: number): readonly WireEnd[] {
     return [...(this.#byPlace[place]?.ends ?? [])]
   }
 
@@ -314,37 +314,37 @@ export class SimNetwork implements Carrier {
     const { probeCoverage, triggers } = this.#world
     return {
       greeting: () => {
-        const greeting = driver.greeting()
+        const greeting = driver.events.greeting()
         this.#world.invariants.greets(process.replica, greeting)
         return greeting
       },
-      admit: (greeting) => driver.admit(greeting),
+      admit: (greeting) => driver.events.admit(greeting),
       message: (message) => this.#heard(process, message),
-      stateHash: (from, at) => driver.stateHash(from, at),
-      keepAliveAsked: (from, question) => driver.keepAliveAsked(from, question),
-      keepAliveAnswered: (from, answer) => driver.keepAliveAnswered(from, answer),
+      stateHash: (from, at) => driver.events.stateHash(from, at),
+      keepAliveAsked: (from, question) => driver.events.keepAliveAsked(from, question),
+      keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))
         this.#world.rollbacks.connected(process, this.#byId.get(greeting.replicaId))
-        driver.connected(greeting)
+        driver.events.connected(greeting)
       },
       disconnected: (peer) => {
         triggers.met('disconnected', process, this.#byId.get(peer))
-        driver.disconnected(peer)
+        driver.events.disconnected(peer)
       },
-      refused: (peer) => driver.refused(peer),
-      stop: (reason) => driver.stop(reason),
+      refused: (peer) => driver.events.refused(peer),
+      stop: (reason) => driver.events.stop(reason),
       snapshotOffered: (from, ...offer) => {
         process.isStaging = true
         triggers.met('offered', process, this.#byId.get(from))
-        driver.snapshotOffered(from, ...offer)
+        driver.events.snapshotOffered(from, ...offer)
       },
-      snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),
+      snapshotReceived: (...snapshot) => driver.events.snapshotReceived(...snapshot),
       snapshotSent: (to, index, ok) => {
         process.snapshotsSent--
         if (!ok) probeCoverage.hit('snapshot stream given up')
-        driver.snapshotSent(to, index, ok)
+        driver.events.snapshotSent(to, index, ok)
       },
     }
   }
@@ -364,7 +364,7 @@ export class SimNetwork implements Carrier {
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
     this.#world.heard(process, message)
     invariants.heard(process.replica, message, driver.term)
-    driver.message(message)
+    driver.events.message(message)
   }
 
   /** The process is gone. The machine closes its connections, unless the power went. */
@@ -414,7 +414,7 @@ export class SimNetwork implements Carrier {
     })
   }
 
-  /** A call arrives at a machine. Its process is told, if there is one, and a little later the caller's. */
+  /** A call arrives at a machine. Its process is notified, if there is one, and a little later the caller's. */
   #arrives(call: Call, draw: number): void {
     const { time, config } = this.#world
     const { from, place, dialled } = call
@@ -425,7 +425,7 @@ export class SimNetwork implements Carrier {
       if (!this.#isCutAt(back)) this.#refuses(call, backMs)
       return
     }
-    const { caller, called } = new Connection(from.process, to.process, this)
+    const { caller, called } = new SimConnection(from.process, to.process, this)
     call.end = caller
     from.ends.add(caller)
     to.ends.add(called)
@@ -448,7 +448,7 @@ export class SimNetwork implements Carrier {
     return true
   }
 
-  closed(end: End, why: string): void {
+  closed(end: WireEnd, why: string): void {
     const { other, process } = end
     const { probeCoverage, time, config } = this.#world
     this.#byHost(process)?.ends.delete(end)
@@ -466,17 +466,17 @@ export class SimNetwork implements Carrier {
     time.push(at, IO, undefined, this.#endArrives, other)
   }
 
-  /** What waits is sent again and again, as TCP does it. */
-  full(end: End): void {
+  /** Waiting frames are sent repeatedly, as TCP does. */
+  full(end: WireEnd): void {
     if (end.other.closed) this.#answerReset(end)
   }
 
-  whenHeldLong({ process }: End, then: () => void): void {
+  whenHeldLong({ process }: WireEnd, then: () => void): void {
     const { time, config } = this.#world
     if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, process, then)
   }
 
-  whenTold({ process, other }: End, then: () => void): void {
+  whenTold({ process, other }: WireEnd, then: () => void): void {
     const { time, config } = this.#world
     time.push(Math.max(time.now, other.lastAt) + config.delayMs, IO, process, then)
   }
@@ -488,16 +488,16 @@ export class SimNetwork implements Carrier {
   /** The news of a close arrives after what was sent before; or it does not, and the silence shows the end. */
   readonly #endArrives = (event: Event): void => {
     const end = event.subject
-    if (!(end instanceof End) || end.closed) return
+    if (!(end instanceof WireEnd) || end.closed) return
     if (!this.isCut(end.other.process, end.process)) this.#given(event, end, this.#endRead)
     else if (!this.#hold(this.link(end.other.process, end.process), event)) this.#breaksBySilence(end)
   }
 
   readonly #endRead = ({ subject: end }: Event): void => {
-    if (end instanceof End && !end.closed) end.broke('the other side closed it')
+    if (end instanceof WireEnd && !end.closed) end.broke('the other side closed it')
   }
 
-  #breaksBySilence(end: End): void {
+  #breaksBySilence(end: WireEnd): void {
     const { time, config } = this.#world
     if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, end.process, () => end.fellSilent())
   }
@@ -511,7 +511,7 @@ export class SimNetwork implements Carrier {
     return bits(this.#world.seed, DRAW.message, link, count)
   }
 
-  carry(from: End, frame: Frame): void {
+  carry(from: WireEnd, frame: Frame): void {
     const { other: to, process, connection } = from
     const { config, time, probeCoverage } = this.#world
     if (to.closed) this.#answerReset(from)
@@ -545,8 +545,8 @@ export class SimNetwork implements Carrier {
     }
   }
 
-  /** What the network reads of a frame on its way, and what it does to it. */
-  #read({ connection, process, other }: End, frame: Frame): Frame {
+  /** The effect of the network on a frame. */
+  #read({ connection, process, other }: WireEnd, frame: Frame): Frame {
     const { probeCoverage, triggers } = this.#world
     switch (frame.type) {
       case 'hello':
@@ -588,7 +588,7 @@ export class SimNetwork implements Carrier {
 
   readonly #frameArrives = (event: Event): void => {
     const end = event.subject
-    if (!(end instanceof End)) return
+    if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = event.detail as Frame
     if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)
@@ -601,13 +601,13 @@ export class SimNetwork implements Carrier {
 
   /** A copy is made on the way. It has not waited at its sender. */
   readonly #copyArrives = (event: Event): void => {
-    if (event.subject instanceof End) event.subject.other.queuedFrames++
+    if (event.subject instanceof WireEnd) event.subject.other.queuedFrames++
     event.run = this.#frameArrives
     this.#frameArrives(event)
   }
 
   readonly #frameRead = ({ subject: end, detail }: Event): void => {
-    if (!(end instanceof End)) return
+    if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = detail as Frame
     if (end.closed || end.torn) {
@@ -623,9 +623,9 @@ export class SimNetwork implements Carrier {
 
   /**
    * A frame that has passed all cuts is at the machine. A stopped process reads such frames in the order of arrival
-   * when it goes on.
+   * when it continues.
    */
-  #given(event: Event, { process }: End, read: (event: Event) => void): void {
+  #given(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
     if (!process.live) return
     if (!process.paused) read(event)
     else process.defer(new Event(event.at, event.seq, event.kind, process, read, event.subject, event.detail))
@@ -639,7 +639,7 @@ export class SimNetwork implements Carrier {
   }
 
   isOfLeader({ subject, detail, owner }: Event, term: number): boolean {
-    if (!(subject instanceof End) || subject.process !== owner) return false
+    if (!(subject instanceof WireEnd) || subject.process !== owner) return false
     const frame = detail as Frame
     const leads = frame.type === 'append' || frame.type === 'heartbeat'
     return leads && frame.term >= term && !subject.closed && !subject.torn
@@ -658,7 +658,7 @@ export class SimNetwork implements Carrier {
    * A frame for an end that is gone is answered with a reset, if that machine runs: it may have lost its power and be
    * back.
    */
-  #answerReset(end: End): void {
+  #answerReset(end: WireEnd): void {
     const { process, other, connection } = end
     if (connection.severed || this.#isCutQuietly(process, other.process)) return
     if (this.#isCutQuietly(other.process, process) || this.#byPlace[other.process.place] === undefined) return

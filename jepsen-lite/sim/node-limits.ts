@@ -4,7 +4,7 @@ import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 
 interface Drawn {
   readonly small: readonly number[]
@@ -31,7 +31,7 @@ export const LIMITS = {
   proposalsMax: { small: [1, 2, 5], usual: driver.proposalsMax },
   proposalBytesMax: { small: [1000, 5000, 50_000], usual: driver.proposalBytesMax },
   readsMax: { small: [1, 2, 10], usual: driver.readsMax },
-  /** From this many proposals under way, new ones wait for others. */
+  /** From this many proposals in flight, new ones wait for others. */
   batchDelayFrom: { small: [1, 2, 1000], usual: driver.batchDelayFrom, always: true },
   batchDelayMsMax: { small: [0, 1, 20], usual: driver.batchDelayMsMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
@@ -72,13 +72,13 @@ export const LIMITS = {
 
 export type LimitName = keyof typeof LIMITS
 export const LIMIT_NAMES = Object.keys(LIMITS) as readonly LimitName[]
-export type Limits = { readonly [Name in LimitName]: number }
+export type NodeLimits = { readonly [Name in LimitName]: number }
 
-const limitsOf = (value: (name: LimitName) => number): Limits =>
-  Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Limits
+const limitsOf = (value: (name: LimitName) => number): NodeLimits =>
+  Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as NodeLimits
 
 /** A limit that a schedule does not name is as shipped. */
-export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
+export const usualLimits: NodeLimits = limitsOf((name) => LIMITS[name].usual)
 
 /**
  * Forwarded proposals that are lost count as uncommitted until their term ends. With lost messages little room would be
@@ -90,7 +90,7 @@ const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommitted
  * In three of four runs some limits are small: few, half or all of them. If all are small, the smallest one hides the
  * others.
  */
-export function drawLimits(rng: Random, isHarsh: boolean): Limits {
+export function drawLimits(rng: Random, isHarsh: boolean): NodeLimits {
   const odds = rng.pick([0, 0.2, 0.5, 1])
   return limitsOf((name) => {
     const { small, usual, always }: Drawn = LIMITS[name]

@@ -14,7 +14,7 @@ import type {
 } from '../../src/storage/index.ts'
 import type { RowHash, RowRead, RowWatcher, RowWrite } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
-import type { Invariants, Replica } from './invariants.ts'
+import type { Invariants, ObservedReplica } from './invariants.ts'
 
 /** Receives the calls. */
 export interface Seen {
@@ -25,7 +25,7 @@ export interface Seen {
 export class ObservedStorage implements Storage {
   readonly #inner: Storage
   readonly #engine: SimEngine
-  readonly #replica: Replica
+  readonly #replica: ObservedReplica
   readonly #invariants: Invariants
   readonly #isOver: () => boolean
   readonly #seen: Seen
@@ -38,7 +38,7 @@ export class ObservedStorage implements Storage {
   constructor(
     inner: Storage,
     engine: SimEngine,
-    replica: Replica,
+    replica: ObservedReplica,
     invariants: Invariants,
     isOver: () => boolean,
     seen: Seen,

@@ -1,11 +1,11 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
-import type { Config } from './config.ts'
-import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
+import type { SimConfig } from './config.ts'
+import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
 import { CLIENT_FAULTS, OP_KINDS, RECIPES, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
-import { mismatch, type Shape, type Spec } from './shape.ts'
-import { TRIGGERS } from './waiting.ts'
+import { type FieldShapes, mismatch, type Spec } from './shape.ts'
+import { TRIGGERS } from './trigger-wait.ts'
 
 type Fields = { readonly [name: string]: unknown }
 
@@ -56,7 +56,7 @@ const CLIENT_FAULT: Expected = {
   optional: WAITING,
 }
 
-const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits'>]: Spec } = {
+const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits'>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
   grow: NUMBER,
@@ -120,7 +120,7 @@ function checkRecipe(recipe: Fields): void {
     conforms(fault, CLIENT_FAULT, `recipe.faults[${at}]`)
 }
 
-export function isFault(value: unknown): value is Fault {
+export function isFault(value: unknown): value is SimFault {
   try {
     checkFault(fields(value, 'fault'), 'fault')
     return true
@@ -173,8 +173,8 @@ function checkFault(fault: Fields, where: string): void {
   else conforms(fault, expectedOf(known), where)
 }
 
-function expectedOf(kind: FaultKind): Expected {
-  const shape: Shape = FAULT_SHAPES[kind]
+function expectedOf(kind: SimFaultKind): Expected {
+  const shape: FieldShapes = FAULT_SHAPES[kind]
   const required: { [name: string]: Spec } = { at: NATURAL, kind: { is: 'one of', values: [kind] } }
   const optional: { [name: string]: Spec } = { ...WAITING }
   for (const [name, field] of Object.entries(shape))

@@ -1,4 +1,4 @@
-// What a run has reached: faults with an effect, and rare paths of the code ("sometimes" probes). A fault without an
+// Coverage of a run: faults with an effect, and rare paths of the code ("sometimes" probes). A fault without an
 // effect is not counted. A probe that no schedule ever hits shows what the generator does not reach.
 
 import { FAULT_KINDS } from './fault-kinds.ts'

@@ -26,19 +26,19 @@ import {
   type Storage,
   type StorageBatch,
 } from '../../src/storage/index.ts'
-import { bits, stream, uniform, unit } from '../random.ts'
+import { bits, stream, uniform, unit } from '../workload/random.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
-import type { Config } from './config.ts'
+import type { SimConfig } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
-import type { Begun, Invariants, Replica } from './invariants.ts'
+import type { Begun, Invariants, ObservedReplica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
 import { DRAW } from './random-purposes.ts'
 import { recovered } from './recovery.ts'
-import { Event, IO, MESSAGE, type Owner, SOON, TIMER, type Time } from './time.ts'
-import { Violation } from './violation.ts'
-import type { Trigger } from './waiting.ts'
+import { Event, type EventOwner, IO, MESSAGE, SOON, TIMER, type Time } from './time.ts'
+import type { Trigger } from './trigger-wait.ts'
+import { RuleViolation } from './violation.ts'
 
 export const DRIFT_MAX = 0.05
 /** Largest age of a process when its program begins. */
@@ -46,10 +46,10 @@ const START_MS_MAX = 100
 /** One in this many of the batches that only append. */
 const RECOVERED_EVERY = 250
 
-/** What a machine and its processes need of the simulation around them. */
+/** The simulation around a machine and its processes. */
 export interface Environment {
   readonly seed: number
-  readonly config: Config
+  readonly config: SimConfig
   readonly time: Time
   readonly probeCoverage: ProbeCoverage
   readonly invariants: Invariants
@@ -80,7 +80,7 @@ export class Machine {
   readonly clock: MachineClock
   readonly space: SimDiskSpace
   readonly #world: Environment
-  replica: Replica | undefined
+  replica: ObservedReplica | undefined
   process: Process | undefined
   /** How many processes it has had, of any replica. */
   starts = 0
@@ -233,9 +233,9 @@ function rateOf(clocks: number, u: number): number {
 
 const silent = { debug() {}, warn() {} }
 
-export class Process implements Owner {
+export class Process implements EventOwner {
   readonly machine: Machine
-  readonly replica: Replica
+  readonly replica: ObservedReplica
   readonly number: number
   readonly #world: Environment
   readonly #ownClock: ProcessClock
@@ -252,7 +252,7 @@ export class Process implements Owner {
   driver: Driver | undefined
   storage: Storage | undefined
   engine: SimEngine | undefined
-  /** A crash in the middle of a turn is under way. */
+  /** A crash in the middle of a turn is in flight. */
   dying = false
   /** Its driver has ended itself, and the rest is being cleaned up. */
   ended = false
@@ -277,7 +277,7 @@ export class Process implements Owner {
   /** First index of its log at its last write. */
   firstIndex = 0
 
-  constructor(machine: Machine, replica: Replica, world: Environment, number: number) {
+  constructor(machine: Machine, replica: ObservedReplica, world: Environment, number: number) {
     this.machine = machine
     this.replica = replica
     this.#world = world
@@ -341,14 +341,14 @@ export class Process implements Owner {
   }
 
   /**
-   * Any failure of the storage is final (NODE-2): a process that goes on serves data that may be wrong. One that is
+   * Any failure of the storage is final (NODE-2): a process that continues serves data that may be wrong. One that is
    * asked to stop may have ended its service already, and be closing its storage.
    */
   #mustEnd(): void {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
       if (this.ended || this.dying || this.closing || this.driver === undefined) return
-      throw new Violation('STOP-2', `${this.name} goes on although its disk has failed`)
+      throw new RuleViolation('STOP-2', `${this.name} goes on although its disk has failed`)
     })
   }
 
@@ -431,7 +431,7 @@ export class Process implements Owner {
 
   #failing(fields: object): void {
     if ('err' in fields) this.failure ??= fields.err
-    if (this.failure instanceof Violation) this.#world.invariants.violation ??= this.failure
+    if (this.failure instanceof RuleViolation) this.#world.invariants.violation ??= this.failure
   }
 
   /** The clock of its driver and its links. */
@@ -462,7 +462,7 @@ export class Process implements Owner {
     this.#deferred.push(event)
   }
 
-  /** Like SIGSTOP: nothing runs, but clocks go on and sockets fill. */
+  /** Like SIGSTOP: nothing runs, but clocks continue and sockets fill. */
   pause(): void {
     this.paused = true
     this.#world.stopped(this)
@@ -487,7 +487,7 @@ export class Process implements Owner {
   }
 
   /**
-   * How much a leader has sent meanwhile, if the process was stopped so long that it must read before it judges who is
+   * Amount that a leader has sent since, if the process was stopped so long that it must read before it judges who is
    * silent.
    */
   #unreadOf(deferred: readonly Event[]): number {
@@ -510,7 +510,7 @@ export class Process implements Owner {
   }
 }
 
-function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: Config): RaftTiming {
+function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: SimConfig): RaftTiming {
   return {
     heartbeatMs,
     electionMinMs,
@@ -521,7 +521,7 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
   }
 }
 
-function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
+function raftLimitsOf({ limits }: SimConfig, machine: Machine): RaftLimits {
   return {
     ...raftLimits,
     ...limits,
@@ -531,7 +531,7 @@ function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
   }
 }
 
-function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
+function driverLimitsOf({ limits }: SimConfig, machine: Machine): DriverLimits {
   return {
     ...driverLimits,
     ...limits,

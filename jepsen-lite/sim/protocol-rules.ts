@@ -10,7 +10,7 @@ import {
   type RaftStatus,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import type { Config } from './config.ts'
+import type { SimConfig } from './config.ts'
 
 /** From the invariants. */
 interface Known {
@@ -27,14 +27,14 @@ interface Known {
   readonly unread: number
 }
 
-/** What was observed of one process. */
+/** Observations of one process. */
 interface Record {
   /** Replicas that granted it a pre-vote, by the term asked for. */
   readonly preVotes: Map<number, Set<ReplicaId>>
   /** The last term in which its leader asked it to take over. */
   handedOverIn: number
   campaignedAt: number
-  /** For its leadership: what each follower acknowledged, and the commit index that it was told. */
+  /** For its leadership: what each follower acknowledged, and the commit index that it received. */
   ledTerm: number
   readonly acknowledged: Map<ReplicaId, number>
   readonly told: Map<ReplicaId, number>
@@ -48,7 +48,7 @@ const PAUSES = 5
 const ALIKE_MS = 1e-3
 
 export class ProtocolRules {
-  readonly #timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>
+  readonly #timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>
   readonly #committedTerm: (index: number) => number | undefined
   readonly #violated: (invariant: string, detail: string) => never
   readonly #records = new Map<Known, Record>()
@@ -59,7 +59,7 @@ export class ProtocolRules {
 
   /** `committedTerm`: the term of the committed entry at an index, if any replica has applied it. */
   constructor(
-    timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>,
+    timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>,
     committedTerm: (index: number) => number | undefined,
     violated: (invariant: string, detail: string) => never,
   ) {
@@ -210,9 +210,9 @@ export class ProtocolRules {
   // ---- leaders
 
   /**
-   * What a leader knows of a follower never decreases while it leads (paper §5.3), nor does the commit index that it
-   * sends to a member. A replica that is no longer a member may be told less: the leader holds back the change that
-   * removed it, or an earlier one, until a majority has applied it.
+   * The knowledge of a leader about a follower never decreases while it leads (paper §5.3), nor does the commit index
+   * that it sends to a member. A replica that is no longer a member may be told less: the leader holds back the change
+   * that removed it, or an earlier one, until a majority has applied it.
    */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)

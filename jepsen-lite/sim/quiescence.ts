@@ -1,21 +1,21 @@
-// Checks that a node releases everything. What it counts and remembers of work under way (`Driver.inspect`) is 0 again
+// Checks that a node releases everything. What it counts and remembers of work in flight (`Driver.inspect`) is 0 again
 // when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit that is
 // kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
 import { isMember, type UnderWay } from '../../src/raft/index.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 /**
- * Heartbeats and flushes go on at rest, so each number must be 0 in at least one of the polls. This interval keeps
+ * Heartbeats and flushes continue at rest, so each number must be 0 in at least one of the polls. This interval keeps
  * polls out of step with them.
  */
 const POLL_MS = 29.3
 /** The slowest possible activity: a snapshot stream to a receiver that has died without notice. */
 const REST_MS_MAX = 60_000
-/** What a node that stays cut off must give back too. */
+/** Resources that a node must release even while it is cut off. */
 const WAITERS = /^(proposals|reads)\./
 
 /**
@@ -36,7 +36,7 @@ const LISTS: readonly (readonly [list: string, waiting: string])[] = [
 ]
 
 /** Checks every running process at intervals, as long as the cluster runs. */
-export function watchLists(cluster: Cluster): void {
+export function watchLists(cluster: SimCluster): void {
   const { time, config, machines, invariants } = cluster
   const poll = (): void => {
     for (const { process } of machines) {
@@ -44,15 +44,19 @@ export function watchLists(cluster: Cluster): void {
       if (process === undefined || driver === undefined) continue
       const underWay = driver.inspect()
       const why = longerThanItsWaiters(underWay) ?? creditsThatAreLost(cluster, process, underWay)
-      if (why !== undefined) invariants.violation ??= new Violation('REST-2', `${process.name}: ${why}`)
+      if (why !== undefined) invariants.violation ??= new RuleViolation('REST-2', `${process.name}: ${why}`)
     }
     time.push(time.now + config.electionMaxMs, IO, undefined, poll)
   }
   time.push(time.now + config.electionMaxMs, IO, undefined, poll)
 }
 
-/** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it never comes. */
-function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
+/** An acknowledgement that a sender of snapshots waits for must be in flight; otherwise it never comes. */
+function creditsThatAreLost(
+  { network }: SimCluster,
+  process: Process,
+  underWay: UnderWay,
+): string | undefined {
   const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
@@ -70,21 +74,21 @@ export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
   return undefined
 }
 
-/** What is counted for one peer disappears with the peer. */
+/** Counters of one peer disappear with the peer. */
 const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
-/** A round begins with each heartbeat. If a message and its answer take longer than that, some are always under way. */
-function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['config']): number {
+/** A round begins with each heartbeat. If a message and its answer take longer than that, some are always in flight. */
+function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster['config']): number {
   return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
 /**
- * Runs until every number of work under way has been 0 once. `core` is repaired and connected; of the other machines
+ * Runs until every number of work in flight has been 0 once. `core` is repaired and connected; of the other machines
  * only the waiting requests are checked. `snapshotsMs`: how long snapshots may take that the last entries have made
  * necessary.
  */
-export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshotsMs: number): void {
+export function comesToRest(cluster: SimCluster, core: readonly Machine[], snapshotsMs: number): void {
   const { time, invariants } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
   const members = cluster.leader?.driver?.configuration
@@ -103,7 +107,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshot
     })
     owed.set(process, new Set(names))
   }
-  // Each poll is a separate event. A poll during other events would see a heartbeat under way each time.
+  // Each poll is a separate event. A poll during other events would see a heartbeat in flight each time.
   const poll = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()
@@ -122,5 +126,5 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshot
   if (left === undefined) return
   const [process, names] = left
   const values = [...names].map((name) => `${name} ${process.serving?.inspect()[name]}`)
-  invariants.violation = new Violation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
+  invariants.violation = new RuleViolation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
 }

@@ -1,4 +1,4 @@
-// What a process would recover if it began now: the shipped store, opened on a copy of a disk. It is a crash at this
+// The state that a process would recover now: the shipped store, opened on a copy of a disk. It is a crash at this
 // moment that the cluster does not notice, so it can be tested after every batch where it is useful.
 
 import type { StoreLimits } from '../../src/server/node/key-index/key-index.ts'

@@ -1,7 +1,7 @@
 // Prints a schedule's run: one event per line, and beside it each node's view of itself.
 
-import type { Cluster } from './cluster.ts'
-import type { Result, Watch } from './run.ts'
+import type { SimCluster } from './cluster.ts'
+import type { EventObserver, RunResult } from './run.ts'
 import type { Schedule } from './schedule.ts'
 
 const COLUMN = 15
@@ -16,13 +16,13 @@ const MARKS: Readonly<Record<string, string>> = {
 export async function replay(
   schedule: Schedule,
   print: (line: string) => void,
-  run: (watch: Watch) => Result | Promise<Result>,
-): Promise<Result> {
+  run: (watch: EventObserver) => RunResult | Promise<RunResult>,
+): Promise<RunResult> {
   const { nodes, spares } = schedule.config
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   print(`${'ms'.padStart(10)}  ${names.map((name) => name.padEnd(COLUMN)).join(' ')} event`)
   print(`${''.padStart(10)}  ${names.map(() => 'term commit/app'.padEnd(COLUMN)).join(' ')}`)
-  const watch: Watch = ({ atMs, node, what, cluster }) => {
+  const watch: EventObserver = ({ atMs, node, what, cluster }) => {
     const who = node === undefined ? '' : `${node} `
     print(`${atMs.toFixed(1).padStart(10)}  ${columns(cluster)} ${who}${what}`)
   }
@@ -34,7 +34,7 @@ export async function replay(
 }
 
 /** Role, term, commit and applied index of each machine; `-` without a process, `…` if it is stopped. */
-function columns(cluster: Cluster): string {
+function columns(cluster: SimCluster): string {
   return cluster.machines
     .map(({ process }) => {
       if (process === undefined) return '-'.padEnd(COLUMN)

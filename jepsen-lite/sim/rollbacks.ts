@@ -8,7 +8,7 @@
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Environment, Machine, Process } from './process.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 interface Rollback {
   /** The leader that has heard of more than the disk holds now. It knows that only while it leads. */
@@ -20,7 +20,7 @@ interface Rollback {
   told: boolean
 }
 
-/** What was lost with a connection is repeated with the next message. */
+/** Lost messages are repeated with the next one. */
 const TOLD_MS = 5000
 
 export class Rollbacks {
@@ -63,7 +63,7 @@ export class Rollbacks {
     const { time, invariants } = this.#world
     if (leader.live && met?.process === process && time.now > met.at + TOLD_MS) {
       const why = `${process.name} has lost durable state, and ${leader.name}, which knows it, has not refused it: it sends ${message.type} to ${message.to}`
-      invariants.violation ??= new Violation('RAFT-19', why)
+      invariants.violation ??= new RuleViolation('RAFT-19', why)
     }
     const isHeardByLeader = message.to === leader.id && knowsMore(rollback)
     if (!isHeardByLeader && invariants.violation === undefined) this.isOver = true

@@ -1,22 +1,22 @@
 // Runs one schedule from beginning to end: a pure function of the schedule.
 
-import { type HistoryEvent, Recorder } from '../history.ts'
+import { type HistoryEvent, Recorder } from '../workload/history.ts'
 import { Clients } from './clients.ts'
-import { Cluster } from './cluster.ts'
-import type { Coverage } from './coverage.ts'
+import { SimCluster } from './cluster.ts'
+import type { StateCoverage } from './coverage.ts'
 import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './quiescence.ts'
-import { type Op, type Schedule, STORE_OPS } from './schedule.ts'
+import { type Schedule, type ScheduledOp, STORE_OPS } from './schedule.ts'
 import { StoreClients } from './store-clients.ts'
 import { judgeStore } from './store-verdict.ts'
 import { IO } from './time.ts'
+import type { TriggerWait } from './trigger-wait.ts'
 import type { About } from './triggers.ts'
-import { Violation } from './violation.ts'
-import type { Waiting } from './waiting.ts'
+import { RuleViolation } from './violation.ts'
 
-export interface Result {
+export interface RunResult {
   /** The first broken rule, if there was one. */
   readonly violation:
     | { readonly invariant: string; readonly detail: string; readonly atMs: number }
@@ -27,26 +27,30 @@ export interface Result {
   readonly trace: string
   readonly faults: Readonly<Record<string, number>>
   readonly probes: Readonly<Record<string, number>>
-  readonly coverage: Coverage
+  readonly coverage: StateCoverage
   readonly ok: number
   readonly failed: number
   readonly unknown: number
   /** The history of the clients, in the format of `history.ts`. */
   readonly history: readonly HistoryEvent[]
-  /** What list-append transactions have read and written; only the header if there were none. */
+  /** Reads and writes of list-append transactions; only the header if there were none. */
   readonly transactions: readonly HistoryEvent[]
 }
 
 /** Called after each event that is worth printing; used by a replay. */
-export type Watch = (event: {
+export type EventObserver = (event: {
   readonly atMs: number
   readonly node: string | undefined
   readonly what: string
-  readonly cluster: Cluster
+  readonly cluster: SimCluster
 }) => void
 
 /** `prepare` may change the cluster before it runs; for tests of the simulator itself. */
-export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
+export function runSchedule(
+  schedule: Schedule,
+  watch?: EventObserver,
+  prepare?: (cluster: SimCluster) => void,
+): RunResult {
   const run = new Run(schedule, watch)
   const { cluster, clients, store, faults } = run
   const { config } = schedule
@@ -68,7 +72,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
 
 /** A cluster with its clients, what is asked of it and done to it, and what came of it. */
 export class Run {
-  readonly cluster: Cluster
+  readonly cluster: SimCluster
   readonly clients: Clients
   readonly store: StoreClients
   readonly faults: Faults
@@ -76,7 +80,7 @@ export class Run {
   readonly #history: HistoryEvent[] = []
   readonly #transactions: HistoryEvent[] = []
 
-  constructor({ seed, config, ops, faults }: Schedule, watch?: Watch) {
+  constructor({ seed, config, ops, faults }: Schedule, watch?: EventObserver) {
     // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
     const usesStore = ops.some(({ kind }) => isStoreOp(kind))
@@ -85,7 +89,7 @@ export class Run {
       ...(settings ? { forgetsTokens: true } : {}),
       ...(settings || usesStore ? {} : { complete: true }),
     }
-    const cluster = new Cluster(
+    const cluster = new SimCluster(
       seed,
       config,
       (now) => new Recorder(header, now, (event) => this.#history.push(event)),
@@ -117,12 +121,12 @@ export class Run {
       if (fault.at < config.ms) this.#at(fault, (about) => this.faults.inject(fault, about))
   }
 
-  #at(what: Waiting & { readonly at: number }, act: (about: About | undefined) => boolean): void {
+  #at(what: TriggerWait & { readonly at: number }, act: (about: About | undefined) => boolean): void {
     const { time, triggers } = this.cluster
     time.push(what.at, IO, undefined, () => triggers.whenever(what, act))
   }
 
-  #ask(op: Op, about: About | undefined): boolean {
+  #ask(op: ScheduledOp, about: About | undefined): boolean {
     const { cluster } = this
     const machine = cluster.machine(op.node, about)
     if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
@@ -138,12 +142,15 @@ export class Run {
 
   threw(error: unknown): void {
     this.cluster.invariants.violation ??=
-      error instanceof Violation
+      error instanceof RuleViolation
         ? error
-        : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
+        : new RuleViolation(
+            'CRASH-1',
+            error instanceof Error ? (error.stack ?? error.message) : String(error),
+          )
   }
 
-  result(): Result {
+  result(): RunResult {
     const { cluster, clients } = this
     const { time, probeCoverage, invariants, coverage, rollbacks } = cluster
     const { model } = invariants

@@ -3,10 +3,10 @@
 // taken out and the rest still runs: a machine is a number modulo the number of machines, or a role. Times are virtual
 // ms from the start.
 
-import type { Config } from './config.ts'
-import type { Fault } from './fault-kinds.ts'
-import type { Target } from './shape.ts'
-import type { Waiting } from './waiting.ts'
+import type { SimConfig } from './config.ts'
+import type { SimFault } from './fault-kinds.ts'
+import type { MachineTarget } from './shape.ts'
+import type { TriggerWait } from './trigger-wait.ts'
 
 export const SCHEDULE_VERSION = 2
 
@@ -14,18 +14,18 @@ export interface Schedule {
   readonly version: typeof SCHEDULE_VERSION
   /** Seed of all random decisions during the run: delays, losses, election time-outs. */
   readonly seed: number
-  readonly config: Config
-  readonly ops: readonly Op[]
-  readonly faults: readonly Fault[]
+  readonly config: SimConfig
+  readonly ops: readonly ScheduledOp[]
+  readonly faults: readonly SimFault[]
   /** Clients that use a recipe (../recipes). Absent: there are none. */
-  readonly recipe?: RecipeClients
+  readonly recipe?: RecipePlan
 }
 
-/** What such clients use. */
+/** Recipes that such clients use. */
 export const RECIPES = ['lock', 'queue', 'election'] as const
 export type Recipe = (typeof RECIPES)[number]
 
-export interface RecipeClients {
+export interface RecipePlan {
   readonly name: Recipe
   /** Each is a process with several clients. */
   readonly processes: number
@@ -33,20 +33,20 @@ export interface RecipeClients {
 }
 
 /**
- * Of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut:
+ * Fault of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut:
  * nothing passes between it and the machine `node` for `ms`.
  */
-export interface ClientFault extends Waiting {
+export interface ClientFault extends TriggerWait {
   readonly at: number
   readonly kind: (typeof CLIENT_FAULTS)[number]
   readonly client: number
-  readonly node: Target
+  readonly node: MachineTarget
   readonly ms: number
 }
 
 export const CLIENT_FAULTS = ['stop', 'kill', 'cut'] as const
 
-/** What `store-clients.ts` and `watchers.ts` do. */
+/** Operations of `store-clients.ts` and `watchers.ts`. */
 export const STORE_OPS = [
   'txn',
   'append',
@@ -97,14 +97,14 @@ export type OpKind = (typeof OP_KINDS)[number]
  * On keys of their own: txn: a transaction; append: an element is added to lists, by two transactions; delete-range;
  * read-at: a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant,
  * keep-alive, revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch;
- * unwatch: it loses its connection, and goes on at this machine.
+ * unwatch: it loses its connection, and continues at this machine.
  */
-export interface Op extends Waiting {
+export interface ScheduledOp extends TriggerWait {
   readonly at: number
   readonly kind: OpKind
   readonly client: number
   /** The machine that gets the request. */
-  readonly node: Target
+  readonly node: MachineTarget
   readonly key: number
   readonly x: number
 }

@@ -2,11 +2,11 @@
 
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
-import { historyOf } from '../history.ts'
-import { Coverage, type Rare } from './coverage.ts'
+import { historyOf } from '../workload/history.ts'
+import { type Rare, StateCoverage } from './coverage.ts'
 import { generate } from './generate.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
-import { type Result, runSchedule } from './run.ts'
+import { type RunResult, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
 import { Trace } from './trace.ts'
 
@@ -20,11 +20,11 @@ export interface Found {
   /** Together with the seed it determines the schedule. */
   readonly rare: Rare
   readonly schedule: Schedule
-  readonly result: Result
-  readonly violation: NonNullable<Result['violation']>
+  readonly result: RunResult
+  readonly violation: NonNullable<RunResult['violation']>
 }
 
-export interface Judged extends Result {
+export interface CheckedRun extends RunResult {
   /**
    * The judgement of the checker, which does not know the log, on the history; undefined: the simulator had found a
    * violation itself.
@@ -33,7 +33,7 @@ export interface Judged extends Result {
 }
 
 /** Runs a schedule and lets the checker judge what its clients saw. */
-export function judged(schedule: Schedule): Judged {
+export function judged(schedule: Schedule): CheckedRun {
   const result = runSchedule(schedule)
   if (result.violation !== undefined) return { ...result, verdict: undefined }
   const [cycle] = checkTransactions(historyOf(result.transactions)).findings
@@ -53,7 +53,7 @@ export class Search {
   protected readonly nodes: number
   readonly #trace = new Trace()
   readonly probeCoverage = new ProbeCoverage()
-  readonly coverage = new Coverage()
+  readonly coverage = new StateCoverage()
   readonly found: Found[] = []
   schedules = 0
   repeated = 0
@@ -96,16 +96,16 @@ export class Search {
     return found
   }
 
-  #repeat(schedule: Schedule, result: Result): Result['violation'] {
+  #repeat(schedule: Schedule, result: RunResult): RunResult['violation'] {
     this.repeated++
     return differenceOf(schedule, result, runSchedule(schedule))
   }
 
-  protected count(result: Judged): void {
+  protected count(result: CheckedRun): void {
     if (result.verdict === 'undecided') this.undecided++
     else if (result.verdict !== undefined) this.checked++
     this.#trace.text(result.trace)
-    this.coverage.add(result.coverage)
+    this.coverage.add(result.coverage.counts)
     for (const [kind, count] of Object.entries(result.faults))
       this.probeCoverage.faults[kind] = (this.probeCoverage.faults[kind] ?? 0) + count
     for (const [probe, count] of Object.entries(result.probes))
@@ -120,9 +120,9 @@ export class Search {
 
 export function differenceOf(
   { seed }: Schedule,
-  { trace, events }: Result,
-  again: Result,
-): Result['violation'] {
+  { trace, events }: RunResult,
+  again: RunResult,
+): RunResult['violation'] {
   if (again.trace === trace && again.events === events) return undefined
   const detail = `two runs of seed ${seed} differ: ${trace} (${events} events) and ${again.trace} (${again.events})`
   return { invariant: 'SIM-1', detail, atMs: again.virtualMs }

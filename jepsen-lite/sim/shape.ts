@@ -1,10 +1,10 @@
 // The fields of a schedule. One description of a field determines its type, its draw from a seed, the check of a file
 // that was edited by hand, and its shrinking.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 
-/** What a field may hold, as data. */
+/** Values of a field, as data. */
 export type Spec =
   | { readonly is: 'natural'; readonly min: number; readonly max: number }
   | { readonly is: 'number' }
@@ -14,10 +14,10 @@ export type Spec =
   | { readonly is: 'target' }
   | { readonly is: 'places' }
 
-/** What a draw depends on, apart from the random numbers. */
+/** Inputs of a draw, apart from the random numbers. */
 export interface Drawing {
   readonly rng: Random
-  readonly config: Config
+  readonly config: SimConfig
   /** The longest duration of a fault in this run. */
   readonly longMs: number
 }
@@ -26,18 +26,19 @@ export interface Field<T> {
   readonly spec: Spec
   readonly draw: (drawing: Drawing) => T
 }
-export interface Optional<T> extends Field<T | undefined> {
+export interface OptionalField<T> extends Field<T | undefined> {
   readonly optional: true
 }
-export type Shape = { readonly [name: string]: Field<unknown> | Optional<unknown> }
+export type FieldShapes = { readonly [name: string]: Field<unknown> | OptionalField<unknown> }
 
 type OptionalNames<S> = {
   [Name in keyof S]: S[Name] extends { readonly optional: true } ? Name : never
 }[keyof S]
-type HeldBy<F> = F extends Optional<infer T> ? Exclude<T, undefined> : F extends Field<infer T> ? T : never
+type HeldBy<F> =
+  F extends OptionalField<infer T> ? Exclude<T, undefined> : F extends Field<infer T> ? T : never
 
 /** The values of a shape. */
-export type Values<S> = {
+export type FieldValues<S> = {
   readonly [Name in Exclude<keyof S, OptionalNames<S>>]: HeldBy<S[Name]>
 } & { readonly [Name in OptionalNames<S>]?: HeldBy<S[Name]> }
 
@@ -61,9 +62,9 @@ export const ROLES = [
   'subject',
   'other',
 ] as const
-export type Role = (typeof ROLES)[number]
+export type MachineRole = (typeof ROLES)[number]
 /** A machine: by its number, modulo how many there are, or by its role. */
-export type Target = number | Role
+export type MachineTarget = number | MachineRole
 
 export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3', 'follower-4'] as const
 
@@ -108,7 +109,7 @@ export function listOf<T extends string>(
   }
 }
 
-export const target: Field<Target> = {
+export const target: Field<MachineTarget> = {
   spec: { is: 'target' },
   draw: ({ rng, config }) => {
     if (rng.chance(0.35)) return 'leader'
@@ -127,7 +128,7 @@ export function places(none = 0, all = 0): Field<readonly number[]> {
 
 export const somePlaces = (rng: Random): number[] => PLACES.filter(() => rng.chance(0.5))
 
-export function optional<T>(field: Field<T>, odds: number): Optional<T> {
+export function optional<T>(field: Field<T>, odds: number): OptionalField<T> {
   const draw = (drawing: Drawing): T | undefined =>
     drawing.rng.chance(odds) ? field.draw(drawing) : undefined
   return { spec: field.spec, draw, optional: true }
@@ -135,7 +136,7 @@ export function optional<T>(field: Field<T>, odds: number): Optional<T> {
 
 // ---- reading
 
-/** What was expected instead; undefined: the value is valid. */
+/** The expected value; undefined: the value is valid. */
 export function mismatch(value: unknown, spec: Spec): string | undefined {
   return isValid(value, spec) ? undefined : `expected ${wanted(spec)}, found ${JSON.stringify(value)}`
 }

@@ -3,12 +3,12 @@
 // the rest, number by number. Then the cluster's configuration is made as simple as possible.
 
 import fc from 'fast-check'
-import type { Config } from './config.ts'
-import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
+import type { SimConfig } from './config.ts'
+import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { isFault } from './parse.ts'
-import { OP_KINDS, type Op, type Schedule } from './schedule.ts'
-import { PLACES, ROLES, type Shape, type Spec, type Target } from './shape.ts'
-import { TRIGGERS } from './waiting.ts'
+import { OP_KINDS, type Schedule, type ScheduledOp } from './schedule.ts'
+import { type FieldShapes, type MachineTarget, PLACES, ROLES, type Spec } from './shape.ts'
+import { TRIGGERS } from './trigger-wait.ts'
 
 export interface Shrunk {
   readonly schedule: Schedule
@@ -86,7 +86,7 @@ async function thinned(schedule: Schedule, holds: Holds): Promise<Schedule> {
 async function plainer(schedule: Schedule, holds: Holds): Promise<Schedule> {
   let best = schedule
   const last = Math.max(0, ...best.ops.map(({ at }) => at), ...best.faults.map(({ at }) => at))
-  const wishes: Partial<Config>[] = [
+  const wishes: Partial<SimConfig>[] = [
     { ms: last + 1 },
     { ms: last + 2000 },
     { lost: 0, doubled: 0, reordered: 0, tail: 0 },
@@ -133,14 +133,14 @@ async function takenApart(schedule: Schedule, holds: Holds, timeLeft: () => bool
 // ---- values of a schedule, for fast-check, which can only shrink what it could have generated
 
 const number = fc.nat(1_000_000_000)
-const target: fc.Arbitrary<Target> = fc.oneof(number, fc.constantFrom(...ROLES))
+const target: fc.Arbitrary<MachineTarget> = fc.oneof(number, fc.constantFrom(...ROLES))
 const waiting = {
   when: fc.constantFrom(...TRIGGERS),
   after: number,
   times: fc.integer({ min: 1, max: 1000 }),
 }
 
-function opWithin({ config }: Schedule): fc.Arbitrary<Op> {
+function opWithin({ config }: Schedule): fc.Arbitrary<ScheduledOp> {
   const required = {
     at: fc.nat(config.ms),
     kind: fc.constantFrom(...OP_KINDS),
@@ -155,12 +155,12 @@ function opWithin({ config }: Schedule): fc.Arbitrary<Op> {
   )
 }
 
-function faultWithin({ config }: Schedule): fc.Arbitrary<Fault> {
+function faultWithin({ config }: Schedule): fc.Arbitrary<SimFault> {
   return fc.oneof(...FAULT_KINDS.map((kind) => faultOf(kind, fc.nat(config.ms))))
 }
 
-function faultOf(kind: FaultKind, at: fc.Arbitrary<number>): fc.Arbitrary<Fault> {
-  const shape: Shape = FAULT_SHAPES[kind]
+function faultOf(kind: SimFaultKind, at: fc.Arbitrary<number>): fc.Arbitrary<SimFault> {
+  const shape: FieldShapes = FAULT_SHAPES[kind]
   const model: { [name: string]: fc.Arbitrary<unknown> } = { at, kind: fc.constant(kind), ...waiting }
   const requiredKeys = ['at', 'kind']
   for (const [name, field] of Object.entries(shape)) {

@@ -4,13 +4,13 @@
 
 import { isVoter } from '../../src/raft/index.ts'
 import type { Request } from '../../src/server/node/types.ts'
-import { bits } from '../random.ts'
-import type { Cluster } from './cluster.ts'
+import { bits } from '../workload/random.ts'
+import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 4
 /**
@@ -21,13 +21,13 @@ const LASTS = 40
 const APPLY = 2
 /**
  * The follower has applied half of the entries, so it knows of contacts in the first half of the time. The rest allows
- * for messages under way.
+ * for messages in flight.
  */
 const PART_MAX = 0.85
 const PATIENCE_MS = 600_000
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function staysFresh(cluster: Cluster, core: readonly Machine[]): void {
+export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void {
   const { leader, time, config, seed, probeCoverage, invariants } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined || bits(seed, DRAW.core, 0, 5) % TRIED_IN > 0) return
@@ -58,7 +58,7 @@ export function staysFresh(cluster: Cluster, core: readonly Machine[]): void {
   const localMs = lagging.clock.at(time.now) - lagging.clock.at(began)
   const { stalenessMs, applied, commit } = follower.status().raft
   if (stalenessMs !== undefined && stalenessMs <= PART_MAX * localMs) return
-  invariants.violation = new Violation(
+  invariants.violation = new RuleViolation(
     'LIVE-4',
     `${lagging.name} has followed for ${Math.round(localMs)} ms and applied up to ${applied} of ${commit}, and knows of no newer state than ${stalenessMs} ms ago`,
   )

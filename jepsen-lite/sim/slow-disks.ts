@@ -3,12 +3,12 @@
 // other node would do better, so a leader that gives up because of its slow disk would never commit.
 
 import type { Request } from '../../src/server/node/types.ts'
-import { bits, uniform } from '../random.ts'
-import type { Cluster } from './cluster.ts'
+import { bits, uniform } from '../workload/random.ts'
+import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
 /** The duration of a write in shortest election time-outs. Beyond five no node leads. */
@@ -22,7 +22,7 @@ const ELECTIONS_MAX = 60
 const WRITES_MAX = 60
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): void {
+export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]): void {
   const { leader, time, config, seed, probeCoverage, invariants } = cluster
   if (leader === undefined || bits(seed, DRAW.core, 0, 7) % TRIED_IN > 0) return
   const share = uniform(seed, DRAW.core, 0, 8)
@@ -69,7 +69,7 @@ export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): vo
       ? `${name} down`
       : `${name} ${raft.role} term ${raft.term} commit ${raft.commit}`
   })
-  invariants.violation = new Violation(
+  invariants.violation = new RuleViolation(
     'LIVE-5',
     `each write takes ${Math.round(writeMs)} ms${fast === undefined ? '' : ` but at ${fast.name}`}, and in ${Math.round(time.now - began)} ms ${made} of ${CHANGES} changes were made (${states.join('; ')})`,
   )

@@ -1,14 +1,14 @@
-// When wires carry fewer bytes than clients offer, the leader goes on leading. Heartbeats and their answers use the
-// same connections as changes, so the changes under way must be limited. Changes for which there is no room wait at
+// When wires carry fewer bytes than clients offer, the leader keeps the lead. Heartbeats and their answers use the
+// same connections as changes, so the changes in flight must be limited. Changes for which there is no room wait at
 // their node, and get an answer when their time is over.
 
 import type { Request } from '../../src/server/node/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
-/** Everything under way at once takes this fraction of the shortest election time-out. */
+/** Everything in flight at once takes this fraction of the shortest election time-out. */
 const UNDER_WAY_PART = 4
 /** All requests to one node at once take this many longest election time-outs. */
 const ASKED_ELECTIONS = 3
@@ -20,7 +20,7 @@ const FRAMES_MIN = 40
 const FRAME_BYTES = 64
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): void {
+export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]): void {
   const { leader, network, time, config, probeCoverage, invariants } = cluster
   const { electionMinMs, electionMaxMs, heartbeatMs, limits } = config
   const underWay = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
@@ -53,7 +53,7 @@ export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): vo
   if (invariants.violation !== undefined) return
   probeCoverage.hit('led on slow wires')
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
-  invariants.violation = new Violation(
+  invariants.violation = new RuleViolation(
     'LIVE-6',
     `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node was asked for ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
   )

@@ -1,28 +1,28 @@
-// Snapshots under way. They are cut into smaller chunks than the store makes, so that even a small state takes several.
+// Snapshots in flight. They are cut into smaller chunks than the store makes, so that even a small state takes several.
 // Their connections break, and now and then a chunk lacks a row, as if its sender had left it out.
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'
 import type { Process } from './process.ts'
-import { Violation } from './violation.ts'
-import type { Connection, End } from './wires.ts'
-import type { World } from './world.ts'
+import { RuleViolation } from './violation.ts'
+import type { SimConnection, WireEnd } from './wires.ts'
+import type { SimWorld } from './world.ts'
 
 /** The connections of a machine, of which those of snapshots can be broken. */
 interface Connections {
-  endsAt(place: number): readonly End[]
-  reset(connection: Connection): void
+  endsAt(place: number): readonly WireEnd[]
+  reset(connection: SimConnection): void
 }
 
 export class SnapshotStreams {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #connections: Connections
   /** Machines whose next chunk, sent or received, loses a row. */
   readonly #toDropRow = new Set<number>()
   /** Snapshots that have lost a row, by receiver. */
   readonly #rowDropped = new Set<string>()
 
-  constructor(world: World, connections: Connections) {
+  constructor(world: SimWorld, connections: Connections) {
     this.#world = world
     this.#connections = connections
   }
@@ -61,7 +61,7 @@ export class SnapshotStreams {
     const { probeCoverage, invariants } = this.#world
     if (!/chunk \d+ of snapshot|arrived with other rows/.test(why)) return
     if (this.#rowDropped.has(`${to.id} ${id}`)) probeCoverage.hit('snapshot without a row refused')
-    else invariants.violation ??= new Violation('SNAP-4', `${to.name} refuses what it was sent: ${why}`)
+    else invariants.violation ??= new RuleViolation('SNAP-4', `${to.name} refuses what it was sent: ${why}`)
   }
 }
 

@@ -15,15 +15,15 @@ import type { Comparison, Operation, OperationResult, Txn, Where } from '../../s
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadOptions } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
-import type { Recorder } from '../history.ts'
-import { Random } from '../random.ts'
+import type { Recorder } from '../workload/history.ts'
+import { Random } from '../workload/random.ts'
 import { type Clients, isSameRow, type Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
-import type { Op } from './schedule.ts'
-import { Watchers } from './watchers.ts'
-import type { World } from './world.ts'
+import type { ScheduledOp } from './schedule.ts'
+import { SimWatchers } from './watchers.ts'
+import type { SimWorld } from './world.ts'
 
 /** How many lists there are. */
 const LISTS = 3
@@ -38,7 +38,7 @@ const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
   minRevision: undefined,
 }
 
-/** Who asks whom. */
+/** Client and machine of a request. */
 interface Who {
   readonly lane: Lane
   readonly process: Process
@@ -51,11 +51,11 @@ interface Asking extends Who {
 }
 
 export class StoreClients {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #clients: Clients
   readonly #transactions: Recorder
   readonly #lanes: Lane[]
-  readonly watchers: Watchers
+  readonly watchers: SimWatchers
   readonly promises: LeasePromise[] = []
   /** When the cluster had converged after the last fault. */
   calmAt: number | undefined
@@ -67,16 +67,16 @@ export class StoreClients {
   readonly #seen = new Map<string, KeyRow>()
   #sent = 0
 
-  constructor(world: World, clients: Clients, transactions: Recorder, count: number) {
+  constructor(world: SimWorld, clients: Clients, transactions: Recorder, count: number) {
     this.#world = world
     this.#clients = clients
     this.#transactions = transactions
     this.#lanes = Array.from({ length: count }, (_, at) => ({ name: `s${at + 1}`, busy: false }))
-    this.watchers = new Watchers(world, clients)
+    this.watchers = new SimWatchers(world, clients)
   }
 
   /** Returns whether a process was asked. */
-  run(op: Op, machine: Machine | undefined): boolean {
+  run(op: ScheduledOp, machine: Machine | undefined): boolean {
     const process = machine?.process
     const driver = process?.driver
     if (process === undefined || driver === undefined) return false
@@ -88,7 +88,7 @@ export class StoreClients {
     return this.#ask({ lane, process, driver, rng }, op)
   }
 
-  #ask(asking: Asking, op: Op): boolean {
+  #ask(asking: Asking, op: ScheduledOp): boolean {
     switch (op.kind) {
       case 'txn':
         this.#propose(asking, { kind: 'txn', txn: this.#txn(asking, 1) }, (outcome) => {
@@ -418,7 +418,7 @@ export class StoreClients {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
-  /** Of a put: one of its own, or a known one. */
+  /** Lease of a put: one of its own, or a known one. */
   #lease(asking: Asking): PutLease | undefined {
     if (asking.rng.chance(0.2)) {
       this.hasLeases = true
@@ -525,7 +525,7 @@ const read = (key: string): Operation => ({
   ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
 })
 
-/** What history keeps, how often cluster time is told, how many keys and leases there may be. */
+/** Settings: retention of history, interval of cluster time, limits of keys and leases. */
 function settingsOf(rng: Random): Partial<Settings> {
   switch (rng.below(6)) {
     case 0:

@@ -1,35 +1,35 @@
-// When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
+// When the cluster has converged: every watch receives everything, and every lease ends. A lease that is granted now
 // sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
 // longer. Another lease is kept alive just before that, and must live for its whole time to live under the next leader.
 // A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything
 // comes to rest.
 
 import type { LeaseId } from '../../src/kv/index.ts'
-import { uniform } from '../random.ts'
+import { uniform } from '../workload/random.ts'
 import type { Lane } from './clients.ts'
-import type { Cluster } from './cluster.ts'
-import { type Config, slowestMsOf } from './config.ts'
+import type { SimCluster } from './cluster.ts'
+import { type SimConfig, slowestMsOf } from './config.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import type { StoreClients } from './store-clients.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 /** More than the times to live that clients draw with fast elections. */
 const TTL_MS = 20_000
 /** The leader hands over so long before the lease ends. */
 const BEFORE_MS = 2000
 const TRANSFER_MS = 2000
-/** A watch is told its progress after two seconds. */
+/** A watch receives its progress after two seconds. */
 const TOLD_MS_MAX = 180_000
 /** How many leases are kept alive when they end. */
 const RACES = 4
 
 /** How long a leader needs at most for an entry of its own, while nothing is wrong. */
-export const patienceMsOf = (config: Config): number =>
+export const patienceMsOf = (config: SimConfig): number =>
   3000 + 2 * config.electionMaxMs + 20 * slowestMsOf(config) + 20 * (config.writeMs + config.writeJitterMs)
 
-export function settleStore(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+export function settleStore(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
   const { invariants, time } = cluster
   store.calmAt = time.now
   store.watchers.settleAt(core)
@@ -37,12 +37,12 @@ export function settleStore(cluster: Cluster, store: StoreClients, core: readonl
   const { revision } = invariants.model
   cluster.runUntil(time.now + TOLD_MS_MAX, () => store.watchers.whyNotTold(revision) === undefined)
   const why = store.watchers.whyNotTold(revision)
-  if (why !== undefined) invariants.violation ??= new Violation('WATCH-1', `complete: ${why}`)
+  if (why !== undefined) invariants.violation ??= new RuleViolation('WATCH-1', `complete: ${why}`)
   store.watchers.endAll(revision)
 }
 
 /** Asks a follower to keep leases alive when they end: the log decides which came first. */
-function racesWithTheEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+function racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
   const { time, config, leader, seed } = cluster
   const driver = leader?.serving
   const other = core.find(({ process }) => process !== leader && process?.serving !== undefined)?.process
@@ -64,7 +64,7 @@ function racesWithTheEnd(cluster: Cluster, store: StoreClients, core: readonly M
   cluster.runUntil(time.now + ttlMs + 2 * config.timeoutMs)
 }
 
-function leasesEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
   const { invariants, time, config, leader, seed } = cluster
   const { model } = invariants
   // Clocks that run wrong may be slower.
@@ -93,7 +93,7 @@ function leasesEnd(cluster: Cluster, store: StoreClients, core: readonly Machine
   cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
   cluster.runUntil(until, () => model.leaseCount === 0)
   if (invariants.violation === undefined && model.leaseCount > 0)
-    invariants.violation ??= new Violation(
+    invariants.violation ??= new RuleViolation(
       'KV-25',
       `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
     )

@@ -3,19 +3,19 @@
 
 import { checkLeases } from '../checker/leases/index.ts'
 import { checkWatches, EventLog } from '../checker/watch/index.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import { DRIFT_MAX } from './process.ts'
 import type { StoreClients } from './store-clients.ts'
 import { patienceMsOf } from './store-quiescence.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
-export function judgeStore({ invariants, config, probeCoverage }: Cluster, store: StoreClients): void {
+export function judgeStore({ invariants, config, probeCoverage }: SimCluster, store: StoreClients): void {
   const { model } = invariants
   const compacted = model.compactedAt(Number.POSITIVE_INFINITY)
   const log = new EventLog(model.events, model.revision)
   const [watch] = checkWatches(store.watchers.records, log, { compacted })
   if (watch !== undefined)
-    invariants.violation = new Violation(watch.promise, `${watch.guarantee}: ${watch.message}`)
+    invariants.violation = new RuleViolation(watch.promise, `${watch.guarantee}: ${watch.message}`)
   const { promises } = store
   const [lease] = checkLeases(
     { promises, entries: model.entries },
@@ -27,7 +27,7 @@ export function judgeStore({ invariants, config, probeCoverage }: Cluster, store
     },
   )
   if (lease !== undefined)
-    invariants.violation ??= new Violation(lease.promise, `${lease.guarantee}: ${lease.message}`)
+    invariants.violation ??= new RuleViolation(lease.promise, `${lease.guarantee}: ${lease.message}`)
   const begunIn = new Map<string, number | undefined>()
   for (const { term, changes } of model.entries)
     for (const change of changes) {

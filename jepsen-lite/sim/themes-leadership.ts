@@ -11,18 +11,18 @@
 // votes that are held back until the next election; leaders that come back with uncommitted entries at the end of their
 // log, and lead again.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { allPlaces, anyCut, dies, follower, noPlaces, plainly, some, whole } from './fault-builders.ts'
-import type { Fault } from './fault-kinds.ts'
-import type { Limits } from './node-limits.ts'
-import type { Op } from './schedule.ts'
+import type { SimFault } from './fault-kinds.ts'
+import type { NodeLimits } from './node-limits.ts'
+import type { ScheduledOp } from './schedule.ts'
 import { PLACES, somePlaces } from './shape.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
 export type LeadershipTheme = 'leases' | 'elections'
 
-export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: Config): Config {
+export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: SimConfig): SimConfig {
   // Elections are the subject, so there are many of them.
   const heartbeatMs = rng.pick([50, 100])
   const electionMinMs = 10 * heartbeatMs
@@ -53,16 +53,16 @@ export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: Co
  * Refusals for lack of room would keep clients from the tested paths, and so would forwarded proposals that are lost
  * until a term ends.
  */
-export const roomy = (limits: Limits): Limits => ({
+export const roomy = (limits: NodeLimits): NodeLimits => ({
   ...limits,
   ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20, proposedBytesMax: 3 << 20 },
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
 })
 
-export function drawScenarios(theme: LeadershipTheme, rng: Random, config: Config): Fault[] {
+export function drawScenarios(theme: LeadershipTheme, rng: Random, config: SimConfig): SimFault[] {
   const scenarios = theme === 'leases' ? LEASES : ELECTIONS
   const { electionMaxMs } = config
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   for (let at = 2000; at < config.ms; at += rng.int(3, 7) * electionMaxMs) {
     const scenario = scenarios[rng.int(0, scenarios.length)]
     if (scenario !== undefined) faults.push(...scenario(rng, config, Math.round(at)))
@@ -70,7 +70,7 @@ export function drawScenarios(theme: LeadershipTheme, rng: Random, config: Confi
   return faults.map(whole).sort((a, b) => a.at - b.at)
 }
 
-type Scenario = (rng: Random, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: SimConfig, at: number) => SimFault[]
 
 // ---- leases
 
@@ -145,7 +145,7 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
   ]
 }
 
-/** It applies slowly: others have applied entries, and told their clients, that it has not applied. */
+/** It applies slowly: others have applied and answered entries that it has not applied. */
 const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: rng.int(1, 4) * electionMaxMs },
@@ -158,7 +158,7 @@ const stopped: Scenario = (rng, { leaseMs }, at) => [
   { at, kind: 'pause', target: 'leader', ms: rng.int(leaseMs / 2, 2 * leaseMs) },
 ]
 
-const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
+const setLeases = (at: number, on: boolean, durationMs: number): SimFault => ({
   at,
   kind: 'leases',
   target: 'leader',
@@ -249,7 +249,7 @@ const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
 ]
 
 /** A leader is lost. */
-const lost = (rng: Random, at: number, ms: number): Fault =>
+const lost = (rng: Random, at: number, ms: number): SimFault =>
   rng.chance(0.5)
     ? { at, ...dies, target: 'leader', ms }
     : { at, kind: 'isolate', target: 'leader', ...plainly(ms) }
@@ -324,8 +324,11 @@ const ELECTIONS: readonly Scenario[] = [
 ]
 
 /** For the theme `members`: elections while some replicas count two majorities, and others one. */
-export function drawJointElections(rng: Random, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
-  const faults: Fault[] = []
+export function drawJointElections(
+  rng: Random,
+  { ms, electionMaxMs, delayMs, jitterMs }: SimConfig,
+): SimFault[] {
+  const faults: SimFault[] = []
   for (let at = 2000; at < ms; at += rng.int(1, 4) * electionMaxMs)
     faults.push({
       ...lost(rng, at, rng.int(electionMaxMs / 2, 2 * electionMaxMs)),
@@ -343,9 +346,17 @@ const WATCHERS = 7
  * Writes at a newly elected leader, and at a former leader that does not know that it is deposed. Reads there once a
  * write is done elsewhere.
  */
-export function drawWatchers(theme: LeadershipTheme, rng: Random, { ms, nodes, keys }: Config): Op[] {
-  const ops: Op[] = []
-  const op = (at: number, who: number, what: Pick<Op, 'kind' | 'node' | 'when'> & Partial<Op>): void => {
+export function drawWatchers(
+  theme: LeadershipTheme,
+  rng: Random,
+  { ms, nodes, keys }: SimConfig,
+): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
+  const op = (
+    at: number,
+    who: number,
+    what: Pick<ScheduledOp, 'kind' | 'node' | 'when'> & Partial<ScheduledOp>,
+  ): void => {
     ops.push({ at, client: 2 * nodes + who, key: rng.int(0, keys), x: 1, times: 60, ...what })
   }
   for (let at = 1000; at < ms; at += PATIENCE_MS) {

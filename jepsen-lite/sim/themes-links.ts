@@ -1,17 +1,17 @@
-// Scenarios about connections. They break while something important is under way, one of a pair or both, for messages
+// Scenarios about connections. They break while something important is in flight, one of a pair or both, for messages
 // or for snapshots, and come back within milliseconds. Apart from that, no messages are lost, doubled or overtaken: the
 // guarantees of the links are tested.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { allPlaces, dies, follower, whole } from './fault-builders.ts'
-import type { Fault } from './fault-kinds.ts'
-import type { Op } from './schedule.ts'
+import type { SimFault } from './fault-kinds.ts'
+import type { ScheduledOp } from './schedule.ts'
 
-/** Each sends one request at a time. Some wait for lost ones while others go on. */
+/** Each sends one request at a time. Some wait for lost ones while others continue. */
 const WRITERS = 24
 
-export function linksConfig(rng: Random, config: Config): Config {
+export function linksConfig(rng: Random, config: SimConfig): SimConfig {
   const { limits } = config
   return {
     ...config,
@@ -27,9 +27,9 @@ export function linksConfig(rng: Random, config: Config): Config {
   }
 }
 
-type Scenario = (rng: Random, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: SimConfig, at: number) => SimFault[]
 
-export function drawLinkScenarios(rng: Random, config: Config): Fault[] {
+export function drawLinkScenarios(rng: Random, config: SimConfig): SimFault[] {
   const scenarios: readonly Scenario[] = [
     reconnects,
     reconnects,
@@ -42,7 +42,7 @@ export function drawLinkScenarios(rng: Random, config: Config): Fault[] {
     comesBack,
     comesBack,
   ]
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   for (let at = 3000; at < config.ms - 4000; at += rng.int(3, 6) * config.electionMaxMs) {
     const scenario = scenarios[rng.int(0, scenarios.length)]
     if (scenario !== undefined) faults.push(...scenario(rng, config, Math.round(at)))
@@ -50,7 +50,7 @@ export function drawLinkScenarios(rng: Random, config: Config): Fault[] {
   return faults.map(whole)
 }
 
-/** What was just forwarded is lost with the connection, and more is requested while the connection is made again. */
+/** Forwarded proposals are lost with the connection, and more is requested while the connection is made again. */
 const reconnects: Scenario = (rng, { delayMs }, at) => [
   {
     ...{ at, when: 'forwarded', times: rng.int(1, 6), after: rng.int(0, 2 + 2 * delayMs) },
@@ -66,7 +66,7 @@ const brokenSnapshot: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
   const when = rng.pick(['offered', 'staged'])
   const breaks = { at, when, times: rng.int(1, 3), after: when === 'staged' ? 0 : rng.ms(0, 60) } as const
-  const away: Fault = rng.chance(0.5)
+  const away: SimFault = rng.chance(0.5)
     ? { at, ...dies, target, ms: rng.int(1, 3) * electionMaxMs }
     : { at, kind: 'wipe', target }
   return [
@@ -136,8 +136,8 @@ const comesBack: Scenario = (rng, { delayMs }, at) => [
  * Around each scenario every machine is asked to write, one write after another; and each new process as soon as it
  * begins.
  */
-export function drawLinkWriters(rng: Random, config: Config, faults: readonly Fault[]): Op[] {
-  const ops: Op[] = []
+export function drawLinkWriters(rng: Random, config: SimConfig, faults: readonly SimFault[]): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   const busy = new Set(faults.map(({ at }) => at))
   for (const at of busy) {
     const place = rng.int(0, config.nodes)

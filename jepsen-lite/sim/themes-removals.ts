@@ -3,19 +3,19 @@
 // remaining members must not need it, whatever fault follows. Each scenario adds a fault that could keep them from
 // learning that the change is done.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { allPlaces, anyCut, drawAction, follower, noPlaces, plainly, whole } from './fault-builders.ts'
-import type { Fault } from './fault-kinds.ts'
-import type { Op } from './schedule.ts'
-import type { Target } from './shape.ts'
+import type { SimFault } from './fault-kinds.ts'
+import type { ScheduledOp } from './schedule.ts'
+import type { MachineTarget } from './shape.ts'
 import { roomy } from './themes-leadership.ts'
-import type { Trigger } from './waiting.ts'
+import type { Trigger } from './trigger-wait.ts'
 
 /** Clients that write during the removal, in addition to the others. */
 const WRITERS = 6
 
-export function removalsConfig(rng: Random, config: Config): Config {
+export function removalsConfig(rng: Random, config: SimConfig): SimConfig {
   const heartbeatMs = rng.pick([50, 100])
   const electionMinMs = 10 * heartbeatMs
   return {
@@ -31,9 +31,9 @@ export function removalsConfig(rng: Random, config: Config): Config {
   }
 }
 
-export function drawRemovals(rng: Random, config: Config): Fault[] {
+export function drawRemovals(rng: Random, config: SimConfig): SimFault[] {
   const { electionMaxMs } = config
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   for (let at = 2000; at < config.ms; at += rng.int(2, 4) * electionMaxMs) {
     if (rng.chance(0.4)) faults.push(hindrance(rng, config, at - rng.int(1, 30)))
     faults.push(removal(rng, config, at), ...loss(rng, config, at, at + 6 * electionMaxMs > config.ms))
@@ -44,22 +44,22 @@ export function drawRemovals(rng: Random, config: Config): Fault[] {
 }
 
 /** The node that gets the request may be the leader or the removed one. The machine is deleted at once, or soon. */
-function removal(rng: Random, config: Config, at: number): Fault {
+function removal(rng: Random, config: SimConfig, at: number): SimFault {
   const kind = rng.pick(['remove', 'remove', 'remove', 'demote', 'replace'])
-  const role = rng.pick<Target>(['leader', 'follower-0'])
-  const member = rng.pick<Target>([role, rng.int(0, 12)])
+  const role = rng.pick<MachineTarget>(['leader', 'follower-0'])
+  const member = rng.pick<MachineTarget>([role, rng.int(0, 12)])
   return {
     ...{ at, ...drawAction(kind, { rng, config, longMs: 0 }) },
-    ...{ asked: rng.pick<Target>(['leader', 'leader', role, follower(rng)]), member, evenSmall: true },
+    ...{ asked: rng.pick<MachineTarget>(['leader', 'leader', role, follower(rng)]), member, evenSmall: true },
     ...(rng.chance(0.85) ? { deletedAfterMs: rng.pick([0, 0, 0, rng.ms(0, 60)]) } : {}),
   }
 }
 
 /** The remaining members learn slowly. */
-function hindrance(rng: Random, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
+function hindrance(rng: Random, { heartbeatMs, electionMinMs }: SimConfig, at: number): SimFault {
   const ms = rng.int(heartbeatMs, electionMinMs)
-  const target = rng.pick<Target>(['leader', follower(rng)])
-  return rng.pick<Fault>([
+  const target = rng.pick<MachineTarget>(['leader', follower(rng)])
+  return rng.pick<SimFault>([
     { at, kind: 'slow-link', from: 'leader', to: follower(rng), delayMs: rng.int(10, heartbeatMs), ms },
     { at, kind: 'stall-disk', target, ms: rng.int(20, 300) },
     { at, kind: 'slow-disk', target, factor: 20, ms },
@@ -68,7 +68,7 @@ function hindrance(rng: Random, { heartbeatMs, electionMinMs }: Config, at: numb
 }
 
 /** Data that was about to be written or sent is lost: for a short time, or near the end permanently. */
-function loss(rng: Random, config: Config, at: number, isLate: boolean): Fault[] {
+function loss(rng: Random, config: SimConfig, at: number, isLate: boolean): SimFault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
     ...{ at, when: rng.pick<Trigger>(['let-go', 'let-go', 'let-go', 'left', 'left', 'joint']) },
@@ -85,11 +85,11 @@ function loss(rng: Random, config: Config, at: number, isLate: boolean): Fault[]
   const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
   const cut = rng.chance(0.5) ? plainly(cutMs) : anyCut(rng, cutMs)
   const isolated = { ...waiting, kind: 'isolate', target: 'subject', ...cut } as const
-  // The leader knows first. The removed replica must not be the only other one that is told.
+  // The leader knows first. The removed replica must not be the only other one that is notified.
   const confided = { ...isolated, when: 'left', companion: 'other' } as const
   // A machine that was cut off with its knowledge dies before the cut ends.
   const dies = { ...crash, target: 'subject', after: waiting.after + rng.int(1, electionMaxMs) } as const
-  const first = rng.pick<Fault>([
+  const first = rng.pick<SimFault>([
     { ...crash, target: 'subject' },
     { ...crash, target: 'subject' },
     { ...crash, target: 'leader' },
@@ -108,13 +108,17 @@ function loss(rng: Random, config: Config, at: number, isLate: boolean): Fault[]
 }
 
 /** Writes at the leader during a removal, so that logs differ by the entries after the change. */
-export function drawRemovalWriters(rng: Random, { ms, electionMaxMs, keys }: Config): Op[] {
-  const ops: Op[] = []
+export function drawRemovalWriters(rng: Random, { ms, electionMaxMs, keys }: SimConfig): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   for (let at = 2000; at < ms; at += 2 * electionMaxMs)
     for (let client = 2; client < 2 + WRITERS; client++)
       ops.push({
         ...{ at, when: rng.pick(['joint', 'left', 'let-go']), times: 2, after: rng.ms(0, 20) },
-        ...{ kind: 'put', client, node: rng.pick<Target>(['leader', 'leader', 'subject', follower(rng)]) },
+        ...{
+          kind: 'put',
+          client,
+          node: rng.pick<MachineTarget>(['leader', 'leader', 'subject', follower(rng)]),
+        },
         ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
       })
   return ops.map((op) => ({ ...op, at: Math.round(op.at) }))

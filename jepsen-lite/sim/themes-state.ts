@@ -6,16 +6,16 @@
 // machine; and clients keep asking every machine how old its state is. `snapshots` and `members` get a scenario now and
 // then.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { allPlaces, anyCut, dies, drawAction, follower, noPlaces, plainly, whole } from './fault-builders.ts'
-import type { Fault } from './fault-kinds.ts'
-import type { Op } from './schedule.ts'
+import type { SimFault } from './fault-kinds.ts'
+import type { ScheduledOp } from './schedule.ts'
 import { PLACES } from './shape.ts'
 
 export type StateTheme = 'behind' | 'snapshots' | 'members'
 
-export function behindConfig(rng: Random, config: Config): Config {
+export function behindConfig(rng: Random, config: SimConfig): SimConfig {
   const { nodes, spares, limits } = config
   const brief = rng.chance(0.5)
     ? { logTailEntries: rng.pick([0, 1]), logBehindEntries: 0, compactEntriesMin: 1 }
@@ -29,11 +29,11 @@ export function behindConfig(rng: Random, config: Config): Config {
   }
 }
 
-type Scenario = (rng: Random, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: SimConfig, at: number) => SimFault[]
 
-export function drawStateScenarios(theme: StateTheme, rng: Random, config: Config): Fault[] {
+export function drawStateScenarios(theme: StateTheme, rng: Random, config: SimConfig): SimFault[] {
   const scenarios = SCENARIOS[theme]
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   const [from, to] = theme === 'behind' ? [4, 9] : [6, 20]
   for (let at = 3000; at < config.ms; at += rng.int(from, to) * config.electionMaxMs) {
     const scenario = scenarios[rng.int(0, scenarios.length)]
@@ -54,7 +54,8 @@ const slowly: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => [
 ]
 
 /**
- * Its disk stalls. It acknowledges nothing, so it is not told what is committed, while it keeps answering heartbeats.
+ * Its disk stalls. It acknowledges nothing, so it does not learn what is committed, while it keeps answering
+ * heartbeats.
  */
 const stalled: Scenario = (rng, { electionMaxMs }, at) => [
   { at, kind: 'stall-disk', target: follower(rng), ms: rng.int(1, 4) * electionMaxMs },
@@ -83,7 +84,7 @@ const dozing: Scenario = (rng, { electionMaxMs, heartbeatMs, silenceMs }, at) =>
   return [{ at, kind: 'pause', target: follower(rng), ms }]
 }
 
-/** A page that cannot be read when a process begins or goes on. */
+/** A page that cannot be read when a process begins or continues. */
 const unreadable: Scenario = (rng, _, at) => {
   const target = rng.int(0, 5)
   return [
@@ -98,7 +99,7 @@ const lateChange: Scenario = (rng, config, at) => {
   const entryMs = 20 + rng.int(heartbeatMs, 20 * heartbeatMs)
   const slow = { at: at - 2 * heartbeatMs, kind: 'slow-apply', ms: 4 * electionMaxMs, entryMs } as const
   const joint = { at, when: 'joint', after: rng.int(0, 2 * heartbeatMs) } as const
-  const fault = rng.pick<Fault>([
+  const fault = rng.pick<SimFault>([
     { ...joint, ...dies, target: 'leader', ms: electionMaxMs },
     { ...joint, kind: 'isolate', target: 'leader', ...plainly(electionMaxMs) },
     { ...joint, kind: 'transfer', target: 'leader', to: follower(rng) },
@@ -113,10 +114,10 @@ const lateChange: Scenario = (rng, config, at) => {
 
 const askedOfLeader = (
   rng: Random,
-  config: Config,
+  config: SimConfig,
   at: number,
   kind: 'remove' | 'demote' | 'replace' | 'promote',
-): Fault => {
+): SimFault => {
   const { evenSmall } = drawAction(kind, { rng, config, longMs: 0 })
   return { at, kind, asked: 'leader', member: rng.int(0, 12), evenSmall }
 }
@@ -157,7 +158,7 @@ const longTail: Scenario = (rng, { electionMaxMs }, at) => [
 const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
   const target = rng.int(0, 5)
   const soon = at + rng.int(0, 4 * heartbeatMs)
-  const fault = rng.pick<Fault>([
+  const fault = rng.pick<SimFault>([
     { at: soon, ...dies, point: 'installing', target, ms: rng.int(5, 300) },
     { at: soon, kind: 'drop-row', target, ms: 4000 },
     { at: soon, kind: 'fail-read', target, skip: rng.int(0, 4), ms: 2000 },
@@ -227,12 +228,12 @@ const installsSlowly: Scenario = (rng, { writeMs, writeJitterMs, heartbeatMs }, 
 
 // ---- members
 
-/** A replica that is removed while it cannot be told. */
+/** A replica that is removed while no message reaches it. */
 const forgotten: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
   const ms = 20 * electionMaxMs
   return [
-    rng.pick<Fault>([
+    rng.pick<SimFault>([
       { at, ...dies, target, ms },
       { at, kind: 'isolate', target, ...plainly(ms) },
       { at, kind: 'pause', target, ms },
@@ -282,14 +283,20 @@ const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
  */
 export function drawAgeWatchers(
   rng: Random,
-  { ms, nodes, spares, electionMinMs, keys, leases }: Config,
-): Op[] {
+  { ms, nodes, spares, electionMinMs, keys, leases }: SimConfig,
+): ScheduledOp[] {
   const machines = nodes + spares
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   const stepMs = Math.max(10, electionMinMs / 15)
   for (let time = 1000; time < ms; time += stepMs) {
     const place = rng.int(0, machines)
-    const kind = rng.pick<Op['kind']>(['stale', leases === 1 ? 'lease' : 'stale', 'put', 'put', 'get'])
+    const kind = rng.pick<ScheduledOp['kind']>([
+      'stale',
+      leases === 1 ? 'lease' : 'stale',
+      'put',
+      'put',
+      'get',
+    ])
     ops.push({
       ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
       ...{ node: rng.chance(0.1) ? 'stale-leader' : place, key: rng.int(0, keys), x: rng.int(0, 1000) },
@@ -299,7 +306,10 @@ export function drawAgeWatchers(
 }
 
 /** Reads at a machine that is about to get another state. */
-export function drawInstallWatchers(rng: Random, { ms, heartbeatMs, clients, keys }: Config): Op[] {
+export function drawInstallWatchers(
+  rng: Random,
+  { ms, heartbeatMs, clients, keys }: SimConfig,
+): ScheduledOp[] {
   return Array.from({ length: Math.floor(ms / 1000) }, (_, at) => ({
     ...({ at: at * 1000, when: 'staged', times: 3, node: 'subject' } as const),
     ...{ kind: rng.pick(['stale', 'get']), after: rng.int(0, 4 * heartbeatMs), client: rng.int(0, clients) },
@@ -313,8 +323,8 @@ export function drawInstallWatchers(rng: Random, { ms, heartbeatMs, clients, key
 export const TAIL_WRITERS = 24
 
 /** Writes at a former leader that does not know that it is deposed, for uncommitted entries at the end of its log. */
-export function drawTails(rng: Random, { ms, electionMaxMs, keys, clients }: Config): Op[] {
-  const ops: Op[] = []
+export function drawTails(rng: Random, { ms, electionMaxMs, keys, clients }: SimConfig): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   const stepMs = Math.max(20, electionMaxMs / 12)
   for (let at = 0; at * stepMs < ms; at++)
     ops.push({

@@ -2,10 +2,10 @@
 // Which of them a run has is drawn, as with other requests. Watches move to machines that something has just happened
 // to: a snapshot was installed, a process began, a leader was elected, a log was compacted.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
-import { type Op, STORE_OPS, type StoreOp } from './schedule.ts'
-import type { Trigger } from './waiting.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
+import { type ScheduledOp, STORE_OPS, type StoreOp } from './schedule.ts'
+import type { Trigger } from './trigger-wait.ts'
 
 /** How often a run has them, and about how many. */
 const ODDS = 0.3
@@ -36,17 +36,17 @@ const WATCHED: readonly Trigger[] = [
 ]
 const MOVES = 14
 
-export function drawStore(rng: Random, config: Config): Op[] {
+export function drawStore(rng: Random, config: SimConfig): ScheduledOp[] {
   if (!rng.chance(ODDS)) return []
   const { ms, clients, keys, nodes, spares } = config
   const kinds = STORE_OPS.filter(() => rng.chance(0.7)).flatMap((kind) =>
     Array<StoreOp>(WEIGHTS[kind] ?? 1).fill(kind),
   )
-  const draw = (at: number, kind: StoreOp): Op => ({
+  const draw = (at: number, kind: StoreOp): ScheduledOp => ({
     ...{ at, kind, client: rng.int(0, clients), key: rng.int(0, keys), x: rng.int(0, 100_000) },
     node: rng.chance(0.4) ? 'leader' : rng.int(0, nodes + spares),
   })
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   for (let at = 800; kinds.length > 0 && at < ms; ) {
     const burst = rng.chance(0.3) ? rng.int(2, 10) : 1
     for (let count = 0; count < burst; count++) ops.push(draw(at + rng.ms(0, 60), rng.pick(kinds)))

@@ -1,16 +1,16 @@
 // The theme for what was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what the
 // search has not tried yet (coverage.ts), together with faults that cause those triggers.
 
-import type { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import type { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import type { Rare } from './coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from './fault-builders.ts'
-import { FAULT_KINDS, type Fault, type FaultKind } from './fault-kinds.ts'
-import { OP_KINDS, type Op, type OpKind } from './schedule.ts'
-import type { Drawing, Target } from './shape.ts'
-import { TRIGGERS, type Trigger } from './waiting.ts'
+import { FAULT_KINDS, type SimFault, type SimFaultKind } from './fault-kinds.ts'
+import { OP_KINDS, type OpKind, type ScheduledOp } from './schedule.ts'
+import type { Drawing, MachineTarget } from './shape.ts'
+import { TRIGGERS, type Trigger } from './trigger-wait.ts'
 
-export function triggeredConfig(rng: Random, config: Config): Config {
+export function triggeredConfig(rng: Random, config: SimConfig): SimConfig {
   return {
     ...config,
     ...{
@@ -34,7 +34,7 @@ export function triggeredConfig(rng: Random, config: Config): Config {
 }
 
 /** Faults that cause a trigger if it would not happen otherwise. */
-function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[] {
+function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): SimFault[] {
   const { electionMaxMs } = config
   const ms = rng.int(electionMaxMs / 2, 3 * electionMaxMs)
   switch (trigger) {
@@ -47,7 +47,7 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'superseded':
     case 'truncated':
       return [
-        rng.pick<Fault>([
+        rng.pick<SimFault>([
           { at, ...dies, target: 'leader', ms },
           { at, kind: 'isolate', target: 'leader', ...anyCut(rng, ms) },
           { at, kind: 'pause', target: 'leader', ms },
@@ -67,7 +67,7 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'staged':
     case 'installed':
       return [
-        rng.pick<Fault>([
+        rng.pick<SimFault>([
           { at, kind: 'wipe', target: follower(rng) },
           { at, kind: 'isolate', target: follower(rng), ...plainly(ms) },
           { at, ...dies, target: follower(rng), ms },
@@ -78,18 +78,26 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'applied-late': {
       const entryMs = rng.int(20, electionMaxMs)
       return [
-        { at, kind: 'slow-apply', target: rng.pick<Target>([follower(rng), 'leader']), entryMs, ms: 2 * ms },
+        {
+          at,
+          kind: 'slow-apply',
+          target: rng.pick<MachineTarget>([follower(rng), 'leader']),
+          entryMs,
+          ms: 2 * ms,
+        },
       ]
     }
     case 'connected':
     case 'disconnected':
-      return [{ at, kind: 'break', target: rng.pick<Target>(['leader', follower(rng)]) }]
+      return [{ at, kind: 'break', target: rng.pick<MachineTarget>(['leader', follower(rng)]) }]
     case 'opening':
     case 'started':
     case 'died':
-      return [{ at, ...dies, target: rng.pick<Target>(['leader', follower(rng)]), ms: rng.int(5, 500) }]
+      return [
+        { at, ...dies, target: rng.pick<MachineTarget>(['leader', follower(rng)]), ms: rng.int(5, 500) },
+      ]
     case 'stopped':
-      return [{ at, kind: 'pause', target: rng.pick<Target>(['leader', follower(rng)]), ms }]
+      return [{ at, kind: 'pause', target: rng.pick<MachineTarget>(['leader', follower(rng)]), ms }]
     case 'committed':
     case 'compacted':
     case 'answered':
@@ -101,7 +109,7 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
 
 interface Wish {
   readonly trigger: Trigger
-  readonly fault?: FaultKind
+  readonly fault?: SimFaultKind
   readonly op?: OpKind
 }
 
@@ -119,12 +127,12 @@ function drawWish(rng: Random, rare: Rare): Wish {
 /** At one trigger: one fault or two, and requests to the machines that it is about. */
 export function drawTriggered(
   rng: Random,
-  config: Config,
+  config: SimConfig,
   rare: Rare,
-): { readonly faults: Fault[]; readonly ops: Op[] } {
+): { readonly faults: SimFault[]; readonly ops: ScheduledOp[] } {
   const drawing = { rng, config, longMs: 3 * config.electionMaxMs }
-  const faults: Fault[] = []
-  const ops: Op[] = []
+  const faults: SimFault[] = []
+  const ops: ScheduledOp[] = []
   for (let at = 2000; at < config.ms; at += rng.int(1, 4) * config.electionMaxMs) {
     const { trigger, fault, op } = drawWish(rng, rare)
     const waiting = { at, when: trigger, times: rng.pick([1, 1, 3]) }
@@ -138,7 +146,7 @@ export function drawTriggered(
       ops.push({
         ...{ ...waiting, after: rng.pick([0, after]), kind, client: rng.int(0, config.clients) },
         ...{
-          node: rng.pick<Target>(['subject', 'subject', 'other', 'leader']),
+          node: rng.pick<MachineTarget>(['subject', 'subject', 'other', 'leader']),
           key: rng.int(0, config.keys),
         },
         x: rng.int(0, 1000),
@@ -149,14 +157,14 @@ export function drawTriggered(
 
 /** The machine that the trigger is about, or the other one. */
 function struck(
-  kind: FaultKind,
+  kind: SimFaultKind,
   waiting: { readonly at: number; readonly when: Trigger; readonly after: number; readonly times: number },
   drawing: Drawing,
-): Fault[] {
+): SimFault[] {
   const { rng, config } = drawing
   if ((kind === 'lossy' && config.harsh === 0) || (kind === 'jump' && config.clocks !== 2)) return []
   const action = drawAction(kind, drawing)
-  const who = rng.pick<Target>(['subject', 'subject', 'subject', 'other'])
+  const who = rng.pick<MachineTarget>(['subject', 'subject', 'subject', 'other'])
   if ('target' in action) return [{ ...waiting, ...action, target: who }]
   if ('from' in action && rng.chance(0.8)) return [{ ...waiting, ...action, from: who }]
   return [{ ...waiting, ...action }]

@@ -4,11 +4,11 @@
 /**
  * The owner of events. An event of an owner that is not `live` is dropped; one of an owner that is `held` is kept back.
  */
-export interface Owner {
+export interface EventOwner {
   readonly live: boolean
   readonly paused: boolean
   readonly number: number
-  /** Keeps an event until the owner goes on. */
+  /** Keeps an event until the owner continues. */
   defer(event: Event): void
 }
 
@@ -25,7 +25,7 @@ export class Event {
   at: number
   seq: number
   readonly kind: number
-  readonly owner: Owner | undefined
+  readonly owner: EventOwner | undefined
   run: ((event: Event) => void) | undefined
   /** For a message: its connection, the message, and its number there. */
   readonly subject: unknown
@@ -35,7 +35,7 @@ export class Event {
     at: number,
     seq: number,
     kind: number,
-    owner: Owner | undefined,
+    owner: EventOwner | undefined,
     run: (event: Event) => void,
     subject?: unknown,
     detail?: unknown,
@@ -86,7 +86,7 @@ export class Time {
   push(
     at: number,
     kind: number,
-    owner: Owner | undefined,
+    owner: EventOwner | undefined,
     run: (event: Event) => void,
     subject?: unknown,
     detail?: unknown,
@@ -127,7 +127,7 @@ export class Time {
   }
 
   /** A clock was changed, so its timers become due at other times. */
-  reschedule(owner: Owner, at: (event: Event) => number): void {
+  reschedule(owner: EventOwner, at: (event: Event) => number): void {
     const events = this.#heap
     this.#heap = []
     for (const event of events) {

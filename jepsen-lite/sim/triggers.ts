@@ -1,14 +1,14 @@
 // Triggers, for which operations and faults of a schedule can wait. Critical times in a cluster last a few milliseconds
-// (a write is committed and not reported, an election is under way). Random times rarely hit them, so a schedule can
+// (a write is committed and not reported, an election is in flight). Random times rarely hit them, so a schedule can
 // name a trigger instead.
 //
-// What waits for a trigger runs in a separate event, at the same instant or later, never in the middle of a turn. For
-// crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
+// A waiting operation or fault runs in a separate event, at the same instant or later, never in the middle of a turn.
+// For crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
 
-import type { FaultKind } from './fault-kinds.ts'
+import type { SimFaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'
 import { IO, type Time } from './time.ts'
-import type { Trigger, Waiting } from './waiting.ts'
+import type { Trigger, TriggerWait } from './trigger-wait.ts'
 
 /** How long a schedule waits for a trigger. */
 export const PATIENCE_MS = 10_000
@@ -18,7 +18,7 @@ export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
   /** Faults that have struck at it. */
-  readonly struck: FaultKind[]
+  readonly struck: SimFaultKind[]
 }
 
 interface Waiter {
@@ -42,7 +42,7 @@ export class Triggers {
   }
 
   /** Runs at once if it waits for nothing. */
-  whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => boolean): void {
+  whenever({ when, after = 0, times = 1 }: TriggerWait, run: (about: About | undefined) => boolean): void {
     if (when === undefined) run(undefined)
     else
       this.#add(when, {

@@ -1,7 +1,7 @@
 // How a schedule can end.
 
 /** A rule is broken. `invariant` names it, so that a shrunk schedule must break the same one. */
-export class Violation extends Error {
+export class RuleViolation extends Error {
   override readonly name = 'Violation'
   readonly invariant: string
 

@@ -1,7 +1,7 @@
 // Clients of watches. A client begins a watch at a node as the front of a node does: when a linearizable read is
 // granted. It takes what waits for it in turns, some slowly and with little room, so that the node must let it read
 // history. When its node dies or ends the watch, or the client loses its connection, what waited for it is lost, and it
-// goes on at another node from the revision after the last one that it has taken.
+// continues at another node from the revision after the last one that it has taken.
 //
 // Everything that a node sends is kept: one record for each connection, for checker/watch.
 
@@ -10,40 +10,40 @@ import type { KeyRow } from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { EventsMessage } from '../../src/server/node/watch/events.ts'
 import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Told, ToldEvent, WatchAsked, WatchRecord } from '../checker/watch/index.ts'
-import type { Random } from '../random.ts'
+import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '../checker/watch/index.ts'
+import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import { RuleViolation } from './violation.ts'
+import type { SimWorld } from './world.ts'
 
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
 /**
- * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
+ * Time that a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
  * from being told of events.
  */
 const HURRIED_MS = 60
-/** Pause before a client goes on at another node. */
+/** Pause before a client continues at another node. */
 const PAUSE_MS = 40
 
 /** A client with one watch, over all its connections. */
 interface Watching {
   readonly lane: Lane
-  readonly asked: Omit<WatchAsked, 'from'>
+  readonly asked: Omit<WatchSelection, 'from'>
   readonly progressMs: number
   /** Messages that may wait for it, and how long it takes to take them. */
   readonly waitingMax: number
   readonly takesMs: number
-  /** Where it goes on; undefined: it has seen nothing yet, and goes on with the next revision. */
+  /** Where it continues; undefined: it has seen nothing yet, and continues with the next revision. */
   from: number | undefined
   connection: Connection | undefined
 }
 
-export class Watchers {
-  readonly #world: World
+export class SimWatchers {
+  readonly #world: SimWorld
   readonly #clients: Clients
   readonly #watching: Watching[] = []
   readonly #records: WatchRecord[] = []
@@ -51,7 +51,7 @@ export class Watchers {
   #nodes: readonly Machine[] | undefined
   #isOver = false
 
-  constructor(world: World, clients: Clients) {
+  constructor(world: SimWorld, clients: Clients) {
     this.#world = world
     this.#clients = clients
   }
@@ -69,7 +69,7 @@ export class Watchers {
     if (this.#watching.length >= WATCHES_MAX) return false
     const { keys } = this.#world.config
     const key = (): string => `${rng.pick(['b', 'k'])}${rng.below(keys)}`
-    const bounds = rng.pick<Pick<WatchAsked, 'key' | 'start' | 'end'>>([
+    const bounds = rng.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
       { start: '' },
       { start: '' },
       { start: 'b', end: 'c' },
@@ -104,7 +104,7 @@ export class Watchers {
     return true
   }
 
-  /** A client loses its connection, and goes on at this machine. */
+  /** A client loses its connection, and continues at this machine. */
   move(client: number, machine: Machine): boolean {
     const watching = this.#watching[client % Math.max(1, this.#watching.length)]
     if (watching?.connection === undefined) return false
@@ -121,7 +121,7 @@ export class Watchers {
 
   // ---- the end
 
-  /** All clients go on at these machines, and are not very slow any more. */
+  /** All clients continue at these machines, and are not very slow any more. */
   settleAt(machines: readonly Machine[]): void {
     this.#nodes = machines
     for (const [at, watching] of this.#watching.entries()) {
@@ -132,7 +132,7 @@ export class Watchers {
     }
   }
 
-  /** Why not all of them have been told of everything up to this revision; undefined: they have. */
+  /** The reason if a watch lacks an event up to this revision. */
   whyNotTold(revision: number): string | undefined {
     for (const { lane, connection } of this.#watching) {
       if (connection === undefined) return `${lane.name} finds no node that serves its watch`
@@ -142,7 +142,7 @@ export class Watchers {
     return undefined
   }
 
-  /** All watches end. Those that still run have been told of everything up to `due`. */
+  /** All watches end. Those that still run have received everything up to `due`. */
   endAll(due: number | undefined): void {
     this.#isOver = true
     for (const { connection } of this.#watching) connection?.close(due)
@@ -223,14 +223,14 @@ function requestOf(asked: Watching['asked'], from: number | undefined, progressM
 
 /** One connection of a watch, at the end of its node. */
 class Connection implements WatchSink, WatchRecord {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #waitingMax: number
   readonly #over: (resumeFrom: number) => void
   readonly process: Process
   readonly name: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   readonly answered: number
-  readonly told: Told[] = []
+  readonly told: WatchMessage[] = []
   #watch: Watch | undefined
   #takesMs: number
   /** The revisions of messages that the client has not taken. */
@@ -245,7 +245,7 @@ class Connection implements WatchSink, WatchRecord {
   #next: number
 
   constructor(
-    world: World,
+    world: SimWorld,
     process: Process,
     { lane, asked, from, waitingMax, takesMs }: Watching,
     answered: number,
@@ -272,7 +272,7 @@ class Connection implements WatchSink, WatchRecord {
     return this.#next
   }
 
-  /** It has been told of everything up to this revision. */
+  /** It has received everything up to this revision. */
   get upTo(): number {
     const last = this.told.at(-1)
     return last?.kind === 'events' || last?.kind === 'progress' ? last.revision : 0
@@ -325,8 +325,9 @@ class Connection implements WatchSink, WatchRecord {
     if (this.process.live && !this.#isClosed) this.#over(end.resumeFrom)
   }
 
-  #sent(told: Told): void {
-    if (this.#hasEnded) throw new Violation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
+  #sent(told: WatchMessage): void {
+    if (this.#hasEnded)
+      throw new RuleViolation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
     if (this.#isClosed) return
     this.told.push(told)
     this.#world.say(this.process, `tells ${this.name}: ${JSON.stringify(told)}`)
@@ -355,7 +356,7 @@ class Connection implements WatchSink, WatchRecord {
 }
 
 /** As a front writes them: at once, since records may be deleted later. */
-function eventsOf(message: EventsMessage): ToldEvent[] {
+function eventsOf(message: EventsMessage): WatchedEvent[] {
   const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
     ...{ key: text(key), createRevision, modRevision, version, lease },
     ...(message.values ? { value: text(value) } : {}),

@@ -6,27 +6,27 @@ import type { Wire, WireOwner } from '../../src/server/peers/index.ts'
 import type { Frame, Purpose } from '../../src/server/peers/wires.ts'
 import type { Process } from './process.ts'
 
-/** What carries frames between two ends. */
+/** Carrier of frames between two ends. */
 export interface Carrier {
-  /** Limit of the frames under way from one end. */
+  /** Limit of the frames in flight from one end. */
   readonly queueMax: number
-  carry(from: End, frame: Frame): void
-  /** This end has closed. The other one must be told. */
-  closed(end: End, why: string): void
+  carry(from: WireEnd, frame: Frame): void
+  /** This end has closed. The other one must be notified. */
+  closed(end: WireEnd, why: string): void
   /** The queue of this end is full. */
-  full(end: End): void
+  full(end: WireEnd): void
   /** An end is on hold. Calls back when that has lasted too long, if there is a limit. */
-  whenHeldLong(end: End, then: () => void): void
+  whenHeldLong(end: WireEnd, then: () => void): void
   /** Calls back when the other end has heard that this one has closed, and everything sent before. */
-  whenTold(end: End, then: () => void): void
+  whenTold(end: WireEnd, then: () => void): void
 }
 
 const nobody: WireOwner = { frame: () => {}, closed: () => {} }
 
-export class End implements Wire {
+export class WireEnd implements Wire {
   readonly process: Process
   readonly remote: string
-  readonly connection: Connection
+  readonly connection: SimConnection
   closed = false
   queuedFrames = 0
   readonly queuedBytes = 0
@@ -40,17 +40,17 @@ export class End implements Wire {
   torn = false
   readonly #carrier: Carrier
   #owner = nobody
-  /** What has arrived while on hold: frames, or the news of the end. */
+  /** Arrivals while on hold: frames, or the news of the end. */
   #held: (Frame | string)[] | undefined
 
-  constructor(process: Process, remote: string, connection: Connection, carrier: Carrier) {
+  constructor(process: Process, remote: string, connection: SimConnection, carrier: Carrier) {
     this.process = process
     this.remote = remote
     this.connection = connection
     this.#carrier = carrier
   }
 
-  get other(): End {
+  get other(): WireEnd {
     return this.connection.caller === this ? this.connection.called : this.connection.caller
   }
 
@@ -136,9 +136,9 @@ export class End implements Wire {
 }
 
 /** One connection, with what the network has read on it. */
-export class Connection {
-  readonly caller: End
-  readonly called: End
+export class SimConnection {
+  readonly caller: WireEnd
+  readonly called: WireEnd
   purpose: Purpose | undefined
   /** The snapshot that travels on it. */
   snapshotId = ''
@@ -148,7 +148,7 @@ export class Connection {
   severed = false
 
   constructor(caller: Process, called: Process, carrier: Carrier) {
-    this.caller = new End(caller, called.name, this, carrier)
-    this.called = new End(called, caller.name, this, carrier)
+    this.caller = new WireEnd(caller, called.name, this, carrier)
+    this.called = new WireEnd(called, caller.name, this, carrier)
   }
 }

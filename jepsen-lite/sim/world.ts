@@ -1,16 +1,16 @@
-// What the parts of a running simulation share.
+// State that the parts of a running simulation share.
 
 import type { Message } from '../../src/raft/index.ts'
-import type { Coverage } from './coverage.ts'
+import type { StateCoverage } from './coverage.ts'
 import type { Environment, Machine, Process } from './process.ts'
 import type { Rollbacks } from './rollbacks.ts'
 import type { Trace } from './trace.ts'
 import type { Triggers } from './triggers.ts'
 
-export interface World extends Environment {
+export interface SimWorld extends Environment {
   readonly trace: Trace
   readonly triggers: Triggers
-  readonly coverage: Coverage
+  readonly coverage: StateCoverage
   readonly rollbacks: Rollbacks
   readonly machines: readonly Machine[]
   /** A message is about to leave. A fault may end the process here. */

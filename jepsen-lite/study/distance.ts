@@ -4,7 +4,7 @@
 
 import type { LocalCluster } from '../local/cluster.ts'
 import { createFrameFaultProxy, type FrameFaultProxy } from '../local/frame-fault-proxy.ts'
-import { Random } from '../random.ts'
+import { Random } from '../workload/random.ts'
 
 /**
  * Resolves when every link leads through its hop. Existing connections are closed and made again. The function that it

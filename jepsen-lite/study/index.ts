@@ -4,19 +4,19 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeNames } from '../../src/local/plan.ts'
-import { Failure } from '../exit-codes.ts'
+import { CommandError } from '../exit-codes.ts'
 import type { Finding } from '../finding.ts'
-import { historyOf } from '../history.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
+import { ClusterObserver } from '../local/cluster-observer.ts'
 import { noteStalls } from '../local/event-loop-stalls.ts'
 import { recordFinalReads } from '../local/final-reads.ts'
 import { alarmsIn } from '../local/node-logs.ts'
 import { prepareOut } from '../local/out-dir.ts'
-import { Recording } from '../local/recording.ts'
-import { Watch } from '../local/watch.ts'
-import { Random } from '../random.ts'
+import { RunRecording } from '../local/recording.ts'
+import { historyOf } from '../workload/history.ts'
+import { Random } from '../workload/random.ts'
 import { setApart } from './distance.ts'
-import { Load, type LoadOptions } from './load.ts'
+import { type LoadOptions, StudyLoad } from './load.ts'
 import { markdownOf } from './markdown.ts'
 import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
@@ -74,8 +74,8 @@ export async function study(options: StudyOptions): Promise<StudyResults> {
 
 class Study {
   readonly #options: StudyOptions
-  readonly #recording: Recording
-  readonly #watch: Watch
+  readonly #recording: RunRecording
+  readonly #watch: ClusterObserver
   readonly #dir: string
   readonly #random: Random
   readonly #findings: Finding[] = []
@@ -87,8 +87,8 @@ class Study {
     this.#random = new Random(seed)
     const settings = { timeoutMs, maxStalenessMs, delayMs, leases, cut }
     const header = { workload: 'study', seed, command, nodes: this.#names, complete: true, ...settings }
-    this.#recording = new Recording(join(out, 'history.jsonl'), header)
-    this.#watch = new Watch(this.#recording.recorder)
+    this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
+    this.#watch = new ClusterObserver(this.#recording.recorder)
   }
 
   async perform(): Promise<Concluded> {
@@ -156,14 +156,14 @@ class Study {
     if (node === undefined) return
     const answer = await cluster.ask(node, 'POST', '/v1/cluster/settings', { leases: { on } })
     if (answer.kind !== 'answer' || answer.status !== 200)
-      throw new Failure(`leases could not be switched ${on ? 'on' : 'off'}: ${JSON.stringify(answer)}`)
+      throw new CommandError(`leases could not be switched ${on ? 'on' : 'off'}: ${JSON.stringify(answer)}`)
   }
 
   async #warmUp(cluster: LocalCluster): Promise<void> {
     const { phaseMs, signal } = this.#options
     const { recorder } = this.#recording
     recorder.note('phase', { phase: 'warm-up' })
-    const load = new Load({
+    const load = new StudyLoad({
       ...{ ...this.#load, recorder, keys: ['warm-up'], name: 'warm-up' },
       ...{ sides: { minority: cluster.members, majority: cluster.members } },
       random: this.#random.named('warm-up'),

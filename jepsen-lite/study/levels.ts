@@ -2,13 +2,13 @@
 // of a client contains its level and its side of the partition, so a history alone shows the level and the side of each
 // request.
 
-import type { Operation, Result } from '../history.ts'
+import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 
 export const LEVELS = ['write', 'linearizable', 'lease', 'token', 'bounded', 'session', 'stale'] as const
 export type Level = (typeof LEVELS)[number]
 
 export const SIDES = ['minority', 'majority'] as const
-export type Side = (typeof SIDES)[number]
+export type PartitionSide = (typeof SIDES)[number]
 
 interface Meaning {
   /** The request. */
@@ -54,7 +54,7 @@ export const MEANINGS: Readonly<Record<Level, Meaning>> = {
  */
 export const STRICT: ReadonlySet<Level> = new Set(['write', 'linearizable', 'lease'])
 
-/** What a client of a level knows when it sends a request. */
+/** Knowledge of a client of a level when it sends a request. */
 export interface Knowledge {
   /** The highest revision that any client on either side has seen, as if that client had passed it on. */
   readonly newest: number | undefined
@@ -65,7 +65,7 @@ export interface Knowledge {
   readonly value: string
 }
 
-export function operationOf(level: Level, key: string, knowledge: Knowledge): Operation {
+export function operationOf(level: Level, key: string, knowledge: Knowledge): HistoryOperation {
   const { newest, seen, maxStalenessMs, value } = knowledge
   switch (level) {
     case 'write':
@@ -89,14 +89,16 @@ const atLeast = (minRevision: number | undefined): { minRevision?: number } =>
   minRevision === undefined ? {} : { minRevision }
 
 /** The revision that an answer shows, or that a write has made. */
-export const revisionIn = ({ revision, modRevision }: Result): number | undefined => revision ?? modRevision
+export const revisionIn = ({ revision, modRevision }: RecordedResult): number | undefined =>
+  revision ?? modRevision
 
-export const clientName = (level: Level, side: Side, number: number): string => `${level} ${side} ${number}`
+export const clientName = (level: Level, side: PartitionSide, number: number): string =>
+  `${level} ${side} ${number}`
 
 /** Returns undefined if the client is not one of a study. */
 export function streamOf(
   client: string | number,
-): { readonly level: Level; readonly side: Side } | undefined {
+): { readonly level: Level; readonly side: PartitionSide } | undefined {
   const [first, second] = String(client).split(' ')
   const level = LEVELS.find((name) => name === first)
   const side = SIDES.find((name) => name === second)

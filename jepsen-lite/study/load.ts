@@ -4,20 +4,28 @@
 // client has one open request at a time, so a stream uses as many clients as it needs.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Recorder } from '../history.ts'
 import { HttpClient } from '../local/http.ts'
 import { perform } from '../local/perform.ts'
-import type { Random } from '../random.ts'
-import { clientName, LEVELS, type Level, operationOf, revisionIn, SIDES, type Side } from './levels.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import {
+  clientName,
+  LEVELS,
+  type Level,
+  operationOf,
+  type PartitionSide,
+  revisionIn,
+  SIDES,
+} from './levels.ts'
 
-export interface Target {
+export interface StudyNode {
   readonly name: string
   readonly port: number
 }
 
 export interface LoadOptions {
   /** The nodes that the clients of each side may ask. */
-  readonly sides: Readonly<Record<Side, readonly Target[]>>
+  readonly sides: Readonly<Record<PartitionSide, readonly StudyNode[]>>
   readonly keys: readonly string[]
   /** Requests a second of each stream. */
   readonly rate: number
@@ -32,7 +40,7 @@ export interface LoadOptions {
   readonly name: string
 }
 
-export class Load {
+export class StudyLoad {
   readonly #options: LoadOptions
   readonly #abort = new AbortController()
   readonly #streams: Promise<void>[]
@@ -54,7 +62,7 @@ export class Load {
     for (const client of this.#clients) client.close()
   }
 
-  async #stream(level: Level, side: Side): Promise<void> {
+  async #stream(level: Level, side: PartitionSide): Promise<void> {
     const { rate, random } = this.#options
     const { signal } = this.#abort
     const draw = random.named(`${level} ${side}`)
@@ -77,7 +85,13 @@ export class Load {
     }
   }
 
-  async #send(level: Level, side: Side, client: Client, draw: Random, session: Session): Promise<void> {
+  async #send(
+    level: Level,
+    side: PartitionSide,
+    client: Client,
+    draw: Random,
+    session: Session,
+  ): Promise<void> {
     const { sides, keys, timeoutMs, maxStalenessMs, recorder, report, name } = this.#options
     const target = draw.pick(sides[side])
     const knowledge = {

@@ -2,7 +2,7 @@
 
 import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
-import { labelOf, type Table, tablesOf } from './tables.ts'
+import { labelOf, type StudyTable, tablesOf } from './tables.ts'
 
 export function markdownOf(results: StudyResults): string {
   return `${[head(results), levels(results), ...tablesOf(results).map(tableOf)].join('\n\n')}\n`
@@ -49,7 +49,7 @@ function levels(results: StudyResults): string {
 export function settings({ settings: s }: StudyResults): string {
   const cutOff =
     s.nodes > 4 ? 'the leader and fewer than half of the followers are cut off' : 'the leader is cut off'
-  const how = s.cut === 'silent' ? 'no bytes pass, and no node is told' : 'connections are reset and refused'
+  const how = s.cut === 'silent' ? 'no bytes pass, without a notice' : 'connections are reset and refused'
   const { before, during, after } = s.phase_ms
   return (
     `${s.nodes} nodes; each message between two nodes is delayed by ${s.delay_ms} ms; ${cutOff} (${how}); ${s.rounds} ${s.rounds === 1 ? 'round' : 'rounds'} of ` +
@@ -58,7 +58,7 @@ export function settings({ settings: s }: StudyResults): string {
   )
 }
 
-function tableOf({ title, note, heads, rows }: Table): string {
+function tableOf({ title, note, heads, rows }: StudyTable): string {
   const cells = [heads, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = heads.map((_, at) => Math.max(3, ...cells.map((row) => row[at]?.length ?? 0)))
   const lineOf = (row: readonly string[]): string =>

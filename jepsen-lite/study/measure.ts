@@ -5,8 +5,8 @@
 // change the result of a request that began later. So such a request is in the history and is checked, but it is in no
 // fraction.
 
-import type { Call, History, Note } from '../history.ts'
-import { type Level, revisionIn, type Side, streamOf } from './levels.ts'
+import type { History, HistoryCall, NoteEvent } from '../workload/history.ts'
+import { type Level, type PartitionSide, revisionIn, streamOf } from './levels.ts'
 
 export const PHASES = ['before', 'during', 'after'] as const
 export type Phase = (typeof PHASES)[number]
@@ -16,7 +16,7 @@ export interface Round {
   readonly number: number
   /** The leader that was cut off. */
   readonly leader: string
-  readonly sides: Readonly<Record<Side, readonly string[]>>
+  readonly sides: Readonly<Record<PartitionSide, readonly string[]>>
   readonly startMs: number
   readonly cutMs: number
   readonly healMs: number
@@ -26,11 +26,11 @@ export interface Round {
 }
 
 /** A request of a round. */
-export interface Request {
+export interface StudyRequest {
   readonly level: Level
-  readonly side: Side
+  readonly side: PartitionSide
   readonly round: Round
-  readonly call: Call
+  readonly call: HistoryCall
   /** The phase in which it began. */
   readonly phase: Phase
   /** Its deadline is in that phase too. */
@@ -58,7 +58,7 @@ export interface Age {
 export function roundsOf({ notes }: History): Round[] {
   const stages = notes.filter(({ what, round }) => what === 'phase' && typeof round === 'number')
   return [...new Set(stages.map(({ round }) => Number(round)))].flatMap((number) => {
-    const at = (phase: string): Note | undefined =>
+    const at = (phase: string): NoteEvent | undefined =>
       stages.find((note) => note.round === number && note.phase === phase)
     const [before, during, after, done] = ['before', 'during', 'after', 'done'].map(at)
     if (before === undefined || during === undefined || after === undefined || done === undefined) return []
@@ -75,7 +75,7 @@ export function roundsOf({ notes }: History): Round[] {
 
 const namesIn = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 
-export function requestsOf(history: History, rounds: readonly Round[], timeoutMs: number): Request[] {
+export function requestsOf(history: History, rounds: readonly Round[], timeoutMs: number): StudyRequest[] {
   const ageOf = ageAgainst(history)
   return history.calls.flatMap((call) => {
     const stream = streamOf(call.client)
@@ -97,7 +97,7 @@ function endOf({ cutMs, healMs, endMs }: Round, phase: Phase): number {
 }
 
 /** Compares a read with all writes of all clients that had been acknowledged when it began. */
-function ageAgainst({ calls }: History): (call: Call) => Age | undefined {
+function ageAgainst({ calls }: History): (call: HistoryCall) => Age | undefined {
   const writes = calls.flatMap(({ op, outcome, endMs }) => {
     const revision = op.f === 'put' && outcome.kind === 'ok' ? revisionIn(outcome.result) : undefined
     return revision === undefined || endMs === undefined ? [] : [{ revision, endMs }]
@@ -167,7 +167,7 @@ export interface Outage {
 const AWAY_MS_MIN = 500
 
 /** `requests`: those of one stream in one round. */
-export function outageOf({ cutMs, healMs }: Round, requests: readonly Request[]): Outage {
+export function outageOf({ cutMs, healMs }: Round, requests: readonly StudyRequest[]): Outage {
   const answered = requests.filter(({ answeredMs }) => answeredMs !== undefined)
   const ends = answered.flatMap(({ answeredMs }) => answeredMs ?? []).sort((a, b) => a - b)
   const within = answered.filter(

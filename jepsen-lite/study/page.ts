@@ -6,7 +6,7 @@ import { LEVELS, MEANINGS } from './levels.ts'
 import { headings, settings } from './markdown.ts'
 import type { Pictures } from './pictures.ts'
 import type { StudyResults } from './results.ts'
-import { labelOf, type Table, tablesOf } from './tables.ts'
+import { labelOf, type StudyTable, tablesOf } from './tables.ts'
 
 export function pageOf(results: StudyResults, pictures: Pictures): string {
   const { verdict, findings, command } = results
@@ -54,7 +54,7 @@ ${details.map(sectionOf).join('\n')}
 const levelRows = (results: StudyResults): string[][] =>
   LEVELS.map((level) => [labelOf(level, results), MEANINGS[level].asks, MEANINGS[level].promise])
 
-const sectionOf = ({ title, note, heads, rows }: Table): string =>
+const sectionOf = ({ title, note, heads, rows }: StudyTable): string =>
   `<section>${table(title, heads, rows)}<p class="note">${escapeHtml(note)}</p></section>`
 
 const STYLE = `

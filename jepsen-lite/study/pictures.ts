@@ -3,8 +3,8 @@
 // its words and its colours for light and dark pages, so that it can stand in study.html and in a Markdown file.
 
 import { escapeHtml } from '../report/html.ts'
-import { LEVELS, type Level, SIDES, type Side } from './levels.ts'
-import { medianOf, PHASES, type Phase, type Request } from './measure.ts'
+import { LEVELS, type Level, type PartitionSide, SIDES } from './levels.ts'
+import { medianOf, PHASES, type Phase, type StudyRequest } from './measure.ts'
 
 export interface Pictures {
   readonly answered: string
@@ -33,7 +33,7 @@ interface Scale {
 const SIZE = { width: 900, left: 132, right: 892, heading: 30, strip: 18, gap: 4, ages: 110, axis: 22 }
 
 export function picturesOf(
-  requests: readonly Request[],
+  requests: readonly StudyRequest[],
   phaseMs: Readonly<Record<Phase, number>>,
   label: (level: Level) => string,
 ): Pictures {
@@ -46,7 +46,7 @@ export function picturesOf(
     begins: { before: 0, during: before, after: before + during },
     width: before + during + after,
   }
-  const bucketsOf = (level: Level, side: Side): Bucket[] =>
+  const bucketsOf = (level: Level, side: PartitionSide): Bucket[] =>
     buckets(
       requests.filter((request) => request.level === level && request.side === side),
       scale,
@@ -82,7 +82,7 @@ function pictureOf(
   title: string,
   chartHeight: number,
   scale: Scale,
-  partsOf: (side: Side) => { readonly heading: string; readonly chart: string },
+  partsOf: (side: PartitionSide) => { readonly heading: string; readonly chart: string },
 ): string {
   const sideHeight = SIZE.heading + chartHeight + SIZE.axis
   const height = SIDES.length * sideHeight
@@ -102,8 +102,8 @@ ${sides.join('\n')}
 `
 }
 
-function buckets(requests: readonly Request[], scale: Scale): Bucket[] {
-  const groups = new Map<number, Request[]>()
+function buckets(requests: readonly StudyRequest[], scale: Scale): Bucket[] {
+  const groups = new Map<number, StudyRequest[]>()
   for (const request of requests) {
     const at = placeOf(request, scale)
     const group = groups.get(at)
@@ -125,14 +125,14 @@ function buckets(requests: readonly Request[], scale: Scale): Bucket[] {
 }
 
 /** A phase lasts a few milliseconds longer than planned: requests of that time count in its last tenth. */
-function placeOf({ phase, round, call }: Request, { begins, width }: Scale): number {
+function placeOf({ phase, round, call }: StudyRequest, { begins, width }: Scale): number {
   const from: Record<Phase, number> = { before: round.startMs, during: round.cutMs, after: round.healMs }
   const end: Record<Phase, number> = { before: begins.during, during: begins.after, after: width }
   return Math.min(begins[phase] + Math.floor((call.startMs - from[phase]) / BUCKET_MS), end[phase] - 1)
 }
 
 /** A request that was sent in the partition and answered after it was not answered in it. */
-const isAnswered = ({ answeredMs, phase, round }: Request): boolean =>
+const isAnswered = ({ answeredMs, phase, round }: StudyRequest): boolean =>
   answeredMs !== undefined && (phase !== 'during' || answeredMs < round.healMs)
 
 const xOf = (at: number, { width }: Scale): number => SIZE.left + ((SIZE.right - SIZE.left) * at) / width
@@ -207,7 +207,7 @@ function phases(scale: Scale, top: number): string {
 const words = (x: number | string, y: number, name: string, text: string): string =>
   `<text class="${name}" x="${x}" y="${y}">${escapeHtml(text)}</text>`
 
-/** What the two lines of the picture of ages are. */
+/** Legend of the two lines in the picture of ages. */
 const KEY =
   '<path class="claimed" d="M372 16h30"/>' +
   words(408, 20, 'key', 'claimed: the bound that the answer gave') +

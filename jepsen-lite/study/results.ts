@@ -4,23 +4,23 @@ import { cpus, release, type } from 'node:os'
 import { version } from '../../src/server/version.ts'
 import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
-import type { History } from '../history.ts'
 import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'
-import { LEVELS, type Level, MEANINGS, SIDES, type Side } from './levels.ts'
+import type { History } from '../workload/history.ts'
+import { LEVELS, type Level, MEANINGS, type PartitionSide, SIDES } from './levels.ts'
 import {
   medianOf,
   type Outage,
   outageOf,
   type Phase,
   phaseAt,
-  type Request,
   type Round,
   requestsOf,
   roundsOf,
+  type StudyRequest,
 } from './measure.ts'
 import { type Judgement, judge, STORE, streamKey } from './study-verdict.ts'
 
-export interface Settings {
+export interface StudySettings {
   readonly nodes: number
   readonly rounds: number
   readonly phaseMs: Readonly<Record<Phase, number>>
@@ -47,7 +47,7 @@ export interface PhaseResults {
   /** The fraction of the requests that were answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
-  /** Of gets sent and answered in the phase: how far the answers were behind, as measured, and what they claimed. */
+  /** For gets sent and answered in the phase: measured age of the answers, and the age that they claimed. */
   readonly behind_ms: Latency | null
   readonly behind_revisions: Latency | null
   readonly claimed_ms: Latency | null
@@ -61,7 +61,7 @@ export interface PhaseResults {
 
 export interface StreamResults {
   readonly level: Level
-  readonly side: Side
+  readonly side: PartitionSide
   readonly phases: Readonly<Record<Phase, PhaseResults>>
   /** Medians of the rounds, in milliseconds; null: there was no such time in any round. */
   readonly served_until_ms: number | null
@@ -120,10 +120,10 @@ export interface StudyResults extends Conclusion {
 
 export interface Concluded {
   readonly results: StudyResults
-  readonly requests: readonly Request[]
+  readonly requests: readonly StudyRequest[]
 }
 
-export function resultsOf(history: History, settings: Settings, found: readonly Finding[]): Concluded {
+export function resultsOf(history: History, settings: StudySettings, found: readonly Finding[]): Concluded {
   const judgement = judge(history)
   const rounds = roundsOf(history)
   const requests = requestsOf(history, rounds, settings.timeoutMs)
@@ -166,7 +166,7 @@ export function resultsOf(history: History, settings: Settings, found: readonly 
 
 type Outages = ReadonlyMap<string, ReadonlyMap<Round, Outage>>
 
-function outagesOf(rounds: readonly Round[], requests: readonly Request[]): Outages {
+function outagesOf(rounds: readonly Round[], requests: readonly StudyRequest[]): Outages {
   const streams = SIDES.flatMap((side) => LEVELS.map((level) => ({ side, level })))
   return new Map(
     streams.map(({ level, side }) => {
@@ -183,8 +183,8 @@ function outagesOf(rounds: readonly Round[], requests: readonly Request[]): Outa
 
 function streamResults(
   level: Level,
-  side: Side,
-  requests: readonly Request[],
+  side: PartitionSide,
+  requests: readonly StudyRequest[],
   outages: readonly Outage[],
   judgement: Judgement,
   seen: ReadonlySet<string>,
@@ -218,7 +218,7 @@ function valuesSeen({ calls, finals }: History): ReadonlySet<string> {
 }
 
 function phaseResults(
-  requests: readonly Request[],
+  requests: readonly StudyRequest[],
   { outdated }: Judgement,
   seen: ReadonlySet<string>,
 ): PhaseResults {
@@ -248,14 +248,14 @@ function phaseResults(
   }
 }
 
-const isAnswered = ({ answeredMs }: Request): boolean => answeredMs !== undefined
+const isAnswered = ({ answeredMs }: StudyRequest): boolean => answeredMs !== undefined
 
 /** An answer that comes after the phase is left out: it may show a later state. */
-const isAnsweredInPhase = ({ answeredMs, phase, round }: Request): boolean =>
+const isAnsweredInPhase = ({ answeredMs, phase, round }: StudyRequest): boolean =>
   answeredMs !== undefined && phaseAt(round, answeredMs) === phase
 
 /** The fraction of answered requests, for each round with requests. */
-function fractionsOf(requests: readonly Request[]): number[] {
+function fractionsOf(requests: readonly StudyRequest[]): number[] {
   const rounds = [...new Set(requests.map(({ round }) => round))]
   return rounds.map((round) => {
     const own = requests.filter((request) => request.round === round)
@@ -263,14 +263,14 @@ function fractionsOf(requests: readonly Request[]): number[] {
   })
 }
 
-const latencies = (requests: readonly Request[]): Latency | null =>
+const latencies = (requests: readonly StudyRequest[]): Latency | null =>
   spread(
     requests.flatMap(({ call, answeredMs }) => (answeredMs === undefined ? [] : answeredMs - call.startMs)),
   )
 
 const spread = (values: readonly number[]): Latency | null => (values.length === 0 ? null : latencyOf(values))
 
-function calmResults(level: Level, requests: readonly Request[]): StudyResults['calm'][number] {
+function calmResults(level: Level, requests: readonly StudyRequest[]): StudyResults['calm'][number] {
   const calm = requests.filter(
     (request) =>
       request.level === level && request.phase === 'before' && request.counts && isAnswered(request),
@@ -317,7 +317,7 @@ function findingsIn({ checked, broken, undecided }: Judgement): Finding[] {
   return [...violations, { kind: 'undecided', message: 'the checker ran out of its search budget' }]
 }
 
-function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings: Settings): Finding[] {
+function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings: StudySettings): Finding[] {
   const findings: Finding[] = []
   if (rounds.length < settings.rounds)
     findings.push({
@@ -325,7 +325,7 @@ function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings
       message: `${rounds.length} of ${settings.rounds} rounds were played`,
     })
   for (const round of rounds) {
-    const of = (side: Side): Outage | undefined => outages.get(streamKey('write', side))?.get(round)
+    const of = (side: PartitionSide): Outage | undefined => outages.get(streamKey('write', side))?.get(round)
     if (of('majority')?.firstAnswerMs === undefined)
       findings.push({
         kind: 'proves-nothing',
@@ -343,7 +343,7 @@ function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings
 }
 
 /** If a level was not answered even before the partition, the study proves nothing about it. */
-function neverServed(requests: readonly Request[]): Finding[] {
+function neverServed(requests: readonly StudyRequest[]): Finding[] {
   const served = requests.filter((request) => request.phase === 'before' && isAnswered(request))
   return LEVELS.filter((level) => served.every((request) => request.level !== level)).map((level) => ({
     kind: 'proves-nothing',

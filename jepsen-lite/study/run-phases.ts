@@ -2,10 +2,10 @@
 // possible while the others are a majority. So the old leader is on one side, and the other side can elect a new one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Recorder } from '../history.ts'
 import type { LocalCluster } from '../local/cluster.ts'
-import type { Random } from '../random.ts'
-import { Load, type LoadOptions } from './load.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import { type LoadOptions, StudyLoad } from './load.ts'
 import type { Phase } from './measure.ts'
 import { type PartitionKind, partitionBetween } from './partition.ts'
 
@@ -40,7 +40,7 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
   const stage = (phase: Phase | 'done'): void =>
     recorder.note('phase', { phase, round: number, leader: leader.name, minority: few, majority: many })
   const keys = Array.from({ length: KEYS }, (_, at) => `k${at}/${number}`)
-  const load = new Load({
+  const load = new StudyLoad({
     ...options.load,
     ...{ sides: { minority, majority }, keys, recorder, random: random.named('load'), name: `${number}` },
   })

@@ -4,8 +4,8 @@
 
 import { anomalyText, type CheckResult, check, type Linearizability, MODELS } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
-import type { Call, History } from '../history.ts'
-import { type Level, type Side, STRICT, streamOf } from './levels.ts'
+import type { History, HistoryCall } from '../workload/history.ts'
+import { type Level, type PartitionSide, STRICT, streamOf } from './levels.ts'
 
 export interface Judgement {
   readonly checked: CheckResult
@@ -20,7 +20,7 @@ export interface Judgement {
 }
 
 export const STORE = 'store'
-export const streamKey = (level: Level, side: Side): string => `${level} ${side}`
+export const streamKey = (level: Level, side: PartitionSide): string => `${level} ${side}`
 
 export function judge(history: History): Judgement {
   const checked = check(history)
@@ -64,8 +64,8 @@ function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecide
 
 /** The calls of one key: all that promise linearizability, and the answered reads that do not. */
 interface KeyCalls {
-  readonly strict: Call[]
-  readonly weak: Call[]
+  readonly strict: HistoryCall[]
+  readonly weak: HistoryCall[]
 }
 
 function keysOf({ calls }: History): Iterable<KeyCalls> {
@@ -82,7 +82,7 @@ function keysOf({ calls }: History): Iterable<KeyCalls> {
   return keys.values()
 }
 
-function explain(history: History, calls: readonly Call[]): Linearizability['verdict'] {
+function explain(history: History, calls: readonly HistoryCall[]): Linearizability['verdict'] {
   const model = MODELS.get('versioned-register')
   if (model === undefined) throw new RangeError('no model versioned-register')
   const inOrder = calls.toSorted((a, b) => a.start - b.start)
@@ -90,9 +90,9 @@ function explain(history: History, calls: readonly Call[]): Linearizability['ver
 }
 
 /** The call as a linearizable operation of a store with this key alone: the revision of that store is the key's. */
-function withoutStore(call: Call): Call {
+function withoutStore(call: HistoryCall): HistoryCall {
   const { op, outcome } = call
-  const bare: Call = op.f === 'get' ? { ...call, op: { f: 'get', key: op.key } } : call
+  const bare: HistoryCall = op.f === 'get' ? { ...call, op: { f: 'get', key: op.key } } : call
   if (outcome.kind !== 'ok') return bare
   const { value, modRevision } = outcome.result
   const result = {

@@ -1,35 +1,34 @@
 // The numbers as tables of text, for the terminal, Markdown and the page.
 
 import type { Latency } from '../local/run-stats.ts'
-import { LEVELS, type Level, SIDES, type Side, STRICT } from './levels.ts'
+import { LEVELS, type Level, type PartitionSide, SIDES, STRICT } from './levels.ts'
 import { PHASES } from './measure.ts'
 import type { PhaseResults, StreamResults, StudyResults } from './results.ts'
 
-export interface Table {
+export interface StudyTable {
   readonly title: string
-  /** What the numbers mean. */
+  /** Explanation of the numbers. */
   readonly note: string
   readonly heads: readonly string[]
   readonly rows: readonly (readonly string[])[]
 }
 
-export function tablesOf(results: StudyResults): Table[] {
+export function tablesOf(results: StudyResults): StudyTable[] {
   return [summary(results), ...details(results)]
 }
 
 const NOTHING = '–'
 
 /** The most important numbers in one table. */
-function summary(results: StudyResults): Table {
+function summary(results: StudyResults): StudyTable {
   const { calm } = results
   return {
     title: 'What each level gave',
     note:
-      'Latency: the median before the partition, for requests to the leader and to a follower. Minority and majority: the requests that were sent on that side in the partition. ' +
-      'Answered: the fraction of them that were answered. Served for: from the cut until the last request was sent that was still answered. ' +
-      'Silent for: the longest time in the partition without an answer. Behind: the largest age of an answer, and the largest number of revisions that were missing from one. ' +
-      'Wrong: answers that no linearizable store could have given. They are wrong for a client that takes them for linearizable. ' +
-      'Broken: answers, in any phase, that break the promise of their own level. It must be 0.',
+      'Latency is the median before the partition, at the leader and at a follower. All other columns but the last are about the partition. ' +
+      'Answered: fraction of the requests. Served for: time until the last answered request was sent. Silent for: longest time without an answer. ' +
+      'Behind: maximum age and maximum number of missing revisions. Wrong: answers that no linearizable store could have given. ' +
+      'Broken: answers in any phase that break the promise of their own level; this must be 0.',
     heads: [
       'level',
       'latency leader / follower',
@@ -65,12 +64,14 @@ function summary(results: StudyResults): Table {
   }
 }
 
-function details(results: StudyResults): Table[] {
+function details(results: StudyResults): StudyTable[] {
   return [
     rounds(results),
     {
       title: 'Answered',
-      note: `The fraction of the requests that were answered: the median of the rounds. A request counts in a phase if it was sent in it and its deadline (after ${results.settings.timeout_ms} ms) is before the end of the phase.`,
+      note:
+        'Fraction of answered requests, median of the rounds. ' +
+        `A request counts in the phase that contains its whole deadline (${results.settings.timeout_ms} ms).`,
       heads: ['level', ...SIDES.flatMap((side) => PHASES.map((phase) => `${side} ${phase}`))],
       rows: LEVELS.map((level) => [
         labelOf(level, results),
@@ -82,9 +83,9 @@ function details(results: StudyResults): Table[] {
     {
       title: 'Outages',
       note:
-        'Medians of the rounds. First answer: from the cut to the first answer to a request that was sent after the cut. Served for: from the cut until the last request was sent that was ' +
-        'answered in the partition. Silent: the longest time in the partition without an answer. A request is sent at each level about every ' +
-        `${Math.round(1_000 / results.settings.rate)} ms, so a value of less than twice that is no outage. Back: from the heal to the first answer, if the level was not answered just before the heal; in brackets, in how many rounds no answer came after the heal.`,
+        'Medians of the rounds. First answer: from the cut to the first answer to a request that was sent after it. ' +
+        `Served for and silent: as above; less than ${Math.round(2_000 / results.settings.rate)} ms is no outage, because that is twice the time between two requests. ` +
+        'Back: from the heal to the first answer, if the level was not answered just before the heal. In brackets: rounds without an answer after the heal.',
       heads: ['level', ...SIDES.flatMap((side) => [`${side}: first answer`, 'served for', 'silent', 'back'])],
       rows: LEVELS.map((level) => [
         labelOf(level, results),
@@ -97,7 +98,7 @@ function details(results: StudyResults): Table[] {
     },
     {
       title: 'Latency before the partition, by the node that received the request',
-      note: 'p50 / p99 / max of the answered requests. Served as: the level that the answers name, and the number of these answers.',
+      note: 'p50 / p99 / max of the answered requests. Served as: the level that the answers name, with their number.',
       heads: ['level', 'the leader', 'a follower', 'served as'],
       rows: results.calm.map(({ level, leader_ms, follower_ms, served }) => [
         labelOf(level, results),
@@ -115,8 +116,9 @@ function details(results: StudyResults): Table[] {
     {
       title: 'Age of the answers in the partition',
       note:
-        'p50 / max. Behind: the time between the acknowledgement of the first write that the answer does not show and the sending of the read. Revisions behind: the difference to the newest write that had been ' +
-        'acknowledged. Claimed: the bound on its age that the answer itself gave (only stale reads give one). A claim that is too low would be a broken promise.',
+        'p50 / max. Behind: time from the acknowledgement of the first missing write to the sending of the read. ' +
+        'Revisions behind: difference to the newest acknowledged write. Claimed: the bound in the answer, which only stale reads have. ' +
+        'A bound below the measured age breaks a promise.',
       heads: ['level', 'side', 'behind', 'revisions behind', 'claimed'],
       rows: streamRows(results, ({ level, phases: { during } }) =>
         level === 'write'
@@ -131,8 +133,8 @@ function details(results: StudyResults): Table[] {
     {
       title: 'Wrong answers, as judged by the checker',
       note:
-        'Wrong: reads of the weaker levels with an answer that no linearizable store could have given. The checker adds each of these reads separately to the linearizable operations of its key, ' +
-        'and searches for an order that explains all of them. Answers: all answers of the three phases. Broken: answers that break the promise of their own level. It must be 0.',
+        'Wrong: the checker adds each answer of a weaker level separately to the linearizable operations of its key, and finds no order that explains them all. ' +
+        'Answers: all answers of the three phases. Broken: as above; this must be 0.',
       heads: ['level', 'side', ...PHASES.map((phase) => `wrong ${phase}`), 'answers', 'broken'],
       rows: streamRows(results, ({ level, phases, broken }) => [
         ...PHASES.map((phase) => (STRICT.has(level) ? NOTHING : wrong(phases[phase]))),
@@ -143,8 +145,8 @@ function details(results: StudyResults): Table[] {
     {
       title: 'Requests that were not answered in the partition',
       note:
-        'Refused: the request certainly wrote nothing, and returned no value. Unknown: a write that may have been applied, or may be applied later. Found: the unknown writes with a value that ' +
-        'a read or a node showed. Why: the error code of the answer, or what the client saw instead of an answer.',
+        'Refused: the request certainly wrote nothing and returned no value. Unknown: a write that may have been or may be applied. ' +
+        'Found: unknown writes whose value a read or a node showed. Why: the error code, or what the client saw instead of an answer.',
       heads: ['level', 'side', 'asked', 'answered', 'refused', 'unknown', 'found', 'why'],
       rows: streamRows(results, ({ phases: { during } }) => [
         ...[during.asked, during.answered, during.refused, during.unknown, during.unknown_seen].map(String),
@@ -154,10 +156,12 @@ function details(results: StudyResults): Table[] {
   ]
 }
 
-function rounds({ rounds: played }: StudyResults): Table {
+function rounds({ rounds: played }: StudyResults): StudyTable {
   return {
     title: 'Rounds',
-    note: 'Elected after: from the cut until a node of the majority was seen as leader (the study reads the status of each node about every 25 ms). First write after: from the cut until the majority acknowledged a write that was sent after the cut.',
+    note:
+      'Elected after: from the cut until the study saw a leader in the majority (it reads the status about every 25 ms). ' +
+      'First write after: from the cut until the majority acknowledged a write that was sent after it.',
     heads: ['round', 'minority (the leader first)', 'majority', 'elected after', 'first write after'],
     rows: played.map(({ round, minority, majority, elected_ms, first_write_ms }) => [
       String(round),
@@ -182,7 +186,7 @@ function streamRows(
   )
 }
 
-function find({ streams }: StudyResults, level: Level, side: Side): StreamResults {
+function find({ streams }: StudyResults, level: Level, side: PartitionSide): StreamResults {
   const stream = streams.find((one) => one.level === level && one.side === side)
   if (stream === undefined) throw new RangeError(`no ${level} on the side of the ${side}`)
   return stream

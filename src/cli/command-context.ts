@@ -3,7 +3,7 @@
 import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
-import { exitCodeOf, type Intent } from './exit-codes.ts'
+import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
 import { io, withCurrentIo } from './io.ts'
@@ -50,14 +50,17 @@ export async function withContext(
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
-  const client = new Client({
-    endpoints: endpoints.urls,
-    discover: !endpoints.explicit,
-    timeoutMs,
-    unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
-    callsMax: options.callsMax,
-    onWarning: (message) => say(`warning: ${message}`),
-  })
+  const client = checkedByClient(
+    () =>
+      new Client({
+        endpoints: endpoints.urls,
+        discover: !endpoints.explicit,
+        timeoutMs,
+        unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+        callsMax: options.callsMax,
+        onWarning: (message) => say(`warning: ${message}`),
+      }),
+  )
   const signals = new CommandSignals()
   if (intent.kind === 'write') setWriteIntent(intent)
   try {
@@ -79,6 +82,20 @@ export async function withContext(
     signals.close()
     await client.close()
   }
+}
+
+/** Calls the client with arguments of the command line: what the client refuses is a wrong command line. */
+export function checkedByClient<T>(call: () => T): T {
+  try {
+    const result = call()
+    return result instanceof Promise ? (result.catch(throwUsage) as T) : result
+  } catch (error) {
+    return throwUsage(error)
+  }
+}
+
+function throwUsage(error: unknown): never {
+  throw error instanceof TypeError ? new Failure(EXIT.usage, error.message) : error
 }
 
 /** The signals of a command. The first Ctrl-C aborts its calls; the second one, some time later, ends the process. */

@@ -6,12 +6,12 @@ import { withStdin } from './input.ts'
 import { io } from './io.ts'
 import { say } from './output.ts'
 
-/** Returns if the user agrees to `consequence`, a sentence. Throws a Failure otherwise, and without a terminal. */
+/** Returns if the user agrees to `consequence`. Throws a Failure otherwise, and without a terminal. */
 export async function confirm(consequence: string): Promise<void> {
   // If stderr is a file, the user would not see the question, and the command would wait for the answer.
   if (io().stdin.isTTY !== true || io().stderr.isTTY !== true)
-    throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
-  say(`${consequence} Go on? [y/N]`)
+    throw new Failure(EXIT.usage, `${consequence}; to do that, add --yes`)
+  say(`${consequence}; continue? [y/N]`)
   // A terminal delivers whole lines. The loop ends the input, because an open one keeps the process alive.
   const answer = await withStdin(async (stdin) => {
     for await (const typed of stdin) return String(typed)

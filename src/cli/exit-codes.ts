@@ -43,7 +43,7 @@ const UNAVAILABLE = new Set([
 /** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
-/** What the command does. Only a write can have an unknown outcome. */
+/** The kind of a command. Only a write can have an unknown outcome. */
 export interface Intent {
   readonly kind: 'read' | 'write'
   /** The command that shows whether a write has happened. */

@@ -1,7 +1,6 @@
 // Parsers of arguments and flags. Each throws what the command line says behind "is invalid".
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
-import { endpointUrl } from '../client/address.ts'
 import { durationMs } from './duration.ts'
 
 const LEASE_MS_MIN = 1_000
@@ -75,24 +74,10 @@ export function parseLeaseTime(text: string): number {
   return ms >= LEASE_MS_MIN && ms <= LEASE_MS_MAX ? ms : invalid('it must be from 1s to 87600h (ten years)')
 }
 
-/** The origin of the URL of a node. */
-export function parseEndpoint(text: string): string {
-  try {
-    return endpointUrl(text).origin
-  } catch (error) {
-    return invalid(error instanceof Error ? error.message : String(error))
-  }
-}
-
-/** The URL of a node, as it was typed. */
-export function parseUrl(text: string): string {
-  parseEndpoint(text)
-  return text
-}
-
+/** The client checks the addresses. */
 export function parseEndpoints(text: string): string[] {
   const endpoints = text.split(',').filter((part) => part.trim() !== '')
-  return endpoints.length > 0 ? endpoints.map(parseEndpoint) : invalid('at least one endpoint is needed')
+  return endpoints.length > 0 ? endpoints : invalid('at least one endpoint is needed')
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const

@@ -14,13 +14,13 @@ export function formatError(error: QuorateError, intent: Intent): string {
   const said = withoutEnd(error.message).replace(SAID_BY_NODE, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
-    return `the outcome is unknown: ${said}. The change may have been made, or may still be${check}`
+    return `the outcome is unknown: ${said}; the change may have been made, or may still be${check}`
   }
   const nothing = intent.kind === 'write' ? `; ${intent.fromFiles === true ? NOTHING_OF_IT : NOTHING}` : ''
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':
-      return `${said}${nothing}. Is the cluster running? \`${PROGRAM} cluster start\` starts one here`
+      return `${said}${nothing}; is the cluster running? \`${PROGRAM} cluster start\` starts one here`
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
     case 'no_leader':
@@ -34,12 +34,12 @@ export function formatError(error: QuorateError, intent: Intent): string {
     case 'revision_behind':
       return `${who} answered, but it is behind: ${said}`
     case 'storage_full':
-      return `${who} refused the change for lack of room: ${said}${nothing}. Delete what is not needed, or free disk space`
+      return `${who} refused the change for lack of space: ${said}${nothing}; delete keys, or free disk space`
     case 'future_revision':
-      // What follows the colon is for programs.
+      // The text behind the colon is for programs.
       return `${said.split(': ')[0]}${nothing}`
     case 'range_too_large':
-      return `${said}${nothing}. Take a smaller range, or raise the limit of the cluster (\`${PROGRAM} settings\`)`
+      return `${said}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':
@@ -59,6 +59,6 @@ function whatIsThere(error: QuorateError): string {
 }
 
 const staleHint = (intent: Intent): string =>
-  intent.kind === 'read' ? '. `--consistency stale` reads what the node has, however old' : ''
+  intent.kind === 'read' ? '; `--consistency stale` reads the data of the node, however old' : ''
 
 const withoutEnd = (sentence: string): string => sentence.replace(/\.+$/, '')

@@ -1,4 +1,4 @@
-// What a source of an import holds, one after the other: src/cli/import-files.ts and import-lines.ts make them.
+// The items of a source of an import, which import-files.ts and import-lines.ts read.
 
 export type ImportItem =
   /** One key to write. */

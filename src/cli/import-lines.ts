@@ -20,7 +20,7 @@ import { io, userPath } from './io.ts'
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 
-/** Opens a file; `-` means standard input. `onLine` is told the bytes of each line. */
+/** Opens a file; `-` means standard input. `onLine` receives the number of bytes of each line. */
 export function linesOfFile(
   path: string,
   signal: AbortSignal,

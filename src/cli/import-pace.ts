@@ -1,4 +1,4 @@
-// How many writes an import has under way: more as long as that makes it faster, fewer when it slows down.
+// Limit on concurrent writes of an import: it grows while that makes the import faster, and shrinks otherwise.
 //
 // The rate of writes is measured at each limit, in windows of WINDOW_MS. The limit grows by WRITES_STEP. If the rate
 // does not grow with it, the limit goes back, and is tried again after HOLD_WINDOWS. If the rate falls to less than
@@ -14,7 +14,7 @@ const HOLD_WINDOWS = 8
 /** A larger limit stays if the rate is higher by this factor. */
 const GROWTH = 1.05
 const COLLAPSE = 0.5
-/** Of the rate at an unchanged limit, for the newest window. */
+/** Weight of the newest window in the average rate at an unchanged limit. */
 const NEWEST_SHARE = 0.3
 
 export class ImportPace {
@@ -35,7 +35,7 @@ export class ImportPace {
     this.#lastEnd = this.#windowFrom
   }
 
-  /** A write begins. The time during which none was under way says nothing about the cluster, and does not count. */
+  /** A write begins. Time without a write in flight does not count: it says nothing about the cluster. */
   begins(underway: number): void {
     if (underway === 0) this.#windowFrom += this.#now() - this.#lastEnd
   }

@@ -1,4 +1,4 @@
-// What a command reads before it sends a request: an answer of the user, standard input or a file, up to a limit.
+// Input of a command before its first request: the answer to a question, standard input or a file, up to a limit.
 
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
 import { addAbortSignal, type Readable } from 'node:stream'

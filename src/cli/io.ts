@@ -1,5 +1,5 @@
-// What a command uses of its process: streams, environment, working directory and signals. A test gives another one to
-// `main`, so that commands run side by side in one process.
+// The interface of a command to its process: streams, environment, working directory and signals. A test passes another
+// one to `main`, so that several commands run in one process.
 //
 // The functions of output.ts and the local cluster need it in every corner. So it is the ambient context of the
 // command (AsyncLocalStorage), and not a parameter of each function.
@@ -27,7 +27,7 @@ export interface Io {
   readonly startedAtMs: number
   /** Ends the process by a signal, unless a listener of `signals` handles it. */
   raise(signal: NodeJS.Signals): void
-  /** Ends the process at once. Only for a lost output and for a stopped node; otherwise `main` returns the exit code. */
+  /** Ends the process at once, only for a lost output or a stopped node. Otherwise `main` returns the exit code. */
   exit(code: number): never
 }
 

@@ -36,7 +36,7 @@ function isPainted(level: unknown): level is keyof typeof PAINT {
   return typeof level === 'number' && level in PAINT
 }
 
-/** Whether the words of `text` stand in the message already, as those of an error that is told. */
+/** Whether the message already contains the words of `text`, for example of the error that it reports. */
 const says = (message: string, text: string): boolean => wordsOf(message).includes(wordsOf(text))
 
 const wordsOf = (text: string): string => ` ${text.replace(/[\s,;:()]+/g, ' ').trim()} `

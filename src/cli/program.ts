@@ -75,7 +75,6 @@ export async function buildProgram(argv: readonly string[]) {
       delete io().env.FORCE_COLOR
     })
   withExamples(program, EXAMPLES)
-  const { TOPICS } = await import('./help-topics.ts')
   const context: ProgramContext = { program, flags: () => program.opts(), argv }
   const names = Object.values(COMMANDS).flatMap((loaders) => Object.keys(loaders))
   const loadsAll = argv.some((arg) => LOADING_ALL.has(arg)) || !argv.some((arg) => names.includes(arg))
@@ -90,7 +89,10 @@ export async function buildProgram(argv: readonly string[]) {
   inheritSettings(program)
   // Only for the program itself: `kv member rm` means another command.
   program.configureOutput({ outputError: (text, write) => write(withCommandMeant(inHouseStyle(text))) })
-  program.addHelpText('after', `\nTopics: ${PROGRAM} help ${Object.keys(TOPICS).join(' | ')}`)
+  if (loadsAll) {
+    const { TOPICS } = await import('./help-topics.ts')
+    program.addHelpText('after', `\nTopics: ${PROGRAM} help ${Object.keys(TOPICS).join(' | ')}`)
+  }
   return program
 }
 

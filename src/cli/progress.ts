@@ -54,7 +54,7 @@ export function megabytes(bytes: number): string {
 /** How far a long command has come. */
 export interface Advance {
   readonly keys: number
-  /** Of the whole, from 0 to 1; undefined: the whole is not known. */
+  /** The part that is done, from 0 to 1; undefined: the whole is unknown. */
   readonly part: number | undefined
 }
 

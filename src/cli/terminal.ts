@@ -1,5 +1,5 @@
-// The terminal of a serving process. A write to a stopped terminal (Ctrl-S, a container whose output is not read) waits
-// until it goes on, unless the terminal was opened as non-blocking.
+// The terminal of a serving process. A write to a stopped terminal (Ctrl-S, a container whose output is not read)
+// blocks until it is resumed, unless the terminal was opened as non-blocking.
 
 import { constants, openSync } from 'node:fs'
 

@@ -3,7 +3,7 @@
 // plain functions, because a put must be fast.
 
 import { types } from 'node:util'
-import { nearest } from './nearest.ts'
+import { didYouMean } from '../did-you-mean.ts'
 
 /** Returns what the value should have been; undefined when it is valid. */
 export type Check = (value: unknown) => string | undefined
@@ -51,8 +51,7 @@ export function checkValue(where: string, name: string, value: unknown, check: C
 const NONE: ReadonlySet<string> = new Set()
 
 function unknownOption(name: string, known: readonly string[]): string {
-  const near = nearest(name, known)
-  const hint = near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`
+  const hint = didYouMean(name, known) ?? `there are ${known.join(', ')}`
   return `there is no option ${JSON.stringify(name)} (${hint})`
 }
 

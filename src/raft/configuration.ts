@@ -1,5 +1,5 @@
-// The members of the cluster, and how they change. Pure rules on plain data: what a change makes of a configuration, or
-// why the change is not allowed. Whether a change may begin *now* is decided in `membership.ts`.
+// The members of the cluster, and how they change. Pure rules on plain data: the result of a change, or the reason why
+// it is not allowed. `membership.ts` decides whether a change may begin *now*.
 //
 // Voters change in one way only: into a joint configuration, in which both the old and the new majority must agree
 // (paper §6), and out of it again. Changes of learners and addresses take effect at once, because they affect no
@@ -18,7 +18,7 @@ import {
   type ReplicaId,
 } from './types.ts'
 
-/** How many removed ids are remembered. */
+/** Limit on the removed ids in a configuration. */
 const REMOVED_MAX = 128
 
 export type ChangeResult =
@@ -26,7 +26,7 @@ export type ChangeResult =
   /** `detail` is a sentence for the operator. */
   | { readonly ok: false; readonly detail: string }
 
-/** What a joining replica knows until the leader sends it the state: no members. */
+/** The configuration of a joining replica until the leader sends it the state: no members. */
 export const emptyConfiguration: Configuration = {
   voters: [],
   votersOutgoing: [],
@@ -44,7 +44,7 @@ export function bootstrapConfiguration(member: Member): Configuration {
 
 export const isJoint = (configuration: Configuration): boolean => configuration.votersOutgoing.length > 0
 
-/** Whether the replica counts in elections and for commitment: it is a voter of either half. */
+/** Whether the replica counts in elections and for commitment, as a voter of either half. */
 export const isVoter = (configuration: Configuration, id: ReplicaId): boolean =>
   configuration.voters.includes(id) || configuration.votersOutgoing.includes(id)
 
@@ -69,20 +69,20 @@ export function applyChange(configuration: Configuration, change: ConfigurationC
     case 'leave-joint':
       return leaveJoint(configuration)
     case 'change':
-      return takeSteps(configuration, change.steps)
+      return applySteps(configuration, change.steps)
     default:
       return assertNever(change)
   }
 }
 
-/** What `configuration` becomes when its joint phase ends; the same configuration when it is not joint. */
+/** The configuration after its joint phase; the same configuration when it is not joint. */
 export function finalConfiguration(configuration: Configuration): Configuration {
   const left = leaveJoint(configuration)
   return left.ok ? left.configuration : configuration
 }
 
 function leaveJoint(configuration: Configuration): ChangeResult {
-  if (!isJoint(configuration)) return refused('the cluster is not in the middle of a change of voters')
+  if (!isJoint(configuration)) return invalid('the cluster is not in the middle of a change of voters')
   const { voters, votersOutgoing, learners, learnersNext, removed } = configuration
   const stays = new Set([...voters, ...learners, ...learnersNext])
   return {
@@ -93,14 +93,14 @@ function leaveJoint(configuration: Configuration): ChangeResult {
       learners: sorted([...learners, ...learnersNext]),
       learnersNext: [],
       members: configuration.members.filter(({ id }) => stays.has(id)),
-      removed: remembered([...removed, ...votersOutgoing.filter((id) => !stays.has(id))]),
+      removed: limitRemoved([...removed, ...votersOutgoing.filter((id) => !stays.has(id))]),
     },
   }
 }
 
-function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeResult {
-  if (isJoint(before)) return refused('the previous change of voters is not finished yet')
-  if (steps.length === 0) return refused('the change has no steps')
+function applySteps(before: Configuration, steps: readonly ChangeStep[]): ChangeResult {
+  if (isJoint(before)) return invalid('the previous change of voters is not finished yet')
+  if (steps.length === 0) return invalid('the change has no steps')
   const draft = {
     voters: new Set(before.voters),
     learners: new Set(before.learners),
@@ -111,14 +111,14 @@ function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeR
   const touched = new Set<ReplicaId>()
   for (const step of steps) {
     const id = step.kind === 'add-learner' || step.kind === 'update' ? step.member.id : step.id
-    if (touched.has(id)) return refused(`replica ${id} is named twice in one change`)
+    if (touched.has(id)) return invalid(`replica ${id} is named twice in one change`)
     touched.add(id)
-    const problem = takeStep(draft, step)
-    if (problem !== undefined) return refused(problem)
+    const problem = applyStep(draft, step)
+    if (problem !== undefined) return invalid(problem)
   }
-  if (draft.voters.size === 0) return refused('the change would leave no voters')
+  if (draft.voters.size === 0) return invalid('the change would leave no voters')
   const double = sharedName([...draft.members.values()])
-  if (double !== undefined) return refused(`the name ${double} is taken by another member`)
+  if (double !== undefined) return invalid(`the name ${double} is taken by another member`)
 
   const voters = sorted(draft.voters)
   const stays = new Set([...draft.voters, ...draft.learners])
@@ -126,7 +126,7 @@ function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeR
     const learners = sorted(draft.learners)
     const members = sortedMembers(draft.members.values())
     const demoted = sorted(draft.demoted)
-    const removed = remembered(draft.removed)
+    const removed = limitRemoved(draft.removed)
     return {
       ok: true,
       configuration: { voters, votersOutgoing: [], learners, learnersNext: [], demoted, members, removed },
@@ -144,7 +144,7 @@ function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeR
       learnersNext: sorted([...draft.learners].filter((id) => outgoing.has(id))),
       demoted: sorted(draft.demoted),
       members: sortedMembers([...draft.members.values(), ...leaving]),
-      removed: remembered(draft.removed.filter((id) => !outgoing.has(id))),
+      removed: limitRemoved(draft.removed.filter((id) => !outgoing.has(id))),
     },
   }
 }
@@ -157,8 +157,8 @@ interface Draft {
   readonly removed: ReplicaId[]
 }
 
-/** Takes one step; returns why not if it is not allowed. */
-function takeStep(
+/** Applies one step to the draft. Returns the reason if the step is not allowed. */
+function applyStep(
   { voters, learners, demoted, members, removed }: Draft,
   step: ChangeStep,
 ): string | undefined {
@@ -206,14 +206,14 @@ function takeStep(
   }
 }
 
-const refused = (detail: string): ChangeResult => ({ ok: false, detail })
+const invalid = (detail: string): ChangeResult => ({ ok: false, detail })
 
 function sharedName(members: readonly Member[]): string | undefined {
   const seen = new Set<string>()
   return members.find(({ name }) => seen.size === seen.add(name).size)?.name
 }
 
-const remembered = (removed: readonly ReplicaId[]): readonly ReplicaId[] => removed.slice(-REMOVED_MAX)
+const limitRemoved = (removed: readonly ReplicaId[]): readonly ReplicaId[] => removed.slice(-REMOVED_MAX)
 
 const sameIds = (a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean =>
   a.length === b.length && a.every((id, at) => id === b[at])
@@ -258,7 +258,7 @@ export function encodeChange(change: ConfigurationChange): Uint8Array {
 
 /** Throws a RangeError for bytes that `encodeChange` does not write. */
 export function decodeChange(bytes: Uint8Array): ConfigurationChange {
-  const from = versioned(bytes, 'configuration change')
+  const from = openRecord(bytes, 'configuration change')
   if (from.uint8() === 1) {
     from.end()
     return { kind: 'leave-joint' }
@@ -279,7 +279,7 @@ export function encodeLeases({ on, durationMs }: LeaseSetting): Uint8Array {
 }
 
 export function decodeLeases(bytes: Uint8Array): LeaseSetting {
-  const from = versioned(bytes, 'lease setting')
+  const from = openRecord(bytes, 'lease setting')
   const setting = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return setting
@@ -298,7 +298,7 @@ export function encodeAppliedState({ configuration, leases }: AppliedRaftState):
 }
 
 export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
-  const from = versioned(bytes, 'applied state')
+  const from = openRecord(bytes, 'applied state')
   const ids = () => listOf(from, readId)
   const [voters, votersOutgoing, learners, learnersNext, demoted, removed] = [
     ids(),
@@ -317,7 +317,7 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
   }
 }
 
-function versioned(bytes: Uint8Array, what: string): Reader {
+function openRecord(bytes: Uint8Array, what: string): Reader {
   const from = new Reader(bytes, `a ${what}`, RangeError)
   const version = from.uint8()
   if (version !== VERSION)

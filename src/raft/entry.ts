@@ -1,5 +1,5 @@
-// The bytes of one log entry. The proposer makes them once and the leader stamps them once. The same buffer then goes
-// to disk, to every peer and to apply.
+// The bytes of one log entry. The proposer encodes them once and the leader stamps them once. The same buffer is then
+// written to disk, sent to every peer and applied.
 //
 //   offset size
 //   0      4    length of the whole frame in bytes
@@ -15,8 +15,8 @@
 //   48     6    proposer: seq             │
 //   54     …    body                      ┘
 //
-// All integers are big-endian and unsigned. (proposer, boot, seq) identifies a proposal and is never used again. By it
-// a node finds the outcome of a proposal that it forwarded to a leader which died.
+// All integers are big-endian and unsigned. (proposer, boot, seq) identifies a proposal and is never reused. A node
+// uses it to find the outcome of a proposal that it forwarded to a leader that crashed.
 
 import {
   readBigUint64,
@@ -33,7 +33,7 @@ import type { LogIndex, ReplicaId, Term } from './types.ts'
 export const PAYLOAD_AT = 32
 export const BODY_AT = 54
 
-/** The core owns the kinds below 16, the state machine (src/kv) the others. */
+/** Kinds below 16 belong to the core, the others to the state machine (src/kv). */
 export const ENTRY_NOOP = 0
 export const ENTRY_CONFIGURATION = 1
 export const ENTRY_LEASES = 2
@@ -60,7 +60,7 @@ export interface EntryHeader extends PayloadHeader {
  * seals.
  */
 export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
-  const frame = cut(BODY_AT + bodyBytes)
+  const frame = allocate(BODY_AT + bodyBytes)
   writeUint32(frame, 0, frame.length)
   frame[32] = header.kind
   frame[33] = header.version
@@ -70,7 +70,7 @@ export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   return frame
 }
 
-/** A node makes nearly all frames under its own id, so the last id is cached. */
+/** Cache of the last encoded id: nearly all frames of a node have its own id. */
 let lastId: ReplicaId | undefined
 const lastIdBytes = new Uint8Array(8)
 
@@ -82,12 +82,12 @@ function idBytes(id: ReplicaId): Uint8Array {
   return lastIdBytes
 }
 
-/** Frames are cut from slabs: one allocation for each frame would cost more than all other work on it. */
+/** Size of the slabs for frames. One allocation for each frame would cost more than all other work on it. */
 const SLAB_BYTES = 64 * 1024
 let slab = new Uint8Array(SLAB_BYTES)
 let slabUsed = 0
 
-function cut(bytes: number): Uint8Array {
+function allocate(bytes: number): Uint8Array {
   if (bytes > SLAB_BYTES / 8) return new Uint8Array(bytes)
   if (slabUsed + bytes > SLAB_BYTES) {
     slab = new Uint8Array(SLAB_BYTES)
@@ -132,7 +132,7 @@ export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(frame, 16)
 export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(frame, 24)
 export const frameBody = (frame: Uint8Array): Uint8Array => frame.subarray(BODY_AT)
 
-/** Whether length and payload CRC are right. Every reader of frames from disk or network calls this. */
+/** Whether length and payload CRC are correct. All code that reads frames from disk or network calls this. */
 export function frameIntact(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): boolean {
   if (frame.length < BODY_AT) return false
   if (readUint32(frame, 0) !== frame.length) return false

@@ -1,15 +1,15 @@
-// A proven upper bound on how stale the applied state is (RAFT-22).
+// A proven upper bound on the staleness of the applied state (RAFT-22).
 //
 // A confirmed contact means: everything committed before this process's time `at` has an index ≤ `readIndex`. Once that
 // index is applied here, the state lacks nothing older than `at`. This holds on a clock that does not stand still
-// (`leases.ts` says when a clock does). Contacts wait until their index is applied. It is enough to keep the first and
-// the newest: the first makes progress certain, and the newest keeps the bound short.
+// (`leader-lease.ts` says when a clock does). Contacts wait until their index is applied. Two are enough: the oldest
+// guarantees progress, and the newest keeps the bound tight.
 
 import type { ConfirmedContact, LogIndex, MonotonicMs } from './types.ts'
 
 /**
- * Distance between the clocks of two processes of one replica, which may both begin near zero. It is longer than a
- * process lives (two years), and leaves a precision of 1/256 ms.
+ * Offset between the stamps of two processes of one replica, whose clocks may both begin near zero. It is longer than
+ * the lifetime of a process (two years), and leaves a precision of 1/256 ms.
  */
 const EPOCH_MS = 2 ** 36
 const EPOCHS = 2 ** 8
@@ -27,19 +27,19 @@ export class Freshness {
     this.#epoch = (boot % EPOCHS) * EPOCH_MS
   }
 
-  /** The state holds everything committed before this time. */
+  /** Time before which everything committed is in the applied state. */
   get freshAt(): MonotonicMs | undefined {
     return this.#freshAt
   }
 
-  /** This moment, as the leader receives and echoes it. Another process of this replica makes no equal stamp. */
+  /** The current time for the leader to echo, unique among the processes of this replica. */
   stamp(now: MonotonicMs): MonotonicMs {
     return this.#epoch + Math.floor(now * STEPS_PER_MS) / STEPS_PER_MS
   }
 
   /**
-   * An echo of a contact that was confirmed to an earlier process of this replica may still arrive. It says nothing
-   * about the clock of this process, so it is ignored.
+   * Takes a confirmed contact from the leader. A late echo for an earlier process proves nothing by this process's
+   * clock, so it is ignored.
    */
   echoed({ at: stamp, readIndex }: ConfirmedContact, now: MonotonicMs, applied: LogIndex): void {
     const at = stamp - this.#epoch

@@ -1,4 +1,4 @@
-// The core: agreement. README.md in this folder says how it works and what it does not do.
+// The core: consensus by Raft. README.md in this folder explains it.
 
 export * from './configuration.ts'
 export * from './entry.ts'

@@ -1,4 +1,4 @@
-// Assertions that stay on in production. A replica that finds a guarantee of Raft broken stops, so that it does not
+// Assertions that stay on in production. A replica that detects a broken guarantee of Raft stops, so that it does not
 // diverge.
 
 /** A guarantee of the protocol or of a caller is broken. The replica must stop; its core takes no further step. */
@@ -6,7 +6,7 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 
-/** `sentence` says what is wrong. It is called only when the assertion fails. */
+/** Throws unless `holds`. `sentence` builds the message, and is called only then. */
 export function invariant(holds: boolean, sentence: () => string): asserts holds {
   if (!holds) throw new InvariantError(sentence())
 }

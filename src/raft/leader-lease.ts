@@ -1,16 +1,15 @@
-// Leader leases (thesis §6.4.1) as a replicated setting. Two rules belong together, one for all replicas and one for
-// the leader:
+// Leader leases (thesis §6.4.1) as a replicated setting. One rule binds all replicas, and one the leader:
 //
 //   promise  while the setting is on, no vote and no campaign within `durationMs` of contact with a leader
 //   trust    the leader assumes that it leads for `durationMs / (1 + driftMax)` after a round began that a quorum has
 //            echoed *after it had applied the setting*
 //
-// Both require clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes on
-// while a process is stopped, but not while its machine is suspended: after a suspension a leader may serve a read
-// under a lease that is over.
+// Both require clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock continues
+// while a process is stopped, but not while its machine is suspended. After a suspension a leader may serve a read
+// under an expired lease.
 //
-// A setting that is in the log but not applied yet makes both rules stricter: the longer promise counts, and the
-// shorter trust.
+// A setting that is in the log but not applied makes both rules stricter: the longer promise and the shorter trust
+// count.
 
 import type { LeaseSetting, LogIndex, MonotonicMs } from './types.ts'
 
@@ -21,7 +20,7 @@ interface PendingSetting {
 
 export class Leases {
   #applied: LeaseSetting
-  /** A replica that has applied this index has applied the setting. */
+  /** Index of the entry that made the setting, or a later one after a snapshot. */
   #since: LogIndex
   #pending: PendingSetting[] = []
 
@@ -37,7 +36,7 @@ export class Leases {
     return this.#since
   }
 
-  /** How many settings in the log are not applied. */
+  /** Number of settings in the log that are not applied. */
   get unapplied(): number {
     return this.#pending.length
   }
@@ -50,7 +49,7 @@ export class Leases {
     this.#pending = this.#pending.filter((pending) => pending.index < index)
   }
 
-  /** Returns whether the setting was replaced. */
+  /** Applies the settings up to `index`. Returns whether there was one. */
   appliedTo(index: LogIndex): boolean {
     let changed = false
     for (let next = this.#pending[0]; next !== undefined && next.index <= index; next = this.#pending[0]) {
@@ -62,21 +61,21 @@ export class Leases {
     return changed
   }
 
-  /** A snapshot replaced the applied state. It does not say when the setting was made, only that it was not later. */
+  /** Takes the setting of a snapshot. Its own index is unknown, but at most `index`. */
   restored(applied: LeaseSetting, index: LogIndex): void {
     this.#applied = applied
     this.#since = index
     this.#pending = this.#pending.filter((pending) => pending.index > index)
   }
 
-  /** How long this replica promises to respect a leader it has heard; 0: no promise. */
+  /** Duration of the promise after contact with a leader; 0: no promise. */
   get promiseMs(): MonotonicMs {
     let promise = this.#applied.on ? this.#applied.durationMs : 0
     for (const { setting } of this.#pending) if (setting.on) promise = Math.max(promise, setting.durationMs)
     return promise
   }
 
-  /** How long a leader may trust a round, before drift; 0: not at all. "Off" takes effect when it is appended. */
+  /** Time for which a leader may trust a round, before drift; 0: none. "Off" takes effect when it is appended. */
   get trustMs(): MonotonicMs {
     let trust = this.#applied.on ? this.#applied.durationMs : 0
     for (const { setting } of this.#pending) trust = Math.min(trust, setting.on ? setting.durationMs : 0)
@@ -86,11 +85,11 @@ export class Leases {
 
 /** The lease of one leader in one term. */
 export class LeaderLease {
-  /** When the newest confirmed round began. */
+  /** Start of the newest confirmed round. */
   #since: MonotonicMs = Number.NEGATIVE_INFINITY
   /** Rounds that are not confirmed yet, oldest first. */
   #rounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
-  #isOver = false
+  #ended = false
 
   get openRounds(): number {
     return this.#rounds.length
@@ -101,8 +100,8 @@ export class LeaderLease {
   }
 
   /**
-   * A quorum that keeps the promise has echoed all rounds up to `number`. Rounds older than the duration of a lease are
-   * dropped: they could not extend it.
+   * Extends the lease: a quorum that keeps the promise has echoed all rounds up to `number`. Rounds older than the
+   * duration of a lease are dropped, because they could not extend it.
    */
   confirmed(number: number, now: MonotonicMs, durationMs: number): void {
     const tooOld = now - durationMs
@@ -115,20 +114,20 @@ export class LeaderLease {
     this.#rounds.splice(0, done)
   }
 
-  /** A new setting is a new promise. Answers from before it do not count. */
+  /** Starts over with a new setting, whose promise earlier responses do not include. */
   restart(): void {
     this.#since = Number.NEGATIVE_INFINITY
     this.#rounds = []
   }
 
   /**
-   * Ends the lease for the rest of the term: a transfer has begun, and voters grant its target a vote despite promises.
+   * Ends the lease for the rest of the term when a transfer begins. Voters grant its target a vote despite promises.
    */
   end(): void {
-    this.#isOver = true
+    this.#ended = true
   }
 
   holds(now: MonotonicMs, trustMs: number, driftMax: number): boolean {
-    return !this.#isOver && now < this.#since + trustMs / (1 + driftMax)
+    return !this.#ended && now < this.#since + trustMs / (1 + driftMax)
   }
 }

@@ -3,39 +3,39 @@
 
 import { LeaderLease } from './leader-lease.ts'
 import type { Progress } from './progress.ts'
-import { QuorumRounds, type Reader } from './quorum-rounds.ts'
+import { QuorumRounds, type ReadOrigin } from './quorum-rounds.ts'
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 
-/** A hand-over to `target` under way (thesis §3.10). */
+/** A leadership transfer to `target` in progress (thesis §3.10). */
 export interface Transfer {
   readonly target: ReplicaId
   readonly deadline: MonotonicMs
 }
 
-/** A read that arrived before the leader knew everything that is committed. */
+/** A read that arrived before the leader knew all committed entries. */
 export interface EarlyRead {
-  readonly reader: Reader
+  readonly origin: ReadOrigin
   readonly lease: boolean
 }
 
-/** The leader applied a configuration in which it is not a voter. It waits until the new voters have applied it too. */
+/** The wait of a removed leader until the new voters have applied its removal too. */
 export interface Retirement {
   readonly deadline: MonotonicMs
 }
 
 export class LeaderState {
   readonly electedAt: MonotonicMs
-  /** The leader's first entry of its term. When it is committed, everything before it is committed (paper §8). */
+  /** Index of the leader's first entry of its term. Its commitment commits everything before it (paper §8). */
   readonly firstIndex: LogIndex
   /** All other members of the applied configuration, and removed ones that are still informed, by id … */
   readonly progress = new Map<ReplicaId, Progress>()
   /** … and sorted by id. */
   followers: readonly Progress[] = []
   heartbeatAt: MonotonicMs
-  /** When idle followers are told the commit index. */
-  shareCommitAt: MonotonicMs = Number.POSITIVE_INFINITY
+  /** Time to send the commit index to idle followers. */
+  commitSendAt: MonotonicMs = Number.POSITIVE_INFINITY
   transfer: Transfer | undefined
-  retiring: Retirement | undefined
+  retirement: Retirement | undefined
   readonly rounds = new QuorumRounds()
   earlyReads: EarlyRead[] = []
   readonly lease = new LeaderLease()
@@ -50,9 +50,9 @@ export class LeaderState {
   }
 
   /**
-   * Whether the leader knows everything that is committed. Everything committed before its term is in its log before
-   * `firstIndex` (paper §5.4.3). So it is enough that all those entries are known to be committed. That is the case at
-   * the latest when its first entry of the term is committed (paper §8).
+   * Whether the leader knows all committed entries. Those of earlier terms are in its log before `firstIndex` (paper
+   * §5.4.3), so it is enough that all of these are committed. The leader knows this at the latest when its first entry
+   * is committed (paper §8).
    */
   knowsCommit(commit: LogIndex): boolean {
     return commit >= this.firstIndex - 1
@@ -63,9 +63,8 @@ export class LeaderState {
   }
 
   /**
-   * Cluster time: the latest in the log at the election plus the time since this entry got here, by the leader's
-   * monotonic clock. So it goes on while nothing is written and while there is no leader. It never uses the time of
-   * day.
+   * Cluster time: the latest stamp at the election plus the time since then on the leader's monotonic clock. It
+   * advances while nothing is written and while there is no leader. It never uses the time of day.
    */
   clusterTimeMs(now: MonotonicMs): number {
     return this.#clusterTimeMs + Math.floor(now - this.electedAt)

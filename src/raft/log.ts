@@ -1,18 +1,17 @@
-// The log as the core sees it: the durable part, which storage reads back, and the newest entries in memory, durable or
-// not yet.
+// The log of the core: the durable part, which storage reads, and the newest entries in memory, some not yet durable.
 //
 //      reader.firstIndex          tail                    stable                 last
 //            │                     │                        │                     │
 //   ─────────┼─────────────────────┼────────────────────────┼─────────────────────┤
 //   compacted│   in storage only   │ in storage and memory  │    in memory only   │
 //
-// Applying has separate marks: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit).
-// It also keeps older entries up to `tailBytesMax`, or up to `applyBytesMax` while entries wait for apply, so that
+// Apply has separate marks: applied ≤ applying ≤ commit ≤ last. The tail holds everything above min(stable, commit). It
+// also keeps older entries up to `tailBytesMax`, or up to `applyBytesMax` while entries wait for apply, so that
 // followers and apply seldom read from storage.
 //
-// Stable. A write is reported durable by its number, long after it was handed out. By then a new leader may have
-// overwritten entries in it, even with others of the same index (ABA). So each write remembers up to which index its
-// entries are still part of the log. A truncation lowers that mark in every pending write.
+// A write is reported durable by its number, long after the step that made it. By then a new leader may have replaced
+// some of its entries with others of the same index (ABA). So each pending write has the highest index up to which its
+// entries are still part of the log. A truncation lowers that index in every pending write.
 
 import { frameClusterTimeMs } from './entry.ts'
 import { InvariantError, invariant } from './invariant.ts'
@@ -31,30 +30,30 @@ import type {
 } from './types.ts'
 
 /**
- * Stands in the place of an evicted entry. Otherwise the array would keep the entry in memory, and, once the array
- * itself is garbage of the old generation, until the next full collection.
+ * Replaces an evicted entry, which the array would otherwise keep in memory. Once the array is garbage in the old
+ * generation, that would last until the next full collection.
  */
 const EVICTED: Entry = { index: 0 as LogIndex, term: 0 as Term, frame: new Uint8Array() }
 
 interface PendingWrite {
   readonly number: WriteNumber
-  /** When this write is durable, the log is durable up to this index. A truncation lowers it. */
+  /** The log is durable up to this index once this write is. A truncation lowers it. */
   upTo: LogIndex
   /** The commit index that this write makes durable. */
   readonly commit: LogIndex
-  /** When the write was handed out. */
+  /** Time of the step that made the write. */
   readonly since: MonotonicMs
 }
 
-/** Entries handed out and not yet applied, by batch. */
-interface HandedBatch {
+/** A batch of entries that the driver is applying. */
+interface ApplyBatch {
   readonly last: LogIndex
   readonly bytes: number
 }
 
-const none: readonly Entry[] = []
+const NO_ENTRIES: readonly Entry[] = []
 
-/** A slow write raises the usual time. Each later write multiplies that by this factor. */
+/** Decay of the usual idle time with each write. A slow write raises it again. */
 const IDLE_DECAY = 0.75
 
 export class RaftLog {
@@ -63,28 +62,28 @@ export class RaftLog {
   #lastTerm: Term
   #stable: LogIndex
   #commit: LogIndex
-  #handed: LogIndex
+  #applying: LogIndex
   #applied: LogIndex
 
   /**
-   * The tail is #entries from #head on. #ends holds, for each entry, the bytes of everything appended up to its end.
+   * The tail is #entries from #head on. For each entry, #endOffsets has the bytes of everything appended up to its end.
    */
   #entries: Entry[] = []
-  #ends: number[] = []
+  #endOffsets: number[] = []
   #head = 0
   #tailFirst: LogIndex
   #endBeforeTail = 0
 
-  /** Entries after this index are not in any write yet. */
+  /** Last index that is in a write. */
   #written: LogIndex
   #truncateFrom: LogIndex | undefined
-  #restoring:
+  #snapshotToStore:
     | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
     | undefined
   /** A snapshot that is not durable yet. Until it is, readers see the older state. */
   #installing: { readonly visible: LogIndex; readonly write: WriteNumber } | undefined
   /** The last entry of such a snapshot if it replaced the log. Until it is durable, storage shows the old log. */
-  #replaced: { readonly index: LogIndex; readonly term: Term } | undefined
+  #snapshotEnd: { readonly index: LogIndex; readonly term: Term } | undefined
 
   readonly #pending: PendingWrite[] = []
   #lastWrite: WriteNumber = 0
@@ -95,8 +94,8 @@ export class RaftLog {
   #storedCommit: LogIndex
   #writtenCommit: LogIndex
 
-  readonly #handedBatches: HandedBatch[] = []
-  #handedBytes = 0
+  readonly #applyBatches: ApplyBatch[] = []
+  #applyingBytes = 0
 
   constructor(reader: LogReader, commit: LogIndex, applied: LogIndex) {
     const last = reader.lastIndex()
@@ -116,7 +115,7 @@ export class RaftLog {
     this.#commit = commit
     this.#storedCommit = commit
     this.#writtenCommit = commit
-    this.#handed = applied
+    this.#applying = applied
     this.#applied = applied
     this.#tailFirst = (last + 1) as LogIndex
     this.#loadUncommitted()
@@ -137,7 +136,7 @@ export class RaftLog {
   get applied(): LogIndex {
     return this.#applied
   }
-  /** Applied index of the state that readers see. A snapshot becomes visible once it is durable. */
+  /** Applied index of the state that reads use. A snapshot becomes visible once it is durable. */
   get visible(): LogIndex {
     return this.#installing?.visible ?? this.#applied
   }
@@ -158,21 +157,20 @@ export class RaftLog {
   }
   /** Index of the first entry that can be sent to a follower. */
   get first(): LogIndex {
-    return this.#replaced === undefined ? this.#reader.firstIndex() : ((this.#replaced.index + 1) as LogIndex)
+    return this.#snapshotEnd === undefined
+      ? this.#reader.firstIndex()
+      : ((this.#snapshotEnd.index + 1) as LogIndex)
   }
   /** Bytes of entries that are not committed. */
   get uncommittedBytes(): number {
     return this.#endOf(this.#last) - this.#endOf(this.#commit)
   }
-  /**
-   * For how long a write has been pending without any write being finished. A disk that finishes writes, even slowly,
-   * does not stall.
-   */
+  /** How long writes have been pending without progress. A disk that completes writes, even slowly, does not stall. */
   idleMs(now: MonotonicMs): number {
     const oldest = this.#pending[0]
     return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
   }
-  /** The longest such time lately: how long the disk usually takes for a write. */
+  /** Decaying maximum of `idleMs`: the time that the disk usually takes for a write. */
   get usualIdleMs(): number {
     return this.#usualIdleMs
   }
@@ -184,16 +182,17 @@ export class RaftLog {
       uncommittedEntries: this.#last - this.#commit,
       uncommittedBytes: this.uncommittedBytes,
       unappliedEntries: this.#commit - this.#applied,
-      handedBatches: this.#handedBatches.length,
-      handedBytes: this.#handedBytes,
+      applyBatches: this.#applyBatches.length,
+      applyingBytes: this.#applyingBytes,
     }
   }
 
   termAt(index: LogIndex): Term | undefined {
     if (index === this.#last) return this.#lastTerm
     if (index > this.#last) return undefined
-    if (index >= this.#tailFirst) return this.#entries[this.#at(index)]?.term
-    if (this.#replaced !== undefined) return index === this.#replaced.index ? this.#replaced.term : undefined
+    if (index >= this.#tailFirst) return this.#entries[this.#position(index)]?.term
+    if (this.#snapshotEnd !== undefined)
+      return index === this.#snapshotEnd.index ? this.#snapshotEnd.term : undefined
     return this.#reader.termAt(index)
   }
 
@@ -207,13 +206,13 @@ export class RaftLog {
     if (from < this.#tailFirst) {
       return this.#reader.entries(from, Math.min(to, this.#tailFirst) as LogIndex, bytesMax)
     }
-    const begin = this.#at(from)
-    const end = this.#at(to)
-    const limit = (begin === this.#head ? this.#endBeforeTail : (this.#ends[begin - 1] ?? 0)) + bytesMax
-    // Nearly always everything fits.
-    if ((this.#ends[end - 1] ?? 0) <= limit) return this.#entries.slice(begin, end)
+    const begin = this.#position(from)
+    const end = this.#position(to)
+    const limit = (begin === this.#head ? this.#endBeforeTail : (this.#endOffsets[begin - 1] ?? 0)) + bytesMax
+    // Common case: everything fits.
+    if ((this.#endOffsets[end - 1] ?? 0) <= limit) return this.#entries.slice(begin, end)
     let fits = begin + 1
-    while (fits < end && (this.#ends[fits] ?? 0) <= limit) fits++
+    while (fits < end && (this.#endOffsets[fits] ?? 0) <= limit) fits++
     return this.#entries.slice(begin, fits)
   }
 
@@ -221,7 +220,7 @@ export class RaftLog {
    * The largest index ≤ `index` whose term is ≤ `term`, with its term. Two logs may be equal up to there (etcd's fast
    * back-off).
    */
-  lastWithTermUpTo(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
+  findConflictByTerm(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
     let at = Math.min(index, this.#last) as LogIndex
     for (; at > 0; at--) {
       const here = this.termAt(at)
@@ -231,7 +230,7 @@ export class RaftLog {
     return { index: at, term: 0 as Term }
   }
 
-  /** Cluster time of the newest entry; undefined when the log holds none. */
+  /** Cluster time of the newest entry; undefined when the log is empty. */
   lastClusterTimeMs(): number | undefined {
     if (this.#last < this.first) return undefined
     const [entry] = this.entries(this.#last, (this.#last + 1) as LogIndex, 1)
@@ -247,7 +246,7 @@ export class RaftLog {
         `entry ${entry.index} of term ${entry.term} cannot follow term ${this.#lastTerm}`,
       )
     }
-    this.#ends.push(this.#endOf(this.#last) + entry.frame.length)
+    this.#endOffsets.push(this.#endOf(this.#last) + entry.frame.length)
     this.#entries.push(entry)
     this.#last = entry.index
     this.#lastTerm = entry.term
@@ -260,11 +259,11 @@ export class RaftLog {
     const term = this.termAt(last)
     invariant(term !== undefined, () => `the log is to end at ${last}, which it does not hold`)
     // Entries that are not committed are in the tail.
-    this.#entries.length = this.#at(from)
-    this.#ends.length = this.#at(from)
+    this.#entries.length = this.#position(from)
+    this.#endOffsets.length = this.#position(from)
     this.#last = last
     this.#lastTerm = term
-    this.#lower(last)
+    this.#limitWrites(last)
     if (from <= this.#written) {
       this.#truncateFrom = from
       this.#written = last
@@ -282,22 +281,22 @@ export class RaftLog {
 
   /** The next committed entries to apply, at most up to `upTo`, as far as the limit on unapplied bytes allows. */
   takeCommitted(bytesMax: number, upTo: LogIndex): readonly Entry[] {
-    // They would be applied to the state that the snapshot is about to replace.
-    if (this.installing) return none
-    let taken = none
-    while (this.#handed < upTo && this.#handedBytes < bytesMax) {
-      const room = bytesMax - this.#handedBytes
-      const page = this.entries((this.#handed + 1) as LogIndex, (upTo + 1) as LogIndex, room)
+    // The snapshot is about to replace the state that they would change.
+    if (this.installing) return NO_ENTRIES
+    let taken = NO_ENTRIES
+    while (this.#applying < upTo && this.#applyingBytes < bytesMax) {
+      const room = bytesMax - this.#applyingBytes
+      const page = this.entries((this.#applying + 1) as LogIndex, (upTo + 1) as LogIndex, room)
       let bytes = 0
       for (const { frame } of page) bytes += frame.length
-      const last = (this.#handed + page.length) as LogIndex
+      const last = (this.#applying + page.length) as LogIndex
       invariant(
         page.at(-1)?.index === last,
-        () => `the log has no entry ${this.#handed + 1} although it is committed`,
+        () => `the log has no entry ${this.#applying + 1} although it is committed`,
       )
-      this.#handed = last
-      this.#handedBytes += bytes
-      this.#handedBatches.push({ last, bytes })
+      this.#applying = last
+      this.#applyingBytes += bytes
+      this.#applyBatches.push({ last, bytes })
       taken = taken.length === 0 ? page : taken.concat(page)
     }
     return taken
@@ -305,14 +304,14 @@ export class RaftLog {
 
   appliedTo(index: LogIndex): void {
     invariant(
-      index <= this.#handed,
-      () => `entry ${index} is applied, but only ${this.#handed} was handed out`,
+      index <= this.#applying,
+      () => `entry ${index} is applied, but only ${this.#applying} was handed out`,
     )
     this.#applied = index
-    for (let batch = this.#handedBatches[0]; batch !== undefined && batch.last <= index; ) {
-      this.#handedBytes -= batch.bytes
-      this.#handedBatches.shift()
-      batch = this.#handedBatches[0]
+    for (let batch = this.#applyBatches[0]; batch !== undefined && batch.last <= index; ) {
+      this.#applyingBytes -= batch.bytes
+      this.#applyBatches.shift()
+      batch = this.#applyBatches[0]
     }
   }
 
@@ -325,41 +324,44 @@ export class RaftLog {
     invariant(index > this.#commit, () => `a snapshot at ${index} is no news: ${this.#commit} is committed`)
     const keepLog = this.matches(index, term)
     if (!keepLog) {
-      // Entries below the snapshot are not needed, and entries above it cannot be trusted. The log continues after it.
-      this.#lower(Math.min(this.#commit, this.#stable) as LogIndex)
+      // Entries below the snapshot are obsolete, and entries above it may conflict. The log continues after it.
+      this.#limitWrites(Math.min(this.#commit, this.#stable) as LogIndex)
       this.#entries = []
-      this.#ends = []
+      this.#endOffsets = []
       this.#head = 0
       this.#last = index
       this.#lastTerm = term
       this.#written = index
       this.#tailFirst = (index + 1) as LogIndex
       this.#truncateFrom = undefined
-      this.#replaced = { index, term }
+      this.#snapshotEnd = { index, term }
     }
     this.#installing = { visible: this.visible, write: this.#lastWrite + 1 }
-    this.#restoring = { meta, snapshotId, keepLog }
+    this.#snapshotToStore = { meta, snapshotId, keepLog }
     this.#commit = index
-    this.#handed = index
+    this.#applying = index
     this.#applied = index
-    this.#handedBatches.length = 0
-    this.#handedBytes = 0
+    this.#applyBatches.length = 0
+    this.#applyingBytes = 0
     return keepLog
   }
 
   /** The write that this step needs; undefined when nothing must become durable. */
   takeWrite(hardState: HardState, hardStateChanged: boolean, now: MonotonicMs): Write | undefined {
-    const snapshot = this.#restoring
+    const snapshot = this.#snapshotToStore
     const truncateFrom = this.#truncateFrom
-    const fresh = this.#written < this.#last
-    if (!hardStateChanged && !fresh && snapshot === undefined && truncateFrom === undefined) return undefined
-    const entries = fresh ? this.#entries.slice(this.#at((this.#written + 1) as LogIndex)) : none
+    const hasNewEntries = this.#written < this.#last
+    if (!hardStateChanged && !hasNewEntries && snapshot === undefined && truncateFrom === undefined)
+      return undefined
+    const entries = hasNewEntries
+      ? this.#entries.slice(this.#position((this.#written + 1) as LogIndex))
+      : NO_ENTRIES
     const number = ++this.#lastWrite
     this.#pending.push({ number, upTo: this.#last, commit: hardState.commit, since: now })
     this.#writtenCommit = hardState.commit
     this.#written = this.#last
     this.#truncateFrom = undefined
-    this.#restoring = undefined
+    this.#snapshotToStore = undefined
     return { number, hardState, truncateFrom, entries, snapshot }
   }
 
@@ -382,7 +384,7 @@ export class RaftLog {
     }
     if (this.#installing !== undefined && this.#installing.write <= number) {
       this.#installing = undefined
-      this.#replaced = undefined
+      this.#snapshotEnd = undefined
     }
     this.#evict(limits)
   }
@@ -395,8 +397,8 @@ export class RaftLog {
     return write.number
   }
 
-  /** Entries written after `last` are no longer part of the log. */
-  #lower(last: LogIndex): void {
+  /** Entries after `last` in pending writes are no longer part of the log. */
+  #limitWrites(last: LogIndex): void {
     if (this.#stable > last) this.#stable = last
     for (const write of this.#pending) if (write.upTo > last) write.upTo = last
   }
@@ -405,42 +407,43 @@ export class RaftLog {
     const evictable = Math.min(this.#stable, this.#commit)
     const end = this.#endOf(this.#last)
     while (this.#tailFirst <= evictable) {
-      const bytesMax = this.#tailFirst <= this.#handed ? tailBytesMax : Math.max(tailBytesMax, applyBytesMax)
+      const bytesMax =
+        this.#tailFirst <= this.#applying ? tailBytesMax : Math.max(tailBytesMax, applyBytesMax)
       if (end - this.#endBeforeTail <= bytesMax) break
-      this.#endBeforeTail = this.#ends[this.#head] ?? 0
+      this.#endBeforeTail = this.#endOffsets[this.#head] ?? 0
       this.#entries[this.#head] = EVICTED
       this.#head++
       this.#tailFirst++
     }
     if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head)
-      this.#ends = this.#ends.slice(this.#head)
+      this.#endOffsets = this.#endOffsets.slice(this.#head)
       this.#head = 0
     }
   }
 
-  /** After a restart: loads entries that are not committed into the tail, because the tail must hold all of them. */
+  /** Loads uncommitted entries into the tail after a restart, because the tail must hold all of them. */
   #loadUncommitted(): void {
     const from = (this.#commit + 1) as LogIndex
     this.#tailFirst = from
     for (let next = from; next <= this.#last; ) {
       const page = this.#reader.entries(next, (this.#last + 1) as LogIndex, Number.MAX_SAFE_INTEGER)
       for (const entry of page) {
-        this.#ends.push((this.#ends.at(-1) ?? 0) + entry.frame.length)
+        this.#endOffsets.push((this.#endOffsets.at(-1) ?? 0) + entry.frame.length)
         this.#entries.push(entry)
       }
       next = (next + page.length) as LogIndex
     }
   }
 
-  /** Position in #entries. */
-  #at(index: LogIndex): number {
+  /** Position of an index in #entries. */
+  #position(index: LogIndex): number {
     return this.#head + index - this.#tailFirst
   }
 
   /** Cumulative bytes at the end of entry `index`, which is in the tail or right before it. */
   #endOf(index: LogIndex): number {
     if (index < this.#tailFirst) return this.#endBeforeTail
-    return this.#ends[this.#at(index)] ?? 0
+    return this.#endOffsets[this.#position(index)] ?? 0
   }
 }

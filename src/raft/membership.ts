@@ -1,6 +1,6 @@
-// The members of the cluster as this replica knows them, and when the leader changes them (paper §6, thesis §4). What a
-// change makes of a configuration is in `configuration.ts`. How a removed replica is told, and how its node ends, is in
-// src/server/node/driver.ts (`admit`, `endAsRemoved`).
+// The applied configuration, and when the leader changes it (paper §6, thesis §4). `configuration.ts` has the effect of
+// a change. src/server/node informs and stops removed replicas (`admit` in peer-events.ts, `endIfRemoved` in
+// driver.ts).
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
 import { invariant } from './invariant.ts'
@@ -9,13 +9,13 @@ import type { ReplicaView } from './replica-view.ts'
 import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId } from './types.ts'
 
 export class Membership {
-  /** Changes in the log that are not applied yet. */
+  /** Changes in the log that are not applied. */
   readonly unapplied = new UnappliedChanges()
   readonly #replica: ReplicaView
   #configuration: Configuration
   /**
-   * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
-   * has applied everything up to #appliedByMajority.
+   * Index of the newest applied entry that left a joint configuration, or a higher one after a restart or a snapshot.
+   * The change is settled once #appliedByMajority reaches it.
    */
   #leftJointAt: LogIndex
   #appliedByMajority = 0 as LogIndex
@@ -45,7 +45,7 @@ export class Membership {
     this.#appliedByMajority = Math.max(this.#appliedByMajority, index) as LogIndex
   }
 
-  /** A change counts from the moment it is applied (RAFT-15). */
+  /** Puts a change into effect when its entry is applied (RAFT-15). */
   applied(index: LogIndex, change: ConfigurationChange): void {
     const result = applyChange(this.#configuration, change)
     invariant(
@@ -56,19 +56,19 @@ export class Membership {
     if (change.kind === 'leave-joint') this.#leftJointAt = index
   }
 
-  /** A snapshot that ends at `index` replaced the applied state. */
+  /** Takes the configuration of a snapshot that ends at `index`. */
   restored(configuration: Configuration, index: LogIndex): void {
     this.unapplied.restored(index)
     this.#configuration = configuration
     this.#leftJointAt = index
   }
 
-  /** Why the leader must not append this change now. */
-  whyNot(lead: LeaderState, change: ConfigurationChange): Refusal | undefined {
-    return whyNotChange(change, this.#context(lead))
+  /** Reason why the leader must not append this change now; undefined if it may. */
+  refusalFor(lead: LeaderState, change: ConfigurationChange): Refusal | undefined {
+    return changeRefusal(change, this.#context(lead))
   }
 
-  /** The change that the leader makes by itself now: it leaves a joint configuration, or promotes one learner. */
+  /** The change that the leader makes by itself: leaving a joint configuration, or the promotion of one learner. */
   ownChange(lead: LeaderState): ConfigurationChange | undefined {
     const configuration = this.#configuration
     if (lead.transfer !== undefined || this.unapplied.oldest !== undefined) return undefined
@@ -77,7 +77,7 @@ export class Membership {
     for (const id of configuration.learners) {
       if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
       const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
-      return this.whyNot(lead, promote) === undefined ? promote : undefined
+      return this.refusalFor(lead, promote) === undefined ? promote : undefined
     }
     return undefined
   }
@@ -88,7 +88,7 @@ export class Membership {
     const isActive = (id: ReplicaId): boolean => {
       const follower = lead.progress.get(id)
       if (follower === undefined) return id === self
-      return follower.heardAt > activeSince
+      return follower.lastContactAt > activeSince
     }
     return {
       configuration: this.#configuration,
@@ -108,26 +108,26 @@ export class Membership {
 
 export interface ChangeContext {
   readonly configuration: Configuration
-  /** Index of the first configuration entry in the log that is not applied. */
+  /** Index of the first unapplied configuration entry in the log. */
   readonly unapplied: LogIndex | undefined
-  /** An entry of the leader's term is committed. */
+  /** Whether an entry of the leader's term is committed. */
   readonly committedInTerm: boolean
   readonly isActive: (id: ReplicaId) => boolean
-  /** Whether the leader is so new that it may not have heard from this replica yet. */
+  /** Whether the leader is so new that this replica may simply not have responded yet. */
   readonly isUnheard: (id: ReplicaId) => boolean
   readonly isCaughtUp: (id: ReplicaId) => boolean
 }
 
-/** Why the change must not be appended now. */
-export function whyNotChange(change: ConfigurationChange, context: ChangeContext): Refusal | undefined {
-  const pending = whyNotYet(context)
+/** Reason why the change must not be appended now; undefined if it may. */
+export function changeRefusal(change: ConfigurationChange, context: ChangeContext): Refusal | undefined {
+  const pending = pendingReason(context)
   if (pending !== undefined) return { reason: 'membership-pending', detail: pending }
-  const detail = whyNever(change, context)
+  const detail = invalidReason(change, context)
   if (detail !== undefined) return { reason: 'membership', detail }
-  return whyNoMajority(change, context)
+  return quorumLossRefusal(change, context)
 }
 
-function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
+function pendingReason({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
   // Ongaro, raft-dev 2015: a leader may not know the newest configuration before it has committed an entry of its own
   // term.
   if (!committedInTerm) return 'the leader is new and has not committed an entry of its term yet; try again'
@@ -136,7 +136,7 @@ function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext)
   return undefined
 }
 
-function whyNever(change: ConfigurationChange, context: ChangeContext): string | undefined {
+function invalidReason(change: ConfigurationChange, context: ChangeContext): string | undefined {
   const { configuration, isCaughtUp } = context
   if (change.kind === 'leave-joint') return 'the leader ends a change of voters by itself'
   const result = applyChange(configuration, change)
@@ -147,8 +147,8 @@ function whyNever(change: ConfigurationChange, context: ChangeContext): string |
     : undefined
 }
 
-/** The new voters must be able to commit later entries: the leader must hear from a majority of them. */
-function whyNoMajority(
+/** Refuses a change whose new voters could not commit later entries: a majority of them must be reachable. */
+function quorumLossRefusal(
   change: ConfigurationChange,
   { configuration, isActive, isUnheard }: ChangeContext,
 ): Refusal | undefined {

@@ -1,48 +1,48 @@
-// The transfer of leadership that this process was asked for (thesis §3.10), on the leader or on a follower. It stays
-// open until another replica leads or the time is over. What a leader does for a transfer is in `transfer.ts`.
+// A request to this process for a leadership transfer (thesis §3.10), on the leader or on a follower. It stays open
+// until another replica leads or the deadline passes. `transfer.ts` has the leader's work for a transfer.
 
 import type { MonotonicMs, Output, ReplicaId } from './types.ts'
 
 interface TransferRequest {
   /** undefined: any voter. */
   readonly target: ReplicaId | undefined
-  /** The leader when the request came. */
+  /** The leader at the time of the request. */
   readonly from: ReplicaId
   readonly deadline: MonotonicMs
 }
 
 export class PendingTransfer {
-  #asked: TransferRequest | undefined
+  #request: TransferRequest | undefined
   #outcome: Output['transfer']
 
   get isOpen(): boolean {
-    return this.#asked !== undefined
+    return this.#request !== undefined
   }
 
   get deadline(): MonotonicMs {
-    return this.#asked?.deadline ?? Number.POSITIVE_INFINITY
+    return this.#request?.deadline ?? Number.POSITIVE_INFINITY
   }
 
   /** A second request replaces the first. A request without a target keeps the target of an open request. */
-  ask(
+  register(
     target: ReplicaId | undefined,
     from: ReplicaId,
     deadline: MonotonicMs,
     nameOf: (id: ReplicaId) => string,
   ): void {
-    const before = this.#asked?.target
+    const before = this.#request?.target
     if (before !== undefined && target !== undefined && before !== target)
       this.end('aborted', `leadership is handed to ${nameOf(target)} instead`)
-    this.#asked = { target: target ?? before, from, deadline }
+    this.#request = { target: target ?? before, from, deadline }
   }
 
-  /** Answers a request that needs no transfer or is refused. An open request stays open. */
-  answer(outcome: 'done' | 'refused', detail: string): void {
+  /** Resolves a request that needs no transfer or is refused. An open request stays open. */
+  resolve(outcome: 'done' | 'refused', detail: string): void {
     this.#outcome = { outcome, detail }
   }
 
   end(outcome: 'done' | 'aborted', detail: string): void {
-    this.#asked = undefined
+    this.#request = undefined
     this.#outcome = { outcome, detail }
   }
 
@@ -50,10 +50,10 @@ export class PendingTransfer {
     if (now >= this.deadline) this.end('aborted', 'nobody took over leadership in time')
   }
 
-  /** Called when a leader is known. */
-  leaderIs(leader: ReplicaId, name: string): void {
-    if (this.#asked === undefined || leader === this.#asked.from) return
-    const { target } = this.#asked
+  /** Ends the request when another replica leads. */
+  onLeader(leader: ReplicaId, name: string): void {
+    if (this.#request === undefined || leader === this.#request.from) return
+    const { target } = this.#request
     if (target === undefined || target === leader) this.end('done', `${name} leads`)
     else this.end('aborted', `${name} was elected instead`)
   }

@@ -1,11 +1,11 @@
-// What a leader knows about one follower, and how fast it may send to it.
+// Replication progress of one follower on its leader, with flow control (etcd's tracker).
 //
-//   probe      the end of the follower's log is unknown: one append at a time, until an answer says where the logs meet
-//   replicate  it is known: appends are sent without waiting for answers, as many as the window allows
-//   snapshot   the next entry is compacted: nothing is sent until a snapshot has arrived there
+//   probe      the end of the follower's log is unknown: one append at a time, until a response shows where logs match
+//   replicate  it is known: appends are pipelined within the window
+//   snapshot   the next entry is compacted: nothing is sent until the follower has a snapshot
 //
-// Invariant: match < next. `match` never decreases within one leadership (paper §5.3): ids are never used twice
-// (RAFT-19), so an answer cannot come from an earlier replica with less in its log.
+// Invariant: match < next. `match` never decreases within one leadership (paper §5.3): ids are never reused (RAFT-19),
+// so no response can come from an earlier replica with a shorter log.
 
 import { invariant } from './invariant.ts'
 import type {
@@ -18,10 +18,10 @@ import type {
   ReplicaId,
 } from './types.ts'
 
-/** A snapshot without a reported end is offered again after this long. */
+/** Time after which a snapshot stream without a reported end is started again. */
 export const SNAPSHOT_REPORT_MS_MAX = 60_000
 
-/** The time of an answer. It waits for a quorum round that began after the answer (see `ConfirmedContact`). */
+/** Time of a response that awaits a quorum round begun after it (see `ConfirmedContact`). */
 interface OpenContact extends ConfirmedContact {
   readonly round: number
 }
@@ -30,32 +30,29 @@ export class Progress {
   readonly id: ReplicaId
   readonly #limits: RaftLimits
   state: 'probe' | 'replicate' | 'snapshot' = 'probe'
-  /** Highest index that is known to be durable on the follower and equal to the leader's entry. */
+  /** Highest index known to be durable on the follower and equal to the leader's entry. */
   match = 0 as LogIndex
   /** Next index to send. */
   next: LogIndex
-  /** A probe is under way: nothing more is sent until an answer arrives. */
+  /** Whether a probe is in flight. Nothing more is sent until a response arrives. */
   probing = false
   readonly inflight = new Inflight()
-  /** The index that the follower must reach by snapshot, and since when. */
+  /** Index that the follower must reach by snapshot, and the start of the snapshot state. */
   pendingSnapshot = 0 as LogIndex
   snapshotSince: MonotonicMs = 0
-  /** Last answer in this leadership; -Infinity before the first. */
-  heardAt: MonotonicMs = Number.NEGATIVE_INFINITY
+  /** Time of the last response in this leadership; -Infinity before the first. */
+  lastContactAt: MonotonicMs = Number.NEGATIVE_INFINITY
   applied = 0 as LogIndex
   /** The last commit index sent to the follower. */
   commitSent = 0 as LogIndex
-  /** The last entry that it forwarded: a client of that node waits until this entry is committed. */
-  awaits = 0 as LogIndex
-  /** The newest round that it has echoed, and the newest that it echoed after applying the lease setting. */
+  /** Index of the last entry that it forwarded. One of its clients waits until this entry is committed. */
+  awaitedIndex = 0 as LogIndex
+  /** Newest round that it has echoed, and the newest that it echoed after it had applied the lease setting. */
   round = 0
   leaseRound = 0
   openContact: OpenContact | undefined
   confirmedContact: ConfirmedContact | undefined
-  /**
-   * Catch-up of a learner (thesis §4.2.1): the end of the log when the round began, when the round began, and how long
-   * the last round took.
-   */
+  /** Catch-up round of a learner (thesis §4.2.1): its target index, its start, and the duration of the last one. */
   catchUpTo: LogIndex
   catchUpSince: MonotonicMs
   lastCatchUpMs = Number.POSITIVE_INFINITY
@@ -78,15 +75,15 @@ export class Progress {
     return this.state === 'probe' ? this.probing : this.state === 'snapshot' || this.full
   }
 
-  /** The follower is known to hold the log up to this index. A snapshot under way counts as arrived. */
+  /** Index up to which the follower holds the log. A snapshot in flight counts as received. */
   get holds(): LogIndex {
     if (this.state === 'probe') return (this.next - 1) as LogIndex
     return Math.max(this.match, this.pendingSnapshot) as LogIndex
   }
 
-  /** Called in another state. */
+  /** Enters the probe state from another state. */
   becomeProbe(): void {
-    // A snapshot that has arrived moves the follower to its index, even before the follower acknowledges it.
+    // A transmitted snapshot counts even before the follower acknowledges it.
     const from = this.holds
     this.state = 'probe'
     this.pendingSnapshot = 0 as LogIndex
@@ -109,7 +106,7 @@ export class Progress {
     this.snapshotSince = now
   }
 
-  /** The snapshot failed. */
+  /** Returns to probing after a failed snapshot. */
   abandonSnapshot(): void {
     this.pendingSnapshot = 0 as LogIndex
     this.becomeProbe()
@@ -128,7 +125,7 @@ export class Progress {
     this.inflight.add(last.index, bytes)
   }
 
-  /** Everything up to `index` is durable on the follower. Returns whether `match` rose. */
+  /** Records that the log is durable on the follower up to `index`. Returns whether `match` rose. */
   accepted(index: LogIndex): boolean {
     this.inflight.freeUpTo(index)
     if (index <= this.match) return false
@@ -138,8 +135,7 @@ export class Progress {
   }
 
   /**
-   * The follower refused an append after `refused`; the logs may be equal up to `hint`. Returns whether the leader
-   * learned something new.
+   * Records the rejection of an append after `refused`. The logs may match up to `hint`. Returns whether this is new.
    */
   rejected(refused: LogIndex, hint: LogIndex): boolean {
     if (this.state === 'snapshot' || refused <= this.match) return false
@@ -147,14 +143,14 @@ export class Progress {
       this.becomeProbe()
       return true
     }
-    // In the probe state only the answer to the newest probe counts. Answers to older appends are late.
+    // Only the response to the newest probe counts. Others are late.
     if (this.next - 1 !== refused) return false
     this.next = Math.max(Math.min(refused, hint + 1), this.match + 1) as LogIndex
     this.probing = false
     return true
   }
 
-  /** If the learner has reached the end of its catch-up round, ends that round and begins the next one. */
+  /** Ends the catch-up round of a learner that has reached its target, and begins the next one. */
   catchUp(lastIndex: LogIndex, now: MonotonicMs): void {
     if (this.match < this.catchUpTo) return
     this.lastCatchUpMs = now - this.catchUpSince
@@ -162,7 +158,7 @@ export class Progress {
     this.catchUpSince = now
   }
 
-  /** The last round was short, and so is this one so far. The entries that are still missing take little time. */
+  /** Whether the last round was short and the current one is so far, so that few entries can be missing. */
   isCaughtUp(now: MonotonicMs, withinMs: number): boolean {
     return this.state === 'replicate' && this.lastCatchUpMs < withinMs && now - this.catchUpSince < withinMs
   }
@@ -189,12 +185,12 @@ export class Progress {
       inflightMessages: this.inflight.messages,
       inflightBytes: this.inflight.bytes,
       paused: this.paused,
-      recentlyActive: this.heardAt > activeSince,
+      recentlyActive: this.lastContactAt > activeSince,
     }
   }
 }
 
-/** Appends under way to one follower, oldest first. */
+/** Appends in flight to one follower, oldest first. */
 class Inflight {
   #sent: { readonly last: LogIndex; readonly bytes: number }[] = []
   bytes = 0

@@ -1,5 +1,5 @@
-// Proposals: whether the leader takes them, and how a follower forwards them to its leader. `outcomes.ts` says how a
-// proposal ends.
+// Admission of proposals on the leader, and forwarding from a follower to its leader. `pending-proposals.ts` determines
+// the outcomes.
 
 import { decodeChange, decodeLeases } from './configuration.ts'
 import {
@@ -13,7 +13,7 @@ import {
 import { invariant } from './invariant.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
-import { ForwardedSeqs, Outcomes } from './outcomes.ts'
+import { ForwardedSeqs, PendingProposals } from './pending-proposals.ts'
 import type { ReplicaView } from './replica-view.ts'
 import type {
   Entry,
@@ -27,11 +27,11 @@ import type {
   Term,
 } from './types.ts'
 
-/** What the rest of the state machine does for proposals. */
+/** Callbacks into the rest of the state machine. */
 export interface ProposalActions {
   /** Stamps a frame with the term, the next index and the cluster time, and appends it to the log. */
   append(frame: Uint8Array, clusterTimeMs: number): void
-  /** Sends all followers what was appended. */
+  /** Sends the appended entries to all followers. */
   replicate(lead: LeaderState): void
 }
 
@@ -40,8 +40,8 @@ export class Proposals {
   readonly #membership: Membership
   readonly #admission: RaftOptions['admission']
   readonly #actions: ProposalActions
-  readonly #open: Outcomes
-  /** The seqs of the newest term that this process has led. */
+  readonly #pending: PendingProposals
+  /** Seqs received in the newest term that this process has led. */
   #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
   #outcomes: ProposalOutcome[] = []
 
@@ -57,19 +57,19 @@ export class Proposals {
     this.#membership = membership
     this.#admission = admission
     this.#actions = actions
-    this.#open = new Outcomes(replica.id, replica.boot, appliedTerm)
+    this.#pending = new PendingProposals(replica.id, replica.boot, appliedTerm)
   }
 
-  /** How many proposals of this process have no outcome yet. */
+  /** Number of proposals of this process without an outcome. */
   get size(): number {
-    return this.#open.size
+    return this.#pending.size
   }
   /** Bytes of their frames. */
   get bytes(): number {
-    return this.#open.bytes
+    return this.#pending.bytes
   }
   get forwardedBytes(): number {
-    return this.#open.forwardedBytes
+    return this.#pending.forwardedBytes
   }
 
   /** The outcomes for the output of this step. */
@@ -79,19 +79,19 @@ export class Proposals {
     return outcomes
   }
 
-  /** This replica was elected: no seq was forwarded to it in this term yet. */
+  /** Starts a term as leader, in which no seq was forwarded yet. */
   elected(): void {
     this.#forwardedSeqs = new ForwardedSeqs(this.#replica.term, this.#replica.limits.uncommittedEntriesMax)
   }
 
-  /** These entries are committed and leave the core to be applied. */
-  handedOut(entries: readonly Entry[]): void {
-    this.#open.handedOut(entries, this.#outcomes)
+  /** Derives outcomes from committed entries. */
+  committed(entries: readonly Entry[]): void {
+    this.#pending.committed(entries, this.#outcomes)
   }
 
-  /** A snapshot whose last entry is of `term` replaced entries that were not handed out. */
+  /** Derives outcomes from a snapshot that replaced entries and ends in `term`. */
   hidden(term: Term): void {
-    this.#open.hidden(term, this.#outcomes)
+    this.#pending.hidden(term, this.#outcomes)
   }
 
   propose(proposals: readonly Proposal[]): void {
@@ -99,13 +99,13 @@ export class Proposals {
     if (lead !== undefined) {
       const clusterTimeMs = lead.clusterTimeMs(now)
       for (const proposal of proposals) {
-        const refusal = this.#whyNotAppend(lead, proposal.frame)
+        const refusal = this.#appendRefusal(lead, proposal.frame)
         if (refusal !== undefined) {
           this.#refuse(proposal.seq, refusal)
           continue
         }
-        invariant(!this.#open.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
-        this.#open.appended(proposal, term)
+        invariant(!this.#pending.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
+        this.#pending.appended(proposal, term)
         this.#actions.append(proposal.frame, clusterTimeMs)
       }
       this.#actions.replicate(lead)
@@ -113,37 +113,36 @@ export class Proposals {
     }
     const leader = this.#replica.reachableLeader
     if (leader !== undefined) this.#forward(proposals, leader)
-    // While the connection is broken, a forwarded proposal may be lost, or arrive before earlier ones that were lost
-    // with the connection. The leader accepts no earlier seq after a later one.
+    // Over a broken connection a forwarded proposal may overtake earlier ones that were lost with the connection. The
+    // leader accepts no earlier seq after a later one.
     else for (const { seq } of proposals) this.#refuse(seq, { reason: 'no-leader' })
   }
 
   /**
-   * What was forwarded to this leader in this term may have been lost with the connection. It is sent again; the leader
-   * accepts nothing twice.
+   * Resends the proposals forwarded in this term, which may have been lost with the connection. The leader accepts none
+   * twice.
    */
-  forwardAgain(leader: ReplicaId): void {
-    this.#sendForward(this.#open.toForwardAgain(this.#replica.term), leader)
+  resendForwarded(leader: ReplicaId): void {
+    this.#sendForward(this.#pending.forwardedInTerm(this.#replica.term), leader)
   }
 
   onForward({ from, term, boot, proposals }: ForwardMessage): void {
     const seqs = this.#forwardedSeqs
-    // This process does not know whether an earlier process of this replica led that term. The origin learns it from
-    // the log.
+    // An earlier process of this replica may have led that term. The origin learns the outcome from the log.
     if (term !== seqs.term) return
     const { lead, log, now } = this.#replica
     const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(now)
     const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
     for (const { seq, frame } of proposals) {
       if (!seqs.isNew(from, boot, seq)) {
-        // The first answer may have been lost.
+        // The first response may have been lost.
         const before = seqs.refusal(from, boot, seq)
         if (before !== undefined) refused.push({ seq, refusal: before })
         continue
       }
       const refusal: Refusal | undefined =
-        lead === undefined ? { reason: 'not-leader' } : this.#whyNotAppend(lead, frame)
-      seqs.heard(from, boot, seq, refusal)
+        lead === undefined ? { reason: 'not-leader' } : this.#appendRefusal(lead, frame)
+      seqs.record(from, boot, seq, refusal)
       if (refusal === undefined) this.#actions.append(frame, clusterTimeMs)
       else refused.push({ seq, refusal })
     }
@@ -152,13 +151,13 @@ export class Proposals {
     }
     if (lead === undefined) return
     const origin = lead.progress.get(from)
-    if (origin !== undefined) origin.awaits = log.last
+    if (origin !== undefined) origin.awaitedIndex = log.last
     this.#actions.replicate(lead)
   }
 
   onForwardRefused({ meantFor, refused }: ForwardRefusedMessage): void {
     for (const { seq, refusal } of refused) {
-      if (this.#open.refused(seq, meantFor)) this.#refuse(seq, refusal)
+      if (this.#pending.refused(seq, meantFor)) this.#refuse(seq, refusal)
     }
   }
 
@@ -166,7 +165,7 @@ export class Proposals {
     this.#outcomes.push({ seq, outcome: 'refused', refusal })
   }
 
-  #whyNotAppend(lead: LeaderState, frame: Uint8Array): Refusal | undefined {
+  #appendRefusal(lead: LeaderState, frame: Uint8Array): Refusal | undefined {
     const { limits, log } = this.#replica
     const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = limits
     invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
@@ -178,8 +177,8 @@ export class Proposals {
     }
     const kind = frameKind(frame)
     if (lead.transfer !== undefined) return { reason: 'transferring' }
-    if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
-    if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
+    if (lead.retirement !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
+    if (kind < ENTRY_KINDS_OF_CORE) return this.#coreEntryRefusal(lead, kind, frame)
     const refusal = this.#admission(frame)
     if (refusal !== undefined) return refusal
     const entries = log.last - log.commit
@@ -192,9 +191,10 @@ export class Proposals {
     }
   }
 
-  #whyNotCoreEntry(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
+  #coreEntryRefusal(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
     try {
-      if (kind === ENTRY_CONFIGURATION) return this.#membership.whyNot(lead, decodeChange(frameBody(frame)))
+      if (kind === ENTRY_CONFIGURATION)
+        return this.#membership.refusalFor(lead, decodeChange(frameBody(frame)))
       if (kind === ENTRY_LEASES) {
         const { on, durationMs } = decodeLeases(frameBody(frame))
         if (!on || durationMs > 0) return undefined
@@ -214,30 +214,30 @@ export class Proposals {
     for (const proposal of proposals) {
       const { seq, frame } = proposal
       const refusal = frameKind(frame) < ENTRY_KINDS_OF_CORE ? undefined : this.#admission(frame)
-      const bytes = this.#open.forwardedBytes
+      const bytes = this.#pending.forwardedBytes
       if (frame.length > entryBytesMax) {
         const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
         this.#refuse(seq, { reason: 'too-large', detail })
       } else if (
-        this.#open.size >= uncommittedEntriesMax ||
+        this.#pending.size >= uncommittedEntriesMax ||
         (bytes > 0 && bytes + frame.length > uncommittedBytesMax)
       ) {
-        const detail = `${this.#open.size} proposals (${bytes} bytes) wait for the leader`
+        const detail = `${this.#pending.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuse(seq, { reason: 'overloaded', detail })
       } else if (refusal !== undefined) {
         this.#refuse(seq, refusal)
-      } else if (!this.#open.mayForward(seq, term)) {
-        // The leader of this term has received this seq already, and accepts none twice.
+      } else if (!this.#pending.mayForward(seq, term)) {
+        // The leader of this term may have received this seq already, and accepts none twice.
         this.#refuse(seq, { reason: 'not-leader' })
       } else {
-        this.#open.forwarded(proposal, term)
+        this.#pending.forwarded(proposal, term)
         accepted.push(proposal)
       }
     }
     this.#sendForward(accepted, leader)
   }
 
-  /** Each message is at most as large as an append. */
+  /** Splits proposals into messages no larger than an append. */
   #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
     const { boot, limits } = this.#replica
     let bytes = 0

@@ -1,21 +1,21 @@
-// Rounds that confirm that a leader still leads (thesis §6.4). Each round has a number that is unique within the term.
-// Heartbeats and appends carry the newest number, and every answer of that term echoes it. When a quorum has echoed a
-// round, the leader was still leading at some moment after the round began. So the reads that were waiting then are
-// safe at the index noted then, and the bound on staleness is proven.
+// Rounds that confirm leadership (thesis §6.4). Each round has a number that is unique within the term. Heartbeats and
+// appends carry the newest number, and every response of that term echoes it. Once a quorum has echoed a round, the
+// leader still led at some time after the round began. So the reads of the round are safe at the commit index recorded
+// at its start, and the staleness bound is proven.
 
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 
-/** The origin of a read: this node, or another one that asked for a read index. */
-export type Reader =
+/** The origin of a read: this node, or a follower that requested a read index. */
+export type ReadOrigin =
   | { readonly kind: 'local'; readonly id: number }
   | { readonly kind: 'remote'; readonly from: ReplicaId; readonly request: number }
 
 export interface QuorumRound {
   readonly number: number
   readonly startedAt: MonotonicMs
-  /** Commit index when the round began. Undefined if the leader did not know everything that was committed then. */
+  /** Commit index at the start of the round; undefined if the leader did not know all committed entries then. */
   readonly readIndex: LogIndex | undefined
-  readonly readers: readonly Reader[]
+  readonly origins: readonly ReadOrigin[]
 }
 
 export class QuorumRounds {
@@ -30,13 +30,17 @@ export class QuorumRounds {
     return this.#open
   }
 
-  begin(startedAt: MonotonicMs, readIndex: LogIndex | undefined, readers: readonly Reader[]): QuorumRound {
-    const round = { number: ++this.#newest, startedAt, readIndex, readers }
+  begin(
+    startedAt: MonotonicMs,
+    readIndex: LogIndex | undefined,
+    origins: readonly ReadOrigin[],
+  ): QuorumRound {
+    const round = { number: ++this.#newest, startedAt, readIndex, origins }
     this.#open.push(round)
     return round
   }
 
-  /** A quorum has echoed all rounds up to `number`. Returns the rounds that this confirms. */
+  /** Removes and returns the rounds up to `number`, which a quorum has echoed. */
   confirm(number: number): readonly QuorumRound[] {
     const waits = this.#open.findIndex((round) => round.number > number)
     return this.#open.splice(0, waits === -1 ? this.#open.length : waits)

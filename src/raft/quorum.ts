@@ -1,17 +1,17 @@
 // Majorities. A joint configuration (paper §6) has two, and both must agree.
 //
-// An empty half counts as agreeing, so that the outgoing half has no effect in a configuration that is not joint.
+// An empty half always agrees, so that the outgoing half has no effect outside a joint configuration.
 
 import type { Configuration, LogIndex, ReplicaId } from './types.ts'
 
 export type VoteResult = 'won' | 'lost' | 'pending'
 
-/** The highest index that a quorum has reached, by `match`; Infinity in a configuration without voters. */
+/** Highest index that a quorum has reached, by `match`; Infinity in a configuration without voters. */
 export function committedIndex(configuration: Configuration, match: (id: ReplicaId) => LogIndex): number {
   return quorumValue(configuration, match)
 }
 
-/** The same for any number that only rises: echoed rounds, times of the last contact. */
+/** Highest value that a quorum has reached, for any value that only rises: rounds, contact times. */
 export function quorumValue(configuration: Configuration, reached: (id: ReplicaId) => number): number {
   const incoming = majorityCommitted(configuration.voters, reached)
   if (configuration.votersOutgoing.length === 0) return incoming
@@ -25,7 +25,7 @@ export function voteResult(configuration: Configuration, votes: ReadonlyMap<Repl
   return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending'
 }
 
-/** The largest value that more than half of `ids` have reached. */
+/** Highest value that more than half of `ids` have reached. */
 export function majorityCommitted(ids: readonly ReplicaId[], reached: (id: ReplicaId) => number): number {
   if (ids.length === 0) return Number.POSITIVE_INFINITY
   const descending: number[] = []

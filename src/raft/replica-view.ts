@@ -1,10 +1,11 @@
-// What the parts of the state machine know of their replica, and how they send. Only `Raft` changes it.
+// The shared view of a replica for the parts of its state machine, with a way to send. Only `Raft` changes the state.
 
 import type { Leases } from './leader-lease.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { RaftLog } from './log.ts'
 import type {
   Configuration,
+  LogIndex,
   MessageContent,
   MonotonicMs,
   RaftLimits,
@@ -27,10 +28,12 @@ export interface ReplicaView {
   readonly term: Term
   readonly leader: ReplicaId | undefined
   /**
-   * The leader, if it is another replica that now receives what this one sends. Undefined also while this replica's own
-   * term is not durable because its disk stalls.
+   * The leader, if messages reach it now. Undefined also while this replica's own term is not durable because its disk
+   * stalls.
    */
   readonly reachableLeader: ReplicaId | undefined
+  /** The commit index that other replicas may learn (see `Raft`). */
+  readonly visibleCommit: LogIndex
   /** Undefined unless this replica leads. */
   readonly lead: LeaderState | undefined
   send(to: ReplicaId, content: MessageContent): void

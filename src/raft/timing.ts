@@ -1,4 +1,4 @@
-// The times of the core, in a separate file because they are part of the public options of a node.
+// Timing parameters of the core, in a separate file because they are part of the public options of a node.
 
 export interface RaftTiming {
   readonly heartbeatMs: number
@@ -6,8 +6,8 @@ export interface RaftTiming {
   readonly electionMinMs: number
   readonly electionMaxMs: number
   /**
-   * An idle follower is told of a commit after this long, unless a client of it waits or the next entries come first.
-   * 0: at once.
+   * Delay before an idle follower receives a new commit index, unless one of its clients waits or the next entries come
+   * first. 0: none.
    */
   readonly commitDelayMs: number
   /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */

@@ -1,8 +1,8 @@
 // The types of the core: the inputs of `Raft.step`, its outputs, and the plain data in between.
 //
-// The core does no I/O, reads no clock, uses no randomness except the function given to it, and knows no promises. What
-// it needs arrives as an `Input`; what the driver must do is in the `Output`. The terms are those of the Raft paper and
-// of Ongaro's thesis.
+// The core does no I/O, reads no clock, uses no randomness except the function given to it, and knows no promises. Each
+// event arrives as an `Input`, and the `Output` lists the work for the driver. The terms are those of the Raft paper
+// and of Ongaro's thesis.
 
 import type { RaftTiming } from './timing.ts'
 
@@ -18,34 +18,31 @@ export type Term = number & { readonly [brand]: 'Term' }
  */
 export type LogIndex = number & { readonly [brand]: 'LogIndex' }
 /**
- * A replica's random 64-bit id in decimal digits. It is made when its directory is formatted, and never used again
- * (RAFT-19).
+ * A replica's random 64-bit id in decimal digits. It is generated when the data directory is formatted, and never
+ * reused (RAFT-19).
  */
 export type ReplicaId = string & { readonly [brand]: 'ReplicaId' }
 /** Monotonic time of one process in milliseconds, fractions allowed. Comparable only within that process. */
 export type MonotonicMs = number
-/**
- * The number of one `Write` of one process: 1, 2, 3, … in the order handed out; 0 means "nothing needs to be durable".
- */
+/** The number of one `Write` of one process, in order from 1. 0 means "nothing needs to be durable". */
 export type WriteNumber = number
 
-export const asTerm = (value: number): Term => checked(value, 'term') as Term
-export const asIndex = (value: number): LogIndex => checked(value, 'log index') as LogIndex
+export const asTerm = (value: number): Term => nonNegative(value, 'term') as Term
+export const asIndex = (value: number): LogIndex => nonNegative(value, 'log index') as LogIndex
 export const asReplicaId = (value: string): ReplicaId => {
   if (!/^(0|[1-9][0-9]{0,19})$/.test(value))
     throw new RangeError(`not a replica id: ${JSON.stringify(value)}`)
   return value as ReplicaId
 }
 
-function checked(value: number, what: string): number {
+function nonNegative(value: number, what: string): number {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a ${what}: ${value}`)
   return value
 }
 
 /**
- * One entry of the log. `frame` is the whole entry in the form in which it is made, stored and sent: the header that
- * the leader stamps and the payload that the proposer sealed (`entry.ts` documents the layout). A frame never changes
- * after the leader has stamped it.
+ * One entry of the log. `frame` is the whole entry as it is stored and sent: the header that the leader stamps, and the
+ * payload that the proposer sealed (layout in `entry.ts`). A frame never changes after the leader has stamped it.
  */
 export interface Entry {
   readonly index: LogIndex
@@ -54,8 +51,8 @@ export interface Entry {
 }
 
 /**
- * The id, name and addresses of a replica. The core stores name and addresses. It reads names only, to keep them unique
- * and for messages.
+ * The id, name and addresses of a replica. The core uses the name only in messages, and keeps names unique. It stores
+ * the addresses for others.
  */
 export interface Member {
   readonly id: ReplicaId
@@ -78,13 +75,11 @@ export interface Configuration {
   readonly learners: readonly ReplicaId[]
   /** Voters of the outgoing half that become learners when the joint configuration is left (etcd's learners_next). */
   readonly learnersNext: readonly ReplicaId[]
-  /**
-   * Learners (or learnersNext) that were demoted. The leader does not promote them by itself; only an operator does.
-   */
+  /** Learners (or learnersNext) that an operator demoted. The leader does not promote them by itself. */
   readonly demoted: readonly ReplicaId[]
   /** One for each id in the lists above, sorted by id. */
   readonly members: readonly Member[]
-  /** Ids that were removed, newest last, at most 128. Such a replica is told of its removal when it connects. */
+  /** Ids of removed replicas, newest last, at most 128. Such a replica is informed when it connects. */
   readonly removed: readonly ReplicaId[]
 }
 
@@ -117,7 +112,7 @@ export interface LeaseSetting {
 }
 
 /**
- * The replicated state that the core's own entries have made so far. The driver stores it in the applied record, and
+ * The replicated state that results from the core's own entries. The driver stores it in the applied record, and
  * snapshots contain it.
  */
 export interface AppliedRaftState {
@@ -133,9 +128,9 @@ export interface HardState {
 }
 
 /**
- * The durable part of the log, read synchronously. Entries of a `Write` may be missing here until that write is
- * reported stored; the core keeps them itself. After compaction `firstIndex - 1` is the last compacted index, and
- * `termAt` still knows its term.
+ * The durable part of the log, read synchronously. Entries of a `Write` may be missing until that write is reported
+ * stored; the core keeps them itself. After compaction `firstIndex - 1` is the last compacted index, and `termAt` still
+ * knows its term.
  */
 export interface LogReader {
   /** Index of the first entry that can be read; lastIndex + 1 when the log is empty. */
@@ -166,9 +161,9 @@ interface MessageBase {
 }
 
 /**
- * Staleness bookkeeping (RAFT-22). A follower puts its own monotonic time `sentAt` into its answers, stamped so that it
- * is unique to its process. The leader returns it as `at`, with a read index, only after a quorum round that *started*
- * after the answer arrived. Once the follower has applied `readIndex`, its state is at most `now - at` old.
+ * Proof of freshness (RAFT-22). A follower adds its own monotonic time, as a stamp unique to its process, to its
+ * responses as `sentAt`. The leader echoes the stamp as `at` with a read index, after a quorum round that *started*
+ * after the response arrived. Once the follower has applied `readIndex`, its state is at most `now - at` old.
  */
 export interface ConfirmedContact {
   readonly at: MonotonicMs
@@ -182,7 +177,7 @@ export interface AppendMessage extends MessageBase {
   readonly prevTerm: Term
   readonly entries: readonly Entry[]
   readonly commit: LogIndex
-  /** The newest round of leadership confirmation when this was sent (ReadIndex, check-quorum, leases). */
+  /** Newest round of leadership confirmation at the time of sending (ReadIndex, check-quorum, leases). */
   readonly round: number
 }
 /** Success: everything up to `index` is durable on the sender and equal to the leader's log. */
@@ -192,8 +187,8 @@ export interface AppendAcceptedMessage extends MessageBase {
   readonly round: number
   readonly sentAt: MonotonicMs
   /**
-   * The applied index that readers of the sender see; the index of a snapshot once that is durable. It is shown in
-   * membership lists, and tells whether the sender has applied the lease setting and the last change.
+   * Applied index of the state that reads on the sender use. A snapshot counts once it is durable. The leader uses it
+   * for the lease setting and for the last change of members.
    */
   readonly applied: LogIndex
 }
@@ -204,21 +199,19 @@ export interface AppendRejectedMessage extends MessageBase {
   readonly index: LogIndex
   readonly hintIndex: LogIndex
   readonly hintTerm: Term
-  /** The sender's last log index. The leader does not use it: it looks for lost state when a process connects. */
+  /** The sender's last log index, for observers. Lost state is detected when a process connects. */
   readonly lastIndex: LogIndex
   readonly round: number
   readonly sentAt: MonotonicMs
 }
 export interface HeartbeatMessage extends MessageBase {
   readonly type: 'heartbeat'
-  /** min(match, commit) for the receiver: never more than it is known to hold. */
+  /** min(match, commit) for the receiver: never beyond the log that it is known to hold. */
   readonly commit: LogIndex
-  /** 0: it only carries a commit index and needs no answer. */
+  /** 0: no response is needed; the heartbeat only carries a commit index. */
   readonly round: number
   readonly confirmed: ConfirmedContact | undefined
-  /**
-   * A majority of the voters has applied this index. Replicas that a change up to here removed are no longer needed.
-   */
+  /** Index that a majority of the voters has applied. Replicas removed by a change up to it are no longer needed. */
   readonly appliedByMajority: LogIndex
 }
 export interface HeartbeatAnswerMessage extends MessageBase {
@@ -232,23 +225,23 @@ export interface VoteRequestMessage extends MessageBase {
   readonly type: 'vote-request' | 'pre-vote-request'
   readonly lastIndex: LogIndex
   readonly lastTerm: Term
-  /** Set by a leadership transfer: the receiver considers the request even while it hears a leader (thesis §4.2.3). */
+  /** Set by a leadership transfer: the receiver considers the request even while a leader is live (thesis §4.2.3). */
   readonly transfer: boolean
 }
 export interface VoteAnswerMessage extends MessageBase {
   readonly type: 'vote-answer' | 'pre-vote-answer'
   readonly granted: boolean
   /**
-   * Commit index of the sender and the term of that entry. A candidate that holds the same entry learns that it is
-   * committed. It may be the end of a joint configuration. Perhaps no other replica can tell the candidate of it, and
-   * it cannot win without knowing it (raft-rs does the same).
+   * Commit index of the sender and the term of that entry. A candidate that holds the same entry commits it. The entry
+   * may leave a joint configuration. Perhaps only this sender knows that, and the candidate cannot win without it
+   * (raft-rs does the same).
    */
   readonly commit: LogIndex
   readonly commitTerm: Term
 }
 /**
- * A whole snapshot has arrived and lies complete and checked in the receiver's storage. The receiver's own driver makes
- * this message.
+ * Announces a whole snapshot, verified and staged in the receiver's storage. The receiver's own driver makes this
+ * message.
  */
 export interface SnapshotMessage extends MessageBase {
   readonly type: 'snapshot'
@@ -262,7 +255,7 @@ export interface SnapshotMessage extends MessageBase {
 export interface TimeoutNowMessage extends MessageBase {
   readonly type: 'timeout-now'
 }
-/** A follower asks the leader to hand over leadership. */
+/** A follower forwards a request for a leadership transfer to its leader. */
 export interface TransferRequestMessage extends MessageBase {
   readonly type: 'transfer-request'
   readonly target: ReplicaId | undefined
@@ -273,14 +266,14 @@ export interface ForwardMessage extends MessageBase {
   readonly boot: number
   readonly proposals: readonly Proposal[]
 }
-/** The refused ones among forwarded proposals: certainly not appended. The accepted ones appear in the log. */
+/** Refusals of forwarded proposals, which are certainly not appended. Accepted ones appear in the log. */
 export interface ForwardRefusedMessage extends MessageBase {
   readonly type: 'forward-refused'
   /** The term of the forward that is refused. */
   readonly meantFor: Term
   readonly refused: readonly { readonly seq: number; readonly refusal: Refusal }[]
 }
-/** A follower asks for a read index (thesis §6.4). It never uses the same request id twice. */
+/** A follower requests a read index (thesis §6.4). Its request ids are unique. */
 export interface ReadIndexMessage extends MessageBase {
   readonly type: 'read-index'
   readonly request: number
@@ -292,12 +285,12 @@ export interface ReadIndexAnswerMessage extends MessageBase {
   /** undefined: refused. */
   readonly index: LogIndex | undefined
   readonly refusal: ReadRefusal | undefined
-  /** Served under the leader's lease, without a round. */
+  /** Whether the read was confirmed by the leader's lease, without a round. */
   readonly lease: boolean
   /** min(match, commit) for the receiver, so that it can apply without waiting for the next heartbeat. */
   readonly commit: LogIndex
 }
-/** The receiver's durable state is behind what `from` has seen of it. It must stop (RAFT-19). */
+/** The receiver's durable state is behind a state that `from` has seen. The receiver must stop (RAFT-19). */
 export interface LostStateMessage extends MessageBase {
   readonly type: 'lost-state'
   readonly detail: string
@@ -329,12 +322,10 @@ type ContentOf<M> = M extends Message ? Omit<M, 'from' | 'to' | 'term'> : never
 
 /**
  * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica
- * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process. Neither a seq nor a frame is used
- * twice.
- *
- * `step` takes the frame over, here and in a `forward` message: a leader writes its stamp into the same bytes and keeps
- * them in its log. The caller changes them no more, and may read the payload only. A request that is proposed again is
- * sealed anew under a new seq, because a leader accepts no seq twice.
+ * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process. Neither a seq nor a frame is reused.
+ * `step` takes ownership of the frame, here and in a `forward` message: a leader stamps these bytes and keeps them in
+ * its log. The caller must not change them, and may read the payload only. To propose a request again, the caller seals
+ * it under a new seq, because a leader accepts no seq twice.
  */
 export interface Proposal {
   readonly seq: number
@@ -358,16 +349,13 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
   /** Hand leadership to `to`, or to the most up-to-date voter. */
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
-  /**
-   * All writes up to and including `write` are durable. May be repeated, to report that the disk has finished something
-   * else.
-   */
+  /** All writes up to and including `write` are durable. Repeated to report other progress of the disk. */
   | { readonly kind: 'stored'; readonly write: WriteNumber }
   /** All committed entries up to and including `index` are applied. Sent right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /**
    * A connection to `peer` is established; its handshake reported this durable state. The first one of a process (its
-   * boot counter) comes before any message of that process, so that lost state can be told from old messages.
+   * boot counter) precedes any message of that process, so that lost state is distinguishable from old messages.
    */
   | {
       readonly kind: 'connected'
@@ -376,11 +364,11 @@ export type Input = { readonly now: MonotonicMs } & (
       readonly term: Term
       readonly lastIndex: LogIndex
     }
-  /** The connection broke, and messages under way may be lost. A reconnect is being tried. */
+  /** The connection broke, and messages in flight may be lost. The driver tries to reconnect. */
   | { readonly kind: 'disconnected'; readonly peer: ReplicaId }
   /**
    * The connection broke, and reconnects were refused or failed for the grace time (20 ms). The peer's process is gone
-   * or cut off.
+   * or partitioned.
    */
   | { readonly kind: 'refused'; readonly peer: ReplicaId }
   /** The snapshot stream to `peer` ended. */
@@ -396,10 +384,10 @@ export type Input = { readonly now: MonotonicMs } & (
 // Outputs
 
 /**
- * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then
- * truncation, then entries, with the hard state. A write carries a term, a vote, entries, a snapshot, or the commit
- * index of an entry that leaves a joint configuration. Any other commit index makes no write: it becomes durable with
- * the next one (`Raft.hardState()` has the newest for the driver's own batches).
+ * One atomic write to make durable, in the order of `number`. Order of effects: snapshot, truncation, entries, with the
+ * hard state. A write carries a term, a vote, entries, a snapshot, or the commit index of an entry that leaves a joint
+ * configuration. Any other commit index makes no write: it becomes durable with the next one (`Raft.hardState()` has
+ * the newest for the driver's own batches).
  */
 export interface Write {
   readonly number: WriteNumber
@@ -422,7 +410,7 @@ export interface Outgoing {
   readonly after: WriteNumber
 }
 
-/** Why something was refused before it was appended. It is certainly not written. */
+/** Reason for refusing a proposal before it was appended. It is certainly not written. */
 export type Refusal =
   | { readonly reason: 'no-leader' }
   /** The receiver does not lead in the term of the proposal. */
@@ -432,7 +420,7 @@ export type Refusal =
   | { readonly reason: 'too-large'; readonly detail: string }
   /** The disk of the leader is nearly full. */
   | { readonly reason: 'storage-full'; readonly detail: string }
-  /** A membership change must wait a moment, for example for another change to end. The caller may just try again. */
+  /** A membership change must wait, for example for another change to end. The caller may retry. */
   | { readonly reason: 'membership-pending'; readonly detail: string }
   /** A membership change that the rules do not allow; `detail` is a sentence for the operator. */
   | { readonly reason: 'membership'; readonly detail: string }
@@ -453,7 +441,7 @@ export type ProposalOutcome =
 export type ReadOutcome =
   /** The read may be served once `index` is applied. */
   | { readonly id: number; readonly outcome: 'confirmed'; readonly index: LogIndex; readonly lease: boolean }
-  /** The read was not confirmed; the caller may ask again. */
+  /** The read was not confirmed; the caller may retry. */
   | { readonly id: number; readonly outcome: 'refused'; readonly refusal: ReadRefusal }
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
@@ -463,7 +451,7 @@ export interface RoleChange {
   readonly role: Role
   readonly term: Term
   readonly leader: ReplicaId | undefined
-  /** For the node's log, in the field's words: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
+  /** For the node's log: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
   readonly why: string
 }
 
@@ -475,13 +463,13 @@ export interface Output {
   readonly outcomes: readonly ProposalOutcome[]
   readonly reads: readonly ReadOutcome[]
   /**
-   * Followers whose next entry is compacted here. The driver streams them a snapshot of the applied state, at least as
-   * new as `atLeast`.
+   * Followers whose next entry is compacted here. The driver streams each a snapshot of the applied state that ends at
+   * `atLeast` or later.
    */
   readonly snapshots: readonly { readonly to: ReplicaId; readonly atLeast: LogIndex }[]
   readonly transfer: { readonly outcome: 'done' | 'aborted' | 'refused'; readonly detail: string } | undefined
   readonly roleChange: RoleChange | undefined
-  /** The node must stop with this message: it lost durable state that others have seen. */
+  /** Message with which the node must stop, because it lost durable state that others have seen. */
   readonly fatal: string | undefined
 }
 
@@ -518,8 +506,8 @@ export interface RaftOptions {
   readonly limits: RaftLimits
   readonly timing: RaftTiming
   /**
-   * The node's own check of a command before this replica appends or forwards it. It must not change anything. Entries
-   * of the core are not checked.
+   * The node's check of a command before this replica appends or forwards it, without side effects. Entries of the core
+   * are not checked.
    */
   readonly admission: (frame: Uint8Array) => Refusal | undefined
   /** A random number, uniform in [0, 1). */
@@ -529,7 +517,7 @@ export interface RaftOptions {
   readonly now: MonotonicMs
 }
 
-/** What a status page and metrics show of one follower; only on leaders. */
+/** Status of one follower for status pages and metrics; only on leaders. */
 export interface ProgressStatus {
   readonly id: ReplicaId
   readonly state: 'probe' | 'replicate' | 'snapshot'
@@ -542,7 +530,7 @@ export interface ProgressStatus {
   readonly recentlyActive: boolean
 }
 
-/** What is under way, by name: numbers, bytes, and 1 for "yes". All are 0 at rest, so that leaks show. */
+/** Work in flight, by name: counts, bytes, and 1 for "yes". All are 0 at rest, which reveals leaks. */
 export type UnderWay = Readonly<Record<string, number>>
 
 export interface RaftStatus {
@@ -562,6 +550,6 @@ export interface RaftStatus {
   readonly leaseValid: boolean
   readonly transferTarget: ReplicaId | undefined
   readonly progress: readonly ProgressStatus[]
-  /** Proven upper bound in ms on how stale the applied state is; undefined when unknown. */
+  /** Proven upper bound in ms on the staleness of the applied state; undefined when unknown. */
   readonly stalenessMs: number | undefined
 }

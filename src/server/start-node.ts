@@ -42,7 +42,8 @@ import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
-import { Driver, type DriverObserver } from './node/driver.ts'
+import { Driver } from './node/driver.ts'
+import type { DriverObserver } from './node/driver-options.ts'
 import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
@@ -193,7 +194,7 @@ class Node implements ServingNode {
     this.#network = await createTcpNetwork({
       self: { replicaId: identity.replicaId, clusterId: identity.clusterId },
       listen: peerListen,
-      events: this.api,
+      events: this.api.events,
       logger: this.#logger,
       limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
@@ -219,7 +220,7 @@ class Node implements ServingNode {
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
     this.#announceSelf().catch((error: unknown) => {
-      this.api.stop(error instanceof Error ? error.message : String(error))
+      this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
   }
 

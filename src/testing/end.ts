@@ -1,9 +1,12 @@
 // Parts of a history that its recorders name.
 
-import type { HistoryEvent, Result } from '../../jepsen-lite/history.ts'
+import type { HistoryEvent, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 
 /** How an operation has ended. */
-export type End = { readonly result: Result } | { readonly fail: string } | { readonly unknown: string }
+export type End =
+  | { readonly result: RecordedResult }
+  | { readonly fail: string }
+  | { readonly unknown: string }
 
 /** A place in a history. */
 export type Mark = HistoryEvent | undefined

@@ -6,11 +6,11 @@ import {
   formatEvent,
   type History,
   type HistoryEvent,
+  type HistoryOperation,
   historyOf,
-  type Operation,
   parseHistory,
   Recorder,
-} from '../../jepsen-lite/history.ts'
+} from '../../jepsen-lite/workload/history.ts'
 import { checkValue, isFunction, isText } from '../client/check.ts'
 import type { End, Mark } from './end.ts'
 
@@ -94,7 +94,7 @@ export class RecordedHistory {
    *
    * @internal
    */
-  invoke(client: string, op: Operation): number {
+  invoke(client: string, op: HistoryOperation): number {
     const busy = new Set(this.#busy.values())
     let name = client
     for (let lane = 2; busy.has(name); lane++) name = `${client}.${lane}`
@@ -117,7 +117,7 @@ export class RecordedHistory {
    *
    * @internal
    */
-  invokeSince(mark: Mark, client: string, op: Operation): number {
+  invokeSince(mark: Mark, client: string, op: HistoryOperation): number {
     this.#late += 1
     // No other operation of that client is open in between.
     const name = `${client}.late${this.#late}`

@@ -5,7 +5,7 @@
 // If the application stops before the end, the last page is not recorded: which part of it was sent is not known.
 
 import { isUtf8 } from 'node:buffer'
-import type { ListedRow, Result } from '../../jepsen-lite/history.ts'
+import type { ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
 import { borders, type Range } from './recorded-single.ts'
 import {
@@ -98,9 +98,9 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
 function resultOf(
   { limit, stream }: Range,
   rows: readonly ListedRow[],
-  answer: Result,
+  answer: RecordedResult,
   isLast: boolean,
-): Result {
+): RecordedResult {
   const told = { rows, ...answer }
   if (stream) return { ...told, count: rows.length }
   // Whether there are keys after the last one that was asked for is not told to the application.

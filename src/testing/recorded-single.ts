@@ -1,6 +1,6 @@
 // put, get, delete and count, recorded.
 
-import type { Operation, Result } from '../../jepsen-lite/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { checkCount, checkDelete, checkGet, checkPut } from '../client/arguments.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
 import {
@@ -14,9 +14,9 @@ import {
   valueText,
 } from './recording.ts'
 
-type Put = Extract<Operation, { readonly f: 'put' }>
-type Delete = Extract<Operation, { readonly f: 'del' }>
-export type Range = Extract<Operation, { readonly f: 'range' }>
+type Put = Extract<HistoryOperation, { readonly f: 'put' }>
+type Delete = Extract<HistoryOperation, { readonly f: 'del' }>
+export type Range = Extract<HistoryOperation, { readonly f: 'range' }>
 
 export const put: Method<'put'> =
   (recording) =>
@@ -68,7 +68,7 @@ export const get: Method<'get'> =
       recording,
       { f: 'get', key: keyText(key), ...readFields(recording, options) },
       () => recording.client.get(key, { ...options, onAnswer }),
-      (record): Result => ({
+      (record): RecordedResult => ({
         ...(record === undefined
           ? { value: null }
           : { value: valueText(record.value), modRevision: record.modRevision, version: record.version }),

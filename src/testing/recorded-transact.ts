@@ -7,7 +7,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts'
-import type { ListedRow, Operation, Result } from '../../jepsen-lite/history.ts'
+import type { HistoryOperation, ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import type { Transaction, TransactionListOptions, TransactOptions } from '../client/txn-types.ts'
 import type { KvRecord } from '../client/types.ts'
 import type { End, Mark } from './end.ts'
@@ -59,17 +59,17 @@ export const transact: Method<'transact'> =
     }
   }
 
-type Write = Extract<Operation, { readonly f: 'put' | 'del' }>
+type Write = Extract<HistoryOperation, { readonly f: 'put' | 'del' }>
 
 class Attempt implements Transaction {
   readonly #recording: Recording
   readonly #tx: Transaction
   readonly #begun: Mark
   /** By the text of the key. */
-  readonly #reads = new Map<string, Result>()
+  readonly #reads = new Map<string, RecordedResult>()
   readonly #ranges: { readonly op: Range; readonly rows: readonly ListedRow[] }[] = []
   readonly #writes = new Map<string, Write>()
-  #open: { readonly id: number; readonly op: Operation; readonly result: Result }[] = []
+  #open: { readonly id: number; readonly op: HistoryOperation; readonly result: RecordedResult }[] = []
 
   constructor(recording: Recording, tx: Transaction) {
     this.#recording = recording
@@ -150,7 +150,7 @@ class Attempt implements Transaction {
   /** The body has ended, and nothing of it was sent yet. */
   commits(): void {
     const { history, name } = this.#recording
-    const done: (readonly [Operation, Result])[] = [
+    const done: (readonly [HistoryOperation, RecordedResult])[] = [
       ...[...this.#reads].map(([key, result]) => [{ f: 'get', key }, result] as const),
       ...this.#ranges.map(({ op, rows }) => [op, { rows, more: false }] as const),
       ...[...this.#writes.values()].map((op) => [op, {}] as const),

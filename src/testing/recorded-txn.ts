@@ -6,7 +6,7 @@
 // condition of the change; another one that has held is a read. Reads of keys that the transaction itself has changed
 // before are not recorded: they say nothing of the others.
 
-import type { Operation, Result } from '../../jepsen-lite/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError } from '../client/errors.ts'
 import { type SentComparison, type SentOperation, type SentTxn, traitsOf } from '../client/sent-txn.ts'
 import { sentTxn } from '../client/txn.ts'
@@ -65,7 +65,7 @@ const hasChanged = ({ results }: TxnResult): boolean =>
   )
 
 /** What is read together with changes is from before the revision that they made. */
-const asOf = (answer: TxnResult): Result => ({
+const asOf = (answer: TxnResult): RecordedResult => ({
   revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
 })
 
@@ -84,14 +84,14 @@ function checkRecordable({ success, failure }: SentTxn): void {
 type Open = number | undefined
 
 interface PlannedTxn {
-  readonly compare: readonly { readonly id: Open; readonly held: Result }[]
+  readonly compare: readonly { readonly id: Open; readonly held: RecordedResult }[]
   readonly success: readonly PlannedOperation[]
   readonly failure: readonly PlannedOperation[]
 }
 
 interface PlannedOperation {
   readonly id: Open
-  readonly op: Operation | undefined
+  readonly op: HistoryOperation | undefined
   readonly inner: PlannedTxn | undefined
 }
 
@@ -100,7 +100,7 @@ class Planned {
   readonly #recording: Recording
   readonly #readFields: ReturnType<typeof readFields>
   readonly #top: PlannedTxn
-  readonly #open = new Map<number, Operation>()
+  readonly #open = new Map<number, HistoryOperation>()
 
   constructor(recording: Recording, sent: SentTxn, fields: ReturnType<typeof readFields>) {
     this.#recording = recording
@@ -114,7 +114,7 @@ class Planned {
     }
   }
 
-  async answered(answer: TxnResult, read: Result): Promise<void> {
+  async answered(answer: TxnResult, read: RecordedResult): Promise<void> {
     const ends: [number, End][] = []
     this.#end(this.#top, answer, { read, revision: answer.revision }, ends)
     const { history } = this.#recording
@@ -134,7 +134,7 @@ class Planned {
     )
   }
 
-  #begin(op: Operation): number {
+  #begin(op: HistoryOperation): number {
     const id = this.#recording.history.invoke(this.#recording.name, op)
     this.#open.set(id, op)
     return id
@@ -182,7 +182,7 @@ class Planned {
     sent: Exclude<SentOperation, { readonly txn: SentTxn }>,
     changed: ReadonlySet<string>,
     conditions: ReadonlyMap<string, number>,
-  ): Operation | undefined {
+  ): HistoryOperation | undefined {
     if ('put' in sent) {
       const key = keyText(sent.put.key)
       return { f: 'put', key, value: valueText(sent.put.value), ...conditionOf(conditions.get(key)) }
@@ -210,7 +210,7 @@ class Planned {
   #end(
     planned: PlannedTxn,
     { succeeded, results }: TxnResult,
-    told: { readonly read: Result; readonly revision: number },
+    told: { readonly read: RecordedResult; readonly revision: number },
     ends: [number, End][],
   ): void {
     if (succeeded) {
@@ -228,7 +228,7 @@ class Planned {
   }
 }
 
-const isRead = ({ f }: Operation): boolean => f === 'get' || f === 'range'
+const isRead = ({ f }: HistoryOperation): boolean => f === 'get' || f === 'range'
 
 const failed = (error: unknown): End => ({
   fail: error instanceof QuorateError ? error.code : String(error),
@@ -247,7 +247,7 @@ const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevisio
 }
 
 /** What a comparison says of its key if it holds; undefined: nothing that a history can hold. */
-function heldBy({ target, op, to, exists }: SentComparison): Result | undefined {
+function heldBy({ target, op, to, exists }: SentComparison): RecordedResult | undefined {
   if (exists === false) return { value: null }
   if (op !== '=') return undefined
   if (target === 'value') return { value: valueText(to as Buffer) }
@@ -257,10 +257,10 @@ function heldBy({ target, op, to, exists }: SentComparison): Result | undefined 
 
 /** undefined: it is not told. */
 function resultOf(
-  op: Operation,
+  op: HistoryOperation,
   { put, get, delete: deleted }: TxnOperationResult,
-  { read, revision }: { readonly read: Result; readonly revision: number },
-): Result | undefined {
+  { read, revision }: { readonly read: RecordedResult; readonly revision: number },
+): RecordedResult | undefined {
   if (put !== undefined) return { revision, modRevision: put.modRevision, version: put.version }
   if (deleted !== undefined) return { revision, deleted: deleted.deleted === 0 ? 0 : 1 }
   if (get === undefined || get.omitted === true) return undefined
@@ -269,8 +269,12 @@ function resultOf(
   return record === undefined ? { value: null, ...read } : { ...foundIn(record), ...read }
 }
 
-function rangeResultOf(op: Range, { kvs = [], more, count }: TxnGetResult, read: Result): Result | undefined {
-  if (op.countOnly) return { ...defined<Result>({ count }), ...read }
+function rangeResultOf(
+  op: Range,
+  { kvs = [], more, count }: TxnGetResult,
+  read: RecordedResult,
+): RecordedResult | undefined {
+  if (op.countOnly) return { ...defined<RecordedResult>({ count }), ...read }
   const rows = kvs.map((record) => {
     const row = { key: record.key, modRevision: record.modRevision, version: record.version }
     return op.keysOnly ? row : { ...row, value: valueText(record.value) }
@@ -278,7 +282,7 @@ function rangeResultOf(op: Range, { kvs = [], more, count }: TxnGetResult, read:
   const last = rows.at(-1)
   return {
     rows,
-    ...(more ? { more: true, ...defined<Result>({ next: last?.key }) } : { more: false }),
+    ...(more ? { more: true, ...defined<RecordedResult>({ next: last?.key }) } : { more: false }),
     ...read,
   }
 }

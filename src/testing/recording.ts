@@ -1,7 +1,11 @@
 // What the recorded methods share: texts for keys and values, and the meaning of errors.
 
 import { isUtf8 } from 'node:buffer'
-import type { Operation, ReadOptions as RecordedReadOptions, Result } from '../../jepsen-lite/history.ts'
+import type {
+  HistoryOperation,
+  ReadFields as RecordedReadOptions,
+  RecordedResult,
+} from '../../jepsen-lite/workload/history.ts'
 import type { Client } from '../client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
 import type { AnswerInfo, KvRecord, ReadOptions } from '../client/types.ts'
@@ -39,7 +43,7 @@ export function checkUnleased(lease: unknown): void {
     throw new TypeError('recorded: put with a lease is not recorded yet. Call it on a client of its own')
 }
 
-export const foundIn = ({ value, modRevision, version }: KvRecord): Result => ({
+export const foundIn = ({ value, modRevision, version }: KvRecord): RecordedResult => ({
   value: valueText(value),
   modRevision,
   version,
@@ -67,9 +71,10 @@ export function readFields({ client }: Recording, options: ReadOptions): Recorde
 }
 
 /** `past`: the revision that was asked for. The answer names the present one. */
-export function answerFields(info: AnswerInfo | undefined, past?: number): Result {
-  if (past !== undefined) return defined<Result>({ revision: past, served: 'stale', node: info?.node })
-  return defined<Result>({
+export function answerFields(info: AnswerInfo | undefined, past?: number): RecordedResult {
+  if (past !== undefined)
+    return defined<RecordedResult>({ revision: past, served: 'stale', node: info?.node })
+  return defined<RecordedResult>({
     revision: info?.revision,
     served: info?.consistency,
     stalenessMs: info?.consistency === 'stale' ? info.stalenessMs : undefined,
@@ -80,9 +85,9 @@ export function answerFields(info: AnswerInfo | undefined, past?: number): Resul
 /** Records one call from its beginning to its end. */
 export async function recordCall<T>(
   { history, name }: Recording,
-  op: Operation,
+  op: HistoryOperation,
   ask: () => Promise<T>,
-  resultOf: (answer: T) => Result,
+  resultOf: (answer: T) => RecordedResult,
 ): Promise<T> {
   const id = history.invoke(name, op)
   try {
@@ -95,7 +100,7 @@ export async function recordCall<T>(
   }
 }
 
-export function endOf(op: Operation, error: unknown): End {
+export function endOf(op: HistoryOperation, error: unknown): End {
   if (error instanceof PreconditionFailedError) {
     return { result: { applied: false, current: error.current?.modRevision ?? null } }
   }

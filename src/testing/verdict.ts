@@ -8,9 +8,9 @@ import {
   type TransactionsOptions,
   type TransactionsResult,
 } from '../../jepsen-lite/checker/transactions/index.ts'
-import type { History } from '../../jepsen-lite/history.ts'
 import { answerOf, wordsOf } from '../../jepsen-lite/report/format-operation.ts'
 import { reportOf } from '../../jepsen-lite/report/index.ts'
+import type { History } from '../../jepsen-lite/workload/history.ts'
 import {
   type Check,
   type Checks,

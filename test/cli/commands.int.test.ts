@@ -78,7 +78,7 @@ describe('data goes to stdout as it is', () => {
       err += text
     })
     const code = await new Promise((resolve) => command.on('close', resolve))
-    // What is left on the screen.
+    // The text that remains on the screen.
     return { code, err: err.split('\u001b[2K').at(-1) ?? '' }
   }
 
@@ -351,8 +351,8 @@ describe('exit codes', () => {
     ['get k --endpoints http://7301/', 'For a port of this machine: 127.0.0.1:7301\n'],
     ['get k --endpoints \t7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301\n'],
     ['put k v --if-revision x', 'it must be a whole number'],
-    ['help exit-code', '(Did you mean exit-codes?)'],
-    ['help ptu', '(Did you mean put?)'],
+    ['help exit-code', '(did you mean exit-codes?)'],
+    ['help ptu', '(did you mean put?)'],
     ['settings set leases', 'NAME=VALUE'],
     ['settings set leases=on value_bytes_max=9 leases=off', 'leases is given twice'],
     [`settings set value_bytes_max=${'9'.repeat(310)}`, 'is a whole number below 2^53'],
@@ -467,7 +467,7 @@ describe('exit codes', () => {
     ])
     expect(results.map((result) => result.code)).toEqual([7, 7, 7, 7])
     expect(results[0]?.err).toBe(
-      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written. Is the cluster running? `quorate cluster start` starts one here\n',
+      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written; is the cluster running? `quorate cluster start` starts one here\n',
     )
   })
 

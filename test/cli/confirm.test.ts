@@ -1,4 +1,4 @@
-// The question before many keys are deleted.
+// The question before many keys are deleted, or a voter is removed.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { FakeNode } from '../client/fake-node.ts'
@@ -21,7 +21,7 @@ const answered = (stdin: string, terminals: RunOptions['terminals'] = TERMINALS)
   kv(['del', 'a', '--prefix'], { endpoints: node.url, stdin, terminals })
 
 test.each(['y\n', 'Y\r\n', ' yes \n', 'y'])('%j is yes', async (text) => {
-  expect((await answered(text)).err).toContain('This deletes 1 key that begins with a. Go on? [y/N]')
+  expect((await answered(text)).err).toContain('this deletes 1 key that begins with a; continue? [y/N]')
   expect(node.seen.some(({ method }) => method === 'DELETE')).toBe(true)
   node.seen.splice(0)
 })
@@ -37,7 +37,29 @@ test.each(['', '\n', 'n\n', 'yesterday\n', 'no\ny\n'])('%j is no', async (text) 
 test.each(TERMINALS)('if only %s is a terminal, there is no question', async (terminal) => {
   expect(await answered('y\n', [terminal])).toMatchObject({
     code: 2,
-    err: 'error: This deletes 1 key that begins with a. To do that, add --yes.\n',
+    err: 'error: this deletes 1 key that begins with a; to do that, add --yes\n',
   })
   expect(node.contents).toEqual({ a: 'v' })
+})
+
+test('a voter is removed with --yes or after a question, a learner at once', async () => {
+  const member = { replica_id: '1', peer: '127.0.0.1:1', url: node.url }
+  node.members = [
+    { name: 'n1', role: 'voter', ...member },
+    { name: 'n2', role: 'learner', ...member },
+  ]
+  const removed = () => node.seen.splice(0).filter(({ method }) => method === 'DELETE').length
+  const remove = (args: readonly string[], more: RunOptions = {}) =>
+    kv(['member', 'remove', ...args], { endpoints: node.url, ...more })
+  removed()
+  expect(await remove(['n1'])).toMatchObject({
+    code: 2,
+    err: 'error: this removes n1, a voter of the cluster; to do that, add --yes\n',
+  })
+  expect(await remove(['n1'], { stdin: 'n\n', terminals: TERMINALS })).toMatchObject({ code: 1 })
+  expect(removed()).toBe(0)
+  await remove(['n1', '--yes'])
+  await remove(['n1'], { stdin: 'y\n', terminals: TERMINALS })
+  await remove(['n2'])
+  expect(removed()).toBe(3)
 })

@@ -102,7 +102,7 @@ function layOut(scratch: string, top: string): void {
   symlinkSync('../outside/file', join(top, 'file-link'))
 }
 
-/** What lies beside the directory. */
+/** The files beside the directory. */
 function picture(scratch: string): unknown {
   return {
     top: readdirSync(scratch).sort(),

@@ -159,7 +159,7 @@ describe('import of a directory', () => {
   // Over a wire of 4 Mbit/s 32 values of 1 MB take more than a minute: none was there in time.
   test('of large files few are sent at a time', async () => {
     for (let n = 0; n < 12; n++) writeFileSync(join(dir, `${n}`), Buffer.alloc(1_000_000))
-    // Each that is under way has its connection.
+    // Each write in flight has its own connection.
     let connections = 0
     node.fault = () => {
       connections = Math.max(connections, node.connections)
@@ -530,7 +530,7 @@ describe('export to a directory', () => {
     } as const
     const ended = await run(args.split(' '), options)
     expect(ended.code).toBe(1)
-    // What is left on the screen of each line.
+    // The part of each line that remains on the screen.
     const shown = ended.err.split('\n').map((line) => line.slice(line.lastIndexOf('\u001b[2K') + 4))
     expect(ended.err).toContain('\u001b[2K')
     expect(shown[0]).toMatch(/^error: /)

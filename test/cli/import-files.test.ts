@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { filesIn } from '../../src/cli/import-files.ts'
 import { must } from '../storage/samples.ts'
 
-/** What is stored of a file; or why not. */
+/** The stored content of a file, or the reason why it is skipped. */
 function stored(directory: string, file: string, bytesMax: number): string {
   const item = must(
     [...filesIn(directory, bytesMax)].find(({ kind, ...named }) => 'name' in named && named.name === file),

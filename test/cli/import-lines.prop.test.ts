@@ -1,5 +1,4 @@
-// What an export writes, an import reads: whatever the bytes of keys and values, and wherever the chunks of the input
-// end.
+// An import reads everything that an export writes, whatever the bytes of keys and values, and the chunks of the input.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -8,7 +7,7 @@ import type { ImportItem } from '../../src/cli/import-item.ts'
 import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { runs } from '../runs.ts'
 
-/** What ends a line somewhere, is more than one byte long, or is not UTF-8 at all. */
+/** Text that ends a line somewhere, has more than one byte, or is not UTF-8. */
 const ODD = [
   '\n',
   '\r',

@@ -1,9 +1,9 @@
-// How many writes an import has under way, with clusters of which the rate at each number is known.
+// The limit on concurrent writes of an import, with clusters whose rate at each number of writes is known.
 
 import { expect, test } from 'vitest'
 import { ImportPace, WINDOW_MS, WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
 
-/** The largest number of writes under way in each window, when `rate(n)` of them end in a millisecond. */
+/** The largest number of writes in flight in each window, when `rate(n)` of them end in a millisecond. */
 function windows(count: number, rate: (underway: number, window: number) => number, isFull = true): number[] {
   let now = 0
   const pace = new ImportPace(() => now)
@@ -54,8 +54,8 @@ test('a slow source does not raise the number', () => {
 })
 
 /**
- * The largest number of writes under way in each burst of a source that pauses after each. `rate(n)` writes end in a
- * millisecond when n are under way.
+ * The largest number of writes in flight in each burst of a source that pauses after each. `rate(n)` writes end in a
+ * millisecond when n are in flight.
  */
 function bursts(
   count: number,

@@ -571,7 +571,7 @@ test('one candidate leads, and others hear of each leader', async () => {
 test.each([
   ['lock', "missing required argument 'name'"],
   ['lock deploy make', 'a command stands behind --, as in: -- make'],
-  ['lock -- make', 'the name stands before --'],
+  ['lock -- make', 'expected NAME before --'],
   ['lock deploy --ttl 10ms', 'from 1s to 87600h'],
   ['elect boss a make', 'as in: -- make'],
   ['elect boss --listen -- make', '--listen takes no value'],

@@ -85,7 +85,7 @@ export interface RunningKv {
 export const startKv = (args: readonly string[], options?: RunOptions): RunningKv =>
   startInTestIo((io) => main(args, io), options)
 
-/** What a function prints to stdout. */
+/** The output of a function on stdout. */
 export async function printedBy(run: () => Promise<void>): Promise<string> {
   const { ended } = startInTestIo((io) => runWithIo(io, run).then(() => 0))
   return (await ended).out

@@ -12,9 +12,9 @@ export const PAGES: readonly string[] = [
 
 export interface Block {
   readonly page: string
-  /** Of its first line of code in the page, from 1. */
+  /** The line of its first code in the page, from 1. */
   readonly line: number
-  /** What follows the fence: the language, and perhaps more. */
+  /** The text behind the fence: the language, and perhaps more. */
   readonly info: string
   readonly text: string
 }

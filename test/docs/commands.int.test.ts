@@ -16,7 +16,7 @@ interface Step {
   readonly command: string | undefined
   readonly handling: Handling
   readonly codes: readonly number[]
-  /** What the page shows of its output. */
+  /** The output that the page shows. */
   readonly shown?: string
   readonly prints?: RegExp | undefined
 }

@@ -11,7 +11,7 @@ export function isLike(shown: string, printed: string): boolean {
 /** Both, as they are compared. */
 export function comparable(shown: string, printed: string): readonly [string, string] {
   const texts = [plain(shown), plain(printed)] as const
-  // Of what is left out, the revisions are not known.
+  // The revisions in the part that is left out are unknown.
   const orders = shown.includes('…') ? [[], []] : texts.map(revisionsOf)
   return [ranked(texts[0], orders[0] ?? []), ranked(texts[1], orders[1] ?? [])]
 }
@@ -33,7 +33,7 @@ function plain(text: string): string {
 
 const REVISION = /("(?:\w+_)?revision":|isatrevision|id:)(\d+)/g
 
-/** Those of JSON, in their order. */
+/** The revisions in JSON, in their order. */
 const revisionsOf = (text: string): readonly number[] =>
   [...new Set([...text.matchAll(REVISION)].map(([, , revision]) => Number(revision)))].sort((a, b) => a - b)
 

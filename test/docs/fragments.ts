@@ -1,5 +1,5 @@
-// What stands around the ts blocks that are no whole programs: what the reader has declared before, and behind it what
-// shows that the block has done its work. `untilPrinted(text, act)` acts again and again until the block has printed
+// The code around the ts blocks that are no whole programs: earlier declarations of the reader, and behind the block a
+// check that it has done its work. `untilPrinted(text, act)` acts again and again until the block has printed
 // the text, and `end` ends the program then (run-programs.ts).
 
 export interface Fragment {

@@ -51,13 +51,13 @@ export const shellBlocksOf = (entry: string): readonly Block[] =>
 export const isOfShell = (block: Block): boolean => block.info !== 'ts' && isRun(block)
 
 export interface OfCommand extends Handling {
-  /** What the name of the block begins with. */
+  /** The beginning of the name of the block. */
   readonly of: string
-  /** What the command begins with. */
+  /** The beginning of the command. */
   readonly command: string
   /** Texts of the command that a test must change, with what takes their place. */
   readonly change?: Readonly<Record<string, string>>
-  /** What it prints, if the page does not show it. */
+  /** Its output, if the page does not show it. */
   readonly prints?: RegExp
   /** Its exit code, where the page names none in a comment (`# exit code 5 or 6`): 0 unless given. */
   readonly code?: number
@@ -227,14 +227,14 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/coming-from/consul.md: consul kv',
     command: 'consul kv',
-    // What Consul answers.
+    // The response of Consul.
     before: 'consul() { echo \'[{"key":"app/mode","flags":0,"value":"Z3JlZW4="}]\'; }',
     prints: /1 /,
   },
   {
     of: 'docs/coming-from/etcd.md: etcdctl get',
     command: 'etcdctl get',
-    // What etcd answers.
+    // The response of etcd.
     before: `etcdctl() { echo '{"header":{"revision":2},"kvs":[{"key":"Z3JlZXRpbmc=","create_revision":2,"value":"aGVsbG8="}],"count":1}'; }`,
     prints: /1 /,
   },
@@ -289,7 +289,7 @@ export const isAbout = ({ of, command: beginning }: OfCommand, block: Block, com
   command.startsWith(beginning) && blockNamed(of) === block
 
 export interface Answer extends Handling {
-  /** What the name of the block begins with that shows an answer. */
+  /** The beginning of the name of the block that shows a response. */
   readonly of: string
   /** The command that is answered so; the command before the block unless given. */
   readonly to?: string

@@ -3,7 +3,7 @@
 import { BLOCKS, type Block, blockNamed } from './blocks.ts'
 
 export interface NotRun {
-  /** What the name of the block begins with (blocks.ts), or a page: all its blocks. */
+  /** The beginning of the name of the block (blocks.ts), or a page: all its blocks. */
   readonly of: string
   /** Only the command of the block that begins so. */
   readonly command?: string

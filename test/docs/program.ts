@@ -32,6 +32,6 @@ export function programOf(block: Block, { endpoints, port }: Surroundings): stri
 
 const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' ')
 
-/** What a program says of itself that it prints. */
+/** The output that a program announces in its comments. */
 export const promisedBy = ({ text }: Block): readonly string[] =>
   [...text.matchAll(/\/\/ prints: (.*)$/gm)].map(([, line = '']) => line)

@@ -24,7 +24,7 @@ const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).m
   file: `program-${number}.mts`,
 }))
 
-/** Of what other tests run: the blocks of a page are one program. */
+/** The blocks that other tests run: those of a page are one program. */
 const READ = Map.groupBy(
   BLOCKS.filter((block) => block.info === 'ts' && !isRun(block)),
   ({ page }) => page,
@@ -64,7 +64,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true })
 })
 
-/** What the compiler says against all programs, seen as those of a user. */
+/** The errors of the compiler about all programs, compiled as those of a user. */
 function compile(): Promise<string> {
   const config = {
     extends: join(root, 'tsconfig.json'),

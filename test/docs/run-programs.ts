@@ -18,11 +18,11 @@ export interface Ran {
 declare global {
   /** Acts again and again until the program has printed the text. */
   var untilPrinted: (text: string, act: () => Promise<unknown>) => Promise<void>
-  /** What the program was started for is done: that its client is closed is no error then. */
+  /** Ends a program whose work is done; its client may then be closed without an error. */
   var end: () => void
 }
 
-/** Of the program that prints: one that has taken too long may print when the next one runs. */
+/** The output of each program; a slow one may print while the next one runs. */
 const lines = new AsyncLocalStorage<string[]>()
 console.log = (...values) => lines.getStore()?.push(format(...values))
 

@@ -1,5 +1,5 @@
-// Runs commands of the pages as their reader does: one after the other in one bash, in a directory of its own, with
-// `quorate`, `npx` and `node` on the path, and with free ports in place of those of the pages.
+// Runs commands of the pages in order in one bash, with a directory of its own. `quorate`, `npx` and `node` are on the
+// path. Free ports replace those of the pages.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ const LIMIT_S = 60
 
 /** How a test goes about a command. */
 export interface Handling {
-  /** What is there when the reader comes to this command; no part of the page. */
+  /** Preparation that the reader has already made; no part of the page. */
   readonly before?: string
   /** The command does not end by itself. When it has printed this extended regular expression, it is interrupted. */
   readonly until?: string
@@ -39,7 +39,7 @@ export interface Done {
 
 const NOTHING: Done = { out: '', code: undefined }
 
-/** Each job has its own process group. At the end what goes on is interrupted, and no job is left. */
+/** Each job has its own process group. At the end, running jobs are interrupted, so none is left. */
 const headOf = (started: string): string =>
   `set -m\ntrap 'for job in $jobs; do kill -INT -- -$job; wait $job; done; rm -f ${started}' EXIT\n`
 
@@ -78,7 +78,7 @@ export class Shell {
     }
   }
 
-  /** What each command has printed. A step without a command has what the step before has printed. */
+  /** Returns the output of each command; that of a step without a command is the output of the previous step. */
   async run(steps: readonly Step[]): Promise<readonly Done[]> {
     const script = join(this.#root, 'script')
     writeFileSync(script, headOf(this.#started) + steps.map((step, at) => this.#scriptOf(step, at)).join(''))

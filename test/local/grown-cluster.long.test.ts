@@ -52,7 +52,7 @@ test('in a cluster that was grown by hand a majority is one of all voters, and i
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
 
   // Another node replaces the fifth.
-  expect((await space.kv('member', 'remove', 'n5')).code).toBe(0)
+  expect((await space.kv('member', 'remove', 'n5', '--yes')).code).toBe(0)
   const hasTerminals = existsSync('/usr/bin/script')
   const sixth = hasTerminals ? space.spawnOnTerminal(...flags('n6', 5)) : space.spawn(...flags('n6', 5))
   const n6 = outcomeOf(sixth)
@@ -62,7 +62,7 @@ test('in a cluster that was grown by hand a majority is one of all voters, and i
   expect((await space.kv('put', 'a', '3', '--timeout', '10s')).code).toBe(0)
   for (const node of two) await space.execute({ command: 'restart', node })
 
-  for (const name of ['n4', 'n6']) expect((await space.kv('member', 'remove', name)).code).toBe(0)
+  for (const name of ['n4', 'n6']) expect((await space.kv('member', 'remove', name, '--yes')).code).toBe(0)
   expect(await votersAt(n1)).toEqual(['n1', 'n2', 'n3'])
   // A removed node learns of it and ends, with the reason: in the last line for scripts, once for people.
   const [n4Ended, n6Ended] = await Promise.all([n4, n6])

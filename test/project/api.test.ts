@@ -73,7 +73,9 @@ test('they reach into no file that is not public', () => {
     ...client,
     'embed/types.d.ts',
     'raft/timing.d.ts',
+    'server/api/limits.d.ts',
     'server/http/limits.d.ts',
+    'server/mux/limits.d.ts',
     'server/options.d.ts',
     ...kit.map((name) => `testing/${name}.d.ts`),
   ])
@@ -91,7 +93,9 @@ test('they reach into no file that is not public', () => {
     'embed/types.d.ts',
     'index.d.ts',
     'raft/timing.d.ts',
+    'server/api/limits.d.ts',
     'server/http/limits.d.ts',
+    'server/mux/limits.d.ts',
     'server/options.d.ts',
   ])
 })

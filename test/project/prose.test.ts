@@ -112,10 +112,18 @@ test('comments wrap', () => {
 
 /** Folders whose prose is not rewritten yet. None is added. */
 const PENDING = [
+  ...['bytes', 'cli', 'client', 'embed', 'files', 'index.ts', 'kv', 'local', 'node-http.ts'].map(
+    (name) => `src/${name}`,
+  ),
+  ...['recipes', 'server', 'storage', 'testing'].flatMap((name) => [`src/${name}`, `test/${name}`]),
+  ...['bench', 'bytes', 'cli', 'client', 'docs', 'embed', 'files', 'jepsen-lite', 'kv', 'local'].map(
+    (name) => `test/${name}`,
+  ),
   ...[
-    'src/',
     'jepsen-lite/',
-    'test/',
+    'test/mutation/',
+    'test/project/',
+    'test/runs.ts',
     'docs/SPEC.md',
     'docs/architecture.md',
     'docs/decisions.md',

@@ -11,7 +11,7 @@ import { parseAst } from 'vitest/node'
 const PURE = ['bytes', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
-const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
+const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
 
 /**
  * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
@@ -22,6 +22,7 @@ const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
   ['src/node-http.ts', []],
+  ['src/did-you-mean.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
@@ -30,43 +31,42 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http', 'server/mux'],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
-  ['server/http', ['bytes', 'storage', 'kv', 'raft', 'server', 'server/node', 'server/mux', 'node-http.ts']],
+  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node']],
+  [
+    'server/http',
+    ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],
+  ],
+  ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
-  ['client', ['bytes', 'node-http.ts']],
+  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
+  [
+    'cli',
+    ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
+  ],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
-  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
+  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker']],
   [
     'jepsen-lite',
     [
       ...['raft', 'kv', 'storage', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
-      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
+      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
     ],
   ],
-  ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
+  ['jepsen-lite/workload', []],
+  ['jepsen-lite/checker', ['jepsen-lite/workload']],
   [
     'jepsen-lite/sim',
-    [
-      'raft',
-      'kv',
-      'storage',
-      'server/node',
-      'server/peers',
-      'jepsen-lite/history.ts',
-      'jepsen-lite/random.ts',
-      'jepsen-lite/checker',
-    ],
+    ['raft', 'kv', 'storage', 'server/node', 'server/peers', 'jepsen-lite/workload', 'jepsen-lite/checker'],
   ],
 ])
 
@@ -163,7 +163,7 @@ describe('the check itself', () => {
     ['src/cli/x.ts', 'import { startCluster } from "../index.ts"'],
     ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
     ['src/cli/x.ts', 'import manifest from "../../package.json"'],
-    ['src/cli/x.ts', 'import "../../jepsen-lite/history.ts"'],
+    ['src/cli/x.ts', 'import "../../jepsen-lite/workload/history.ts"'],
     ['src/embed/x.ts', 'import { recorded } from "../testing/index.ts"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/sim/index.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../sim/clock.ts"'],
@@ -183,7 +183,7 @@ describe('the check itself', () => {
       'src/server/x.ts',
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
     ],
-    ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../history.ts"'],
+    ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../workload/history.ts"'],
     ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"; import "fast-check"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],

@@ -40,7 +40,7 @@ test('every rule that the simulator names is explained, there or here', () => {
     .flatMap((name) => [...readFileSync(join(sim, name), 'utf8').matchAll(/'([A-Z]+-\d+)'/g)])
     .map(([, rule = '']) => rule)
   expect(new Set(named).size).toBeGreaterThan(40)
-  const table = [...read('jepsen-lite/sim/README.md').matchAll(/^\| ([A-Z]+-\d+(?:, [A-Z]+-\d+)*) \|/gm)]
+  const table = [...read('docs/reference/jepsen-lite.md').matchAll(/^\| ([A-Z]+-\d+(?:, [A-Z]+-\d+)*) \|/gm)]
   const own = table.flatMap(([, rules = '']) => rules.split(', '))
   expect(own.filter((rule) => !named.includes(rule))).toEqual([])
   const explained = (rule: string): boolean => own.includes(rule) !== spec.includes(`\n**${rule} `)

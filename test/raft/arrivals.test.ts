@@ -1,6 +1,5 @@
-// Inputs of a replica other than appends: snapshots, connections of processes that know more or less than was seen of
-// them, and echoes of the times that it sent. And what it reports: its next deadline, what is under way, how fresh it
-// is.
+// Inputs of a replica other than appends: snapshots, connections of processes with more or less state than before, and
+// echoes of its own times. And its reports: the next deadline, work in flight, and freshness.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -173,7 +172,7 @@ describe('a snapshot', () => {
     expect(bench.raft.stalenessMs(bench.nowMs)).toBe(50)
   })
 
-  test('brings its cluster time, and a leader goes on from the latest that it knows, and from when it got here', () => {
+  test('has its cluster time, and a leader continues from the latest that it knows and its arrival', () => {
     const stamped = (entry: Entry, ms: number): Entry => {
       new DataView(entry.frame.buffer, entry.frame.byteOffset).setBigUint64(24, BigInt(ms))
       return entry
@@ -229,7 +228,7 @@ describe('a process that connects', () => {
   const connected = (peer: number, boot: number, term: number, lastIndex = 1): InputWithoutTime => ({
     ...{ kind: 'connected', peer: id(peer), boot, term: asTerm(term), lastIndex: asIndex(lastIndex) },
   })
-  const told = (bench: Bench): number => bench.takeOf('lost-state').length
+  const lostStateMessages = (bench: Bench): number => bench.takeOf('lost-state').length
 
   test('has not lost the term of a pre-vote, which has never begun', () => {
     const bench = new Bench({ terms: [1], term: 5 })
@@ -240,15 +239,15 @@ describe('a process that connects', () => {
     campaign.timeout()
     campaign.receive({ type: 'pre-vote-answer', from: 3, term: 6, granted: true })
     campaign.step(connected(3, 2, 5))
-    expect([told(bench), told(campaign)]).toEqual([0, 0])
+    expect([lostStateMessages(bench), lostStateMessages(campaign)]).toEqual([0, 0])
   })
 
-  test('must begin with the highest term that was heard of it, in whatever order', () => {
+  test('must start with the highest term seen from it, in any order', () => {
     const bench = new Bench({ terms: [1], term: 5 })
     bench.receive(voteRequest(3, 5))
     bench.receive(voteRequest(3, 3))
     bench.step(connected(3, 1, 4))
-    expect(told(bench)).toBe(1)
+    expect(lostStateMessages(bench)).toBe(1)
   })
 
   test('is judged once: neither a later term on the same process nor an old connection changes that', () => {
@@ -257,9 +256,9 @@ describe('a process that connects', () => {
     bench.step(connected(3, 2, 4))
     bench.step(connected(3, 2, 5))
     bench.step(connected(3, 1, 5))
-    expect(told(bench)).toBe(3)
+    expect(lostStateMessages(bench)).toBe(3)
     bench.step(connected(3, 3, 5))
-    expect(told(bench)).toBe(0)
+    expect(lostStateMessages(bench)).toBe(0)
   })
 
   test('must have what it acknowledged in the term that it names, but not what it acknowledged in an earlier term', () => {
@@ -269,7 +268,7 @@ describe('a process that connects', () => {
       bench.acknowledge()
       bench.take()
       bench.step(connected(2, 2, bench.raft.term + term, lastIndex))
-      return told(bench)
+      return lostStateMessages(bench)
     }
     expect([lost(0, 2), lost(0, 1), lost(1, 1)]).toEqual([0, 1, 0])
   })
@@ -301,7 +300,7 @@ describe('a process that connects', () => {
     expect(bench.takeOf('heartbeat').find(({ to }) => to === id(2))?.confirmed).toMatchObject({ at: 1 })
   })
 
-  test('a replica that is told that it lost its state stops permanently', () => {
+  test('a replica that receives a lost-state message stops permanently', () => {
     const bench = new Bench({ term: 1 })
     const { raft } = bench
     bench.receive({ type: 'lost-state', from: 2, term: 1, detail: 'gone' })
@@ -309,7 +308,7 @@ describe('a process that connects', () => {
     expect(() => raft.step({ kind: 'tick', now: bench.nowMs })).toThrow(InvariantError)
   })
 
-  test('after a broken connection to a follower, a leader only asks for its position', () => {
+  test('after a broken connection to a follower, a leader only probes it', () => {
     const bench = leader()
     bench.step({ kind: 'refused', peer: id(2) })
     expect([bench.role, bench.raft.leader]).toEqual(['leader', id(1)])
@@ -319,7 +318,7 @@ describe('a process that connects', () => {
   })
 })
 
-describe('what a follower asks of its leader', () => {
+describe('a request of a follower to its leader', () => {
   test('has a deadline at which the replica wakes, and not before', () => {
     const bench = follower({ random: () => 0.99 })
     bench.nowMs += 10
@@ -331,9 +330,9 @@ describe('what a follower asks of its leader', () => {
     bench.receive(append(2, 1, [0, 0]))
     expect(waits(bench)).toBe(electionMaxMs - 800)
     bench.pass(electionMaxMs - 801)
-    expect([reads(bench), bench.raft.inspect().askedReads]).toEqual([[], 2])
+    expect([reads(bench), bench.raft.inspect().pendingReads]).toEqual([[], 2])
     bench.pass(1)
-    expect([reads(bench), bench.raft.inspect().askedReads]).toEqual([['1 refused'], 1])
+    expect([reads(bench), bench.raft.inspect().pendingReads]).toEqual([['1 refused'], 1])
 
     const transfer = follower({ random: () => 0.99 })
     transfer.step({ kind: 'transfer', to: id(3) })
@@ -346,22 +345,22 @@ describe('what a follower asks of its leader', () => {
     transfer.nowMs += 400
     transfer.receive(append(2, 1, [0, 0]))
     transfer.pass(99)
-    expect(transfer.raft.inspect().askedTransfer).toBe(1)
+    expect(transfer.raft.inspect().pendingTransfer).toBe(1)
     transfer.pass(1)
-    expect(transfer.raft.inspect().askedTransfer).toBe(0)
+    expect(transfer.raft.inspect().pendingTransfer).toBe(0)
   })
 
-  test('stays open when the same leader leads the next term, or is heard again', () => {
+  test('stays open when the same leader leads the next term, or is live again', () => {
     const elected = follower()
     ask(elected, 1)
     elected.receive(append(2, 2, [0, 0]))
-    expect([reads(elected), elected.raft.inspect().askedReads]).toEqual([[], 1])
+    expect([reads(elected), elected.raft.inspect().pendingReads]).toEqual([[], 1])
 
     const heard = follower()
     heard.step({ kind: 'transfer', to: id(3) })
     heard.step({ kind: 'refused', peer: id(2) })
     heard.receive(append(2, 1, [0, 0]))
-    expect(heard.raft.inspect().askedTransfer).toBe(1)
+    expect(heard.raft.inspect().pendingTransfer).toBe(1)
     expect(heard.outputs.flatMap(({ transfer }) => transfer ?? [])).toEqual([])
   })
 
@@ -486,7 +485,7 @@ describe('a lease', () => {
     expect(valid(bench)).toBe(true)
   })
 
-  test('goes on from round to round for as long as they are echoed', () => {
+  test('continues from round to round while they are echoed', () => {
     const bench = leader({ leases: { on: true, durationMs: 120 } })
     for (let beat = 0; beat < 100; beat++) {
       bench.pass(heartbeatMs)

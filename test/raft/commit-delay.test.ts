@@ -1,5 +1,5 @@
-// When a follower learns that an entry is committed: with the next entries, at once if a client waits, otherwise a
-// little later.
+// Propagation of the commit index to a follower: with the next entries, at once if a client waits, otherwise after a
+// delay.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
@@ -9,7 +9,7 @@ import { id } from './harness/members.ts'
 
 const COMMIT_DELAY_MS = 5
 
-/** A leader whose followers know everything that it has committed. */
+/** A leader whose followers have its commit index. */
 function leader(): Bench {
   const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
   bench.lead()
@@ -19,8 +19,8 @@ function leader(): Bench {
   return bench
 }
 
-/** The followers that were told a commit index since the last call, and with which message. */
-const told = (bench: Bench): [string, string, number][] =>
+/** Followers that were sent a commit index since the last call, with the type of message. */
+const commitsSent = (bench: Bench): [string, string, number][] =>
   bench
     .take()
     .flatMap((message) =>
@@ -29,21 +29,21 @@ const told = (bench: Bench): [string, string, number][] =>
         : [],
     )
 
-test('an idle follower is told after the delay, and once', () => {
+test('an idle follower receives it after the delay, and once', () => {
   const bench = leader()
   bench.node.propose('x')
   bench.take()
   bench.acknowledge()
-  expect(told(bench)).toEqual([])
+  expect(commitsSent(bench)).toEqual([])
   expect(bench.raft.deadline()).toBe(bench.nowMs + COMMIT_DELAY_MS)
   bench.pass(COMMIT_DELAY_MS)
   const { commit } = bench.raft.status()
-  expect(told(bench)).toEqual([
+  expect(commitsSent(bench)).toEqual([
     [id(2), 'heartbeat', commit],
     [id(3), 'heartbeat', commit],
   ])
   bench.pass(COMMIT_DELAY_MS)
-  expect(told(bench)).toEqual([])
+  expect(commitsSent(bench)).toEqual([])
 })
 
 test('the next entries tell it, and nothing else does', () => {
@@ -53,15 +53,15 @@ test('the next entries tell it, and nothing else does', () => {
   bench.take()
   const { commit } = bench.raft.status()
   bench.node.propose('y')
-  expect(told(bench)).toEqual([
+  expect(commitsSent(bench)).toEqual([
     [id(2), 'append', commit],
     [id(3), 'append', commit],
   ])
   bench.pass(COMMIT_DELAY_MS)
-  expect(told(bench)).toEqual([])
+  expect(commitsSent(bench)).toEqual([])
 })
 
-test('a follower that forwarded the committed entry is told at once', () => {
+test('a follower that forwarded the committed entry receives it at once', () => {
   const bench = leader()
   bench.receive({
     type: 'forward',
@@ -72,15 +72,15 @@ test('a follower that forwarded the committed entry is told at once', () => {
   })
   bench.take()
   bench.acknowledge()
-  expect(told(bench)).toEqual([[id(3), 'heartbeat', bench.raft.lastIndex]])
+  expect(commitsSent(bench)).toEqual([[id(3), 'heartbeat', bench.raft.lastIndex]])
 })
 
-test('a follower that is not yet known to hold it is not told', () => {
+test('a follower that may not hold the entry does not receive it', () => {
   const bench = leader()
   bench.node.propose('x')
   bench.take()
   bench.acknowledge([2])
   bench.pass(COMMIT_DELAY_MS)
-  expect(told(bench)).toEqual([[id(2), 'heartbeat', bench.raft.lastIndex]])
+  expect(commitsSent(bench)).toEqual([[id(2), 'heartbeat', bench.raft.lastIndex]])
   expect(bench.raft.status().commit).toBe(asIndex(bench.raft.lastIndex))
 })

@@ -39,9 +39,9 @@ function naive(before: Roles, steps: readonly Step[]): Roles | undefined {
   return [...roles.values()].includes('voter') ? roles : undefined
 }
 
-const withRole = (roles: Roles, wanted: string) =>
+const withRole = (roles: Roles, expected: string) =>
   [...roles]
-    .filter(([, role]) => role === wanted)
+    .filter(([, role]) => role === expected)
     .map(([who]) => id(who))
     .sort()
 
@@ -52,7 +52,7 @@ function checkShape(configuration: Configuration): void {
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
   }
   expect(voters.length).toBeGreaterThan(0)
-  // A learner is in no majority, not in the old half either.
+  // A learner counts in no majority, not even in the old half.
   for (const learner of [...learners, ...learnersNext]) expect(voters).not.toContain(learner)
   for (const learner of learners) expect(votersOutgoing).not.toContain(learner)
   for (const next of learnersNext) expect(votersOutgoing).toContain(next)

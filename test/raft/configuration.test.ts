@@ -1,4 +1,4 @@
-// What a change makes of a configuration, or why it is not allowed; and the bytes of both.
+// The result of a change, or the reason why it is not allowed, and the bytes of changes and configurations.
 
 import { describe, expect, test } from 'vitest'
 import {
@@ -250,7 +250,7 @@ describe('bytes', () => {
     expect(sameConfiguration(back.configuration, state.configuration)).toBe(true)
   })
 
-  test('the end of a joint configuration that goes on, and a step of an unknown kind, are refused', () => {
+  test('a leave-joint change with extra bytes, and a step of an unknown kind, are refused', () => {
     const leave = encodeChange(changeOf('leave'))
     expect(() => decodeChange(Uint8Array.from([...leave, 0]))).toThrow('is longer than its content')
     const unknown = Uint8Array.from(encodeChange(changeOf('-2')))

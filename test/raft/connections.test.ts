@@ -1,5 +1,5 @@
-// The core when connections break and come back. What is sent in between is lost, and a judgement outlives the
-// connection on which it was made.
+// The core when connections break and come back. Messages in between are lost, and detected state loss outlives the
+// connection.
 
 import { expect, test } from 'vitest'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
@@ -36,7 +36,7 @@ test('nothing is forwarded over a broken connection to the leader: after a recon
   propose(bench, 1)
   expect(seqs(bench.take())).toEqual([1])
   bench.step({ kind: 'disconnected', peer: id(2) })
-  // If it was sent now, it might arrive, and the leader would take the lost one for an old one.
+  // If it were sent now, the leader would later refuse the lost one as old.
   propose(bench, 2)
   expect(seqs(bench.take())).toEqual([])
   expect(bench.outputs.at(-1)?.outcomes).toEqual([
@@ -47,7 +47,7 @@ test('nothing is forwarded over a broken connection to the leader: after a recon
   expect(seqs(bench.take())).toEqual([1, 3])
 })
 
-test('what was lost with the connection to a leader goes first when that leader is heard again', () => {
+test('what was lost with the connection to a leader goes first when that leader is live again', () => {
   const bench = follower()
   propose(bench, 1)
   bench.step({ kind: 'disconnected', peer: id(2) })
@@ -60,7 +60,7 @@ test('what was lost with the connection to a leader goes first when that leader 
   expect(seqs(bench.take())).toEqual([1, 2])
 })
 
-test('a refusal that was lost with the connection is told again; what was appended is not', () => {
+test('a refusal that was lost with the connection is repeated; an appended proposal is not', () => {
   const bench = new Bench({ limits: { uncommittedEntriesMax: 2 } })
   bench.lead()
   bench.take()
@@ -76,7 +76,7 @@ test('a refusal that was lost with the connection is told again; what was append
   const { lastIndex } = bench.raft
   forward(1, 2, 3)
   expect(refused()).toEqual([[2, 3]])
-  // There is room again, and still they are in no log and never will be.
+  // Even with free capacity again they are in no log and never will be.
   bench.acknowledge()
   bench.take()
   forward(2, 4)
@@ -94,22 +94,22 @@ test('no read is sent to a leader whose connection is broken', () => {
   expect(bench.takeOf('read-index')).toHaveLength(1)
 })
 
-test('a process that has lost durable state is told so on every connection, and ignored; the next one is judged anew', () => {
+test('a process that lost durable state is notified on every connection and ignored; the next one is checked again', () => {
   const bench = new Bench({ terms: [1], term: 5 })
   bench.step(connected(3, 1, 5))
-  const told = () => bench.takeOf('lost-state').map(({ to }) => to)
+  const lostStateReceivers = () => bench.takeOf('lost-state').map(({ to }) => to)
   bench.step({ kind: 'disconnected', peer: id(3) })
   bench.step(connected(3, 2, 4))
-  expect(told()).toEqual(['3'])
+  expect(lostStateReceivers()).toEqual(['3'])
   bench.step({ kind: 'disconnected', peer: id(3) })
   bench.step(connected(3, 2, 4))
-  expect(told()).toEqual(['3'])
+  expect(lostStateReceivers()).toEqual(['3'])
   bench.timeout()
   bench.take()
   for (const from of [3, 3]) bench.receive({ type: 'pre-vote-answer', from, term: 6, granted: true })
-  expect([bench.role, told()]).toEqual(['pre-candidate', ['3', '3']])
+  expect([bench.role, lostStateReceivers()]).toEqual(['pre-candidate', ['3', '3']])
   bench.step(connected(3, 3, 5))
-  expect(told()).toEqual([])
+  expect(lostStateReceivers()).toEqual([])
   bench.receive({ type: 'pre-vote-answer', from: 3, term: 6, granted: true })
   expect(bench.role).toBe('candidate')
 })

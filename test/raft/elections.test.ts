@@ -1,5 +1,5 @@
-// Elections in detail: the answers of each role, which votes count and until when, how long each replica waits, and
-// what is reported.
+// Elections in detail: the responses of each role, which votes count and until when, the time-outs, and the reported
+// role changes.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -46,7 +46,7 @@ function orphan(options: BenchOptions = {}): Bench {
 }
 
 const changes = (bench: Bench): RoleChange[] => bench.outputs.flatMap(({ roleChange }) => roleChange ?? [])
-const told = (bench: Bench): string[] =>
+const roleChanges = (bench: Bench): string[] =>
   changes(bench).map(({ role, term, why }) => `${role}@${term}: ${why}`)
 const waits = (bench: Bench): number => bench.raft.deadline() - bench.nowMs
 
@@ -57,7 +57,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.receive({ ...voteRequest(3, 3), transfer: true } as Incoming)
     bench.receive(append(3, 4, [0, 0]))
     bench.step({ kind: 'refused', peer: id(3) })
-    expect(told(bench)).toEqual([
+    expect(roleChanges(bench)).toEqual([
       'pre-candidate@0: election timeout',
       'candidate@1: won the pre-vote',
       'leader@1: won the election',
@@ -79,7 +79,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.campaign()
     bench.receive(append(3, bench.raft.term, [0, 0]))
     bench.receive({ type: 'timeout-now', from: 3, term: bench.raft.term })
-    expect(told(bench).filter((line) => !line.startsWith('pre-candidate'))).toEqual([
+    expect(roleChanges(bench).filter((line) => !line.startsWith('pre-candidate'))).toEqual([
       'follower@0: lost the pre-vote',
       'candidate@1: won the pre-vote',
       'follower@1: lost the election',
@@ -89,17 +89,17 @@ describe('each change of role, term or leader is reported with its reason', () =
     ])
   })
 
-  test('a leader that hears no majority', () => {
+  test('a leader without contact to a majority', () => {
     const bench = new Bench()
     bench.lead()
     bench.pass(electionMaxMs)
-    expect(told(bench).at(-1)).toBe(`follower@1: no quorum for ${electionMaxMs} ms`)
+    expect(roleChanges(bench).at(-1)).toBe(`follower@1: no quorum for ${electionMaxMs} ms`)
   })
 
-  test('a follower that knows no leader, and hears of a newer term', () => {
+  test('a follower without a leader that receives a newer term', () => {
     const bench = new Bench({ terms: [5], term: 5 })
     bench.receive(voteRequest(2, 7))
-    expect(told(bench)).toEqual(['follower@7: heard term 7'])
+    expect(roleChanges(bench)).toEqual(['follower@7: heard term 7'])
     bench.receive(voteRequest(2, 7))
     expect(changes(bench)).toHaveLength(1)
   })
@@ -110,7 +110,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     })
     learner.receive(append(2, 1, [0, 0]))
     learner.pass(electionMaxMs)
-    expect(told(learner).at(-1)).toBe('follower@1: election timeout, but no candidate: not a voter')
+    expect(roleChanges(learner).at(-1)).toBe('follower@1: election timeout, but no candidate: not a voter')
 
     const changing = new Bench()
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
@@ -118,7 +118,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     changing.receive({ ...sent, entries: [change] })
     while (changing.node.process.pending.length > 0) changing.node.store()
     changing.pass(electionMaxMs)
-    expect(told(changing).at(-1)).toBe(
+    expect(roleChanges(changing).at(-1)).toBe(
       'follower@1: election timeout, but no candidate: a committed change of the configuration is not applied',
     )
 
@@ -127,7 +127,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bound.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [setting] })
     bound.settle()
     bound.pass(electionMaxMs)
-    expect(told(bound).at(-1)).toBe(
+    expect(roleChanges(bound).at(-1)).toBe(
       'follower@1: election timeout, but no candidate: bound to a leader by the lease setting',
     )
     expect(waits(bound)).toBe(3 * electionMaxMs + failoverDelayMaxMs / 2)
@@ -141,7 +141,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.nowMs += 1
     bench.receive(append(2, 2, [1, 1], [2]))
     bench.pass(electionMaxMs)
-    expect([bench.role, told(bench).at(-1)]).toEqual([
+    expect([bench.role, roleChanges(bench).at(-1)]).toEqual([
       'follower',
       'follower@2: election timeout, but no candidate: own disk stalls',
     ])
@@ -158,7 +158,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     expect(bench.role).toBe('pre-candidate')
     bench.nowMs += electionMaxMs
     bench.step({ kind: 'tick' })
-    expect([bench.role, told(bench).at(-1)]).toEqual([
+    expect([bench.role, roleChanges(bench).at(-1)]).toEqual([
       'follower',
       'follower@1: election timeout, but no candidate: own disk stalls',
     ])
@@ -173,10 +173,10 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.pass(5 * electionMaxMs - 1)
     expect(bench.role).toBe('pre-candidate')
     bench.pass(electionMaxMs)
-    expect(told(bench).at(-1)).toBe('follower@1: election timeout, but no candidate: own disk stalls')
+    expect(roleChanges(bench).at(-1)).toBe('follower@1: election timeout, but no candidate: own disk stalls')
   })
 
-  test('after each election without a winner the next one is further away, until a leader is heard', () => {
+  test('after each election without a winner the next one is later, until a leader is live', () => {
     const bench = new Bench()
     const pauses = (terms: readonly number[]): number[] =>
       terms.map((term) => {
@@ -251,7 +251,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     const bench = new Bench()
     bench.receive(voteRequest(2, 1))
     bench.nowMs += drawnElectionMs - 1
-    // The disk is busy with something else.
+    // The disk is busy with other work.
     bench.step({ kind: 'stored', write: 0 })
     bench.pass(1)
     expect([changes(bench).length, bench.role, waits(bench)]).toEqual([1, 'follower', drawnElectionMs])
@@ -268,7 +268,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.step({ kind: 'refused', peer: id(2) })
     bench.pass(waits(bench))
     vote(bench, 3, false, [1, 1])
-    expect(told(bench).at(-1)).toBe(
+    expect(roleChanges(bench).at(-1)).toBe(
       'follower@1: no candidate any more: a committed change of the configuration is not applied',
     )
     // The leader is gone, so it campaigns again soon.
@@ -277,7 +277,7 @@ describe('each change of role, term or leader is reported with its reason', () =
 })
 
 describe('votes', () => {
-  test('a candidate that learns from a vote what is committed goes on', () => {
+  test('a candidate that learns the commit index from a vote continues', () => {
     const bench = new Bench({ terms: [1, 2], term: 2 })
     bench.campaign()
     vote(bench, 2, false, [2, 2])
@@ -302,7 +302,7 @@ describe('votes', () => {
     expect([other.raft.leader, other.raft.commit]).toEqual([id(3), 1])
   })
 
-  test('a leader counts commits itself, and does not step down because of what a late vote tells', () => {
+  test('a leader counts commits itself, and does not step down because of the commit index in a late vote', () => {
     const bench = new Bench({ voters: 5, term: 1 })
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
     bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
@@ -366,7 +366,7 @@ describe('votes', () => {
     ])
   })
 
-  test('each answer tells what is committed, and its term', () => {
+  test('each response has the commit index and its term', () => {
     const bench = new Bench({ terms: [1, 2], term: 2, commit: 2 })
     bench.settle()
     for (const request of [preVoteRequest(2, 1), voteRequest(2, 1), preVoteRequest(2, 3), voteRequest(2, 3)])
@@ -379,7 +379,7 @@ describe('votes', () => {
     for (const answer of answers) expect(answer).toMatchObject({ granted: false, commit: 2, commitTerm: 2 })
   })
 
-  test('all voters are asked once, including those of the outgoing half', () => {
+  test('all voters receive one request, including those of the outgoing half', () => {
     const configuration = {
       ...votersUpTo(5),
       voters: [1, 4, 5].map(id),
@@ -404,7 +404,7 @@ describe('how long a replica waits', () => {
     expect(waitsAfter(preVoteRequest(2, 6, [1, 5]))).toBe(drawnElectionMs - 100)
   })
 
-  test('a leader that hears a newer term waits an election time-out before it stands', () => {
+  test('a leader that receives a newer term waits an election time-out before it campaigns', () => {
     const bench = new Bench()
     bench.lead()
     bench.nowMs += 2 * electionMaxMs
@@ -432,7 +432,7 @@ describe('how long a replica waits', () => {
     expect([bench.role, waits(bench)]).toEqual(['pre-candidate', drawnElectionMs])
   })
 
-  test('a replica that hears a leader again ends its fail-over', () => {
+  test('a replica with contact to a leader ends its fail-over', () => {
     const bench = orphan()
     bench.receive(append(3, 2, [0, 0]))
     bench.nowMs += 10
@@ -504,7 +504,7 @@ describe('how long a replica waits', () => {
   })
 })
 
-describe('a replica that is asked to take over', () => {
+describe('a replica that receives TimeoutNow', () => {
   test('does not when it leads already', () => {
     const bench = new Bench()
     bench.lead()

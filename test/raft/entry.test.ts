@@ -38,7 +38,7 @@ const stamp = fc.record({ term: upTo(53), index: upTo(53), clusterTimeMs: upTo(5
 
 describe('a frame', () => {
   test('holds what was written into it, at every size, and nothing of its neighbours', () => {
-    // Around the size up to which frames are cut from a shared slab, and enough of them for several slabs.
+    // Sizes around the limit for frames in a shared slab, and enough of them for several slabs.
     const bodyBytes = fc.oneof(fc.nat(300), fc.integer({ min: 8100, max: 8300 }), fc.nat(70_000))
     const frames = fc.array(fc.record({ header, stamp, bodyBytes }), { minLength: 1, maxLength: 40 })
     const property = fc.property(frames, (all) => {

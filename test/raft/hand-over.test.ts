@@ -1,5 +1,5 @@
-// When a leader hands over by itself: its disk stalls, or it is no longer a voter. What happens when no replica takes
-// over.
+// Transfers that a leader begins by itself, because its disk stalls or it is no longer a voter, and transfers that
+// fail.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, encodeChange } from '../../src/raft/index.ts'
@@ -31,7 +31,7 @@ function answer(bench: Bench, from: number, applied = 0): void {
   })
 }
 
-/** Time passes, and the others answer every heartbeat. */
+/** Advances time while the others respond to every heartbeat. */
 function pass(bench: Bench, ms: number, others: readonly number[] = [2, 3]): void {
   for (let passed = 0; passed < ms && bench.role === 'leader'; passed += heartbeatMs) {
     bench.pass(heartbeatMs)
@@ -53,7 +53,7 @@ const transfers = (bench: Bench): Output['transfer'][] =>
   bench.outputs.flatMap(({ transfer }) => (transfer === undefined ? [] : [transfer]))
 const why = (bench: Bench): unknown => bench.outputs.findLast(({ roleChange }) => roleChange)?.roleChange?.why
 
-/** A write is under way while the disk stalls; the others have committed it. */
+/** A write that stays in flight on a stalled disk; the others have committed it. */
 function stall(bench: Bench, others: readonly number[] = [2, 3]): void {
   propose(bench, TEXT)
   for (let passed = 0; passed < electionMinMs; passed += heartbeatMs) {
@@ -73,7 +73,7 @@ describe('because its disk stalls', () => {
     expect([bench.role, target(bench)]).toEqual(['leader', id(3)])
   })
 
-  test('it steps down when the one that was asked does not take over', () => {
+  test('it steps down when the target does not take over', () => {
     const bench = leader()
     stall(bench)
     expect(target(bench)).toBe(id(2))
@@ -95,7 +95,7 @@ describe('because its disk stalls', () => {
 
   test('not when every write is as slow, even if a write that waited for another one is faster', () => {
     const bench = leader()
-    // Each as long as the earlier ones make usual.
+    // Each takes the usual time of the earlier ones.
     for (const ms of [electionMinMs - 50, 1.5 * electionMinMs, 2 * electionMinMs, 50, 2 * electionMinMs]) {
       propose(bench, TEXT)
       pass(bench, ms)
@@ -124,7 +124,7 @@ describe('because its disk stalls', () => {
     },
   )
 
-  test('the only voter has no successor, and goes on leading', () => {
+  test('the only voter has no successor and stays leader', () => {
     const bench = leader({ voters: 1 })
     propose(bench, TEXT)
     bench.pass(2 * electionMaxMs)
@@ -135,7 +135,7 @@ describe('because its disk stalls', () => {
 })
 
 describe('because it was removed', () => {
-  /** It has applied that it is no longer a voter. The others have not reported that yet. */
+  /** A leader that has applied its removal. The others have not reported that yet. */
   function removed(options: BenchOptions = {}): Bench {
     const bench = leader(options)
     bench.node.change({ kind: 'change', steps: stepsOf('-1') })
@@ -160,7 +160,7 @@ describe('because it was removed', () => {
     expect(bench.raft.leader).toBeUndefined()
   })
 
-  test('the others are asked at once for their position', () => {
+  test('the others are probed at once', () => {
     const bench = leader()
     bench.node.change({ kind: 'change', steps: stepsOf('-1') })
     bench.acknowledge()
@@ -235,7 +235,7 @@ test('a hand-over ends when its target is no longer a voter', () => {
   expect(bench.role).toBe('leader')
 })
 
-test('a hand-over goes on when another replica is no longer a voter', () => {
+test('a transfer continues when another replica is no longer a voter', () => {
   const bench = leader()
   bench.node.change({ kind: 'change', steps: stepsOf('-2') })
   bench.step({ kind: 'transfer', to: id(3) })

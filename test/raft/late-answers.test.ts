@@ -1,5 +1,5 @@
-// The value of late answers. A lease counts from the question, by the leader's clock and with a margin for drift. An
-// acknowledgement of an earlier term is worth nothing.
+// Late responses. A lease counts from the request, by the leader's clock and with a margin for drift. An
+// acknowledgement of an earlier term does not count.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
@@ -46,7 +46,7 @@ test('acknowledgements of an earlier term commit nothing', () => {
   expect(bench.raft.commit).toBe(index)
 })
 
-test('a process asks for read indexes with ids that no process of its replica has used: an answer to the one before does not count', () => {
+test('a process requests read indexes with ids new to its replica: a response to the process before does not count', () => {
   const bench = new Bench()
   const asked = (): number[] => {
     bench.receive(append(2, 1, [0, 0]))
@@ -128,7 +128,7 @@ test('echoes of the times of a process are not sent to the process after it', ()
       term: bench.raft.term,
       lastIndex: bench.raft.lastIndex,
     })
-  const told = (): unknown => {
+  const confirmed = (): unknown => {
     bench.take()
     bench.pass(TIMING.heartbeatMs)
     return bench.takeOf('heartbeat').find(({ to }) => to === id(2))?.confirmed
@@ -138,7 +138,7 @@ test('echoes of the times of a process are not sent to the process after it', ()
     bench.pass(TIMING.heartbeatMs)
     bench.acknowledge()
   }
-  expect(told()).toMatchObject({ at: 1 })
+  expect(confirmed()).toMatchObject({ at: 1 })
   connect(2)
-  expect(told()).toBeUndefined()
+  expect(confirmed()).toBeUndefined()
 })

@@ -52,17 +52,17 @@ class Model {
   commit: number
   handed: number
   applied: number
-  /** Handed out and not durable yet. */
+  /** Writes that are not durable yet. */
   readonly writes: Write[] = []
   written: number
-  /** From where on the disk must delete entries. */
+  /** First index that the disk must delete. */
   truncateFrom: number | undefined
   restored = false
   stored = 0
-  /** What readers see until a snapshot is durable, and the write that makes it durable. */
+  /** State that reads use until a snapshot is durable, and the write that makes it durable. */
   installing: { visible: number; write: number; stable: number; replaced: boolean } | undefined
   readonly limits: RaftLimits
-  /** The tail in memory begins here. */
+  /** First index of the tail in memory. */
   tailFirst: number
 
   constructor(start: TestLog, commit: number, applied: number, limits: RaftLimits) {
@@ -108,9 +108,9 @@ class Model {
   takeWrite(hardStateChanged: boolean, now: number): void {
     const before = this.log.inspect().pendingWrites ?? 0
     const write = this.log.takeWrite(hardState, hardStateChanged, now)
-    const wanted =
+    const mustWrite =
       hardStateChanged || this.written < this.last || this.truncateFrom !== undefined || this.restored
-    expect(write !== undefined).toBe(wanted)
+    expect(write !== undefined).toBe(mustWrite)
     if (write === undefined) return
     this.restored = false
     expect(write.number).toBe(this.stored + this.writes.length + 1)
@@ -148,17 +148,17 @@ class Model {
   }
 
   takeCommitted(bytesMax: number): void {
-    let { handedBytes = 0 } = this.log.inspect()
+    let { applyingBytes = 0 } = this.log.inspect()
     const from = this.handed
     if (this.installing === undefined) {
-      while (this.handed < this.commit && handedBytes < bytesMax) {
+      while (this.handed < this.commit && applyingBytes < bytesMax) {
         this.handed++
-        handedBytes += this.bytes(this.handed - 1, this.handed)
+        applyingBytes += this.bytes(this.handed - 1, this.handed)
       }
     }
     const taken = this.log.takeCommitted(bytesMax, this.log.commit)
     expect(taken).toEqual(this.list.slice(from - this.base, this.handed - this.base))
-    expect(this.log.inspect().handedBytes).toBe(handedBytes)
+    expect(this.log.inspect().applyingBytes).toBe(applyingBytes)
   }
 
   restore(index: number, term: number): void {
@@ -190,16 +190,19 @@ class Model {
   read(from: number, to: number, bytesMax: number): void {
     this.disk.reads = 0
     const page = this.log.entries(asIndex(from), asIndex(to), bytesMax)
-    const wanted: Entry[] = []
+    const expected: Entry[] = []
     let bytes = 0
     // A read that begins on the disk ends where the entries in memory begin.
     for (const each of this.list.slice(from - this.base - 1, to - this.base - 1)) {
       bytes += each.frame.length
-      if (wanted.length > 0 && (bytes > bytesMax || (from < this.tailFirst && each.index >= this.tailFirst)))
+      if (
+        expected.length > 0 &&
+        (bytes > bytesMax || (from < this.tailFirst && each.index >= this.tailFirst))
+      )
         break
-      wanted.push(each)
+      expected.push(each)
     }
-    expect(page).toEqual(wanted)
+    expect(page).toEqual(expected)
     expect(this.disk.reads).toBe(from < this.tailFirst ? 1 : 0)
   }
 
@@ -228,7 +231,7 @@ class Model {
       first: this.installing?.replaced ? this.base + 1 : this.disk.base + 1,
       uncommittedBytes: this.bytes(this.commit, this.last),
     })
-    const { handedBytes, handedBatches, ...underWay } = log.inspect()
+    const { applyingBytes, applyBatches, ...underWay } = log.inspect()
     expect(underWay).toEqual({
       pendingWrites: this.writes.length,
       installing: Number(this.installing !== undefined),
@@ -236,9 +239,9 @@ class Model {
       uncommittedBytes: this.bytes(this.commit, this.last),
       unappliedEntries: this.commit - this.applied,
     })
-    // Bytes are given back by whole batches, so there are at least those of the entries that are not applied.
-    expect(handedBytes).toBeGreaterThanOrEqual(this.bytes(this.applied, this.handed))
-    expect(handedBytes === 0 && handedBatches === 0).toBe(this.applied === this.handed)
+    // Bytes are freed by whole batches, so the unapplied entries account for at most this many.
+    expect(applyingBytes).toBeGreaterThanOrEqual(this.bytes(this.applied, this.handed))
+    expect(applyingBytes === 0 && applyBatches === 0).toBe(this.applied === this.handed)
     const first = log.first
     for (let index = first - 1; index <= this.last + 2; index++) {
       expect(log.termAt(asIndex(index))).toBe(this.termAt(index))
@@ -253,7 +256,7 @@ class Model {
 }
 
 const size = fc.integer({ min: 1, max: 40 })
-/** A fraction of what is possible at that moment. */
+/** A fraction of the possible range. */
 const share = fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100)
 
 const step = fc.oneof(
@@ -380,7 +383,7 @@ describe('the log, against a simple model', () => {
         term = take(model, each, term)
         model.check()
       }
-      // When everything is durable and applied, nothing is under way.
+      // At rest, everything durable and applied, nothing is in flight.
       model.takeWrite(false, 0)
       model.makeDurable(model.writes.length)
       model.commit = model.last
@@ -487,7 +490,7 @@ describe('a broken guarantee ends the replica', () => {
 test('the place where two logs may be equal is searched from above, by term', () => {
   const log = new RaftLog(short(), asIndex(0), asIndex(0))
   const meeting = (index: number, term: number): number[] =>
-    Object.values(log.lastWithTermUpTo(asIndex(index), asTerm(term)))
+    Object.values(log.findConflictByTerm(asIndex(index), asTerm(term)))
   expect([meeting(9, 2), meeting(3, 1), meeting(1, 1), meeting(3, 0)]).toEqual([
     [3, 2],
     [2, 1],
@@ -498,8 +501,8 @@ test('the place where two logs may be equal is searched from above, by term', ()
   const compacted = short()
   compacted.compact(asIndex(2))
   const rest = new RaftLog(compacted, asIndex(2), asIndex(2))
-  expect(Object.values(rest.lastWithTermUpTo(asIndex(3), asTerm(1)))).toEqual([2, 1])
-  expect(rest.lastWithTermUpTo(asIndex(3), asTerm(0)).term).toBe(0)
+  expect(Object.values(rest.findConflictByTerm(asIndex(3), asTerm(1)))).toEqual([2, 1])
+  expect(rest.findConflictByTerm(asIndex(3), asTerm(0)).term).toBe(0)
 })
 
 test('the cluster time of the newest entry is that of its frame, in memory or on disk; an empty log has none', () => {

@@ -9,10 +9,10 @@ const limits = { ...LIMITS, tailBytesMax: 300, applyBytesMax: 1000 }
 
 /** Records the reads. */
 class WatchedLog extends TestLog {
-  readonly asked: LogIndex[] = []
+  readonly reads: LogIndex[] = []
 
   override entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[] {
-    this.asked.push(from)
+    this.reads.push(from)
     return super.entries(from, to, bytesMax)
   }
 }
@@ -36,29 +36,29 @@ function durable(count: number, commitTo: LogIndex): { log: RaftLog; disk: Watch
 }
 
 const isInMemory = ({ log, disk }: ReturnType<typeof durable>, index: number): boolean => {
-  disk.asked.length = 0
+  disk.reads.length = 0
   log.entries(asIndex(index), asIndex(index + 1), 1)
-  return disk.asked.length === 0
+  return disk.reads.length === 0
 }
 
 test('entries that wait to be applied take bounded memory, and are read back', () => {
-  const given = durable(100, asIndex(100))
-  expect([90, 91].map((index) => isInMemory(given, index))).toEqual([false, true])
+  const setup = durable(100, asIndex(100))
+  expect([90, 91].map((index) => isInMemory(setup, index))).toEqual([false, true])
   const applied: LogIndex[] = []
   for (
-    let page = given.log.takeCommitted(1000, given.log.commit);
+    let page = setup.log.takeCommitted(1000, setup.log.commit);
     page.length > 0;
-    page = given.log.takeCommitted(1000, given.log.commit)
+    page = setup.log.takeCommitted(1000, setup.log.commit)
   ) {
     for (const { index } of page) applied.push(index)
-    given.log.appliedTo(asIndex(applied.length))
+    setup.log.appliedTo(asIndex(applied.length))
   }
   expect(applied).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
 })
 
 test('entries that are not committed stay in memory', () => {
-  const given = durable(100, asIndex(20))
-  expect([20, 21].map((index) => isInMemory(given, index))).toEqual([false, true])
+  const setup = durable(100, asIndex(20))
+  expect([20, 21].map((index) => isInMemory(setup, index))).toEqual([false, true])
 })
 
 test('a page from memory takes exactly what fits, and not one byte more', () => {

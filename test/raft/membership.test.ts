@@ -1,8 +1,8 @@
-// When a leader refuses a well-formed change: the remaining voters must be able to continue.
+// Refusal of well-formed changes: the remaining voters must be able to commit.
 
 import { expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src/raft/index.ts'
-import { nameOf, UnappliedChanges, whyNotChange } from '../../src/raft/membership.ts'
+import { changeRefusal, nameOf, UnappliedChanges } from '../../src/raft/membership.ts'
 import { asIndex, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { Bench } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'
@@ -22,9 +22,9 @@ const remove = (...gone: readonly number[]): ConfigurationChange => ({
   steps: gone.map((n) => ({ kind: 'remove', id: id(n) })),
 })
 
-/** A leader's reason. It hears `heard`, and is too new to have heard `unheard`. */
+/** Reason of a leader in contact with `heard`, and too new for a response of `unheard`. */
 const why = (change: ConfigurationChange, heard: readonly number[], unheard: readonly number[] = []) =>
-  whyNotChange(change, {
+  changeRefusal(change, {
     configuration: five,
     unapplied: undefined,
     committedInTerm: true,
@@ -33,18 +33,18 @@ const why = (change: ConfigurationChange, heard: readonly number[], unheard: rea
     isCaughtUp: () => true,
   })
 
-test('voters may leave as long as a majority of those that stay is heard', () => {
+test('voters may leave as long as a majority of the remaining ones is reachable', () => {
   expect(why(remove(4, 5), [1, 2])).toBeUndefined()
   expect(why(remove(2), [1, 3, 4])).toBeUndefined()
 })
 
-test('a needed voter is not removed: a majority of the remaining ones must be heard', () => {
+test('a needed voter is not removed: a majority of the remaining ones must be reachable', () => {
   const detail = 'the cluster would lose its quorum: of the 3 voters then left, n4, n5 cannot be reached'
   expect(why(remove(2, 3), [1, 2, 3])).toEqual({ reason: 'membership', detail })
   expect(why(remove(1), [1, 2, 3])).toMatchObject({ reason: 'membership' })
 })
 
-test('a leader that is too new to have heard of all waits before it says that one cannot be reached', () => {
+test('a new leader waits for first responses before it calls a voter unreachable', () => {
   const detail = 'the leader is new and has not heard of n4, n5 yet; try again'
   expect(why(remove(2, 3), [1, 2, 3], [4, 5])).toEqual({ reason: 'membership-pending', detail })
   expect(why(remove(2, 3), [1, 2, 3], [4])).toEqual({ reason: 'membership-pending', detail })
@@ -73,8 +73,8 @@ test('a leader that is too new to have heard of all waits before it says that on
 })
 
 test('a change waits, or is refused, with a sentence that says why', () => {
-  const asked = (change: ConfigurationChange, other: Partial<Parameters<typeof whyNotChange>[1]> = {}) =>
-    whyNotChange(change, {
+  const asked = (change: ConfigurationChange, other: Partial<Parameters<typeof changeRefusal>[1]> = {}) =>
+    changeRefusal(change, {
       configuration: five,
       unapplied: undefined,
       committedInTerm: true,
@@ -142,7 +142,7 @@ test('changes that are not applied are forgotten when they are truncated, applie
   expect(left(applied)).toEqual([2, 6])
 })
 
-/** n1 leads n2, and is asked to remove one of the two. */
+/** n1 leads n2 and receives a request to remove one of the two. */
 function removingOneOfTwo(gone: number): Cluster {
   const cluster = new Cluster()
   for (const name of ['n1', 'n2']) cluster.add(name, { configuration: votersUpTo(2), terms: [1], commit: 1 })
@@ -171,7 +171,7 @@ test('a voter that has removed the other of two knows this after a crash, and ne
 test('the successor of a leader that was removed knows that it is alone after a crash', () => {
   const cluster = removingOneOfTwo(1)
   const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
-  // Everything arrives except the last message: to take over.
+  // Everything arrives except the last message, TimeoutNow.
   cluster.held.add('deliver n2')
   const next = () =>
     cluster.packets.find(

@@ -1,10 +1,10 @@
-// What the Raft paper says about one server, sentence by sentence (paper §5.1 to §5.4). Each test is named after its
-// sentence and runs one core; the test plays the other servers. Our core asks for pre-votes first (thesis §9.6), and
-// the test grants them.
+// The statements of the Raft paper about one server (paper §5.1 to §5.4). The title of each test is its sentence. The
+// test runs one core and simulates the other servers. The core requests pre-votes first (thesis §9.6), which the test
+// grants.
 
 import { describe, expect, test } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
 import { DRAW } from '../../jepsen-lite/sim/random-purposes.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'
@@ -168,7 +168,7 @@ describe('§5.2 leader election', () => {
     },
   )
 
-  /** Waits of one server, each with a new random number, from the start of the wait to the campaign. */
+  /** Election time-outs of one server, each with a new random number. */
   function waits(make: (random: () => number) => Bench, rounds: number): number[] {
     const random = stream(7, DRAW.election, 1)
     return Array.from({ length: rounds }, () => {
@@ -234,11 +234,11 @@ describe('§5.3 log replication', () => {
     expect(bench.raft.commit).toBe(last + 1)
     expect(bench.committedSoFar.at(-1)?.index).toBe(last + 1)
     bench.pass(heartbeatMs)
-    const told = bench
+    const commitsSent = bench
       .take()
       .flatMap((message) => ('commit' in message ? [[Number(message.to), message.commit]] : []))
-    expect(told).toContainEqual([2, last + 1])
-    expect(told).toContainEqual([3, last + 1])
+    expect(commitsSent).toContainEqual([2, last + 1])
+    expect(commitsSent).toContainEqual([3, last + 1])
   })
 
   test.each([

@@ -1,5 +1,5 @@
-// Requests to a replica and their answers: proposals, reads, transfers of leadership, snapshots. Each answer is given
-// once, and nothing is left afterwards.
+// Requests to a replica and their outcomes: proposals, reads, leadership transfers, snapshots. Each has one outcome,
+// and leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
@@ -10,7 +10,7 @@ import { sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
-/** Follows replica 2 in term 1. */
+/** A follower of replica 2 in term 1. */
 function follower(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)
   bench.receive(append(2, 1, [0, 0]))
@@ -19,7 +19,7 @@ function follower(options: BenchOptions = {}): Bench {
   return bench
 }
 
-/** Leads; its followers hold its whole log. */
+/** A leader whose followers hold its whole log. */
 function leader(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)
   bench.lead()
@@ -33,7 +33,7 @@ const propose = (bench: Bench, seq: number, text = ''): void =>
   bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, text) }] })
 const refusals = (bench: Bench) =>
   last(bench).outcomes.map((each) => (each.outcome === 'refused' ? [each.seq, each.refusal] : [each.seq]))
-/** What is under way there, without zeros. */
+/** Work in flight on the core, without zeros. */
 const underWay = (bench: Bench) =>
   Object.fromEntries(Object.entries(bench.raft.inspect()).filter(([, count]) => count !== 0))
 const heartbeatAnswer = (bench: Bench, from: number): void =>
@@ -155,7 +155,7 @@ describe('a proposal at the leader', () => {
     const bench = leader()
     bench.step({ kind: 'transfer', to: id(2) })
     expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual(['2'])
-    expect(underWay(bench)).toMatchObject({ askedTransfer: 1, transfer: 1 })
+    expect(underWay(bench)).toMatchObject({ pendingTransfer: 1, transfer: 1 })
     propose(bench, 1)
     expect(refusals(bench)).toEqual([[1, { reason: 'transferring' }]])
     const outcomes = bench.outputs.length
@@ -174,13 +174,13 @@ describe('a proposal at the leader', () => {
     const bench = follower()
     const proposals = [{ seq: 7, frame: sealed(TEXT, id(3), 1, 7, new Uint8Array()) }]
     bench.receive({ type: 'forward', from: 3, term: 1, boot: 1, proposals })
-    // A replica that never led the term does not know what was appended in it.
+    // A replica that never led the term cannot know which entries were appended in it.
     expect(bench.takeOf('forward-refused')).toEqual([])
   })
 })
 
 describe('a read', () => {
-  test('of a follower is refused when the leader refuses it, and confirmed with the index that it tells', () => {
+  test('of a follower is refused when the leader refuses it, and confirmed with the index that it returns', () => {
     const bench = follower()
     const ask = (): number => {
       bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
@@ -189,9 +189,9 @@ describe('a read', () => {
     const answer = { term: 1, lease: false, commit: asIndex(0) }
     const refused = { ...answer, index: undefined, refusal: 'not-ready' as const }
     const first = ask()
-    // An answer of another replica does not count.
+    // A response of another replica does not count.
     bench.receive({ type: 'read-index-answer', from: 3, request: first, ...refused })
-    expect([last(bench).reads, underWay(bench)]).toEqual([[], { askedReads: 1 }])
+    expect([last(bench).reads, underWay(bench)]).toEqual([[], { pendingReads: 1 }])
     bench.receive({ type: 'read-index-answer', from: 2, request: first, ...refused })
     expect(last(bench).reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'not-ready' }])
     bench.receive({ type: 'read-index-answer', from: 2, request: first, ...refused })
@@ -208,7 +208,7 @@ describe('a read', () => {
   test('that the leader does not answer is refused when its time is over, and not before', () => {
     const bench = follower()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
-    const asked = bench.nowMs
+    const requestedAt = bench.nowMs
     for (;;) {
       const { outputs } = bench
       bench.receive(append(2, 1, [0, 0]))
@@ -216,7 +216,7 @@ describe('a read', () => {
       bench.pass(Math.min(deadline - bench.nowMs, 10))
       const { reads } = outputs.at(-1) ?? expect.fail()
       if (reads.length === 0) {
-        expect(bench.nowMs - asked).toBeLessThan(2 * TIMING.electionMaxMs)
+        expect(bench.nowMs - requestedAt).toBeLessThan(2 * TIMING.electionMaxMs)
         continue
       }
       expect(reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'leadership-lost' }])
@@ -281,24 +281,24 @@ describe('a transfer of leadership', () => {
     expect(outcome(leader(), 1)).toEqual({ outcome: 'done', detail: 'n1 leads already' })
   })
 
-  test('that a follower was asked for goes to its leader, and ends when no replica takes over', () => {
+  test('requested from a follower is forwarded to its leader, and ends when no other replica leads', () => {
     const bench = follower()
     expect(outcome(bench, 3)).toBe(undefined)
     expect(bench.takeOf('transfer-request')).toMatchObject([{ to: '2', target: '3' }])
-    expect(underWay(bench)).toEqual({ askedTransfer: 1 })
-    const asked = bench.nowMs
+    expect(underWay(bench)).toEqual({ pendingTransfer: 1 })
+    const requestedAt = bench.nowMs
     let ended: Output['transfer']
     while (ended === undefined) {
       bench.receive(append(2, 1, [0, 0]))
       bench.pass(10)
       ended = last(bench).transfer
-      if (ended === undefined) expect(bench.nowMs - asked).toBeLessThan(2 * TIMING.electionMaxMs)
+      if (ended === undefined) expect(bench.nowMs - requestedAt).toBeLessThan(2 * TIMING.electionMaxMs)
     }
     expect(ended).toEqual({ outcome: 'aborted', detail: 'nobody took over leadership in time' })
     expect(underWay(bench)).toEqual({})
   })
 
-  test('ends as done when the target is heard to lead, and as aborted when another one is', () => {
+  test('ends as done when the target leads, and as aborted when another replica does', () => {
     for (const [heard, result] of [
       [3, { outcome: 'done' }],
       [4, { outcome: 'aborted', detail: 'n4 was elected instead' }],
@@ -307,7 +307,7 @@ describe('a transfer of leadership', () => {
       outcome(bench, 3)
       bench.receive(append(heard, 2, [0, 0]))
       expect(last(bench).transfer).toMatchObject(result)
-      expect(bench.raft.inspect()).toMatchObject({ askedTransfer: 0 })
+      expect(bench.raft.inspect()).toMatchObject({ pendingTransfer: 0 })
     }
   })
 
@@ -338,7 +338,7 @@ describe('a transfer of leadership', () => {
 })
 
 describe('a second transfer', () => {
-  test('replaces the first, whose caller is told; for the same target the first goes on', () => {
+  test('replaces the first, whose caller is notified; for the same target the first continues', () => {
     const bench = leader({ voters: 5 })
     const ask = (to: number): Output['transfer'] => {
       bench.step({ kind: 'transfer', to: id(to) })
@@ -352,7 +352,7 @@ describe('a second transfer', () => {
     expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual(['3'])
     bench.receive(append(3, bench.raft.term + 1, [0, 0]))
     expect(last(bench).transfer).toEqual({ outcome: 'done', detail: 'n3 leads' })
-    expect(bench.raft.inspect()).toMatchObject({ askedTransfer: 0 })
+    expect(bench.raft.inspect()).toMatchObject({ pendingTransfer: 0 })
   })
 
   test('to a learner is refused', () => {
@@ -390,17 +390,17 @@ test('requests to a leader that is gone are refused: there is no leader, or anot
     [(bench: Bench) => bench.receive(append(3, 2, [0, 0])), 'leadership-lost'],
   ] as const) {
     const bench = follower()
-    // Long enough for the election of another leader, and shorter than an answer may take.
+    // Enough time for the election of another leader, but less than the limit for a response.
     bench.nowMs += TIMING.electionMinMs
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
     bench.step({ kind: 'read', reads: [{ id: 2, lease: true }] })
     bench.step({ kind: 'disconnected', peer: id(3) })
-    expect(bench.raft.inspect()).toMatchObject({ askedReads: 2 })
+    expect(bench.raft.inspect()).toMatchObject({ pendingReads: 2 })
     const before = bench.outputs.length
     next(bench)
     const refused = bench.outputs.slice(before).flatMap(({ reads }) => reads)
     expect(refused).toEqual([1, 2].map((one) => ({ id: one, outcome: 'refused', refusal })))
-    expect(bench.raft.inspect()).toMatchObject({ askedReads: 0 })
+    expect(bench.raft.inspect()).toMatchObject({ pendingReads: 0 })
   }
 })
 
@@ -414,11 +414,11 @@ test('reads have different request numbers, and those that a lease may serve are
       { id: 3, lease: false },
     ],
   })
-  const asked = bench.takeOf('read-index')
-  expect(asked.map(({ lease }) => lease).sort()).toEqual([false, true])
-  const requests = asked.map(({ request }) => request)
-  expect(new Set(requests).size).toBe(2)
-  for (const { request, lease } of asked) {
+  const requests = bench.takeOf('read-index')
+  expect(requests.map(({ lease }) => lease).sort()).toEqual([false, true])
+  const ids = requests.map(({ request }) => request)
+  expect(new Set(ids).size).toBe(2)
+  for (const { request, lease } of requests) {
     const answer = { term: 1, index: asIndex(3), refusal: undefined, commit: asIndex(0) }
     bench.receive({ type: 'read-index-answer', from: 2, request, lease, ...answer })
     const reads = last(bench).reads
@@ -426,10 +426,10 @@ test('reads have different request numbers, and those that a lease may serve are
   }
   bench.step({ kind: 'read', reads: [{ id: 4, lease: false }] })
   const [later] = bench.takeOf('read-index')
-  expect(requests.every((request) => request < (later?.request ?? 0))).toBe(true)
+  expect(ids.every((request) => request < (later?.request ?? 0))).toBe(true)
 })
 
-test('the answer to a read tells a follower which of its entries are committed', () => {
+test('the response to a read request has the commit index for the follower', () => {
   const bench = new Bench()
   bench.receive(append(2, 1, [0, 0], [1, 1]))
   bench.settle()
@@ -461,7 +461,7 @@ test('reads that wait for the first commit of a leader are bounded', () => {
 
 describe('a snapshot that is offered', () => {
   const why = (bench: Bench, term: number, index: number) =>
-    bench.raft.whyNotSnapshot(asTerm(term), asIndex(index))
+    bench.raft.snapshotRefusal(asTerm(term), asIndex(index))
 
   test('is accepted when it is of this term or a newer one, and newer than what is committed', () => {
     const bench = new Bench({ base: 5, terms: [1, 2], commit: 6, term: 3 })

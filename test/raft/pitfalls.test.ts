@@ -110,7 +110,7 @@ describe('elections', () => {
     expect(bench.role).toBe('leader')
   })
 
-  test('a refused vote tells what is committed: no other replica may be left to tell of a demotion', () => {
+  test('a refused vote has the commit index: no other replica may be left that knows of a demotion', () => {
     const refused = (commitTerm: number): Bench => {
       const bench = new Bench({ terms: [1, 2], term: 2 })
       bench.campaign()
@@ -119,7 +119,7 @@ describe('elections', () => {
       return bench
     }
     expect(refused(2).raft.commit).toBe(2)
-    // It learns nothing from a commit index whose entry differs from its own.
+    // A commit index whose entry differs from its own does not count.
     expect(refused(1).raft.commit).toBe(0)
   })
 
@@ -206,7 +206,7 @@ describe('elections', () => {
   })
 
   test('12: a pre-candidate of a higher term and a shorter log does not block one of a lower term and a longer log', () => {
-    // The one with the longer log receives a refusal of the higher term, takes over that term, and can win in the next
+    // The replica with the longer log receives a refusal of the higher term, adopts that term, and can win in the next
     // round.
     const bench = new Bench({ terms: [1, 1], term: 1 })
     bench.timeout()
@@ -265,7 +265,7 @@ describe('elections', () => {
     expect(bench.takeOf('pre-vote-answer').filter(({ granted }) => granted)).toEqual([])
   })
 
-  test('16: a leader that hears no majority for an election timeout steps down', () => {
+  test('16: a leader without contact to a majority for an election timeout steps down', () => {
     const bench = leader({ voters: 5 })
     for (let time = 0; time < 2 * electionMaxMs; time += heartbeatMs) {
       bench.pass(heartbeatMs)
@@ -275,7 +275,7 @@ describe('elections', () => {
     expect(bench.raft.leader).toBeUndefined()
   })
 
-  test('16: a leader that hears a majority goes on', () => {
+  test('16: a leader in contact with a majority stays leader', () => {
     const bench = leader({ voters: 5 })
     for (let time = 0; time < 3 * electionMaxMs; time += heartbeatMs) {
       bench.pass(heartbeatMs)
@@ -316,7 +316,7 @@ describe('replication', () => {
   })
 
   test('23: a follower commits no further than what it was sent and holds', () => {
-    // Its entries 3 and 4 are of a leader that lost. The new leader says that 4 is committed and has sent entries only
+    // Its entries 3 and 4 are from a deposed leader. The new leader's commit index is 4, but it has sent entries only
     // up to 2.
     const bench = new Bench({ terms: [1, 1, 2, 2], term: 2 })
     bench.receive(append(2, 3, [1, 1], [1], 4))
@@ -429,7 +429,7 @@ describe('replication', () => {
   })
 
   test.each([
-    // The follower names its last index up to the probe whose term is not above the probe's.
+    // The hint is the follower's last index up to the probe whose term is not above the probe's.
     { log: [1, 1, 1], prev: [5, 3], hint: [3, 1] },
     { log: [1, 1, 2, 2, 2], prev: [4, 1], hint: [2, 1] },
     { log: [1, 1, 2, 2, 2], prev: [5, 3], hint: [5, 2] },
@@ -446,7 +446,7 @@ describe('replication', () => {
   })
 
   test.each([
-    // The leader goes back to its last index up to the hint whose term is not above the hint's.
+    // The next probe is the leader's last index up to the hint whose term is not above the hint's.
     { log: [1, 1, 1, 4, 4, 5], hint: [4, 1], next: 3 },
     { log: [1, 1, 1, 4, 4, 5], hint: [5, 4], next: 5 },
     { log: [1, 1, 1, 4, 4, 5], hint: [6, 3], next: 3 },
@@ -669,10 +669,10 @@ describe('snapshots', () => {
     bench.take()
     bench.receive(heartbeat(2, 1))
     bench.settle()
-    const [told] = bench.takeOf('heartbeat-answer')
-    if (told === undefined) throw new Error('no answer')
+    const [lostState] = bench.takeOf('heartbeat-answer')
+    if (lostState === undefined) throw new Error('no answer')
     bench.nowMs += 50
-    const confirmed = { at: told.sentAt, readIndex: asIndex(5) }
+    const confirmed = { at: lostState.sentAt, readIndex: asIndex(5) }
     const { raft } = bench
     bench.receive({ ...heartbeat(2, 1), confirmed } as Incoming)
     bench.settle()

@@ -1,5 +1,4 @@
-// What a leader knows of one follower, against a simple model: sends and answers in any order, with many sizes and
-// limits.
+// Progress of one follower against a simple model: sends and responses in any order, with many sizes and limits.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -29,7 +28,7 @@ function replicating(match: number, limits: Partial<RaftLimits> = {}): Progress 
 
 const step = fc.oneof(
   fc.record({ kind: fc.constant('send' as const), sizes: fc.array(fc.nat(300), { maxLength: 4 }) }),
-  // An answer to what was sent, or an older or newer one.
+  // A response to a sent append, or an older or newer one.
   fc.record({ kind: fc.constant('accept' as const), by: fc.integer({ min: -3, max: 12 }) }),
 )
 
@@ -194,7 +193,7 @@ describe('a learner', () => {
 test('the time of its last answer decides whether it is active', () => {
   const progress = follower(0)
   expect(progress.status(Number.NEGATIVE_INFINITY).recentlyActive).toBe(false)
-  progress.heardAt = 10
+  progress.lastContactAt = 10
   expect([9, 10, 11].map((since) => progress.status(since).recentlyActive)).toEqual([true, false, false])
 })
 

@@ -1,5 +1,5 @@
-// What a leader sends to each follower and how it handles the answers; what a follower accepts. Each case also checks
-// that nothing is sent in addition: an extra message breaks nothing, but costs time.
+// Appends and heartbeats of a leader, its handling of the responses, and the appends that a follower accepts. Each case
+// also checks that no other message is sent: an extra message breaks nothing, but costs time.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
@@ -82,7 +82,7 @@ describe('a follower that holds the whole log', () => {
     expect(typesTo(bench, 2)).toEqual([])
   })
 
-  test('is asked for its position after a broken connection, again with each heartbeat that it answers', () => {
+  test('is probed after a broken connection, and again with each heartbeat response', () => {
     const bench = leader()
     const connect = { peer: id(2), boot: 1, term: bench.raft.term, lastIndex: bench.raft.lastIndex }
     bench.step({ kind: 'disconnected', peer: id(2) })
@@ -93,7 +93,7 @@ describe('a follower that holds the whole log', () => {
       answer(bench, 2)
       expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['probe', [[]]])
     }
-    // A report from before the break says nothing about what was lost with the connection.
+    // A report from before the break proves nothing about messages that were lost with the connection.
     accept(bench, 2, asIndex(0))
     expect(of(bench, 2).state).toBe('probe')
     accept(bench, 2, bench.raft.lastIndex)
@@ -115,7 +115,7 @@ describe('a follower with entries under way', () => {
     ])
   })
 
-  test('gets no more than the window; after a heartbeat answer only an empty append asks whether they have arrived', () => {
+  test('gets no more than the window; after a heartbeat response only an empty append probes for them', () => {
     const bench = leader({ limits: { inflightMessagesMax: 1 } })
     const { lastIndex } = bench.raft
     for (const text of ['a', 'b']) bench.node.propose(text)
@@ -140,7 +140,7 @@ describe('a follower with entries under way', () => {
     expect([bench.raft.lastIndex, appendsTo(bench, 2)]).toEqual([lastIndex + 3, []])
   })
 
-  test('is asked whether they have arrived when it is to take over', () => {
+  test('is probed when it is the target of a transfer', () => {
     const bench = leader()
     bench.node.propose('a')
     bench.take()
@@ -148,7 +148,7 @@ describe('a follower with entries under way', () => {
     expect(appendsTo(bench, 2)).toEqual([[]])
   })
 
-  test('that refuses an append because the leader assumed too much is asked further back, once', () => {
+  test('that rejects an append is probed at an earlier index, once', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1 })
     bench.lead()
     bench.take()
@@ -158,11 +158,11 @@ describe('a follower with entries under way', () => {
     expect(bench.take()).toEqual([])
   })
 
-  test('that has everything up to an index and keeps no earlier entries is asked there', () => {
+  test('that has compacted its log up to an index is probed there', () => {
     const bench = new Bench({ terms: [1, 1, 1, 4, 4, 5], term: 6 })
     bench.lead()
     bench.take()
-    // The follower knows no terms of compacted entries, but all of those are committed.
+    // The follower has no terms of compacted entries, but all of those are committed.
     reject(bench, 2, 6, [4, 0])
     expect(bench.takeOf('append')).toMatchObject([{ to: id(2), prevIndex: 4 }])
   })
@@ -228,7 +228,7 @@ describe('a follower that needs a snapshot', () => {
     expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['replicate', [[6, 7, 8, 9]]])
   })
 
-  test('is asked for its position when the snapshot was sent, and from the beginning when it was not', () => {
+  test('is probed at the end of a sent snapshot, and from the beginning after a failed one', () => {
     for (const ok of [true, false]) {
       const bench = behind()
       bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(6), ok })
@@ -272,9 +272,9 @@ describe('a follower that needs a snapshot', () => {
   })
 })
 
-describe('a follower is told what is committed', () => {
+describe('a follower receives the commit index', () => {
   const COMMIT_DELAY_MS = 5
-  const told = (bench: Bench): string[] =>
+  const commitsSent = (bench: Bench): string[] =>
     bench.takeOf('heartbeat').map(({ to, commit }) => `${to}:${commit}`)
   const forward = (bench: Bench, from: number, seq: number): void =>
     bench.receive({
@@ -282,22 +282,22 @@ describe('a follower is told what is committed', () => {
       proposals: [{ seq, frame: textFrame(id(from), 1, seq, 'x') }],
     })
 
-  test('a little later, but not before, also by a new leader; at once only entries that it awaits', () => {
+  test('a little later, but not before, also by a new leader; at once only entries that it awaitedIndex', () => {
     const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
     bench.lead()
     bench.acknowledge()
     bench.pass(COMMIT_DELAY_MS - 1)
-    expect(told(bench)).toEqual([])
+    expect(commitsSent(bench)).toEqual([])
     bench.pass(1)
-    expect(told(bench)).toEqual(['2:1', '3:1'])
+    expect(commitsSent(bench)).toEqual(['2:1', '3:1'])
     forward(bench, 3, 1)
     bench.acknowledge()
-    expect(told(bench)).toEqual(['3:2'])
+    expect(commitsSent(bench)).toEqual(['3:2'])
     bench.pass(COMMIT_DELAY_MS)
     bench.take()
     bench.node.propose('y')
     bench.acknowledge()
-    expect(told(bench)).toEqual([])
+    expect(commitsSent(bench)).toEqual([])
   })
 
   test('not while entries are under way to it, or its position is unknown', () => {
@@ -308,13 +308,13 @@ describe('a follower is told what is committed', () => {
     bench.take()
     for (const from of [2, 3]) accept(bench, from, plus(lastIndex, 1))
     bench.pass(COMMIT_DELAY_MS)
-    expect([bench.raft.commit, told(bench)]).toEqual([lastIndex + 1, []])
+    expect([bench.raft.commit, commitsSent(bench)]).toEqual([lastIndex + 1, []])
     bench.step({ kind: 'disconnected', peer: id(2) })
     bench.step({ kind: 'tick' })
     accept(bench, 3, plus(lastIndex, 2))
     bench.settle()
     bench.pass(COMMIT_DELAY_MS)
-    expect(told(bench)).toEqual([`3:${lastIndex + 2}`])
+    expect(commitsSent(bench)).toEqual([`3:${lastIndex + 2}`])
   })
 })
 
@@ -442,7 +442,7 @@ describe('changes of members that a leader makes by itself', () => {
     expect([bench.raft.status().transferTarget, bench.raft.lastIndex]).toEqual([undefined, lastIndex + 1])
   })
 
-  test('a learner is not promoted by a leader that hears no majority', () => {
+  test('a learner is not promoted by a leader without contact to a majority', () => {
     const bench = new Bench({ configuration: withLearner(3) })
     bench.lead()
     bench.acknowledge([2, 3])
@@ -499,7 +499,7 @@ describe('changes of members that a leader makes by itself', () => {
     ])
   })
 
-  test('a leader that has removed a follower goes on with the others', () => {
+  test('a leader that has removed a follower continues with the others', () => {
     const bench = leader()
     bench.node.change({ kind: 'change', steps: stepsOf('-3') })
     for (let turns = 0; turns < 3; turns++) bench.acknowledge()

@@ -2,7 +2,7 @@
 
 import { getEventListeners } from 'node:events'
 import { afterAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import {
   BarrierNotPassedError,

@@ -1,7 +1,7 @@
 // Locks, read-write locks and semaphores on a real cluster.
 
 import { afterAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import {
   type Client,
   OutcomeUnknownError,

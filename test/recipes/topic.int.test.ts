@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { type SubscribeOptions, type Topic, type TopicMessage, topic } from '../../src/recipes/topic.ts'
 import { unsure } from './unsure-client.ts'

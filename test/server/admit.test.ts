@@ -10,19 +10,19 @@ function pair() {
 
 test('a member is admitted', () => {
   const { leader, follower } = pair()
-  expect(leader.running.admit(follower.running.greeting())).toBeUndefined()
+  expect(leader.running.events.admit(follower.running.events.greeting())).toBeUndefined()
 })
 
 test('a replica that was removed is refused and stopped', () => {
   const { cluster, leader, follower } = pair()
-  const greeting = follower.running.greeting()
+  const greeting = follower.running.events.greeting()
   let removed = false
   const change = { kind: 'change', steps: [{ kind: 'remove', id: follower.id }] } as const
   leader.running.change(change, 5000, () => {
     removed = true
   })
   cluster.until(() => removed)
-  expect(leader.running.admit(greeting)).toMatchObject({
+  expect(leader.running.events.admit(greeting)).toMatchObject({
     refuse: expect.stringContaining('was removed from the cluster'),
     stop: true,
   })

@@ -30,7 +30,7 @@ const stop: Ending = (node) => node.stop()
 const crash: Ending = (node) => node.crash()
 /** As a peer may tell it to. */
 const fail: Ending = async (node) => {
-  Object(node.api).stop('it has lost durable state')
+  Object(node.api).events.stop('it has lost durable state')
   await node.ended
 }
 

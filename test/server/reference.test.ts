@@ -15,11 +15,11 @@ import {
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
-import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
+import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
+import { PROBLEMS } from '../../src/server/api/errors.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
-import { PROBLEMS } from '../../src/server/http/problem.ts'
 import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import { Metrics } from '../../src/server/node/metrics.ts'

@@ -3,15 +3,15 @@
 // and time-outs those that are shipped. What the simulator looks at after every event is looked at here too, and the
 // first rule that is broken ends the test.
 
-import { Recorder } from '../../jepsen-lite/history.ts'
-import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
-import type { Config } from '../../jepsen-lite/sim/config.ts'
+import { SimCluster } from '../../jepsen-lite/sim/cluster.ts'
+import type { SimConfig } from '../../jepsen-lite/sim/config.ts'
 import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
 import { bytes, text } from '../../jepsen-lite/sim/model-row.ts'
 import type { CutMode } from '../../jepsen-lite/sim/network.ts'
-import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
+import { type NodeLimits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
+import { Recorder } from '../../jepsen-lite/workload/history.ts'
 import type {
   BatchedCommand,
   Command,
@@ -31,7 +31,7 @@ const WRITE_MS = 0.5
 const VANISHES: CutMode = { stalls: false, refuses: false }
 const REFUSED: CutMode = { stalls: false, refuses: true }
 
-function configOf(nodes: number, { limits = {} }: Options): Config {
+function configOf(nodes: number, { limits = {} }: Options): SimConfig {
   return {
     ...raftTiming,
     grow: 1,
@@ -47,10 +47,10 @@ function configOf(nodes: number, { limits = {} }: Options): Config {
 }
 
 interface Options {
-  readonly limits?: Partial<Limits>
+  readonly limits?: Partial<NodeLimits>
 }
 
-export class SimulatedCluster extends Cluster {
+export class SimulatedCluster extends SimCluster {
   readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
   /** Every message that left. */
   readonly sent: Message[] = []

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseHistory } from '../../jepsen-lite/history.ts'
+import { parseHistory } from '../../jepsen-lite/workload/history.ts'
 import { type Client, type EmbeddedCluster, OutcomeUnknownError, startCluster } from '../../src/index.ts'
 import {
   AnomalyError,

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type HistoryEvent, parseHistory } from '../../jepsen-lite/history.ts'
+import { type HistoryEvent, parseHistory } from '../../jepsen-lite/workload/history.ts'
 import { Client, type EmbeddedCluster, startCluster } from '../../src/index.ts'
 import {
   AnomalyError,

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { parseHistory } from '../../jepsen-lite/history.ts'
+import { parseHistory } from '../../jepsen-lite/workload/history.ts'
 import type { EmbeddedCluster, EmbeddedNode } from '../../src/index.ts'
 import {
   type Fault,

@@ -1,7 +1,7 @@
 // The store itself, under a schedule of faults, with clients of every kind: no check reports anything.
 
 import { expect, test } from 'vitest'
-import { parseHistory } from '../../jepsen-lite/history.ts'
+import { parseHistory } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError, startCluster } from '../../src/index.ts'
 import {
   checkLinearizable,

@@ -5,7 +5,13 @@
 // `:info` is an unknown outcome. `:fail :cas` says that the register did not hold the first value. A failed read says
 // nothing. There are no times, only the order of the lines, so each line counts as a millisecond.
 
-import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
+import {
+  type History,
+  HistoryError,
+  type HistoryEvent,
+  type HistoryOperation,
+  historyOf,
+} from '../../workload/history.ts'
 
 const EVENT = /jepsen\.util - (\S+)\s+:(invoke|ok|fail|info)\s+:(read|write|cas)\s+(.*?)\s*$/
 const KEY = 'register'
@@ -16,8 +22,8 @@ export function parseJepsen(text: string): History {
 
 function* eventsOf(text: string): Generator<HistoryEvent> {
   yield { type: 'history', version: 1, workload: 'jepsen', model: 'cas', command: '' }
-  /** By process: its operation under way. */
-  const open = new Map<string, { readonly id: number; readonly op: Operation }>()
+  /** By process: its operation in flight. */
+  const open = new Map<string, { readonly id: number; readonly op: HistoryOperation }>()
   let time = 0
   for (const line of text.split('\n')) {
     time += 1
@@ -41,7 +47,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
   }
 }
 
-function operationOf(f: string, value: string, line: number): Operation {
+function operationOf(f: string, value: string, line: number): HistoryOperation {
   if (f === 'read') return { f: 'get', key: KEY }
   if (f === 'write') return { f: 'put', key: KEY, value }
   const [, from, to] = /^\[(\S+) (\S+)\]$/.exec(value) ?? []

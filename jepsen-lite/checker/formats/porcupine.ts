@@ -5,7 +5,13 @@
 // A key begins as the empty string. No operation fails. Only operations that are open at the end have an unknown
 // outcome.
 
-import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
+import {
+  type History,
+  HistoryError,
+  type HistoryEvent,
+  type HistoryOperation,
+  historyOf,
+} from '../../workload/history.ts'
 
 const EVENT =
   /^\{:process (\d+), :type :(invoke|ok), :f :(get|put|append), :key ("(?:[^"\\]|\\.)*"), :value (nil|"(?:[^"\\]|\\.)*")\}$/
@@ -40,7 +46,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
   }
 }
 
-function operationOf(f: string, key: string, value: string): Operation {
+function operationOf(f: string, key: string, value: string): HistoryOperation {
   if (f === 'get') return { f, key }
   return { f: f === 'put' ? 'put' : 'append', key, value }
 }

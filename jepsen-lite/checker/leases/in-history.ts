@@ -1,13 +1,14 @@
-// The leases of a history with a log. Its entries are made of the log: a delete that no request made is the end of a
-// lease. Two more things are judged here, because clients have seen them and the log has not:
+// The leases of a history with a log. A delete in the log that no request made is the end of a lease. Answers to
+// clients show more than the log:
 //
-//   missing     no answer says that a lease does not exist while a promise from before it was asked for still holds
-//   back        no lease is used after it was answered that it is revoked, or after its end was seen in the log; and no
-//               two are granted under one id, and in a complete history none is used that nobody has granted
-//   short       no answer gives a lease less time than was asked for when it was granted
-//   rest        when all faults are over, a lease ends soon after its time
+// - missing: no answer denies a lease while an earlier promise still holds.
+// - back: no lease is used after its revocation was answered, or after its end appeared in the log. No two leases have
+// one
+//   id. In a complete history no lease is used that nobody was granted.
+// - short: no answer gives a lease less time than its grant requested.
+// - rest: after all faults, a lease ends soon after its time.
 
-import type { Call, History, StoreCall } from '../../history.ts'
+import type { History, HistoryCall, StoreCall } from '../../workload/history.ts'
 import type { LogVerdict } from '../log/index.ts'
 import {
   checkLeases,
@@ -46,7 +47,7 @@ interface Promised {
 
 function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Promised[] {
   const promises: Promised[] = []
-  const add = ({ node, startMs: askedMs, end }: Call | StoreCall, id: string, ttlMs: number): void => {
+  const add = ({ node, startMs: askedMs, end }: HistoryCall | StoreCall, id: string, ttlMs: number): void => {
     promises.push({ promise: { id, ttlMs, askedMs, node }, end })
   }
   for (const call of history.storeCalls) {
@@ -66,11 +67,11 @@ function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Pr
   return promises
 }
 
-/** What made each revision at which a lease ended. */
+/** The request that made each revision at which a lease ended. */
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
 function endsIn({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
-  /** Of each lease: when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
+  /** By lease: the time when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
   const revokedSince = new Map<string, number>()
   for (const { op, outcome, start } of storeCalls) {
     if (op.f !== 'revoke' || outcome.kind === 'fail') continue
@@ -123,7 +124,7 @@ const anomaly = (
   message: string,
 ): LeaseAnomaly => ({ guarantee, promise, lease, message: `lease ${lease} ${message}` })
 
-const leaseOf = ({ op }: Call | StoreCall): string | undefined =>
+const leaseOf = ({ op }: HistoryCall | StoreCall): string | undefined =>
   op.f === 'grant' || !('lease' in op) ? undefined : op.lease
 
 function missing(
@@ -131,7 +132,7 @@ function missing(
   promises: readonly Promised[],
   driftMax: number,
 ): LeaseAnomaly[] {
-  // Who was not recorded may have revoked it.
+  // An unrecorded client may have revoked it.
   if (header.complete !== true) return []
   const promisesOf = Map.groupBy(promises, ({ promise }) => promise.id)
   const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
@@ -157,7 +158,7 @@ function missing(
 }
 
 function back({ calls, storeCalls }: History, { log }: LogVerdict, ends: Ends): LeaseAnomaly[] {
-  /** Since when each is certainly over, and who was told so. */
+  /** The position from which each is certainly over, and the client that received this. */
   const over = new Map<string, { readonly since: number; readonly why: string }>()
   const isOver = (lease: string, since: number, why: string): void => {
     if (since < (over.get(lease)?.since ?? Number.POSITIVE_INFINITY)) over.set(lease, { since, why })
@@ -191,7 +192,7 @@ function grantedTwice({ storeCalls }: History): LeaseAnomaly[] {
   })
 }
 
-/** Of a complete history. A client that puts keys under a lease has its id from somewhere. */
+/** Only in a complete history. A client that puts keys under a lease has its id from somewhere. */
 function grantedByNobody({ header, calls, storeCalls }: History): LeaseAnomaly[] {
   const grants = storeCalls.filter(({ op }) => op.f === 'grant')
   if (header.complete !== true || grants.length === 0) return []
@@ -237,7 +238,11 @@ function late(
   if (calmMs === undefined) return []
   /** Until when each may have been promised to live. */
   const until = new Map<string, number>()
-  const mayLive = (id: string | undefined, { endMs, startMs }: Call | StoreCall, ttlMs: number): void => {
+  const mayLive = (
+    id: string | undefined,
+    { endMs, startMs }: HistoryCall | StoreCall,
+    ttlMs: number,
+  ): void => {
     if (id !== undefined) until.set(id, Math.max(until.get(id) ?? 0, (endMs ?? startMs) + ttlMs))
   }
   const ttls = new Map<string, number>()
@@ -256,7 +261,7 @@ function late(
     if (call?.op.f === 'put' && call.op.ttlMs !== undefined && !doubtful.has(revision))
       mayLive(events[0]?.record?.lease, call, call.op.ttlMs)
   }
-  /** Those of which keys are left at the end. */
+  /** Leases with keys at the end. */
   const attached = new Map<string, string | undefined>()
   for (const { events } of log.revisions)
     for (const { key, record } of events) attached.set(key, record?.lease)

@@ -1,24 +1,25 @@
-// Do leases live as long as they were promised to, and no longer? Two lists are compared: what clients were promised,
-// and what the log of the store says of leases and of the keys that are attached to them.
+// Compares the lifetimes that clients were promised with the lifetimes of leases in the log.
 //
-//   early       a lease does not expire before its time to live has passed since the last promise, in true time, less
-//               what clocks may drift
-//   late        while one leader goes on writing entries, a lease is not there much later than its deadline. So no
-//               leader begins its time to live anew.
-//   time        while there are leases, entries tell the time at least once in a checkpoint time
-//   log         a lease ends once, after it has begun, and only by an entry
-//   keys        when a lease ends, exactly the keys are deleted whose last put named it: a put without a lease has
-//               detached them, a put with another lease has moved them
-//   alive       no key is attached to a lease that does not exist
+// - early: a lease does not expire before its time to live has passed since the last promise. This is true time, less
+// the
+//   drift of clocks.
+// - late: while one leader writes entries, a lease does not exist much longer than its deadline. So no leader begins
+// its
+//   time to live anew.
+// - time: while there are leases, an entry has the time at least once in a checkpoint time.
+// - log: a lease ends once, after it has begun, and only by an entry.
+// - keys: when a lease ends, exactly the keys are deleted whose last put named it. A put without a lease detaches a
+// key,
+//   and a put with another lease moves it.
+// - alive: no key is attached to a lease that does not exist.
 //
-// A promise is a grant or a keep-alive that was answered: the lease lives for its time to live from some moment between
-// question and answer. The earliest moment counts. Cluster time of a leader may be ahead of that of its predecessor by
-// the drift since the last entry that both know, and this is the one that set the deadline, or a later one. Hence the
-// bound of `earliestEnd`.
+// A promise is an answered grant or keep-alive. The time to live counts from a moment between request and answer; the
+// earliest one is used. The cluster time of a leader may be ahead of its predecessor's by the drift since the last
+// entry that both know. That entry set the deadline, or is later. Hence the bound of `earliestEnd`.
 //
-// For a real run the entries are made of a watch of all keys: puts with their leases, and deletes. It does not say why
-// a key was deleted, so `expired` is then known only for leases that no client has revoked. Without `term` and
-// `clusterMs`, `late` and `time` are not judged.
+// In a real run the entries come from a watch of all keys: puts with their leases, and deletes. A delete has no reason,
+// so `expired` is known only for leases that no client has revoked. Without `term` and `clusterMs`, `late` and `time`
+// are not judged.
 
 export interface LeaseRecord {
   readonly promises: readonly LeasePromise[]
@@ -64,13 +65,13 @@ export type LeaseGuarantee = 'early' | 'late' | 'time' | 'log' | 'keys' | 'alive
 
 export interface LeaseAnomaly {
   readonly guarantee: LeaseGuarantee
-  /** Of docs/SPEC.md. */
+  /** The rule in docs/SPEC.md. */
   readonly promise: 'KV-23' | 'KV-24' | 'KV-25'
   readonly lease: string
   readonly message: string
 }
 
-export interface LeasesOptions {
+export interface LeaseCheckOptions {
   /** How much faster than true time the clock of a node may run, a fraction; undefined: without a bound. */
   readonly driftMax: number | undefined
   /** Patience with a leader that cannot write, by the time of the entry. Infinity: `late` and `time` are not judged. */
@@ -94,7 +95,7 @@ interface Held {
   readonly deadlineMs: number
 }
 
-export function checkLeases({ promises, entries }: LeaseRecord, options: LeasesOptions): LeaseAnomaly[] {
+export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCheckOptions): LeaseAnomaly[] {
   const anomalies: LeaseAnomaly[] = []
   const found = (guarantee: LeaseGuarantee, lease: string, message: string): void => {
     anomalies.push({ guarantee, promise: PROMISES[guarantee], lease, message: `lease ${lease} ${message}` })
@@ -169,7 +170,7 @@ function judgeTime(
   before: LeaseEntry | undefined,
   leases: ReadonlyMap<string, Held>,
   leadsSinceMs: number,
-  { lateMs }: LeasesOptions,
+  { lateMs }: LeaseCheckOptions,
   found: FoundLease,
 ): void {
   if (clusterMs === undefined || before?.clusterMs === undefined) return
@@ -187,7 +188,7 @@ function judgeEnd(
   { atMs }: LeaseEntry,
   promises: readonly LeasePromise[],
   checkpointMs: number,
-  { driftMax }: LeasesOptions,
+  { driftMax }: LeaseCheckOptions,
   found: FoundLease,
 ): void {
   if (what !== 'expired' || driftMax === undefined) return

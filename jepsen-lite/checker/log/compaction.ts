@@ -1,7 +1,7 @@
-// What clients are told of compaction: history begins no later than somebody has asked for, and once a compaction was
-// answered, nothing before it can be read.
+// Answers about compaction: history begins no later than a client has requested. After an answered compaction, nothing
+// before its revision can be read.
 
-import { FIRST_REVISION, type History } from '../../history.ts'
+import { FIRST_REVISION, type History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { isStaleRead } from '../partition.ts'
 

@@ -1,24 +1,31 @@
-// A history with a log is judged by that log. One client of it has watched every key from the beginning on, so the
-// order of all changes is known, and no search is needed, whatever changes keys: ranges that are deleted, transactions,
-// leases that end. But the log is only what one watch was told. So it is compared with everything else that clients
-// were told:
+// A history with a log is judged by that log. One client has watched every key from the beginning, so the order of all
+// changes is known and needs no search. This covers range deletes, transactions and ends of leases. But the log
+// contains only the messages of one watch. So it is compared with all other answers:
 //
-//   acknowledged   what was answered as made is in the log, at the revision of the answer, and nothing else is there
-//   conditions     what was made under a condition came right after a state in which the condition held, and what was
-//                  refused met one in which it did not
-//   asked for      every other revision was made by one request whose answer tells none, or by the end of a lease, and
-//                  each request has made one at most; if the history holds all requests (`complete`). Nobody knew of it
-//                  before its request. What was answered as not made is not there in any case
-//   read           what was read at a revision is what the log says of it, with its version, also what each node holds
-//                  at the end; lists are as they were asked for (lists.ts)
-//   nothing        where the answer says that a change had nothing to delete, the log has nothing either
-//   order          no answer reflects a revision below one that was told before it was asked for
-//   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, and no
-//                  answer tells a later one, if the history is complete
+// - acknowledged: each acknowledged change is in the log, at the revision of its answer, and nothing else is there.
+// - conditions: a change under a condition follows a state in which the condition held. A refused one met a state in
+// which
+//   it did not hold.
+// - asked for: every other revision was made by one request whose answer names none, or by the end of a lease. Each
+// request
+//   made one at most, and nobody knew the revision before the request. This needs a complete history. A request that
+//   certainly failed made none in any case.
+// - read: the result of a read at a revision, and the final content of each node, equal the log, with versions.
+// lists.ts
+//   checks lists.
+// - nothing: if an answer says that a change had nothing to delete, the log has nothing there.
+// - order: no answer reflects a revision below one that was known before its request.
+// - numbers: revisions, versions and create revisions of the log follow from each other. In a complete history none is
+//   missing, and no answer names a later one.
 
-import { type Call, FIRST_REVISION, type History, type Result } from '../../history.ts'
+import {
+  FIRST_REVISION,
+  type History,
+  type HistoryCall,
+  type RecordedResult,
+} from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { contains, type Interval } from '../keys.ts'
+import { contains, type KeyInterval } from '../keys.ts'
 import { coveredBy } from '../list-range.ts'
 import { checkList, type KeyCounts } from '../lists.ts'
 import { isStaleRead } from '../partition.ts'
@@ -53,9 +60,9 @@ export const checkLog = (history: History): LogVerdict => new Judge(history).ver
 class Judge implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
-  /** Everything that anybody was told of the revision of the store; the highest first. */
+  /** Every known revision of the store; the highest first. */
   readonly #tellings: readonly Telling[]
-  /** By revision: where in the history somebody was first told of it, or of a later one. */
+  /** By revision: the first position in the history at which it, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
   /** The state at the revision that was looked at last. */
@@ -356,7 +363,7 @@ class Judge implements KeyCounts {
   }
 
   /** A condition that did not hold. */
-  #refused({ id, op }: Call, { current, revision }: Result): void {
+  #refused({ id, op }: HistoryCall, { current, revision }: RecordedResult): void {
     if (op.f !== 'put' && op.f !== 'del') return
     const found = this.#rows.get(op.key)?.modRevision ?? null
     const shown = found === null ? `no ${op.key}` : `${op.key} of revision ${found}`
@@ -378,7 +385,7 @@ class Judge implements KeyCounts {
   }
 
   /** At the revision that is looked at. */
-  countIn(range: Interval): { readonly least: number; readonly most: number } {
+  countIn(range: KeyInterval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
     return { least: count, most: count }
   }
@@ -413,7 +420,7 @@ class Judge implements KeyCounts {
   }
 }
 
-/** What a reader was told of a key. */
+/** The answer of a read about a key. */
 interface Seen {
   readonly value?: string | undefined
   readonly modRevision?: number | undefined

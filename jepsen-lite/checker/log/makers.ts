@@ -7,7 +7,7 @@ import type { LogRequest } from './requests.ts'
 
 export interface Unexplained {
   readonly revision: number
-  /** Where in the history somebody was first told of it, or of a later one. */
+  /** The first position in the history at which it, or a later one, was known. */
   readonly known: number
   readonly events: readonly LoggedEvent[]
   /** The end of a lease explains it as well, so it needs no request. */

@@ -1,13 +1,13 @@
-// Real time: an answer reflects no lower revision than any that was told before it was asked for, and a change is above
-// all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less,
-// but what it shows has happened. At the end each node has everything.
+// Real time: an answer reflects no lower revision than any that was known before its request, and a change is above all
+// of these. Messages of watches count as well, and a watch begins like a read. A stale read may reflect less, but what
+// it shows has happened. At the end each node has everything.
 
-import type { History } from '../../history.ts'
+import type { History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'
 
-/** Something that somebody was told of the revision of the store. */
+/** A revision of the store that a client received. */
 export interface Telling {
   /** Where in the history. */
   readonly end: number
@@ -19,7 +19,7 @@ export interface Telling {
 interface Answer extends Telling {
   readonly start: number
   readonly isChange: boolean
-  /** It may reflect less than was told before. */
+  /** It may reflect less than earlier answers. */
   readonly isStale?: boolean
   readonly key: string | undefined
 }
@@ -92,7 +92,7 @@ const watchesIn = ({ watches }: History): Answer[] =>
     ]
   })
 
-/** What they were told later. */
+/** Later messages. */
 const toldIn = ({ watches }: History): Telling[] =>
   watches.flatMap(({ id, told }) =>
     told.flatMap(({ position, told: one }): Telling[] =>

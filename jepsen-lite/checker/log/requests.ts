@@ -1,8 +1,14 @@
-// What each request of a history has changed or may have changed, to be compared with the log of the store. The steps
+// The known or possible changes of each request of a history, to be compared with the log of the store. The steps
 // of a transaction are one request.
 
-import { type Call, type History, HistoryError, type Outcome, type StoreCall } from '../../history.ts'
-import { contains, type Interval } from '../keys.ts'
+import {
+  type CallOutcome,
+  type History,
+  type HistoryCall,
+  HistoryError,
+  type StoreCall,
+} from '../../workload/history.ts'
+import { contains, type KeyInterval } from '../keys.ts'
 import { rangeOf } from '../list-range.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 
@@ -12,21 +18,21 @@ export interface LogRequest {
   readonly start: number
   /** Infinity: the outcome is unknown. */
   readonly end: number
-  readonly kind: Outcome['kind']
-  /** The revision that it made if it has changed something, if that was told. */
+  readonly kind: CallOutcome['kind']
+  /** The revision that it made, if known. */
   readonly revision: number | undefined
   /** Whether it says that it has changed something. undefined: it may have. */
   readonly changed: boolean | undefined
   readonly puts: ReadonlyMap<string, Put>
   readonly deletes: ReadonlySet<string>
-  /** Those of them of which the answer says that they were there. */
+  /** The keys that existed according to the answer. */
   readonly deleted: ReadonlySet<string>
   /** The mod revision that each of these keys must have had; null: it must not have existed. */
   readonly conditions: ReadonlyMap<string, number | null>
-  readonly ranges: readonly Interval[]
+  readonly ranges: readonly KeyInterval[]
   /** All keys of this lease. */
   readonly lease: string | undefined
-  /** The number of deleted keys, if it was told. */
+  /** The number of deleted keys, if known. */
   readonly removed: number | undefined
 }
 
@@ -39,7 +45,7 @@ export interface Put {
 
 /** Every request that changes something, by its start. */
 export function requestsIn({ calls, storeCalls }: History): LogRequest[] {
-  const groups = new Map<number, Call[]>()
+  const groups = new Map<number, HistoryCall[]>()
   const requests: LogRequest[] = []
   for (const call of calls) {
     const { transaction } = call
@@ -57,9 +63,10 @@ export function requestsIn({ calls, storeCalls }: History): LogRequest[] {
   return requests.sort((a, b) => a.start - b.start)
 }
 
-const resultOf = ({ outcome }: Pick<Call, 'outcome'>) => (outcome.kind === 'ok' ? outcome.result : undefined)
+const resultOf = ({ outcome }: Pick<HistoryCall, 'outcome'>) =>
+  outcome.kind === 'ok' ? outcome.result : undefined
 
-function requestOf(calls: readonly Call[]): LogRequest {
+function requestOf(calls: readonly HistoryCall[]): LogRequest {
   const puts = new Map<string, Put>()
   const deletes = new Set<string>()
   const deleted = new Set<string>()
@@ -67,7 +74,7 @@ function requestOf(calls: readonly Call[]): LogRequest {
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   let changed: boolean | undefined = false
   let revision: number | undefined
-  let kind: Outcome['kind'] = 'fail'
+  let kind: CallOutcome['kind'] = 'fail'
   for (const call of calls) {
     const { op, outcome } = call
     start = Math.min(start, call.start)
@@ -162,7 +169,7 @@ export function nothingIn(history: History): { readonly request: LogRequest; rea
   })
 }
 
-/** What it would change in this state; only the keys. */
+/** The keys that it would change in this state. */
 export function keysChangedBy(
   request: LogRequest,
   rows: ReadonlyMap<string, NonNullable<LoggedEvent['record']>>,

@@ -1,12 +1,12 @@
-// The log of the store, as one client was told it by its watches, one after the other.
+// The log of the store, as one client received it by consecutive watches.
 
-import { FIRST_REVISION, type History, type WatchCall } from '../../history.ts'
+import { FIRST_REVISION, type History, type WatchCall } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { EventLog, type LoggedEvent, type ToldEvent } from '../watch/index.ts'
+import { EventLog, type LoggedEvent, type WatchedEvent } from '../watch/index.ts'
 
 export interface LoggedRevision {
   readonly revision: number
-  /** Where in the history it was told first, and when. */
+  /** The first position in the history at which it arrived, and the time. */
   readonly position: number
   readonly timeMs: number
   readonly events: readonly LoggedEvent[]
@@ -16,7 +16,7 @@ export interface StoreLog {
   /** By revision. */
   readonly revisions: readonly LoggedRevision[]
   readonly events: EventLog
-  /** The recorder knows that everything up to here has been told. */
+  /** The recorder knows that everything up to here was delivered. */
   readonly due: number
   readonly findings: readonly Anomaly[]
 }
@@ -55,7 +55,7 @@ export function storeLogOf(history: History): StoreLog {
   }
 }
 
-const loggedEvent = ({ key, record }: ToldEvent, revision: number): LoggedEvent => ({
+const loggedEvent = ({ key, record }: WatchedEvent, revision: number): LoggedEvent => ({
   key,
   revision,
   record: record === undefined ? null : { ...record, value: record.value ?? '' },

@@ -2,11 +2,11 @@
 // each change of a key has a higher revision than everything that this key's history showed before. A read tells two
 // revisions: when the key was last changed, and the store's revision.
 //
-// A change whose outcome is unknown has a revision that no client was told. The state then holds the lowest and the
+// A change whose outcome is unknown has a revision that no client knows. The state then holds the lowest and the
 // highest possible value, and the first answer that tells the revision fixes it.
 
-import type { Operation, Result } from '../../history.ts'
-import type { KeyOperation, Model } from './model.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
+import type { KeyModel, KeyOperation } from './model.ts'
 import { assertNever, plain } from './plain.ts'
 
 interface Versioned {
@@ -21,7 +21,7 @@ interface Versioned {
   readonly store: number
 }
 
-export function byRevision(name: string, operations: readonly Operation['f'][]): Model<Versioned> {
+export function byRevision(name: string, operations: readonly HistoryOperation['f'][]): KeyModel<Versioned> {
   return {
     name,
     operations,
@@ -42,10 +42,10 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
 }
 
 /**
- * By the told revision. Observations of a revision come after the change that made it. A delete that does not tell
- * whether it changed anything may be either.
+ * By the revision in the answer. Observations of a revision come after the change that made it. A delete that does not
+ * tell whether it changed anything may be either.
  */
-function orderOf(isObservation: boolean, result: Result | undefined): number | undefined {
+function orderOf(isObservation: boolean, result: RecordedResult | undefined): number | undefined {
   const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
   return revision === undefined ? undefined : 2 * revision + (isObservation ? 1 : 0)
 }
@@ -54,7 +54,7 @@ type Transition = (now: Versioned) => Versioned | undefined
 type Plain = ReturnType<typeof plain>
 type Change = Exclude<Plain, { readonly f: 'get' }>
 
-function transitionOf(operation: KeyOperation, result: Result | undefined): Transition | undefined {
+function transitionOf(operation: KeyOperation, result: RecordedResult | undefined): Transition | undefined {
   const op = plain(operation)
   if (op.f === 'get') {
     if (result === undefined || (result.value === undefined && result.modRevision === undefined))
@@ -85,7 +85,7 @@ function meet(now: Versioned, op: Change): Versioned | undefined {
   }
 }
 
-function read(now: Versioned, result: Result): Versioned | undefined {
+function read(now: Versioned, result: RecordedResult): Versioned | undefined {
   if (result.value !== undefined && result.value !== now.value) return undefined
   const known = result.modRevision === undefined ? now : settle(now, result.modRevision)
   return known === undefined ? undefined : storeAt(known, result.revision)
@@ -94,7 +94,7 @@ function read(now: Versioned, result: Result): Versioned | undefined {
 function changed(
   now: Versioned,
   op: Exclude<Change, { readonly f: 'del' }>,
-  result: Result | undefined,
+  result: RecordedResult | undefined,
 ): Versioned | undefined {
   const value = op.f === 'append' ? (now.value ?? '') + op.value : op.f === 'cas' ? op.to : op.value
   if (op.f === 'append' && result?.value !== undefined && result.value !== value) return undefined
@@ -105,7 +105,7 @@ function changed(
   return { value, least, most: revision ?? Number.POSITIVE_INFINITY, store: least }
 }
 
-function deleted(now: Versioned, result: Result | undefined): Versioned | undefined {
+function deleted(now: Versioned, result: RecordedResult | undefined): Versioned | undefined {
   const there = now.value !== null
   if (result?.deleted !== undefined && (result.deleted === 1) !== there) return undefined
   // A delete of a missing key changes nothing.
@@ -116,7 +116,7 @@ function deleted(now: Versioned, result: Result | undefined): Versioned | undefi
 }
 
 /** A failed condition is an observation of the key: the condition must not have held. */
-function refused(now: Versioned, op: Change, result: Result): Versioned | undefined {
+function refused(now: Versioned, op: Change, result: RecordedResult): Versioned | undefined {
   const { current } = result
   if (current !== undefined && (current === null) !== (now.value === null)) return undefined
   const known = typeof current === 'number' ? settle(now, current) : now
@@ -125,14 +125,14 @@ function refused(now: Versioned, op: Change, result: Result): Versioned | undefi
   return storeAt(known, result.revision)
 }
 
-/** An answer told the mod revision. */
+/** An answer has the mod revision. */
 function settle(now: Versioned, mod: number): Versioned | undefined {
   const { value, least, most, store } = now
   if (value === null || mod < least || mod > most) return undefined
   return least === most ? now : { value, least: mod, most: mod, store: Math.max(store, mod) }
 }
 
-/** An answer told the store's revision. It never decreases, and is not below the key's. */
+/** An answer has the store's revision. It never decreases, and is not below the key's. */
 function storeAt(now: Versioned, revision: number | undefined): Versioned | undefined {
   if (revision === undefined) return now
   if (revision < now.store) return undefined
@@ -147,7 +147,7 @@ function bare(op: KeyOperation): unknown {
   return args.f === 'get' ? 'get' : [f, { ...args, key: '', idempotency: '' }]
 }
 
-function seen(result: Result | undefined): unknown {
+function seen(result: RecordedResult | undefined): unknown {
   if (result === undefined) return 'unknown'
   const { value, modRevision, revision, applied, current, deleted } = result
   return { value, modRevision, revision, applied, current, deleted }

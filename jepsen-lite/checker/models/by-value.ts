@@ -1,13 +1,13 @@
 // A register: a key is its value, or null when it does not exist. It ignores revisions, so it is the second opinion on
 // a store whose revisions are wrong.
 
-import type { Operation, Result } from '../../history.ts'
-import type { KeyOperation, Model, Step } from './model.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
+import type { KeyModel, KeyOperation, ModelStep } from './model.ts'
 import { assertNever, type PlainOperation, plain } from './plain.ts'
 
 type Value = string | null
 
-export function byValue(name: string, operations: readonly Operation['f'][]): Model<Value> {
+export function byValue(name: string, operations: readonly HistoryOperation['f'][]): KeyModel<Value> {
   return {
     name,
     operations,
@@ -17,8 +17,8 @@ export function byValue(name: string, operations: readonly Operation['f'][]): Mo
   }
 }
 
-/** What an operation of unknown outcome may have done. An operation without an effect is left out. */
-function effectOf(operation: KeyOperation): Step<Value> | undefined {
+/** The possible effect of an operation of unknown outcome. An operation without an effect is left out. */
+function effectOf(operation: KeyOperation): ModelStep<Value> | undefined {
   const op = plain(operation)
   switch (op.f) {
     case 'get':
@@ -42,7 +42,7 @@ function effectOf(operation: KeyOperation): Step<Value> | undefined {
   }
 }
 
-function observationOf(operation: KeyOperation, result: Result): Step<Value> | undefined {
+function observationOf(operation: KeyOperation, result: RecordedResult): ModelStep<Value> | undefined {
   const op = plain(operation)
   if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
   const { ifAbsent, ifRevision } = conditionsOf(op)
@@ -86,7 +86,7 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
 }
 
 /** This model does not know the key's revision, only whether the key existed. */
-function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> | undefined {
+function conditionFailed(op: PlainOperation, { current }: RecordedResult): ModelStep<Value> | undefined {
   const { ifAbsent, ifRevision } = conditionsOf(op)
   if (!ifAbsent && !ifRevision) return observe('refused without a condition', () => undefined)
   if (current === undefined && ifRevision) return undefined
@@ -104,12 +104,12 @@ function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonl
 /** Quoted, so that no value can equal another step's text. */
 const quoted = (value: string): string => JSON.stringify(value)
 
-const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({
+const step = (text: string, apply: ModelStep<Value>['apply']): ModelStep<Value> => ({
   text,
   isObservation: false,
   apply,
 })
-const observe = (text: string, apply: Step<Value>['apply']): Step<Value> => ({
+const observe = (text: string, apply: ModelStep<Value>['apply']): ModelStep<Value> => ({
   text,
   isObservation: true,
   apply,

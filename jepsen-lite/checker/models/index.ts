@@ -1,11 +1,11 @@
 import { byRevision } from './by-revision.ts'
 import { byValue } from './by-value.ts'
-import type { Model } from './model.ts'
+import type { KeyModel } from './model.ts'
 
 const REGISTER = ['get', 'put', 'del', 'cas', 'range'] as const
 
 /** The models by the names that `--model` accepts. */
-export const MODELS: ReadonlyMap<string, Model<unknown>> = new Map(
+export const MODELS: ReadonlyMap<string, KeyModel<unknown>> = new Map(
   [
     byValue('register', REGISTER),
     byValue('cas', REGISTER),

@@ -1,12 +1,12 @@
 // A model says how one key may behave: a state, and what each operation does to it. It is pure and sequential, so it
 // can be read as the specification for a history.
 
-import type { Operation, Result } from '../../history.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
 
-export interface Model<State> {
+export interface KeyModel<State> {
   readonly name: string
   /** The operations that it supports. A history with others cannot be judged by it. */
-  readonly operations: readonly Operation['f'][]
+  readonly operations: readonly HistoryOperation['f'][]
   initial(value: string | null): State
   /** Equal texts mean equal states. They are also shown to people. */
   textOf(state: State): string
@@ -14,13 +14,13 @@ export interface Model<State> {
    * The step of an operation with this result. `result` undefined: its outcome is unknown, and the step is its possible
    * effect. Returns undefined if the operation neither changed anything nor tells anything.
    */
-  stepOf(op: KeyOperation, result: Result | undefined): Step<State> | undefined
+  stepOf(op: KeyOperation, result: RecordedResult | undefined): ModelStep<State> | undefined
 }
 
 /** The operations that a model sees. A range read is split into reads of single keys. */
-export type KeyOperation = Exclude<Operation, { readonly f: 'range' }>
+export type KeyOperation = Exclude<HistoryOperation, { readonly f: 'range' }>
 
-export interface Step<State> {
+export interface ModelStep<State> {
   /** Steps with equal texts do the same. */
   readonly text: string
   /** It never changes the key. It may only make the state more precise. */

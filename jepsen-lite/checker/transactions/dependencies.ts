@@ -2,7 +2,7 @@
 // after it in every order that explains what was read.
 
 import { Graph, PASS, REAL_TIME, RW, WR, WW } from './graph.ts'
-import type { Transaction } from './transaction.ts'
+import type { CheckedTransaction } from './transaction.ts'
 import type { KeyVersions } from './versions.ts'
 
 /** Why an edge is there. Versions are places in the versions of the key. */
@@ -20,7 +20,7 @@ export interface Dependencies {
 }
 
 export function dependenciesOf(
-  transactions: readonly Transaction[],
+  transactions: readonly CheckedTransaction[],
   keys: readonly KeyVersions[],
   inRealTime: boolean,
 ): Dependencies {
@@ -48,7 +48,7 @@ export function dependenciesOf(
  * A transaction of unknown outcome counts if something that it wrote was seen. If not, it may have ended without
  * effect, and what it read need not fit together.
  */
-function countingOnes(transactions: readonly Transaction[], keys: readonly KeyVersions[]): Uint8Array {
+function countingOnes(transactions: readonly CheckedTransaction[], keys: readonly KeyVersions[]): Uint8Array {
   const counts = Uint8Array.from(transactions, ({ end }) => (end === Number.POSITIVE_INFINITY ? 0 : 1))
   for (const { versions } of keys)
     for (const { writer } of versions) if (writer !== undefined) counts[writer] = 1
@@ -123,7 +123,7 @@ function linkToAll(
 }
 
 /** Starts and ends in their order. A node stands for each moment at which some have ended and others begin. */
-function linkInTime(graph: Graph, transactions: readonly Transaction[]): void {
+function linkInTime(graph: Graph, transactions: readonly CheckedTransaction[]): void {
   const ended = transactions
     .map(({ end }, transaction) => ({ end, transaction }))
     .filter(({ end }) => end !== Number.POSITIVE_INFINITY)

@@ -6,12 +6,12 @@
 // takes time in proportion to the history. It reports no history that has an order. It can miss a history that has
 // none, where answers do not tell the order of versions (versions.ts).
 
-import type { History } from '../../history.ts'
+import type { History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { type Cycle, type CycleName, cyclesOf, type Edge } from './cycles.ts'
 import { dependenciesOf, type Fact } from './dependencies.ts'
 import { RW, WR, WW } from './graph.ts'
-import { type Step, type Transaction, transactionsOf } from './transaction.ts'
+import { type CheckedTransaction, type TransactionStep, transactionsOf } from './transaction.ts'
 import { type DirectAnomaly, versionsOf } from './versions.ts'
 
 export interface TransactionsOptions {
@@ -61,7 +61,7 @@ export function checkTransactions(history: History, options: TransactionsOptions
   }
 }
 
-type Transactions = readonly Transaction[]
+type Transactions = readonly CheckedTransaction[]
 
 function directly(
   { name, key, message, transactions, calls }: DirectAnomaly,
@@ -160,7 +160,7 @@ function describe(all: Transactions, transaction: number): string {
   return `${nameOf(all, transaction)} = client ${client}, ${ids.length > 1 ? 'operations' : 'operation'} ${ids.join(', ')}${outcome}: ${shown.join(', ')}`
 }
 
-function stepWords(step: Step): string {
+function stepWords(step: TransactionStep): string {
   const at = step.version === undefined ? '' : ` at revision ${step.version}`
   const value = step.value === undefined ? '' : step.value === null ? 'nothing' : short(step.value)
   if (step.f === 'read') return `read ${step.key} → ${value}${at}`

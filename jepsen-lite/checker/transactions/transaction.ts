@@ -6,21 +6,21 @@
 //
 // Reads that promised only a stale answer are left out, as are reads without an answer. `reads.ts` judges the first.
 
-import type { Call, History, Result } from '../../history.ts'
+import type { History, HistoryCall, RecordedResult } from '../../workload/history.ts'
 import { plain } from '../models/plain.ts'
-import { keysOf, perKey, type Request, requestsOf } from '../partition.ts'
+import { type CheckedRequest, keysOf, perKey, requestsOf } from '../partition.ts'
 
-export interface Transaction {
+export interface CheckedTransaction {
   /** Ids of its calls, by their start. */
   readonly ids: readonly number[]
   readonly client: string | number
-  readonly steps: readonly Step[]
+  readonly steps: readonly TransactionStep[]
   /** Positions among the events. `end` is Infinity if the outcome of a change is unknown. */
   readonly start: number
   readonly end: number
 }
 
-export type Step = Read | Write
+export type TransactionStep = Read | TransactionWrite
 
 /** Positions of its request among the events. `end` is Infinity if the outcome is unknown. */
 interface RequestedOperation {
@@ -31,40 +31,40 @@ interface RequestedOperation {
 export interface Read extends RequestedOperation {
   readonly f: 'read'
   readonly key: string
-  /** null: no such key; undefined: it was not told. */
+  /** null: no such key; undefined: not known. */
   readonly value: string | null | undefined
-  /** The key's mod revision, if it was told. */
+  /** The key's mod revision, if known. */
   readonly version: number | undefined
-  /** The revision of the store that the answer reflects, if it was told. */
+  /** The revision of the store that the answer reflects, if known. */
   readonly revision: number | undefined
 }
 
-export interface Write extends RequestedOperation {
+export interface TransactionWrite extends RequestedOperation {
   readonly f: 'write'
   readonly key: string
   /** null: deleted; undefined: an append whose result is not known. */
   readonly value: string | null | undefined
-  /** What an append added. */
+  /** The value that an append added. */
   readonly piece: string | undefined
-  /** The revision that it made, if it was told. */
+  /** The revision that it made, if known. */
   readonly version: number | undefined
 }
 
 /** A change that certainly did not happen. */
-export interface FailedWrite extends Pick<Write, 'key' | 'value' | 'piece'> {
+export interface AbortedWrite extends Pick<TransactionWrite, 'key' | 'value' | 'piece'> {
   readonly id: number
 }
 
 export interface Transactions {
   /** By their start. Those without any step are left out. */
-  readonly all: readonly Transaction[]
-  readonly failed: readonly FailedWrite[]
+  readonly all: readonly CheckedTransaction[]
+  readonly failed: readonly AbortedWrite[]
 }
 
 export function transactionsOf(history: History): Transactions {
   const names = keysOf(history)
-  const groups = new Map<number, Request[]>()
-  const all: Transaction[] = []
+  const groups = new Map<number, CheckedRequest[]>()
+  const all: CheckedTransaction[] = []
   for (const request of requestsOf(history)) {
     const number = request.calls[0]?.transaction
     const group = number === undefined ? undefined : groups.get(number)
@@ -80,8 +80,11 @@ export function transactionsOf(history: History): Transactions {
 }
 
 /** `requests` by their start. */
-function transactionOf(requests: readonly Request[], names: ReturnType<typeof keysOf>): Transaction {
-  let steps: Step[] = []
+function transactionOf(
+  requests: readonly CheckedRequest[],
+  names: ReturnType<typeof keysOf>,
+): CheckedTransaction {
+  let steps: TransactionStep[] = []
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   for (const request of requests) {
     const [call] = request.calls
@@ -98,12 +101,16 @@ function transactionOf(requests: readonly Request[], names: ReturnType<typeof ke
   return { ids: calls.map(({ id }) => id), client: calls[0]?.client ?? '', steps, start, end }
 }
 
-const isRead = ({ op }: Call): boolean => op.f === 'get' || op.f === 'range'
+const isRead = ({ op }: HistoryCall): boolean => op.f === 'get' || op.f === 'range'
 
 type Plain = ReturnType<typeof plain>
 
 /** `result` undefined: the outcome is unknown. */
-function stepsOf(op: Plain, result: Result | undefined, { start, end }: RequestedOperation): Step[] {
+function stepsOf(
+  op: Plain,
+  result: RecordedResult | undefined,
+  { start, end }: RequestedOperation,
+): TransactionStep[] {
   const { key } = op
   const read = (value: string | null | undefined, version?: number): Read => ({
     f: 'read',
@@ -117,7 +124,7 @@ function stepsOf(op: Plain, result: Result | undefined, { start, end }: Requeste
   const write = (
     value: string | null | undefined,
     version = result?.modRevision ?? result?.revision,
-  ): Write => ({
+  ): TransactionWrite => ({
     f: 'write',
     key,
     value,
@@ -150,7 +157,7 @@ function stepsOf(op: Plain, result: Result | undefined, { start, end }: Requeste
   }
 }
 
-function failedIn({ id, op, outcome, start, end }: Call): FailedWrite[] {
+function failedIn({ id, op, outcome, start, end }: HistoryCall): AbortedWrite[] {
   if (outcome.kind !== 'fail' || op.f === 'get' || op.f === 'range') return []
   const steps = stepsOf(plain(op), undefined, { start, end })
   return steps.flatMap((step) =>

@@ -7,7 +7,7 @@
 //
 // Some anomalies show without any cycle; they are reported here.
 
-import type { FailedWrite, Read, Transactions, Write } from './transaction.ts'
+import type { AbortedWrite, Read, Transactions, TransactionWrite } from './transaction.ts'
 
 /** Transactions are numbers: places in the list. */
 export interface KeyVersions {
@@ -49,9 +49,9 @@ interface Told<Step> {
 
 interface Key {
   readonly name: string
-  readonly writes: Told<Write>[]
+  readonly writes: Told<TransactionWrite>[]
   readonly reads: Told<Read>[]
-  readonly failed: FailedWrite[]
+  readonly failed: AbortedWrite[]
 }
 
 type Report = (anomaly: DirectAnomaly) => void
@@ -98,8 +98,8 @@ function byRevision(
   initial: string | null,
   report: Report,
 ): KeyVersions {
-  const made = new Map<number, Told<Write> | undefined>()
-  const loose: Told<Write>[] = []
+  const made = new Map<number, Told<TransactionWrite> | undefined>()
+  const loose: Told<TransactionWrite>[] = []
   for (const write of writes) {
     const { version } = write.step
     const other = version === undefined ? undefined : made.get(version)
@@ -115,7 +115,7 @@ function byRevision(
     if (version === undefined) loose.push(write)
     else made.set(version, write)
   }
-  const matches = (write: Pick<Write, 'value' | 'piece'>, value: string): boolean =>
+  const matches = (write: Pick<TransactionWrite, 'value' | 'piece'>, value: string): boolean =>
     write.piece === undefined ? write.value === value : value.endsWith(write.piece)
   for (const read of reads) {
     const { version, value } = read.step
@@ -166,7 +166,7 @@ function byRevision(
 function reportOwnUnseen(
   key: string,
   versions: readonly Version[],
-  made: readonly (Told<Write> | undefined)[],
+  made: readonly (Told<TransactionWrite> | undefined)[],
   reads: readonly { readonly transaction: number; readonly version: number; readonly step: Read }[],
   report: Report,
 ): void {
@@ -190,11 +190,11 @@ function reportOwnUnseen(
 
 const START: Version = { writer: undefined, name: 'the first state' }
 
-/** The version that a reader saw who was told, at this revision of the store, that the key does not exist. */
+/** The version that a reader saw if the key does not exist at this revision of the store. */
 function placeOfAbsence(
-  writes: readonly Told<Write>[],
+  writes: readonly Told<TransactionWrite>[],
   order: readonly number[],
-  made: ReadonlyMap<number, Told<Write> | undefined>,
+  made: ReadonlyMap<number, Told<TransactionWrite> | undefined>,
 ): (revision: number | undefined) => number | undefined {
   const deletes = writes.filter(({ step }) => step.value === null)
   if (deletes.length === 0) return () => 0
@@ -216,7 +216,7 @@ function placeOfAbsence(
 function reportUnwritten(
   key: string,
   read: Told<Read>,
-  failed: FailedWrite | undefined,
+  failed: AbortedWrite | undefined,
   report: Report,
 ): void {
   report({
@@ -233,7 +233,7 @@ function reportUnwritten(
 
 // ---- by pieces
 
-/** undefined: the pieces cannot be told apart, because one begins like another. */
+/** undefined: the pieces are ambiguous, because one begins like another. */
 function byPieces(key: Key, initial: string | null, report: Report): KeyVersions | undefined {
   const { name, writes, reads, failed } = key
   const start = initial ?? ''
@@ -243,7 +243,7 @@ function byPieces(key: Key, initial: string | null, report: Report): KeyVersions
     (best, read) => (textOf(read).length > best.length ? textOf(read) : best),
     start,
   )
-  const writers = new Map<string, Told<Write>[]>()
+  const writers = new Map<string, Told<TransactionWrite>[]>()
   for (const write of writes) {
     const { piece = '' } = write.step
     writers.set(piece, [...(writers.get(piece) ?? []), write])
@@ -312,7 +312,7 @@ function split(
   text: string,
   from: number,
   writers: ReadonlyMap<string, unknown>,
-  failed: readonly FailedWrite[],
+  failed: readonly AbortedWrite[],
 ): string[] | undefined {
   const pieces = new Set([...writers.keys(), ...failed.flatMap(({ piece }) => piece ?? [])])
   const lengths = [...new Set([...pieces].map(({ length }) => length))].filter((length) => length > 0)
@@ -334,10 +334,10 @@ const shown = (text: string): string => JSON.stringify(text.length <= 60 ? text 
 
 function byValue(key: Key, initial: string | null, report: Report): KeyVersions {
   const { name, writes, reads, failed } = key
-  const writers = new Map<string | null, Told<Write>[]>()
+  const writers = new Map<string | null, Told<TransactionWrite>[]>()
   for (const write of writes) {
     const { value } = write.step
-    // What an append makes of a value that was written otherwise is not known.
+    // The result of an append to a value that another kind of write made is not known.
     if (value === undefined) continue
     const known = writers.get(value)
     if (known === undefined) writers.set(value, [write])
@@ -381,7 +381,7 @@ function byValue(key: Key, initial: string | null, report: Report): KeyVersions 
 
 /** A transaction that reads a version and then writes the key writes a later version. All are later than the first. */
 function laterOnes(
-  writes: readonly Told<Write>[],
+  writes: readonly Told<TransactionWrite>[],
   reads: readonly { readonly transaction: number; readonly at: number; readonly version: number }[],
   versions: readonly Version[],
   isFirstGone: boolean,
@@ -405,7 +405,7 @@ function laterOnes(
  * known: it may have been made, or be made later.
  */
 function reportInternal({ name, writes, reads }: Key, report: Report): void {
-  const steps = new Map<number, Told<Read | Write>[]>()
+  const steps = new Map<number, Told<Read | TransactionWrite>[]>()
   for (const step of [...writes, ...reads]) {
     const known = steps.get(step.transaction)
     if (known === undefined) steps.set(step.transaction, [step])

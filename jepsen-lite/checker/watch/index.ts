@@ -1,28 +1,38 @@
-// Were watches told what they asked for? Each connection of a watch is compared with the log of the store. The
-// guarantees are those of etcd, with two more:
+// Compares each connection of a watch with the log of the store. The guarantees are those of etcd, with two more:
 //
-//   ordered     revisions rise from message to message
-//   unique      no key is told twice at one revision
-//   atomic      what a watch asks for of one revision is in one message, all of it
-//   complete    between the first revision and the last, no event that it asks for is missing
-//   resumable   a watch from a revision on begins with the first event from there on that it asks for
-//   bookmark    progress is no further than what was told, and nothing at or below it follows
-//   committed   nothing is told that the store has not changed, and each record is as it was then
-//   filter      nothing is told that was not asked for: other keys, other types, values, records before
-//   prev        the record before is the one before
-//   created     it begins where it was asked to, or after everything that was answered before
-//   ended       a watch that ends says truthfully why, and from where to go on, and is told nothing more; so does one
-//               that is refused because what it asks for is compacted
+// - ordered: revisions rise from message to message.
+// - unique: no key arrives twice at one revision.
+// - atomic: all requested events of one revision are in one message.
+// - complete: between the first and the last delivered revision no requested event is missing.
+// - resumable: a watch from a revision on begins with the first requested event from there on.
+// - bookmark: a progress message is not ahead of the delivered events, and nothing at or below it follows.
+// - committed: every event is in the log, with the record of that revision.
+// - filter: no event has a key, a type, a value or a previous record that was not requested.
+// - prev: the previous record is the right one.
+// - created: a watch begins at the requested revision, or after everything that was answered before.
+// - ended: the end of a watch has the true reason and the right revision to resume from, and nothing follows. The same
+//   holds for a watch that is refused because its start is compacted.
 //
-// It is a comparison of two lists: what was told, and the part of the log from the first revision to the last one that
-// was told. So it takes time in proportion to both, and it decides.
+// The comparison of the two lists takes linear time and always decides.
 
+import type {
+  WatchedEvent,
+  WatchedRow,
+  WatchMessage,
+  WatchRecord,
+  WatchSelection,
+} from '../../workload/watch-record.ts'
 import { compareKeys } from '../keys.ts'
 import type { EventLog, LoggedEvent } from './log.ts'
-import type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
+export type {
+  WatchedEvent,
+  WatchedRow,
+  WatchMessage,
+  WatchRecord,
+  WatchSelection,
+} from '../../workload/watch-record.ts'
 export { EventLog, type LoggedEvent, logOfWatch } from './log.ts'
-export type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
 export type WatchGuarantee =
   | 'ordered'
@@ -39,7 +49,7 @@ export type WatchGuarantee =
 
 export interface WatchAnomaly {
   readonly guarantee: WatchGuarantee
-  /** Of docs/SPEC.md. */
+  /** The rule in docs/SPEC.md. */
   readonly promise: 'WATCH-1' | 'WATCH-2' | 'WATCH-3' | 'WATCH-4'
   readonly watch: string
   readonly message: string
@@ -83,13 +93,13 @@ class OneWatch {
   readonly #record: WatchRecord
   readonly #log: EventLog
   readonly #compacted: number
-  /** The first revision that it may be told of. */
+  /** The first revision that it may receive. */
   #from = 0
-  /** Everything before it was told, or is no event of this watch. */
+  /** Every event of this watch before it was delivered. */
   #next = 0
-  /** Progress has said that everything up to here was told. */
+  /** The revision of the newest progress message. */
   #bookmark = 0
-  /** The last revision of which events were told. */
+  /** The last revision with delivered events. */
   #last = 0
   /** Their keys. */
   #keys: ReadonlySet<string> = new Set()
@@ -119,7 +129,7 @@ class OneWatch {
     return undefined
   }
 
-  #created({ revision, from }: Extract<Told, { kind: 'created' }>): Found {
+  #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): Found {
     const { asked, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
@@ -132,7 +142,7 @@ class OneWatch {
     return undefined
   }
 
-  #judge(told: Told): Found {
+  #judge(told: WatchMessage): Found {
     switch (told.kind) {
       case 'created':
         return ['created', 'is told twice that it exists']
@@ -163,7 +173,7 @@ class OneWatch {
     }
   }
 
-  #events(revision: number, events: readonly ToldEvent[]): Found {
+  #events(revision: number, events: readonly WatchedEvent[]): Found {
     if (events.length === 0) return ['filter', `is told nothing of ${revision}`]
     if (revision < this.#from) return ['resumable', `is told of ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
@@ -186,7 +196,7 @@ class OneWatch {
   }
 
   /** All events of one revision. */
-  #revision(revision: number, events: readonly ToldEvent[]): Found {
+  #revision(revision: number, events: readonly WatchedEvent[]): Found {
     const { asked } = this.#record
     const logged = new Map(this.#log.between(revision, revision).map((event) => [event.key, event]))
     const seen = new Set<string>()
@@ -206,7 +216,7 @@ class OneWatch {
     return left && ['atomic', `is told of ${revision} without ${left.key}`]
   }
 
-  #recordTold({ record }: ToldEvent, { record: wanted }: LoggedEvent, what: string): Found {
+  #recordTold({ record }: WatchedEvent, { record: wanted }: LoggedEvent, what: string): Found {
     const { values } = this.#record.asked
     if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
@@ -218,14 +228,14 @@ class OneWatch {
       : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(wanted)}`]
   }
 
-  #prev({ key, prev }: ToldEvent, revision: number, what: string): Found {
+  #prev({ key, prev }: WatchedEvent, revision: number, what: string): Found {
     const { asked } = this.#record
     if (!asked.prev)
       return prev === undefined
         ? undefined
         : ['filter', `${what} with the record before, for which it did not ask`]
     const wanted = this.#log.before(key, revision)
-    // What compaction has deleted cannot be told. But then the event is deleted as well.
+    // A compacted record cannot be delivered. But then the event is deleted as well.
     if (prev === undefined) return ['prev', `${what} without the record before`]
     const whole = wanted === null || asked.values ? wanted : { ...wanted, value: undefined }
     const isSame = prev === null || whole === null ? prev === whole : same(prev, whole)
@@ -247,7 +257,7 @@ class OneWatch {
     return undefined
   }
 
-  #overtaken({ next, compactRevision, resumeFrom }: Extract<Told, { kind: 'compacted' }>): Found {
+  #overtaken({ next, compactRevision, resumeFrom }: Extract<WatchMessage, { kind: 'compacted' }>): Found {
     const missing = this.#wantedUntil(next - 1)[0]
     if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
     const told = Math.max(this.#last, this.#bookmark)
@@ -262,7 +272,7 @@ class OneWatch {
     return undefined
   }
 
-  /** What it asks for from the next revision on, and was not told. */
+  /** Requested events from the next revision on that were not delivered. */
   #wantedUntil(revision: number): readonly LoggedEvent[] {
     if (revision < this.#next) return []
     return this.#log.between(this.#next, revision).filter((event) => isWanted(event, this.#record.asked))
@@ -278,7 +288,7 @@ class OneWatch {
 
 const typeOf = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ? 'delete' : 'put')
 
-function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchAsked): boolean {
+function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchSelection): boolean {
   if (only !== undefined && typeOf(event) !== only) return false
   if (key !== undefined) return event.key === key
   return compareKeys(event.key, start) >= 0 && (end === undefined || compareKeys(event.key, end) < 0)

@@ -1,8 +1,8 @@
-// What the store has changed, revision by revision: the measure of what watches are told. The simulator has it from the
+// The changes of the store by revision, against which watches are judged. The simulator has it from the
 // replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
 // are then compared with that one, and it is itself compared with the writes that were acknowledged.
 
-import type { ToldEvent, WatchedRow, WatchRecord } from './record.ts'
+import type { WatchedEvent, WatchedRow, WatchRecord } from '../../workload/watch-record.ts'
 
 /** One change of one key; null: it was deleted. */
 export interface LoggedEvent {
@@ -44,7 +44,7 @@ export class EventLog {
     return null
   }
 
-  /** Of the first event at this revision or later. */
+  /** The position of the first event at this revision or later. */
   #placeOf(revision: number): number {
     let [low, high] = [0, this.#events.length]
     while (low < high) {
@@ -57,7 +57,7 @@ export class EventLog {
 }
 
 /**
- * The log as a watch of all keys from revision 1 on has told it. That it is complete is not shown by this: compare it
+ * The log that a watch of all keys from revision 1 on received. That it is complete is not shown by this: compare it
  * with the acknowledged writes, and with other watches.
  */
 export function logOfWatch({ told }: WatchRecord): EventLog {
@@ -71,7 +71,7 @@ export function logOfWatch({ told }: WatchRecord): EventLog {
   return new EventLog(events, upTo)
 }
 
-const eventOf = ({ key, record }: ToldEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
+const eventOf = ({ key, record }: WatchedEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
   key,
   record: record === undefined ? null : { ...record, value: record.value ?? '' },
 })

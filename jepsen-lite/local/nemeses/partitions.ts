@@ -1,8 +1,8 @@
-// Partitions of every shape: no bytes pass, sockets stay open, and no node is told; sometimes the connections are also
+// Partitions of every shape: no bytes pass, sockets stay open, without a notice; sometimes the connections are also
 // reset.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Fault, type Nemesis, oneNode, Traffic, type World } from '../nemesis.ts'
+import { type InjectedFault, type Nemesis, type NemesisContext, oneNode, Traffic } from '../nemesis.ts'
 import { CLIENTS, type Link } from '../network.ts'
 import * as shapes from '../partition-shapes.ts'
 import { repeatedly } from './processes.ts'
@@ -10,7 +10,7 @@ import { repeatedly } from './processes.ts'
 /** Long enough for a heartbeat on every link between the leader and a follower. */
 const LISTEN_MS = 150
 
-type Draw = (world: World, names: readonly string[]) => shapes.Shape | string
+type Draw = (world: NemesisContext, names: readonly string[]) => shapes.PartitionShape | string
 
 const partition = (
   kind: string,
@@ -44,7 +44,7 @@ async function cutOff(
   nodes: readonly string[],
   details: Readonly<Record<string, unknown>>,
   reset: boolean,
-): Promise<Fault> {
+): Promise<InjectedFault> {
   const before = new Traffic(links)
   await sleep(LISTEN_MS)
   const used = before.busy.length
@@ -72,7 +72,11 @@ const isolate: Draw = (world, names) => {
  * The names in a random order, which decides the part of each node in a shape. In round 0 the leader is the first name,
  * or the last one without `leaderFirst`.
  */
-function cast({ cluster, random, round }: World, names: readonly string[], leaderFirst: boolean): string[] {
+function cast(
+  { cluster, random, round }: NemesisContext,
+  names: readonly string[],
+  leaderFirst: boolean,
+): string[] {
   const order = random.shuffled(names)
   const leader = cluster.leader?.name
   if (round > 0 || leader === undefined) return order

@@ -4,11 +4,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processExists } from '../../../src/local/processes.ts'
 import type { TestedNode } from '../cluster.ts'
-import { type Fault, majority, type Nemesis, oneNode, type World } from '../nemesis.ts'
+import { type InjectedFault, majority, type Nemesis, type NemesisContext, oneNode } from '../nemesis.ts'
 
 const SIGNAL_MS = 30
 
-type Choose = (world: World) => readonly TestedNode[]
+type Choose = (world: NemesisContext) => readonly TestedNode[]
 
 const one: Choose = (world) => [oneNode(world)].filter((node) => node !== undefined)
 const all: Choose = ({ cluster }) => cluster.members
@@ -24,7 +24,7 @@ const killing = (kind: string, says: string, choose: Choose): Nemesis => ({
   },
 })
 
-async function killed({ cluster }: World, targets: readonly TestedNode[]): Promise<Fault> {
+async function killed({ cluster }: NemesisContext, targets: readonly TestedNode[]): Promise<InjectedFault> {
   const pids = targets.map(({ pid }) => pid).filter((pid) => pid !== undefined)
   await Promise.all(targets.map((node) => cluster.kill(node)))
   return {

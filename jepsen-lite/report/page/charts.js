@@ -87,7 +87,7 @@ export class Latency {
     ctx.lineWidth = 1
     for (const { call, startMs, endMs } of shown) {
       const [x, y] = [xOf(frame, startMs), this.#yOf(frame, endMs - startMs)]
-      // Of equal dots in a square of two pixels one is drawn.
+      // Equal dots in a square of two pixels are drawn once.
       const cell = ((x >> 1) * 1_024 + (y >> 1)) * 8 + KINDS.indexOf(call.outcome) * 2 + Number(call.writes)
       if (taken.has(cell)) continue
       taken.add(cell)

@@ -1,7 +1,7 @@
 // The states and events of the nodes, in a lane for each node, and the faults, in rows.
 
 /** @import { PageData } from '../data.ts' */
-/** @import { Band, Mark, Span } from '../nodes.ts' */
+/** @import { Band, NodeMark, Span } from '../nodes.ts' */
 /** @import { Frame } from './ink.js' */
 import { FONT, fitText, SMALL_FONT, xOf } from './ink.js'
 import { Lane, packed } from './layout.js'
@@ -116,7 +116,7 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
   fitText(ctx, words, from, top + height / 2 + 0.5, Math.min(x + width, right) - from - 2, halo)
 }
 
-/** @param {Frame} frame @param {Mark} mark */
+/** @param {Frame} frame @param {NodeMark} mark */
 function drawMark(frame, { node, timeMs, what }) {
   const { ctx, ink, view } = frame
   if (timeMs < view.fromMs || timeMs > view.toMs) return

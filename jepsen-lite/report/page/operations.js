@@ -102,7 +102,7 @@ export class Operations {
   #drawLane(frame, lane, row) {
     const top = row * this.#laneHeight + 4
     const height = this.#laneHeight - 4
-    // Of the answered bars on one pixel only one is drawn. All other bars are drawn, and above the answered ones.
+    // Answered bars on one pixel are drawn once. All other bars are drawn, above the answered ones.
     let drawnTo = Number.NEGATIVE_INFINITY
     /** @type {Bar[]} */
     const odd = []

@@ -112,7 +112,7 @@ function destroyCommand() {
       const existed = await destroyCluster(resolve(data), async () => {
         if (yes === true) return
         const { confirm } = await import('../confirm.ts')
-        await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data.`)
+        await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data`)
       })
       say(existed ? `the cluster in ${data} is deleted` : `there is no cluster in ${data}`)
     })
@@ -130,7 +130,7 @@ function rejoinCommand() {
       const reply = await exchange(data, { command: 'rejoin', node, evenIfHealthy: yes === true })
       if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).message)
       const { confirm } = await import('../confirm.ts')
-      await confirm(`${reply.message}.`)
+      await confirm(reply.message)
       await execute(data, { command: 'rejoin', node: reply.healthy, evenIfHealthy: true })
     })
 }

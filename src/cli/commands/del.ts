@@ -57,7 +57,7 @@ async function deletePrefix(flags: GlobalFlags, prefix: string, yes: boolean): P
       if (count === 0) return printDeleted(context, { deleted: 0, revision: client.revision }, none)
       const keys = count === 1 ? '1 key that begins' : `${count} keys that begin`
       const which = isAll ? `all keys of the store (${count})` : `${keys} with ${shown}`
-      await confirm(`This deletes ${which}.`)
+      await confirm(`this deletes ${which}`)
     }
     const range = isAll ? ({ all: true } as const) : { prefix }
     await printDeleted(context, await client.deleteRange(range, { signal }), none)

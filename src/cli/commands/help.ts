@@ -1,8 +1,8 @@
 // kv help [COMMAND… | TOPIC]
 
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
-import { didYouMean } from '../did-you-mean.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'
@@ -25,7 +25,8 @@ async function printHelp(program: CommandUnknownOpts, words: readonly string[]):
     if (next === undefined) {
       const known = command.commands.map((candidate) => candidate.name())
       const hint = didYouMean(word, [...known, ...Object.keys(topics)])
-      throw new Failure(EXIT.usage, `there is no command or topic ${JSON.stringify(word)}${hint}`)
+      const text = `there is no command or topic ${JSON.stringify(word)}`
+      throw new Failure(EXIT.usage, hint === undefined ? text : `${text} (${hint})`)
     }
     command = next
   }

@@ -47,7 +47,7 @@ limit of the cluster are skipped, named and counted; the exit code is 0, with --
 overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.
 The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.`
 
-/** Limit of the values under way. Over a slow network more of them would not arrive in time, at any try. */
+/** Limit on the values in flight, in bytes. Over a slow network, more of them would always time out. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
 /** How long a write is tried without --timeout. A fail-over, a pause and a restart of the cluster take less. */
 const TIMEOUT_MS = 60_000
@@ -60,7 +60,7 @@ const NAME_CHARACTERS_MAX = 4096
  */
 const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024
-/** These errors concern one item only: the import goes on. */
+/** Errors of one item, after which the import continues. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 
 interface ImportFlags {
@@ -70,7 +70,7 @@ interface ImportFlags {
 
 async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, callsMax: WRITES_MAX }
-  // Before the first request, so that a mistake is told at once, and not after a minute without a node.
+  // Before the first request, so that a wrong source fails at once, not after a minute without a node.
   const isTree = source !== '-' && isDirectory(source)
   await withContext(
     global,
@@ -219,7 +219,7 @@ async function writeAll(
   const underway = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
-  /** Called when a write has ended. A race of all writes under way would cost each of them for each write. */
+  /** Called when a write has ended. A race of all writes in flight would be quadratic. */
   let wake = (): void => {}
   let skippedBefore = 0
   const fail = (error: unknown): void => {

@@ -3,9 +3,10 @@
 import { Command } from '@commander-js/extra-typings'
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { type CommandContext, withContext } from '../command-context.ts'
+import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
+import { confirm } from '../confirm.ts'
 import { withExamples } from '../examples.ts'
-import { parseText, parseUrl } from '../flag-values.ts'
+import { parseText } from '../flag-values.ts'
 import { memberJson, toJson, toJsonLine } from '../format-json.ts'
 import { printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -35,11 +36,12 @@ export const command = ({ flags }: ProgramContext) =>
         }),
     )
     .addCommand(
-      withExamples(new Command('remove'), ['kv member remove n4'])
-        .description('take a node out; refused when the rest would have no quorum')
+      withExamples(new Command('remove'), ['kv member remove n4', 'kv member remove n4 --yes'])
+        .description('remove a node; asks first if it is a voter; refused without a quorum')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await removeMember(flags(), name)
+        .option('--yes', 'do not ask; needed without a terminal when the node is a voter')
+        .action(async (name, { yes }) => {
+          await removeMember(flags(), name, yes === true)
         }),
     )
     .addCommand(
@@ -60,7 +62,7 @@ function withReplicaFlags(command: Command) {
   return command
     .requiredOption('--replica-id <id>', 'the id that its data directory was formatted with', parseText)
     .requiredOption('--peer <host:port>', 'its peer listener', parseText)
-    .requiredOption('--url <url>', 'its HTTP API', parseUrl)
+    .requiredOption('--url <url>', 'its HTTP API', parseText)
 }
 
 const LEADER_MS_MAX = 500
@@ -112,15 +114,20 @@ async function viewOfLeader({ client, endpoints, signal }: CommandContext): Prom
 
 async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
   await withContext(global, CHANGE, async ({ client, signal }) => {
-    await client.addMember({ name, ...flags }, { signal })
+    await checkedByClient(() => client.addMember({ name, ...flags }, { signal }))
     say(`${name} is a learner now, and becomes a voter once it has caught up; see ${PROGRAM} member list`)
   })
 }
 
-async function removeMember(global: GlobalFlags, name: string): Promise<void> {
+async function removeMember(global: GlobalFlags, name: string, yes: boolean): Promise<void> {
   await withContext(global, CHANGE, async ({ client, signal }) => {
+    const isVoter = async (): Promise<boolean> => {
+      const { members } = await client.cluster({ signal })
+      return members.some((member) => member.name === name && member.role === 'voter')
+    }
+    if (!yes && (await isVoter())) await confirm(`this removes ${name}, a voter of the cluster`)
     await client.removeMember(name, { signal })
-    say(`${name} is no member any more`)
+    say(`${name} is removed from the cluster`)
   })
 }
 
@@ -131,7 +138,8 @@ async function replaceMember(
 ): Promise<void> {
   await withContext(global, CHANGE, async ({ client, signal }) => {
     const { replicaId, peer, url } = flags
-    await client.replaceMember(name, { name: flags.name ?? name, replicaId, peer, url }, { signal })
+    const member = { name: flags.name ?? name, replicaId, peer, url }
+    await checkedByClient(() => client.replaceMember(name, member, { signal }))
     say(`${name} is now the replica ${replicaId}`)
   })
 }

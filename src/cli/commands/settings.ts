@@ -2,10 +2,10 @@
 
 import { Command } from '@commander-js/extra-typings'
 import type { Settings } from '../../client/index.ts'
+import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
-import { didYouMean } from '../did-you-mean.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { isObject, toJson, toJsonLine } from '../format-json.ts'
@@ -81,7 +81,8 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
   for (const [name, value] of assignments) {
     if (!known.has(name)) {
       const hint = didYouMean(name, [...known.keys()])
-      throw new Failure(EXIT.usage, `there is no setting ${JSON.stringify(name)}${hint}`)
+      const text = `there is no setting ${JSON.stringify(name)}`
+      throw new Failure(EXIT.usage, hint === undefined ? text : `${text} (${hint})`)
     }
     if (typeof value !== typeof known.get(name)) {
       const expected = typeof value === 'boolean' ? 'a whole number' : 'on or off'

@@ -2,17 +2,17 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Command } from '@commander-js/extra-typings'
+import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
-import { withContext } from '../command-context.ts'
+import { checkedByClient, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
+import { isObject } from '../format-json.ts'
 import { fileContent, readFileUpToLimit, standardInput } from '../input.ts'
 import { io } from '../io.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { getCommand } from '../shell-commands.ts'
-import { changedKeys, resultJson, toClientTxn } from '../txn/client-txn.ts'
 import { readInteractively } from '../txn/interactive.ts'
-import type { TxnJson } from '../txn/json-types.ts'
 import { parseTxn } from '../txn/parser.ts'
 import { printTxn } from '../txn/print-result.ts'
 import { formatSyntaxError, TxnSyntaxError } from '../txn/syntax-error.ts'
@@ -38,14 +38,17 @@ export const command = ({ flags }: ProgramContext) =>
         flags(),
         isRead ? { kind: 'read' } : { kind: 'write', check },
         async ({ client, read, format, signal }) => {
-          const result = await client.txn(toClientTxn(txn), isRead ? read : { signal })
-          await printTxn(format, txn, resultJson(txn, result))
+          await printTxn(
+            format,
+            txn,
+            await checkedByClient(() => client.txn(txn, isRead ? read : { signal })),
+          )
         },
         { waitedMs },
       )
     })
 
-async function readTxn(source: string | undefined): Promise<TxnJson> {
+async function readTxn(source: string | undefined): Promise<Txn> {
   const name = source === undefined || source === '-' ? 'standard input' : source
   try {
     return parseTxn(await textFrom(source, name), readFileUpToLimit)
@@ -61,6 +64,27 @@ async function textFrom(source: string | undefined, name: string): Promise<strin
   const content = await (isStdin ? standardInput(A_TXN) : fileContent(source, A_TXN))
   if (!isUtf8(content)) throw new Failure(EXIT.usage, `${name} is not UTF-8`)
   return content.toString()
+}
+
+/** Operations of which JSON may have any form, before the client has checked it. */
+type AnyOperation = { readonly [Kind in 'put' | 'get' | 'delete']?: { readonly key?: unknown } | null } & {
+  readonly txn?: Txn | null
+}
+
+/** The keys that it may put or delete, as far as they are text; undefined: it changes nothing. */
+function changedKeys({ success, failure }: Txn): readonly string[] | undefined {
+  const operations = [success, failure]
+    .flatMap((list) => list ?? [])
+    .filter(isObject) as readonly AnyOperation[]
+  const changed = operations
+    .filter(({ get }) => get === undefined)
+    .map(({ put, delete: removed, txn }) => {
+      if (isObject(txn)) return changedKeys(txn)
+      const key = (put ?? removed)?.key
+      return typeof key === 'string' ? [key] : []
+    })
+    .filter((keys) => keys !== undefined)
+  return changed.length === 0 ? undefined : changed.flat()
 }
 
 const A_TXN = 'a transaction'

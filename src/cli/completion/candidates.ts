@@ -1,4 +1,4 @@
-// What can stand at the cursor: commands, flags, or the values of an argument or a flag.
+// Candidates for the word at the cursor: commands, flags, or values of an argument or a flag.
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { commandWithGlobalFlags, type GlobalFlags } from '../global-flags.ts'

@@ -50,7 +50,7 @@ async function linesFor(
 
 function linesOf({ candidates, paths }: Completion, textOf: (candidate: Candidate) => string): string[] {
   const lines = candidates.map((candidate) => `=${textOf(candidate)}`)
-  if (candidates.length > 0 && candidates.every(({ goesOn }) => goesOn)) lines.unshift(':nospace')
+  if (candidates.length > 0 && candidates.every(({ isPartial }) => isPartial)) lines.unshift(':nospace')
   if (paths !== undefined) lines.unshift(`:${paths}`)
   return lines
 }

@@ -16,8 +16,8 @@ import { SHELLS } from './scripts.ts'
 export interface Candidate {
   readonly value: string
   readonly description?: string | undefined
-  /** The word goes on, so no space follows. */
-  readonly goesOn?: boolean
+  /** The word is not complete, so no space follows. */
+  readonly isPartial?: boolean
 }
 
 export interface Completion {
@@ -113,7 +113,7 @@ async function keys(text: string, { flags }: Context): Promise<Completion> {
         const slash = keyBytes.indexOf(SLASH, textBytes)
         start = slash < 0 ? behind(keyBytes, 0) : behind(keyBytes.subarray(0, slash), SLASH + 1)
         const value = slash < 0 ? key : key.slice(0, key.indexOf('/', text.length) + 1)
-        if (isTypable(value)) found.set(value, { value, goesOn: slash >= 0 })
+        if (isTypable(value)) found.set(value, { value, isPartial: slash >= 0 })
       }
     }
     return { candidates: [...found.values()] }
@@ -133,8 +133,8 @@ function fileBehindAt(text: string): Completion {
   const directory = path.endsWith('/') ? path : path.includes('/') ? `${dirname(path)}/` : ''
   const entries = readdirSync(userPath(directory === '' ? '.' : directory), { withFileTypes: true })
   const candidates = entries.map((entry): Candidate => {
-    const goesOn = entry.isDirectory()
-    return { value: `@${directory}${entry.name}${goesOn ? '/' : ''}`, goesOn }
+    const isPartial = entry.isDirectory()
+    return { value: `@${directory}${entry.name}${isPartial ? '/' : ''}`, isPartial }
   })
   return { candidates: candidates.filter(({ value }) => isTypable(value)) }
 }
@@ -169,7 +169,7 @@ async function settings(text: string, { flags }: Context): Promise<Completion> {
       candidates: known.map(([setting, value]) => ({
         value: `${setting}=`,
         description: `now ${typeof value === 'boolean' ? (value ? 'on' : 'off') : value}`,
-        goesOn: true,
+        isPartial: true,
       })),
     }
   })

@@ -1,11 +1,10 @@
-// Keys, values and ranges as the language of transactions writes them: no word has a tab or a line end.
+// Keys, values and ranges as the language of transactions writes them: none of them has a tab or a line end.
 
-import { bytesFromJson, bytesToJson } from '../format-json.ts'
-import type { BytesJson, PlaceJson } from './json-types.ts'
-import { BASE64, FILE, RANGE_WORDS } from './operands.ts'
-import { isPlain } from './words.ts'
+import type { Place } from '../../client/index.ts'
+import { BASE64, type Bytes, FILE, RANGE_WORDS, textOrBytes } from './bytes.ts'
+import { isWord } from './tokenizer.ts'
 
-export function formatPlace(place: PlaceJson): string {
+export function formatPlace(place: Place): string {
   if ('key' in place) return formatBytes(place.key)
   if ('prefix' in place) return `prefix ${formatBytes(place.prefix)}`
   if (!('start' in place)) return `before ${formatBytes(place.end)}`
@@ -14,21 +13,19 @@ export function formatPlace(place: PlaceJson): string {
 }
 
 /** Bytes that are not UTF-8 are written with \xNN or in base64, whichever is shorter. */
-export function formatBytes(json: BytesJson | Uint8Array): string {
-  if (json instanceof Uint8Array) return formatBytes(bytesToJson(json))
-  if (typeof json === 'string') return isBare(json) ? json : `"${escapedText(json)}"`
-  const bytes = bytesFromJson(json)
-  const base64 = BASE64 + Buffer.from(bytes).toString('base64')
+export function formatBytes(content: Bytes): string {
+  const bytes = Buffer.from(content)
+  const text = textOrBytes(bytes)
+  if (typeof text === 'string') return isBare(text) ? text : `"${escapedText(text)}"`
+  const base64 = BASE64 + bytes.toString('base64')
   const string = `"${escapedBytes(bytes)}"`
   return string.length <= base64.length ? string : base64
 }
 
-const SPECIAL = new Set<string>(RANGE_WORDS)
-
-/** Whether the word means itself in all places, and shows all that it holds. */
+/** Whether the word means itself everywhere, and has no hidden characters. */
 const isBare = (text: string): boolean =>
-  isPlain(text) &&
-  !SPECIAL.has(text) &&
+  isWord(text) &&
+  !RANGE_WORDS.some((word) => word === text) &&
   !text.startsWith('#') &&
   !text.startsWith(FILE) &&
   !text.startsWith(BASE64) &&
@@ -46,16 +43,14 @@ const SHORT: Readonly<Record<string, string>> = {
 }
 
 const escapedText = (text: string): string =>
-  text.replace(
-    HIDDEN,
-    (char) => SHORT[char] ?? Array.from({ length: char.length }, (_, at) => unit(char, at)).join(''),
-  )
+  text.replace(HIDDEN, (char) => SHORT[char] ?? char.split('').map(escapedUnit).join(''))
 
-const unit = (text: string, at: number): string => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`
+const escapedUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 
-const escapedBytes = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => {
-    const char = String.fromCharCode(byte)
-    if (byte < 0x20 || byte > 0x7e) return SHORT[char] ?? `\\x${byte.toString(16).padStart(2, '0')}`
-    return SHORT[char] ?? char
-  }).join('')
+const escapedBytes = (bytes: Buffer): string =>
+  bytes
+    .toString('latin1')
+    .replace(
+      /[^ !#-[\]-~]/g,
+      (char) => SHORT[char] ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    )

@@ -7,8 +7,8 @@ import { EXIT } from '../exit-codes.ts'
 import { withStdin } from '../input.ts'
 import { say } from '../output.ts'
 
-/** Linux silently cuts off what a line at a terminal has beyond this, with its end. */
-const TERMINAL_LINE_BYTES = 4096
+/** Linux cuts off a line at a terminal at this length, without a message. */
+const TERMINAL_LINE_BYTES = 4095
 
 const INTRODUCTION = `\
 Comparisons, then, operations, else, operations: each on a line of its own.
@@ -16,37 +16,27 @@ An empty line sends the transaction. Ctrl-C gives up.`
 
 export async function readInteractively(): Promise<string> {
   say(INTRODUCTION)
-  const text = await withStdin(linesUpToEmpty)
-  if (text === undefined)
+  const bytes = await withStdin(linesUpToEmpty)
+  if (bytes === undefined)
     throw new Failure(EXIT.usage, 'the input ended before an empty line: nothing was sent')
-  return text
+  if (!isUtf8(bytes)) throw new Failure(EXIT.usage, 'the transaction is not UTF-8')
+  const lines = bytes.toString('latin1').split('\n')
+  const longest = Math.max(...lines.map(({ length }) => length))
+  if (longest >= TERMINAL_LINE_BYTES)
+    throw new Failure(
+      EXIT.usage,
+      `a line of ${longest} bytes may be cut off by the terminal, which takes less than ${TERMINAL_LINE_BYTES}: use a file`,
+    )
+  return bytes.toString()
 }
 
 /** undefined: the input has ended before an empty line. */
-async function linesUpToEmpty(input: Readable): Promise<string | undefined> {
+async function linesUpToEmpty(input: Readable): Promise<Buffer | undefined> {
   let bytes = Buffer.alloc(0)
-  // A terminal delivers whole lines.
   for await (const chunk of input) {
     bytes = Buffer.concat([bytes, Buffer.from(chunk)])
-    const text = bytes.toString('latin1')
-    const end = /(?:^|\n)[ \t]*\r?\n/.exec(text)
-    if (end === null) continue
-    const lines = bytes.subarray(0, end.index)
-    checkLines(lines)
-    return lines.toString()
+    const end = /(?:^|\n)[ \t]*\r?\n/.exec(bytes.toString('latin1'))
+    if (end !== null) return bytes.subarray(0, end.index)
   }
   return undefined
-}
-
-function checkLines(lines: Buffer): void {
-  if (!isUtf8(lines)) throw new Failure(EXIT.usage, 'the transaction is not UTF-8')
-  const long = lines
-    .toString('latin1')
-    .split('\n')
-    .findIndex((line) => line.length + 1 >= TERMINAL_LINE_BYTES)
-  if (long >= 0)
-    throw new Failure(
-      EXIT.usage,
-      `line ${long + 1} is too long for a terminal, which may have cut it off: a line has less than ${TERMINAL_LINE_BYTES - 1} bytes; use a file`,
-    )
 }

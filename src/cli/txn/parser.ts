@@ -1,4 +1,4 @@
-// The language in which transactions are written (docs/reference/txn.md), one comparison or operation a line:
+// The language of transactions (docs/reference/txn.md), one comparison or operation a line:
 //
 //   version(jobs/42) = 0
 //   then
@@ -6,305 +6,289 @@
 //   else
 //     get jobs/42
 
-import { nearestOf } from '../did-you-mean.ts'
+import type { Place, Txn, TxnComparison, TxnOperation, TxnOperator } from '../../client/index.ts'
+import { reasonOf } from '../../local/failure.ts'
+import { durationMs } from '../duration.ts'
+import { BASE64, type Bytes, bytesOfBase64, FILE, type RANGE_WORDS, textOrBytes } from './bytes.ts'
 import { parseTxnJson } from './json-txn.ts'
-import {
-  type ComparisonJson,
-  NESTING_MAX,
-  OPERATIONS,
-  OPERATORS,
-  type OperandJson,
-  type OperationJson,
-  type Operator,
-  TARGETS,
-  type Target,
-  type TxnJson,
-} from './json-types.ts'
-import {
-  isSign,
-  isWord,
-  type Options,
-  type ReadFile,
-  takeDuration,
-  takeEnd,
-  takeLease,
-  takeOptions,
-  takePlace,
-  takeSign,
-  takeSingleKey,
-  takeValue,
-  takeWholeNumber,
-  unexpected,
-} from './operands.ts'
-import { type Line, lineSource, oneOf, quoted } from './syntax-error.ts'
-import { type Word, Words } from './words.ts'
-
-export type { TxnJson } from './json-types.ts'
-export type { ReadFile } from './operands.ts'
-export { formatSyntaxError, TxnSyntaxError } from './syntax-error.ts'
+import { oneOf, quoted } from './syntax-error.ts'
+import { type Token, Tokenizer } from './tokenizer.ts'
+/** Returns the content of a file that a value names with `@`. */
+export type ReadFile = (path: string) => Uint8Array
 
 const noFiles: ReadFile = () => {
   throw new Error('files cannot be read here')
 }
 
 /** A text in the language or, if it begins with `{`, in JSON. Throws a TxnSyntaxError. */
-export function parseTxn(text: string, readFile: ReadFile = noFiles): TxnJson {
+export function parseTxn(text: string, readFile: ReadFile = noFiles): Txn {
   const content = text.replace(/^\ufeff/, '')
   if (content.trimStart().startsWith('{')) return parseTxnJson(content)
-  const lines = content.split('\n').map((line, at) => ({ text: line.replace(/\r$/, ''), number: at + 1 }))
-  const reader = new TxnReader(readFile)
-  for (const line of lines) reader.read(line)
-  return reader.end(lines.at(-1) ?? { text: '', number: 1 })
+  return new Parser(new Tokenizer(content), readFile).transaction()
 }
 
-export type Section = 'compare' | 'then' | 'else'
+/** Limit of transactions in one another, with the outermost; the client has the same. */
+export const NESTING_MAX = 64
 
-/** A transaction, or one within another, of which a part has been read. */
-interface Block {
-  /** The line with its opening bracket. */
-  readonly openedIn: number
-  section: Section
-  readonly compare: ComparisonJson[]
-  readonly success: OperationJson[]
-  readonly failure: OperationJson[]
+const OPERATORS: readonly TxnOperator[] = ['=', '!=', '<', '>']
+
+/** `to` of a comparison. */
+type Operand =
+  | { readonly target: 'value'; readonly to: Bytes }
+  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
+  | { readonly target: 'lease'; readonly to: string }
+
+type ReadOption = (parser: Parser) => object
+
+interface OperationSyntax {
+  readonly read: (parser: Parser) => object
+  readonly options: Readonly<Record<string, ReadOption>>
+  /** Options that exclude each other. */
+  readonly exclusive: readonly string[]
 }
 
-const newBlock = (openedIn: number): Block => ({
-  openedIn,
-  section: 'compare',
-  compare: [],
-  success: [],
-  failure: [],
-})
-
-const resultOf = ({ compare, success, failure }: Block): TxnJson => ({ compare, success, failure })
-
-function add({ section, success, failure }: Block, operation: OperationJson): void {
-  const operations = section === 'then' ? success : failure
-  operations.push(operation)
+const TARGETS: Readonly<Record<Operand['target'], (parser: Parser) => Operand>> = {
+  value: (parser) => ({ target: 'value', to: parser.value() }),
+  version: (parser) => ({ target: 'version', to: parser.wholeNumber(0) }),
+  create_revision: (parser) => ({ target: 'create_revision', to: parser.wholeNumber(0) }),
+  mod_revision: (parser) => ({ target: 'mod_revision', to: parser.wholeNumber(0) }),
+  lease: (parser) => ({ target: 'lease', to: parser.lease(0) }),
 }
 
-/** Reads a transaction line by line. A line with an error changes nothing. */
-export class TxnReader {
+const OPERATIONS: Readonly<Record<'put' | 'get' | 'delete', OperationSyntax>> = {
+  put: {
+    read: (parser) => ({ key: parser.singleKey(), value: parser.value() }),
+    options: {
+      lease: (parser) => ({ lease: parser.lease(1) }),
+      ttl: (parser) => ({ ttlMs: parser.duration() }),
+      prev: () => ({ prev: true }),
+    },
+    exclusive: ['lease', 'ttl'],
+  },
+  get: {
+    read: (parser) => parser.place(),
+    options: {
+      limit: (parser) => ({ limit: parser.wholeNumber(1) }),
+      'keys-only': () => ({ keysOnly: true }),
+      'count-only': () => ({ countOnly: true }),
+    },
+    exclusive: ['keys-only', 'count-only'],
+  },
+  delete: { read: (parser) => parser.place(), options: { prev: () => ({ prev: true }) }, exclusive: [] },
+}
+
+const RANGES: Readonly<Record<(typeof RANGE_WORDS)[number], (parser: Parser) => Place>> = {
+  prefix: (parser) => ({ prefix: parser.bytes('a prefix') }),
+  range: (parser) => ({ start: parser.bytes('the first key of the range'), end: parser.rangeEnd() }),
+  from: (parser) => ({ start: parser.bytes('the first key of the range') }),
+  before: (parser) => ({ end: parser.rangeEnd() }),
+}
+
+const isLineEnd = ({ kind }: Token): boolean => kind === 'line end' || kind === 'text end'
+const isName = <T extends string>(
+  token: Token,
+  names: Readonly<Record<T, unknown>>,
+): token is Token & { text: T } => token.kind === 'word' && Object.hasOwn(names, token.text)
+
+class Parser {
+  readonly #tokens: Tokenizer
   readonly #readFile: ReadFile
-  readonly #outer: Block[] = []
-  #block = newBlock(0)
 
-  constructor(readFile: ReadFile) {
+  constructor(tokens: Tokenizer, readFile: ReadFile) {
+    this.#tokens = tokens
     this.#readFile = readFile
   }
 
-  get section(): Section {
-    return this.#block.section
-  }
-
-  /** How many transactions are around the one that is being read. */
-  get depth(): number {
-    return this.#outer.length
-  }
-
-  read(line: Line): void {
-    const words = new Words(line)
-    const first = words.take()
-    if (first.kind === 'end') return
-    if (isWord(first, ['then']) && this.section === 'compare') this.#begin('then', words)
-    else if (isWord(first, ['else']) && this.section === 'then') this.#begin('else', words)
-    else if (isSign(first, '}') && this.#mayClose()) this.#close(words)
-    else if (this.section === 'compare') this.#block.compare.push(this.#comparison(first, words))
-    else if (isWord(first, ['txn'])) this.#open(words, line)
-    else add(this.#block, this.#operation(first, words))
-  }
-
-  /** What an empty line does at a terminal. Returns whether the transaction is complete. */
-  endSection(): boolean {
-    const { section } = this
-    if (section === 'compare') this.#block.section = 'then'
-    else if (section === 'then') this.#block.section = 'else'
-    else if (this.#mayClose()) this.#leave()
-    else return true
-    return false
-  }
-
-  /** The transaction, if it is complete. `last`: the last line of the text. */
-  end(last: Line): TxnJson {
-    if (this.section !== 'compare' && this.depth === 0) return resultOf(this.#block)
-    const hint =
-      this.depth === 0
-        ? undefined
-        : `The transaction that begins in line ${this.#block.openedIn} is not closed with a line ${quoted('}')}.`
-    const expected = this.section === 'compare' ? quoted('then') : quoted('}')
-    return lineSource(last).fail(last.text.length, `expected ${expected}, found the end of the text`, hint)
-  }
-
-  /** The transaction so far. */
-  get result(): TxnJson {
-    return resultOf(this.#block)
-  }
-
-  #begin(section: Section, words: Words): void {
-    takeEnd(words, 'Each operation has a line of its own.')
-    this.#block.section = section
-  }
-
-  #mayClose(): boolean {
-    return this.depth > 0 && this.section !== 'compare'
-  }
-
-  #close(words: Words): void {
-    takeEnd(words)
-    this.#leave()
-  }
-
-  #leave(): void {
-    const outer = this.#outer.pop()
-    if (outer === undefined) return
-    add(outer, { txn: resultOf(this.#block) })
-    this.#block = outer
-  }
-
-  #comparison(first: Word, words: Words): ComparisonJson {
-    if (isWord(first, ['exists', 'missing'])) return existence(first.text === 'exists', words)
-    if (isWord(first, TARGETS)) return comparison(first.text, words, this.#readFile)
-    return unexpected(words, first, 'a comparison or `then`', comparisonHint(first))
-  }
-
-  #operation(first: Word, words: Words): OperationJson {
-    if (isWord(first, ['put'])) return putOf(words, this.#readFile)
-    if (isWord(first, ['get']))
-      return { get: { ...takePlace(words), ...takeOptions(words, GET, {}, TWO_KEYS) } }
-    if (isWord(first, ['delete']))
-      return { delete: { ...takePlace(words), ...takeOptions(words, DELETE, {}, TWO_KEYS) } }
-    const ends = [...(this.section === 'then' ? ['else'] : []), ...(this.depth > 0 ? ['}'] : [])]
-    const expected = oneOf(['an operation', ...ends.map(quoted)])
-    return unexpected(words, first, expected, operationHint(first, [...OPERATIONS, ...ends]))
-  }
-
-  #open(words: Words, line: Line): void {
-    const bracket = words.peek()
-    takeSign(words, '{')
-    takeEnd(words, 'What is between the brackets has lines of its own.')
-    if (this.depth === NESTING_MAX) {
-      const message = `expected at most ${NESTING_MAX} transactions in one another, found one more`
-      words.source.fail(bracket.at, message)
+  /** `openedBy`: the token that begins an inner transaction. */
+  transaction(depth = 1, openedBy?: Token): Txn {
+    if (depth > NESTING_MAX && openedBy !== undefined)
+      this.#tokens.fail(
+        openedBy,
+        `expected at most ${NESTING_MAX} transactions in one another, found one more`,
+      )
+    const txn = {
+      compare: [] as TxnComparison[],
+      success: [] as TxnOperation[],
+      failure: [] as TxnOperation[],
     }
-    this.#outer.push(this.#block)
-    this.#block = newBlock(line.number)
+    for (let first = this.#firstOfLine(); !isKeyword(first, 'then'); first = this.#firstOfLine()) {
+      txn.compare.push(this.#comparison(first))
+      this.#lineEnd(SPACES)
+    }
+    this.#lineEnd()
+    let branch = txn.success
+    for (;;) {
+      const first = this.#firstOfLine()
+      if (openedBy === undefined ? first.kind === 'text end' : isSign(first, '}')) return txn
+      if (isKeyword(first, 'else') && branch === txn.success) {
+        branch = txn.failure
+        this.#lineEnd()
+      } else branch.push(this.#operation(first, depth, branch === txn.success, openedBy !== undefined))
+    }
+  }
+
+  #firstOfLine(): Token {
+    let token = this.#tokens.take()
+    while (token.kind === 'line end') token = this.#tokens.take()
+    return token
+  }
+
+  #lineEnd(hint?: string): void {
+    const token = this.#tokens.take()
+    if (!isLineEnd(token)) this.#tokens.unexpected(token, 'the end of the line', hint)
+  }
+
+  #sign(text: string): Token {
+    const token = this.#tokens.take()
+    return isSign(token, text) ? token : this.#tokens.unexpected(token, quoted(text))
+  }
+
+  #comparison(first: Token): TxnComparison {
+    if (isKeyword(first, 'exists') || isKeyword(first, 'missing'))
+      return { key: this.singleKey(), exists: first.text === 'exists' }
+    if (!isName(first, TARGETS)) {
+      const expected = oneOf([...Object.keys(TARGETS), 'exists', 'missing', 'then'].map(quoted))
+      return this.#tokens.unexpected(first, expected, comparisonHint(first))
+    }
+    this.#sign('(')
+    const place = this.place()
+    this.#sign(')')
+    const token = this.#tokens.take()
+    const op = OPERATORS.find((operator) => isSign(token, operator))
+    if (op === undefined) return this.#tokens.unexpected(token, oneOf(OPERATORS.map(quoted)))
+    return { ...place, ...TARGETS[first.text](this), op }
+  }
+
+  /** Reads the operation with the end of its line. */
+  #operation(first: Token, depth: number, mayEndWithElse: boolean, isInner: boolean): TxnOperation {
+    if (isKeyword(first, 'txn')) {
+      const bracket = this.#sign('{')
+      this.#lineEnd()
+      const txn = this.transaction(depth + 1, bracket)
+      this.#lineEnd()
+      return { txn }
+    }
+    if (isName(first, OPERATIONS)) {
+      const syntax = OPERATIONS[first.text]
+      const operation = { ...syntax.read(this), ...this.#options(syntax) }
+      return { [first.text]: operation } as unknown as TxnOperation
+    }
+    const others = ['txn', ...(mayEndWithElse ? ['else'] : []), ...(isInner ? ['}'] : [])]
+    const expected = oneOf([...Object.keys(OPERATIONS), ...others].map(quoted))
+    return this.#tokens.unexpected(
+      first,
+      expected,
+      isInner && first.kind === 'text end' ? NOT_CLOSED : undefined,
+    )
+  }
+
+  /** Options up to the end of the line, in any order, each at most once. */
+  #options({ options, exclusive }: OperationSyntax): object {
+    const taken = new Map<string, object>()
+    for (let token = this.#tokens.take(); !isLineEnd(token); token = this.#tokens.take()) {
+      const isExcluded = (name: string): boolean =>
+        taken.has(name) || (exclusive.includes(name) && exclusive.some((other) => taken.has(other)))
+      const possible = Object.keys(options).filter((name) => !isExcluded(name))
+      const option = isName(token, options) && possible.includes(token.text) ? options[token.text] : undefined
+      if (option === undefined) {
+        const expected = oneOf([...possible.map(quoted), 'the end of the line'])
+        return this.#tokens.unexpected(token, expected, taken.size === 0 ? SPACES : undefined)
+      }
+      taken.set(token.text, option(this))
+    }
+    return Object.assign({}, ...taken.values())
+  }
+
+  place(): Place {
+    const token = this.#tokens.peek()
+    const range = isName(token, RANGES) ? RANGES[token.text] : undefined
+    if (range === undefined) return { key: this.#nonEmpty('a key') }
+    this.#tokens.take()
+    return range(this)
+  }
+
+  /** One key; a word that would begin a range is refused. */
+  singleKey(): Bytes {
+    const token = this.#tokens.peek()
+    if (!isName(token, RANGES)) return this.#nonEmpty('a key')
+    return this.#tokens.unexpected(token, 'a single key', 'a key of this name is written in double quotes')
+  }
+
+  rangeEnd(): Bytes {
+    return this.#nonEmpty('the end of the range (exclusive)')
+  }
+
+  #nonEmpty(expected: string): Bytes {
+    const token = this.#tokens.peek()
+    const bytes = this.bytes(expected)
+    return bytes === '' ? this.#tokens.unexpected(token, expected) : bytes
+  }
+
+  bytes(expected: string): Bytes {
+    const token = this.#tokens.take()
+    if (token.kind === 'string') return textOrBytes(token.bytes)
+    if (token.kind !== 'word') return this.#tokens.unexpected(token, expected)
+    if (!token.text.startsWith(BASE64)) return token.text
+    const bytes = bytesOfBase64(token.text.slice(BASE64.length))
+    return bytes ?? this.#tokens.unexpected(token, `base64 with padding after ${quoted(BASE64)}`)
+  }
+
+  value(): Bytes {
+    const token = this.#tokens.peek()
+    const isFile = token.kind === 'file' || (token.kind === 'word' && token.text.startsWith(FILE))
+    if (!isFile) return this.bytes('a value')
+    this.#tokens.take()
+    const path = token.kind === 'file' ? token.text : token.text.slice(FILE.length)
+    try {
+      return textOrBytes(Buffer.from(this.#readFile(path)))
+    } catch (error) {
+      const message = `expected a file that can be read, found ${quoted(path)}: ${reasonOf(error)}`
+      return this.#tokens.fail(token, message, 'a value that begins with @ is written in double quotes')
+    }
+  }
+
+  wholeNumber(min: 0 | 1): number {
+    const token = this.#tokens.take()
+    const number = /^[0-9]+$/.test(wordOf(token)) ? Number(token.text) : Number.NaN
+    if (Number.isSafeInteger(number) && number >= min) return number
+    return this.#notQuoted(token, `a whole number from ${min} to 2^53 - 1`)
+  }
+
+  /** "0" is no lease. */
+  lease(min: 0 | 1): string {
+    const token = this.#tokens.take()
+    const id = /^[0-9]{1,40}$/.test(wordOf(token)) ? BigInt(token.text) : -1n
+    if (id >= min && id < 2n ** 64n) return String(id)
+    return this.#notQuoted(
+      token,
+      `a lease id (decimal digits, below 2^64${min === 0 ? '; 0: no lease' : ', not 0'})`,
+    )
+  }
+
+  duration(): number {
+    const token = this.#tokens.take()
+    const ms = durationMs(wordOf(token))
+    return ms ?? this.#notQuoted(token, 'a duration (a number with ms, s, m or h, such as 30s)')
+  }
+
+  #notQuoted(token: Token, expected: string): never {
+    return this.#tokens.unexpected(
+      token,
+      expected,
+      token.kind === 'string' ? 'it is written without quotes' : undefined,
+    )
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Comparisons
+const SPACES = 'a word with spaces is written in double quotes'
+const NOT_CLOSED = 'a line `}` closes the transaction that `txn {` begins'
 
-const NO_RANGE =
-  'It is about one key; a key of this name is written in double quotes. `version(prefix P) = 0` holds if no key ' +
-  'begins with P.'
+const wordOf = (token: Token): string => (token.kind === 'word' ? token.text : '')
+const isSign = (token: Token, text: string): boolean => token.kind === 'sign' && token.text === text
+const isKeyword = (token: Token, text: string): boolean => token.kind === 'word' && token.text === text
 
-function existence(exists: boolean, words: Words): ComparisonJson {
-  const key = takeSingleKey(words, NO_RANGE)
-  takeEnd(words, 'Each comparison has a line of its own; a key with spaces is written in double quotes.')
-  return { key, exists }
-}
-
-function comparison(target: Target, words: Words, readFile: ReadFile): ComparisonJson {
-  takeSign(words, '(')
-  const place = takePlace(words)
-  takeSign(words, ')')
-  const op = takeOperator(words)
-  const operand = takeOperand(target, words, readFile)
-  takeEnd(words, 'Each comparison has a line of its own; a value with spaces is written in double quotes.')
-  return { ...place, ...operand, op }
-}
-
-const OPERATOR_HINTS: Readonly<Record<string, string>> = {
-  '==': 'Did you mean `=`?',
-  '<>': 'Did you mean `!=`?',
-  '>=': 'For whole numbers `> 4` says the same as `>= 5`.',
-  '<=': 'For whole numbers `< 6` says the same as `<= 5`.',
-}
-
-function takeOperator(words: Words): Operator {
-  const word = words.take()
-  const op = OPERATORS.find((operator) => isSign(word, operator))
-  if (op !== undefined) return op
-  const hint =
-    word.kind === 'sign' && Object.hasOwn(OPERATOR_HINTS, word.text) ? OPERATOR_HINTS[word.text] : undefined
-  return unexpected(words, word, oneOf(OPERATORS.map(quoted)), hint)
-}
-
-function takeOperand(target: Target, words: Words, readFile: ReadFile): OperandJson {
-  if (target === 'value') return { target, to: takeValue(words, readFile) }
-  if (target === 'lease') return { target, to: takeLease(words, true) }
-  return { target, to: takeWholeNumber(words) }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Operations
-
-const TWO_KEYS = 'A key with spaces is written in double quotes; a range is `prefix P` or `range FIRST END`.'
-
-const PUT: Options<{ readonly lease?: string; readonly ttl?: string; readonly prev?: true }> = {
-  lease: { take: (words) => ({ lease: takeLease(words, false) }), excludes: 'ttl' },
-  ttl: { take: (words) => ({ ttl: takeDuration(words) }), excludes: 'lease' },
-  prev: { take: () => ({ prev: true }) },
-}
-
-const GET: Options<{ readonly limit?: number; readonly keys_only?: true; readonly count_only?: true }> = {
-  limit: { take: (words) => ({ limit: takeWholeNumber(words, 1) }) },
-  'keys-only': { take: () => ({ keys_only: true }), excludes: 'count-only' },
-  'count-only': { take: () => ({ count_only: true }), excludes: 'keys-only' },
-}
-
-const DELETE: Options<{ readonly prev?: true }> = { prev: { take: () => ({ prev: true }) } }
-
-function putOf(words: Words, readFile: ReadFile): OperationJson {
-  const key = takeSingleKey(words, 'A put is of one key; a key of this name is written in double quotes.')
-  const value = takeValue(words, readFile)
-  return {
-    put: { key, value, ...takeOptions(words, PUT, {}, 'A value with spaces is written in double quotes.') },
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Hints
-
-const COMPARISONS = [...TARGETS, 'exists', 'missing']
-
-/** Words of etcdctl and others, with ours. */
-const MEANT: Readonly<Record<string, string>> = {
-  mod: 'mod_revision',
-  create: 'create_revision',
-  del: 'delete',
-  rm: 'delete',
-  remove: 'delete',
-  set: 'put',
-  compare: 'then',
-  success: 'then',
-  failure: 'else',
-}
-
-function comparisonHint(first: Word): string | undefined {
-  if (isWord(first, OPERATIONS)) return 'Operations come after a line `then`.'
-  if (isWord(first, ['else'])) return 'A line `then` comes before `else`; there may be nothing between them.'
-  if (isWord(first, ['if'])) return 'Comparisons have no `if`: they are the lines before `then`.'
-  if (isSign(first, '}')) return 'A line `then` comes before `}`; there may be nothing between them.'
-  if (isSign(first, '{'))
-    return 'A transaction in JSON begins with `{`: nothing comes before it, not even a comment.'
-  return meantHint(first, [...COMPARISONS, 'then'])
-}
-
-function operationHint(first: Word, expected: readonly string[]): string | undefined {
-  if (isWord(first, COMPARISONS))
-    return 'Comparisons come before `then`. A transaction in this one, `txn {`, has comparisons of its own.'
-  if (isWord(first, ['then', 'else'])) return `A transaction has one ${quoted(first.text)}.`
-  if (isSign(first, '{')) return 'A transaction in this one begins with a line `txn {`.'
-  if (isSign(first, '}')) return 'There is no `txn {` that it could close.'
-  return meantHint(first, expected)
-}
-
-function meantHint(word: Word, candidates: readonly string[]): string | undefined {
-  if (word.kind !== 'plain') return undefined
-  const text = word.text.toLowerCase()
-  const known = Object.hasOwn(MEANT, text) ? MEANT[text] : undefined
-  const meant = known !== undefined && candidates.includes(known) ? known : nearestOf(text, candidates)
-  return meant === undefined ? undefined : `Did you mean ${quoted(meant)}?`
+function comparisonHint(first: Token): string | undefined {
+  if (isName(first, OPERATIONS) || isKeyword(first, 'txn')) return 'operations come after a line `then`'
+  if (isSign(first, '{')) return 'a transaction in JSON begins with `{`, without a comment before it'
+  return first.kind === 'sign' || isKeyword(first, 'else') ? 'every transaction has a line `then`' : undefined
 }

@@ -1,96 +1,63 @@
-// What is wrong with the text of a transaction, and where.
+// Errors in the text of a transaction.
 
 import { widthOf } from '../column-widths.ts'
 import { escapeText } from '../format-text.ts'
 
-/** A line of a text, without its end. */
-export interface Line {
-  readonly text: string
-  /** From 1 on. */
-  readonly number: number
+interface ErrorPlace {
+  /** From 1. */
+  readonly line: number
+  /** From 1, in characters: one outside the Basic Multilingual Plane counts once. */
+  readonly column: number
+  /** The text of the line before and after the place. */
+  readonly before: string
+  readonly after: string
 }
 
 export class TxnSyntaxError extends Error {
   override readonly name = 'TxnSyntaxError'
-  /** From 1 on, as the column. */
-  readonly line: number
-  /** Of a character; a character outside the Basic Multilingual Plane is one. */
-  readonly column: number
-  /** A sentence on how to correct it. */
+  /** undefined: the message names a field of JSON. */
+  readonly place: ErrorPlace | undefined
   readonly hint: string | undefined
-  /** The line up to the column, and the rest of it. */
-  readonly around: readonly [before: string, rest: string]
 
-  constructor(line: Line, at: number, message: string, hint?: string) {
+  constructor(message: string, place?: ErrorPlace, hint?: string) {
     super(message)
-    this.line = line.number
-    const before = line.text.slice(0, at)
-    this.column = [...before].length + 1
+    this.place = place
     this.hint = hint
-    this.around = [before, line.text.slice(at)]
   }
 }
 
-/** A text, and how it is said what is wrong with it. Places in it are counted in code units. */
-export interface Source {
-  readonly text: string
-  fail(at: number, message: string, hint?: string): never
+/** Throws the error at an index of the text. */
+export function failAt(text: string, index: number, message: string, hint?: string): never {
+  const before = text.slice(text.lastIndexOf('\n', index - 1) + 1, index)
+  const [after = ''] = /^[^\r\n]*/.exec(text.slice(index)) ?? []
+  const line = text.slice(0, index).split('\n').length
+  throw new TxnSyntaxError(message, { line, column: [...before].length + 1, before, after }, hint)
 }
 
-export const lineSource = (line: Line): Source => ({
-  text: line.text,
-  fail(at, message, hint) {
-    throw new TxnSyntaxError(line, at, message, hint)
-  },
-})
+const BEFORE_MAX = 60
+const AFTER_MAX = 40
 
-/** Of several lines. */
-export const textSource = (text: string): Source => ({
-  text,
-  fail(at, message, hint) {
-    const from = text.slice(0, at).lastIndexOf('\n') + 1
-    const end = text.indexOf('\n', from)
-    const line = text.slice(from, end < 0 ? text.length : end).replace(/\r$/, '')
-    const number = text.slice(0, from).split('\n').length
-    throw new TxnSyntaxError({ text: line, number }, Math.min(at - from, line.length), message, hint)
-  },
-})
-
-const SHOWN_BEFORE = 60
-const SHOWN_REST = 40
-
-/** The error in several lines: the place, the message, the line with a mark below, and the hint. */
-export function formatSyntaxError(error: TxnSyntaxError, source: string): string {
-  const { line, column, message, hint } = error
-  const [before, rest] = error.around.map((part) => escapeText(part.replaceAll('\t', ' ')))
-  const start = cutStart(before ?? '')
-  const shown = start + cutEnd(rest ?? '')
-  const marked = shown === '' ? [] : [`  ${shown}`.trimEnd(), `  ${' '.repeat(widthOf(start))}^`]
-  const lines = [`line ${line}, column ${column} of ${source}: ${message}`, ...marked]
+/** The place and the message, the line with a mark below it, and the hint. */
+export function formatSyntaxError({ place, message, hint }: TxnSyntaxError, source: string): string {
+  if (place === undefined) return `${source}: ${message}`
+  const { line, column } = place
+  const before = escapeText(cut(place.before.replaceAll('\t', ' '), BEFORE_MAX, 'start'))
+  const after = escapeText(cut(place.after.replaceAll('\t', ' '), AFTER_MAX, 'end'))
+  const excerpt =
+    before + after === '' ? [] : [`  ${before}${after}`.trimEnd(), `  ${' '.repeat(widthOf(before))}^`]
+  const lines = [`line ${line}, column ${column} of ${source}: ${message}`, ...excerpt]
   return [...lines, ...(hint === undefined ? [] : [`(${hint})`])].join('\n')
 }
 
-function cutStart(text: string): string {
+function cut(text: string, charactersMax: number, side: 'start' | 'end'): string {
   const characters = [...text]
-  return characters.length <= SHOWN_BEFORE ? text : `…${characters.slice(-SHOWN_BEFORE).join('')}`
+  if (characters.length <= charactersMax) return text
+  if (side === 'start') return `…${characters.slice(-charactersMax).join('')}`
+  return `${characters.slice(0, charactersMax).join('')}…`
 }
-
-function cutEnd(text: string): string {
-  const characters = [...text]
-  return characters.length <= SHOWN_REST ? text : `${characters.slice(0, SHOWN_REST).join('')}…`
-}
-
-const FOUND_CHARACTERS_MAX = 40
 
 /** Text of the user in a message. */
-export function quoted(text: string): string {
-  const characters = [...text]
-  const shown =
-    characters.length <= FOUND_CHARACTERS_MAX
-      ? text
-      : `${characters.slice(0, FOUND_CHARACTERS_MAX).join('')}…`
-  return `\`${escapeText(shown)}\``
-}
+export const quoted = (text: string): string => `\`${escapeText(cut(text, AFTER_MAX, 'end'))}\``
 
 /** `a, b or c`. */
 export function oneOf(alternatives: readonly string[]): string {

@@ -1,45 +1,37 @@
-// The routes outside the hot path. Fastify finds the route and validates the body against its schema. Handlers are
-// plain functions, and answers are sent as on the hot path.
+// The routes outside the hot path. Fastify finds the route and validates the body against its schema. Its own requests
+// and replies are not used: requests have been read before, and responses are sent as on the hot path.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
-import type { ApiRequest, Respond } from './answer.ts'
-import { answering, asError, timeLeftMs } from './answer.ts'
-import { codingRefusal, type RequestBody } from './body.ts'
+import { ApiError, asError } from '../api/errors.ts'
+import { timeLeftMs } from '../api/ranges.ts'
+import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
-import type { HttpLimits } from './limits.ts'
-import { ApiError } from './problem.ts'
-import type { Route } from './route.ts'
+import { HttpError, type HttpRequest } from './messages.ts'
+import type { Decoded, Route } from './route.ts'
 
-/** What the front knows about a request that it passes to fastify. */
-interface Routed {
-  readonly asked: ApiRequest
-  readonly respond: Respond
-  readonly body: RequestBody
-}
+/** Receives the decoded request, or the error that refuses it. */
+type Done = (decoded: Decoded | Error) => void
 
-/** Fastify receives it, and its handlers find it as `request.raw`. */
-interface RoutedRequest extends IncomingMessage {
-  readonly routed: Routed
+/** The part of an `IncomingMessage` that fastify reads. */
+interface RawRequest
+  extends Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'httpVersion' | 'httpVersionMajor'> {
+  readonly request: HttpRequest
+  readonly done: Done
 }
 
 export interface AppOptions {
   readonly routes: readonly Route[]
-  readonly limits: HttpLimits
+  readonly requestBytesMax: number
 }
 
 export interface ColdRoutes {
-  /** Answers a request of any route. */
-  serve(request: IncomingMessage, response: ServerResponse, routed: Routed): void
+  /** Decodes a request of any route. Calls `done` once, now or later. */
+  decode(request: HttpRequest, url: string, done: Done): void
   close(): Promise<void>
 }
 
-const isRouted = (raw: IncomingMessage): raw is RoutedRequest => 'routed' in raw
-
-function routedOf({ raw }: FastifyRequest): Routed {
-  if (!isRouted(raw)) throw new Error('a request reached fastify without coming through the front')
-  return raw.routed
-}
+const rawOf = ({ raw }: FastifyRequest): RawRequest => raw as unknown as RawRequest
 
 /**
  * Fastify checks a body and does not change it. It does not check the schemas: TypeScript does (json-schema.ts), and
@@ -53,14 +45,13 @@ const CHECKS = {
   validateSchema: false,
 } as const
 
-export async function createApp({ routes, limits }: AppOptions): Promise<ColdRoutes> {
-  /** Fastify does not send answers: `outflow.ts` counts the bytes that wait for clients, on all routes. */
-  const takeOver = (request: FastifyRequest, reply: FastifyReply): Routed => {
+export async function createApp({ routes, requestBytesMax }: AppOptions): Promise<ColdRoutes> {
+  const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
     reply.hijack()
-    return routedOf(request)
+    return rawOf(request)
   }
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
-    takeOver(request, reply).respond(refusedByFastify(error))
+    takeOver(request, reply).done(errorOfFastify(error))
   const app = Fastify({
     frameworkErrors: fail,
     ajv: { customOptions: CHECKS },
@@ -68,51 +59,62 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
       new Error(first === undefined ? 'the body is refused' : faultOf(first)),
   })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
-    fail(noSuchRoute(routedOf(request).asked, routes), request, reply)
+    fail(noSuchRoute(rawOf(request).request, routes), request, reply)
   app.setNotFoundHandler(failUnknown)
   app.setErrorHandler((error, request, reply) => {
     // An unknown route, even if the request has other faults.
     if (request.is404) failUnknown(request, reply)
     else fail(asError(error), request, reply)
   })
-  // `readJson` reads bodies when the route is found. The same code drops refused bodies.
+  // `readJson` reads bodies when the route is known. The same code drops refused bodies.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson =
     (jsonLimits: JsonLimits) =>
-    (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-      const refusal = bodyRefusal(request.raw)
+    (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+      const { request } = rawOf(fastifyRequest)
+      const refusal = bodyRefusal(request)
       if (refusal !== undefined) {
         done(refusal)
         return
       }
-      const { asked, body: sent } = routedOf(request)
-      const timeoutMs = timeLeftMs(asked)
-      sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+      const timeoutMs = timeLeftMs(request)
+      request.body.read({ bytesMax: requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
         const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
-        request.body = json
+        fastifyRequest.body = json
         done(json instanceof ApiError ? json : undefined)
       })
     }
-  for (const { method, path, body, bodyPartsMax, bodyDepthMax, handle } of routes) {
+  for (const { method, path, body, bodyPartsMax, bodyDepthMax, decode } of routes) {
     const jsonLimits = { partsMax: bodyPartsMax ?? JSON_PARTS_MAX, depthMax: bodyDepthMax ?? Infinity }
     app.route({
       method,
       url: path,
       ...(body === undefined ? {} : { schema: { body }, preValidation: readJson(jsonLimits) }),
-      handler(request: FastifyRequest<{ Params: Record<string, string> }>, reply) {
-        const { asked, respond } = takeOver(request, reply)
-        answering(respond, () => handle(asked, request.params, request.body, respond))(undefined)
+      handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
+        const { request, done } = takeOver(fastifyRequest, reply)
+        try {
+          done(decode(request, fastifyRequest.params, fastifyRequest.body))
+        } catch (error) {
+          done(asError(error))
+        }
       },
     })
   }
   await app.ready()
   return {
-    serve: (request, response, routed) => app.routing(Object.assign(request, { routed }), response),
+    decode(request, url, done) {
+      const { method, headers } = request
+      const raw: RawRequest = { method, url, headers, httpVersion: '1.1', httpVersionMajor: 1, request, done }
+      app.routing(raw as unknown as IncomingMessage, NO_RESPONSE as ServerResponse)
+    },
     close: () => app.close(),
   }
 }
+
+/** Every reply is hijacked before fastify would write it. */
+const NO_RESPONSE: object = {}
 
 /** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
 function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
@@ -134,13 +136,14 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
 }
 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
-function noSuchRoute({ method, path, keys }: ApiRequest, routes: readonly Route[]): ApiError {
+function noSuchRoute({ method, target: { path, keys } }: HttpRequest, routes: readonly Route[]): ApiError {
   const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
   if (allowed.length === 0) return new ApiError('not_found', `no such route: ${method} ${path}`)
   const allow = allowed.join(', ')
-  return new ApiError('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, {
-    headers: ['Allow', allow],
-  })
+  return new HttpError('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, [
+    'Allow',
+    allow,
+  ])
 }
 
 const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
@@ -157,8 +160,8 @@ function methodsOf(path: string, routes: readonly Route[]): string[] {
   return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 
-/** POST requires the content type JSON, even with an empty body. No form of a web page can send that. */
-function bodyRefusal({ headers }: IncomingMessage): ApiError | undefined {
+/** POST needs the content type JSON, even with an empty body. No form of a web page can send that. */
+function bodyRefusal({ headers }: HttpRequest): ApiError | undefined {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json')
     return new ApiError('unsupported_media_type', 'POST needs application/json')
@@ -168,11 +171,10 @@ function bodyRefusal({ headers }: IncomingMessage): ApiError | undefined {
 }
 
 /**
- * Errors that fastify reports about a request are faults of the client, except its own failures. A `Refused` has no
+ * Errors that fastify reports about a request are faults of the client, except its own failures. An `ApiError` has no
  * `statusCode`.
  */
-function refusedByFastify(error: Error & { readonly statusCode?: number }): Error {
-  if ((error.statusCode ?? 500) < 500)
-    return new ApiError(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
-  return error
+function errorOfFastify(error: Error & { readonly statusCode?: number }): Error {
+  if (error instanceof ApiError || (error.statusCode ?? 500) >= 500) return error
+  return new ApiError(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
 }

@@ -1,13 +1,12 @@
-// All connections of clients, on both lanes: how many are allowed, and which are closed because their client does
-// nothing.
+// All connections of clients: how many are allowed, and which are closed because their client does nothing.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
-/** The lane that serves a connection. */
-export interface Owner {
+/** The reader or the protocol that serves a connection. */
+export interface ConnectionOwner {
   /**
    * `nothing`: the connection is idle. `client`: the rest of a request is missing, or an answer is not taken yet.
    * `node`: a request waits for its answer.
@@ -17,42 +16,42 @@ export interface Owner {
   readonly quietSince: number
 }
 
-/** How long a client may go on sending what is not read. */
+/** How long a client may continue to send what is not read. */
 export const LINGER_MS = 500
 
 /**
- * Ends a connection. What the client still sends is read and dropped: a connection that is closed with unread bytes is
+ * Ends a connection. Bytes that still arrive are read and dropped: a connection that is closed with unread bytes is
  * reset, and then the client loses answers that it has not read yet (RFC 9112 §9.6).
  */
-export function endGently(stream: Duplex, lastWords?: string): void {
+export function endGently(stream: Duplex, lastAnswer?: string): void {
   if (!stream.writable) return
-  stream.end(lastWords)
+  stream.end(lastAnswer)
   stream.resume()
   const cut = setTimeout(() => stream.destroy(), LINGER_MS)
   stream.once('close', () => clearTimeout(cut))
 }
 
-interface Watched {
+interface WatchedConnection {
   readonly socket: Socket
-  owner: Owner
-  /** The client's progress at the last look; undefined if nothing waited for the client. */
+  owner: ConnectionOwner
+  /** The client's progress at the last check; undefined if nothing waited for the client. */
   progress: number | undefined
   /**
    * How long the client has made no progress. Only time in which this process could have noticed it counts, so it is
-   * counted in looks, not measured.
+   * counted in checks, not measured.
    */
   stillMs: number
 }
 
 /** Several nodes of one process share its open files. */
-const fronts = new Set<Connections>()
+const listeners = new Set<Connections>()
 
-const LOOK_EVERY_MS_MAX = 1_000
-const LOOK_EVERY_MS_CLOSING = 10
+const CHECK_EVERY_MS_MAX = 1_000
+const CHECK_EVERY_MS_CLOSING = 10
 
 export class Connections {
   readonly #limits: HttpLimits
-  readonly #watched = new Map<Socket, Watched>()
+  readonly #watched = new Map<Socket, WatchedConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
@@ -66,21 +65,21 @@ export class Connections {
   }
 
   open(): void {
-    fronts.add(this)
-    this.#lookEvery(Math.min(LOOK_EVERY_MS_MAX, this.#limits.writeStallMsMax / 4))
+    listeners.add(this)
+    this.#checkEvery(Math.min(CHECK_EVERY_MS_MAX, this.#limits.writeStallMsMax / 4))
   }
 
-  /** From now on a connection waits only a short time for its client. */
+  /** The node stops: from now on a connection waits only a short time for its client. */
   closing(): void {
     this.#closing = true
-    this.#lookEvery(LOOK_EVERY_MS_CLOSING)
+    this.#checkEvery(CHECK_EVERY_MS_CLOSING)
   }
 
   /** Resolves when no connection is left. */
   async closed(): Promise<void> {
     const sockets = [...this.#watched.keys()]
     await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
-    fronts.delete(this)
+    listeners.delete(this)
     clearInterval(this.#timer)
   }
 
@@ -91,24 +90,24 @@ export class Connections {
   /** Whether there is room for one more connection. If not, the connection that has been idle longest is closed. */
   makeRoom(): boolean {
     let all = 0
-    for (const { size } of fronts) all += size
-    const room = all < connectionsThatFit(openFilesMax(), fronts.size)
+    for (const { size } of listeners) all += size
+    const room = all < connectionsThatFit(openFilesMax(), listeners.size)
     return (room && this.size < this.#limits.connectionsMax) || this.#closeLongestIdle()
   }
 
-  watch(socket: Socket, owner: Owner): void {
+  watch(socket: Socket, owner: ConnectionOwner): void {
     const known = this.#watched.get(socket)
     if (known !== undefined) known.owner = owner
     else {
       this.#watched.set(socket, { socket, owner, progress: undefined, stillMs: 0 })
-      // It is closed, and its lane is told by the `close` event.
+      // The socket closes, and its owner receives the `close` event.
       socket.on('error', () => {})
       socket.once('close', () => this.#watched.delete(socket))
     }
   }
 
   #closeLongestIdle(): boolean {
-    let longest: Watched | undefined
+    let longest: WatchedConnection | undefined
     for (const watched of this.#watched.values()) {
       if (longest !== undefined && watched.owner.quietSince >= longest.owner.quietSince) continue
       if (watched.owner.waitsFor() === 'nothing') longest = watched
@@ -119,12 +118,12 @@ export class Connections {
     return true
   }
 
-  #lookEvery(ms: number): void {
+  #checkEvery(ms: number): void {
     clearInterval(this.#timer)
-    this.#timer = setInterval(() => this.#look(ms), ms).unref()
+    this.#timer = setInterval(() => this.#check(ms), ms).unref()
   }
 
-  #look(sinceMs: number): void {
+  #check(sinceMs: number): void {
     const { closeStallMsMax, writeStallMsMax } = this.#limits
     const stallMsMax = this.#closing ? closeStallMsMax : writeStallMsMax
     for (const watched of this.#watched.values()) {

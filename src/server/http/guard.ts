@@ -1,16 +1,18 @@
-// Who may send requests to this node. Any web page can make a browser on the same machine send requests, so the host
-// name in the request (Host) and the page that sent it (Origin) are checked. A client that expects another cluster is
-// told so.
+// Checks whether a client may send requests to this node. Any web page can make a browser on the same machine send
+// requests. So the guard checks the host name (Host) and the page that sent the request (Origin, Sec-Fetch-Site).
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
-import { ApiError } from './problem.ts'
+import { ApiError } from '../api/errors.ts'
 import type { Target } from './target.ts'
 
-/** The parts of a request that are checked, on both lanes. */
-export type RequestHead = Pick<IncomingMessage, 'method' | 'headers' | 'httpVersion'> & {
-  /** Absent if no header appears twice. */
-  readonly headersDistinct?: { readonly host?: readonly string[] | undefined }
+/** The parts of a request that are checked. */
+export interface RequestHead {
+  readonly method: string
+  readonly httpVersion: string
+  readonly headers: IncomingHttpHeaders
+  /** Number of Host fields. */
+  readonly hosts: number
 }
 
 export interface GuardOptions {
@@ -29,33 +31,38 @@ export class Guard {
   readonly #clusterId: string
   readonly #allowedHosts: ReadonlySet<string>
   readonly #corsOrigins: ReadonlySet<string>
-  /** The last accepted host. Clients send the same one each time. */
+  /** Headers of each response to a client without an allowed origin. */
+  readonly #varying: readonly string[]
+  /** The last accepted host: clients send the same one each time. */
   #goodHost: string | undefined
 
   constructor({ clusterId, allowedHosts, corsOrigins }: GuardOptions) {
     this.#clusterId = clusterId
     this.#allowedHosts = new Set(allowedHosts.map((host) => host.toLowerCase()))
     this.#corsOrigins = new Set(corsOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
+    this.#varying = corsOrigins.length === 0 ? [] : ['Vary', 'Origin']
   }
 
-  /** Throws `Refused` for another host. */
-  checkHost(request: RequestHead, target: Target): void {
+  /** Throws `ApiError` for another host. */
+  checkHost(request: RequestHead, { authority }: Pick<Target, 'authority'>): void {
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
       throw new ApiError('bad_request', 'a request needs a Host header')
-    const host = target.authority ?? request.headers.host
+    const host = authority ?? request.headers.host
     if (host === undefined) return
-    if ((request.headersDistinct?.host?.length ?? 1) > 1)
-      throw new ApiError('bad_request', 'a request has one Host header')
+    if (request.hosts > 1) throw new ApiError('bad_request', 'a request has one Host header')
     if (host === this.#goodHost) return
     if (!this.#isOurs(host))
       throw new ApiError('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)
     this.#goodHost = host
   }
 
-  /** CORS headers for this client; empty for most. Throws `Refused` for a change from a page of another origin. */
+  /** CORS headers for this client; empty for most. Throws `ApiError` for a change from a page of another origin. */
   checkOrigin(request: RequestHead): readonly string[] {
-    const { origin, host = '' } = request.headers
-    if (origin === undefined) return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+    const { origin, host = '', 'sec-fetch-site': site } = request.headers
+    if (origin === undefined) {
+      if (site !== undefined) this.#checkSite(site)
+      return this.#varying
+    }
     const named = origin.toLowerCase()
     if (this.#corsOrigins.has(named) || this.#corsOrigins.has('*')) {
       return [
@@ -71,15 +78,28 @@ export class Guard {
       request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
     // A browser omits the default port.
     const own = `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
-    if (named !== own && (preflight || !READS.has(request.method ?? '')))
+    if (named !== own && (preflight || !READS.has(request.method)))
       throw new ApiError(
         'origin_not_allowed',
         `${JSON.stringify(origin)} may not make changes here; see --cors-origin`,
       )
-    return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+    if (named !== own && site !== undefined) this.#checkSite(site)
+    return this.#varying
   }
 
-  /** Throws `Refused` if the client expects another cluster. */
+  /**
+   * A page of another site cannot read a response, but its requests make the node work. Browsers mark them; such a
+   * request has no Origin if it is a simple GET.
+   */
+  #checkSite(site: string | readonly string[]): void {
+    if ((site === 'cross-site' || site === 'same-site') && !this.#corsOrigins.has('*'))
+      throw new ApiError(
+        'origin_not_allowed',
+        'a page of another site may not send requests here; see --cors-origin',
+      )
+  }
+
+  /** Throws `ApiError` if the client expects another cluster. */
   checkCluster(cluster: string | readonly string[] | undefined): void {
     if (cluster !== undefined && cluster !== this.#clusterId)
       throw new ApiError(

@@ -1,4 +1,4 @@
-// The HTTP API of a node. README.md describes how it is built.
+// The exports of the HTTP listener.
 
 export { OPEN_FILES_MIN, openFilesMax } from '../node/descriptors.ts'
 export type { HttpLimits } from './limits.ts'

@@ -1,8 +1,8 @@
-// The JSON of a body. What would be expensive or ambiguous is refused: too many parts, bytes that are not UTF-8, and
-// names that occur twice in an object, of which a parser keeps only the last.
+// The JSON of a body. Expensive or ambiguous bodies are refused: too many parts, bytes that are not UTF-8, and names
+// that occur twice in an object, of which a parser keeps only the last.
 
 import { isUtf8 } from 'node:buffer'
-import { ApiError } from './problem.ts'
+import { ApiError } from '../api/errors.ts'
 
 /**
  * No valid request but a batch has nearly as many. While a body of very many is parsed and checked, everything else
@@ -17,7 +17,7 @@ export interface JsonLimits {
   readonly depthMax: number
 }
 
-/** The value, or a `Refused`. */
+/** The value, or the error that refuses the body. */
 export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits): unknown {
   const { parts, names, depth } = countParts(body)
   if (parts > partsMax)

@@ -1,36 +1,32 @@
-// Connections that node:http reads: all that are not plain. Node:http emits every request that has arrived. Here
-// requests wait for their turn, one after the other on each connection. The error for bytes that node:http cannot read
-// follows the answers to all requests before them.
+// The reader of all other connections, which uses node:http. Node:http emits every request that has arrived. Here the
+// requests of one connection are served one after the other. The error for bytes that node:http cannot read follows the
+// answers to all requests before them.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { http } from '../../node-http.ts'
-import { problemAnswer } from './answer.ts'
-import { type Bodies, Body } from './body.ts'
-import { type Connections, endGently, type Owner } from './connections.ts'
+import type { InboundBudget } from '../api/budget.ts'
+import { ApiError } from '../api/errors.ts'
+import { type IncomingRequest, NodeBody } from './body.ts'
+import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
-import { ApiError } from './problem.ts'
+import { errorResponse, HttpError, HttpRequest } from './messages.ts'
+import type { ResponseWriter } from './response-writer.ts'
 
 export interface NodeConnectionsOptions {
   readonly limits: HttpLimits
   readonly connections: Connections
-  readonly bodies: Bodies
-  /** Serves a request when its turn has come. */
-  readonly serve: (arrived: IncomingRequest) => void
-}
-
-/** A request on node:http. */
-export interface IncomingRequest {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly body: Body
+  readonly inbound: InboundBudget
+  /** Serves a request when the requests before it on its connection are answered. */
+  readonly serve: (request: HttpRequest) => void
+  readonly writer: ResponseWriter
 }
 
 /**
- * Limits of requests that wait for their turn on one connection, and of bytes of bodies that were not asked for. Beyond
- * them, the connection is not read.
+ * Limits of requests that wait on one connection, and of bytes of bodies that are not requested yet. Beyond them, the
+ * connection is not read.
  */
 const AHEAD_REQUESTS_MAX = 16
 const AHEAD_BYTES_MAX = 64 * 1024
@@ -41,19 +37,19 @@ export class NodeConnections {
   readonly #takeOver: readonly ((stream: Duplex) => void)[]
   readonly #of = new WeakMap<Duplex, NodeConnection>()
   readonly #closeIdle: () => void
-  /** While node:http looks for idle connections: those that have been idle since then are ended. */
+  /** Set while node:http searches for idle connections: those that have been idle since then are ended. */
   #idleSince: number | undefined
 
   constructor(options: NodeConnectionsOptions) {
     const { limits } = options
     this.#options = options
-    const receive = (request: IncomingMessage, response: ServerResponse, goOn = () => {}): void =>
-      this.#connection(request.socket).receive(request, response, goOn)
+    const receive = (request: IncomingMessage, response: ServerResponse, sendContinue = () => {}): void =>
+      this.#connection(request.socket).receive(request, response, sendContinue)
     this.server = http.createServer(
       {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
-        // A missing Host header is refused by the guard, like other faults.
+        // The guard reports a missing Host header, like other faults.
         requireHostHeader: false,
       },
       (request, response) => receive(request, response),
@@ -66,7 +62,7 @@ export class NodeConnections {
     this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
     // Its close() calls this at once.
     this.server.closeIdleConnections = () => {}
-    // The fast lane owns a connection until it passes it to node:http.
+    // The raw reader owns a connection until it passes it to node:http.
     this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
     this.server.removeAllListeners('connection')
     // "100 Continue" is sent when the body is about to be read.
@@ -77,15 +73,15 @@ export class NodeConnections {
     this.server.on('checkExpectation', (request, response) => receive(request, response))
     this.server.on('clientError', (error, stream) => {
       // A client that is gone needs no answer.
-      if (stream.writable) this.#connection(stream).endBroken(asRefused(error, limits))
+      if (stream.writable) this.#connection(stream).endBroken(errorOfParser(error, limits))
     })
     this.server.on('connect', (_, stream) => {
-      const refused = new ApiError('method_not_allowed', 'this is no proxy', { headers: ['Allow', METHODS] })
-      this.#connection(stream).endBroken(refused)
+      const error = new HttpError('method_not_allowed', 'this is no proxy', ['Allow', METHODS])
+      this.#connection(stream).endBroken(error)
     })
   }
 
-  /** Takes over a connection of the fast lane. `stream` is the socket, or replaces it. */
+  /** Takes over a connection of the raw reader. `stream` is the socket, or replaces it. */
   adopt(socket: Socket, stream: Duplex): void {
     const connection = new NodeConnection(socket, stream, this.#options)
     this.#of.set(stream, connection)
@@ -114,17 +110,17 @@ export class NodeConnections {
 
   #connection(stream: Duplex): NodeConnection {
     const connection = this.#of.get(stream)
-    if (connection === undefined) throw new Error('node:http has a connection that nobody gave it')
+    if (connection === undefined) throw new Error('node:http has a connection that it was not given')
     return connection
   }
 }
 
-class NodeConnection implements Owner {
+class NodeConnection implements ConnectionOwner {
   quietSince = performance.now()
   readonly #socket: Socket
   readonly #stream: Duplex
   readonly #options: NodeConnectionsOptions
-  /** The request whose turn it is. */
+  /** The request that is being served. */
   #current: IncomingRequest | undefined
   readonly #waiting: IncomingRequest[] = []
   #pacing = false
@@ -135,7 +131,7 @@ class NodeConnection implements Owner {
   /** Nothing more can be read. */
   #broken = false
   /** Sent after all answers. */
-  #lastWords: ApiError | undefined
+  #lastError: ApiError | undefined
 
   constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
     this.#socket = socket
@@ -150,13 +146,14 @@ class NodeConnection implements Owner {
     return this.#current.request.complete && this.#stream.writableLength === 0 ? 'node' : 'client'
   }
 
-  end(refused?: ApiError): void {
-    endWith(this.#stream, refused)
+  end(error?: ApiError): void {
+    endWith(this.#stream, error)
   }
 
   /** A request after a change must see the change (RFC 9112 §9.3.2). */
-  receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
-    const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
+  receive(request: IncomingMessage, response: ServerResponse, sendContinue: () => void): void {
+    const { inbound, limits } = this.#options
+    const body = new NodeBody({ request, inbound, drain: limits, sendContinue, held: this.#paceSoon })
     // This server speaks no other protocol. But the parser treats bytes that arrive together with the end of an upgrade
     // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
     // connection, and no client waits for an answer to dropped bytes.
@@ -189,23 +186,23 @@ class NodeConnection implements Owner {
     if (this.#isAhead) this.#paceSoon()
   }
 
-  /** Nothing more can be read. The client is told so after the answers to all requests before. */
-  endBroken(refused: ApiError): void {
+  /** Nothing more can be read. The error follows the answers to all requests before. */
+  endBroken(error: ApiError): void {
     // The parser reports an error again for each later piece.
     if (this.#broken) return
     this.#broken = true
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.request.complete) {
-      newest.body.break(refused)
+      newest.body.break(error)
       return
     }
-    this.#lastWords = refused
-    if (newest === undefined) this.end(refused)
+    this.#lastError = error
+    if (newest === undefined) this.end(error)
   }
 
   /** Called before node:http closes the connection of a client that has closed its side. */
   readonly #onFinish = (): void => {
-    if (this.#lastWords !== undefined && this.#waiting.length === 0) this.end(this.#lastWords)
+    if (this.#lastError !== undefined && this.#waiting.length === 0) this.end(this.#lastError)
   }
 
   #next(): void {
@@ -213,7 +210,7 @@ class NodeConnection implements Owner {
     if (this.#current === undefined) {
       this.quietSince = performance.now()
       this.#quietBytes = this.#socket.bytesRead
-      if (this.#broken) this.end(this.#lastWords)
+      if (this.#broken) this.end(this.#lastError)
       return
     }
     // After an answer that ends the connection, no request is served (RFC 9112 §9.6).
@@ -224,23 +221,36 @@ class NodeConnection implements Owner {
     }
     if (this.#isAhead) this.#paceSoon()
     this.#current.response.prependOnceListener('finish', this.#onFinish).once('close', () => this.#next())
-    this.#options.serve(this.#current)
+    this.#serve(this.#current)
+  }
+
+  #serve(incoming: IncomingRequest): void {
+    const { request, response, body } = incoming
+    const { method = '', url = '', httpVersion, headers } = request
+    const hosts = request.headersDistinct.host?.length ?? 0
+    const { serve, writer } = this.#options
+    serve(
+      new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
+        isAbandoned: () => response.destroyed,
+        send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
+      }),
+    )
   }
 }
 
-/** Ends a connection, with an answer that node:http does not write. */
-export const endWith = (stream: Duplex, refused: ApiError | undefined): void =>
-  endGently(stream, refused && lastAnswer(refused))
+/** Ends a connection, with a response that node:http does not write. */
+export const endWith = (stream: Duplex, error: ApiError | undefined): void =>
+  endGently(stream, error && lastAnswer(error))
 
-function lastAnswer(refused: ApiError): string {
-  const { status, headers, body } = problemAnswer(refused)
+function lastAnswer(error: ApiError): string {
+  const { status, headers, body } = errorResponse(error)
   const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`]
   for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
   lines.push(`Content-Length: ${Buffer.byteLength(String(body))}`, 'Connection: close')
   return `${lines.join('\r\n')}\r\n\r\n${body}`
 }
 
-function asRefused(
+function errorOfParser(
   { code, message }: Error & { readonly code?: string },
   { headBytesMax }: HttpLimits,
 ): ApiError {

@@ -1,10 +1,14 @@
 // The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
 
-import { DELETE_RANGE_PARAMETERS } from './delete-range.ts'
+import {
+  DELETE_PARAMETERS,
+  DELETE_RANGE_PARAMETERS,
+  GET_PARAMETERS,
+  PUT_PARAMETERS,
+  RANGE_PARAMETERS,
+} from './http-codec.ts'
 import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
-import { DELETE_PARAMETERS, GET_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
 import { type ParameterTable, timeout } from './parameters.ts'
-import { RANGE_PARAMETERS } from './range.ts'
 import type { BodySchema, Route } from './route.ts'
 import { Bytes, DeleteAnswer, lease, ProblemSchema, RecordSchema, revisions } from './schemas.ts'
 

@@ -2,14 +2,17 @@
 
 import type { Revision } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'
+import { DURATION_PATTERN, durationMs } from '../api/duration.ts'
+import { ApiError } from '../api/errors.ts'
+import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
+import type { Freshness } from '../api/operation.ts'
 import type { ReadConsistency } from '../node/types.ts'
 import type { Schema } from './json-schema.ts'
-import { ApiError } from './problem.ts'
 import { queryDecode, valueIn } from './target.ts'
 
 export interface Parameter<T> {
   readonly schema: Schema
-  /** `name` is for the message. Throws `Refused`. */
+  /** `name` is for the message. Throws `ApiError`. */
   readonly read: (value: Uint8Array, name: string) => T
 }
 
@@ -25,7 +28,7 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
   for (const pair of pairs) {
     if (pair === '') continue
     const name = nameOf(pair)
-    // The first time-out is already removed, so this is a second one.
+    // The first timeout is already removed, so this is a second one.
     if (name === TIMEOUT || Object.hasOwn(values, name))
       throw new ApiError('bad_request', `${name} is given twice`)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
@@ -90,53 +93,29 @@ export const oneOf = <T extends string>(description: string, ...options: readonl
   },
 })
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-
 export const duration = (description: string, maxMs: number, minMs = 0): Parameter<number> => ({
-  schema: { type: 'string', description, pattern: DURATION.source },
+  schema: { type: 'string', description, pattern: DURATION_PATTERN },
   read: (value, name) => durationMs(textOf(value), name, minMs, maxMs),
 })
 
-/** A duration in text. 0 is none. Throws `Refused`. */
-export function durationMs(text: string, name: string, minMs: number, maxMs: number): number {
-  const [, amount, unit] = DURATION.exec(text) ?? []
-  const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
-  if (ms > 0 && ms >= minMs && ms <= maxMs) return ms
-  const from = minMs === 0 ? 'above 0 and up to' : `from ${minMs / 1000}s to`
-  const most =
-    maxMs % 3_600_000 === 0 && maxMs > MAX_STALENESS_MS_MAX ? `${maxMs / 3_600_000}h` : `${maxMs / 1000}s`
-  throw invalid(name, `a duration ${from} ${most}, such as ${minMs > 500 ? '30s' : '500ms or 3s'}`)
-}
-
-const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
-
-export const TIMEOUT_MS_DEFAULT = 5000
-export const TIMEOUT_MS_MAX = 60_000
-export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
-
 const TIMEOUT = 'timeout'
 
-/** Answers are sent a little before the time-out, so that they arrive in time. */
-const TRANSIT_SHARE = 0.05
-const TRANSIT_MS_MAX = 20
-
-/** The time from the arrival of a request to its answer. */
-export const answerWithinMs = (timeoutMs: number): number =>
-  timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
-
-/** Each request may have it, so no table contains it. */
+/** A parameter of every request, which no table contains. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
 
-/** The time-out of a request, and the other parameters of its query. Throws `Refused`. */
+/** The timeout of a request, and the other parameters of its query. Throws `ApiError`. */
 export function takeTimeout(pairs: readonly string[]): {
   readonly timeoutMs: number
   readonly others: readonly string[]
 } {
+  if (pairs.length === 0) return DEFAULT_TIMEOUT
   const at = pairs.findIndex((pair) => nameOf(pair) === TIMEOUT)
   const pair = pairs[at]
   if (pair === undefined) return { timeoutMs: TIMEOUT_MS_DEFAULT, others: pairs }
   return { timeoutMs: timeout.read(queryDecode(valueIn(pair)), TIMEOUT), others: pairs.toSpliced(at, 1) }
 }
+
+const DEFAULT_TIMEOUT = { timeoutMs: TIMEOUT_MS_DEFAULT, others: [] as readonly string[] }
 
 /** The parameters of all reads. */
 export const READ_PARAMETERS = {
@@ -153,6 +132,12 @@ export const READ_PARAMETERS = {
   min_revision: revision('Wait until this node has applied that revision'),
 }
 
+export const freshnessOf = (values: ParameterValues<typeof READ_PARAMETERS>): Freshness => ({
+  consistency: values.consistency,
+  maxStalenessMs: values.max_staleness,
+  minRevision: values.min_revision,
+})
+
 /** The parameter of reads of keys. */
 export const HISTORY_PARAMETERS = {
   revision: revision('The store as it was at that revision; as it is now unless given'),
@@ -164,3 +149,8 @@ export function revision(description: string): Parameter<Revision> {
 }
 
 export const order = oneOf('Of keys, byte by byte; ascending unless given', 'asc', 'desc')
+
+export const PUT_LEASE_PARAMETERS = {
+  lease: text('The lease that deletes the key when it ends; none unless given'),
+  ttl: text('A lease of its own, of this duration, such as 30s'),
+}

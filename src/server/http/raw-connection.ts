@@ -1,16 +1,18 @@
-// Connections of clients that only read and write single keys, without node:http, whose objects, streams and timers
-// cost more than all other work of the front for a small write. The lane reads plain requests (`plain-request.ts`), one
-// after the other, and writes each answer at once. At the first request that is not plain, or whose rest takes too long
-// to arrive, the connection moves to node:http and stays there, with every byte that was not answered. So unusual
+// The reader of connections with plain requests for single keys (`raw-parser.ts`), without node:http. It reads one
+// request after the other, and writes each response at once. At the first request that is not plain, or that arrives
+// too slowly, the connection moves to node:http with every byte that was not answered, and stays there. So unusual
 // requests, slow clients and large bodies are handled in one place, which is not this file.
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
-import type { Answer } from './answer.ts'
-import { type Connections, endGently, type Owner } from './connections.ts'
+import type { InboundBudget } from '../api/budget.ts'
+import { WholeBody } from './body.ts'
+import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { RawParser, type RawRequest } from './raw-parser.ts'
+import type { ResponseWriter } from './response-writer.ts'
 
-/** How long the lane waits for the rest of a request. Many clients send head and body separately. */
+/** How long this reader waits for the rest of a request. Many clients send head and body separately. */
 export const REST_MS_MAX = 10
 /**
  * Limit of bytes that a client has sent ahead of its answers. Beyond it, the connection is not read until the client
@@ -18,46 +20,28 @@ export const REST_MS_MAX = 10
  */
 const AHEAD_BYTES_MAX = 64 * 1024
 /**
- * As in node:http, a connection is kept a little longer than the client is told, so that its last request is not lost.
+ * As in node:http, a connection is kept a little longer than `Keep-Alive` says, so that its last request is not lost.
  */
 const KEEP_ALIVE_MARGIN_MS = 1_000
-/** How often the lane looks for idle connections. */
+/** Interval of the search for idle connections. */
 const SWEEP_MS_MAX = 5_000
 
 export interface RawConnectionsOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
   readonly connections: Connections
-  /** Each connection ends with its next answer, which has `Connection: close`. */
+  /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
-  readonly serve: (request: RawRequest, exchange: RequestExchange) => void
+  readonly inbound: InboundBudget
+  readonly serve: (request: HttpRequest) => void
+  readonly writer: ResponseWriter
   /**
-   * Writes an answer. Returns whether the kernel has taken all of it. If not, `taken` is called once, later: when the
-   * kernel has taken it, or the connection is gone.
-   */
-  readonly send: (
-    socket: Socket,
-    request: RawRequest,
-    answer: Answer,
-    extra: readonly string[],
-    taken: () => void,
-  ) => boolean
-  /**
-   * Takes over a connection whose next request, at the beginning of these bytes, opens a multiplexed connection.
-   * Returns whether it does.
+   * Takes over a connection if the request at the beginning of these bytes opens a multiplexed connection. Returns
+   * whether it does.
    */
   readonly upgrade: (socket: Socket, bytes: Buffer) => boolean
   /** Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. */
   readonly handOver: (socket: Socket, stream: Duplex) => void
-}
-
-/** A request that is not answered yet. */
-export interface RequestExchange {
-  /** When its first byte arrived, on the clock of `performance.now()`. */
-  readonly startedAt: number
-  readonly isAbandoned: () => boolean
-  /** Called once, now or later. `extra`: headers for this client. */
-  readonly answer: (answer: Answer, extra: readonly string[]) => void
 }
 
 export class RawConnections {
@@ -99,7 +83,7 @@ export class RawConnections {
   #awaitRest(connection: RawConnection): void {
     this.#waiting.add(connection)
     this.#restTimer ??= setTimeout(() => {
-      // What arrived while the event loop was busy is read first.
+      // Bytes that arrived while the event loop was busy are read first.
       setImmediate(() => {
         this.#restTimer = undefined
         this.#handOverLate()
@@ -134,48 +118,51 @@ export class RawConnections {
   }
 }
 
-interface ConnectionOwner {
+interface RawConnectionEvents {
   /** The rest of a request has not arrived yet. */
   readonly waits: () => void
-  /** Closed or handed over. */
+  /** The connection is closed or handed over. */
   readonly left: () => void
 }
 
-class RawConnection implements Owner {
+class RawConnection implements ConnectionOwner {
   quietSince = performance.now()
-  /** When the lane began to wait for the rest of a request. */
+  /** The time since when the rest of a request is missing. */
   restAwaitedSince: number | undefined
   readonly #socket: Socket
   readonly #options: RawConnectionsOptions
-  readonly #owner: ConnectionOwner
+  readonly #events: RawConnectionEvents
   readonly #requests: RawParser
   /** Bytes that have arrived and are not part of a request that was read. */
   #arrived: Buffer = NOTHING
   /** When the first of these bytes arrived; undefined if that was during a request. */
   #arrivedAt: number | undefined
-  #underWay = false
-  /** An answer is written, and the client has not taken all of it. */
-  #untaken = false
-  /** The last answer has `Connection: close`. */
+  #current: HttpRequest | undefined
+  /** A response is written, and the client has not taken all of it. */
+  #isUntaken = false
+  /** The response being sent has `Connection: close`. */
   #isLast = false
   /** The client has closed its side. Its requests are still answered. */
   #ended = false
   /** The loop that reads requests is running. */
   #reading = false
-  readonly #isAbandoned: () => boolean
+  readonly #sink: ResponseSink
   readonly #onTaken: () => void
 
-  constructor(socket: Socket, options: RawConnectionsOptions, owner: ConnectionOwner) {
+  constructor(socket: Socket, options: RawConnectionsOptions, events: RawConnectionEvents) {
     this.#socket = socket
     this.#options = options
-    this.#owner = owner
+    this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
-    this.#isAbandoned = () => socket.destroyed
+    this.#sink = {
+      isAbandoned: () => socket.destroyed,
+      send: (request, response) => this.#send(request, response),
+    }
     this.#onTaken = () => {
-      this.#untaken = false
+      this.#isUntaken = false
       this.#answered()
     }
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', owner.left)
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', events.left)
   }
 
   isIdle(): boolean {
@@ -183,7 +170,7 @@ class RawConnection implements Owner {
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
-    return this.#underWay ? 'node' : this.isIdle() ? 'nothing' : 'client'
+    return this.#current !== undefined ? 'node' : this.isIdle() ? 'nothing' : 'client'
   }
 
   end(): void {
@@ -192,7 +179,7 @@ class RawConnection implements Owner {
 
   /** The next request is read when the last one is answered and its answer is taken. */
   get #busy(): boolean {
-    return this.#underWay || this.#untaken
+    return this.#current !== undefined || this.#isUntaken
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -202,20 +189,20 @@ class RawConnection implements Owner {
       this.#arrived = chunk
       this.#arrivedAt = this.#busy ? undefined : performance.now()
     }
-    if (this.#busy) this.#pace()
-    else this.#readOn()
+    if (this.#busy) this.#setPace()
+    else this.#readRequests()
   }
 
   readonly #onEnd = (): void => {
     this.#ended = true
-    if (!this.#busy) this.#readOn()
+    if (!this.#busy) this.#readRequests()
   }
 
   /**
    * Reads and serves requests until one is not answered at once, the client has not taken its answers, or nothing more
    * can be read.
    */
-  #readOn(): void {
+  #readRequests(): void {
     const socket = this.#socket
     this.#reading = true
     while (!this.#busy && this.#arrived.length > 0 && socket.writable) {
@@ -226,7 +213,7 @@ class RawConnection implements Owner {
       }
       if (request === 'incomplete') {
         this.restAwaitedSince ??= performance.now()
-        this.#owner.waits()
+        this.#events.waits()
         break
       }
       this.#arrived = request.bytes === this.#arrived.length ? NOTHING : this.#arrived.subarray(request.bytes)
@@ -234,11 +221,11 @@ class RawConnection implements Owner {
     }
     this.#reading = false
     if (this.#ended && !this.#busy && this.#arrived.length === 0) socket.end()
-    else this.#pace()
+    else this.#setPace()
   }
 
   /** A connection whose client is far ahead of its answers is not read. */
-  #pace(): void {
+  #setPace(): void {
     const socket = this.#socket
     const ahead = this.#busy && this.#arrived.length > AHEAD_BYTES_MAX
     if (ahead === socket.isPaused()) return
@@ -250,35 +237,43 @@ class RawConnection implements Owner {
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
     this.restAwaitedSince = undefined
-    this.#underWay = true
-    let answered = false
-    const answer: RequestExchange['answer'] = (given, extra) => {
-      const socket = this.#socket
-      // The client would take a second answer for the answer to its next request.
-      if (answered) return
-      answered = true
-      this.#underWay = false
-      if (!socket.writable) return
-      this.#isLast = this.#options.isClosing()
-      this.#untaken = !this.#options.send(socket, request, given, extra, this.#onTaken)
-      if (!this.#untaken) this.#answered()
-    }
-    this.#options.serve(request, { startedAt, isAbandoned: this.#isAbandoned, answer })
+    const { inbound, serve } = this.#options
+    const { method, url, httpVersion, headers } = request
+    const body = new WholeBody(request.body, inbound)
+    this.#current = new HttpRequest(
+      { method, url, httpVersion, headers, hosts: 1, body },
+      startedAt,
+      this.#sink,
+    )
+    serve(this.#current)
+  }
+
+  #send(request: HttpRequest, response: HttpResponse): void {
+    const socket = this.#socket
+    // The client would take a second response for the response to its next request.
+    if (request !== this.#current) return
+    this.#current = undefined
+    if (!socket.writable) return
+    const { writer, isClosing } = this.#options
+    this.#isLast = isClosing()
+    const { method, extra } = request
+    this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onTaken, this.#isLast)
+    if (!this.#isUntaken) this.#answered()
   }
 
   /** The answer is taken. */
   #answered(): void {
     this.quietSince = performance.now()
     if (this.#isLast) this.end()
-    else if (!this.#reading) this.#readOn()
+    else if (!this.#reading) this.#readRequests()
   }
 
-  /** The connection stays elsewhere; all bytes that are not answered go with it. */
+  /** Moves the connection to node:http, with all bytes that are not answered. */
   handOver(): void {
     const socket = this.#socket
     if (socket.destroyed) return
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#owner.left)
-    this.#owner.left()
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#events.left)
+    this.#events.left()
     if (this.#options.upgrade(socket, this.#arrived)) return
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.

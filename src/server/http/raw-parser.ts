@@ -1,5 +1,6 @@
-// Reads the common form of a request that changes or reads one key. All other forms are left to node:http. So nothing
-// may be accepted that node:http would refuse or read differently; a test compares the two.
+// Parses the plain form of a request that changes or reads one key. All other forms are left to node:http, so nothing
+// is accepted that node:http would refuse or read differently; a test compares the two. This parser exists because
+// node:http costs more than all other work of the listener for a small write: a third of the cost of a request.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -9,7 +10,7 @@ export interface RawRequest {
   readonly httpVersion: string
   readonly headers: IncomingHttpHeaders
   readonly body: Uint8Array
-  /** Of head and body together. */
+  /** Length of head and body together. */
   readonly bytes: number
 }
 
@@ -17,10 +18,10 @@ export const HEAD_BYTES_MAX = 8 * 1024
 export const BODY_BYTES_MAX = 64 * 1024
 
 interface Fields {
-  /** As they are written in the head. */
+  /** The fields as they are written in the head. */
   readonly text: string
   readonly headers: IncomingHttpHeaders
-  /** Bytes of the body. */
+  /** Length of the body. */
   readonly length: number
 }
 
@@ -34,7 +35,7 @@ export class RawParser {
     this.#headBytesMax = Math.min(HEAD_BYTES_MAX, headBytesMax)
   }
 
-  /** `incomplete`: plain so far, but not complete. */
+  /** `incomplete`: the request is plain so far. `uncommon`: node:http must read it. */
   read(bytes: Buffer): RawRequest | 'incomplete' | 'uncommon' {
     const headEnd = bytes.indexOf(EMPTY_LINE)
     if (headEnd > this.#headBytesMax || (headEnd < 0 && bytes.length > this.#headBytesMax)) return 'uncommon'
@@ -65,8 +66,8 @@ export class RawParser {
 }
 
 /**
- * A complete request at the beginning of `bytes` that asks for another protocol at one of these targets, and is plain
- * in every other respect.
+ * A complete request at the beginning of `bytes` for another protocol at one of these targets, plain in every other
+ * respect.
  */
 export function readUpgrade(bytes: Buffer, targets: RegExp): RawRequest | undefined {
   const headEnd = bytes.indexOf(EMPTY_LINE)
@@ -101,8 +102,8 @@ const NOTHING: ReadonlySet<string> = new Set()
 const UPGRADE: ReadonlySet<string> = new Set(['connection', 'upgrade'])
 
 /**
- * The fields by name in lower case; undefined if one is not plain or appears twice. Those that are `allowed` may have
- * any value.
+ * The fields by name in lower case; undefined if one is not plain or appears twice. `allowed` fields may have any
+ * value.
  */
 function readFields(text: string, allowed = NOTHING): IncomingHttpHeaders | undefined {
   const headers: Record<string, string> = {}

@@ -1,19 +1,23 @@
-// A route outside the hot path: what fastify and OpenAPI need to know about it, and its handler.
+// A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
 
-import type { ApiRequest, Respond } from './answer.ts'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { ApiOperation } from '../api/operation.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
+import type { HttpRequest, HttpResponse } from './messages.ts'
 import type { ParameterTable, ParameterValues } from './parameters.ts'
 import { readQuery } from './parameters.ts'
 
 export interface RouteRequest<P extends ParameterTable, B> {
-  readonly asked: ApiRequest
-  /** Of the path. */
+  readonly request: HttpRequest
+  readonly headers: IncomingHttpHeaders
+  /** Parameters of the path. */
   readonly params: Readonly<Record<string, string>>
+  /** Parameters of the query. */
   readonly values: ParameterValues<P>
   readonly body: B
 }
 
-/** Of an object. */
+/** The schema of an object. */
 export type BodySchema = Schema & { readonly required: readonly string[] }
 
 interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySchema = BodySchema> {
@@ -21,48 +25,50 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   /** With `:name` for a parameter. */
   readonly path: string
   readonly summary: string
-  /** Of the query, beside `timeout`. */
+  /** Parameters of the query, beside `timeout`. */
   readonly parameters?: P
   /** The route proposes a change and uses Idempotency-Key. */
   readonly takesToken?: true
-  /** Of a POST. */
+  /** Body of a POST. */
   readonly body?: B
-  /** Commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
+  /** Most commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
   readonly bodyPartsMax?: number
-  /** Brackets of the body within each other; without a limit unless given. */
+  /** Most nested brackets of the body; without a limit unless given. */
   readonly bodyDepthMax?: number
   /** The body in OpenAPI, where a schema cannot refer to itself by `#`. */
   readonly describedBody?: BodySchema
-  /** Of an answer with status 200; a string: its media type. */
+  /** Body of a response with status 200; a string is its media type. */
   readonly answers: Schema | string
-  /** Answers are lines of JSON (application/x-ndjson) if Accept names them. */
+  /** The response is lines of JSON (application/x-ndjson) if Accept names them. */
   readonly answersLines?: true
-  /** Headers of requests that it reads, with what they mean, beside those that all or changes have. */
+  /** Headers of requests that it reads, with their meaning, beside those of all requests or of all changes. */
   readonly headers?: Readonly<Record<string, string>>
-  /** What schemas refer to by `#/components/schemas/…`. */
+  /** Schemas that others refer to by `#/components/schemas/…`. */
   readonly schemas?: Readonly<Record<string, Schema>>
 }
 
+/** An operation for the API, or a response of the HTTP listener itself. */
+export type Decoded = ApiOperation | HttpResponse | Promise<HttpResponse>
+
 export interface Route extends RouteFacts {
-  /** `json` has been checked against `body`. */
-  readonly handle: (
-    asked: ApiRequest,
+  /** `json` has been checked against `body`. Throws `ApiError`. */
+  readonly decode: (
+    request: HttpRequest,
     params: RouteRequest<ParameterTable, unknown>['params'],
     json: unknown,
-    respond: Respond,
-  ) => void
+  ) => Decoded
 }
 
 export function route<P extends ParameterTable, B extends BodySchema>(
   facts: RouteFacts<P, B>,
-  handle: (request: RouteRequest<P, FromSchema<B>>, respond: Respond) => void,
+  decode: (request: RouteRequest<P, FromSchema<B>>) => Decoded,
 ): Route {
   return {
     ...facts,
-    handle(asked, params, json, respond) {
-      const values = readQuery(asked.pairs, facts.parameters ?? ({} as P))
+    decode(request, params, json) {
+      const values = readQuery(request.pairs, facts.parameters ?? ({} as P))
       // Fastify has checked it against the schema from which the type is taken.
-      handle({ asked, params, values, body: json as FromSchema<B> }, respond)
+      return decode({ request, headers: request.headers, params, values, body: json as FromSchema<B> })
     },
   }
 }

@@ -1,7 +1,10 @@
-// What several answers have in common, as schemas.
+// Schemas of bodies and responses that several routes share.
 
-import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
-import { PROBLEMS } from './problem.ts'
+import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
+import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
+import { PROBLEMS } from '../api/errors.ts'
+import { LEASE_ID_PATTERN } from '../api/keys.ts'
+import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 
 export const Bytes = {
   ...anyOf(string, object({ base64: string })),
@@ -10,7 +13,7 @@ export const Bytes = {
 
 export const revisions = { create_revision: integer, mod_revision: integer, version: integer }
 
-/** Of a record with a lease. */
+/** The field of a record with a lease. */
 export const lease = {
   lease: { ...string, description: 'The id of the lease that deletes the key when it ends' },
 }
@@ -42,5 +45,120 @@ export const ProblemSchema = object(problemFields, {
   reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
 })
 
-/** Of one change in a batch. */
+/** The problem of one change in a batch. */
 export const ChangeProblem = object({ ...problemFields, written: { ...string, enum: ['no'] } }, problemMore)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Leases
+
+export const LeaseIdSchema = {
+  ...string,
+  pattern: LEASE_ID_PATTERN,
+  description: 'The id of a lease: 64 bits as a decimal number',
+}
+export const TtlSchema = { ...string, description: 'A duration from a second to ten years, such as 30s' }
+
+export const PUT_LEASE_FIELDS = {
+  lease: { ...LeaseIdSchema, description: 'The lease that deletes the key when it ends' },
+  ttl: { ...TtlSchema, description: 'A lease of its own, of this duration, such as 30s' },
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The cluster
+
+export const Name = { ...string, pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' }
+const Id = { ...string, pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' }
+const Peer = {
+  ...string,
+  pattern: PEER_PATTERN,
+  maxLength: PEER_CHARS_MAX,
+  description: 'host:port of its peer listener',
+}
+const Url = { ...string, pattern: URL_PATTERN, maxLength: URL_CHARS_MAX, description: 'Base URL of its API' }
+
+export const NewReplica = { replica_id: Id, peer: Peer, url: Url }
+
+export const MemberSchema = object(
+  {
+    name: Name,
+    replica_id: Id,
+    role: { ...string, enum: ['voter', 'learner'] },
+    peer: string,
+    url: string,
+  },
+  { match_index: { ...integer, description: 'Known to the leader alone' } },
+)
+
+export const ClusterSchema = object({
+  cluster_id: Id,
+  leader: anyOf(string, nothing),
+  term: integer,
+  joint: { ...boolean, description: 'A change of voters is under way' },
+  members: arrayOf(MemberSchema),
+})
+
+const integerOf = (name: keyof Settings, description: string) => {
+  const { min: minimum, max: maximum } = SETTING_RULES[name]
+  return { ...integer, minimum, maximum, description }
+}
+
+const settingFields = {
+  key_bytes_max: integerOf('keyBytesMax', 'Longest key'),
+  value_bytes_max: integerOf('valueBytesMax', 'Largest value'),
+  store_bytes_max: integerOf('storeBytesMax', 'Keys and values of the whole store'),
+  idempotency_tokens_max: integerOf('idempotencyTokensMax', 'Outcomes remembered, in number'),
+  idempotency_bytes_max: integerOf('idempotencyBytesMax', 'Outcomes remembered, in bytes'),
+  idempotency_age_ms_max: integerOf(
+    'idempotencyAgeMsMax',
+    'How long an outcome is remembered, in cluster time',
+  ),
+  cluster_version: { ...integer, minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' },
+  history_age_ms: integerOf('historyAgeMs', 'How long the store can be read as it was, in cluster time'),
+  history_revisions_max: integerOf('historyRevisionsMax', 'Revisions at which the store can be read'),
+  history_bytes_max: integerOf('historyBytesMax', 'Versions that were replaced and are kept, in bytes'),
+  range_keys_max: integerOf(
+    'rangeKeysMax',
+    'Keys of the ranges of one transaction, or deleted at once, or of one lease',
+  ),
+  range_bytes_max: integerOf(
+    'rangeBytesMax',
+    'Bytes of keys and values that one transaction reads, and of the keys that range_keys_max limits',
+  ),
+  lease_checkpoint_ms: integerOf(
+    'leaseCheckpointMs',
+    'How much longer a lease may live after a change of leader; keep-alives need an entry that often',
+  ),
+  leases_max: integerOf('leasesMax', 'Leases of the whole store'),
+}
+
+export const LeasesSchema = closed(
+  object(
+    {},
+    {
+      on: { ...boolean, description: 'Leader leases' },
+      duration_ms: { ...integer, minimum: 10, maximum: 60_000 },
+    },
+  ),
+)
+
+export const SettingsSchema = object({ leases: LeasesSchema }, settingFields)
+export const SettingsBody = closed(object({}, { ...settingFields, leases: LeasesSchema }))
+
+const SETTING_NAMES = {
+  key_bytes_max: 'keyBytesMax',
+  value_bytes_max: 'valueBytesMax',
+  store_bytes_max: 'storeBytesMax',
+  idempotency_tokens_max: 'idempotencyTokensMax',
+  idempotency_bytes_max: 'idempotencyBytesMax',
+  idempotency_age_ms_max: 'idempotencyAgeMsMax',
+  cluster_version: 'clusterVersion',
+  history_age_ms: 'historyAgeMs',
+  history_revisions_max: 'historyRevisionsMax',
+  history_bytes_max: 'historyBytesMax',
+  range_keys_max: 'rangeKeysMax',
+  range_bytes_max: 'rangeBytesMax',
+  lease_checkpoint_ms: 'leaseCheckpointMs',
+  leases_max: 'leasesMax',
+} as const satisfies Record<keyof typeof settingFields, keyof Settings>
+
+export const SETTING_FIELDS = Object.entries(SETTING_NAMES)

@@ -1,7 +1,8 @@
-// Reads the raw request target. A key is bytes, so the target must not be normalised: slashes are never merged, dot
-// segments are literal, and `+` is a plus in a path but a space in a query.
+// Reads the raw request target, once for each request. A key is bytes, so the target must not be normalised: slashes
+// are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
-import { ApiError } from './problem.ts'
+import { ApiError } from '../api/errors.ts'
+import type { OperationLabel } from '../node/metrics.ts'
 
 export interface Target {
   /** host[:port] of an absolute-form target (RFC 9112 §3.2.2). */
@@ -29,7 +30,7 @@ export function valueIn(pair: string): string {
   return equals < 0 ? '' : pair.slice(equals + 1)
 }
 
-/** The bytes of a percent-encoded text. Node's parser has checked that the text is ASCII. */
+/** The bytes of a percent-encoded text, which is ASCII. */
 export function percentDecode(text: string): Uint8Array {
   if (!text.includes('%')) return Buffer.from(text, 'latin1')
   const bytes = Buffer.allocUnsafe(text.length)
@@ -63,3 +64,50 @@ function hexDigit(code: number): number {
   const letter = code | 0x20
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x61 + 10 : -1
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The resource of a target
+
+export interface ClassifiedTarget extends Target {
+  /** Name of the operation in metrics. */
+  readonly operation: OperationLabel
+  /**
+   * Keys in the target, still percent-encoded; a correct request has one. undefined: the target is not under /v1/kv.
+   */
+  readonly keys: readonly string[] | undefined
+  /** The other parameters of the query, as they were sent. */
+  readonly pairs: readonly string[]
+}
+
+const KEYS_PATH = '/v1/kv'
+const KEY_PATH = '/v1/kv/'
+export const CHANGES_PATH = '/v1/changes'
+
+export function classify(method: string, target: Target): ClassifiedTarget {
+  const { authority, path, query } = target
+  const pairs = query === '' ? NO_PAIRS : query.split('&')
+  if (path.startsWith(KEY_PATH)) {
+    const keys = [path.slice(KEY_PATH.length)]
+    return { authority, path, query, operation: operationOf(method, 'get'), keys, pairs }
+  }
+  if (path !== KEYS_PATH) {
+    const operation = method === 'POST' && path === CHANGES_PATH ? 'batch' : 'other'
+    return { authority, path, query, operation, keys: undefined, pairs }
+  }
+  // In a query, `+` means a space.
+  const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
+  const others = keys.length === 0 ? pairs : pairs.filter((pair) => !isKeyPair(pair))
+  const operation = operationOf(method, keys.length === 0 ? 'range' : 'get')
+  return { authority, path, query, operation, keys, pairs: others }
+}
+
+const NO_PAIRS: readonly string[] = []
+
+function operationOf(method: string, read: 'get' | 'range'): OperationLabel {
+  if (method === 'GET' || method === 'HEAD') return read
+  if (method === 'PUT') return 'put'
+  return method === 'DELETE' ? 'delete' : 'other'
+}
+
+/** Whether a pair has the name `key`, with or without escapes. */
+const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/.test(pair)

@@ -1,55 +1,26 @@
-// Transactions in JSON: the schemas of body and answer, the body as a `Txn`, and its results.
+// Transactions in JSON: the schemas of body and response, and the results.
 
-import { prefixEnd } from '../../kv/index.ts'
-import type {
-  Comparison,
-  KeyRow,
-  LeaseId,
-  Operation,
-  OperationResult,
-  Revision,
-  Txn,
-  TxnResult,
-  Where,
-} from '../../kv/types.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KeyRow, Operation, OperationResult, Revision, Txn, TxnResult } from '../../kv/types.ts'
+import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
 import { metaJson, recordJson, revisionsJson } from './json.ts'
-import { bytesOf, JsonBytes, type JsonBytesValue, valueBytesOf } from './json-bytes.ts'
+import { JsonBytes } from './json-bytes.ts'
 import type { Schema } from './json-schema.ts'
-import {
-  anyOf,
-  arrayOf,
-  boolean,
-  closed,
-  type FromSchema,
-  integer,
-  nothing,
-  object,
-  string,
-} from './json-schema.ts'
-import { checkedBound, checkedKey } from './key.ts'
-import { PUT_LEASE_FIELDS, putLeaseOf } from './lease-values.ts'
-import { ApiError } from './problem.ts'
-import { Bytes, lease, RecordSchema, revisions } from './schemas.ts'
+import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
+import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './schemas.ts'
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Schemas of the body
-
-const PLACE = {
+const WHERE = {
   key: { ...JsonBytes, description: 'One key' },
   prefix: { ...JsonBytes, description: 'All keys that begin with it' },
   start: { ...JsonBytes, description: 'All keys from this one on' },
   end: { ...JsonBytes, description: 'All keys up to this one, exclusive' },
 }
-export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
-export const OPERATORS = ['=', '!=', '<', '>'] as const
 const PREV = { ...boolean, description: 'Answer with the record before' }
 
 const ComparisonSchema = closed(
   object(
     {},
     {
-      ...PLACE,
+      ...WHERE,
       target: { ...string, enum: TARGETS },
       op: { ...string, enum: OPERATORS },
       to: {
@@ -68,16 +39,16 @@ const GetSchema = closed(
   object(
     {},
     {
-      ...PLACE,
+      ...WHERE,
       limit: { ...integer, minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'Records at most' },
       keys_only: { ...boolean, description: 'Leave the values out' },
       count_only: { ...boolean, description: 'Count, and answer no records' },
     },
   ),
 )
-const DeleteSchema = closed(object({}, { ...PLACE, prev: PREV }))
+const DeleteSchema = closed(object({}, { ...WHERE, prev: PREV }))
 
-/** `nested`: the schema of a transaction in a transaction. */
+/** `nested` is the schema of a transaction in a transaction. */
 function transaction(nested: Schema) {
   const one = object({}, { put: PutSchema, get: GetSchema, delete: DeleteSchema, txn: nested })
   const operations = arrayOf({ ...closed(one), minProperties: 1, maxProperties: 1 })
@@ -101,130 +72,6 @@ export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
 /** The same for OpenAPI. */
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 
-// What FromSchema cannot say: unions of three types, and schemas within themselves.
-export type GivenPlace = { readonly [Name in keyof typeof PLACE]?: JsonBytesValue }
-type GivenPut = Omit<FromSchema<typeof PutSchema>, 'key' | 'value'> & {
-  readonly key: JsonBytesValue
-  readonly value: JsonBytesValue
-}
-export type GivenComparison = GivenPlace &
-  Omit<FromSchema<typeof ComparisonSchema>, 'to' | keyof typeof PLACE> & {
-    readonly to?: JsonBytesValue | number
-  }
-export interface GivenOperation {
-  readonly put?: GivenPut
-  readonly get?: GivenPlace & Omit<FromSchema<typeof GetSchema>, keyof typeof PLACE>
-  readonly delete?: GivenPlace & Omit<FromSchema<typeof DeleteSchema>, keyof typeof PLACE>
-  readonly txn?: GivenTxn
-}
-/** A transaction as it was sent, over HTTP or a multiplexed connection (mux/txn.ts). */
-export interface GivenTxn {
-  readonly compare?: readonly GivenComparison[]
-  readonly success?: readonly GivenOperation[]
-  readonly failure?: readonly GivenOperation[]
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The body as a transaction
-
-/** Throws `Refused`, which names the place in the transaction. */
-export const txnOf = (given: GivenTxn, node: TtlLimit): Txn => readTxn(given, '', node)
-
-type TtlLimit = Pick<NodeApi, 'leaseTtlMsMin'>
-
-/** `path`: of the transaction, with a dot behind it; empty for the body itself. */
-function readTxn({ compare = [], success = [], failure = [] }: GivenTxn, path: string, node: TtlLimit): Txn {
-  return {
-    compare: compare.map((given, at) => comparisonOf(given, `${path}compare[${at}]`)),
-    success: success.map((given, at) => operationOf(given, `${path}success[${at}]`, node)),
-    failure: failure.map((given, at) => operationOf(given, `${path}failure[${at}]`, node)),
-  }
-}
-
-function comparisonOf(given: GivenComparison, name: string): Comparison {
-  const where = placeOf(given, name)
-  if (given.exists !== undefined) return existence(given, given.exists, where, name)
-  const target = needed(TARGETS, given.target, `${name}.target`)
-  const op = needed(OPERATORS, given.op, `${name}.op`)
-  const { to } = given
-  if (to === undefined) throw lacking(`${name}.to`)
-  switch (target) {
-    case 'value':
-      if (typeof to === 'number') throw wrong(`${name}.to`, 'must be string or object')
-      return { where, op, target, to: bytesOf(to, `${name}.to`) }
-    case 'lease':
-      return { where, op, target, to: leaseOf(to, `${name}.to`) }
-    default:
-      if (typeof to !== 'number') throw wrong(`${name}.to`, 'must be integer')
-      return { where, op, target, to }
-  }
-}
-
-function existence(given: GivenComparison, exists: boolean, where: Where, name: string): Comparison {
-  const { target, op, to } = given
-  if (target !== undefined || op !== undefined || to !== undefined)
-    throw wrong(`${name}.exists`, 'stands in place of target, op and to')
-  if (!('key' in where)) throw wrong(`${name}.exists`, 'is for one key, not for a range')
-  return { where, target: 'version', op: exists ? '!=' : '=', to: 0 }
-}
-
-/** `given` is one of the options, or missing. */
-function needed<T extends string>(options: readonly T[], given: string | undefined, name: string): T {
-  const found = options.find((option) => option === given)
-  if (found === undefined) throw lacking(name)
-  return found
-}
-
-const lacking = (name: string): ApiError => new ApiError('bad_request', `the body lacks the field "${name}"`)
-
-/** undefined: no lease. */
-function leaseOf(to: JsonBytesValue | number, name: string): LeaseId | undefined {
-  if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
-    throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
-  return to === '0' ? undefined : (to as LeaseId)
-}
-
-function operationOf(
-  { put, get, delete: removed, txn }: GivenOperation,
-  name: string,
-  node: TtlLimit,
-): Operation {
-  if (put !== undefined) return putOf(put, `${name}.put`, node)
-  if (get !== undefined) {
-    const { limit, keys_only: keysOnly = false, count_only: countOnly = false } = get
-    return { kind: 'get', where: placeOf(get, `${name}.get`), limit, keysOnly, countOnly }
-  }
-  if (removed !== undefined)
-    return { kind: 'delete', where: placeOf(removed, `${name}.delete`), prev: removed.prev ?? false }
-  if (txn !== undefined) return { kind: 'txn', txn: readTxn(txn, `${name}.txn.`, node) }
-  throw new Error(`${name} is no operation, and the schema allows it`)
-}
-
-function putOf(given: GivenPut, name: string, node: TtlLimit): Operation {
-  const lease = putLeaseOf(given, node, `${name}.`)
-  const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}.key: `)
-  return { kind: 'put', key, value: valueBytesOf(given.value, name), prev: given.prev ?? false, lease }
-}
-
-function placeOf({ key, prefix, start, end }: GivenPlace, name: string): Where {
-  const isRange = start !== undefined || end !== undefined
-  const forms = Number(key !== undefined) + Number(prefix !== undefined) + Number(isRange)
-  if (forms !== 1) throw wrong(name, 'must have either key, or prefix, or start and end')
-  if (key !== undefined) return { key: checkedKey(bytesOf(key, `${name}.key`), `${name}.key: `) }
-  if (prefix !== undefined) {
-    const first = boundOf(prefix, `${name}.prefix`)
-    return { start: first, end: prefixEnd(first) }
-  }
-  return {
-    start: start === undefined ? new Uint8Array() : boundOf(start, `${name}.start`),
-    end: end === undefined ? undefined : boundOf(end, `${name}.end`),
-  }
-}
-
-const boundOf = (given: JsonBytesValue, name: string): Uint8Array => checkedBound(bytesOf(given, name), name)
-
-const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
 
@@ -240,13 +87,13 @@ const ResultSchema = anyOf(
   object({ delete: object({ deleted: integer }, { prev: arrayOf(RecordSchema) }) }),
   object({ txn: { $ref: '#/components/schemas/TransactionResult' } }),
 )
-export const TxnAnswer = object({
+export const TxnResponse = object({
   succeeded: { ...boolean, description: 'All comparisons held' },
   revision: integer,
   results: { ...arrayOf(ResultSchema), description: 'One for each operation that was done, in order' },
 })
 
-/** `txn`: what was asked. */
+/** `txn` is the transaction as it was requested. */
 export function txnJson({ success, failure }: Txn, result: TxnResult, revision: Revision): string {
   const { succeeded, results } = result
   const operations = succeeded ? success : failure
@@ -270,15 +117,15 @@ function resultJson(operation: Operation | undefined, result: OperationResult, r
   }
 }
 
-/** Of a put. undefined: not asked for; null: the key did not exist. */
-function prevJson(prev: KeyRow | null | undefined): string {
-  if (prev === undefined) return ''
-  return `,"prev":${prev === null ? 'null' : recordJson(prev)}`
-}
-
 function foundJson({ found }: Extract<OperationResult, { kind: 'get' }>, keysOnly: boolean): string {
   if (found === undefined) return '{"omitted":true}'
   const { records, more, count } = found
   const kvs = keysOnly ? records.map(metaJson) : records.map(recordJson)
   return `{"kvs":[${kvs.join(',')}],"more":${more},"count":${count}}`
+}
+
+/** undefined: not requested; null: the key did not exist. */
+export function prevJson(prev: KeyRow | null | undefined): string {
+  if (prev === undefined) return ''
+  return `,"prev":${prev === null ? 'null' : recordJson(prev)}`
 }

@@ -1,27 +1,27 @@
-// What watches write: server-sent events (WHATWG HTML, 9.2) or lines of JSON.
+// The messages of watches: server-sent events (WHATWG HTML, 9.2) or lines of JSON.
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
+import { type ApiError, problemDocument } from '../api/errors.ts'
 import type { EventsMessage, MessageForm, WatchEvent } from '../node/watch/index.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
-import { type ApiError, problemDocument } from './problem.ts'
 
-/** A way to write a watch. */
+/** A format of the messages. */
 export interface WatchForm extends MessageForm {
   readonly mediaType: string
-  /** `revision`: of the store, when the watch began. `upTo`: what is not told because it is older. */
+  /** `revision` is that of the store when the watch began. Events up to `upTo` are older than the watch. */
   created(revision: Revision, upTo: number): Uint8Array
-  /** `id`: what the client sends back to go on. */
+  /** A client that connects again sends `id` back. */
   progress(upTo: Revision, id: number): Uint8Array
-  error(refused: ApiError): Uint8Array
+  error(error: ApiError): Uint8Array
 }
 
 export const SSE: WatchForm = {
   mediaType: 'text/event-stream',
-  // An id that the client sends back when it comes again, also if it has not been told of anything else.
+  // The client sends the id back when it connects again, even if it has received no event.
   created: (revision, upTo) => Buffer.from(`event: created\nid: ${upTo}\ndata: {"revision":${revision}}\n\n`),
   encode: (message) => Buffer.from(`id: ${message.revision}\ndata: {${eventsJson(message)}}\n\n`),
   progress: (upTo, id) => Buffer.from(`event: progress\nid: ${id}\ndata: {"revision":${upTo}}\n\n`),
-  error: (refused) => Buffer.from(`event: error\ndata: ${JSON.stringify(problemDocument(refused))}\n\n`),
+  error: (error) => Buffer.from(`event: error\ndata: ${JSON.stringify(problemDocument(error))}\n\n`),
 }
 
 export const NDJSON: WatchForm = {
@@ -29,7 +29,7 @@ export const NDJSON: WatchForm = {
   created: (revision) => Buffer.from(`{"type":"created","revision":${revision}}\n`),
   encode: (message) => Buffer.from(`{"type":"events",${eventsJson(message)}}\n`),
   progress: (upTo) => Buffer.from(`{"type":"progress","revision":${upTo}}\n`),
-  error: (refused) => Buffer.from(`${JSON.stringify({ ...problemDocument(refused), type: 'error' })}\n`),
+  error: (error) => Buffer.from(`${JSON.stringify({ ...problemDocument(error), type: 'error' })}\n`),
 }
 
 function eventsJson(message: EventsMessage): string {

@@ -1,26 +1,24 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
-import type { ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { asRevision, type Revision } from '../../kv/index.ts'
-import type { NodeApi, ReadGrant } from '../node/types.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
-import { namesMediaType } from './accept-header.ts'
-import { type ApiRequest, answering, type Respond, timeLeftMs } from './answer.ts'
-import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
-import { ApiError, refusedByNode } from './problem.ts'
-import { freshnessHeaders, readOptions } from './read-options.ts'
-import { type OutboundBudget, writeChunked } from './response-budget.ts'
-import { type Route, route } from './route.ts'
-import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
+import { type OutboundBudget, writeChunked } from '../api/budget.ts'
+import { ApiError } from '../api/errors.ts'
+import { whereToWatch } from '../api/keys.ts'
+import type { ApiResult } from '../api/operation.ts'
 import {
-  beginWatch,
-  endOfWatch,
+  errorOfWatch,
   PROGRESS_MS_DEFAULT,
   PROGRESS_MS_MAX,
   PROGRESS_MS_MIN,
   type WatchBuffers,
-  watchedWhere,
-} from './watch-limits.ts'
+} from '../api/watch.ts'
+import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import { namesMediaType } from './headers.ts'
+import { freshnessHeaders, type HttpRequest, type HttpResponse } from './messages.ts'
+import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
+import { type Route, route } from './route.ts'
+import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
 
 const PARAMETERS = {
   key: bytes('The key to watch'),
@@ -38,13 +36,13 @@ const PARAMETERS = {
   values: flag('false: leave the values of records out'),
 }
 
-export interface WatchRouteOptions {
-  readonly node: NodeApi
-  readonly backlog: OutboundBudget
-  readonly buffers: WatchBuffers
+/** The memory of answers and of watches, which all clients share. */
+export interface WatchBudgets {
+  readonly outbound: OutboundBudget
+  readonly watchBuffers: WatchBuffers
 }
 
-export const watchRoute = (options: WatchRouteOptions): Route =>
+export const watchRoute = (budgets: WatchBudgets): Route =>
   route(
     {
       method: 'GET',
@@ -55,31 +53,25 @@ export const watchRoute = (options: WatchRouteOptions): Route =>
       answersLines: true,
       headers: { 'Last-Event-ID': 'The id of the last message that was received: go on after it' },
     },
-    ({ asked, values }, respond) => {
-      const request = requestOf(asked, values)
-      const { node } = options
-      node.read(
-        readOptions(timeLeftMs(asked), LINEARIZABLE),
-        answering(respond, (result) => {
-          if (!result.ok) throw refusedByNode(result.problem)
-          begin(options, asked, request, result.value, respond)
-        }),
-      )
+    ({ request, headers, values }) => {
+      const watched = requestOf(headers, values)
+      request.openSink = () => new WatchStream(formOf(headers), budgets, watched.from)
+      return { kind: 'watch', request: watched }
     },
   )
 
-const LINEARIZABLE = { consistency: undefined, max_staleness: undefined, min_revision: undefined }
+const formOf = ({ accept }: IncomingHttpHeaders): WatchForm =>
+  namesMediaType(accept, NDJSON.mediaType) ? NDJSON : SSE
 
-function requestOf(asked: ApiRequest, values: ParameterValues<typeof PARAMETERS>): WatchRequest {
+function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof PARAMETERS>): WatchRequest {
   const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true } = values
-  const seen = lastEventId(asked)
-  // A client that comes again sends the target with which it began.
+  const seen = lastEventId(headers)
+  // A client that connects again sends its first target.
   const next = seen === undefined ? from : asRevision(Math.max(seen + 1, from ?? 0))
-  return { where: watchedWhere(values), from: next, only, prev, values: withValues, progressMs: progress }
+  return { where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress }
 }
 
-function lastEventId({ headers }: ApiRequest): number | undefined {
-  const given = headers['last-event-id']
+function lastEventId({ 'last-event-id': given }: IncomingHttpHeaders): number | undefined {
   if (given === undefined || given === '') return undefined
   const id = Number(given)
   if (/^[0-9]{1,16}$/.test(String(given)) && id < Number.MAX_SAFE_INTEGER) return id
@@ -89,61 +81,48 @@ function lastEventId({ headers }: ApiRequest): number | undefined {
   )
 }
 
-function begin(
-  { node, backlog, buffers }: WatchRouteOptions,
-  asked: ApiRequest,
-  request: WatchRequest,
-  grant: ReadGrant,
-  respond: Respond,
-): void {
+export function watchResponse(
+  { grant, watch, sink }: Extract<ApiResult, { readonly kind: 'watching' }>,
+  { method, headers }: HttpRequest,
+): HttpResponse {
   const { revision } = grant
-  const form = namesMediaType(asked.headers.accept, NDJSON.mediaType) ? NDJSON : SSE
-  const answer = {
+  const response = {
     status: 200,
     headers: [
-      'Content-Type',
-      form.mediaType,
-      'Vary',
-      'Accept',
-      'X-Accel-Buffering',
-      'no',
+      ...['Content-Type', formOf(headers).mediaType, 'Vary', 'Accept', 'X-Accel-Buffering', 'no'],
       ...freshnessHeaders(grant),
     ],
     revision,
   }
-  const stream = new WatchStream(form, backlog, buffers, request.from)
-  const watch = beginWatch(node, request, stream)
-  if (asked.method === 'HEAD') {
-    watch.cancel()
-    respond({ ...answer, body: { stream() {} } })
-    return
-  }
-  respond({ ...answer, body: { stream: (to) => stream.begin(to, watch, revision) } })
+  if (method !== 'HEAD' && sink instanceof WatchStream)
+    return { ...response, body: { stream: (to) => sink.begin(to, watch, revision) } }
+  watch.cancel()
+  return { ...response, body: { stream() {} } }
 }
 
-/** A watch on its way to the client. What becomes ready in one turn of the event loop is written together. */
-class WatchStream implements WatchSink {
+/** The response of a watch. Messages of one turn of the event loop are written together. */
+export class WatchStream implements WatchSink {
   readonly #form: WatchForm
-  readonly #backlog: OutboundBudget
+  readonly #budget: OutboundBudget
   readonly #buffers: WatchBuffers
-  /** What the client is not told because it is older, where it has named the first revision itself. */
+  /** The last revision before the first one that the client has requested. */
   readonly #before: number
   #to: ServerResponse | undefined
   #watch: Watch | undefined
   #ready: Uint8Array[] = []
-  /** What is ready, and what the kernel has not taken yet. */
+  /** Bytes of messages that are ready, or that the kernel has not taken yet. */
   #bytes = 0
   #flushesSoon = false
-  #isPouring = false
-  /** The watch waits until the client has taken everything. */
-  #waits = false
+  #isWriting = false
+  /** The watch waits until the client has taken all messages. */
+  #isWaiting = false
   /** The last message is ready. */
   #ends = false
 
-  constructor(form: WatchForm, backlog: OutboundBudget, buffers: WatchBuffers, from: Revision | undefined) {
+  constructor(form: WatchForm, { outbound, watchBuffers }: WatchBudgets, from: Revision | undefined) {
     this.#form = form
-    this.#backlog = backlog
-    this.#buffers = buffers
+    this.#budget = outbound
+    this.#buffers = watchBuffers
     this.#before = (from ?? 1) - 1
   }
 
@@ -151,7 +130,7 @@ class WatchStream implements WatchSink {
     return this.#buffers.isFull(this.#bytes)
   }
 
-  /** `to` undefined: the client is gone. */
+  /** Without `to` the client is gone. */
   begin(to: ServerResponse | undefined, watch: Watch, revision: Revision): void {
     if (to === undefined) {
       watch.cancel()
@@ -159,13 +138,13 @@ class WatchStream implements WatchSink {
     }
     this.#to = to
     this.#watch = watch
-    // A client that closes its side still gets its answers, but this one has no end.
+    // A client that closes its side still receives its answers, but this one has no end.
     const { socket } = to
     const leave = (): void => void to.destroy()
     socket?.once('end', leave)
     to.once('close', () => {
       socket?.off('end', leave)
-      this.#gone()
+      this.#forget()
     })
     if (socket?.readableEnded) leave()
     this.#ready.unshift(this.#counted(this.#form.created(revision, watch.from - 1)))
@@ -177,7 +156,7 @@ class WatchStream implements WatchSink {
   }
 
   waits(): void {
-    this.#waits = true
+    this.#isWaiting = true
   }
 
   progress(upTo: Revision): void {
@@ -187,12 +166,12 @@ class WatchStream implements WatchSink {
 
   ended(end: WatchEnd): void {
     this.#ends = true
-    this.#write(this.#form.error(endOfWatch(end)))
+    this.#write(this.#form.error(errorOfWatch(end)))
   }
 
   #write(bytes: Uint8Array): void {
     this.#ready.push(this.#counted(bytes))
-    if (this.#flushesSoon || this.#isPouring) return
+    if (this.#flushesSoon || this.#isWriting) return
     this.#flushesSoon = true
     setImmediate(() => this.#flush())
   }
@@ -207,29 +186,29 @@ class WatchStream implements WatchSink {
     this.#flushesSoon = false
     const to = this.#to
     const [first] = this.#ready
-    if (to === undefined || this.#isPouring || first === undefined) return
+    if (to === undefined || this.#isWriting || first === undefined) return
     const whole = this.#ready.length === 1 ? first : Buffer.concat(this.#ready)
     this.#ready = []
-    this.#isPouring = true
-    writeChunked(to, [whole], this.#backlog, (taken) => {
-      this.#isPouring = false
-      if (taken) this.#taken(whole.length)
+    this.#isWriting = true
+    writeChunked(to, [whole], this.#budget, (taken) => {
+      this.#isWriting = false
+      if (taken) this.#onTaken(whole.length)
     })
   }
 
-  #taken(bytes: number): void {
+  #onTaken(bytes: number): void {
     if (this.#to === undefined) return
     this.#bytes -= bytes
     this.#buffers.bytes -= bytes
     if (this.#ready.length > 0) this.#flush()
     else if (this.#ends) this.#to.end()
-    else if (this.#waits) {
-      this.#waits = false
+    else if (this.#isWaiting) {
+      this.#isWaiting = false
       this.#watch?.drained()
     }
   }
 
-  #gone(): void {
+  #forget(): void {
     this.#watch?.cancel()
     this.#to = undefined
     this.#ready = []

@@ -4,60 +4,42 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Bodies } from '../http/body.ts'
-import type { Owner } from '../http/connections.ts'
-import type { HttpLimits } from '../http/limits.ts'
-import { ApiError } from '../http/problem.ts'
-import { afterDrain, type OutboundBudget, PIECE_BYTES } from '../http/response-budget.ts'
-import type { WatchBuffers } from '../http/watch-limits.ts'
+import { afterDrain, PIECE_BYTES } from '../api/budget.ts'
+import { ApiError } from '../api/errors.ts'
+import type { Api } from '../api/execute.ts'
 import { NumberMap } from '../node/number-map.ts'
-import { bytesIn, changesBytes } from './fields.ts'
+import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
-import { Operation } from './operation.ts'
+import { MuxCall } from './mux-call.ts'
+import { creditOf, encodeError } from './mux-codec.ts'
 import {
   CANCEL,
-  CHANGES,
-  DELETE_RANGE,
-  Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
-  KEEP_ALIVE,
   NAMES,
   NOTICE,
-  type Op,
+  type Opcode,
   POLICY_VIOLATION,
   PROTOCOL_ERROR,
-  PUT,
-  RANGE,
+  ProtocolFault,
   TRY_AGAIN_LATER,
-  TXN,
   UNSUPPORTED_DATA,
-  WATCH,
 } from './protocol.ts'
-import { txnBytes } from './txn.ts'
 import { MuxWatch, SMALL_ITEM_BYTES, type WatchConnection } from './watch-sink.ts'
 
-/** What the id of a lease counts for credit. */
-const LEASE_ID_BYTES = 20
-/** What a range, or a watch that begins, counts for credit. */
-const RANGE_CREDIT_BYTES = 1024
-/** Of a ping or pong of a client: two bytes and the mask. */
+/** Head of a ping or pong of a client: two bytes and the mask. */
 const CONTROL_HEAD_BYTES = 6
 /** Answers of about this much memory go into one message. */
 const MESSAGE_BYTES = 1024 * 1024
 
 export interface ConnectionOptions {
-  readonly limits: HttpLimits
-  readonly backlog: OutboundBudget
-  readonly bodies: Bodies
-  readonly watchBuffers: WatchBuffers
-  readonly run: (operation: Operation, item: Item) => void
-  /** An operation has its answer. */
-  readonly ended: (operation: Operation) => void
-  /** `flush` is to be called at the end of this turn of the event loop. */
-  readonly flushSoon: (connection: Connection) => void
-  /** An error that is not the client's fault. */
-  readonly failed: (error: unknown) => void
+  readonly api: Api
+  readonly limits: MuxLimits
+  readonly run: (call: MuxCall, item: Item) => void
+  /** Called when a call has its answer. */
+  readonly ended: (call: MuxCall) => void
+  /** Calls `flush` in the next phase of the event loop. */
+  readonly flushSoon: (connection: MuxConnection) => void
 }
 
 /** An item of a watch that is not sent yet. */
@@ -71,30 +53,30 @@ class WatchItem {
   }
 }
 
-export class Connection implements Owner, WatchConnection {
+export class MuxConnection implements WatchConnection {
   quietSince = performance.now()
-  /** Connections are told their progress at different times, so that nothing waits for all of them. */
+  /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   /** Operations whose answers are not sent yet, by id. */
-  #open: NumberMap<Operation> | undefined
+  #open: NumberMap<MuxCall> | undefined
   /** Bytes of their keys and values. */
   #openBytes = 0
-  /** How many of them have no answer yet. */
-  #underWay = 0
+  /** Number of them without an answer. */
+  #pending = 0
   /** Watches that have begun, by id. */
   #watches: Map<number, MuxWatch> | undefined
-  /** Those that wait until the client has taken more. */
+  /** Watches that wait until the client has taken more. */
   #waitingWatches: MuxWatch[] = []
   /** Bytes of items of watches that are ready, or that the kernel has not taken yet. */
   #watchBytes = 0
-  /** Those in the last message. */
+  /** The part of them in the last message. */
   #watchBytesSent = 0
   /** Notices, answered operations and items of watches, not sent yet, in the order in which they became ready. */
-  #ready: (Operation | WatchItem | Item)[] = []
-  /** Memory of their answers. It is in the backlog. */
+  #ready: (MuxCall | WatchItem | Item)[] = []
+  /** Memory of their answers, which the outbound budget counts. */
   #readyBytes = 0
   #flushesSoon = false
   /** Bytes of the last message that the kernel has not taken; 0: it has taken all of it. */
@@ -105,9 +87,9 @@ export class Connection implements Owner, WatchConnection {
   #hasArrived = false
   /** Bytes of pings and pongs that were complete in this chunk. They may come between the pieces of a message. */
   #controlBytes = 0
-  /** How long nothing has come from the client, in looks, so that only time counts in which it could be noticed. */
+  /** Time without bytes from the client, counted in checks: only time counts in which bytes would have been noticed. */
   #silentMs = 0
-  #heardBytes = 0
+  #receivedBytes = 0
   /** Nothing more is read or answered. */
   #isOver = false
 
@@ -133,7 +115,7 @@ export class Connection implements Owner, WatchConnection {
 
   waitsFor(): 'nothing' | 'client' | 'node' {
     if (this.#isOver || this.#untakenBytes > 0) return 'client'
-    return this.#underWay > 0 || (this.#watches?.size ?? 0) > 0
+    return this.#pending > 0 || (this.#watches?.size ?? 0) > 0
       ? 'node'
       : this.#ready.length > 0
         ? 'client'
@@ -148,44 +130,45 @@ export class Connection implements Owner, WatchConnection {
   }
 
   /**
-   * The node stops: the connection ends unless something is under way. What arrives after that was not taken, and what
-   * was taken is answered.
+   * The node stops: the connection ends unless an operation or a watch is open. Items that arrive later are not
+   * accepted; accepted ones are answered.
    */
   leave(): void {
     this.flush()
     if (this.waitsFor() === 'nothing') this.#close(GOING_AWAY, 'the node stops')
   }
 
-  /** Called at intervals of `sinceMs`: a client that is gone is found by a ping that it does not answer. */
-  look(sinceMs: number): void {
+  /** Called at intervals of `sinceMs`: pings a silent client, and cuts a connection whose ping is not answered. */
+  check(sinceMs: number): void {
     const { muxPingMs } = this.#options.limits
     const { bytesRead } = this.#socket
     // While the client does not take its answers, nothing is read, and another limit applies.
-    const isHeard = bytesRead !== this.#heardBytes || this.#ws.isPaused
+    const isActive = bytesRead !== this.#receivedBytes || this.#ws.isPaused
     const before = this.#silentMs
-    this.#heardBytes = bytesRead
-    this.#silentMs = isHeard ? 0 : before + sinceMs
+    this.#receivedBytes = bytesRead
+    this.#silentMs = isActive ? 0 : before + sinceMs
     if (this.#silentMs >= 2 * muxPingMs) this.#socket.destroy()
     else if (before < muxPingMs && this.#silentMs >= muxPingMs && !this.#isOver) this.#ws.ping()
   }
 
-  /** Throws `Refused` if the client has so many answers to take that there is no room for this one. */
+  /** Throws `ApiError` if so many answers wait for the client that there is no room for this one. */
   checkRoom(bytes: number): void {
-    const { backlog, limits } = this.#options
+    const { limits } = this.#options
+    const { outbound } = this.#options.api
     const waiting = this.#readyBytes + this.#untakenBytes
     if (waiting > 0 && waiting + bytes > limits.muxAnswersBytesMax)
       throw new ApiError('overloaded', 'too many answers wait on this connection, which does not take them')
-    if (backlog.bytes > 0) backlog.check(bytes)
+    if (outbound.bytes > 0) outbound.check(bytes)
   }
 
-  answered(operation: Operation): void {
-    const { backlog, ended } = this.#options
-    this.#underWay--
-    ended(operation)
+  answered(call: MuxCall): void {
+    const { api, ended } = this.#options
+    this.#pending--
+    ended(call)
     if (this.#isOver) return
-    this.#readyBytes += operation.answerBytes
-    backlog.add(operation.answerBytes)
-    this.#ready.push(operation)
+    this.#readyBytes += call.answerBytes
+    api.outbound.add(call.answerBytes)
+    this.#ready.push(call)
     // Large answers do not wait for others.
     if (this.#readyBytes >= MESSAGE_BYTES && this.#untakenBytes === 0) this.flush()
     else this.#flushSoon()
@@ -215,41 +198,41 @@ export class Connection implements Owner, WatchConnection {
     this.#watches?.delete(id)
   }
 
-  /** Answers that wait do not count: they are limited on their own, and may never come to an end. */
+  /** Waiting answers do not count: they have a limit of their own, and may never end. */
   get isFull(): boolean {
-    // One by one its watches would be told their progress too late.
+    // Its watches may always send progress.
     const progressBytes = SMALL_ITEM_BYTES * (this.#watches?.size ?? 0)
-    return this.#options.watchBuffers.isFull(this.#watchBytes, progressBytes)
+    return this.#options.api.watchBuffers.isFull(this.#watchBytes, progressBytes)
   }
 
   waits(watch: MuxWatch): void {
     this.#waitingWatches.push(watch)
   }
 
-  tell(item: Item | SharedItem, bytes: number): void {
+  send(item: Item | SharedItem, bytes: number): void {
     if (this.#isOver) return
-    const { backlog, watchBuffers } = this.#options
+    const { outbound, watchBuffers } = this.#options.api
     this.#ready.push(new WatchItem(item, bytes))
     this.#readyBytes += bytes
     this.#watchBytes += bytes
     watchBuffers.bytes += bytes
-    backlog.add(bytes)
+    outbound.add(bytes)
     this.#flushSoon()
   }
 
   /** The kernel has taken the last message. */
-  #taken(): void {
-    const { watchBuffers } = this.#options
+  #onTaken(): void {
+    const { watchBuffers } = this.#options.api
     watchBuffers.bytes -= this.#watchBytesSent
     this.#watchBytes -= this.#watchBytesSent
     this.#watchBytesSent = 0
   }
 
-  /** Watches go on when the client has taken half of what may wait of them. */
+  /** Resumes watches when the client has taken half of the buffer. */
   #resumeWatches(): void {
-    const { limits } = this.#options
+    const { watchBufferBytesMax } = this.#options.api.limits
     if (this.#waitingWatches.length === 0) return
-    if (this.#watchBytes > limits.watchBufferBytesMax / 2) return
+    if (this.#watchBytes > watchBufferBytesMax / 2) return
     const waiting = this.#waitingWatches
     this.#waitingWatches = []
     for (const watch of waiting) watch.drained()
@@ -262,57 +245,57 @@ export class Connection implements Owner, WatchConnection {
     this.#hasArrived = true
     if (this.#isOver) return
     try {
-      if (!isBinary) throw new Fault(UNSUPPORTED_DATA, 'a message is binary')
+      if (!isBinary) throw new ProtocolFault(UNSUPPORTED_DATA, 'a message is binary')
       const arrivedAt = performance.now()
-      for (const item of readMessage(data)) this.#take(asItem(item), arrivedAt)
+      for (const item of readMessage(data)) this.#accept(asItem(item), arrivedAt)
     } catch (error) {
-      if (!(error instanceof Fault)) this.#options.failed(error)
-      const { code, message } = error instanceof Fault ? error : INTERNAL
+      if (!(error instanceof ProtocolFault)) this.#options.api.errorOf(error)
+      const { code, message } = error instanceof ProtocolFault ? error : INTERNAL
       this.#close(code, message)
     }
     this.#pace()
   }
 
-  #take(item: Item, arrivedAt: number): void {
+  #accept(item: Item, arrivedAt: number): void {
     const id = idOf(item)
     const op = item[1]
     if (op === CANCEL) {
       this.#cancel(id)
       return
     }
-    if (!isOp(op)) throw new Fault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
+    if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { limits } = this.#options
     const bytes = creditOf(op, item)
     this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
-      throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
+      throw new ProtocolFault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
-      throw new Fault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
-    const operation = new Operation(this, id, op, bytes, arrivedAt)
-    this.#open.set(id, operation)
+      throw new ProtocolFault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
+    const call = new MuxCall(this, id, op, bytes, arrivedAt)
+    this.#open.set(id, call)
     this.#openBytes += bytes
-    this.#underWay++
-    this.#options.run(operation, item)
+    this.#pending++
+    this.#options.run(call, item)
   }
 
-  /** The outcome of a change is answered as ever. */
+  /** Cancels a read or a watch. The outcome of a change is still answered. */
   #cancel(id: number): void {
     this.#watches?.get(id)?.cancel()
-    const operation = this.#open?.get(id)
-    if (operation === undefined || operation.isChange || operation.status !== undefined) return
-    operation.refuse(new ApiError('cancelled', 'the client has cancelled it'), 'no')
+    const call = this.#open?.get(id)
+    if (call === undefined || call.isChange || call.status !== undefined) return
+    encodeError(call, new ApiError('cancelled', 'the client has cancelled it'))
   }
 
   /** Messages that are not complete use memory, on all connections together. */
   #countArriving(bytes: number): void {
-    const { bodies } = this.#options
+    const { inbound } = this.#options.api
     const before = this.#arrivingBytes
     const isWhole = this.#hasArrived || this.#isOver
     this.#arrivingBytes = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
     this.#hasArrived = false
     this.#controlBytes = 0
-    bodies.bytes += this.#arrivingBytes - before
-    if (bodies.bytes > bodies.limits.bodiesBytesMax && this.#arrivingBytes > 0)
+    inbound.bytes += this.#arrivingBytes - before
+    if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
       this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
   }
 
@@ -330,10 +313,10 @@ export class Connection implements Owner, WatchConnection {
   /** Sends what is ready, until the client does not take it. */
   flush(): void {
     this.#flushesSoon = false
-    if (this.#untakenBytes === 0) this.#taken()
+    if (this.#untakenBytes === 0) this.#onTaken()
     while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) {
       this.#sendMessage()
-      if (this.#untakenBytes === 0) this.#taken()
+      if (this.#untakenBytes === 0) this.#onTaken()
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
     this.#resumeWatches()
@@ -345,7 +328,7 @@ export class Connection implements Owner, WatchConnection {
     let bytes = 0
     let count = 0
     for (const ready of this.#ready) {
-      if (ready instanceof Operation) {
+      if (ready instanceof MuxCall) {
         if (bytes > 0 && bytes + ready.answerBytes > MESSAGE_BYTES) break
         bytes += ready.answerBytes
         items.push(ready.answer)
@@ -363,7 +346,7 @@ export class Connection implements Owner, WatchConnection {
     if (count === this.#ready.length) this.#ready = []
     else this.#ready.splice(0, count)
     this.#readyBytes -= bytes
-    this.#options.backlog.remove(bytes)
+    this.#options.api.outbound.remove(bytes)
     this.#send(packMessage(items), 0)
   }
 
@@ -372,7 +355,7 @@ export class Connection implements Owner, WatchConnection {
    * to take something.
    */
   #send(message: Uint8Array, from: number): void {
-    const { backlog } = this.#options
+    const { outbound } = this.#options.api
     let at = from
     while (at < message.length) {
       if (this.#isOver) return
@@ -383,10 +366,10 @@ export class Connection implements Owner, WatchConnection {
       if (this.#socket.writableLength === 0) continue
       // It stays in memory as a whole.
       const left = message.length - end
-      backlog.add(left)
+      outbound.add(left)
       this.#untakenBytes = left + this.#socket.writableLength
-      afterDrain(this.#socket, backlog, () => {
-        backlog.remove(left)
+      afterDrain(this.#socket, outbound, () => {
+        outbound.remove(left)
         this.#untakenBytes = 0
         // It is also called when the connection is gone.
         if (this.#socket.destroyed) this.#end()
@@ -405,19 +388,19 @@ export class Connection implements Owner, WatchConnection {
     this.#ws.close(code, reason.slice(0, REASON_CHARS_MAX))
   }
 
-  /** What is under way goes on, but nobody is told. */
+  /** Stops reading and answering. Accepted changes are still made. */
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
-    const { backlog, bodies, watchBuffers } = this.#options
-    backlog.remove(this.#readyBytes)
+    const { outbound, inbound, watchBuffers } = this.#options.api
+    outbound.remove(this.#readyBytes)
     for (const watch of this.#watches?.values() ?? []) watch.forget()
     this.#watches = undefined
     this.#waitingWatches = []
     watchBuffers.bytes -= this.#watchBytes
     this.#watchBytes = 0
     this.#watchBytesSent = 0
-    bodies.bytes -= this.#arrivingBytes
+    inbound.bytes -= this.#arrivingBytes
     this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
@@ -426,16 +409,8 @@ export class Connection implements Owner, WatchConnection {
   }
 }
 
-function creditOf(op: Op, item: Item): number {
-  if (op === RANGE || op === WATCH) return RANGE_CREDIT_BYTES
-  if (op === CHANGES) return changesBytes(item[3])
-  if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
-  if (op === KEEP_ALIVE) return Array.isArray(item[3]) ? LEASE_ID_BYTES * item[3].length : 0
-  return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
-}
-
-const INTERNAL = new Fault(INTERNAL_ERROR, 'the node failed to read this message')
+const INTERNAL = new ProtocolFault(INTERNAL_ERROR, 'the node failed to read this message')
 /** A close frame has room for 123 bytes. All reasons are ASCII. */
 const REASON_CHARS_MAX = 123
 
-const isOp = (op: unknown): op is Op => typeof op === 'number' && Object.hasOwn(NAMES, op)
+const isOp = (op: unknown): op is Opcode => typeof op === 'number' && Object.hasOwn(NAMES, op)

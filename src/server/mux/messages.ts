@@ -2,10 +2,10 @@
 // implementation of MessagePack can read them.
 
 import { Packr } from 'msgpackr'
-import { Fault, ID_MAX, PROTOCOL_ERROR } from './protocol.ts'
+import { ID_MAX, PROTOCOL_ERROR, ProtocolFault } from './protocol.ts'
 import { UnreadableError, unpack } from './unpack.ts'
 
-/** An item: its id, what it asks for or how it ends, and fields. */
+/** An item: its id, its kind, and fields. */
 export type Item = readonly unknown[]
 
 const packr = new Packr({ useRecords: false })
@@ -65,29 +65,29 @@ export function packMessage(items: readonly (Item | SharedItem)[]): Uint8Array {
   return message
 }
 
-/** Of an array of up to 2^32 - 1 elements. */
+/** Head of an array of up to 2^32 - 1 elements. */
 const ARRAY_HEAD_BYTES = 5
 
-/** The items of a message; their fields are not checked yet. Throws `Fault`. */
+/** The items of a message; their fields are not checked yet. Throws `ProtocolFault`. */
 export function readMessage(bytes: Buffer): readonly unknown[] {
   let message: unknown
   try {
     message = unpack(bytes)
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
-    throw new Fault(PROTOCOL_ERROR, `the message cannot be read: ${error.message}`)
+    throw new ProtocolFault(PROTOCOL_ERROR, `the message cannot be read: ${error.message}`)
   }
-  if (!Array.isArray(message)) throw new Fault(PROTOCOL_ERROR, 'a message is an array of items')
+  if (!Array.isArray(message)) throw new ProtocolFault(PROTOCOL_ERROR, 'a message is an array of items')
   return message
 }
 
 export function asItem(item: unknown): Item {
   if (Array.isArray(item)) return item
-  throw new Fault(PROTOCOL_ERROR, 'an item is an array')
+  throw new ProtocolFault(PROTOCOL_ERROR, 'an item is an array')
 }
 
 export function idOf(item: Item): number {
   const id = item[0]
   if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= ID_MAX) return id
-  throw new Fault(PROTOCOL_ERROR, `an id is a whole number from 1 to ${ID_MAX}`)
+  throw new ProtocolFault(PROTOCOL_ERROR, `an id is a whole number from 1 to ${ID_MAX}`)
 }

@@ -5,48 +5,50 @@ import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { BATCH_COMMANDS_MAX, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
-import type { Bodies } from '../http/body.ts'
-import type { Connections } from '../http/connections.ts'
-import type { HttpLimits } from '../http/limits.ts'
-import { ApiError } from '../http/problem.ts'
-import type { RawRequest } from '../http/raw-parser.ts'
-import type { WatchBuffers } from '../http/watch-limits.ts'
+import { ApiError } from '../api/errors.ts'
+import { type Api, execute } from '../api/execute.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { NodeApi } from '../node/types.ts'
-import { Connection, type ConnectionOptions } from './connection.ts'
-import type { Operation } from './operation.ts'
-import { Operations, type OperationsOptions } from './operations.ts'
+import { type ConnectionOptions, MuxConnection } from './connection.ts'
+import type { MuxLimits } from './limits.ts'
+import type { Item } from './messages.ts'
+import type { MuxCall } from './mux-call.ts'
+import { decode, encode, encodeError } from './mux-codec.ts'
 import { PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
 
-export interface MultiplexerOptions extends OperationsOptions {
+export interface MultiplexerOptions {
+  readonly api: Api
+  readonly limits: MuxLimits
   readonly version: string
-  readonly bodies: Bodies
-  readonly connections: Connections
-  readonly watchBuffers: WatchBuffers
   readonly metrics: Metrics
+  /** Watches the connection of a client, which `owner` now serves. */
+  readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
   readonly isClosing: () => boolean
 }
+
+/** The request that has opened a connection. */
+type OpeningRequest = Pick<IncomingMessage, 'headers'> & { readonly method: string; readonly url: string }
 
 export class Multiplexer {
   readonly #options: MultiplexerOptions
   readonly #server: WebSocketServer
   readonly #each: ConnectionOptions
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Set<MuxConnection>()
   /** Operations without an answer. */
   #operations = 0
-  /** Operations that were answered in this turn of the event loop. */
-  #ended: Operation[] = []
-  /** Connections with something to send at its end. */
-  #ready: Connection[] = []
+  /** Operations that were answered since the last flush. */
+  #ended: MuxCall[] = []
+  /** Connections with something to send at the next flush. */
+  #ready: MuxConnection[] = []
   #flushesSoon = false
   #timer: NodeJS.Timeout | undefined
-  /** The leader that the clients know. */
-  #told: Leader
+  /** The leader of the last notice. */
+  #knownLeader: Leader
 
   constructor(options: MultiplexerOptions) {
-    const { limits, backlog, bodies, watchBuffers, isClosing, refused } = options
+    const { api, limits } = options
     this.#options = options
-    this.#told = leaderOf(options.node)
+    this.#knownLeader = leaderOf(api.node)
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -57,27 +59,40 @@ export class Multiplexer {
       ...closingWithin(limits.closeStallMsMax),
       handleProtocols: () => SUBPROTOCOL,
     })
-    const operations = new Operations(options)
     this.#each = {
+      api,
       limits,
-      backlog,
-      bodies,
-      watchBuffers,
-      run: (operation, item) => {
-        this.#operations++
-        if (isClosing()) operation.refuse(new ApiError('not_ready', 'this node stops'), 'no')
-        else operations.run(operation, item)
-      },
-      ended: (operation) => {
+      run: (call, item) => this.#run(call, item),
+      ended: (call) => {
         this.#operations--
-        this.#ended.push(operation)
+        this.#ended.push(call)
         this.#flushSoon()
       },
       flushSoon: (connection) => {
         this.#ready.push(connection)
         this.#flushSoon()
       },
-      failed: (error) => void refused(error),
+    }
+  }
+
+  /** Answers the call exactly once, now or later. */
+  #run(call: MuxCall, item: Item): void {
+    const { api, isClosing } = this.#options
+    this.#operations++
+    try {
+      if (isClosing()) throw new ApiError('not_ready', 'this node stops')
+      api.outbound.check(0)
+      execute(api, decode(call, item, api.limits), call, (result) => {
+        // Nobody reads the answer.
+        if (call.isAbandoned()) return call.end(0, [])
+        try {
+          encode(call, result, api.node.revision)
+        } catch (error) {
+          encodeError(call, api.errorOf(error))
+        }
+      })
+    } catch (error) {
+      encodeError(call, api.errorOf(error))
     }
   }
 
@@ -85,57 +100,57 @@ export class Multiplexer {
     return this.#connections.size
   }
 
-  /** How many operations have no answer yet. */
+  /** Number of operations without an answer. */
   get operations(): number {
     return this.#operations
   }
 
-  /** Takes over the connection of a client whose request was checked. `rest`: bytes that came after it. */
-  accept(socket: Socket, request: RawRequest, rest: Buffer): void {
-    // Of a request only these parts are read, which both forms have.
+  /** Takes over the connection of a client whose request was checked. `rest` are the bytes that followed it. */
+  accept(socket: Socket, request: OpeningRequest, rest: Buffer): void {
+    // `ws` reads only these parts of a request.
     this.#server.handleUpgrade(request as unknown as IncomingMessage, socket, rest, (ws) =>
       this.#opened(ws, socket),
     )
   }
 
-  /** The node's role, its term or the leader that it knows may have changed. */
+  /** Called when the node's role, its term or the leader that it knows may have changed. */
   roleChanged(): void {
-    // In the middle of a step of the core.
-    setImmediate(() => this.#tellLeader())
+    // The caller is in the middle of a step of the core.
+    setImmediate(() => this.#sendLeader())
   }
 
-  #tellLeader(): void {
-    const { term, name } = leaderOf(this.#options.node)
-    const isNews = name !== this.#told.name || (name !== null && term !== this.#told.term)
-    this.#told = { term, name }
-    if (isNews) for (const connection of this.#connections) connection.notice('leader', term, name)
+  #sendLeader(): void {
+    const { term, name } = leaderOf(this.#options.api.node)
+    const isChange = name !== this.#knownLeader.name || (name !== null && term !== this.#knownLeader.term)
+    this.#knownLeader = { term, name }
+    if (isChange) for (const connection of this.#connections) connection.notice('leader', term, name)
   }
 
-  /** The node stops. What is under way is answered; what arrives from now on is refused. */
+  /** The node stops: accepted operations are answered, later ones are refused. */
   closing(): void {
     for (const connection of this.#connections) connection.notice('closing')
   }
 
-  /** The node stops: ends the connections with nothing under way. */
+  /** The node stops: ends the connections without open operations and watches. */
   closeIdle(): void {
     for (const connection of this.#connections) connection.leave()
   }
 
   #opened(ws: WebSocket, socket: Socket): void {
-    const { node, version, limits, connections } = this.#options
-    this.#tellLeader()
-    const connection = new Connection(ws, socket, this.#each)
+    const { api, version, limits, watchConnection } = this.#options
+    this.#sendLeader()
+    const connection = new MuxConnection(ws, socket, this.#each)
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
-    connections.watch(socket, connection)
-    connection.notice('welcome', welcome(node, version, limits))
-    const everyMs = Math.min(LOOK_MS_MAX, limits.muxPingMs / 4)
+    watchConnection(socket, connection)
+    connection.notice('welcome', welcome(api.node, version, limits))
+    const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4)
     this.#timer ??= setInterval(() => {
-      for (const connection of this.#connections) connection.look(everyMs)
+      for (const connection of this.#connections) connection.check(everyMs)
     }, everyMs).unref()
   }
 
-  #left(connection: Connection): void {
+  #left(connection: MuxConnection): void {
     this.#connections.delete(connection)
     if (this.#connections.size > 0) return
     clearInterval(this.#timer)
@@ -163,8 +178,8 @@ export class Multiplexer {
   }
 }
 
-/** How often the clients are looked at. */
-const LOOK_MS_MAX = 5_000
+/** Interval of the checks for silent clients. */
+const CHECK_MS_MAX = 5_000
 /** Limits of the pieces in which one message may arrive: each piece is an object. */
 const FRAGMENTS_MAX = 1_024
 const CHUNKS_MAX = 16 * 1_024
@@ -176,10 +191,10 @@ interface Leader {
 
 const leaderOf = ({ term, leaderName }: NodeApi): Leader => ({ term, name: leaderName ?? null })
 
-/** How long a client that was told of the end may take to answer. The types of `ws` lack this option. */
+/** Time for a client to answer the close frame. The types of `ws` lack this option. */
 const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
 
-const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
+const welcome = (node: NodeApi, server: string, limits: MuxLimits) => ({
   version: PROTOCOL_VERSION,
   cluster: node.clusterId,
   node: node.name,

@@ -3,7 +3,7 @@
 export const SUBPROTOCOL = 'quorate.v1'
 export const PROTOCOL_VERSION = 1
 
-/** What an item of the client asks for: its second element. */
+/** Kinds of items of the client: their second element. */
 export const CANCEL = 0
 export const PUT = 1
 export const DELETE = 2
@@ -11,19 +11,19 @@ export const GET = 3
 export const RANGE = 4
 export const OPEN_SESSION = 5
 export const CHANGES = 6
-/** From here on: of nodes whose welcome has `txn_operations_max`. */
+/** These three exist on nodes whose welcome has `txn_operations_max`. */
 export const TXN = 7
 export const DELETE_RANGE = 8
 export const COMPACT = 9
-/** Of nodes whose welcome has `keep_alive_max`. */
+/** Exists on nodes whose welcome has `keep_alive_max`. */
 export const KEEP_ALIVE = 10
-/** Of nodes whose welcome has `watches_max`. */
+/** Exists on nodes whose welcome has `watches_max`. */
 export const WATCH = 16
 
-/** How an item of the server ends an operation: its second element. */
+/** Kinds of items of the server that end an operation: their second element. */
 export const SUCCESS = 0
 export const PROBLEM = 1
-/** What an item of the server tells of a watch that has begun: its second element. */
+/** Kinds of items of the server for a watch that has begun: their second element. */
 export const EVENTS = 2
 export const PROGRESS = 3
 export const WATCH_ENDED = 4
@@ -46,7 +46,7 @@ export const NAMES = {
   [KEEP_ALIVE]: 'other',
   [WATCH]: 'other',
 } as const
-export type Op = keyof typeof NAMES
+export type Opcode = keyof typeof NAMES
 
 /** Close codes (RFC 6455 §7.4.1). */
 export const GOING_AWAY = 1001
@@ -57,8 +57,8 @@ export const INTERNAL_ERROR = 1011
 export const TRY_AGAIN_LATER = 1013
 
 /** A client broke the protocol: its connection is closed with this code. */
-export class Fault extends Error {
-  override readonly name = 'Fault'
+export class ProtocolFault extends Error {
+  override readonly name = 'ProtocolFault'
   readonly code: number
 
   constructor(code: number, message: string) {

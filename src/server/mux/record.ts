@@ -1,6 +1,9 @@
-// Records of keys as elements of items.
+// Records of keys as fields of items.
 
-import type { KeyRow } from '../../kv/index.ts'
+import type { KeyRevisions, KeyRow } from '../../kv/index.ts'
+
+/** Memory of a record beside its key and its value. */
+export const RECORD_BYTES = 100
 
 /** A record in an item. */
 export type WireRecord = readonly [
@@ -9,11 +12,11 @@ export type WireRecord = readonly [
   create: number,
   mod: number,
   version: number,
-  /** Only if the key has one. */
+  /** Present only if the key has one. */
   lease?: string,
 ]
 
-/** `value` null: left out. */
+/** A value that is null is left out. */
 type Row = Omit<KeyRow, 'key' | 'value'> & { readonly value: Uint8Array | null }
 
 export const record = (key: Uint8Array | null, row: Row): WireRecord => {
@@ -22,3 +25,11 @@ export const record = (key: Uint8Array | null, row: Row): WireRecord => {
     ? [key, value, createRevision, modRevision, version]
     : [key, value, createRevision, modRevision, version, lease]
 }
+
+export const leaseField = ({ lease }: KeyRow) => (lease === undefined ? undefined : { lease })
+
+export const revisionFields = ({ createRevision, modRevision, version }: KeyRevisions) => ({
+  create_revision: createRevision,
+  mod_revision: modRevision,
+  version,
+})

@@ -12,7 +12,7 @@ export class UnreadableError extends Error {
 
 /** Arrays, maps, names and values of one message. */
 export const PARTS_MAX = 128 * 1024
-/** Of lists and maps. A transaction within another one is three deeper. Each has its own limit, which is lower. */
+/** Most nested lists and maps. A transaction within another one is three deeper; transactions have a lower limit. */
 const DEPTH_MAX = 256
 
 /** Byte strings share the bytes of the message. Throws `UnreadableError`. */

@@ -1,8 +1,8 @@
-// A watch on its way to the client of a multiplexed connection: its events as items.
+// The sink of a watch of a multiplexed connection: its events become items.
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
-import { ApiError, problemDocument } from '../http/problem.ts'
-import { endOfWatch } from '../http/watch-limits.ts'
+import { ApiError, problemDocument } from '../api/errors.ts'
+import { errorOfWatch } from '../api/watch.ts'
 import type {
   EventsMessage,
   MessageForm,
@@ -17,19 +17,19 @@ import { record } from './record.ts'
 
 /** The connection of a watch. */
 export interface WatchConnection {
-  /** Of the progress of its watches. */
+  /** Phase of the progress messages of its watches. */
   readonly phase: number
-  /** So much of its watches waits for the client that it must take it first. */
+  /** So many bytes of its watches wait that the client must take them first. */
   readonly isFull: boolean
-  /** Sends an item, of so many bytes. */
-  tell(item: Item | SharedItem, bytes: number): void
-  /** The watch is to be drained when the client has taken enough. */
+  /** Sends an item of `bytes` bytes. */
+  send(item: Item | SharedItem, bytes: number): void
+  /** The watch waits until the client has taken enough. */
   waits(watch: MuxWatch): void
   began(id: number, watch: MuxWatch): void
   watchEnded(id: number): void
 }
 
-/** Of an item without events. */
+/** Size of an item without events. */
 export const SMALL_ITEM_BYTES = 32
 
 export class MuxWatch implements WatchSink {
@@ -57,11 +57,11 @@ export class MuxWatch implements WatchSink {
 
   events(message: EventsMessage): void {
     const item = new SharedItem(this.#id, EVENTS, message.in(FORM), 2)
-    this.#connection.tell(item, item.bytes)
+    this.#connection.send(item, item.bytes)
   }
 
   progress(revision: Revision): void {
-    this.#connection.tell([this.#id, PROGRESS, revision], SMALL_ITEM_BYTES)
+    this.#connection.send([this.#id, PROGRESS, revision], SMALL_ITEM_BYTES)
   }
 
   waits(): void {
@@ -69,14 +69,14 @@ export class MuxWatch implements WatchSink {
   }
 
   ended(end: WatchEnd): void {
-    this.#end(endOfWatch(end))
+    this.#end(errorOfWatch(end))
   }
 
   drained(): void {
     this.#watch?.drained()
   }
 
-  /** The client needs it no longer. */
+  /** The client has cancelled the watch. */
   cancel(): void {
     this.#watch?.cancel()
     this.#end(new ApiError('cancelled', 'the client has cancelled it'))
@@ -87,9 +87,9 @@ export class MuxWatch implements WatchSink {
     this.#watch?.cancel()
   }
 
-  #end(refused: ApiError): void {
-    const problem = problemDocument(refused)
-    this.#connection.tell([this.#id, WATCH_ENDED, problem], JSON.stringify(problem).length)
+  #end(error: ApiError): void {
+    const problem = problemDocument(error)
+    this.#connection.send([this.#id, WATCH_ENDED, problem], JSON.stringify(problem).length)
     this.#connection.watchEnded(this.#id)
   }
 }
@@ -99,7 +99,7 @@ const FORM: MessageForm = {
     const prevs = message.prevs()
     return packAll(
       message.revision,
-      message.events.map((event, at) => wireEvent(event, prevs[at], message.values)),
+      message.events.map((event, at) => eventField(event, prevs[at], message.values)),
     )
   },
 }
@@ -107,13 +107,13 @@ const FORM: MessageForm = {
 const EVENT_PUT = 0
 const EVENT_DELETE = 1
 
-function wireEvent(event: WatchEvent, prev: KeyRow | null | undefined, values: boolean): readonly unknown[] {
+function eventField(event: WatchEvent, prev: KeyRow | null | undefined, values: boolean): readonly unknown[] {
   const wire = (row: KeyRow): readonly unknown[] => {
     const [key, value, ...revisions] = record(row.key, row)
     return [key, values ? value : null, ...revisions]
   }
-  const told: unknown[] =
+  const fields: unknown[] =
     event.type === 'put' ? [EVENT_PUT, wire(event.record)] : [EVENT_DELETE, event.key, event.revision]
-  if (prev !== undefined) told.push(prev === null ? null : wire(prev))
-  return told
+  if (prev !== undefined) fields.push(prev === null ? null : wire(prev))
+  return fields
 }

@@ -28,13 +28,13 @@ import { EntryReads } from './entry-reads.ts'
 const ASK_EVERY_ENTRIES = 16
 const ASK_EVERY_BYTES = 64 * 1024
 
-/** Keys of the entries that wait whose heads are read together, about. */
+/** The approximate number of keys whose heads are read together, from the queued entries. */
 const KEYS_AHEAD = 256
 
 const NO_ROWS = { bytes: 0, items: 0 }
-/** Of a small row, to estimate how many an entry has. */
+/** The estimated size of a small row. */
 const ROW_BYTES = 128
-/** What a change of a key in a range changes. */
+/** Rows that change with a key in a range. */
 const ROWS_PER_KEY = 2
 
 export interface ApplierEvents {
@@ -48,7 +48,7 @@ export interface ApplierEvents {
   applied(entry: Entry, result: Applied | undefined): void
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void
-  /** What the next entry needs has been read: it can be applied. */
+  /** The rows for the next entry have been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void
 }
@@ -134,7 +134,7 @@ export class Applier {
   }
 
   /**
-   * Applies at least one entry, and goes on until none is left or `enough`, which is called now and then, returns true.
+   * Applies at least one entry, until none is left or `enough` returns true. It is called after every few entries.
    */
   run(enough: () => boolean): void {
     let bytes = 0
@@ -167,8 +167,8 @@ export class Applier {
   }
 
   /**
-   * Of the entries behind the first one. Heads that are in memory follow every change, so it is right to read them
-   * before the entries in front are applied. To read them one after another would take several turns for each entry.
+   * The keys of the entries behind the first one. Heads in memory follow every change, so they may be read before the
+   * entries in front are applied. Reading them one after another would take several turns for each entry.
    */
   readonly #keysAhead = (): readonly Uint8Array[] => {
     const keys: Uint8Array[] = []

@@ -1,6 +1,6 @@
-// What a node does while its disk is short of space (NODE-15). `disk-space.ts` measures the space. Consensus knows
-// nothing of it: the leader's node checks commands before they are appended, a node without space drops appends as the
-// network may, and leadership moves by the ordinary transfer.
+// The conduct of a node while its disk is short of space (NODE-15). `disk-space.ts` measures the space. The consensus
+// core is not involved: the leader's node checks commands before they are appended, a node without space drops appends
+// as the network may, and leadership moves by the ordinary transfer.
 
 import { takesNoRoom } from '../../kv/index.ts'
 import {
@@ -16,8 +16,11 @@ import {
   type RaftTiming,
   type Refusal,
 } from '../../raft/index.ts'
-import type { DiskSpace } from './disk-space.ts'
-import type { Clock } from './types.ts'
+import type { Storage } from '../../storage/types.ts'
+import { type Disk, DiskSpace } from './disk-space.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock, DiskSpaceState, Logger } from './types.ts'
 
 /** The pause between two hand-overs by one node. If all disks are short, leadership moves no more often. */
 const HAND_OVER_PAUSE_MS = 60_000
@@ -25,13 +28,18 @@ const HAND_OVER_PAUSE_MS = 60_000
 export interface DiskSpacePolicyOptions {
   readonly clock: Clock
   readonly timing: RaftTiming
-  readonly space: Pick<DiskSpace, 'state'>
+  readonly limits: DriverLimits
+  readonly logger: Logger
+  readonly disk: Disk
+  readonly storage: Pick<Storage, 'applied' | 'compact' | 'endOldScans'>
   readonly raft: Raft
+  readonly lifecycle: Pick<Lifecycle, 'fail'>
   /** Begins the transfer of leadership to the voter with the longest log. */
   handOver(): void
 }
 
 export class DiskSpacePolicy {
+  readonly space: DiskSpace
   readonly #options: DiskSpacePolicyOptions
   /** The time of the last change of role, term or leader. */
   #roleSince: MonotonicMs = Number.NEGATIVE_INFINITY
@@ -39,12 +47,22 @@ export class DiskSpacePolicy {
 
   constructor(options: DiskSpacePolicyOptions) {
     this.#options = options
+    const { clock, disk, lifecycle, limits, storage } = options
+    this.space = new DiskSpace(clock, limits, disk, {
+      changed: (state) => this.#spaceChanged(state),
+      compact: (done, isRoom) =>
+        storage.compact((error) => {
+          if (error === undefined) done()
+          else lifecycle.fail(error)
+        }, isRoom),
+      endOldScans: () => storage.endOldScans(),
+    })
   }
 
   /** Why this node must not append the command in this frame, or forward it to the leader. */
   admission(frame: Uint8Array): Refusal | undefined {
-    const { raft, space } = this.#options
-    const { state } = space
+    const { raft } = this.#options
+    const { state } = this.space
     if (state === 'enough') return undefined
     if (raft.role !== 'leader') return this.#forwardRefusal
     const frees = takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame))
@@ -58,17 +76,17 @@ export class DiskSpacePolicy {
   get #forwardRefusal(): Refusal | undefined {
     if (!this.isBehind) return undefined
     // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
-    if (this.#options.space.state === 'low' && this.#isNewRole) return { reason: 'no-leader' }
+    if (this.space.state === 'low' && this.#isNewRole) return { reason: 'no-leader' }
     // Not `storage-full`: another node may accept the change.
     return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
   }
 
   /** Whether lack of space keeps this node behind: it writes no commands, or it lags and takes no snapshot. */
   get isBehind(): boolean {
-    const { clock, raft, space, timing } = this.#options
-    if (space.state === 'enough') return false
+    const { clock, raft, timing } = this.#options
+    if (this.space.state === 'enough') return false
     const stalenessMs = raft.stalenessMs(clock.now()) ?? Number.POSITIVE_INFINITY
-    return space.state === 'none' || stalenessMs > timing.electionMaxMs
+    return this.space.state === 'none' || stalenessMs > timing.electionMaxMs
   }
 
   /** The end of the log while this node is behind for lack of space. */
@@ -78,7 +96,7 @@ export class DiskSpacePolicy {
 
   /** Why no snapshot is accepted. */
   get snapshotRefusal(): string | undefined {
-    return this.#options.space.state === 'enough' ? undefined : 'the disk here is nearly full'
+    return this.space.state === 'enough' ? undefined : 'the disk here is nearly full'
   }
 
   /**
@@ -87,7 +105,7 @@ export class DiskSpacePolicy {
    * only shows that the leader is alive, as a heartbeat does.
    */
   receivable(message: Message): Message {
-    if (message.type !== 'append' || this.#options.space.state !== 'none') return message
+    if (message.type !== 'append' || this.space.state !== 'none') return message
     const { entries, from, to, term } = message
     const command = entries.findIndex(({ frame }) => frameKind(frame) >= ENTRY_KINDS_OF_CORE)
     if (command < 0) return message
@@ -102,20 +120,29 @@ export class DiskSpacePolicy {
 
   /**
    * Hands over leadership once if the disk is short. Called when entries were applied, when the space changed, and
-   * periodically.
-   * `appliedTerm`: the term of the last applied entry. A leader that has committed in its own term knows which
-   * followers store entries.
+   * periodically. A leader that has applied an entry of its own term knows which followers store entries.
    */
-  handOverIfShort(appliedTerm: number): void {
-    const { clock, handOver, raft } = this.#options
-    if (!this.#shouldHandOver || appliedTerm < raft.term) return
+  handOverIfShort(): void {
+    const { clock, handOver, raft, storage } = this.#options
+    if (!this.#shouldHandOver || storage.applied.term < raft.term) return
     this.#nextHandOverAt = clock.now() + HAND_OVER_PAUSE_MS
     handOver()
   }
 
+  #spaceChanged(state: DiskSpaceState): void {
+    const { clock, logger } = this.#options
+    const { freeBytes } = this.space
+    if (state === 'enough')
+      logger.info({ state, freeBytes }, 'the disk has space again: changes are accepted')
+    else logger.error({ state, freeBytes }, diskFullText(state, freeBytes))
+    // The change may be noticed while the output of a step is carried out. Its writes and messages come first.
+    clock.soon(() => this.handOverIfShort())
+  }
+
   get #shouldHandOver(): boolean {
-    const { clock, raft, space } = this.#options
-    if (space.state === 'enough' || raft.role !== 'leader' || clock.now() < this.#nextHandOverAt) return false
+    const { clock, raft } = this.#options
+    if (this.space.state === 'enough' || raft.role !== 'leader' || clock.now() < this.#nextHandOverAt)
+      return false
     return raft.configuration.voters.some((id) => id !== raft.id)
   }
 
@@ -128,4 +155,10 @@ export class DiskSpacePolicy {
     const { clock, timing } = this.#options
     return clock.now() - this.#roleSince <= timing.electionMaxMs
   }
+}
+
+export function diskFullText(state: Exclude<DiskSpaceState, 'enough'>, freeBytes: number): string {
+  const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
+  const taken = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  return `${free}: ${taken} until there is room again`
 }

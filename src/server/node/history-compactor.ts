@@ -1,7 +1,6 @@
-// The leader lets history end: it proposes entries, each of which deletes a limited number of events, until what is
-// kept is within the settings. Each of these entries decides by the replicated state what it deletes (`kv/history.ts`);
-// here it is only decided when one is worth while. So history may be kept a little longer than the settings say: by a
-// hundredth, or a second.
+// Compaction of history by the leader. It proposes entries, each of which deletes a limited number of events, until
+// history is within the settings. Each entry decides by the replicated state what it deletes (`kv/history.ts`). The
+// leader only decides when to propose one. History may exceed the settings by a hundredth, or by a second.
 
 import { eventsKey, isDue, type KvState, type Request, spanOfEvents } from '../../kv/index.ts'
 
@@ -9,7 +8,7 @@ import { eventsKey, isDue, type KvState, type Request, spanOfEvents } from '../.
 const SLACK = 0.01
 const SLACK_MS_MIN = 1000
 
-export interface Compacted {
+export interface CompactorNode {
   readonly state: KvState
   /** undefined: this node does not lead. */
   clusterTimeMs(): number | undefined
@@ -18,27 +17,27 @@ export interface Compacted {
 }
 
 export class HistoryCompactor {
-  readonly #node: Compacted
-  #isUnderWay = false
+  readonly #node: CompactorNode
+  #isProposed = false
 
-  constructor(node: Compacted) {
+  constructor(node: CompactorNode) {
     this.#node = node
   }
 
-  /** Called when entries were applied, and now and then. `looksAtAge`: the age of the oldest events counts too. */
-  check(looksAtAge: boolean): void {
+  /** Called when entries were applied, and periodically. `checksAge`: the age of the oldest events counts too. */
+  check(checksAge: boolean): void {
     const clusterTimeMs = this.#node.clusterTimeMs()
-    if (this.#isUnderWay || clusterTimeMs === undefined || !this.#isWorthWhile(clusterTimeMs, looksAtAge))
+    if (this.#isProposed || clusterTimeMs === undefined || !this.#isWorthCompacting(clusterTimeMs, checksAge))
       return
-    this.#isUnderWay = true
+    this.#isProposed = true
     const command = { kind: 'compact', revision: undefined } as const
     this.#node.propose({ command, idempotency: undefined, principal: '' }, (ok) => {
-      this.#isUnderWay = false
-      if (ok) this.check(looksAtAge)
+      this.#isProposed = false
+      if (ok) this.check(checksAge)
     })
   }
 
-  #isWorthWhile(clusterTimeMs: number, looksAtAge: boolean): boolean {
+  #isWorthCompacting(clusterTimeMs: number, checksAge: boolean): boolean {
     const { state } = this.#node
     const settings = {
       ...state.settings,
@@ -56,7 +55,7 @@ export class HistoryCompactor {
       first <= compacted ||
       revision - first >= settings.historyRevisionsMax ||
       bytes > settings.historyBytesMax
-    if (!mayBe && !looksAtAge) return false
+    if (!mayBe && !checksAge) return false
     const row = this.#node.get(eventsKey(first))
     if (row === undefined) return false
     const oldest = spanOfEvents(first, row)

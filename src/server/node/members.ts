@@ -1,6 +1,7 @@
 // The members of the cluster as this node has applied them, and the peers that it stays connected with.
 
 import { type Configuration, isMember, type Member, type Raft, type ReplicaId } from '../../raft/index.ts'
+import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import type { Greeting, Logger } from './types.ts'
 
@@ -12,6 +13,8 @@ export interface MembersOptions {
 
 export class Members {
   readonly #options: MembersOptions
+  /** The cluster versions that the members know. */
+  readonly versions: ClusterVersions
   /** The configuration after the last applied entry. */
   #configuration: Configuration
   /**
@@ -22,6 +25,7 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.#options = options
+    this.versions = new ClusterVersions(options.raft.id)
     this.#configuration = options.raft.configuration
   }
 
@@ -99,6 +103,6 @@ export class Members {
   }
 }
 
-/** What a removed node and its operator are told. */
+/** The reason that a removed node gets, with the way back for its operator. */
 export const removedText = (node: string): string =>
   `${node} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`

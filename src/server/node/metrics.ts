@@ -59,7 +59,7 @@ export interface PeerTotals {
 }
 
 export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
-export type Operation = (typeof OPERATIONS)[number]
+export type OperationLabel = (typeof OPERATIONS)[number]
 
 const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const
 const DISK_SPACE_STATES = ['none', 'low', 'enough'] as const
@@ -109,7 +109,7 @@ export class Metrics {
     observeProcess(registers, this.#eventLoopLag)
   }
 
-  requestEnded(operation: Operation, status: number, ms: number): void {
+  requestEnded(operation: OperationLabel, status: number, ms: number): void {
     this.#answered[operation].add(status, ms / 1000)
   }
 

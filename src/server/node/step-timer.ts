@@ -14,7 +14,7 @@ export class StepTimer {
     this.#tick = tick
   }
 
-  /** A timer that fires early only checks again, so a deadline that moves later (with every heartbeat) costs nothing. */
+  /** A timer that fires early only checks again. So a deadline that moves with every heartbeat costs nothing. */
   arm(at: MonotonicMs): void {
     if (at >= this.#at) return
     this.#timer?.cancel()

@@ -116,14 +116,8 @@ test('one that only reads is read as --consistency says', async () => {
 
 test.each<[string, string, string | undefined, number, string]>([
   ['a parse error', 'txn', 'then\n put a b c\n', 2, 'line 2, column 10 of standard input: expected `lease`'],
-  [
-    'one in a file',
-    'txn wrong.txn',
-    undefined,
-    2,
-    'line 1, column 1 of wrong.txn: expected a comparison or `then`',
-  ],
-  ['one in JSON', 'txn', '{"sucess":[]}', 2, 'Did you mean `"success"`?'],
+  ['one in a file', 'txn wrong.txn', undefined, 2, 'line 1, column 1 of wrong.txn: expected `value`'],
+  ['one in JSON', 'txn', '{"sucess":[]}', 2, 'txn: there is no option "sucess" (did you mean success?)'],
   ['bytes that are no text', 'txn bytes', undefined, 2, 'bytes is not UTF-8'],
   ['a file that is not there', 'txn none', undefined, 1, 'cannot read none: no such file'],
   [
@@ -215,7 +209,7 @@ test('keys with a prefix are deleted with --yes; without a terminal they are not
   const { revision } = client
   const refused = await kv('del d/ --prefix')
   expect(refused).toMatchObject({ code: 2, out: '' })
-  expect(refused.err).toBe('error: This deletes 2 keys that begin with d/. To do that, add --yes.\n')
+  expect(refused.err).toBe('error: this deletes 2 keys that begin with d/; to do that, add --yes\n')
   expect(await kv('del none/ --prefix')).toMatchObject({ code: 0, out: '0\n' })
   expect((await client.put('d4', '')).revision).toBe(revision + 1)
   expect(await kv('del d/ --prefix --yes -o table')).toMatchObject({
@@ -224,7 +218,7 @@ test('keys with a prefix are deleted with --yes; without a terminal they are not
   })
   expect(await kv('del d/ --prefix --yes')).toMatchObject({ code: 0, out: '0\n' })
   expect((await kv(['del', '', '--prefix'])).err).toMatch(
-    /^error: This deletes all keys of the store \(\d+\)\./,
+    /^error: this deletes all keys of the store \(\d+\);/,
   )
   expect(await kv('del d3 --prefix --yes -o json')).toMatchObject({
     out: expect.stringContaining('"deleted": 1'),
@@ -240,11 +234,11 @@ test('keys with a prefix are deleted with --yes; without a terminal they are not
 
 test.each([
   ['txn', 'then\n put a b', '; nothing was written'],
-  ['txn', 'then\n get a', 'connection refused. Is'],
+  ['txn', 'then\n get a', 'connection refused; is'],
   ['compact 3', '', '; nothing was written'],
   ['del a --prefix', '', '; nothing was written'],
-  ['get a --prefix', '', 'connection refused. Is'],
-  ['get a --revision 3', '', 'connection refused. Is'],
+  ['get a --prefix', '', 'connection refused; is'],
+  ['get a --revision 3', '', 'connection refused; is'],
 ])('%s without a node says so: %s', async (args, stdin, says) => {
   const nobody = 'http://127.0.0.1:1'
   const ended = await kv(args, { stdin, endpoints: nobody })
@@ -312,11 +306,11 @@ test('Ctrl-C and Ctrl-D before its end send nothing', async () => {
 
 test('on a terminal a deletion of many keys is asked for', async () => {
   for (const key of ['q/1', 'q/2']) await client.put(key, '')
-  const [no, refused] = await atTerminal('del q/ --prefix', [['Go on? [y/N]', 'n\n']])
-  expect([no, refused.includes('This deletes 2 keys that begin with q/.')]).toEqual([1, true])
+  const [no, refused] = await atTerminal('del q/ --prefix', [['continue? [y/N]', 'n\n']])
+  expect([no, refused.includes('this deletes 2 keys that begin with q/;')]).toEqual([1, true])
   expect((await atTerminal('del q/ --prefix', [['[y/N]', '\x03']]))[0]).toBe(130)
   expect(await client.count({ prefix: 'q/' })).toBe(2)
-  const [yes, done] = await atTerminal('del q/ --prefix', [['Go on? [y/N]', 'y\n']])
+  const [yes, done] = await atTerminal('del q/ --prefix', [['continue? [y/N]', 'y\n']])
   expect([yes, done.includes('2 keys deleted')]).toEqual([0, true])
   expect(await client.count({ prefix: 'q/' })).toBe(0)
 })

@@ -1,23 +1,18 @@
-// Writes a transaction in the language that parser.ts reads.
+// Writes a transaction in the language that parser.ts reads, and in JSON.
 
+import { bytesToJson } from '../../../src/cli/format-json.ts'
 import { formatBytes, formatPlace } from '../../../src/cli/txn/format-txn.ts'
-import type {
-  ComparisonJson,
-  GetJson,
-  OperationJson,
-  PutJson,
-  TxnJson,
-} from '../../../src/cli/txn/json-types.ts'
+import type { Txn, TxnComparison, TxnGet, TxnOperation, TxnPut } from '../../../src/client/index.ts'
 
 const INDENT = '  '
 
-export const formatTxn = (txn: TxnJson): string =>
+export const formatTxn = (txn: Txn): string =>
   linesOf(txn, '')
     .map((line) => `${line}\n`)
     .join('')
 
-function linesOf({ compare, success, failure }: TxnJson, indent: string): string[] {
-  const operations = (list: readonly OperationJson[]): string[] =>
+function linesOf({ compare = [], success = [], failure = [] }: Txn, indent: string): string[] {
+  const operations = (list: readonly TxnOperation[]): string[] =>
     list.flatMap((operation) => operationLines(operation, indent + INDENT))
   return [
     ...compare.map((comparison) => indent + formatComparison(comparison)),
@@ -27,12 +22,12 @@ function linesOf({ compare, success, failure }: TxnJson, indent: string): string
   ]
 }
 
-function operationLines(operation: OperationJson, indent: string): string[] {
+function operationLines(operation: TxnOperation, indent: string): string[] {
   if (!('txn' in operation)) return [indent + formatOperation(operation)]
   return [`${indent}txn {`, ...linesOf(operation.txn, indent + INDENT), `${indent}}`]
 }
 
-function formatComparison(comparison: ComparisonJson): string {
+function formatComparison(comparison: TxnComparison): string {
   if ('exists' in comparison)
     return `${comparison.exists ? 'exists' : 'missing'} ${formatBytes(comparison.key)}`
   const to = comparison.target === 'value' ? formatBytes(comparison.to) : String(comparison.to)
@@ -40,32 +35,50 @@ function formatComparison(comparison: ComparisonJson): string {
 }
 
 /** The line of an operation that is no transaction. */
-function formatOperation(operation: Exclude<OperationJson, { readonly txn: TxnJson }>): string {
+function formatOperation(operation: Exclude<TxnOperation, { readonly txn: Txn }>): string {
   if ('put' in operation) return formatPut(operation.put)
   if ('get' in operation) return formatGet(operation.get)
   return joined(['delete', formatPlace(operation.delete), operation.delete.prev && 'prev'])
 }
 
-function formatPut({ key, value, lease, ttl, prev }: PutJson): string {
+function formatPut({ key, value, lease, ttlMs, prev }: TxnPut): string {
   return joined([
     'put',
     formatBytes(key),
     formatBytes(value),
     lease && `lease ${lease}`,
-    ttl && `ttl ${ttl}`,
+    ttlMs !== undefined && `ttl ${ttlMs}ms`,
     prev && 'prev',
   ])
 }
 
-function formatGet(get: GetJson): string {
+function formatGet(get: TxnGet): string {
   return joined([
     'get',
     formatPlace(get),
     get.limit && `limit ${get.limit}`,
-    get.keys_only && 'keys-only',
-    get.count_only && 'count-only',
+    get.keysOnly && 'keys-only',
+    get.countOnly && 'count-only',
   ])
 }
 
 const joined = (words: readonly (string | number | boolean | undefined)[]): string =>
   words.filter((word) => typeof word === 'string').join(' ')
+
+const HTTP_NAMES: ReadonlyMap<string, string> = new Map([
+  ['keysOnly', 'keys_only'],
+  ['countOnly', 'count_only'],
+  ['ttlMs', 'ttl'],
+])
+
+/** The body of `POST /v1/txn`. */
+export function httpForm(value: unknown): unknown {
+  if (value instanceof Uint8Array) return bytesToJson(value)
+  if (Array.isArray(value)) return value.map(httpForm)
+  if (typeof value !== 'object' || value === null) return value
+  const fields = Object.entries(value).map(([name, field]) => [
+    HTTP_NAMES.get(name) ?? name,
+    name === 'ttlMs' ? `${field}ms` : httpForm(field),
+  ])
+  return Object.fromEntries(fields)
+}

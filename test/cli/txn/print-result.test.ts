@@ -2,19 +2,24 @@
 
 import { expect, test } from 'vitest'
 import type { Format } from '../../../src/cli/global-flags.ts'
-import type { RecordJson, ResultJson, TxnAnswerJson } from '../../../src/cli/txn/json-types.ts'
 import { parseTxn } from '../../../src/cli/txn/parser.ts'
 import { printTxn } from '../../../src/cli/txn/print-result.ts'
+import type { KvRecord, TxnOperationResult, TxnResult } from '../../../src/client/index.ts'
 import { printedBy } from '../run-kv.ts'
 
-const printed = (format: Format, txn: string, answer: TxnAnswerJson): Promise<string> =>
+const printed = (format: Format, txn: string, answer: TxnResult): Promise<string> =>
   printedBy(() => printTxn(format, parseTxn(txn), answer))
 
-const numbers = { create_revision: 12, mod_revision: 17, version: 3 }
-const record = (key: RecordJson['key'], value?: RecordJson['value']): RecordJson => ({
-  key,
-  ...(value === undefined ? {} : { value }),
+const numbers = { createRevision: 12, modRevision: 17, version: 3 }
+const bytesOf = (content: string | Buffer): Buffer => Buffer.from(content)
+const record = (key: string | Buffer, value: string | Buffer = '', lease?: string): KvRecord => ({
+  key: String(key),
+  keyBytes: bytesOf(key),
+  value: bytesOf(value),
   ...numbers,
+  lease,
+  text: () => String(value),
+  json: () => undefined,
 })
 
 const TXN = `
@@ -41,13 +46,13 @@ then
   }
 `
 
-const RESULTS: readonly ResultJson[] = [
-  { put: { create_revision: 17, mod_revision: 17, version: 1 } },
-  { put: { ...numbers, prev: { ...record('a', 'old'), lease: '99' } } },
+const RESULTS: readonly TxnOperationResult[] = [
+  { put: { createRevision: 17, modRevision: 17, version: 1 } },
+  { put: { ...numbers, prev: record('a', 'old', '99') } },
   { put: { ...numbers, prev: null } },
   {
     get: {
-      kvs: [record('jobs/1', 'two words\n'), record({ base64: '/w==' }, { base64: 'gDE=' })],
+      kvs: [record('jobs/1', 'two words\n'), record(Buffer.of(0xff), Buffer.of(0x80, 0x31))],
       more: true,
       count: 9,
     },
@@ -59,15 +64,16 @@ const RESULTS: readonly ResultJson[] = [
   {
     txn: {
       succeeded: false,
+      revision: 17,
       results: [
         { delete: { deleted: 0 } },
-        { txn: { succeeded: true, results: [{ get: { kvs: [], more: false, count: 0 } }] } },
+        { txn: { succeeded: true, revision: 17, results: [{ get: { kvs: [], more: false, count: 0 } }] } },
       ],
     },
   },
 ]
 
-const ANSWER: TxnAnswerJson = { succeeded: true, revision: 17, results: RESULTS }
+const ANSWER: TxnResult = { succeeded: true, revision: 17, results: RESULTS }
 
 test('for people', async () => {
   expect(await printed('table', TXN, ANSWER)).toBe(`\
@@ -110,9 +116,7 @@ txn
 })
 
 test('for people, with all columns', async () => {
-  const results: ResultJson[] = [
-    { get: { kvs: [{ ...record('a', 'b'), lease: '99' }], more: false, count: 1 } },
-  ]
+  const results: TxnOperationResult[] = [{ get: { kvs: [record('a', 'b', '99')], more: false, count: 1 } }]
   expect(await printed('wide', 'then\nget a', { succeeded: true, revision: 17, results })).toBe(`\
 succeeded
 revision 17
@@ -162,14 +166,44 @@ test('for scripts', async () => {
 })
 
 test('as JSON', async () => {
-  expect(await printed('json', TXN, ANSWER)).toBe(`${JSON.stringify(ANSWER, null, 2)}\n`)
+  const metadata = { create_revision: 12, mod_revision: 17, version: 3 }
+  const { results, ...verdict } = JSON.parse(await printed('json', TXN, ANSWER))
+  expect(verdict).toEqual({ succeeded: true, revision: 17 })
+  expect(results).toEqual([
+    { put: { create_revision: 17, mod_revision: 17, version: 1 } },
+    { put: { ...metadata, prev: { key: 'a', value: 'old', ...metadata, lease: '99' } } },
+    { put: { ...metadata, prev: null } },
+    {
+      get: {
+        kvs: [
+          { key: 'jobs/1', value: 'two words\n', ...metadata },
+          { key: { base64: '/w==' }, value: { base64: 'gDE=' }, ...metadata },
+        ],
+        more: true,
+        count: 9,
+      },
+    },
+    { get: { kvs: [{ key: 'k', ...metadata }], more: false, count: 1 } },
+    { get: { kvs: [], more: false, count: 7 } },
+    { delete: { deleted: 2 } },
+    { delete: { deleted: 1, prev: [{ key: 'key', value: '', ...metadata }] } },
+    {
+      txn: {
+        succeeded: false,
+        results: [
+          { delete: { deleted: 0 } },
+          { txn: { succeeded: true, results: [{ get: { kvs: [], more: false, count: 0 } }] } },
+        ],
+      },
+    },
+  ])
   const [first, ...others] = (await printed('ndjson', TXN, ANSWER)).trimEnd().split('\n')
   expect(first).toBe('{"succeeded":true,"revision":17}')
-  expect(others.map((line) => JSON.parse(line))).toEqual(RESULTS)
+  expect(others.map((line) => JSON.parse(line))).toEqual(results)
 })
 
 test('a repeated request that did not succeed', async () => {
-  const answer: TxnAnswerJson = { succeeded: false, revision: 4, results: [{ get: { omitted: true } }] }
+  const answer: TxnResult = { succeeded: false, revision: 4, results: [{ get: { omitted: true } }] }
   const txn = 'exists a\nthen\nput a b\nelse\nget c'
   expect(await printed('table', txn, answer)).toBe(`\
 not succeeded: the else branch was done

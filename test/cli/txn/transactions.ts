@@ -1,16 +1,10 @@
 // Transactions of every form, for properties.
 
 import fc from 'fast-check'
-import { bytesToJson } from '../../../src/cli/format-json.ts'
-import type {
-  BytesJson,
-  ComparisonJson,
-  OperationJson,
-  PlaceJson,
-  TxnJson,
-} from '../../../src/cli/txn/json-types.ts'
+import { textOrBytes } from '../../../src/cli/txn/bytes.ts'
+import type { Place, Txn, TxnComparison, TxnOperation } from '../../../src/client/index.ts'
 
-/** What has a meaning in the language, cannot be seen, or is not UTF-8. */
+/** Text that has a meaning in the language, or cannot be seen. */
 const ODD = [
   ...[
     'prefix',
@@ -56,25 +50,23 @@ const piece = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 6 }).map((text) => Buffer.from(text)),
   fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes)),
 )
-const bytes = fc.array(piece, { maxLength: 5 }).map((pieces) => bytesToJson(Buffer.concat(pieces)))
-const key = bytes.filter((json) => json !== '')
+const bytes = fc.array(piece, { maxLength: 5 }).map((pieces) => textOrBytes(Buffer.concat(pieces)))
+const key = bytes.filter((content) => content !== '')
 
-const range: fc.Arbitrary<Exclude<PlaceJson, { key: BytesJson }>> = fc.oneof(
+const place: fc.Arbitrary<Place> = fc.oneof(
+  fc.record({ key }),
   fc.record({ prefix: bytes }),
   fc.record({ start: bytes }),
   fc.record({ end: key }),
   fc.record({ start: bytes, end: key }),
 )
-const place: fc.Arbitrary<PlaceJson> = fc.oneof(fc.record({ key }), range)
 
 const wholeNumber = fc.oneof(fc.nat(20), fc.maxSafeNat())
 const lease = fc.oneof(fc.bigInt(1n, 9n), fc.bigInt(1n, 2n ** 64n - 1n)).map(String)
-const ttl = fc
-  .tuple(fc.nat(10_000_000), fc.constantFrom('', '.5', '.000001'), fc.constantFrom('ms', 's', 'm', 'h'))
-  .map((parts) => parts.join(''))
+const ttlMs = fc.oneof(fc.nat(10_000), fc.nat(10_000_000_000))
 const op = fc.constantFrom('=' as const, '!=' as const, '<' as const, '>' as const)
 
-const comparison: fc.Arbitrary<ComparisonJson> = fc.oneof(
+const comparison: fc.Arbitrary<TxnComparison> = fc.oneof(
   fc.record({ key, exists: fc.boolean() }),
   fc
     .tuple(
@@ -89,7 +81,7 @@ const comparison: fc.Arbitrary<ComparisonJson> = fc.oneof(
         }),
       ),
     )
-    .map(([where, operator, operand]): ComparisonJson => ({ ...where, ...operand, op: operator })),
+    .map(([where, operator, operand]): TxnComparison => ({ ...where, ...operand, op: operator })),
 )
 
 const flag = fc.constant(true as const)
@@ -97,22 +89,22 @@ const none = fc.constant({})
 const put = fc
   .tuple(
     fc.record({ key, value: bytes }),
-    fc.oneof(none, fc.record({ lease }), fc.record({ ttl })),
+    fc.oneof(none, fc.record({ lease }), fc.record({ ttlMs })),
     fc.oneof(none, fc.record({ prev: flag })),
   )
-  .map((parts): OperationJson => ({ put: Object.assign({ key: '', value: '' }, ...parts) }))
+  .map((parts): TxnOperation => ({ put: Object.assign({ key: '', value: '' }, ...parts) }))
 const get = fc
   .tuple(
     place,
     fc.oneof(none, fc.record({ limit: wholeNumber.map((number) => Math.max(1, number)) })),
-    fc.oneof(none, fc.record({ keys_only: flag }), fc.record({ count_only: flag })),
+    fc.oneof(none, fc.record({ keysOnly: flag }), fc.record({ countOnly: flag })),
   )
-  .map(([where, limit, only]): OperationJson => ({ get: { ...where, ...limit, ...only } }))
+  .map(([where, limit, only]): TxnOperation => ({ get: { ...where, ...limit, ...only } }))
 const del = fc
   .tuple(place, fc.oneof(none, fc.record({ prev: flag })))
-  .map(([where, prev]): OperationJson => ({ delete: { ...where, ...prev } }))
+  .map(([where, prev]): TxnOperation => ({ delete: { ...where, ...prev } }))
 
-const { txn } = fc.letrec<{ txn: TxnJson; operation: OperationJson }>((tie) => ({
+const { txn } = fc.letrec<{ txn: Txn; operation: TxnOperation }>((tie) => ({
   operation: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     put,
@@ -127,4 +119,4 @@ const { txn } = fc.letrec<{ txn: TxnJson; operation: OperationJson }>((tie) => (
   }),
 }))
 
-export const anyTxn: fc.Arbitrary<TxnJson> = txn
+export const anyTxn: fc.Arbitrary<Txn> = txn

@@ -3,14 +3,14 @@
 import { describe, expect, test } from 'vitest'
 import { type Anomaly, check, judge } from '../../../jepsen-lite/checker/index.ts'
 import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
-import type { Operation, Result, Row } from '../../../jepsen-lite/history.ts'
+import type { HistoryOperation, RecordedResult, RecordedRow } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
 
 const verdict = ({ history }: Story): string => check(history).verdict
 const blamed = ({ history }: Story): Anomaly['check'][] => [
   ...new Set(check(history).findings.map(({ check: by }) => by)),
 ]
-const row = (key: string, value: string, modRevision: number): Row => ({ key, value, modRevision })
+const row = (key: string, value: string, modRevision: number): RecordedRow => ({ key, value, modRevision })
 
 describe('linearizable reads and writes', () => {
   test('a stale read', () => {
@@ -29,7 +29,7 @@ describe('linearizable reads and writes', () => {
   })
 
   test('a lost update', () => {
-    const cas = (from: string, to: string): Operation => ({ f: 'cas', key: 'x', from, to })
+    const cas = (from: string, to: string): HistoryOperation => ({ f: 'cas', key: 'x', from, to })
     const story = new Story().tell(put('x', '1'), {})
     const one = story.ask(cas('1', '2'), 'b')
     const other = story.ask(cas('1', '3'), 'c')
@@ -129,7 +129,7 @@ describe('revisions', () => {
   test('but not an old key whose reader was not told where the store is', () => {
     const story = new Story().tell(put('x', '1'), at(2)).tell(put('y', '1'), at(3))
     expect(verdict(story.tell(get('x'), { value: '1', modRevision: 2 }))).toBe('pass')
-    const cas: Operation = { f: 'cas', key: 'x', from: '0', to: '2' }
+    const cas: HistoryOperation = { f: 'cas', key: 'x', from: '0', to: '2' }
     expect(verdict(story.tell(cas, { applied: false, value: '1', modRevision: 2 }))).toBe('pass')
   })
 
@@ -160,7 +160,7 @@ describe('revisions', () => {
   })
 
   test('a listing that mixes two moments', () => {
-    const listing = (rows: readonly Row[], revision: number) =>
+    const listing = (rows: readonly RecordedRow[], revision: number) =>
       new Story()
         .tell(put('x', '1'), at(2))
         .tell(put('y', '1'), at(3))
@@ -198,7 +198,7 @@ describe('revisions', () => {
   })
 
   test('a condition that is said not to have held, but did', () => {
-    const op: Operation = { f: 'put', key: 'x', value: '2', ifRevision: 2 }
+    const op: HistoryOperation = { f: 'put', key: 'x', value: '2', ifRevision: 2 }
     const story = () => new Story().tell(put('x', '1'), at(2))
     expect(verdict(story().tell(op, { applied: false, current: 2, revision: 2 }))).toBe('violation')
     expect(
@@ -209,8 +209,13 @@ describe('revisions', () => {
 })
 
 describe('locks', () => {
-  const acquire = (owner: string): Operation => ({ f: 'acquire', key: 'lock', owner })
-  const release = (owner: string, token: number): Operation => ({ f: 'release', key: 'lock', owner, token })
+  const acquire = (owner: string): HistoryOperation => ({ f: 'acquire', key: 'lock', owner })
+  const release = (owner: string, token: number): HistoryOperation => ({
+    f: 'release',
+    key: 'lock',
+    owner,
+    token,
+  })
 
   test('two owners at once', () => {
     expect(verdict(new Story().tell(acquire('a'), at(2)).tell(acquire('b'), at(3)))).toBe('violation')
@@ -239,7 +244,12 @@ describe('locks', () => {
 })
 
 describe('reads that may be stale', () => {
-  const stale = (more: object = {}): Operation => ({ f: 'get', key: 'x', consistency: 'stale', ...more })
+  const stale = (more: object = {}): HistoryOperation => ({
+    f: 'get',
+    key: 'x',
+    consistency: 'stale',
+    ...more,
+  })
   const written = () => new Story().tell(put('x', 'old'), at(2)).tell(put('x', 'new'), at(3)).pass(100)
 
   test('may be old, but not otherwise than the store was', () => {
@@ -296,19 +306,19 @@ describe('reads that may be stale', () => {
 
   test('are not served to whom asked for more', () => {
     expect(blamed(written().tell(get('x'), { ...seen('new', 3), served: 'stale' }))).toEqual(['reads'])
-    const lease: Operation = { f: 'get', key: 'x', consistency: 'lease' }
+    const lease: HistoryOperation = { f: 'get', key: 'x', consistency: 'lease' }
     expect(blamed(written().tell(lease, { ...seen('new', 3), served: 'stale' }))).toEqual(['reads'])
     expect(verdict(written().tell(lease, { ...seen('new', 3), served: 'linearizable' }))).toBe('pass')
   })
 
   test('reads under a lease are linearizable', () => {
-    const lease: Operation = { f: 'get', key: 'x', consistency: 'lease' }
+    const lease: HistoryOperation = { f: 'get', key: 'x', consistency: 'lease' }
     expect(blamed(written().tell(lease, { ...seen('old', 2), served: 'lease' }))).toContain('linearizability')
   })
 })
 
 describe('requests that are sent again', () => {
-  const once: Operation = { f: 'append', key: 'x', value: 'a,', idempotency: 'token 1' }
+  const once: HistoryOperation = { f: 'append', key: 'x', value: 'a,', idempotency: 'token 1' }
 
   test('are applied once', () => {
     const repeated = () => {
@@ -326,13 +336,13 @@ describe('requests that are sent again', () => {
     expect(blamed(new Story().tell(once, at(2)).tell(once, at(3)))).toContain('idempotency')
   })
 
-  test.each<[what: string, first: Result, again: Result]>([
+  test.each<[what: string, first: RecordedResult, again: RecordedResult]>([
     ['another value', { ...at(2), value: 'a,' }, { ...at(2), value: 'b,a,' }],
     ['another revision of the store', at(2), { modRevision: 2, revision: 3 }],
     ['another revision of the key', { revision: 2 }, { modRevision: 3, revision: 2 }],
     ['that it was refused', at(2), { applied: false, revision: 2 }],
   ])('a repeat that tells %s', (_what, first, again) => {
-    const repeated = (result: Result) =>
+    const repeated = (result: RecordedResult) =>
       new Story().tell(once, first).tell(once, { ...result, replayed: true })
     expect(blamed(repeated(again))).toContain('idempotency')
     expect(verdict(repeated(first))).toBe('pass')
@@ -371,7 +381,7 @@ describe('requests that are sent again', () => {
   })
 
   test('an attempt that is answered as new was applied while it was under way', () => {
-    const told = (between: Operation, result: Result, replayed: boolean) => {
+    const told = (between: HistoryOperation, result: RecordedResult, replayed: boolean) => {
       const story = new Story()
       story.ask(once).unknown()
       return verdict(story.tell(between, result).tell(once, { ...at(2), value: 'a,', replayed }))
@@ -397,7 +407,7 @@ describe('requests that are sent again', () => {
   })
 
   test('an answer as new after another attempt was answered, and a repeat of what has no token', () => {
-    const told = (result: Result) => new Story().tell(once, at(2)).tell(once, { ...at(2), ...result })
+    const told = (result: RecordedResult) => new Story().tell(once, at(2)).tell(once, { ...at(2), ...result })
     expect(verdict(told({}))).toBe('pass')
     expect(blamed(told({ replayed: false }))).toEqual(['idempotency'])
     const plainly = (replayed: boolean) => new Story().tell(append('x', 'a,'), { ...at(2), replayed })
@@ -406,7 +416,7 @@ describe('requests that are sent again', () => {
   })
 
   test('a repeat does not bring an old write back', () => {
-    const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
+    const write: HistoryOperation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
     const story = new Story()
       .tell(write, at(2))
       .tell(put('x', 'b'), at(3))
@@ -419,7 +429,7 @@ describe('requests that are sent again', () => {
 })
 
 describe('requests that are sent again to a store that forgets tokens', () => {
-  const once: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
+  const once: HistoryOperation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
   const forgetful = () => new Story({ forgetsTokens: true }).tell(once, at(2)).tell(put('x', 'b'), at(3))
 
   test('may be applied again, but not unasked', () => {
@@ -509,7 +519,7 @@ describe('answers that do not tell everything', () => {
   })
 
   test('a delete that does not say whether there was anything', () => {
-    const del: Operation = { f: 'del', key: 'x' }
+    const del: HistoryOperation = { f: 'del', key: 'x' }
     const gone = (revision: number) => ({ value: null, revision })
     const deleted = () => new Story().tell(put('x', '1'), at(2)).tell(del, { revision: 3 })
     expect(check(deleted().tell(get('x'), gone(3)).history).findings).toEqual([])
@@ -530,7 +540,7 @@ describe('answers that do not tell everything', () => {
   })
 
   test('a compare-and-set that found nothing, and one that does not tell what it found', () => {
-    const cas: Operation = { f: 'cas', key: 'x', from: 'b', to: 'c' }
+    const cas: HistoryOperation = { f: 'cas', key: 'x', from: 'b', to: 'c' }
     const story = new Story().tell(cas, { applied: false, value: null }).tell(put('x', 'a'), {})
     expect(check(story.tell(cas, { applied: false }).history, { model: 'kv' }).findings).toEqual([])
   })
@@ -565,19 +575,19 @@ describe('answers that cannot be', () => {
   })
 
   test.each(['kv', 'versioned-register'])('answers that contradict what was asked: model %s', (model) => {
-    const wrong = (op: Operation, result: Result) =>
+    const wrong = (op: HistoryOperation, result: RecordedResult) =>
       check(new Story().tell(op, result).history, { model }).findings.map((finding) => finding.check)
     expect(wrong(append('x', ''), { ...at(2), value: null })).toContain('linearizability')
     expect(wrong({ f: 'del', key: 'x', ifRevision: 2 }, { deleted: 0, revision: 2 })).toContain(
       'linearizability',
     )
-    const release: Operation = { f: 'release', key: 'x', owner: 'a', token: 2 }
+    const release: HistoryOperation = { f: 'release', key: 'x', owner: 'a', token: 2 }
     expect(wrong(release, { deleted: 0, revision: 2 })).toContain('linearizability')
   })
 
   test.each(['kv', 'versioned-register'])('a delete that was to find nothing: model %s', (model) => {
-    const del: Operation = { f: 'del', key: 'x', ifAbsent: true }
-    const judged = (first: Result, ...then: Result[]) => {
+    const del: HistoryOperation = { f: 'del', key: 'x', ifAbsent: true }
+    const judged = (first: RecordedResult, ...then: RecordedResult[]) => {
       const story = new Story().tell(put('x', '1'), first)
       for (const result of then) story.tell(del, result)
       return check(story.history, { model }).verdict
@@ -595,7 +605,7 @@ describe('answers that cannot be', () => {
   })
 
   test('two requests under one token, both answered', () => {
-    const once = (value: string): Operation => ({ f: 'put', key: 'x', value, idempotency: 'token 1' })
+    const once = (value: string): HistoryOperation => ({ f: 'put', key: 'x', value, idempotency: 'token 1' })
     const story = new Story().tell(once('a'), at(2)).tell(once('b'), at(3)).tell(get('x'), seen('b', 3))
     expect(blamed(story)).toEqual(['idempotency'])
     const refused = new Story().tell(once('a'), at(2))
@@ -604,7 +614,7 @@ describe('answers that cannot be', () => {
   })
 
   test('a repeat that tells less says nothing wrong', () => {
-    const del: Operation = { f: 'del', key: 'x', idempotency: 'token 1' }
+    const del: HistoryOperation = { f: 'del', key: 'x', idempotency: 'token 1' }
     const story = new Story().tell(put('x', '1'), at(2)).tell(del, { deleted: 1, revision: 3 })
     expect(verdict(story.tell(del, { revision: 3, replayed: true }))).toBe('pass')
   })
@@ -652,11 +662,11 @@ describe('with many requests of unknown outcome', () => {
 })
 
 describe('what only somebody else has seen', () => {
-  const stale = (rest: Result): [Operation, Result] => [
+  const stale = (rest: RecordedResult): [HistoryOperation, RecordedResult] => [
     { f: 'get', key: 'x', consistency: 'stale' },
     { served: 'stale', ...rest },
   ]
-  const list: Operation = { f: 'range', prefix: '', consistency: 'stale' }
+  const list: HistoryOperation = { f: 'range', prefix: '', consistency: 'stale' }
   /** x is 1 at revision 2, and 2 from revision 3 on, by a write of which only a reader knows; y is made at 4. */
   const seenByOne = () => {
     const story = new Story().tell(put('x', '1'), at(2))
@@ -699,7 +709,7 @@ describe('what only somebody else has seen', () => {
 
 test('a read is held to what it says that it was served as, whatever was asked for', () => {
   const story = () => new Story().tell(put('x', 'old'), at(2)).tell(put('x', 'new'), at(3))
-  const asked: Operation = { f: 'get', key: 'x', consistency: 'stale' }
+  const asked: HistoryOperation = { f: 'get', key: 'x', consistency: 'stale' }
   expect(verdict(story().tell(asked, { ...seen('old', 2), served: 'stale' }))).toBe('pass')
   expect(verdict(story().tell(asked, { ...seen('old', 2), served: 'linearizable' }))).toBe('violation')
   expect(verdict(story().tell(asked, { ...seen('new', 3), served: 'linearizable' }))).toBe('pass')
@@ -760,21 +770,21 @@ test('a version counts the changes since a key was made', () => {
 })
 
 test('who changes a key under a condition knows whether it makes it', () => {
-  const told = (op: Operation, version: number) => {
+  const told = (op: HistoryOperation, version: number) => {
     const story = new Story()
     story.ask(put('x', 'a')).unknown()
     return verdict(story.tell(op, { ...at(9), version }))
   }
-  const creates: Operation = { f: 'put', key: 'x', value: 'b', ifAbsent: true }
+  const creates: HistoryOperation = { f: 'put', key: 'x', value: 'b', ifAbsent: true }
   expect([1, 2].map((version) => told(creates, version))).toEqual(['pass', 'violation'])
-  const replaces: Operation = { f: 'cas', key: 'x', from: 'a', to: 'b' }
+  const replaces: HistoryOperation = { f: 'cas', key: 'x', from: 'a', to: 'b' }
   expect([1, 2, 3].map((version) => told(replaces, version))).toEqual(['violation', 'pass', 'violation'])
   expect([1, 2, 3].map((version) => told(put('x', 'b'), version))).toEqual(['pass', 'pass', 'violation'])
 })
 
 test('reads and lists tell the version that the change made, and all the same', () => {
   const written = () => new Story().tell(put('x', 'a'), { ...at(2), version: 1 })
-  const listed = (version: number): Result => ({
+  const listed = (version: number): RecordedResult => ({
     ...{ rows: [{ ...row('x', 'a', 2), version }], more: false, revision: 2 },
   })
   expect([1, 2].map((version) => verdict(written().tell(get('x'), { ...seen('a', 2), version })))).toEqual([

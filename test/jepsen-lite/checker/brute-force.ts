@@ -2,7 +2,12 @@
 // respects real time and that a plain store would have answered like this? All keys at once, with real revisions,
 // without any cleverness: the judge of the checker.
 
-import type { Call, History, Operation, Result } from '../../../jepsen-lite/history.ts'
+import type {
+  History,
+  HistoryCall,
+  HistoryOperation,
+  RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
 
 interface Row {
   readonly value: string
@@ -23,7 +28,7 @@ export function isLinearizable(history: History, tellsRevisions: boolean): boole
   return explains(calls, { rows: new Map(), revision: 0 }, revisionMax)
 }
 
-function explains(left: readonly Call[], store: Store, revisionMax: number): boolean {
+function explains(left: readonly HistoryCall[], store: Store, revisionMax: number): boolean {
   if (left.every(({ outcome }) => outcome.kind === 'unknown')) return true
   const deadline = Math.min(
     ...left.map((call) => (call.outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end)),
@@ -37,7 +42,12 @@ function explains(left: readonly Call[], store: Store, revisionMax: number): boo
 }
 
 /** The stores that may follow; none if the result is impossible here. */
-function nextStores(op: Operation, result: Result | undefined, store: Store, revisionMax: number): Store[] {
+function nextStores(
+  op: HistoryOperation,
+  result: RecordedResult | undefined,
+  store: Store,
+  revisionMax: number,
+): Store[] {
   if (op.f === 'range') throw new Error('not a matter of single keys')
   const row = store.rows.get(op.key)
   const value = row?.value ?? null
@@ -79,7 +89,7 @@ function nextStores(op: Operation, result: Result | undefined, store: Store, rev
 
 /** undefined: its condition does not hold. */
 function outcomeOf(
-  op: Exclude<Operation, { f: 'get' } | { f: 'range' }>,
+  op: Exclude<HistoryOperation, { f: 'get' } | { f: 'range' }>,
   row: Row | undefined,
 ): { readonly value: string | null } | undefined {
   switch (op.f) {
@@ -107,7 +117,7 @@ function seenAt(store: Store, revision: number | undefined): Store[] {
   return revision < store.revision ? [] : [{ ...store, revision }]
 }
 
-function highestRevision(calls: readonly Call[]): number {
+function highestRevision(calls: readonly HistoryCall[]): number {
   const told = calls.flatMap(({ op, outcome }) => {
     if (outcome.kind !== 'ok') return [0]
     const { revision, modRevision, current } = outcome.result

@@ -5,16 +5,21 @@ import { expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import { partition } from '../../../jepsen-lite/checker/partition.ts'
 import { search } from '../../../jepsen-lite/checker/search.ts'
-import { type HistoryEvent, historyOf, type Operation, type Result } from '../../../jepsen-lite/history.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
+import {
+  type HistoryEvent,
+  type HistoryOperation,
+  historyOf,
+  type RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 
 const OPERATIONS = 2_000
 const CLIENTS = 60
 
 interface Open {
   readonly id: number
-  readonly op: Exclude<Operation, { f: 'range' }>
-  result: Result | undefined
+  readonly op: Exclude<HistoryOperation, { f: 'range' }>
+  result: RecordedResult | undefined
 }
 
 /**
@@ -26,7 +31,7 @@ function brokenStore(): HistoryEvent[] {
   const rows = new Map<string, { value: string; mod: number }>()
   const open: Open[] = []
   let revision = 1
-  const apply = ({ id, op }: Open): Result => {
+  const apply = ({ id, op }: Open): RecordedResult => {
     const row = rows.get(op.key)
     if (op.f === 'put') {
       revision += 1

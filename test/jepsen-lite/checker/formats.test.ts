@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { parse } from '../../../jepsen-lite/checker/index.ts'
-import { formatEvent, HistoryError } from '../../../jepsen-lite/history.ts'
+import { formatEvent, HistoryError } from '../../../jepsen-lite/workload/history.ts'
 import { get, put, Story } from './story.ts'
 
 const ends = (text: string) => parse(text, undefined).calls.map(({ op, outcome }) => ({ op, outcome }))

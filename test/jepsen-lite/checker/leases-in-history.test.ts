@@ -3,8 +3,8 @@
 
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
-import type { Told, ToldEvent } from '../../../jepsen-lite/checker/watch/index.ts'
-import type { AnyOperation, Result } from '../../../jepsen-lite/history.ts'
+import type { WatchedEvent, WatchMessage } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { AnyOperation, RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { Story } from './story.ts'
 
 const LEASE = '77'
@@ -13,7 +13,7 @@ const TTL_MS = 2_000
 /** A lease with two keys, granted at 2 ms. */
 class Leased {
   readonly story = new Story({ workload: 'lease', log: 'log', complete: true })
-  readonly log: (told: Told) => void
+  readonly log: (told: WatchMessage) => void
   readonly #rows = new Map<string, { readonly createRevision: number; readonly version: number }>()
   revision = 1
 
@@ -63,7 +63,7 @@ class Leased {
     return this
   }
 
-  asks(op: AnyOperation, result: Result): this {
+  asks(op: AnyOperation, result: RecordedResult): this {
     this.story.tell(op, result, 'y')
     return this
   }
@@ -110,7 +110,7 @@ class Leased {
     return findings.map(({ message }) => message).join('\n')
   }
 
-  #events(events: ToldEvent[]): void {
+  #events(events: WatchedEvent[]): void {
     this.log({ kind: 'events', revision: this.revision, events })
   }
 }

@@ -4,8 +4,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
-import { compareKeys, Keys, keyAfter, prefixEnd } from '../../../jepsen-lite/checker/keys.ts'
-import type { ListedRow, Operation, Range, Result } from '../../../jepsen-lite/history.ts'
+import { compareKeys, keyAfter, prefixEnd, SortedKeys } from '../../../jepsen-lite/checker/keys.ts'
+import type {
+  HistoryOperation,
+  ListedRow,
+  RecordedRange,
+  RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { list, rangeOf } from './random-history.ts'
 import { at, get, put, Story, seen } from './story.ts'
@@ -23,13 +28,13 @@ const four = (): Story => {
   return story
 }
 const [A, B, C, D] = [row('a', 2), row('b', 3), row('c', 4), row('d', 5)] as const
-const messages = (op: Omit<Range, 'f'>, result: Result): string[] =>
+const messages = (op: Omit<RecordedRange, 'f'>, result: RecordedResult): string[] =>
   check(four().tell({ f: 'range', ...op }, { revision: 5, ...result }).history).findings.map(
     ({ message }) => message,
   )
 
 describe('a list that keeps its promises', () => {
-  test.each<[string, Omit<Range, 'f'>, Result]>([
+  test.each<[string, Omit<RecordedRange, 'f'>, RecordedResult]>([
     ['is whole', { prefix: '' }, { rows: [A, B, C, D], more: false }],
     ['is whole where it does not say', {}, { rows: [A, B, C, D] }],
     ['falls', { prefix: '', order: 'desc' }, { rows: [D, C, B, A], more: false }],
@@ -52,7 +57,7 @@ describe('a list that keeps its promises', () => {
 })
 
 describe('a list that does not', () => {
-  test.each<[string, Omit<Range, 'f'>, Result, string]>([
+  test.each<[string, Omit<RecordedRange, 'f'>, RecordedResult, string]>([
     ['shows a row twice', {}, { rows: [A, A, B, C, D] }, 'lists a twice'],
     ['is in the wrong order', {}, { rows: [A, C, B, D] }, 'in the wrong order'],
     ['rises where it should fall', { order: 'desc' }, { rows: [A, B, C, D] }, 'in the wrong order'],
@@ -122,8 +127,8 @@ describe('a list that does not', () => {
   })
 
   test('is found out when it may be stale, too', () => {
-    const op: Range = { f: 'range', prefix: '', consistency: 'stale' }
-    const told = (result: Result): string =>
+    const op: RecordedRange = { f: 'range', prefix: '', consistency: 'stale' }
+    const told = (result: RecordedResult): string =>
       check(four().tell(op, { served: 'stale', ...result }).history).verdict
     expect(told({ revision: 3, rows: [A, B] })).toBe('pass')
     expect(told({ revision: 3, rows: [B, A] })).toBe('violation')
@@ -143,7 +148,7 @@ describe('a list that does not', () => {
 })
 
 /** The ways in which a list can be wrong; undefined: not this one. */
-const MANGLES: readonly ((result: Result) => Result | undefined)[] = [
+const MANGLES: readonly ((result: RecordedResult) => RecordedResult | undefined)[] = [
   ({ rows = [], ...rest }) => (rows.length > 0 ? { ...rest, rows: rows.slice(1) } : undefined),
   ({ rows = [], ...rest }) => (rows.length > 1 ? { ...rest, rows: rows.toSpliced(1, 1) } : undefined),
   ({ rows = [], ...rest }) =>
@@ -188,7 +193,7 @@ test('of every list that is wrong in one way, the checker says so; of the right 
       const { told, store, revision } = written(changes)
       const op = rangeOf(argument, keys)
       const answer = list(op, store, revision)
-      const judged = (result: Result): string => {
+      const judged = (result: RecordedResult): string => {
         const story = new Story()
         for (const [asked, answered] of told) story.tell(asked, answered)
         return check(story.tell(op, result).history).verdict
@@ -209,7 +214,7 @@ test('of every list that is wrong in one way, the checker says so; of the right 
 /** What a store is told, one change after the other, and what is then there. */
 function written(changes: readonly { readonly key: string; readonly deletes: boolean }[]) {
   const store = new Map<string, { value: string; mod: number }>()
-  const told: [Operation, Result][] = []
+  const told: [HistoryOperation, RecordedResult][] = []
   let revision = 1
   for (const { key, deletes } of changes) {
     if (deletes && !store.has(key)) continue
@@ -244,7 +249,7 @@ describe('keys', () => {
     fc.assert(
       fc.property(fc.array(text, { maxLength: 20 }), text, (names, prefix) => {
         const sorted = [...new Set(names)].sort(compareKeys)
-        const inside = new Keys(names).in({ from: prefix, to: prefixEnd(prefix) })
+        const inside = new SortedKeys(names).in({ from: prefix, to: prefixEnd(prefix) })
         expect(inside).toEqual(sorted.filter((name) => name.startsWith(prefix)))
       }),
     )

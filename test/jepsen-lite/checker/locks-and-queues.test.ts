@@ -4,8 +4,8 @@
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { DRAIN } from '../../../jepsen-lite/checker/queues.ts'
-import type { Told } from '../../../jepsen-lite/checker/watch/index.ts'
-import type { Result } from '../../../jepsen-lite/history.ts'
+import type { WatchMessage } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { type Asked, Story } from './story.ts'
 
 const foundIn = (story: Story): string => {
@@ -17,7 +17,7 @@ const foundIn = (story: Story): string => {
 describe('locks', () => {
   class Locked {
     readonly story = new Story({ workload: 'lock', log: 'log' })
-    readonly #log: (told: Told) => void
+    readonly #log: (told: WatchMessage) => void
     /** The key of the holder. */
     #holder: string | undefined
     #values = 0
@@ -224,11 +224,17 @@ describe('queues', () => {
   }
   const push = (story: Story, item: string, priority = 0): Story =>
     story.tell({ f: 'push', queue: 'q', value: `value of ${item}`, priority }, { item })
-  const pop = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story => {
+  const pop = (
+    story: Story,
+    item: string,
+    token: number,
+    result: RecordedResult = {},
+    client = 'c',
+  ): Story => {
     const told = { item, token, attempts: token, priority: 0, value: `value of ${item}`, ...result }
     return story.tell({ f: 'pop', queue: 'q' }, told, client)
   }
-  const ack = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story =>
+  const ack = (story: Story, item: string, token: number, result: RecordedResult = {}, client = 'c'): Story =>
     story.tell({ f: 'ack', queue: 'q', item, token }, result, client)
   const nack = (story: Story, item: string, token: number): Story =>
     story.tell({ f: 'nack', queue: 'q', item, token }, {})

@@ -3,23 +3,23 @@
 
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
-import type { Told, ToldEvent, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { WatchedEvent, WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
   formatEvent,
   type HistoryEvent,
+  type HistoryOperation,
   historyOf,
-  type Operation,
   parseHistory,
-  type Result,
-} from '../../../jepsen-lite/history.ts'
+  type RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
 import { get, put, Story, seen } from './story.ts'
 
-const ALL: WatchAsked = { start: '', from: 1, prev: false, values: true }
+const ALL: WatchSelection = { start: '', from: 1, prev: false, values: true }
 
 const stored = (key: string, value: string, modRevision: number, createRevision = modRevision, version = 1) =>
-  ({ key, type: 'put', record: { key, value, createRevision, modRevision, version } }) satisfies ToldEvent
-const deleted = (key: string): ToldEvent => ({ key, type: 'delete' })
+  ({ key, type: 'put', record: { key, value, createRevision, modRevision, version } }) satisfies WatchedEvent
+const deleted = (key: string): WatchedEvent => ({ key, type: 'delete' })
 
 /** Every kind of change, then what was read, another watch, and the end. */
 function whole(): HistoryEvent[] {
@@ -78,7 +78,7 @@ const isTold =
     event.told.revision === revision
 /** With other events. */
 const telling =
-  (...events: ToldEvent[]) =>
+  (...events: WatchedEvent[]) =>
   (event: object & { told: object }) => ({ ...event, told: { ...event.told, events } })
 const answer = (result: object) => (event: { result: object }) => ({
   ...event,
@@ -189,7 +189,11 @@ test('one request of unknown outcome explains one revision', () => {
 
 describe('what was asked for under a condition', () => {
   /** k is made at 2; then it is put or deleted under a condition, which makes revision 3 or is refused. */
-  const judged = (op: Operation, result: Result | undefined, ...told: ToldEvent[]): string => {
+  const judged = (
+    op: HistoryOperation,
+    result: RecordedResult | undefined,
+    ...told: WatchedEvent[]
+  ): string => {
     const story = new Story({ workload: 'watch', log: 'log', complete: true })
     const log = story.watch({ start: '', from: 1, prev: false, values: true })
     log({ kind: 'created', revision: 1, from: 2 })
@@ -208,7 +212,7 @@ describe('what was asked for under a condition', () => {
     record: { key: 'k', value: 'b', createRevision: 2, modRevision: 3, version: 2 },
   }
   const made = { revision: 3, modRevision: 3, version: 2 }
-  const put = (condition: object): Operation => ({ f: 'put', key: 'k', value: 'b', ...condition })
+  const put = (condition: object): HistoryOperation => ({ f: 'put', key: 'k', value: 'b', ...condition })
 
   test('was made where it held', () => {
     expect(judged(put({ ifRevision: 2 }), made, b)).toBe('')
@@ -216,7 +220,7 @@ describe('what was asked for under a condition', () => {
     expect(judged(put({ ifRevision: 1 }), made, b)).toContain('where its condition wants revision 1')
     expect(judged(put({ ifAbsent: true }), made, b)).toContain('where its condition wants nothing')
     expect(judged(put({ ifAbsent: true }), undefined, b)).toContain('was made by no request')
-    const gone: ToldEvent = { key: 'k', type: 'delete' }
+    const gone: WatchedEvent = { key: 'k', type: 'delete' }
     expect(judged({ f: 'del', key: 'k', ifRevision: 2 }, { revision: 3, deleted: 1 }, gone)).toBe('')
     expect(judged({ f: 'del', key: 'k', ifRevision: 1 }, { revision: 3, deleted: 1 }, gone)).toContain(
       'has k of revision 2 before it, where its condition wants revision 1',
@@ -230,7 +234,7 @@ describe('what was asked for under a condition', () => {
     )
   })
 
-  test.each<[string, Operation, Result, string | undefined]>([
+  test.each<[string, HistoryOperation, RecordedResult, string | undefined]>([
     ['says so', put({ ifRevision: 1 }), { applied: false, current: 2, revision: 2 }, undefined],
     ['says less', put({ ifRevision: 1 }), { applied: false, revision: 2 }, undefined],
     [
@@ -314,7 +318,7 @@ test.each<[string, () => Story, string]>([
     () => {
       const story = new Story(LOGGED)
       story.watch(ALL)
-      return story.tell({ ...put('a', 'v'), idempotency: 't' } as Operation, { modRevision: 2 })
+      return story.tell({ ...put('a', 'v'), idempotency: 't' } as HistoryOperation, { modRevision: 2 })
     },
     'a history with a log knows no idempotency tokens',
   ],
@@ -340,13 +344,13 @@ test('operations that need a log are not judged without one', () => {
   watched.watch({ start: '', prev: false, values: true })({ kind: 'created', revision: 1, from: 2 })
   expect(() => judge(watched.history)).toThrow('operations such as watch are judged by a log')
   for (const attached of [{ lease: '7' }, { ttlMs: 1_000 }])
-    expect(() => judge(new Story().tell({ ...put('k', 'a'), ...attached } as Operation, {}).history)).toThrow(
-      'operations such as put with a lease are judged by a log',
-    )
+    expect(() =>
+      judge(new Story().tell({ ...put('k', 'a'), ...attached } as HistoryOperation, {}).history),
+    ).toThrow('operations such as put with a lease are judged by a log')
 })
 
 /** Two keys, and what comes then. */
-function twoKeys(tell: (story: Story, log: (told: Told) => void) => void): string {
+function twoKeys(tell: (story: Story, log: (told: WatchMessage) => void) => void): string {
   const story = new Story({ workload: 'watch', log: 'log', complete: true })
   const log = story.watch(ALL)
   log({ kind: 'created', revision: 1, from: 2 })
@@ -365,7 +369,7 @@ const ROWS = [
 ]
 const [ROW_A, ROW_B] = ROWS as [(typeof ROWS)[0], (typeof ROWS)[0]]
 
-test.each<[string, AnyOperation, Result, string | undefined]>([
+test.each<[string, AnyOperation, RecordedResult, string | undefined]>([
   ['lists all', { f: 'range', count: true }, { rows: ROWS, count: 2, revision: 3 }, undefined],
   [
     'lists a page',
@@ -451,7 +455,7 @@ test('of no revision may the log say nothing, also if nobody knows whether it wa
 })
 
 test('the log tells the last revision, too', () => {
-  const endsAt = (told: Told): string => twoKeys((_, log) => log(told))
+  const endsAt = (told: WatchMessage): string => twoKeys((_, log) => log(told))
   for (const kind of ['due', 'progress'] as const) {
     expect(endsAt({ kind, revision: 3 })).toBe('')
     expect(endsAt({ kind, revision: 4 })).toContain(
@@ -461,7 +465,7 @@ test('the log tells the last revision, too', () => {
 })
 
 test('what was deleted was there, also if a transaction has changed something else', () => {
-  const deletes = (key: string, ...gone: ToldEvent[]): string =>
+  const deletes = (key: string, ...gone: WatchedEvent[]): string =>
     twoKeys((story, log) => {
       const steps = [story.ask(put('c', 'w'), 't', 1), story.ask({ f: 'del', key }, 't.2', 1)]
       steps[0]?.ok({ modRevision: 4, version: 1, revision: 4 })
@@ -523,10 +527,10 @@ test('a failed put of another key says nothing of this one', () => {
   expect(found(story.events)).toBe('')
 })
 
-const STALE: Operation = { ...get('b'), consistency: 'stale' } as Operation
-const inNone: WatchAsked = { start: 'z', prev: false, values: true }
+const STALE: HistoryOperation = { ...get('b'), consistency: 'stale' } as HistoryOperation
+const inNone: WatchSelection = { start: 'z', prev: false, values: true }
 
-test.each<[string, (story: Story, log: (told: Told) => void) => void, string | undefined]>([
+test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, string | undefined]>([
   [
     'a watch begins before a change that began later',
     (story, log) => {
@@ -599,7 +603,8 @@ test.each<[string, (story: Story, log: (told: Told) => void) => void, string | u
   ],
   [
     'a read of the past is of a later revision than the present',
-    (story) => story.tell({ ...get('a'), at: 4 } as Operation, { value: 'v', modRevision: 2, revision: 3 }),
+    (story) =>
+      story.tell({ ...get('a'), at: 4 } as HistoryOperation, { value: 'v', modRevision: 2, revision: 3 }),
     'operation 4 read revision 4, when the store was at 3',
   ],
   [
@@ -682,15 +687,19 @@ test.each<[string, (story: Story) => unknown, string | undefined]>([
 })
 
 describe('what deletes the keys of a lease', () => {
-  const leased: ToldEvent = {
+  const leased: WatchedEvent = {
     ...{ key: 'l', type: 'put' },
     record: { key: 'l', value: 'w', createRevision: 4, modRevision: 4, version: 1, lease: '7' },
   }
   /** l is put at 4 under a lease, and goes at 5. */
-  const judged = (op: AnyOperation, ...results: (Result | undefined)[]): string =>
+  const judged = (op: AnyOperation, ...results: (RecordedResult | undefined)[]): string =>
     twoKeys((story, log) => {
       story.tell({ f: 'grant', ttlMs: 60_000 }, { lease: '7', ttlMs: 60_000 })
-      story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 4, version: 1, revision: 4 })
+      story.tell({ ...put('l', 'w'), lease: '7' } as HistoryOperation, {
+        modRevision: 4,
+        version: 1,
+        revision: 4,
+      })
       log({ kind: 'events', revision: 4, events: [leased] })
       for (const [at, result] of results.entries()) {
         const asked = story.ask(op, `d${at}`)
@@ -716,7 +725,11 @@ describe('what deletes the keys of a lease', () => {
     expect(
       twoKeys((story, log) => {
         story.tell({ f: 'grant', ttlMs: 1 }, { lease: '7', ttlMs: 1 })
-        story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 4, version: 1, revision: 4 })
+        story.tell({ ...put('l', 'w'), lease: '7' } as HistoryOperation, {
+          modRevision: 4,
+          version: 1,
+          revision: 4,
+        })
         log({ kind: 'events', revision: 4, events: [leased] })
         const asked = story.ask(del, 'd')
         log({ kind: 'events', revision: 5, events: [deleted('l')] })
@@ -778,7 +791,7 @@ test('a stale read may still see what another node has compacted', () => {
 })
 
 describe('if not every client was recorded', () => {
-  const partly = (tell: (story: Story, log: (told: Told) => void) => void): string => {
+  const partly = (tell: (story: Story, log: (told: WatchMessage) => void) => void): string => {
     const story = new Story({ workload: 'watch', log: 'log' })
     const log = story.watch(ALL)
     log({ kind: 'created', revision: 1, from: 2 })
@@ -790,7 +803,7 @@ describe('if not every client was recorded', () => {
     expect(
       partly((story, log) => {
         log({ kind: 'events', revision: 2, events: [stored('a', 'v', 2)] })
-        story.tell({ ...put('a', 'v'), ifAbsent: true } as Operation, { applied: false, revision: 2 })
+        story.tell({ ...put('a', 'v'), ifAbsent: true } as HistoryOperation, { applied: false, revision: 2 })
       }),
     ).toBe('')
   })
@@ -814,7 +827,11 @@ describe('if not every client was recorded', () => {
       partly((story, log) => {
         const record = { key: 'l', value: 'w', createRevision: 2, modRevision: 2, version: 1, lease: '7' }
         story.tell({ f: 'grant', ttlMs: 60_000 }, { lease: '7', ttlMs: 60_000 })
-        story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 2, version: 1, revision: 2 })
+        story.tell({ ...put('l', 'w'), lease: '7' } as HistoryOperation, {
+          modRevision: 2,
+          version: 1,
+          revision: 2,
+        })
         log({ kind: 'events', revision: 2, events: [{ key: 'l', type: 'put', record }] })
         log({ kind: 'events', revision: 3, events: [deleted('l')] })
         story.tell({ f: 'lease', lease: '7' }, { applied: false })

@@ -4,8 +4,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
-import type { KeyOperation, Model, Step } from '../../../jepsen-lite/checker/models/model.ts'
-import type { Result } from '../../../jepsen-lite/history.ts'
+import type { KeyModel, KeyOperation, ModelStep } from '../../../jepsen-lite/checker/models/model.ts'
+import type { RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { Story } from './story.ts'
 
@@ -24,7 +24,7 @@ const operation: fc.Arbitrary<KeyOperation> = fc.oneof(
   fc.record({ f: is('acquire'), key, owner: value }),
   fc.record({ f: is('release'), key, owner: value, token: revision }),
 )
-const result: fc.Arbitrary<Result | undefined> = fc.option(
+const result: fc.Arbitrary<RecordedResult | undefined> = fc.option(
   fc.record(
     {
       value: fc.option(value),
@@ -42,7 +42,7 @@ const result: fc.Arbitrary<Result | undefined> = fc.option(
 const STATES_MAX = 60
 
 /** What the key may have come to by some of the steps. */
-function statesBy(model: Model<unknown>, steps: readonly Step<unknown>[]): readonly unknown[] {
+function statesBy(model: KeyModel<unknown>, steps: readonly ModelStep<unknown>[]): readonly unknown[] {
   const states = new Map(
     [null, '', 'a'].map((first) => [model.textOf(model.initial(first)), model.initial(first)]),
   )
@@ -63,7 +63,7 @@ test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the sam
     fc.property(calls, (all) => {
       const steps = all.flatMap(([op, told]) => model.stepOf(op, told) ?? [])
       const states = statesBy(model, steps)
-      const first = new Map<string, Step<unknown>>()
+      const first = new Map<string, ModelStep<unknown>>()
       for (const step of steps) {
         const known = first.get(step.text)
         if (known === undefined) {
@@ -79,7 +79,7 @@ test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the sam
 })
 
 test('two refusals of an absent key, of which one contradicts itself, are judged', () => {
-  const refused: Result = { applied: false, current: null }
+  const refused: RecordedResult = { applied: false, current: null }
   const story = new Story()
     .tell({ f: 'release', key: 'x', owner: 'o', token: 2 }, refused)
     .tell({ f: 'acquire', key: 'x', owner: 'o' }, refused)

@@ -1,7 +1,12 @@
 // Small random histories of a store that keeps its promises, or, where `lies` allows it, of one that now and then does
 // not. Made from bytes, so that fast-check can shrink them: fewer bytes, fewer operations; smaller bytes, simpler ones.
 
-import type { HistoryEvent, Operation, Range, Result } from '../../../jepsen-lite/history.ts'
+import type {
+  HistoryEvent,
+  HistoryOperation,
+  RecordedRange,
+  RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
 
 export interface Recipe {
   readonly bytes: Uint8Array
@@ -37,7 +42,7 @@ interface Stored {
 }
 
 interface Planned {
-  readonly op: Operation
+  readonly op: HistoryOperation
   readonly start: number
   readonly point: number
   readonly end: number
@@ -69,7 +74,7 @@ export function randomHistory({ bytes, kinds, lies, revisions, keys }: Recipe): 
 function record(planned: readonly Planned[], lies: boolean, revisions: boolean): HistoryEvent[] {
   const store = new Map<string, Stored>()
   const past: Map<string, Stored>[] = [new Map()]
-  const answered = new Map<string, Result>()
+  const answered = new Map<string, RecordedResult>()
   let revision = 1
   const events: (HistoryEvent & { time: number })[] = []
   const order = planned.map((plan, at) => ({ ...plan, id: at + 1 })).sort((a, b) => a.point - b.point)
@@ -101,19 +106,19 @@ function record(planned: readonly Planned[], lies: boolean, revisions: boolean):
 
 /** The key's row and the revision afterwards. */
 function apply(
-  op: Operation,
+  op: HistoryOperation,
   store: Map<string, Stored>,
   revision: number,
   past: readonly Map<string, Stored>[],
   fate: number,
-): [result: Result, changed: boolean] {
+): [result: RecordedResult, changed: boolean] {
   if (op.f === 'range') return [list(op, store, revision), false]
   const row = store.get(op.key)
-  const write = (value: string): [Result, boolean] => {
+  const write = (value: string): [RecordedResult, boolean] => {
     store.set(op.key, { value, mod: revision + 1 })
     return [{ modRevision: revision + 1, revision: revision + 1 }, true]
   }
-  const refuse = (extra: Result = {}): [Result, boolean] => [
+  const refuse = (extra: RecordedResult = {}): [RecordedResult, boolean] => [
     { applied: false, current: row?.mod ?? null, revision, ...extra },
     false,
   ]
@@ -150,10 +155,10 @@ function apply(
 
 /** Keys here are of one letter each. */
 export function list(
-  op: Range,
+  op: RecordedRange,
   store: ReadonlyMap<string, { readonly value: string; readonly mod: number }>,
   revision: number,
-): Result {
+): RecordedResult {
   const { prefix = '', start = '', end, after, limit = 1_000, order, keysOnly, count, countOnly, stream } = op
   const sign = order === 'desc' ? -1 : 1
   const whole = [...store]
@@ -177,7 +182,7 @@ export function list(
 }
 
 /** What a number from 0 to 255 asks for. */
-export function rangeOf(argument: number, keys: readonly string[]): Range {
+export function rangeOf(argument: number, keys: readonly string[]): RecordedRange {
   const key = keys[argument % keys.length] ?? 'x'
   const has = (bit: number): boolean => ((argument * 37) & (1 << bit)) !== 0
   return {
@@ -193,7 +198,11 @@ export function rangeOf(argument: number, keys: readonly string[]): Range {
 }
 
 /** A request that was sent before is answered from memory. */
-function repeatOr(op: Operation, answered: Map<string, Result>, applyNow: () => Result): Result {
+function repeatOr(
+  op: HistoryOperation,
+  answered: Map<string, RecordedResult>,
+  applyNow: () => RecordedResult,
+): RecordedResult {
   const token = 'idempotency' in op ? op.idempotency : undefined
   if (token === undefined) return applyNow()
   const result = answered.get(token) ?? applyNow()
@@ -206,7 +215,7 @@ function operationOf(
   argument: number,
   keys: readonly string[],
   before: readonly Planned[],
-): Operation {
+): HistoryOperation {
   const key = keys[argument % keys.length] ?? 'x'
   const value = VALUES[(argument >> 1) % VALUES.length] ?? 'a'
   switch (kind) {
@@ -254,12 +263,12 @@ function withoutRevisions({
   revision: _revision,
   current: _current,
   ...result
-}: Result): Result {
+}: RecordedResult): RecordedResult {
   return result
 }
 
 /** As if another value, another revision, or the opposite had been seen. */
-function lieAbout(result: Result, lie: number): Result {
+function lieAbout(result: RecordedResult, lie: number): RecordedResult {
   // One piece short.
   if (lie === 0 && result.value?.endsWith(','))
     return { ...result, value: result.value.replace(/[^,]*,$/, '') }

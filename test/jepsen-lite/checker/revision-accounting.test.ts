@@ -2,16 +2,16 @@ import { expect, test } from 'vitest'
 import { checkRevisionAccounting } from '../../../jepsen-lite/checker/revision-accounting.ts'
 import {
   type HistoryEvent,
+  type HistoryOperation,
   historyOf,
-  type Operation,
+  type RecordedResult,
   Recorder,
-  type Result,
-} from '../../../jepsen-lite/history.ts'
+} from '../../../jepsen-lite/workload/history.ts'
 
-type End = Result | 'fail' | 'unknown'
+type End = RecordedResult | 'fail' | 'unknown'
 
 /** One operation after the other, then what the only node holds. */
-function judged(operations: readonly (readonly [Partial<Operation>, End])[], revision: number) {
+function judged(operations: readonly (readonly [Partial<HistoryOperation>, End])[], revision: number) {
   const events: HistoryEvent[] = []
   const recorder = new Recorder(
     { workload: 'register', command: 'a test', complete: true },
@@ -19,7 +19,7 @@ function judged(operations: readonly (readonly [Partial<Operation>, End])[], rev
     (event) => events.push(event),
   )
   for (const [at, [op, end]] of operations.entries()) {
-    const id = recorder.invoke(0, 'n1', { f: 'put', key: 'k', value: `v${at}`, ...op } as Operation)
+    const id = recorder.invoke(0, 'n1', { f: 'put', key: 'k', value: `v${at}`, ...op } as HistoryOperation)
     if (end === 'fail') recorder.fail(id, 'no_leader')
     else if (end === 'unknown') recorder.unknown(id, 'ECONNRESET')
     else recorder.ok(id, end)
@@ -28,7 +28,7 @@ function judged(operations: readonly (readonly [Partial<Operation>, End])[], rev
   return checkRevisionAccounting(historyOf(events))[0]?.message
 }
 
-const made = (revision: number): Result => ({ revision, modRevision: revision })
+const made = (revision: number): RecordedResult => ({ revision, modRevision: revision })
 
 test('every revision was made by a change that was acknowledged, or by one of unknown outcome', () => {
   expect(
@@ -78,7 +78,7 @@ test('a change that is said to have failed, and was made, shows by a revision th
 })
 
 test('a change under the condition of a revision cannot have made that revision, nor one below', () => {
-  const refused: Result = { applied: false, current: 2, revision: 3 }
+  const refused: RecordedResult = { applied: false, current: 2, revision: 3 }
   const conditional = (ifRevision: number) =>
     judged(
       [
@@ -151,7 +151,7 @@ test('attempts under one token make one revision, and none when one of them was 
 })
 
 test('what changed nothing makes no revision', () => {
-  const [kept, nothing]: Result[] = [
+  const [kept, nothing]: RecordedResult[] = [
     { applied: false, current: 2, revision: 2 },
     { deleted: 0, revision: 2 },
   ]

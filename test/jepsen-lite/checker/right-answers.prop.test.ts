@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
 import type { KeyOperation } from '../../../jepsen-lite/checker/models/model.ts'
 import { plain } from '../../../jepsen-lite/checker/models/plain.ts'
-import type { Result } from '../../../jepsen-lite/history.ts'
+import type { RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { Story } from './story.ts'
 
@@ -33,12 +33,12 @@ class RightStore {
   revision = 1
   readonly #rows = new Map<string, { readonly value: string; readonly mod: number }>()
 
-  answer(asked: KeyOperation): Result {
+  answer(asked: KeyOperation): RecordedResult {
     const op = plain(asked)
     const row = this.#rows.get(op.key)
     if (op.f === 'get')
       return { value: row?.value ?? null, revision: this.revision, ...(row && { modRevision: row.mod }) }
-    const refused: Result = { applied: false, current: row?.mod ?? null, revision: this.revision }
+    const refused: RecordedResult = { applied: false, current: row?.mod ?? null, revision: this.revision }
     if (op.f === 'cas' && op.from !== (row?.value ?? null)) return { ...refused, value: row?.value ?? null }
     if (op.f === 'put' || op.f === 'del') {
       if (op.ifAbsent && row !== undefined) return refused

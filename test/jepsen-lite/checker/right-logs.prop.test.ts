@@ -5,14 +5,19 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { compareKeys } from '../../../jepsen-lite/checker/keys.ts'
-import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../../../jepsen-lite/checker/watch/index.ts'
+import type {
+  WatchedEvent,
+  WatchedRow,
+  WatchMessage,
+  WatchSelection,
+} from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
   formatEvent,
-  type Operation,
+  type HistoryOperation,
   parseHistory,
-  type Result,
-} from '../../../jepsen-lite/history.ts'
+  type RecordedResult,
+} from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { type Asked, Story } from './story.ts'
 
@@ -39,7 +44,7 @@ const del = fc.oneof(
 type Single = AnyOperation
 interface Txn {
   readonly f: 'txn'
-  readonly steps: readonly Operation[]
+  readonly steps: readonly HistoryOperation[]
 }
 
 const operation: fc.Arbitrary<Single | Txn> = fc.oneof(
@@ -82,7 +87,7 @@ const operation: fc.Arbitrary<Single | Txn> = fc.oneof(
 const FIELDS = ['revision', 'modRevision', 'version', 'current', 'removed', 'deleted'] as const
 const LANES = 4
 const lane = fc.integer({ min: 0, max: LANES - 1 })
-const watched: fc.Arbitrary<WatchAsked> = fc
+const watched: fc.Arbitrary<WatchSelection> = fc
   .record({
     key: fc.option(key, { nil: undefined }),
     only: fc.option(fc.constantFrom('put' as const, 'delete' as const), { nil: undefined }),
@@ -146,7 +151,7 @@ class Store {
   }
 
   /** Undefined: refused with an error, which says that it was not done. */
-  answer(op: Single, nowMs: number): Result | undefined {
+  answer(op: Single, nowMs: number): RecordedResult | undefined {
     switch (op.f) {
       case 'get': {
         const now = op.consistency === 'stale' ? Math.max(1, this.revision - 2) : this.revision
@@ -205,12 +210,12 @@ class Store {
     }
   }
 
-  end(id: string): Result {
+  end(id: string): RecordedResult {
     this.leases.delete(id)
     return this.#remove([...this.rows.values()].filter((row) => row.lease === id).map((row) => row.key))
   }
 
-  #remove(keys: readonly string[]): Result {
+  #remove(keys: readonly string[]): RecordedResult {
     if (keys.length > 0) this.revision++
     for (const one of keys) this.#set(one, null)
     return { removed: keys.length, revision: this.revision }
@@ -223,11 +228,11 @@ class Store {
   }
 
   /** All or nothing. */
-  transaction(steps: readonly Operation[], nowMs: number): readonly (Result | undefined)[] {
+  transaction(steps: readonly HistoryOperation[], nowMs: number): readonly (RecordedResult | undefined)[] {
     return this.#change(steps, nowMs) ?? steps.map(() => undefined)
   }
 
-  #change(steps: readonly Operation[], nowMs: number): (Result | undefined)[] | undefined {
+  #change(steps: readonly HistoryOperation[], nowMs: number): (RecordedResult | undefined)[] | undefined {
     for (const one of steps) {
       if (one.f !== 'put' && one.f !== 'del') continue
       const found = this.rows.get(one.key)?.modRevision
@@ -287,12 +292,12 @@ interface Lane {
   readonly op: Single | Txn
   /** Not recorded: none. */
   readonly asked: readonly Asked[]
-  answer?: readonly (Result | undefined)[]
+  answer?: readonly (RecordedResult | undefined)[]
 }
 
 interface Watching {
-  readonly asked: WatchAsked
-  readonly tell: (told: Told) => void
+  readonly asked: WatchSelection
+  readonly tell: (told: WatchMessage) => void
   /** Everything before it was told. */
   next: number
   hasEnded: boolean
@@ -310,7 +315,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
   const now = (): number =>
     story.events.at(-1)?.type === 'history' ? 0 : (story.events.at(-1) as { time: number }).time
 
-  const begin = (asked: WatchAsked, client: string): Watching => {
+  const begin = (asked: WatchSelection, client: string): Watching => {
     const tell = story.watch(asked, client)
     const first = Math.max(2, asked.from ?? store.revision + 1)
     const one: Watching = { asked, tell, next: first, hasEnded: false }
@@ -330,7 +335,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
     const { value: _, ...others } = row
     return others
   }
-  const wants = (event: Event, { key: one, only }: WatchAsked): boolean =>
+  const wants = (event: Event, { key: one, only }: WatchSelection): boolean =>
     (one === undefined || event.key === one) &&
     (only === undefined || only === (event.record === null ? 'delete' : 'put'))
   const tellNext = (one: Watching, isLog = false): boolean => {
@@ -353,7 +358,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
     }
     const events = store.events
       .filter((event) => event.revision === next.revision && wants(event, one.asked))
-      .map((event): ToldEvent => {
+      .map((event): WatchedEvent => {
         const { values, prev } = one.asked
         return {
           key: event.key,
@@ -373,7 +378,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
     store.toldUpTo = log.next - 1
     return more
   }
-  const apply = (op: Single | Txn): readonly (Result | undefined)[] =>
+  const apply = (op: Single | Txn): readonly (RecordedResult | undefined)[] =>
     op.f === 'txn' ? store.transaction(op.steps, now()) : [store.answer(op, now())]
 
   for (const one of steps) {
@@ -414,7 +419,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
             const kept = { ...result } as Record<string, unknown>
             for (const field of one.omitted)
               if (!(at.op.f === 'range' && field === 'revision')) delete kept[field]
-            asked.ok(kept as Result)
+            asked.ok(kept as RecordedResult)
           }
         }
         if (at.answer === undefined && !isRead) late.push(at.op)

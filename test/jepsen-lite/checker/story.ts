@@ -1,18 +1,18 @@
 // Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless
 // time is let pass.
 
-import type { Told, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
   type History,
   type HistoryEvent,
   type HistoryHeader,
+  type HistoryOperation,
   historyOf,
-  type Operation,
+  type RecordedResult,
+  type RecordedRow,
   Recorder,
-  type Result,
-  type Row,
-} from '../../../jepsen-lite/history.ts'
+} from '../../../jepsen-lite/workload/history.ts'
 
 export class Story {
   readonly events: HistoryEvent[] = []
@@ -36,13 +36,13 @@ export class Story {
   }
 
   /** Asked and answered with nothing in between. */
-  tell(op: AnyOperation, result: Result, client = 'a'): this {
+  tell(op: AnyOperation, result: RecordedResult, client = 'a'): this {
     this.ask(op, client).ok(result)
     return this
   }
 
   /** A watch begins. Returns how to tell it something. */
-  watch(asked: WatchAsked, client = 'log'): (told: Told) => void {
+  watch(asked: WatchSelection, client = 'log'): (told: WatchMessage) => void {
     const id = this.#recorder.watch(client, 'n1', asked)
     return (told) => this.#recorder.told(id, told)
   }
@@ -57,7 +57,7 @@ export class Story {
     return this
   }
 
-  final(node: string, revision: number, stateHash: string, rows: readonly Row[]): this {
+  final(node: string, revision: number, stateHash: string, rows: readonly RecordedRow[]): this {
     this.#recorder.final(node, revision, stateHash, rows)
     return this
   }
@@ -76,7 +76,7 @@ export class Asked {
     this.id = id
   }
 
-  ok(result: Result = {}): void {
+  ok(result: RecordedResult = {}): void {
     this.#recorder.ok(this.id, result)
   }
 
@@ -89,12 +89,12 @@ export class Asked {
   }
 }
 
-export const get = (key: string): Operation => ({ f: 'get', key })
-export const put = (key: string, value: string): Operation => ({ f: 'put', key, value })
-export const append = (key: string, value: string): Operation => ({ f: 'append', key, value })
+export const get = (key: string): HistoryOperation => ({ f: 'get', key })
+export const put = (key: string, value: string): HistoryOperation => ({ f: 'put', key, value })
+export const append = (key: string, value: string): HistoryOperation => ({ f: 'append', key, value })
 /** What a change, and a read of it, tell. */
-export const at = (revision: number): Result => ({ modRevision: revision, revision })
-export const seen = (value: string, modRevision: number, revision = modRevision): Result => ({
+export const at = (revision: number): RecordedResult => ({ modRevision: revision, revision })
+export const seen = (value: string, modRevision: number, revision = modRevision): RecordedResult => ({
   value,
   modRevision,
   revision,

@@ -6,11 +6,11 @@ import {
   EventLog,
   type LoggedEvent,
   logOfWatch,
-  type Told,
-  type ToldEvent,
-  type WatchAsked,
+  type WatchedEvent,
   type WatchedRow,
   type WatchGuarantee,
+  type WatchMessage,
+  type WatchSelection,
 } from '../../../jepsen-lite/checker/watch/index.ts'
 
 const row = (key: string, modRevision: number, createRevision = modRevision, version = 1): WatchedRow => ({
@@ -33,28 +33,32 @@ const LOG = new EventLog(
   8,
 )
 
-const put = (record: WatchedRow): ToldEvent => ({ key: record.key, type: 'put', record })
-const deleted = (key: string): ToldEvent => ({ key, type: 'delete' })
-const events = (revision: number, ...all: ToldEvent[]): Told => ({ kind: 'events', revision, events: all })
-const created = (from = 2, revision = 8): Told => ({ kind: 'created', revision, from })
-const progress = (revision: number): Told => ({ kind: 'progress', revision })
-const due = (revision: number): Told => ({ kind: 'due', revision })
-const ALL: readonly Told[] = [
+const put = (record: WatchedRow): WatchedEvent => ({ key: record.key, type: 'put', record })
+const deleted = (key: string): WatchedEvent => ({ key, type: 'delete' })
+const events = (revision: number, ...all: WatchedEvent[]): WatchMessage => ({
+  kind: 'events',
+  revision,
+  events: all,
+})
+const created = (from = 2, revision = 8): WatchMessage => ({ kind: 'created', revision, from })
+const progress = (revision: number): WatchMessage => ({ kind: 'progress', revision })
+const due = (revision: number): WatchMessage => ({ kind: 'due', revision })
+const ALL: readonly WatchMessage[] = [
   events(2, put(A2)),
   events(3, put(B3)),
   events(5, put(A5), put(B5)),
   events(6, deleted('a')),
   events(7, put(A7)),
 ]
-const FROM_1: WatchAsked = { start: '', from: 1, prev: false, values: true }
+const FROM_1: WatchSelection = { start: '', from: 1, prev: false, values: true }
 
 const judged = (
-  told: readonly Told[],
+  told: readonly WatchMessage[],
   {
     asked = FROM_1,
     answered = 0,
     compacted,
-  }: { asked?: WatchAsked; answered?: number; compacted?: number } = {},
+  }: { asked?: WatchSelection; answered?: number; compacted?: number } = {},
 ): WatchGuarantee[] =>
   checkWatches([{ name: 'w', asked, answered, told }], LOG, { compacted }).map(({ guarantee }) => guarantee)
 
@@ -126,7 +130,7 @@ describe('is refused if', () => {
   })
 
   test('it is told what it did not ask for', () => {
-    const puts: WatchAsked = { ...FROM_1, only: 'put' }
+    const puts: WatchSelection = { ...FROM_1, only: 'put' }
     expect(judged([created(), ...ALL.slice(0, 3), ALL[4] ?? due(0), due(8)], { asked: puts })).toEqual([])
     expect(judged([created(), ...ALL], { asked: puts })).toEqual(['filter'])
     expect(judged([created(), events(2, put(A2))], { asked: { ...FROM_1, start: 'b' } })).toEqual(['filter'])
@@ -158,7 +162,7 @@ describe('is refused if', () => {
   })
 
   test('it begins before what was answered, or elsewhere than it should', () => {
-    const next: WatchAsked = { ...FROM_1, from: undefined }
+    const next: WatchSelection = { ...FROM_1, from: undefined }
     expect(judged([created(6, 5), ...ALL.slice(3), due(8)], { asked: next, answered: 5 })).toEqual([])
     expect(judged([created(6, 5)], { asked: next, answered: 6 })).toEqual(['created'])
     expect(judged([created(5, 5)], { asked: next })).toEqual(['created'])
@@ -167,7 +171,7 @@ describe('is refused if', () => {
   })
 
   test('it ends without having been told what comes before the revision from which it may go on', () => {
-    const stopped = (resumeFrom: number): Told => ({ kind: 'stopped', resumeFrom })
+    const stopped = (resumeFrom: number): WatchMessage => ({ kind: 'stopped', resumeFrom })
     expect(judged([created(), ...ALL.slice(0, 2), stopped(5)])).toEqual([])
     expect(judged([created(), ...ALL.slice(0, 2), stopped(4)])).toEqual([])
     expect(judged([created(), ...ALL.slice(0, 2), stopped(6)])).toEqual(['ended'])
@@ -176,7 +180,11 @@ describe('is refused if', () => {
   })
 
   test('it ends as compacted where it is not', () => {
-    const compacted = (next: number, compactRevision: number, resumeFrom = compactRevision + 1): Told => ({
+    const compacted = (
+      next: number,
+      compactRevision: number,
+      resumeFrom = compactRevision + 1,
+    ): WatchMessage => ({
       ...{ kind: 'compacted', next, compactRevision, resumeFrom },
     })
     expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6)], { compacted: 6 })).toEqual([])
@@ -203,7 +211,7 @@ describe('is refused if', () => {
   })
 
   test('it may go on before where it began, or where the store has never been', () => {
-    const stopped = (resumeFrom: number): Told => ({ kind: 'stopped', resumeFrom })
+    const stopped = (resumeFrom: number): WatchMessage => ({ kind: 'stopped', resumeFrom })
     const asked = { ...FROM_1, from: 5 }
     expect(judged([created(5), stopped(5)], { asked })).toEqual([])
     expect(judged([created(5), stopped(4)], { asked })).toEqual(['ended'])
@@ -213,13 +221,13 @@ describe('is refused if', () => {
   })
 
   test('it is told more after its end, or nothing', () => {
-    const stopped: Told = { kind: 'stopped', resumeFrom: 3 }
-    expect(judged([created(), ALL[0] as Told, stopped])).toEqual([])
-    expect(judged([created(), ALL[0] as Told, stopped, ALL[1] as Told])).toEqual(['ended'])
+    const stopped: WatchMessage = { kind: 'stopped', resumeFrom: 3 }
+    expect(judged([created(), ALL[0] as WatchMessage, stopped])).toEqual([])
+    expect(judged([created(), ALL[0] as WatchMessage, stopped, ALL[1] as WatchMessage])).toEqual(['ended'])
     expect(judged([created(), events(2)])).toEqual(['filter'])
-    expect(judged([created(), ALL[0] as Told, events(4)], { asked: { ...FROM_1, key: 'a' } })).toEqual([
-      'filter',
-    ])
+    expect(
+      judged([created(), ALL[0] as WatchMessage, events(4)], { asked: { ...FROM_1, key: 'a' } }),
+    ).toEqual(['filter'])
   })
 
   test('it begins where the store has never been', () => {
@@ -232,7 +240,7 @@ describe('is refused if', () => {
 test('keys are in the order of their bytes in UTF-8', () => {
   const [last, other] = ['\u{10000}', '\u{ffff}']
   const log = new EventLog([logged(row(last, 2)), logged(row(other, 3))], 3)
-  const told = (...all: readonly Told[]) => [
+  const told = (...all: readonly WatchMessage[]) => [
     { ...FROM_1, name: 'w', answered: 0, told: [created(2, 3), ...all] },
   ]
   const from = (start: string) => ({ ...FROM_1, start })

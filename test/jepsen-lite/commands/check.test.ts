@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { formatEvent } from '../../../jepsen-lite/history.ts'
+import { formatEvent } from '../../../jepsen-lite/workload/history.ts'
 import { append, get, put, Story } from '../checker/story.ts'
 
 const BIN = join(import.meta.dirname, '../../../bin/jepsen-lite.js')

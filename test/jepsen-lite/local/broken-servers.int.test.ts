@@ -3,12 +3,12 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
-import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
 import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
+import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/workload/history.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
 const CLIENTS = 4

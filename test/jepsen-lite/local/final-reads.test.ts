@@ -2,9 +2,9 @@
 
 import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
-import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { recordFinalReads } from '../../../jepsen-lite/local/final-reads.ts'
 import type { HttpEnd } from '../../../jepsen-lite/local/http.ts'
+import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/workload/history.ts'
 
 const NODES = [{ name: 'n1' }, { name: 'n2' }]
 const STATUS = { applied_index: 7, revision: 3, state_hash: '0a', errors: [] }

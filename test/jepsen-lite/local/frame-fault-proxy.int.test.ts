@@ -9,7 +9,7 @@ import {
   type FrameFault,
   type Measure,
 } from '../../../jepsen-lite/local/frame-fault-proxy.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 import { FrameReader } from '../../../src/server/peers/tcp/frames.ts'
 
 const closing: (() => unknown)[] = []

@@ -4,10 +4,10 @@
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
-import type { Operation } from '../../../jepsen-lite/history.ts'
 import { HttpClient } from '../../../jepsen-lite/local/http.ts'
 import { perform } from '../../../jepsen-lite/local/perform.ts'
 import { bodyOf } from '../../../jepsen-lite/local/values.ts'
+import type { HistoryOperation } from '../../../jepsen-lite/workload/history.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -54,16 +54,16 @@ const refused = (current: object | null): Answer => json(412, { code: 'precondit
 const hangUp: Answer = (response) => response.destroy()
 const never: Answer = () => {}
 
-async function ends(op: Operation, port: number, timeoutMs = 1_000) {
+async function ends(op: HistoryOperation, port: number, timeoutMs = 1_000) {
   const client = new HttpClient()
   closing.push(() => client.close())
   return perform(client, port, op, timeoutMs)
 }
 
-const put: Operation = { f: 'put', key: 'a/b', value: 'x' }
-const get: Operation = { f: 'get', key: 'a/b' }
-const cas: Operation = { f: 'cas', key: 'k', from: 'x', to: 'z' }
-const append: Operation = { f: 'append', key: 'k', value: 'b ' }
+const put: HistoryOperation = { f: 'put', key: 'a/b', value: 'x' }
+const get: HistoryOperation = { f: 'get', key: 'a/b' }
+const cas: HistoryOperation = { f: 'cas', key: 'k', from: 'x', to: 'z' }
+const append: HistoryOperation = { f: 'append', key: 'k', value: 'b ' }
 
 test.each([
   ['made', written(7), { kind: 'ok', result: { revision: 7, modRevision: 7, version: 3 } }],
@@ -101,7 +101,7 @@ test('a client that sent a token records whether it was a repeat', async () => {
   const made = { revision: 7, create_revision: 2, mod_revision: 7, version: 3 }
   const again = json(200, made, { 'Idempotency-Replayed': 'true' })
   const { port } = await node(written(7), again, written(8))
-  const once: Operation = { ...put, idempotency: 't' }
+  const once: HistoryOperation = { ...put, idempotency: 't' }
   expect(await ends(once, port)).toMatchObject({ result: { modRevision: 7, replayed: false } })
   expect(await ends(once, port)).toMatchObject({ result: { modRevision: 7, replayed: true } })
   expect(await ends(put, port)).toEqual({
@@ -131,7 +131,7 @@ test('reads tell the value, its revision, what was served, and how old it may be
     response.end('x')
   }
   const { port, asked } = await node(stale, json(404, { code: 'not_found' }, FRESH))
-  const op: Operation = { f: 'get', key: 'a/b', consistency: 'stale', maxStalenessMs: 50 }
+  const op: HistoryOperation = { f: 'get', key: 'a/b', consistency: 'stale', maxStalenessMs: 50 }
   expect(await ends(op, port)).toEqual({
     kind: 'ok',
     result: { value: 'x', modRevision: 4, revision: 6, served: 'stale', stalenessMs: 12.5 },
@@ -170,7 +170,7 @@ test('an append goes on until its put is made, and stops where that is unknown',
 
 const absent = json(404, { code: 'not_found' }, FRESH)
 
-test.each<[string, Operation, readonly Answer[]]>([
+test.each<[string, HistoryOperation, readonly Answer[]]>([
   [
     'compare-and-set',
     cas,
@@ -182,7 +182,7 @@ test.each<[string, Operation, readonly Answer[]]>([
   expect(await ends(op, port)).toMatchObject({ kind: 'fail', wrong: expect.any(String) })
 })
 
-const range = (rest: object): Operation => ({ f: 'range', ...rest })
+const range = (rest: object): HistoryOperation => ({ f: 'range', ...rest })
 const record = (key: string, mod: number) => ({
   key,
   value: 'v',
@@ -230,39 +230,39 @@ test('a list asks for what it is to ask for, and tells all that it was told', as
   ])
 })
 
-test.each<[string, Operation, Answer]>([
+test.each<[string, HistoryOperation, Answer]>([
   ['a 400', get, problem(400, 'unknown_parameter')],
   ['a 404 to a change', put, problem(404, 'not_found')],
   [
     'a 422 to a token that is used once',
-    { ...put, idempotency: 't' } as Operation,
+    { ...put, idempotency: 't' } as HistoryOperation,
     problem(422, 'idempotency_key_reused'),
   ],
   ['a status that there is not', get, json(418, {})],
   ['a change that does not say at which revision', put, json(200, {})],
   [
     'a refused condition that does not say what is there',
-    { ...put, ifAbsent: true } as Operation,
+    { ...put, ifAbsent: true } as HistoryOperation,
     json(412, { code: 'precondition_failed' }, FRESH),
   ],
   [
     'a refused condition of something else',
-    { ...put, ifAbsent: true } as Operation,
+    { ...put, ifAbsent: true } as HistoryOperation,
     refused({ key: 'b', create_revision: 3, mod_revision: 5, version: 2 }),
   ],
   [
     'a refused condition that tells half of what is there',
-    { ...put, ifAbsent: true } as Operation,
+    { ...put, ifAbsent: true } as HistoryOperation,
     refused({ key: 'a/b', mod_revision: 5 }),
   ],
   [
     'a refused condition at no revision of the store',
-    { ...put, ifRevision: 3 } as Operation,
+    { ...put, ifRevision: 3 } as HistoryOperation,
     json(412, { code: 'precondition_failed', current: null }),
   ],
   [
     'a refused condition by another name',
-    { ...put, ifRevision: 3 } as Operation,
+    { ...put, ifRevision: 3 } as HistoryOperation,
     json(412, { current: null }, FRESH),
   ],
   ['a put that is answered like a delete', put, json(200, { revision: 3, deleted: 1 })],

@@ -1,11 +1,16 @@
 // When a store is taken to work again, and when a run proves nothing.
 
 import { expect, test } from 'vitest'
-import { type AnyOperation, type Operation, Recorder, type Result } from '../../../jepsen-lite/history.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
+import {
+  type AnyOperation,
+  type HistoryOperation,
+  type RecordedResult,
+  Recorder,
+} from '../../../jepsen-lite/workload/history.ts'
 
 /** Whether a store works that has answered this one operation. */
-function worksAfter(op: AnyOperation, result: Result): boolean {
+function worksAfter(op: AnyOperation, result: RecordedResult): boolean {
   const stats = new RunStats()
   let time = 0
   const recorder = new Recorder(
@@ -17,7 +22,7 @@ function worksAfter(op: AnyOperation, result: Result): boolean {
   return stats.worksSince(0)
 }
 
-const cas: Operation = { f: 'cas', key: 'k', from: 'a', to: 'b' }
+const cas: HistoryOperation = { f: 'cas', key: 'k', from: 'a', to: 'b' }
 
 test('a store that only answers reads does not take writes: neither does a compare-and-set that met another value', () => {
   expect(worksAfter({ f: 'get', key: 'k' }, { value: 'c' })).toBe(false)
@@ -32,7 +37,7 @@ test('a store that only answers reads does not take writes: neither does a compa
   expect(worksAfter({ f: 'lock', name: 'a' }, { token: 3 })).toBe(true)
 })
 
-test.each<[AnyOperation, Result, string]>([
+test.each<[AnyOperation, RecordedResult, string]>([
   [{ f: 'lock', name: 'a' }, { token: 1 }, 'lock that changes something'],
   [{ f: 'push', queue: 'q', value: 'v', priority: 0 }, { item: 'i' }, 'push that changes something'],
   [{ f: 'del-range', prefix: 'k' }, { removed: 2, revision: 9 }, 'del-range that changes something'],
@@ -68,7 +73,7 @@ function statsOf(tell: (recorder: Recorder) => void): RunStats {
 }
 
 test('locks that were never taken prove nothing, although each client was told so', () => {
-  const tries = (times: number, last: Result): string[] =>
+  const tries = (times: number, last: RecordedResult): string[] =>
     lackingFeatures(
       statsOf((recorder) => {
         for (let at = 1; at < times; at++)

@@ -11,13 +11,13 @@ import { afterEach, expect, test } from 'vitest'
 import { check, parse } from '../../../jepsen-lite/checker/index.ts'
 import { chooseNemeses } from '../../../jepsen-lite/local/catalogue.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
-import type { RunOptions } from '../../../jepsen-lite/local/options.ts'
+import type { LocalRunOptions } from '../../../jepsen-lite/local/options.ts'
 import { run } from '../../../jepsen-lite/local/run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
 
-const options = (rest: Partial<RunOptions> & { nemeses: readonly Nemesis[] }): RunOptions => ({
+const options = (rest: Partial<LocalRunOptions> & { nemeses: readonly Nemesis[] }): LocalRunOptions => ({
   timeS: 4.5,
   workload: 'kv',
   rate: 100,

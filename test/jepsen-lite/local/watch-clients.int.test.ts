@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Told, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
-import { type HistoryEvent, Recorder } from '../../../jepsen-lite/history.ts'
+import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import { LibraryWatching } from '../../../jepsen-lite/local/library-watch-clients.ts'
 import { HttpWatchClients } from '../../../jepsen-lite/local/watch-clients.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
+import { type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 
 interface Seen {
-  readonly told: readonly Told[]
+  readonly told: readonly WatchMessage[]
   /** From which revision each watch was asked for. */
   readonly from: readonly (number | undefined)[]
   readonly reports: readonly string[]
@@ -42,7 +42,7 @@ async function watched(
   const events: HistoryEvent[] = []
   const reports: string[] = []
   const { port } = server.address() as AddressInfo
-  const range: WatchAsked = { start: '', from, prev: false, values: true }
+  const range: WatchSelection = { start: '', from, prev: false, values: true }
   const watching = new Kind({
     ...{ client: 'w', asked: range, random: new Random('watching'), isSlow: false, moves: false },
     recorder: new Recorder(

@@ -1,16 +1,16 @@
 // The rules of the disk, each on a trace made by hand: what may be left, and what may not.
 
 import { describe, expect, test } from 'vitest'
-import { Disk, type DiskEvent } from '../../../jepsen-lite/power/disk.ts'
+import { type DiskEvent, DiskImage } from '../../../jepsen-lite/power/disk.ts'
 import { statesAt } from '../../../jepsen-lite/power/states.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 
 /** Everything that may lie in the directory after these events, as `name=content` in the order of names. */
 function left(events: readonly DiskEvent[], start: Record<string, string> | 'none' = {}): Set<string> {
-  const disk = new Disk(
+  const disk = new DiskImage(
     start === 'none'
       ? undefined
       : new Map(Object.entries(start).map(([name, content]) => [name, bytes(content)])),

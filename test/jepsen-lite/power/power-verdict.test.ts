@@ -4,16 +4,21 @@
 import { expect, test } from 'vitest'
 import { Judge } from '../../../jepsen-lite/power/power-verdict.ts'
 import { Reference } from '../../../jepsen-lite/power/reference.ts'
-import type { BatchMark, EntryMark, Mark, Replica } from '../../../jepsen-lite/power/trace-markers.ts'
+import type {
+  BatchMark,
+  EntryMark,
+  ReplicaState,
+  TraceMark,
+} from '../../../jepsen-lite/power/trace-markers.ts'
 
-const start: Replica = {
+const start: ReplicaState = {
   ...{ boot: 5, term: 1, vote: '', commit: 0, first: 1, log: [], applied: [0, 0], stateHash: '0' },
 }
-const opened: Mark = { kind: 'opened', replica: start }
-const stored: Mark = { kind: 'stored' }
+const opened: TraceMark = { kind: 'opened', replica: start }
+const stored: TraceMark = { kind: 'stored' }
 const entry = (term: number, index: number): EntryMark => [term, 1000 * term + index]
 
-function batch(change: Partial<BatchMark>): Mark {
+function batch(change: Partial<BatchMark>): TraceMark {
   const batch = {
     term: 1,
     vote: '',
@@ -26,11 +31,12 @@ function batch(change: Partial<BatchMark>): Mark {
   return { kind: 'submitted', batch }
 }
 
-const appended = (first: number, ...entries: EntryMark[]): Mark => batch({ writes: [{ first, entries }] })
-const found = (change: Partial<Replica>): Replica => ({ ...start, boot: 6, ...change })
+const appended = (first: number, ...entries: EntryMark[]): TraceMark =>
+  batch({ writes: [{ first, entries }] })
+const found = (change: Partial<ReplicaState>): ReplicaState => ({ ...start, boot: 6, ...change })
 
 /** What is wrong with a replica found after all these marks. */
-function fault(marks: readonly Mark[], replica: Replica): string | undefined {
+function fault(marks: readonly TraceMark[], replica: ReplicaState): string | undefined {
   const reference = new Reference([opened, ...marks])
   return new Judge(reference, { kind: 'opened', replica }).at(reference.demandAfter(1 + marks.length))?.kind
 }

@@ -2,13 +2,18 @@
 // that breaks them is found out.
 
 import { beforeAll, describe, expect, test } from 'vitest'
-import { checkSessions, type Recording, recordSessions, whyNot } from '../../../jepsen-lite/power/index.ts'
+import {
+  checkSessions,
+  type PowerRecording,
+  recordSessions,
+  whyNot,
+} from '../../../jepsen-lite/power/index.ts'
 
 const quiet = { progress: (): void => {}, out: undefined, seconds: 60 }
 const seed = Date.now() % 2 ** 31
 
 function recording(): void {
-  let recording: Recording
+  let recording: PowerRecording
 
   beforeAll(async () => {
     recording = await recordSessions({ ...quiet, seed, sessions: 2, requests: 16 })

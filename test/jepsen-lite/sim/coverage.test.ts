@@ -1,13 +1,13 @@
 // What is counted as seen, and that the generator tries what was not.
 
 import { describe, expect, test } from 'vitest'
-import { type Coverage, EVENTS, NOTHING_RARE, STATES } from '../../../jepsen-lite/sim/coverage.ts'
+import { EVENTS, NOTHING_RARE, STATES, type StateCoverage } from '../../../jepsen-lite/sim/coverage.ts'
 import { dies } from '../../../jepsen-lite/sim/fault-builders.ts'
-import { FAULT_KINDS, type Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
 
 /** Three nodes, a write at each of them now and then. */
-function calm(faults: readonly Fault[]): Schedule {
+function calm(faults: readonly SimFault[]): Schedule {
   const { config, ...schedule } = generate(1, 3)
   return {
     ...schedule,
@@ -24,7 +24,7 @@ function calm(faults: readonly Fault[]): Schedule {
   }
 }
 
-function coverageOf(faults: readonly Fault[]): Coverage {
+function coverageOf(faults: readonly SimFault[]): StateCoverage {
   const { violation, coverage } = runSchedule(calm(faults))
   expect(violation).toBeUndefined()
   return coverage
@@ -57,7 +57,7 @@ test('two faults at one trigger are a pair, at two they are none', () => {
   const slow = { kind: 'slow-disk', target: 'subject', factor: 2, ms: 10 } as const
   const waits = { at: 3000, when: 'committed' } as const
   const breaks = { ...waits, kind: 'break', target: 'subject' } as const
-  const pairs = (faults: readonly Fault[]): string[] =>
+  const pairs = (faults: readonly SimFault[]): string[] =>
     coverageOf(faults)
       .pairs()
       .flatMap(({ pair, times }) => (times > 0 ? [`${pair.join(' ')} ${times}`] : []))

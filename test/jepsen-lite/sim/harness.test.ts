@@ -2,14 +2,14 @@
 // rule that is not looked at.
 
 import { expect, test } from 'vitest'
-import { Recorder } from '../../../jepsen-lite/history.ts'
-import { Random } from '../../../jepsen-lite/random.ts'
-import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
+import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
-import { FAULT_KINDS, type Fault, type FaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
+import { Recorder } from '../../../jepsen-lite/workload/history.ts'
+import { Random } from '../../../jepsen-lite/workload/random.ts'
 
 /** A calm cluster of five on equal clocks. */
 function calm(change: Partial<Schedule['config']> = {}): Schedule {
@@ -56,7 +56,7 @@ const cut = { ...plainly(LONG), breaks: true }
 const asked = { at: 5000, asked: 1, member: 3, evenSmall: false } as const
 
 /** Each kind, and what it needs. */
-const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
+const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
   partition: [{ at: 5000, kind: 'partition', side: [0, 1], ...cut }],
   isolate: [{ ...strongly, kind: 'isolate', ...cut }],
   ring: [{ at: 5000, kind: 'ring', ...cut }],
@@ -69,7 +69,7 @@ const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
     { at: 3000, kind: 'wipe', target: 3 },
     ...Array.from(
       { length: 200 },
-      (_, at): Fault => ({ at: 3001 + 2 * at, kind: 'break-streams', target: 3 }),
+      (_, at): SimFault => ({ at: 3001 + 2 * at, kind: 'break-streams', target: 3 }),
     ),
   ],
   'drop-row': [
@@ -185,8 +185,8 @@ test('a node whose clock stands still is found', () => {
   ).toMatchObject({ invariant: 'READ-4' })
 })
 
-function clusterOf(config: Schedule['config']): Cluster {
-  const cluster = new Cluster(
+function clusterOf(config: Schedule['config']): SimCluster {
+  const cluster = new SimCluster(
     1,
     config,
     (now) => new Recorder({ workload: 'kv', command: '' }, now, () => {}),

@@ -3,10 +3,10 @@
 
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
-import { End } from '../../../jepsen-lite/sim/wires.ts'
+import { WireEnd } from '../../../jepsen-lite/sim/wires.ts'
 import type { Frame } from '../../../src/server/peers/wires.ts'
 import { runs } from '../../runs.ts'
 
@@ -14,7 +14,7 @@ const FROM_MS = 500
 const MS = 1500
 
 /** Delays of whole milliseconds, so that much happens at the same moment. */
-function schedule(faults: readonly Fault[], change: Partial<Schedule['config']> = {}): Schedule {
+function schedule(faults: readonly SimFault[], change: Partial<Schedule['config']> = {}): Schedule {
   const { config } = generate(1)
   return {
     version: SCHEDULE_VERSION,
@@ -45,7 +45,7 @@ function schedule(faults: readonly Fault[], change: Partial<Schedule['config']> 
 const spanned = { at: fc.integer({ min: FROM_MS, max: MS }), ms: fc.integer({ min: 1, max: 60 }) }
 const target = fc.constantFrom<0 | 1 | 2 | 'leader'>(0, 1, 2, 'leader')
 const cut = { stalls: fc.boolean(), refuses: fc.boolean(), breaks: fc.boolean() }
-const fault: fc.Arbitrary<Fault> = fc.oneof(
+const fault: fc.Arbitrary<SimFault> = fc.oneof(
   fc.record({ kind: fc.constant('pause'), target, ...spanned }),
   fc.record({ kind: fc.constant('isolate'), target, ...spanned, ...cut }),
   fc.record({ kind: fc.constant('one-way'), from: target, to: target, ...spanned, ...cut }),
@@ -59,7 +59,7 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
 )
 
 /** What was held back before it stopped comes before what arrives meanwhile. */
-const stoppedWhileCutOff: Fault[] = [
+const stoppedWhileCutOff: SimFault[] = [
   { kind: 'isolate', target: 'leader', at: 1000, ms: 10, stalls: true, refuses: false, breaks: false },
   { kind: 'pause', target: 'leader', at: 1005, ms: 20 },
 ]
@@ -74,10 +74,10 @@ function named(frame: Frame): string {
 }
 
 test('what arrives on a connection is what was sent on it, from the first frame on and in order, whatever is cut, slow and stopped', () => {
-  const sent = new Map<End, string[]>()
+  const sent = new Map<WireEnd, string[]>()
   const wrong: string[] = []
-  const { arrived } = End.prototype
-  const spy = vi.spyOn(End.prototype, 'arrived').mockImplementation(function (this: End, frame) {
+  const { arrived } = WireEnd.prototype
+  const spy = vi.spyOn(WireEnd.prototype, 'arrived').mockImplementation(function (this: WireEnd, frame) {
     const due = sent.get(this.other)?.shift()
     if (due !== named(frame)) wrong.push(`${named(frame)} arrives where ${due} is due`)
     arrived.call(this, frame)

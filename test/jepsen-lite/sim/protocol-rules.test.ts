@@ -1,11 +1,11 @@
 // Each of the protocol rules is broken once. Also: what a process finds on a disk.
 
 import { describe, expect, test } from 'vitest'
-import { Recorder } from '../../../jepsen-lite/history.ts'
-import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
+import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { ProtocolRules } from '../../../jepsen-lite/sim/protocol-rules.ts'
 import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
+import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import {
   asIndex,
   asReplicaId,
@@ -151,7 +151,7 @@ describe('leaders', () => {
 test('a disk is read back as a process would, and left alone', () => {
   const { config } = generate(1)
   const recorder = (now: () => number) => new Recorder({ workload: 'kv', command: '' }, now, () => {})
-  const cluster = new Cluster(1, { ...config, nodes: 3, spares: 0, grow: 0 }, recorder)
+  const cluster = new SimCluster(1, { ...config, nodes: 3, spares: 0, grow: 0 }, recorder)
   cluster.found()
   cluster.runUntil(20_000)
   const disk = cluster.machines[0]?.disk

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { formatScheduleFile, generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { shrink } from '../../../jepsen-lite/sim/shrink.ts'
 import { runs } from '../../runs.ts'
@@ -124,7 +124,7 @@ test('a schedule is shrunk to what breaks it, field by field', async () => {
   expect(sorted).toEqual([
     { at: 0, kind: 'crash', target, point: 'now', skip: 3, inFlight: 'lost', silent: false, ms: 0 },
     { at: 0, kind: 'isolate', target, ms: 0, ...plain },
-  ] satisfies Fault[])
+  ] satisfies SimFault[])
   expect(parseSchedule(JSON.stringify(schedule))).toEqual(schedule)
 })
 

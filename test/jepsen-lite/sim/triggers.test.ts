@@ -3,17 +3,17 @@
 
 import { expect, test } from 'vitest'
 import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
-import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
-import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/waiting.ts'
+import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/trigger-wait.ts'
 
 /** Faults strike when the cluster has a leader, and early enough for what follows from them. */
 const STRIKES_MS = 2500
 const WRITES_END_MS = 6000
 
 /** Five nodes that nothing happens to, under a steady load of writes, and a few reads, at each of them. */
-function calm(faults: readonly Fault[]): Schedule {
+function calm(faults: readonly SimFault[]): Schedule {
   const { config } = generate(1)
   return {
     version: SCHEDULE_VERSION,
@@ -43,17 +43,17 @@ function strikes(schedule: Schedule, kind: string): { readonly atMs: number; rea
   return seen
 }
 
-const cutOff: Fault = { at: STRIKES_MS, kind: 'isolate', target: 'leader', ...plainly(2000) }
+const cutOff: SimFault = { at: STRIKES_MS, kind: 'isolate', target: 'leader', ...plainly(2000) }
 const breaks = { at: 2000, kind: 'break', target: 0 } as const
 const breaksStreams = { at: 2000, kind: 'break-streams', target: 'subject' } as const
 
-const wiped: Fault = { at: STRIKES_MS, kind: 'wipe', target: 1 }
-const dead: Fault = { at: STRIKES_MS, ...dies, target: 1, ms: 500 }
+const wiped: SimFault = { at: STRIKES_MS, kind: 'wipe', target: 1 }
+const dead: SimFault = { at: STRIKES_MS, ...dies, target: 1, ms: 500 }
 
-const removed: Fault = { at: STRIKES_MS, kind: 'remove', asked: 2, member: 1, evenSmall: true }
+const removed: SimFault = { at: STRIKES_MS, kind: 'remove', asked: 2, member: 1, evenSmall: true }
 
 /** What brings each of them about. */
-const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
+const causes: Readonly<Record<Trigger, readonly SimFault[]>> = {
   elected: [cutOff],
   deposed: [cutOff],
   candidate: [cutOff],
@@ -88,7 +88,7 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
 
 // A follower whose disk is a little slower may be ahead of it without a cause.
 const isCaused = (when: Trigger): boolean => causes[when].length > 0 && when !== 'ahead'
-const waitingFor = (when: Trigger): Fault => ({ ...breaksStreams, when })
+const waitingFor = (when: Trigger): SimFault => ({ ...breaksStreams, when })
 
 test.each(TRIGGERS)('%s is a trigger that a fault can wait for', (when) => {
   const [first, ...others] = strikes(calm([waitingFor(when), ...causes[when]]), 'break-streams')
@@ -112,7 +112,7 @@ test('what waits happens so many ms after the trigger, and so many times', () =>
 
 test('a trigger that is of no use does not count', () => {
   // Writes are answered all the time, and for a while somebody leads who has been followed.
-  const atStale: Fault = { ...breaksStreams, when: 'answered', target: 'stale-leader', times: 2 }
+  const atStale: SimFault = { ...breaksStreams, when: 'answered', target: 'stale-leader', times: 2 }
   const leaders = strikes(calm([cutOff]), 'isolate').map(({ node }) => node)
   const struck = strikes(calm([atStale, cutOff]), 'break-streams')
   expect(struck.map(({ node }) => node)).toEqual([...leaders, ...leaders])
@@ -120,11 +120,11 @@ test('a trigger that is of no use does not count', () => {
 })
 
 test('a cut ends with the trigger that it lasts until', () => {
-  const cut: Fault = {
+  const cut: SimFault = {
     ...{ at: STRIKES_MS, kind: 'half-deaf', target: 'leader', unheardBy: allPlaces, deafTo: allPlaces },
     ...plainly(60_000),
   }
-  const followsAgain = (fault: Fault): boolean => {
+  const followsAgain = (fault: SimFault): boolean => {
     let isBack = false
     const [old] = strikes(calm([fault]), 'half-deaf')
     runSchedule(calm([fault]), ({ atMs, node, what }) => {

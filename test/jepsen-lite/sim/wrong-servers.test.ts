@@ -23,6 +23,14 @@ let wrong: Wrong = {}
 vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
   const { Driver: Right, ...rest } = await original()
   class Meddled extends Right {
+    constructor(options: ConstructorParameters<typeof Right>[0]) {
+      super(options)
+      const greeting = this.events.greeting.bind(this.events)
+      this.events.greeting = () => {
+        const right = greeting()
+        return wrong.greeting?.(right, this) ?? right
+      }
+    }
     override read(...asked: Parameters<Read>): void {
       const right: Read = (...args) => super.read(...args)
       ;(wrong.read?.(right) ?? right)(...asked)
@@ -30,10 +38,6 @@ vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
     override propose(...asked: Parameters<Propose>): void {
       const right: Propose = (...args) => super.propose(...args)
       ;(wrong.propose?.(right) ?? right)(...asked)
-    }
-    override greeting(): Greeting {
-      const right = super.greeting()
-      return wrong.greeting?.(right, this) ?? right
     }
     override inspect(): UnderWay {
       const right = super.inspect()

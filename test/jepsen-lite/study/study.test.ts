@@ -2,21 +2,21 @@
 // off from n3, n4 and n5.
 
 import { describe, expect, test } from 'vitest'
-import {
-  type History,
-  type HistoryEvent,
-  historyOf,
-  type Operation,
-  Recorder,
-  type Result,
-} from '../../../jepsen-lite/history.ts'
-import { LEVELS, type Level, type Side } from '../../../jepsen-lite/study/levels.ts'
+import { LEVELS, type Level, type PartitionSide } from '../../../jepsen-lite/study/levels.ts'
 import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
 import { picturesOf } from '../../../jepsen-lite/study/pictures.ts'
 import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
 import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
+import {
+  type History,
+  type HistoryEvent,
+  type HistoryOperation,
+  historyOf,
+  type RecordedResult,
+  Recorder,
+} from '../../../jepsen-lite/workload/history.ts'
 
 const TIMEOUT_MS = 200
 const START_MS = 1_000
@@ -24,7 +24,7 @@ const CUT_MS = 2_000
 const HEAL_MS = 3_000
 const END_MS = 4_000
 
-type End = Result | 'no_leader' | 'outcome_unknown'
+type End = RecordedResult | 'no_leader' | 'outcome_unknown'
 
 interface Scripted {
   readonly at: number
@@ -49,7 +49,15 @@ class Script {
   }
 
   /** `took`: how long the answer took; an answer that is a text is a refusal or an unknown outcome. */
-  ask(level: Level, side: Side, at: number, took: number, end: End, op?: Operation, node?: string): this {
+  ask(
+    level: Level,
+    side: PartitionSide,
+    at: number,
+    took: number,
+    end: End,
+    op?: HistoryOperation,
+    node?: string,
+  ): this {
     let id = 0
     const asked = op ?? operation(level)
     this.#at(at, (recorder) => {
@@ -64,7 +72,7 @@ class Script {
   }
 
   write(
-    side: Side,
+    side: PartitionSide,
     at: number,
     took: number,
     revision: number | 'outcome_unknown' | 'no_leader',
@@ -104,13 +112,13 @@ class Script {
   }
 }
 
-function operation(level: Level): Operation {
+function operation(level: Level): HistoryOperation {
   if (level === 'linearizable') return { f: 'get', key: 'x' }
   return { f: 'get', key: 'x', consistency: level === 'lease' ? 'lease' : 'stale' }
 }
 
 /** What a read tells: the value of `x` as of its own revision, and what the store had come to. */
-const seen = (modRevision: number, revision = modRevision): Result => ({
+const seen = (modRevision: number, revision = modRevision): RecordedResult => ({
   value: `v${modRevision}`,
   modRevision,
   revision,
@@ -155,7 +163,7 @@ function conclude(script: Script): Concluded {
 
 const results = (script: Script): StudyResults => conclude(script).results
 
-function stream(script: Script, level: Level, side: Side): StudyResults['streams'][number] {
+function stream(script: Script, level: Level, side: PartitionSide): StudyResults['streams'][number] {
   const found = results(script).streams.find((one) => one.level === level && one.side === side)
   if (found === undefined) throw new Error(`no ${level} ${side}`)
   return found
@@ -243,7 +251,7 @@ describe('the age of an answer', () => {
 })
 
 describe('how long a level was away', () => {
-  const outage = (script: Script, level: Level, side: Side) => {
+  const outage = (script: Script, level: Level, side: PartitionSide) => {
     const { history } = script
     const rounds = roundsOf(history)
     const [round] = rounds

@@ -1,4 +1,4 @@
-// One core on a test bench. The test plays its peers: it reads every message that leaves and makes up the answers.
+// One core without a cluster. The test simulates its peers: it reads every message and makes the responses.
 
 import {
   asIndex,
@@ -42,7 +42,7 @@ type OfType<One, T> = One extends Message ? (T extends One['type'] ? One : never
 
 type VoteAnswer = Extract<Message, { granted: boolean }>
 
-/** A message as a test writes it. The bench adds the receiver, and to a vote a sender that knows no commit. */
+/** A message in a test. The bench adds the receiver, and to a vote a commit index of 0. */
 type WithoutTo<One> = One extends VoteAnswer
   ? Pick<One, 'type' | 'granted'> & { from: number; term: number; commit?: LogIndex; commitTerm?: Term }
   : One extends Message
@@ -130,7 +130,7 @@ export class Bench implements NodeWorld {
     this.step({ kind: 'tick' })
   }
 
-  /** Everything handed out becomes durable, and everything committed is applied. */
+  /** Completes all writes and applies all committed entries. */
   settle(): void {
     const { process } = this.node
     while (process.pending.length > 0 || this.node.canApply) {
@@ -145,7 +145,7 @@ export class Bench implements NodeWorld {
     return [...ids].filter((one) => one !== 1).sort((a, b) => a - b)
   }
 
-  /** Its election timeout passes. */
+  /** Advances the clock to the election time-out. */
   timeout(): void {
     for (let tries = 0; tries < 20; tries++) {
       const { role, term } = this.raft
@@ -195,13 +195,13 @@ export class Bench implements NodeWorld {
   /** Newest round that any message carried. */
   round = 0
 
-  // ---- what it said
+  // ---- output
 
   /** The messages since the last call. */
   take(): Message[] {
-    const taken = this.#sent
+    const messages = this.#sent
     this.#sent = []
-    return taken
+    return messages
   }
 
   takeOf<T extends Message['type']>(type: T): OfType<Message, T>[] {
@@ -209,9 +209,9 @@ export class Bench implements NodeWorld {
   }
 
   takeSnapshots(): { to: ReplicaId; atLeast: LogIndex }[] {
-    const taken = this.#snapshots
+    const snapshots = this.#snapshots
     this.#snapshots = []
-    return taken
+    return snapshots
   }
 
   // ---- for the node

@@ -29,7 +29,7 @@ import { LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
 export interface Packet {
   readonly from: ReplicaId
   readonly to: ReplicaId
-  /** A message, or a whole snapshot, under way. */
+  /** A message, or a whole snapshot, in flight. */
   readonly content:
     | { readonly kind: 'message'; readonly message: Message }
     /** `lost`: the stream breaks on the way, and its sender notices. */
@@ -75,8 +75,8 @@ export class Cluster implements NodeWorld {
   /** Directions, as "from>to", that lose everything although the connection is open. */
   readonly cuts = new Set<string>()
   /**
-   * What `settle` does not do: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot
-   * was sent.
+   * Actions that `settle` skips: "store n1", "apply n2", "deliver n3", and "report n1", the report to n1 that its
+   * snapshot was sent.
    */
   readonly held = new Set<string>()
   #snapshots = 0
@@ -118,7 +118,7 @@ export class Cluster implements NodeWorld {
       disk,
       this,
     )
-    // Processes know nothing of each other's clocks, so they differ from the start.
+    // Clocks of processes are independent, so they differ from the start.
     this.#offsetsMs.set(id, this.nodes.length * 1_000_000)
     this.nodes.push(node)
     this.invariants.adopt(node)
@@ -187,7 +187,7 @@ export class Cluster implements NodeWorld {
     this.tick(node)
   }
 
-  /** Its election time-out passes on its clock: it asks for pre-votes, or leads at once if it is alone. */
+  /** Its election time-out passes on its clock: it requests pre-votes, or leads at once if it is the sole voter. */
   timeout(node: SimNode): void {
     for (let tries = 0; tries < 20; tries++) {
       const { role, term } = node.raft
@@ -237,7 +237,7 @@ export class Cluster implements NodeWorld {
     else if (content.kind === 'snapshot') this.packets.push({ ...link, content: { ...content, lost: true } })
   }
 
-  /** Takes one packet off the network and hands it to its receiver, if that is running. */
+  /** Delivers one packet to its receiver, if that is running. */
   deliver(packet: Packet): void {
     this.packets.splice(this.packets.indexOf(packet), 1)
     const { from, to, content } = packet
@@ -274,9 +274,7 @@ export class Cluster implements NodeWorld {
       })
   }
 
-  /**
-   * Handshake: both ends learn what is durable at the other. Does nothing if there is a connection or cannot be one.
-   */
+  /** Handshake: both ends exchange their durable state. Does nothing if there is a connection or cannot be one. */
   connect(a: SimNode, b: SimNode): void {
     const pair = pairOf(a.id, b.id)
     if (a === b || this.connections.has(pair) || !a.running || !b.running) return
@@ -299,7 +297,7 @@ export class Cluster implements NodeWorld {
       for (const other of this.nodes.slice(at + 1)) this.connect(one, other)
   }
 
-  /** Connections of `node` break. What is under way is lost, and both ends notice. */
+  /** Breaks the connections of `node`. Packets in flight are lost, and both ends are notified. */
   disconnect(node: SimNode, from: readonly SimNode[] = this.nodes): void {
     for (const peer of from) {
       if (!this.connections.delete(pairOf(node.id, peer.id))) continue

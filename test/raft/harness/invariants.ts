@@ -1,6 +1,6 @@
-// What must hold in every reachable state of a cluster, checked after every step of every replica. The numbers are
-// those of docs/SPEC.md. The checker sees all disks (also those of crashed replicas) and remembers everything that ever
-// existed. It shares no code with the core except the layout of an entry.
+// Invariants of every reachable state of a cluster, checked after every step of every replica. The numbers are those of
+// docs/SPEC.md. The checker sees all disks, also those of crashed replicas, and keeps the whole history. It shares no
+// code with the core except the layout of an entry.
 
 import type {
   Configuration,
@@ -45,7 +45,7 @@ export class Invariants {
   readonly #proposals = new Map<string, number>()
   readonly #outcomes = new Map<string, string>()
   readonly #notWritten = new Set<string>()
-  /** Replicas whose disk a test has damaged on purpose. What they promised before does not bind them. */
+  /** Replicas whose disk a test has damaged on purpose. Their earlier promises no longer count. */
   readonly #damaged = new Set<ReplicaId>()
 
   constructor(nodes: () => readonly SimNode[]) {
@@ -85,10 +85,10 @@ export class Invariants {
     if (after.role === 'leader') this.#followers(node, before, after)
     this.#configuration(node, after.applied, after.configuration)
     this.#answers(node, input, output)
-    for (const { message, after: write } of output.messages) this.#handedOut(node, message, write)
+    for (const { message, after: write } of output.messages) this.#sent(node, message, write)
   }
 
-  /** A message leaves its sender. Everything it promises must be durable by now. */
+  /** Checks a message that leaves its sender: all that it promises must be durable. */
   sent(node: SimNode, message: Message): void {
     const { hardState, log } = node.disk
     if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
@@ -115,7 +115,7 @@ export class Invariants {
       )
   }
 
-  /** The durable state has changed. */
+  /** Checks a change of the durable state. */
   stored(node: SimNode): void {
     const { hardState, log } = node.disk
     if (hardState.vote !== undefined) this.#vote(node.id, hardState.term, hardState.vote)
@@ -345,12 +345,13 @@ export class Invariants {
 
   #holds(leader: SimNode, follower: SimNode, match: number, invariant: string): void {
     if (match === 0) return
-    const wanted = match < leader.process.log.base ? undefined : leader.process.log.termAt(match as LogIndex)
+    const expected =
+      match < leader.process.log.base ? undefined : leader.process.log.termAt(match as LogIndex)
     const has = this.#termOnDisk(follower, match)
-    if (wanted !== undefined && has !== wanted)
+    if (expected !== undefined && has !== expected)
       throw new Violation(
         invariant,
-        `${leader.name} holds match ${match} (term ${wanted}) of ${follower.name}, durable term there: ${has}`,
+        `${leader.name} holds match ${match} (term ${expected}) of ${follower.name}, durable term there: ${has}`,
       )
   }
 
@@ -367,7 +368,7 @@ export class Invariants {
       )
   }
 
-  /** Every proposal and every read gets at most one answer, and the answer is true (RAFT-20). */
+  /** Every proposal and every read has at most one outcome, and the outcome is true (RAFT-20). */
   #answers(node: SimNode, input: Input, output: Output): void {
     const nameOf = (seq: number) => `${node.id}/${node.disk.boot}/${seq}`
     if (input.kind === 'propose')
@@ -395,7 +396,7 @@ export class Invariants {
     }
   }
 
-  #handedOut(node: SimNode, message: Message, write: number): void {
+  #sent(node: SimNode, message: Message, write: number): void {
     if (message.to === node.id) throw new Violation('RAFT-16', `${node.name} sends ${message.type} to itself`)
     if (message.from !== node.id)
       throw new Violation('RAFT-16', `${node.name} sends under the name of ${message.from}`)

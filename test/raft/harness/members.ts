@@ -1,4 +1,4 @@
-// Replicas and configurations as tests write them.
+// Short notation for replicas and configurations.
 
 import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
@@ -20,7 +20,7 @@ export const memberNamed = (name: string, id: ReplicaId): Member => ({
   url: `http://127.0.0.1:${2000 + Number(id)}`,
 })
 
-/** The id of a node called n7 is 7, unless a test gives another. */
+/** The id of a node called n7 is 7, unless a test sets another. */
 export const idOf = (name: string): ReplicaId => asReplicaId(/^[a-z]+([0-9]+)$/.exec(name)?.[1] ?? '0')
 
 export function configurationOf(

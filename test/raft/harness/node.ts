@@ -75,11 +75,11 @@ export interface NodeWorld {
   sendSnapshot(from: SimNode, to: ReplicaId, atLeast: LogIndex): void
   /** Called after every step, before its output is carried out. */
   stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void
-  /** Called when a batch became durable. */
+  /** Called when a batch is durable. */
   stored(node: SimNode): void
 }
 
-/** Everything that a process reported to its user, oldest first. */
+/** All outcomes that a process reported to its user, oldest first. */
 export type NodeReport =
   | { readonly kind: 'outcome'; readonly outcome: ProposalOutcome }
   | { readonly kind: 'read'; readonly read: ReadOutcome }
@@ -172,7 +172,7 @@ export class SimNode {
     }
   }
 
-  /** The process ends. The first `survive` writes under way reach the disk all the same, unreported. */
+  /** Ends the process. The first `survive` writes in flight still reach the disk, unreported. */
   crash(survive = 0): void {
     for (const batch of this.#process?.pending.slice(0, survive) ?? []) {
       this.disk.write(batch)
@@ -193,7 +193,7 @@ export class SimNode {
     return this.#propose(TEXT, Buffer.from(text))
   }
 
-  /** Several proposals in one step, as the driver collects them in one turn. */
+  /** Several proposals in one step, as from the driver. */
   proposeAll(texts: readonly string[]): void {
     this.proposeFrames(texts.map((text) => ({ kind: TEXT, body: Buffer.from(text) })))
   }
@@ -226,7 +226,7 @@ export class SimNode {
     this.step({ kind: 'propose', proposals })
   }
 
-  /** The oldest `count` writes under way become durable together, and the core is told. */
+  /** Completes the oldest `count` writes in flight as one batch and reports them to the core. */
   store(count = 1): void {
     const { pending, raft } = this.process
     const batches = pending.splice(0, count)
@@ -243,9 +243,7 @@ export class SimNode {
     if (this.#process?.raft === raft) this.step({ kind: 'stored', write: last.write.number })
   }
 
-  /**
-   * Applies up to `count` committed entries. The core is told at the end, and after each entry of a kind of the core.
-   */
+  /** Applies up to `count` committed entries. Reports to the core at the end and after each entry of a core kind. */
   apply(count = 1): void {
     for (let left = count; left > 0; ) {
       const { applyQueue, machine } = this.process
@@ -337,6 +335,6 @@ export class SimNode {
   }
 }
 
-/** An input as a caller writes it. The node adds the time of its clock. */
+/** An input without its time, which the node adds from its clock. */
 export type InputWithoutTime = WithoutTime<Input>
 type WithoutTime<One> = One extends Input ? Omit<One, 'now'> : never

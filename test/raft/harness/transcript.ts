@@ -1,5 +1,5 @@
-// The notation of test/raft/golden/*.golden, explained in the README there: commands that move a cluster, each followed
-// by what it changed. `replay` runs the commands and writes the transcript anew; a test compares the two.
+// The notation of test/raft/golden/*.golden, explained in the README there: commands that control a cluster, each
+// followed by its effects. `replay` runs the commands and writes the transcript anew; a test compares the two.
 
 import { assertNever, emptyConfiguration } from '../../../src/raft/index.ts'
 import type { ChangeStep, Message, RaftLimits, ReplicaId } from '../../../src/raft/types.ts'

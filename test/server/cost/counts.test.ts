@@ -1,4 +1,4 @@
-// What a put costs in syncs, rows, messages and socket writes: exact numbers, which no machine changes. A change that
+// The cost of a put in syncs, rows, messages and socket writes: exact numbers, which no machine changes. A change that
 // makes one lower brings the new table; one that makes one higher must say why it is worth it.
 
 import { expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import type { Spent } from './three-nodes.ts'
 /**
  * The mean of two turns of puts on the leader, with the same number of puts each: puts and how they are known | node |
  * syncs | rows, of them deleted: - | bytes of rows | messages | bytes of messages | socket writes. All nodes are under
- * load: the puts of the next turn come when these are answered. `alone`: none come, until nothing is under way.
+ * load: the puts of the next turn come when these are answered. `alone`: none come, until nothing is in flight.
  *
  * - Rows of a batch: the log record of the new entries, and what was applied since the batch before: the row of each
  *   new `version`, and `events`, a row for at least 16 changes; the `slot` of a session; for a token two rows, and the
@@ -52,7 +52,7 @@ const TABLE = `
   .trim()
   .split('\n')
 
-/** Nothing of a put is under way any more. */
+/** Time after which no work for a put is left. */
 const AFTER_MS = 1000
 
 /** Each name and how many of it there are now. */

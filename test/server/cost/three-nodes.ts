@@ -40,7 +40,7 @@ const WIRE_MS = 0.1
 const CHUNK_BYTES = 64 * 1024
 const FOREVER_MS = 1e9
 
-/** What one node has given to its disk and to its wires since the start. */
+/** The writes of one node to its disk and to its wires since the start. */
 export interface Spent {
   readonly syncs: number
   /** Operations on rows, deletes too, by the first bytes of the key: storage's table, and that of the state machine. */
@@ -48,11 +48,11 @@ export interface Spent {
   readonly rowBytes: number
   readonly messages: ReadonlyMap<string, number>
   readonly messageBytes: number
-  /** Of the frames of a turn for one peer together. */
+  /** The frames of one turn for one peer, together. */
   readonly socketWrites: number
 }
 
-/** Is told when a call into a node begins and ends. They are not nested. */
+/** Called when a call into a node begins and ends. They are not nested. */
 export interface Meter {
   begins(): void
   ends(node: CountedNode): void
@@ -240,7 +240,7 @@ export class CountedNode {
       close() {},
     })
     for (const { driver } of others)
-      this.#cluster.at(this.#cluster.now, () => this.driver.connected(driver.greeting()))
+      this.#cluster.at(this.#cluster.now, () => this.driver.events.connected(driver.events.greeting()))
   }
 
   get #clock(): Clock {
@@ -312,8 +312,8 @@ class CountedWire {
     this.#reader.push(chunk)
     for (let next = this.#reader.next(); next !== undefined; next = this.#reader.next()) {
       const frame = readFrame(next.type, next.body, { from, to: member.id })
-      if ('term' in frame && frame.type !== 'snapshot-offer') driver.message(frame)
-      else if (frame.type === 'state-hash') driver.stateHash(from, frame.at)
+      if ('term' in frame && frame.type !== 'snapshot-offer') driver.events.message(frame)
+      else if (frame.type === 'state-hash') driver.events.stateHash(from, frame.at)
     }
   }
 }

@@ -1,4 +1,4 @@
-// What all answers share, on either lane: their heads, and that there is one of each.
+// The common parts of all answers, through either reader: their heads, and that each request has exactly one answer.
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asTerm } from '../../../src/raft/types.ts'

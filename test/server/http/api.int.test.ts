@@ -6,9 +6,9 @@ import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { PROBLEMS } from '../../../src/server/http/problem.ts'
+import { PROBLEMS } from '../../../src/server/api/errors.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
-import '../../../src/server/http/cold-routes.ts'
+import '../../../src/server/http/routes.ts'
 import { FakeNode, NO_WATCHES } from './fake-node.ts'
 import { JSON_TYPE, serve } from './served.ts'
 

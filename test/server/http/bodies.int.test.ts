@@ -20,7 +20,7 @@ const lengths = fc.oneof(
 interface Sent {
   readonly length: number
   readonly fill: number
-  /** Of each chunk; undefined: not in chunks. */
+  /** Size of each chunk; undefined: the body is not sent in chunks. */
   readonly chunks: number | undefined
   readonly expects: boolean
 }

@@ -53,7 +53,7 @@ describe('at the limit', () => {
       expect(statusOf(answer)).toBe(429)
       expect(answer).toMatch(/Retry-After: 1\r\n.*Connection: close\r\n.*"code":"overloaded"/s)
       expect(await refused.rest()).toBe('')
-      // Beyond a few that are being told, there are no words.
+      // Beyond a few refused connections, the others are closed without an answer.
       const crowd = Array.from({ length: 50 }, () => new Client(port))
       const said = await Promise.all(crowd.map((client) => client.answer()))
       expect(said.every((one) => one === undefined || statusOf(one) === 429)).toBe(true)

@@ -3,7 +3,12 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Connections, endGently, LINGER_MS, type Owner } from '../../../src/server/http/connections.ts'
+import {
+  type ConnectionOwner,
+  Connections,
+  endGently,
+  LINGER_MS,
+} from '../../../src/server/http/connections.ts'
 import { httpLimits } from '../../../src/server/http/limits.ts'
 
 beforeEach(() => {
@@ -13,15 +18,15 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What a connection shows of itself. `length` is what its client has not taken. */
-class Shown extends Duplex implements Owner {
-  waiting: ReturnType<Owner['waitsFor']> = 'nothing'
+/** The observable state of a connection. `length` counts the bytes that its client has not taken. */
+class Shown extends Duplex implements ConnectionOwner {
+  waiting: ReturnType<ConnectionOwner['waitsFor']> = 'nothing'
   quietSince = 0
   bytesRead = 0
   bytesWritten = 0
   length = 0
 
-  waitsFor(): ReturnType<Owner['waitsFor']> {
+  waitsFor(): ReturnType<ConnectionOwner['waitsFor']> {
     return this.waiting
   }
 
@@ -60,7 +65,7 @@ test('a client that takes nothing of its answer for so long is cut, one that tak
   connections.open()
   const [stalled, slow, idle] = [add({ length: 5 }), add({ length: 5 }), add()]
   for (let second = 1; second <= 30; second++) {
-    // What it sends is no sign that it takes its answers.
+    // Bytes that it sends do not prove that it takes its answers.
     stalled.bytesRead++
     if (second % 9 === 0) slow.bytesWritten++
     vi.advanceTimersByTime(1000)

@@ -3,8 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { TAGS_MAX } from '../../../src/kv/index.ts'
-import { readConditions } from '../../../src/server/http/conditions.ts'
-import { readIdempotencyKey } from '../../../src/server/http/idempotency-headers.ts'
+import { readConditions, readIdempotencyKey } from '../../../src/server/http/headers.ts'
 import { bytesJson } from '../../../src/server/http/json.ts'
 import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
 import { runs } from '../../runs.ts'
@@ -98,7 +97,7 @@ test('a list of more tags than a request can carry is refused', () => {
   }
 })
 
-// Who sends such a list must not stop the node: read anew from each of its spaces it would take many seconds.
+// Such a list must not stop the node. A parser that starts again at each space would take many seconds.
 test('a list of tags is read in one go, however many spaces are in it', { timeout: 5_000 }, () => {
   const text = `"1",${' '.repeat(150_000)}x`
   expect(() => readConditions({ 'if-match': text })).toThrow('quoted entity tags')

@@ -84,7 +84,7 @@ export class FakeNode implements NodeApi {
   corrupt: ((key: Uint8Array) => boolean) | undefined
   headsAreInMemory = true
 
-  /** What was asked, for tests that look at what arrives below. */
+  /** The calls of the node, for tests of the arguments that it receives. */
   readonly asked: {
     readonly options?: ReadOptions
     readonly request?: Request
@@ -92,7 +92,7 @@ export class FakeNode implements NodeApi {
   }[] = []
   readonly changes: ConfigurationChange[] = []
   openScans = 0
-  /** What ranges could not read and have passed over, told when they are finished. */
+  /** The error of unreadable rows that ranges skip. It is reported when they finish. */
   unread: Error | undefined
   /** Called before each slice of a range is read. */
   onSlice: (() => void) | undefined
@@ -105,7 +105,7 @@ export class FakeNode implements NodeApi {
   readonly #heads = new Map<string, StoredRow>()
 
   readonly watches: WatchHub
-  /** What has failed in the watches. */
+  /** The failures of the watches. */
   readonly watchFailures: unknown[] = []
 
   constructor(settings: Partial<Settings> = {}, limits: Partial<DriverLimits> = {}) {
@@ -467,7 +467,7 @@ class Pages {
     return [this.#rows.slice(first, this.#at), this.#at < this.#rows.length]
   }
 
-  /** Goes on at `key`. */
+  /** Continues at `key`. */
   seek(key: Uint8Array): void {
     const at = this.#rows.findIndex((row) => Buffer.compare(row.key, key) >= 0)
     this.#at = at < 0 ? this.#rows.length : at

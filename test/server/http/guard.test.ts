@@ -1,4 +1,4 @@
-// Who may ask, decision by decision; what a browser gets to read is in api.int.test.ts.
+// The checks of the guard, one by one; api.int.test.ts tests which responses a page of a browser may read.
 
 import { expect, test } from 'vitest'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from '../../../src/server/http/guard.ts'
@@ -11,7 +11,7 @@ const head = (
   method = 'GET',
   more: Partial<RequestHead> = {},
 ): RequestHead => ({
-  ...{ method, headers, httpVersion: '1.1' },
+  ...{ method, headers, httpVersion: '1.1', hosts: 1 },
   ...more,
 })
 
@@ -79,9 +79,25 @@ test('a request has one host: that of its target, or that of its header', () => 
   expect(at('/', head({}, 'GET', one))).toBe('ok')
   expect(at('http://x.example/', head({}, 'GET', one))).toBe('host_not_allowed')
   const host = 'localhost'
-  expect(at('/', head({ host }, 'GET', { headersDistinct: { host: [host] } }))).toBe('ok')
-  expect(at('/', head({ host }, 'GET', { headersDistinct: { host: [host, host] } }))).toBe('bad_request')
-  expect(at('/', head({ host }, 'GET', { headersDistinct: {} }))).toBe('ok')
+  expect(at('/', head({ host }, 'GET', { hosts: 1 }))).toBe('ok')
+  expect(at('/', head({ host }, 'GET', { hosts: 2 }))).toBe('bad_request')
+  expect(at('/', head({ host }, 'GET', { hosts: 0 }))).toBe('ok')
+})
+
+test.each([
+  ['cross-site', [], 'origin_not_allowed'],
+  ['same-site', [], 'origin_not_allowed'],
+  ['same-origin', [], 'ok'],
+  ['none', [], 'ok'],
+  ['cross-site', ['http://a.example'], 'origin_not_allowed'],
+  ['cross-site', ['*'], 'ok'],
+])('a browser that sends Sec-Fetch-Site: %s, with CORS for %j', (site, corsOrigins, expected) => {
+  const guard = new Guard({ ...OPEN, corsOrigins })
+  const codeFor = (more: RequestHead['headers']) =>
+    codeOf(() => guard.checkOrigin(head({ host: 'h', 'sec-fetch-site': site, ...more })) && 'ok')
+  expect(codeFor({})).toBe(expected)
+  expect(codeFor({ origin: 'http://x.example' })).toBe(expected)
+  if (corsOrigins.length > 0) expect(codeFor({ origin: 'http://a.example' })).toBe('ok')
 })
 
 test.each([

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { LeaseId } from '../../../src/kv/index.ts'
-import { PIECE_BYTES } from '../../../src/server/http/response-budget.ts'
+import { PIECE_BYTES } from '../../../src/server/api/budget.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, onNodeHttp, settled, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'

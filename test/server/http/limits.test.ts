@@ -1,4 +1,4 @@
-// What limits may be set to, and how many connections fit.
+// The allowed values of limits, and the number of connections that fit.
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'

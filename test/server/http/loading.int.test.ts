@@ -4,7 +4,7 @@ import { Server } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import { serve } from './served.ts'
 
-const REST = '../../../src/server/http/cold-routes.ts'
+const REST = '../../../src/server/http/routes.ts'
 
 afterEach(() => {
   vi.doUnmock(REST)

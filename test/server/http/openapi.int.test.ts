@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
-import '../../../src/server/http/cold-routes.ts'
+import '../../../src/server/http/routes.ts'
 import { FakeNode, memberOf } from './fake-node.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'
 
@@ -288,7 +288,7 @@ test('every operation, parameter, field of a body and answer is described in wor
       expect([at, summary]).toEqual([at, expect.stringMatching(WORDS)])
       for (const { name, in: place, required, schema } of parameters) {
         expect([at, ['path', 'query', 'header'].includes(place)]).toEqual([at, true])
-        // What stands in the path says its name, and is never left out.
+        // A parameter of the path names itself, and is never left out.
         if (place === 'path') expect([at, required, path.includes(`{${name}}`)]).toEqual([at, true, true])
         else expect([at, name, schema.description]).toEqual([at, name, expect.stringMatching(WORDS)])
         expect([at, name, ['string', 'integer', 'boolean'].includes(schema.type ?? '')]).toEqual([
@@ -419,7 +419,7 @@ test('the headers of answers are those that are described', async () => {
     ['get', '/livez', 200, '/livez'],
     ['get', '/v1/kv', 503, '/v1/kv?min_revision=99&timeout=1ms'],
   ]
-  // What HTTP itself says of an answer is not described.
+  // Headers that HTTP itself defines are not described.
   const isOurs = (name: string): boolean => /^(kv-|idempotency-|etag$|retry-after$)/.test(name)
   const seen = new Set<string>()
   served.node.stalenessMs = 5

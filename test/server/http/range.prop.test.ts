@@ -23,7 +23,7 @@ interface Asked {
   readonly count: boolean
 }
 
-/** What the contract says, row by row. */
+/** The contract, row by row. */
 const Model = {
   whole(rows: readonly Row[], { prefix, start, end }: Asked): Row[] {
     return rows.filter(

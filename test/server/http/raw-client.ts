@@ -9,7 +9,7 @@ export const put = (key: string, value: string, more = '') =>
 export const get = (key: string, more = '') => `GET /v1/kv/${key} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`
 export const COLD = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
-/** A client that sends what it is told and takes answers apart. */
+/** A client that sends the given bytes and splits the answers. */
 export class Client {
   readonly #socket: Socket
   #received = ''
@@ -101,7 +101,7 @@ export class Client {
     this.#socket.resume()
   }
 
-  /** In the middle of whatever is under way. */
+  /** Resets the connection, even during a request. */
   reset(): void {
     this.#socket.resetAndDestroy()
   }
@@ -146,7 +146,7 @@ async function expectServed(client: Client): Promise<void> {
   if ((await (await client.send(COLD)).answer()) === undefined) throw new Error('the server has ended')
 }
 
-/** What `count` comes to rest at while others are served. */
+/** The value at which `count` stays while other requests are served. */
 export async function settled({ port }: Served, count: () => number, rounds = 100): Promise<number> {
   const other = new Client(port)
   for (let before = -1, calm = 0; calm < rounds; ) {
@@ -165,7 +165,7 @@ export async function until({ port }: Served, isSo: () => boolean): Promise<void
   other.leave()
 }
 
-/** Nothing is under way any more, and no connection is left but those of the caller. */
+/** Waits until nothing is in flight, and no connection is left but those of the caller. */
 export const atRest = (served: Served, connections = 0): Promise<void> =>
   until(served, () => {
     const { ranges, bodyBytes, answerBytes, ...counts } = served.http.inspect()

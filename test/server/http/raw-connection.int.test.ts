@@ -36,7 +36,7 @@ test.each([10, 1_100, 2_100, 6_000])('a condition behind %i fields is looked at'
 })
 
 describe('the same request on either lane', () => {
-  /** What the first answer is, and whether the connection goes on behind it. */
+  /** The first answer, and whether the connection serves requests after it. */
   async function outcome(client: Client, request: string, head: boolean): Promise<string[]> {
     await client.send(request)
     let first = await client.answer(head)
@@ -555,7 +555,7 @@ describe('a connection', () => {
       fc.asyncProperty(mixed, last, cuts, fc.boolean(), async (mix, [name, bytes, status], at, ends) => {
         const client = new Client(served.port)
         await client.send(...cutAt(mix.map(([request]) => request).join('') + bytes, at))
-        // What is only half there has to end.
+        // An incomplete request must end.
         if (ends || BROKEN.slice(0, 5).some(([half]) => half === name)) client.endSending()
         for (const [, expected] of mix) expect(await client.answer()).toMatch(expected)
         expect(statusOf(await client.answer())).toBe(status)
@@ -621,7 +621,7 @@ describe('a connection', () => {
     await settled(served, () => http.inspect().fastConnections)
     vi.advanceTimersByTime(1)
     await settled(served, () => http.inspect().fastConnections)
-    // What arrived in time keeps its place; what did not is read by node:http.
+    // A request that arrived in time keeps its reader; node:http reads the late one.
     expect(http.inspect().fastConnections).toBe(1)
     for (const client of [late, early]) {
       await client.send(pieces[1] ?? '')

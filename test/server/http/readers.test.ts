@@ -1,13 +1,10 @@
-// What requests are read by: targets, parameters, conditions, tokens, and the plain form of a request.
+// The readers of the parts of a request: targets, parameters, conditions, tokens, and the plain form of a request.
 
 import { describe, expect, test } from 'vitest'
-import { namesMediaType } from '../../../src/server/http/accept-header.ts'
-import { classify } from '../../../src/server/http/classify.ts'
-import { readConditions } from '../../../src/server/http/conditions.ts'
-import { readIdempotencyKey } from '../../../src/server/http/idempotency-headers.ts'
+import { namesMediaType, readConditions, readIdempotencyKey } from '../../../src/server/http/headers.ts'
 import { bytes, flag, integer, order, readQuery, takeTimeout } from '../../../src/server/http/parameters.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/http/raw-parser.ts'
-import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
+import { classify, percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
 
 const codeOf = (run: () => unknown): unknown => {
   try {
@@ -98,7 +95,7 @@ describe('what is asked for', () => {
     ['PUT', '/v1/changes', 'other', undefined, []],
     ['POST', '/v1/changes/', 'other', undefined, []],
   ])('%s %s', (method, target, operation, keys, pairs) => {
-    expect(classify(method, splitTarget(target))).toEqual({ operation, keys, pairs })
+    expect(classify(method, splitTarget(target))).toMatchObject({ operation, keys, pairs })
   })
 })
 

@@ -1,4 +1,4 @@
-// What becomes of a connection whose client still sends a body that nobody reads, in time that stands still.
+// The end of a connection whose client still sends a refused body, in virtual time.
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { LINGER_MS } from '../../../src/server/http/connections.ts'

@@ -1,4 +1,4 @@
-// What is counted of answers on their way, piece by piece.
+// The bytes of unfinished answers that are counted, piece by piece.
 
 import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
@@ -8,9 +8,9 @@ import {
   OutboundBudget,
   PIECE_BYTES,
   writeChunked,
-} from '../../../src/server/http/response-budget.ts'
+} from '../../../src/server/api/budget.ts'
 
-/** Takes a piece when it is told to. */
+/** Takes a piece when the test calls it. */
 class Reader extends Writable {
   readonly pieces: Buffer[] = []
   #taken: ((error?: Error) => void)[] = []
@@ -44,7 +44,7 @@ test('there is room for one answer, however large, and for more up to the limit'
   backlog.add(4)
   backlog.check(6)
   expect(() => backlog.check(7)).toThrow(expect.objectContaining({ code: 'overloaded' }))
-  // What is its own already does not stand in its way.
+  // Bytes that are reserved already do not count against their owner.
   backlog.check(1000, 4)
   expect(() => backlog.check(1000, 3)).toThrow(expect.objectContaining({ code: 'overloaded' }))
   backlog.remove(4)
@@ -54,7 +54,7 @@ test('there is room for one answer, however large, and for more up to the limit'
 
 test('what is held for an answer that is being made is given back, once', () => {
   const backlog = new OutboundBudget(10)
-  const [one, other] = [backlog.hold(), backlog.hold()]
+  const [one, other] = [backlog.reserve(), backlog.reserve()]
   one.grow(8)
   one.grow(8)
   expect(backlog.bytes).toBe(16)

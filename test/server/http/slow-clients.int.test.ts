@@ -62,7 +62,7 @@ test.each(KINDS)('a client that takes %s little by little is not', async (_, lan
     vi.advanceTimersByTime(700)
   }
   expect(served.http.inspect().stalledTotal).toBe(0)
-  // What it sends is no sign that it takes anything.
+  // Bytes that it sends do not prove that it takes anything.
   for (let i = 0; i < 8; i++) {
     await client.send(get('a'))
     await settled(served, () => served.http.inspect().answerBytes)
@@ -95,7 +95,7 @@ test.each([
       code: 'overloaded',
       after: '1',
     })
-    // A change is refused before it is made, or its answer is told: never in between.
+    // A change is refused before it is made, or its answer is sent: never in between.
     const large = { body: WORST }
     const changed = await served.ask('PUT', '/v1/kv/big?prev', large)
     expect(changed.json.code).toBe('overloaded')

@@ -51,7 +51,7 @@ function filled(): FakeNode {
   return node
 }
 
-/** What a transaction that changes nothing is answered; it must be the same by way of the log. */
+/** The answer to a transaction without changes, which must be the same through the log. */
 async function bothWays(served: Served, inner: object) {
   const read = await post(served, inner)
   const before = proposals(served.node)
@@ -306,7 +306,7 @@ describe('comparisons', () => {
     [{ key: 'a', exists: false }, false],
     [{ key: 'none', exists: true }, false],
     [{ key: 'none', exists: false }, true],
-    // Of a range: it holds for every key in it.
+    // A comparison of a range holds for every key in it.
     [of('value', '=', 'z', C), true],
     [of('mod_revision', '>', 4, C), true],
     [of('mod_revision', '>', 5, C), false],
@@ -1186,7 +1186,7 @@ test('room for the answer is reserved before changes are made, and given back', 
   for (const body of [reading, { success: [put('c', '', { prev: true })] }])
     expect((await post(served, body)).json.code).toBe('overloaded')
   expect(proposals(node)).toBe(1)
-  // What has no values, and not many keys, needs little.
+  // A transaction without values and with few keys needs little room.
   const lean = { failure: [get({ key: 'a', keys_only: true }), get({ prefix: '', count_only: true })] }
   const second = post(served, plain)
   const { value: goOn } = await release.next()

@@ -298,7 +298,7 @@ test('it cannot be cancelled, and is counted as a batch', async () => {
   client.send([1, CHANGES, 100, [PUT_A, [DELETE, 'b']]], [1, 0])
   await soon(() => expect(release).toHaveLength(1))
   expect(served.http.inspect()).toMatchObject({ operations: 1 })
-  expect(served.node.asked.at(-1)?.timeoutMs).toBe(95)
+  expect(served.node.asked.at(-1)?.timeoutMs).toBeLessThanOrEqual(95)
   served.node.hold = undefined
   release[0]?.()
   expect(await client.answer(1)).toEqual([
@@ -366,9 +366,10 @@ test('answers with many failed conditions count with their bytes while they wait
   served.node.hold = (go) => held.push(go)
   client.send([2, CHANGES, null, keys.map((each) => [PUT, each, '', { if_none_match: '*' }])])
   await soon(() => expect(held).toHaveLength(1))
-  expect(served.http.inspect().answerBytes).toBe(0)
+  // Room for all results is reserved before the batch is made.
+  expect(served.http.inspect().answerBytes).toBe(10 * (512 + 4_000))
   held[0]?.()
-  // It is ready now, and leaves at the end of this turn.
+  // The answer is ready now, and leaves later.
   expect(served.http.inspect().answerBytes).toBeGreaterThan(10 * 4_000)
   expect((await client.answer(2))?.[3]).toHaveLength(10)
   await atRest(served, 1)

@@ -22,7 +22,7 @@ async function expectServed(served: Served): Promise<void> {
   await client.end()
 }
 
-/** Nothing is under way, and nothing of it is left. */
+/** Nothing is in flight, and no memory is held. */
 async function expectRest(served: Served, connections = 0): Promise<void> {
   await atRest(served, connections)
   await until(served, () => served.http.inspect().operations === 0)

@@ -1,4 +1,4 @@
-// A client of multiplexed connections that sends what it is told and takes answers apart.
+// A client of multiplexed connections that sends the given items and splits the answers.
 
 import { Packr, Unpackr } from 'msgpackr'
 import { onTestFinished, vi } from 'vitest'
@@ -28,7 +28,7 @@ export class MuxClient {
   /** All answers so far, by id. */
   readonly answers = new Map<number, Wire[]>()
   readonly notices: Wire[][] = []
-  /** What watches were told, after the answers that they have begun. */
+  /** Items of watches, after the answers that they have begun. */
   readonly watched: Wire[][] = []
   closed: { readonly code: number; readonly reason: string } | undefined
   #changed: () => void = () => {}

@@ -88,7 +88,7 @@ describe('refused', () => {
     )
     expect(answer).toContain('\r\nContent-Type: application/problem+json\r\n')
     if (status === 426) expect(answer).toContain('\r\nSec-WebSocket-Version: 13\r\n')
-    // What follows may be frames. It is not read as requests.
+    // The following bytes may be frames. They are not read as requests.
     expect(await client.rest()).toBe('')
     expect(served.node.asked).toEqual([])
     expect(await served.metrics.text()).toContain(`{operation="other",status="${status}"} 1`)

@@ -1,4 +1,4 @@
-// What clients send is read as msgpackr reads it, or refused.
+// Messages of clients are read as msgpackr reads them, or refused.
 
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'

@@ -11,7 +11,7 @@ const [EVENTS, PROGRESS, ENDED] = [2, 3, 4]
 
 const bytes = (text: string): Buffer => Buffer.from(text)
 
-/** What a watch was told, by what it is. */
+/** The items that a watch received, of one kind. */
 const told = (client: MuxClient, id: number, kind: number): unknown[][] =>
   client.watched.filter((item) => item[0] === id && item[1] === kind).map((item) => item.slice(2))
 
@@ -248,7 +248,7 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
   })
   const client = await new MuxClient(port).open()
   const ids = [1, 2, 3, 4, 5, 6]
-  /** With the progress of all of them: one by one they would be told too late, where there are many. */
+  /** Whether a message has the progress of all watches. One message for each would be too slow for many watches. */
   const isOfAll = (items: readonly unknown[][]) =>
     ids.every((id) => items.some((item) => item[0] === id && item[1] === PROGRESS))
   for (const id of ids) await client.ask(id, WATCH, null, { key: 'b' }, null, { progress_ms: 400 })

@@ -76,7 +76,7 @@ async function follower() {
   driver.start(network)
   const from = { from: LEADER, to: SELF, term: TERM }
   const append = (entries: readonly Entry[], commit: number): void =>
-    driver.message({
+    driver.events.message({
       ...{ ...from, type: 'append', prevIndex: asIndex(1), prevTerm: asTerm(1), entries },
       ...{ commit: asIndex(commit), round: 0 },
     })
@@ -92,7 +92,7 @@ async function follower() {
 /** Complete, and not the state yet. */
 function stage({ clock, driver, meta }: Awaited<ReturnType<typeof follower>>): void {
   let staged = false
-  driver.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
+  driver.events.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
     expect(refuse).toBeUndefined()
     sink?.finish((error) => {
       staged = error === undefined
@@ -115,13 +115,13 @@ test('a read that waits for its index is served when a snapshot brings it', asyn
   clock.advance(1)
   const asked = sent.find((message) => message.type === 'read-index')
   if (asked === undefined) throw new Error('the leader was not asked')
-  driver.message({
+  driver.events.message({
     ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
     ...{ refusal: undefined, lease: false, commit: asIndex(1) },
   })
   stage(node)
   expect(results).toEqual([])
-  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  driver.events.snapshotReceived(LEADER, TERM, 's', meta)
   clock.advance(10 * DISK_MS)
   expect(results).toMatchObject([{ ok: true, value: { served: 'linearizable' } }])
   expect(node.ends).toEqual([])
@@ -147,7 +147,7 @@ test('a proposal whose result a snapshot hides is told so', async () => {
   })
   append(entries, LAST - 1)
   expect(driver.inspect()).toMatchObject({ 'proposals.waiting': 1 })
-  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  driver.events.snapshotReceived(LEADER, TERM, 's', meta)
   clock.advance(10 * DISK_MS)
   expect(results).toMatchObject([{ ok: false, problem: { code: 'outcome_unknown', written: 'unknown' } }])
   expect(driver.inspect()).toMatchObject({ 'proposals.waiting': 0, 'proposals.committed': 0 })
@@ -158,11 +158,11 @@ test('while a snapshot is installed readers see the state from before, and nobod
   const node = await follower()
   const { clock, driver, sent, from, meta } = node
   stage(node)
-  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  driver.events.snapshotReceived(LEADER, TERM, 's', meta)
   const told = sent.find((message) => message.type === 'append-accepted')
   if (told === undefined) throw new Error('nothing was acknowledged')
   sent.length = 0
-  driver.message({
+  driver.events.message({
     ...{ ...from, type: 'heartbeat', commit: LAST, round: 1, appliedByMajority: asIndex(1) },
     confirmed: { at: told.sentAt, readIndex: LAST },
   })
@@ -177,7 +177,7 @@ test('while a snapshot is installed readers see the state from before, and nobod
   clock.advance(0)
   const asked = sent.find((message) => message.type === 'read-index')
   if (asked === undefined) throw new Error('the leader was not asked')
-  driver.message({
+  driver.events.message({
     ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
     ...{ refusal: undefined, lease: false, commit: LAST },
   })
@@ -194,12 +194,12 @@ test('a leader that offers what is committed here is told again that it is, and 
   const node = await follower()
   const { clock, driver, sent, meta } = node
   stage(node)
-  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  driver.events.snapshotReceived(LEADER, TERM, 's', meta)
   clock.advance(10 * DISK_MS)
   const offered = (term: typeof TERM, index: typeof LAST): string => {
     sent.length = 0
     let why = ''
-    driver.snapshotOffered(LEADER, term, 's', { ...meta, index }, (refuse, sink) => {
+    driver.events.snapshotOffered(LEADER, term, 's', { ...meta, index }, (refuse, sink) => {
       expect(sink).toBeUndefined()
       why = refuse ?? ''
     })
@@ -232,7 +232,7 @@ test('what is received goes to the storage for as long as there is room for it',
       },
       abort: () => asked.push('abort'),
     })
-  driver.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
+  driver.events.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
     if (sink === undefined) throw new Error(refuse)
     const errors: unknown[] = []
     const done = (error: Error | undefined): void => void errors.push(error?.message)
@@ -257,14 +257,14 @@ test('what is received goes to the storage for as long as there is room for it',
 
 test('what could not be forwarded is forwarded as soon as the leader is connected again', async () => {
   const { clock, driver, sent } = await follower()
-  const hello = { ...driver.greeting(), replicaId: LEADER, name: 'n2', term: TERM, lastIndex: LAST }
+  const hello = { ...driver.events.greeting(), replicaId: LEADER, name: 'n2', term: TERM, lastIndex: LAST }
   const forwarded = (): number => sent.filter(({ type }) => type === 'forward').length
-  driver.connected(hello)
-  driver.disconnected(LEADER)
+  driver.events.connected(hello)
+  driver.events.disconnected(LEADER)
   driver.propose(ask(putOf('k', 'v')), PATIENCE_MS, () => {})
   clock.advance(1)
   expect([forwarded(), driver.inspect()['proposals.parked']]).toEqual([0, 1])
-  driver.connected(hello)
+  driver.events.connected(hello)
   clock.advance(0)
   expect([forwarded(), driver.inspect()['proposals.parked']]).toEqual([1, 0])
 })

@@ -9,7 +9,8 @@ import {
   encodeAppliedState,
   type Member,
 } from '../../../src/raft/index.ts'
-import { Driver, type DriverObserver } from '../../../src/server/node/driver.ts'
+import { Driver } from '../../../src/server/node/driver.ts'
+import type { DriverObserver } from '../../../src/server/node/driver-options.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Network, NodeEnd, Result, StateHashAt } from '../../../src/server/node/types.ts'
 import { ask, putOf, utf8 } from '../../kv/store.ts'
@@ -141,7 +142,7 @@ test('a voter that is alone is ready, names itself as the leader, and has nothin
   )
   for (const named of peers) expect(named).toEqual([])
   expect([sent, observed.roles > 0]).toEqual([[], true])
-  expect(driver.greeting()).toMatchObject({
+  expect(driver.events.greeting()).toMatchObject({
     ...{
       clusterId: identity.clusterId,
       replicaId: SELF.id,
@@ -249,12 +250,12 @@ test('a learner that is added is a peer, and voters are asked to take part', asy
   expect(results).toHaveLength(2)
   expect(driver.configuration.members.map(({ name }) => name)).toEqual(['n1'])
   expect(driver.configuration.removed).toEqual([OTHER.id])
-  const hello = { ...driver.greeting(), replicaId: OTHER.id, name: 'n2' }
-  expect(driver.admit(hello)).toMatchObject({
+  const hello = { ...driver.events.greeting(), replicaId: OTHER.id, name: 'n2' }
+  expect(driver.events.admit(hello)).toMatchObject({
     stop: true,
     refuse: expect.stringContaining('was removed from the cluster'),
   })
-  expect(driver.admit({ ...hello, replicaId: asReplicaId('3') })).toBeUndefined()
+  expect(driver.events.admit({ ...hello, replicaId: asReplicaId('3') })).toBeUndefined()
 })
 
 test('leases are a setting, answered as they are then', async () => {
@@ -357,8 +358,11 @@ test.each(['stopped', 'crashed'] as const)(
     expect(results).toEqual([ended, ended, ended, ended])
     expect([hashes.length, peers.length, observed.roles, sent.length]).toEqual(before)
     expect(driver.status()).toMatchObject({ errors: [reason], notReady: [reason] })
-    expect(driver.admit(driver.greeting())).toEqual({ refuse: 'this node has ended', stop: false })
-    driver.snapshotOffered(OTHER.id, driver.term, 's', undefined as never, (refuse, sink) =>
+    expect(driver.events.admit(driver.events.greeting())).toEqual({
+      refuse: 'this node has ended',
+      stop: false,
+    })
+    driver.events.snapshotOffered(OTHER.id, driver.term, 's', undefined as never, (refuse, sink) =>
       expect([refuse, sink]).toEqual(['this node has ended', undefined]),
     )
     // Nobody asked it to end itself.
@@ -389,9 +393,9 @@ test('a row that cannot be read ends the node, and the one who asked for it hear
 
 test('another node may tell it to stop: for good, unless it leaves anyhow', async () => {
   const { driver, ends, clock } = await alone()
-  driver.stop('lost its state')
+  driver.events.stop('lost its state')
   expect(ends).toEqual([{ kind: 'failed', reason: 'lost its state' }])
-  driver.stop('again')
+  driver.events.stop('again')
   clock.advance(10_000)
   expect(ends).toHaveLength(1)
 })
@@ -488,7 +492,7 @@ test('what happens to a node is logged, with what an operator asks for next', as
   levers.freeBytes = Number.POSITIVE_INFINITY
   clock.advance(driverLimits.diskLookMs)
   expect(said('the disk has space again')).toEqual([{ state: 'enough', freeBytes: Number.POSITIVE_INFINITY }])
-  driver.stop('that is enough')
+  driver.events.stop('that is enough')
   expect(said('^stopping: that is enough')).toEqual([{ err: new Error('that is enough') }])
   expect(ends).toHaveLength(1)
 })

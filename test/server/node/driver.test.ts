@@ -388,11 +388,11 @@ test.each(['the leader', 'the one that is removed'])(
     for (const other of others) cluster.isolate(other)
     cluster.advance(raftTiming.heartbeatMs * 2)
     expect([done, gone.end, isJoint(gone.running.configuration)]).toEqual([false, undefined, true])
-    const hello = gone.running.greeting()
-    expect(leading.running.admit(hello)).toBeUndefined()
+    const hello = gone.running.events.greeting()
+    expect(leading.running.events.admit(hello)).toBeUndefined()
     cluster.heal()
     cluster.until(() => done)
-    expect(leading.running.admit(hello)).toMatchObject({ stop: true })
+    expect(leading.running.events.admit(hello)).toMatchObject({ stop: true })
     expect(knowing().length).toBeGreaterThan(1)
     cluster.until(() => gone.end !== undefined)
     expect(gone.end?.reason).toMatch(/removed from the cluster/)
@@ -593,10 +593,10 @@ test('a leader that was deposed as it was asked to hand over asks the next one f
   const term = asTerm(running.term + 1)
   const from = follower.id
   const nothing = { commit: asIndex(0), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) }
-  running.message({ type: 'heartbeat', from, to: leading.id, term, ...nothing })
+  running.events.message({ type: 'heartbeat', from, to: leading.id, term, ...nothing })
   cluster.until(() => asked.answer !== undefined)
   expect(asked).toEqual({ answer: follower.name })
-  expect(running.inspect()).toMatchObject({ 'raft.askedTransfer': 0, transferRefused: 0 })
+  expect(running.inspect()).toMatchObject({ 'raft.pendingTransfer': 0, transferRefused: 0 })
 })
 
 test('a transfer that a node was asked for as it ended is answered at once', () => {
@@ -613,7 +613,7 @@ test('a replica that is told of its lost state stops and says how to rejoin', ()
   const lost = cluster.follower
   const leader = cluster.leading
   const detail = 'n2 has lost durable state'
-  lost.running.message({
+  lost.running.events.message({
     type: 'lost-state',
     from: leader.id,
     to: lost.id,
@@ -629,7 +629,7 @@ test('so does one that finds it out from a commit index of its leader', () => {
   const lost = cluster.follower
   const leader = cluster.leading
   const { lastIndex } = lost.running.status().raft
-  lost.running.message({
+  lost.running.events.message({
     ...{ type: 'heartbeat', from: leader.id, to: lost.id, term: leader.running.term },
     ...{ commit: asIndex(lastIndex + 1), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) },
   })
@@ -647,7 +647,7 @@ test('the mark has the room that was kept for when somebody else fills the disk'
     if (space.hasReserve) throw new Error('ENOSPC: no space left on device')
     disk.quarantined = why
   }
-  lost.running.message({
+  lost.running.events.message({
     ...{ type: 'lost-state', from: leader.id, to: lost.id, term: leader.running.term },
     detail: 'n2 has lost durable state',
   })
@@ -661,7 +661,7 @@ test('one whose mark cannot be written stops all the same', () => {
   lost.storage.quarantine = () => {
     throw new Error('EIO: i/o error')
   }
-  lost.running.message({
+  lost.running.events.message({
     ...{ type: 'lost-state', from: leader.id, to: lost.id, term: leader.running.term },
     detail: 'n2 has lost durable state',
   })

@@ -1,7 +1,8 @@
 // An entry is applied only when everything that it names is in memory. Entries behind it wait.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { stream } from '../../../jepsen-lite/random.ts'
+import { stream } from '../../../jepsen-lite/workload/random.ts'
+import { versionKey } from '../../../src/kv/codec/rows.ts'
 import { UnknownKindError } from '../../../src/kv/errors.ts'
 import {
   type Applied,
@@ -17,7 +18,6 @@ import {
   type Settings,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import { versionKey } from '../../../src/kv/codec/rows.ts'
 import type { Operation } from '../../../src/kv/types.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'

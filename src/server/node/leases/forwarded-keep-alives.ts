@@ -1,14 +1,14 @@
-// Keep-alives of a node that does not lead. It asks the leader, who notes them in memory: so they are no entries of the
-// log, whichever node a client uses. If the leader does not answer, because it leads no more or the connection has
-// broken, an entry is proposed instead: to keep a lease alive twice does no harm.
+// Keep-alives of a node that does not lead. It forwards them to the leader, which notes them in memory, without an
+// entry of the log. If the leader does not answer, because it no longer leads or the connection has broken, the node
+// proposes an entry instead. To keep a lease alive twice does no harm.
 
 import type { LeaseId } from '../../../kv/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
 import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.ts'
 
 /**
- * Each process of a node has numbers of its own. Otherwise a late answer to the process before it would be taken for
- * one to another question. Both together are a whole number that JavaScript holds exactly.
+ * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another
+ * question. Both together are a whole number that JavaScript holds exactly.
  */
 const BOOTS = 2 ** 20
 const QUESTIONS = 2 ** 32
@@ -32,7 +32,7 @@ export class ForwardedKeepAlives {
   readonly #link: LeaderLink
   readonly #clock: Clock
   readonly #asked = new Map<number, PendingKeepAlive>()
-  /** Who was asked all that is open, unless another one leads now and `check` is still to be called. */
+  /** The receiver of all open questions, until `check` finds another leader. */
   #leader: ReplicaId | undefined
   #last: number
   #isStopped = false
@@ -49,7 +49,7 @@ export class ForwardedKeepAlives {
     return this.#asked.size
   }
 
-  /** Returns whether there is somebody to ask. `done` is called once, never within this call. */
+  /** Returns whether another node leads. `done` is called once, never within this call. */
   ask(ids: readonly LeaseId[], timeoutMs: number, done: PendingKeepAlive['done']): boolean {
     const leader = this.#link.leader()
     if (leader === undefined || this.#isStopped) return false
@@ -63,7 +63,7 @@ export class ForwardedKeepAlives {
   }
 
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
-    // Of another leader than the one that was asked: the question has ended.
+    // An answer of another leader comes too late: the question has ended.
     if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
   }
 
@@ -80,7 +80,7 @@ export class ForwardedKeepAlives {
       if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
   }
 
-  /** The node ends. It knows the leader still, but cannot reach it. */
+  /** The node ends. It still knows the leader, but cannot reach it. */
   stop(): void {
     this.#isStopped = true
     for (const number of [...this.#asked.keys()]) this.#end(number, undefined)

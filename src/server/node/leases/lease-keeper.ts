@@ -2,7 +2,7 @@
 // leases whose time has passed. README.md says why that is correct.
 //
 // A new leader first waits until it has applied an entry of its own term, and so all entries of earlier ones. Then it
-// reads the table of leases, in slices, and is told of each change from there on.
+// reads the lease table in slices, and follows each change (`rowChanged`).
 
 import {
   areTooManyKeys,
@@ -27,7 +27,7 @@ import { Deadlines, type Timed } from './deadlines.ts'
 /** The node, as its leases need it. */
 export interface LeaseNode {
   readonly state: KvState
-  /** Of the last entry that is applied. */
+  /** The term of the last applied entry. */
   readonly appliedTerm: Term
   /** While this node leads. */
   leading(): { readonly term: Term; readonly clusterTimeMs: number } | undefined
@@ -44,7 +44,7 @@ export interface LeaseNode {
   failed(error: Error): void
 }
 
-/** What became of a lease that is to be kept alive: its time to live; undefined: there is no such lease. */
+/** The time to live of a lease that was kept alive; undefined: there is no such lease. */
 export type KeptAlive = number | undefined
 
 type KeeperLimits = Pick<DriverLimits, 'leaseRetryMs' | 'leaseProposalMs'>
@@ -59,7 +59,7 @@ interface Held {
   isOwn: boolean
   /** An entry that ends it was proposed. Only the log can keep it alive. */
   isEnding: boolean
-  /** Its place among the deadlines. Not later than `endsAtMs`; undefined while an entry that ends it is under way. */
+  /** Its place among the deadlines, not later than `endsAtMs`; undefined while an entry that ends it is proposed. */
   due: Due | undefined
 }
 
@@ -69,11 +69,11 @@ interface Due extends Timed {
 
 const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
 /**
- * A node that comes back knows the time only from entries that it hears of late. So it is told anew, unless an entry
- * has told it so recently.
+ * A node that returns knows the time only from entries that it receives late. So the leader proposes a checkpoint,
+ * unless an entry was stamped so recently.
  */
 const RETURN_STAMP_MS = 100
-/** Of those whose time has passed, so many are put in order at a time: it takes some ten milliseconds. */
+/** The number of overdue leases that are sorted at a time, which takes some ten milliseconds. */
 const OVERDUE_MAX = 4096
 /** A timer looks again after this long at the latest. */
 const SLEEP_MS_MAX = 60_000
@@ -91,22 +91,20 @@ export class LeaseKeeper {
   /** Leases whose time has passed, to be ended one after the other: the last one comes first. */
   #overdue: Held[] = []
   /** Leases that ended while the table was being read. */
-  readonly #gone = new Set<LeaseId>()
+  readonly #endedWhileLoading = new Set<LeaseId>()
   #scan: RowScan | undefined
   #isExpiring = false
   #isCheckpointing = false
-  /** A node has come back: the others are told the time. */
-  #isTimeWanted = false
+  /** A node has returned and needs a checkpoint. */
+  #needsCheckpoint = false
   /** Nothing is proposed before, since the last attempt has failed. */
   #notBefore = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
   #timerAt = Number.POSITIVE_INFINITY
   #isStopped = false
-  #expiredTotal = 0
-  #keptInMemoryTotal = 0
-  #keptInLogTotal = 0
+  readonly #totals = { expired: 0, inMemory: 0, inLog: 0 }
   /** Keep-alives that are not answered. */
-  #asked = 0
+  #openKeepAlives = 0
 
   constructor(node: LeaseNode, clock: Clock, limits: KeeperLimits) {
     this.#node = node
@@ -114,29 +112,29 @@ export class LeaseKeeper {
     this.#limits = limits
   }
 
-  /** What is under way; all 0 at rest. */
+  /** The open work; all 0 at rest. */
   inspect(): Readonly<Record<string, number>> {
     return {
-      keepAlives: this.#asked,
+      keepAlives: this.#openKeepAlives,
       loading: Number(this.#phase === 'loading'),
       expiring: Number(this.#isExpiring),
       checkpointing: Number(this.#isCheckpointing),
     }
   }
 
-  /** Leases in memory, and their deadlines: of each lease one, unless an entry that ends it is under way. */
+  /** Leases in memory, and their deadlines: one for each lease, unless an entry that ends it is proposed. */
   get size(): { readonly leases: number; readonly deadlines: number } {
     return { leases: this.#held.size, deadlines: this.#deadlines.size }
   }
 
   /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
   get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
-    return { expired: this.#expiredTotal, inMemory: this.#keptInMemoryTotal, inLog: this.#keptInLogTotal }
+    return this.#totals
   }
 
   stop(): void {
     this.#isStopped = true
-    this.#forget()
+    this.#reset()
   }
 
   /** Called when the role may have changed, and when entries were applied. */
@@ -144,7 +142,7 @@ export class LeaseKeeper {
     if (this.#isStopped) return
     const term = this.#node.leading()?.term
     if (term !== this.#term) {
-      this.#forget()
+      this.#reset()
       this.#term = term
     }
     if (term === undefined) return
@@ -155,7 +153,7 @@ export class LeaseKeeper {
   /** A node has connected. */
   connected(): void {
     if (this.#term === undefined || this.#node.state.leases.count === 0) return
-    this.#isTimeWanted = true
+    this.#needsCheckpoint = true
     this.#arm()
   }
 
@@ -165,7 +163,7 @@ export class LeaseKeeper {
     const id = leaseOfKey(rowKey)
     const held = this.#held.get(id)
     if (row === undefined) {
-      if (this.#phase === 'loading') this.#gone.add(id)
+      if (this.#phase === 'loading') this.#endedWhileLoading.add(id)
       this.#held.delete(id)
       if (held?.due !== undefined) this.#deadlines.remove(held.due)
       return
@@ -193,8 +191,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * Keeps leases alive. The promise, that a lease lives for its whole time to live from now on, is kept by this leader
-   * in memory, as long as it ends before the replicated deadline. Otherwise an entry is needed. Another node asks it.
+   * Keeps leases alive for their whole time to live from now on. The leader keeps this promise in memory if it ends
+   * before the replicated deadline, and proposes an entry otherwise. Another node forwards the request to the leader.
    */
   keepAlive(
     ids: readonly LeaseId[],
@@ -202,18 +200,18 @@ export class LeaseKeeper {
     done: (result: Result<readonly KeptAlive[]>) => void,
   ): void {
     const until = this.#clock.now() + timeoutMs
-    const asked = this.#leading()
-    this.#asked++
+    const leadBefore = this.#leading()
+    this.#openKeepAlives++
     const answer = (result: Result<readonly KeptAlive[]>): void => {
-      this.#asked--
+      this.#openKeepAlives--
       done(result)
     }
-    if (asked === undefined) {
-      const isAsked = this.#node.askLeader(ids, timeoutMs, (kept) => {
+    if (leadBefore === undefined) {
+      const isForwarded = this.#node.askLeader(ids, timeoutMs, (kept) => {
         if (kept !== undefined) answer({ ok: true, value: kept })
         else this.#renew(ids, Math.max(1, until - this.#clock.now()), answer)
       })
-      if (!isAsked) this.#renew(ids, timeoutMs, answer)
+      if (!isForwarded) this.#renew(ids, timeoutMs, answer)
       return
     }
     this.#node.confirm(timeoutMs, (problem) => {
@@ -221,14 +219,14 @@ export class LeaseKeeper {
       const lead = this.#leading()
       const leftMs = Math.max(1, until - this.#clock.now())
       // Another node may have confirmed that it leads.
-      if (lead?.term !== asked.term) return this.#renew(ids, leftMs, answer)
+      if (lead?.term !== leadBefore.term) return this.#renew(ids, leftMs, answer)
       const kept = ids.map((id) => this.#extend(id, lead.clusterTimeMs))
-      const others = ids.filter((_, at) => kept[at] === 'by an entry')
-      if (others.length === 0) return answer({ ok: true, value: kept.map(known) })
+      const others = ids.filter((_, at) => kept[at] === 'needs entry')
+      if (others.length === 0) return answer({ ok: true, value: kept.map(ttlOf) })
       this.#renew(others, leftMs, (result) => {
         if (!result.ok) return answer(result)
         const renewed = result.value.values()
-        const value = kept.map((each) => (each === 'by an entry' ? renewed.next().value : each))
+        const value = kept.map((each) => (each === 'needs entry' ? renewed.next().value : each))
         answer({ ok: true, value })
       })
     })
@@ -248,14 +246,14 @@ export class LeaseKeeper {
   // Keep-alives
 
   /** In memory, if that is possible. */
-  #extend(id: LeaseId, clusterTimeMs: number): KeptAlive | 'by an entry' {
+  #extend(id: LeaseId, clusterTimeMs: number): KeptAlive | 'needs entry' {
     const held = this.#held.get(id)
     if (held === undefined) return undefined
     const { ttlMs, deadlineMs } = held.lease
     const promised = clusterTimeMs + ttlMs
-    if (!held.isOwn || held.isEnding || promised > deadlineMs) return 'by an entry'
+    if (!held.isOwn || held.isEnding || promised > deadlineMs) return 'needs entry'
     held.endsAtMs = Math.max(held.endsAtMs, promised)
-    this.#keptInMemoryTotal++
+    this.#totals.inMemory++
     return ttlMs
   }
 
@@ -264,10 +262,10 @@ export class LeaseKeeper {
     timeoutMs: number,
     done: (result: Result<readonly KeptAlive[]>) => void,
   ): void {
-    this.#node.propose(asked({ kind: 'renew', ids }), timeoutMs, (result) => {
+    this.#node.propose(newRequest({ kind: 'renew', ids }), timeoutMs, (result) => {
       if (!result.ok) return done(result)
       if (result.value.kind !== 'renewed') throw new Error(`a renewal ended as ${result.value.kind}`)
-      this.#keptInLogTotal += ids.length
+      this.#totals.inLog += ids.length
       done({ ok: true, value: result.value.ttlsMs })
     })
   }
@@ -281,18 +279,18 @@ export class LeaseKeeper {
   // -------------------------------------------------------------------------------------------------------------------
   // Which leases there are
 
-  #forget(): void {
+  #reset(): void {
     this.#term = undefined
     this.#phase = 'waiting'
     this.#held.clear()
     this.#deadlines.clear()
     this.#overdue = []
-    this.#gone.clear()
+    this.#endedWhileLoading.clear()
     this.#scan?.close()
     this.#scan = undefined
     this.#isExpiring = false
     this.#isCheckpointing = false
-    this.#isTimeWanted = false
+    this.#needsCheckpoint = false
     this.#notBefore = Number.NEGATIVE_INFINITY
     this.#timer?.cancel()
     this.#timer = undefined
@@ -320,7 +318,7 @@ export class LeaseKeeper {
     const readSlice = (): void =>
       scan.next(SLICE, (error, rows, more) => {
         if (isOver(error)) return
-        for (const { key, value } of rows) this.#found(leaseOfKey(key), decodeLease(value))
+        for (const { key, value } of rows) this.#rowRead(leaseOfKey(key), decodeLease(value))
         if (more) return void this.#clock.soon(() => isOver(undefined) || readSlice())
         scan.finish((unread) => {
           if (isOver(unread)) return
@@ -331,15 +329,16 @@ export class LeaseKeeper {
     readSlice()
   }
 
-  /** In the table. Another leader may have promised that it lives until its deadline. */
-  #found(id: LeaseId, lease: Lease): void {
-    // What is held was told later.
-    if (!this.#held.has(id) && !this.#gone.has(id)) this.#hold(id, lease, lease.deadlineMs, false)
+  /** A row of the table. Another leader may have promised that the lease lives until its deadline. */
+  #rowRead(id: LeaseId, lease: Lease): void {
+    // A lease in memory is newer than its row.
+    if (!this.#held.has(id) && !this.#endedWhileLoading.has(id))
+      this.#hold(id, lease, lease.deadlineMs, false)
   }
 
   #loaded(): void {
     this.#phase = 'loaded'
-    this.#gone.clear()
+    this.#endedWhileLoading.clear()
     this.#arm()
   }
 
@@ -366,7 +365,7 @@ export class LeaseKeeper {
     if (lead === undefined) return
     if (this.#clock.now() >= this.#notBefore) {
       if (!this.#isExpiring && (this.#nextDueMs() ?? Infinity) <= lead.clusterTimeMs) this.#expire(lead.term)
-      // An entry that ends leases tells the time, too. If there is room for one proposal, it is for that entry.
+      // An entry that ends leases stamps the time, too. If there is room for one proposal, it is for that entry.
       if (!this.#isExpiring) this.#checkpoint(lead.clusterTimeMs)
     }
     this.#arm()
@@ -405,9 +404,9 @@ export class LeaseKeeper {
       // All of them were kept alive.
       if (due.length === 0) return ended(true)
       const leases = due.map(({ id, lease }): LeaseDeadline => ({ id, deadlineMs: lease.deadlineMs }))
-      this.#node.propose(asked({ kind: 'expire', leases }), this.#limits.leaseProposalMs, (result) => {
-        if (result.ok && result.value.kind === 'expired') this.#expiredTotal += result.value.leases
-        if (term === this.#term && !result.ok) for (const held of due) this.#again(held)
+      this.#node.propose(newRequest({ kind: 'expire', leases }), this.#limits.leaseProposalMs, (result) => {
+        if (result.ok && result.value.kind === 'expired') this.#totals.expired += result.value.leases
+        if (term === this.#term && !result.ok) for (const held of due) this.#reschedule(held)
         ended(result.ok)
       })
     })
@@ -415,7 +414,7 @@ export class LeaseKeeper {
 
   /** As many as one entry ends. */
   #takeDue(clusterTimeMs: number): readonly Held[] {
-    if (this.#overdue.length === 0) this.#gatherOverdue(clusterTimeMs)
+    if (this.#overdue.length === 0) this.#collectOverdue(clusterTimeMs)
     const { settings } = this.#node.state
     const taken: Held[] = []
     let [keys, keyBytes] = [0, 0]
@@ -439,10 +438,10 @@ export class LeaseKeeper {
   }
 
   /**
-   * Those whose time has passed first, not more of them than a turn has time for. By their ids, as their keys are on
-   * the disk: one slice then has the keys of many.
+   * Moves overdue leases to `#overdue`, as many as one turn has time for. They are sorted by id, as their keys are on
+   * the disk, so that one slice reads the keys of many leases.
    */
-  #gatherOverdue(clusterTimeMs: number): void {
+  #collectOverdue(clusterTimeMs: number): void {
     while (this.#overdue.length < OVERDUE_MAX) {
       const atMs = this.#firstDeadlineMs()
       if (atMs === undefined || atMs > clusterTimeMs) break
@@ -455,22 +454,22 @@ export class LeaseKeeper {
   }
 
   /** The entry may still be applied, so only the log can keep this lease alive. */
-  #again(held: Held): void {
+  #reschedule(held: Held): void {
     if (this.#held.get(held.id) === held && held.due === undefined) this.#schedule(held)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Cluster time
 
-  /** Tells the others what time it is, if no entry has told them lately. */
+  /** Proposes an entry that only stamps cluster time, if the newest stamp is old. */
   #checkpoint(clusterTimeMs: number): void {
     const { state } = this.#node
     if (this.#isCheckpointing || state.leases.count === 0) return
     if (clusterTimeMs - state.clusterTimeMs < this.#checkpointMs) return
-    this.#isTimeWanted = false
+    this.#needsCheckpoint = false
     const term = this.#term
     this.#isCheckpointing = true
-    this.#node.propose(asked({ kind: 'renew', ids: [] }), this.#limits.leaseProposalMs, ({ ok }) => {
+    this.#node.propose(newRequest({ kind: 'renew', ids: [] }), this.#limits.leaseProposalMs, ({ ok }) => {
       if (term !== this.#term) return
       this.#isCheckpointing = false
       if (!ok) this.#notBefore = this.#clock.now() + this.#limits.leaseRetryMs
@@ -478,10 +477,10 @@ export class LeaseKeeper {
     })
   }
 
-  /** So old may the time be that the others were told last. */
+  /** The age at which the newest stamp needs a checkpoint. */
   get #checkpointMs(): number {
     const { leaseCheckpointMs } = this.#node.state.settings
-    return this.#isTimeWanted ? Math.min(RETURN_STAMP_MS, leaseCheckpointMs) : leaseCheckpointMs
+    return this.#needsCheckpoint ? Math.min(RETURN_STAMP_MS, leaseCheckpointMs) : leaseCheckpointMs
   }
 
   #arm(): void {
@@ -505,6 +504,10 @@ export class LeaseKeeper {
   }
 }
 
-const asked = (command: Request['command']): Request => ({ command, idempotency: undefined, principal: '' })
+const newRequest = (command: Request['command']): Request => ({
+  command,
+  idempotency: undefined,
+  principal: '',
+})
 
-const known = (kept: KeptAlive | 'by an entry'): KeptAlive => (kept === 'by an entry' ? undefined : kept)
+const ttlOf = (kept: KeptAlive | 'needs entry'): KeptAlive => (kept === 'needs entry' ? undefined : kept)

@@ -88,7 +88,12 @@ export class ProgressWheel<T extends Silent> {
 function dueTick({ sentAt, progressMs, phase }: Silent): number {
   const latest = Math.floor((sentAt + progressMs) / TICK_MS)
   if (phase === undefined) return latest
-  // So it is due in the second half of its time, and the next time a whole interval later.
-  const every = Math.floor(progressMs / TICK_MS / 2)
-  return latest - ((latest - Math.floor(phase * every)) % every)
+  // The ticks of a phase are half an interval apart, so it is due in the second half of its time.
+  const half = Math.floor(progressMs / TICK_MS / 2)
+  const offset = Math.floor(phase * half)
+  const due = latest - ((latest - offset) % half)
+  // Watchers without events are due at every second tick of their phase. Without this, two of them that began half an
+  // interval apart would alternate, and their progress would never share a message.
+  const isOdd = ((due - offset) / half) % 2 === 1
+  return isOdd && due - half >= Math.floor(sentAt / TICK_MS) + half ? due - half : due
 }

@@ -4,8 +4,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
-import { type Transaction, transactionsOf } from '../../../../jepsen-lite/checker/transactions/transaction.ts'
-import type { History } from '../../../../jepsen-lite/history.ts'
+import {
+  type CheckedTransaction,
+  transactionsOf,
+} from '../../../../jepsen-lite/checker/transactions/transaction.ts'
+import type { History } from '../../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../../runs.ts'
 import { append, type Did, read, remove, Tale, write } from './told.ts'
 
@@ -107,7 +110,7 @@ const FIRST: Held = { value: null, version: 0, above: 0 }
 
 function hasOrder(history: History): boolean {
   const { all } = transactionsOf(history)
-  const go = (left: readonly Transaction[], state: ReadonlyMap<string, Held>): boolean => {
+  const go = (left: readonly CheckedTransaction[], state: ReadonlyMap<string, Held>): boolean => {
     if (left.every(({ end }) => end === Number.POSITIVE_INFINITY)) return true
     const firstEnd = Math.min(...left.map(({ end }) => end))
     return left.some((next) => {
@@ -126,7 +129,7 @@ function hasOrder(history: History): boolean {
 }
 
 function applied(
-  { steps, end }: Transaction,
+  { steps, end }: CheckedTransaction,
   before: ReadonlyMap<string, Held>,
 ): ReadonlyMap<string, Held> | undefined {
   const state = new Map(before)

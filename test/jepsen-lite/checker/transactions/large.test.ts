@@ -2,8 +2,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
-import { type HistoryEvent, historyOf, type Operation, type Result } from '../../../../jepsen-lite/history.ts'
-import { Random } from '../../../../jepsen-lite/random.ts'
+import {
+  type HistoryEvent,
+  type HistoryOperation,
+  historyOf,
+  type RecordedResult,
+} from '../../../../jepsen-lite/workload/history.ts'
+import { Random } from '../../../../jepsen-lite/workload/random.ts'
 
 type Form = 'revisions' | 'lists'
 
@@ -41,7 +46,7 @@ function right(form: Form, transactions: number, seed: string, clients = 10): Hi
         : ({ f: form === 'lists' ? 'append' : 'put', key, value } as const)
       events.push({ type: 'invoke', id, client, time: events.length, node: '', op, transaction: number })
       if (!isRead) state.set(key, { value: form === 'lists' ? (held?.value ?? '') + value : value, revision })
-      const told: Result =
+      const told: RecordedResult =
         form === 'lists'
           ? isRead
             ? { value: held?.value ?? null }
@@ -64,7 +69,7 @@ interface Told {
   readonly place: number
   /** Where its operation began. */
   readonly began: number
-  readonly op: Operation & { readonly key: string }
+  readonly op: HistoryOperation & { readonly key: string }
 }
 
 function answersIn(events: readonly HistoryEvent[]): Told[] {

@@ -2,13 +2,13 @@
 
 import {
   type HistoryEvent,
+  type HistoryOperation,
   historyOf,
-  type Operation,
+  type RecordedResult,
   Recorder,
-  type Result,
-} from '../../../../jepsen-lite/history.ts'
+} from '../../../../jepsen-lite/workload/history.ts'
 
-export type Did = readonly [Operation, Result]
+export type Did = readonly [HistoryOperation, RecordedResult]
 
 export class Tale {
   readonly #events: HistoryEvent[] = []

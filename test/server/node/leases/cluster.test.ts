@@ -298,7 +298,7 @@ test('a node that ends answers those that wait for the leader', () => {
   const kept = follower.keepAlive([ID], 60_000)
   const { running } = follower
   expect(running.inspect()).toMatchObject({ forwardedKeepAlives: 1 })
-  running.stop('stopped')
+  running.events.stop('stopped')
   cluster.until(() => kept.result !== undefined)
   expect(kept.code).toBe('not_ready')
 })
@@ -307,7 +307,7 @@ test('a node that has ended does not wait for the leader', () => {
   const cluster = SimulatedCluster.formed(3)
   granted(cluster, cluster.leading, 60_000)
   const { running } = cluster.follower
-  running.stop('stopped')
+  running.events.stop('stopped')
   running.keepAlive([ID], 60_000, () => {})
   expect(running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
 })

@@ -1,8 +1,8 @@
 // What a hub does for one watch after the other, by hand. hub.prop.test.ts draws it at random.
 
 import { expect, test } from 'vitest'
-import { EventWriter } from '../../../../src/kv/history.ts'
 import { initialState } from '../../../../src/kv/codec/state.ts'
+import { EventWriter } from '../../../../src/kv/history.ts'
 import type { Rows } from '../../../../src/kv/types.ts'
 import { byRevision } from '../../../../src/server/node/watch/events.ts'
 import { HistoryRows } from '../../../../src/server/node/watch/history-rows.ts'

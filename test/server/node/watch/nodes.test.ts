@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { asRevision, type Revision } from '../../../../src/kv/index.ts'
-import { endOfWatch } from '../../../../src/server/http/watch-limits.ts'
+import { errorOfWatch } from '../../../../src/server/api/watch.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
 import type {
   EventsMessage,
@@ -185,7 +185,7 @@ test('a node without a leader ends its watches, which go on elsewhere', () => {
   put(cluster, leading, 'b')
   cluster.until(() => taker.end !== undefined)
   expect(taker.end).toMatchObject({ kind: 'no-leader', resumeFrom: revision + 1 })
-  expect(taker.end && endOfWatch(taker.end)).toMatchObject({ code: 'no_leader' })
+  expect(taker.end && errorOfWatch(taker.end)).toMatchObject({ code: 'no_leader' })
   expect(taker.revisions).toEqual([revision])
   expect(follower.running.inspect()['watches.open']).toBe(0)
   const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
@@ -216,7 +216,7 @@ test('a node whose full disk keeps it behind ends its watches, which go on elsew
   put(cluster, leading, 'b')
   cluster.until(() => taker.end !== undefined)
   expect(taker.end).toMatchObject({ kind: 'no-room', resumeFrom: revision + 1 })
-  expect(taker.end && endOfWatch(taker.end)).toMatchObject({ code: 'not_ready' })
+  expect(taker.end && errorOfWatch(taker.end)).toMatchObject({ code: 'not_ready' })
   expect(cluster.time.now - missed).toBeGreaterThanOrEqual(driverLimits.watchLeaderlessMs)
   expect(follower.running.inspect()['watches.open']).toBe(0)
   expect(watching(cluster, follower).problem).toBe('not_ready')

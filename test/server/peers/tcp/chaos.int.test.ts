@@ -3,7 +3,7 @@
 // end everybody must reach everybody.
 
 import { expect, test } from 'vitest'
-import { Random } from '../../../../jepsen-lite/random.ts'
+import { Random } from '../../../../jepsen-lite/workload/random.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../../src/raft/types.ts'
 import { runs } from '../../../runs.ts'

@@ -1,0 +1,103 @@
+// Everything that is judged of a history with a log: the log itself, watches, leases, locks and queues.
+
+import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../workload/history.ts'
+import type { Anomaly } from './anomaly.ts'
+import { checkDurability } from './durability.ts'
+import { leasesIn } from './leases/in-history.ts'
+import { checkLocks } from './locks.ts'
+import { checkLog, type LogVerdict, requestsIn, tellsLog } from './log/index.ts'
+import { checkQueues } from './queues.ts'
+import { checkReads } from './reads.ts'
+import { checkWatches } from './watch/index.ts'
+
+export interface Logged {
+  readonly findings: readonly Anomaly[]
+  /** Answers that were compared with the log. */
+  readonly compared: number
+}
+
+export function checkLogged(history: History): Logged {
+  mustHaveLog(history)
+  const verdict = checkLog(history)
+  return {
+    findings: [
+      ...verdict.findings,
+      ...checkReads(history).findings,
+      ...checkDurability(history),
+      ...watchesIn(history, verdict),
+      ...leasesIn(history, verdict).map(
+        ({ guarantee, promise, message }): Anomaly => ({
+          ...{ check: 'leases', key: undefined, calls: [] },
+          message: `${promise} ${guarantee}: ${message}`,
+        }),
+      ),
+      ...checkLocks(history, verdict),
+      ...checkQueues(history),
+    ],
+    compared: verdict.compared,
+  }
+}
+
+/** The header names it. The watches of that client must be able to tell every change. */
+function mustHaveLog(history: History): void {
+  const { header, watches } = history
+  const told = watches.filter((watch) => tellsLog(history, watch))
+  const [first] = told
+  const refuse = (why: string): never => {
+    throw new HistoryError(`the log is what client ${header.log} was told: ${why}`)
+  }
+  if (first === undefined) refuse('it has no watch')
+  for (const { id, asked } of told)
+    if (
+      asked.key !== undefined ||
+      (asked.start ?? '') !== '' ||
+      asked.end !== undefined ||
+      asked.only !== undefined ||
+      !asked.values
+    )
+      refuse(`watch ${id} does not ask for every change of every key, with values`)
+  if ((first?.asked.from ?? Number.POSITIVE_INFINITY) > FIRST_REVISION + 1)
+    refuse('its first watch does not begin at revision 1')
+  if (typeof header.initial === 'string')
+    refuse('the store is empty at its beginning, so the header has no initial value')
+}
+
+function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
+  const answeredBefore = newestAnswered(history)
+  const records = history.watches.map((watch) => ({
+    name: nameOf(watch),
+    asked: watch.asked,
+    answered: answeredBefore(watch.start),
+    told: watch.told.map(({ told }) => told),
+  }))
+  // An unrecorded client may have compacted as well.
+  const compacted = history.header.complete === true ? compactedIn(history) : undefined
+  return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
+    check: 'watches',
+    key: undefined,
+    message: `${promise} ${guarantee}: ${message}`,
+    calls: [],
+  }))
+}
+
+const compactedIn = ({ storeCalls }: History): number =>
+  storeCalls.reduce(
+    (most, { op, outcome }) =>
+      op.f === 'compact' && outcome.kind !== 'fail' ? Math.max(most, op.revision) : most,
+    0,
+  )
+
+const nameOf = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
+
+/** The highest revision of a change that had been answered before a position of the history. */
+function newestAnswered(history: History): (position: number) => number {
+  let newest = 1
+  const rising = requestsIn(history)
+    .filter(({ changed, revision }) => changed === true && revision !== undefined)
+    .sort((a, b) => a.end - b.end)
+    .map(({ end, revision = 1 }) => {
+      newest = Math.max(newest, revision)
+      return { end, newest }
+    })
+  return (position) => rising.findLast(({ end }) => end < position)?.newest ?? 1
+}

@@ -1,0 +1,93 @@
+// All watches of a run: one of every key, from the beginning on, which is the log of the history; and others, which ask
+// for all kinds of things.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { WatchSelection } from '../checker/watch/index.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import type { NodeAddress } from './http.ts'
+import { LibraryWatching } from './library-watch-clients.ts'
+import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
+
+/** The name of the client whose watches are the log. */
+export const LOG = 'log'
+/** Maximum time until a watch has received everything after the end of all faults. */
+const TOLD_MS_MAX = 20_000
+const POLL_MS = 50
+/** Keys of the workloads begin with this letter and a digit (workloads.ts). */
+const KEY = 'k'
+
+export interface WatchersOptions {
+  /** Besides the log. */
+  readonly count: number
+  readonly random: Random
+  readonly recorder: Recorder
+  readonly targets: () => readonly NodeAddress[]
+  readonly signal: AbortSignal
+  readonly report: (message: string) => void
+}
+
+export class RunWatchers {
+  readonly done: Promise<unknown>
+  readonly #log: HttpWatchClients
+  readonly #all: readonly WatchClients[]
+  readonly #recorder: Recorder
+
+  constructor({ count, random, ...options }: WatchersOptions) {
+    this.#recorder = options.recorder
+    const asked: WatchSelection = { start: '', from: 1, prev: false, values: true }
+    this.#log = new HttpWatchClients({
+      ...{ ...options, client: LOG, asked, random: random.named(LOG) },
+      ...{ isSlow: false, moves: false },
+    })
+    const others = Array.from({ length: count }, (_, at) => {
+      const own = random.named(`watch ${at}`)
+      const Kind = at % 4 === 3 ? LibraryWatching : HttpWatchClients
+      return new Kind({
+        ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
+        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
+      })
+    })
+    this.#all = [this.#log, ...others]
+    this.done = Promise.all(this.#all.map(({ done }) => done))
+  }
+
+  get logUpTo(): number {
+    return this.#log.upTo
+  }
+
+  /** The faults are over: each receives everything up to this revision. Returns what is wrong. */
+  async settle(revision: number): Promise<string[]> {
+    for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
+    const deadline = performance.now() + TOLD_MS_MAX
+    const isTold = ({ upTo, id }: WatchClients): boolean => upTo >= revision && id !== undefined
+    while (!this.#all.every(isTold) && performance.now() < deadline) await sleep(POLL_MS)
+    for (const { id, upTo } of this.#all)
+      if (id !== undefined && upTo >= revision) this.#recorder.told(id, { kind: 'due', revision })
+    return this.#all
+      .filter((one) => !isTold(one))
+      .map(
+        ({ client, upTo }) =>
+          `the watch of client ${client} was told up to revision ${upTo} only, ${TOLD_MS_MAX} ms after all nodes had reached ${revision}`,
+      )
+  }
+}
+
+/** All keys, ranges, single keys, from the past, now, or the future. */
+function drawn(random: Random): WatchSelection {
+  const [one, other] = [random.below(8), random.below(8)]
+  const place = random.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
+    { start: '' },
+    { start: '' },
+    { start: `${KEY}${Math.min(one, other)}`, end: `${KEY}${Math.max(one, other) + 1}` },
+    { start: `${KEY}${one}` },
+    { key: `${KEY}${one}/0` },
+  ])
+  const only = random.pick(['put', 'delete', undefined, undefined] as const)
+  const from = random.pick([undefined, 1, 2, 500])
+  return {
+    ...{ ...place, prev: random.chance(0.5), values: random.chance(0.7) },
+    ...(only !== undefined && { only }),
+    ...(from !== undefined && { from }),
+  }
+}

@@ -1,0 +1,17 @@
+// Content of a report.
+
+import type { CheckResult } from '../checker/index.ts'
+import type { TransactionsResult } from '../checker/transactions/index.ts'
+import type { History } from '../workload/history.ts'
+import type { RunFound } from './run-finder.ts'
+
+export interface Reported {
+  readonly history: History
+  readonly verdict: CheckResult
+  /** If the transactions of the history were checked too. */
+  readonly transactions?: TransactionsResult | undefined
+  /** The results of a run (local/results.ts). */
+  readonly run?: RunFound | undefined
+  /** For a simulated schedule: the situations that it reached, and how often. */
+  readonly probes?: Readonly<Record<string, number>> | undefined
+}

@@ -1,0 +1,44 @@
+// The results of a run, from its results.json. They include findings that are not in the history, so the checker alone
+// cannot see them.
+
+import type { Verdict } from '../checker/index.ts'
+import { HistoryError } from '../workload/history.ts'
+
+export interface RunFound {
+  readonly verdict: string
+  readonly findings: readonly { readonly kind: string; readonly message: string }[]
+  /** Kinds of faults that were not possible, and the reason. */
+  readonly skipped: Readonly<Record<string, string>>
+}
+
+/**
+ * If the checker now finds a violation in the history, it replaces the verdict of the run; `undecided` replaces `pass`.
+ */
+export const withVerdict = (run: RunFound, found: Verdict): RunFound =>
+  found === 'violation' || (found === 'undecided' && run.verdict === 'pass')
+    ? { ...run, verdict: found }
+    : run
+
+export function runFoundIn(text: string): RunFound {
+  const { verdict, findings, skipped } = fieldsOf(parsed(text))
+  if (typeof verdict !== 'string' || !Array.isArray(findings))
+    throw new HistoryError('results.json in the same directory is not what a run writes')
+  return {
+    verdict,
+    findings: findings
+      .map(fieldsOf)
+      .map(({ kind, message }) => ({ kind: String(kind), message: String(message) })),
+    skipped: Object.fromEntries(Object.entries(fieldsOf(skipped)).map(([kind, why]) => [kind, String(why)])),
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const fieldsOf = (value: unknown): { readonly [name: string]: unknown } =>
+  typeof value === 'object' && value !== null ? { ...value } : {}

@@ -1,0 +1,162 @@
+// Memory that clients make a node hold: bytes of requests that are being received, and of answers that their clients
+// have not taken. Both are counted over all connections of all wires.
+
+import type { Writable } from 'node:stream'
+import { ApiError, type ErrorCode } from './errors.ts'
+
+/** Bytes of requests that are being received or wait to be executed. */
+export class InboundBudget {
+  bytes = 0
+  readonly bytesMax: number
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax
+  }
+
+  /** The error for a body of `bytes`; undefined if it is accepted. `own` of these bytes have already been counted. */
+  refusal(
+    bytes: number,
+    { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ErrorCode },
+    own = 0,
+  ): ApiError | undefined {
+    if (bytes > bytesMax) return new ApiError(tooLarge, `body of ${bytes} bytes, at most ${bytesMax}`)
+    return this.bytes - own + bytes > this.bytesMax ? tooManyBodies() : undefined
+  }
+}
+
+export const tooManyBodies = (): ApiError =>
+  new ApiError('overloaded', 'too many request bodies are being received')
+
+/** Room that is reserved for an answer before it exists. */
+export interface Reservation {
+  /** Throws `ApiError` (overloaded) if there is no room. */
+  grow(bytes: number): void
+  release(): void
+}
+
+/** Bytes of answers that their clients have not taken. */
+export class OutboundBudget {
+  readonly #bytesMax: number
+  #bytes = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /**
+   * Throws `ApiError` (overloaded) if there is no room for `bytes` more. A single answer always fits: `own` of the
+   * counted bytes belong to it.
+   */
+  check(bytes: number, own = 0): void {
+    if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)
+      throw new ApiError('overloaded', 'too many answers wait for clients that do not take them')
+  }
+
+  reserve(): Reservation {
+    let reserved = 0
+    return {
+      grow: (bytes) => {
+        this.check(bytes, reserved)
+        this.add(bytes)
+        reserved += bytes
+      },
+      release: () => {
+        this.remove(reserved)
+        reserved = 0
+      },
+    }
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes
+  }
+
+  remove(bytes: number): void {
+    this.#bytes -= bytes
+    if (this.#bytes < 0) throw new Error('more bytes of answers were taken than were waiting')
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Writing within the budget
+
+/** Size of one write: a client that takes this much within the stall limit is not stalled. */
+export const PIECE_BYTES = 64 * 1024
+
+export type Part = string | Uint8Array
+
+/**
+ * Writes all parts in pieces, each after the kernel has taken the one before, so that nothing is copied too early.
+ * Calls `done` once, now or later, when the kernel has taken everything or the connection is gone.
+ */
+export function writeChunked(
+  to: Writable,
+  parts: readonly Part[],
+  budget: OutboundBudget,
+  done: (taken: boolean) => void,
+): void {
+  const pieces = piecesOf([...parts])
+  // A part counts as a whole until its end, because all of it stays in memory.
+  const bytes = byteLength(parts)
+  let isOver = false
+  budget.add(bytes)
+  const end = (taken: boolean): void => {
+    if (isOver) return
+    isOver = true
+    to.off('close', onClose)
+    budget.remove(bytes)
+    done(taken)
+  }
+  const onClose = (): void => end(false)
+  const next = (): void => {
+    const piece = pieces.next()
+    if (piece.done) end(true)
+    else if (to.destroyed) onClose()
+    else
+      to.write(piece.value, (error) => {
+        if (isOver) return
+        if (error) onClose()
+        else next()
+      })
+  }
+  to.on('close', onClose)
+  next()
+}
+
+/** Counts what was written to a socket until the kernel has taken it. Calls `done` once, later. */
+export function afterDrain(to: Writable, budget: OutboundBudget, done: () => void): void {
+  const bytes = to.writableLength
+  let isOver = false
+  budget.add(bytes)
+  const end = (): void => {
+    if (isOver) return
+    isOver = true
+    to.off('close', end)
+    budget.remove(bytes)
+    done()
+  }
+  to.on('close', end)
+  // Called after everything written before.
+  to.write(NO_BYTES, end)
+}
+
+const NO_BYTES = new Uint8Array()
+
+/** Removes the parts from the list, so that a text is not kept beside its bytes. */
+function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
+  while (parts.length > 0) {
+    const part = parts.shift() ?? ''
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES)
+  }
+}
+
+export function byteLength(parts: readonly Part[]): number {
+  let bytes = 0
+  for (const part of parts) bytes += typeof part === 'string' ? Buffer.byteLength(part) : part.byteLength
+  return bytes
+}

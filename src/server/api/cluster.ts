@@ -1,0 +1,167 @@
+// Operations on the cluster: members, leadership, settings.
+
+import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
+import { asReplicaId } from '../../raft/types.ts'
+import type { NodeApi, Problem, Result } from '../node/types.ts'
+import { ApiError, errorOfNode } from './errors.ts'
+import type { Call, Respond, SettingsChange } from './operation.ts'
+import { timeLeftMs } from './ranges.ts'
+
+/** `guarded` turns what a callback throws into the answer. */
+export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
+
+export function replicaIdOf(text: string): ReplicaId {
+  if (BigInt(text) > 0xffff_ffff_ffff_ffffn)
+    throw new ApiError('bad_request', 'replica_id is larger than 64 bits')
+  return asReplicaId(text)
+}
+
+/** The steps of each operation that changes members, given the members of that moment. */
+export type MemberOperation =
+  | { readonly kind: 'add-member'; readonly member: Member }
+  | { readonly kind: 'remove-member'; readonly name: string }
+  | { readonly kind: 'replace-member'; readonly name: string; readonly member: Member }
+
+function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep[] {
+  if (operation.kind === 'remove-member')
+    return [{ kind: 'remove', id: memberNamed(node, operation.name).id }]
+  const { member } = operation
+  if (operation.kind === 'add-member') return stepsLeft(node, member) ?? [{ kind: 'add-learner', member }]
+  const { name } = operation
+  // The new member alone does not prove that the old one is removed.
+  const mayRepeat = member.name === name || !membersOf(node).some((known) => known.name === name)
+  const left = mayRepeat ? stepsLeft(node, member) : undefined
+  return (
+    left ?? [
+      { kind: 'remove', id: memberNamed(node, name).id },
+      { kind: 'add-learner', member },
+    ]
+  )
+}
+
+const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
+
+export const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId): boolean =>
+  voters.includes(id) || votersOutgoing.includes(id)
+
+/**
+ * The steps that are left for a member that exists; undefined if there is none. A learner may have been restarted at
+ * other addresses before the cluster reached it. Then only this request has the new addresses. A voter announces its
+ * addresses itself.
+ */
+function stepsLeft(node: NodeApi, member: Member): readonly ChangeStep[] | undefined {
+  const { id, name, peer, url } = member
+  const known = membersOf(node).find((each) => each.id === id && each.name === name)
+  if (known === undefined) return undefined
+  if (known.peer === peer && known.url === url) return []
+  if (!isVoter(node.status().raft.configuration, id)) return [{ kind: 'update', member }]
+  throw new ApiError(
+    'membership_refused',
+    `${name} is a voter already, at ${known.peer} and ${known.url}; it announces its addresses by itself when it starts`,
+  )
+}
+
+function memberNamed(node: NodeApi, name: string): Member {
+  const member = membersOf(node).find((candidate) => candidate.name === name)
+  if (member === undefined) throw new ApiError('not_found', `no member is named ${JSON.stringify(name)}`)
+  return member
+}
+
+/**
+ * Calls `then` when this node has applied all changes that were answered before, so that it knows the newest members
+ * and settings.
+ */
+function whenNewest(
+  node: NodeApi,
+  call: Call,
+  guarded: Guarded,
+  then: () => void,
+  problemOf = (problem: Problem): Problem => problem,
+): void {
+  node.read(
+    {
+      consistency: 'linearizable',
+      maxStalenessMs: undefined,
+      minRevision: undefined,
+      timeoutMs: timeLeftMs(call),
+    },
+    guarded((result) => {
+      if (!result.ok) throw errorOfNode(problemOf(result.problem))
+      then()
+    }),
+  )
+}
+
+export function changeMembers(
+  node: NodeApi,
+  operation: MemberOperation,
+  call: Call,
+  guarded: Guarded,
+  respond: Respond,
+): void {
+  whenNewest(node, call, guarded, () => {
+    const steps = stepsOf(node, operation)
+    // Without steps, an earlier copy of the same request has made the change.
+    if (steps.length === 0) respond({ kind: 'cluster', status: node.status() })
+    else
+      node.change(
+        { kind: 'change', steps },
+        timeLeftMs(call),
+        guarded((result) => {
+          if (!result.ok) throw errorOfNode(result.problem)
+          respond({ kind: 'cluster', status: node.status() })
+        }),
+      )
+  })
+}
+
+export function transferLeadership(
+  node: NodeApi,
+  to: string | undefined,
+  call: Call,
+  guarded: Guarded,
+  respond: Respond,
+): void {
+  const done = guarded((result: Result<{ readonly leader: string }>) => {
+    if (!result.ok) throw errorOfNode(result.problem)
+    respond({ kind: 'leader', leader: result.value.leader })
+  })
+  if (to === undefined) node.transfer(undefined, timeLeftMs(call), done)
+  else whenNewest(node, call, guarded, () => node.transfer(memberNamed(node, to).id, timeLeftMs(call), done))
+}
+
+/** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */
+export function changeLeases(
+  node: NodeApi,
+  leases: NonNullable<SettingsChange['leases']>,
+  isAfterSettings: boolean,
+  call: Call,
+  guarded: Guarded,
+  respond: Respond,
+): void {
+  const problemOf = isAfterSettings ? halfWritten : (problem: Problem) => problem
+  const set = (): void => {
+    const { on, durationMs } = node.status().raft.leases
+    const setting: LeaseSetting = { on: leases.on ?? on, durationMs: leases.durationMs ?? durationMs }
+    node.setLeases(
+      setting,
+      timeLeftMs(call),
+      guarded((result) => {
+        if (!result.ok) throw errorOfNode(problemOf(result.problem))
+        respondSettings(node, respond)
+      }),
+    )
+  }
+  whenNewest(node, call, guarded, set, problemOf)
+}
+
+const halfWritten = ({ detail }: Problem): Problem => ({
+  code: 'outcome_unknown',
+  detail: `the limits were changed, the leases perhaps not: ${detail}`,
+  written: 'unknown',
+})
+
+export function respondSettings(node: NodeApi, respond: Respond): void {
+  const { settings, raft } = node.status()
+  respond({ kind: 'settings', settings, leases: raft.leases, revision: undefined, replayed: false })
+}

@@ -1,0 +1,167 @@
+// The errors of the API: one table of codes, and the problem document (RFC 9457) that every wire sends for an error.
+// docs/reference/errors.md describes each code. A test compares the two.
+
+import { isUtf8 } from 'node:buffer'
+import { type KeyMeta, type Outcome, type Revision, rejectionText } from '../../kv/index.ts'
+import type { Problem, ReadGrant } from '../node/types.ts'
+
+interface ErrorKind {
+  /** HTTP status; other wires use it in documents and metrics. */
+  readonly status: number
+  readonly title: string
+  /** Pause before a client should try again. */
+  readonly retryAfterMs?: number
+}
+
+export const PROBLEMS = {
+  bad_request: { status: 400, title: 'The request cannot be understood' },
+  unknown_parameter: { status: 400, title: 'A query parameter is not known' },
+  key_empty: { status: 400, title: 'A key has at least one byte' },
+  key_too_long: { status: 400, title: 'The key is too long' },
+  duplicate_key: { status: 400, title: 'A transaction changes a key twice' },
+  future_revision: { status: 400, title: 'The store has not reached that revision' },
+  origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
+  not_found: { status: 404, title: 'Not found' },
+  lease_not_found: { status: 404, title: 'There is no such lease' },
+  method_not_allowed: { status: 405, title: 'This resource has no such method' },
+  idempotency_expired: { status: 409, title: 'The idempotency token is too old to be judged' },
+  lease_exists: { status: 409, title: 'There is a lease of this id already' },
+  membership_refused: { status: 409, title: 'The membership change is refused' },
+  compacted: { status: 410, title: 'That revision is compacted' },
+  precondition_failed: { status: 412, title: 'A precondition does not hold' },
+  value_too_large: { status: 413, title: 'The value is too large' },
+  request_too_large: { status: 413, title: 'The request is too large' },
+  too_many_operations: { status: 413, title: 'The transaction is too large' },
+  range_too_large: { status: 413, title: 'A range is too large' },
+  unsupported_media_type: { status: 415, title: 'The body is not in a form that is accepted here' },
+  host_not_allowed: { status: 421, title: 'This host name is not served here' },
+  wrong_cluster: { status: 421, title: 'This node belongs to another cluster' },
+  idempotency_key_reused: { status: 422, title: 'The idempotency token was used for another request' },
+  upgrade_required: { status: 426, title: 'This resource is for WebSocket connections' },
+  overloaded: { status: 429, title: 'Too much is asked of this node', retryAfterMs: 50 },
+  cancelled: { status: 499, title: 'The client has cancelled the operation' },
+  internal: { status: 500, title: 'The node failed' },
+  no_leader: { status: 503, title: 'There is no leader', retryAfterMs: 100 },
+  no_quorum: { status: 503, title: 'No majority can be reached', retryAfterMs: 250 },
+  not_ready: { status: 503, title: 'The node is not ready', retryAfterMs: 250 },
+  too_stale: { status: 503, title: 'The node is staler than allowed', retryAfterMs: 100 },
+  revision_behind: { status: 503, title: 'The node has not reached that revision', retryAfterMs: 100 },
+  outcome_unknown: { status: 504, title: 'It is not known whether the change was made' },
+  storage_full: { status: 507, title: 'The store is full' },
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof PROBLEMS
+
+interface ErrorFacts {
+  /** Whether a change may have been made. */
+  readonly written?: 'no' | 'unknown'
+  /** Further members of the problem document. */
+  readonly members?: Readonly<Record<string, unknown>>
+  /** The revision that the error reflects; the node's newest unless given. */
+  readonly revision?: Revision | undefined
+  /** The read that found the fault. */
+  readonly grant?: ReadGrant | undefined
+  /** The fault is the remembered outcome of an earlier copy of the change. */
+  readonly replayed?: boolean
+  /** The record that a failed precondition found; null: the key does not exist. */
+  readonly current?: KeyMeta | null
+}
+
+/** A refusal or a failure of one operation. */
+export class ApiError extends Error {
+  override readonly name: string = 'ApiError'
+  readonly code: ErrorCode
+  readonly written: 'no' | 'unknown'
+  readonly members: Readonly<Record<string, unknown>>
+  readonly revision: Revision | undefined
+  readonly grant: ReadGrant | undefined
+  readonly replayed: boolean
+  readonly current: KeyMeta | null | undefined
+
+  constructor(code: ErrorCode, detail: string, facts: ErrorFacts = {}) {
+    super(detail)
+    this.code = code
+    this.written = facts.written ?? 'no'
+    this.members = facts.members ?? {}
+    this.revision = facts.revision ?? facts.grant?.revision
+    this.grant = facts.grant
+    this.replayed = facts.replayed ?? false
+    this.current = facts.current
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code].status
+  }
+}
+
+export interface ProblemDocument {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly retry_after_ms?: number
+}
+
+export function problemDocument({ code, message, current, members }: ApiError): ProblemDocument {
+  const { status, title, retryAfterMs }: ErrorKind = PROBLEMS[code]
+  const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
+  const found = current === undefined ? {} : { current: current && metaDocument(current) }
+  return {
+    ...{ type: `urn:quorate:problem:${code}`, title, status, code, detail: message },
+    ...retry,
+    ...found,
+    ...members,
+  }
+}
+
+const metaDocument = ({ key, createRevision, modRevision, version, lease }: KeyMeta) => ({
+  key: bytesDocument(key),
+  create_revision: createRevision,
+  mod_revision: modRevision,
+  version,
+  ...(lease === undefined ? {} : { lease }),
+})
+
+/** Bytes in JSON: a string if they are valid UTF-8. */
+export function bytesDocument(bytes: Uint8Array): string | { readonly base64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return isUtf8(buffer) ? buffer.toString('utf8') : { base64: buffer.toString('base64') }
+}
+
+/** Pause in whole seconds (RFC 9110); undefined if another attempt soon after is no use. */
+export function retryAfterSeconds(code: ErrorCode): number | undefined {
+  const { retryAfterMs }: ErrorKind = PROBLEMS[code]
+  return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
+}
+
+/** The error for a problem of the node. A change that may have been made never gets a code that denies it. */
+export function errorOfNode({ code, detail, written }: Problem, isRead = false): ApiError {
+  const isUnclear = written === 'unknown' && code !== 'internal'
+  const facts = { written: isRead ? ('no' as const) : written }
+  return new ApiError(isUnclear ? 'outcome_unknown' : code, detail, facts)
+}
+
+export type RejectedOutcome = Extract<Outcome, { kind: 'refused' | 'precondition-failed' }>
+
+/** The error for an outcome that changed nothing. */
+export function errorOfOutcome(
+  outcome: RejectedOutcome,
+  facts: Pick<ErrorFacts, 'replayed' | 'grant'> = {},
+): ApiError {
+  const { revision } = outcome
+  if (outcome.kind === 'precondition-failed') return preconditionFailed(outcome.current, revision, facts)
+  const members = outcome.reason === 'compacted' ? { compact_revision: outcome.numbers[1] } : {}
+  return new ApiError(outcome.code, rejectionText(outcome), { ...facts, revision, members })
+}
+
+export function preconditionFailed(
+  current: KeyMeta | null,
+  revision: Revision,
+  facts: Pick<ErrorFacts, 'replayed' | 'grant'> = {},
+): ApiError {
+  const detail = current === null ? 'the key does not exist' : `the key is at revision ${current.modRevision}`
+  return new ApiError('precondition_failed', detail, { ...facts, revision, current })
+}
+
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

@@ -1,0 +1,481 @@
+// Executes the operations of clients on one node. Every operation of every wire passes through `execute`: here stand
+// the checks that need a meaning, the prices in memory, and the errors.
+
+import type {
+  BatchedCommand,
+  Command,
+  Condition,
+  Idempotency,
+  KeyRange,
+  KeyRow,
+  Outcome,
+  PutLease,
+} from '../../kv/index.ts'
+import { conditionHolds, keyAfter } from '../../kv/index.ts'
+import { leaseNumbers, rejection } from '../../kv/rejections.ts'
+import { onlyReads } from '../../kv/txn.ts'
+import type { LeaseId } from '../../kv/types.ts'
+import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
+import type { NodeApi, ReadGrant, Result } from '../node/types.ts'
+import { InboundBudget, OutboundBudget, type Reservation } from './budget.ts'
+import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
+import { ApiError, asError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
+import { checkRevision, readOptions } from './keys.ts'
+import type { ApiLimits } from './limits.ts'
+import type { ApiOperation, ApiResult, Call, Freshness, LeaseInfo, Respond } from './operation.ts'
+import { errorOfScan, finish, type Instant, Ranges, readFirst, timeLeftMs } from './ranges.ts'
+import { answerBytesMax, checkTxn, evaluateTxn, wantsPrev, withLeases } from './txn.ts'
+import { beginWatch, WatchBuffers } from './watch.ts'
+
+export interface ApiOptions {
+  readonly node: NodeApi
+  readonly limits: ApiLimits
+  /** Receives every error that is not the client's fault. */
+  readonly failed: (error: Error) => void
+}
+
+/** The API of one node: its budgets, which all wires share, and the node. */
+export class Api {
+  readonly node: NodeApi
+  readonly limits: ApiLimits
+  readonly inbound: InboundBudget
+  readonly outbound: OutboundBudget
+  readonly ranges: Ranges
+  readonly watchBuffers: WatchBuffers
+  readonly #failed: (error: Error) => void
+
+  constructor({ node, limits, failed }: ApiOptions) {
+    this.node = node
+    this.limits = limits
+    this.#failed = failed
+    this.inbound = new InboundBudget(limits.bodiesBytesMax)
+    this.outbound = new OutboundBudget(limits.answersBytesMax)
+    this.ranges = new Ranges(node, limits, this.outbound)
+    this.watchBuffers = new WatchBuffers(limits)
+  }
+
+  /** The error that a client receives for `error`. Reports what is not the client's fault. */
+  errorOf(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
+    if (error instanceof ApiError) return error
+    // Only reads meet these errors here. The node ends with them, and reports the reason.
+    if (error instanceof StorageFailedError || error instanceof StorageClosedError)
+      return new ApiError('not_ready', error.message)
+    const failure = asError(error)
+    this.#failed(failure)
+    return new ApiError('internal', failure.message, { written })
+  }
+}
+
+/** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
+export function execute(api: Api, operation: ApiOperation, call: Call, respond: Respond): void {
+  try {
+    dispatch(api, operation, call, respond)
+  } catch (error) {
+    // Nothing was proposed.
+    respond(api.errorOf(error))
+  }
+}
+
+function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
+  const { node } = api
+  switch (operation.kind) {
+    case 'put': {
+      const { key, value, condition, prev, idempotency } = operation
+      const lease = operation.lease && raised(node, operation.lease)
+      return changeKey(api, { kind: 'put', key, value, condition, prev, lease }, idempotency, call, respond)
+    }
+    case 'delete': {
+      const { key, condition, prev, idempotency } = operation
+      return changeKey(api, { kind: 'delete', key, condition, prev }, idempotency, call, respond)
+    }
+    case 'get':
+      return get(api, operation, call, respond)
+    case 'range':
+      return api.ranges.execute(call, operation, respond, (error) => respond(api.errorOf(error)))
+    case 'batch':
+      return changeKeys(api, operation.commands, operation.idempotency, call, respond)
+    case 'delete-range':
+      return deleteRange(api, operation.range, operation.idempotency, call, respond)
+    case 'txn':
+      return txn(api, operation, call, respond)
+    case 'compact':
+      return propose(
+        api,
+        { kind: 'compact', revision: operation.revision },
+        operation.idempotency,
+        call,
+        respond,
+      )
+    case 'watch':
+      return watch(api, operation, call, respond)
+    case 'grant': {
+      const { id, idempotency } = operation
+      const ttlMs = Math.max(node.leaseTtlMsMin, operation.ttlMs)
+      return propose(api, { kind: 'grant', id, ttlMs }, idempotency, call, respond)
+    }
+    case 'revoke':
+      return propose(api, { kind: 'revoke', id: operation.id }, operation.idempotency, call, respond)
+    case 'keep-alive':
+      return keepAlive(api, operation, call, respond)
+    case 'show-lease':
+      return showLease(api, operation, call, respond)
+    case 'list-leases':
+      return listLeases(api, operation, call, respond)
+    case 'open-session':
+      return propose(api, { kind: 'open-session' }, undefined, call, respond)
+    case 'status':
+    case 'cluster':
+      return respond({ kind: operation.kind, status: node.status() })
+    case 'settings':
+      return respondSettings(node, respond)
+    case 'add-member':
+    case 'remove-member':
+    case 'replace-member':
+      return changeMembers(node, operation, call, guardedBy(api, respond), respond)
+    case 'transfer-leadership':
+      return transferLeadership(node, operation.to, call, guardedBy(api, respond), respond)
+    case 'change-settings':
+      return changeSettings(api, operation, call, respond)
+  }
+}
+
+type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
+
+/** Wraps callbacks: what they throw becomes the answer. */
+const guardedBy =
+  (api: Api, respond: Respond): Guarded =>
+  (run) =>
+  (value) => {
+    try {
+      run(value)
+    } catch (error) {
+      respond(api.errorOf(error))
+    }
+  }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Changes
+
+type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
+
+function propose(
+  api: Api,
+  command: Command,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+) {
+  api.node.propose({ command, idempotency, principal: '' }, timeLeftMs(call), (result) =>
+    respond(resultOf(api, command, result)),
+  )
+}
+
+/** The same for an answer whose memory was reserved. */
+function proposeReserved(
+  api: Api,
+  command: Command,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+  reservation: Reservation,
+) {
+  try {
+    propose(api, command, idempotency, call, (result) => {
+      reservation.release()
+      respond(result)
+    })
+  } catch (error) {
+    reservation.release()
+    throw error
+  }
+}
+
+function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
+  if (!result.ok) return errorOfNode(result.problem)
+  const { outcome, replayed } = result.value
+  if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
+    return errorOfOutcome(outcome, { replayed })
+  if (outcome.kind !== OUTCOME_OF[command.kind])
+    return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
+  return command.kind === 'txn'
+    ? { kind: 'applied', outcome, replayed, txn: command.txn }
+    : { kind: 'applied', outcome, replayed }
+}
+
+const OUTCOME_OF = {
+  put: 'put',
+  delete: 'delete',
+  batch: 'batch',
+  'delete-range': 'delete-range',
+  txn: 'txn',
+  settings: 'settings',
+  'open-session': 'session',
+  compact: 'compacted',
+  grant: 'granted',
+  renew: 'renewed',
+  revoke: 'revoked',
+  expire: 'expired',
+} as const satisfies Record<Command['kind'], Outcome['kind']>
+
+/** No lease ends because an election takes its usual time. */
+const raised = (node: NodeApi, lease: PutLease): PutLease =>
+  'ttlMs' in lease ? { ttlMs: Math.max(node.leaseTtlMsMin, lease.ttlMs) } : lease
+
+/** Throws `ApiError`: a remembered outcome has no values. */
+export function checkPrev(prev: boolean, idempotency: Idempotency | undefined): void {
+  if (!prev || idempotency === undefined) return
+  const name = 'token' in idempotency ? 'Idempotency-Key' : 'Kv-Session'
+  throw new ApiError('bad_request', `prev cannot be combined with ${name}: values are not remembered`)
+}
+
+/** Size of a record beside its key and value, as JSON. */
+const RECORD_BYTES = 48
+
+function changeKey(
+  api: Api,
+  command: Extract<Command, { kind: 'put' | 'delete' }>,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+) {
+  if (!command.prev) return propose(api, command, idempotency, call, respond)
+  checkPrev(true, idempotency)
+  // The answer to a change is never refused, so room for the current record is reserved. Concurrent writers may exceed
+  // it; the limits of proposals bound by how much.
+  const reservation = api.outbound.reserve()
+  api.node.get(command.key, (error, row) => {
+    try {
+      if (error !== undefined) throw errorOfScan(error)
+      if (row !== undefined)
+        reservation.grow(call.expansion * (RECORD_BYTES + row.key.length + row.value.length))
+      proposeReserved(api, command, idempotency, call, respond, reservation)
+    } catch (thrown) {
+      respond(api.errorOf(thrown))
+    }
+  })
+}
+
+/** Largest size of the result of one change without its key. */
+const CHANGE_RESULT_BYTES_MAX = 512
+
+function changeKeys(
+  api: Api,
+  given: readonly BatchedCommand[],
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+) {
+  const { node } = api
+  let bytes = 0
+  const commands = given.map((command) => {
+    // Only a failed condition is answered with the key.
+    const keyBytes = command.condition === undefined ? 0 : call.expansion * command.key.length
+    bytes += CHANGE_RESULT_BYTES_MAX + keyBytes
+    if (command.kind !== 'put' || command.lease === undefined) return command
+    return { ...command, lease: raised(node, command.lease) }
+  })
+  const reservation = api.outbound.reserve()
+  reservation.grow(bytes)
+  proposeReserved(api, { kind: 'batch', commands }, idempotency, call, respond, reservation)
+}
+
+/**
+ * A range with too many keys is refused with their number. They are counted after the refusal: the first copy of a
+ * change with a token may have deleted them before it, and then a refusal by their number would be wrong.
+ */
+function deleteRange(
+  api: Api,
+  range: KeyRange,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+) {
+  propose(api, { kind: 'delete-range', range }, idempotency, call, (result) => {
+    if (!(result instanceof ApiError) || result.code !== 'range_too_large') return respond(result)
+    const { revision, replayed, code, message } = result
+    const count = async (instant: Instant): Promise<void> => {
+      const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
+      const keys = await api.ranges.count(instant, instant.list(options))
+      const detail = `${message}: ${keys} keys when they were counted`
+      respond(new ApiError(code, detail, { revision, replayed, members: { count: keys } }))
+    }
+    api.ranges.readInstant(call, { consistency: 'stale', minRevision: revision }, count, () =>
+      respond(result),
+    )
+  })
+}
+
+function changeSettings(api: Api, operation: OperationOf<'change-settings'>, call: Call, respond: Respond) {
+  const { settings, leases, idempotency } = operation
+  const { node } = api
+  if (leases !== undefined && idempotency !== undefined)
+    throw new ApiError(
+      'bad_request',
+      'leases cannot be changed under an Idempotency-Key or Kv-Session: change them in a request of their own, without one',
+    )
+  const guarded = guardedBy(api, respond)
+  if (Object.keys(settings).length === 0) {
+    if (leases === undefined) respondSettings(node, respond)
+    else changeLeases(node, leases, false, call, guarded, respond)
+    return
+  }
+  // Two entries: first the limits, then the leases of the core.
+  propose(api, { kind: 'settings', settings }, idempotency, call, (result) => {
+    if (result instanceof ApiError || result.kind !== 'applied' || result.outcome.kind !== 'settings')
+      return respond(result)
+    if (leases !== undefined) return changeLeases(node, leases, true, call, guarded, respond)
+    const { outcome, replayed } = result
+    // A replay has the settings of that time.
+    const { raft } = node.status()
+    const { settings, revision } = outcome
+    respond({ kind: 'settings', settings, leases: raft.leases, revision, replayed })
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reads
+
+function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond) {
+  const { key, revision, condition } = operation
+  const { node } = api
+  node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
+    if (!result.ok) return respond(errorOfNode(result.problem, true))
+    if (call.isAbandoned()) return respond(abandoned())
+    const grant = result.value
+    if (revision === undefined)
+      return node.get(key, (error, row) =>
+        respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
+      )
+    try {
+      checkRevision(node, revision, grant)
+    } catch (error) {
+      return respond(api.errorOf(error))
+    }
+    readFirst(node, { start: key, end: keyAfter(key), reverse: false, revision, keysOnly: false }).then(
+      (row) => respond(foundResult(row, condition, grant)),
+      (error: unknown) => respond(api.errorOf(error)),
+    )
+  })
+}
+
+function foundResult(row: KeyRow | undefined, condition: Condition | undefined, grant: ReadGrant): ApiResult {
+  if (row === undefined || condition === undefined) return { kind: 'found', grant, row, isUnchanged: false }
+  if (!conditionHolds({ ...condition, ifNoneMatch: undefined }, row))
+    return preconditionFailed(row, grant.revision, { grant })
+  return { kind: 'found', grant, row, isUnchanged: !conditionHolds(condition, row) }
+}
+
+/** Nobody reads it. */
+const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
+
+function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond) {
+  const { revision, freshness, idempotency } = operation
+  const { node } = api
+  const given = withLeases(operation.txn, (lease) => raised(node, lease))
+  checkTxn(node, given)
+  if (onlyReads(given)) {
+    const read = async (instant: Instant): Promise<void> => {
+      const { grant } = instant
+      checkRevision(node, revision, grant)
+      const { settings } = node.status()
+      const { result, reservation } = await evaluateTxn(given, instant, api.ranges, revision, settings)
+      reservation.release()
+      respond({ kind: 'txn-read', grant, txn: given, result })
+    }
+    api.ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
+    return
+  }
+  checkNoRead(revision, freshness)
+  checkPrev(wantsPrev(given), idempotency)
+  const reservation = api.outbound.reserve()
+  reservation.grow(answerBytesMax(given, node.status().settings, call.expansion))
+  proposeReserved(api, { kind: 'txn', txn: given }, idempotency, call, respond, reservation)
+}
+
+/** Throws `ApiError` if a transaction with changes has an option of reads. */
+function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevision }: Freshness) {
+  const options = { consistency, max_staleness: maxStalenessMs, min_revision: minRevision, revision }
+  const names = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  if (names.length > 0)
+    throw new ApiError('bad_request', `${names.join(' and ')}: this transaction is no read`)
+}
+
+function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond: Respond) {
+  const { node } = api
+  node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
+    if (!result.ok) return respond(errorOfNode(result.problem, true))
+    if (call.isAbandoned()) return respond(abandoned())
+    try {
+      if (call.openSink === undefined) throw new Error('a watch needs a sink')
+      const sink = call.openSink()
+      const begun = beginWatch(node, request, sink)
+      respond({ kind: 'watching', grant: result.value, watch: begun, sink })
+    } catch (error) {
+      respond(api.errorOf(error))
+    }
+  })
+}
+
+const LINEARIZABLE: Freshness = {}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Leases
+
+function keepAlive(api: Api, operation: OperationOf<'keep-alive'>, call: Call, respond: Respond) {
+  const { ids, one } = operation
+  api.node.keepAlive(ids, timeLeftMs(call), (result) => {
+    if (!result.ok) return respond(errorOfNode(result.problem))
+    const ttlsMs = result.value
+    const [id] = ids
+    if (one && id !== undefined && ttlsMs[0] === undefined) return respond(missingLease(api.node, id))
+    respond({ kind: 'kept-alive', ids, ttlsMs, one })
+  })
+}
+
+/** The same error as that of the state machine. */
+const missingLease = (node: NodeApi, id: LeaseId, grant?: ReadGrant): ApiError =>
+  errorOfOutcome(rejection(node.revision, 'lease-not-found', leaseNumbers(id)), { grant })
+
+function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, respond: Respond) {
+  const { id, keys } = operation
+  const { node, ranges } = api
+  const show = async (instant: Instant): Promise<void> => {
+    const { grant } = instant
+    const now = node.lease(id)
+    if (now === undefined) throw missingLease(node, id, grant)
+    const lease: LeaseInfo = { id, ...now }
+    if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
+    const scan = instant.open(node.keysOfLease(id))
+    await ranges.stream(instant, scan, undefined, true, (rows) =>
+      respond({ kind: 'lease', grant, lease, keys: rows }),
+    )
+  }
+  ranges.readInstant(call, operation.freshness, show, (error) => respond(api.errorOf(error)))
+}
+
+/** Size of a lease in a list. */
+const LEASE_BYTES = 100
+
+function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call, respond: Respond) {
+  const { after, limit = api.limits.pageRowsDefault } = operation
+  const { node, ranges } = api
+  const list = async (instant: Instant): Promise<void> => {
+    const scan = instant.open(node.listLeases(after))
+    const leases: LeaseInfo[] = []
+    const reservation = ranges.reserve()
+    try {
+      let isMore = false
+      for await (const { rows, more } of ranges.slices(call, scan, limit)) {
+        reservation.grow(LEASE_BYTES * rows.length)
+        leases.push(...rows)
+        isMore = more === true
+      }
+      await finish(scan)
+      reservation.release()
+      respond({ kind: 'leases', grant: instant.grant, leases, more: isMore })
+    } finally {
+      reservation.release()
+    }
+  }
+  ranges.readInstant(call, operation.freshness, list, (error) => respond(api.errorOf(error)))
+}

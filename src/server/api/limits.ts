@@ -1,0 +1,65 @@
+// Limits of the API of one node, whatever the wire. docs/reference/limits.md lists them.
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export interface ApiLimits {
+  /** Body of a POST, and keys and values of a transaction. */
+  readonly requestBytesMax: number
+  /** Bytes of requests that are being received, on all connections. Beyond: overloaded. */
+  readonly bodiesBytesMax: number
+  /** Default and maximum number of rows in a page. */
+  readonly pageRowsDefault: number
+  readonly pageRowsMax: number
+  /** Bytes of the records in a page, as the wire writes them. One record always fits. */
+  readonly pageBytesMax: number
+  /** Rows and bytes of a range that are read and encoded before the event loop does other work. */
+  readonly sliceRowsMax: number
+  readonly sliceBytesMax: number
+  /** Slices of all ranges that are read at the same time. Others wait in order. */
+  readonly slicesMax: number
+  /** Ranges that are read at the same time. Each has an open scan. Beyond: overloaded. */
+  readonly rangesMax: number
+  /**
+   * Bytes of answers that clients have not taken yet, on all connections. Beyond: overloaded. A single answer always
+   * fits.
+   */
+  readonly answersBytesMax: number
+  /** Longest time of a stream or of the keys of a lease: the open scan keeps old rows in the database. */
+  readonly streamMsMax: number
+  /**
+   * Bytes that wait for the client of a watch, or for the client of a multiplexed connection with all its watches.
+   * Beyond, a watch waits until the client has taken them, and then reads history.
+   */
+  readonly watchBufferBytesMax: number
+  /** The same for all clients together. Beyond, only watches with an empty buffer are sent anything. */
+  readonly watchBuffersBytesMax: number
+}
+
+export const apiLimits: ApiLimits = {
+  requestBytesMax: 1.5 * MiB,
+  bodiesBytesMax: 128 * MiB,
+  pageRowsDefault: 1_000,
+  pageRowsMax: 10_000,
+  pageBytesMax: 4 * MiB,
+  sliceRowsMax: 512,
+  sliceBytesMax: 256 * KiB,
+  slicesMax: 2,
+  rangesMax: 64,
+  answersBytesMax: 128 * MiB,
+  streamMsMax: 10 * 60_000,
+  watchBufferBytesMax: 256 * KiB,
+  watchBuffersBytesMax: 64 * MiB,
+}
+
+export const TIMEOUT_MS_DEFAULT = 5000
+export const TIMEOUT_MS_MAX = 60_000
+export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
+
+/** An answer is sent a little before the timeout, so that it arrives in time. */
+const TRANSIT_SHARE = 0.05
+const TRANSIT_MS_MAX = 20
+
+/** Time from the arrival of a request to its answer. */
+export const answerWithinMs = (timeoutMs: number): number =>
+  timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)

@@ -1,0 +1,240 @@
+// The vocabulary of the API: every operation that a node executes, and every result. Both are plain data.
+
+import type {
+  BatchedCommand,
+  Command,
+  Condition,
+  Idempotency,
+  KeyRange,
+  KeyRow,
+  LeaseId,
+  Outcome,
+  PutLease,
+  Revision,
+  Settings,
+  Where,
+} from '../../kv/index.ts'
+import type { Txn, TxnResult } from '../../kv/types.ts'
+import type { LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
+import type { LeaseNow, NodeStatus, ReadConsistency, ReadGrant } from '../node/types.ts'
+import type { Watch, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { ApiError, RejectedOutcome } from './errors.ts'
+
+/** How fresh a read must be. */
+export interface Freshness {
+  /** Linearizable unless given. */
+  readonly consistency?: ReadConsistency | undefined
+  readonly maxStalenessMs?: number | undefined
+  readonly minRevision?: Revision | undefined
+}
+
+export interface RangeOperation {
+  readonly kind: 'range'
+  readonly range: KeyRange
+  /** Exclusive: the page begins after this key, in the order of the range. */
+  readonly after?: Uint8Array | undefined
+  readonly order?: 'asc' | 'desc' | undefined
+  /** Records at most; a stream has no limit unless given, a page the default of the node. */
+  readonly limit?: number | undefined
+  readonly keysOnly?: boolean | undefined
+  /** Counts the whole range as well. */
+  readonly count?: boolean | undefined
+  /** Counts the whole range, and reads no records. */
+  readonly countOnly?: boolean | undefined
+  /** Answers with a stream of all records in place of one page. */
+  readonly stream?: boolean | undefined
+  readonly revision?: Revision | undefined
+  readonly freshness: Freshness
+}
+
+export interface SettingsChange {
+  readonly kind: 'change-settings'
+  readonly settings: Partial<Settings>
+  /** Leader leases, which the core keeps. A field that is absent keeps its value. */
+  readonly leases?:
+    | { readonly on?: boolean | undefined; readonly durationMs?: number | undefined }
+    | undefined
+  readonly idempotency: Idempotency | undefined
+}
+
+/** One operation of a client. Times to live are as requested; the API raises them to the node's minimum. */
+export type ApiOperation =
+  | {
+      readonly kind: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly condition: Condition | undefined
+      readonly prev: boolean
+      readonly lease: PutLease | undefined
+      readonly idempotency: Idempotency | undefined
+    }
+  | {
+      readonly kind: 'delete'
+      readonly key: Uint8Array
+      readonly condition: Condition | undefined
+      readonly prev: boolean
+      readonly idempotency: Idempotency | undefined
+    }
+  | {
+      readonly kind: 'get'
+      readonly key: Uint8Array
+      readonly revision?: Revision | undefined
+      readonly condition?: Condition | undefined
+      readonly freshness: Freshness
+    }
+  | RangeOperation
+  | {
+      readonly kind: 'batch'
+      readonly commands: readonly BatchedCommand[]
+      readonly idempotency: Idempotency | undefined
+    }
+  | {
+      readonly kind: 'delete-range'
+      readonly range: KeyRange
+      readonly idempotency: Idempotency | undefined
+    }
+  | {
+      readonly kind: 'txn'
+      readonly txn: Txn
+      readonly idempotency: Idempotency | undefined
+      /** Allowed only if the transaction has no changes, as `freshness`. */
+      readonly revision?: Revision | undefined
+      readonly freshness: Freshness
+    }
+  | { readonly kind: 'compact'; readonly revision: Revision; readonly idempotency: Idempotency | undefined }
+  | { readonly kind: 'watch'; readonly request: WatchRequest }
+  | {
+      readonly kind: 'grant'
+      readonly id: LeaseId | undefined
+      readonly ttlMs: number
+      readonly idempotency: Idempotency | undefined
+    }
+  | { readonly kind: 'revoke'; readonly id: LeaseId; readonly idempotency: Idempotency | undefined }
+  /** `one`: a missing lease is an error. */
+  | { readonly kind: 'keep-alive'; readonly ids: readonly LeaseId[]; readonly one: boolean }
+  | {
+      readonly kind: 'show-lease'
+      readonly id: LeaseId
+      readonly keys: boolean
+      readonly freshness: Freshness
+    }
+  | {
+      readonly kind: 'list-leases'
+      readonly after: LeaseId | undefined
+      readonly limit: number | undefined
+      readonly freshness: Freshness
+    }
+  | { readonly kind: 'open-session' }
+  | { readonly kind: 'status' | 'cluster' | 'settings' }
+  | { readonly kind: 'add-member'; readonly member: Member }
+  | { readonly kind: 'remove-member'; readonly name: string }
+  | { readonly kind: 'replace-member'; readonly name: string; readonly member: Member }
+  | { readonly kind: 'transfer-leadership'; readonly to: string | undefined }
+  | SettingsChange
+
+/** The circumstances of one operation. */
+export interface Call {
+  /** Deadline of the answer, on the clock of `performance.now()`. */
+  readonly deadline: number
+  /** Largest number of bytes that the wire writes for one byte of a key or a value. */
+  readonly expansion: number
+  /** Collects the records of a page. Ranges need it, unless they are streams. */
+  readonly page?: PageCollector | undefined
+  /** The client has gone, or has cancelled the operation. */
+  isAbandoned(): boolean
+  /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
+  openSink?(): WatchSink
+}
+
+/** Keeps the records of a page in the form of a wire. */
+export interface PageCollector {
+  /** Encodes a record, and keeps it unless it has more than `bytesMax` bytes. Returns its bytes. */
+  add(row: KeyRow, bytesMax: number): number
+}
+
+export type AcceptedOutcome = Exclude<Outcome, RejectedOutcome>
+
+/** Rows of one instant. Each slice is read when its receiver asks for it, so a slow client delays only itself. */
+export interface RowStream<T> {
+  /** The first slice has all rows, which are known to be complete. */
+  readonly isWhole: boolean
+  /** The rows of the first slice, which are read already. */
+  first(): readonly T[]
+  /** The next rows; undefined after the last ones, which are then known to be complete. */
+  next(): Promise<readonly T[] | undefined>
+  close(): void
+}
+
+export interface LeaseInfo extends LeaseNow {
+  readonly id: LeaseId
+}
+
+export type ApiResult =
+  | ApiError
+  /** A change. */
+  | {
+      readonly kind: 'applied'
+      readonly outcome: AcceptedOutcome
+      readonly replayed: boolean
+      readonly txn?: Txn
+    }
+  | {
+      readonly kind: 'found'
+      readonly grant: ReadGrant
+      /** undefined: the key does not exist. */
+      readonly row: KeyRow | undefined
+      /** `ifNoneMatch` names the current revision. */
+      readonly isUnchanged: boolean
+    }
+  /** The records are in the collector of the call. */
+  | {
+      readonly kind: 'page'
+      readonly grant: ReadGrant
+      readonly more: boolean
+      /** The last key of the page. */
+      readonly last: Uint8Array | undefined
+      readonly count: number | undefined
+    }
+  /** The receiver reads the stream to its end, or closes it. */
+  | {
+      readonly kind: 'stream'
+      readonly grant: ReadGrant
+      readonly rows: RowStream<KeyRow>
+      readonly keysOnly: boolean
+    }
+  | { readonly kind: 'txn-read'; readonly grant: ReadGrant; readonly txn: Txn; readonly result: TxnResult }
+  | { readonly kind: 'watching'; readonly grant: ReadGrant; readonly watch: Watch; readonly sink: WatchSink }
+  | {
+      readonly kind: 'kept-alive'
+      readonly ids: readonly LeaseId[]
+      /** Times to live in the order of the ids; undefined: there is no such lease. */
+      readonly ttlsMs: readonly (number | undefined)[]
+      readonly one: boolean
+    }
+  | {
+      readonly kind: 'lease'
+      readonly grant: ReadGrant
+      readonly lease: LeaseInfo
+      /** As for a stream. undefined: not requested. */
+      readonly keys: RowStream<Uint8Array> | undefined
+    }
+  | {
+      readonly kind: 'leases'
+      readonly grant: ReadGrant
+      readonly leases: readonly LeaseInfo[]
+      readonly more: boolean
+    }
+  | { readonly kind: 'status'; readonly status: NodeStatus }
+  | { readonly kind: 'cluster'; readonly status: NodeStatus }
+  | {
+      readonly kind: 'settings'
+      readonly settings: Settings
+      readonly leases: LeaseSetting
+      readonly revision: Revision | undefined
+      readonly replayed: boolean
+    }
+  | { readonly kind: 'leader'; readonly leader: string }
+
+export type Respond = (result: ApiResult) => void
+
+export type { Command, ReplicaId, Where }

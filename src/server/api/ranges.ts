@@ -1,0 +1,359 @@
+// Reads of many keys. A range is read at one instant of the store, in slices that are small enough for the event loop
+// to do other work between them.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type KeyRange, type KeyRow, keyAfter } from '../../kv/index.ts'
+import { ScanEndedError } from '../../storage/index.ts'
+import type { ListOptions, RecordScan, SliceLimits } from '../node/record-scan.ts'
+import type { NodeApi, ReadGrant, Result, Scan } from '../node/types.ts'
+import type { OutboundBudget, Reservation } from './budget.ts'
+import { ApiError, asError, errorOfNode } from './errors.ts'
+import { checkRevision, readOptions } from './keys.ts'
+import type { ApiLimits } from './limits.ts'
+import type { Call, Freshness, PageCollector, RangeOperation, Respond, RowStream } from './operation.ts'
+
+/** The store at one instant, while one operation reads it. */
+export interface Instant {
+  readonly call: Call
+  readonly grant: ReadGrant
+  /**
+   * Opens a scan. All scans that are opened in the turn of the event loop in which the reading begins show the same
+   * instant. They are closed when the reading has ended.
+   */
+  readonly open: <T extends Scan<unknown>>(scan: T) => T
+  readonly list: (options: ListOptions) => RecordScan
+}
+
+/** Limits the slices that are read at the same time. Without it, many ranges would block all threads of LevelDB. */
+class Semaphore {
+  readonly #waiting: (() => void)[] = []
+  #free: number
+
+  constructor(permits: number) {
+    this.#free = permits
+  }
+
+  /** Runs `run` when a permit is free, in the order of the calls. */
+  async run<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      return await run()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
+  }
+}
+
+/** All ranges that a node reads for its clients. */
+export class Ranges {
+  readonly #node: NodeApi
+  readonly #limits: ApiLimits
+  readonly #outbound: OutboundBudget
+  readonly #slices: Semaphore
+  #open = 0
+
+  constructor(node: NodeApi, limits: ApiLimits, outbound: OutboundBudget) {
+    this.#node = node
+    this.#limits = limits
+    this.#outbound = outbound
+    this.#slices = new Semaphore(limits.slicesMax)
+  }
+
+  /** Number of ranges that are being read. */
+  get open(): number {
+    return this.#open
+  }
+
+  get limits(): ApiLimits {
+    return this.#limits
+  }
+
+  reserve(): Reservation {
+    return this.#outbound.reserve()
+  }
+
+  /**
+   * Calls `use` when the store may be read, and closes its scans when `use` has ended. Calls `failed` if the read is
+   * refused or `use` fails. Throws `ApiError` for a wrong request.
+   */
+  readInstant(
+    call: Call,
+    freshness: Freshness,
+    use: (instant: Instant) => Promise<void>,
+    failed: (error: unknown) => void,
+  ): void {
+    const options = readOptions(freshness, timeLeftMs(call))
+    this.#node.read(options, (result) => {
+      try {
+        this.#granted(call, result, use, failed)
+      } catch (error) {
+        failed(error)
+      }
+    })
+  }
+
+  #granted(
+    call: Call,
+    result: Result<ReadGrant>,
+    use: (instant: Instant) => Promise<void>,
+    failed: (error: unknown) => void,
+  ): void {
+    if (!result.ok) throw errorOfNode(result.problem, true)
+    if (this.#open >= this.#limits.rangesMax)
+      throw new ApiError('overloaded', 'too many ranges are being read')
+    // Checked before anything is read and encoded.
+    this.#outbound.check(this.#limits.pageBytesMax)
+    this.#open++
+    const scans: Pick<Scan<unknown>, 'close'>[] = []
+    const open = <T extends Scan<unknown>>(scan: T): T => {
+      scans.push(scan)
+      return scan
+    }
+    const list = (options: ListOptions): RecordScan => open(this.#node.list(options))
+    const reading = async (): Promise<void> => use({ call, grant: result.value, open, list })
+    void reading()
+      .catch(failed)
+      .finally(() => {
+        for (const scan of scans) scan.close()
+        this.#open--
+      })
+  }
+
+  /** Reads a page, a stream or a count. */
+  execute(call: Call, operation: RangeOperation, respond: Respond, failed: (error: unknown) => void): void {
+    const { range, order, revision, count, countOnly, keysOnly = false, stream } = operation
+    const rest = restOf(operation)
+    const read = async (instant: Instant): Promise<void> => {
+      const { grant } = instant
+      checkRevision(this.#node, revision, grant)
+      const scan = ({ start, end }: KeyRange, withoutValues: boolean): RecordScan =>
+        instant.list({ start, end, reverse: order === 'desc', revision, keysOnly: withoutValues })
+      const counted = countOnly || (count && !stream) ? scan(range, true) : undefined
+      const records = countOnly ? undefined : scan(rest, keysOnly)
+      if (stream && records !== undefined)
+        return this.stream(instant, records, operation.limit, false, (rows) =>
+          respond({ kind: 'stream', grant, rows, keysOnly }),
+        )
+      const reservation = this.reserve()
+      try {
+        const { more, last } =
+          records === undefined
+            ? NO_RECORDS
+            : await this.#page(instant, records, operation.limit, reservation)
+        const total = counted === undefined ? undefined : await this.count(instant, counted)
+        reservation.release()
+        respond({ kind: 'page', grant, more, last, count: total })
+      } finally {
+        reservation.release()
+      }
+    }
+    this.readInstant(call, operation.freshness, read, failed)
+  }
+
+  /** Ends at the limit of records, bytes or time. */
+  async #page(
+    { call }: Instant,
+    scan: RecordScan,
+    limit = this.#limits.pageRowsDefault,
+    reservation: Reservation,
+  ): Promise<{ readonly more: boolean; readonly last: Uint8Array | undefined }> {
+    const { pageBytesMax } = this.#limits
+    const collector: PageCollector = call.page ?? NO_COLLECTOR
+    let last: Uint8Array | undefined
+    let bytes = 0
+    let count = 0
+    for await (const { rows, more } of this.slices(call, scan, limit, true)) {
+      const before = bytes
+      let isFull = false
+      for (const row of rows) {
+        const bytesMax = last === undefined ? Number.POSITIVE_INFINITY : pageBytesMax - bytes
+        const added = collector.add(row, bytesMax)
+        isFull = added > bytesMax
+        if (isFull) break
+        bytes += added
+        last = row.key
+      }
+      reservation.grow(bytes - before)
+      count += rows.length
+      if (more === undefined && !isFull) checkTime(call)
+      if (isFull || (more && (count === limit || performance.now() > call.deadline))) {
+        await finish(scan)
+        return { more: true, last }
+      }
+    }
+    await finish(scan)
+    return { more: false, last }
+  }
+
+  /** The number of rows of a scan. */
+  async count({ call }: Instant, scan: RecordScan): Promise<number> {
+    let count = 0
+    for await (const { rows } of this.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
+      count += rows.length
+      checkTime(call, 'counted')
+    }
+    await finish(scan)
+    return count
+  }
+
+  /**
+   * Reads the first slice, passes the stream to `begin`, and resolves when the stream has ended. A failure before that
+   * is an ordinary error. With `verifyWhole`, a stream of one slice is complete when it begins.
+   */
+  async stream<T>(
+    { call }: Instant,
+    scan: Scan<T>,
+    limit: number | undefined,
+    verifyWhole: boolean,
+    begin: (rows: RowStream<T>) => void,
+  ): Promise<void> {
+    const slices = this.slices(call, scan, limit ?? Number.MAX_SAFE_INTEGER)
+    let first = await slices.next()
+    while (!first.done && first.value.rows.length === 0 && first.value.more === undefined) {
+      checkTime(call)
+      first = await slices.next()
+    }
+    const isWhole = verifyWhole && (first.done || first.value.more === false)
+    if (isWhole) await finish(scan)
+    await new Promise<void>((resolve) => {
+      begin(new SliceStream(first, isWhole, slices, scan, this.#limits.streamMsMax, resolve))
+    })
+  }
+
+  /**
+   * Slices of a scan. Their rows are known to be complete after `finish`. With `looksAhead` the last slice knows
+   * whether the scan has more rows than `rowsMax`.
+   */
+  async *slices<T>(
+    call: Call,
+    scan: Scan<T>,
+    rowsMax: number,
+    looksAhead = false,
+  ): AsyncGenerator<Slice<T>, void, undefined> {
+    const { sliceRowsMax, sliceBytesMax } = this.#limits
+    let isKnown = !looksAhead
+    for (let left = rowsMax; left > 0 || !isKnown; ) {
+      const slice = { rowsMax: Math.min(left, sliceRowsMax), bytesMax: sliceBytesMax, readsMax: READS_MAX }
+      const { rows, more } = await this.#slices.run(() => readSlice(scan, slice))
+      yield { rows, more }
+      if (more === false) return
+      left -= rows.length
+      isKnown = !looksAhead || more !== undefined
+      await nextTurn()
+      if (call.isAbandoned()) return
+    }
+  }
+}
+
+const NO_RECORDS = { more: false, last: undefined } as const
+const NO_COLLECTOR: PageCollector = {
+  add() {
+    throw new Error('a page needs a collector')
+  },
+}
+
+/** Reads of rows for one slice: where many keys were deleted, most rows have no record. */
+const READS_MAX = 32
+
+interface Slice<T> {
+  readonly rows: readonly T[]
+  /** The scan has rows after these; undefined: unknown. */
+  readonly more: boolean | undefined
+}
+
+class SliceStream<T> implements RowStream<T> {
+  readonly isWhole: boolean
+  readonly #slices: AsyncGenerator<Slice<T>, void, undefined>
+  readonly #scan: Scan<T>
+  readonly #until: number
+  readonly #ended: () => void
+  #first: IteratorResult<Slice<T>, void> | undefined
+
+  constructor(
+    first: IteratorResult<Slice<T>, void>,
+    isWhole: boolean,
+    slices: AsyncGenerator<Slice<T>, void, undefined>,
+    scan: Scan<T>,
+    msMax: number,
+    ended: () => void,
+  ) {
+    this.#first = first
+    this.isWhole = isWhole
+    this.#slices = slices
+    this.#scan = scan
+    this.#until = performance.now() + msMax
+    this.#ended = ended
+  }
+
+  first(): readonly T[] {
+    const first = this.#first
+    this.#first = undefined
+    return first === undefined || first.done ? [] : first.value.rows
+  }
+
+  async next(): Promise<readonly T[] | undefined> {
+    if (this.#first?.done === false) return this.first()
+    if (performance.now() > this.#until) throw new ApiError('overloaded', 'the stream took too long to read')
+    const slice = this.isWhole ? undefined : await this.#slices.next()
+    if (slice?.done === false) return slice.value.rows
+    if (!this.isWhole) await finish(this.#scan)
+    return undefined
+  }
+
+  close(): void {
+    this.#ended()
+  }
+}
+
+/** The part of a range that follows `after`. */
+function restOf({ range, after, order }: RangeOperation): KeyRange {
+  const { start, end } = range
+  if (after === undefined) return range
+  if (order === 'desc') return { start, end: end === undefined || isBefore(after, end) ? after : end }
+  const next = keyAfter(after)
+  return { start: isBefore(start, next) ? next : start, end }
+}
+
+const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
+
+export const timeLeftMs = ({ deadline }: Pick<Call, 'deadline'>): number =>
+  Math.max(1, deadline - performance.now())
+
+function checkTime({ deadline }: Call, done = 'read'): void {
+  if (performance.now() > deadline)
+    throw new ApiError('overloaded', `the range could not be ${done} within the timeout`)
+}
+
+/** The first record of a range; undefined: there is none. */
+export async function readFirst(node: NodeApi, options: ListOptions): Promise<KeyRow | undefined> {
+  const scan = node.list(options)
+  try {
+    const { rows } = await readSlice(scan, { rowsMax: 1, bytesMax: 1 })
+    await finish(scan)
+    return rows[0]
+  } finally {
+    scan.close()
+  }
+}
+
+function readSlice<T>(scan: Scan<T>, slice: SliceLimits): Promise<Slice<T>> {
+  return new Promise((resolve, reject) => {
+    scan.next(slice, (error, rows, more) =>
+      error === undefined ? resolve({ rows, more }) : reject(errorOfScan(error)),
+    )
+  })
+}
+
+export function finish(scan: Pick<Scan<unknown>, 'finish'>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    scan.finish((error) => (error === undefined ? resolve() : reject(errorOfScan(error))))
+  })
+}
+
+export const errorOfScan = (error: Error): Error =>
+  error instanceof ScanEndedError
+    ? new ApiError('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
+    : asError(error)

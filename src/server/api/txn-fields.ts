@@ -1,0 +1,157 @@
+// The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
+// its own form of bytes; this file checks which fields may stand together, and makes the transaction.
+
+import type { Comparison, LeaseId, Operation, Txn, Where } from '../../kv/types.ts'
+import { ttlMsOf } from './duration.ts'
+import { ApiError } from './errors.ts'
+import { checkedBound, checkedKey, checkedValue, checkOneLease, putLeaseOf, rangeOf } from './keys.ts'
+
+export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
+export const OPERATORS = ['=', '!=', '<', '>'] as const
+
+/** A key, or a range of keys. `B` is the wire's form of bytes; a string means its UTF-8. */
+export interface WhereFields<B> {
+  readonly key?: B | string
+  readonly prefix?: B | string
+  readonly start?: B | string
+  readonly end?: B | string
+}
+
+export interface ComparisonFields<B> extends WhereFields<B> {
+  readonly target?: string
+  readonly op?: string
+  readonly to?: B | string | number
+  readonly exists?: boolean
+}
+
+export interface PutFields<B> {
+  readonly key: B | string
+  readonly value: B | string
+  readonly lease?: string
+  readonly ttl?: string
+  readonly prev?: boolean
+}
+
+/** Exactly one of its fields is present. */
+export interface OperationFields<B> {
+  readonly put?: PutFields<B>
+  readonly get?: WhereFields<B> & {
+    readonly limit?: number
+    readonly keys_only?: boolean
+    readonly count_only?: boolean
+  }
+  readonly delete?: WhereFields<B> & { readonly prev?: boolean }
+  readonly txn?: TxnFields<B>
+}
+
+export interface TxnFields<B> {
+  readonly compare?: readonly ComparisonFields<B>[]
+  readonly success?: readonly OperationFields<B>[]
+  readonly failure?: readonly OperationFields<B>[]
+}
+
+/** The transaction with these fields. Throws `ApiError`, which names the field. */
+export const txnOf = <B>(given: TxnFields<B>, bytesOf: BytesOf<B>): Txn => new Reader(bytesOf).txn(given, '')
+
+type BytesOf<B> = (given: B | string, name: string) => Uint8Array
+
+/** `name` and `path` are those of the fields, for messages. */
+class Reader<B> {
+  readonly #bytesOf: BytesOf<B>
+
+  constructor(bytesOf: BytesOf<B>) {
+    this.#bytesOf = bytesOf
+  }
+
+  txn({ compare = [], success = [], failure = [] }: TxnFields<B>, path: string): Txn {
+    return {
+      compare: compare.map((given, at) => this.#comparison(given, `${path}compare[${at}]`)),
+      success: success.map((given, at) => this.#operation(given, `${path}success[${at}]`)),
+      failure: failure.map((given, at) => this.#operation(given, `${path}failure[${at}]`)),
+    }
+  }
+
+  #comparison(given: ComparisonFields<B>, name: string): Comparison {
+    const where = this.#where(given, name)
+    if (given.exists !== undefined) return existence(given, given.exists, where, name)
+    const target = needed(TARGETS, given.target, `${name}.target`)
+    const op = needed(OPERATORS, given.op, `${name}.op`)
+    const { to } = given
+    if (to === undefined) throw lacking(`${name}.to`)
+    switch (target) {
+      case 'value':
+        if (typeof to === 'number') throw wrong(`${name}.to`, 'must be string or object')
+        return { where, op, target, to: this.#bytesOf(to, `${name}.to`) }
+      case 'lease':
+        return { where, op, target, to: leaseOf(to, `${name}.to`) }
+      default:
+        if (typeof to !== 'number') throw wrong(`${name}.to`, 'must be integer')
+        return { where, op, target, to }
+    }
+  }
+
+  #operation(given: OperationFields<B>, name: string): Operation {
+    const { put, get, delete: removed, txn } = given
+    if (put !== undefined) return this.#put(put, `${name}.put`)
+    if (get !== undefined) {
+      const { limit, keys_only: keysOnly = false, count_only: countOnly = false } = get
+      return { kind: 'get', where: this.#where(get, `${name}.get`), limit, keysOnly, countOnly }
+    }
+    if (removed !== undefined)
+      return { kind: 'delete', where: this.#where(removed, `${name}.delete`), prev: removed.prev ?? false }
+    if (txn !== undefined) return { kind: 'txn', txn: this.txn(txn, `${name}.txn.`) }
+    throw new Error(`${name} is no operation, and its wire accepts it`)
+  }
+
+  #put(given: PutFields<B>, name: string): Operation {
+    checkOneLease(given.lease, given.ttl, `${name}.`, 'ttl')
+    const ttlMs = given.ttl === undefined ? undefined : ttlMsOf(given.ttl, `${name}.ttl`)
+    const lease = putLeaseOf(given.lease, ttlMs, `${name}.`)
+    const key = checkedKey(this.#bytesOf(given.key, `${name}.key`), `${name}.key: `)
+    const value = checkedValue(this.#bytesOf(given.value, `${name}.value`), `${name}: `)
+    return { kind: 'put', key, value, prev: given.prev ?? false, lease }
+  }
+
+  #where({ key, prefix, start, end }: WhereFields<B>, name: string): Where {
+    const isRange = start !== undefined || end !== undefined
+    const forms = Number(key !== undefined) + Number(prefix !== undefined) + Number(isRange)
+    if (forms !== 1) throw wrong(name, 'must have either key, or prefix, or start and end')
+    if (key !== undefined) return { key: checkedKey(this.#bytesOf(key, `${name}.key`), `${name}.key: `) }
+    const bound = (given: B | string | undefined, field: string): Uint8Array | undefined =>
+      given === undefined
+        ? undefined
+        : checkedBound(this.#bytesOf(given, `${name}.${field}`), `${name}.${field}`)
+    return rangeOf({ prefix: bound(prefix, 'prefix'), start: bound(start, 'start'), end: bound(end, 'end') })
+  }
+}
+
+function existence(
+  given: ComparisonFields<unknown>,
+  exists: boolean,
+  where: Where,
+  name: string,
+): Comparison {
+  const { target, op, to } = given
+  if (target !== undefined || op !== undefined || to !== undefined)
+    throw wrong(`${name}.exists`, 'stands in place of target, op and to')
+  if (!('key' in where)) throw wrong(`${name}.exists`, 'is for one key, not for a range')
+  return { where, target: 'version', op: exists ? '!=' : '=', to: 0 }
+}
+
+/** The one of the options that is given. */
+function needed<T extends string>(options: readonly T[], given: string | undefined, name: string): T {
+  const found = options.find((option) => option === given)
+  if (found === undefined) throw lacking(name)
+  return found
+}
+
+const lacking = (name: string): ApiError => new ApiError('bad_request', `the body lacks the field "${name}"`)
+
+/** The lease of a comparison; undefined: none. */
+function leaseOf(to: unknown, name: string): LeaseId | undefined {
+  if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
+    throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
+  return to === '0' ? undefined : (to as LeaseId)
+}
+
+const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)

@@ -1,0 +1,254 @@
+// Transactions: what is refused before the log, the memory of their answers, and the evaluation of those that change
+// nothing. These are evaluated on the store of one instant, without the log, and mean the same as in the log
+// (`executeTxn`): comparisons first, those of nested transactions included.
+
+import { areTooManyKeys, compareKeys, keyAfter } from '../../kv/index.ts'
+import { rejection } from '../../kv/rejections.ts'
+import { keyLimits } from '../../kv/settings.ts'
+import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import type {
+  Comparison,
+  KeyRow,
+  Operation,
+  OperationResult,
+  PutLease,
+  Revision,
+  Settings,
+  Txn,
+  TxnResult,
+  Where,
+} from '../../kv/types.ts'
+import type { RecordScan } from '../node/record-scan.ts'
+import type { NodeApi } from '../node/types.ts'
+import type { Reservation } from './budget.ts'
+import { ApiError, errorOfOutcome } from './errors.ts'
+import { finish, type Instant, type Ranges } from './ranges.ts'
+
+/** Throws `ApiError` for a transaction that is refused whatever the store has. */
+export function checkTxn(node: NodeApi, txn: Txn): void {
+  const fault = txnFault(txn)
+  if (fault !== undefined)
+    throw errorOfOutcome(rejection(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
+}
+
+/** The same transaction with other leases of its puts, nested ones included. */
+export function withLeases(txn: Txn, leaseOf: (lease: PutLease) => PutLease): Txn {
+  const each = (operation: Operation): Operation => {
+    if (operation.kind === 'put')
+      return operation.lease === undefined ? operation : { ...operation, lease: leaseOf(operation.lease) }
+    return operation.kind === 'txn' ? { kind: 'txn', txn: withLeases(operation.txn, leaseOf) } : operation
+  }
+  return { ...txn, success: txn.success.map(each), failure: txn.failure.map(each) }
+}
+
+/** Operations of both branches, nested ones included. */
+const operationsOf = ({ success, failure }: Txn): readonly Operation[] =>
+  [...success, ...failure].flatMap((operation) =>
+    operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
+  )
+
+export const wantsPrev = (txn: Txn): boolean =>
+  operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
+
+/** Largest size of a result without records. */
+const RESULT_BYTES_MAX = 128
+
+/** Memory that is reserved for an answer. The number of its records is unknown before, so the limit is reserved. */
+export function answerBytesMax(txn: Txn, { rangeBytesMax }: Settings, expansion: number): number {
+  const operations = operationsOf(txn)
+  const keys = operations.map((operation) => keyBytesMax(operation, expansion))
+  const hasRecords = wantsPrev(txn) || keys.includes(undefined)
+  const bytes = hasRecords ? rangeBytesMax : keys.reduce<number>((sum, one = 0) => sum + one, 0)
+  return (1 + operations.length) * RESULT_BYTES_MAX + bytes
+}
+
+/** Size of the answer to a read without values; undefined: it may have many keys, or a value. */
+function keyBytesMax(operation: Operation, expansion: number): number | undefined {
+  if (operation.kind !== 'get' || operation.countOnly) return 0
+  const { where, keysOnly } = operation
+  return 'key' in where && keysOnly ? RESULT_BYTES_MAX + expansion * where.key.length : undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Without changes
+
+/** Evaluates a transaction without changes on one instant. Throws `ApiError` beyond the limits of a transaction. */
+export async function evaluateTxn(
+  txn: Txn,
+  instant: Instant,
+  ranges: Ranges,
+  revision: Revision | undefined,
+  settings: Settings,
+): Promise<{ readonly result: TxnResult; readonly reservation: Reservation }> {
+  const reservation = ranges.reserve()
+  try {
+    const snapshot = new Snapshot(instant, ranges, revision, settings, reservation)
+    const result = await prepareTxn(txn, snapshot)()
+    return { result, reservation }
+  } catch (error) {
+    reservation.release()
+    throw error
+  }
+}
+
+interface Records {
+  /** Calls `take` with the records in the order of their keys, until it returns false. */
+  each(take: (record: KeyRow) => boolean): Promise<void>
+}
+
+/** The store at one instant, within the limits of one transaction. */
+class Snapshot {
+  readonly #instant: Instant
+  readonly #ranges: Ranges
+  readonly #revision: Revision | undefined
+  readonly #settings: Settings
+  readonly #reservation: Reservation
+  /** Keys of ranges that were read, and their bytes. */
+  #keys = 0
+  #keyBytes = 0
+  /** Bytes of keys and values of the answer. */
+  #bytes = 0
+
+  constructor(
+    instant: Instant,
+    ranges: Ranges,
+    revision: Revision | undefined,
+    settings: Settings,
+    reservation: Reservation,
+  ) {
+    this.#instant = instant
+    this.#ranges = ranges
+    this.#revision = revision
+    this.#settings = settings
+    this.#reservation = reservation
+  }
+
+  /** Opens the records of a key or a range. All are opened before any is read. */
+  open(where: Where, keysOnly: boolean): Records {
+    const isKey = 'key' in where
+    const range = isKey ? { start: where.key, end: keyAfter(where.key) } : where
+    const scan = this.#instant.list({ ...range, reverse: false, revision: this.#revision, keysOnly })
+    return { each: (take) => this.#each(scan, isKey, take) }
+  }
+
+  /** Counts a record of the answer. */
+  keep({ key, value }: KeyRow): void {
+    const bytes = key.length + value.length
+    this.#bytes += bytes
+    const { rangeBytesMax } = this.#settings
+    if (this.#bytes > rangeBytesMax) throw this.#tooLarge('records-too-large', [this.#bytes, rangeBytesMax])
+    this.#reservation.grow(bytes)
+  }
+
+  async #each(scan: RecordScan, isKey: boolean, take: (record: KeyRow) => boolean): Promise<void> {
+    const { call } = this.#instant
+    const rowsMax = isKey ? 1 : Number.MAX_SAFE_INTEGER
+    for await (const { rows } of this.#ranges.slices(call, scan, rowsMax)) {
+      if (performance.now() > call.deadline)
+        throw new ApiError('overloaded', 'the transaction could not be read within the timeout')
+      if (!isKey) this.#count(rows)
+      if (!rows.every(take)) break
+    }
+    await finish(scan)
+  }
+
+  #count(rows: readonly KeyRow[]): void {
+    this.#keys += rows.length
+    for (const { key } of rows) this.#keyBytes += key.length
+    if (areTooManyKeys(this.#keys, this.#keyBytes, this.#settings))
+      throw this.#tooLarge('range-too-large', keyLimits(this.#settings))
+  }
+
+  #tooLarge(reason: 'records-too-large' | 'range-too-large', numbers: readonly [number, number]): ApiError {
+    return errorOfOutcome(rejection(this.#instant.grant.revision, reason, numbers))
+  }
+}
+
+/** Opens the records that the transaction may need, and returns a function that evaluates it. */
+function prepareTxn(txn: Txn, snapshot: Snapshot): () => Promise<TxnResult> {
+  const comparisons = txn.compare.map((comparison) => prepareComparison(comparison, snapshot))
+  const prepare = (operation: Operation) => prepareOperation(operation, snapshot)
+  const [success, failure] = [txn.success.map(prepare), txn.failure.map(prepare)]
+  return async () => {
+    const succeeded = await all(comparisons)
+    const results: OperationResult[] = []
+    for (const evaluate of succeeded ? success : failure) results.push(await evaluate())
+    return { succeeded, results }
+  }
+}
+
+async function all(comparisons: readonly (() => Promise<boolean>)[]): Promise<boolean> {
+  for (const holds of comparisons) if (!(await holds())) return false
+  return true
+}
+
+function prepareComparison(comparison: Comparison, snapshot: Snapshot): () => Promise<boolean> {
+  const { where, target } = comparison
+  const records = snapshot.open(where, target !== 'value')
+  return async () => {
+    let count = 0
+    let holds = true
+    await records.each((record) => {
+      count++
+      holds = compares(comparison, record)
+      return holds
+    })
+    return 'key' in where && count === 0 ? compares(comparison, undefined) : holds
+  }
+}
+
+/** `record` is undefined if the key does not exist. */
+function compares(comparison: Comparison, record: KeyRow | undefined): boolean {
+  const order = orderOf(comparison, record)
+  return order !== undefined && IS_ORDER[comparison.op](order)
+}
+
+const IS_ORDER: Readonly<Record<Comparison['op'], (order: number) => boolean>> = {
+  '=': (order) => order === 0,
+  '!=': (order) => order !== 0,
+  '<': (order) => order < 0,
+  '>': (order) => order > 0,
+}
+
+/** undefined: the value of a key that does not exist compares with nothing. */
+function orderOf(comparison: Comparison, record: KeyRow | undefined): number | undefined {
+  switch (comparison.target) {
+    case 'value':
+      return record && compareKeys(record.value, comparison.to)
+    case 'version':
+      return (record?.version ?? 0) - comparison.to
+    case 'create_revision':
+      return (record?.createRevision ?? 0) - comparison.to
+    case 'mod_revision':
+      return (record?.modRevision ?? 0) - comparison.to
+    case 'lease': {
+      const [lease, to] = [BigInt(record?.lease ?? 0), BigInt(comparison.to ?? 0)]
+      return Number(lease > to) - Number(lease < to)
+    }
+  }
+}
+
+function prepareOperation(operation: Operation, snapshot: Snapshot): () => Promise<OperationResult> {
+  if (operation.kind === 'txn') {
+    const evaluate = prepareTxn(operation.txn, snapshot)
+    return async () => ({ kind: 'txn', ...(await evaluate()) })
+  }
+  if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
+  const { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly } = operation
+  const found = snapshot.open(where, keysOnly || countOnly)
+  return async () => {
+    const records: KeyRow[] = []
+    let count = 0
+    await found.each((record) => {
+      count++
+      if (countOnly || records.length >= limit) return true
+      const kept = keysOnly ? { ...record, value: NO_VALUE } : record
+      snapshot.keep(kept)
+      records.push(kept)
+      return true
+    })
+    return { kind: 'get', found: { records, more: !countOnly && records.length < count, count } }
+  }
+}
+
+const NO_VALUE = new Uint8Array()

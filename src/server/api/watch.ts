@@ -1,0 +1,69 @@
+// Watches: how they begin, how many bytes may wait for their clients, and the error that ends them.
+
+import type { Revision } from '../../kv/index.ts'
+import type { NodeApi } from '../node/types.ts'
+import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import { ApiError, errorOfNode } from './errors.ts'
+import type { ApiLimits } from './limits.ts'
+
+export const PROGRESS_MS_DEFAULT = 10_000
+export const PROGRESS_MS_MIN = 100
+export const PROGRESS_MS_MAX = 3_600_000
+
+/**
+ * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
+ * were answered before the request. Throws `ApiError`.
+ */
+export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink): Watch {
+  const begun = node.watch(request, sink)
+  if (!begun.ok) throw errorOfNode(begun.problem)
+  const { from } = begun.value
+  const { compactRevision } = node
+  if (from > compactRevision) return begun.value
+  begun.value.cancel()
+  throw compacted(from, compactRevision)
+}
+
+/** The error that a client receives at the end of a watch. */
+export function errorOfWatch(end: WatchEnd): ApiError {
+  if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
+  const { resumeFrom } = end
+  const resume = { resume_from: resumeFrom }
+  if (end.kind === 'too-large')
+    // For the client it is the same as if the events were compacted.
+    return new ApiError(
+      'compacted',
+      `the events of revision ${end.next} are too large for one message (${end.bytes} bytes of keys, at most ${end.bytesMax}): ` +
+        'read the keys, and watch from the revision after that read; or watch fewer keys',
+      { members: { compact_revision: end.next, ...resume } },
+    )
+  return new ApiError(
+    end.kind === 'no-leader' ? 'no_leader' : 'not_ready',
+    `${end.reason}: watch from revision ${resumeFrom} on, on another node`,
+    { members: resume },
+  )
+}
+
+const compacted = (next: Revision, compactRevision: Revision): ApiError =>
+  new ApiError(
+    'compacted',
+    `the events of revision ${next} are compacted: read the keys, and watch from the revision after that read. ` +
+      `Events are kept from revision ${compactRevision + 1} on`,
+    { members: { compact_revision: compactRevision, resume_from: compactRevision + 1 } },
+  )
+
+/** Bytes that wait for clients of watches, all clients together. */
+export class WatchBuffers {
+  readonly #limits: ApiLimits
+  bytes = 0
+
+  constructor(limits: ApiLimits) {
+    this.#limits = limits
+  }
+
+  /** Whether a client must first take the `own` bytes that wait for it. `least` bytes may always wait. */
+  isFull(own: number, least = 0): boolean {
+    const { watchBufferBytesMax, watchBuffersBytesMax } = this.#limits
+    return own >= watchBufferBytesMax || (own > least && this.bytes >= watchBuffersBytesMax)
+  }
+}

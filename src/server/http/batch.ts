@@ -1,0 +1,98 @@
+// The route of batches: several changes in one entry of the log.
+
+import type { BatchedCommand, Condition, Revision } from '../../kv/index.ts'
+import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { ttlMsOf } from '../api/duration.ts'
+import { checkedKey, checkedValue, checkOneLease, putLeaseOf } from '../api/keys.ts'
+import { readIdempotency } from './headers.ts'
+import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
+import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
+import { type Route, route } from './route.ts'
+import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './schemas.ts'
+import { CHANGES_PATH } from './target.ts'
+
+/**
+ * Commas and opening brackets of the JSON. A change has at most 12, and one for each revision in its conditions. So no
+ * condition comes near TAGS_MAX revisions.
+ */
+const PARTS_MAX = 16 * BATCH_COMMANDS_MAX
+
+const Tags = {
+  ...stringOr(arrayOf({ ...integer, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+  pattern: '^\\*$',
+  minItems: 1,
+}
+const conditions = {
+  if_match: { ...Tags, description: 'The key is at one of these revisions; "*": it exists' },
+  if_none_match: { ...Tags, description: 'The key is at none of these revisions; "*": it does not exist' },
+}
+const Change = {
+  ...closed(
+    object(
+      {},
+      {
+        put: closed(object({ key: JsonBytes, value: JsonBytes }, { ...conditions, ...PUT_LEASE_FIELDS })),
+        delete: closed(object({ key: JsonBytes }, conditions)),
+      },
+    ),
+  ),
+  minProperties: 1,
+  maxProperties: 1,
+}
+const Changes = {
+  ...arrayOf(Change),
+  minItems: 1,
+  maxItems: BATCH_COMMANDS_MAX,
+  description: 'Made one after the other, each whether or not those before it were made',
+}
+const Result = anyOf(
+  object({ put: object(revisions) }),
+  object({ delete: DeleteAnswer }),
+  object({ problem: ChangeProblem }),
+)
+
+export const batchRoute: Route = route(
+  {
+    method: 'POST',
+    path: CHANGES_PATH,
+    summary: 'Several changes in one entry of the log, each with its own outcome',
+    takesToken: true,
+    body: closed(object({ changes: Changes })),
+    bodyPartsMax: PARTS_MAX,
+    answers: object({
+      revision: integer,
+      results: { ...arrayOf(Result), description: 'One for each change, in order' },
+    }),
+  },
+  ({ headers, body }) => {
+    const commands = body.changes.map((change, at) => commandOf(change, `changes[${at}]`))
+    return { kind: 'batch', commands, idempotency: readIdempotency(headers) }
+  },
+)
+
+/** Throws `ApiError`, which names the change. */
+function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
+  if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
+  if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
+  const value = checkedValue(bytesOf(put.value, `${name}.put.value`), `${name}.put: `)
+  checkOneLease(put.lease, put.ttl, `${name}.put.`, 'ttl')
+  const ttlMs = put.ttl === undefined ? undefined : ttlMsOf(put.ttl, `${name}.put.ttl`)
+  const lease = putLeaseOf(put.lease, ttlMs, `${name}.put.`)
+  return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false, lease }
+}
+
+type GivenTags = FromSchema<typeof Tags> | undefined
+
+function targetOf(
+  given: { readonly key: JsonBytesValue; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
+  name: string,
+): { readonly key: Uint8Array; readonly condition: Condition | undefined } {
+  const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}: `)
+  const ifMatch = tagsOf(given.if_match)
+  const ifNoneMatch = tagsOf(given.if_none_match)
+  const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
+  return { key, condition }
+}
+
+const tagsOf = (given: GivenTags): 'any' | readonly Revision[] | undefined =>
+  typeof given === 'string' ? 'any' : given?.map(asRevision)

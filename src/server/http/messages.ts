@@ -1,0 +1,186 @@
+// The requests and responses of HTTP as plain data, whichever reader a request came through.
+
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Revision } from '../../kv/index.ts'
+import type { Part } from '../api/budget.ts'
+import { ApiError, type ErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
+import { answerWithinMs } from '../api/limits.ts'
+import type { Call, PageCollector } from '../api/operation.ts'
+import type { ReadGrant } from '../node/types.ts'
+import type { WatchSink } from '../node/watch/index.ts'
+import type { RequestHead } from './guard.ts'
+import { takeTimeout } from './parameters.ts'
+import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
+
+export interface BodyLimits {
+  readonly bytesMax: number
+  /** The error code for a larger body. */
+  readonly tooLarge: ErrorCode
+  readonly timeoutMs: number
+}
+
+/** A body, from either reader. */
+export interface RequestBody {
+  /**
+   * Passes the whole body to `done`, which is called once, now or later. If the body is refused, the response drops
+   * it.
+   */
+  read(limits: BodyLimits, done: (result: Uint8Array | ApiError) => void): void
+  /** The body will not be read. */
+  drop(): void
+}
+
+/** The head and the body of a request. */
+export interface RequestParts extends RequestHead {
+  /** The raw target. */
+  readonly url: string
+  readonly body: RequestBody
+}
+
+/** The connection of a request. */
+export interface ResponseSink {
+  /** The client has gone. */
+  readonly isAbandoned: () => boolean
+  /** Sends the response to `request`. */
+  readonly send: (request: HttpRequest, response: HttpResponse) => void
+}
+
+/** A request, whichever reader has read it, from its arrival to its response. */
+export class HttpRequest implements Call {
+  /** Largest number of bytes of JSON for one byte of a key or a value. */
+  readonly expansion = 6
+  readonly method: string
+  readonly target: ClassifiedTarget
+  readonly httpVersion: string
+  readonly headers: IncomingHttpHeaders
+  readonly hosts: number
+  readonly body: RequestBody
+  /** Arrival of the first byte, on the clock of `performance.now()`. */
+  readonly startedAt: number
+  readonly sink: ResponseSink
+  deadline: number
+  /** Parameters of the query, except the key and, after `readTimeout`, the timeout. */
+  pairs: readonly string[]
+  /** Headers of every response to this client. */
+  extra: readonly string[] = []
+  isAnswered = false
+  page: (PageCollector & { readonly slices: readonly string[] }) | undefined
+  openSink?: () => WatchSink
+
+  constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
+    this.method = parts.method
+    this.target = classify(parts.method, splitTarget(parts.url))
+    this.httpVersion = parts.httpVersion
+    this.headers = parts.headers
+    this.hosts = parts.hosts
+    this.body = parts.body
+    this.startedAt = startedAt
+    this.sink = sink
+    this.deadline = startedAt
+    this.pairs = this.target.pairs
+  }
+
+  isAbandoned(): boolean {
+    return this.sink.isAbandoned()
+  }
+
+  /** Takes the timeout out of the query. Throws `ApiError`. */
+  readTimeout(): void {
+    const { timeoutMs, others } = takeTimeout(this.pairs)
+    this.pairs = others
+    this.deadline = this.startedAt + answerWithinMs(timeoutMs)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Responses
+
+/** The receiver of a streamed body. */
+export interface BodySink {
+  /**
+   * Resolves to true when the client has taken the text, and to false when the client is gone. Throws `ApiError` if too
+   * many bytes already wait for other clients.
+   */
+  write(text: string): Promise<boolean>
+  end(text: string): void
+  /** Cuts the connection: half of a body is no response. */
+  cut(): void
+}
+
+/** A body that is read while the client takes it. `pour` is called exactly once, even if the client is gone. */
+interface PouredBody {
+  readonly pour: (sink: BodySink) => void
+}
+
+/** A body without an end. `stream` is called exactly once; without `to` nobody reads it. */
+interface StreamedBody {
+  readonly stream: (to: ServerResponse | undefined) => void
+}
+
+type WholeBody = string | Uint8Array | readonly string[]
+export type ResponseBody = WholeBody | PouredBody | StreamedBody
+
+export const isPoured = (body: ResponseBody): body is PouredBody => typeof body === 'object' && 'pour' in body
+
+export const isStreamed = (body: ResponseBody): body is StreamedBody =>
+  typeof body === 'object' && 'stream' in body
+
+export const partsOf = (body: WholeBody): readonly Part[] =>
+  typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+
+export interface HttpResponse {
+  readonly status: number
+  /** Flat: name, value, name, value, … */
+  readonly headers: readonly string[]
+  readonly body: ResponseBody
+  /** The revision that the response reflects; the node's newest unless given. */
+  readonly revision: Revision | undefined
+}
+
+export const jsonResponse = (
+  body: string | readonly string[],
+  headers: readonly string[] = [],
+  revision?: Revision,
+): HttpResponse => ({
+  status: 200,
+  headers: ['Content-Type', 'application/json', ...headers],
+  body,
+  revision,
+})
+
+/** An error that only HTTP has, with headers of its own. */
+export class HttpError extends ApiError {
+  readonly headers: readonly string[]
+
+  constructor(code: ApiError['code'], detail: string, headers: readonly string[]) {
+    super(code, detail)
+    this.headers = headers
+  }
+}
+
+export function errorResponse(error: ApiError): HttpResponse {
+  const document = problemDocument(error)
+  const { grant, replayed, current, revision } = error
+  const headers = ['Content-Type', 'application/problem+json']
+  if (grant !== undefined) headers.push(...freshnessHeaders(grant))
+  if (replayed) headers.push(...REPLAYED)
+  if (current) headers.push('ETag', entityTag(current.modRevision))
+  if (error instanceof HttpError) headers.push(...error.headers)
+  const seconds = retryAfterSeconds(error.code)
+  if (seconds !== undefined) headers.push('Retry-After', String(seconds))
+  return { status: document.status, headers, body: JSON.stringify(document), revision }
+}
+
+export const REPLAYED = ['Idempotency-Replayed', 'true'] as const
+
+/** The entity tag of a key is its mod_revision. */
+export const entityTag = (modRevision: Revision): string => `"${modRevision}"`
+
+export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {
+  // Without Cache-Control a shared cache may keep a response, even "not found", and use it for the next linearizable
+  // read.
+  const headers = ['Cache-Control', 'no-cache', 'Kv-Consistency', served]
+  // Rounded up, because a bound must not become smaller.
+  if (stalenessMs !== undefined) headers.push('Kv-Staleness-Ms', String(Math.ceil(stalenessMs)))
+  return headers
+}

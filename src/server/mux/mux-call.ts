@@ -1,0 +1,112 @@
+// One operation of a multiplexed connection, from its arrival to its answer.
+
+import type { KeyRow } from '../../kv/index.ts'
+import { answerWithinMs } from '../api/limits.ts'
+import type { Call, PageCollector } from '../api/operation.ts'
+import type { Watch, WatchSink } from '../node/watch/index.ts'
+import { readTimeout } from './fields.ts'
+import type { Item } from './messages.ts'
+import { GET, KEEP_ALIVE, NAMES, type Opcode, RANGE, WATCH } from './protocol.ts'
+import { RECORD_BYTES, record, type WireRecord } from './record.ts'
+import type { MuxWatch } from './watch-sink.ts'
+
+/** Memory of an answer beside keys and values. */
+export const ANSWER_BYTES = 200
+
+/** The connection of a call. */
+interface CallConnection {
+  /** Nothing can be answered any more. */
+  readonly isOver: boolean
+  /** Throws `ApiError` if there is no room for an answer of so many bytes. */
+  checkRoom(bytes: number): void
+  answered(call: MuxCall): void
+  openWatch(id: number): MuxWatch
+}
+
+export class MuxCall implements Call {
+  /** Keys and values are sent as they are. */
+  readonly expansion = 1
+  readonly id: number
+  readonly op: Opcode
+  /** Bytes of its key and value that count for credit. */
+  readonly bytes: number
+  /** Arrival of its message, on the clock of `performance.now()`. */
+  readonly arrivedAt: number
+  deadline: number
+  page: MuxPage | undefined
+  /** The HTTP status that its answer would have; undefined: not answered yet. */
+  status: number | undefined
+  answer: Item = []
+  /** Memory of the answer. */
+  answerBytes = 0
+  readonly #connection: CallConnection
+  #watch: MuxWatch | undefined
+
+  constructor(connection: CallConnection, id: number, op: Opcode, bytes: number, arrivedAt: number) {
+    this.#connection = connection
+    this.id = id
+    this.op = op
+    this.bytes = bytes
+    this.arrivedAt = arrivedAt
+    this.deadline = arrivedAt
+  }
+
+  get name(): (typeof NAMES)[Opcode] {
+    return NAMES[this.op]
+  }
+
+  /** A transaction counts as a change, also without changes. A keep-alive changes no key. */
+  get isChange(): boolean {
+    return this.op !== GET && this.op !== RANGE && this.op !== WATCH && this.op !== KEEP_ALIVE
+  }
+
+  setTimeout(field: unknown): void {
+    this.deadline = this.arrivedAt + answerWithinMs(readTimeout(field))
+  }
+
+  isAbandoned(): boolean {
+    return this.#connection.isOver || this.status !== undefined
+  }
+
+  checkRoom(bytes: number): void {
+    this.#connection.checkRoom(bytes)
+  }
+
+  /** Throws `ApiError` if the connection has too many watches. */
+  openSink(): WatchSink {
+    this.#watch = this.#connection.openWatch(this.id)
+    return this.#watch
+  }
+
+  beginWatch(watch: Watch): void {
+    this.#watch?.begin(watch)
+  }
+
+  /** Only the first answer counts: a read may have been cancelled. */
+  end(status: number, answer: Item, bytes = 0): void {
+    if (this.status !== undefined) return
+    this.status = status
+    this.answer = answer
+    this.answerBytes = ANSWER_BYTES + bytes
+    this.#connection.answered(this)
+  }
+}
+
+/** The records of a page. */
+export class MuxPage implements PageCollector {
+  readonly records: WireRecord[] = []
+  bytes = 0
+  readonly #keysOnly: boolean
+
+  constructor(keysOnly: boolean) {
+    this.#keysOnly = keysOnly
+  }
+
+  add(row: KeyRow, bytesMax: number): number {
+    const bytes = RECORD_BYTES + row.key.length + (this.#keysOnly ? 0 : row.value.length)
+    if (bytes > bytesMax) return bytes
+    this.records.push(record(row.key, this.#keysOnly ? { ...row, value: null } : row))
+    this.bytes += bytes
+    return bytes
+  }
+}

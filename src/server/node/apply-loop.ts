@@ -1,0 +1,115 @@
+// The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
+// wait.
+
+import type { Applied, KvState } from '../../kv/index.ts'
+import { type Entry, encodeAppliedState, type LogIndex, type Raft } from '../../raft/index.ts'
+import type { Storage } from '../../storage/types.ts'
+import { Applier, type ApplierEvents } from './applier.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock } from './types.ts'
+
+export interface ApplyLoopOptions {
+  readonly clock: Clock
+  readonly storage: Storage
+  readonly limits: Pick<DriverLimits, 'applySliceMs'>
+  readonly raft: Pick<Raft, 'appliedState'>
+  readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
+  /** Reports to the core that its entry at this index is applied. */
+  coreEntryApplied(index: LogIndex): void
+  /** The core's configuration after an entry of the core. */
+  configurationChanged(): void
+  entryApplied(entry: Entry, result: Applied | undefined): void
+  readonly leaseChanged: ApplierEvents['leaseChanged']
+  /** Entries were applied, up to `index`. */
+  sliceApplied(count: number, index: LogIndex): void
+}
+
+export class ApplyLoop {
+  readonly #options: ApplyLoopOptions
+  readonly #applier: Applier
+  /** The commit index at the start. The node is not ready before it has applied everything up to there. */
+  readonly #commitAtStart: LogIndex
+  /** The core's encoded state after the last applied entry. */
+  #raftState: Uint8Array
+  #isRunning = false
+  #isScheduled = false
+
+  constructor(options: ApplyLoopOptions) {
+    this.#options = options
+    const { lifecycle, storage } = options
+    this.#commitAtStart = storage.hardState.commit
+    this.#raftState = storage.applied.raft
+    this.#applier = new Applier(storage, {
+      coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
+      encodedRaftState: () => this.#raftState,
+      applied: (entry, result) => options.entryApplied(entry, result),
+      leaseChanged: (...row) => options.leaseChanged(...row),
+      entryRead: () => lifecycle.failOnThrow(() => this.#run()),
+      failed: (error) => lifecycle.fail(error),
+    })
+  }
+
+  get state(): KvState {
+    return this.#applier.state
+  }
+
+  /** The last index applied. */
+  get index(): LogIndex {
+    return this.#applier.index
+  }
+
+  /** Why the node is not ready: entries that were committed at its start are not applied yet. */
+  get notReady(): string | undefined {
+    if (this.index >= this.#commitAtStart) return undefined
+    return `catching up: applied ${this.index} of ${this.#commitAtStart}`
+  }
+
+  inspect(): { readonly unapplied: number; readonly applySoon: number } {
+    return { unapplied: this.#applier.queued, applySoon: Number(this.#isScheduled) }
+  }
+
+  push(entries: readonly Entry[]): void {
+    this.#applier.push(entries)
+    this.#run()
+  }
+
+  /** A snapshot is about to replace the applied state. */
+  clear(): void {
+    this.#applier.clear()
+  }
+
+  /** The snapshot has replaced the applied state. */
+  reload(): void {
+    this.#applier.reload()
+    this.#raftState = this.#options.storage.applied.raft
+  }
+
+  #run(): void {
+    // Applying an entry of the core takes a step, whose output may bring more entries. The loop below finds them.
+    if (this.#isRunning || this.#isScheduled) return
+    this.#isRunning = true
+    const { clock, lifecycle, limits } = this.#options
+    const until = clock.now() + limits.applySliceMs
+    while (this.#applier.pending && lifecycle.end === undefined) {
+      const before = this.#applier.index
+      this.#applier.run(() => clock.now() >= until)
+      const { index } = this.#applier
+      this.#options.sliceApplied(index - before, index)
+      if (clock.now() >= until) break
+    }
+    this.#isRunning = false
+    if (!this.#applier.pending || lifecycle.end !== undefined) return
+    this.#isScheduled = true
+    clock.soon(() => {
+      this.#isScheduled = false
+      lifecycle.failOnThrow(() => this.#run())
+    })
+  }
+
+  #coreEntryApplied({ index }: Entry): void {
+    this.#options.coreEntryApplied(index)
+    this.#raftState = encodeAppliedState(this.#options.raft.appliedState())
+    this.#options.configurationChanged()
+  }
+}

@@ -1,0 +1,67 @@
+// Requests of clients that change the configuration of the cluster, or the setting of leader leases.
+
+import {
+  type Configuration,
+  type ConfigurationChange,
+  ENTRY_CONFIGURATION,
+  ENTRY_LEASES,
+  encodeChange,
+  encodeLeases,
+  isJoint,
+  type LeaseSetting,
+  type Raft,
+} from '../../raft/index.ts'
+import type { Members } from './members.ts'
+import type { Proposer } from './proposer.ts'
+import type { StateWaiters } from './state-waiters.ts'
+import type { Clock, Problem, Result } from './types.ts'
+
+export interface ConfigurationRequestsOptions {
+  readonly clock: Clock
+  readonly raft: Pick<Raft, 'leases' | 'settled'>
+  readonly members: Pick<Members, 'configuration'>
+  readonly proposer: Pick<Proposer, 'proposeCoreEntry'>
+  readonly waits: Pick<StateWaiters, 'until'>
+}
+
+export class ConfigurationRequests {
+  readonly #options: ConfigurationRequestsOptions
+
+  constructor(options: ConfigurationRequestsOptions) {
+    this.#options = options
+  }
+
+  change(
+    change: ConfigurationChange,
+    timeoutMs: number,
+    done: (result: Result<Configuration>) => void,
+  ): void {
+    const { clock, members, proposer, raft, waits } = this.#options
+    const deadline = clock.now() + timeoutMs
+    // The caller may delete a removed node after the answer.
+    const settled = (): boolean => !isJoint(members.configuration) && raft.settled
+    proposer.proposeCoreEntry(ENTRY_CONFIGURATION, encodeChange(change), timeoutMs, (end) => {
+      if (!end.ok) {
+        done(end)
+        return
+      }
+      waits.until(settled, deadline - clock.now(), (reached) =>
+        done(reached ? { ok: true, value: members.configuration } : { ok: false, problem: NOT_SETTLED }),
+      )
+    })
+  }
+
+  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void {
+    const { proposer, raft } = this.#options
+    proposer.proposeCoreEntry(ENTRY_LEASES, encodeLeases(setting), timeoutMs, (end) =>
+      done(end.ok ? { ok: true, value: raft.leases } : end),
+    )
+  }
+}
+
+const NOT_SETTLED: Problem = {
+  code: 'outcome_unknown',
+  detail:
+    'the change is committed, but too few voters knew that the joint configuration is left before the time ran out',
+  written: 'unknown',
+}

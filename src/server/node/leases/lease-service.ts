@@ -1,0 +1,172 @@
+// The leases of a node: the leader's lease keeper, keep-alives forwarded to the leader, and reads of the lease table.
+
+import type { KvState, LeaseId, Outcome, Request } from '../../../kv/index.ts'
+import type { Raft, RaftTiming, ReplicaId } from '../../../raft/index.ts'
+import type { Storage } from '../../../storage/types.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { DriverLimits } from '../limits.ts'
+import type {
+  Clock,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
+  LeaseCounts,
+  LeaseNow,
+  Network,
+  NodeApi,
+  Problem,
+  ReadOptions,
+  Result,
+  Scan,
+} from '../types.ts'
+import { ForwardedKeepAlives } from './forwarded-keep-alives.ts'
+import { LeaseKeeper } from './lease-keeper.ts'
+import { leaseNow, scanKeysOfLease, scanLeases } from './lease-rows.ts'
+
+export interface LeaseServiceOptions {
+  readonly clock: Clock
+  readonly limits: DriverLimits
+  readonly timing: Pick<RaftTiming, 'electionMaxMs'>
+  readonly storage: Storage
+  readonly raft: Pick<Raft, 'id' | 'leader' | 'term' | 'clusterTimeMs' | 'clusterTimeSeenMs'>
+  readonly lifecycle: Pick<Lifecycle, 'fail' | 'guardRead'>
+  readonly applied: { readonly state: KvState }
+  /** Undefined before the start. */
+  network(): Pick<Network, 'askToKeepAlive' | 'answerKeepAlive'> | undefined
+  readonly node: Pick<NodeApi, 'propose' | 'read'>
+}
+
+export class LeaseService {
+  readonly #options: LeaseServiceOptions
+  readonly #forwarded: ForwardedKeepAlives
+  readonly #keeper: LeaseKeeper
+
+  constructor(options: LeaseServiceOptions) {
+    this.#options = options
+    const { applied, clock, lifecycle, limits, raft, storage } = options
+    this.#forwarded = new ForwardedKeepAlives(
+      {
+        leader: () => (raft.leader === raft.id ? undefined : raft.leader),
+        ask: (leader, question) => options.network()?.askToKeepAlive(leader, question),
+      },
+      clock,
+      storage.boot,
+    )
+    const node = {
+      get state() {
+        return applied.state
+      },
+      get appliedTerm() {
+        return storage.applied.term
+      },
+      leading: () => {
+        const clusterTimeMs = raft.clusterTimeMs(clock.now())
+        return clusterTimeMs === undefined ? undefined : { term: raft.term, clusterTimeMs }
+      },
+      scan: (range: Parameters<Storage['scan']>[0]) => lifecycle.guardRead(() => storage.scan(range)),
+      confirm: (timeoutMs: number, done: (problem: Problem | undefined) => void) =>
+        options.node.read({ ...LINEARIZABLE, timeoutMs }, (result) =>
+          done(result.ok ? undefined : result.problem),
+        ),
+      propose: (request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void) =>
+        options.node.propose(request, timeoutMs, (result) =>
+          done(result.ok ? { ok: true, value: result.value.outcome } : result),
+        ),
+      askLeader: (...question: Parameters<ForwardedKeepAlives['ask']>) => this.#forwarded.ask(...question),
+      failed: (error: Error) => lifecycle.fail(error),
+    }
+    this.#keeper = new LeaseKeeper(node, clock, limits)
+  }
+
+  get counts(): LeaseCounts {
+    return { count: this.#options.applied.state.leases.count, ...this.#keeper.totals }
+  }
+
+  /** Keep-alives that wait for the leader's answer. */
+  get forwardedCount(): number {
+    return this.#forwarded.size
+  }
+
+  inspect(): Readonly<Record<string, number>> {
+    return this.#keeper.inspect()
+  }
+
+  stop(): void {
+    this.#keeper.stop()
+    this.#forwarded.stop()
+  }
+
+  /** Called when the role may have changed, and when entries were applied. */
+  check(): void {
+    this.#keeper.check()
+  }
+
+  /** Called after each step of the core, since the leader may have changed. */
+  checkForwarded(): void {
+    this.#forwarded.check()
+  }
+
+  connected(peer: ReplicaId): void {
+    this.#keeper.connected()
+    this.#forwarded.check(peer)
+  }
+
+  disconnected(peer: ReplicaId): void {
+    this.#forwarded.check(peer)
+  }
+
+  rowChanged(...row: Parameters<LeaseKeeper['rowChanged']>): void {
+    this.#keeper.rowChanged(...row)
+  }
+
+  keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveQuestion): void {
+    this.#keeper.keepAliveFor(ids, timeoutMs, (kept) =>
+      this.#options.network()?.answerKeepAlive(from, { number, kept }),
+    )
+  }
+
+  keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
+    this.#forwarded.answered(from, answer)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Requests of clients (`NodeApi`)
+
+  get ttlMsMin(): number {
+    return 2 * this.#options.timing.electionMaxMs
+  }
+
+  keepAlive(...keepAlive: Parameters<LeaseKeeper['keepAlive']>): void {
+    this.#keeper.keepAlive(...keepAlive)
+  }
+
+  get(id: LeaseId): LeaseNow | undefined {
+    const { applied, lifecycle, storage } = this.#options
+    const timeMs = this.#clusterTimeSeenMs
+    return lifecycle.guardRead(() =>
+      leaseNow(id, storage, applied.state, timeMs, this.#keeper.remainingMs(id)),
+    )
+  }
+
+  list(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+    const { applied, lifecycle, storage } = this.#options
+    const timeMs = this.#clusterTimeSeenMs
+    return lifecycle.guardRead(() =>
+      scanLeases(after, storage, applied.state, timeMs, (id) => this.#keeper.remainingMs(id)),
+    )
+  }
+
+  keysOf(id: LeaseId): Scan<Uint8Array> {
+    const { lifecycle, storage } = this.#options
+    return lifecycle.guardRead(() => scanKeysOfLease(storage, id))
+  }
+
+  get #clusterTimeSeenMs(): number {
+    return this.#options.raft.clusterTimeSeenMs(this.#options.clock.now())
+  }
+}
+
+const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
+}

@@ -1,0 +1,113 @@
+// The end of a node: by a failure, by a stop, or as if killed. Every part reads here whether the node has ended.
+
+import { CorruptionError, UnfitReplicaError } from '../../storage/index.ts'
+import type { Storage } from '../../storage/types.ts'
+import type { Disk } from './disk-space.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock, Logger, NodeEnd } from './types.ts'
+
+export interface LifecycleOptions {
+  readonly clock: Clock
+  readonly limits: Pick<DriverLimits, 'removedGraceMs'>
+  readonly logger: Logger
+  readonly storage: Pick<Storage, 'quarantine'>
+  readonly disk: Pick<Disk, 'giveBackReserve'>
+  readonly onEnd: (end: NodeEnd) => void
+  /** Submits no further batch to the storage. */
+  abandonCommits(): void
+  endWatches(reason: string): void
+  /** Stops all timers and closes the network. Every open request gets its answer. */
+  stopParts(end: NodeEnd): void
+}
+
+export class Lifecycle {
+  readonly #options: LifecycleOptions
+  #end: NodeEnd | undefined
+  #isShutdownScheduled = false
+  #isDraining = false
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options
+  }
+
+  /** Why the node has ended; undefined while it runs. */
+  get end(): NodeEnd | undefined {
+    return this.#end
+  }
+
+  /** Whether the node waits for its open proposals before it stops. */
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  drain(): void {
+    this.#isDraining = true
+    this.#options.endWatches('this node stops')
+  }
+
+  stop(): void {
+    this.#endAs({ kind: 'stopped', reason: 'the node was stopped' })
+  }
+
+  /** Ends the node as if it were killed. */
+  crash(): void {
+    this.#options.abandonCommits()
+    this.#endAs({ kind: 'crashed', reason: 'the node was crashed on purpose' })
+  }
+
+  fail(error: unknown): void {
+    if (this.#end !== undefined) return
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#options.logger.error({ err: error }, `stopping: ${reason}`)
+    // A later start would find the damage only when it reads it, and its scrub of all rows takes hours.
+    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)
+    this.#options.abandonCommits()
+    const end: NodeEnd = { kind: 'failed', reason }
+    this.#endAs(end)
+    this.#options.onEnd(end)
+  }
+
+  /** After a broken invariant or an unreadable row the node stops, so that it does not diverge. */
+  failOnThrow(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** Like `failOnThrow`, for a read with a result. The caller gets the error too. */
+  guardRead<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+  }
+
+  /** Ends the node after a grace time, in which clients get their answers. */
+  scheduleShutdown(reason: string): void {
+    if (this.#isShutdownScheduled) return
+    this.#isShutdownScheduled = true
+    this.#options.endWatches(reason)
+    this.#options.clock.after(this.#options.limits.removedGraceMs, () => this.fail(new Error(reason)))
+  }
+
+  #quarantine(why: string): void {
+    const { disk, logger, storage } = this.#options
+    // Another program may have filled the disk.
+    disk.giveBackReserve()
+    try {
+      storage.quarantine(why)
+    } catch (error) {
+      logger.error({ err: error }, 'the data directory cannot be marked: do not start this node again')
+    }
+  }
+
+  #endAs(end: NodeEnd): void {
+    if (this.#end !== undefined) return
+    this.#end = end
+    this.#options.stopParts(end)
+  }
+}

@@ -1,0 +1,131 @@
+// The events of the network: greetings, messages and requests of the peers, and the state of the connections.
+
+import { CLUSTER_VERSION } from '../../kv/index.ts'
+import {
+  finalConfiguration,
+  type Input,
+  isMember,
+  type LogIndex,
+  type Message,
+  type Raft,
+  type ReplicaId,
+  type Term,
+} from '../../raft/index.ts'
+import type { SnapshotSource, Storage } from '../../storage/types.ts'
+import type { BackgroundChecks } from './background-checks.ts'
+import type { DiskSpacePolicy } from './disk-space-policy.ts'
+import type { GroupCommit } from './group-commit.ts'
+import type { LeaseService } from './leases/lease-service.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Members } from './members.ts'
+import type { SnapshotTransfers } from './snapshot-transfers.ts'
+import type { StateWaiters } from './state-waiters.ts'
+import type {
+  Clock,
+  Greeting,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
+  NetworkEvents,
+  StateHashAt,
+} from './types.ts'
+
+export interface PeerEventsOptions {
+  readonly clock: Clock
+  readonly storage: Pick<Storage, 'boot' | 'identity'>
+  readonly raft: Pick<Raft, 'id' | 'leader'>
+  readonly lifecycle: Lifecycle
+  readonly members: Members
+  readonly waits: Pick<StateWaiters, 'size'>
+  readonly commits: Pick<GroupCommit, 'durable'>
+  readonly spacePolicy: Pick<DiskSpacePolicy, 'receivable'>
+  readonly leases: LeaseService
+  readonly snapshots: SnapshotTransfers
+  readonly checks: Pick<BackgroundChecks, 'hashReceived'>
+  /** host:port of the peer listener. */
+  peerAddress(): string
+  step(input: Input): void
+  /** Requests that could not be forwarded while the connection to the leader was broken can be sent again. */
+  leaderConnected(): void
+}
+
+export class PeerEvents implements NetworkEvents {
+  readonly #options: PeerEventsOptions
+
+  constructor(options: PeerEventsOptions) {
+    this.#options = options
+  }
+
+  greeting(): Greeting {
+    const { commits, raft, storage } = this.#options
+    const { clusterId, name } = storage.identity
+    return {
+      clusterId,
+      replicaId: raft.id,
+      name,
+      boot: storage.boot,
+      ...commits.durable,
+      clusterVersion: CLUSTER_VERSION,
+      peer: this.#options.peerAddress(),
+    }
+  }
+
+  admit(greeting: Greeting): { refuse: string; stop: boolean } | undefined {
+    const { lifecycle, members } = this.#options
+    if (lifecycle.end !== undefined) return { refuse: 'this node has ended', stop: false }
+    return members.refusal(greeting)
+  }
+
+  message(message: Message): void {
+    const { clock, spacePolicy } = this.#options
+    this.#options.step({ kind: 'message', now: clock.now(), message: spacePolicy.receivable(message) })
+  }
+
+  connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
+    const { clock, leases, members, raft } = this.#options
+    members.versions.reported(peer, clusterVersion)
+    this.#options.step({ kind: 'connected', now: clock.now(), peer, boot, term, lastIndex })
+    leases.connected(peer)
+    if (peer === raft.leader) this.#options.leaderConnected()
+  }
+
+  disconnected(peer: ReplicaId): void {
+    this.#options.step({ kind: 'disconnected', now: this.#options.clock.now(), peer })
+    this.#options.leases.disconnected(peer)
+  }
+
+  refused(peer: ReplicaId): void {
+    this.#options.step({ kind: 'refused', now: this.#options.clock.now(), peer })
+  }
+
+  stop(reason: string): void {
+    const { lifecycle, members, raft, waits } = this.#options
+    // A client may wait here for the removal of this node. The leader's next messages show that it is complete.
+    const leaves = !isMember(finalConfiguration(members.configuration), raft.id)
+    if (leaves && waits.size > 0) lifecycle.scheduleShutdown(reason)
+    else lifecycle.fail(new Error(reason))
+  }
+
+  stateHash(from: ReplicaId, at: StateHashAt): void {
+    this.#options.checks.hashReceived(from, at)
+  }
+
+  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAsked(from, question)
+  }
+
+  keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAnswered(from, answer)
+  }
+
+  snapshotOffered(...offer: Parameters<NetworkEvents['snapshotOffered']>): void {
+    this.#options.snapshots.offered(...offer)
+  }
+
+  snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
+    this.#options.snapshots.received(from, term, snapshotId, meta)
+  }
+
+  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void {
+    this.#options.snapshots.sent(to, index, ok)
+  }
+}

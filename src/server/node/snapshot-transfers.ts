@@ -1,0 +1,113 @@
+// The snapshots that this replica sends to others and receives from them.
+
+import { decodeState } from '../../kv/index.ts'
+import {
+  decodeAppliedState,
+  type Input,
+  type LogIndex,
+  type Raft,
+  type ReplicaId,
+  type Term,
+} from '../../raft/index.ts'
+import type { SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
+import type { DiskSpacePolicy } from './disk-space-policy.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Members } from './members.ts'
+import type { Clock, Logger, Network, NetworkEvents } from './types.ts'
+
+export interface SnapshotTransfersOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
+  readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
+  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly members: Pick<Members, 'nameOf'>
+  readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
+  /** Undefined before the start. */
+  network(): Pick<Network, 'sendSnapshot'> | undefined
+  step(input: Input): void
+}
+
+export class SnapshotTransfers {
+  readonly #options: SnapshotTransfersOptions
+  /** The peers that a snapshot is being sent to. */
+  readonly #receivers = new Set<ReplicaId>()
+
+  constructor(options: SnapshotTransfersOptions) {
+    this.#options = options
+  }
+
+  /** The number of snapshots that are being sent. */
+  get size(): number {
+    return this.#receivers.size
+  }
+
+  send(to: ReplicaId): void {
+    const { logger, members, raft, storage } = this.#options
+    const network = this.#options.network()
+    if (this.#receivers.has(to) || network === undefined) return
+    this.#receivers.add(to)
+    const source = storage.snapshotSource()
+    logger.info({ to: members.nameOf(to), index: source.meta.index }, 'sending a snapshot')
+    network.sendSnapshot(to, raft.term, source)
+  }
+
+  sent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
+    this.#receivers.delete(peer)
+    this.#options.step({ kind: 'snapshot-sent', now: this.#options.clock.now(), peer, index, ok })
+  }
+
+  offered(...[from, term, snapshotId, meta, done]: Parameters<NetworkEvents['snapshotOffered']>): void {
+    const { lifecycle, raft, spacePolicy, storage } = this.#options
+    if (lifecycle.end !== undefined) {
+      done('this node has ended', undefined)
+      return
+    }
+    const refuse = raft.snapshotRefusal(term, meta.index) ?? spacePolicy.snapshotRefusal
+    if (refuse !== undefined) {
+      // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The
+      // core answers again.
+      if (meta.index <= raft.commit) this.received(from, term, snapshotId, meta)
+      done(refuse, undefined)
+      return
+    }
+    storage.snapshotSink(snapshotId, from, meta, (error, sink) =>
+      done(error?.message, sink === undefined ? undefined : this.#withSpaceCheck(sink)),
+    )
+  }
+
+  /** Reports a complete snapshot to the core. */
+  received(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
+    const { clock, raft, step } = this.#options
+    const state = decodeAppliedState(meta.applied.raft)
+    const { clusterTimeMs } = decodeState(meta.applied.kv)
+    const to = raft.id
+    const core = { index: meta.index, term: meta.term, state }
+    step({
+      kind: 'message',
+      now: clock.now(),
+      message: { type: 'snapshot', from, to, term, snapshotId, meta: core, clusterTimeMs },
+    })
+  }
+
+  /**
+   * A snapshot that was begun with enough space is given up when the disk becomes short, and is offered again later.
+   * LevelDB needs the remaining space to compact the received rows, and to delete them.
+   */
+  #withSpaceCheck(sink: SnapshotSink): SnapshotSink {
+    const { clock, spacePolicy } = this.#options
+    return {
+      get nextChunk() {
+        return sink.nextChunk
+      },
+      write: (number, chunk, done) => {
+        spacePolicy.space.writes(chunk.length)
+        const refusal = spacePolicy.snapshotRefusal
+        if (refusal === undefined) sink.write(number, chunk, done)
+        else clock.soon(() => done(new Error(refusal)))
+      },
+      finish: (done) => sink.finish(done),
+      abort: () => sink.abort(),
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// Decides when the core takes its next step: for the requests of this turn of the event loop, at the core's deadline,
+// and to retry requests that no leader has accepted.
+
+import type { MonotonicMs, Raft, RaftTiming } from '../../raft/index.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Proposer } from './proposer.ts'
+import type { Reads } from './reads.ts'
+import { StepTimer } from './step-timer.ts'
+import type { Clock, Timer } from './types.ts'
+
+export interface StepSchedulerOptions {
+  readonly clock: Clock
+  readonly limits: Pick<DriverLimits, 'retryMs'>
+  readonly timing: Pick<RaftTiming, 'heartbeatMs'>
+  readonly raft: Pick<Raft, 'deadline' | 'leader' | 'role'>
+  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly proposer: Proposer
+  readonly reads: Reads
+  stepTick(): void
+  stepReads(reads: ReturnType<Reads['nextBatch']>): void
+}
+
+export class StepScheduler {
+  readonly #options: StepSchedulerOptions
+  readonly #timer: StepTimer
+  #isWakeScheduled = false
+  #retryTimer: Timer | undefined
+
+  constructor(options: StepSchedulerOptions) {
+    this.#options = options
+    this.#timer = new StepTimer(options.clock, (lateMs) => this.#tick(lateMs))
+  }
+
+  inspect(): { readonly wakeSoon: number; readonly retryTimer: number } {
+    return { wakeSoon: Number(this.#isWakeScheduled), retryTimer: Number(this.#retryTimer !== undefined) }
+  }
+
+  stop(): void {
+    this.#timer.cancel()
+    this.#retryTimer?.cancel()
+  }
+
+  /** Schedules one step for all requests of this turn. */
+  wake(): void {
+    if (this.#isWakeScheduled) return
+    this.#isWakeScheduled = true
+    const { clock, lifecycle, proposer, reads } = this.#options
+    clock.soon(() => {
+      this.#isWakeScheduled = false
+      if (lifecycle.end !== undefined) return
+      proposer.proposeQueued()
+      const batch = reads.nextBatch()
+      if (batch.length > 0) this.#options.stepReads(batch)
+    })
+  }
+
+  /** Called at the end of every step. */
+  stepEnded(): void {
+    const { lifecycle, proposer, raft } = this.#options
+    if (lifecycle.end === undefined) this.#timer.arm(raft.deadline())
+    this.#armRetry()
+    if (proposer.canContinue) this.wake()
+  }
+
+  /** Sends all waiting requests to the core again, because a leader can be reached. */
+  unpark(): void {
+    this.#options.proposer.proposals.unpark()
+    this.#unparkReads()
+  }
+
+  #unparkReads(): void {
+    const { proposer, reads } = this.#options
+    reads.unpark()
+    if (proposer.proposals.hasFresh || reads.hasFresh) this.wake()
+  }
+
+  /** Retries what was refused because there was no leader, or has had no answer. */
+  #armRetry(): void {
+    const { clock, lifecycle, limits, proposer, raft, reads } = this.#options
+    if (!proposer.proposals.hasParked && !reads.hasParked) return
+    if (this.#retryTimer !== undefined || lifecycle.end !== undefined) return
+    this.#retryTimer = clock.after(limits.retryMs, () => {
+      this.#retryTimer = undefined
+      if (raft.leader !== undefined) {
+        proposer.proposals.unparkDue()
+        this.#unparkReads()
+      }
+      this.#armRetry()
+    })
+  }
+
+  #tick(lateMs: MonotonicMs): void {
+    const { clock, raft, timing } = this.#options
+    const tick = (): void => this.#options.stepTick()
+    // After a stall, messages of the peers wait in the sockets. They are read first, before the peers are judged as
+    // silent. If the stall ends just after an election time-out, the timer is not late, so a follower always does this.
+    const mayElect = raft.role !== 'leader'
+    if (mayElect || lateMs > timing.heartbeatMs) clock.soon(() => clock.soon(tick))
+    else tick()
+  }
+}
