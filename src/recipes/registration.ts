@@ -75,6 +75,7 @@ export class OwnRegistration implements Registration {
   readonly #end = new AbortController()
   /** The fields that the next write has. */
   #fields: Fields
+  #written: Fields | undefined
   /** The key's mod revision as it was last seen; 0: no key. */
   #revision = 0
   #session: Session | undefined
@@ -189,28 +190,45 @@ export class OwnRegistration implements Registration {
 
   async #writeWhileRegistered(signal: AbortSignal | undefined): Promise<void> {
     const isOver = anySignal(this.#end.signal, signal)
-    for (;;) {
-      if (this.#end.signal.aborted) throw registrationClosed()
-      if (signal?.aborted === true) throw abortedError(signal, 'registration.update')
-      const session = this.#session
-      if (session === undefined || session.leftMs === 0)
-        // The wait keeps the process alive, though the registration does not.
-        await pause(Number.POSITIVE_INFINITY, anySignal(this.#sessionChange.signal, isOver))
-      else
-        try {
-          return await this.#write(session, isOver)
-        } catch (error) {
-          if (this.#end.signal.aborted) throw registrationClosed(error)
-          if (!(error instanceof QuorateError && LOST_CODES.includes(error.code))) throw error
-          if (this.#session === session) this.#session = undefined
-          await session.close({ timeoutMs: REVOKE_WAIT_MS })
+    let wasLost = false
+    try {
+      // The next registration writes the fields too.
+      while (this.#written !== this.#fields) {
+        if (this.#end.signal.aborted) throw registrationClosed()
+        if (signal?.aborted === true) throw abortedError(signal, 'registration.update')
+        const session = this.#session
+        if (session !== undefined && session.leftMs > 0) {
+          if (await this.#writeIn(session, isOver)) return
+        } else {
+          wasLost = true
+          // The wait keeps the process alive, though the registration does not.
+          await pause(Number.POSITIVE_INFINITY, anySignal(this.#sessionChange.signal, isOver))
         }
+      }
+    } catch (error) {
+      // A registration of unknown outcome may have written the fields.
+      throw wasLost ? unknownOutcome(error) : error
+    }
+  }
+
+  /** false: the instance is lost. */
+  async #writeIn(session: Session, isOver: AbortSignal): Promise<boolean> {
+    try {
+      await this.#write(session, isOver)
+      return true
+    } catch (error) {
+      if (this.#end.signal.aborted) throw registrationClosed(error)
+      if (!(error instanceof QuorateError && LOST_CODES.includes(error.code))) throw error
+      if (this.#session === session) this.#session = undefined
+      await session.close({ timeoutMs: REVOKE_WAIT_MS })
+      return false
     }
   }
 
   async #write(session: Session, signal: AbortSignal | undefined, isRegistering = false): Promise<void> {
     const { lease } = session
-    const put = { key: this.#key, value: JSON.stringify(this.#fields), lease }
+    const fields = this.#fields
+    const put = { key: this.#key, value: JSON.stringify(fields), lease }
     for (;;) {
       const same = { key: this.#key, target: 'modRevision', op: '=', to: this.#revision } as const
       const { succeeded, revision, results } = await this.#kv.txn(
@@ -219,6 +237,7 @@ export class OwnRegistration implements Registration {
       )
       if (succeeded) {
         this.#revision = revision
+        this.#written = fields
         return
       }
       const read = results[0]?.get
@@ -235,6 +254,14 @@ export class OwnRegistration implements Registration {
 /** Whether the next write has the fields of this update too: not if the caller has aborted it, or a proxy rejects it. */
 const isRepeated = (error: unknown): boolean =>
   error instanceof OutcomeUnknownError && !isTooLarge(error.cause)
+
+/** The same error for a call whose change may have been written by another call. */
+function unknownOutcome(error: unknown): unknown {
+  if (!(error instanceof QuorateError) || error.written !== 'no') return error
+  const details = { code: error.code, written: 'unknown', cause: error } as const
+  if (error instanceof AbortedError) return new AbortedError(error.message, details)
+  return new OutcomeUnknownError(error.message, details)
+}
 
 /** A copy as the store will return it. It must be an object as JSON too. */
 function jsonCopy(caller: string, meta: Instance['meta']): Instance['meta'] {

@@ -148,7 +148,8 @@ export class VirtualCluster {
 
   batchesFrom(revision: number): WatchBatch[] {
     if (revision <= this.compacted) throw compactedError(this.compacted)
-    return this.#batches.filter((batch) => batch.revision >= revision)
+    // The batch of revision 2 is the first one, and each later revision has one.
+    return this.#batches.slice(Math.max(0, revision - 2))
   }
 
   apply(txn: Txn): { succeeded: boolean; results: TxnOperationResult[]; revision: number } {
@@ -417,8 +418,11 @@ class VirtualClient {
     const end = anyOf(this.#end.signal, options.signal)
     const from = options.fromRevision ?? this.#store.revision + 1
     const batches = this.#batches(options, from, end)
+    const ready = way().then(() => this.#check(options.signal))
+    // Callers that only iterate do not wait for it.
+    ready.catch(() => undefined)
     return {
-      ready: way().then(() => this.#check(options.signal)),
+      ready,
       revision: this.#store.revision,
       next: () => batches.next(),
       return: () => batches.return(undefined),
