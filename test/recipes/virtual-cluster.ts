@@ -510,10 +510,18 @@ export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(r
 /** Makes timers virtual for the whole file, and returns a cluster on them. */
 export function virtualCluster(): VirtualCluster {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
-  vi.setTimerTickMode('nextTimerAsync')
+  let isRunning = true
+  // vitest's own tick mode waits a real millisecond before each timer.
+  const tick = () => {
+    if (!isRunning) return
+    vi.advanceTimersToNextTimer()
+    setImmediate(tick)
+  }
+  tick()
   const cluster = new VirtualCluster()
   afterAll(async () => {
     await cluster.close()
+    isRunning = false
     vi.useRealTimers()
   })
   return cluster
