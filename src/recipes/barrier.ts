@@ -1,7 +1,7 @@
 // A barrier: clients wait while it is raised.
 //
-// Promise: `wait` returns only if the barrier was not raised at some moment after the call. A raised barrier stays until
-// a client lowers it, even if the client that raised it has died. With a lease it is lowered when the lease ends.
+// Promise: `wait` returns only if the barrier was not raised at some moment after the call. A raised barrier stays
+// until a client lowers it, even if the client that raised it has died. With a lease it is lowered when the lease ends.
 //
 // Limits: `wait` says nothing about the moment after: another client may raise the barrier again at once.
 //

@@ -3,8 +3,8 @@
 // Promise: `enter` returns only when at least `count` live processes have entered. `leave` returns only when each of
 // them has left or died. A process that comes during a round waits for the next one.
 //
-// Limits: a process is alive while its lease is, so a paused one counts until its lease expires (`ttlMs`). All must give
-// the same `count`, up to 100, because the start of a round compares one key of each process.
+// Limits: a process is alive while its lease is, so a paused one counts until its lease expires (`ttlMs`). All must
+// give the same `count`, up to 100, because the start of a round compares one key of each process.
 //
 // Keys: doublebarrier/NAME/in/LEASE     of each process that has entered, empty, with that lease
 //       doublebarrier/NAME/begun        exists during a round: from the last `enter` to the last `leave`. If all have

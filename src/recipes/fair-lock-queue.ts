@@ -6,10 +6,10 @@
 // acquired stays first until its own key goes, and its key goes with its lease.
 //
 // A key counts only together with a lease. A key without one belongs to no client (an import wrote it, for example): it
-// is left out and reported, because nothing would ever delete it. The lease id is part of the key, so each attempt has a
-// key of its own: a retry finds the key of the attempt before, and a late attempt fails once its lease is gone.
+// is left out and reported, because nothing would ever delete it. The lease id is part of the key, so each attempt has
+// a key of its own: a retry finds the key of the attempt before, and a late attempt fails once its lease is gone.
 //
-// `guard` compares the create revision. This, and no clock, rejects the writes of a client that was paused while its
+// `guard` compares the lease of the key. This, and no clock, rejects the writes of a client that was paused while its
 // lease expired.
 //
 // Limits: a queue holds as many clients as a transaction may read keys (`range_keys_max`, 10,000). The next one is
@@ -57,9 +57,9 @@ export interface HeldLock {
   readonly signal: AbortSignal
   /** Time for which the lock is certainly held without another keep-alive; 0: it may have been lost. */
   readonly leftMs: number
-  /** Change its value with `put` only: that keeps its lease, without which the key is none of a holder. */
+  /** Change its value with `put` only: that keeps its lease, without which no client holds the key. */
   readonly key: Uint8Array
-  /** Throws a `LockLostError` if the lock may have been lost. It reads the clock, so it is right after a pause as well. */
+  /** Throws a `LockLostError` if the lock may have been lost. It reads the clock, so it is right after a pause too. */
   throwIfLost(): void
   /** A comparison for the caller's own transactions. It succeeds while the lock is held. */
   guard(): TxnComparison
@@ -162,7 +162,7 @@ async function acquireWith(
       { compare: ownership(key, own, lease), success: [conflicts] },
       call,
     )
-    if (!succeeded) throw lost(queue, 'its key was deleted')
+    if (!succeeded) throw lost(queue, 'its key was deleted, or has another lease')
     const before = ahead(results[0]?.get?.kvs, own)
     waitsFor = before.length
     return before.length < queue.permits ? { token: own, revision } : pendingOn(queue, before, revision)
@@ -206,17 +206,18 @@ function pendingOn(
   return { revision, watch: { prefix: conflicts, only: 'delete' }, wakesOn }
 }
 
-const createdAt = (key: Uint8Array, to: number): TxnComparison => ({
+/** The key still goes with the lease that is in its name. */
+const hasLease = (key: Uint8Array, lease: string): TxnComparison => ({
   key,
-  target: 'createRevision',
+  target: 'lease',
   op: '=',
-  to,
+  to: lease,
 })
 
-/** The key is there as this client has created it, and still goes with its lease. */
+/** The key is also the one of this position: a late copy of the transaction that creates it may create it again. */
 const ownership = (key: Uint8Array, token: number, lease: string): readonly TxnComparison[] => [
-  createdAt(key, token),
-  { key, target: 'lease', op: '=', to: lease },
+  { key, target: 'createRevision', op: '=', to: token },
+  hasLease(key, lease),
 ]
 
 function notTaken({ what }: LockQueue, ahead: number): LockNotTakenError {
@@ -236,7 +237,7 @@ function heldLock(
   { token, revision }: { readonly token: number; readonly revision: number },
 ): HeldLock {
   const owned = ownership(key, token, session.lease)
-  const guard = createdAt(key, token)
+  const guard = hasLease(key, session.lease)
   const over = new AbortController()
   const { signal } = over
   const end = (why: string, cause?: unknown) => over.abort(lost(queue, why, cause))
@@ -255,7 +256,7 @@ function heldLock(
       try {
         await changeAfter(kv, { key }, at, signal)
         const current = await kv.txn({ compare: owned }, { signal })
-        if (!current.succeeded) end('its key was deleted')
+        if (!current.succeeded) end('its key was deleted, or has another lease')
         at = current.revision
       } catch (error) {
         if (isClosed(error)) return
@@ -270,8 +271,8 @@ function heldLock(
     const outer = await kv.txn({ compare: owned, success: [{ txn: inner }] }, options)
     const result = outer.results[0]?.txn
     if (outer.succeeded && result !== undefined) return { ...result, revision: outer.revision }
-    end('its key was deleted')
-    throw lost(queue, 'its key was deleted')
+    end('its key was deleted, or has another lease')
+    throw lost(queue, 'its key was deleted, or has another lease')
   }
 
   let released: Promise<boolean> | undefined

@@ -50,7 +50,6 @@ export { type Registry, registry } from './registry.ts'
 export type { Resolved, Resolver, ResolverOptions } from './resolver.ts'
 export { type RwLock, rwLock } from './rw-lock.ts'
 export {
-  type ResumeOptions,
   type Saga,
   type SagaOptions,
   type SagaProblem,
@@ -61,6 +60,7 @@ export {
   saga,
 } from './saga.ts'
 export type { SagaOutcome, SagaView } from './saga-record.ts'
+export type { KeepResumingOptions, ResumeOptions } from './saga-resume.ts'
 export { type Semaphore, semaphore } from './semaphore.ts'
 export {
   MemberLostError,

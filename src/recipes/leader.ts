@@ -42,8 +42,8 @@ export interface LeaderOptions {
   /** Time limit of each call to the cluster. Default: that of the client. */
   readonly timeoutMs?: number | undefined
   /**
-   * Called when the cluster is unreachable or full, and for what a body throws after it has lost the lead. The candidacy
-   * continues. Default: `process.emitWarning`.
+   * Called when the cluster is unreachable or full, and for what a body throws after it has lost the lead. The
+   * candidacy continues. Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown) => void) | undefined
 }

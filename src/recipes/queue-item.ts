@@ -1,7 +1,7 @@
 // An item that a consumer holds.
 //
-// Invariant: every change of the item compares its token, so the store decides who holds it. The deadline only tells the
-// consumer when it may have lost the item.
+// Invariant: every change of the item compares its token, so the store decides who holds it. The deadline only tells
+// the consumer when it may have lost the item.
 
 import { checkOptions, isText } from '../client/check.ts'
 import { type CallOptions, QuorateError, type TxnOperation } from '../client/index.ts'

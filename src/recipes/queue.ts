@@ -8,10 +8,10 @@
 // Order: higher priority first. Within one priority an item comes before another if its `push` had returned before the
 // other `push` was called, in any process. Where several consumers compete, an item may be overtaken by some others.
 //
-// Limits: at least once means sometimes twice, so `item.token` is a fencing token for other systems. A `push` that fails
-// with `written: 'unknown'` may have been done. A `pop` that fails so may have taken an item, which is delivered again
-// later. Delays and `visibilityMs` are leases: a second at least, and late by up to five seconds after a change of
-// leader. `pop` reads all holds: this is for some hundred held or delayed items, whatever the number of the others.
+// Limits: at least once means sometimes twice, so `item.token` is a fencing token for other systems. A `push` that
+// fails with `written: 'unknown'` may have been done. A `pop` that fails so may have taken an item, which is delivered
+// again later. Delays and `visibilityMs` are leases: a second at least, and late by up to five seconds after a change
+// of leader. `pop` reads all holds: this is for some hundred held or delayed items, whatever the number of the others.
 // Taking an item writes a key, so a full store (`storage_full`) must get space before a queue in it can be emptied.
 //
 // Keys (ID is made of priority, a revision before the push, and random digits, so keys are in the order of items):
@@ -90,8 +90,8 @@ export interface Queue {
   peek(options?: CallOptions): Promise<QueueEntry | undefined>
   len(options?: CallOptions): Promise<QueueLength>
   /**
-   * Runs `handler` for each item. When `signal` fires it takes no more, waits for the running handlers, and resolves. An
-   * item is acknowledged when its handler has returned, and given back when it has thrown.
+   * Runs `handler` for each item. When `signal` fires it takes no more, waits for the running handlers, and resolves.
+   * An item is acknowledged when its handler has returned, and given back when it has thrown.
    */
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void>
   readonly dead: DeadLetters
@@ -363,10 +363,13 @@ class WorkQueue implements Queue {
   async #requeue(only: string | undefined, options: CallOptions): Promise<number> {
     if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
     checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
-    const ids = only === undefined ? [] : [only]
-    const all = { prefix: this.#key('dead', ''), keysOnly: true, ...options }
-    if (only === undefined)
-      for await (const { keyBytes } of this.#kv.list(all)) ids.push(this.#idIn('dead', keyBytes))
+    const ids: string[] = []
+    if (only !== undefined) ids.push(only)
+    else
+      for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
+        const item = this.#itemIn('dead', record)
+        if (item !== undefined) ids.push(item.id)
+      }
     let count = 0
     for (const id of ids) {
       const compare = [{ key: this.#key('dead', id), exists: true }]

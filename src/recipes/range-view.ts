@@ -78,7 +78,8 @@ export class RangeView {
       const confirmedAt = instantNow()
       let waitMs = confirmMs
       try {
-        // Without a limit: a part of the range would be taken for all of it. The store rejects a range that is too long.
+        // Without a limit: a part of the range would be taken for all of it. The store rejects a range that is too
+        // long.
         const { results, revision } = await this.#kv.txn({ success: [{ get: range }] }, { signal })
         onContent({ records: results[0]?.get?.kvs ?? [], revision, confirmedAt })
         this.#confirmedAt = confirmedAt

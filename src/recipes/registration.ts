@@ -51,8 +51,8 @@ export interface Registration extends AsyncDisposable {
   readonly isRegistered: boolean
   /**
    * Replaces weight, metadata or URL, one update after another. While the instance is lost, the update waits for the
-   * next registration; `signal` ends it with an `AbortError`. Throws if another process has registered this id, and after
-   * `close`.
+   * next registration; `signal` ends it with an `AbortError`. Throws if another process has registered this id, and
+   * after `close`.
    */
   update(
     changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>,
@@ -251,7 +251,7 @@ export class OwnRegistration implements Registration {
   }
 }
 
-/** Whether the next write has the fields of this update too: not if the caller has aborted it, or a proxy rejects it. */
+/** Whether the next write has the fields of this update too: not if a proxy rejects it. */
 const isRepeated = (error: unknown): boolean =>
   error instanceof OutcomeUnknownError && !isTooLarge(error.cause)
 

@@ -6,8 +6,8 @@
 // Limits: the number of connections is that of this resolver. Instances for which `failed` was called are left out for
 // `failedMs`, as long as another one is left.
 //
-// Invariant of weighted round robin: each instance covers a distance of 1 between two turns, at the speed of its weight.
-// So a new weight applies from then on, and no earlier turn is made up for.
+// Invariant of weighted round robin: each instance covers a distance of 1 between two turns, at the speed of its
+// weight. So a new weight applies from then on, and no earlier turn is made up for.
 
 import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/check.ts'
 import { type Client, type KvRecord, UnavailableError } from '../client/index.ts'

@@ -1,8 +1,8 @@
 // A read-write lock: many readers at a time, or one writer.
 //
-// Promise: a writer waits for every client that came before it, a reader for the writers that came before it, so neither
-// starves. A writer's token is greater than those of all holders before, a reader's greater than those of all writers
-// before. `put` and `txn` write only while the lock is held.
+// Promise: a writer waits for every client that came before it, a reader for the writers that came before it, so
+// neither starves. A writer's token is greater than those of all holders before, a reader's greater than those of all
+// writers before. `put` and `txn` write only while the lock is held.
 //
 // Limits: those of lock.ts. A reader that holds the lock must not wait for a second read lock: a writer between the two
 // waits for the first, and the second waits for the writer.

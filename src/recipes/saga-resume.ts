@@ -1,12 +1,12 @@
 // Resumes sagas (saga.ts) that their process has left behind.
 //
-// Invariant: resuming a saga is harmless if another process runs it, or has ended it, so wake-ups may be too many. None is
-// missed: the watch begins at a revision before the scan, and every process that dies leaves the deletion of its key.
+// Invariant: resuming a saga is harmless if another process runs it, or has ended it, so wake-ups may be too many. None
+// is missed: the watch begins at a revision before the scan, and every process that dies leaves the deletion of its
+// key.
 
 import type { Client } from '../client/index.ts'
 import { CompactedError } from '../client/index.ts'
 import { abortedError } from './option-checks.ts'
-import type { ResumeOptions, Saga } from './saga.ts'
 import type { SagaOutcome } from './saga-record.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal, pause } from './watch-helpers.ts'
@@ -17,6 +17,21 @@ const RESCAN_MS = 60_000
 const RETRY_MS = 1_000
 /** Maximum random delay, so that few of the processes that stand by try the same saga at once. */
 const SPREAD_MS = 100
+
+export interface ResumeOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Number of concurrent sagas, up to 10,000. Default 8. */
+  readonly concurrency?: number | undefined
+}
+
+export interface KeepResumingOptions extends ResumeOptions {
+  readonly signal: AbortSignal
+  /**
+   * Called for a saga that could not be ended, which is tried again within a minute; for a foreign key; and when the
+   * cluster was unreachable.
+   */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
 
 /** What resuming needs of the sagas of one name. */
 export interface ResumableSagas {
@@ -58,7 +73,7 @@ export async function resumeAll(
 
 export async function keepResuming(
   { kv, ownerPrefix, ownedSaga, unfinished, resume }: ResumableSagas,
-  { signal, concurrency = CONCURRENCY, onError }: Parameters<Saga<unknown>['keepResuming']>[0],
+  { signal, concurrency = CONCURRENCY, onError }: KeepResumingOptions,
 ): Promise<void> {
   /** Fires when `onError` has thrown: that ends the call. */
   const failed = new AbortController()

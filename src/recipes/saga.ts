@@ -6,19 +6,20 @@
 // crash `resume`, in any process, continues after the last record.
 //
 // Limits: a step may run more than once, because a process may die between the effect of a step and its record. So give
-// `token` to the system that the step changes, as an idempotency key: it is the same in every run of this step, also of a
-// saga that has begun again with its id after `forget`. A step that throws has failed, and its own compensation does not
-// run: it must leave nothing behind. A step whose result cannot be recorded has failed too, and is undone with the result
-// null. A compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` throws a
-// `SagaStuckError`, and the next `run` or `resume` tries again. Input and results are JSON, 512 KiB in one saga. Records
-// stay until `forget`, and `resume` reads all of them. A `run` that waits while another process ends and forgets the saga
-// may begin it again: call `forget` when no process calls `run` with this id any more.
+// `token` to the system that the step changes, as an idempotency key: it is the same in every run of this step, also of
+// a saga that has begun again with its id after `forget`. A step that throws has failed, and its own compensation does
+// not run: it must leave nothing behind. A step whose result cannot be recorded has failed too, and is undone with the
+// result null. A compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` throws a
+// `SagaStuckError`, and the next `run` or `resume` tries again. Input and results are JSON, 512 KiB in one saga.
+// Records stay until `forget`, and `resume` reads all of them. A `run` that waits while another process ends and
+// forgets the saga may begin it again: call `forget` when no process calls `run` with this id any more.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     a process that runs the saga or waits for it, with that lease (fair-lock-queue.ts)
 //
 // Invariant: only the owner writes the record, each time in a transaction that compares its ownership and the record
-// that it replaces. So when the outcome of a write is unknown and the process is still the owner, a new record is its own.
+// that it replaces. So when the outcome of a write is unknown and the process is still the owner, a new record is its
+// own.
 
 import { isDeepStrictEqual } from 'node:util'
 import {
@@ -48,7 +49,13 @@ import {
   type SagaView,
   viewOf,
 } from './saga-record.ts'
-import { keepResuming, type ResumableSagas, resumeAll } from './saga-resume.ts'
+import {
+  type KeepResumingOptions,
+  keepResuming,
+  type ResumableSagas,
+  type ResumeOptions,
+  resumeAll,
+} from './saga-resume.ts'
 import { isClosed, isFull, isTooLarge, isTransient } from './transient-errors.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
@@ -98,12 +105,6 @@ export interface SagaProblem {
   readonly error: unknown
 }
 
-export interface ResumeOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Number of concurrent sagas, up to 10,000. Default 8. */
-  readonly concurrency?: number | undefined
-}
-
 export interface Saga<Input> {
   /**
    * Runs the saga to its end. If one with this id exists, it continues that one, waits for the process that runs it, or
@@ -113,16 +114,7 @@ export interface Saga<Input> {
   /** Runs the sagas to their end that no process runs now. Throws at the end if some could not be ended. */
   resume(options?: ResumeOptions): Promise<readonly SagaOutcome[]>
   /** Resumes every saga that a process leaves behind, until `signal` fires. */
-  keepResuming(
-    options: ResumeOptions & {
-      readonly signal: AbortSignal
-      /**
-       * Called for a saga that could not be ended, which is tried again within a minute; for a foreign key; and when the
-       * cluster was unreachable.
-       */
-      readonly onError?: ((error: unknown) => void) | undefined
-    },
-  ): Promise<void>
+  keepResuming(options: KeepResumingOptions): Promise<void>
   get(id: string): Promise<SagaView | undefined>
   /** Yields the sagas that have not ended. A foreign key is left out, with a warning of the process. */
   unfinished(): AsyncGenerator<SagaView, void, undefined>

@@ -2,16 +2,16 @@
 //
 // Promise: messages are in the order of their revisions, the same for every subscriber. A subscription yields each
 // message from its start that the topic still holds, once, and then each new one, across nodes and broken connections.
-// A group has a position, which is a key. One member of the group at a time gets the messages after it and moves it with
-// `ack`; when that member dies, another one continues there. So a group gets each message at least once.
+// A group has a position, which is a key. One member of the group at a time gets the messages after it and moves it
+// with `ack`; when that member dies, another one continues there. So a group gets each message at least once.
 //
 // Retention: a topic holds at least the last `messagesMax` messages, and some more. With `ageMs` a message is deleted
 // after that time, by the clock of the cluster, and is not yielded after that. A subscription that begins before the
 // oldest message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
-// the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read. A
-// group does not share its messages among its members: that is a queue.
+// the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
+// A group does not share its messages among its members: that is a queue.
 //
 // Keys:
 //   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's

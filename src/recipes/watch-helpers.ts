@@ -31,8 +31,8 @@ export async function changeAfter(
 }
 
 /**
- * Watches until `signal` fires or the client is closed. Calls `onGap` whenever batches may have been lost: at each start
- * of the watch (`cause` is undefined then) and at each failure.
+ * Watches until `signal` fires or the client is closed. Calls `onGap` whenever batches may have been lost: at each
+ * start of the watch (`cause` is undefined then) and at each failure.
  */
 export async function keepWatching(
   kv: WatchClient,

@@ -150,6 +150,21 @@ describe('a lock', () => {
     expect(() => held.throwIfLost()).toThrow('its key was deleted')
   })
 
+  it('whose key was overwritten without its lease is lost to its holder, and free for others', async () => {
+    const held = await lock(kv, 'overwritten')
+    await kv.put(held.key, 'of an import')
+    const guarded = await kv.txn({
+      compare: [held.guard()],
+      success: [{ put: { key: 'guarded', value: '1' } }],
+    })
+    expect(guarded.succeeded).toBe(false)
+    await expect(held.put('guarded', '2')).rejects.toBeInstanceOf(LockLostError)
+    expect(held.signal.aborted).toBe(true)
+    const next = await lock(kv, 'overwritten', { waitMs: 0 })
+    expect(next.token).toBeGreaterThan(held.token)
+    await Promise.all([held.release(), next.release(), kv.delete(held.key)])
+  })
+
   it('of which the lease was revoked fires its signal, and a former holder knows that it has released it', async () => {
     const held = await lock(kv, 'revoked')
     const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))

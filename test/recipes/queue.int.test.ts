@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
@@ -739,4 +739,25 @@ it('waits for the handlers under way when its client is closed', async () => {
   const options = { signal: new AbortController().signal, concurrency: 3, onError: () => {} }
   await expect(own.consume(handler, options)).rejects.toMatchObject({ code: 'closed' })
   expect(isDone).toBe(true)
+})
+
+it('leaves out and reports keys that no queue has written', async () => {
+  const name = newName()
+  const keys = ['item/0', 'hold/0', 'dead/0', 'ready/0'].map((key) => `queue/${name}/${key}`)
+  for (const key of keys) await kv.put(key, 'of an import')
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const own = queue(kv, name)
+  await own.push('work')
+  expect((await own.peek())?.text()).toBe('work')
+  const item = await own.pop()
+  expect(item?.text()).toBe('work')
+  await item?.ack()
+  expect(await own.pop()).toBeUndefined()
+  for await (const { id } of own.dead.list()) expect.fail(id)
+  expect(await own.dead.requeue()).toBe(0)
+  for (const key of keys) expect((await kv.get(key))?.text()).toBe('of an import')
+  const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
+  expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
+  expect(warned).toHaveBeenCalledTimes(3)
+  warned.mockRestore()
 })

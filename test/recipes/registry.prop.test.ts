@@ -1,5 +1,5 @@
-// A registered instance, whatever the outcomes of its writes and the fate of its leases, on a virtual clock. Each update
-// sets a number of its own, so the history of the key shows which updates were written:
+// A registered instance, whatever the outcomes of its writes and the fate of its leases, on a virtual clock. Each
+// update sets a number of its own, so the history of the key shows which updates were written:
 //
 // - An update that has resolved was written, and only a later update of the same field replaces it. The same holds for
 //   one whose outcome was unknown, if it was written and its caller has not aborted it.

@@ -1,6 +1,6 @@
-// A store in memory with the client's interface, on the virtual clock of the test: timers fire one after another without
-// real waiting. It has revisions, history, leases, transactions and watches, but no faults: a test adds those to a client
-// (with-call.ts, unsure-client.ts).
+// A store in memory with the client's interface, on the virtual clock of the test: timers fire one after another
+// without real waiting. It has revisions, history, leases, transactions and watches, but no faults: a test adds those
+// to a client (with-call.ts, unsure-client.ts).
 
 import { afterAll, vi } from 'vitest'
 import {
