@@ -64,7 +64,7 @@ function longestFirst() {
     'storage/damage.int',
     'jepsen-lite/sim/triggers',
     'jepsen-lite/local/run.int',
-    'docs/commands.int',
+    'docs/commands.long',
     'jepsen-lite/sim/coverage',
     'jepsen-lite/power/recording.int',
     'cli/commands.int',

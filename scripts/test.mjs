@@ -1,10 +1,10 @@
-// Runs everything that can fail: the type check, the lint and the tests, at the same time. The last line
-// is `N passed, N failed, N skipped`. It counts tests; whatever else turns the run red (a type error, a
-// file that does not load, an unhandled rejection) counts as failed, so that 0 failed means exit code 0.
+// Runs the type check, the lint and the tests at the same time. The last line is `N passed, N failed, N skipped`. It
+// counts tests. A type error, a file that does not load or an unhandled rejection counts as failed, so 0 failed means
+// exit code 0.
 //
-//   npm test                      everything but *.long.test.ts, and a fifth of the runs of each property
-//   npm run test:long             everything, also *.long.test.ts, and all runs
-//   npm run test:quick            without *.int.test.ts, and a tenth of the runs
+//   npm test                      all but *.long.test.ts; a fifth of the runs of each property
+//   npm run test:long             all tests, and all runs
+//   npm run test:quick            without *.int.test.ts; a tenth of the runs
 //   npm test -- test/kv -t name   arguments go to vitest
 
 import { spawn } from 'node:child_process'

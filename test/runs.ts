@@ -1,8 +1,8 @@
 // How often a property is tried. `npm run test:long` tries each as often as its test says, `npm test` a fifth as often,
 // with other random numbers each time, and `npm run test:quick` a tenth.
 //
-// fast-check draws lists of about ten elements at most, whatever `maxLength` says, unless it is told otherwise. What
-// comes after ten steps would never be tried.
+// By default fast-check draws lists of about ten elements at most, whatever `maxLength` says. Longer histories would
+// never be tried.
 
 import fc from 'fast-check'
 

@@ -1,5 +1,5 @@
-// Rules that hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
-// ever committed. It shares no code with the core except the layout of an entry.
+// Rules that hold after every event (docs/invariants.md). The checker sees all disks, all messages and everything that
+// was ever committed. It shares no code with the core except the layout of an entry.
 //
 // It costs O(1) per event, because it checks only where something can have changed: a message when it is sent, a batch
 // when it is begun and when it is durable, an entry when it is applied, a role when it is taken. Nothing changes in

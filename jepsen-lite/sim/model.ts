@@ -741,7 +741,7 @@ export function shown(outcome: Outcome): string {
   }
 }
 
-/** The size of the two rows in docs/SPEC.md: the token with its outcome, and its place in the order of tokens. */
+/** Size of two rows (src/kv/codec/rows.ts): the token with its outcome, and its place in the order of tokens. */
 function bytesToRemember(token: string, outcomeBytes: number): number {
   const rows = [1 + token.length + FINGERPRINT_BYTES, 1 + 8 + ORDER_BYTES + token.length]
   return outcomeBytes + rows.reduce((sum, bytes) => sum + bytes)

@@ -1,6 +1,6 @@
 // Rules of the protocol that protect speed and stability, not safety. A replica that breaks one gives no wrong answer,
 // but slows the cluster down or starts needless elections. A violation is reported where it happens. The rules have the
-// numbers of docs/SPEC.md.
+// numbers of docs/invariants.md.
 
 import {
   type Configuration,

@@ -1,6 +1,6 @@
 // Disks that an operator has put back as a whole to an earlier state, as with images of virtual machines, while the
 // cluster went on. The replica has forgotten what it promised since, and must not be trusted again. The leader that has
-// heard more from it refuses it while it leads, and the replica ends (SPEC, RAFT-19).
+// heard more from it refuses it while it leads, and the replica ends (RAFT-19).
 //
 // Nothing more is promised. Before the replica has met that leader, it may vote again, help to commit without the
 // entries that it had, or elect itself, if it was the only voter then. If that happens, the rest of the schedule proves

@@ -211,7 +211,7 @@ export class Supervisor {
       } catch (error) {
         return stopping(failureOf(error).message)
       }
-      return succeeded('', await this.#cluster.status())
+      return succeeded('', await this.#cluster.status(this.#cluster.nodes, FIRST_STATUS_TIMEOUT_MS))
     }
     const reply = await this.#commands.execute(request)
     if (reply.ok) this.#cluster.emit({ kind: 'command', message: reply.message })

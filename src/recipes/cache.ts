@@ -1,8 +1,8 @@
 // A near cache: values of the store in the memory of this process.
 //
-// Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs` before the call,
-// whatever has happened to the watch, and also if the machine was suspended. While the watch runs, a change reaches the
-// cache within milliseconds. The cache never returns an older value after a newer one that it has seen.
+// Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs` before the call.
+// This holds whatever has happened to the watch, and also if the machine was suspended. While the watch runs, a change
+// reaches the cache within milliseconds. The cache never returns an older value after a newer one that it has seen.
 //
 // Limits: between a change and its event `get` returns the value before; `kv.get` does not. A `get` whose entry is too
 // old fails if the store is unreachable. Each change under the prefix costs a message, also of keys that are not held.
@@ -29,7 +29,7 @@ export interface CacheOptions {
   readonly ttlMs?: number | undefined
   /** Keys in memory, those that do not exist included; the least recently used go. Default 10,000. */
   readonly entriesMax?: number | undefined
-  /** What `load` returns is deleted from the store after this time. From 1,000 on. Default: it stays. */
+  /** Time after which the store deletes the result of `load`. From 1,000 on. Default: it stays. */
   readonly loadedTtlMs?: number | undefined
 }
 

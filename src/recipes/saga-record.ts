@@ -2,7 +2,7 @@
 
 import { type KvRecord, QuorateError } from '../client/index.ts'
 
-/** What is stored for one saga. Every change replaces it as a whole. */
+/** The stored state of one saga. Every change replaces it as a whole. */
 export interface SagaRecord {
   readonly input: unknown
   readonly status: 'running' | 'compensating' | 'completed' | 'compensated'

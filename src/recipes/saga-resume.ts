@@ -33,7 +33,7 @@ export interface KeepResumingOptions extends ResumeOptions {
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-/** What resuming needs of the sagas of one name. */
+/** The operations on the sagas of one name that resuming needs. */
 export interface ResumableSagas {
   readonly kv: Pick<Client, 'txn' | 'watch'>
   readonly ownerPrefix: Uint8Array

@@ -206,7 +206,7 @@ export function saga<Input = unknown>(
       write(owned, { ...change, status: 'compensating', failure: { step: name, message: errorText(error) } })
     throwIfInterrupted(owned)
     const { result, error } = await settle(() => step.run(contextOf(owned, name, 'run')))
-    // The result of a step that has lost its saga meanwhile does not count.
+    // The result of a step that has lost its saga does not count.
     throwIfInterrupted(owned)
     if (error !== undefined) return fail(error.cause)
     const withResult = (value: unknown) => ({ steps: [...owned.record.steps, { name, result: value }] })

@@ -90,7 +90,7 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefine
   })
 }
 
-/** What a read has returned, and what to watch for the next one. */
+/** The result of a read, and the range to watch before the next one. */
 export interface Reading<T> {
   readonly value: T
   /** Two readings with the same version have the same value. */

@@ -61,21 +61,34 @@ test('records come back as they were written, and in their order', async () => {
 })
 
 test.each([
-  ['', 'it is empty'],
-  ['\r\n \n', 'it is empty'],
+  ['nothing', '', 'it is empty'],
+  ['empty lines', '\r\n \n', 'it is empty'],
   [
+    'a record after the end',
     '{"key":"k","value":"v"}\n{"end":true,"count":1}\n{"key":"l","value":"v"}',
     'line 3 of it comes after the end line',
   ],
-  ['{"key":"k","value":"v"}\n{"end":true}\n', 'it is incomplete: 1 records, but its end line says undefined'],
-  ['{"key":"k","value":"v"}\n\n[]', 'line 3 of it is not a record: no JSON object'],
-  ['{"value":"v"}', 'line 1 of it is not a record: it has no "key"'],
-  ['{"key":"k"}', 'line 1 of it is not a record with "key" and "value"'],
-  ['{"key":"\\ud800","value":"v"}', 'line 1 of it is not a record with "key" and "value"'],
-  [Buffer.from('{"key":"k","value":"\xff"}', 'latin1'), 'line 1 of it is not UTF-8'],
-  [Buffer.from('{"key":"k","value":"v"}', 'utf16le'), 'line 1 of it is not a record'],
-  [Buffer.alloc(LINE_BYTES_MAX + 1, 'x'), `line 1 of it has more than ${LINE_BYTES_MAX} bytes`],
-])('%j is refused', async (content, message) => {
+  [
+    'an end without a count',
+    '{"key":"k","value":"v"}\n{"end":true}\n',
+    'it is incomplete: 1 records, but its end line says undefined',
+  ],
+  ['an array', '{"key":"k","value":"v"}\n\n[]', 'line 3 of it is not a record: no JSON object'],
+  ['a record without a key', '{"value":"v"}', 'line 1 of it is not a record: it has no "key"'],
+  ['a record without a value', '{"key":"k"}', 'line 1 of it is not a record with "key" and "value"'],
+  [
+    'half a surrogate pair',
+    '{"key":"\\ud800","value":"v"}',
+    'line 1 of it is not a record with "key" and "value"',
+  ],
+  ['Latin-1', Buffer.from('{"key":"k","value":"\xff"}', 'latin1'), 'line 1 of it is not UTF-8'],
+  ['UTF-16', Buffer.from('{"key":"k","value":"v"}', 'utf16le'), 'line 1 of it is not a record'],
+  [
+    'a line too long',
+    Buffer.alloc(LINE_BYTES_MAX + 1, 'x'),
+    `line 1 of it has more than ${LINE_BYTES_MAX} bytes`,
+  ],
+])('%s is refused', async (_, content, message) => {
   await expect(all(chunksOf(Buffer.from(content)))).rejects.toThrow(message)
 })
 

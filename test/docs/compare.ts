@@ -1,5 +1,5 @@
-// Whether what a page shows is what a command has printed. It is loose only about what differs from run to run: process
-// ids, ages, which node leads, ids that are drawn, and revisions, which must have the same order as in the page.
+// Compares the output that a page shows with the output of a command. It ignores only what differs from run to run:
+// process ids, ages, which node leads, and random ids. Revisions must have the same order as in the page.
 
 /** `…` in a page stands for anything. */
 export function isLike(shown: string, printed: string): boolean {

@@ -7,7 +7,7 @@ export interface Fragment {
   readonly of: string
   readonly before?: string
   readonly after?: string
-  /** Texts of the block that a test must change, with what takes their place. */
+  /** Texts of the block that a test must change, with their replacements. */
   readonly change?: Readonly<Record<string, string>>
 }
 
@@ -25,12 +25,6 @@ const until = (text: string, act: string): string =>
 const recipes = (...names: readonly string[]): string => `import { ${names.join()} } from 'quorate/recipes';`
 
 export const FRAGMENTS: readonly Fragment[] = [
-  {
-    of: "README.md: test('a lock survives the loss of the leader', async () => {",
-    before: `
-      ${ASSERT} import { test } from 'node:test'; import { startCluster } from 'quorate';
-      const expect = (actual: unknown) => ({ toBe: (wanted: unknown) => assert.equal(actual, wanted) })`,
-  },
   {
     of: 'docs/guides/barriers.md: const session = await kv.session({ ttlMs: 10_000 })',
     before: `${ASSERT} ${recipes('barrier')} ${KV} const migration = barrier(kv, 'held')`,

@@ -1,5 +1,5 @@
-// The shells in which the commands of the pages run, and what a test does beside a command: what its reader has there
-// already, how a command without an end ends, and which request has the answer that a page shows.
+// The shells in which the commands of the pages run, and how a test handles a command: what it prepares, when it
+// interrupts a command that runs until Ctrl-C, and which request has the answer that a page shows.
 
 import { BLOCKS, type Block, blockNamed } from './blocks.ts'
 import { isRun } from './not-run.ts'
@@ -9,9 +9,9 @@ import type { Handling } from './shell.ts'
 export const SHELLS = {
   /** Begins with nothing: the pages start the cluster. */
   'a local cluster': [
-    'README.md: $ npx quorate cluster start',
-    'README.md: $ npx quorate cluster kill',
-    'README.md: $ npx quorate cluster partition',
+    'docs/guides/local-cluster.md: $ npx quorate cluster start',
+    'docs/guides/local-cluster.md: $ npx quorate cluster kill',
+    'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     'README.md',
     'docs/guides/local-cluster.md',
     'docs/guides/membership.md: quorate node start --name n4',
@@ -42,7 +42,7 @@ const NAMED: ReadonlySet<Block> = new Set(
   ),
 )
 
-/** An entry that is a page stands for its blocks but those that are named by themselves. */
+/** Blocks of an entry. A page stands for all of its blocks that no other entry names. */
 export const shellBlocksOf = (entry: string): readonly Block[] =>
   entry.endsWith('.md')
     ? BLOCKS.filter((block) => block.page === entry && isOfShell(block) && !NAMED.has(block))
@@ -55,7 +55,7 @@ export interface OfCommand extends Handling {
   readonly of: string
   /** The beginning of the command. */
   readonly command: string
-  /** Texts of the command that a test must change, with what takes their place. */
+  /** Texts of the command that a test must change, with their replacements. */
   readonly change?: Readonly<Record<string, string>>
   /** Its output, if the page does not show it. */
   readonly prints?: RegExp
@@ -68,7 +68,7 @@ const REFUSED = 22
 
 const LEADS = { until: 'leader in term', stays: true }
 const VOTES = (name: string) => ({ until: `[ "]${name} is a voter`, stays: true })
-/** Curl takes a fraction of the time of a process of Node.js. */
+/** A change by curl, which starts faster than a process of Node.js. */
 const put = (key: string, value: string) => `curl -X PUT 127.0.0.1:7301/v1/kv/${key} -d ${value}`
 const remove = (key: string) => `curl -X DELETE 127.0.0.1:7301/v1/kv/${key}`
 /** The first number of what a command prints: the revision in an answer, the id of a session. */
@@ -76,16 +76,16 @@ const numberOf = (command: string) => `$(${command} | grep -oE "[0-9]+" | head -
 
 export const COMMANDS: readonly OfCommand[] = [
   {
-    of: 'README.md: $ npx quorate cluster partition',
+    of: 'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     command: 'npx quorate cluster partition',
-    // A reader leaves the node that was just restarted the time to prove how old its state is; a test asks until then.
+    // The node that was just restarted needs a moment until it can prove the age of its state. A reader is slower.
     before:
       'quorate --endpoints http://127.0.0.1:7301 --consistency stale --max-staleness 1m get config/greeting',
   },
   {
-    of: 'README.md: $ npx quorate cluster partition',
+    of: 'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     command: 'npx quorate --endpoints http://127.0.0.1:7301 --timeout 2s get',
-    // A busy machine may need longer than that to say no.
+    // A busy machine may need longer to refuse.
     change: { '--timeout 2s': '--timeout 8s' },
     code: 5,
   },
@@ -163,7 +163,7 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/guides/scripts.md: quorate watch --prefix conf/ -o',
     command: 'quorate watch --prefix conf/ -o',
-    // It would keep its output to itself where that is a file.
+    // jq buffers its output to a file.
     change: { 'jq -r': 'jq --unbuffered -r' },
     until: '^[0-9]+$',
     act: `${put('conf/a', '1')}; sleep 0.05`,

@@ -1,11 +1,11 @@
-// The blocks that neither programs.int.test.ts nor commands.int.test.ts runs, each with the reason. All others are run.
+// The blocks that neither programs.int.test.ts nor commands.long.test.ts runs, each with the reason. All others are run.
 
 import { BLOCKS, type Block, blockNamed } from './blocks.ts'
 
 export interface NotRun {
   /** The beginning of the name of the block (blocks.ts), or a page: all its blocks. */
   readonly of: string
-  /** Only the command of the block that begins so. */
+  /** Beginning of the only command of the block that is not run. */
   readonly command?: string
   readonly because: string
   /** The test that checks the block instead, and names the page. */

@@ -15,7 +15,7 @@ import { isRun } from './not-run.ts'
 import { programOf, promisedBy } from './program.ts'
 import type { Ran } from './run-programs.ts'
 
-/** For all programs together. */
+/** Limit on the run of all programs together. */
 const LIMIT_MS = 180_000
 
 const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).map((block, number) => ({

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
 
-/** No program takes so long unless it hangs. */
+/** Limit on the run of one program, which only a program that hangs exceeds. */
 const LIMIT_MS = 60_000
 
 export interface Ran {
@@ -16,7 +16,7 @@ export interface Ran {
 }
 
 declare global {
-  /** Acts again and again until the program has printed the text. */
+  /** Repeats `act` until the program has printed the text. */
   var untilPrinted: (text: string, act: () => Promise<unknown>) => Promise<void>
   /** Ends a program whose work is done; its client may then be closed without an error. */
   var end: () => void

@@ -8,21 +8,21 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { root } from './blocks.ts'
 
-/** No shell runs so long unless a command hangs. */
+/** Limit on the run of one shell, which only a command that hangs exceeds. */
 const LIMIT_MS = 240_000
 
-/** Nor does a command need so long until it has printed what it should. */
+/** Limit on the time until a command has printed the expected text. */
 const LIMIT_S = 60
 
-/** How a test goes about a command. */
+/** Preparation and end of a command. */
 export interface Handling {
-  /** Preparation that the reader has already made; no part of the page. */
+  /** Preparation that a reader has made before; no part of the page. */
   readonly before?: string
   /** The command does not end by itself. When it has printed this extended regular expression, it is interrupted. */
   readonly until?: string
-  /** Done again and again until then. */
+  /** Repeated until then. */
   readonly act?: string
-  /** It is not interrupted before the end of the shell. */
+  /** The command runs until the end of the shell. */
   readonly stays?: boolean
 }
 
@@ -33,7 +33,7 @@ export interface Step {
 
 export interface Done {
   readonly out: string
-  /** Undefined: the shell did not come so far, or the command has ended before it printed what it should. */
+  /** Undefined: the shell ended earlier, or the command ended before it printed the expected text. */
   readonly code: number | undefined
 }
 
@@ -143,7 +143,7 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
     return join(this.#root, `${kind}-${number}`)
   }
 
-  /** With the ports and directories of this shell. */
+  /** The text with the ports and directories of this shell. */
   #here(text: string): string {
     return text
       .replaceAll(/\b7([34])0([1-5])\b/g, (_, kind, n) =>
@@ -153,7 +153,7 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
       .replaceAll(/\/(var\/lib\/quorate|tmp)\//g, './')
   }
 
-  /** With those of the page. Another number, such as a time to live, may be equal to a port. */
+  /** The text with the ports of the page. Another number, such as a time to live, may be equal to a port. */
   #there(text: string): string {
     return text.replaceAll(/(?<=127\.0\.0\.1:|\bport )\d{5}\b/g, (port) => {
       const n = Number(port) - this.#port
@@ -162,7 +162,7 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
   }
 }
 
-/** The commands of a script. One may have several lines. */
+/** The commands of a script, each of one or more lines. */
 export function commandsOf(script: string): readonly string[] {
   const commands: string[] = []
   let open = ''
@@ -177,7 +177,7 @@ export function commandsOf(script: string): readonly string[] {
   return commands
 }
 
-/** Bash also warns of a here-document without its end. Plain words need not be asked about. */
+/** Whether the command is complete. Bash also warns of a here-document without its end. Plain words need no check. */
 function isWhole(command: string): boolean {
   if (/^[\w ./:=,-]*(#.*)?$/.test(command)) return true
   const { status, stderr } = spawnSync('bash', ['-n', '-c', command], { encoding: 'utf8' })

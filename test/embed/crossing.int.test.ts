@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCluster } from '../../src/index.ts'
+import { freePorts } from '../local/kv.ts'
 
 const usual = process.env.TMPDIR
 const place = mkdtempSync(join(tmpdir(), 'quorate-crossing-'))
@@ -125,7 +126,9 @@ test('close() while a node starts: it does not run afterwards', async () => {
 })
 
 test('whatever crosses: what was asked last is so in the end', async () => {
-  await using cluster = await startCluster({ nodes: 1, timing: { electionMinMs: 150, electionMaxMs: 300 } })
+  // Outside of the range of outgoing connections: one of them could take the port while the node is stopped.
+  const ports = [await freePorts(1)]
+  await using cluster = await startCluster({ ports, timing: { electionMinMs: 150, electionMaxMs: 300 } })
   const node = cluster.node('n1')
   const kv = cluster.client()
   const what = fc.constantFrom('start', 'stop', 'crash')

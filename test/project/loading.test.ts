@@ -1,5 +1,5 @@
-// What a node and its client load takes time at each start, and memory for as long as they run. One careless import
-// brings in Node's fetch (see src/node-http.ts) or OpenTelemetry (see src/server/node/prometheus.ts).
+// The modules that a node and its client load. Each takes time at each start, and memory. One careless import brings in
+// Node's fetch (see src/node-http.ts) or OpenTelemetry (see src/server/node/prometheus.ts).
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
-// Dependencies between the folders of src/ point one way, only src/testing leads to jepsen-lite/, and src/bytes,
-// src/raft and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so
-// that a simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
-// simulator runs. Read from the syntax tree: comments and strings do not count.
+// Dependencies between the folders of src/ point one way, and only src/testing leads to jepsen-lite/. src/bytes,
+// src/raft and src/kv are pure: they use no module of Node, no clock, no randomness and no promise. So a simulator (and
+// one day a browser page) can run them as they are. So are the links between replicas, which the simulator runs. The
+// test reads the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
@@ -26,7 +26,8 @@ const MAY_IMPORT = new Map([
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
-  // What starts a node joins its parts. The parts themselves point one way: http | mux → api → node ← peers ← tcp.
+  // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
+  // tcp.
   [
     'server',
     [
@@ -279,7 +280,7 @@ function nameOf(value: unknown): string | undefined {
   return value.type === 'Identifier' && typeof value.name === 'string' ? value.name : undefined
 }
 
-/** What an import or re-export of any form names; '' when that is computed; undefined for other nodes. */
+/** The module that an import or re-export of any form names; '' when that is computed; undefined for other nodes. */
 function importedBy(node: SyntaxNode): string | undefined {
   const { source } = node
   if (typeof source !== 'object' || source === null) return undefined

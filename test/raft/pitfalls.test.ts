@@ -1,5 +1,6 @@
-// Known bugs of other implementations (docs/SPEC.md lists them by number), tried on one core. Those that need a whole
-// cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
+// Bugs that other implementations had, tried on one core. The sources are issues, papers and post-mortems of etcd,
+// raft-rs, hashicorp/raft, openraft, logcabin, MicroRaft and others. Bugs that need a whole cluster are transcripts
+// (golden/) or schedules of the simulator (jepsen-lite/sim).
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -53,7 +54,7 @@ const rejection = (from: number, term: number, index: number, hint: readonly [nu
 })
 
 describe('elections', () => {
-  test('5: a pre-vote is judged by the same rule as a vote, and leaves no trace', () => {
+  test('a pre-vote is judged by the same rule as a vote, and leaves no trace', () => {
     const bench = new Bench({ terms: [1, 1], term: 2 })
     const ask = (last: readonly [number, number]): boolean[] => {
       bench.receive({ ...voteRequest(2, 3, last), type: 'pre-vote-request' } as Incoming)
@@ -73,7 +74,7 @@ describe('elections', () => {
     })
   })
 
-  test('6: a leader votes for nobody else in its own term', () => {
+  test('a leader votes for nobody else in its own term', () => {
     const bench = leader()
     bench.receive(voteRequest(2, bench.raft.term, [9, 9]))
     bench.settle()
@@ -81,7 +82,7 @@ describe('elections', () => {
     expect(bench.role).toBe('leader')
   })
 
-  test('7: a vote that was granted in an earlier term does not count', () => {
+  test('a vote that was granted in an earlier term does not count', () => {
     const bench = new Bench()
     bench.campaign()
     bench.campaign()
@@ -91,7 +92,7 @@ describe('elections', () => {
     expect(bench.role).toBe('candidate')
   })
 
-  test('7: a pre-vote granted for another term does not count', () => {
+  test('a pre-vote granted for another term does not count', () => {
     const bench = new Bench({ term: 3 })
     bench.timeout()
     bench.receive({ type: 'pre-vote-answer', from: 2, term: 3, granted: true })
@@ -100,7 +101,7 @@ describe('elections', () => {
     expect(bench.role).toBe('candidate')
   })
 
-  test('8: a vote that arrives twice counts once', () => {
+  test('a vote that arrives twice counts once', () => {
     const bench = new Bench({ voters: 5 })
     bench.campaign()
     for (let times = 0; times < 3; times++)
@@ -144,7 +145,7 @@ describe('elections', () => {
     expect(bench.raft.configuration.votersOutgoing).toHaveLength(3)
   })
 
-  test('8: votes of replicas that are not voters do not count', () => {
+  test('votes of replicas that are not voters do not count', () => {
     const bench = new Bench()
     bench.campaign()
     bench.receive({ type: 'vote-answer', from: 8, term: 1, granted: true })
@@ -181,7 +182,7 @@ describe('elections', () => {
     ['vote-answer', (term) => ({ type: 'vote-answer', from: 2, term, granted: false })],
     ['pre-vote-answer', (term) => ({ type: 'pre-vote-answer', from: 2, term, granted: false })],
     ['vote-request', (term) => ({ ...voteRequest(2, term, [9, 9]), transfer: true }) as Incoming],
-  ])('10: a higher term in any message makes a leader step down: %s', (_, make) => {
+  ])('a higher term in any message makes a leader step down: %s', (_, make) => {
     const bench = leader()
     const { term } = bench.raft
     bench.receive(make(term + 3))
@@ -196,7 +197,7 @@ describe('elections', () => {
       'a pre-vote',
       (bench) => bench.receive({ ...voteRequest(2, 6, [0, 0]), type: 'pre-vote-request' } as Incoming),
     ],
-  ])('11: the election timer is not reset by %s', (_, disturb) => {
+  ])('the election timer is not reset by %s', (_, disturb) => {
     const bench = new Bench({ terms: [5], term: 5 })
     const before = bench.raft.deadline()
     bench.nowMs += electionMinMs / 2
@@ -205,7 +206,7 @@ describe('elections', () => {
     expect(bench.raft.deadline()).toBe(before)
   })
 
-  test('12: a pre-candidate of a higher term and a shorter log does not block one of a lower term and a longer log', () => {
+  test('a pre-candidate of a higher term and a shorter log does not block one of a lower term and a longer log', () => {
     // The replica with the longer log receives a refusal of the higher term, adopts that term, and can win in the next
     // round.
     const bench = new Bench({ terms: [1, 1], term: 1 })
@@ -217,7 +218,7 @@ describe('elections', () => {
     expect({ role: bench.role, term: bench.raft.term }).toEqual({ role: 'candidate', term: 6 })
   })
 
-  test('12: a refused pre-vote carries the term of the one that refuses', () => {
+  test('a refused pre-vote carries the term of the one that refuses', () => {
     const bench = new Bench({ terms: [5], term: 5 })
     bench.receive({ ...voteRequest(2, 3, [1, 1]), type: 'pre-vote-request' } as Incoming)
     expect(bench.takeOf('pre-vote-answer')).toMatchObject([{ term: 5, granted: false }])
@@ -227,7 +228,7 @@ describe('elections', () => {
     ['a heartbeat', { ...heartbeat(2, 4), round: 7 } as Incoming],
     ['an append', { ...append(2, 4, [0, 0]), round: 7 } as Incoming],
   ])(
-    '10: %s of an old term is answered with the newer term, and with no round that its sender could count in it',
+    '%s of an old term is answered with the newer term, and with no round that its sender could count in it',
     (_, message) => {
       const bench = new Bench({ terms: [5], term: 5 })
       bench.receive(message)
@@ -238,7 +239,7 @@ describe('elections', () => {
     },
   )
 
-  test('14: when its leader is silent, a follower grants pre-votes again without having timed out itself', () => {
+  test('when its leader is silent, a follower grants pre-votes again without having timed out itself', () => {
     const bench = new Bench({ random: () => 0.99 })
     bench.receive(heartbeat(2, 1))
     bench.settle()
@@ -253,19 +254,19 @@ describe('elections', () => {
     expect(ask()).toBe(true)
   })
 
-  test('15: heartbeats that are not well below the election timeout are refused at the start', () => {
+  test('heartbeats that are not well below the election timeout are refused at the start', () => {
     expect(() => new Bench({ timing: { heartbeatMs: electionMinMs } })).toThrow()
     expect(() => new Bench({ timing: { heartbeatMs: electionMinMs / 2 } })).toThrow()
     expect(() => new Bench({ timing: { electionMaxMs: electionMinMs - 1 } })).toThrow()
   })
 
-  test('15: a leader grants no pre-vote', () => {
+  test('a leader grants no pre-vote', () => {
     const bench = leader()
     bench.receive({ ...voteRequest(2, bench.raft.term + 1, [9, 9]), type: 'pre-vote-request' } as Incoming)
     expect(bench.takeOf('pre-vote-answer').filter(({ granted }) => granted)).toEqual([])
   })
 
-  test('16: a leader without contact to a majority for an election timeout steps down', () => {
+  test('a leader without contact to a majority for an election timeout steps down', () => {
     const bench = leader({ voters: 5 })
     for (let time = 0; time < 2 * electionMaxMs; time += heartbeatMs) {
       bench.pass(heartbeatMs)
@@ -275,7 +276,7 @@ describe('elections', () => {
     expect(bench.raft.leader).toBeUndefined()
   })
 
-  test('16: a leader in contact with a majority stays leader', () => {
+  test('a leader in contact with a majority stays leader', () => {
     const bench = leader({ voters: 5 })
     for (let time = 0; time < 3 * electionMaxMs; time += heartbeatMs) {
       bench.pass(heartbeatMs)
@@ -285,7 +286,7 @@ describe('elections', () => {
     expect(bench.role).toBe('leader')
   })
 
-  test('19: a learner does not campaign, nor does a replica that belongs to no configuration', () => {
+  test('a learner does not campaign, nor does a replica that belongs to no configuration', () => {
     const learner = new Bench({
       configuration: { ...votersUpTo(3), voters: [id(2), id(3)], learners: [id(1)] },
     })
@@ -297,7 +298,7 @@ describe('elections', () => {
     expect([...learner.take(), ...stranger.take()]).toEqual([])
   })
 
-  test('19: a learner votes', () => {
+  test('a learner votes', () => {
     const bench = new Bench({
       configuration: { ...votersUpTo(3), voters: [id(2), id(3)], learners: [id(1)] },
     })
@@ -308,14 +309,14 @@ describe('elections', () => {
 })
 
 describe('replication', () => {
-  test('21: and the reverse of figure 8: an older entry at the end of the scan does not keep newer ones from committing', () => {
+  test('and the reverse of figure 8: an older entry at the end of the scan does not keep newer ones from committing', () => {
     const bench = new Bench({ terms: [1, 2, 2], term: 2 })
     bench.lead()
     bench.acknowledge([2])
     expect(bench.raft.commit).toBe(4)
   })
 
-  test('23: a follower commits no further than what it was sent and holds', () => {
+  test('a follower commits no further than what it was sent and holds', () => {
     // Its entries 3 and 4 are from a deposed leader. The new leader's commit index is 4, but it has sent entries only
     // up to 2.
     const bench = new Bench({ terms: [1, 1, 2, 2], term: 2 })
@@ -324,7 +325,7 @@ describe('replication', () => {
     expect(bench.raft.commit).toBe(2)
   })
 
-  test('25: a heartbeat carries no commit index beyond what its receiver has acknowledged', () => {
+  test('a heartbeat carries no commit index beyond what its receiver has acknowledged', () => {
     const bench = leader()
     const { lastIndex } = bench.raft
     bench.node.propose('x')
@@ -340,7 +341,7 @@ describe('replication', () => {
     ])
   })
 
-  test('24: the commit index does not go back', () => {
+  test('the commit index does not go back', () => {
     const bench = new Bench({ terms: [1, 1], term: 1, commit: 2 })
     bench.receive(append(2, 2, [2, 1], [], 1))
     bench.receive(heartbeat(2, 2, 0))
@@ -348,7 +349,7 @@ describe('replication', () => {
     expect(bench.raft.commit).toBe(2)
   })
 
-  test('26: entries that are there already are not written again, nor is what follows them cut off', () => {
+  test('entries that are there already are not written again, nor is what follows them cut off', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1 })
     bench.receive(append(2, 1, [0, 0], [1]))
     bench.receive(append(2, 1, [1, 1]))
@@ -356,7 +357,7 @@ describe('replication', () => {
     expect(bench.outputs.flatMap(({ write }) => (write === undefined ? [] : [write]))).toEqual([])
   })
 
-  test('27: an append from the beginning after compaction is no conflict', () => {
+  test('an append from the beginning after compaction is no conflict', () => {
     const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
     bench.receive(append(2, 1, [0, 0], [1, 1, 1], 0))
     bench.settle()
@@ -364,7 +365,7 @@ describe('replication', () => {
     expect(bench.takeOf('append-rejected')).toEqual([])
   })
 
-  test('29: an append whose previous entry is compacted is no conflict: what is committed is acknowledged', () => {
+  test('an append whose previous entry is compacted is no conflict: what is committed is acknowledged', () => {
     const bench = new Bench({ base: 5, terms: [1], term: 1 })
     bench.receive(append(2, 1, [3, 1], [1, 1, 1], 6))
     bench.settle()
@@ -375,7 +376,7 @@ describe('replication', () => {
     expect({ terms: bench.terms, commit: bench.raft.commit }).toEqual({ terms: [1, 1], commit: 7 })
   })
 
-  test('29: what is committed is never deleted, whatever an append says', () => {
+  test('what is committed is never deleted, whatever an append says', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
     bench.receive(append(2, 2, [1, 1], [2]))
     bench.settle()
@@ -390,7 +391,7 @@ describe('replication', () => {
     [4, 'snapshot'],
     [5, 'append'],
     [6, 'append'],
-  ])('28: a follower whose log ends at %i gets a %s when the leader compacted up to 5', (last, gets) => {
+  ])('a follower whose log ends at %i gets a %s when the leader compacted up to 5', (last, gets) => {
     const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
     bench.lead()
     bench.take()
@@ -407,7 +408,7 @@ describe('replication', () => {
     }
   })
 
-  test('30: acknowledgements out of order do not set match back', () => {
+  test('acknowledgements out of order do not set match back', () => {
     const bench = leader()
     bench.node.propose('a')
     bench.node.propose('b')
@@ -421,7 +422,7 @@ describe('replication', () => {
     expect(of2()).toMatchObject({ match: lastIndex, next: lastIndex + 1 })
   })
 
-  test('31: a new leader knows nothing of what its followers hold', () => {
+  test('a new leader knows nothing of what its followers hold', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
     bench.lead()
     const { progress } = bench.raft.status()
@@ -436,7 +437,7 @@ describe('replication', () => {
     { log: [2, 2, 2], prev: [3, 1], hint: [0, 0] },
     { log: [1, 3, 3, 3, 3], prev: [9, 2], hint: [1, 1] },
     { log: [], prev: [4, 2], hint: [0, 0] },
-  ] as const)('33: a rejection skips whole terms: %o', ({ log, prev, hint }) => {
+  ] as const)('a rejection skips whole terms: %o', ({ log, prev, hint }) => {
     const bench = new Bench({ terms: log, term: 5 })
     bench.receive(append(2, 5, prev))
     bench.settle()
@@ -452,7 +453,7 @@ describe('replication', () => {
     { log: [1, 1, 1, 4, 4, 5], hint: [6, 3], next: 3 },
     { log: [2, 2, 2, 2], hint: [3, 1], next: 0 },
     { log: [1, 2, 3, 4], hint: [2, 2], next: 2 },
-  ] as const)('33: and so does the next probe: %o', ({ log, hint, next }) => {
+  ] as const)('and so does the next probe: %o', ({ log, hint, next }) => {
     const bench = new Bench({ terms: log, term: 6 })
     bench.lead()
     bench.take()
@@ -460,7 +461,7 @@ describe('replication', () => {
     expect(bench.takeOf('append').filter(({ to }) => to === id(2))).toMatchObject([{ prevIndex: next }])
   })
 
-  test('37: an append that is sent again after a loss carries the whole tail', () => {
+  test('an append that is sent again after a loss carries the whole tail', () => {
     const bench = leader()
     const { lastIndex } = bench.raft
     bench.node.propose('a')
@@ -483,7 +484,7 @@ describe('replication', () => {
     }
   })
 
-  test('38: entries of earlier terms do not count against the limit of a new leader, and its own are given back when committed', () => {
+  test('entries of earlier terms do not count against the limit of a new leader, and its own are given back when committed', () => {
     const bench = leader({ limits: { uncommittedEntriesMax: 2 } })
     for (let round = 0; round < 5; round++) {
       const seqs = ['a', 'b', 'c'].map((text) => bench.node.propose(text))
@@ -496,7 +497,7 @@ describe('replication', () => {
     }
   })
 
-  test('38: too large a proposal is refused, however empty the log', () => {
+  test('too large a proposal is refused, however empty the log', () => {
     const bench = leader({ limits: { entryBytesMax: 100 } })
     const seq = bench.node.propose('x'.repeat(200))
     expect(bench.outputs.flatMap(({ outcomes }) => outcomes)).toMatchObject([
@@ -506,7 +507,7 @@ describe('replication', () => {
 })
 
 describe('disk', () => {
-  test('3 and 42: nothing that promises anything leaves before its write is durable', () => {
+  test('nothing that promises anything leaves before its write is durable', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     bench.receive(voteRequest(2, 2, [1, 1]))
     expect(bench.take()).toEqual([])
@@ -518,11 +519,11 @@ describe('disk', () => {
     expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
   })
 
-  test('4: a log with a term above the stored one is refused at the start', () => {
+  test('a log with a term above the stored one is refused at the start', () => {
     expect(() => new Bench({ terms: [1, 3], term: 2 })).toThrow()
   })
 
-  test('43: a single voter commits nothing that is not durable', () => {
+  test('a single voter commits nothing that is not durable', () => {
     const bench = leader({ voters: 1 })
     const { commit } = bench.raft
     bench.node.propose('x')
@@ -532,7 +533,7 @@ describe('disk', () => {
     expect(bench.raft.commit).toBe(commit + 1)
   })
 
-  test('45 and 46: a write reported durable says nothing about entries that replaced its own', () => {
+  test('a write reported durable says nothing about entries that replaced its own', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     bench.receive(append(2, 2, [1, 1], [2, 2]))
     bench.receive(append(3, 3, [1, 1], [3]))
@@ -545,11 +546,11 @@ describe('disk', () => {
     expect(bench.raft.status()).toMatchObject({ stableIndex: 2, lastIndex: 2 })
   })
 
-  test('54: a stored commit index beyond the log is refused at the start', () => {
+  test('a stored commit index beyond the log is refused at the start', () => {
     expect(() => new Bench({ terms: [1], commit: 2 })).toThrow()
   })
 
-  test('52: what was applied is not handed out again after a restart', () => {
+  test('what was applied is not handed out again after a restart', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1 })
     bench.receive(append(2, 1, [3, 1], [], 3))
     bench.node.apply(2)
@@ -576,7 +577,7 @@ describe('snapshots', () => {
     return { type: 'snapshot', from: at.from ?? 2, term: at.term ?? 3, meta, snapshotId, clusterTimeMs: 0 }
   }
 
-  test('55: one that is no news changes nothing and is acknowledged', () => {
+  test('one that is no news changes nothing and is acknowledged', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
     bench.settle()
     bench.receive(snapshot(bench, 2, 1))
@@ -586,14 +587,14 @@ describe('snapshots', () => {
     expect(bench.takeOf('append-accepted').at(-1)).toMatchObject({ index: 3 })
   })
 
-  test('56: one that the log matches keeps what follows', () => {
+  test('one that the log matches keeps what follows', () => {
     const bench = new Bench({ terms: [1, 1, 1, 1], term: 1 })
     bench.receive(snapshot(bench, 2, 1))
     bench.settle()
     expect(bench.raft.status()).toMatchObject({ commit: 2, applied: 2, firstIndex: 3, lastIndex: 4 })
   })
 
-  test('57: one that the log contradicts at its index replaces all of it', () => {
+  test('one that the log contradicts at its index replaces all of it', () => {
     const bench = new Bench({ terms: [1, 1, 1, 1], term: 2 })
     bench.receive(snapshot(bench, 2, 2))
     bench.settle()
@@ -601,7 +602,7 @@ describe('snapshots', () => {
     expect(bench.takeOf('append-accepted').at(-1)).toMatchObject({ index: 2 })
   })
 
-  test('58: its term does not lower the term of the replica', () => {
+  test('its term does not lower the term of the replica', () => {
     const bench = new Bench({ terms: [1], term: 7 })
     bench.receive(snapshot(bench, 5, 2, { term: 7 }))
     bench.settle()
@@ -609,7 +610,7 @@ describe('snapshots', () => {
     expect(bench.node.disk.hardState.term).toBe(7)
   })
 
-  test('63: one from a leader of an earlier term holds nothing but what is committed: it is installed and not acknowledged', () => {
+  test('one from a leader of an earlier term holds nothing but what is committed: it is installed and not acknowledged', () => {
     const bench = new Bench({ terms: [1], term: 7 })
     const before = bench.raft.deadline()
     bench.nowMs += 10
@@ -626,7 +627,7 @@ describe('snapshots', () => {
     expect(bench.raft.deadline()).toBe(before)
   })
 
-  test('59: its acknowledgement waits until it is installed', () => {
+  test('its acknowledgement waits until it is installed', () => {
     const bench = new Bench({ terms: [1], term: 3 })
     bench.receive(snapshot(bench, 5, 2))
     expect(bench.takeOf('append-accepted')).toEqual([])
@@ -647,7 +648,7 @@ describe('snapshots', () => {
     expect(applied()).toEqual([5])
   })
 
-  test('60: entries handed out before it are not waited for, and their late report is harmless', () => {
+  test('entries handed out before it are not waited for, and their late report is harmless', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1 })
     bench.receive(append(2, 1, [3, 1], [], 3))
     expect(bench.node.process.applyQueue.length).toBe(3)
@@ -685,7 +686,7 @@ describe('snapshots', () => {
     expect(raft.stalenessMs(bench.nowMs)).toBe(50)
   })
 
-  test('61: a snapshot whose end is never reported is given up', () => {
+  test('a snapshot whose end is never reported is given up', () => {
     const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
     bench.lead()
     bench.receive(rejection(2, bench.raft.term, 7, [0, 0]))
@@ -738,7 +739,7 @@ describe('what cannot be true stops the replica', () => {
 })
 
 describe('who is spoken to', () => {
-  test('74: a message for another replica is not taken', () => {
+  test('a message for another replica is not taken', () => {
     const bench = new Bench({ term: 1 })
     const message: Message = {
       ...voteRequest(2, 9),
@@ -755,7 +756,7 @@ describe('who is spoken to', () => {
     expect(bench.take()).toEqual([])
   })
 
-  test('36 and 17: a core has one input at a time and sends nothing to itself', () => {
+  test('a core has one input at a time and sends nothing to itself', () => {
     const bench = leader()
     bench.node.propose('x')
     bench.settle()

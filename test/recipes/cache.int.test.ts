@@ -93,7 +93,7 @@ describe('a near cache', () => {
     state.beforeAnswer = async () => {
       state.beforeAnswer = async () => {}
       await kv.put(`${prefix}a`, 'new')
-      // The cache's own watch has the event as well, a moment before or after this one.
+      // The cache's own watch receives the event a moment before or after this one.
       for await (const _ of witness) break
       for (let n = 0; n < 50; n++) await turn()
     }
@@ -160,13 +160,13 @@ describe('a near cache', () => {
 
   it('reads again what it has read before the machine slept', async () => {
     const prefix = newPrefix()
-    // It hears nothing, and does not notice it.
+    // The watch delivers nothing, and reports no failure.
     const store = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
     await kv.put(`${prefix}a`, '1')
     await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
     expect((await own.get('a'))?.text()).toBe('1')
     await kv.put(`${prefix}a`, '2')
-    // `performance.now()` stands still while the machine is suspended; `os.uptime()` does not.
+    // `performance.now()` stops while the machine is suspended; `os.uptime()` does not.
     const clock = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + 3_600 + 1)
     syncBuiltinESMExports()
     try {
@@ -273,7 +273,7 @@ it('never returns what a loader has put after a reading has shown that it is gon
   const goOn = Promise.withResolvers<void>()
   const hasRead = Promise.withResolvers<void>()
   let absent = 0
-  // The answer that shows what was put comes late.
+  // The response with the new value comes late.
   const slow = withCall(kv, 'get', async (key, options) => {
     const record = await kv.get(key, options)
     if (record?.text() === 'loaded') {
@@ -310,7 +310,7 @@ it('gives what a loader has put, although a reading that began before is still u
     }
     return record
   })
-  // Only the key that was asked for last is kept.
+  // Only the key that was read last is kept.
   await using own = cache(slow, { prefix, entriesMax: 1 })
   let before: Promise<unknown> | undefined
   const first = own.get('a', async () => {

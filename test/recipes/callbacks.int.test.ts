@@ -1,4 +1,4 @@
-// What a function of the application throws is an uncaught error, and nothing that runs in the background ends by it.
+// An error that a callback of the application throws is an uncaught exception. The background work continues.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

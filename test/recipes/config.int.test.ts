@@ -60,7 +60,7 @@ describe('config', () => {
       async function* batches() {
         for await (const batch of watch) {
           yield batch
-          // It has been taken.
+          // The value is used.
           told = batch.revision
           wake()
         }
@@ -106,7 +106,7 @@ describe('config', () => {
     await kv.put(key, '{"port":2}')
     expect(await change).toEqual([2, 1])
     for (let n = 0; n < 20; n++) await kv.get(key)
-    // At first, when the watch has begun, and after the change.
+    // The first read, one when the watch has begun, and one after the change.
     expect(reads).toBeLessThanOrEqual(3)
   })
 
@@ -145,7 +145,7 @@ describe('config', () => {
     }
     expect(errors[0]?.message).toMatch(/port must be a number/)
     expect(errors[1]?.message).toMatch(/is not JSON/)
-    // It is looked at again and again, and reported no more.
+    // The value is read repeatedly, and reported once.
     for (let n = 0; n < 3; n++) {
       const before = performance.now()
       while (performance.now() - live.confirmedMsAgo < before)

@@ -1,4 +1,4 @@
-// Locks, read-write locks and semaphores on a real cluster.
+// Locks, read-write locks and semaphores on a virtual clock.
 
 import { afterAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
@@ -27,7 +27,7 @@ const kv: Client = cluster.client()
 
 afterAll(async () => {
   for (const prefix of ['lock/', 'rwlock/', 'semaphore/']) expect(await kv.count({ prefix })).toBe(0)
-  // One may be left of which the grant was not answered: it ends by itself.
+  // A lease whose grant had no response may be left: it expires.
   const leases = async () => {
     const left = []
     for await (const lease of kv.leases()) left.push(lease)
@@ -39,7 +39,7 @@ afterAll(async () => {
 
 const keysUnder = (prefix: string) => () => kv.count({ prefix })
 
-/** Calls of `kv`, some of them in another way. */
+/** A client with some calls replaced. */
 const through = (changed: Partial<LockClient>): LockClient => ({
   session: (options) => kv.session(options),
   watch: (options) => kv.watch(options),
@@ -84,7 +84,7 @@ describe('a lock', () => {
     end.abort()
     await expect(between).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
     expect(await keysUnder('lock/line/')()).toBe(2)
-    // The third has looked again.
+    // The third client has checked again.
     await expect.poll(() => watched.length).toBe(2)
     expect(watched[1]).toEqual(new Uint8Array(held.key))
     await held.put('line', 'x')
@@ -235,7 +235,7 @@ describe('a lock', () => {
     const waiting = lock(faulty, 'faults')
     await expect.poll(keysUnder('lock/faults/')).toBe(2)
     await kv.revokeLease(leases[0] ?? '')
-    // It is in the line again, with another lease, when it has learnt that the first one has ended.
+    // It joins the queue again, with another lease, when it has learnt that the first lease has ended.
     const again = async () => leases.length === 2 && (await keysUnder('lock/faults/')()) === 2
     await expect.poll(again).toBe(true)
     await held.release()
@@ -270,7 +270,7 @@ describe('a lock', () => {
       },
       txn: async (txn, options) => {
         const result = await kv.txn(txn, options)
-        // No timer runs meanwhile.
+        // No timer runs in between.
         while (leases.length === 1 && (leases[0]?.leftMs ?? 0) > 0) {}
         return result
       },
@@ -344,7 +344,7 @@ describe('a lock', () => {
     )
     const waiting = lock(balanced, 'balanced')
     await expect.poll(() => watches).toBe(3)
-    // To join; to check, which was refused once; and to check after each watch.
+    // One to join, two to check, of which one was rejected, and one to check after each watch.
     expect(txns).toBe(5)
     await held.release()
     await (await waiting).release()
@@ -483,7 +483,7 @@ describe('under faults', () => {
         if (held === undefined) continue
         taken += 1
         try {
-          // Read, then write, both while it is held: no other holder can come between.
+          // Read, then write, both while the lock is held: no other holder can write in between.
           const { results } = await held.txn({ success: [{ get: { key: 'faults/log' } }] })
           const log = results[0]?.get?.kvs?.[0]?.text() ?? ''
           await held.put('faults/log', `${log}${held.token} `)
@@ -491,7 +491,7 @@ describe('under faults', () => {
           else await held.release()
           if (draw() < 0.2) await held.put('faults/log', 'written by a former holder')
         } catch {
-          // It does not know what it has written, or has lost the lock.
+          // The outcome of its write is unknown, or it has lost the lock.
         } finally {
           await held.release()
         }
@@ -512,7 +512,7 @@ describe('under faults', () => {
       for (const event of events) {
         if (event.key !== 'faults/log' || event.type !== 'put') continue
         const now = event.kv.text()
-        // Each write has what the one before has written, and a token that is not lower.
+        // Each write has the value of the one before, and a token that is not lower.
         expect(now.startsWith(last), `${shown}: ${last} → ${now}`).toBe(true)
         last = now
       }
@@ -526,7 +526,7 @@ describe('under faults', () => {
       clients.reduce((sum, { eaten }) => sum + eaten, 0),
       shown,
     ).toBeGreaterThan(0)
-    // What clients left behind that gave up ends with its lease.
+    // Keys of clients that have given up are deleted with their leases.
     await expect.poll(keysUnder('lock/shared/')).toBe(0)
   })
 })

@@ -31,7 +31,7 @@ async function lettersOf(from: Queue) {
   return letters
 }
 
-/** Every key of the queue is gone, once everything is done. */
+/** Resolves when no key of the queue is left. */
 async function expectEmpty(name: string): Promise<void> {
   expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 0, dead: 0 })
   expect(await kv.count({ prefix: `queue/${name}/` })).toBe(0)
@@ -146,7 +146,7 @@ describe('a queue', () => {
       await own.push('work')
       return taken(own)
     })()
-    // The other one waits: it is woken by the end of the lease.
+    // The other consumer waits: the end of the lease wakes it.
     const item = await taken(queue(kv, name))
     expect(item).toMatchObject({ id: dying.id, attempts: 2, error: 'it was not acknowledged in time' })
     expect(item.token).toBeGreaterThan(dying.token)
@@ -210,7 +210,7 @@ describe('a queue', () => {
     expect(letter).toMatchObject({ id, attempts: 2, error: 'second', priority: 3 })
     expect(await own.dead.requeue('another')).toBe(0)
     expect(await own.dead.requeue()).toBe(1)
-    // Also without a word of the consumer.
+    // This happens also without a call of the consumer.
     expect((await taken(own)).attempts).toBe(1)
     expect((await taken(own)).attempts).toBe(2)
     expect(await own.pop({ waitMs: 3_000 })).toBeUndefined()
@@ -245,7 +245,7 @@ describe('a queue', () => {
     expect(await own.peek()).toMatchObject({ priority: 2, attempts: 0 })
     await (await taken(own)).ack()
     expect(await own.peek()).toMatchObject({ priority: 1, attempts: 1 })
-    // After its last attempt it is a dead letter.
+    // After its last attempt the item is a dead letter.
     await taken(own)
     while ((await own.len()).held > 0) await sleep(5)
     expect((await queue(kv, `q${queues}`, { attemptsMax: 2 }).peek())?.text()).toBe('at once')
@@ -259,7 +259,8 @@ describe('a queue', () => {
       const taken = await kv.txn(txn, options)
       if (txn.compare === undefined || !isFirst) return taken
       isFirst = false
-      // What a client gets that has sent it twice. Meanwhile the hold has ended, and another consumer was there.
+      // The result for a client that has sent it twice. In between the hold has ended, and another consumer has taken
+      // it.
       for await (const { lease } of kv.list({ prefix: `queue/${name}/hold/` }))
         await kv.revokeLease(lease ?? '')
       await (await other.pop())?.ack()
@@ -277,7 +278,7 @@ describe('a queue', () => {
     const name = newName()
     const cut = new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
     const store = withCall(kv, 'get', () => Promise.reject(cut))
-    // What a client gets that has sent it twice.
+    // The result for a client that has sent it twice.
     const twice = withCall(store, 'txn', async (txn, options) => {
       const { results, ...taken } = await kv.txn(txn, options)
       const omitted = { get: { omitted: true } as const }
@@ -314,7 +315,7 @@ describe('a queue', () => {
     first.catch(() => undefined)
     await inTaking.promise
     const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-    // It has looked, and waits: the only item is being taken.
+    // The other call has read, and waits: the only item is being taken.
     await sleep(50)
     failing.resolve()
     await expect(first).rejects.toThrow('it has failed')
@@ -371,7 +372,7 @@ describe('a queue', () => {
     expect(await own.len()).toEqual({ ready: 5, held: 0, dead: 0 })
     expect((await own.peek())?.text()).toBe('0')
     expect(await textsOf(own, 3)).toEqual(texts.slice(0, 3))
-    // Another process looks for items whose hold has ended.
+    // Another process reads items whose hold has ended.
     expect(await textsOf(queue(small.client({ timeoutMs: 30_000 }), 'long'), 3)).toEqual([
       '3',
       '4',
@@ -437,7 +438,7 @@ describe('consume', () => {
     }
     await queue(store, name).consume(handler, { signal: end.signal, concurrency: 100 })
     expect(done.size).toBe(items)
-    // A take that is refused has cost a place of the log, and a turn of the client.
+    // A rejected attempt to take an item has cost a log entry and a request.
     expect(refused).toBe(0)
     await expectEmpty(name)
   })
@@ -489,7 +490,7 @@ describe('consume', () => {
     const name = newName()
     for (let n = 0; n < 8; n++) await queue(kv, name).push(String(n))
     const end = new AbortController()
-    // It fires while all look for an item.
+    // The signal fires while all workers look for an item.
     const store = withCall(kv, 'list', (options) => {
       end.abort()
       return kv.list(options)
@@ -677,7 +678,7 @@ describe('under faults', () => {
           await item.ack()
           acknowledged.set(item.id, (acknowledged.get(item.id) ?? 0) + 1)
         } catch {
-          // The store could not say what became of it.
+          // The outcome was unknown.
         }
       }
     }

@@ -135,7 +135,7 @@ describe('a registered instance', () => {
     )
     relay.setMode('blackhole')
     expect(await idle.ended).toEqual([0, null])
-    // It is lost, and after the second one waits to register again.
+    // The instance is lost; after the second loss it waits to register again.
     for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
     relay.setMode('pass')
     await expect.poll(waiting.line, { timeout: 20_000 }).toBe('updated')

@@ -32,7 +32,7 @@ const ms = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 50 }), fc.integer(
 /** undefined: the transaction never reaches the store. */
 const maybeMs = fc.option(ms, { nil: undefined })
 
-/** What the network does with a transaction. It may deliver one after its outcome was reported as unknown. */
+/** The fate of a transaction in the network, which may deliver one after its outcome was reported as unknown. */
 type Delivery =
   | { readonly kind: 'answered'; readonly thereMs: number; readonly backMs: number }
   | { readonly kind: 'rejected' }
@@ -131,7 +131,7 @@ class FaultyNetwork {
     if (loss === 'replacement ended') await this.kv.revokeLease(this.#otherLease).catch(() => undefined)
   }
 
-  /** What this process has written to the key, in order. */
+  /** The values that this process has written to the key, in order. */
   get written(): readonly ReturnType<typeof JSON.parse>[] {
     return this.cluster
       .batchesFrom(2)
@@ -178,7 +178,7 @@ test('an instance is as its updates have made it, whatever happens to its writes
       fc.array(step, { maxLength: 12 }),
       fc.constantFrom('revoked' as const, 'outage' as const),
       async (deliveries, grants, steps, lastLoss) => {
-        // Those of a run that has failed.
+        // Timers of a run that has failed.
         vi.clearAllTimers()
         const network = new FaultyNetwork()
         const updates: Update[] = []

@@ -16,13 +16,13 @@ const cluster = virtualCluster()
 const kv: Client = cluster.client()
 let sagas = 0
 
-/** Its lease ends, and the process that runs the saga hears of it later. */
+/** Revokes the owner's lease. The process that runs the saga notices that later. */
 async function revokeOwner(name: string, id: string): Promise<void> {
   for await (const { lease } of kv.list({ prefix: `saga/${name}/owner/${id}/` }))
     await kv.revokeLease(lease ?? '')
 }
 
-/** Its process dies before the step b. */
+/** Leaves a saga whose process has died before the step b. */
 async function leaveBehind(name: string, id: string): Promise<void> {
   const crash = new AbortController()
   const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
@@ -31,7 +31,7 @@ async function leaveBehind(name: string, id: string): Promise<void> {
 
 const newName = () => `s${++sagas}`
 
-/** Steps a, b, c, … that write down what they do. */
+/** Steps a, b, c, … that log their runs and compensations. */
 function steps(
   names: string,
   log: string[],
@@ -182,7 +182,7 @@ describe('a saga', () => {
     await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_stuck' })
     const pauses = triedAt.slice(1).map((at, before) => at - (triedAt[before] ?? 0))
     expect(pauses).toHaveLength(4)
-    // A busy machine makes them longer, and nothing shorter.
+    // A busy machine makes the pauses longer, never shorter.
     for (const [count, ms] of pauses.entries()) expect(ms).toBeGreaterThan(20 * 2 ** count - 2)
   })
 
@@ -281,7 +281,7 @@ describe('a saga', () => {
         if (typeof member !== 'function') return member
         if (key !== 'txn') return member.bind(client)
         return async (...args: Parameters<Client['txn']>) => {
-          // Records are what compares a revision of a change; the first is that of the first step.
+          // Transactions that compare a mod revision write records; the first one is that of the first step.
           const isRecord = args[0].compare?.some((each) => 'target' in each && each.target === 'modRevision')
           if (isRecord !== true) return client.txn(...args)
           records += 1
@@ -305,7 +305,7 @@ describe('a saga', () => {
           name: 'late',
           run: async () => {
             await late()
-            // If the process died now, the next one would have to go on from here.
+            // If the process died now, the next one would have to continue from here.
             expect((await own.get('1'))?.steps).toEqual(['a', 'b'])
           },
         },
@@ -361,7 +361,7 @@ describe('a saga', () => {
       await kv.put(key, '')
       await kv.delete(key)
     }
-    // It hears of the next one after all of these.
+    // The watch delivers the next one after all of these.
     await leaveBehind(name, '2')
     while (errors.length === 1) await new Promise(setImmediate)
     end.abort()
@@ -421,12 +421,12 @@ describe('a saga', () => {
     const before = asked.length
     const short = saga(kv, name, steps('ab', []))
     for (let n = 0; n < 5; n++) await short.run(`short ${n}`, 1)
-    // It hears of this one after all of these.
+    // The watch delivers this one after all of these.
     await leaveBehind(name, 'last')
     while ((await standing.get('last'))?.status !== 'completed') await new Promise(setImmediate)
     end.abort()
     await resuming
-    // To take over the last one.
+    // These calls take over the last saga.
     expect(asked.length - before, asked.slice(before).join(' ')).toBeLessThan(12)
     expect(asked.slice(before)).not.toContain('list')
     goOn.resolve()
@@ -489,7 +489,7 @@ describe('a saga', () => {
     expect(await saga(kv, name, steps('ab', [])).get('1')).toBeUndefined()
   })
 
-  /** A saga whose only step tells that it has begun, and ends when it may. */
+  /** A saga whose only step reports that it has begun, and returns when the test lets it. */
   function held(name: string, log: string[]) {
     const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const run = async () => {
@@ -605,7 +605,7 @@ describe('a saga', () => {
       await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
     }
     const other = saga(kv, name, steps('ab', []))
-    /** Before it goes on with the first of those that it has listed, another process ends and forgets both. */
+    /** Before it continues with the first saga that it has listed, another process ends and forgets both. */
     const late = () => {
       let isFirst = true
       return withCall(kv, 'session', async (options) => {
@@ -725,7 +725,7 @@ describe('a saga', () => {
   })
 })
 
-/** Whether it puts a process into the queue of those that want to run a saga. */
+/** Whether it adds a process to the queue of owners of a saga. */
 const isJoining = ({ success = [] }: Txn): boolean =>
   success.some((each) => 'put' in each && Buffer.from(each.put.key ?? '').includes('/owner/'))
 
@@ -737,7 +737,7 @@ const isRecording = ({ success = [] }: Txn): boolean =>
       : 'put' in each && Buffer.from(each.put.key ?? '').includes('/state/'),
   )
 
-/** No step fails; the signal fires in this one. */
+/** For steps of which none fails: the signal fires in this one. */
 const endAt = (step: string, end: AbortController) => (what: string) => {
   if (what === step) end.abort()
   return false

@@ -8,7 +8,7 @@ const cluster = virtualCluster()
 const kv: Client = cluster.client()
 let services = 0
 
-/** Its session asks each third of it, and notices then that its lease was revoked. */
+/** A session renews its lease after each third of it, and notices then that the lease was revoked. */
 const TTL_MS = 4_000
 
 const newService = () => `api${++services}`
@@ -27,7 +27,7 @@ async function resolved(resolver: Resolver, times: number): Promise<string> {
   return found
 }
 
-/** An answer that does not come until the call is aborted. */
+/** A response that does not come before the call is aborted. */
 const noAnswer = (signal: AbortSignal | undefined) =>
   new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(aborted())))
 const aborted = () => new AbortedError('aborted', { code: 'aborted', written: 'unknown' })
@@ -37,8 +37,8 @@ const unknown = () =>
 const noLeader = () => new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
 
 /**
- * From the update to the weight 7 on no transaction comes through, until the next session has begun. `endSession` ends
- * the first session, for this process only: its lease lives on.
+ * From the update to the weight 7 until the next session, every transaction is rejected. `endSession` ends the first
+ * session for this process only: its lease stays alive.
  */
 function cutAfterSeven(under: Client) {
   const end = new AbortController()
@@ -153,7 +153,7 @@ describe('a registry', () => {
         return async ({ ttlMs }: { ttlMs: number }) => {
           const session = await client.session({ ttlMs })
           if (++sessions === 1) return session
-          // The new lease is there; its key is put when the instance is closed already.
+          // The new lease exists; its key is put when the instance is already closed.
           inSession.resolve()
           await goOn.promise
           return Object.assign(Object.create(session), {
@@ -205,7 +205,7 @@ describe('a registry', () => {
     let puts = 0
     const beforePut = async () => {
       puts += 1
-      // The first update comes last; the put of the second registration waits.
+      // The first update arrives last; the put of the second registration waits.
       if (puts === 2) await first.promise
       if (puts === 4) {
         began.resolve()
@@ -291,7 +291,7 @@ describe('a registry', () => {
       expect(urls(instances)).toEqual(['one'])
       break
     }
-    // Warnings come a turn later.
+    // The process emits warnings in the next turn of the event loop.
     await new Promise(setImmediate)
     process.off('warning', onWarning)
     expect(warnings).toEqual(reports)
@@ -559,7 +559,7 @@ describe('a registry', () => {
     const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
       const session = await kv.session(options)
       if (++sessions !== 2) return session
-      // Its revocation is not answered either.
+      // The revocation has no response either.
       return Object.assign(Object.create(session), {
         lease: session.lease,
         signal: session.signal,
@@ -575,7 +575,7 @@ describe('a registry', () => {
     await instance.close()
   })
 
-  // 413: it is too large; 403: forbidden; undefined: a page is sent as if it was the answer.
+  // 413: too large; 403: forbidden; undefined: the proxy sends a page as if it was the response.
   it.each([413, 403, undefined])(
     'an update that a proxy refuses with %s does not come with the next registration',
     async (status) => {

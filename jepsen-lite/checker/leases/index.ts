@@ -65,7 +65,7 @@ export type LeaseGuarantee = 'early' | 'late' | 'time' | 'log' | 'keys' | 'alive
 
 export interface LeaseAnomaly {
   readonly guarantee: LeaseGuarantee
-  /** The rule in docs/SPEC.md. */
+  /** The rule in docs/invariants.md. */
   readonly promise: 'KV-23' | 'KV-24' | 'KV-25'
   readonly lease: string
   readonly message: string

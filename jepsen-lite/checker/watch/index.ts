@@ -49,7 +49,7 @@ export type WatchGuarantee =
 
 export interface WatchAnomaly {
   readonly guarantee: WatchGuarantee
-  /** The rule in docs/SPEC.md. */
+  /** The rule in docs/invariants.md. */
   readonly promise: 'WATCH-1' | 'WATCH-2' | 'WATCH-3' | 'WATCH-4'
   readonly watch: string
   readonly message: string

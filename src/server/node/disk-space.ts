@@ -1,6 +1,6 @@
 // Watches the free space of the disk: now and then, and sooner after large writes. A write that fails for lack of space
-// ends the node (docs/SPEC.md, STORE-4), and with equal disks all nodes of a cluster at once. So changes are refused
-// while there is still room for accepted entries, for deletes, and for LevelDB's compaction, which frees space:
+// ends the node (docs/invariants.md, STORE-4), and with equal disks all nodes of a cluster at once. So changes are
+// refused while there is still room for accepted entries, for deletes, and for LevelDB's compaction, which frees space:
 //
 //   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
 //

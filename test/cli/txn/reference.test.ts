@@ -27,15 +27,15 @@ test('each block is of a kind that is checked here, or is no example of ours', (
   const counts = Map.groupBy(EXAMPLES, ({ info }) => info)
   expect(Object.fromEntries([...counts].map(([info, blocks]) => [info, blocks.length]))).toEqual({
     sh: 1,
-    txn: 9,
+    txn: 8,
     'txn wrong': 2,
     json: 2,
     ebnf: 1,
     'output table': 1,
     'output plain': 1,
     session: 1,
-    // A message for each wrong text, and a transaction for etcdctl.
-    text: 3,
+    // A message for each wrong text.
+    text: 2,
   })
 })
 

@@ -1,6 +1,6 @@
 // Invariants of every reachable state of a cluster, checked after every step of every replica. The numbers are those of
-// docs/SPEC.md. The checker sees all disks, also those of crashed replicas, and keeps the whole history. It shares no
-// code with the core except the layout of an entry.
+// docs/invariants.md. The checker sees all disks, also those of crashed replicas, and keeps the whole history. It
+// shares no code with the core except the layout of an entry.
 
 import type {
   Configuration,

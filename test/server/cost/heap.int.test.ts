@@ -1,6 +1,6 @@
-// The bytes that a put allocates. They are counted in a process of its own, where no garbage is collected between the
-// puts and the compiler does not run beside them. So the same program has the same result each time, however busy the
-// machine.
+// The bytes that a put allocates. A process of its own counts them. There V8 collects no garbage between the puts,
+// compiles on the main thread, and inlines nothing: which functions it inlines depends even on the path of the
+// checkout. So one program has one result, on a busy machine too.
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -14,22 +14,19 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 2734 | 935 |
-| plain | follower | 2100 | 909 |
-| session | leader | 9193 | 1501 |
-| session | follower | 7750 | 1517 |
-| token | leader | 17340 | 1746 |
-| token | follower | 15679 | 1736 |
-| batch | leader | 2188 | 1013 |
-| batch | follower | 2130 | 1013 |
+| plain | leader | 3083 | 935 |
+| plain | follower | 2451 | 909 |
+| session | leader | 9216 | 1501 |
+| session | follower | 7713 | 1517 |
+| token | leader | 18585 | 1746 |
+| token | follower | 16765 | 1768 |
+| batch | leader | 2469 | 1013 |
+| batch | follower | 2429 | 980 |
 `
   .trim()
   .split('\n')
 
-/**
- * A closure that each put makes takes more, for a plain put. What the compiler inlines differs a little from run to
- * run, the more so the more a put does.
- */
+/** Share of the heap bytes. One more closure for each put exceeds it in the rows of a plain put. */
 const MARGIN = 0.015
 /** Buffers are slabs of 64 KiB, which begin before the count and end after it. */
 const SLABS_MARGIN_BYTES = 80
@@ -37,8 +34,10 @@ const SLABS_MARGIN_BYTES = 80
 const FLAGS = [
   '--expose-gc',
   '--single-threaded',
-  '--min-semi-space-size=128',
-  '--max-semi-space-size=128',
+  '--no-maglev-inlining',
+  '--no-turbo-inlining',
+  '--min-semi-space-size=256',
+  '--max-semi-space-size=256',
   fileURLToPath(new URL('heap.child.ts', import.meta.url)),
 ]
 

@@ -12,7 +12,7 @@ import { commandsOf, type Done, type Handling, Shell } from './shell.ts'
 
 interface Step {
   readonly name: string
-  /** Undefined: what the command before has printed is looked at. */
+  /** Undefined: the output of the previous command is compared. */
   readonly command: string | undefined
   readonly handling: Handling
   readonly codes: readonly number[]
@@ -22,7 +22,7 @@ interface Step {
 }
 
 interface PossibleStep extends Step {
-  /** Programs of others that it needs and this machine does not have. */
+  /** Programs that the step needs and this machine lacks. */
   readonly lacking: readonly string[]
 }
 
@@ -55,14 +55,14 @@ function ownStepsOf(block: Block): readonly Step[] {
   ]
 }
 
-/** A request as it is on the wire, and the first line of its answer. */
+/** A step that sends a request byte by byte, and prints the first line of its answer. */
 const sentAsItIs = (step: Step): Step => ({
   ...step,
   command: `exec 3<>/dev/tcp/127.0.0.1/7301
 printf '${step.command?.replaceAll('\n', '\\r\\n')}\\r\\n' >&3; head -n 1 <&3; exec 3>&-`,
 })
 
-/** Lines behind `$` are commands; what follows up to the next one is shown. */
+/** The steps of a session: a line behind `$` is a command, the lines up to the next one are its output. */
 function sessionOf(block: Block): readonly Step[] {
   const [beginning, ...parts] = block.text.split(/^\$ /m)
   if (beginning !== '') throw new Error(`${block.page}:${block.line}: a session begins with "$ "`)

@@ -1,0 +1,37 @@
+// One name means one thing: no two exported types, interfaces, classes or enums share a name.
+
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const FILES = globSync('{src,jepsen-lite}/**/*.ts', { cwd: root }).sort()
+
+const DECLARATION = /^export (?:declare )?(?:abstract )?(?:interface|type|class|enum) (\w+)/gm
+
+/** The files that declare each name. An alias for the type of another file (`export type { … }`) declares none. */
+function declarations(): ReadonlyMap<string, readonly string[]> {
+  const files = new Map<string, string[]>()
+  for (const path of FILES)
+    for (const [, name = ''] of readFileSync(join(root, path), 'utf8').matchAll(DECLARATION))
+      files.set(name, [...(files.get(name) ?? []), path])
+  return files
+}
+
+/** Names that two files still share. None is added. */
+const PENDING = new Set([
+  ...['Answered', 'Call', 'ChangeResult', 'Command', 'Connection', 'Connections', 'Counter'],
+  ...['DurableLog', 'ErrorCode', 'Freshness', 'HttpRequest', 'Identity', 'Input', 'Instant'],
+  ...['InvariantError', 'Item', 'LeaseDeadline', 'LeaseInfo', 'ListOptions', 'Member', 'MuxConnection'],
+  ...['MuxWatch', 'NodeStatus', 'Operation', 'Outcome', 'Outgoing', 'Part', 'Pending'],
+  ...['Place', 'Problem', 'Progress', 'Proposals', 'Range', 'RangeOperation', 'ReadOptions'],
+  ...['Registry', 'Request', 'Result', 'RowHash', 'Scan', 'Settings', 'Token'],
+  ...['Txn', 'TxnOperation', 'TxnResult', 'WaitOptions', 'Watch', 'WatchEvent', 'WatchRequest'],
+  ...['WatchStream', 'Welcome'],
+])
+
+test('no two exported types share a name', () => {
+  const shared = [...declarations()].filter(([name, files]) => files.length > 1 && !PENDING.has(name))
+  expect(FILES.length).toBeGreaterThan(400)
+  expect(Object.fromEntries(shared)).toEqual({})
+})
