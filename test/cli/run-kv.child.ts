@@ -1,5 +1,5 @@
-// Runs commands in this process one after the other. The input is a JSON array of `{ args, cwd?, env? }`, the output the
-// array of what each printed. A process has one program name (QUORATE_CALLED_AS).
+// Runs commands in this process one after the other. The input is a JSON array of `{ args, cwd?, env? }`, the output
+// the array of what each printed. A process has one program name (QUORATE_CALLED_AS).
 
 import { json } from 'node:stream/consumers'
 import { kv, type RunOptions } from './run-kv.ts'

@@ -1,4 +1,5 @@
-// The blocks that neither programs.int.test.ts nor commands.long.test.ts runs, each with the reason. All others are run.
+// The blocks that neither programs.int.test.ts nor commands.long.test.ts runs, each with the reason. All others are
+// run.
 
 import { BLOCKS, type Block, blockNamed } from './blocks.ts'
 
