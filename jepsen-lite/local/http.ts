@@ -3,7 +3,8 @@
 // request with an unknown outcome.
 
 import { Endpoint } from '../../src/client/endpoints.ts'
-import { type Exchanged, type Headers, Transport } from '../../src/client/exchange.ts'
+import { HttpTransport } from '../../src/client/transport/http-transport.ts'
+import type { Headers, SendOutcome } from '../../src/client/transport/transport.ts'
 
 /** A node that may be asked. */
 export interface NodeAddress {
@@ -31,7 +32,7 @@ const GRACE_MS = 500
 
 /** One client. It keeps its connections open. */
 export class HttpClient {
-  readonly #transport = new Transport()
+  readonly #transport = new HttpTransport()
 
   /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
   async ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
@@ -42,7 +43,7 @@ export class HttpClient {
     const length = method === 'GET' ? {} : { 'Content-Length': String(bytes?.length ?? 0) }
     const outgoing = { method, path, headers: { ...headers, ...length }, body: bytes }
     const node = new Endpoint(new URL(`http://127.0.0.1:${port}`))
-    return endOf(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }).result)
+    return endOf(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }))
   }
 
   close(): void {
@@ -50,15 +51,15 @@ export class HttpClient {
   }
 }
 
-function endOf(exchanged: Exchanged): HttpEnd {
-  if (exchanged.kind === 'streaming') throw new RangeError('no stream was asked for')
-  if (exchanged.kind === 'answered') {
-    const { status, headers, body } = exchanged
+function endOf(outcome: SendOutcome): HttpEnd {
+  if (outcome.kind === 'streaming') throw new RangeError('no stream was asked for')
+  if (outcome.kind === 'answered') {
+    const { status, headers, body } = outcome
     return { kind: 'answer', status, headers, body: body.toString() }
   }
-  const { connected, timedOut, cause } = exchanged
+  const { kind, timedOut, cause } = outcome
   const why = timedOut ? 'no answer in time' : codeOf(cause)
-  return { kind: connected ? 'no-answer' : 'not-sent', why }
+  return { kind: kind === 'maybe-applied' ? 'no-answer' : 'not-sent', why }
 }
 
 const codeOf = (error: Error): string =>

@@ -1,7 +1,7 @@
 // The API of a simulated node for clients: the shipped codec and API, without sockets, and without fastify's check of
 // bodies.
 
-import type { WatchRequest } from '../../src/client/operation.ts'
+import type { WatchParameters } from '../../src/client/operation.ts'
 import { asRevision } from '../../src/kv/index.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
 import { Api, execute } from '../../src/server/api/execute.ts'
@@ -106,7 +106,7 @@ export class InMemoryApi {
 
   /** `done` receives the watch and the revision of the store, or a problem. */
   watch(
-    { place, from, prev, only, values, progressMs }: WatchRequest,
+    { place, from, prev, only, values, progressMs }: WatchParameters,
     timeoutMs: number,
     sink: WatchSink,
     done: (begun: { readonly watch: Watch; readonly revision: number } | Answered) => void,

@@ -2,12 +2,21 @@
 // connection, or arrives when the cut is over, when its sender has given it up long ago. A client keeps connections
 // open, so it does not know whether a request has left.
 
+import { whenAborted } from '../../src/client/abort-listeners.ts'
+import { withQuery } from '../../src/client/address.ts'
 import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import type { Exchange, Exchanged, Outgoing, WatchMessages } from '../../src/client/exchange.ts'
-import { identityHeader } from '../../src/client/identity.ts'
-import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
+import { type CallRequest, WATCH, type WatchOperation } from '../../src/client/operation.ts'
+import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
+import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
+import type {
+  SendOptions,
+  SendOutcome,
+  Transport,
+  WatchMessages,
+} from '../../src/client/transport/transport.ts'
+import { writeIdHeader } from '../../src/client/write-id.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -32,8 +41,7 @@ interface Pending {
   /** That has received it. */
   process: Process | undefined
   isConnected: boolean
-  heardAt: number
-  readonly settle: (exchanged: Exchanged) => void
+  readonly settle: (outcome: SendOutcome) => void
 }
 
 export class ClientNetwork {
@@ -85,43 +93,44 @@ export class ClientNetwork {
   }
 
   /** The transport of a client of this process. */
-  transportOf(host: VirtualProcess) {
+  transportOf(host: VirtualProcess): Transport {
     const network = this
-    let underway = 0
+    let inFlight = 0
     return {
-      exchange(
-        endpoint: Endpoint,
-        outgoing: Outgoing,
-        { timeoutMs }: { readonly timeoutMs: number },
-      ): Exchange {
-        underway++
-        const { promise, resolve } = Promise.withResolvers<Exchanged>()
-        const settle = (exchanged: Exchanged): void => {
+      accepts: () => true,
+      send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
+        inFlight++
+        const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
+        const { promise, resolve } = Promise.withResolvers<SendOutcome>()
+        const settle = (outcome: SendOutcome): void => {
           if (!network.#pending.delete(pending)) return
-          underway--
+          inFlight--
           stopTimer()
-          resolve(exchanged)
+          stopConnect()
+          stopListening()
+          resolve(outcome)
         }
         const machine = network.#machineAt(endpoint)
-        const pending: Pending = {
-          ...{ host, machine, process: undefined, isConnected: false, heardAt: performance.now(), settle },
-        }
+        const pending: Pending = { host, machine, process: undefined, isConnected: false, settle }
         network.#pending.add(pending)
-        const fail = (cause: Error, timedOut: boolean): void => settle(failed(pending, cause, timedOut))
-        const stopTimer = after(timeoutMs, () => fail(new Error('no answer'), true))
-        network.#send(pending, outgoing, timeoutMs)
-        return {
-          result: promise,
-          isConnected: () => pending.isConnected,
-          heardAt: () => pending.heardAt,
-          lookupMs: () => 0,
-          cancel: (reason = 'given up') => fail(new Error(reason), false),
-        }
+        const fail = (cause: Error, timedOut: boolean) => settle(failed(pending, cause, timedOut))
+        const stopTimer = after(Math.min(timeoutMs, silenceMs), () => fail(new Error('no answer'), true))
+        const stopConnect = after(
+          connectMs,
+          () => pending.isConnected || fail(new Error('no connection'), true),
+        )
+        const stopListening = whenAborted(signal, () => fail(new Error('given up'), false))
+        network.#send(pending, request, options)
+        return promise
       },
-      get underway() {
-        return underway
+      get inFlight() {
+        return inFlight
       },
-      close() {},
+      close() {
+        for (const pending of network.#pending)
+          if (pending.host === host)
+            pending.settle(failed(pending, new Error('the client was closed'), false))
+      },
     }
   }
 
@@ -142,7 +151,7 @@ export class ClientNetwork {
 
   // ---- requests
 
-  #send(pending: Pending, outgoing: Outgoing, timeoutMs: number): void {
+  #send(pending: Pending, request: CallRequest, options: SendOptions): void {
     const { host, machine } = pending
     const { time } = this.#world
     const ms = this.#delayMs(host, machine)
@@ -163,7 +172,7 @@ export class ClientNetwork {
       pending.isConnected = true
       // A stopped process reads it later.
       time.push(time.now, IO, process, () =>
-        this.#hosts.enter(this.#nodes, () => this.#serve(pending, process, outgoing, timeoutMs)),
+        this.#hosts.enter(this.#nodes, () => this.#serve(pending, process, request, options)),
       )
     })
   }
@@ -172,7 +181,7 @@ export class ClientNetwork {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
   }
 
-  #serve(pending: Pending, process: Process, outgoing: Outgoing, timeoutMs: number): void {
+  #serve(pending: Pending, process: Process, request: CallRequest, options: SendOptions): void {
     const { driver } = process
     // It ends.
     if (driver === undefined) return
@@ -184,14 +193,19 @@ export class ClientNetwork {
         enter: (run) => this.#hosts.enter(this.#nodes, run),
       })
     this.#fronts.set(process, front)
-    const { operation, method, path, headers, identity, body } = outgoing
-    if (operation?.op === WATCH) {
-      this.#watch(pending, process, front, operation, timeoutMs)
+    const { timeoutMs, writeId, clusterId } = options
+    if (request.op === WATCH) {
+      this.#watch(pending, process, front, request, timeoutMs)
       return
     }
+    const { method, path, headers, body } = httpRequestOf(request)
     const asked = {
-      ...{ method, target: path, body },
-      headers: { ...headers, ...(identity && identityHeader(identity)) },
+      ...{ method, target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }), body },
+      headers: {
+        ...headers,
+        ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
+        ...(writeId && writeIdHeader(writeId)),
+      },
     }
     front.serve(
       asked,
@@ -205,7 +219,6 @@ export class ClientNetwork {
     const ms = this.#delayMs(host, machine)
     if (ms === undefined) return
     host.after(ms, () => {
-      pending.heardAt = performance.now()
       pending.settle({ kind: 'answered', ...answered })
     })
   }
@@ -275,9 +288,10 @@ export class ClientNetwork {
 
 const nameOf = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
 
-const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Exchanged => ({
-  ...{ kind: 'failed', connected: isConnected, accepted: isConnected, timedOut, cause },
-})
+const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): SendOutcome =>
+  isConnected
+    ? { kind: 'maybe-applied', cause, timedOut }
+    : { kind: 'not-sent', cause, reached: false, timedOut }
 
 interface StreamOptions {
   /** Sends a line to the client. */

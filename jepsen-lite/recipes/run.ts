@@ -53,7 +53,7 @@ export interface RecipeResult extends RunResult {
 
 /** Modules that the client library loads when it is used for the first time, which takes time. */
 const loaded = Promise.all([
-  import('../../src/client/sessions.ts'),
+  import('../../src/client/lease-sessions.ts'),
   import('../../src/client/transact.ts'),
   import('../../src/client/mirror.ts'),
 ])

@@ -10,7 +10,7 @@ import { DRAW } from '../sim/random-purposes.ts'
 import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/time.ts'
 import { Random } from '../workload/random.ts'
 
-/** Clocks of clients differ by less than their sessions allow for (src/client/sessions.ts). */
+/** Clocks of clients differ by less than their sessions allow for (src/client/lease-sessions.ts). */
 const DRIFT_MAX = 0.005
 /** The first number of an owner of events that is no node: the numbers of nodes are lower. */
 const FIRST_NUMBER = 1_000_000

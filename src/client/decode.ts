@@ -3,10 +3,10 @@
 import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
-import type { Answer, Headers } from './exchange.ts'
+import type { Headers, Json, NodeAnswer } from './transport/transport.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
 
-export type Json = Readonly<Record<string, unknown>>
+export type { Json } from './transport/transport.ts'
 
 /** The object in an answer's body; undefined when the body is not one. The multiplexed connection delivers objects. */
 export function parseObject(body: Uint8Array | string | Json): Json | undefined {
@@ -145,7 +145,7 @@ export function disagree(what: string): never {
 }
 
 /** `written`: what the error says about the write if its answer cannot be understood. */
-export function decoded<T>(answer: Answer, written: Written, decode: (json: Json) => T): T {
+export function decoded<T>(answer: NodeAnswer, written: Written, decode: (json: Json) => T): T {
   try {
     const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
     return decode(json ?? disagree('the body is not a JSON object'))
@@ -171,19 +171,19 @@ const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 't
  */
 const PASSING_STATUS = new Set([429, 502, 503, 504])
 
-export interface Problem {
+export interface ProblemDetails {
   readonly code: string
   readonly detail: string
   readonly status: number
   readonly retryAfterMs: number | undefined
   readonly json: Json
-  /** What this answer alone says about a write. */
+  /** Outcome of a write as far as this answer alone shows it. */
   readonly written: Written
   /** Whether another try may succeed. */
   readonly passing: boolean
 }
 
-export function problemFrom(status: number, headers: Headers, body: Uint8Array | Json): Problem {
+export function problemFrom(status: number, headers: Headers, body: Uint8Array | Json): ProblemDetails {
   const json = parseObject(body)
   const code = json?.code
   // Other programs also answer 404 for unknown pages.

@@ -1,9 +1,9 @@
-// Chooses the endpoint to ask next: round robin over the endpoints that work, with a circuit breaker for each.
+// Chooses the endpoint of the next try: round robin, with a circuit breaker for each endpoint.
 //
 // A breaker opens when its endpoint fails (no connection, no answer, an answer that it cannot serve, or an answer of
-// another cluster). While it is open, the endpoint is passed over. After a pause, one request at a time may try it: the
-// probe. When that request ends in any way, the probe is free again. An open breaker never makes a call fail: if no
-// other endpoint is left, the endpoint is asked all the same.
+// another cluster). While it is open, the endpoint is passed over. After a pause, one request at a time may probe it.
+// When that request ends in any way, the next one may probe. An open breaker never makes a call fail: if no other
+// endpoint is left, the request goes to this one.
 
 import { endpointUrl } from './address.ts'
 import { Backoff } from './backoff.ts'
@@ -21,8 +21,9 @@ export class Endpoint {
   #open = false
   /** The caller whose request probes the endpoint while the breaker is open. */
   #probe: object | undefined
-  /** When it was first asked since its last answer. */
-  #askedFirstMs: number | undefined
+  #answeredAtMs = Number.NEGATIVE_INFINITY
+  /** Time of the first request since its last answer. */
+  #unansweredSinceMs: number | undefined
 
   constructor(url: URL) {
     this.url = url.origin
@@ -40,14 +41,19 @@ export class Endpoint {
   }
 
   /** A request of `caller` is sent. While the breaker is open, it is the only one that may be sent. */
-  asked(caller: object, nowMs: number): void {
+  requestSent(caller: object, nowMs: number): void {
     if (this.#open) this.#probe = caller
-    this.#askedFirstMs ??= nowMs
+    this.#unansweredSinceMs ??= nowMs
   }
 
-  worked(): void {
+  hasAnsweredSince(ms: number): boolean {
+    return this.#answeredAtMs >= ms
+  }
+
+  worked(nowMs = performance.now()): void {
+    this.#answeredAtMs = nowMs
     this.#open = false
-    this.#askedFirstMs = undefined
+    this.#unansweredSinceMs = undefined
     this.#pauses.reset()
   }
 
@@ -58,15 +64,15 @@ export class Endpoint {
   }
 
   /**
-   * A request was given up before its answer. Callers may be less patient than a call, so only requests over a longer
-   * time show that the endpoint does not answer.
+   * The caller has aborted a request before its answer. It may do so early, so only requests over `silenceMs` show that
+   * the endpoint does not answer.
    */
-  givenUp(nowMs: number, patienceMs: number): void {
-    if (nowMs - (this.#askedFirstMs ?? nowMs) >= patienceMs) this.failed(nowMs)
+  requestGivenUp(nowMs: number, silenceMs: number): void {
+    if (nowMs - (this.#unansweredSinceMs ?? nowMs) >= silenceMs) this.failed(nowMs)
   }
 
   /** The request of `caller` has ended: it worked, failed, or was given up. */
-  ended(caller: object): void {
+  requestEnded(caller: object): void {
     if (this.#probe === caller) this.#probe = undefined
   }
 }
@@ -88,12 +94,9 @@ export class Endpoints {
     return this.#all
   }
 
-  /** The next endpoint that is not in `tried`; undefined when all are. */
-  pick(tried: ReadonlySet<Endpoint>, nowMs: number): Endpoint | undefined {
-    return (
-      this.pickWhere((endpoint) => !tried.has(endpoint) && endpoint.allows(nowMs)) ??
-      this.pickWhere((endpoint) => !tried.has(endpoint))
-    )
+  /** The next endpoint of those that `suits`, closed breakers first. */
+  pick(suits: (endpoint: Endpoint) => boolean, nowMs: number): Endpoint | undefined {
+    return this.pickWhere((endpoint) => endpoint.allows(nowMs) && suits(endpoint)) ?? this.pickWhere(suits)
   }
 
   /**

@@ -106,7 +106,7 @@ export class ConflictError extends QuorateError {}
 export class CompactedError extends QuorateError {
   /** The store can be read from this revision on; undefined: the node has not said it. */
   readonly compactRevision: number | undefined
-  /** Of a watch: the first revision of which the events are still there. */
+  /** First revision whose events a watch can still read. */
   readonly resumeFrom: number | undefined
 
   constructor(
@@ -137,7 +137,7 @@ export class AbortedError extends QuorateError {
   }
 }
 
-/** What is known about a key apart from its value. */
+/** A record without its value. */
 export interface RecordMeta {
   /** The key as text; bytes that are not UTF-8 become U+FFFD, `keyBytes` has the original bytes. */
   readonly key: string

@@ -17,14 +17,14 @@ export interface GrantedLease {
 
 export interface KeptLease {
   readonly id: string
-  /** It lives so long from some time after the call began; undefined: there is no such lease. */
+  /** Time to live from some time after the call began; undefined: there is no such lease. */
   readonly ttlMs: number | undefined
 }
 
 export interface LeaseInfo {
   readonly id: string
   readonly grantedTtlMs: number
-  /** Unless it is kept alive. From a node that does not lead it may be too low. */
+  /** Time until it ends without a keep-alive. A node that does not lead may report too little. */
   readonly remainingTtlMs: number
 }
 
@@ -40,7 +40,7 @@ export interface RevokedLease {
 }
 
 export interface SessionOptions extends CallOptions {
-  /** Of the lease that is granted. Default 10,000. */
+  /** Time to live of the granted lease. Default 10,000. */
   readonly ttlMs?: number | undefined
   /** An existing lease, to be kept alive from now on. Not together with `ttlMs`. */
   readonly lease?: string | undefined
@@ -57,11 +57,11 @@ export interface Session {
    * is a `SessionLostError`.
    */
   readonly signal: AbortSignal
-  /** For so long the lease certainly lives on; 0: it may have ended. */
+  /** Time for which the lease certainly exists; 0: it may have ended. */
   readonly leftMs: number
   /**
-   * Throws a `SessionLostError` if the lease may have ended. It looks at the clock, so it is right also when the
-   * process has just gone on after a stop, and no timer has run yet.
+   * Throws a `SessionLostError` if the lease may have ended. It reads the clock, so it is right also when the process
+   * has just resumed after a stop, and no timer has run yet.
    */
   throwIfLost(): void
   /** Puts a key that is deleted when the lease ends. */

@@ -1,14 +1,8 @@
 // Calls about leases.
 
 import { bytesOf, duration, withQuery } from './address.ts'
-import {
-  checkGrant,
-  checkKeepAlive,
-  checkKeepAliveMany,
-  checkLease,
-  checkLeases,
-  checkRevoke,
-} from './arguments.ts'
+import type { ApiCall } from './administration.ts'
+import type { ClientCall } from './call-engine.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -20,8 +14,6 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { QuorateError } from './errors.ts'
-import type { Answer } from './exchange.ts'
-import type { Identity } from './identity.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -30,34 +22,34 @@ import type {
   NewLease,
   RevokedLease,
 } from './lease-types.ts'
+import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
-import type { CallKind } from './verdict.ts'
+import {
+  checkCall,
+  checkGrant,
+  checkKeepAliveMany,
+  checkLease,
+  checkLeaseCall,
+} from './validate-arguments.ts'
+import type { WriteId } from './write-id.ts'
 
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
 /**
- * The time of each of the two calls that take a lease back. A call keeps the process alive: while nodes are silent,
- * this must be shorter than the pause of who tries again, so that a process with nothing else to do ends in it.
+ * Time limit of each of the two calls that revoke a lease in the background. A call keeps the process alive, so this is
+ * shorter than the pause before an application tries again.
  */
 const TAKE_BACK_MS = 500
 
-interface LeaseRequest {
-  readonly method: string
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
-  /** Of a change that may have been sent before. */
-  readonly identity?: Identity | undefined
-  /** Told under which identity a change is sent from now on. */
-  readonly onIdentity?: ((identity: Identity) => void) | undefined
-}
+/** A call, apart from its request. */
+type LeaseCall = Pick<ClientCall, 'kind' | 'writeId' | 'onWriteId'>
 
-/** What the calls need of the client. */
+/** Calls that leases need of the client. */
 export interface LeaseCalls {
-  call(kind: CallKind, request: LeaseRequest, options: CallOptions): Promise<Answer>
+  readonly call: ApiCall
   /** Up to KEEP_ALIVE_MAX ids. */
-  keepAlive(ids: readonly string[], options: CallOptions): Promise<Answer>
+  keepAlive(ids: readonly string[], options: CallOptions): Promise<NodeAnswer>
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' }
@@ -71,11 +63,11 @@ async function grantAs(
   calls: Pick<LeaseCalls, 'call'>,
   { ttlMs, id }: NewLease,
   options: CallOptions,
-  identifying: Pick<LeaseRequest, 'identity' | 'onIdentity'>,
+  writeId: Pick<LeaseCall, 'writeId' | 'onWriteId'>,
 ): Promise<GrantedLease> {
   const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
-  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body, ...identifying }
-  const answer = await calls.call('keyed', request, options)
+  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
+  const answer = await calls.call({ kind: 'keyed', ...writeId }, request, options)
   return decoded(answer, 'unknown', (json) => ({
     id: idIn(json),
     ttlMs: wholeNumberIn(json, 'ttl_ms'),
@@ -83,32 +75,36 @@ async function grantAs(
 }
 
 /**
- * Grants a lease for a session. When the call has failed and the lease may have been granted all the same, nobody knows
- * its id, and it would be there until its time to live has passed. So it is revoked in the background. Its grant is
- * asked for once more under the same identity: the answer names the lease, and no late copy grants another one.
+ * Grants a lease for a session. After a failure the lease may exist, with an unknown id, until its time to live has
+ * passed. So it is revoked in the background. For its id the grant is sent again under the same write id: the answer
+ * names the lease, and no late copy grants another one.
  */
 export async function grantForSession(
   calls: LeaseCalls,
   lease: NewLease,
   options: CallOptions,
 ): Promise<GrantedLease> {
-  let identity: Identity | undefined
-  const onIdentity = (used: Identity) => {
-    identity = used
+  let writeId: WriteId | undefined
+  const onWriteId = (used: WriteId) => {
+    writeId = used
   }
   try {
-    return await grantAs(calls, lease, options, { onIdentity })
+    return await grantAs(calls, lease, options, { onWriteId })
   } catch (error) {
     const mayExist = error instanceof QuorateError && error.written === 'unknown'
     // If this fails too, the lease ends by itself.
-    if (mayExist) takeBack(calls, lease, identity).catch(() => {})
+    if (mayExist) revokeUnknownLease(calls, lease, writeId).catch(() => {})
     throw error
   }
 }
 
-async function takeBack(calls: LeaseCalls, lease: NewLease, identity: Identity | undefined): Promise<void> {
+async function revokeUnknownLease(
+  calls: LeaseCalls,
+  lease: NewLease,
+  writeId: WriteId | undefined,
+): Promise<void> {
   const call = { timeoutMs: TAKE_BACK_MS }
-  const { id } = await grantAs(calls, lease, call, { identity })
+  const { id } = await grantAs(calls, lease, call, { writeId })
   await revoke(calls, id, call)
 }
 
@@ -117,7 +113,7 @@ export async function keepAlive(
   id: string,
   options: CallOptions,
 ): Promise<{ readonly ttlMs: number }> {
-  checkKeepAlive(id, options)
+  checkLeaseCall('keepLeaseAlive', id, options)
   const [kept] = await keepAliveMany(calls, [id], options)
   if (kept?.ttlMs !== undefined) return { ttlMs: kept.ttlMs }
   throw new QuorateError(`there is no lease ${id}: it has ended, or was revoked`, {
@@ -164,7 +160,7 @@ export async function show(
   checkLease(id, options)
   const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
   try {
-    const answer = await calls.call('read', { method: 'GET', path }, options)
+    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
     return decoded(answer, 'no', (json) => {
       const info = infoFrom(json)
       return options.keys === true ? { ...info, keys: arrayIn(json, 'keys').map(bytesFromJson) } : info
@@ -180,11 +176,11 @@ export async function* leases(
   calls: LeaseCalls,
   options: CallOptions,
 ): AsyncGenerator<LeaseInfo, void, undefined> {
-  checkLeases(options)
+  checkCall('leases', options)
   let after: string | undefined
   do {
     const path = withQuery('/v1/leases', { limit: PAGE_LEASES, after })
-    const answer = await calls.call('read', { method: 'GET', path }, options)
+    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
     const page = decoded(answer, 'no', (json) => ({
       leases: arrayIn(json, 'leases').map((lease) => infoFrom(objectOf(lease, 'a lease'))),
       next: json.more === true ? stringIn(json, 'next') : undefined,
@@ -196,8 +192,8 @@ export async function* leases(
 }
 
 export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
-  checkRevoke(id, options)
-  const answer = await calls.call('keyed', { method: 'DELETE', path: `/v1/leases/${id}` }, options)
+  checkLeaseCall('revokeLease', id, options)
+  const answer = await calls.call({ kind: 'keyed' }, { method: 'DELETE', path: `/v1/leases/${id}` }, options)
   return decoded(answer, 'unknown', (json) => ({
     deleted: wholeNumberIn(json, 'deleted'),
     revision: wholeNumberIn(json, 'revision'),

@@ -1,8 +1,9 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
-import type { IncomingMessage } from 'node:http'
+import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
-import { keyBytes } from './address.ts'
+import { keyBytes, withQuery } from './address.ts'
+import { problemError } from './call-error.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -16,27 +17,31 @@ import {
   problemFrom,
   recordFromJson,
   unexpected,
+  wholeNumberIn,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
-import { type Answer, SILENCE_MAX_MS } from './exchange.ts'
-import type { Range, RangeOperation } from './operation.ts'
-import { afterLastLook } from './timer.ts'
-import type { KvRecord, ListOptions } from './types.ts'
-import { problemError } from './verdict.ts'
+import type { Interruption } from './interruption.ts'
+import { API, type CallRequest, RANGE, type RangeQuery, type ReadFreshness } from './operation.ts'
+import { afterPendingEvents } from './timer.ts'
+import { freshPath, rangePath } from './transport/http-codec.ts'
+import { SILENCE_MAX_MS } from './transport/http-transport.ts'
+import type { ByteStream, NodeAnswer } from './transport/transport.ts'
+import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
+import { checkCount, checkList } from './validate-arguments.ts'
 
 const PAGE_RECORDS = 1_000
 /** About as many bytes as a node sends in one page. */
 const PAGE_BYTES = 4 * 1024 * 1024
 
-/** What may end a list between two records. */
-export interface Interruption {
-  /** The reason to end now; undefined: go on. */
-  readonly reason: () => AbortedError | undefined
-  /** Calls `end` when there is a reason. Returns a function that removes the listener. */
-  readonly listen: (end: () => void) => () => void
+/** The bounds are copied when a list or mirror is requested, and checked when its first record or view is. */
+export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end'>>(options: T): T {
+  if (typeof options !== 'object' || options === null) return options
+  const own = (bound: string | Uint8Array | undefined) =>
+    types.isUint8Array(bound) ? new Uint8Array(bound) : bound
+  return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
-export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): Range => ({
+const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): RangeQuery => ({
   prefix: maybeBytes(prefix),
   start: maybeBytes(start),
   end: maybeBytes(end),
@@ -48,11 +53,42 @@ export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListO
 const maybeBytes = (value: string | Uint8Array | undefined) =>
   value === undefined ? undefined : keyBytes(value)
 
-/** `ask` reads one page, with its retries. */
-export async function* pages(
+/** Calls that reads of ranges need of the client. */
+export interface RangeReads {
+  /** Time-out of a call without one. */
+  readonly timeoutMs: number
+  readonly read: (request: CallRequest, options: ReadOptions) => Promise<NodeAnswer>
+  readonly freshness: (options: ReadOptions) => ReadFreshness
+  readonly interruption: (signal: AbortSignal | undefined) => Interruption
+}
+
+export async function* list(
+  reads: RangeReads,
+  options: ListOptions,
+): AsyncGenerator<KvRecord, void, undefined> {
+  checkList(options)
+  const interruption = reads.interruption(options.signal)
+  if (options.snapshot === true) {
+    const path = freshPath(rangePath(rangeOf(options)), reads.freshness(options))
+    const headers = { Accept: 'application/x-ndjson' }
+    const answer = await reads.read({ op: API, method: 'GET', path, headers, stream: true }, options)
+    yield* streamed(answer, options.timeoutMs ?? reads.timeoutMs, options, interruption)
+  } else yield* pages(reads, options, interruption)
+}
+
+export async function count(reads: RangeReads, options: RangeOptions): Promise<number> {
+  checkCount(options)
+  const range = withQuery(rangePath(rangeOf(options)), { count_only: true })
+  const headers = { Accept: 'application/json' }
+  const path = freshPath(range, reads.freshness(options))
+  const answer = await reads.read({ op: API, method: 'GET', path, headers }, options)
+  return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
+}
+
+async function* pages(
+  { read, freshness }: RangeReads,
   options: ListOptions,
   interruption: Interruption,
-  ask: (page: Range & Pick<RangeOperation, 'limit' | 'after'>) => Promise<Answer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const range = rangeOf(options)
   const { keysOnly } = range
@@ -61,7 +97,7 @@ export async function* pages(
   const inOrder = orderOf(options)
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
-    const answer = await ask({ ...range, limit, after })
+    const answer = await read({ op: RANGE, ...range, limit, after, ...freshness(options) }, options)
     const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
     for (const record of records) {
       throwIf(interruption.reason())
@@ -125,7 +161,7 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
  * every 1,000 records must arrive within `timeoutMs`; the time that the consumer takes for them does not count.
  */
 export async function* streamed(
-  answer: Answer,
+  answer: NodeAnswer,
   timeoutMs: number,
   options: ListOptions,
   interruption: Interruption,
@@ -186,14 +222,14 @@ export async function* streamed(
  * chunk not longer than any node may be silent.
  */
 class Waiting {
-  readonly #stream: IncomingMessage
+  readonly #stream: ByteStream
   readonly #timeoutMs: number
   #leftMs: number
   #bytes = 0
   /** Set when a wait was too long. */
   stoodStillMs: number | undefined
 
-  constructor(stream: IncomingMessage, timeoutMs: number) {
+  constructor(stream: ByteStream, timeoutMs: number) {
     this.#stream = stream
     this.#timeoutMs = timeoutMs
     this.#leftMs = timeoutMs
@@ -218,7 +254,7 @@ class Waiting {
   async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     const askedAt = performance.now()
     const isSilenceFirst = SILENCE_MAX_MS < this.#leftMs
-    const stopTimer = afterLastLook(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
+    const stopTimer = afterPendingEvents(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
       this.stoodStillMs = isSilenceFirst ? SILENCE_MAX_MS : this.#timeoutMs
       this.#stream.destroy(new Error('its time is up'))
     })

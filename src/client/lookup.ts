@@ -16,10 +16,10 @@ const KEEP_MS = 5_000
 type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void
 
 /** The callbacks that wait for the lookup of each name. */
-const underWay = new Map<string, Found[]>()
+const inFlight = new Map<string, Found[]>()
 const known = new Map<string, { readonly addresses: readonly LookupAddress[]; readonly until: number }>()
 
-/** For `connect` and `request`. At most one lookup of a name is under way at a time. */
+/** Lookup for `connect` and `request`, with at most one lookup of a name in flight. */
 export const lookup: LookupFunction = (host, { all, ...options }, done) => {
   const found: Found = (error, addresses) => {
     const [first] = addresses
@@ -32,16 +32,16 @@ export const lookup: LookupFunction = (host, { all, ...options }, done) => {
     process.nextTick(found, null, before.addresses)
     return
   }
-  const waiting = underWay.get(host)
+  const waiting = inFlight.get(host)
   if (waiting !== undefined) {
     waiting.push(found)
     return
   }
   const asking = [found]
-  underWay.set(host, asking)
+  inFlight.set(host, asking)
   const askedAt = performance.now()
   dns.lookup(host, { ...options, all: true }, (error, addresses) => {
-    underWay.delete(host)
+    inFlight.delete(host)
     const now = performance.now()
     if (error === null && now - askedAt > SLOW_MS) known.set(host, { addresses, until: now + KEEP_MS })
     else known.delete(host)

@@ -1,21 +1,20 @@
 // A mirror of a range: its keys in memory, kept up to date by a watch.
 //
-// The range is read as it was at one revision, and the watch begins with the next one. So nothing is missed and nothing
-// is there twice. When the events that are needed next were compacted, the range is read anew.
+// The range is read as it was at one revision, and the watch begins with the next one. So no change is missed or
+// applied twice. When the events that are needed next were compacted, the range is read again.
 
-import { checkMirror } from './arguments.ts'
 import { Backoff } from './backoff.ts'
 import { CompactedError } from './errors.ts'
-import type { Interruption } from './list.ts'
-import { after } from './timer.ts'
+import { type Interruption, pause } from './interruption.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
+import { checkMirror } from './validate-arguments.ts'
 import { type ClientWatch, mayPass } from './watch.ts'
 import type { MirrorOptions, MirrorView, WatchBatch, WatchOptions } from './watch-types.ts'
 
 const RESYNC_BASE_MS = 10
 const RESYNC_MAX_MS = 2_000
 
-/** What a mirror needs of the client. */
+/** Calls that a mirror needs of the client. */
 export interface MirrorCalls {
   count(options: RangeOptions): Promise<number>
   list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined>
@@ -50,14 +49,14 @@ export async function* mirror(
       yield view
       for await (const batch of watch) {
         view.apply(batch)
-        // What has come while the application was busy is one change for it.
+        // Batches received while the application was busy become one view.
         for (let more = watch.takeReceived(); more !== undefined; more = watch.takeReceived())
           view.apply(more)
         yield view
       }
     } catch (error) {
       if (error instanceof CompactedError) onResync?.(error)
-      // Once it is shown it waits for the cluster for as long as it takes, as a watch does.
+      // After its first view it waits for the cluster without limit, as a watch does.
       else if (!isShown || timeoutMs !== undefined || !mayPass(error)) throw error
       await pause(backoff.next(), calls.interruption)
     }
@@ -78,19 +77,6 @@ async function read(calls: MirrorCalls, view: View, range: ListOptions): Promise
   const records: KvRecord[] = []
   for await (const record of calls.list({ ...range, revision })) records.push(record)
   view.fill(records, revision)
-}
-
-async function pause(ms: number, interruption: Interruption): Promise<void> {
-  let takeBack = () => {}
-  await new Promise<void>((resolve) => {
-    const stop = after(ms, resolve)
-    // It may call this at once.
-    takeBack = interruption.listen(() => {
-      stop()
-      resolve()
-    })
-  })
-  takeBack()
 }
 
 /** By the bytes of the keys, one character each: in the order of these names keys are in the order of their bytes. */

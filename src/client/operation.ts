@@ -1,21 +1,21 @@
-// The operations that both transports carry: put, delete, a batch of them, get, and a page of a range. requests.ts has
-// their form as HTTP requests, messages.ts that on the multiplexed connection.
+// The requests of the client, in a form that is the same for every transport. transport/http-codec.ts has their form as
+// HTTP requests, transport/mux-codec.ts that on the multiplexed connection.
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
-import type { SentPlace, SentTxn, Traits } from './sent-txn.ts'
+import { bytesIn, type TxnProperties, type WirePlace, type WireTxn } from './txn-wire.ts'
 import type { Consistency, DeleteResult, KvRecord, PutResult } from './types.ts'
 
+/** Numbers of the multiplexed protocol. API has none there. */
+export const API = 0
 export const PUT = 1
 export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
 export const CHANGES = 6
-// From here on: for nodes whose welcome says that they know them.
 export const TXN = 7
 export const DELETE_RANGE = 8
 export const COMPACT = 9
-/** For nodes whose welcome says that they know it. */
 export const KEEP_ALIVE = 10
 export const WATCH = 16
 
@@ -39,30 +39,32 @@ export interface DeleteOperation {
 export type ChangeOperation = PutOperation | DeleteOperation
 
 /**
- * A batch: several changes that are one entry of the log and have one identity. Each has its own outcome. It may grow
- * until it is sent.
+ * A batch: changes that are one entry of the log and share one write id. Each has its own outcome. A batch of one
+ * change is sent as that change.
  */
 export interface ChangesOperation {
   readonly op: typeof CHANGES
   readonly changes: ChangeOperation[]
-  /** Of all keys and values. */
+  /** Total of all keys and values. */
   bytes: number
+  /** Set when the batch is encoded for the first time. From then on it must not grow: a retry is the same request. */
+  isSealed: boolean
 }
 
-export interface GetOperation extends Freshness {
+export interface GetOperation extends ReadFreshness {
   readonly op: typeof GET
   readonly key: Buffer
-  /** As the store was then; undefined: as it is. Only for nodes that know transactions. */
+  /** The state at this revision; undefined: the current state. */
   readonly revision: number | undefined
 }
 
-export interface RangeOperation extends Freshness, Range {
+export interface PageOperation extends ReadFreshness, RangeQuery {
   readonly op: typeof RANGE
   readonly limit: number
   readonly after: Uint8Array | undefined
 }
 
-export interface Range {
+export interface RangeQuery {
   readonly prefix: Uint8Array | undefined
   readonly start: Uint8Array | undefined
   readonly end: Uint8Array | undefined
@@ -72,16 +74,16 @@ export interface Range {
   readonly revision: number | undefined
 }
 
-export interface TxnOperation extends Traits {
+export interface TransactionOperation extends TxnProperties {
   readonly op: typeof TXN
-  readonly txn: SentTxn
-  /** Of one that only reads. */
-  readonly freshness: Freshness | undefined
+  readonly txn: WireTxn
+  /** Set for a transaction that only reads. */
+  readonly freshness: ReadFreshness | undefined
 }
 
 export interface DeleteRangeOperation {
   readonly op: typeof DELETE_RANGE
-  readonly range: SentPlace & { readonly all?: true }
+  readonly range: WirePlace & { readonly all?: true }
 }
 
 export interface CompactOperation {
@@ -94,8 +96,8 @@ export interface KeepAliveOperation {
   readonly leases: readonly string[]
 }
 
-/** What a watch asks for. Fields that are undefined are not sent. */
-export interface WatchRequest {
+/** Parameters of a watch. Fields that are undefined are not sent. */
+export interface WatchParameters {
   readonly place: {
     readonly key?: Buffer | undefined
     readonly prefix?: Buffer | undefined
@@ -109,45 +111,71 @@ export interface WatchRequest {
   readonly progressMs: number
 }
 
-/** It begins a watch, whose answer has no end. */
+/** Begins a watch, whose answer has no end. */
 export interface WatchOperation {
   readonly op: typeof WATCH
-  readonly request: WatchRequest
+  readonly request: WatchParameters
   /** How long the node may be silent then. */
   readonly silentMs: number
 }
 
-/** Those that are seldom: `fast.ts` does not know them. */
-export type SeldomOperation =
-  | GetOperation
-  | TxnOperation
-  | DeleteRangeOperation
-  | CompactOperation
-  | KeepAliveOperation
-  | WatchOperation
-
 /** How fresh the answer to a read must be. */
-export interface Freshness {
+export interface ReadFreshness {
   readonly consistency: Consistency | undefined
   readonly maxStalenessMs: number | undefined
   /** 0: any. */
   readonly minRevision: number
 }
 
-export type Operation = ChangeOperation | ChangesOperation | RangeOperation | SeldomOperation
+/** An operation that every transport carries. */
+export type ClientOperation =
+  | ChangeOperation
+  | ChangesOperation
+  | GetOperation
+  | PageOperation
+  | TransactionOperation
+  | DeleteRangeOperation
+  | CompactOperation
+  | KeepAliveOperation
+  | WatchOperation
 
-/** What a caller asks for at once. */
+/** A request of the HTTP API that is no operation: members, settings, status, leases, counts, lists of one revision. */
+export interface ApiRequest {
+  readonly op: typeof API
+  readonly method: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: Uint8Array | undefined
+  /** The outcome is known when an answer of 200 begins. */
+  readonly stream?: boolean | undefined
+}
+
+export type CallRequest = ClientOperation | ApiRequest
+
+/** Whether the answer may have no end. */
+export const isStreamed = (request: CallRequest): boolean =>
+  request.op === WATCH || (request.op === API && request.stream === true)
+
+/** Operations with a typed result. */
 export type SingleOperation = ChangeOperation | GetOperation
 
-/** What the caller of an operation gets. */
-export type Result = PutResult | DeleteResult | KvRecord | undefined
+/** The result of a single operation. */
+export type CallResult = PutResult | DeleteResult | KvRecord | undefined
 
 /** The outcome of a change of a batch. */
-export type ChangeResult = PutResult | DeleteResult | QuorateError
+export type ChangeOutcome = PutResult | DeleteResult | QuorateError
 
 /** A transaction counts as a change, also if it only reads. */
-const NO_CHANGES: ReadonlySet<number> = new Set([GET, RANGE, KEEP_ALIVE, WATCH])
-export const isChange = ({ op }: Operation): boolean => !NO_CHANGES.has(op)
+const READS: ReadonlySet<number> = new Set([GET, RANGE, KEEP_ALIVE, WATCH])
+export const isChange = ({ op }: ClientOperation): boolean => !READS.has(op)
+
+/** The operation that is sent: a batch of one change is that change. A batch cannot grow from then on. */
+export function sealed(operation: ClientOperation): ClientOperation {
+  if (operation.op !== CHANGES) return operation
+  operation.isSealed = true
+  const [change] = operation.changes
+  return change !== undefined && operation.changes.length === 1 ? change : operation
+}
 
 export const isPut = (change: ChangeOperation): change is PutOperation => change.op === PUT
 
@@ -158,6 +186,23 @@ export const hasLease = (change: ChangeOperation): boolean =>
 /** The bytes of a change that count for limits. */
 export const bytesOfChange = (change: ChangeOperation): number =>
   isPut(change) ? change.key.length + change.value.length : change.key.length
+
+/** The bytes of a request that may take long to send. */
+export function bytesOfRequest(request: CallRequest): number {
+  switch (request.op) {
+    case API:
+      return request.body?.length ?? 0
+    case PUT:
+    case DELETE:
+      return bytesOfChange(request)
+    case CHANGES:
+      return request.bytes
+    case TXN:
+      return bytesIn(request.txn)
+    default:
+      return 0
+  }
+}
 
 /**
  * The bytes of a caller's key or value. They may be sent again and are compared with answers, so later changes of the

@@ -18,10 +18,12 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
   return () => clearTimeout(timer)
 }
 
-/**
- * Like `after`. If the process was busy when the time ended, it first sees what arrived meanwhile, such as an answer.
- */
-export function afterLastLook(delayMs: number, run: () => void, options?: { unref?: boolean }): () => void {
+/** Like `after`. If the process was busy when the time ended, events that have arrived are handled first. */
+export function afterPendingEvents(
+  delayMs: number,
+  run: () => void,
+  options?: { unref?: boolean },
+): () => void {
   let look: NodeJS.Immediate | undefined
   const stopTimer = after(delayMs, () => (look = setImmediate(run)), options)
   return () => {

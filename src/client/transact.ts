@@ -2,19 +2,17 @@
 // kept until it ends. Then one transaction of the server compares all that was read, and makes the changes if nothing
 // of it has changed since. Otherwise the body runs again.
 //
-// What was read is compared by mod_revision: of a key, that it is the same, or that there is still no such key; of a
-// range, that no key in it is newer than the revision that was read. The latter does not see that a key is gone. So
-// each key that a range has shown is compared as well.
+// The commit compares mod_revision. A key must have the same one, or must still not exist. In a range, no key may be
+// newer than the revision that was read. That does not show that a key is gone. So each key that a range has shown is
+// compared as well.
 
-import { checkTransact, checkTransactionList } from './arguments.ts'
 import { Backoff } from './backoff.ts'
-import { leastMs } from './call.ts'
-import { checkValue, isBytes } from './check.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
-import type { Interruption } from './list.ts'
+import { type Interruption, pause } from './interruption.ts'
 import { ownBytes, ownKey } from './operation.ts'
-import { after, afterLastLook } from './timer.ts'
+import { leastMs } from './retry-policy.ts'
+import { afterPendingEvents } from './timer.ts'
 import { checkPutOptions } from './txn.ts'
 import type {
   Transaction,
@@ -27,25 +25,27 @@ import type {
   TxnResult,
 } from './txn-types.ts'
 import type { CallOptions, KvRecord, ListOptions, ReadOptions } from './types.ts'
+import { checkTransact, checkTransactionList } from './validate-arguments.ts'
+import { checkValue, isBytes } from './validators.ts'
 
 /** Pauses after a conflict. */
 const CONFLICT_BASE_MS = 2
 const CONFLICT_MAX_MS = 250
 
-/** What it needs of the client. */
+/** Calls that `transact` needs of the client. */
 interface Calls {
   get(key: Uint8Array, options: ReadOptions): Promise<KvRecord | undefined>
   list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined>
   txn(txn: Txn, options: CallOptions): Promise<TxnResult>
 }
 
-/** Of a call of a body. Throws when no more than this time is left. */
+/** Returns the limits for a call of a body. Throws when no more than this time is left. */
 type Limits = (neededMs?: number) => CallOptions
 
 /** Waits for a body for as long as the call lasts. */
 type Within = <R>(running: Promise<R> | R) => Promise<R>
 
-/** `timeoutMs`: of all attempts together. */
+/** `timeoutMs` limits all attempts together. */
 export async function transact<T>(
   calls: Calls,
   body: (tx: Transaction) => Promise<T> | T,
@@ -68,7 +68,7 @@ export async function transact<T>(
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
     // A commit without time for its answer would make the outcome unknown.
-    const commitMs = leastMs({ kind: 'keyed', timeoutMs }, 0)
+    const commitMs = leastMs(false, timeoutMs, 0)
     const within = <R>(running: Promise<R> | R): Promise<R> =>
       untilTheEnd(running, deadline, () => conflict ?? outOfTime(timeoutMs), interruption)
     const tried = await new Attempt(calls, limits, commitMs, within).run(body).catch((error: unknown) => {
@@ -87,7 +87,7 @@ export async function transact<T>(
     })
     const pauseMs = backoff.next()
     if (attempt >= attemptsMax || performance.now() + pauseMs >= deadline) throw conflict
-    await paused(pauseMs, interruption)
+    await pause(pauseMs, interruption)
   }
 }
 
@@ -99,10 +99,7 @@ const outOfTime = (timeoutMs: number): UnavailableError =>
     { code: 'timeout', written: 'no' },
   )
 
-/**
- * What a body returns, or the error of the call if that ends before. A body that waits for something else cannot be
- * stopped, but nobody waits for it any more.
- */
+/** Resolves with the result of a body, or rejects when the call ends earlier. The body itself cannot be stopped. */
 async function untilTheEnd<T>(
   running: Promise<T> | T,
   deadline: number,
@@ -112,7 +109,7 @@ async function untilTheEnd<T>(
   let stop = () => {}
   let takeBack = () => {}
   const ended = new Promise<never>((_, reject) => {
-    stop = afterLastLook(deadline - performance.now(), () => reject(late()))
+    stop = afterPendingEvents(deadline - performance.now(), () => reject(late()))
     takeBack = interruption.listen(() => reject(interruption.reason()))
   })
   try {
@@ -121,19 +118,6 @@ async function untilTheEnd<T>(
     stop()
     takeBack()
   }
-}
-
-/** Ends early if the call does. */
-async function paused(ms: number, interruption: Interruption): Promise<void> {
-  let takeBack = () => {}
-  await new Promise<void>((resolve) => {
-    const stop = after(ms, resolve)
-    takeBack = interruption.listen(() => {
-      stop()
-      resolve()
-    })
-  })
-  takeBack()
 }
 
 type Tried<T> =
@@ -151,13 +135,13 @@ class Attempt implements Transaction {
   #isOver = false
   /** The revision that all reads show. */
   #revision: number | undefined
-  /** The read that will tell it. */
+  /** The read in flight that determines it. */
   #first: Promise<unknown> | undefined
-  /** History does not go back to it any more. */
+  /** Set when history no longer has the revision. */
   #lost: QuorateError | undefined
   /** mod_revision of each key that was read; 0: there was no such key. */
   readonly #read = new Map<string, number>()
-  /** Of which the body knows a part. */
+  /** Ranges of which the body knows a part. */
   readonly #ranges = new Set<Bounds>()
   readonly #writes = new Map<string, Write>()
 
@@ -184,7 +168,7 @@ class Attempt implements Transaction {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // What the body calls
+  // Methods for the body
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
     this.#checkOpen('get')
@@ -258,7 +242,7 @@ class Attempt implements Transaction {
     throw new QuorateError(message, { code: 'unexpected_answer', written: 'no' })
   }
 
-  /** What was read ends with the last record that the body has taken. */
+  /** The range that is compared ends with the last record that the body has taken. */
   async *#list(listing: Listing): AsyncGenerator<KvRecord, void, undefined> {
     const { seen, keysOnly } = listing
     let { limit: left } = listing
@@ -277,10 +261,7 @@ class Attempt implements Transaction {
     this.#ranges.add(seen)
   }
 
-  /**
-   * What is stored and what the body has written before the list began, in order. Without a record: the body has
-   * deleted it.
-   */
+  /** Stored records merged with writes of the body from before the list, in order. No record: the body deleted it. */
   async *#merged(
     listing: Listing,
   ): AsyncGenerator<{ name: string; record: KvRecord | undefined }, void, undefined> {
@@ -339,7 +320,7 @@ class Attempt implements Transaction {
   // -------------------------------------------------------------------------------------------------------------------
   // Commit
 
-  /** Returns whether nothing of what was read has changed. */
+  /** Returns whether no read has changed, so that the writes were made. */
   async #commit(): Promise<boolean> {
     const compare = this.#comparisons()
     const success = [...this.#writes].map(([name, write]): TxnOperation => {
@@ -452,7 +433,7 @@ function joined(ranges: readonly Bounds[]): readonly Bounds[] {
 
 const NO_VALUE = new Uint8Array()
 
-/** What the body has written has no revisions and no version yet. */
+/** A record that the body has written. It has no revisions and no version yet. */
 function written(key: Uint8Array, write: Write): KvRecord | undefined {
   if (write === undefined) return undefined
   const keyBytes = new Uint8Array(key)

@@ -71,7 +71,7 @@ export interface Txn {
   readonly failure?: readonly TxnOperation[] | undefined
 }
 
-/** What reads have beside `signal` and `timeoutMs` is for transactions without puts and deletes only. */
+/** Options of reads, beside `signal` and `timeoutMs`, are for transactions without puts and deletes only. */
 export type TxnOptions = Omit<ReadOptions, 'revision'>
 
 export interface TxnPutResult extends Pick<RecordMeta, 'createRevision' | 'modRevision' | 'version'> {
@@ -84,7 +84,7 @@ export type TxnGetResult =
       readonly kvs: readonly KvRecord[]
       /** `limit` has left out some. */
       readonly more: boolean
-      /** Of all records at the place, whatever `limit` is. */
+      /** Number of all records at the place, whatever `limit` is. */
       readonly count: number
       readonly omitted?: undefined
     }
@@ -147,12 +147,12 @@ export interface TransactOptions extends CallOptions {
 }
 
 /**
- * What the body of `transact` reads and writes with. All reads show the store at the revision of the first one, with
+ * Reads and writes of the body of `transact`. All reads show the store at the revision of the first one, with
  * what the body has written.
  */
 export interface Transaction {
   get(key: string | Uint8Array): Promise<KvRecord | undefined>
-  /** What is compared at commit ends with the last record that was taken. */
+  /** The commit compares the range up to the last record that was taken. */
   list(options?: TransactionListOptions): AsyncGenerator<KvRecord, void, undefined>
   /** Written at commit. */
   put(key: string | Uint8Array, value: string | Uint8Array, options?: TxnPutOptions): void

@@ -1,6 +1,19 @@
 // Transactions: the arguments of `txn` in the form in which they are sent (`sent-txn.ts`), and what an answer means.
 
 import { checkKeyLength, duration } from './address.ts'
+import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
+import { ownBytes, ownKey } from './operation.ts'
+import type {
+  DeleteRange,
+  TxnDeleteResult,
+  TxnGetResult,
+  TxnOperationResult,
+  TxnPutOptions,
+  TxnPutResult,
+  TxnResult,
+} from './txn-types.ts'
+import type { WireComparison, WirePlace, WireTxn, WireTxnOperation } from './txn-wire.ts'
+import type { KvRecord } from './types.ts'
 import {
   type Check,
   checkFields,
@@ -14,20 +27,7 @@ import {
   isOneOf,
   isTtl,
   isWholeNumber,
-} from './check.ts'
-import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
-import { ownBytes, ownKey } from './operation.ts'
-import type { SentComparison, SentOperation, SentPlace, SentTxn } from './sent-txn.ts'
-import type {
-  DeleteRange,
-  TxnDeleteResult,
-  TxnGetResult,
-  TxnOperationResult,
-  TxnPutOptions,
-  TxnPutResult,
-  TxnResult,
-} from './txn-types.ts'
-import type { KvRecord } from './types.ts'
+} from './validators.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Arguments
@@ -40,7 +40,7 @@ const LISTS = ['compare', 'success', 'failure'] as const
 const CONDITIONS: ReadonlySet<string> = new Set(['compare'])
 
 /** Throws a TypeError that names what is wrong. */
-export function sentTxn(given: unknown, where = 'txn', depth = 1): SentTxn {
+export function wireTxn(given: unknown, where = 'txn', depth = 1): WireTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
   checkOptions(where, given, { compare: isList, success: isList, failure: isList }, CONDITIONS)
   const lists = given as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
@@ -79,7 +79,7 @@ const isCount: Check = (value) =>
 
 const COMPARISON = { target: isOneOf(...Object.keys(TARGETS)), op: isOneOf('=', '!=', '<', '>') }
 
-function sentComparison(given: unknown, where: string): SentComparison {
+function sentComparison(given: unknown, where: string): WireComparison {
   checkValue(where, 'a comparison', given, isObject)
   const fields = given as Readonly<Record<string, unknown>>
   if ('exists' in fields) {
@@ -98,7 +98,7 @@ function sentComparison(given: unknown, where: string): SentComparison {
 
 const anything: Check = () => undefined
 
-function sentOperation(given: unknown, where: string, depth: number): SentOperation {
+function sentOperation(given: unknown, where: string, depth: number): WireTxnOperation {
   checkValue(where, 'an operation', given, isObject)
   const [entry, ...others] = Object.entries(given as object)
   if (entry === undefined || others.length > 0)
@@ -112,7 +112,7 @@ function sentOperation(given: unknown, where: string, depth: number): SentOperat
 type Fields = Readonly<Record<string, unknown>>
 
 const OPERATIONS = {
-  put: (fields: Fields, where: string): SentOperation => {
+  put: (fields: Fields, where: string): WireTxnOperation => {
     checkOptions(where, fields, { ...PUT, ...PUT_OPTIONS, prev: isFlag })
     const { key, value, prev } = fields
     checkFields(where, { key, value }, PUT)
@@ -121,19 +121,19 @@ const OPERATIONS = {
       put: { key: ownKey(key as string), value: ownBytes(value as string), ...options, ...flag({ prev }) },
     }
   },
-  get: (fields: Fields, where: string): SentOperation => {
+  get: (fields: Fields, where: string): WireTxnOperation => {
     checkOptions(where, fields, { ...PLACE, limit: isCount, keysOnly: isFlag, countOnly: isFlag })
     const { limit, keysOnly, countOnly } = fields
     const flags = flag({ keys_only: keysOnly, count_only: countOnly })
     const limited = limit === undefined ? {} : { limit: limit as number }
     return { get: { ...sentPlace(fields, where), ...limited, ...flags } }
   },
-  delete: (fields: Fields, where: string): SentOperation => {
+  delete: (fields: Fields, where: string): WireTxnOperation => {
     checkOptions(where, fields, { ...PLACE, prev: isFlag })
     return { delete: { ...sentPlace(fields, where), ...flag({ prev: fields.prev }) } }
   },
-  txn: (fields: Fields, where: string, depth: number): SentOperation => ({
-    txn: sentTxn(fields, where, depth + 1),
+  txn: (fields: Fields, where: string, depth: number): WireTxnOperation => ({
+    txn: wireTxn(fields, where, depth + 1),
   }),
 }
 
@@ -157,7 +157,7 @@ const flag = (flags: Readonly<Record<string, unknown>>): Readonly<Record<string,
   Object.fromEntries(Object.entries(flags).flatMap(([name, value]) => (value === true ? [[name, true]] : [])))
 
 /** A field of a place that is there, but undefined, would make the place larger. */
-function sentPlace(given: Fields, where: string): SentPlace {
+function sentPlace(given: Fields, where: string): WirePlace {
   for (const [name, check] of Object.entries(PLACE))
     if (name in given) checkValue(where, name, given[name], check)
   const { key, prefix, start, end } = given as Readonly<Record<keyof typeof PLACE, string | undefined>>
@@ -178,7 +178,7 @@ function ownBound(bound: string | Uint8Array): Buffer {
 }
 
 /** Without a range nothing is deleted, and everything only if the caller says so. */
-export function sentRange(given: DeleteRange): SentPlace & { readonly all?: true } {
+export function wireRange(given: DeleteRange): WirePlace & { readonly all?: true } {
   checkOptions('deleteRange', given, { ...PLACE_OF_RANGE, all: isFlag })
   const { all, ...place } = given as Fields
   if (all === true) {
@@ -200,7 +200,7 @@ const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
 // Answers
 
 /** Throws if it is not the answer to this transaction. */
-export function txnResult({ success, failure }: SentTxn, json: Json): TxnResult {
+export function txnResult({ success, failure }: WireTxn, json: Json): TxnResult {
   const { succeeded } = json
   if (typeof succeeded !== 'boolean') return disagree('"succeeded" is neither true nor false')
   const operations = succeeded ? success : failure
@@ -214,7 +214,7 @@ export function txnResult({ success, failure }: SentTxn, json: Json): TxnResult 
   }
 }
 
-function operationResult(operation: SentOperation, json: Json): TxnOperationResult {
+function operationResult(operation: WireTxnOperation, json: Json): TxnOperationResult {
   if ('put' in operation) return { put: putResult(objectOf(json.put, 'the result of a put')) }
   if ('get' in operation)
     return { get: getResult(objectOf(json.get, 'the result of a get'), operation.get.keys_only) }

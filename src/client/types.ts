@@ -7,7 +7,7 @@ export interface ClientOptions {
   readonly endpoints: readonly string[]
   /** How long a call may take, retries included. Default 5,000. */
   readonly timeoutMs?: number | undefined
-  /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are ever asked. */
+  /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are used. */
   readonly discover?: boolean | undefined
   /**
    * Fail earlier if no endpoint has accepted a connection for this long; the time for looking up names is added.
@@ -15,8 +15,8 @@ export interface ClientOptions {
    */
   readonly unreachableAfterMs?: number | undefined
   /**
-   * Calls under way at a time, from 1 on; `Infinity`: no limit. Default 256. Further calls wait for their turn, first
-   * come, first served. Nothing of them has left, and their time-out runs.
+   * Limit on calls in flight, from 1 on; `Infinity`: no limit. Default 256. Further calls wait, first come, first
+   * served. No byte of them has left, and their time-out runs.
    */
   readonly callsMax?: number | undefined
   /**

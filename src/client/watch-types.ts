@@ -15,7 +15,7 @@ export interface WatchedPlace {
 }
 
 export interface WatchOptions extends WatchedPlace {
-  /** The first revision to be told of; it may lie in the future. Default: the next change. */
+  /** First revision of the watch; it may lie in the future. Default: the next change. */
   readonly fromRevision?: number | undefined
   /** Events have the records before. */
   readonly prev?: boolean | undefined
@@ -24,8 +24,8 @@ export interface WatchOptions extends WatchedPlace {
   /** Leave out the values; they are empty then. */
   readonly keysOnly?: boolean | undefined
   /**
-   * A node says at least this often how far it has come, 100 to 3,600,000; default 10,000. After twice this time
-   * without a word the watch goes to another node.
+   * A node reports its progress at least this often, 100 to 3,600,000; default 10,000. After twice this time of silence
+   * the watch moves to another node.
    */
   readonly progressMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -36,16 +36,16 @@ export interface WatchOptions extends WatchedPlace {
   readonly timeoutMs?: number | undefined
   /** Called when everything up to this revision has been taken, and nothing more at or below it follows. */
   readonly onProgress?: ((revision: number) => void) | undefined
-  /** Called when the watch goes on at a node, after it was interrupted. */
+  /** Called when the watch continues at a node after an interruption. */
   readonly onResume?: ((resumed: WatchResumed) => void) | undefined
 }
 
 export interface WatchResumed {
   /** Base URL of the node. */
   readonly endpoint: string
-  /** The first revision that it was asked for. */
+  /** First revision that was requested from it. */
   readonly fromRevision: number
-  /** What has interrupted the watch. */
+  /** Cause of the interruption. */
   readonly cause: Error
 }
 
@@ -79,7 +79,7 @@ export type WatchEvent =
  * watch could read them.
  */
 export interface Watch extends AsyncIterableIterator<WatchBatch, undefined, undefined> {
-  /** The revision of the store when the watch began. Only changes after it, or from `fromRevision` on, are told. */
+  /** The revision of the store when the watch began. Changes after it, or from `fromRevision` on, follow. */
   readonly ready: Promise<number>
   /** Everything up to this revision has been taken; 0: nothing is known yet. */
   readonly revision: number
@@ -92,13 +92,12 @@ export interface MirrorOptions extends Omit<WatchedPlace, 'key'>, Pick<CallOptio
   /** As for a watch; also for each page when the range is read. */
   readonly timeoutMs?: number | undefined
   readonly progressMs?: number | undefined
-  /** Called when the whole range is read anew, because events that are needed next were compacted. */
+  /** Called when the whole range is read again, because events that are needed next were compacted. */
   readonly onResync?: ((cause: Error) => void) | undefined
 }
 
 /**
- * The keys of a range at one revision, in the order of their bytes. It changes when the next view is asked for, and not
- * before.
+ * The keys of a range at one revision, in the order of their bytes. It changes only when the next view is requested.
  */
 export interface MirrorView extends ReadonlyMap<string, KvRecord> {
   readonly revision: number

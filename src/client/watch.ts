@@ -1,17 +1,16 @@
-// A watch of the client. A node tells the changes in a stream; this file goes on at another node when the stream
-// breaks, and hands the changes to the application.
+// A watch of the client. A node sends the changes in a stream. When the stream breaks, the watch opens another one at
+// the next node.
 //
-// `#next` is the first revision that has not been received. Each stream is asked for the changes from there on, and
-// what it tells must not lie before. So nothing is told twice and nothing is left out, whichever nodes serve the watch.
-// A node begins a watch with a linearizable read: one that has lost the others refuses, and one that lags waits.
+// `#next` is the first revision that has not been received. Each stream is requested from there on, and must not go
+// back. So no change is delivered twice or left out, whichever nodes serve the watch. A node begins a watch with a
+// linearizable read: a node that has lost the others refuses, and one that lags waits.
 //
-// A stream is read only as long as the application takes what has come. Of a request of its own the rest stays in the
-// socket. A stream on a connection that others share (watch-mux.ts) cannot wait there. It is closed, what is too much
-// is dropped, and the watch is asked for again from there on when there is room. Either way the node has the rest in
-// its history.
+// A stream is read only as far as the buffer for the application has room. The rest of an HTTP answer stays in the
+// socket. A stream on a shared connection (transport/pending-watch.ts) cannot wait there. It is closed, the excess is
+// dropped, and the watch is requested again when there is room. Either way the node has the rest in its history.
 
-import { checkWatch } from './arguments.ts'
 import { Backoff } from './backoff.ts'
+import { problemError } from './call-error.ts'
 import type { Json } from './decode.ts'
 import {
   arrayIn,
@@ -26,10 +25,10 @@ import {
 } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
-import type { Interruption } from './list.ts'
-import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
+import type { Interruption } from './interruption.ts'
+import { ownBytes, ownKey, type WatchParameters } from './operation.ts'
 import { after } from './timer.ts'
-import { problemError } from './verdict.ts'
+import { checkWatch } from './validate-arguments.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const PROGRESS_MS = 10_000
@@ -39,35 +38,35 @@ const SILENT_EXTRA_MS = 1_000
 const RETRY_BASE_MS = 20
 const RETRY_MAX_MS = 2_000
 /**
- * With more than this received and not taken, nothing more is read. The batch that exceeds it is kept. It is room for
- * some 4,000 small events: so a mirror can apply what a busy store changes within seconds as one change.
+ * Limit on bytes received and not taken; the batch that exceeds it is kept. It has room for some 4,000 small events, so
+ * that a mirror can apply the changes of some seconds in one view.
  */
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024
 /**
- * What the objects take in memory, beside the bytes of keys and values: those of a batch; and those of a record, or of
- * a deleted key. Measured with Node 24.
+ * Memory of the objects beside the bytes of keys and values: of a batch, and of a record or a deleted key. Measured
+ * with Node 24.
  */
 const BATCH_BYTES = 250
 const RECORD_BYTES = 800
 
-/** What a node tells, as JSON of a line or from an item of a multiplexed connection. */
-export interface WatchStream {
+/** Messages of a node: lines of JSON, or items of a multiplexed connection. */
+export interface WatchSource {
   readonly endpoint: Endpoint
   /** In order. It ends, or throws, when the stream does. */
   readonly messages: AsyncIterable<Json>
-  /** They come whether or not they are taken. All that came in one turn of the event loop are taken in that turn. */
+  /** They arrive whether or not they are taken. All that arrive in one turn of the event loop are taken in it. */
   readonly isShared: boolean
   close(): void
 }
 
-/** What a watch needs of the client. */
+/** Calls that a watch needs of the client. */
 export interface WatchHost {
   readonly timeoutMs: number
-  /** Asks nodes until one serves the watch. Throws as calls do. */
+  /** Tries nodes until one serves the watch. Throws as calls do. */
   open(
-    request: WatchRequest,
+    request: WatchParameters,
     options: { readonly timeoutMs: number; readonly silentMs: number; readonly signal: AbortSignal },
-  ): Promise<WatchStream>
+  ): Promise<WatchSource>
   /** The application has seen this revision: later reads are at least as new. */
   seen(revision: number): void
   interruption(signal: AbortSignal | undefined): Interruption
@@ -84,24 +83,24 @@ export class ClientWatch implements Watch {
   readonly ready: Promise<number>
   readonly #host: WatchHost
   readonly #options: WatchOptions
-  readonly #request: Omit<WatchRequest, 'from'>
+  readonly #request: Omit<WatchParameters, 'from'>
   readonly #began = Promise.withResolvers<number>()
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
-  /** Ends the call or the pause under way. */
+  /** Ends the call or the pause in progress. */
   readonly #over = new AbortController()
   #takeBack = () => {}
-  #stream: WatchStream | undefined
+  #stream: WatchSource | undefined
   /** undefined: the next change, whatever its revision. */
   #next: number | undefined
   #hasBegun = false
-  /** Something has come since the last interruption. */
+  /** A message has arrived since the last interruption. */
   #hasWorked = false
   #received: Received[] = []
   #receivedBytes = 0
   /** Calls of `next` that wait. */
   readonly #takers: PromiseWithResolvers<Taken>[] = []
   #room: (() => void) | undefined
-  /** Set when the watch has ended; `error` is told once, after what was received. */
+  /** Set when the watch has ended; `error` is thrown once, after the received batches. */
   #end: { error: unknown } | undefined
   #revision = 0
 
@@ -114,7 +113,7 @@ export class ClientWatch implements Watch {
     this.#next = fromRevision
     this.#revision = fromRevision === undefined ? 0 : fromRevision - 1
     this.ready = this.#began.promise
-    // Only those who ask for it must handle it.
+    // An application that does not use it need not handle its rejection.
     this.ready.catch(() => {})
     const interruption = host.interruption(options.signal)
     this.#takeBack = interruption.listen(() => {
@@ -138,11 +137,11 @@ export class ClientWatch implements Watch {
       const batch = this.takeReceived()
       if (batch !== undefined) return { done: false, value: batch }
     } catch (error) {
-      // A callback of the application threw this, and nobody takes more.
+      // A callback of the application threw this.
       await this.close()
       throw error
     }
-    if (this.#end !== undefined) return this.#told()
+    if (this.#end !== undefined) return this.#endOrThrow()
     const taker = Promise.withResolvers<Taken>()
     this.#takers.push(taker)
     return taker.promise
@@ -185,7 +184,7 @@ export class ClientWatch implements Watch {
     this.#host.seen(revision)
   }
 
-  #told(): Taken {
+  #endOrThrow(): Taken {
     const error = this.#end?.error
     this.#end = { error: undefined }
     if (error !== undefined) throw error
@@ -203,7 +202,7 @@ export class ClientWatch implements Watch {
     this.#serve()
   }
 
-  /** Gives those who wait what there is. */
+  /** Resolves waiting calls of `next`. */
   #serve(): void {
     while (this.#takers.length > 0) {
       const taker = this.#takers[0]
@@ -219,7 +218,7 @@ export class ClientWatch implements Watch {
       if (batch !== undefined) taker?.resolve({ done: false, value: batch })
       else {
         try {
-          taker?.resolve(this.#told())
+          taker?.resolve(this.#endOrThrow())
         } catch (error) {
           taker?.reject(error)
         }
@@ -253,8 +252,8 @@ export class ClientWatch implements Watch {
     }
   }
 
-  /** Asks until a node serves the watch. */
-  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchStream> {
+  /** Opens a stream at the first node that serves the watch. */
+  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchSource> {
     const { timeoutMs = Number.POSITIVE_INFINITY } = this.#options
     const { progressMs } = this.#request
     const deadline = this.#hasBegun ? performance.now() + timeoutMs : beginsUntil
@@ -279,9 +278,9 @@ export class ClientWatch implements Watch {
     }
   }
 
-  /** Returns why the stream has ended. Throws if no other one can go on. */
+  /** Returns why the stream has ended. Throws if no other node can continue. */
   async #read(
-    { messages, endpoint, isShared, close }: WatchStream,
+    { messages, endpoint, isShared, close }: WatchSource,
     interruptedBy: Error | undefined,
   ): Promise<Error> {
     let why = new Error(`${endpoint.url}: the stream of the watch has ended`)
@@ -294,7 +293,7 @@ export class ClientWatch implements Watch {
       look = undefined
       if (!this.#isFull) return
       isPaused = true
-      why = new Error('more was told than the application has taken')
+      why = new Error('the application takes the events too slowly')
       close()
       this.#giveBack()
     }
@@ -302,10 +301,10 @@ export class ClientWatch implements Watch {
       for await (const json of messages) {
         if (this.#end !== undefined || isPaused) break
         this.#take(json, endpoint, interruptedBy)
-        // Only an application that takes what comes is told this.
+        // A node reports progress only to an application that takes its events.
         if (json.type === 'progress') wasFull = false
         if (!this.#isFull) continue
-        // An application that waits for nothing else takes all of it in this turn.
+        // An application that waits only for the watch takes all of it in this turn.
         if (isShared) look ??= setImmediate(pauseIfFull)
         else {
           wasFull = true
@@ -357,7 +356,7 @@ export class ClientWatch implements Watch {
       }
       case 'progress': {
         const revision = wholeNumberIn(json, 'revision')
-        // The first revision that is asked for may lie in the future.
+        // The first requested revision may lie in the future.
         this.#worked(Math.max(this.#next ?? 0, revision + 1))
         if (this.#received.at(-1)?.kind === 'progress') this.#received.pop()
         this.#received.push({ kind: 'progress', revision, bytes: 0 })
@@ -367,7 +366,7 @@ export class ClientWatch implements Watch {
       case 'error':
         throw this.#endedBy(json, endpoint)
       default:
-      // Newer nodes may tell more.
+      // Newer nodes may send other messages.
     }
   }
 
@@ -405,7 +404,7 @@ export class ClientWatch implements Watch {
     return this.#receivedBytes <= BUFFER_BYTES_MAX / 2
   }
 
-  /** What is too much is asked for again later. */
+  /** Drops the excess, which is requested again later. */
   #giveBack(): void {
     for (;;) {
       const last = this.#received.at(-1)
@@ -444,7 +443,7 @@ export class ClientWatch implements Watch {
 const neverBegan = (cause: Error): UnavailableError =>
   new UnavailableError(`the watch did not begin: ${cause.message}`, { code: 'timeout', written: 'no', cause })
 
-/** No other node can go on. */
+/** No other node can continue the watch. */
 class FinalError extends Error {
   constructor(cause: unknown) {
     super('the watch is over', { cause })
@@ -460,7 +459,7 @@ export const mayPass = (error: unknown): boolean =>
   error instanceof UnreachableError ||
   (error instanceof QuorateError && (error.code === 'internal' || error.code === 'unexpected_answer'))
 
-function placeOf({ key, prefix, start, end }: WatchedPlace): WatchRequest['place'] {
+function placeOf({ key, prefix, start, end }: WatchedPlace): WatchParameters['place'] {
   const own = (bytes: string | Uint8Array | undefined) => (bytes === undefined ? undefined : ownBytes(bytes))
   return {
     key: key === undefined ? undefined : ownKey(key),

@@ -12,7 +12,7 @@ import {
   isText,
   isTimeout,
   isWholeNumber,
-} from '../client/check.ts'
+} from '../client/validators.ts'
 import { isPeerAddress } from '../server/addresses.ts'
 import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'

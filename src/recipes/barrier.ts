@@ -9,8 +9,8 @@
 //
 // Invariant: the key is the state, and every call is one transaction on it.
 
-import { checkOptions, isLease } from '../client/check.ts'
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import { checkOptions, isLease } from '../client/validators.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait } from './option-checks.ts'
 import { type Pending, timeLimitOf, waitUntil } from './wait-until.ts'

@@ -14,10 +14,10 @@
 // Invariant: an entry is the result of a read that began at `readAt` and that no later event or gap of the watch has
 // invalidated. A change, a gap, and a `load` delete entries and invalidate reads in flight; only reads create entries.
 
-import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/check.ts'
 import { AbortedError, type Client, type KvRecord, PreconditionFailedError } from '../client/index.ts'
+import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
 import { isLeaseTime } from './option-checks.ts'
-import { type Instant, instantNow } from './suspend-aware-clock.ts'
+import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { keepWatching } from './watch-helpers.ts'
 
 const TTL_MS = 30_000
@@ -52,7 +52,7 @@ export interface Cache extends AsyncDisposable {
 
 /** A read of a key, in flight or complete. */
 interface Entry {
-  readonly readAt: Instant
+  readonly readAt: Stopwatch
   readonly record: Promise<KvRecord | undefined>
 }
 
@@ -91,7 +91,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
     const isFresh = held !== undefined && held.readAt.elapsedMs() < ttlMs
     if (isFresh) hits += 1
     else misses += 1
-    const entry = isFresh ? held : { readAt: instantNow(), record: kv.get(key) }
+    const entry = isFresh ? held : { readAt: stopwatch(), record: kv.get(key) }
     entries.delete(name)
     entries.set(name, entry)
     const [oldest] = entries.keys()

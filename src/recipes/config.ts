@@ -14,10 +14,10 @@
 //
 // Invariant: a value is validated once for each set of key revisions, and only a good one replaces `current`.
 
-import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/check.ts'
+import { whenAborted } from '../client/abort-listeners.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
-import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
+import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { abortedError } from './option-checks.ts'
 import { RangeView, type ViewClient, type ViewContent } from './range-view.ts'

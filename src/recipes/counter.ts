@@ -12,8 +12,8 @@
 //
 // Invariant: the number and the token are written in one transaction that compares what was read of both.
 
-import { checkOptions, checkValue, isText } from '../client/check.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { checkOptions, checkValue, isText } from '../client/validators.ts'
 import { foreignKeyError } from './foreign-keys.ts'
 import { escapePart, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'

@@ -13,7 +13,6 @@
 // Invariant: `begun` is created in a transaction that compares the keys of `count` processes, and is deleted only when
 // no key is left under `in/`.
 
-import { type Check, checkOptions, checkValue } from '../client/check.ts'
 import {
   type CallOptions,
   type Client,
@@ -21,6 +20,7 @@ import {
   SessionLostError,
   type TxnComparison,
 } from '../client/index.ts'
+import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import type { LockOptions } from './fair-lock-queue.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'

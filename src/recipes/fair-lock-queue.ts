@@ -15,7 +15,6 @@
 // Limits: a queue holds as many clients as a transaction may read keys (`range_keys_max`, 10,000). The next one is
 // rejected with `range_too_large`. Each client reads all keys before it when it joins and when its predecessor goes.
 
-import { checkOptions } from '../client/check.ts'
 import {
   type CallOptions,
   type Client,
@@ -27,6 +26,7 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
+import { checkOptions } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'

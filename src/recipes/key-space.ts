@@ -1,7 +1,7 @@
 // The keys of one recipe with one name: all begin with `<recipe>/<name>/`. A name may contain any byte. `/` is escaped
 // as `%2F` and `%` as `%25`, so the keys of two names never mix.
 
-import { checkValue, isBytes } from '../client/check.ts'
+import { checkValue, isBytes } from '../client/validators.ts'
 
 export interface KeySpace {
   readonly prefix: Uint8Array

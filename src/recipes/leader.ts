@@ -11,8 +11,8 @@
 //
 // Invariant: the leader has the oldest key with a lease (fair-lock-queue.ts).
 
-import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/check.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
 import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'

@@ -11,7 +11,7 @@
 //
 // Invariant: the holder has the oldest key with a lease (fair-lock-queue.ts).
 
-import { checkOptions } from '../client/check.ts'
+import { checkOptions } from '../client/validators.ts'
 import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { keySpace } from './key-space.ts'
 import { LOCK_OPTIONS } from './option-checks.ts'

@@ -1,7 +1,7 @@
 // Checks of options that several recipes share, and the error of an aborted wait.
 
-import { type Check, isSignal, isTimeout } from '../client/check.ts'
 import { AbortedError } from '../client/index.ts'
+import { type Check, isSignal, isTimeout } from '../client/validators.ts'
 
 const LEASE_MIN_MS = 1_000
 

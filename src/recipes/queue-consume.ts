@@ -1,6 +1,6 @@
 // The loop of a consumer: takes an item, extends it while the handler runs, and acknowledges it or gives it back.
 
-import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/check.ts'
+import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { isDelay } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'

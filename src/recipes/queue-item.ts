@@ -3,11 +3,11 @@
 // Invariant: every change of the item compares its token, so the store decides who holds it. The deadline only tells
 // the consumer when it may have lost the item.
 
-import { checkOptions, isText } from '../client/check.ts'
 import { type CallOptions, QuorateError, type TxnOperation } from '../client/index.ts'
+import { checkOptions, isText } from '../client/validators.ts'
 import { shorten } from './error-text.ts'
 import { CALL_OPTIONS, isDelay } from './option-checks.ts'
-import { type Instant, instantNow, LeaseDeadline } from './suspend-aware-clock.ts'
+import { LeaseDeadline, type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 
 /** An item as it is in the queue. */
 export interface QueueEntry {
@@ -63,7 +63,7 @@ export function heldItem(
   entry: QueueEntry,
   token: number,
   visibilityMs: number,
-  start: Instant,
+  start: Stopwatch,
   { acknowledge, extend, giveBack, commit }: ItemOperations,
 ): QueueItem {
   const lost = new AbortController()
@@ -105,7 +105,7 @@ export function heldItem(
     },
     extend: async (options = {}) => {
       checkOptions('item.extend', options, CALL_OPTIONS)
-      const extended = instantNow()
+      const extended = stopwatch()
       await change(extend(), options, false)
       if (!isSettled) deadline.restart(extended)
     },

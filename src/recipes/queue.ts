@@ -25,7 +25,6 @@
 // hold ends, the hold disappears, and nothing has to be put back.
 
 import { randomBytes } from 'node:crypto'
-import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
 import {
   type AnswerInfo,
   type CallOptions,
@@ -36,12 +35,13 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
+import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { abortedError, CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
-import { type Instant, instantNow } from './suspend-aware-clock.ts'
+import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { anySignal, changeAfter, isAborted, orAborted, pause } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
@@ -170,7 +170,7 @@ class WorkQueue implements Queue {
   /** `onChosen`: called before each attempt to take an item. */
   async #pop(options: PopOptions, onChosen?: () => void): Promise<QueueItem | undefined> {
     const { waitMs = 0, signal, ...call } = options
-    const begun = instantNow()
+    const begun = stopwatch()
     for (;;) {
       if (isAborted(signal)) throw abortedError(signal, WAIT)
       const { items, isEmpty, revision } = await orAborted(this.#read(call), signal, WAIT)
@@ -291,7 +291,7 @@ class WorkQueue implements Queue {
     // Kept as the error of this delivery, unless the consumer gives another one.
     const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
     const success = [state, this.#hold(id, this.#visibilityMs), { get: { key: this.#key('value', id) } }]
-    const start = instantNow()
+    const start = stopwatch()
     const { results } = await this.#kv.txn({ compare, success }, call)
     const token = results[0]?.put?.modRevision
     if (token === undefined) {
@@ -318,7 +318,7 @@ class WorkQueue implements Queue {
     }
   }
 
-  #heldItem(entry: QueueEntry, token: number, start: Instant): QueueItem {
+  #heldItem(entry: QueueEntry, token: number, start: Stopwatch): QueueItem {
     const { id, attempts } = entry
     const compare = [modifiedAt(this.#key('item', id), token)]
     return heldItem(entry, token, this.#visibilityMs, start, {

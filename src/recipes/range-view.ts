@@ -5,7 +5,7 @@
 // cannot bound its age, which is what recipes promise here.
 
 import { AbortedError, type Client, type KvRecord } from '../client/index.ts'
-import { type Instant, instantNow } from './suspend-aware-clock.ts'
+import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal, keepWatching, pause } from './watch-helpers.ts'
 
@@ -16,7 +16,7 @@ export interface ViewContent {
   /** The revision of the store at which the records were read. */
   readonly revision: number
   /** The records are at least as recent as this instant. */
-  readonly confirmedAt: Instant
+  readonly confirmedAt: Stopwatch
 }
 
 export type ViewClient = Pick<Client, 'txn' | 'watch'>
@@ -36,7 +36,7 @@ export class RangeView {
   readonly #options: ViewOptions
   readonly #end = new AbortController()
   readonly #running: Promise<unknown>
-  #confirmedAt: Instant | undefined
+  #confirmedAt: Stopwatch | undefined
   /** Wakes the reader. */
   #wake = new AbortController()
 
@@ -75,7 +75,7 @@ export class RangeView {
     const { signal } = this.#end
     while (!signal.aborted) {
       this.#wake = new AbortController()
-      const confirmedAt = instantNow()
+      const confirmedAt = stopwatch()
       let waitMs = confirmMs
       try {
         // Without a limit: a part of the range would be taken for all of it. The store rejects a range that is too

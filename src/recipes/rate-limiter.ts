@@ -13,8 +13,8 @@
 // Invariant: the key has the lease of its window, so it disappears when the window ends. A key without a lease, or with
 // another value, belongs to no window: the next `take` replaces it.
 
-import { checkOptions, checkValue, isBound } from '../client/check.ts'
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import { checkOptions, checkValue, isBound } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'

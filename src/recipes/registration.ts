@@ -3,7 +3,6 @@
 // Invariant: `#fields` is what the next write has, and every write compares the key's mod revision.
 
 import { randomUUID } from 'node:crypto'
-import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/check.ts'
 import {
   AbortedError,
   type CallOptions,
@@ -12,6 +11,7 @@ import {
   QuorateError,
   type Session,
 } from '../client/index.ts'
+import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'

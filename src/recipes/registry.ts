@@ -16,8 +16,8 @@
 // the first one arrives late. A key without a lease, or with other content, is no instance: it is left out and
 // reported.
 
-import { checkOptions, checkValue, isFunction, isSignal, isText } from '../client/check.ts'
 import type { KvRecord, QuorateError } from '../client/index.ts'
+import { checkOptions, checkValue, isFunction, isSignal, isText } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { type KeySpace, keySpace, unescapePart } from './key-space.ts'
 import { isLeaseTime } from './option-checks.ts'

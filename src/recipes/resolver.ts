@@ -9,8 +9,8 @@
 // Invariant of weighted round robin: each instance covers a distance of 1 between two turns, at the speed of its
 // weight. So a new weight applies from then on, and no earlier turn is made up for.
 
-import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/check.ts'
 import { type Client, type KvRecord, UnavailableError } from '../client/index.ts'
+import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/validators.ts'
 import { RangeView } from './range-view.ts'
 import type { Instance } from './registration.ts'
 import { runUserCallback } from './run-user-callback.ts'

@@ -12,7 +12,7 @@
 //
 // Invariant: a writer conflicts with every key, a reader with those of writers (fair-lock-queue.ts).
 
-import { checkOptions } from '../client/check.ts'
+import { checkOptions } from '../client/validators.ts'
 import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { keySpace } from './key-space.ts'
 import { LOCK_OPTIONS } from './option-checks.ts'

@@ -22,6 +22,7 @@
 // own.
 
 import { isDeepStrictEqual } from 'node:util'
+import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../client/index.ts'
 import {
   type Check,
   checkOptions,
@@ -31,8 +32,7 @@ import {
   isSignal,
   isText,
   isTimeout,
-} from '../client/check.ts'
-import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../client/index.ts'
+} from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { acquire, type HeldLock, LockLostError, LockNotTakenError } from './fair-lock-queue.ts'
 import { escapePart, keySpace, unescapePart } from './key-space.ts'

@@ -11,7 +11,7 @@
 //
 // Invariant: the holders have the `permits` oldest keys with a lease (fair-lock-queue.ts).
 
-import { type Check, checkOptions, checkValue } from '../client/check.ts'
+import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { keySpace } from './key-space.ts'
 import { LOCK_OPTIONS } from './option-checks.ts'

@@ -1,11 +1,12 @@
 // Time since an instant, including the time for which the machine was suspended.
 
-import { type Moment, machineClocks, momentOf } from '../client/elapsed.ts'
+import { machineClocks, type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { after } from '../client/timer.ts'
 
-export type Instant = Moment
+export type { Stopwatch }
 
-export const instantNow = (): Instant => momentOf(machineClocks)
+/** Measures the time since this call. */
+export const stopwatch = (): Stopwatch => startStopwatch(machineClocks)
 
 /** Share of a lease that is left for clocks of different speeds. */
 const MARGIN_SHARE = 0.01
@@ -16,7 +17,7 @@ const CHECK_MS = 1_000
 export class LeaseDeadline {
   readonly #lifeMs: number
   readonly #onEnd: () => void
-  #start: Instant | undefined
+  #start: Stopwatch | undefined
   #stopTimer = () => {}
 
   constructor(ttlMs: number, onEnd: () => void) {
@@ -25,7 +26,7 @@ export class LeaseDeadline {
   }
 
   /** `start`: before the request that has granted or renewed the lease was sent. */
-  restart(start: Instant): void {
+  restart(start: Stopwatch): void {
     this.#start = start
     this.check()
   }

@@ -24,6 +24,13 @@
 
 import { randomBytes } from 'node:crypto'
 import {
+  type CallOptions,
+  type Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+} from '../client/index.ts'
+import {
   type Check,
   checkOptions,
   checkValue,
@@ -33,14 +40,7 @@ import {
   isRevision,
   isSignal,
   isText,
-} from '../client/check.ts'
-import {
-  type CallOptions,
-  type Client,
-  CompactedError,
-  type KvRecord,
-  QuorateError,
-} from '../client/index.ts'
+} from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'

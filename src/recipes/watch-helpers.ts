@@ -1,8 +1,8 @@
 // Recipes use watches only to wake up: a recipe that wakes reads the store again and acts on what it has read. So a
 // wake-up too many is harmless, and so are events that were lost together with a watch.
 
+import { whenAborted } from '../client/abort-listeners.ts'
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
-import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
 import { abortedError } from './option-checks.ts'
 import { isClosed, isCompacted, isTransient } from './transient-errors.ts'

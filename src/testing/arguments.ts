@@ -10,7 +10,7 @@ import {
   isOneOf,
   isText,
   isWholeNumber,
-} from '../client/check.ts'
+} from '../client/validators.ts'
 import { NODES_MAX } from '../local/plan.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 

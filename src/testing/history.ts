@@ -11,10 +11,10 @@ import {
   parseHistory,
   Recorder,
 } from '../../jepsen-lite/workload/history.ts'
-import { checkValue, isFunction, isText } from '../client/check.ts'
+import { checkValue, isFunction, isText } from '../client/validators.ts'
 import type { End, Mark } from './end.ts'
 
-/** What several clients asked and were told. Give it to each `recorded(client, { history })`. */
+/** Operations of several clients and their outcomes. Pass it to each `recorded(client, { history })`. */
 export class RecordedHistory {
   readonly #events: HistoryEvent[] = []
   readonly #recorder: Recorder
@@ -164,7 +164,7 @@ export class RecordedHistory {
   }
 
   /**
-   * Resolves when the faults that are due now are in force. The caller of the operation goes on after that.
+   * Resolves when the faults that are due now are in force. The caller of the operation continues after that.
    *
    * @internal
    */

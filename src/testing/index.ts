@@ -1,4 +1,4 @@
-// What we use to break quorate ourselves, for people who test their own services.
+// Tools with which quorate itself is tested, for people who test their own services.
 //
 //   const history = await schedule.run(cluster, async (history) => {
 //     const kv = recorded(cluster.client(), { history })
@@ -6,8 +6,8 @@
 //   })
 //   checkLinearizable(history, { report: 'report.html' })
 //
-// `faultSchedules()` draws schedules of faults for fast-check, `schedule.run` applies one while the body runs,
-// `recorded(client)` writes down what a client asked and was told, and the checks say whether any order explains it.
+// `faultSchedules()` draws schedules of faults for fast-check, and `schedule.run` applies one while the body runs.
+// `recorded(client)` records operations and their outcomes. The checks decide whether any order explains them.
 //
 // It is a thin layer: the checks, the format of histories and the report are those of jepsen-lite. This is the only
 // folder of src/ that imports from there. The rest of the package works without it.

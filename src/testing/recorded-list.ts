@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
-import { borders, type Range } from './recorded-single.ts'
+import { borders, type ListedRange } from './recorded-single.ts'
 import {
   answerFields,
   defined,
@@ -25,7 +25,7 @@ export const list: Method<'list'> =
 
 interface Page {
   readonly id: number
-  readonly op: Range
+  readonly op: ListedRange
   readonly info: AnswerInfo
   readonly rows: ListedRow[]
   /** A key that is not a text cannot be recorded, and without it the page would be wrong. */
@@ -52,11 +52,11 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
   }
   try {
     for (;;) {
-      const op: Range = {
+      const op: ListedRange = {
         f: 'range',
         ...borders(options),
         ...readFields(recording, options),
-        ...defined<Pick<Range, 'order' | 'keysOnly' | 'after' | 'limit' | 'stream'>>({
+        ...defined<Pick<ListedRange, 'order' | 'keysOnly' | 'after' | 'limit' | 'stream'>>({
           order: options.order,
           keysOnly: options.keysOnly || undefined,
           after,
@@ -96,14 +96,14 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
 }
 
 function resultOf(
-  { limit, stream }: Range,
+  { limit, stream }: ListedRange,
   rows: readonly ListedRow[],
   answer: RecordedResult,
   isLast: boolean,
 ): RecordedResult {
   const told = { rows, ...answer }
   if (stream) return { ...told, count: rows.length }
-  // Whether there are keys after the last one that was asked for is not told to the application.
+  // The application does not learn whether there are keys after the last requested one.
   if (limit !== undefined && rows.length >= limit) return told
   const last = rows.at(-1)
   return isLast || last === undefined ? { ...told, more: false } : { ...told, more: true, next: last.key }

@@ -1,8 +1,8 @@
 // put, get, delete and count, recorded.
 
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import { checkCount, checkDelete, checkGet, checkPut } from '../client/arguments.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
+import { checkCount, checkDelete, checkGet, checkPut } from '../client/validate-arguments.ts'
 import {
   answerFields,
   checkUnleased,
@@ -16,7 +16,7 @@ import {
 
 type Put = Extract<HistoryOperation, { readonly f: 'put' }>
 type Delete = Extract<HistoryOperation, { readonly f: 'del' }>
-export type Range = Extract<HistoryOperation, { readonly f: 'range' }>
+export type ListedRange = Extract<HistoryOperation, { readonly f: 'range' }>
 
 export const put: Method<'put'> =
   (recording) =>
@@ -94,8 +94,12 @@ export const count: Method<'count'> =
     )
   }
 
-export const borders = ({ prefix, start, end }: RangeOptions): Pick<Range, 'prefix' | 'start' | 'end'> =>
-  defined<Pick<Range, 'prefix' | 'start' | 'end'>>({
+export const borders = ({
+  prefix,
+  start,
+  end,
+}: RangeOptions): Pick<ListedRange, 'prefix' | 'start' | 'end'> =>
+  defined<Pick<ListedRange, 'prefix' | 'start' | 'end'>>({
     prefix: prefix === undefined ? undefined : keyText(prefix),
     start: start === undefined ? undefined : keyText(start),
     end: end === undefined ? undefined : keyText(end),

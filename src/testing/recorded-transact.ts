@@ -11,7 +11,7 @@ import type { HistoryOperation, ListedRow, RecordedResult } from '../../jepsen-l
 import type { Transaction, TransactionListOptions, TransactOptions } from '../client/txn-types.ts'
 import type { KvRecord } from '../client/types.ts'
 import type { End, Mark } from './end.ts'
-import type { Range } from './recorded-single.ts'
+import type { ListedRange } from './recorded-single.ts'
 import {
   checkUnleased,
   defined,
@@ -67,7 +67,7 @@ class Attempt implements Transaction {
   readonly #begun: Mark
   /** By the text of the key. */
   readonly #reads = new Map<string, RecordedResult>()
-  readonly #ranges: { readonly op: Range; readonly rows: readonly ListedRow[] }[] = []
+  readonly #ranges: { readonly op: ListedRange; readonly rows: readonly ListedRow[] }[] = []
   readonly #writes = new Map<string, Write>()
   #open: { readonly id: number; readonly op: HistoryOperation; readonly result: RecordedResult }[] = []
 
@@ -78,13 +78,13 @@ class Attempt implements Transaction {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // What the body calls
+  // Methods for the body
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
     const reading = this.#tx.get(key)
     const record = await reading
     const name = keyText(key)
-    // What it has written itself says nothing of the store.
+    // Its own writes say nothing about the store.
     if (!this.#writes.has(name))
       this.#reads.set(name, record === undefined ? { value: null } : foundIn(record))
     return record
@@ -133,7 +133,7 @@ class Attempt implements Transaction {
       const isMixed = [...this.#writes.keys()].some((key) => contains({ from: from ?? '', to }, key))
       if (isText && !isMixed && (isWhole || last !== undefined)) {
         const isDescending = order === 'desc'
-        const seen = defined<Pick<Range, 'start' | 'end' | 'keysOnly'>>({
+        const seen = defined<Pick<ListedRange, 'start' | 'end' | 'keysOnly'>>({
           start: isWhole || !isDescending ? from : last,
           end: isWhole || isDescending || last === undefined ? to : keyAfter(last),
           keysOnly: keysOnly || undefined,

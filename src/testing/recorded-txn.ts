@@ -8,12 +8,12 @@
 
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError } from '../client/errors.ts'
-import { type SentComparison, type SentOperation, type SentTxn, traitsOf } from '../client/sent-txn.ts'
-import { sentTxn } from '../client/txn.ts'
+import { wireTxn } from '../client/txn.ts'
 import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-types.ts'
+import { propertiesOf, type WireComparison, type WireTxn, type WireTxnOperation } from '../client/txn-wire.ts'
 import type { AnswerInfo } from '../client/types.ts'
 import type { End } from './end.ts'
-import type { Range } from './recorded-single.ts'
+import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
   checkUnleased,
@@ -31,8 +31,8 @@ export const txn: Method<'txn'> =
   (recording) =>
   async (given, options = {}) => {
     // It is sent as it is now, whatever becomes of the caller's objects.
-    const sent = sentTxn(given)
-    const { isRead } = traitsOf(sent)
+    const sent = wireTxn(given)
+    const { isRead } = propertiesOf(sent)
     checkRecordable(sent)
     let info: AnswerInfo | undefined
     const call = {
@@ -64,12 +64,12 @@ const hasChanged = ({ results }: TxnResult): boolean =>
       put !== undefined || (deleted?.deleted ?? 0) > 0 || (inner !== undefined && hasChanged(inner)),
   )
 
-/** What is read together with changes is from before the revision that they made. */
+/** Reads beside changes show the store before the revision of the changes. */
 const asOf = (answer: TxnResult): RecordedResult => ({
   revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
 })
 
-function checkRecordable({ success, failure }: SentTxn): void {
+function checkRecordable({ success, failure }: WireTxn): void {
   for (const operation of [...success, ...failure]) {
     if ('txn' in operation) checkRecordable(operation.txn)
     if ('put' in operation) checkUnleased(operation.put.lease ?? operation.put.ttl)
@@ -102,7 +102,7 @@ class Planned {
   readonly #top: PlannedTxn
   readonly #open = new Map<number, HistoryOperation>()
 
-  constructor(recording: Recording, sent: SentTxn, fields: ReturnType<typeof readFields>) {
+  constructor(recording: Recording, sent: WireTxn, fields: ReturnType<typeof readFields>) {
     this.#recording = recording
     this.#readFields = fields
     try {
@@ -141,7 +141,7 @@ class Planned {
   }
 
   /** `changed`: by operations before, in either branch of each of them; those of this one are added. */
-  #plan({ compare, success, failure }: SentTxn, changed: Set<string>): PlannedTxn {
+  #plan({ compare, success, failure }: WireTxn, changed: Set<string>): PlannedTxn {
     const conditions = new Map<string, number>()
     const changes = new Set(success.flatMap((operation) => changedBy(operation)))
     const compared = compare.map((comparison) => {
@@ -168,7 +168,7 @@ class Planned {
   }
 
   #planned(
-    sent: SentOperation,
+    sent: WireTxnOperation,
     changed: Set<string>,
     conditions: ReadonlyMap<string, number>,
   ): PlannedOperation {
@@ -179,7 +179,7 @@ class Planned {
   }
 
   #operationOf(
-    sent: Exclude<SentOperation, { readonly txn: SentTxn }>,
+    sent: Exclude<WireTxnOperation, { readonly txn: WireTxn }>,
     changed: ReadonlySet<string>,
     conditions: ReadonlyMap<string, number>,
   ): HistoryOperation | undefined {
@@ -201,7 +201,9 @@ class Planned {
     }
     if (changed.size > 0) return undefined
     const text = (bound: Buffer | undefined) => (bound === undefined ? undefined : keyText(bound))
-    const fields = defined<Pick<Range, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>>({
+    const fields = defined<
+      Pick<ListedRange, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>
+    >({
       ...{ prefix: text(prefix), start: text(start), end: text(end), limit, keysOnly, countOnly },
     })
     return { f: 'range', ...fields, ...this.#readFields }
@@ -234,7 +236,7 @@ const failed = (error: unknown): End => ({
   fail: error instanceof QuorateError ? error.code : String(error),
 })
 
-const changedBy = (operation: SentOperation): readonly string[] => {
+const changedBy = (operation: WireTxnOperation): readonly string[] => {
   if ('put' in operation) return [keyText(operation.put.key)]
   if ('delete' in operation) return [keyText(operation.delete.key ?? '')]
   if ('txn' in operation) return [...operation.txn.success, ...operation.txn.failure].flatMap(changedBy)
@@ -246,8 +248,8 @@ const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevisio
   return revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
 }
 
-/** What a comparison says of its key if it holds; undefined: nothing that a history can hold. */
-function heldBy({ target, op, to, exists }: SentComparison): RecordedResult | undefined {
+/** State of a key that follows from a comparison that holds; undefined: none that a history can hold. */
+function heldBy({ target, op, to, exists }: WireComparison): RecordedResult | undefined {
   if (exists === false) return { value: null }
   if (op !== '=') return undefined
   if (target === 'value') return { value: valueText(to as Buffer) }
@@ -255,7 +257,7 @@ function heldBy({ target, op, to, exists }: SentComparison): RecordedResult | un
   return target === 'mod_revision' ? { modRevision: Number(to) } : undefined
 }
 
-/** undefined: it is not told. */
+/** undefined: unknown. */
 function resultOf(
   op: HistoryOperation,
   { put, get, delete: deleted }: TxnOperationResult,
@@ -270,7 +272,7 @@ function resultOf(
 }
 
 function rangeResultOf(
-  op: Range,
+  op: ListedRange,
   { kvs = [], more, count }: TxnGetResult,
   read: RecordedResult,
 ): RecordedResult | undefined {

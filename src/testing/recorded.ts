@@ -1,11 +1,11 @@
-// A client that writes down what it asks and what it is told. It is a proxy in front of the real one: everything that
-// reads or changes keys is recorded, and the rest is passed on.
+// A client that records its operations and their outcomes. It is a proxy of the real one: every read or change of keys
+// is recorded, and the rest is passed on.
 //
 // Each method of the client must be in the table METHODS; the compiler says so when one is added. A change that nobody
 // recorded would make a correct store look broken, so what cannot be recorded yet is refused.
 
-import { checkOptions, checkValue } from '../client/check.ts'
 import { Client, inspect } from '../client/client.ts'
+import { checkOptions, checkValue } from '../client/validators.ts'
 import { RecordedHistory } from './history.ts'
 import { list } from './recorded-list.ts'
 import { count, del, get, put } from './recorded-single.ts'
@@ -40,7 +40,7 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   // The end of a lease deletes keys, which no history knows.
   revokeLease: 'refused',
   session: 'refused',
-  // What they tell is in no history yet.
+  // Histories have no form for these yet.
   watch: 'passes',
   mirror: 'passes',
   endpoints: 'passes',

@@ -1,4 +1,4 @@
-// What the recorded methods share: texts for keys and values, and the meaning of errors.
+// Functions that the recorded methods share: texts for keys and values, and the meaning of errors.
 
 import { isUtf8 } from 'node:buffer'
 import type {
@@ -15,7 +15,7 @@ import type { RecordedHistory } from './history.ts'
 export interface Recording {
   readonly client: Client
   readonly history: RecordedHistory
-  /** Of this client in the history. */
+  /** Number of this client in the history. */
   readonly name: string
 }
 

@@ -1,19 +1,19 @@
 // A schedule of faults, and how it is applied to an embedded cluster while the body of a test runs.
 //
-// When a fault begins and ends is counted in operations of recorded clients that have ended, not in milliseconds. So it
-// strikes at the same place of the test on a slow machine and on a fast one. The caller of the operation that makes a
-// fault due goes on only when the fault is in force; a body that does one thing after another therefore meets every
-// fault at exactly the same step. If no operation ends for `idleMs`, this counts as one more, so that a body that waits
-// for the end of a fault gets it. The time in which a fault is applied is not idle. What the nodes make of a fault (who
-// is elected, and when) stays random.
+// A fault begins and ends after a number of ended operations of recorded clients, not after a time. So it strikes at
+// the same place of the test on slow and fast machines. The caller of the operation that makes a fault due continues
+// only when the fault is in force. A sequential body therefore meets every fault at exactly the same step. If no
+// operation ends for `idleMs`, this counts as one more, so that a body that waits for the end of a fault gets it. The
+// time in which a fault is applied is not idle. The reaction of the nodes (which one is elected, and when) stays
+// random.
 //
-// In the end, however the body ends, the network is healed, the nodes are started, and a leader is there.
+// After the body, whether or not it failed, the network is healed, the nodes are started, and a leader is there.
 //
-// There is no pause: nodes of an embedded cluster share one process and its timers, and a node that is cut off but
-// whose clock goes on is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
+// There is no pause: nodes of an embedded cluster share one process and its timers. A node that is cut off, and whose
+// clock runs, is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
-import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/check.ts'
 import { after } from '../client/timer.ts'
+import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/validators.ts'
 import type { EmbeddedCluster } from '../embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'
@@ -58,8 +58,8 @@ export class FaultSchedule {
   }
 
   /**
-   * Runs `body` and applies the faults meanwhile. Resolves with the history when the body has ended and the cluster is
-   * whole again. Rejects if the body does.
+   * Runs `body` and applies the faults while it runs. Resolves with the history when the body has ended and the cluster
+   * is whole again. Rejects if the body does.
    *
    * @throws RangeError when the cluster has no node of a name in the schedule
    */
@@ -100,7 +100,7 @@ async function applied(
   const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
   await progress.close()
   const healed = await Promise.allSettled([injector.close()])
-  // What the body says comes first. A fault that could not be applied makes the run worthless.
+  // The error of the body comes first. A fault that could not be applied makes the run worthless.
   const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
   for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
   return history

@@ -17,7 +17,7 @@ export interface Fault {
 }
 
 export interface ScheduleOptions {
-  /** Of the cluster. Default: 3. */
+  /** Size of the cluster. Default: 3. */
   readonly nodes?: number | undefined
   /** The largest number of faults. Default: 4. */
   readonly steps?: number | undefined

@@ -19,7 +19,7 @@ import {
   isOneOf,
   isText,
   isWholeNumber,
-} from '../client/check.ts'
+} from '../client/validators.ts'
 import { RecordedHistory } from './history.ts'
 
 export interface CheckOptions {
@@ -33,14 +33,14 @@ export interface LinearizableOptions extends CheckOptions {
 }
 
 export interface TransactionOptions extends CheckOptions {
-  /** 'serializable': any order will do, whoever ended first. Default: 'strict-serializable'. */
+  /** 'serializable': any order is valid, whichever operation ended first. Default: 'strict-serializable'. */
   readonly level?: 'strict-serializable' | 'serializable' | undefined
 }
 
 /** The size of a history with which nothing is wrong. A history of failures proves little. */
 export interface CheckedHistory {
   readonly operations: number
-  /** Of unknown outcome. */
+  /** Number of operations of unknown outcome. */
   readonly unknown: number
   /** Certainly not carried out. */
   readonly failed: number

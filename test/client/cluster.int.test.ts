@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Client, type KvRecord, PreconditionFailedError } from '../../src/client/index.ts'
+import { Client, type KvRecord } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 import { kv as run } from '../cli/run-kv.ts'
 
@@ -31,23 +31,6 @@ async function all(records: AsyncIterable<KvRecord>): Promise<KvRecord[]> {
   for await (const record of records) found.push(record)
   return found
 }
-
-test('records, conditions and deletes', async () => {
-  const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte)
-  const odd = ['a/../b', '.', '//', 'a b+c?#%&=', 'ü', Uint8Array.of(0, 255, 10)]
-  for (const key of odd) {
-    const { modRevision } = await kv.put(key, bytes, { ifAbsent: true })
-    const record = await kv.get(key)
-    expect(record?.value).toStrictEqual(bytes)
-    expect(record?.modRevision).toBe(modRevision)
-    const error = await kv.put(key, 'x', { ifAbsent: true }).catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(PreconditionFailedError)
-    expect(error).toMatchObject({ code: 'precondition_failed', current: { modRevision } })
-    expect(await kv.delete(key, { ifRevision: modRevision })).toMatchObject({ deleted: 1 })
-    expect(await kv.get(key)).toBeUndefined()
-    expect(await kv.delete(key)).toMatchObject({ deleted: 0 })
-  }
-})
 
 test('lists: by page and as one snapshot the same records, in the order of their bytes', async () => {
   const keys = Array.from({ length: 1_100 }, (_, n) => Buffer.from([0x6c, n >> 8, n & 0xff]))

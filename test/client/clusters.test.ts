@@ -47,8 +47,9 @@ test('reads that begin together believe the first answer only', async () => {
 test('it is an error only when no other is left: nothing was written', async () => {
   const [own, other] = [await fake(), await foreign()]
   const kv = clientOf([own, other], { timeoutMs: 3_600_000, onWarning: () => {} })
-  other.questionFault = () => 'cut'
+  other.fault = () => 'cut'
   await kv.put('k', 'v')
+  other.fault = () => undefined
   own.clusterId = '78'
   for (const call of [() => kv.put('k', 'w'), () => kv.get('k'), () => kv.transferLeader()]) {
     expect(await failure(call())).toMatchObject({ code: 'wrong_cluster', written: 'no' })
@@ -67,9 +68,10 @@ test('when the right nodes are down, the error says both', async () => {
     unreachableAfterMs: 50,
     onWarning: () => {},
   })
-  other.questionFault = () => 'cut'
   const { url } = own
+  other.fault = () => 'cut'
   await kv.put('k', 'v')
+  other.fault = () => undefined
   await own.close()
   // Kept connections are closed after this.
   await failure(kv.get('k'))

@@ -191,7 +191,7 @@ test('an endpoint that is learned again keeps its state', async () => {
   await atRest(kv)
   for (let n = 0; n < 3; n++) await kv.get('k')
   expect(stuck.asked.length).toBe(1)
-  // No list is requested meanwhile, and the pause of the circuit breaker is not longer than this.
+  // No list is requested in this time, and the pause of the circuit breaker is not longer than this.
   vi.advanceTimersByTime(99)
   for (let n = 0; n < 3; n++) await kv.get('k')
   expect(stuck.asked.length).toBe(1)

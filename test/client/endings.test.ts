@@ -1,28 +1,8 @@
-// Calls that end while a part of them is still under way, and answers that are not in the agreed form.
+// Calls that end while a part of them is still in flight, and answers that are not in the agreed form.
 
 import { expect, test } from 'vitest'
-import { perform } from '../../src/client/call.ts'
-import { Endpoints } from '../../src/client/endpoints.ts'
-import type { Exchanged } from '../../src/client/exchange.ts'
 import { problem } from './fake-node.ts'
 import { answering, clientOf, failure, fake } from './with-fakes.ts'
-
-test('close() between the first question and the write: the write does not leave, and no connection stays', async () => {
-  const node = await fake()
-  for (let round = 0; round < 2; round++) {
-    const kv = clientOf([node], { discover: true })
-    const { signal } = new AbortController()
-    const unlisten = signal.removeEventListener.bind(signal)
-    // The question is over when its listener is removed.
-    signal.removeEventListener = (...args: Parameters<typeof unlisten>) => {
-      unlisten(...args)
-      void kv.close()
-    }
-    expect(await failure(kv.put('a', '1', { signal }))).toMatchObject({ code: 'closed', written: 'no' })
-    await expect.poll(() => node.connections).toBe(0)
-    expect(node.asked).toEqual([])
-  }
-})
 
 test('a snapshot list that is ended by its callback leaves no connection behind', async () => {
   const node = await fake()
@@ -58,37 +38,6 @@ test('a record without its value is refused, unless only keys were asked for', a
   expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
   expect(await failure(kv.list().next())).toMatchObject({ code: 'unexpected_answer', written: 'no' })
   expect(await kv.list({ keysOnly: true }).next()).toMatchObject({ value: { key: 'k' } })
-})
-
-test('a write whose answer arrives after it was given up may have been applied', async () => {
-  const abort = new AbortController()
-  let answer: (result: Exchanged) => void = () => {}
-  const exchange = () => ({
-    result: new Promise<Exchanged>((resolve) => {
-      answer = resolve
-    }),
-    isConnected: () => true,
-    heardAt: () => 0,
-    lookupMs: () => 0,
-    cancel: () => answer({ kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }),
-  })
-  const put = perform(
-    {
-      ...{ kind: 'keyed', method: 'PUT', path: '/v1/kv/a', headers: {}, body: undefined, stream: false },
-      ...{ startedAt: performance.now(), timeoutMs: 3_600_000, unreachableAfterMs: 3_600_000 },
-      signal: abort.signal,
-    },
-    {
-      endpoints: new Endpoints(['http://127.0.0.1:1']),
-      transport: { exchange },
-      onAnswer: () => undefined,
-      onFailure: () => {},
-      mayHedge: () => true,
-      onClose: () => () => {},
-    },
-  )
-  abort.abort()
-  expect(await failure(put)).toMatchObject({ code: 'aborted', written: 'unknown' })
 })
 
 test('a list that is aborted at any moment after its answer ends at once', async () => {

@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { UNDATED_RETRY_MS } from '../../src/client/retry-policy.ts'
 import { FakeLines } from './fake-lines.ts'
 
 export interface Seen {
@@ -57,6 +58,8 @@ interface Row {
 interface Store {
   readonly rows: Map<string, Row>
   readonly outcomes: Map<string, Reply>
+  /** When the tokens without a revision first arrived. */
+  readonly undated: Map<string, number>
   revision: number
   /** Highest revision of an outcome that was forgotten. */
   horizon: number
@@ -68,16 +71,13 @@ interface Store {
 }
 
 const emptyStore = (): Store => ({
-  ...{ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 },
+  ...{ rows: new Map(), outcomes: new Map(), undated: new Map(), revision: 1, horizon: 0 },
   ...{ session: 0, forgottenTo: 0, slots: new Map() },
 })
 
 export class FakeNode {
-  /** All requests except the question of a client before its first change; see `questions`. */
+  /** All requests except those that open a session. */
   readonly seen: Seen[] = []
-  /** The questions of clients before their first change. Only `questionFault` affects them. */
-  readonly questions: Seen[] = []
-  questionFault: () => Fault | undefined = () => undefined
   readonly faults: Fault[] = []
   /** Called for every request; may return a fault. `faults` come first. */
   fault: (seen: Seen) => Fault | undefined = () => undefined
@@ -187,10 +187,14 @@ export class FakeNode {
     await Promise.all(this.#late)
   }
 
-  /** All outcomes so far are forgotten. */
+  /** Forgets outcomes, except those of tokens without a revision that are still retried: no node is so quick. */
   forgetOutcomes(): void {
     this.store.horizon = this.revision
-    this.store.outcomes.clear()
+    const { outcomes, undated } = this.store
+    for (const name of outcomes.keys()) {
+      const at = undated.get(name) ?? Number.NEGATIVE_INFINITY
+      if (performance.now() - at > UNDATED_RETRY_MS) outcomes.delete(name)
+    }
   }
 
   async close(): Promise<void> {
@@ -218,13 +222,9 @@ export class FakeNode {
       this.#respond(seen, this.#openSession(), response)
       return
     }
-    const isQuestion = seen.method === 'HEAD'
-    if (isQuestion) this.questions.push(seen)
-    else this.seen.push(seen)
+    this.seen.push(seen)
     const discovery = seen.target === '/v1/cluster'
-    const fault = isQuestion
-      ? this.questionFault()
-      : ((discovery ? undefined : this.faults.shift()) ?? this.fault(seen))
+    const fault = (discovery ? undefined : this.faults.shift()) ?? this.fault(seen)
     this.#withFault(
       seen,
       fault,
@@ -333,6 +333,7 @@ export class FakeNode {
       const known = this.store.outcomes.get(name)
       if (known === undefined && since !== undefined && Number(since) < this.store.horizon)
         return problem(409, 'idempotency_expired', 'outcomes of that time are forgotten')
+      if (known === undefined && since === undefined) this.store.undated.set(name, performance.now())
       const outcome = known ?? this.#route(seen)
       this.store.outcomes.set(name, outcome)
       return outcome

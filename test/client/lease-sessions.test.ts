@@ -1,16 +1,16 @@
-// Sessions by clocks that the test sets: what their holder is told, and when.
+// Sessions by clocks that the test sets: when they end, and with which error.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Clocks } from '../../src/client/elapsed.ts'
 import { QuorateError, UnavailableError } from '../../src/client/errors.ts'
+import { type SessionCalls, Sessions } from '../../src/client/lease-sessions.ts'
 import type { KeptLease, Session } from '../../src/client/lease-types.ts'
-import { type SessionCalls, Sessions } from '../../src/client/sessions.ts'
+import type { Clocks } from '../../src/client/suspend-aware-clock.ts'
 
 const TTL_MS = 10_000
 
 /** A cluster that answers when the test says so, and the clocks of a machine. */
 class Scene {
-  /** What has been asked and not answered. */
+  /** Calls without an answer. */
   readonly keepAlives: {
     readonly ids: readonly string[]
     readonly timeoutMs: number | undefined
@@ -68,7 +68,7 @@ class Scene {
     for (const end of this.#ends) end()
   }
 
-  /** What is left when everything is over. */
+  /** Sessions and timers that are left at the end. */
   get atRest(): boolean {
     return this.sessions.count === 0 && this.#ends.size === 0 && vi.getTimerCount() === 0
   }

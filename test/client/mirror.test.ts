@@ -10,7 +10,7 @@ import type { MirrorOptions, MirrorView } from '../../src/client/watch-types.ts'
 import { created, problem, put, Scene, unavailable } from './watch-scene.ts'
 import { clientOf, fake } from './with-fakes.ts'
 
-/** What a key has, at a revision. */
+/** Contents of a key at a revision. */
 type Row = readonly [key: string | Buffer, revision: number]
 
 const recordOf = ([key, revision]: Row): KvRecord => {
@@ -36,7 +36,7 @@ class MirrorScene extends Scene {
   readonly minRevisions: (number | undefined)[] = []
   readonly listed: (number | undefined)[] = []
   readonly resyncs: Error[] = []
-  /** Of pauses, beside those of the watch. */
+  /** Number of pauses, beside those of the watch. */
   listeners = 0
 
   readonly #calls = (): MirrorCalls => {
@@ -145,7 +145,7 @@ test('when its watch is overtaken by compaction, it reads the range anew, and sa
   expect(await next(views)).toEqual([9, 'k3 at 8'])
   expect(scene.resyncs).toMatchObject([{ name: 'CompactedError', compactRevision: 7, resumeFrom: 8 }])
   expect(scene.resyncs[0]).toBeInstanceOf(CompactedError)
-  // What it reads must not be older than what it has shown.
+  // It must not read an older revision than it has shown.
   expect([scene.minRevisions, scene.listed, scene.asked.map(({ from }) => from)]).toEqual([
     [undefined, 5],
     [4, 9],

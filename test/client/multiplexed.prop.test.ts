@@ -1,5 +1,5 @@
 // Whatever the other end of a multiplexed connection does: a write is applied at most once, every caller gets the
-// answer to its own operation or an error that is true, and in the end nothing is under way. Two nodes of one cluster
+// answer to its own operation or an error that is true, and in the end nothing is in flight. Two nodes of one cluster
 // hold back answers, send them in any order, send what no node sends, cut, and stop. Each write has a key of its own.
 // Writes that begin in one turn go together where there is a session.
 
@@ -19,7 +19,7 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close()
 })
 
-/** What happens to an operation that arrives. Without any left, each is served, and all answers held back leave. */
+/** Behaviour for an operation that arrives. Without any left, each is served, and all answers held back leave. */
 const EVENTS = [
   'serve',
   'hold the answer back',
@@ -48,7 +48,7 @@ interface Call {
   readonly bytes: number
 }
 
-/** What its caller was told of a write: its revision; that it has removed the key; what an error says. */
+/** Reported outcome of a write: its revision; that it has removed the key; `written` of an error. */
 type Told = number | 'gone' | 'no' | 'unknown'
 
 const retry_after_ms = 1
@@ -174,7 +174,7 @@ test('every answer is that of its operation, at most one write each, and the tru
         const events = [...script]
         const release = misbehave(nodes, events)
         const told = new Map<string, { readonly before: number; readonly what: Told }>()
-        // Those that are aborted after the same time share a signal.
+        // Operations that are aborted after the same time share a signal.
         const signals = new Map<number, AbortSignal>()
         const perform = async ({ kind, turns, abortMs, bytes }: Call, n: number) => {
           for (let turn = 0; turn < turns; turn++) await nextTurn()
@@ -206,9 +206,7 @@ test('every answer is that of its operation, at most one write each, and the tru
         }
         await Promise.all(calls.map(perform))
         release()
-        await expect
-          .poll(() => kv[inspect]())
-          .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+        await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, permits: 0, requests: 0, probes: 0 })
         events.length = 0
         for (const { faults } of nodes) faults.length = 0
         // An operation that was aborted may have arrived since, and its connection may be cut: a write for each node,
@@ -222,7 +220,7 @@ test('every answer is that of its operation, at most one write each, and the tru
           else if (what === 'no') expect([key, version]).toEqual([key, before])
           else expect([key, [0, before, before + 1].includes(version)]).toEqual([key, true])
         }
-        // Whatever has happened, the client goes on.
+        // Whatever has happened, the client still works.
         await kv.put('end', 'v', { timeoutMs: 5_000 })
         for (const each of open.splice(0)) await each.close()
       },

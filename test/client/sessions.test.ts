@@ -5,7 +5,7 @@ import type { Client } from '../../src/client/index.ts'
 import type { FakeLines, Item } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { problem } from './fake-node.ts'
-import { oneNodeWithSession, PUT } from './one-node.ts'
+import { held, oneNodeWithSession, PUT, served } from './one-node.ts'
 import { clientOf, connected, fake, freezeTime, until } from './with-fakes.ts'
 
 const identitiesOf = (items: readonly Item[]) =>
@@ -36,13 +36,21 @@ test('writes one after the other share a slot, and each has the next number', as
   expect(node.sessionsAsked).toBe(1)
 })
 
-test('writes under way together have slots of their own, and tokens when there are no more slots', async () => {
+test('writes in flight together have slots of their own, and tokens when there are no more slots', async () => {
   const { lines, kv } = await oneNodeWithSession({ slots: 3 })
-  await Promise.all(Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v')))
-  const identities = identitiesOf(lines.items)
+  const items = held(lines)
+  const puts: Promise<unknown>[] = []
+  // Writes of one turn would be one batch with one slot.
+  for (let n = 0; n < 5; n++) {
+    puts.push(kv.put(`k${n}`, 'v'))
+    await until(() => items.length === puts.length)
+  }
+  const identities = identitiesOf(items.map(({ item }) => item))
   const slots = identities.filter(({ length }) => length === 3).map(([, slot]) => slot)
   expect(slots.toSorted()).toEqual([0, 1, 2])
   expect(identities.filter(({ length }) => length === 2)).toHaveLength(2)
+  for (const { item, line } of items) line.send(served(item))
+  await Promise.all(puts)
 })
 
 test('a write keeps its slot and number while it is tried again, also over HTTP', async () => {
@@ -134,7 +142,7 @@ test('changes follow the leader to another node, whoever tells of it first', asy
   const lines = nodes.map((node) => node.multiplex())
   const kv = clientOf(nodes, { transport: 'auto' })
   await connected(kv, nodes)
-  /** The node tells it, and has told it when its next answer is there. */
+  /** The node reports it before its next answer. */
   const tell = async (at: number, term: number, leader: string | null): Promise<void> => {
     for (const line of lines[at]?.open ?? []) line.send([0, 'leader', term, leader])
     for (let n = 0; n < nodes.length; n++) await kv.get('k')

@@ -11,7 +11,7 @@ import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
 import { answering, clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 const [CANCEL, WATCH] = [0, 16]
 const WELCOME = { watches_max: 3 }
 
@@ -215,7 +215,7 @@ test('an application that takes too little pauses its own watch, and others go o
     expect((await quick.watch.next()).value?.revision).toBe(revision)
   }
   expect(cancelled).toEqual([slow.id])
-  // It was told of some revisions that it has not received.
+  // It knows of some revisions that it has not received.
   slow.line.send([slow.id, 4, { code: 'cancelled' }])
   const taken: number[] = []
   let next = slow.watch.next()
@@ -261,7 +261,7 @@ test.each([60_000, Number.POSITIVE_INFINITY])(
   async (timeoutMs) => {
     freezeTime()
     const { kv, asked, cancelled } = await scene({ timeoutMs })
-    // What the connection itself has waited for is over.
+    // The connection itself waits for nothing more.
     await vi.advanceTimersByTimeAsync(30_000)
     const { watch, id, line } = await begun(kv, asked, { progressMs: 100 })
     for (let revision = 6; revision < 9; revision++) {

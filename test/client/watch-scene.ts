@@ -1,10 +1,10 @@
-// Streams of watches that a test plays: what a watch asks for, and what it is told.
+// Streams of watches that a test plays: the requests of a watch, and the messages that it gets.
 
 import { vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, UnavailableError } from '../../src/client/errors.ts'
-import type { WatchRequest } from '../../src/client/operation.ts'
+import type { WatchParameters } from '../../src/client/operation.ts'
 import { ClientWatch, type WatchHost } from '../../src/client/watch.ts'
 import type { WatchOptions } from '../../src/client/watch-types.ts'
 
@@ -12,13 +12,13 @@ export const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
 
 /** A stream that the test feeds. */
 export class Feed {
-  readonly request: WatchRequest
+  readonly request: WatchParameters
   isClosed = false
   #ready: Json[] = []
   #end: { error: unknown } | undefined
   #wake = () => {}
 
-  constructor(request: WatchRequest) {
+  constructor(request: WatchParameters) {
     this.request = request
   }
 
@@ -61,16 +61,16 @@ export class Feed {
 
 export class Scene {
   readonly feeds: Feed[] = []
-  readonly asked: WatchRequest[] = []
-  /** Of the next requests; undefined: it is served. */
+  readonly asked: WatchParameters[] = []
+  /** Errors of the next requests; undefined: it is served. */
   readonly refusals: (Error | undefined)[] = []
   readonly seen: number[] = []
   readonly #ends = new Set<() => void>()
   reason: AbortedError | undefined
-  /** What its streams tell comes whether or not it is taken. */
+  /** Messages of its streams arrive whether or not they are taken. */
   isShared = false
   onOpen: (feed: Feed) => void = () => {}
-  /** Of the last request: fires when the watch needs no stream any more. */
+  /** Signal of the last request: fires when the watch needs no stream any more. */
   signal: AbortSignal | undefined
 
   readonly host: WatchHost = {

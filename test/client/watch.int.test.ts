@@ -10,7 +10,7 @@ let cluster: EmbeddedCluster
 let kv: Client
 let writer: Client
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 beforeAll(async () => {
   cluster = await startCluster({ nodes: 3 })
@@ -84,7 +84,7 @@ test('of many watches that begin together all but the first go over multiplexed 
 describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
   beforeAll(async () => {
     kv = cluster.client({ timeoutMs: 30_000, transport: transport === 'http' ? 'http' : 'auto' })
-    // Until there is a connection to each node. What is under way on it is counted.
+    // Until there is a connection to each node. Its operations in flight are counted.
     if (transport === 'multiplexed') for (let n = 0; n < 3; n++) await multiplexed()
   })
 

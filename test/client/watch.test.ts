@@ -1,4 +1,4 @@
-// A watch of the client against streams that the test plays: what the application is told, whatever breaks.
+// A watch of the client against streams that the test plays: the batches that the application gets, whatever breaks.
 
 import { getEventListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -8,8 +8,8 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { CompactedError, QuorateError } from '../../src/client/errors.ts'
+import { streamOf } from '../../src/client/transport/watch-stream.ts'
 import type { ClientWatch } from '../../src/client/watch.ts'
-import { streamOf } from '../../src/client/watch-http.ts'
 import { runs } from '../runs.ts'
 import { created, endpoint, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
 
@@ -107,7 +107,7 @@ test('what a progress has confirmed is not asked for again', async () => {
   await pass(0)
   expect((await next).value?.revision).toBe(5)
   const waits = watch.next()
-  // Only the last of several is told, when everything before it was taken.
+  // Only the last of several is reported, when everything before it was taken.
   expect([told, watch.revision]).toEqual([[9], 9])
   await watch.close()
   expect(await waits).toEqual({ done: true, value: undefined })
@@ -341,7 +341,7 @@ test('small events count for the memory that they take', async () => {
   const count = 10_000
   scene.feed.send(created(1), ...Array.from({ length: count }, (_, at) => put(at + 2, 'k')))
   await pass(0)
-  // Of which each takes about 1 KB.
+  // Events of about 1 KB each.
   expect(scene.feed.waiting).toBeGreaterThan(count - 6_000)
   expect(await revisions(watch, count)).toEqual(Array.from({ length: count }, (_, at) => at + 2))
   await watch.close()
@@ -472,7 +472,7 @@ test('every revision from the first on comes once and in order, however often st
             return
           }
           feed.send(...all.slice(0, how.after))
-          // A watch that has not begun is not tried for ever.
+          // A watch that has not begun is not tried without end.
           if (how.kind === 'refused' && how.after > 0) scene.refusals.push(unavailable())
           if (how.kind === 'told') feed.send(problem('not_ready'))
           feed.end(how.kind === 'cut' ? new Error('the cable') : undefined)

@@ -29,7 +29,7 @@ afterEach(() => {
 const WAIT_MAX_NS = 20_000_000_000n
 
 /**
- * Waits for what arrives over sockets. Time that is frozen stands still meanwhile. The limit only ends a test that has
+ * Waits for what arrives over sockets. Frozen time stands still. The limit only ends a test that has
  * failed.
  */
 export async function until(condition: () => boolean): Promise<void> {
@@ -151,7 +151,7 @@ export async function failure(promise: Promise<unknown>): Promise<QuorateError> 
 
 export const noLeader: Fault = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
 export const noQuorum: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 1 })
-/** The client is told to come back when its time is over, so it gives up at once. */
+/** The Retry-After is longer than its time, so the client gives up at once. */
 export const noQuorumForLong: Fault = problem(503, 'no_quorum', 'one of three voters', {
   retry_after_ms: 3_600_000,
 })

@@ -20,7 +20,7 @@ import {
   type WatchEvent,
   type WatchOptions,
 } from '../../src/client/index.ts'
-import { Sessions } from '../../src/client/sessions.ts'
+import { Sessions } from '../../src/client/lease-sessions.ts'
 
 /** Time of one way between client and store. */
 const WAY_MS = 1

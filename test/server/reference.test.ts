@@ -6,15 +6,15 @@ import { describe, expect, test } from 'vitest'
 import { BYTES_AT_ONCE } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
+import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/change-batches.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
-import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/fast.ts'
 import {
   COPIES_MIN,
   COPIES_SHARE,
   TOKENS_MIN,
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
-} from '../../src/client/hedges.ts'
+} from '../../src/client/retry-policy.ts'
 import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
 import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'

@@ -1,4 +1,4 @@
-// A recorded client writes down what the real one was asked and told, on a real node.
+// A recorded client records the operations of the real one and their outcomes, on a real node.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -55,7 +55,7 @@ class ToldCluster {
   #node(name: string): EmbeddedNode {
     const node = { name, url: '', running: true }
     const step = (what: string, running: boolean) => async (): Promise<void> => {
-      // It takes a while, and other things happen meanwhile.
+      // It takes a while, and other things happen in that time.
       await new Promise((done) => setImmediate(done))
       await this.before()
       if (this.failing === `${what} ${name}`) throw new Error(`${name} cannot ${what}`)
@@ -75,7 +75,7 @@ async function operate(history: RecordedHistory): Promise<void> {
   await history.end(history.invoke('1', { f: 'get', key: 'a' }), { result: { value: null } })
 }
 
-/** What happens when `operations` operations are done one after the other. */
+/** Faults that are applied when `operations` operations are done one after the other. */
 async function play(
   faults: readonly Fault[],
   operations: number,

@@ -43,7 +43,7 @@ async function use(kv: RecordedClient, history: RecordedHistory, client: number)
     try {
       await steps[(step + client) % steps.length]?.(`k${step % 3}`, `${client}.${step}`)
     } catch (error) {
-      // What failed, or may have failed, is in the history.
+      // Operations that failed, or may have failed, are in the history.
       if (!(error instanceof QuorateError)) throw error
     }
   }

@@ -1,0 +1,455 @@
+// The one way of a call to the cluster: limiter, endpoint, transport, outcome, and again until the deadline.
+//
+// Two rules come first. A write that may have been applied is sent again only if it carries a write id. An error says
+// "nothing was written" only if every try of the call certainly wrote nothing.
+//
+// A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
+// (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve
+// the call: the last one is waited for, because a write that was given up has an unknown outcome until some try is
+// answered.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Backoff } from './backoff.ts'
+import {
+  type CallEnd,
+  type CallKind,
+  errorOf,
+  failureText,
+  foreignError,
+  namelessError,
+  problemError,
+  type Tries,
+  unknownOutcome,
+} from './call-error.ts'
+import type { ClusterView } from './cluster-view.ts'
+import { ConcurrencyLimiter } from './concurrency-limiter.ts'
+import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
+import { type Closing, closedError, type Interruption, pause } from './interruption.ts'
+import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operation.ts'
+import {
+  INTERNAL_MAX,
+  LEFT_MIN_MS,
+  leastMs,
+  mustWait,
+  RETRY_BASE_MS,
+  RETRY_MAX_MS,
+  RetryBudget,
+  SLOW_BYTES_PER_MS,
+  TRY_MIN_MS,
+  tryLimitMs,
+  UNDATED_RETRY_MS,
+  WRITE_MIN_MS,
+} from './retry-policy.ts'
+import { machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
+import type { MuxTransport } from './transport/mux-transport.ts'
+import type {
+  Headers,
+  MaybeApplied,
+  NodeAnswer,
+  NotSent,
+  SendOptions,
+  Transport,
+} from './transport/transport.ts'
+import { isDated, type WriteId } from './write-id.ts'
+import type { WriteIdSource } from './write-ids.ts'
+
+export interface ClientCall {
+  readonly kind: CallKind
+  readonly request: CallRequest
+  /** A time of `performance.now()`. */
+  readonly startedAt: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+  /** Instead of the endpoints that the client knows. */
+  readonly endpoints?: Endpoints | undefined
+  /** The id of a keyed write that may have been sent before. */
+  readonly writeId?: WriteId | undefined
+  /** Called with each write id under which the write is sent. */
+  readonly onWriteId?: ((writeId: WriteId) => void) | undefined
+  /** Called for each answer of a node of the cluster, refusals too. */
+  readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
+  /** The call waits for no other call. */
+  readonly isUrgent?: boolean | undefined
+}
+
+interface EngineOptions {
+  readonly endpoints: Endpoints
+  readonly http: Transport
+  readonly mux: MuxTransport
+  readonly cluster: ClusterView
+  readonly writeIds: WriteIdSource
+  readonly closing: Closing
+  readonly callsMax: number
+  readonly unreachableAfterMs: number | undefined
+}
+
+export class CallEngine {
+  readonly options: EngineOptions
+  readonly limiter: ConcurrencyLimiter
+  readonly retryBudget: RetryBudget
+  /** Number of calls past the limiter. */
+  inFlight = 0
+
+  constructor(options: EngineOptions) {
+    this.options = options
+    this.limiter = new ConcurrencyLimiter(options.callsMax)
+    this.retryBudget = new RetryBudget(options.callsMax)
+  }
+
+  /** Waits for the limiter, and performs the call. */
+  async run(call: ClientCall): Promise<NodeAnswer> {
+    if (call.isUrgent === true) return this.perform(call, 0)
+    const waitedMs = await this.acquire(call)
+    try {
+      return await this.perform(call, waitedMs)
+    } finally {
+      this.limiter.releaseAfter(performance.now() - call.startedAt - waitedMs)
+    }
+  }
+
+  /** Performs a call that has passed the limiter. */
+  async perform(call: ClientCall, waitedMs: number): Promise<NodeAnswer> {
+    if (this.options.closing.isClosed) throw closedError()
+    this.inFlight += 1
+    const retrying = new RetryingCall(this, call, waitedMs)
+    try {
+      return await retrying.run()
+    } finally {
+      this.inFlight -= 1
+      this.retryBudget.callEnded(retrying.copies)
+    }
+  }
+
+  /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
+  acquire(call: Omit<ClientCall, 'request'>): number | Promise<number> {
+    if (this.options.closing.isClosed) throw closedError()
+    this.options.mux.noteCall(this.limiter.acquired)
+    return this.limiter.tryAcquire() ? 0 : this.#wait(call)
+  }
+
+  async #wait({ kind, startedAt, timeoutMs, signal }: Omit<ClientCall, 'request'>): Promise<number> {
+    const isAcquired = await this.limiter.wait(timeoutMs, signal)
+    const waitedMs = performance.now() - startedAt
+    const leftMs = timeoutMs - waitedMs
+    const neededMs = leastMs(kind === 'read', timeoutMs, this.limiter.usualMs)
+    if (isAcquired && leftMs >= neededMs) return waitedMs
+    if (isAcquired) this.limiter.release()
+    const reason = this.options.closing.interruption(signal).reason()
+    if (reason !== undefined) throw reason
+    const why = `since ${this.options.callsMax} calls of this client (callsMax) were in flight`
+    const message =
+      isAcquired && leftMs > 0
+        ? `not sent: it could begin after ${seconds(waitedMs)}, ${why}. ${seconds(leftMs)} were left, and now a call begins only with ${seconds(neededMs)}`
+        : `not sent: it could not begin in time (${seconds(timeoutMs)}), ${why}`
+    throw new UnavailableError(message, { code: 'timeout', written: 'no' })
+  }
+}
+
+const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
+
+/** The state of one call. */
+class RetryingCall {
+  readonly #engine: CallEngine
+  readonly #call: ClientCall
+  readonly #endpoints: Endpoints
+  readonly #interruption: Interruption
+  readonly #deadline: number
+  /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
+  readonly #unreachableAt: number
+  #backoff: Backoff | undefined
+  /** Endpoints that were tried since the last pause. */
+  readonly #tried = new Set<Endpoint>()
+  /** Endpoints that are no nodes of the cluster, or do not serve this host name. They are not tried again. */
+  readonly #foreign = new Map<Endpoint, QuorateError>()
+  /** When endpoints with a Retry-After may be tried again, by `performance.now()`. */
+  readonly #notBefore = new Map<Endpoint, number>()
+  readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
+  #writeId: WriteId | undefined
+  /** When the first try that may have been applied was sent, for a write id that names no revision. */
+  #undatedSentAt: Stopwatch | undefined
+  /** Tries that were given up within the retry budget. */
+  copies = 0
+  /** Endpoints that did not answer within the time limit of a try. */
+  readonly #silent = new Set<Endpoint>()
+  #attempts = 0
+  #internals = 0
+
+  constructor(engine: CallEngine, call: ClientCall, waitedMs: number) {
+    this.#engine = engine
+    this.#call = call
+    this.#endpoints = call.endpoints ?? engine.options.endpoints
+    this.#interruption = engine.options.closing.interruption(call.signal)
+    this.#deadline = call.startedAt + call.timeoutMs
+    this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
+  }
+
+  async run(): Promise<NodeAnswer> {
+    const { writeIds } = this.#engine.options
+    try {
+      const end = await this.#untilTheEnd()
+      if (end.kind === 'answered') return end.answer
+      throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+    } finally {
+      if (this.#writeId !== undefined && this.#call.writeId === undefined) writeIds.release(this.#writeId)
+    }
+  }
+
+  async #untilTheEnd(): Promise<CallEnd<NodeAnswer>> {
+    for (;;) {
+      const interrupted = this.#interrupted
+      if (interrupted !== undefined) return interrupted
+      if (this.#attempts > 0 && this.#leftMs < this.#tryMinMs) {
+        // A process that was busy when its time ran out must first see what has arrived.
+        if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
+        if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
+        continue
+      }
+      const tooLate = this.#tooLate()
+      if (tooLate !== undefined) return tooLate
+      const endpoint = this.#pick()
+      const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
+      if (end !== undefined) return end
+    }
+  }
+
+  get #interrupted(): CallEnd<NodeAnswer> | undefined {
+    const reason = this.#interruption.reason()
+    if (reason === undefined) return undefined
+    return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
+  }
+
+  /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
+  #tooLate(): CallEnd<NodeAnswer> | undefined {
+    const { unknown } = this.#tries
+    if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
+    if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
+    const message = `the outcome of the write is unknown: the first write of a client is sent again only for ${seconds(UNDATED_RETRY_MS)} (${unknown.message})`
+    return { kind: 'refused', error: unknownOutcome(message, unknown) }
+  }
+
+  get #leftMs(): number {
+    const end = this.#tries.reached ? this.#deadline : Math.min(this.#deadline, this.#unreachableAt)
+    return end - performance.now()
+  }
+
+  get #tryMinMs(): number {
+    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
+  }
+
+  /** The next endpoint; undefined: all were tried since the last pause. */
+  #pick(): Endpoint | undefined {
+    const { mux } = this.#engine.options
+    const { request, endpoints } = this.#call
+    const nowMs = performance.now()
+    if (this.#attempts === 0 && endpoints === undefined && request.op !== API) {
+      const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
+      if (endpoint !== undefined) return endpoint
+    }
+    return this.#endpoints.pick((each) => !this.#tried.has(each) && !this.#foreign.has(each), nowMs)
+  }
+
+  /** How many endpoints remain for this round. */
+  get #untried(): number {
+    return this.#endpoints.all.filter((each) => !this.#tried.has(each) && !this.#foreign.has(each)).length
+  }
+
+  async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
+    const { http, mux, cluster } = this.#engine.options
+    const { request, signal, endpoints } = this.#call
+    const transport =
+      endpoints === undefined && mux.accepts(endpoint, request, this.#attempts > 0) ? mux : http
+    this.#tried.add(endpoint)
+    this.#attempts += 1
+    endpoint.requestSent(this, performance.now())
+    const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
+    if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
+      this.#undatedSentAt = startStopwatch(machineClocks)
+    const outcome = await transport.send(endpoint, request, {
+      ...this.#limits(endpoint),
+      writeId,
+      clusterId: cluster.id,
+      signal,
+    })
+    try {
+      if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
+        return this.#failed(endpoint, outcome)
+      const answer = { ...outcome, endpoint }
+      const end = this.#answered(answer)
+      if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
+      return end
+    } catch (error) {
+      // A callback of the application threw this.
+      return { kind: 'threw', error }
+    } finally {
+      endpoint.requestEnded(this)
+    }
+  }
+
+  #currentWriteId(): WriteId {
+    if (this.#writeId === undefined) {
+      this.#writeId = this.#call.writeId ?? this.#engine.options.writeIds.next()
+      this.#call.onWriteId?.(this.#writeId)
+    }
+    return this.#writeId
+  }
+
+  #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {
+    const { kind, request, timeoutMs } = this.#call
+    const sentAtMs = performance.now()
+    const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
+    const untried = this.#untried
+    // While no endpoint has accepted a connection, the time is divided, so that all are tried.
+    const connectMs = Math.max(1, this.#leftMs / (untried + 1))
+    const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }
+    if (!this.#hasAlternative(endpoint)) return limits
+    const limitMs = tryLimitMs(timeoutMs)
+    const withAlternative = { ...limits, connectMs: Math.min(connectMs, limitMs) }
+    // A change without a write id waits for its answer to the end.
+    if (kind === 'bare') return withAlternative
+    const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
+    const mayGiveUp = () => this.#mayGiveUp(endpoint, sentAtMs)
+    return { ...withAlternative, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp }
+  }
+
+  /** Whether another endpoint may serve the call: one that was not silent, and that does not ask for a longer pause. */
+  #hasAlternative(endpoint: Endpoint): boolean {
+    if (this.#silent.has(endpoint)) return false
+    return this.#endpoints.all.some(
+      (each) =>
+        each !== endpoint &&
+        !this.#silent.has(each) &&
+        !this.#foreign.has(each) &&
+        (this.#notBefore.get(each) ?? 0) < this.#deadline,
+    )
+  }
+
+  #mayGiveUp(endpoint: Endpoint, sentAtMs: number): boolean {
+    if (this.#call.isUrgent === true) return true
+    const { limiter, retryBudget } = this.#engine
+    // While no other endpoint answers either, the whole cluster may be slow: then few calls try other endpoints.
+    const isOtherAlive = this.#endpoints.all.some(
+      (each) => each !== endpoint && each.hasAnsweredSince(sentAtMs),
+    )
+    const isLate = mustWait(this.#call.timeoutMs, this.#leftMs)
+    if (!isLate && retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
+      this.copies += 1
+      return true
+    }
+    // Other calls should not begin with a silent endpoint.
+    endpoint.failed(performance.now())
+    return false
+  }
+
+  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
+    const { kind } = this.#call
+    const reason = failureText(outcome)
+    const isSent = outcome.kind === 'maybe-applied'
+    const failure = new Error(isSent ? `${endpoint.url}: ${reason}` : reason, { cause: outcome.cause })
+    if (isSent || outcome.reached) this.#tries.reached = true
+    if (isSent && kind !== 'read') this.#tries.unknown ??= failure
+    const nowMs = performance.now()
+    const interrupted = this.#interrupted
+    if (interrupted !== undefined) {
+      if (interrupted.kind === 'aborted') endpoint.requestGivenUp(nowMs, TRY_MIN_MS)
+      return interrupted
+    }
+    this.#tries.lastFailure = failure
+    endpoint.failed(nowMs)
+    this.#engine.options.cluster.hastenDiscovery()
+    if (outcome.timedOut) this.#silent.add(endpoint)
+    return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
+  }
+
+  #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
+    const { endpoint, headers } = answer
+    const { kind, request, endpoints, onAnswer } = this.#call
+    const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
+    if (otherCluster !== undefined) return this.#leaveOut(endpoint, foreignError(answer, otherCluster, kind))
+    if (isOfNode(headers)) onAnswer?.(answer)
+    const isServed = answer.kind === 'streaming' || answer.status < 400
+    if (isServed && !isOfNode(headers)) return this.#leaveOut(endpoint, namelessError(endpoint, kind))
+    this.#tries.reached = true
+    if (isServed) {
+      endpoint.worked()
+      return { kind: 'answered', answer }
+    }
+    const problem = problemFrom(answer.status, headers, answer.body)
+    if (request.op === GET && problem.code === 'not_found') {
+      endpoint.worked()
+      return { kind: 'answered', answer }
+    }
+    return this.#refused(headers, problem, endpoint)
+  }
+
+  /**
+   * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
+   * cluster, or might be made twice.
+   */
+  #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<NodeAnswer> | undefined {
+    endpoint.failed(performance.now())
+    this.#foreign.set(endpoint, error)
+    if (error.written !== 'unknown') return undefined
+    this.#tries.unknown = error
+    const isOver = error.code === 'wrong_cluster' || this.#call.kind === 'bare'
+    return isOver ? { kind: 'refused', error } : undefined
+  }
+
+  #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
+    const { kind } = this.#call
+    const error = problemError(problem, headers, endpoint, kind)
+    if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
+    if (problem.passing) endpoint.failed(performance.now())
+    else endpoint.worked()
+    if (error instanceof PreconditionFailedError) return { kind: 'refused', error }
+    // A node of another cluster, or a host name that this node does not serve.
+    if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
+    if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
+    if (error.written === 'unknown') this.#tries.unknown = error
+    else if (problem.passing) this.#tries.refusal = error
+    const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
+    const twice = this.#tries.unknown !== undefined && kind === 'bare'
+    if (!again || twice) return { kind: 'refused', error }
+    this.#notBefore.set(endpoint, performance.now() + (problem.retryAfterMs ?? 0))
+    return undefined
+  }
+
+  /**
+   * The cluster has forgotten outcomes as old as the token, so nobody can find out whether an earlier try was applied.
+   * If certainly no try was, the write begins again with a new token.
+   */
+  #renewWriteId(expired: QuorateError): CallEnd<NodeAnswer> | undefined {
+    const { writeIds } = this.#engine.options
+    if (this.#tries.unknown !== undefined || this.#call.kind !== 'keyed')
+      return { kind: 'refused', error: expired }
+    if (this.#writeId !== undefined) writeIds.forgotten(this.#writeId)
+    this.#writeId = writeIds.token()
+    this.#call.onWriteId?.(this.#writeId)
+    this.#tries.refusal = expired
+    return undefined
+  }
+
+  /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
+  async #pauseAfterRound(): Promise<CallEnd<NodeAnswer> | undefined> {
+    const others = this.#endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
+    const [foreign] = this.#foreign.values()
+    if (others.length === 0 && foreign !== undefined) return { kind: 'refused', error: foreign }
+    const nowMs = performance.now()
+    const leftMs = this.#leftMs
+    // Near the end pauses are short, so that the remaining time is used.
+    this.#backoff ??= new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
+    const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, leftMs / 2))
+    const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
+    const untilMs = Math.max(nowMs + pauseMs, allowedMs)
+    if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
+    await pause(untilMs - nowMs, this.#interruption)
+    for (const endpoint of this.#tried)
+      if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
+    return undefined
+  }
+}
+
+/** The status for a request that another node may serve. */
+const MISDIRECTED = 421
+const OUT_OF_TIME = { kind: 'out-of-time' } as const

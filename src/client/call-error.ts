@@ -1,0 +1,210 @@
+// Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
+// for every try.
+
+import {
+  DisagreementError,
+  isWholeNumber,
+  metaFromJson,
+  objectOf,
+  type ProblemDetails,
+  unexpected,
+} from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import {
+  AbortedError,
+  CompactedError,
+  type ErrorDetails,
+  OutcomeUnknownError,
+  PreconditionFailedError,
+  QuorateError,
+  UnavailableError,
+  UnreachableError,
+} from './errors.ts'
+import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
+
+/** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
+export type CallKind = 'read' | 'keyed' | 'bare'
+
+/** How a call ended. */
+export type CallEnd<Answer> =
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  /** A node refused it permanently. */
+  | { readonly kind: 'refused'; readonly error: QuorateError }
+  | { readonly kind: 'out-of-time' }
+  | { readonly kind: 'aborted'; readonly reason: unknown }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'threw'; readonly error: unknown }
+
+/** Evidence from the tries of a call. */
+export interface Tries {
+  /** Set when a try may have been applied, or may still be: the evidence for that. */
+  unknown: Error | undefined
+  /** The last answer that says that nothing was done. */
+  refusal: QuorateError | undefined
+  /** The last try without an answer. */
+  lastFailure: Error | undefined
+  /** Whether any endpoint accepted a connection. */
+  reached: boolean
+}
+
+export function errorOf(
+  end: Exclude<CallEnd<unknown>, { kind: 'answered' }>,
+  tries: Tries,
+  call: { readonly timeoutMs: number },
+  endpoints: Endpoints,
+  /** The endpoints that are not nodes of this cluster, with the reason. */
+  foreign: ReadonlyMap<Endpoint, QuorateError>,
+): unknown {
+  switch (end.kind) {
+    case 'threw':
+      return end.error
+    case 'aborted':
+      return interrupted('the call was aborted', 'aborted', tries, end.reason)
+    case 'closed':
+      return interrupted('the client was closed', 'closed', tries, undefined)
+    case 'refused':
+      return tries.unknown === undefined || end.error.written === 'unknown' || isOutcome(end.error)
+        ? end.error
+        : unknownOutcome(
+            `an earlier try was sent, its outcome is unknown; then: ${end.error.message}`,
+            end.error,
+          )
+    case 'out-of-time':
+      return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints, foreign)
+  }
+}
+
+/** A failed condition is the outcome of the idempotency key itself, whichever try carried it. */
+const isOutcome = (error: QuorateError): boolean => error instanceof PreconditionFailedError
+
+function outOfTime(
+  tries: Tries,
+  seconds: string,
+  endpoints: Endpoints,
+  foreign: ReadonlyMap<Endpoint, QuorateError>,
+): QuorateError {
+  const { unknown, refusal, lastFailure: cause, reached } = tries
+  // A foreign endpoint says nothing about later tries at other endpoints.
+  const isForeign = [...foreign.values()].some((error) => error === unknown)
+  if (unknown instanceof QuorateError && !isForeign) return unknown
+  if (unknown !== undefined) {
+    return unknownOutcome(
+      `sent, but no node said within ${seconds} what became of it (${unknown.message})`,
+      unknown,
+    )
+  }
+  if (refusal !== undefined) return refusal
+  const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
+  if (reached) {
+    const last = cause === undefined ? '' : ` (${cause.message})`
+    return new UnavailableError(`no answer within ${seconds}${last}${left}`, {
+      code: 'timeout',
+      written: 'no',
+      cause,
+    })
+  }
+  const others = endpoints.all.filter((endpoint) => !foreign.has(endpoint))
+  const asked = others.map((endpoint) => endpoint.url).join(', ')
+  const last = cause === undefined ? '' : `: ${cause.message}`
+  return new UnreachableError(`cannot connect to ${asked}${last}${left}`, {
+    code: 'unreachable',
+    written: 'no',
+    cause,
+  })
+}
+
+export function unknownOutcome(message: string, cause: Error): OutcomeUnknownError {
+  return new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
+}
+
+function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cause: unknown): AbortedError {
+  const unknown = tries.unknown !== undefined
+  const written = unknown ? 'unknown' : 'no'
+  return new AbortedError(unknown ? `${what}; the write may have been applied` : what, {
+    code,
+    written,
+    cause,
+  })
+}
+
+/**
+ * The answer of a node of another cluster, whatever its content. A node refuses a request that names another cluster,
+ * so only reads are ever served.
+ */
+export function foreignError(answer: NodeAnswer, clusterId: string, kind: CallKind): QuorateError {
+  const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
+  const { url } = answer.endpoint
+  const node = answer.headers['kv-node']
+  return new QuorateError(`${url} belongs to another cluster (${clusterId})`, {
+    code: 'wrong_cluster',
+    written: kind === 'read' || refused ? 'no' : 'unknown',
+    status: answer.kind === 'answered' ? answer.status : 200,
+    endpoint: url,
+    node: typeof node === 'string' ? node : undefined,
+  })
+}
+
+/** The answer does not name its cluster, as every node's answer does. */
+export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =>
+  unexpected(new DisagreementError('it does not name its cluster'), url, kind === 'read' ? 'no' : 'unknown')
+
+/** One answer's problem as an error. */
+export function problemError(
+  problem: ProblemDetails,
+  headers: Headers,
+  endpoint: Endpoint,
+  kind: CallKind,
+): QuorateError {
+  const isRead = kind === 'read'
+  const node = headers['kv-node']
+  const details = {
+    code: isRead && problem.code === 'outcome_unknown' ? 'timeout' : problem.code,
+    written: isRead ? ('no' as const) : problem.written,
+    status: problem.status,
+    endpoint: endpoint.url,
+    node: typeof node === 'string' ? node : undefined,
+    retryAfterMs: problem.retryAfterMs,
+  }
+  if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
+  if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
+  if (details.code === 'compacted') {
+    const { compact_revision, resume_from } = problem.json
+    const compactRevision = isWholeNumber(compact_revision) ? compact_revision : undefined
+    const resumeFrom = isWholeNumber(resume_from) ? resume_from : undefined
+    return new CompactedError(problem.detail, details, { compactRevision, resumeFrom })
+  }
+  // Any other program, such as a proxy, is asked again too, but its answer does not tell whether anything was written.
+  const isNode = problem.code !== 'unexpected_answer'
+  if (problem.passing && isNode) return new UnavailableError(problem.detail, details)
+  return new QuorateError(problem.detail, details)
+}
+
+/** The outcome of the write. If the answer is not in the agreed form, its sender is unknown, and so is the outcome. */
+function preconditionFailed(
+  { detail, json: { current } }: ProblemDetails,
+  details: ErrorDetails,
+  { url }: Endpoint,
+): QuorateError {
+  try {
+    const meta = current === null ? null : metaFromJson(objectOf(current, '"current"'))
+    return new PreconditionFailedError(detail, details, meta)
+  } catch (error) {
+    if (error instanceof DisagreementError) return unexpected(error, url, 'unknown')
+    throw error
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ENOTFOUND: 'no such host',
+  EHOSTUNREACH: 'no route to that host',
+}
+
+/** Why a try failed. For several refused addresses of one name, Node's message is empty; its code is more useful. */
+export function failureText({ cause, timedOut }: NotSent | MaybeApplied): string {
+  if (timedOut) return 'no answer'
+  const code = 'code' in cause ? String(cause.code) : ''
+  return REASONS[code] ?? (cause.message === '' ? code : cause.message)
+}

@@ -1,0 +1,174 @@
+// Puts and deletes that begin in the same turn of the event loop become one batch: one request, one entry of the log,
+// one write id. The cluster spends less on it than on as many entries, and so does the client.
+//
+// A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
+// one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
+
+import type { CallEngine, ClientCall } from './call-engine.ts'
+import { DisagreementError, unexpected } from './decode.ts'
+import {
+  AbortedError,
+  PreconditionFailedError,
+  QuorateError,
+  UnavailableError,
+  UnreachableError,
+} from './errors.ts'
+import {
+  bytesOfChange,
+  type CallResult,
+  CHANGES,
+  type ChangeOperation,
+  type ChangesOperation,
+} from './operation.ts'
+import { leastMs } from './retry-policy.ts'
+import { resultOf, resultsOf } from './transport/http-codec.ts'
+import { isSlot } from './write-id.ts'
+
+export const BATCH_CHANGES_MAX = 256
+export const BATCH_BYTES_MAX = 128 * 1024
+/** A batch has one deadline: its changes begin within this share of their time-out. */
+const SPREAD_SHARE = 0.01
+
+/** Limits of a change that has acquired its permit. */
+interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'> {
+  readonly waitedMs: number
+}
+
+export class ChangeBatches {
+  readonly #engine: CallEngine
+  #open: Batch | undefined
+
+  constructor(engine: CallEngine) {
+    this.#engine = engine
+  }
+
+  /** Makes a change, alone or with others. */
+  async run(
+    change: ChangeOperation,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<CallResult> {
+    const call = { kind: 'keyed', startedAt: performance.now(), timeoutMs, signal } as const
+    const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
+    const open = this.#open
+    if (open?.takes(change, limits) === true) return open.add(change)
+    const { mux, writeIds } = this.#engine.options
+    const isBatched = signal?.aborted !== true && mux.isReady(performance.now())
+    const writeId = isBatched ? writeIds.next() : undefined
+    if (writeId === undefined || !isSlot(writeId)) return this.#alone(change, limits)
+    const batch = new Batch(change, limits)
+    this.#open = batch
+    const result = batch.add()
+    void this.#send(batch, { ...call, request: batch.operation, writeId }, limits)
+    return result
+  }
+
+  async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
+    const { operation } = batch
+    const { options } = this.#engine
+    try {
+      const results = resultsOf(operation, await this.#engine.perform(call, limits.waitedMs))
+      this.#release(limits, operation.changes.length)
+      batch.settle(results)
+    } catch (thrown) {
+      const error = asErrorOfBatch(operation, thrown)
+      if (operation.changes.length > 1 && isOfBatchOnly(error)) this.#splitUp(batch, limits, error)
+      else {
+        this.#release(limits, operation.changes.length)
+        batch.fail(error)
+      }
+    } finally {
+      if (call.writeId !== undefined) options.writeIds.release(call.writeId)
+      if (this.#open === batch) this.#open = undefined
+    }
+  }
+
+  /** Nothing of the batch was written. Each change is made by itself, if there is time for it. */
+  #splitUp(batch: Batch, limits: ChangeLimits, cause: QuorateError): void {
+    const leftMs = limits.startedAt + limits.timeoutMs - performance.now()
+    if (leftMs < leastMs(false, limits.timeoutMs, 0)) {
+      this.#release(limits, batch.operation.changes.length)
+      const message = `it was refused with others (${cause.message}), and there was no time to make it by itself`
+      batch.fail(new UnavailableError(message, { code: 'timeout', written: 'no', cause }))
+      return
+    }
+    batch.settle(batch.operation.changes.map((change) => this.#alone(change, limits)))
+  }
+
+  async #alone(change: ChangeOperation, limits: ChangeLimits): Promise<CallResult> {
+    try {
+      const call = { ...limits, kind: 'keyed', request: change } as const
+      return resultOf(change, await this.#engine.perform(call, limits.waitedMs))
+    } finally {
+      this.#release(limits, 1)
+    }
+  }
+
+  #release({ startedAt, waitedMs }: ChangeLimits, calls: number): void {
+    this.#engine.limiter.releaseAfter(performance.now() - startedAt - waitedMs, calls)
+  }
+}
+
+/** A batch and the callers of its changes. */
+class Batch {
+  readonly operation: ChangesOperation
+  readonly #limits: ChangeLimits
+  readonly #resolves: ((result: CallResult | Promise<CallResult>) => void)[] = []
+  readonly #rejects: ((error: unknown) => void)[] = []
+
+  constructor(change: ChangeOperation, limits: ChangeLimits) {
+    this.operation = { op: CHANGES, changes: [change], bytes: bytesOfChange(change), isSealed: false }
+    this.#limits = limits
+  }
+
+  takes(change: ChangeOperation, { startedAt, timeoutMs, signal }: ChangeLimits): boolean {
+    const { operation } = this
+    const limits = this.#limits
+    return (
+      !operation.isSealed &&
+      limits.signal === signal &&
+      limits.timeoutMs === timeoutMs &&
+      Math.abs(limits.startedAt - startedAt) <= timeoutMs * SPREAD_SHARE &&
+      operation.changes.length < BATCH_CHANGES_MAX &&
+      operation.bytes + bytesOfChange(change) <= BATCH_BYTES_MAX
+    )
+  }
+
+  /** The result of the added change; without one, of the first. */
+  add(change?: ChangeOperation): Promise<CallResult> {
+    if (change !== undefined) {
+      this.operation.changes.push(change)
+      this.operation.bytes += bytesOfChange(change)
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolves.push(resolve)
+      this.#rejects.push(reject)
+    })
+  }
+
+  settle(results: readonly (CallResult | QuorateError | Promise<CallResult>)[]): void {
+    for (const [at, result] of results.entries()) {
+      if (result instanceof QuorateError) this.#rejects[at]?.(result)
+      else this.#resolves[at]?.(result)
+    }
+  }
+
+  fail(error: unknown): void {
+    for (const reject of this.#rejects) reject(error)
+  }
+}
+
+/**
+ * Conditions belong to individual changes, never to a batch. A node that reports a failed condition for a batch says
+ * nothing about the outcome.
+ */
+const asErrorOfBatch = ({ changes }: ChangesOperation, error: unknown): unknown =>
+  error instanceof PreconditionFailedError && changes.length > 1
+    ? unexpected(new DisagreementError('a batch has no condition'), error.endpoint ?? '', 'unknown')
+    : error
+
+/** The batch was refused. Its changes may be accepted one by one. */
+const isOfBatchOnly = (error: unknown): error is QuorateError =>
+  error instanceof QuorateError &&
+  error.written === 'no' &&
+  !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)

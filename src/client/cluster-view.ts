@@ -1,0 +1,119 @@
+// A client's view of its cluster: the id, the highest revision seen, and the members. The cluster is that of the
+// node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
+
+import { clusterInfo } from './cluster-codec.ts'
+import { headerText, headerWholeNumber } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import type { Closing } from './interruption.ts'
+import { API } from './operation.ts'
+import type { MuxWelcome } from './transport/mux-codec.ts'
+import type { NodeAnswer, Transport } from './transport/transport.ts'
+
+/** Shortest time between two reads of the member list: normally, and after a failure. */
+const DISCOVER_AGAIN_MS = 30_000
+const DISCOVER_AFTER_FAILURE_MS = 1_000
+const DISCOVER_TIMEOUT_MS = 2_000
+
+interface ViewOptions {
+  readonly endpoints: Endpoints
+  readonly http: Transport
+  readonly closing: Closing
+  readonly discover: boolean
+  readonly warn: (message: string) => void
+  /** The list of endpoints has changed. */
+  readonly onMembers: () => void
+}
+
+export class ClusterView {
+  readonly #options: ViewOptions
+  /** Endpoints of other clusters for which a warning was given. */
+  readonly #warned = new Set<string>()
+  #id: string | undefined
+  #revision = 0
+  #discoverAt = 0
+
+  constructor(options: ViewOptions) {
+    this.#options = options
+  }
+
+  /** undefined: no node has answered yet. */
+  get id(): string | undefined {
+    return this.#id
+  }
+
+  /** The highest revision seen; 0: none yet. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** The application has seen this revision: later reads are at least as recent. */
+  seen(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision)
+  }
+
+  /**
+   * Returns the id of the answer's cluster if it is another cluster. `isKnown`: the endpoint is one of the client's. A
+   * node that the caller named for one call does not determine the cluster.
+   */
+  noteAnswer({ headers, endpoint }: NodeAnswer, isKnown: boolean): string | undefined {
+    const clusterId = headerText(headers, 'kv-cluster')
+    if (clusterId === undefined) return undefined
+    if (isKnown) this.#id ??= clusterId
+    if (clusterId === this.#id) {
+      this.noteRevision(endpoint, headerWholeNumber(headers, 'kv-revision'))
+      return undefined
+    }
+    if (this.#id === undefined) return undefined
+    if (isKnown) this.#warnOf(endpoint, clusterId, this.#id)
+    return clusterId
+  }
+
+  /** Returns whether the node belongs to this cluster. */
+  noteWelcome(endpoint: Endpoint, { cluster, revision }: MuxWelcome): boolean {
+    if (cluster === this.#id) this.noteRevision(endpoint, revision)
+    else if (this.#id !== undefined) this.#warnOf(endpoint, cluster, this.#id)
+    return cluster === this.#id
+  }
+
+  noteRevision(endpoint: Endpoint, revision: number | undefined): void {
+    if (revision !== undefined) this.seen(revision)
+    const { discover, closing } = this.#options
+    if (discover && !closing.isClosed && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
+  }
+
+  hastenDiscovery(): void {
+    this.#discoverAt = Math.min(this.#discoverAt, performance.now() + DISCOVER_AFTER_FAILURE_MS)
+  }
+
+  #warnOf({ url }: Endpoint, clusterId: string, ours: string): void {
+    if (this.#warned.has(url)) return
+    this.#warned.add(url)
+    this.#options.warn(
+      `${url} belongs to another cluster (${clusterId}) than the node that answered first (${ours}): left out`,
+    )
+  }
+
+  /** Runs in the background, started by answers and not by a timer, so that no timer is left over. */
+  #learnMembers(endpoint: Endpoint): void {
+    this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
+    const { http, endpoints, onMembers } = this.#options
+    const request = { op: API, method: 'GET', path: '/v1/cluster' } as const
+    const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.#id }
+    void http
+      .send(endpoint, request, options)
+      .then((outcome) => {
+        if (outcome.kind !== 'answered' || outcome.status !== 200) throw new Error('no list of members')
+        const cluster = clusterInfo({ ...outcome, endpoint })
+        if (cluster.clusterId !== this.#id) return
+        // A node that was removed while it was stopped knows no leader and none of the newer members.
+        const isCurrent = cluster.leader !== undefined
+        endpoints.learn(
+          cluster.members.map((member) => member.url),
+          isCurrent,
+        )
+        onMembers()
+        if (!isCurrent) this.hastenDiscovery()
+      })
+      .catch(() => this.hastenDiscovery())
+  }
+}

@@ -1,0 +1,73 @@
+// Reasons for which a call ends early: its signal fires, or its client is closed.
+
+import { whenAborted } from './abort-listeners.ts'
+import { AbortedError } from './errors.ts'
+import { after } from './timer.ts'
+
+export interface Interruption {
+  /** Why the call must end; undefined while it may continue. */
+  reason(): AbortedError | undefined
+  /** Calls `end` when a reason exists, at once if there is one already. Returns a function that unsubscribes. */
+  listen(end: () => void): () => void
+}
+
+export const closedError = (): AbortedError =>
+  new AbortedError('the client is closed', { code: 'closed', written: 'no' })
+
+/** Whether a client is closed, and who must know when it is. */
+export class Closing {
+  readonly #listeners = new Set<() => void>()
+  #isClosed = false
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const end of [...this.#listeners]) end()
+  }
+
+  /** Calls `end` when the client is closed, at once if it is. Returns a function that unsubscribes. */
+  whenClosed(end: () => void): () => void {
+    this.#listeners.add(end)
+    if (this.#isClosed) end()
+    return () => this.#listeners.delete(end)
+  }
+
+  interruption(signal: AbortSignal | undefined): Interruption {
+    const reason = () => {
+      if (this.#isClosed) return closedError()
+      if (signal?.aborted !== true) return undefined
+      const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
+      return new AbortedError('the call was aborted', details)
+    }
+    return {
+      reason,
+      listen: (end) => {
+        const unsubscribe = this.whenClosed(end)
+        const stopListening = whenAborted(signal, end)
+        // No event follows if the reason exists already.
+        if (reason() !== undefined) end()
+        return () => {
+          stopListening()
+          unsubscribe()
+        }
+      },
+    }
+  }
+}
+
+/** Waits, at most until an interruption. */
+export async function pause(ms: number, interruption: Interruption): Promise<void> {
+  let unsubscribe = () => {}
+  await new Promise<void>((resolve) => {
+    const stop = after(ms, resolve)
+    // It may call this at once.
+    unsubscribe = interruption.listen(() => {
+      stop()
+      resolve()
+    })
+  })
+  unsubscribe()
+}

@@ -1,0 +1,301 @@
+// Sessions: leases that the client keeps alive.
+//
+// A holder must stop before its lease can have ended. So the time to live counts from before a keep-alive was sent,
+// while the cluster counts from a later moment. The clock of this machine includes sleep (suspend-aware-clock.ts), and
+// a share of the time is left for clocks that run at different speeds. `signal` fires when a timer runs, which may be
+// late in a process that was stopped. `throwIfLost` reads the clock.
+//
+// One call keeps alive all leases that are due together.
+
+import { QuorateError, SessionLostError } from './errors.ts'
+import type {
+  GrantedLease,
+  KeptLease,
+  NewLease,
+  RevokedLease,
+  Session,
+  SessionOptions,
+} from './lease-types.ts'
+import { KEEP_ALIVE_MAX } from './leases.ts'
+import { type Clocks, machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
+import { after } from './timer.ts'
+import type { CallOptions, PutOptions, PutResult } from './types.ts'
+import { checkCall, checkSession } from './validate-arguments.ts'
+
+const TTL_MS = 10_000
+/** A lease is kept alive again after this share of its time to live. */
+const KEEP_ALIVE_SHARE = 1 / 3
+/** Leases that are due within this share of their time are kept alive by the same call. */
+const TOGETHER_SHARE = 1 / 10
+/** Share of the time to live for clocks that run at different speeds. Machines differ by less than 0.1 ‰. */
+const MARGIN_SHARE = 0.01
+/** The pause after a keep-alive that failed. */
+const RETRY_SHARE = 1 / 50
+
+/** Calls that sessions need of the client. */
+export interface SessionCalls {
+  grantLease(lease: NewLease, options: CallOptions): Promise<GrantedLease>
+  keepLeasesAlive(ids: readonly string[], options: CallOptions): Promise<readonly KeptLease[]>
+  revokeLease(id: string, options: CallOptions): Promise<RevokedLease>
+  put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions): Promise<PutResult>
+  /** Calls `end` when the client is closed, at once if it is. Returns a function that unsubscribes. */
+  whenClosed(end: () => void): () => void
+}
+
+/** All sessions of one client. */
+export class Sessions {
+  readonly #calls: SessionCalls
+  readonly #clocks: Clocks
+  readonly #open = new Set<LeaseSession>()
+  #stopTimer = () => {}
+  /** When the timer fires, by the monotonic clock. */
+  #firesAtMs = Number.POSITIVE_INFINITY
+  /** Reading of the clock while many sessions are checked. */
+  #uptimeMs: number | undefined
+
+  constructor(calls: SessionCalls, clocks = machineClocks) {
+    this.#calls = calls
+    this.#clocks = { ...clocks, uptimeMs: () => this.#uptimeMs ?? clocks.uptimeMs() }
+  }
+
+  /** Number of open sessions. */
+  get count(): number {
+    return this.#open.size
+  }
+
+  async begin(options: SessionOptions): Promise<Session> {
+    checkSession(options)
+    const { ttlMs = TTL_MS, lease, ...call } = options
+    const begunAt = startStopwatch(this.#clocks)
+    if (lease === undefined) {
+      const granted = await this.#calls.grantLease({ ttlMs }, call)
+      return this.#opened(granted.id, granted.ttlMs, begunAt)
+    }
+    const [kept] = await this.#calls.keepLeasesAlive([lease], call)
+    if (kept?.ttlMs !== undefined) return this.#opened(lease, kept.ttlMs, begunAt)
+    throw new QuorateError(`there is no lease ${lease}: it has ended, or was revoked`, {
+      code: 'lease_not_found',
+      written: 'no',
+    })
+  }
+
+  #opened(lease: string, ttlMs: number, begunAt: Stopwatch): Session {
+    const session = new LeaseSession(this.#calls, lease, ttlMs, begunAt, () => {
+      this.#open.delete(session)
+      if (this.#open.size === 0) this.#disarm()
+    })
+    this.#open.add(session)
+    session.begin()
+    // Thousands may begin at a time, so the other sessions are not checked for each.
+    if (this.#clocks.monotonicMs() + session.dueInMs < this.#firesAtMs) this.#arm()
+    return session
+  }
+
+  #disarm(): void {
+    this.#stopTimer()
+    this.#firesAtMs = Number.POSITIVE_INFINITY
+  }
+
+  #arm(): void {
+    this.#disarm()
+    // There may be more sessions than a function takes arguments.
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const session of this.#open) if (!session.isAsking) dueMs = Math.min(dueMs, session.dueInMs)
+    if (dueMs < Number.POSITIVE_INFINITY) {
+      this.#firesAtMs = this.#clocks.monotonicMs() + dueMs
+      this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })
+    }
+  }
+
+  #keepAlive(): void {
+    this.#atOnce(() => {
+      for (const session of [...this.#open]) session.look()
+      const due = [...this.#open].filter((session) => !session.isAsking && session.isDueSoon)
+      for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
+        void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
+      this.#arm()
+    })
+  }
+
+  /** Reads `os.uptime()` once for all sessions: it reads a file, and there may be thousands of sessions. */
+  #atOnce(lookAtMany: () => void): void {
+    this.#uptimeMs = this.#clocks.uptimeMs()
+    try {
+      lookAtMany()
+    } finally {
+      this.#uptimeMs = undefined
+    }
+  }
+
+  async #keep(sessions: readonly LeaseSession[]): Promise<void> {
+    const sentAt = startStopwatch(this.#clocks)
+    for (const session of sessions) session.isAsking = true
+    try {
+      const timeoutMs = Math.max(1, Math.min(...sessions.map(({ leftMs }) => leftMs)))
+      const kept = await this.#calls.keepLeasesAlive(
+        sessions.map(({ lease }) => lease),
+        { timeoutMs },
+      )
+      this.#atOnce(() => {
+        for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
+      })
+    } catch (error) {
+      // The next keep-alive follows soon, until the lease may have ended.
+      this.#atOnce(() => {
+        for (const session of sessions) session.failed(error)
+      })
+    }
+    for (const session of sessions) session.isAsking = false
+    this.#atOnce(() => this.#arm())
+  }
+}
+
+class LeaseSession implements Session {
+  readonly lease: string
+  readonly signal: AbortSignal
+  isAsking = false
+  readonly #calls: SessionCalls
+  readonly #lost = new AbortController()
+  readonly #ended: () => void
+  #ttlMs: number
+  /** The lease lives for its time to live from some moment after this one. */
+  #keptAt: Stopwatch
+  /** When the next keep-alive is due, counted from `#keptAt`. */
+  #dueMs: number
+  /** Failure of the last keep-alive, if none was answered since. */
+  #failure: unknown
+  #stopTimer = () => {}
+  #takeBack = () => {}
+  /** The cluster has said that there is no such lease. */
+  #isGone = false
+  #closing: Promise<boolean> | undefined
+
+  constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Stopwatch, ended: () => void) {
+    this.#calls = calls
+    this.lease = lease
+    this.#ttlMs = ttlMs
+    this.#keptAt = keptAt
+    this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
+    this.#ended = ended
+    this.signal = this.#lost.signal
+  }
+
+  get ttlMs(): number {
+    return this.#ttlMs
+  }
+
+  get leftMs(): number {
+    if (this.signal.aborted) return 0
+    return Math.max(0, this.#ttlMs * (1 - MARGIN_SHARE) - this.#keptAt.elapsedMs())
+  }
+
+  get dueInMs(): number {
+    return this.#dueMs - this.#keptAt.elapsedMs()
+  }
+
+  get isDueSoon(): boolean {
+    return this.dueInMs <= this.#ttlMs * KEEP_ALIVE_SHARE * TOGETHER_SHARE
+  }
+
+  begin(): void {
+    this.#takeBack = this.#calls.whenClosed(() => this.#end('the client was closed'))
+    // It may be closed already.
+    if (this.signal.aborted) this.#takeBack()
+    this.look()
+  }
+
+  /** Ends the session if the lease may have ended; otherwise checks again at that time. */
+  look(): void {
+    this.#stopTimer()
+    if (this.signal.aborted) return
+    const { leftMs } = this
+    if (leftMs === 0) {
+      const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
+      this.#end(`no keep-alive was answered within its time to live of ${seconds} s`, this.#failure)
+    } else this.#stopTimer = after(leftMs, () => this.look(), { unref: true })
+  }
+
+  /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
+  kept(ttlMs: number | undefined, sentAt: Stopwatch): void {
+    // The lease may have ended before the answer arrived.
+    this.look()
+    if (this.signal.aborted) return
+    if (ttlMs === undefined) {
+      this.#endWithLease()
+      return
+    }
+    this.#ttlMs = ttlMs
+    this.#keptAt = sentAt
+    this.#failure = undefined
+    this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
+    this.look()
+  }
+
+  failed(error: unknown): void {
+    this.#failure = error
+    this.#dueMs = this.#keptAt.elapsedMs() + this.#ttlMs * RETRY_SHARE
+    this.look()
+  }
+
+  throwIfLost(): void {
+    this.look()
+    if (this.signal.aborted) throw this.signal.reason
+  }
+
+  async put(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    options: PutOptions = {},
+  ): Promise<PutResult> {
+    this.throwIfLost()
+    try {
+      return await this.#calls.put(key, value, { ...options, lease: this.lease })
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'lease_not_found') this.#endWithLease()
+      throw error
+    }
+  }
+
+  async close(options: CallOptions = {}): Promise<boolean> {
+    checkCall('session.close', options)
+    this.#closing ??= this.#close(options)
+    return await this.#closing
+  }
+
+  async #close(options: CallOptions): Promise<boolean> {
+    const isLost = this.signal.aborted
+    this.#end('the session was closed')
+    // The lease ends by itself.
+    if (isLost) return this.#isGone
+    try {
+      await this.#calls.revokeLease(this.lease, options)
+      return true
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error
+      return error.code === 'lease_not_found'
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #endWithLease(): void {
+    this.#isGone = true
+    this.#end('it was revoked, or has ended')
+  }
+
+  #end(why: string, cause?: unknown): void {
+    if (this.signal.aborted) return
+    this.#stopTimer()
+    this.#takeBack()
+    this.#ended()
+    this.#lost.abort(
+      new SessionLostError(`the session with lease ${this.lease} is over: ${why}`, {
+        code: 'session_lost',
+        written: 'no',
+        cause,
+      }),
+    )
+  }
+}

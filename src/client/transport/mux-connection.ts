@@ -1,0 +1,523 @@
+// One multiplexed connection to a node (docs/reference/protocol.md): a WebSocket that carries many operations at a
+// time.
+//
+// An operation costs few microseconds. The operations of one turn of the event loop leave in one message, and one timer
+// serves all. Operations without an answer are in slots that are used again: a Map with such traffic would leave old
+// tables behind (src/server/node/number-map.ts).
+//
+// This file loads `ws` and `msgpackr`, which takes some 20 ms, so it is imported when a client begins to make many
+// calls (mux-transport.ts).
+
+import { connect, type Socket } from 'node:net'
+import { Packr } from 'msgpackr'
+import { WebSocket } from 'ws'
+import { DisagreementError } from '../decode.ts'
+import { lookup } from '../lookup.ts'
+import { type ClientOperation, isChange, WATCH } from '../operation.ts'
+import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
+import { SILENCE_MAX_MS } from './http-transport.ts'
+import {
+  cancelOf,
+  creditOf,
+  itemOf,
+  type Leader,
+  leaderIn,
+  type MuxItem,
+  type MuxWelcome,
+  PROBLEM,
+  SERVED,
+  sizeOf,
+  WATCH_ENDED,
+  welcomeOf,
+} from './mux-codec.ts'
+import { type Pending, QUEUED, WITHDRAWN } from './pending-request.ts'
+import { PendingWatch } from './pending-watch.ts'
+
+const SUBPROTOCOL = 'quorate.v1'
+/** How long the node may take until the connection can be used. */
+const HANDSHAKE_MS = 5_000
+/** Operations are sent in messages of about this size, so that the node begins with the first ones soon. */
+const MESSAGE_BYTES = 256 * 1024
+/** With more bytes that the system has not taken yet, further operations wait. */
+const BUFFERED_MAX = 512 * 1024
+/** A page of records is much smaller. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+/**
+ * When nothing at all arrives for so long after a ping, the connection is cut. What was sent before the ping may need
+ * time (SLOW_BYTES_PER_MS).
+ */
+const PING_MS = 3_000
+/** The rest of an id tells apart the operations that use one slot after the other: an answer never goes to another. */
+const SLOT_BITS = 16
+const SLOTS_MAX = 2 ** SLOT_BITS - 1
+const ID_MAX = 2 ** 31 - 1
+/** Node cannot wait longer. The timer runs again until something is due. */
+const DELAY_MAX_MS = 2 ** 31 - 1
+const BINARY = { binary: true }
+
+/** Why a connection has ended. */
+export type Ending =
+  /** No connection was made, or the node cannot serve now, or is another cluster's. */
+  | 'failed'
+  /** Another answer, or the other end does not follow the protocol. */
+  | 'refused'
+  /** It worked before. */
+  | 'lost'
+
+export interface ConnectionListener {
+  /** Returns whether the connection is wanted. */
+  readonly onWelcome: (welcome: MuxWelcome) => boolean
+  readonly onLeader: (leader: Leader) => void
+  /** After each message with answers. */
+  readonly onEnd: (ending: Ending) => void
+}
+
+const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
+
+export class NodeConnection {
+  readonly url: string
+  readonly #socket: Socket
+  readonly #ws: WebSocket
+  readonly #listener: ConnectionListener
+  #welcome: MuxWelcome | undefined
+  #isEnded = false
+  /** The node takes no more operations. */
+  #isClosing = false
+  /** It does not answer. */
+  #isSuspect = false
+  #hasAnswered = false
+
+  /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
+  #queue: (Pending | undefined)[] = []
+  #head = 0
+  #cancels: MuxItem[] = []
+  /** By slot: the operation; ABANDONED when its caller has given up. */
+  readonly #slots: (Pending | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
+  readonly #ids: number[] = [0]
+  readonly #credits: number[] = [0]
+  readonly #sentAt: number[] = [0]
+  readonly #free: number[] = []
+  #unanswered = 0
+  /** Watches that were requested and have not ended. */
+  #watches = 0
+  #bytes = 0
+  /** Number of operations with a waiting caller. */
+  #waiting = 0
+  #isScheduled = false
+  #isFull = false
+
+  #timer: NodeJS.Timeout | undefined
+  #timerMs = Number.POSITIVE_INFINITY
+  #heardAt = 0
+  /** A part of a message has arrived. */
+  #isReceiving = false
+  #pongUntil = 0
+
+  constructor(
+    { url, host, port }: { readonly url: string; readonly host: string; readonly port: number },
+    clusterId: string,
+    listener: ConnectionListener,
+  ) {
+    this.url = url
+    this.#listener = listener
+    this.#socket = connect({ host, port, lookup, noDelay: true })
+    // An idle connection keeps no process alive, nor does one that is not open yet: calls use HTTP until then.
+    this.#socket.unref()
+    this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {
+      createConnection: () => this.#socket,
+      handshakeTimeout: HANDSHAKE_MS,
+      maxPayload: ANSWER_BYTES_MAX,
+      perMessageDeflate: false,
+    })
+    const ws = this.#ws
+    ws.on('unexpected-response', (request, { statusCode = 0 }) => {
+      request.destroy()
+      this.#end(PASSING_STATUS.has(statusCode) ? 'failed' : 'refused', new Error(`status ${statusCode}`))
+    })
+    ws.on('error', (error) => this.#onBroken(error))
+    ws.on('close', (_, reason) => this.#onBroken(new Error(reason.toString() || 'the connection was cut')))
+    ws.on('open', () => {
+      this.#socket.prependListener('data', () => {
+        this.#heard(performance.now())
+        this.#isReceiving = true
+      })
+      this.#socket.on('drain', () => {
+        this.#isFull = false
+        this.#schedule()
+      })
+      this.#wakeAt(performance.now() + HANDSHAKE_MS)
+    })
+    ws.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary))
+    ws.on('pong', () => this.#heard(performance.now()))
+  }
+
+  /** Whether new operations may go here. */
+  get isUsable(): boolean {
+    return this.#welcome !== undefined && !this.#isClosing && !this.#isSuspect && !this.#isEnded
+  }
+
+  /** Number of operations with a waiting caller. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  get node(): string {
+    return this.#welcome?.node ?? ''
+  }
+
+  /** Whether an operation is small enough, and the connection may have one more watch. */
+  takes(operation: ClientOperation): boolean {
+    const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
+    if (operation.op === WATCH && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
+    return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
+  }
+
+  /** When the last part of an answer has arrived that is not complete; 0 without one. */
+  get receivingAt(): number {
+    return this.#isReceiving ? this.#heardAt : 0
+  }
+
+  /** Whether it can be sent now. The answers that would give credit back may never come. */
+  hasCredit(operation: ClientOperation): boolean {
+    const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
+    if (this.#isFull) return false
+    const count = this.#unanswered + this.#queue.length - this.#head
+    if (count === 0) return true
+    return count < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
+  }
+
+  send(pending: Pending): void {
+    this.#queue.push(pending)
+    this.#wait()
+    this.#schedule()
+    this.#wakeAt(pending.dueMs)
+  }
+
+  /** The caller has given up. An operation that was sent keeps its slot until the node answers. */
+  giveUp(pending: Pending): void {
+    this.#waitNoLonger()
+    if (pending.id === QUEUED) {
+      pending.id = WITHDRAWN
+      return
+    }
+    this.#slots[pending.id & SLOTS_MAX] = pending.operation.op === WATCH ? ABANDONED_WATCH : ABANDONED
+    if (isChange(pending.operation) || this.#isEnded) return
+    this.#cancels.push(cancelOf(pending.id))
+    this.#schedule()
+  }
+
+  /** Checks the connection: an operation is pending and nothing has arrived. */
+  suspect(sinceMs: number): void {
+    if (this.#isSuspect || this.#isEnded || this.#heardAt > sinceMs) return
+    this.#isSuspect = true
+    this.#ws.ping()
+    this.#pongUntil = performance.now() + PING_MS + this.#bytes / SLOW_BYTES_PER_MS
+    this.#wakeAt(this.#pongUntil)
+  }
+
+  /** Takes no new operations, and ends when those in flight are answered. */
+  retire(): void {
+    this.#isClosing = true
+    if (this.#waiting === 0) this.#end('lost', new Error('not in use any more'))
+  }
+
+  close(): void {
+    this.#end('lost', new Error('the client was closed'))
+  }
+
+  /** Operations with a waiting caller. */
+  all(): Pending[] {
+    const all: Pending[] = []
+    for (const pending of this.#slots) if (typeof pending === 'object') all.push(pending)
+    for (const pending of this.#queue) if (pending?.id === QUEUED) all.push(pending)
+    return all
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Operations
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(this.#flush)
+  }
+
+  /** Sends queued operations, as far as the node gives credit. */
+  readonly #flush = (): void => {
+    this.#isScheduled = false
+    const welcome = this.#welcome
+    if (welcome === undefined || this.#isEnded || this.#isFull) return
+    const nowMs = performance.now()
+    const bytesMax = Math.min(MESSAGE_BYTES, welcome.messageBytesMax)
+    let items: MuxItem[] = []
+    if (this.#cancels.length > 0) {
+      items = this.#cancels
+      this.#cancels = []
+    }
+    let size = 0
+    while (this.#head < this.#queue.length && !this.#isFull) {
+      const pending = this.#queue[this.#head]
+      if (pending === undefined) break
+      if (pending.id === WITHDRAWN || pending.deadline <= nowMs) {
+        this.#shift()
+        if (pending.id === QUEUED)
+          this.#withdraw(pending, new Error('its time was over before it could be sent'))
+        continue
+      }
+      const credit = creditOf(pending.operation)
+      if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
+      if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
+      const itemSize = sizeOf(pending.operation)
+      if (size + itemSize > bytesMax && items.length > 0) {
+        this.#send(items)
+        items = []
+        size = 0
+        continue
+      }
+      this.#shift()
+      this.#assignSlot(pending, credit, nowMs)
+      size += itemSize
+      items.push(
+        itemOf(pending.id, pending.operation, nodeTimeoutMs(pending.deadline - nowMs), pending.writeId),
+      )
+    }
+    if (items.length > 0) this.#send(items)
+  }
+
+  #shift(): void {
+    this.#queue[this.#head++] = undefined
+    if (this.#head < this.#queue.length) return
+    this.#queue.length = 0
+    this.#head = 0
+  }
+
+  #withdraw(pending: Pending, cause: Error): void {
+    pending.id = WITHDRAWN
+    this.#waitNoLonger()
+    pending.lost(cause)
+  }
+
+  #assignSlot(pending: Pending, credit: number, nowMs: number): void {
+    const slot = this.#free.pop() ?? this.#slots.length
+    const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
+    pending.id = id > ID_MAX ? slot : id
+    this.#ids[slot] = pending.id
+    this.#slots[slot] = pending
+    if (pending.operation.op === WATCH) this.#watches += 1
+    this.#credits[slot] = credit
+    this.#sentAt[slot] = nowMs
+    this.#unanswered += 1
+    this.#bytes += credit
+  }
+
+  #send(items: readonly MuxItem[]): void {
+    this.#ws.send(packr.encode(items), BINARY)
+    this.#isFull = this.#ws.bufferedAmount > BUFFERED_MAX
+  }
+
+  #wait(): void {
+    this.#waiting += 1
+    if (this.#waiting > 1) return
+    this.#socket.ref()
+    this.#timer?.ref()
+  }
+
+  #waitNoLonger(): void {
+    this.#waiting -= 1
+    if (this.#waiting > 0) return
+    this.#socket.unref()
+    this.#timer?.unref()
+    if (this.#isClosing) setImmediate(() => this.#waiting === 0 && this.retire())
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Answers
+
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    const nowMs = performance.now()
+    this.#heard(nowMs)
+    const items = isBinary ? listIn(data) : undefined
+    if (items === undefined) this.#fault('a message is not a list in MessagePack')
+    else for (const item of items) this.#onItem(item, nowMs)
+    if (this.#queue.length > 0) this.#schedule()
+  }
+
+  #onItem(item: unknown, nowMs: number): void {
+    if (this.#isEnded) return
+    if (!Array.isArray(item)) this.#fault('an item is not a list')
+    else if (this.#welcome === undefined) this.#onWelcome(item)
+    else if (item[0] === 0) this.#onNotice(item)
+    else this.#onAnswer(item, this.#welcome, nowMs)
+  }
+
+  #heard(nowMs: number): void {
+    this.#isReceiving = false
+    this.#heardAt = nowMs
+    this.#isSuspect = false
+  }
+
+  #onWelcome(item: MuxItem): void {
+    const welcome = welcomeOf(item)
+    if (welcome === undefined) this.#fault('it does not begin with a welcome')
+    else if (this.#listener.onWelcome(welcome)) {
+      this.#welcome = welcome
+      this.#listener.onLeader(welcome.leader)
+    } else this.#end('failed', new Error('not wanted'))
+  }
+
+  #onNotice(item: MuxItem): void {
+    const leader = leaderIn(item)
+    if (leader !== undefined) this.#listener.onLeader(leader)
+    if (item[1] !== 'closing') return
+    this.#isClosing = true
+    const queue = this.#queue.slice(this.#head)
+    this.#queue.length = 0
+    this.#head = 0
+    for (const pending of queue) {
+      if (pending?.id === QUEUED) this.#withdraw(pending, new Error('the node stops'))
+    }
+  }
+
+  #onAnswer(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
+    const [id] = item
+    const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
+    const pending = this.#slots[slot]
+    if (pending === undefined || this.#ids[slot] !== id) {
+      this.#fault('it answers an operation that was not pending, or was answered before')
+      return
+    }
+    this.#hasAnswered = true
+    const isOfWatch = pending === ABANDONED_WATCH || pending instanceof PendingWatch
+    if (isOfWatch && this.#sentAt[slot] === WATCHING) {
+      this.#streamed(item, slot, pending, nowMs)
+      return
+    }
+    if (isOfWatch && item[1] !== SERVED && item[1] !== PROBLEM) {
+      this.#fault('it tells of a watch that has not begun')
+      return
+    }
+    this.#unanswered -= 1
+    this.#bytes -= this.#credits[slot] ?? 0
+    if (isOfWatch && item[1] === SERVED) {
+      // The id stays in use until the watch has ended.
+      this.#sentAt[slot] = WATCHING
+      if (pending === ABANDONED_WATCH) return
+      pending.answered(item, welcome, nowMs)
+      this.#wakeAt(pending.dueMs)
+      return
+    }
+    if (isOfWatch) this.#watches -= 1
+    this.#slots[slot] = undefined
+    this.#free.push(slot)
+    if (pending === ABANDONED || pending === ABANDONED_WATCH) return
+    this.#waitNoLonger()
+    pending.answered(item, welcome, nowMs)
+  }
+
+  /** Handles an item of a watch that has begun. */
+  #streamed(item: MuxItem, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
+    if (item[1] !== WATCH_ENDED) {
+      if (watch === ABANDONED_WATCH) return
+      try {
+        watch.received(item, nowMs)
+      } catch (error) {
+        if (!(error instanceof DisagreementError)) throw error
+        this.#fault(error.message)
+      }
+      return
+    }
+    this.#watches -= 1
+    this.#slots[slot] = undefined
+    this.#free.push(slot)
+    if (watch === ABANDONED_WATCH) return
+    this.#waitNoLonger()
+    watch.ended(item[2])
+  }
+
+  #fault(what: string): void {
+    this.#end('refused', new Error(what))
+  }
+
+  #onBroken(cause: Error): void {
+    this.#end(this.#hasAnswered ? 'lost' : 'failed', cause)
+  }
+
+  #end(ending: Ending, cause: Error): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    clearTimeout(this.#timer)
+    const all = this.all()
+    this.#queue = []
+    this.#head = 0
+    this.#slots.length = 0
+    this.#waiting = 0
+    this.#listener.onEnd(ending)
+    for (const pending of all) pending.lost(cause)
+    this.#ws.terminate()
+    this.#socket.destroy()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Time
+
+  /** The timer runs at the earliest moment at which something is due. */
+  #wakeAt(dueMs: number): void {
+    if (dueMs >= this.#timerMs || this.#isEnded) return
+    clearTimeout(this.#timer)
+    this.#timerMs = dueMs
+    // If the process was busy, events that have arrived are handled first.
+    const delayMs = Math.min(DELAY_MAX_MS, Math.max(0, dueMs - performance.now()))
+    this.#timer = setTimeout(() => setImmediate(this.#sweep), delayMs)
+    if (this.#waiting === 0) this.#timer.unref()
+  }
+
+  readonly #sweep = (): void => {
+    this.#timerMs = Number.POSITIVE_INFINITY
+    this.#timer = undefined
+    if (this.#isEnded) return
+    const nowMs = performance.now()
+    if (this.#welcome === undefined) this.#fault('no welcome')
+    else if (nowMs >= this.#deadMs) this.#onBroken(new Error('the node does not answer'))
+    else {
+      let nextMs = this.#deadMs
+      for (const pending of this.all()) {
+        if (pending.dueMs <= nowMs) pending.due(nowMs)
+        if (pending.dueMs > nowMs) nextMs = Math.min(nextMs, pending.dueMs)
+      }
+      this.#wakeAt(nextMs)
+      if (this.#head > 0 || this.#queue.some((pending) => pending?.id === WITHDRAWN)) {
+        this.#queue = this.#queue.filter((pending) => pending?.id === QUEUED)
+        this.#head = 0
+      }
+    }
+  }
+
+  /** When the connection is cut if nothing is heard. */
+  get #deadMs(): number {
+    const pongMs = this.#isSuspect ? this.#pongUntil : Number.POSITIVE_INFINITY
+    let oldestMs = Number.POSITIVE_INFINITY
+    for (const [slot, pending] of this.#slots.entries()) {
+      if (pending !== undefined) oldestMs = Math.min(oldestMs, this.#sentAt[slot] ?? oldestMs)
+    }
+    return Math.min(pongMs, oldestMs + SILENCE_MAX_MS)
+  }
+}
+
+function listIn(data: Buffer): readonly unknown[] | undefined {
+  try {
+    const items: unknown = packr.decode(data)
+    return Array.isArray(items) ? items : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Statuses of a node, or of a proxy, that may serve soon; 421: of a node of another cluster. */
+const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
+
+/** In place of an operation whose caller has given up. */
+const ABANDONED = 'abandoned'
+/** In place of a watch that was cancelled, until the node has ended it. */
+const ABANDONED_WATCH = 'abandoned watch'
+/** In place of the time at which a watch was sent that has begun: it has no time-out. */
+const WATCHING = Number.POSITIVE_INFINITY

@@ -1,0 +1,219 @@
+// Sends operations over multiplexed connections, one to each node, and decides when they are made. Until there is one,
+// and where there is none, the engine uses HTTP: a connection makes many calls cheap, and is needed for none.
+
+import { Backoff } from '../backoff.ts'
+import type { Endpoint, Endpoints } from '../endpoints.ts'
+import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
+import { after } from '../timer.ts'
+import type { Leader, MuxWelcome } from './mux-codec.ts'
+import type { Ending, NodeConnection } from './mux-connection.ts'
+import { PendingRequest } from './pending-request.ts'
+import { PendingWatch } from './pending-watch.ts'
+import type { SendOptions, SendOutcome, Transport } from './transport.ts'
+
+/**
+ * A client makes connections from this call on, or when so many calls are in flight. Loading the packages takes some
+ * 20 ms, which a command with a few calls should not spend.
+ */
+const CALLS_BEFORE = 16
+const IN_FLIGHT = 8
+/** Pause after a proxy did not let the connection through. */
+export const REFUSED_MS = 60_000
+/** Pauses after a failure. */
+const PAUSE_BASE_MS = 100
+const PAUSE_MAX_MS = 5_000
+
+interface MuxOptions {
+  readonly endpoints: Endpoints
+  /** The id of the client's cluster; undefined: unknown. */
+  readonly clusterId: () => string | undefined
+  /** Returns whether the node belongs to the client's cluster. */
+  readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
+  readonly isOff: boolean
+}
+
+/** The state of the connection to one endpoint. */
+class Link {
+  connection: NodeConnection | undefined
+  readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
+  notBeforeMs = 0
+}
+
+export class MuxTransport implements Transport {
+  readonly #options: MuxOptions
+  readonly #links = new Map<Endpoint, Link>()
+  /** All connections that have not ended, also those of former endpoints. */
+  readonly #open = new Set<NodeConnection>()
+  #calls = 0
+  /** The leader of the newest term that a node has reported, if there is a connection to it. */
+  #leader: { readonly endpoint: Endpoint; readonly connection: NodeConnection } | undefined
+  #leaderTerm = 0
+  #make: typeof NodeConnection | undefined
+  #loading: Promise<void> | undefined
+  #isOff: boolean
+  /** Resolves when a connection is made or has ended, and at the end. */
+  #change = Promise.withResolvers<void>()
+
+  constructor(options: MuxOptions) {
+    this.#options = options
+    this.#isOff = options.isOff
+  }
+
+  /** Number of operations that wait for an answer. */
+  get inFlight(): number {
+    return [...this.#open].reduce((sum, connection) => sum + connection.waiting, 0)
+  }
+
+  /** Whether connections are made: the client makes many calls. */
+  get isActive(): boolean {
+    return this.#make !== undefined
+  }
+
+  /** A call begins, one of this many. */
+  noteCall(inFlight: number): void {
+    if (this.#make !== undefined || this.#isOff || this.#loading !== undefined) return
+    this.#calls += 1
+    if (this.#calls >= CALLS_BEFORE || inFlight >= IN_FLIGHT) void this.#load()
+  }
+
+  /**
+   * The endpoint of the leader, for a change: another node would forward it. Otherwise the next endpoint that has a
+   * connection. Makes connections to those that have none.
+   */
+  pick(endpoints: Endpoints, nowMs: number, forChange: boolean): Endpoint | undefined {
+    if (this.#make === undefined) return undefined
+    const leader = forChange ? this.#leader : undefined
+    if (leader?.connection.isUsable === true && leader.endpoint.allows(nowMs)) return leader.endpoint
+    return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#hasConnection(endpoint, nowMs))
+  }
+
+  /** Whether any endpoint has a connection. Makes connections to those that have none. */
+  isReady(nowMs: number): boolean {
+    if (this.#make === undefined) return false
+    let isReady = false
+    for (const endpoint of this.#options.endpoints.all)
+      if (endpoint.allows(nowMs) && this.#hasConnection(endpoint, nowMs)) isReady = true
+    return isReady
+  }
+
+  /** A first try may wait for credit, which a connection that hangs never gives back. A further try does not wait. */
+  accepts(endpoint: Endpoint, request: CallRequest, isRetry = false): boolean {
+    if (request.op === API) return false
+    const connection = this.#links.get(endpoint)?.connection
+    if (connection?.isUsable !== true || !connection.takes(request)) return false
+    return !isRetry || connection.hasCredit(request)
+  }
+
+  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
+    const connection = this.#links.get(endpoint)?.connection
+    if (connection === undefined || request.op === API)
+      throw new Error('the transport does not accept this request')
+    const operation: ClientOperation = request
+    return new Promise((resolve) => {
+      connection.send(
+        operation.op === WATCH
+          ? new PendingWatch(connection, operation, options, resolve)
+          : new PendingRequest(connection, operation, options, resolve),
+      )
+    })
+  }
+
+  /**
+   * For watches, which stay at the connection where they begin. Resolves after `first`, when there is a connection or
+   * none is being made, at the latest after `timeoutMs`.
+   */
+  async settled(first: Promise<void>, timeoutMs: number): Promise<void> {
+    if (this.#isOff || this.isReady(performance.now())) return
+    let isOver = false
+    let stop = () => {}
+    const timedOut = new Promise<void>((resolve) => {
+      // It keeps the process alive, which the connection that is being made does not.
+      stop = after(timeoutMs, resolve)
+    }).then(() => {
+      isOver = true
+    })
+    await Promise.race([first, timedOut])
+    await this.#load()
+    while (!isOver && !this.#isOff && !this.isReady(performance.now()) && this.#isConnecting)
+      await Promise.race([this.#change.promise, timedOut])
+    stop()
+  }
+
+  /** Ends connections to endpoints that the client no longer knows. */
+  retireOthers(): void {
+    for (const [endpoint, { connection }] of this.#links) {
+      if (this.#options.endpoints.all.includes(endpoint)) continue
+      this.#links.delete(endpoint)
+      connection?.retire()
+    }
+  }
+
+  close(): void {
+    this.#isOff = true
+    this.#make = undefined
+    for (const connection of this.#open) connection.close()
+    this.#changed()
+  }
+
+  #changed(): void {
+    this.#change.resolve()
+    this.#change = Promise.withResolvers()
+  }
+
+  get #isConnecting(): boolean {
+    return [...this.#links.values()].some(({ connection }) => connection?.isUsable === false)
+  }
+
+  /** A node has reported who leads in a term, or that it knows no leader. */
+  #noteLeader({ term, name }: Leader): void {
+    if (term < this.#leaderTerm) return
+    this.#leaderTerm = term
+    this.#leader = undefined
+    for (const [endpoint, { connection }] of this.#links) {
+      if (connection !== undefined && connection.node === name) this.#leader = { endpoint, connection }
+    }
+  }
+
+  #load(): Promise<void> {
+    this.#loading ??= import('./mux-connection.ts').then(
+      ({ NodeConnection: Make }) => {
+        if (!this.#isOff) this.#make = Make
+      },
+      // Without these packages HTTP serves.
+      () => {},
+    )
+    return this.#loading
+  }
+
+  #hasConnection(endpoint: Endpoint, nowMs: number): boolean {
+    let link = this.#links.get(endpoint)
+    if (link === undefined) {
+      link = new Link()
+      this.#links.set(endpoint, link)
+    }
+    if (link.connection !== undefined) return link.connection.isUsable
+    if (nowMs >= link.notBeforeMs) this.#connect(endpoint, link)
+    return false
+  }
+
+  #connect(endpoint: Endpoint, link: Link): void {
+    const clusterId = this.#options.clusterId()
+    if (this.#make === undefined || clusterId === undefined) return
+    const connection = new this.#make(endpoint, clusterId, {
+      onWelcome: (welcome) => this.#options.onWelcome(endpoint, welcome),
+      onLeader: (leader) => {
+        this.#noteLeader(leader)
+        this.#changed()
+      },
+      onEnd: (ending: Ending) => {
+        link.connection = undefined
+        this.#open.delete(connection)
+        if (ending === 'lost') link.pauses.reset()
+        link.notBeforeMs = performance.now() + (ending === 'refused' ? REFUSED_MS : link.pauses.next())
+        this.#changed()
+      },
+    })
+    link.connection = connection
+    this.#open.add(connection)
+  }
+}

@@ -1,0 +1,114 @@
+// A request on a multiplexed connection that waits for its answer.
+
+import { whenAborted } from '../abort-listeners.ts'
+import type { ClientOperation } from '../operation.ts'
+import { ASK_AGAIN_MS, tryLimitMs } from '../retry-policy.ts'
+import type { WriteId } from '../write-id.ts'
+import { type MuxItem, type MuxWelcome, outcomeOf } from './mux-codec.ts'
+import type { SendOptions, SendOutcome } from './transport.ts'
+
+/** Ids of requests that were not sent, and never will be. */
+export const QUEUED = 0
+export const WITHDRAWN = -1
+
+/** A request as its connection sees it. Times are of `performance.now()`. */
+export interface Pending {
+  readonly operation: ClientOperation
+  readonly writeId: WriteId | undefined
+  readonly deadline: number
+  /** When `due` must be called, if there is no answer before. */
+  dueMs: number
+  /** QUEUED, WITHDRAWN, or the id with which it was sent: then the node may have it. */
+  id: number
+  answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void
+  /** There will be no answer. */
+  lost(cause: Error): void
+  due(nowMs: number): void
+}
+
+/** A connection as its pending requests see it. */
+export interface PendingConnection {
+  /** When the last part of an incomplete message arrived; 0: there is none. */
+  readonly receivingAt: number
+  /** The caller has given up. */
+  giveUp(pending: Pending): void
+  /** Nothing has arrived since then although a request waits. */
+  suspect(sinceMs: number): void
+}
+
+export class PendingRequest implements Pending {
+  readonly operation: ClientOperation
+  readonly writeId: WriteId | undefined
+  readonly deadline: number
+  dueMs: number
+  id = QUEUED
+  readonly #connection: PendingConnection
+  readonly #resolve: (outcome: SendOutcome) => void
+  readonly #silenceMs: number
+  /** After this time without an answer a queued request is given up, and the connection of a sent one is checked. */
+  readonly #limitMs: number
+  readonly #mayGiveUp: SendOptions['mayGiveUp']
+  readonly #startedAt: number
+  readonly #stopListening: () => void
+  #isOpen = true
+
+  constructor(
+    connection: PendingConnection,
+    operation: ClientOperation,
+    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, signal }: SendOptions,
+    resolve: (outcome: SendOutcome) => void,
+  ) {
+    this.#connection = connection
+    this.operation = operation
+    this.writeId = writeId
+    this.#resolve = resolve
+    this.#silenceMs = silenceMs
+    this.#mayGiveUp = mayGiveUp
+    this.#startedAt = performance.now()
+    this.deadline = this.#startedAt + timeoutMs
+    this.#limitMs = Math.min(silenceMs, tryLimitMs(timeoutMs))
+    this.dueMs = this.#startedAt + Math.min(timeoutMs, this.#limitMs)
+    this.#stopListening = whenAborted(signal, () => this.giveUp(new Error('given up')))
+  }
+
+  answered(item: MuxItem, welcome: MuxWelcome): void {
+    this.#settle(outcomeOf(this.operation, item, welcome))
+  }
+
+  lost(cause: Error): void {
+    this.#fail(cause, false)
+  }
+
+  /** A node that sends parts of an answer is not silent. */
+  due(nowMs: number): void {
+    const heardAt = Math.max(this.#startedAt, this.#connection.receivingAt)
+    const isQueued = this.id === QUEUED && nowMs >= this.#startedAt + this.#limitMs
+    if (nowMs < this.deadline && !isQueued) {
+      if (nowMs >= heardAt + this.#limitMs) this.#connection.suspect(this.#startedAt)
+      const silentAt = heardAt + this.#silenceMs
+      if (nowMs < silentAt) this.dueMs = silentAt
+      else if (this.#mayGiveUp?.() === false) this.dueMs = nowMs + ASK_AGAIN_MS
+      this.dueMs = Math.min(this.deadline, this.dueMs)
+      if (this.dueMs > nowMs) return
+    }
+    this.giveUp(new Error('no answer'), true)
+  }
+
+  giveUp(cause: Error, timedOut = false): void {
+    if (!this.#isOpen) return
+    this.#connection.giveUp(this)
+    this.#fail(cause, timedOut)
+  }
+
+  #fail(cause: Error, timedOut: boolean): void {
+    if (this.id > 0) this.#settle({ kind: 'maybe-applied', cause, timedOut })
+    else this.#settle({ kind: 'not-sent', cause, reached: true, timedOut })
+  }
+
+  #settle(outcome: SendOutcome): void {
+    this.#isOpen = false
+    this.dueMs = Number.POSITIVE_INFINITY
+    this.#stopListening()
+    this.#resolve(outcome)
+  }
+}

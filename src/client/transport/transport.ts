@@ -1,0 +1,103 @@
+// The seam between the client's call engine and the wire. A transport carries one request to one node, once. It never
+// retries, and it knows no rule about what may be retried: the engine (../call-engine.ts) decides from the outcome.
+//
+// A transport without a wire, for a node in the same process, implements `accepts`, `send` and `close`. It takes the
+// operations of ../operation.ts, and reports what the node answered in the terms of the HTTP API.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Endpoint } from '../endpoints.ts'
+import type { CallRequest } from '../operation.ts'
+import type { WriteId } from '../write-id.ts'
+
+/** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
+export type Headers = IncomingHttpHeaders
+
+/** An object of JSON. */
+export type Json = Readonly<Record<string, unknown>>
+
+export interface SendOptions {
+  /** Time for the whole request. When it has passed, the request is given up. */
+  readonly timeoutMs: number
+  /** The request is given up when no byte of an answer arrives for this long. Default: `timeoutMs`. */
+  readonly silenceMs?: number | undefined
+  /** Called when `silenceMs` has passed. false: the request continues, and this is called again a little later. */
+  readonly mayGiveUp?: (() => boolean) | undefined
+  /** The request is given up when no connection is accepted for this long. */
+  readonly connectMs?: number | undefined
+  /** The time for looking up the host name is added to `connectMs`. */
+  readonly waitsForLookup?: boolean | undefined
+  /** The identity of a change that must be applied at most once. */
+  readonly writeId?: WriteId | undefined
+  /** The cluster that must answer. A node of another cluster refuses the request. */
+  readonly clusterId?: string | undefined
+  /** Gives the request up when it fires. */
+  readonly signal?: AbortSignal | undefined
+  /** The request keeps no process alive. */
+  readonly background?: boolean | undefined
+}
+
+/** A node's answer, complete. */
+export interface CompleteAnswer {
+  readonly kind: 'answered'
+  /** Status of the HTTP API: 200, 404, 412, … */
+  readonly status: number
+  readonly headers: Headers
+  /** The body of the HTTP API, as bytes or as the object that they stand for. */
+  readonly body: Buffer | Json
+}
+
+/** An answer that has begun and whose end is open: a watch, or a list of one revision. Its reader sets the limits. */
+export interface StreamingAnswer {
+  readonly kind: 'streaming'
+  readonly headers: Headers
+  readonly stream: ByteStream | WatchMessages
+}
+
+/** Lines of JSON in chunks of any size. */
+export interface ByteStream extends AsyncIterable<Buffer> {
+  on(event: 'error', listener: (error: Error) => void): unknown
+  destroy(error?: Error): unknown
+}
+
+/** Messages of a watch, as the objects of a line of `GET /v1/watch`. They arrive whether or not they are read. */
+export interface WatchMessages {
+  messages(): AsyncIterable<Json>
+  destroy(): void
+}
+
+/** No byte of the request reached a node: it was certainly not applied. */
+export interface NotSent {
+  readonly kind: 'not-sent'
+  readonly cause: Error
+  /** A connection was accepted, so the node can be reached. */
+  readonly reached: boolean
+  readonly timedOut: boolean
+}
+
+/** Bytes of the request may have reached a node, and no complete answer arrived. A change may have been applied. */
+export interface MaybeApplied {
+  readonly kind: 'maybe-applied'
+  readonly cause: Error
+  /** The limits were reached. Otherwise the connection broke, or the caller gave the request up. */
+  readonly timedOut: boolean
+}
+
+/** Outcome of a request that was sent once. */
+export type SendOutcome = CompleteAnswer | StreamingAnswer | NotSent | MaybeApplied
+
+/** An answer and the endpoint that gave it. */
+export type NodeAnswer = (CompleteAnswer | StreamingAnswer) & { readonly endpoint: Endpoint }
+
+export interface Transport {
+  /** Whether `send` can carry this request to this endpoint now. */
+  accepts(endpoint: Endpoint, request: CallRequest): boolean
+  /**
+   * Sends a request once. Never rejects. A watch, and a request with `stream`, resolve when the answer begins, if its
+   * status is 200.
+   */
+  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome>
+  /** Number of requests without an outcome. */
+  readonly inFlight: number
+  /** Closes all connections. Requests in flight resolve soon, as given up. */
+  close(): void
+}

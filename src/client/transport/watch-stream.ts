@@ -1,0 +1,43 @@
+// Messages of a watch from its answer: lines of JSON over HTTP, or items of a multiplexed connection
+// (pending-watch.ts).
+
+import { disagree, type Json, parseObject } from '../decode.ts'
+import { UnavailableError } from '../errors.ts'
+import { linesOf } from '../list.ts'
+import { afterPendingEvents } from '../timer.ts'
+import type { WatchSource } from '../watch.ts'
+import type { NodeAnswer } from './transport.ts'
+
+/** `silentMs`: limit on the silence of the node while the watch waits for it. */
+export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
+  const { endpoint } = answer
+  if (answer.kind !== 'streaming') return disagree('the node does not stream')
+  const { stream } = answer
+  if ('messages' in stream) {
+    return { endpoint, messages: stream.messages(), isShared: true, close: () => stream.destroy() }
+  }
+  const pieces: AsyncIterable<Buffer> = stream
+  stream.on('error', () => {})
+  const close = () => void stream.destroy()
+  async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
+    const iterator = pieces[Symbol.asyncIterator]()
+    for (;;) {
+      const silent = new UnavailableError(`${endpoint.url} has sent a watch nothing for ${silentMs} ms`, {
+        code: 'timeout',
+        written: 'no',
+        endpoint: endpoint.url,
+      })
+      const stopTimer = afterPendingEvents(silentMs, () => void stream.destroy(silent))
+      // The timer stops while the application takes messages: it may be slower than any node.
+      const { done, value } = await iterator.next().finally(stopTimer)
+      if (done === true) return
+      yield value
+    }
+  }
+  async function* messages(): AsyncGenerator<Json, void, undefined> {
+    for await (const line of linesOf(chunks())) {
+      yield parseObject(line) ?? disagree('a line of the watch is not a JSON object')
+    }
+  }
+  return { endpoint, messages: messages(), isShared: false, close }
+}

@@ -1,0 +1,266 @@
+// The arguments of each function of the client.
+
+import { endpointUrl } from './address.ts'
+import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
+import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
+import type {
+  CallOptions,
+  ClientOptions,
+  DeleteOptions,
+  ListOptions,
+  NewMember,
+  NodeCallOptions,
+  PutOptions,
+  RangeOptions,
+  ReadOptions,
+} from './types.ts'
+import {
+  type Check,
+  type Checks,
+  checkFields,
+  checkOneLease,
+  checkOptions,
+  checkValue,
+  isBound,
+  isBytes,
+  isFlag,
+  isFunction,
+  isLease,
+  isLimit,
+  isListOf,
+  isOneOf,
+  isProgress,
+  isRevision,
+  isSignal,
+  isStaleness,
+  isText,
+  isTimeout,
+  isTtl,
+  isWholeNumber,
+} from './validators.ts'
+import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts'
+
+const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
+const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
+const PUT: Checks<PutOptions> = {
+  ...CALL,
+  ifRevision: isWholeNumber,
+  ifAbsent: isFlag,
+  lease: isLease,
+  ttlMs: isTtl,
+}
+const DELETE: Checks<DeleteOptions> = { ...CALL, ifRevision: isWholeNumber }
+const READ: Checks<ReadOptions> = {
+  ...CALL,
+  consistency: isOneOf('linearizable', 'lease', 'stale'),
+  maxStalenessMs: isStaleness,
+  minRevision: isWholeNumber,
+  revision: isRevision,
+  onAnswer: isFunction,
+}
+const RANGE: Checks<RangeOptions> = { ...READ, prefix: isBytes, start: isBytes, end: isBytes }
+const LIST: Checks<ListOptions> = {
+  ...RANGE,
+  limit: isLimit,
+  order: isOneOf('asc', 'desc'),
+  keysOnly: isFlag,
+  snapshot: isFlag,
+}
+const TXN_READ = {
+  ...{ consistency: READ.consistency, maxStalenessMs: READ.maxStalenessMs },
+  ...{ minRevision: READ.minRevision, onAnswer: READ.onAnswer },
+}
+const TXN: Checks<TxnOptions> = { ...CALL, ...TXN_READ }
+const TRANSACT: Checks<TransactOptions> = { ...CALL, attemptsMax: isBound }
+const TRANSACTION_LIST: Checks<TransactionListOptions> = {
+  ...{ prefix: LIST.prefix, start: LIST.start, end: LIST.end },
+  ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
+}
+const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
+const SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
+const PLACE: Checks<WatchedPlace> = {
+  key: isBytes,
+  prefix: isBytes,
+  start: isBytes,
+  end: isBytes,
+  all: isFlag,
+}
+const WATCH: Checks<WatchOptions> = {
+  ...{ ...PLACE, ...CALL },
+  fromRevision: isRevision,
+  prev: isFlag,
+  only: isOneOf('put', 'delete'),
+  keysOnly: isFlag,
+  progressMs: isProgress,
+  onProgress: isFunction,
+  onResume: isFunction,
+}
+const MIRROR: Checks<MirrorOptions> = {
+  ...CALL,
+  ...{ prefix: isBytes, start: isBytes, end: isBytes, all: isFlag },
+  progressMs: isProgress,
+  onResync: isFunction,
+}
+const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
+const CLIENT: Checks<ClientOptions> = {
+  endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  timeoutMs: isTimeout,
+  discover: isFlag,
+  unreachableAfterMs: isTimeout,
+  callsMax: isBound,
+  transport: isOneOf('auto', 'http'),
+  onWarning: isFunction,
+}
+
+const CONDITIONS: ReadonlySet<string> = new Set(['ifRevision', 'ifAbsent'])
+
+export function checkClient(options: ClientOptions): void {
+  checkOptions('Client', options, CLIENT)
+  checkFields('Client', { endpoints: options.endpoints }, { endpoints: CLIENT.endpoints })
+}
+
+export function checkPut(key: unknown, value: unknown, options: PutOptions): void {
+  checkValue('put', 'key', key, isBytes)
+  checkValue('put', 'value', value, isBytes)
+  checkOptions('put', options, PUT, CONDITIONS)
+  if (options.ifAbsent === true && options.ifRevision !== undefined)
+    throw new TypeError(
+      'put: ifAbsent and ifRevision contradict each other: a key that does not exist has no revision',
+    )
+  checkOneLease('put', options)
+}
+
+export function checkGet(key: unknown, options: ReadOptions): void {
+  checkValue('get', 'key', key, isBytes)
+  checkRead('get', options, READ)
+}
+
+export function checkDelete(key: unknown, options: DeleteOptions): void {
+  checkValue('delete', 'key', key, isBytes)
+  checkOptions('delete', options, DELETE, CONDITIONS)
+}
+
+export function checkList(options: ListOptions): void {
+  checkRange('list', options, LIST)
+}
+
+export function checkCount(options: RangeOptions): void {
+  checkRange('count', options, RANGE)
+}
+
+/** `isRead`: the transaction has no puts and no deletes. */
+export function checkTxn(options: TxnOptions, isRead: boolean): void {
+  checkRead('txn', options, TXN)
+  if (isRead) return
+  const name = Object.keys(TXN_READ).find((each) => options[each as keyof TxnOptions] !== undefined)
+  if (name !== undefined) throw new TypeError(`txn: ${name} is for transactions without puts and deletes`)
+}
+
+export function checkTransact(body: unknown, options: TransactOptions): void {
+  checkValue('transact', 'the body', body, isFunction)
+  checkOptions('transact', options, TRANSACT)
+}
+
+export function checkTransactionList(options: TransactionListOptions): void {
+  checkRange('tx.list', options, TRANSACTION_LIST)
+}
+
+export function checkCompact(revision: unknown, options: CallOptions): void {
+  checkValue('compact', 'revision', revision, isRevision)
+  checkOptions('compact', options, CALL)
+}
+
+export function checkGrant(lease: NewLease, options: CallOptions): void {
+  checkOptions('grantLease: the lease', lease, { ttlMs: isTtl, id: isLease })
+  checkValue('grantLease', 'ttlMs', lease.ttlMs, isTtl)
+  checkOptions('grantLease', options, CALL)
+}
+
+/** Checks a call about one lease. */
+export function checkLeaseCall(where: string, id: unknown, options: LeaseOptions, checks = CALL): void {
+  checkValue(where, 'id', id, isLease)
+  checkOptions(where, options, checks)
+}
+
+export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
+  checkValue('keepLeasesAlive', 'ids', ids, isListOf(isLease, 'a list of ids of leases, strings of digits'))
+  checkOptions('keepLeasesAlive', options, CALL)
+}
+
+export function checkLease(id: unknown, options: LeaseOptions): void {
+  checkLeaseCall('lease', id, options, LEASE)
+}
+
+export function checkSession(options: SessionOptions): void {
+  checkOptions('session', options, SESSION)
+  checkOneLease('session', options)
+}
+
+export function checkWatch(options: WatchOptions): void {
+  checkOptions('watch', options, WATCH)
+  checkPlace('watch', options)
+}
+
+export function checkMirror(options: MirrorOptions): void {
+  checkOptions('mirror', options, MIRROR)
+  checkPlace('mirror', options)
+}
+
+/** A place that got lost would be all keys. */
+function checkPlace(where: string, { key, prefix, start, end, all }: WatchedPlace): void {
+  const forms = [key, prefix, start ?? end, all === true ? all : undefined].filter(
+    (form) => form !== undefined,
+  )
+  if (forms.length === 1) return
+  const keyOr = where === 'watch' ? 'key, or ' : ''
+  throw new TypeError(`${where}: name either ${keyOr}prefix, or start and end, or all: true`)
+}
+
+export function checkCall(where: string, options: CallOptions): void {
+  checkOptions(where, options, CALL)
+}
+
+export function checkNodeCall(where: string, options: NodeCallOptions): void {
+  checkOptions(where, options, NODE_CALL)
+}
+
+export function checkMember(where: string, member: NewMember): void {
+  checkFields(`${where}: the member`, member, MEMBER)
+  endpointUrl(member.url)
+}
+
+export function checkName(where: string, name: unknown): void {
+  checkValue(where, 'name', name, isText)
+}
+
+/** The cluster checks names and ranges. This check only makes sure that JSON can carry everything. */
+export function checkSettings(where: string, settings: unknown): void {
+  checkValue(where, 'settings', settings, isObject)
+  for (const [name, value] of Object.entries(settings as object)) {
+    if (isObject(value) === undefined) checkSettings(`${where}: ${name}`, value)
+    else checkValue(where, name, value, isSetting)
+  }
+}
+
+function checkRead(where: string, options: ReadOptions, checks: Readonly<Record<string, Check>>): void {
+  checkOptions(where, options, checks)
+  if (options.maxStalenessMs !== undefined && options.consistency !== 'stale')
+    throw new TypeError(`${where}: maxStalenessMs is for stale reads: it goes with consistency: 'stale'`)
+}
+
+function checkRange(where: string, options: RangeOptions, checks: Readonly<Record<string, Check>>): void {
+  checkRead(where, options, checks)
+  const { prefix, start, end } = options
+  if (prefix !== undefined && (start !== undefined || end !== undefined))
+    throw new TypeError(`${where}: prefix cannot be combined with start or end`)
+}
+
+const isObject: Check = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? undefined
+    : 'an object with the settings'
+
+const isSetting: Check = (value) => {
+  const known = Number.isFinite(value) || typeof value === 'boolean' || typeof value === 'string'
+  return known ? undefined : 'a number, a string, true or false'
+}

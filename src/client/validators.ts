@@ -1,0 +1,160 @@
+// Checks of a caller's arguments before anything is done. A misspelt option must be an error, not an option left out. A
+// table has one check for each option; a wrong value gets a TypeError that names the option. Tables and checks are
+// plain functions, because a put must be fast.
+
+import { types } from 'node:util'
+import { didYouMean } from '../did-you-mean.ts'
+
+/** Returns what the value should have been; undefined when it is valid. */
+export type Check = (value: unknown) => string | undefined
+
+/** One check for each option. */
+export type Checks<Options> = { readonly [Name in keyof Required<Options>]: Check }
+
+/**
+ * `where`: the called function, for the message. Options may be undefined, except those in `conditions`: if a condition
+ * got lost, the write would be unconditional.
+ */
+export function checkOptions(
+  where: string,
+  given: unknown,
+  checks: Readonly<Record<string, Check>>,
+  conditions: ReadonlySet<string> = NONE,
+): void {
+  if (!isRecord(given)) throw new TypeError(`${where}: options must be an object, not ${described(given)}`)
+  for (const name in given) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (check === undefined) throw new TypeError(`${where}: ${unknownOption(name, Object.keys(checks))}`)
+    const value = given[name]
+    if (value !== undefined) checkValue(where, name, value, check)
+    else if (conditions.has(name)) {
+      throw new TypeError(`${where}: ${name} is undefined. Leave it out to write without this condition`)
+    }
+  }
+}
+
+/** Checks an object that must have everything that `checks` names. */
+export function checkFields(where: string, given: unknown, checks: Readonly<Record<string, Check>>): void {
+  checkOptions(where, given, checks)
+  for (const [name, check] of Object.entries(checks)) {
+    const value = isRecord(given) ? given[name] : undefined
+    checkValue(where, name, value, check)
+  }
+}
+
+export function checkValue(where: string, name: string, value: unknown, check: Check): void {
+  const wanted = check(value)
+  if (wanted !== undefined)
+    throw new TypeError(`${where}: ${name} must be ${wanted}, not ${described(value)}`)
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function unknownOption(name: string, known: readonly string[]): string {
+  const hint = didYouMean(name, known) ?? `there are ${known.join(', ')}`
+  return `there is no option ${JSON.stringify(name)} (${hint})`
+}
+
+/** A value as a message shows it: long enough to be recognised, never complete. */
+export function described(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+    case 'object':
+      if (value === null) return 'null'
+      return Array.isArray(value)
+        ? listed(value)
+        : `an object (${value.constructor?.name ?? 'without a class'})`
+    case 'function':
+      return 'a function'
+    default:
+      return String(value)
+  }
+}
+
+function listed(values: readonly unknown[]): string {
+  const shown = values.slice(0, 3).map((value) => (Array.isArray(value) ? '[…]' : described(value)))
+  return `[${[...shown, ...(values.length > 3 ? ['…'] : [])].join(', ')}]`
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Well-formed text, because names and addresses become URLs. */
+export const isText: Check = (value) => {
+  if (typeof value !== 'string' || value === '') return 'a string that is not empty'
+  return value.isWellFormed() ? undefined : 'well-formed Unicode'
+}
+export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
+
+/** A lone surrogate has no bytes: it would become U+FFFD, and two keys would become the same. */
+export const isBytes: Check = (value) => {
+  if (typeof value === 'string')
+    return value.isWellFormed() ? undefined : 'well-formed Unicode, or a Uint8Array'
+  return types.isUint8Array(value) ? undefined : 'a string or a Uint8Array'
+}
+
+export const isTimeout: Check = (value) =>
+  typeof value === 'number' && value > 0 ? undefined : 'a number of milliseconds above 0'
+
+/** At most the milliseconds of a day. */
+export const isStaleness: Check = (value) =>
+  typeof value === 'number' && value > 0 && value <= 86_400_000
+    ? undefined
+    : 'a number of milliseconds above 0 and up to 86,400,000 (a day)'
+
+export const isWholeNumber: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
+
+export const isRevision: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a revision, a whole number from 1 on'
+
+export const isLimit: Check = (value) =>
+  value === Number.POSITIVE_INFINITY ? undefined : isWholeNumber(value)
+
+export const isBound: Check = (value) =>
+  value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && Number(value) >= 1)
+    ? undefined
+    : 'a whole number from 1 on, or Infinity'
+
+export const isSignal: Check = (value) =>
+  isRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
+    ? undefined
+    : 'an AbortSignal'
+
+/** Interval of the progress reports of a watch. */
+export const isProgress: Check = (value) =>
+  typeof value === 'number' && value >= 100 && value <= 3_600_000
+    ? undefined
+    : 'a number of milliseconds from 100 to 3,600,000 (an hour)'
+
+export const isLease: Check = (value) =>
+  typeof value === 'string' && /^[1-9][0-9]{0,19}$/.test(value) && BigInt(value) < 2n ** 64n
+    ? undefined
+    : 'the id of a lease, a string of decimal digits'
+
+export const isTtl: Check = (value) =>
+  typeof value === 'number' && value > 0 && Number.isFinite(value)
+    ? undefined
+    : 'a number of milliseconds above 0'
+
+export function checkOneLease(
+  where: string,
+  { lease, ttlMs }: { readonly lease?: unknown; readonly ttlMs?: unknown },
+): void {
+  if (lease !== undefined && ttlMs !== undefined)
+    throw new TypeError(`${where}: lease and ttlMs contradict each other: a key has one lease`)
+}
+
+export const isOneOf =
+  (...options: readonly string[]): Check =>
+  (value) =>
+    options.some((option) => option === value) ? undefined : `one of ${options.join(', ')}`
+
+export const isListOf =
+  (check: Check, wanted: string): Check =>
+  (value) =>
+    Array.isArray(value) && value.every((each) => check(each) === undefined) ? undefined : wanted

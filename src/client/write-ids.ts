@@ -1,0 +1,109 @@
+// Hands out the write ids of one client: tokens, and slots of a session. A client with many writes opens a session in
+// the background. Until it is open, and where that fails, writes have tokens.
+
+import { randomBytes } from 'node:crypto'
+import type { ClusterView } from './cluster-view.ts'
+import { headerText, isWholeNumber, parseObject } from './decode.ts'
+import type { Endpoints } from './endpoints.ts'
+import type { Closing } from './interruption.ts'
+import { API } from './operation.ts'
+import type { Transport } from './transport/transport.ts'
+import { isSlot, type WriteId } from './write-id.ts'
+
+/** Share of the age at which the cluster forgets a session, during which it is used. The last writes need time too. */
+const AGE_SHARE = 0.5
+/** Pause between two requests for a session. */
+const OPEN_AGAIN_MS = 10_000
+/** Last sequence number of a slot. The slot is not used again after it. */
+const SEQ_MAX = 2 ** 48 - 1
+
+interface SourceOptions {
+  readonly endpoints: Endpoints
+  readonly http: Transport
+  readonly cluster: ClusterView
+  readonly closing: Closing
+  readonly timeoutMs: number
+  /** Whether the client makes many calls, for which a session pays. */
+  readonly wantsSession: () => boolean
+}
+
+/** The session in use. */
+interface WriteSession {
+  readonly number: number
+  readonly slots: number
+  /** Last sequence number of each slot that was used. */
+  readonly seqs: number[]
+  readonly free: number[]
+}
+
+export class WriteIdSource {
+  readonly #options: SourceOptions
+  /** Prefix of the tokens of this client: 128 random bits, so no two clients share one. */
+  readonly #prefix = randomBytes(16).toString('base64url')
+  #count = 0
+  #session: WriteSession | undefined
+  /** When the next session may be requested, by `performance.now()`. */
+  #openAt = 0
+
+  constructor(options: SourceOptions) {
+    this.#options = options
+  }
+
+  /** A free slot of the session, or a token. `release` must be called when the write has ended. */
+  next(): WriteId {
+    const { cluster, wantsSession } = this.#options
+    if (cluster.revision === 0 || !wantsSession()) return this.token()
+    const nowMs = performance.now()
+    if (nowMs >= this.#openAt) this.#openSession(nowMs)
+    const session = this.#session
+    const slot = session?.free.pop() ?? session?.seqs.length ?? 0
+    if (session === undefined || slot >= session.slots) return this.token()
+    const seq = (session.seqs[slot] ?? 0) + 1
+    session.seqs[slot] = seq
+    return [session.number, slot, seq]
+  }
+
+  /** A revision of 0 is unknown: a node that joins answers it. */
+  token(): WriteId {
+    const { revision } = this.#options.cluster
+    return [`${this.#prefix}-${++this.#count}`, revision === 0 ? undefined : revision]
+  }
+
+  /** The write has ended. The next write of its slot makes the cluster refuse copies that arrive later. */
+  release(writeId: WriteId): void {
+    if (!isSlot(writeId) || writeId[0] !== this.#session?.number || writeId[2] === SEQ_MAX) return
+    this.#session.free.push(writeId[1])
+  }
+
+  /** The cluster has forgotten the session of this write id. */
+  forgotten(writeId: WriteId): void {
+    if (!isSlot(writeId) || writeId[0] !== this.#session?.number) return
+    this.#session = undefined
+    this.#openAt = 0
+  }
+
+  #openSession(nowMs: number): void {
+    this.#openAt = nowMs + OPEN_AGAIN_MS
+    const { endpoints, http, cluster, closing, timeoutMs } = this.#options
+    const endpoint = endpoints.pick(() => true, nowMs)
+    if (endpoint === undefined) return
+    const headers = { 'Content-Type': 'application/json' }
+    const request = {
+      op: API,
+      method: 'POST',
+      path: '/v1/sessions',
+      headers,
+      body: Buffer.from('{}'),
+    } as const
+    const options = { timeoutMs, background: true, clusterId: cluster.id }
+    void http.send(endpoint, request, options).then((outcome) => {
+      if (outcome.kind !== 'answered' || outcome.status !== 200 || closing.isClosed) return
+      const { session, age_ms, slots } = parseObject(outcome.body) ?? {}
+      const isOurs = headerText(outcome.headers, 'kv-cluster') === cluster.id
+      if (!isOurs || !isWholeNumber(session) || !isWholeNumber(age_ms) || !isWholeNumber(slots)) return
+      this.#session = { number: session, slots, seqs: [], free: [] }
+      // The age that the cluster counts began after the request.
+      this.#openAt = nowMs + age_ms * AGE_SHARE
+    })
+  }
+}
