@@ -117,7 +117,6 @@ const PENDING = [
   ),
   ...['server', 'storage'].flatMap((name) => [`src/${name}`, `test/${name}`]),
   ...['bench', 'bytes', 'cli', 'embed', 'files', 'kv', 'local'].map((name) => `test/${name}`),
-  ...['jepsen-lite/recipes/', 'test/mutation/'],
 ]
 const isPending = (path: string): boolean => PENDING.some((pending) => path.startsWith(pending))
 
