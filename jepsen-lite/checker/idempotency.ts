@@ -51,7 +51,7 @@ function repeatOfNothing({ id, op, outcome }: HistoryCall): Anomaly[] {
   ]
 }
 
-type Answered = Pick<HistoryCall, 'id' | 'start' | 'end'> & {
+type AnsweredCall = Pick<HistoryCall, 'id' | 'start' | 'end'> & {
   readonly op: Change
   readonly result: RecordedResult
 }
@@ -68,7 +68,7 @@ function differing(token: string, attempts: readonly HistoryCall[]): Anomaly[] {
   })
 }
 
-const answeredAmong = (attempts: readonly HistoryCall[]): Answered[] =>
+const answeredAmong = (attempts: readonly HistoryCall[]): AnsweredCall[] =>
   attempts.flatMap(({ id, op, outcome, start, end }) =>
     outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range'
       ? [{ id, op, start, end, result: outcome.result }]
@@ -103,7 +103,7 @@ function notOneFirst(token: string, attempts: readonly HistoryCall[]): Anomaly[]
 }
 
 /** A repeat must tell the same as the first answer. A field that one of the two does not tell is not compared. */
-function whatDiffers(a: Answered, b: Answered): string | undefined {
+function whatDiffers(a: AnsweredCall, b: AnsweredCall): string | undefined {
   if (textOf(a.op) !== textOf(b.op))
     return `asked for different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
   const [one, other] = [effectOf(a.result), effectOf(b.result)]

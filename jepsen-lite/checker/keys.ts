@@ -1,5 +1,7 @@
 // Keys in the order of a store: by their bytes in UTF-8.
 
+import { countWhile } from '../workload/sorted.ts'
+
 /**
  * Below 0: `a` comes first. The comparison of UTF-16 texts gives the same order except for surrogates, which stand for
  * the highest code points.
@@ -51,13 +53,6 @@ export class SortedKeys {
 
   /** How many keys come before `key`. */
   #place(key: string): number {
-    let from = 0
-    let to = this.#sorted.length
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (compareKeys(this.#sorted[middle] ?? '', key) < 0) from = middle + 1
-      else to = middle
-    }
-    return from
+    return countWhile(this.#sorted, (other) => compareKeys(other, key) < 0)
   }
 }

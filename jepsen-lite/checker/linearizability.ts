@@ -1,7 +1,6 @@
 // Linearizability of a whole history, key by key, with the explanation for a report.
 
 import type { History } from '../workload/history.ts'
-import { orderAppends } from './append-order.ts'
 import type { KeyModel } from './models/model.ts'
 import { type KeyCall, partition } from './partition.ts'
 import { CONFIGURATIONS_MAX, type SearchResult, search } from './search.ts'
@@ -59,10 +58,9 @@ export function checkLinearizability(
     // makes searches long.
     const isUnnoticed = unnoticedAmong(calls)
     const needed = calls.filter((call) => call.end !== Number.POSITIVE_INFINITY || !isUnnoticed(call))
-    const ordered = orderAppends(needed, first)
-    const found = search(ordered, model, model.initial(first), budget)
+    const found = search(needed, model, model.initial(first), budget)
     const { verdict, order } = found
-    const blocked = found.blocked === undefined ? undefined : ordered[found.blocked]
+    const blocked = found.blocked === undefined ? undefined : needed[found.blocked]
     configurations += found.configurations
     // The store is wrong. Further errors are less important.
     if (verdict === 'impossible') budget = Math.min(budget, CONFIGURATIONS_AFTER_VIOLATION_MAX)
@@ -71,7 +69,7 @@ export function checkLinearizability(
       verdict,
       operations: calls.length,
       unknown: calls.filter(({ end }) => end === Number.POSITIVE_INFINITY).length,
-      points: pointsOf(ordered, order, model, model.initial(first)),
+      points: pointsOf(needed, order, model, model.initial(first)),
       failure: blocked && { blocked, witness: () => shrink(calls, blocked, model, first) },
     })
   }

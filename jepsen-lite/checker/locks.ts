@@ -16,7 +16,7 @@ import type { Anomaly } from './anomaly.ts'
 import type { LogVerdict } from './log/index.ts'
 import type { LoggedEvent } from './watch/index.ts'
 
-type Guarded = StoreCall & { readonly op: { readonly f: 'guarded-put' } }
+type GuardedPutCall = StoreCall & { readonly op: { readonly f: 'guarded-put' } }
 
 interface Holder {
   readonly call: StoreCall
@@ -31,8 +31,8 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   const holders = holdersIn(storeCalls, find)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
   /** By lock: the change under the highest token so far. */
-  const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
-  const lines = new Lines()
+  const highest = new Map<string, { readonly call: GuardedPutCall; readonly revision: number }>()
+  const lines = new WaitQueues()
   /** Holders that may still have had a predecessor when they received the lock. The earliest is last. */
   const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   told.sort((a, b) => b.call.end - a.call.end)
@@ -106,7 +106,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
 }
 
 /** The keys of clients that hold a lock or wait for it, by the revisions that created them. */
-class Lines {
+class WaitQueues {
   /** All that were ever created. A transaction may create several at one revision. */
   readonly #created = new Map<number, string[]>()
   readonly #standing = new Map<string, number>()
@@ -149,10 +149,10 @@ class Lines {
   }
 }
 
-const isGuarded = (call: StoreCall): call is Guarded => call.op.f === 'guarded-put'
+const isGuarded = (call: StoreCall): call is GuardedPutCall => call.op.f === 'guarded-put'
 
 /** Refusals that tell which revision they are about. */
-function refusedIn(call: StoreCall): { readonly call: Guarded; readonly revision: number }[] {
+function refusedIn(call: StoreCall): { readonly call: GuardedPutCall; readonly revision: number }[] {
   const { outcome } = call
   if (!isGuarded(call) || outcome.kind !== 'ok' || outcome.result.applied !== false) return []
   const { revision } = outcome.result

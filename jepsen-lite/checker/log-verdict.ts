@@ -10,13 +10,13 @@ import { checkQueues } from './queues.ts'
 import { checkReads } from './reads.ts'
 import { checkWatches } from './watch/index.ts'
 
-export interface Logged {
+export interface LogFindings {
   readonly findings: readonly Anomaly[]
   /** Answers that were compared with the log. */
   readonly compared: number
 }
 
-export function checkLogged(history: History): Logged {
+export function checkLogged(history: History): LogFindings {
   mustHaveLog(history)
   const verdict = checkLog(history)
   return {

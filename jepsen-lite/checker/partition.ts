@@ -142,10 +142,10 @@ export function keysOf({ calls, finals }: History): SortedKeys {
   return new SortedKeys(keys)
 }
 
-type Unplaced = Omit<KeyCall<never>, 'step'>
+type UnplacedCall = Omit<KeyCall<never>, 'step'>
 
 /** A range read saw each key in its interval, including the missing ones. */
-export function* perKey(request: CheckedRequest, names: SortedKeys): Generator<Unplaced> {
+export function* perKey(request: CheckedRequest, names: SortedKeys): Generator<UnplacedCall> {
   const [call] = request.calls
   if (call === undefined) return
   const { id, client, node, op, startMs } = call
@@ -163,7 +163,7 @@ export function* perKey(request: CheckedRequest, names: SortedKeys): Generator<U
 }
 
 /** The final content of the nodes counts as a read of every key on every node, after everything else. */
-function* finalReads({ finals }: History, names: SortedKeys): Generator<Unplaced> {
+function* finalReads({ finals }: History, names: SortedKeys): Generator<UnplacedCall> {
   for (const { node, time, position, revision, rows } of finals) {
     const found = new Map(rows.map((row) => [row.key, row]))
     for (const key of names.in(ALL)) {

@@ -6,6 +6,7 @@
 // - It is not behind the requested revision. So a client that sends its last revision never reads older data.
 
 import type { History, HistoryCall, ReadFields, ReadLevel, RecordedResult } from '../workload/history.ts'
+import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
 import { isStaleRead, requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -96,7 +97,7 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
     const revision = revisionOf(call, result)
     if (!isStaleRead(call) || result.stalenessMs === undefined || revision === undefined) return []
     const since = call.startMs - result.stalenessMs * ((1 + drift) / (1 - drift))
-    const known = lastBefore(told, since)
+    const known = told[countWhile(told, ({ endMs }) => endMs < since) - 1]
     if (known === undefined || known.revision <= revision) return []
     return [
       findingAbout(
@@ -107,20 +108,6 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
       ),
     ]
   }
-}
-
-function lastBefore<T extends { readonly endMs: number }>(
-  rising: readonly T[],
-  timeMs: number,
-): T | undefined {
-  let from = 0
-  let to = rising.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if ((rising[middle]?.endMs ?? 0) < timeMs) from = middle + 1
-    else to = middle
-  }
-  return rising[from - 1]
 }
 
 /**

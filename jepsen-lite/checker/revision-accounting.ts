@@ -6,6 +6,7 @@
 // Other histories need not hold every write; this check is skipped for them.
 
 import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
+import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -15,8 +16,8 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   const early = history.calls.find(isTooEarly)
   if (early !== undefined) return [beforeTheBeginning(early)]
   const requests = requestsOf(history)
-  const told = toldIn(history)
-  const newestBefore = newestTold(told)
+  const told = answeredRevisionsIn(history)
+  const newestBefore = newestAnswered(told)
   const made = new Set<number>()
   /** For each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
@@ -24,7 +25,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
     const [call] = calls
     if (call === undefined || !mayChange(call, result)) continue
     const revision = result && revisionOf(call, result)
-    if (revision === undefined) candidates.push(Math.max(newestBefore(start), revisionAskedFor(call)))
+    if (revision === undefined) candidates.push(Math.max(newestBefore(start), requiredRevision(call)))
     else made.add(revision)
   }
   let last = FIRST_REVISION
@@ -54,7 +55,7 @@ function mayChange({ op }: HistoryCall, result: RecordedResult | undefined): boo
 }
 
 /** A change with the condition that its key is at some revision makes a higher one. */
-function revisionAskedFor({ op }: HistoryCall): number {
+function requiredRevision({ op }: HistoryCall): number {
   if (op.f === 'release') return op.token
   return (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined ? op.ifRevision : 0
 }
@@ -77,13 +78,13 @@ const beforeTheBeginning = ({ id }: HistoryCall): Anomaly => ({
   calls: [id],
 })
 
-interface Told {
+interface AnsweredRevision {
   readonly end: number
   readonly revision: number
 }
 
 /** Every revision in an answer, by time of the answer. */
-const toldIn = ({ calls }: History): readonly Told[] =>
+const answeredRevisionsIn = ({ calls }: History): readonly AnsweredRevision[] =>
   calls
     .flatMap((call) => {
       const revision = call.outcome.kind === 'ok' ? revisionOf(call, call.outcome.result) : undefined
@@ -92,20 +93,11 @@ const toldIn = ({ calls }: History): readonly Told[] =>
     .sort((a, b) => a.end - b.end)
 
 /** The highest revision that had been answered before a position of the history. */
-function newestTold(told: readonly Told[]): (start: number) => number {
+function newestAnswered(told: readonly AnsweredRevision[]): (start: number) => number {
   let newest = FIRST_REVISION
   const rising = told.map(({ end, revision }) => {
     newest = Math.max(newest, revision)
     return { end, newest }
   })
-  return (start) => {
-    let from = 0
-    let to = rising.length
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if ((rising[middle]?.end ?? 0) < start) from = middle + 1
-      else to = middle
-    }
-    return rising[from - 1]?.newest ?? FIRST_REVISION
-  }
+  return (start) => rising[countWhile(rising, ({ end }) => end < start) - 1]?.newest ?? FIRST_REVISION
 }

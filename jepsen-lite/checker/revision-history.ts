@@ -10,9 +10,9 @@ import {
   type ListedRow,
   type RecordedResult,
 } from '../workload/history.ts'
+import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { KeyInterval, SortedKeys } from './keys.ts'
-import { type MatchCandidate, unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
 import type { CheckedRequest } from './partition.ts'
 
@@ -49,7 +49,7 @@ interface PossibleChange {
 }
 
 /** An observation shows that the key existed since this revision. */
-interface Seen {
+interface ObservedRevision {
   readonly revision: number
   readonly observation: Observation
 }
@@ -61,7 +61,7 @@ interface KeyHistory {
   /** Possible changes that may have made any revision: for each value that they leave, when the first of them began. */
   readonly earliest: Map<string | null, number>
   /** The same by rising revision; filled once all observations are known. */
-  seen: readonly Seen[]
+  seen: readonly ObservedRevision[]
   /** Revisions of this key that were seen and that no acknowledged change made, with their first observation. */
   readonly unexplained: Map<number, Observation>
 }
@@ -69,8 +69,6 @@ interface KeyHistory {
 export class RevisionHistory {
   readonly changes: readonly Change[]
   readonly findings: Anomaly[] = []
-  /** Keys for which it would take too long to find out which requests made what was seen. */
-  readonly undecided: string[] = []
   readonly #keys = new Map<string, KeyHistory>()
   readonly #names: SortedKeys
   readonly #initial: string | null
@@ -118,11 +116,11 @@ export class RevisionHistory {
 
   /**
    * Called once all observations are known. Every revision that was seen and that no acknowledged change made needs a
-   * separate request that may have made it.
+   * request that may have made it.
    */
   explain(): void {
-    for (const [key, keyHistory] of this.#keys) {
-      this.#explainKey(key, keyHistory)
+    for (const keyHistory of this.#keys.values()) {
+      this.#explainKey(keyHistory)
       keyHistory.seen = [...keyHistory.unexplained]
         .map(([revision, observation]) => ({ revision, observation }))
         .sort((a, b) => a.revision - b.revision)
@@ -264,37 +262,20 @@ export class RevisionHistory {
     return undefined
   }
 
-  #explainKey(key: string, { unexplained, possibleChanges, changes }: KeyHistory): void {
-    const observed = [...unexplained].map(([revision, observation]) => ({
-      ...{ revision, observation, deadline: observation.end, value: observation.value ?? undefined },
-    }))
-    const candidates = possibleChanges.flatMap(candidateOf)
-    if (this.#initial !== null)
-      candidates.push({ start: Number.NEGATIVE_INFINITY, leaves: { value: this.#initial } })
-    const without = unmatched(observed, candidates)
-    if (without === undefined) {
-      this.undecided.push(key)
-      return
-    }
-    for (const { revision, observation } of without) {
-      const writer = [...changes, ...possibleChanges].find(
-        ({ request }) =>
-          typeof observation.value === 'string' &&
-          canLeave(request, observation.value) &&
-          request.start < observation.end,
-      )
-      const once = writer?.request.calls[0]
-      const why =
-        once === undefined
-          ? 'which no request had written by then'
-          : `but operation ${once.id}, which wrote it, was applied at another revision: it happened twice`
-      const check = once !== undefined && 'idempotency' in once.op ? 'idempotency' : 'revisions'
-      this.findings.push({
-        check,
-        key,
-        message: `${sentenceOf({ ...observation, mod: revision })} ${why}`,
-        calls: [once?.id, observation.call].filter((id) => id !== undefined),
-      })
+  /** Whether some request wrote it. Whether it was written too often is decided by the search. */
+  #explainKey({ unexplained, earliest, possibleChanges }: KeyHistory): void {
+    for (const [revision, observation] of unexplained) {
+      const { value, end } = observation
+      const isWritten =
+        (this.#initial !== null && (value === undefined || value === this.#initial)) ||
+        (typeof value === 'string' && (earliest.get(value) ?? end) < end) ||
+        possibleChanges.some(
+          ({ request }) =>
+            request.start < end && (typeof value === 'string' ? canLeave(request, value) : !deletes(request)),
+        )
+      if (isWritten) continue
+      const message = `${sentenceOf({ ...observation, mod: revision })} which no request of unknown revision had written by then`
+      this.findings.push(finding('revisions', observation, undefined, message))
     }
   }
 
@@ -414,31 +395,23 @@ function possibleChangeOf(request: CheckedRequest): (PossibleChange & { readonly
   return isKnown ? undefined : { request, key: op.key, at }
 }
 
-function candidateOf({ request }: PossibleChange): MatchCandidate[] {
-  const { start } = request
+/** The one value that a request leaves whatever was there before; undefined: it depends. */
+function leftBy(request: CheckedRequest): string | null | undefined {
   const op = request.calls[0]?.op
-  if (op === undefined || op.f === 'range') return []
+  if (op === undefined || op.f === 'range') return undefined
   const change = plain(op)
   switch (change.f) {
     case 'put':
-      return [{ start, leaves: { value: change.value } }]
+      return change.value
     case 'cas':
-      return [{ start, leaves: { value: change.to } }]
-    case 'append': {
-      const whole = request.result?.value
-      return [{ start, leaves: typeof whole === 'string' ? { value: whole } : { suffix: change.value } }]
-    }
+      return change.to
+    case 'append':
+      return request.result?.value ?? undefined
     case 'del':
+      return null
     case 'get':
-      return []
+      return undefined
   }
-}
-
-/** The one value that a request leaves whatever was there before; undefined: it depends. */
-function leftBy(request: CheckedRequest): string | null | undefined {
-  if (deletes(request)) return null
-  const leaves = candidateOf({ request, at: undefined })[0]?.leaves
-  return leaves !== undefined && 'value' in leaves ? leaves.value : undefined
 }
 
 function deletes({ calls: [call] }: CheckedRequest): boolean {
@@ -458,23 +431,10 @@ function metBy(request: CheckedRequest): 'nothing' | 'a key' | undefined {
 
 /** Whether a request may have left this value. */
 function canLeave(request: CheckedRequest, value: string | null): boolean {
+  const left = leftBy(request)
+  if (left !== undefined) return left === value
   const op = request.calls[0]?.op
-  if (op === undefined || op.f === 'range') return false
-  const change = plain(op)
-  switch (change.f) {
-    case 'put':
-      return change.value === value
-    case 'cas':
-      return change.to === value
-    case 'append': {
-      const whole = request.result?.value
-      return typeof whole === 'string' ? whole === value : value?.endsWith(change.value) === true
-    }
-    case 'del':
-      return value === null
-    case 'get':
-      return false
-  }
+  return op?.f === 'append' && value?.endsWith(op.value) === true
 }
 
 /** The state that an answered request saw, whether or not it then changed it. */
@@ -599,28 +559,14 @@ const lastAt = (changes: readonly Change[], revision: number): Change | undefine
   lastAmong(changes, revision, (change) => change.revision)
 
 /** The last item of a rising list up to a revision. */
-function lastAmong<T>(rising: readonly T[], revision: number, revisionOf: (one: T) => number): T | undefined {
-  let from = 0
-  let to = rising.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    const one = rising[middle]
-    if (one !== undefined && revisionOf(one) <= revision) from = middle + 1
-    else to = middle
-  }
-  return rising[from - 1]
-}
+const lastAmong = <T>(
+  rising: readonly T[],
+  revision: number,
+  revisionOf: (one: T) => number,
+): T | undefined => rising[countWhile(rising, (one) => revisionOf(one) <= revision) - 1]
 
 /** How many of the rising numbers are not greater. */
-function indexAfter(rising: readonly number[], value: number): number {
-  let from = 0
-  let to = rising.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if ((rising[middle] ?? 0) <= value) from = middle + 1
-    else to = middle
-  }
-  return from
-}
+const indexAfter = (rising: readonly number[], value: number): number =>
+  countWhile(rising, (one) => one <= value)
 
 const indexOf = (rising: readonly number[], value: number): number => indexAfter(rising, value) - 1

@@ -23,8 +23,6 @@ import {
 
 export interface Revisions {
   readonly findings: readonly Anomaly[]
-  /** Keys for which the budget was too small. */
-  readonly undecided: readonly string[]
   /** Number of answers with a revision. Without any, nothing was checked. */
   readonly answers: number
 }
@@ -35,7 +33,8 @@ export function checkRevisions(history: History): Revisions {
   const names = keysOf(history)
   const revisionHistory = new RevisionHistory(history, requests, names)
   // There are many observations, because lists read every key. They are generated twice rather than stored.
-  const observations = (): Generator<Placed> => observationsIn([...requests, ...stale], history, names)
+  const observations = (): Generator<CheckedObservation> =>
+    observationsIn([...requests, ...stale], history, names)
   for (const { observation, check } of observations()) revisionHistory.observe(observation, check)
   revisionHistory.explain()
   for (const { observation } of observations()) revisionHistory.observeAgain(observation)
@@ -52,12 +51,11 @@ export function checkRevisions(history: History): Revisions {
       ...contradictions(requests),
       ...backwards(answered, history),
     ],
-    undecided: revisionHistory.undecided,
     answers: answered.length,
   }
 }
 
-interface Placed {
+interface CheckedObservation {
   readonly observation: Observation
   readonly check: Anomaly['check']
 }
@@ -67,7 +65,7 @@ function* observationsIn(
   requests: readonly CheckedRequest[],
   { finals }: History,
   names: SortedKeys,
-): Generator<Placed> {
+): Generator<CheckedObservation> {
   for (const request of requests) {
     for (const observation of observationsOf(request)) yield { observation, check: 'revisions' }
     const { calls, result, end } = request

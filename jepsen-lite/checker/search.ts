@@ -11,7 +11,6 @@
 //   4  Of unknown operations that do the same, the earliest comes first: it fits wherever a later one fits.
 //   5  Operations whose answers tell revisions come in the order of these: no model accepts another order.
 
-import { Configurations } from './configurations.ts'
 import type { KeyModel, ModelStep } from './models/model.ts'
 
 /**
@@ -40,7 +39,7 @@ export interface SearchResult {
   readonly configurations: number
 }
 
-/** About 60 bytes each. */
+/** About 100 bytes each. */
 export const CONFIGURATIONS_MAX = 5_000_000
 /**
  * Limit for the characters of all states together; states of long values are long. Beyond it a search is undecided too.
@@ -65,10 +64,34 @@ export function search<State>(
 const REFUSED = -1
 const NONE = -1
 
+/** A position of the search, beside the set of placed calls. */
+interface Position {
+  readonly state: number
+  /** The state before the last placed call, if that was an optional one (rule 3). */
+  readonly before: number
+  /** The first required call that is not placed, and the last that is. */
+  readonly from: number
+  readonly last: number
+  /** The first call in the queue that is not placed. */
+  readonly turn: number
+}
+
+/** A placed call, and the position before it. */
+interface Frame {
+  readonly call: number
+  readonly position: Position
+  /** false: placed by rule 1, so there is no alternative to try. */
+  readonly isChosen: boolean
+}
+
 class Search<State> {
   readonly #steps: Steps<State>
   readonly #configurationsMax: number
-  readonly #configurations = new Configurations()
+  /**
+   * The configurations that the search has entered: the placed calls, and the state to which they led (`#key`). Equal
+   * ones have the same continuations, so none is entered twice (Lowe).
+   */
+  readonly #configurations = new Set<string>()
   /** Calls are numbered by their start; this is the place of each in the given list. */
   readonly #given: Int32Array
   readonly #starts: Float64Array
@@ -91,33 +114,15 @@ class Search<State> {
   /** Required calls whose steps have an order, in that order. */
   readonly #queue: Int32Array
 
-  // The current position of the search.
-  #state: number
-  /** The state before the last placed call, if that was an optional one (rule 3). */
-  #before = NONE
-  readonly #required: Int32Array
-  readonly #optional: Int32Array
-  /** The first required call that is not placed, and the last that is. */
-  #from = 0
-  #last = -1
-  /** The first call in the queue that is not placed. */
-  #turn = 0
+  #position: Position
+  /** The placed calls, as sets of bits. */
+  readonly #required: Uint16Array
+  readonly #optional: Uint16Array
   #remaining: number
-  #hashA = 0
-  #hashB = 0
-
-  // How the search came there: one frame for each placed call, with what it replaced.
-  #depth = 0
-  readonly #placed: Int32Array
-  readonly #wasState: Int32Array
-  readonly #wasBefore: Int32Array
-  readonly #wasFrom: Int32Array
-  readonly #wasLast: Int32Array
-  readonly #wasTurn: Int32Array
-  /** 0: placed by rule 1, so there is no alternative to try. */
-  readonly #wasChosen: Uint8Array
-
-  #furthest = { end: Number.NEGATIVE_INFINITY, blocked: NONE, order: new Int32Array(0) }
+  readonly #frames: Frame[] = []
+  #furthest: { readonly end: number; readonly blocked: number; readonly order: readonly number[] } = {
+    ...{ end: Number.NEGATIVE_INFINITY, blocked: NONE, order: [] },
+  }
 
   constructor(calls: readonly SearchCall<State>[], steps: Steps<State>, configurationsMax: number) {
     const n = calls.length
@@ -126,7 +131,7 @@ class Search<State> {
     this.#optionalHead = 2 * n + 1
     this.#configurationsMax = configurationsMax
     this.#steps = steps
-    this.#state = steps.initial
+    this.#position = { state: steps.initial, before: NONE, from: 0, last: -1, turn: 0 }
     const given = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
     this.#given = Int32Array.from(given)
     steps.renumber(this.#given)
@@ -137,19 +142,12 @@ class Search<State> {
     this.#twin = new Int32Array(n).fill(NONE)
     const optional = this.#numberBits()
     this.#remaining = n - optional
-    this.#required = new Int32Array((this.#remaining >> 5) + 1)
-    this.#optional = new Int32Array((optional + 31) >> 5)
+    this.#required = new Uint16Array((this.#remaining >> 4) + 1)
+    this.#optional = new Uint16Array((optional + 15) >> 4)
     this.#next = new Int32Array(2 * n + 2)
     this.#prev = new Int32Array(2 * n + 2)
     this.#queue = this.#queueUp()
     this.#link()
-    this.#placed = new Int32Array(n)
-    this.#wasState = new Int32Array(n)
-    this.#wasBefore = new Int32Array(n)
-    this.#wasFrom = new Int32Array(n)
-    this.#wasLast = new Int32Array(n)
-    this.#wasTurn = new Int32Array(n)
-    this.#wasChosen = new Uint8Array(n)
   }
 
   run(): SearchResult {
@@ -200,76 +198,69 @@ class Search<State> {
     if (twin !== NONE && !this.#isPlaced(twin)) return false
     const step = this.#steps.ofCall(call)
     if (!this.#isItsTurn(step)) return false
-    const after = this.#steps.apply(this.#state, step)
-    if (after === REFUSED || (optional && after === this.#state)) return false
-    if (this.#before !== NONE && this.#steps.apply(this.#before, step) === after) return false
-    this.#push(call, after, optional ? this.#state : NONE, 1)
+    const { state, before } = this.#position
+    const after = this.#steps.apply(state, step)
+    if (after === REFUSED || (optional && after === state)) return false
+    if (before !== NONE && this.#steps.apply(before, step) === after) return false
+    this.#push(call, after, optional ? state : NONE, true)
     this.#placeLooks()
-    const isNew = this.#configurations.add(
-      this.#hashA ^ mix(this.#state, 3),
-      this.#hashB ^ mix(this.#state, 4),
-      this.#state,
-      this.#from,
-      this.#last,
-      this.#required,
-      this.#optional,
-    )
-    if (!isNew) this.#takeBack()
+    const key = this.#key()
+    const isNew = !this.#configurations.has(key)
+    if (isNew) this.#configurations.add(key)
+    else this.#takeBack()
     return isNew
+  }
+
+  /**
+   * Calls are numbered by their start, so the placed ones are all up to `from` and a few later ones. Of the bits only
+   * those are in the key, so its length depends on concurrency and not on the length of the history.
+   */
+  #key(): string {
+    const { state, from, last } = this.#position
+    const later = this.#required.subarray(from >> 4, (last >> 4) + 1)
+    return String.fromCharCode(state & 0xffff, state >> 16, from >> 4, ...later, ...this.#optional)
   }
 
   /** Rule 1. */
   #placeLooks(): void {
+    const { state } = this.#position
     let node = at(this.#next, this.#head)
     while (node < this.#calls) {
       const previous = at(this.#prev, node)
       const step = this.#steps.ofCall(node)
-      const free = this.#steps.isObservation(step) && this.#steps.apply(this.#state, step) === this.#state
-      if (free) this.#push(node, this.#state, NONE, 0)
+      const free = this.#steps.isObservation(step) && this.#steps.apply(state, step) === state
+      if (free) this.#push(node, state, NONE, false)
       node = at(this.#next, free ? previous : node)
     }
   }
 
-  #push(call: number, state: number, before: number, chosen: 0 | 1): void {
-    const depth = this.#depth
-    this.#placed[depth] = call
-    this.#wasState[depth] = this.#state
-    this.#wasBefore[depth] = this.#before
-    this.#wasFrom[depth] = this.#from
-    this.#wasLast[depth] = this.#last
-    this.#wasTurn[depth] = this.#turn
-    this.#wasChosen[depth] = chosen
-    this.#depth = depth + 1
-    this.#state = state
-    this.#before = before
+  #push(call: number, state: number, before: number, isChosen: boolean): void {
+    this.#frames.push({ call, position: this.#position, isChosen })
+    let { from, last, turn } = this.#position
     this.#flip(call)
     this.#lift(call)
-    if (this.#isOptional[call] === 1) return
-    this.#lift(call + this.#calls)
-    this.#remaining -= 1
-    this.#last = Math.max(this.#last, at(this.#bit, call))
-    while (this.#isSet(this.#required, this.#from)) this.#from += 1
-    while (this.#turn < this.#queue.length && this.#isPlaced(at(this.#queue, this.#turn))) this.#turn += 1
+    if (this.#isOptional[call] === 0) {
+      this.#lift(call + this.#calls)
+      this.#remaining -= 1
+      last = Math.max(last, at(this.#bit, call))
+      while (isSet(this.#required, from)) from += 1
+      while (turn < this.#queue.length && this.#isPlaced(at(this.#queue, turn))) turn += 1
+    }
+    this.#position = { state, before, from, last, turn }
   }
 
   /** Takes calls back down to the last one that was chosen, and returns it; NONE when there is no alternative left. */
   #takeBack(): number {
-    while (this.#depth > 0) {
-      this.#depth -= 1
-      const depth = this.#depth
-      const call = at(this.#placed, depth)
-      this.#state = at(this.#wasState, depth)
-      this.#before = at(this.#wasBefore, depth)
-      this.#from = at(this.#wasFrom, depth)
-      this.#last = at(this.#wasLast, depth)
-      this.#turn = at(this.#wasTurn, depth)
+    for (let frame = this.#frames.pop(); frame !== undefined; frame = this.#frames.pop()) {
+      const { call, position, isChosen } = frame
+      this.#position = position
       this.#flip(call)
       if (this.#isOptional[call] === 0) {
         this.#unlift(call + this.#calls)
         this.#remaining += 1
       }
       this.#unlift(call)
-      if (this.#wasChosen[depth] === 1) return call
+      if (isChosen) return call
     }
     return NONE
   }
@@ -277,16 +268,20 @@ class Search<State> {
   #noteDeadEnd(blocked: number): void {
     const end = this.#ends[blocked] ?? 0
     const { end: best, order } = this.#furthest
-    if (end < best || (end === best && this.#depth <= order.length)) return
-    this.#furthest = { end, blocked, order: this.#placed.slice(0, this.#depth) }
+    if (end < best || (end === best && this.#frames.length <= order.length)) return
+    this.#furthest = { end, blocked, order: this.#placed }
+  }
+
+  get #placed(): number[] {
+    return this.#frames.map(({ call }) => call)
   }
 
   #result(verdict: SearchResult['verdict']): SearchResult {
     const { blocked, order } = this.#furthest
-    const placed = verdict === 'linearizable' ? this.#placed.slice(0, this.#depth) : order
+    const placed = verdict === 'linearizable' ? this.#placed : order
     return {
       verdict,
-      order: Array.from(placed, (call) => at(this.#given, call)),
+      order: placed.map((call) => at(this.#given, call)),
       blocked: verdict === 'impossible' ? at(this.#given, blocked) : undefined,
       configurations: this.#configurations.size,
     }
@@ -321,7 +316,7 @@ class Search<State> {
   /** Rule 5. */
   #isItsTurn(step: number): boolean {
     const order = this.#steps.orderOf(step)
-    const turn = this.#queue[this.#turn]
+    const turn = this.#queue[this.#position.turn]
     return (
       order === undefined || turn === undefined || order === this.#steps.orderOf(this.#steps.ofCall(turn))
     )
@@ -367,22 +362,21 @@ class Search<State> {
 
   /** Adds the call to the bits, or removes it. */
   #flip(call: number): void {
-    const bits = this.#isOptional[call] === 1 ? this.#optional : this.#required
+    const bits = this.#bitsOf(call)
     const bit = at(this.#bit, call)
-    bits[bit >> 5] = at(bits, bit >> 5) ^ (1 << (bit & 31))
-    this.#hashA ^= mix(call, 1)
-    this.#hashB ^= mix(call, 2)
-  }
-
-  #isSet(bits: Int32Array, bit: number): boolean {
-    return (at(bits, bit >> 5) & (1 << (bit & 31))) !== 0
+    bits[bit >> 4] = (bits[bit >> 4] ?? 0) ^ (1 << (bit & 15))
   }
 
   #isPlaced(call: number): boolean {
-    const bits = this.#isOptional[call] === 1 ? this.#optional : this.#required
-    return this.#isSet(bits, at(this.#bit, call))
+    return isSet(this.#bitsOf(call), at(this.#bit, call))
+  }
+
+  #bitsOf(call: number): Uint16Array {
+    return this.#isOptional[call] === 1 ? this.#optional : this.#required
   }
 }
+
+const isSet = (bits: Uint16Array, bit: number): boolean => ((bits[bit >> 4] ?? 0) & (1 << (bit & 15))) !== 0
 
 const startOf = (calls: readonly { readonly start: number }[], call: number): number =>
   calls[call]?.start ?? 0
@@ -391,14 +385,6 @@ function at(array: Int32Array, index: number): number {
   const value = array[index]
   if (value === undefined) throw new RangeError(`${index} is not in an array of ${array.length}`)
   return value
-}
-
-/** Zobrist's table as a function: 32 pseudo-random bits for a number and a table (murmur3's finalizer). */
-function mix(value: number, table: number): number {
-  let hash = Math.imul(value, 4) + table
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
 }
 
 /** Steps and states as small numbers. Each step from a state is computed once. */

@@ -8,7 +8,6 @@
 // - reads: reads are removed, as many at a time as possible. An order of the whole, without them, explains the rest.
 // - writes: writes that no operation can have noticed are removed (`unnoticedAmong`).
 
-import { orderAppends } from './append-order.ts'
 import type { KeyModel } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
@@ -30,8 +29,7 @@ export function shrink<State>(
   const mayGoOn = (): boolean => searches < SEARCHES_MAX && configurations < CONFIGURATIONS_MAX
   const isImpossible = (left: readonly KeyCall<State>[]): boolean => {
     searches += 1
-    const ordered = orderAppends(left, initial)
-    const found = search(ordered, model, model.initial(initial), CONFIGURATIONS_OF_ONE_MAX)
+    const found = search(left, model, model.initial(initial), CONFIGURATIONS_OF_ONE_MAX)
     configurations += found.configurations
     return found.verdict === 'impossible'
   }

@@ -25,7 +25,7 @@ interface CheckFlags {
   readonly output: 'text' | 'json'
 }
 
-type Checked =
+type CheckedFile =
   | { readonly file: string; readonly ms: number; readonly verdict: 'unreadable'; readonly message: string }
   | ({ readonly file: string; readonly ms: number } & HistoryJudgement)
 
@@ -75,7 +75,7 @@ function filesAt(path: string, named = true): string[] {
 
 const isHistory = (path: string): boolean => !/(^|[\\/])(README|EXPECTED|\.)[^\\/]*$/.test(path)
 
-function checkFile(file: string, { format, model, budget }: CheckFlags): Checked {
+function checkFile(file: string, { format, model, budget }: CheckFlags): CheckedFile {
   const began = performance.now()
   const ms = (): number => Math.round((performance.now() - began) * 1000) / 1000
   try {
@@ -97,16 +97,16 @@ const EXIT_CODES = {
   pass: EXIT.ok,
 } as const
 
-const worstOf = (checked: readonly Checked[]) =>
+const worstOf = (checked: readonly CheckedFile[]) =>
   VERDICTS.find((verdict) => checked.some((file) => file.verdict === verdict)) ?? 'pass'
 
-const exitCodeOf = (checked: readonly Checked[]): number => EXIT_CODES[worstOf(checked)]
+const exitCodeOf = (checked: readonly CheckedFile[]): number => EXIT_CODES[worstOf(checked)]
 
 const LINEARIZABLE = { linearizable: true, impossible: false, undecided: null } as const
 /** A broken store breaks many promises at once. The first few are enough. */
 const FINDINGS_SHOWN_MAX = 20
 
-function toJson(checked: readonly Checked[], seconds: number): string {
+function toJson(checked: readonly CheckedFile[], seconds: number): string {
   const files = checked.map((one) => {
     if (one.verdict === 'unreadable') return { ...one, linearizable: null }
     const { file, ms, verdict, findings, transactions } = one
@@ -147,12 +147,12 @@ function witnessOf({ check }: HistoryJudgement) {
   })
 }
 
-function print(one: Checked): void {
+function print(one: CheckedFile): void {
   for (const lines of linesOf(one)) process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 }
 
 /** Results that are already known come first. */
-function* linesOf(one: Checked): Generator<string[]> {
+function* linesOf(one: CheckedFile): Generator<string[]> {
   if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
   const { operations, unknown, revisions } = one.check.counts
   const { keys, model } = one.check.linearizability

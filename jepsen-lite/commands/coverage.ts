@@ -39,9 +39,9 @@ export function coverageOf(coverage: StateCoverage): CoverageReport {
   }
 }
 
-type Counted = { readonly name: string; readonly times: number }
+type CoverageCount = { readonly name: string; readonly times: number }
 
-function summary(list: readonly Counted[]) {
+function summary(list: readonly CoverageCount[]) {
   const never = list.filter(({ times }) => times === 0).map(({ name }) => name)
   return { reached: list.length - never.length, of: list.length, never }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { FORMATS, type HistoryFormat, judge, MODELS, parse } from '../checker/index.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
-import { type Reported, reportOf } from '../report/index.ts'
+import { type ReportSources, reportOf } from '../report/index.ts'
 import { runFoundIn, withVerdict } from '../report/run-finder.ts'
 import { HistoryError } from '../workload/history.ts'
 
@@ -36,7 +36,7 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-const wordOf = ({ run, transactions, verdict }: Reported): string =>
+const wordOf = ({ run, transactions, verdict }: ReportSources): string =>
   run?.verdict ?? (transactions?.verdict === 'violation' ? 'violation' : verdict.verdict)
 
 /** The same exit codes as `check` and `run`, since the report draws their findings. */
@@ -47,7 +47,7 @@ const EXIT_CODES: ReadonlyMap<string, number> = new Map([
   ['undecided', EXIT.undecided],
 ])
 
-async function read(path: string, { format, model }: ReportFlags): Promise<Reported> {
+async function read(path: string, { format, model }: ReportFlags): Promise<ReportSources> {
   try {
     const isRun = isDirectory(path)
     const text = readFileSync(isRun ? join(path, 'history.jsonl') : path, 'utf8')

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { judgedAny, RecipeSearch } from '../recipes/index.ts'
 import type { CoverageCounts } from '../sim/coverage.ts'
-import { type Found, formatScheduleFile, type Recipe, Search } from '../sim/index.ts'
+import { type FoundViolation, formatScheduleFile, type Recipe, Search } from '../sim/index.ts'
 
 const SHRINK_MS_MAX = 60_000
 const SEEDS = 2 ** 32
@@ -96,12 +96,15 @@ export async function runSearch(
   }
 }
 
-const sizeOf = ({ schedule }: Found): { faults: number; ops: number } => ({
+const sizeOf = ({ schedule }: FoundViolation): { faults: number; ops: number } => ({
   faults: schedule.faults.length,
   ops: schedule.ops.length,
 })
 
-async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string): Promise<ViolationDetail> {
+async function shrinkAndWrite(
+  { seed, schedule, violation }: FoundViolation,
+  out: string,
+): Promise<ViolationDetail> {
   const { shrink } = await import('../sim/shrink.ts')
   const { invariant } = violation
   const until = performance.now() + SHRINK_MS_MAX

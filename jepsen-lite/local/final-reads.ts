@@ -21,7 +21,7 @@ interface Named {
   readonly name: string
 }
 
-interface Standing {
+interface NodeAnswer {
   readonly applied: number
   readonly revision: number
   readonly hash: string
@@ -70,7 +70,7 @@ export async function recordFinalReads<Node extends Named>(
 async function readAll<Node extends Named>(
   cluster: RequestedRead<Node>,
   recorder: Recorder,
-  readings: readonly { readonly node: Node; readonly standing: Standing }[],
+  readings: readonly { readonly node: Node; readonly standing: NodeAnswer }[],
 ): Promise<string | undefined> {
   for (const {
     node,
@@ -115,7 +115,7 @@ const leadsOn = (rows: readonly RecordedRow[], next: string, after: string | und
   next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 
 /** Returns undefined if the node did not answer, or a field was missing. */
-async function standingOf<Node>(cluster: RequestedRead<Node>, node: Node): Promise<Standing | undefined> {
+async function standingOf<Node>(cluster: RequestedRead<Node>, node: Node): Promise<NodeAnswer | undefined> {
   const status = objectOf(await cluster.ask(node, 'GET', '/v1/status', undefined, STATUS_MS))
   if (status === undefined) return undefined
   const { applied_index: applied, revision, state_hash: hash, errors } = status
@@ -123,7 +123,7 @@ async function standingOf<Node>(cluster: RequestedRead<Node>, node: Node): Promi
   return isWhole && Array.isArray(errors) ? { applied, revision, hash, errors: errors.join('; ') } : undefined
 }
 
-const shown = (standing: Standing | undefined): string =>
+const shown = (standing: NodeAnswer | undefined): string =>
   standing === undefined
     ? 'no answer'
     : [`applied ${standing.applied}`, `revision ${standing.revision}`, standing.errors]

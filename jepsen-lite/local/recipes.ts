@@ -39,7 +39,7 @@ export interface RecipesOptions {
   readonly report: (message: string) => void
 }
 
-interface Running {
+interface RecipeProcess {
   readonly child: ChildProcess
   /** Names of its clients begin with it. */
   readonly name: string
@@ -55,7 +55,7 @@ export class RecipeProcesses {
   readonly begun: Promise<unknown>
   readonly #options: RecipesOptions
   readonly #guard = new PausedProcessGuard()
-  readonly #running = new Set<Running>()
+  readonly #running = new Set<RecipeProcess>()
   readonly #perProcess: number
   #begun = 0
   #mayDisturb = false
@@ -74,13 +74,13 @@ export class RecipeProcesses {
     this.#mayDisturb = true
   }
 
-  #begin(): Running {
+  #begin(): RecipeProcess {
     const { recipe, recorder, report, rate, seed, endpoints } = this.#options
     this.#begun += 1
     const name = `p${this.#begun}`
     const child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const open = new Map<number, number>()
-    const running: Running = {
+    const running: RecipeProcess = {
       ...{ child, name, open, isKilled: false },
       ended: new Promise((resolve) => {
         // Its earlier messages are read first.
@@ -110,7 +110,7 @@ export class RecipeProcesses {
     return running
   }
 
-  #hear({ name, open }: Running, message: FromRecipes): void {
+  #hear({ name, open }: RecipeProcess, message: FromRecipes): void {
     const { recorder, report } = this.#options
     if (message.kind === 'wrong') report(`${name}, a process of clients, failed: ${message.message}`)
     else if (message.kind === 'invoke')

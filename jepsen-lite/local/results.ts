@@ -14,7 +14,7 @@ import {
 import type { ScheduleResult } from './schedule.ts'
 
 /** Scope and duration of the check. */
-export type Checked = CheckResult['counts'] & {
+export type CheckSummary = CheckResult['counts'] & {
   readonly verdict: Verdict
   readonly model: string
   readonly keys: number
@@ -49,12 +49,12 @@ export interface Results extends Conclusion {
   /** From the beginning of the last healing until every node was a ready voter. */
   readonly recovered_ms: number | null
   readonly latency_ms: Readonly<Record<string, Latency>>
-  readonly checked: Checked
+  readonly checked: CheckSummary
 }
 
 export interface Facts {
   readonly options: LocalRunOptions
-  readonly checked: Checked
+  readonly checked: CheckSummary
   readonly stats: RunStats
   readonly schedule: ScheduleResult
   readonly findings: readonly Finding[]

@@ -27,7 +27,7 @@ export interface Feature {
   answered: number
 }
 
-interface Open {
+interface OpenOperation {
   readonly f: AnyOperation['f']
   readonly at: number
   readonly features: readonly string[]
@@ -55,7 +55,7 @@ export class RunStats {
   /** By the same names: refused conditions and empty answers. */
   readonly without = new Map<string, number>()
   readonly holders = new Holders()
-  readonly #open = new Map<number, Open>()
+  readonly #open = new Map<number, OpenOperation>()
   readonly #latencies = new Map<string, number[]>()
   /** The start and end of each change that was answered, in the order of their ends. */
   readonly #changes: { readonly from: number; readonly to: number }[] = []

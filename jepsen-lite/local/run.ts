@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
 import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
-import { type Reported, reportOf } from '../report/index.ts'
+import { type ReportSources, reportOf } from '../report/index.ts'
 import { type History, historyOf } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { runClient } from './clients.ts'
@@ -25,7 +25,7 @@ import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import { emptied, RecipeProcesses } from './recipes.ts'
 import { RunRecording } from './recording.ts'
-import { type Checked, type Results, resultsOf } from './results.ts'
+import { type CheckSummary, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
 import { RunWatchers } from './run-watchers.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
@@ -56,9 +56,9 @@ export async function run(options: LocalRunOptions): Promise<Results> {
   return results
 }
 
-interface Concluded {
+interface RunConclusion {
   readonly results: Results
-  readonly reported: Reported
+  readonly reported: ReportSources
 }
 
 class Run {
@@ -90,7 +90,7 @@ class Run {
     this.#watch = new ClusterObserver(this.#recording.recorder)
   }
 
-  async perform(): Promise<Concluded> {
+  async perform(): Promise<RunConclusion> {
     const cluster = await LocalCluster.start({
       dir: this.#nodesDir,
       nodes: namesOf(this.#options),
@@ -284,7 +284,7 @@ class Run {
     return this.#targets(cluster).map(({ port }) => `http://127.0.0.1:${port}`)
   }
 
-  #conclude(): Concluded {
+  #conclude(): RunConclusion {
     const { history, judged, checked } = this.#judge()
     for (const message of this.#watch.surprises) this.#find('stopped', message)
     const results = resultsOf({
@@ -303,7 +303,7 @@ class Run {
   }
 
   /** Checks the history, and adds the findings to those of the run itself. */
-  #judge(): { readonly history: History; readonly judged: HistoryJudgement; readonly checked: Checked } {
+  #judge(): { readonly history: History; readonly judged: HistoryJudgement; readonly checked: CheckSummary } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
     const judged = judge(history)

@@ -77,7 +77,7 @@ class Schedule {
     const { random } = world
     const deadline = now() + durationMs
     while (this.#able.length > 0 && now() < deadline && !signal.aborted) {
-      const standing: Standing[] = []
+      const standing: ActiveFault[] = []
       const count = this.#able.length > 1 && random.chance(TWO_AT_ONCE) ? 2 : 1
       for (let turn = 0; turn < count; turn++) {
         const struck = await this.#strike(this.#nextTurn())
@@ -104,7 +104,7 @@ class Schedule {
     return nemesis
   }
 
-  async #strike(nemesis: Nemesis): Promise<Standing | undefined> {
+  async #strike(nemesis: Nemesis): Promise<ActiveFault | undefined> {
     const { note, say } = this.#options
     const { kind } = nemesis
     const injected = await nemesis.inject(this.#worldOf(kind))
@@ -124,7 +124,7 @@ class Schedule {
     return { fault: injected, record }
   }
 
-  async #heal({ fault, record }: Standing): Promise<void> {
+  async #heal({ fault, record }: ActiveFault): Promise<void> {
     const { now, note, say } = this.#options
     record.effect = await fault.effect()
     await within(HEAL_LIMIT_MS, `healing ${record.kind}`, Promise.resolve(fault.heal()))
@@ -146,7 +146,7 @@ class Schedule {
   }
 }
 
-interface Standing {
+interface ActiveFault {
   readonly fault: InjectedFault
   readonly record: FaultRecord
 }

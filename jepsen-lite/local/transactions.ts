@@ -22,7 +22,7 @@ import {
 import { bodyOf, nameOf } from './values.ts'
 
 export type StoreStep = Extract<HistoryOperation, { f: 'get' | 'put' | 'del' | 'append' }>
-type Changing = Exclude<StoreStep, { f: 'get' }>
+type ChangingStep = Exclude<StoreStep, { f: 'get' }>
 
 export interface StoreTransaction {
   readonly f: 'txn'
@@ -163,7 +163,7 @@ function endsIn(
 }
 
 /** The only comparison is the condition of this change, which the history has. So it is known why it was refused. */
-const isCondition = (step: Changing, { unchanged }: StoreTransaction): boolean =>
+const isCondition = (step: ChangingStep, { unchanged }: StoreTransaction): boolean =>
   unchanged.size === 1 &&
   (step.f === 'put' || step.f === 'del') &&
   (step.ifRevision ?? step.ifAbsent) !== undefined
@@ -190,7 +190,7 @@ function readIn(
 
 function changeIn(
   result: Readonly<Record<string, unknown>>,
-  step: Changing,
+  step: ChangingStep,
   revision: number,
   { before }: StoreTransaction,
 ): RecordedResult | undefined {

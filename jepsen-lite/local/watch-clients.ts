@@ -1,6 +1,6 @@
 // Clients of watches: each has one watch, over many connections, and continues where the last one ended, on any node.
-// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
-// that their node must read history for them. watching-library.ts has those of the client library.
+// Every message is recorded on arrival. Most clients read the HTTP stream itself; some are slow, so that their node
+// must read history for them. library-watch-clients.ts has those of the client library.
 
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'

@@ -1,5 +1,5 @@
 // Clients that change keys for others to watch: puts, deletes of keys and of ranges, several keys in one transaction,
-// and compaction now and then, up to where the log of the history has been told.
+// and sometimes compaction, up to the newest revision in the log of the history.
 
 import type { AnyOperation, ConditionFields } from '../workload/history.ts'
 import type { OperationEnd } from './perform.ts'

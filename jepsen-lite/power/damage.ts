@@ -9,13 +9,13 @@ import type { Files } from './record.ts'
 const DAMAGEABLE = /^(CURRENT|IDENTITY|MANIFEST-[0-9]+|[0-9]+\.(log|ldb))$/
 const SECTOR_BYTES = 512
 
-export interface Damaged {
+export interface DamagedFiles {
   readonly files: Files
   readonly how: string
 }
 
 /** Damages one thing in one file. */
-export function damaged(files: ReadonlyMap<string, Uint8Array>, random: Random): Damaged {
+export function damaged(files: ReadonlyMap<string, Uint8Array>, random: Random): DamagedFiles {
   const whole = [...files].filter(([name, { length }]) => DAMAGEABLE.test(name) && length > 0)
   // There are more tables than other files, and less in them that can be damaged.
   const wals = whole.filter(([name]) => name.endsWith('.log'))

@@ -1,6 +1,6 @@
-// Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds the
-// states that a power cut at any moment could leave, opens them with the shipped code, and compares. README.md in this
-// folder explains how and why.
+// Power loss on the real LevelDB. Records what a node does to its directory and what it acknowledges, and rebuilds the
+// states that a power cut at any moment could leave. Opens them with the shipped code, and compares. README.md explains
+// how and why.
 
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -4,7 +4,14 @@ import { NOTHING_RARE } from '../sim/coverage.ts'
 import { replay } from '../sim/replay.ts'
 import { type RunResult, runSchedule } from '../sim/run.ts'
 import type { Recipe, Schedule } from '../sim/schedule.ts'
-import { type CheckedRun, differenceOf, type Found, judged, REPEATED_EVERY, Search } from '../sim/search.ts'
+import {
+  type CheckedRun,
+  differenceOf,
+  type FoundViolation,
+  judged,
+  REPEATED_EVERY,
+  Search,
+} from '../sim/search.ts'
 import { generateRecipe } from './generate.ts'
 import { isRecipeSchedule, runRecipes } from './run.ts'
 
@@ -27,7 +34,7 @@ export class RecipeSearch extends Search {
   }
 
   /** `twice`: runs the schedule twice to show that both runs are the same. By default this is done for one in many. */
-  async runRecipe(seed: number, twice = false): Promise<Found | undefined> {
+  async runRecipe(seed: number, twice = false): Promise<FoundViolation | undefined> {
     const number = this.schedules++
     const schedule = generateRecipe(seed, this.#recipe, this.nodes)
     const result = await runRecipes(schedule)

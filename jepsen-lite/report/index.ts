@@ -4,7 +4,7 @@
 import { pageDataOf } from './data.ts'
 import { embedJson, escapeHtml } from './html.ts'
 import { script, style } from './page.ts'
-import type { Reported } from './report-sources.ts'
+import type { ReportSources } from './report-sources.ts'
 import {
   eventsTable,
   faultsTable,
@@ -16,9 +16,9 @@ import {
   witnesses,
 } from './tables.ts'
 
-export type { Reported }
+export type { ReportSources }
 
-export function reportOf(reported: Reported): string {
+export function reportOf(reported: ReportSources): string {
   const { history, verdict, probes } = reported
   const data = pageDataOf(history, verdict)
   return `<!doctype html>

@@ -61,8 +61,8 @@ export function lanesOf(
 }
 
 const MARKED = ['kill', 'start', 'pause', 'resume', 'wipe', 'ended'] as const
-type Marked = (typeof MARKED)[number]
-const isMarked = (what: string): what is Marked => MARKED.some((one) => one === what)
+type MarkKind = (typeof MARKED)[number]
+const isMarked = (what: string): what is MarkKind => MARKED.some((one) => one === what)
 
 class Lane {
   readonly spans: Span[] = []

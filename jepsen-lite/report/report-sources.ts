@@ -5,7 +5,7 @@ import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../workload/history.ts'
 import type { RunFound } from './run-finder.ts'
 
-export interface Reported {
+export interface ReportSources {
   readonly history: History
   readonly verdict: CheckResult
   /** If the transactions of the history were checked too. */

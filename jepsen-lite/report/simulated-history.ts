@@ -11,10 +11,10 @@ import {
   type Schedule,
 } from '../sim/index.ts'
 import { type HistoryEvent, historyOf, type NoteEvent } from '../workload/history.ts'
-import type { Reported } from './index.ts'
+import type { ReportSources } from './index.ts'
 
 /** `command`: the command that repeats it. */
-export async function simulated(text: string, command: string): Promise<Reported> {
+export async function simulated(text: string, command: string): Promise<ReportSources> {
   const schedule = parseSchedule(text)
   const { notes, result } = await watched(schedule)
   const { nodes, spares } = schedule.config

@@ -7,7 +7,7 @@ import { allCalls } from './data.ts'
 import { answerOf, wordsOf } from './format-operation.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
-import type { Reported } from './report-sources.ts'
+import type { ReportSources } from './report-sources.ts'
 import type { RunFound } from './run-finder.ts'
 
 /** Limits that keep the page readable; the history has the rest. */
@@ -20,7 +20,7 @@ const SAYS: Readonly<Record<string, string>> = {
   failed: 'the run proves nothing',
 }
 
-export function headOf({ history, verdict, transactions, run }: Reported): string {
+export function headOf({ history, verdict, transactions, run }: ReportSources): string {
   const { header } = history
   const calls = allCalls(history)
   const isBroken = transactions?.verdict === 'violation'
@@ -46,7 +46,7 @@ ${again}
 </header>`
 }
 
-export function findingsTable({ verdict, transactions, run }: Reported): string {
+export function findingsTable({ verdict, transactions, run }: ReportSources): string {
   const findings = [...(transactions?.findings ?? []), ...verdict.findings]
   const found = findings.slice(0, SHOWN_MAX.findings).map((finding): Cell[] => {
     const { check, key, message } = finding
@@ -81,7 +81,7 @@ const LOGGED = {
   queues: 'what was pushed, delivered and acknowledged',
 }
 
-export function verdictsTable({ history, verdict, transactions }: Reported): string {
+export function verdictsTable({ history, verdict, transactions }: ReportSources): string {
   const isLogged = history.header.log !== undefined
   const { linearizability, counts } = verdict
   const findings = [...verdict.findings, ...(transactions?.findings ?? [])]

@@ -25,7 +25,7 @@ import type {
   RecordedResult as Seen,
 } from '../workload/history.ts'
 import { DerivedChoices } from './derived-choices.ts'
-import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
+import { LISTED_FROM, type List, type ListRows, listOf, rangeOf, readList } from './lists.ts'
 import { shown } from './model.ts'
 import { bytes, type ModelRow, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
@@ -73,7 +73,7 @@ interface InSlot {
 }
 
 /** A request in flight. */
-export interface Open {
+export interface OpenRequest {
   readonly client: Lane
   /** Its operations in the history: none, one, or one for each command of a batch. */
   readonly ids: readonly number[]
@@ -100,7 +100,7 @@ export class Clients {
   readonly #clients: Client[]
   /** Highest index seen by any client, and since when. Both numbers rise. */
   readonly #floors: { readonly at: number; readonly index: number }[] = [{ at: 0, index: 0 }]
-  readonly #open = new Set<Open>()
+  readonly #open = new Set<OpenRequest>()
   ok = 0
   failed = 0
   unknown = 0
@@ -384,7 +384,7 @@ export class Clients {
 
   /** `done`: it was answered, and the answer agrees with the log. */
   #proposeTo(
-    open: Open,
+    open: OpenRequest,
     driver: Driver,
     request: Request,
     done: (answer: { readonly outcome: Outcome; readonly replayed: boolean }) => void,
@@ -437,7 +437,7 @@ export class Clients {
     process: Process,
     driver: Driver,
     options: ReadOptions,
-    use: (index: number, grant: ReadGrant, open: Open) => void,
+    use: (index: number, grant: ReadGrant, open: OpenRequest) => void,
     failed: () => void = () => {},
   ): void {
     const open = this.#begin(lane, process, [], failed)
@@ -451,12 +451,12 @@ export class Clients {
   }
 
   /** Another request. */
-  begin(lane: Lane, process: Process, told: () => void): Open {
+  begin(lane: Lane, process: Process, told: () => void): OpenRequest {
     return this.#begin(lane, process, [], told)
   }
 
   /** Ends a request; `why`: it was refused. */
-  end(open: Open, why?: string): void {
+  end(open: OpenRequest, why?: string): void {
     if (why === undefined) this.#ok(open)
     else this.#fail(open, why)
   }
@@ -468,11 +468,11 @@ export class Clients {
 
   /** Reads the rows of a range, as HTTP does. `done` is not called if they cannot be read. */
   list(
-    open: Open,
+    open: OpenRequest,
     driver: Driver,
     list: List,
     revision: number | undefined,
-    done: (listed: Listed) => void,
+    done: (listed: ListRows) => void,
   ): void {
     const at = revision === undefined ? undefined : asRevision(revision)
     const scan = unlessDamaged(() => driver.list({ ...rangeOf(list), revision: at }))
@@ -514,7 +514,7 @@ export class Clients {
   /** The answer must match the log, and must come after all operations that had ended when this one began. */
   #judge(
     request: Request,
-    open: Pick<Open, 'process' | 'floor'>,
+    open: Pick<OpenRequest, 'process' | 'floor'>,
     index: number,
     outcome: string,
     replayed: boolean,
@@ -621,7 +621,7 @@ export class Clients {
   }
 
   /** Compares with the rows that existed according to the log, in the order asked for. */
-  #compareList(process: Process, op: RecordedRange, index: number, { rows, more }: Listed): void {
+  #compareList(process: Process, op: RecordedRange, index: number, { rows, more }: ListRows): void {
     const { prefix = '', start = '', end, order, limit } = op
     const wanted = this.#world.invariants.model
       .keysAt(index)
@@ -638,7 +638,7 @@ export class Clients {
   }
 
   /** Checks that the state that is read is as new as promised. */
-  #granted(open: Open, options: ReadOptions, grant: ReadGrant, index: number): void {
+  #granted(open: OpenRequest, options: ReadOptions, grant: ReadGrant, index: number): void {
     const { probeCoverage, time, invariants } = this.#world
     const { process } = open
     const { name } = process
@@ -686,7 +686,7 @@ export class Clients {
   }
 
   /** A node reports its age in its own ms; the recorder needs true ms. */
-  #servedAs({ process }: Open, { served, stalenessMs }: ReadGrant) {
+  #servedAs({ process }: OpenRequest, { served, stalenessMs }: ReadGrant) {
     if (stalenessMs === undefined) return { served }
     const { now } = this.#world.time
     const { clock } = process.machine
@@ -757,16 +757,16 @@ export class Clients {
     process: Process,
     operations: readonly HistoryOperation[],
     unanswered: () => void = () => {},
-  ): Open {
+  ): OpenRequest {
     client.busy = true
-    this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operations)}`)
+    this.#world.say(process, () => `is asked by ${client.name}: ${JSON.stringify(operations)}`)
     const ids = operations.map((operation, at) =>
       this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
     )
     const floor = this.#floorAt(this.#world.time.now)
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
     const { time, config } = this.#world
-    const open: Open = {
+    const open: OpenRequest = {
       ...{ client, ids, process, floor, term, at: time.now, lists: false, done: false },
       unanswered,
     }
@@ -779,7 +779,7 @@ export class Clients {
    * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
    * time-out, one that was busy so long after it could continue.
    */
-  #giveUp(open: Open): void {
+  #giveUp(open: OpenRequest): void {
     const { process, at, lists, done } = open
     const { time, config } = this.#world
     const patientUntil = process.busyUntil > at ? process.busyUntil + 2 * config.timeoutMs : time.now
@@ -800,7 +800,7 @@ export class Clients {
     for (const open of [...this.#open]) if (open.process === process) this.#unknown(open, 'the node died')
   }
 
-  #end(open: Open): boolean {
+  #end(open: OpenRequest): boolean {
     if (open.done) return false
     open.done = true
     open.client.busy = false
@@ -809,10 +809,10 @@ export class Clients {
   }
 
   /** One result for each of its operations; a string: why this one was refused. */
-  #ok(open: Open, ...results: readonly (Seen | string)[]): void {
+  #ok(open: OpenRequest, ...results: readonly (Seen | string)[]): void {
     if (!this.#end(open)) return
     this.ok++
-    this.#world.say(open.process, `answers ${open.client.name}: ${JSON.stringify(results)}`)
+    this.#world.say(open.process, () => `answers ${open.client.name}: ${JSON.stringify(results)}`)
     for (const [at, id] of open.ids.entries()) {
       const result = results[at]
       if (typeof result === 'string') this.#recorder.fail(id, result)
@@ -820,7 +820,7 @@ export class Clients {
     }
   }
 
-  #fail(open: Open, why: string): void {
+  #fail(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.failed++
     this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
@@ -828,7 +828,7 @@ export class Clients {
     open.unanswered()
   }
 
-  #unknown(open: Open, why: string): void {
+  #unknown(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.unknown++
     this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
@@ -900,7 +900,7 @@ function sized(name: string, x: number): string {
 const longOrShort = (token: string, x: number): string =>
   token.padEnd(new DerivedChoices(x + 2).pick([0, 250]), '~')
 
-function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: Listed): Seen {
+function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: ListRows): Seen {
   const last = rows.at(-1)
   const listed = countOnly ? [] : rows
   return {

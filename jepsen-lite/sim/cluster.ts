@@ -21,7 +21,7 @@ import { bits, uniform } from '../workload/random.ts'
 import type { SimConfig } from './config.ts'
 import { StateCoverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
-import { type Held, Invariants } from './invariants.ts'
+import { type DiskContent, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, type Process } from './process.ts'
@@ -35,6 +35,8 @@ import { CrashSignal, RuleViolation } from './violation.ts'
 import type { SimWorld } from './world.ts'
 
 const JOIN_MS = 200
+/** How often `pollUntil` tests its condition: it reads the status of nodes, which costs more than an event. */
+const POLL_MS = 50
 /** Limit for the events in one virtual instant. */
 const SPINS_MAX = 20_000
 
@@ -124,6 +126,16 @@ export class SimCluster implements SimWorld {
   /** Runs what is due until then, or until a rule is broken. */
   runUntil(until: number, isOver: () => boolean = () => false): void {
     while (this.#step(until) && !isOver());
+  }
+
+  /** The same, for a condition that costs much: it is tested at intervals of virtual time. */
+  pollUntil(until: number, isOver: () => boolean): void {
+    let nextPoll = 0
+    this.runUntil(until, () => {
+      if (this.time.now < nextPoll) return false
+      nextPoll = this.time.now + POLL_MS
+      return isOver()
+    })
   }
 
   /** The same. `settle` runs the promises of what has run, if there are any, before the next event. */
@@ -501,8 +513,8 @@ export class SimCluster implements SimWorld {
     return this.network.isOfLeader(event, term)
   }
 
-  say(process: Process | undefined, what: string): void {
-    this.onSay?.(process, what)
+  say(process: Process | undefined, what: string | (() => string)): void {
+    this.onSay?.(process, typeof what === 'string' ? what : what())
   }
 
   // ---- what operators do
@@ -563,7 +575,7 @@ export class SimCluster implements SimWorld {
    * Puts an earlier state back on its disk. Returns false if that could not be noticed: a leader must know of more, and
    * must be able to tell the replica.
    */
-  rollBack(machine: Machine, disk: SimDisk, held: Held): boolean {
+  rollBack(machine: Machine, disk: SimDisk, held: DiskContent): boolean {
     const { leader, network } = this
     const { replica } = machine
     if (leader?.serving === undefined || replica === undefined || leader.machine === machine) return false

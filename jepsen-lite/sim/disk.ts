@@ -11,7 +11,7 @@ import { formatEngine } from '../../src/storage/first-state.ts'
 import { keyString } from '../../src/storage/keys.ts'
 import { openStore } from '../../src/storage/store.ts'
 import type { Done, Identity, Storage } from '../../src/storage/types.ts'
-import type { Begun } from './invariants.ts'
+import type { BatchEffect } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
 
 /** Decides about time, and is notified of every batch that has reached the disk, reported or not. */
@@ -21,7 +21,7 @@ export interface DiskEvents {
   /** A batch begins. A process that dies at this moment throws here. */
   writing(): void
   /** The batch is durable and not reported yet. `label`: the one set when it was begun. */
-  durable(label: Begun | undefined): void
+  durable(label: BatchEffect | undefined): void
   /** A request was answered with an error. */
   failed(): void
 }
@@ -144,9 +144,9 @@ export class SimDisk {
 
 class Batch implements EngineBatch {
   readonly list: RowEdit[] = []
-  readonly label: Begun | undefined
+  readonly label: BatchEffect | undefined
 
-  constructor(label: Begun | undefined) {
+  constructor(label: BatchEffect | undefined) {
     this.label = label
   }
 
@@ -163,7 +163,7 @@ class Batch implements EngineBatch {
 
 export class SimEngine implements Engine {
   /** Attached to the batch that is begun next. */
-  label: Begun | undefined
+  label: BatchEffect | undefined
   readonly #disk: SimDisk
   readonly #events: DiskEvents
   #inFlight: Batch | undefined

@@ -8,10 +8,17 @@ import {
   type SimFault,
   type SimFaultKind,
 } from './fault-kinds.ts'
-import { type Drawing, type FieldShapes, FOLLOWERS, type MachineRole, PLACES, somePlaces } from './shape.ts'
+import {
+  type DrawContext,
+  type FieldShapes,
+  FOLLOWERS,
+  type MachineRole,
+  PLACES,
+  somePlaces,
+} from './shape.ts'
 
 /** All fields of a fault of that kind, drawn. */
-export function drawAction<Kind extends SimFaultKind>(kind: Kind, drawing: Drawing): FaultAction<Kind> {
+export function drawAction<Kind extends SimFaultKind>(kind: Kind, drawing: DrawContext): FaultAction<Kind> {
   const shape: FieldShapes = FAULT_SHAPES[kind]
   const drawn = Object.entries(shape).flatMap(([name, field]) => {
     const value = field.draw(drawing)

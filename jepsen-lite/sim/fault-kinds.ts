@@ -2,7 +2,7 @@
 
 import {
   computed,
-  type Drawing,
+  type DrawContext,
   duration,
   type FieldShapes,
   type FieldValues,
@@ -42,7 +42,7 @@ const change = { asked: target, member: computed(({ rng }) => rng.int(0, 12)), e
 /** deletedAfterMs: the removed machine is deleted this long after the operator knows that the change is done. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
-const leaseMs = ({ rng, config }: Drawing): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
+const leaseMs = ({ rng, config }: DrawContext): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
 
 export const FAULT_SHAPES = {
   // ---- network

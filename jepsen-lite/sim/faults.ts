@@ -77,7 +77,7 @@ export class Faults {
     const { kind, ...details } = fault
     cluster.coverage.struck(kind, strike.struck, about?.struck ?? [])
     about?.struck.push(kind)
-    cluster.say(undefined, `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
+    cluster.say(undefined, () => `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
     cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, details })
     strike.begin()
     return true

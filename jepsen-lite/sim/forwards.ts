@@ -14,7 +14,7 @@ interface Process {
 }
 
 /** For one process in one term: what it has sent, in order, and how far the leader has received it. */
-interface Forwarded {
+interface ForwardedProposal {
   readonly term: number
   /** The leader of that term. */
   readonly to: ReplicaId
@@ -23,7 +23,7 @@ interface Forwarded {
 }
 
 export class Forwards {
-  readonly #sent = new Map<Process, Forwarded>()
+  readonly #sent = new Map<Process, ForwardedProposal>()
   /** Processes that are installing a snapshot, and have forwarded since it began. */
   readonly #installing = new Set<Process>()
 

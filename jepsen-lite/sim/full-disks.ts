@@ -4,15 +4,14 @@
 
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadOptions } from '../../src/server/node/types.ts'
 import { bits } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
-const POLL_MS = 50
 /** With this little no node has space for a change: far less than any reserve. */
 const FREE_BYTES = 1
 /** The time until all nodes with full disks have noticed it. */
@@ -24,12 +23,7 @@ const SETTLED_ELECTIONS = 20
 const SETTLED_LEASES = 4
 /** In the following election time-outs each node hands over at most once. */
 const CALM_ELECTIONS = 5
-const READ: ReadOptions = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
-  timeoutMs: 2000,
-}
+const READ = linearizable(2000)
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): void {
@@ -40,13 +34,13 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
     const last = cluster.leader?.driver?.status().raft.lastIndex
     return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
   }
-  cluster.runUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
+  cluster.pollUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
   if (!isQuiet() || invariants.violation !== undefined) return
   const spared = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== spared)
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   for (const { space } of full) space.fixed = FREE_BYTES
-  cluster.runUntil(time.now + NOTICED_MS, () =>
+  cluster.pollUntil(time.now + NOTICED_MS, () =>
     full.every(({ process }) => process?.driver?.status().diskSpace === 'none'),
   )
   const { leader } = cluster
@@ -65,10 +59,7 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
   const unread = new Set(voters)
   const waiting = new Set<Machine>()
   const began = time.now
-  let nextPoll = 0
-  cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
-    if (time.now < nextPoll) return unread.size === 0
-    nextPoll = time.now + POLL_MS
+  cluster.pollUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
     for (const machine of unread) {
       // It has no space for the entry.
       if (lacksCommitted(cluster, machine)) unread.delete(machine)
@@ -111,8 +102,8 @@ function lacksCommitted({ leader }: SimCluster, { process }: Machine): boolean {
 }
 
 function isQuietAt(driver: Driver, last: LogIndex | undefined): boolean {
-  const underWay = driver.inspect()
   const { applied, stableIndex } = driver.status().raft
-  const hasAll = applied === last && stableIndex === last
-  return hasAll && underWay['proposals.waiting'] === 0 && underWay['raft.proposals'] === 0
+  if (applied !== last || stableIndex !== last) return false
+  const inFlight = driver.inspect()
+  return inFlight['proposals.waiting'] === 0 && inFlight['raft.proposals'] === 0
 }

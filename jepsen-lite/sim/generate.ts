@@ -17,7 +17,7 @@ import {
   type ScheduledOp,
   STORE_OPS,
 } from './schedule.ts'
-import type { Drawing } from './shape.ts'
+import type { DrawContext } from './shape.ts'
 import {
   drawJointElections,
   drawScenarios,
@@ -458,7 +458,7 @@ function drawFaults(rng: Random, config: SimConfig, theme: keyof typeof THEMES):
 }
 
 /** A snapshot takes a few milliseconds. */
-function drawFault(kind: SimFaultKind, drawing: Drawing, at: number): SimFault {
+function drawFault(kind: SimFaultKind, drawing: DrawContext, at: number): SimFault {
   const { rng } = drawing
   const action = drawAction(kind, drawing)
   if ((action.kind !== 'break-streams' && action.kind !== 'drop-row') || rng.chance(0.2))
@@ -467,7 +467,7 @@ function drawFault(kind: SimFaultKind, drawing: Drawing, at: number): SimFault {
 }
 
 /** Most of them strike the current leader. */
-function drawDeposed(kind: SimFaultKind, drawing: Drawing, at: number): SimFault[] {
+function drawDeposed(kind: SimFaultKind, drawing: DrawContext, at: number): SimFault[] {
   const { rng, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
     // Between the leader and one follower, more often towards the leader, because late answers might extend a lease

@@ -30,9 +30,9 @@ export class ObservedReplica {
   readonly id: ReplicaId
   readonly name: string
   /** Content of its disk. */
-  durable: Held
+  durable: DiskContent
   /** Content of its disk after the newest batch that its process has begun. */
-  begun: Held
+  begun: DiskContent
   /** The process applies in order. */
   applied = 0
   stateHash = 0n
@@ -48,7 +48,7 @@ export class ObservedReplica {
   /** Its disk was damaged or lost, and with it what it promised. It must never take part again. */
   damaged = false
   /** Content of its disk before an earlier state was restored. */
-  forgotten: Held | undefined
+  forgotten: DiskContent | undefined
   /** Boot counter of its current process. */
   boot = 0
   role = 'follower'
@@ -62,7 +62,7 @@ export class ObservedReplica {
   /** Replicas that asked for its vote in a transfer of leadership. No promise forbids that vote. */
   readonly transfers = new Map<ReplicaId, number>()
 
-  constructor(id: ReplicaId, name: string, held: Held) {
+  constructor(id: ReplicaId, name: string, held: DiskContent) {
     this.id = id
     this.name = name
     this.durable = held
@@ -76,7 +76,7 @@ const ROUNDING_MS = 1e-3
 const WHOLE_MS = 1 + ROUNDING_MS
 
 /** Present or future content of a disk. */
-export interface Held {
+export interface DiskContent {
   term: number
   vote: ReplicaId | undefined
   commit: number
@@ -85,15 +85,15 @@ export interface Held {
   applied: number
 }
 
-export const copyOf = (held: Held): Held => ({ ...held, terms: held.terms.slice() })
+export const copyOf = (held: DiskContent): DiskContent => ({ ...held, terms: held.terms.slice() })
 
-interface Seen {
+interface KnownEntry {
   readonly term: number
   readonly previousTerm: number
   readonly frame: Uint8Array
 }
 
-interface Committed {
+interface CommittedEntry {
   readonly term: number
   /** Configuration and lease setting, encoded. */
   readonly raft: Uint8Array
@@ -102,7 +102,7 @@ interface Committed {
 }
 
 /** Effect of a batch on the disk. */
-export interface Begun {
+export interface BatchEffect {
   readonly writes: StorageBatch['writes']
   readonly hardState: HardState
   /** Applied index of the rows in it, known as soon as it is submitted. */
@@ -118,7 +118,7 @@ export class Invariants {
   readonly replicas = new Map<ReplicaId, ObservedReplica>()
   /** Index and leader's term of each commit. Both numbers rise. */
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
-  readonly committed: Committed[] = []
+  readonly committed: CommittedEntry[] = []
   maxCommitted = 0
   maxTerm = 0
   /** Highest index that ever held a change of the configuration in any log. */
@@ -126,7 +126,7 @@ export class Invariants {
   /** The indexes at which each request was committed. */
   readonly #requests = new Map<string, number[]>()
   readonly #notWritten = new Set<string>()
-  readonly #seen: Seen[][] = []
+  readonly #seen: KnownEntry[][] = []
   readonly #leaders = new Map<number, ReplicaId>()
   /** The first index of each term. */
   readonly #firstOfTerm = new Map<number, number>()
@@ -166,7 +166,7 @@ export class Invariants {
   }
 
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
-  putBack(replica: ObservedReplica, held: Held): void {
+  putBack(replica: ObservedReplica, held: DiskContent): void {
     replica.forgotten = replica.durable
     replica.durable = copyOf(held)
     replica.damaged = true
@@ -266,12 +266,14 @@ export class Invariants {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
         return
-      case 'heartbeat':
+      case 'heartbeat': {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
-        this.#believes(replica, replica.status?.())
-        this.#countsAll(replica, replica.status?.())
+        const status = replica.status?.()
+        this.#believes(replica, status)
+        this.#countsAll(replica, status)
         return
+      }
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
         // May be newer than the index: the commit index may have risen during the round.
@@ -409,7 +411,7 @@ export class Invariants {
   // ---- what is stored
 
   /** A batch is begun. The caller passes the result to `durable`. */
-  begins(replica: ObservedReplica, { writes, hardState }: StorageBatch, applied: () => number): Begun {
+  begins(replica: ObservedReplica, { writes, hardState }: StorageBatch, applied: () => number): BatchEffect {
     const { begun, name } = replica
     const { term, vote, commit } = hardState
     if (term < begun.term) this.#violated('RAFT-4', `${name}: term falls from ${begun.term} to ${term}`)
@@ -441,7 +443,7 @@ export class Invariants {
     return { writes: [...writes], hardState, applied }
   }
 
-  durable(replica: ObservedReplica, { writes, hardState, applied }: Begun): void {
+  durable(replica: ObservedReplica, { writes, hardState, applied }: BatchEffect): void {
     const { durable } = replica
     for (const write of writes) this.#take(durable, write)
     durable.term = hardState.term
@@ -462,7 +464,7 @@ export class Invariants {
   }
 
   #take(
-    held: Held,
+    held: DiskContent,
     {
       snapshot,
       truncateFrom,
@@ -641,7 +643,7 @@ export class Invariants {
   /**
    * An entry that a replica has forgotten counts as acknowledged, because no other replica can know that it was lost.
    */
-  #held(id: ReplicaId): Held | undefined {
+  #held(id: ReplicaId): DiskContent | undefined {
     const replica = this.replicas.get(id)
     return replica?.forgotten ?? replica?.durable
   }

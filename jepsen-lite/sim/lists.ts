@@ -54,7 +54,7 @@ export function listOf(choices: DerivedChoices, keys: number, bounded: boolean):
   }
 }
 
-export interface Listed {
+export interface ListRows {
   readonly rows: readonly KeyRow[]
   readonly more: boolean
 }
@@ -76,7 +76,7 @@ export function rangeOf({ op }: List): ListOptions {
 export function readList(
   scan: RecordScan,
   { op, rowsMax, bytesMax }: List,
-  done: (error: Error | undefined, listed: Listed) => void,
+  done: (error: Error | undefined, listed: ListRows) => void,
 ): void {
   const rows: KeyRow[] = []
   const limit = op.limit ?? Number.POSITIVE_INFINITY

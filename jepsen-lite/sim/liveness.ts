@@ -9,13 +9,12 @@ import {
   isVoter,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import type { ReadOptions, Request } from '../../src/server/node/types.ts'
 import { bits } from '../workload/random.ts'
 import type { Clients } from './clients.ts'
 import type { SimCluster } from './cluster.ts'
 import { slowestMsOf } from './config.ts'
 import { readsOnFullDisks } from './full-disks.ts'
-import { bytes } from './model-row.ts'
+import { linearizable, proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { comesToRest } from './quiescence.ts'
 import { DRAW } from './random-purposes.ts'
@@ -27,7 +26,6 @@ import { settleStore } from './store-quiescence.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
-const POLL_MS = 50
 /** A probe without an answer is sent again. */
 const PROBE_AGAIN_MS = 3000
 const DEAD = { stalls: false, refuses: false }
@@ -47,12 +45,7 @@ const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
 const PATIENCE_MS = 600_000
 const TRANSFER_MS = 2000
-const LINEARIZABLE: ReadOptions = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
-  timeoutMs: 2000,
-}
+const READ = linearizable(2000)
 
 export function converge(cluster: SimCluster, clients: Clients, store: StoreClients | undefined): void {
   const configuration = newestConfiguration(cluster)
@@ -75,10 +68,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   const probes = new Probes(cluster, clients, core, until)
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
-  let nextPoll = 0
-  cluster.runUntil(until, () => {
-    if (time.now < nextPoll) return false
-    nextPoll = time.now + POLL_MS
+  cluster.pollUntil(until, () => {
     probes.send()
     return whyNot() === undefined
   })
@@ -130,12 +120,8 @@ function askPatiently(cluster: SimCluster, core: readonly Machine[]): void {
   for (const { name, process } of core) {
     const driver = process?.serving
     if (driver === undefined) continue
-    // This request changes nothing, so it need not be in a history.
-    const command = { kind: 'delete', key: bytes('patience'), condition: undefined, prev: false } as const
-    const request: Request = { command, idempotency: undefined, principal: `patience.${name}` }
-    cluster.invariants.asked(request)
-    driver.propose(request, PATIENCE_MS, () => {})
-    driver.read({ ...LINEARIZABLE, timeoutMs: PATIENCE_MS }, () => {})
+    proposeNothing(cluster, driver, `patience.${name}`, PATIENCE_MS)
+    driver.read(linearizable(PATIENCE_MS), () => {})
   }
 }
 
@@ -360,7 +346,7 @@ class Probes {
       const driver = machine.process?.serving
       if (driver === undefined || this.#waiting.has(machine)) continue
       this.#waiting.add(machine)
-      driver.read(LINEARIZABLE, ({ ok }) => {
+      driver.read(READ, ({ ok }) => {
         this.#waiting.delete(machine)
         if (ok) this.#read.add(machine)
       })

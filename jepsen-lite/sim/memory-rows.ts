@@ -2,6 +2,7 @@
 
 import type { Pair, ScanRange } from '../../src/storage/engine.ts'
 import { keyString } from '../../src/storage/keys.ts'
+import { countWhile } from '../workload/sorted.ts'
 
 /** A pair to be stored under its name, or the name of one to be deleted. */
 export type RowEdit = readonly [name: string, pair: Pair | undefined]
@@ -65,13 +66,5 @@ export class MemoryRows {
   }
 }
 
-function firstAtLeast(sorted: readonly string[], name: string): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] ?? '') < name) low = middle + 1
-    else high = middle
-  }
-  return low
-}
+const firstAtLeast = (sorted: readonly string[], name: string): number =>
+  countWhile(sorted, (other) => other < name)

@@ -44,15 +44,15 @@ interface Branch {
 }
 
 /** The answer, and the part of it that is remembered for a repeat: not the results of reads. */
-export interface Ran {
+export interface TxnRun {
   readonly outcome: string
   readonly remembered: string
   /** Its results, in a row; undefined: it was refused. */
   readonly bytes?: number
 }
 
-export function runTxn(txn: Txn, store: TxnStore): Ran {
-  const refused = (code: string): Ran => {
+export function runTxn(txn: Txn, store: TxnStore): TxnRun {
+  const refused = (code: string): TxnRun => {
     const outcome = `refused ${code} at ${store.revision}`
     return { outcome, remembered: outcome }
   }
@@ -134,7 +134,7 @@ function keysAt(where: Where, store: TxnStore): string[] {
   return store.row(key) === null ? [] : [key]
 }
 
-function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<Ran> {
+function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> {
   const results = steps.map((step) => resultOf(step, store))
   return {
     outcome: branchText(
@@ -150,9 +150,9 @@ function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<Ran> {
   }
 }
 
-const kept = (outcome: string, bytes: number): Required<Ran> => ({ outcome, remembered: outcome, bytes })
+const kept = (outcome: string, bytes: number): Required<TxnRun> => ({ outcome, remembered: outcome, bytes })
 
-function resultOf(step: Step, store: TxnStore): Required<Ran> {
+function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
   switch (step.kind) {
     case 'put': {
       const key = text(step.key)

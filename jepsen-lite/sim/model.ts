@@ -20,7 +20,7 @@ import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
 import { type ModelRow, text } from './model-row.ts'
-import { plainTxn, type Ran, runTxn, shownTxn, type TxnStore } from './model-txn.ts'
+import { plainTxn, runTxn, shownTxn, type TxnRun, type TxnStore } from './model-txn.ts'
 
 interface Lease {
   readonly ttlMs: number
@@ -427,7 +427,7 @@ export class StoreModel {
   }
 
   /** For a request that may be repeated. */
-  #executeKept(request: Pick<Request, 'command'>): Required<Ran> {
+  #executeKept(request: Pick<Request, 'command'>): Required<TxnRun> {
     const { command } = request
     if (command.kind !== 'txn') return kept(this.#execute(request))
     const { outcome, remembered, bytes } = runTxn(command.txn, this.#store)
@@ -747,7 +747,7 @@ function bytesToRemember(token: string, outcomeBytes: number): number {
   return outcomeBytes + rows.reduce((sum, bytes) => sum + bytes)
 }
 
-const kept = (outcome: string): Required<Ran> => ({
+const kept = (outcome: string): Required<TxnRun> => ({
   ...{ outcome, remembered: outcome, bytes: outcomeBytes(outcome) },
 })
 
@@ -777,7 +777,7 @@ const batched = (outcome: string): string[] => {
   return outcomes === '' ? [] : outcomes.split(' | ')
 }
 
-/** What a leader proposes by itself. */
+/** A request that a leader proposes by itself. */
 const COMPACTS: Request = {
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,

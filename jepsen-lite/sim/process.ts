@@ -31,8 +31,8 @@ import { MachineClock, ProcessClock } from './clock.ts'
 import type { SimConfig } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
-import type { Begun, Invariants, ObservedReplica } from './invariants.ts'
-import { ObservedStorage } from './observed-storage.ts'
+import type { BatchEffect, Invariants, ObservedReplica } from './invariants.ts'
+import { observeStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
 import { DRAW } from './random-purposes.ts'
 import { recovered } from './recovery.ts'
@@ -328,7 +328,7 @@ export class Process implements EventOwner {
   }
 
   /** Batches that truncate or replace something are recovered again from the disk, and a few of the others. */
-  #durable(label: Begun): void {
+  #durable(label: BatchEffect): void {
     const { machine, replica } = this
     const { invariants, probeCoverage, config, seed } = this.#world
     invariants.durable(replica, label)
@@ -352,18 +352,19 @@ export class Process implements EventOwner {
     })
   }
 
-  #begin(inner: Storage): void {
+  #begin(storage: Storage): void {
     const { replica, engine } = this
     const world = this.#world
     const { invariants } = world
     if (engine === undefined) throw new Error('a storage without an engine')
-    invariants.opened(replica, inner)
-    const storage = new ObservedStorage(inner, engine, replica, invariants, () => this.dying || this.ended, {
+    invariants.opened(replica, storage)
+    observeStorage(storage, engine, replica, invariants, {
       written: (batch) => world.written(this, batch),
       applied: () => {
         this.#appliedIn = world.time.count
         this.machine.hasApplied()
       },
+      isOver: () => this.dying || this.ended,
     })
     this.storage = storage
     const driver = this.#driverOn(storage)

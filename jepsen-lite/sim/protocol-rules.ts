@@ -211,7 +211,7 @@ export class ProtocolRules {
 
   /**
    * The knowledge of a leader about a follower never decreases while it leads (paper §5.3), nor does the commit index
-   * that it sends to a member. A replica that is no longer a member may be told less: the leader holds back the change
+   * that it sends to a member. A replica that is no longer a member may receive less: the leader holds back the change
    * that removed it, or an earlier one, until a majority has applied it.
    */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {

@@ -1,7 +1,7 @@
-// A schedule is plain JSON that says what is done to a cluster, and when. `run.ts` interprets it. It consists of named
-// fields with numbers, names and lists, and every valid value has a meaning at every moment, so that a part can be
-// taken out and the rest still runs: a machine is a number modulo the number of machines, or a role. Times are virtual
-// ms from the start.
+// A schedule is plain JSON: operations and faults, with their times. `run.ts` interprets it. It consists of named
+// fields with numbers, names and lists. Every valid value has a meaning at every moment, so that a part can be removed
+// and the rest still runs. A machine is a number modulo the number of machines, or a role. Times are virtual ms from
+// the start.
 
 import type { SimConfig } from './config.ts'
 import type { SimFault } from './fault-kinds.ts'

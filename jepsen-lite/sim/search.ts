@@ -15,7 +15,7 @@ export const REPEATED_EVERY = 100
 /** Limit of the checker. If a key needs more time than that, more schedules are a better use of the time. */
 const CONFIGURATIONS_MAX = 20_000
 
-export interface Found {
+export interface FoundViolation {
   readonly seed: number
   /** Together with the seed it determines the schedule. */
   readonly rare: Rare
@@ -54,7 +54,7 @@ export class Search {
   readonly #trace = new Trace()
   readonly probeCoverage = new ProbeCoverage()
   readonly coverage = new StateCoverage()
-  readonly found: Found[] = []
+  readonly found: FoundViolation[] = []
   schedules = 0
   repeated = 0
   /** How many histories the checker has decided, and how many not. */
@@ -78,7 +78,7 @@ export class Search {
    * `guide`: what was rare when this seed was run before; by default, what has been rare until now. `twice`: runs the
    * schedule twice to show that both runs are the same. By default this is done for one in many.
    */
-  run(seed: number, guide?: Rare, twice = false): Found | undefined {
+  run(seed: number, guide?: Rare, twice = false): FoundViolation | undefined {
     const number = this.schedules++
     const rare = guide ?? this.coverage.rarest(number)
     const schedule = generate(seed, this.nodes, rare)
@@ -91,7 +91,7 @@ export class Search {
     return this.find({ seed, rare, schedule, result, violation })
   }
 
-  protected find(found: Found): Found {
+  protected find(found: FoundViolation): FoundViolation {
     this.found.push(found)
     return found
   }

@@ -15,7 +15,7 @@ export type Spec =
   | { readonly is: 'places' }
 
 /** Inputs of a draw, apart from the random numbers. */
-export interface Drawing {
+export interface DrawContext {
   readonly rng: Random
   readonly config: SimConfig
   /** The longest duration of a fault in this run. */
@@ -24,7 +24,7 @@ export interface Drawing {
 
 export interface Field<T> {
   readonly spec: Spec
-  readonly draw: (drawing: Drawing) => T
+  readonly draw: (drawing: DrawContext) => T
 }
 export interface OptionalField<T> extends Field<T | undefined> {
   readonly optional: true
@@ -78,7 +78,7 @@ export function natural(from: number, to: number): Field<number> {
   }
 }
 
-export function computed(draw: (drawing: Drawing) => number): Field<number> {
+export function computed(draw: (drawing: DrawContext) => number): Field<number> {
   return { spec: { is: 'natural', min: 0, max: NATURAL_MAX }, draw: (drawing) => Math.round(draw(drawing)) }
 }
 
@@ -129,7 +129,7 @@ export function places(none = 0, all = 0): Field<readonly number[]> {
 export const somePlaces = (rng: Random): number[] => PLACES.filter(() => rng.chance(0.5))
 
 export function optional<T>(field: Field<T>, odds: number): OptionalField<T> {
-  const draw = (drawing: Drawing): T | undefined =>
+  const draw = (drawing: DrawContext): T | undefined =>
     drawing.rng.chance(odds) ? field.draw(drawing) : undefined
   return { spec: field.spec, draw, optional: true }
 }

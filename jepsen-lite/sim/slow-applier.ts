@@ -3,10 +3,9 @@
 // not stand still.
 
 import { isVoter } from '../../src/raft/index.ts'
-import type { Request } from '../../src/server/node/types.ts'
 import { bits } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
-import { bytes } from './model-row.ts'
+import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { IO } from './time.ts'
@@ -43,11 +42,7 @@ export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void 
   lagging.applyUntil = until
   let count = 0
   const write = (): void => {
-    // This request changes nothing, so it need not be in a history.
-    const command = { kind: 'delete', key: bytes('lag'), condition: undefined, prev: false } as const
-    const request: Request = { command, idempotency: undefined, principal: `lag.${count++}` }
-    invariants.asked(request)
-    leader.serving?.propose(request, PATIENCE_MS, () => {})
+    if (leader.serving !== undefined) proposeNothing(cluster, leader.serving, `lag.${count++}`, PATIENCE_MS)
     if (time.now < until) time.push(time.now + config.heartbeatMs, IO, undefined, write)
   }
   write()

@@ -2,10 +2,9 @@
 // a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back soon. No
 // other node would do better, so a leader that gives up because of its slow disk would never commit.
 
-import type { Request } from '../../src/server/node/types.ts'
 import { bits, uniform } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
-import { bytes } from './model-row.ts'
+import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
@@ -14,7 +13,6 @@ const TRIED_IN = 2
 /** The duration of a write in shortest election time-outs. Beyond five no node leads. */
 const WRITE_MIN = 1.1
 const WRITE_MAX = 4
-const POLL_MS = 50
 /** One after another. */
 const CHANGES = 5
 /** Limit until there is a leader and the changes are made: in longest election time-outs, and writes. */
@@ -39,19 +37,13 @@ export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]):
   cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 10) % 2 === 0, config.electionMaxMs)
   let made = 0
   let waitsUntil = 0
-  let nextPoll = 0
   let count = 0
   const began = time.now
-  cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, () => {
+  cluster.pollUntil(began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, () => {
     const serving = cluster.leader?.serving
-    if (serving === undefined || time.now < Math.max(nextPoll, waitsUntil)) return made >= CHANGES
-    nextPoll = time.now + POLL_MS
+    if (serving === undefined || time.now < waitsUntil) return made >= CHANGES
     waitsUntil = time.now + 10 * writeMs
-    // This request changes nothing, so it need not be in a history.
-    const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
-    const request: Request = { command, idempotency: undefined, principal: `slow.${count++}` }
-    invariants.asked(request)
-    serving.propose(request, 10 * writeMs, ({ ok }) => {
+    proposeNothing(cluster, serving, `slow.${count++}`, 10 * writeMs, ({ ok }) => {
       made += Number(ok)
       waitsUntil = 0
     })

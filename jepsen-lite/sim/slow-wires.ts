@@ -2,9 +2,8 @@
 // same connections as changes, so the changes in flight must be limited. Changes for which there is no room wait at
 // their node, and get an answer when their time is over.
 
-import type { Request } from '../../src/server/node/types.ts'
 import type { SimCluster } from './cluster.ts'
-import { bytes } from './model-row.ts'
+import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { RuleViolation } from './violation.ts'
 
@@ -36,13 +35,10 @@ export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]):
   const { maxTerm } = invariants
   let [made, unknown] = [0, 0]
   for (const { name, process } of core) {
-    for (let count = 0; count < requests; count++) {
-      // This request changes nothing, so it need not be in a history.
-      const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
+    const driver = process?.serving
+    for (let count = 0; driver !== undefined && count < requests; count++) {
       const principal = `wires.${name}.${count}.`.padEnd(REQUEST_BYTES - FRAME_BYTES, '.')
-      const request: Request = { command, idempotency: undefined, principal }
-      invariants.asked(request)
-      process?.serving?.propose(request, ms, (result) => {
+      proposeNothing(cluster, driver, principal, ms, (result) => {
         if (result.ok) made++
         else if (result.problem.written === 'unknown') unknown++
       })

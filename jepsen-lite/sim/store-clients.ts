@@ -19,6 +19,7 @@ import type { Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { type Clients, isSameRow, type Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine, Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import type { ScheduledOp } from './schedule.ts'
@@ -32,21 +33,15 @@ const LIST_BYTES_MAX = 250
 /** Leases that clients remember. */
 const KNOWN_MAX = 6
 
-const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
-}
-
 /** Client and machine of a request. */
-interface Who {
+interface Requester {
   readonly lane: Lane
   readonly process: Process
   readonly driver: Driver
 }
 
 /** And for what: drawn from the numbers of the operation alone. */
-interface Asking extends Who {
+interface DrawnRequester extends Requester {
   readonly rng: Random
 }
 
@@ -88,7 +83,7 @@ export class StoreClients {
     return this.#ask({ lane, process, driver, rng }, op)
   }
 
-  #ask(asking: Asking, op: ScheduledOp): boolean {
+  #ask(asking: DrawnRequester, op: ScheduledOp): boolean {
     switch (op.kind) {
       case 'txn':
         this.#propose(asking, { kind: 'txn', txn: this.#txn(asking, 1) }, (outcome) => {
@@ -138,7 +133,7 @@ export class StoreClients {
   }
 
   #propose(
-    { lane, process, driver }: Who,
+    { lane, process, driver }: Requester,
     command: Parameters<Driver['propose']>[0]['command'],
     done: (outcome: Outcome) => void,
     notDone: () => void = () => {},
@@ -184,7 +179,7 @@ export class StoreClients {
     return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
   }
 
-  #txn(asking: Asking, depth: number): Txn {
+  #txn(asking: DrawnRequester, depth: number): Txn {
     const { rng } = asking
     const operations = (most: number): Operation[] =>
       Array.from({ length: rng.below(most + 1) }, () => this.#operation(asking, depth))
@@ -214,7 +209,7 @@ export class StoreClients {
     }
   }
 
-  #operation(asking: Asking, depth: number): Operation {
+  #operation(asking: DrawnRequester, depth: number): Operation {
     const { rng } = asking
     const kind = rng.below(8)
     if (kind < 3)
@@ -244,7 +239,7 @@ export class StoreClients {
   // ---- lists, which grow at their ends
 
   /** First reads some lists, then adds an element to one or two of them, if they are still as they were. */
-  #append(asking: Asking): void {
+  #append(asking: DrawnRequester): void {
     const { rng } = asking
     const keys = rng
       .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
@@ -266,7 +261,7 @@ export class StoreClients {
   }
 
   #appendTo(
-    asking: Asking,
+    asking: DrawnRequester,
     keys: readonly string[],
     rows: readonly (KeyRow | undefined)[],
     count: number,
@@ -292,7 +287,12 @@ export class StoreClients {
   }
 
   /** Writes a transaction into the history: reads of all keys, then appends to some. */
-  #recorded({ lane, process }: Asking, keys: readonly string[], written: readonly string[], element = '') {
+  #recorded(
+    { lane, process }: DrawnRequester,
+    keys: readonly string[],
+    written: readonly string[],
+    element = '',
+  ) {
     const recorder = this.#transactions
     const number = this.#sent
     const invoke = (at: number, op: Parameters<Recorder['invoke']>[2]): number =>
@@ -345,10 +345,13 @@ export class StoreClients {
 
   #options(rng: Random): ReadOptions {
     const { timeoutMs } = this.#world.config
-    return { ...LINEARIZABLE, consistency: rng.pick(['linearizable', 'linearizable', 'stale']), timeoutMs }
+    return {
+      ...linearizable(timeoutMs),
+      consistency: rng.pick(['linearizable', 'linearizable', 'stale']),
+    }
   }
 
-  #readAt({ lane, process, driver, rng }: Asking): void {
+  #readAt({ lane, process, driver, rng }: DrawnRequester): void {
     const clients = this.#clients
     clients.read(lane, process, driver, this.#options(rng), (index, grant, open) => {
       const { model } = this.#world.invariants
@@ -387,7 +390,7 @@ export class StoreClients {
   }
 
   /** Whether there is a lease, and how long it lives. */
-  #readLease({ lane, process, driver, rng }: Asking): void {
+  #readLease({ lane, process, driver, rng }: DrawnRequester): void {
     const id = this.#known(rng)
     const options = { ...this.#options(rng), consistency: 'linearizable' } as const
     this.#clients.read(lane, process, driver, options, (index, _grant, open) => {
@@ -414,12 +417,12 @@ export class StoreClients {
     return this.#leases[rng.below(Math.max(1, this.#leases.length))]
   }
 
-  #ttlMs({ rng, driver }: Asking): number {
+  #ttlMs({ rng, driver }: DrawnRequester): number {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
   /** Lease of a put: one of its own, or a known one. */
-  #lease(asking: Asking): PutLease | undefined {
+  #lease(asking: DrawnRequester): PutLease | undefined {
     if (asking.rng.chance(0.2)) {
       this.hasLeases = true
       return { ttlMs: this.#ttlMs(asking) }
@@ -428,7 +431,7 @@ export class StoreClients {
     return id === undefined ? undefined : { id }
   }
 
-  #grant(asking: Asking): void {
+  #grant(asking: DrawnRequester): void {
     const { rng } = asking
     const ttlMs = this.#ttlMs(asking)
     const id = rng.chance(0.2) ? (String(1 + rng.below(3)) as LeaseId) : undefined
@@ -437,7 +440,7 @@ export class StoreClients {
 
   /** `done`: with its id, or it is not known whether it exists. */
   grant(
-    asking: Who,
+    asking: Requester,
     { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
     done: (lease?: LeaseId) => void = () => {},
   ): void {
@@ -460,7 +463,7 @@ export class StoreClients {
     )
   }
 
-  #attach(asking: Asking): void {
+  #attach(asking: DrawnRequester): void {
     const { rng, process } = asking
     const key = this.#key(rng)
     const prev = rng.chance(0.2)
@@ -484,13 +487,13 @@ export class StoreClients {
     )
   }
 
-  #keepAlive(asking: Asking): boolean {
+  #keepAlive(asking: DrawnRequester): boolean {
     const ids = this.#leases.filter(() => asking.rng.chance(0.6))
     if (ids.length > 0) this.keepAlive(asking, ids)
     return ids.length > 0
   }
 
-  keepAlive({ lane, process, driver }: Who, ids: readonly LeaseId[]): void {
+  keepAlive({ lane, process, driver }: Requester, ids: readonly LeaseId[]): void {
     const { time, config, probeCoverage, invariants } = this.#world
     const askedMs = time.now
     const { floor } = this.#clients

@@ -1,8 +1,8 @@
 // When the cluster has converged: every watch receives everything, and every lease ends. A lease that is granted now
 // sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
 // longer. Another lease is kept alive just before that, and must live for its whole time to live under the next leader.
-// A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything
-// comes to rest.
+// A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that the
+// cluster is idle.
 
 import type { LeaseId } from '../../src/kv/index.ts'
 import { uniform } from '../workload/random.ts'

@@ -2,8 +2,8 @@
 // this one have failed, repeated with other details each time. Most of them wait for a trigger (waiting.ts), because
 // the critical time is only a few milliseconds.
 //
-// `leases`: leaders that were replaced and still answer. Their answers are late, they cannot be heard, their clock is
-// slow, they have handed over without knowing it, or to a replica that did not take over, they apply slowly, or the
+// `leases`: leaders that were replaced and still answer. Their answers are late, or they cannot be heard. Their clock
+// is slow, or they apply slowly. They have handed over without knowing it, or to a replica that did not take over. The
 // replicas that promised to respect them have forgotten it in a crash. Whenever another client's write is done, a
 // client reads at such a leader.
 //

@@ -1,5 +1,5 @@
 // Scenarios about voters that are removed permanently. Small clusters grow by one and shrink by one again, from 2 to 1,
-// from 4 to 3 and between. As soon as the operator is told that the change is done, the machine is deleted. The
+// from 4 to 3 and between. As soon as the operator learns that the change is done, the machine is deleted. The
 // remaining members must not need it, whatever fault follows. Each scenario adds a fault that could keep them from
 // learning that the change is done.
 

@@ -1,5 +1,5 @@
 // Scenarios about the state of a replica, in addition to the random faults: a state that lags behind what is committed,
-// one that comes from another replica, and members that change meanwhile. Each brings about a situation in which
+// one that comes from another replica, and concurrent changes of members. Each brings about a situation in which
 // systems like this one have failed, with other details each time.
 //
 // `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears no other
@@ -169,8 +169,8 @@ const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
 }
 
 /**
- * The sender of a snapshot hands over in the middle of it, and leads again at once, with a newer one. No other machine
- * reaches the receiver meanwhile.
+ * The sender of a snapshot hands over in the middle of it, and leads again at once, with a newer one. Until then no
+ * other machine reaches the receiver.
  */
 const startedAgain: Scenario = (rng, { electionMinMs }, at) => {
   const sender = rng.int(0, 5)
@@ -278,8 +278,8 @@ const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
 
 /**
  * Each machine in turn is asked how old its state is, and to write; former leaders are asked most. With leases, a
- * leader that applies slowly is asked for data that others have applied, and told their clients, before it has applied
- * it.
+ * leader that applies slowly is asked for data that it has not applied, and that other nodes have already shown to
+ * their clients.
  */
 export function drawAgeWatchers(
   rng: Random,

@@ -7,7 +7,7 @@ import type { Rare } from './coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from './fault-builders.ts'
 import { FAULT_KINDS, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { OP_KINDS, type OpKind, type ScheduledOp } from './schedule.ts'
-import type { Drawing, MachineTarget } from './shape.ts'
+import type { DrawContext, MachineTarget } from './shape.ts'
 import { TRIGGERS, type Trigger } from './trigger-wait.ts'
 
 export function triggeredConfig(rng: Random, config: SimConfig): SimConfig {
@@ -34,7 +34,7 @@ export function triggeredConfig(rng: Random, config: SimConfig): SimConfig {
 }
 
 /** Faults that cause a trigger if it would not happen otherwise. */
-function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): SimFault[] {
+function causeOf(trigger: Trigger, { rng, config }: DrawContext, at: number): SimFault[] {
   const { electionMaxMs } = config
   const ms = rng.int(electionMaxMs / 2, 3 * electionMaxMs)
   switch (trigger) {
@@ -159,7 +159,7 @@ export function drawTriggered(
 function struck(
   kind: SimFaultKind,
   waiting: { readonly at: number; readonly when: Trigger; readonly after: number; readonly times: number },
-  drawing: Drawing,
+  drawing: DrawContext,
 ): SimFault[] {
   const { rng, config } = drawing
   if ((kind === 'lossy' && config.harsh === 0) || (kind === 'jump' && config.clocks !== 2)) return []

@@ -6,8 +6,8 @@
  * hands-over: a leader asks its successor to take over; committed: a leader commits; ahead: a replica applies an entry
  * that its own disk does not hold yet; applied-late: a slow replica applies an entry; reconfigured: it applies a change
  * of the membership or of the leases; joint: it enters a joint configuration; left: it leaves one and thereby a voter,
- * the other; let-go: an operator is told by it that a member is no longer a voter, the other; truncated: it has
- * truncated its log; compacted: it has compacted its log; answered: a client is told that its write is done; forwarded:
+ * the other; let-go: it confirms to an operator that a member is no longer a voter, the other; truncated: it has
+ * truncated its log; compacted: it has compacted its log; answered: a client's write is acknowledged; forwarded:
  * a follower sends proposals to the leader, the other; read-asked: a leader is asked by another to confirm a read;
  * sends-snapshot: a leader begins to send one; offered, staged, installed: a snapshot from another begins to arrive,
  * has arrived, has replaced the state; connected, disconnected: links to a peer; opening, started: a process begins,

@@ -1,7 +1,7 @@
 // Clients of watches. A client begins a watch at a node as the front of a node does: when a linearizable read is
-// granted. It takes what waits for it in turns, some slowly and with little room, so that the node must let it read
-// history. When its node dies or ends the watch, or the client loses its connection, what waited for it is lost, and it
-// continues at another node from the revision after the last one that it has taken.
+// granted. It takes its messages one after the other. Some clients are slow and have a small buffer, so that the node
+// must let them read history. When its node dies or ends the watch, or the connection is lost, its waiting messages are
+// lost too. It then continues at another node, from the revision after the last one that it has taken.
 //
 // Everything that a node sends is kept: one record for each connection, for checker/watch.
 
@@ -14,6 +14,7 @@ import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '..
 import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
@@ -22,15 +23,15 @@ import type { SimWorld } from './world.ts'
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
 /**
- * Time that a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
- * from being told of events.
+ * Time that a client takes for a message at the end. Progress may come faster than that, and must not keep events from
+ * a watch.
  */
 const HURRIED_MS = 60
 /** Pause before a client continues at another node. */
 const PAUSE_MS = 40
 
 /** A client with one watch, over all its connections. */
-interface Watching {
+interface SimWatchClient {
   readonly lane: Lane
   readonly asked: Omit<WatchSelection, 'from'>
   readonly progressMs: number
@@ -45,7 +46,7 @@ interface Watching {
 export class SimWatchers {
   readonly #world: SimWorld
   readonly #clients: Clients
-  readonly #watching: Watching[] = []
+  readonly #watching: SimWatchClient[] = []
   readonly #records: WatchRecord[] = []
   /** The machines at which watches are begun again; undefined: all. */
   #nodes: readonly Machine[] | undefined
@@ -78,7 +79,7 @@ export class SimWatchers {
       { start: key() },
     ])
     const { revision, compactRevision } = driver
-    const watching: Watching = {
+    const watching: SimWatchClient = {
       lane: { name: `w${this.#watching.length + 1}`, busy: false },
       asked: {
         ...bounds,
@@ -151,7 +152,7 @@ export class SimWatchers {
 
   // ---- connections
 
-  #lose(watching: Watching, place: number): void {
+  #lose(watching: SimWatchClient, place: number): void {
     const { connection } = watching
     watching.connection = undefined
     if (connection !== undefined) {
@@ -161,7 +162,7 @@ export class SimWatchers {
     this.#goOn(watching, place)
   }
 
-  #goOn(watching: Watching, place: number): void {
+  #goOn(watching: SimWatchClient, place: number): void {
     const { time } = this.#world
     time.push(time.now + PAUSE_MS, IO, undefined, () => {
       if (this.#isOver || watching.connection !== undefined || watching.lane.busy) return
@@ -173,23 +174,17 @@ export class SimWatchers {
     })
   }
 
-  #connect(watching: Watching, process: Process, driver: Driver): void {
+  #connect(watching: SimWatchClient, process: Process, driver: Driver): void {
     const clients = this.#clients
     const { timeoutMs } = this.#world.config
     const { model } = this.#world.invariants
-    const options = {
-      consistency: 'linearizable',
-      maxStalenessMs: undefined,
-      minRevision: undefined,
-      timeoutMs,
-    } as const
     const answered = model.revisionAt(clients.floor)
     const again = (): void => this.#goOn(watching, process.place + 1)
     clients.read(
       watching.lane,
       process,
       driver,
-      options,
+      linearizable(timeoutMs),
       (_index, { revision }, open) => {
         const { asked, from, progressMs } = watching
         const connection = new Connection(this.#world, process, watching, answered, (resumeFrom) => {
@@ -212,7 +207,11 @@ export class SimWatchers {
   }
 }
 
-function requestOf(asked: Watching['asked'], from: number | undefined, progressMs: number): WatchRequest {
+function requestOf(
+  asked: SimWatchClient['asked'],
+  from: number | undefined,
+  progressMs: number,
+): WatchRequest {
   const { key, start = '', end, only, prev, values } = asked
   const where =
     key === undefined
@@ -247,7 +246,7 @@ class Connection implements WatchSink, WatchRecord {
   constructor(
     world: SimWorld,
     process: Process,
-    { lane, asked, from, waitingMax, takesMs }: Watching,
+    { lane, asked, from, waitingMax, takesMs }: SimWatchClient,
     answered: number,
     over: (resumeFrom: number) => void,
   ) {
@@ -330,7 +329,7 @@ class Connection implements WatchSink, WatchRecord {
       throw new RuleViolation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
     if (this.#isClosed) return
     this.told.push(told)
-    this.#world.say(this.process, `tells ${this.name}: ${JSON.stringify(told)}`)
+    this.#world.say(this.process, () => `tells ${this.name}: ${JSON.stringify(told)}`)
   }
 
   // ---- what the client does

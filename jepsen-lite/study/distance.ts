@@ -1,6 +1,5 @@
 // Messages between nodes on one machine take almost no time. A hop in every link delays each byte. Then a round trip to
-// a majority takes as long as between buildings or cities, and the study shows how much time a level saves that does
-// not need the round trip.
+// a majority takes as long as between buildings or cities. The study shows how much time a level saves without it.
 
 import type { LocalCluster } from '../local/cluster.ts'
 import { createFrameFaultProxy, type FrameFaultProxy } from '../local/frame-fault-proxy.ts'

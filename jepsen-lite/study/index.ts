@@ -22,7 +22,7 @@ import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
 import type { PartitionKind } from './partition.ts'
 import { picturesOf } from './pictures.ts'
-import { type Concluded, resultsOf, type StudyResults } from './results.ts'
+import { resultsOf, type StudyConclusion, type StudyResults } from './results.ts'
 import { playRound } from './run-phases.ts'
 import { labelOf } from './tables.ts'
 
@@ -91,7 +91,7 @@ class Study {
     this.#watch = new ClusterObserver(this.#recording.recorder)
   }
 
-  async perform(): Promise<Concluded> {
+  async perform(): Promise<StudyConclusion> {
     const { recorder } = this.#recording
     const cluster = await LocalCluster.start({
       dir: this.#dir,

@@ -10,13 +10,13 @@ export type Level = (typeof LEVELS)[number]
 export const SIDES = ['minority', 'majority'] as const
 export type PartitionSide = (typeof SIDES)[number]
 
-interface Meaning {
+interface LevelDescription {
   /** The request. */
   readonly asks: string
   readonly promise: string
 }
 
-export const MEANINGS: Readonly<Record<Level, Meaning>> = {
+export const MEANINGS: Readonly<Record<Level, LevelDescription>> = {
   write: {
     asks: 'PUT',
     promise:

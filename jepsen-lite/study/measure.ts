@@ -6,6 +6,7 @@
 // fraction.
 
 import type { History, HistoryCall, NoteEvent } from '../workload/history.ts'
+import { countWhile } from '../workload/sorted.ts'
 import { type Level, type PartitionSide, revisionIn, streamOf } from './levels.ts'
 
 export const PHASES = ['before', 'during', 'after'] as const
@@ -111,8 +112,8 @@ function ageAgainst({ calls }: History): (call: HistoryCall) => Age | undefined 
     if (op.f !== 'get' || outcome.kind !== 'ok') return undefined
     const revision = revisionIn(outcome.result)
     if (revision === undefined) return undefined
-    const newest = newestBy[countBelow(byTime, ({ endMs }) => endMs < startMs) - 1] ?? 0
-    const told = toldFrom[countBelow(byRevision, (write) => write.revision <= revision)]
+    const newest = newestBy[countWhile(byTime, ({ endMs }) => endMs < startMs) - 1] ?? 0
+    const told = toldFrom[countWhile(byRevision, (write) => write.revision <= revision)]
     return {
       behindMs: told === undefined ? 0 : Math.max(0, startMs + told),
       behindRevisions: Math.max(0, newest - revision),
@@ -127,19 +128,6 @@ function runningMax(values: readonly number[]): number[] {
     most = Math.max(most, value)
     return most
   })
-}
-
-/** The number of items that meet the condition; all of them come before those that do not. */
-function countBelow<T>(sorted: readonly T[], isBelow: (item: T) => boolean): number {
-  let from = 0
-  let to = sorted.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    const item = sorted[middle]
-    if (item !== undefined && isBelow(item)) from = middle + 1
-    else to = middle
-  }
-  return from
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

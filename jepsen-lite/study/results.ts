@@ -118,12 +118,16 @@ export interface StudyResults extends Conclusion {
   readonly checked: CheckResult['counts'] & { readonly verdict: Verdict }
 }
 
-export interface Concluded {
+export interface StudyConclusion {
   readonly results: StudyResults
   readonly requests: readonly StudyRequest[]
 }
 
-export function resultsOf(history: History, settings: StudySettings, found: readonly Finding[]): Concluded {
+export function resultsOf(
+  history: History,
+  settings: StudySettings,
+  found: readonly Finding[],
+): StudyConclusion {
   const judgement = judge(history)
   const rounds = roundsOf(history)
   const requests = requestsOf(history, rounds, settings.timeoutMs)

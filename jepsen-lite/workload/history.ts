@@ -65,8 +65,8 @@ export interface HistoryHeader {
    */
   readonly forgetsTokens?: boolean
   /**
-   * The name of a client whose watches, one after the other, received every change of every key from revision 1 on.
-   * Then the whole history is judged by what they were told (checker/log/). Absent: there is no such client.
+   * The name of a client whose watches, one after the other, received every change of every key from revision 1 on. The
+   * whole history is judged by these changes (checker/log/). Absent: there is no such client.
    */
   readonly log?: string
   readonly seed?: number
@@ -141,10 +141,10 @@ export interface WatchMessageEvent {
  * An event that is not an operation of a client. The report draws these values of `what`, except `phase`, and lists all
  * notes:
  *
- *   inject, heal            a fault begins and ends: `fault` (kind), `id` (the same in both), `nodes`, parameters
- *   kill, start, pause, resume, wipe, ended      of the process or the data of `node`
- *   role                    `node` is now `role` ('leader', 'follower', 'candidate', 'learner', …) in `term`
- *   phase                   `phase` begins: of a run 'calm', 'faults', 'heal', 'end'
+ *   inject, heal            a fault begins and ends: `fault` (kind), `id` (the same in both), `nodes`, parameters.
+ *   kill, start, pause, resume, wipe, ended      of the process or the data of `node`.
+ *   role                    `node` is now `role` ('leader', 'follower', 'candidate', 'learner', …) in `term`.
+ *   phase                   `phase` begins: of a run 'calm', 'faults', 'heal', 'end'.
  *   violation               a rule inside the store was broken: `message`
  */
 export interface NoteEvent {

@@ -1,5 +1,5 @@
-// Carries the requests of a client to nodes in the same process, without sockets and without encoding. Requests that are
-// no operations of ../client/operation.ts, and watches, go over HTTP: they are rare, or live long.
+// Carries the requests of a client to nodes in the same process, without sockets and without encoding. Requests that
+// are no operations of ../client/operation.ts, and watches, go over HTTP: they are rare, or live long.
 
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { Endpoint } from '../client/endpoints.ts'

@@ -116,8 +116,8 @@ const PENDING = [
     (name) => `src/${name}`,
   ),
   ...['server', 'storage'].flatMap((name) => [`src/${name}`, `test/${name}`]),
-  ...['bench', 'bytes', 'cli', 'embed', 'files', 'jepsen-lite', 'kv', 'local'].map((name) => `test/${name}`),
-  ...['jepsen-lite/', 'test/mutation/'],
+  ...['bench', 'bytes', 'cli', 'embed', 'files', 'kv', 'local'].map((name) => `test/${name}`),
+  'test/mutation/',
 ]
 const isPending = (path: string): boolean => PENDING.some((pending) => path.startsWith(pending))
 

@@ -39,14 +39,14 @@ export function leasesIn(history: History, verdict: LogVerdict): LeaseAnomaly[] 
   ]
 }
 
-interface Promised {
+interface PositionedPromise {
   readonly promise: LeasePromise
   /** The position of the answer. */
   readonly end: number
 }
 
-function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Promised[] {
-  const promises: Promised[] = []
+function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): PositionedPromise[] {
+  const promises: PositionedPromise[] = []
   const add = ({ node, startMs: askedMs, end }: HistoryCall | StoreCall, id: string, ttlMs: number): void => {
     promises.push({ promise: { id, ttlMs, askedMs, node }, end })
   }
@@ -129,7 +129,7 @@ const leaseOf = ({ op }: HistoryCall | StoreCall): string | undefined =>
 
 function missing(
   { header, calls, storeCalls }: History,
-  promises: readonly Promised[],
+  promises: readonly PositionedPromise[],
   driftMax: number,
 ): LeaseAnomaly[] {
   // An unrecorded client may have revoked it.

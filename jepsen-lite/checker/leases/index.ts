@@ -90,7 +90,7 @@ const PROMISES = {
 /** Cluster time is in whole milliseconds. */
 const ROUNDING_MS = 2
 
-interface Held {
+interface LeaseState {
   readonly ttlMs: number
   readonly deadlineMs: number
 }
@@ -101,7 +101,7 @@ export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCh
     anomalies.push({ guarantee, promise: PROMISES[guarantee], lease, message: `lease ${lease} ${message}` })
   }
   const promisesOf = byLease(promises)
-  const leases = new Map<string, Held>()
+  const leases = new Map<string, LeaseState>()
   /** When a lease with this id ended last: promises from before are not those of the next one. */
   const ended = new Map<string, number>()
   /** The lease of each key that has one. */
@@ -168,7 +168,7 @@ type FoundLease = (guarantee: LeaseGuarantee, lease: string, message: string) =>
 function judgeTime(
   { clusterMs }: LeaseEntry,
   before: LeaseEntry | undefined,
-  leases: ReadonlyMap<string, Held>,
+  leases: ReadonlyMap<string, LeaseState>,
   leadsSinceMs: number,
   { lateMs }: LeaseCheckOptions,
   found: FoundLease,

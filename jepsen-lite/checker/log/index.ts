@@ -33,7 +33,7 @@ import { conditionHeld } from '../revisions.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 import { checkCompaction } from './compaction.ts'
 import { makersOf, type Unexplained } from './makers.ts'
-import { checkOrder, type Telling, tellingsIn } from './order.ts'
+import { checkOrder, type KnownRevision, knownRevisionsIn } from './order.ts'
 import { keysChangedBy, type LogRequest, nothingIn, requestsIn } from './requests.ts'
 import { type LoggedRevision, type StoreLog, storeLogOf } from './store-log.ts'
 
@@ -61,7 +61,7 @@ class Judge implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
   /** Every known revision of the store; the highest first. */
-  readonly #tellings: readonly Telling[]
+  readonly #tellings: readonly KnownRevision[]
   /** By revision: the first position in the history at which it, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
@@ -84,7 +84,7 @@ class Judge implements KeyCounts {
   constructor(history: History) {
     this.#history = history
     this.#log = storeLogOf(history)
-    this.#tellings = tellingsIn(history)
+    this.#tellings = knownRevisionsIn(history)
     this.#knownSince = knownSince(this.#tellings, this.#log)
   }
 
@@ -395,7 +395,7 @@ class Judge implements KeyCounts {
     by: number | string,
     revision: number,
     key: string,
-    seen: Seen | undefined,
+    seen: KeySighting | undefined,
     isStale: boolean,
   ): void {
     this.#compared += 1
@@ -408,7 +408,7 @@ class Judge implements KeyCounts {
           (seen.value ?? row.value) === row.value
     if (isSame) return
     const who = typeof by === 'number' ? `operation ${by}` : `at the end ${by}`
-    const shown = (one: Seen | undefined): string =>
+    const shown = (one: KeySighting | undefined): string =>
       one === undefined
         ? 'nothing'
         : `${JSON.stringify(one.value ?? '')} of revision ${one.modRevision}${one.version === undefined ? '' : `, version ${one.version}`}`
@@ -421,13 +421,13 @@ class Judge implements KeyCounts {
 }
 
 /** The answer of a read about a key. */
-interface Seen {
+interface KeySighting {
   readonly value?: string | undefined
   readonly modRevision?: number | undefined
   readonly version?: number | undefined
 }
 
-function knownSince(tellings: readonly Telling[], { revisions }: StoreLog): Map<number, number> {
+function knownSince(tellings: readonly KnownRevision[], { revisions }: StoreLog): Map<number, number> {
   const since = new Map<number, number>()
   let [next, first] = [0, Number.POSITIVE_INFINITY]
   for (const { revision } of revisions.toReversed()) {

@@ -8,7 +8,7 @@ import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'
 
 /** A revision of the store that a client received. */
-export interface Telling {
+export interface KnownRevision {
   /** Where in the history. */
   readonly end: number
   readonly revision: number
@@ -16,7 +16,7 @@ export interface Telling {
   readonly calls: readonly number[]
 }
 
-interface Answer extends Telling {
+interface Answer extends KnownRevision {
   readonly start: number
   readonly isChange: boolean
   /** It may reflect less than earlier answers. */
@@ -31,14 +31,14 @@ const answersOf = (history: History): Answer[] => [
 ]
 
 /** By revision, the highest first. */
-export const tellingsIn = (history: History): Telling[] =>
+export const knownRevisionsIn = (history: History): KnownRevision[] =>
   [...answersOf(history), ...toldIn(history)].sort((a, b) => b.revision - a.revision)
 
 export function checkOrder(history: History): Anomaly[] {
   const answers = answersOf(history)
   const byEnd = [...answers, ...toldIn(history)].sort((a, b) => a.end - b.end)
   const findings: Anomaly[] = []
-  let told: Telling | undefined
+  let told: KnownRevision | undefined
   let next = 0
   for (const answer of answers.sort((a, b) => a.start - b.start)) {
     for (let one = byEnd[next]; one !== undefined && one.end < answer.start; one = byEnd[++next])
@@ -72,7 +72,10 @@ function answersIn(history: History): Answer[] {
   return [...changes, ...others]
 }
 
-const ofCall = (id: number): Pick<Telling, 'what' | 'calls'> => ({ what: `operation ${id}`, calls: [id] })
+const ofCall = (id: number): Pick<KnownRevision, 'what' | 'calls'> => ({
+  what: `operation ${id}`,
+  calls: [id],
+})
 
 /** How watches began. */
 const watchesIn = ({ watches }: History): Answer[] =>
@@ -93,9 +96,9 @@ const watchesIn = ({ watches }: History): Answer[] =>
   })
 
 /** Later messages. */
-const toldIn = ({ watches }: History): Telling[] =>
+const toldIn = ({ watches }: History): KnownRevision[] =>
   watches.flatMap(({ id, told }) =>
-    told.flatMap(({ position, told: one }): Telling[] =>
+    told.flatMap(({ position, told: one }): KnownRevision[] =>
       one.kind === 'events' || one.kind === 'progress'
         ? [{ what: `watch ${id}`, calls: [], end: position, revision: one.revision }]
         : [],

@@ -9,7 +9,7 @@ import type { HistoryOperation, RecordedResult } from '../../workload/history.ts
 import type { KeyModel, KeyOperation } from './model.ts'
 import { assertNever, plain } from './plain.ts'
 
-interface Versioned {
+interface VersionedValue {
   readonly value: string | null
   /**
    * The mod revision: its lowest and highest possible value. They are equal once it is known, and 0 while the key does
@@ -21,7 +21,10 @@ interface Versioned {
   readonly store: number
 }
 
-export function byRevision(name: string, operations: readonly HistoryOperation['f'][]): KeyModel<Versioned> {
+export function byRevision(
+  name: string,
+  operations: readonly HistoryOperation['f'][],
+): KeyModel<VersionedValue> {
   return {
     name,
     operations,
@@ -50,7 +53,7 @@ function orderOf(isObservation: boolean, result: RecordedResult | undefined): nu
   return revision === undefined ? undefined : 2 * revision + (isObservation ? 1 : 0)
 }
 
-type Transition = (now: Versioned) => Versioned | undefined
+type Transition = (now: VersionedValue) => VersionedValue | undefined
 type Plain = ReturnType<typeof plain>
 type Change = Exclude<Plain, { readonly f: 'get' }>
 
@@ -70,7 +73,7 @@ function transitionOf(operation: KeyOperation, result: RecordedResult | undefine
 }
 
 /** The state in which its condition holds; undefined: there is none. */
-function meet(now: Versioned, op: Change): Versioned | undefined {
+function meet(now: VersionedValue, op: Change): VersionedValue | undefined {
   switch (op.f) {
     case 'put':
     case 'del':
@@ -85,17 +88,17 @@ function meet(now: Versioned, op: Change): Versioned | undefined {
   }
 }
 
-function read(now: Versioned, result: RecordedResult): Versioned | undefined {
+function read(now: VersionedValue, result: RecordedResult): VersionedValue | undefined {
   if (result.value !== undefined && result.value !== now.value) return undefined
   const known = result.modRevision === undefined ? now : settle(now, result.modRevision)
   return known === undefined ? undefined : storeAt(known, result.revision)
 }
 
 function changed(
-  now: Versioned,
+  now: VersionedValue,
   op: Exclude<Change, { readonly f: 'del' }>,
   result: RecordedResult | undefined,
-): Versioned | undefined {
+): VersionedValue | undefined {
   const value = op.f === 'append' ? (now.value ?? '') + op.value : op.f === 'cas' ? op.to : op.value
   if (op.f === 'append' && result?.value !== undefined && result.value !== value) return undefined
   const revision = result?.modRevision ?? result?.revision
@@ -105,7 +108,7 @@ function changed(
   return { value, least, most: revision ?? Number.POSITIVE_INFINITY, store: least }
 }
 
-function deleted(now: Versioned, result: RecordedResult | undefined): Versioned | undefined {
+function deleted(now: VersionedValue, result: RecordedResult | undefined): VersionedValue | undefined {
   const there = now.value !== null
   if (result?.deleted !== undefined && (result.deleted === 1) !== there) return undefined
   // A delete of a missing key changes nothing.
@@ -116,7 +119,7 @@ function deleted(now: Versioned, result: RecordedResult | undefined): Versioned 
 }
 
 /** A failed condition is an observation of the key: the condition must not have held. */
-function refused(now: Versioned, op: Change, result: RecordedResult): Versioned | undefined {
+function refused(now: VersionedValue, op: Change, result: RecordedResult): VersionedValue | undefined {
   const { current } = result
   if (current !== undefined && (current === null) !== (now.value === null)) return undefined
   const known = typeof current === 'number' ? settle(now, current) : now
@@ -126,14 +129,14 @@ function refused(now: Versioned, op: Change, result: RecordedResult): Versioned 
 }
 
 /** An answer has the mod revision. */
-function settle(now: Versioned, mod: number): Versioned | undefined {
+function settle(now: VersionedValue, mod: number): VersionedValue | undefined {
   const { value, least, most, store } = now
   if (value === null || mod < least || mod > most) return undefined
   return least === most ? now : { value, least: mod, most: mod, store: Math.max(store, mod) }
 }
 
 /** An answer has the store's revision. It never decreases, and is not below the key's. */
-function storeAt(now: Versioned, revision: number | undefined): Versioned | undefined {
+function storeAt(now: VersionedValue, revision: number | undefined): VersionedValue | undefined {
   if (revision === undefined) return now
   if (revision < now.store) return undefined
   const most = Math.min(now.most, revision)

@@ -7,6 +7,7 @@
 //
 // Some anomalies show without any cycle; they are reported here.
 
+import { countWhile } from '../../workload/sorted.ts'
 import type { AbortedWrite, Read, Transactions, TransactionWrite } from './transaction.ts'
 
 /** Transactions are numbers: places in the list. */
@@ -39,7 +40,7 @@ export interface DirectAnomaly {
   readonly calls: readonly number[]
 }
 
-interface Told<Step> {
+interface PlacedStep<Step> {
   readonly transaction: number
   /** Its place among the steps of the transaction. */
   readonly at: number
@@ -49,8 +50,8 @@ interface Told<Step> {
 
 interface Key {
   readonly name: string
-  readonly writes: Told<TransactionWrite>[]
-  readonly reads: Told<Read>[]
+  readonly writes: PlacedStep<TransactionWrite>[]
+  readonly reads: PlacedStep<Read>[]
   readonly failed: AbortedWrite[]
 }
 
@@ -98,8 +99,8 @@ function byRevision(
   initial: string | null,
   report: Report,
 ): KeyVersions {
-  const made = new Map<number, Told<TransactionWrite> | undefined>()
-  const loose: Told<TransactionWrite>[] = []
+  const made = new Map<number, PlacedStep<TransactionWrite> | undefined>()
+  const loose: PlacedStep<TransactionWrite>[] = []
   for (const write of writes) {
     const { version } = write.step
     const other = version === undefined ? undefined : made.get(version)
@@ -166,7 +167,7 @@ function byRevision(
 function reportOwnUnseen(
   key: string,
   versions: readonly Version[],
-  made: readonly (Told<TransactionWrite> | undefined)[],
+  made: readonly (PlacedStep<TransactionWrite> | undefined)[],
   reads: readonly { readonly transaction: number; readonly version: number; readonly step: Read }[],
   report: Report,
 ): void {
@@ -192,21 +193,16 @@ const START: Version = { writer: undefined, name: 'the first state' }
 
 /** The version that a reader saw if the key does not exist at this revision of the store. */
 function placeOfAbsence(
-  writes: readonly Told<TransactionWrite>[],
+  writes: readonly PlacedStep<TransactionWrite>[],
   order: readonly number[],
-  made: ReadonlyMap<number, Told<TransactionWrite> | undefined>,
+  made: ReadonlyMap<number, PlacedStep<TransactionWrite> | undefined>,
 ): (revision: number | undefined) => number | undefined {
   const deletes = writes.filter(({ step }) => step.value === null)
   if (deletes.length === 0) return () => 0
   if (deletes.some(({ step }) => step.version === undefined)) return () => undefined
   return (revision) => {
     if (revision === undefined) return undefined
-    let [from, to] = [0, order.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if ((order[middle] ?? 0) <= revision) from = middle + 1
-      else to = middle
-    }
+    const from = countWhile(order, (version) => version <= revision)
     const last = order[from - 1]
     // If a write was there at that time, the check by revisions reports it.
     return last === undefined || made.get(last)?.step.value === null ? from : undefined
@@ -215,7 +211,7 @@ function placeOfAbsence(
 
 function reportUnwritten(
   key: string,
-  read: Told<Read>,
+  read: PlacedStep<Read>,
   failed: AbortedWrite | undefined,
   report: Report,
 ): void {
@@ -237,13 +233,13 @@ function reportUnwritten(
 function byPieces(key: Key, initial: string | null, report: Report): KeyVersions | undefined {
   const { name, writes, reads, failed } = key
   const start = initial ?? ''
-  const textOf = ({ step }: Told<Read>): string => step.value ?? ''
+  const textOf = ({ step }: PlacedStep<Read>): string => step.value ?? ''
   const texts = reads.filter(({ step }) => step.value !== undefined)
   const longest = texts.reduce(
     (best, read) => (textOf(read).length > best.length ? textOf(read) : best),
     start,
   )
-  const writers = new Map<string, Told<TransactionWrite>[]>()
+  const writers = new Map<string, PlacedStep<TransactionWrite>[]>()
   for (const write of writes) {
     const { piece = '' } = write.step
     writers.set(piece, [...(writers.get(piece) ?? []), write])
@@ -334,7 +330,7 @@ const shown = (text: string): string => JSON.stringify(text.length <= 60 ? text 
 
 function byValue(key: Key, initial: string | null, report: Report): KeyVersions {
   const { name, writes, reads, failed } = key
-  const writers = new Map<string | null, Told<TransactionWrite>[]>()
+  const writers = new Map<string | null, PlacedStep<TransactionWrite>[]>()
   for (const write of writes) {
     const { value } = write.step
     // The result of an append to a value that another kind of write made is not known.
@@ -381,7 +377,7 @@ function byValue(key: Key, initial: string | null, report: Report): KeyVersions 
 
 /** A transaction that reads a version and then writes the key writes a later version. All are later than the first. */
 function laterOnes(
-  writes: readonly Told<TransactionWrite>[],
+  writes: readonly PlacedStep<TransactionWrite>[],
   reads: readonly { readonly transaction: number; readonly at: number; readonly version: number }[],
   versions: readonly Version[],
   isFirstGone: boolean,
@@ -405,7 +401,7 @@ function laterOnes(
  * known: it may have been made, or be made later.
  */
 function reportInternal({ name, writes, reads }: Key, report: Report): void {
-  const steps = new Map<number, Told<Read | TransactionWrite>[]>()
+  const steps = new Map<number, PlacedStep<Read | TransactionWrite>[]>()
   for (const step of [...writes, ...reads]) {
     const known = steps.get(step.transaction)
     if (known === undefined) steps.set(step.transaction, [step])

@@ -87,7 +87,7 @@ export function checkWatches(
   })
 }
 
-type Found = readonly [WatchGuarantee, string] | undefined
+type WatchFault = readonly [WatchGuarantee, string] | undefined
 
 class OneWatch {
   readonly #record: WatchRecord
@@ -111,7 +111,7 @@ class OneWatch {
     this.#compacted = compacted
   }
 
-  check(): Found {
+  check(): WatchFault {
     const [first, ...others] = this.#record.told
     if (first === undefined) return undefined
     if (first.kind === 'compacted' && this.#record.asked.from === undefined)
@@ -129,7 +129,7 @@ class OneWatch {
     return undefined
   }
 
-  #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): Found {
+  #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): WatchFault {
     const { asked, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
@@ -142,7 +142,7 @@ class OneWatch {
     return undefined
   }
 
-  #judge(told: WatchMessage): Found {
+  #judge(told: WatchMessage): WatchFault {
     switch (told.kind) {
       case 'created':
         return ['created', 'is told twice that it exists']
@@ -173,7 +173,7 @@ class OneWatch {
     }
   }
 
-  #events(revision: number, events: readonly WatchedEvent[]): Found {
+  #events(revision: number, events: readonly WatchedEvent[]): WatchFault {
     if (events.length === 0) return ['filter', `is told nothing of ${revision}`]
     if (revision < this.#from) return ['resumable', `is told of ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
@@ -196,7 +196,7 @@ class OneWatch {
   }
 
   /** All events of one revision. */
-  #revision(revision: number, events: readonly WatchedEvent[]): Found {
+  #revision(revision: number, events: readonly WatchedEvent[]): WatchFault {
     const { asked } = this.#record
     const logged = new Map(this.#log.between(revision, revision).map((event) => [event.key, event]))
     const seen = new Set<string>()
@@ -216,7 +216,7 @@ class OneWatch {
     return left && ['atomic', `is told of ${revision} without ${left.key}`]
   }
 
-  #recordTold({ record }: WatchedEvent, { record: wanted }: LoggedEvent, what: string): Found {
+  #recordTold({ record }: WatchedEvent, { record: wanted }: LoggedEvent, what: string): WatchFault {
     const { values } = this.#record.asked
     if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
@@ -228,7 +228,7 @@ class OneWatch {
       : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(wanted)}`]
   }
 
-  #prev({ key, prev }: WatchedEvent, revision: number, what: string): Found {
+  #prev({ key, prev }: WatchedEvent, revision: number, what: string): WatchFault {
     const { asked } = this.#record
     if (!asked.prev)
       return prev === undefined
@@ -244,7 +244,7 @@ class OneWatch {
       : ['prev', `${what} instead of ${JSON.stringify(prev)}, which was ${JSON.stringify(wanted)}`]
   }
 
-  #progress(revision: number): Found {
+  #progress(revision: number): WatchFault {
     const missing = this.#wantedUntil(revision)[0]
     if (missing !== undefined)
       return ['bookmark', `is told of the progress ${revision}, and was not told of ${shown(missing)}`]
@@ -257,7 +257,11 @@ class OneWatch {
     return undefined
   }
 
-  #overtaken({ next, compactRevision, resumeFrom }: Extract<WatchMessage, { kind: 'compacted' }>): Found {
+  #overtaken({
+    next,
+    compactRevision,
+    resumeFrom,
+  }: Extract<WatchMessage, { kind: 'compacted' }>): WatchFault {
     const missing = this.#wantedUntil(next - 1)[0]
     if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
     const told = Math.max(this.#last, this.#bookmark)

@@ -2,6 +2,7 @@
 // replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
 // are then compared with that one, and it is itself compared with the writes that were acknowledged.
 
+import { countWhile } from '../../workload/sorted.ts'
 import type { WatchedEvent, WatchedRow, WatchRecord } from '../../workload/watch-record.ts'
 
 /** One change of one key; null: it was deleted. */
@@ -46,13 +47,7 @@ export class EventLog {
 
   /** The position of the first event at this revision or later. */
   #placeOf(revision: number): number {
-    let [low, high] = [0, this.#events.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#events[middle]?.revision ?? 0) < revision) low = middle + 1
-      else high = middle
-    }
-    return low
+    return countWhile(this.#events, (event) => event.revision < revision)
   }
 }
 

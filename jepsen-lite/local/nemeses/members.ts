@@ -147,7 +147,7 @@ const namesIn = (nodes: readonly TestedNode[]): string =>
     .join(' ')
 
 /**
- * Removes the node from the configuration, then kills it and wipes its data. If the first step fails, the node goes on
+ * Removes the node from the configuration, then kills it and wipes its data. If the first step fails, the node keeps
  * running, and `reconcile` tries again.
  */
 async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<void> {
@@ -163,7 +163,7 @@ async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<vo
 
 /**
  * A removed replica cannot join again, so the node joins with a new directory. Returns false if the node has not been
- * seen as removed in time: then it goes on running, and may still end by itself.
+ * seen as removed in time: then it keeps running, and may still end by itself.
  */
 async function comeBackAnew(cluster: LocalCluster, node: TestedNode): Promise<boolean> {
   const isOut = await persistently(cluster, () => isOutside(cluster, node))

@@ -11,7 +11,7 @@ import { Operations } from './operations.js'
 
 /**
  * The text about what the pointer or the keyboard selects, for example an operation. @typedef {{
- * readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Told
+ * readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Description
  */
 
 /**
@@ -21,7 +21,7 @@ import { Operations } from './operations.js'
  * @property {{ readonly height: number }} part
  * @property {boolean} shaded  it is shaded during faults
  * @property {(frame: Frame) => void} draw
- * @property {(frame: Frame, x: number, y: number) => number | Told | undefined} hit
+ * @property {(frame: Frame, x: number, y: number) => number | Description | undefined} hit
  */
 
 const AXIS_HEIGHT = 22
@@ -75,7 +75,7 @@ class Page {
     this.#listenToKeys()
     this.#listenToSurroundings()
     this.#show()
-    this.#tell(undefined)
+    this.#describe(undefined)
   }
 
   // ---- the charts
@@ -92,7 +92,7 @@ class Page {
         (frame) => part.draw(frame),
         (frame, x, y) => {
           const fault = part.hit(frame, x, y)
-          return fault && toldOfFault(fault, this.#data.nodes)
+          return fault && descriptionOfFault(fault, this.#data.nodes)
         },
       )
     }
@@ -293,13 +293,13 @@ class Page {
     const call = this.#data.calls[place ?? -1]
     if (place === undefined || call === undefined) return
     this.#picked = place
-    this.#tell(this.#toldOf(place))
+    this.#describe(this.#descriptionOf(place))
     this.#reveal({ fromMs: call.startMs, toMs: call.endMs ?? call.startMs }, closer)
   }
 
   #letGo() {
     this.#picked = -1
-    this.#tell(undefined)
+    this.#describe(undefined)
     this.#draw()
   }
 
@@ -312,8 +312,8 @@ class Page {
     this.#choose({ key: misfit.key, client: -1, outcome: '' })
     const call = this.#data.calls[misfit.call]
     this.#picked = misfit.call
-    this.#tell(
-      this.#toldOf(misfit.call) ?? {
+    this.#describe(
+      this.#descriptionOf(misfit.call) ?? {
         title: `The final content of a node fits nowhere: ${keys[misfit.key]}`,
         rows: [],
       },
@@ -350,12 +350,12 @@ class Page {
 
   // ---- the text about the selection
 
-  /** @param {Told | undefined} told */
-  #tell(told) {
+  /** @param {Description | undefined} selected */
+  #describe(selected) {
     const title = document.createElement('strong')
-    title.textContent = told?.title ?? 'Point at something, or focus the charts and press an arrow key.'
+    title.textContent = selected?.title ?? 'Point at something, or focus the charts and press an arrow key.'
     const list = document.createElement('dl')
-    for (const [name, text] of told?.rows ?? []) {
+    for (const [name, text] of selected?.rows ?? []) {
       const [term, description] = [document.createElement('dt'), document.createElement('dd')]
       term.textContent = name
       description.textContent = text
@@ -364,8 +364,8 @@ class Page {
     this.#detail.replaceChildren(title, list)
   }
 
-  /** @param {number} place @returns {Told | undefined} */
-  #toldOf(place) {
+  /** @param {number} place @returns {Description | undefined} */
+  #descriptionOf(place) {
     const { calls, clients, points, keys, misfits } = this.#data
     const call = calls[place]
     if (call === undefined) return undefined
@@ -397,7 +397,7 @@ class Page {
     return { title: call.what, rows }
   }
 
-  /** @param {Nodes} part @param {Frame} frame @param {number} x @param {number} y @returns {Told | undefined} */
+  /** @param {Nodes} part @param {Frame} frame @param {number} x @param {number} y @returns {Description | undefined} */
   #tellOfNode(part, frame, x, y) {
     const ms = msAt(frame, x)
     const found = part.hit(y, ms)
@@ -454,7 +454,7 @@ class Page {
     canvas.addEventListener('pointerleave', () => {
       this.#hovered = -1
       this.#cursorMs = undefined
-      this.#tell(this.#toldOf(this.#picked))
+      this.#describe(this.#descriptionOf(this.#picked))
       this.#draw()
     })
     canvas.addEventListener('dblclick', (event) => this.#zoom(0.3, msAt(frameNow(), event.offsetX)))
@@ -478,9 +478,9 @@ class Page {
     const found = event.offsetX < frame.left ? undefined : hit(frame, event.offsetX, event.offsetY)
     this.#hovered = typeof found === 'number' ? found : -1
     this.#cursorMs = event.offsetX < frame.left ? undefined : msAt(frame, event.offsetX)
-    if (typeof found === 'number') this.#tell(this.#toldOf(found))
-    else if (found !== undefined) this.#tell(found)
-    else this.#tell(this.#toldOf(this.#picked))
+    if (typeof found === 'number') this.#describe(this.#descriptionOf(found))
+    else if (found !== undefined) this.#describe(found)
+    else this.#describe(this.#descriptionOf(this.#picked))
     this.#draw()
   }
 
@@ -631,8 +631,8 @@ function intervalOf({ startMs, endMs }) {
   return `${startMs.toFixed(3)} to ${endMs.toFixed(3)} ms: ${(endMs - startMs).toFixed(3)} ms`
 }
 
-/** @param {PageData['faults'][number]} fault @param {readonly string[]} nodes @returns {Told} */
-const toldOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
+/** @param {PageData['faults'][number]} fault @param {readonly string[]} nodes @returns {Description} */
+const descriptionOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
   title: `fault ${kind}`,
   rows: [
     ['nodes', hit.map((node) => nodes[node]).join(' ') || 'no certain node'],

@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from 'vitest'
 import { type Anomaly, check, judge } from '../../../jepsen-lite/checker/index.ts'
-import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
 import type { HistoryOperation, RecordedResult, RecordedRow } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
 
@@ -156,7 +155,7 @@ describe('revisions', () => {
 
   test('a revision that lies: another than the write was told', () => {
     const story = new Story().tell(put('x', '1'), at(2)).tell(get('x'), seen('1', 3))
-    expect(blamed(story)).toEqual(expect.arrayContaining(['linearizability', 'revisions']))
+    expect(blamed(story)).toContain('linearizability')
   })
 
   test('a listing that mixes two moments', () => {
@@ -194,7 +193,7 @@ describe('revisions', () => {
     story.ask(put('x', '1')).unknown()
     story.tell(get('x'), seen('1', 2)).tell(put('x', '2'), at(3))
     expect(verdict(story)).toBe('pass')
-    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('revisions')
+    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('linearizability')
   })
 
   test('a condition that is said not to have held, but did', () => {
@@ -346,7 +345,7 @@ describe('requests that are sent again', () => {
       new Story().tell(once, first).tell(once, { ...result, replayed: true })
     expect(blamed(repeated(again))).toContain('idempotency')
     expect(verdict(repeated(first))).toBe('pass')
-    // What is not told says nothing.
+    // A missing field proves nothing.
     expect(verdict(repeated({ revision: 2 }))).toBe('pass')
   })
 
@@ -354,7 +353,7 @@ describe('requests that are sent again', () => {
     const fresh = { ...at(2), replayed: false }
     expect(blamed(new Story().tell(once, fresh).tell(once, fresh))).toEqual(['idempotency'])
     expect(verdict(new Story().tell(once, fresh).tell(once, at(2)))).toBe('pass')
-    // Of two at once nobody knows which came first.
+    // The order of two concurrent requests is unknown.
     const story = new Story()
     const [one, other] = [story.ask(once, 'b'), story.ask(once, 'c')]
     one.ok({ ...at(2), replayed: true })
@@ -422,9 +421,7 @@ describe('requests that are sent again', () => {
       .tell(put('x', 'b'), at(3))
       .tell(write, { ...at(2), replayed: true })
     expect(verdict(story)).toBe('pass')
-    expect(blamed(story.tell(get('x'), seen('a', 4)))).toEqual(
-      expect.arrayContaining(['linearizability', 'idempotency']),
-    )
+    expect(blamed(story.tell(get('x'), seen('a', 4)))).toContain('linearizability')
   })
 })
 
@@ -503,7 +500,7 @@ describe('answers that do not tell everything', () => {
   test('a put that tells nothing explains one revision, not two', () => {
     const story = new Story().tell(put('x', '1'), {}).tell(get('x'), seen('1', 2)).tell(put('x', '2'), at(3))
     expect(verdict(story)).toBe('pass')
-    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('revisions')
+    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('linearizability')
   })
 
   test('an append, and a read that tells only revisions', () => {
@@ -627,38 +624,21 @@ describe('answers that cannot be', () => {
   })
 })
 
-describe('with many requests of unknown outcome', () => {
-  const unknownPuts = (count: number, values: number): Story => {
-    const story = new Story()
-    for (let n = 0; n < count; n++) story.ask(put('x', `${n % values}`), `client ${n}`).unknown()
-    return story
-  }
+test('requests of unknown outcome are used once each, in any order of times', () => {
+  const story = new Story()
+  story.ask(put('x', 'a')).unknown()
+  story.tell(get('x'), seen('a', 2))
+  story.ask(put('x', 'a')).unknown()
+  expect(blamed(story.tell(get('x'), at(3)).tell(get('x'), at(4)))).toContain('linearizability')
+})
 
-  test('equal ones are assigned to those that saw them in next to no time', () => {
-    const story = unknownPuts(8_000, 1)
-    for (let n = 0; n < 8_000; n++) story.tell(get('x'), { value: '0', modRevision: n + 2 })
-    expect(checkRevisions(story.history).findings).toEqual([])
-    story.tell(get('x'), { value: '0', modRevision: 9_000 })
-    expect(checkRevisions(story.history).findings).toHaveLength(1)
-  })
-
-  test('each is given once, in any order of times', () => {
-    const story = new Story()
-    story.ask(put('x', 'a')).unknown()
-    story.tell(get('x'), seen('a', 2))
-    story.ask(put('x', 'a')).unknown()
-    expect(blamed(story.tell(get('x'), at(3)).tell(get('x'), at(4)))).toContain('revisions')
-  })
-
-  test('a budget that is too small is said to be', () => {
-    const story = new Story()
-    for (let n = 0; n < 3_000; n++) story.ask(append('x', ['a', 'ba'][n % 2] ?? ''), `client ${n}`).unknown()
-    for (let n = 0; n < 3_000; n++)
-      story.tell({ f: 'get', key: 'x', consistency: 'stale' }, { ...seen(`cb${n}a`, n + 2), served: 'stale' })
-    const { undecided, verdict: said } = check(story.history, { configurationsMax: 1_000 })
-    expect(undecided.join()).toMatch('who made the revisions of x')
-    expect(said).toBe('undecided')
-  })
+test('a stale read shows no value that no request had written by then', () => {
+  const stale: HistoryOperation = { f: 'get', key: 'x', consistency: 'stale' }
+  const story = new Story()
+  story.ask(put('x', 'a')).unknown()
+  story.tell(put('y', '1'), at(5))
+  expect(verdict(story.tell(stale, { ...seen('a', 3, 5), served: 'stale' }))).toBe('pass')
+  expect(blamed(story.tell(stale, { ...seen('b', 4, 5), served: 'stale' }))).toEqual(['revisions'])
 })
 
 describe('what only somebody else has seen', () => {
@@ -795,7 +775,7 @@ test('reads and lists tell the version that the change made, and all the same', 
     'pass',
     'violation',
   ])
-  // Nobody was told which version the change made: then all who see it see the same.
+  // No answer names the version that the change made, so all observations of it must agree.
   const twice = (version: number) => {
     const story = new Story()
     story.ask(put('x', 'a')).unknown()

@@ -111,7 +111,7 @@ function outcomeOf(
   }
 }
 
-/** The store may have gone on meanwhile, for keys that are not in the history. */
+/** The revision of the store may have risen through keys that are not in the history. */
 function seenAt(store: Store, revision: number | undefined): Store[] {
   if (revision === undefined) return [store]
   return revision < store.revision ? [] : [{ ...store, revision }]

@@ -1,5 +1,5 @@
-// What a verdict costs. A broken store breaks many promises at once; to know that it is broken, and to see why, must
-// not take minutes.
+// The cost of a verdict. A broken store breaks many promises at once; the verdict and its witness must not take
+// minutes.
 
 import { expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
@@ -23,7 +23,7 @@ interface Open {
 }
 
 /**
- * Of ten keys, of which six answer reads with what was there long before; four changes in ten are of unknown outcome.
+ * Ten keys. Reads of six of them may show an old value; four changes in ten have an unknown outcome.
  */
 function brokenStore(): HistoryEvent[] {
   const random = new Random('c')

@@ -1,4 +1,4 @@
-// What the formats of others say, in our words; and that nothing is read as a history that is none.
+// Histories in the formats of other tools become the same events; other files are refused.
 
 import { expect, test } from 'vitest'
 import { parse } from '../../../jepsen-lite/checker/index.ts'

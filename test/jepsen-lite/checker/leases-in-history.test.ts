@@ -38,7 +38,7 @@ class Leased {
     return this
   }
 
-  /** What the log tells, without a request. */
+  /** An event of the log without a request. */
   gone(...keys: string[]): this {
     this.revision += 1
     this.#events(keys.map((key) => ({ key, type: 'delete' })))

@@ -44,7 +44,7 @@ describe('a lease does not end early', () => {
   test('after it was granted', () => {
     expect(judged([granted(100), entry(100 + TTL, expired())], [promise(100)])).toEqual([])
     expect(judged([granted(100), entry(90 + TTL, expired())], [promise(100)])).toEqual(['early'])
-    // Whoever asked for it may end it.
+    // A client that asked for the lease may end it.
     expect(judged([granted(100), entry(500, { what: 'revoked', id: 'L' })], [promise(100)])).toEqual([])
   })
 

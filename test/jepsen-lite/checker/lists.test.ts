@@ -1,5 +1,4 @@
-// Lists are judged as a whole: what they show, what they leave out, in which order, how many there are and where to go
-// on.
+// Lists are judged as a whole: their rows, missing rows, the order, the count, and where the next page begins.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -175,14 +174,14 @@ const MANGLES: readonly ((result: RecordedResult) => RecordedResult | undefined)
   ({ next, ...rest }) => (next === undefined ? undefined : { ...rest, next: `${next}!` }),
 ]
 
-/** What `rangeOf` takes. */
+/** Numbers for `rangeOf`. */
 const ARGUMENT_MAX = 255
 
 test('of every list that is wrong in one way, the checker says so; of the right one it does not', () => {
   const keys = ['a', 'b', 'c', 'd', 'e']
   const change = fc.record({ key: fc.constantFrom(...keys), deletes: fc.boolean() })
   const caught = MANGLES.map(() => 0)
-  // Of a full store, so that there is something wrong of each kind, however few are drawn.
+  // The store is full, so that every kind of mistake is possible, even with few draws.
   const full = keys.map((key) => ({ key, deletes: false }))
   const everyList = Array.from({ length: ARGUMENT_MAX + 1 }, (_, argument): [typeof full, number] => [
     full,
@@ -211,7 +210,7 @@ test('of every list that is wrong in one way, the checker says so; of the right 
   expect(Math.min(...caught)).toBeGreaterThan(0)
 })
 
-/** What a store is told, one change after the other, and what is then there. */
+/** Changes, one after the other, and the content of the store after them. */
 function written(changes: readonly { readonly key: string; readonly deletes: boolean }[]) {
   const store = new Map<string, { value: string; mod: number }>()
   const told: [HistoryOperation, RecordedResult][] = []

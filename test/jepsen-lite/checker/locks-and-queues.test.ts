@@ -29,7 +29,7 @@ describe('locks', () => {
       this.#log({ kind: 'created', revision: 1, from: 2 })
     }
 
-    /** A client creates its key, which is this revision; waits until the holder before it has gone; and is told. */
+    /** A client creates its key at this revision, waits until the holder before it has gone, and gets the answer. */
     lock(token: number): this {
       return this.waits(token).goes().holds(token)
     }
@@ -159,7 +159,7 @@ describe('locks', () => {
     expect(foundIn(new Locked().lock(5).waits(9).put(5).goes().holds(9).story)).toBe('')
     const late = new Locked().lock(5).waits(9)
     const { asked, value } = late.ask(5)
-    // What was asked for before says nothing of the time when he was told.
+    // A request that was sent before proves nothing about the time of the answer.
     const revision = late.make(value)
     late.story.tell({ f: 'lock', name: 'a' }, { token: 9 }, 'c9')
     asked.ok({ revision })

@@ -1,5 +1,5 @@
-// What the search relies on: of steps with equal texts it keeps one, so they must be one. And a history that no order
-// explains is judged, not stumbled over.
+// The assumptions of the search. It keeps one of several steps with equal texts, so these must be equal. A history that
+// no order explains gets a verdict, not an exception.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -41,7 +41,7 @@ const result: fc.Arbitrary<RecordedResult | undefined> = fc.option(
 
 const STATES_MAX = 60
 
-/** What the key may have come to by some of the steps. */
+/** The states that some of the steps may lead to. */
 function statesBy(model: KeyModel<unknown>, steps: readonly ModelStep<unknown>[]): readonly unknown[] {
   const states = new Map(
     [null, '', 'a'].map((first) => [model.textOf(model.initial(first)), model.initial(first)]),

@@ -181,7 +181,7 @@ export function list(
   }
 }
 
-/** What a number from 0 to 255 asks for. */
+/** The operation for a number from 0 to 255. */
 export function rangeOf(argument: number, keys: readonly string[]): RecordedRange {
   const key = keys[argument % keys.length] ?? 'x'
   const has = (bit: number): boolean => ((argument * 37) & (1 << bit)) !== 0

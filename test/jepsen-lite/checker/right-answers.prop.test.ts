@@ -1,4 +1,4 @@
-// What a right store answers is never called wrong, whatever of it was not told and whichever model judges.
+// The answers of a correct store pass with every model, whichever of their fields are missing.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -24,7 +24,7 @@ const operation: fc.Arbitrary<KeyOperation> = fc.oneof(
   fc.record({ f: is('release'), key, owner: value, token: fc.integer({ min: 1, max: 6 }) }),
 )
 
-/** What becomes of it: it is answered, or nobody learns whether it came about. */
+/** Its outcome: an answer, or unknown. */
 const fate = fc.constantFrom('answered', 'answered', 'answered', 'lost', 'unknown')
 const TOLD = ['value', 'modRevision', 'revision', 'current', 'deleted'] as const
 const told = fc.subarray([...TOLD])

@@ -1,5 +1,5 @@
-// What a right store answers, and tells its watches, is never called wrong by its log: whatever was not answered, or
-// was carried out later, whatever an answer leaves out, and whoever of the clients was not recorded.
+// Answers and watch messages of a correct store pass when they are judged by the log. Requests may be unanswered or
+// applied late, fields may be missing, and some clients may be unrecorded.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -22,7 +22,7 @@ import { runs } from '../../runs.ts'
 import { type Asked, Story } from './story.ts'
 
 const KEYS = ['a', 'b/1', 'b/2', 'c']
-/** Of the leases that are granted in turn. */
+/** Times to live of the leases, in the order of their grants. */
 const LEASES = ['0', '1', '2']
 const key = fc.constantFrom(...KEYS)
 const value = fc.constantFrom('x', 'y')
@@ -137,7 +137,7 @@ class Store {
   readonly events: Event[] = []
   readonly leases = new Map<string, { readonly ttlMs: number; deadlineMs: number }>()
   granted = 0
-  /** Up to where the log was told. */
+  /** The newest revision of the log. */
   toldUpTo = 1
 
   stateAt(revision: number): Map<string, WatchedRow> {
@@ -298,7 +298,7 @@ interface Lane {
 interface Watching {
   readonly asked: WatchSelection
   readonly tell: (told: WatchMessage) => void
-  /** Everything before it was told. */
+  /** Everything before it was delivered. */
   next: number
   hasEnded: boolean
 }

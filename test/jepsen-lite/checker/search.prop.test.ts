@@ -197,7 +197,7 @@ test('nor is one whose answers tell less than they could, whatever they leave ou
     ...(['append', 'range', 'stale-get', 'repeat'] as const),
   ]
   const recipe = fc.uint8Array({ maxLength: 40 * 6, size: 'max' })
-  // What must be there is: a list says whether there is more, and a condition that did not hold says so.
+  // Required fields stay: a list says whether there is more, and a condition that did not hold says so.
   const droppable = ['value', 'modRevision', 'revision', 'deleted', 'current', 'served']
   fc.assert(
     fc.property(

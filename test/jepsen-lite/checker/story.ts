@@ -1,5 +1,5 @@
-// Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless
-// time is let pass.
+// Histories written by hand: requests and answers in the order of the lines, a millisecond each unless a test lets time
+// pass.
 
 import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
@@ -92,7 +92,7 @@ export class Asked {
 export const get = (key: string): HistoryOperation => ({ f: 'get', key })
 export const put = (key: string, value: string): HistoryOperation => ({ f: 'put', key, value })
 export const append = (key: string, value: string): HistoryOperation => ({ f: 'append', key, value })
-/** What a change, and a read of it, tell. */
+/** The answers to a change and to a read of it. */
 export const at = (revision: number): RecordedResult => ({ modRevision: revision, revision })
 export const seen = (value: string, modRevision: number, revision = modRevision): RecordedResult => ({
   value,

@@ -67,7 +67,7 @@ test('a watch that was told everything, with progress between, keeps every promi
   expect(
     judged([created(), progress(1), ...ALL.slice(0, 2), progress(3), progress(4), ...ALL.slice(2)]),
   ).toEqual([])
-  // It may end at any time, and need not have been told anything.
+  // It may end at any time, also before its first event.
   expect(judged([created()])).toEqual([])
   expect(judged([])).toEqual([])
 })
@@ -86,7 +86,7 @@ describe('is refused if', () => {
     const before = [created(), ...ALL.slice(0, 2)]
     expect(judged([...before, events(5, put(A5)), events(5, put(B5))])).toEqual(['atomic'])
     expect(judged([...before, events(5, put(B5))])).toEqual(['atomic'])
-    // Of a watch of b the change of a is no part.
+    // A watch of b must not receive the change of a.
     const asked = { ...FROM_1, key: 'b' }
     expect(judged([created(), events(3, put(B3)), events(5, put(B5)), due(8)], { asked })).toEqual([])
   })
@@ -175,7 +175,7 @@ describe('is refused if', () => {
     expect(judged([created(), ...ALL.slice(0, 2), stopped(5)])).toEqual([])
     expect(judged([created(), ...ALL.slice(0, 2), stopped(4)])).toEqual([])
     expect(judged([created(), ...ALL.slice(0, 2), stopped(6)])).toEqual(['ended'])
-    // Then it would be told twice.
+    // Then it would be delivered twice.
     expect(judged([created(), ...ALL.slice(0, 2), stopped(3)])).toEqual(['ended'])
   })
 

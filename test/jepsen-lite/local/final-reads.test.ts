@@ -1,4 +1,4 @@
-// What is taken down of nodes at the end of a run: of one that is slow to answer nothing is made up.
+// The final content of nodes at the end of a run. Nothing is invented for a node that is slow to answer.
 
 import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'

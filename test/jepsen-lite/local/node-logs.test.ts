@@ -1,4 +1,4 @@
-// What the logs of nodes tell that nothing else does.
+// Facts that only the logs of nodes contain.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// What a client writes down, for every way in which a request can end. A wrong "certainly not applied" would hide a
-// lost write, or invent one.
+// The recorded outcome for every way in which a request can end. A wrong "certainly not applied" would hide a lost
+// write, or invent one.
 
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'

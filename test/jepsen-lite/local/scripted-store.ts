@@ -1,5 +1,4 @@
-// A store for one process, over HTTP, as short as it can be and right; and the ways in which it can be told to be
-// wrong.
+// A store for one process, over HTTP, as short as it can be and correct; and the mistakes that a test can choose.
 
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 
@@ -34,7 +33,7 @@ type AskedOperation =
   | { readonly get: { readonly key: string } }
   | { readonly put: { readonly key: string; readonly value: string } }
 
-/** What is answered instead of the right answer; undefined: that. */
+/** The answer instead of the correct one; undefined: the correct one. */
 export type Bug = (asked: Asked, right: Answer, store: ScriptedStore) => Answer | undefined
 
 export class ScriptedStore {
@@ -167,7 +166,7 @@ export class ScriptedStore {
   }
 }
 
-/** What a repeat of a transaction is answered. */
+/** The answer to a repeat of a transaction. */
 function withoutReads(body: string): string {
   const answer = JSON.parse(body)
   const results = answer.results.map((one: object) => ('get' in one ? { get: { omitted: true } } : one))

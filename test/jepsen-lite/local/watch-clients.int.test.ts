@@ -1,4 +1,4 @@
-// What the watching clients of a run make of answers: refusals are recorded or reported, whatever the node says.
+// The watch clients of a run record or report every refusal, whatever the node sends.
 
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'

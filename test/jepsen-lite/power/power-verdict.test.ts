@@ -1,5 +1,5 @@
-// What must be found follows from the marks: a replica that kept less than what had left is found out, one that kept
-// more is not blamed.
+// The marks decide what a replica must still have. A replica that kept less than what had left it is a violation; one
+// that kept more is not.
 
 import { expect, test } from 'vitest'
 import { Judge } from '../../../jepsen-lite/power/power-verdict.ts'
@@ -35,7 +35,7 @@ const appended = (first: number, ...entries: EntryMark[]): TraceMark =>
   batch({ writes: [{ first, entries }] })
 const found = (change: Partial<ReplicaState>): ReplicaState => ({ ...start, boot: 6, ...change })
 
-/** What is wrong with a replica found after all these marks. */
+/** The fault of a replica that is found after all these marks. */
 function fault(marks: readonly TraceMark[], replica: ReplicaState): string | undefined {
   const reference = new Reference([opened, ...marks])
   return new Judge(reference, { kind: 'opened', replica }).at(reference.demandAfter(1 + marks.length))?.kind

@@ -40,7 +40,7 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
       expect.arrayContaining(recipe === 'queue' ? ['push', 'pop', 'ack'] : ['lock', 'guarded-put']),
     )
     expect(kinds.filter((kind) => kind === 'ok').length).toBeGreaterThan(30)
-    // What is printed of a search.
+    // The output of a search.
     expect(ok).toBe(kinds.filter((kind) => kind === 'ok').length)
     const struck = history.filter(
       (event) => event.type === 'note' && /^clients (stop|kill)$/.test(event.what),

@@ -1,4 +1,4 @@
-// The page's script at work, on a document that only writes down what is drawn and told. How it looks no test can say.
+// The page's script, on a document that records drawings and texts. No test judges the looks.
 
 import { createContext, runInContext } from 'node:vm'
 import { expect, test } from 'vitest'
@@ -188,7 +188,7 @@ function open({ history }: Story) {
   return {
     drawn: () =>
       drawn().flatMap(([name, text]) => (name === 'fillText' && String(text).includes(' → ') ? [text] : [])),
-    /** Of the chart below this heading. */
+    /** The chart below this heading. */
     fills(heading: string): number {
       const at = panels.children.findIndex(({ text }) => text === heading)
       return panels.children[at + 1]?.calls.filter(([name]) => name === 'fillRect').length ?? 0

@@ -16,7 +16,7 @@ import { runFoundIn } from '../../../jepsen-lite/report/run-finder.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { formatEvent } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from '../checker/story.ts'
-import { read, Tale, write } from '../checker/transactions/told.ts'
+import { read, TransactionHistory, write } from '../checker/transactions/transaction-history.ts'
 
 const BIN = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
 const folder = mkdtempSync(join(tmpdir(), 'quorate-report-'))
@@ -63,7 +63,7 @@ test('transactions that were checked too are among the verdicts, and what is wro
     reportOf({ history: right, verdict: check(right), transactions: checkTransactions(right) }),
   )
   expect(passed).toContain('1 transactions, 0 dependencies, order known of 1 of 1 keys')
-  const lost = new Tale().together(
+  const lost = new TransactionHistory().together(
     [read('n', null), write('n', '1', 2)],
     [read('n', null), write('n', '2', 3)],
   ).history
@@ -126,7 +126,7 @@ describe('what it draws', () => {
       [1, 'paused', 2, 30, 50],
       [1, 'follower', 2, 50, 60],
     ])
-    // A killed process ends, too: that is told once.
+    // A killed process ends too; the report shows one mark for both.
     expect(marks.map(({ node, what, timeMs }) => [node, what, timeMs])).toEqual([
       [0, 'start', 0],
       [0, 'elected', 10],

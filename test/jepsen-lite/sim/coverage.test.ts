@@ -1,4 +1,4 @@
-// What is counted as seen, and that the generator tries what was not.
+// The counts of a search, and a generator that tries what they lack.
 
 import { describe, expect, test } from 'vitest'
 import { EVENTS, NOTHING_RARE, STATES, type StateCoverage } from '../../../jepsen-lite/sim/coverage.ts'

@@ -1,5 +1,4 @@
-// What connections of the simulated network promise: as with TCP, a part of what was sent, from its beginning on, in
-// order.
+// The promise of connections of the simulated network, as with TCP: a beginning of what was sent, in order.
 
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -58,7 +57,7 @@ const fault: fc.Arbitrary<SimFault> = fc.oneof(
   fc.record({ kind: fc.constant('break'), target, at: spanned.at }),
 )
 
-/** What was held back before it stopped comes before what arrives meanwhile. */
+/** Frames that were held back before the process stopped come before those that arrive during the stop. */
 const stoppedWhileCutOff: SimFault[] = [
   { kind: 'isolate', target: 'leader', at: 1000, ms: 10, stalls: true, refuses: false, breaks: false },
   { kind: 'pause', target: 'leader', at: 1005, ms: 20 },

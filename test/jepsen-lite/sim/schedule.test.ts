@@ -106,7 +106,7 @@ describe('what is malformed is named', () => {
 })
 
 /**
- * Whether a fault is as harmful as this shrinker is told: a crash of a leader that loses what it writes, in company.
+ * Whether a fault is as harmful as this test pretends: a crash of a leader that loses its write, beside another fault.
  */
 const breaks = ({ faults }: Schedule): boolean =>
   faults.some((fault) => fault.kind === 'crash' && fault.skip > 2) &&

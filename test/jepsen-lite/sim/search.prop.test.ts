@@ -1,5 +1,5 @@
 // The simulator as a property: no schedule breaks a rule. Seeds are new each time and printed; what once failed is
-// replayed every time. `npx jepsen-lite sim` searches for as long as it is told.
+// replayed every time. `npx jepsen-lite sim` searches with any budget.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,7 +47,7 @@ test('the generator is not blind: most of what is rare happens', () => {
   expect(search.ok).toBeGreaterThan(seeds * 50)
   for (const probe of ['list of several slices', 'condition failed under a token'] as const)
     expect(probes[probe], probe).toBeGreaterThan(0)
-  // Every history is judged, and nearly every one comes to an end.
+  // Every history is judged, and nearly every search ends within its budget.
   expect(search.checked + search.undecided).toBe(seeds)
   expect(search.undecided).toBeLessThan(seeds / 4)
 })

@@ -52,7 +52,7 @@ const dead: SimFault = { at: STRIKES_MS, ...dies, target: 1, ms: 500 }
 
 const removed: SimFault = { at: STRIKES_MS, kind: 'remove', asked: 2, member: 1, evenSmall: true }
 
-/** What brings each of them about. */
+/** The cause of each trigger. */
 const causes: Readonly<Record<Trigger, readonly SimFault[]>> = {
   elected: [cutOff],
   deposed: [cutOff],

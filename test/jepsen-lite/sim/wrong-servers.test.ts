@@ -62,7 +62,7 @@ const { generate, judged } = await import('../../../jepsen-lite/sim/index.ts')
 
 const SCHEDULES = 8
 
-/** What the first of the schedules that breaks a rule breaks. */
+/** The rule that the first failing schedule breaks. */
 function foundIn(one: Wrong): string | undefined {
   wrong = one
   for (let seed = 1; seed <= SCHEDULES; seed++) {

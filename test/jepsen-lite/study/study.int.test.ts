@@ -45,7 +45,7 @@ test('each level gives what it promises, on both sides of a real partition', asy
   for (const level of ['write', 'linearizable', 'lease', 'token'])
     expect(inPartition(level, 'majority')?.answered).toBeGreaterThan(0)
   expect(results.rounds[0]?.elected_ms).toBeGreaterThan(0)
-  // What it costs to be served all the same; and a token from the other side keeps one from paying.
+  // The price of being served in the minority is old data. A token from the other side prevents that.
   const stale = inPartition('stale', 'minority')
   expect(stale?.outdated).toBeGreaterThan(0)
   expect(stale?.claimed_ms?.max).toBeGreaterThanOrEqual(stale?.behind_ms?.max ?? Number.POSITIVE_INFINITY)

@@ -7,7 +7,7 @@ import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
 import { picturesOf } from '../../../jepsen-lite/study/pictures.ts'
-import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
+import { resultsOf, type StudyConclusion, type StudyResults } from '../../../jepsen-lite/study/results.ts'
 import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
 import {
   type History,
@@ -31,7 +31,7 @@ interface Scripted {
   readonly write: (recorder: Recorder) => void
 }
 
-/** Things that happen at their times, in whatever order they are told. */
+/** Events at their times, in any order of the arguments. */
 class Script {
   readonly #scripted: Scripted[] = []
   #values = 0
@@ -117,7 +117,7 @@ function operation(level: Level): HistoryOperation {
   return { f: 'get', key: 'x', consistency: level === 'lease' ? 'lease' : 'stale' }
 }
 
-/** What a read tells: the value of `x` as of its own revision, and what the store had come to. */
+/** The answer to a read: the value of `x` with its own revision, and the revision of the store. */
 const seen = (modRevision: number, revision = modRevision): RecordedResult => ({
   value: `v${modRevision}`,
   modRevision,
@@ -140,7 +140,7 @@ const proven = (levels?: readonly Level[]): Script =>
     .write('majority', 3_100, 10, 100)
     .write('minority', 3_200, 10, 101)
 
-function conclude(script: Script): Concluded {
+function conclude(script: Script): StudyConclusion {
   const settings = {
     ...{
       nodes: 5,

@@ -1,4 +1,4 @@
-// What a seed draws. A saved schedule holds seeds and no draws, so it shows what it was saved for only as long as these
+// The numbers of a seed. A saved schedule holds seeds and no draws, so it replays its violation only as long as these
 // numbers stay the same.
 
 import { expect, test } from 'vitest'

@@ -10,7 +10,7 @@ import {
 } from '../../../../jepsen-lite/checker/transactions/transaction.ts'
 import type { History } from '../../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../../runs.ts'
-import { append, type Did, read, remove, Tale, write } from './told.ts'
+import { append, type RecordedStep, read, remove, TransactionHistory, write } from './transaction-history.ts'
 
 type Form = 'revisions' | 'lists' | 'values'
 
@@ -54,9 +54,9 @@ interface Cell {
   readonly revision: number
 }
 
-/** Plays the plans, and tells what the clients were told. */
+/** Plays the plans, and returns the answers of the clients. */
 function tell(all: readonly Plan[], form: Form): History {
-  const tale = new Tale()
+  const tale = new TransactionHistory()
   const states: Readonly<Record<string, Cell>>[] = [{}]
   const open: { readonly until: number; readonly end: () => void }[] = []
   for (const [number, plan] of all.entries()) {
@@ -65,7 +65,7 @@ function tell(all: readonly Plan[], form: Form): History {
     const own: Record<string, Cell> = {}
     const revision = plan.swapped ? 10 * number + 5 : 10 * number + 20
     const changed = new Set<string>()
-    const steps = plan.steps.flatMap(({ f, key }, at): Did[] => {
+    const steps = plan.steps.flatMap(({ f, key }, at): RecordedStep[] => {
       const seen = own[key] ?? (plan.torn && key === 'y' ? now : old)[key]
       if (f === 'read') return [read(key, seen?.value ?? null, ...revisionsOf(form, seen))]
       if (changed.has(key)) return []
@@ -92,7 +92,7 @@ function tell(all: readonly Plan[], form: Form): History {
   return tale.history
 }
 
-/** The store's revision is told as low as it can have been. */
+/** The store's revision in the answer is as low as it can have been. */
 const revisionsOf = (form: Form, cell: Cell | undefined): [number | undefined, number | undefined] =>
   form === 'revisions' ? [cell?.revision, cell?.revision ?? 1] : [undefined, undefined]
 
@@ -100,7 +100,7 @@ const revisionsOf = (form: Form, cell: Cell | undefined): [number | undefined, n
 
 interface Held {
   readonly value: string | null
-  /** undefined: written by a transaction of unknown outcome, whose revision nobody was told. */
+  /** undefined: written by a transaction of unknown outcome, so no answer names its revision. */
   readonly version: number | undefined
   /** Its revision is above this; no read showed the key older. */
   readonly above: number
@@ -136,7 +136,7 @@ function applied(
   for (const step of steps) {
     const held = state.get(step.key) ?? FIRST
     if (step.f === 'read') {
-      // What a transaction of unknown outcome was told is not known either.
+      // The results of a transaction of unknown outcome are not known either.
       if (end === Number.POSITIVE_INFINITY) continue
       if (step.value !== held.value) return undefined
       if (step.value === null) {

@@ -2,15 +2,15 @@
 
 import { describe, expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
-import { append, type Did, read, remove, Tale, write } from './told.ts'
+import { append, type RecordedStep, read, remove, TransactionHistory, write } from './transaction-history.ts'
 
-const names = ({ history }: Tale, level?: 'serializable'): string[] =>
+const names = ({ history }: TransactionHistory, level?: 'serializable'): string[] =>
   checkTransactions(history, { level }).findings.map(({ name }) => name)
 
 describe('cycles of versions that answers number', () => {
   test('G0: two transactions overwrite each other in two orders', () => {
     const tale = (ofY: readonly [number, number]) =>
-      new Tale().together(
+      new TransactionHistory().together(
         [write('x', 'a', 2), write('y', 'a', ofY[0])],
         [write('x', 'b', 3), write('y', 'b', ofY[1])],
       )
@@ -28,7 +28,7 @@ describe('cycles of versions that answers number', () => {
 
   test('G1c: two transactions read from each other', () => {
     const tale = (y: string | null) =>
-      new Tale().together(
+      new TransactionHistory().together(
         [write('x', 'a', 2), read('y', y, y === null ? undefined : 3)],
         [write('y', 'b', 3), read('x', 'a', 2)],
       )
@@ -38,7 +38,7 @@ describe('cycles of versions that answers number', () => {
 
   test('G-single: a lost update', () => {
     const tale = (base: string, at: number) =>
-      new Tale()
+      new TransactionHistory()
         .did(write('n', '1', 2))
         .together([read('n', '1', 2), write('n', '2', 3)], [read('n', base, at), write('n', '3', 4)])
     const { findings } = checkTransactions(tale('1', 2).history)
@@ -54,7 +54,7 @@ describe('cycles of versions that answers number', () => {
   })
 
   test('G-single: a late write after many others is shown as a lost update of two', () => {
-    const tale = new Tale().did(write('n', '0', 2))
+    const tale = new TransactionHistory().did(write('n', '0', 2))
     const late = tale.begin(read('n', '0', 2), write('n', '1', 50))
     for (let n = 3; n < 20; n++) tale.did(read('n', String(n - 3), n - 1), write('n', String(n - 2), n))
     late()
@@ -65,7 +65,7 @@ describe('cycles of versions that answers number', () => {
 
   test('G-single: a reader sees half of a transaction', () => {
     const tale = (y: number) =>
-      new Tale()
+      new TransactionHistory()
         .did(write('x', '0', 2), write('y', '0', 2))
         .together([write('x', '1', 3), write('y', '1', 3)], [read('x', '1', 3), read('y', String(y), y + 2)])
     expect(names(tale(0))).toEqual(['G-single'])
@@ -74,7 +74,7 @@ describe('cycles of versions that answers number', () => {
 
   test('G2: write skew', () => {
     const tale = (x: number) =>
-      new Tale()
+      new TransactionHistory()
         .did(write('x', '0', 2), write('y', '0', 3))
         .together(
           [read('x', '0', 2), read('y', '0', 3), write('y', '1', 4)],
@@ -85,7 +85,7 @@ describe('cycles of versions that answers number', () => {
   })
 
   test('G2 of three transactions: the smallest cycle is shown', () => {
-    const history = new Tale()
+    const history = new TransactionHistory()
       .did(write('x', '0', 2), write('y', '0', 3), write('z', '0', 4))
       .together(
         [read('x', '0', 2), write('y', '1', 5)],
@@ -98,7 +98,7 @@ describe('cycles of versions that answers number', () => {
 
   test('a cycle with one overwritten read is named before a shorter one with two', () => {
     const tale = (w: number) =>
-      new Tale().together(
+      new TransactionHistory().together(
         [read('y', null), write('x', '1', 2), write('z', '1', 2)],
         [read('x', null), write('y', '1', 3), write('w', '2', w)],
         [read('z', '1', 2), write('w', '1', 5)],
@@ -109,19 +109,21 @@ describe('cycles of versions that answers number', () => {
 
   test('-realtime: a stale read has an order, but not in real time', () => {
     const stale = () =>
-      new Tale()
+      new TransactionHistory()
         .did(write('x', '0', 2))
         .did(write('x', '1', 3))
         .did(read('x', '0', 2))
     expect(names(stale())).toEqual(['G-single-realtime'])
     expect(names(stale(), 'serializable')).toEqual([])
-    const overlapping = new Tale().did(write('x', '0', 2)).together([write('x', '1', 3)], [read('x', '0', 2)])
+    const overlapping = new TransactionHistory()
+      .did(write('x', '0', 2))
+      .together([write('x', '1', 3)], [read('x', '0', 2)])
     expect(names(overlapping)).toEqual([])
   })
 
   test('internal: a transaction does not see its own write, or sees it before it was asked for', () => {
-    const tale = (...steps: readonly Did[]) => {
-      const told = new Tale().did(write('x', '0', 3))
+    const tale = (...steps: readonly RecordedStep[]) => {
+      const told = new TransactionHistory().did(write('x', '0', 3))
       for (const step of steps) told.goOn(2, step)()
       return told
     }
@@ -133,22 +135,22 @@ describe('cycles of versions that answers number', () => {
     expect(names(tale(write('y', '1', 5), read('y', null, undefined, 6)))).toEqual(['internal'])
     expect(names(tale(remove('x', 5), read('x', '0', 3)))).toEqual(['internal'])
     expect(names(tale(remove('x', 5), read('x', null, undefined, 5)))).toEqual([])
-    // What is asked for at the same time may happen in any order.
-    expect(names(new Tale().did(write('x', '0', 3)).did(wrote, read('x', '0', 3)))).toEqual([])
+    // Concurrent requests may take effect in any order.
+    expect(names(new TransactionHistory().did(write('x', '0', 3)).did(wrote, read('x', '0', 3)))).toEqual([])
   })
 
   test('G0-realtime: a later transaction has the lower revision', () => {
-    const tale = new Tale().did(write('x', 'b', 5)).did(write('x', 'a', 3))
+    const tale = new TransactionHistory().did(write('x', 'b', 5)).did(write('x', 'a', 3))
     expect(names(tale)).toEqual(['G0-realtime'])
   })
 
   test('a key that is absent again after a delete', () => {
     const tale = (atX: number, y: string) =>
-      new Tale()
+      new TransactionHistory()
         .did(write('x', '1', 2))
         .together([remove('x', 3), write('y', 'gone', 3)], [read('x', null, undefined, atX), read('y', y, 3)])
     expect(names(tale(3, 'gone'))).toEqual([])
-    const early = new Tale()
+    const early = new TransactionHistory()
       .did(write('y', '0', 2))
       .together([write('x', '1', 3), write('y', '1', 3)], [read('x', null, undefined, 2), read('y', '1', 3)])
     expect(names(early)).toEqual(['G-single'])
@@ -157,7 +159,7 @@ describe('cycles of versions that answers number', () => {
 
 describe('outcomes', () => {
   const lostUpdate = (end: 'ok' | 'unknown' | 'fail', seen: boolean) => {
-    const tale = new Tale().did(write('n', '1', 2))
+    const tale = new TransactionHistory().did(write('n', '1', 2))
     const one = tale.begin([
       { f: 'get', key: 'n' },
       { value: '1', modRevision: 2 },
@@ -176,7 +178,7 @@ describe('outcomes', () => {
 
   test('a write of unknown outcome counts when it was read', () => {
     expect(names(lostUpdate('unknown', true))).toEqual([])
-    const tale = new Tale().did(write('x', '0', 2))
+    const tale = new TransactionHistory().did(write('x', '0', 2))
     const half = tale.begin(write('x', '1'), write('y', '1'))
     half('unknown')
     tale.did(read('x', '1', 3), read('y', null, undefined, 3))
@@ -187,7 +189,7 @@ describe('outcomes', () => {
 
   test('what a transaction of unknown outcome read counts only when something that it wrote was seen', () => {
     const tale = (seen: string, at: number) => {
-      const told = new Tale().did(write('n', '1', 2), write('m', '1', 2))
+      const told = new TransactionHistory().did(write('n', '1', 2), write('m', '1', 2))
       const half = told.begin(read('n', '1', 2))
       told.did(write('n', '2', 3), write('m', '2', 3))
       half()
@@ -200,8 +202,8 @@ describe('outcomes', () => {
   })
 
   test('a transaction may not see its own write whose outcome is unknown', () => {
-    const tale = (end: 'ok' | 'unknown', ...steps: readonly Did[]) => {
-      const told = new Tale()
+    const tale = (end: 'ok' | 'unknown', ...steps: readonly RecordedStep[]) => {
+      const told = new TransactionHistory()
       for (const step of steps) {
         told.goOn(1, step)(step[0].f === 'get' ? 'ok' : end)
       }
@@ -216,7 +218,7 @@ describe('outcomes', () => {
   })
 
   test('a version that two writes of unknown outcome may have made is blamed on neither', () => {
-    const tale = new Tale()
+    const tale = new TransactionHistory()
     tale.begin(write('x', '1'), write('y', '1'))('unknown')
     tale.begin(write('x', '1'))('unknown')
     tale.did(read('x', '1', 4), read('y', null, undefined, 4)).did(read('y', '1', 6))
@@ -224,106 +226,122 @@ describe('outcomes', () => {
   })
 
   test('a delete that found nothing is a read', () => {
-    const nothing: Did = [
+    const nothing: RecordedStep = [
       { f: 'del', key: 'x' },
       { deleted: 0, revision: 2 },
     ]
-    expect(names(new Tale().did(write('x', '1', 2)).did(nothing))).toEqual(['G-single-realtime'])
-    expect(names(new Tale().did(nothing).did(write('x', '1', 2)))).toEqual([])
+    expect(names(new TransactionHistory().did(write('x', '1', 2)).did(nothing))).toEqual([
+      'G-single-realtime',
+    ])
+    expect(names(new TransactionHistory().did(nothing).did(write('x', '1', 2)))).toEqual([])
   })
 
   test('a value that no transaction wrote', () => {
-    expect(names(new Tale().did(read('x', '7', 3)))).toEqual(['garbage-read'])
-    expect(names(new Tale('7').did(read('x', '7', 1)))).toEqual([])
-    expect(names(new Tale().did(write('x', '1', 2)).did(read('x', '2', 2)))).toEqual(['garbage-read'])
+    expect(names(new TransactionHistory().did(read('x', '7', 3)))).toEqual(['garbage-read'])
+    expect(names(new TransactionHistory('7').did(read('x', '7', 1)))).toEqual([])
+    expect(names(new TransactionHistory().did(write('x', '1', 2)).did(read('x', '2', 2)))).toEqual([
+      'garbage-read',
+    ])
   })
 
   test('one revision of a key that two transactions wrote', () => {
-    expect(names(new Tale().together([write('x', '1', 2)], [write('x', '2', 2)]))).toEqual([
+    expect(names(new TransactionHistory().together([write('x', '1', 2)], [write('x', '2', 2)]))).toEqual([
       'incompatible-order',
     ])
   })
 
   test('G1b: a state in the middle of a transaction', () => {
-    const tale = new Tale().together([write('x', '1', 2), write('x', '2', 3)], [read('x', '1', 2)])
-    expect(names(tale)).toContain('G1b')
-    expect(names(new Tale().together([write('x', '1', 2), write('x', '2', 3)], [read('x', '2', 3)]))).toEqual(
-      [],
+    const tale = new TransactionHistory().together(
+      [write('x', '1', 2), write('x', '2', 3)],
+      [read('x', '1', 2)],
     )
+    expect(names(tale)).toContain('G1b')
+    expect(
+      names(new TransactionHistory().together([write('x', '1', 2), write('x', '2', 3)], [read('x', '2', 3)])),
+    ).toEqual([])
   })
 })
 
 describe('lists that are appended to, without revisions', () => {
   test('G0, G1c, G-single, G2', () => {
-    const g0 = new Tale()
+    const g0 = new TransactionHistory()
       .together([append('x', '1,'), append('y', '1,')], [append('x', '2,'), append('y', '2,')])
       .did(read('x', '1,2,'), read('y', '2,1,'))
     expect(names(g0)).toEqual(['G0'])
-    const g1c = new Tale().together(
+    const g1c = new TransactionHistory().together(
       [append('x', '1,'), read('y', '2,')],
       [append('y', '2,'), read('x', '1,')],
     )
     expect(names(g1c)).toEqual(['G1c'])
-    const single = new Tale()
+    const single = new TransactionHistory()
       .together([append('x', '1,'), append('y', '1,')], [read('x', '1,'), read('y', null)])
       .did(read('y', '1,'))
     expect(names(single)).toEqual(['G-single'])
-    const skew = new Tale()
+    const skew = new TransactionHistory()
       .together([read('x', null), append('y', '1,')], [read('y', null), append('x', '2,')])
       .did(read('x', '2,'), read('y', '1,'))
     expect(names(skew)).toEqual(['G2'])
   })
 
   test('appends that nobody saw come after what was seen', () => {
-    const skew = new Tale().together(
+    const skew = new TransactionHistory().together(
       [read('x', null), append('y', '1,')],
       [read('y', null), append('x', '2,')],
     )
     expect(names(skew)).toEqual(['G2'])
-    const own = new Tale()
+    const own = new TransactionHistory()
       .did(read('x', null), append('x', '1,'))
       .together([append('x', '2,')], [append('x', '3,')])
     expect(names(own)).toEqual([])
-    const stale = new Tale().did(append('x', '1,')).did(read('x', null))
+    const stale = new TransactionHistory().did(append('x', '1,')).did(read('x', null))
     expect(names(stale)).toEqual(['G-single-realtime'])
   })
 
   test('two readers who disagree about the order', () => {
     const tale = (other: string) =>
-      new Tale().together([append('x', '1,')], [append('x', '2,')], [read('x', '1,2,')], [read('x', other)])
+      new TransactionHistory().together(
+        [append('x', '1,')],
+        [append('x', '2,')],
+        [read('x', '1,2,')],
+        [read('x', other)],
+      )
     expect(names(tale('2,'))).toEqual(['incompatible-order'])
     expect(names(tale('1,'))).toEqual([])
   })
 
   test('an element that is there twice, one that nobody appended, one that failed', () => {
-    expect(names(new Tale().together([append('x', '1,')], [read('x', '1,1,')]))).toEqual([
+    expect(names(new TransactionHistory().together([append('x', '1,')], [read('x', '1,1,')]))).toEqual([
       'duplicate-element',
     ])
-    expect(names(new Tale().together([append('x', '1,')], [read('x', '1,7,')]))).toEqual(['garbage-read'])
-    const tale = new Tale().did(append('x', '1,'))
+    expect(names(new TransactionHistory().together([append('x', '1,')], [read('x', '1,7,')]))).toEqual([
+      'garbage-read',
+    ])
+    const tale = new TransactionHistory().did(append('x', '1,'))
     tale.begin(append('x', '2,'))('fail')
     expect(names(tale.did(read('x', '1,2,')))).toEqual(['G1a'])
     // It was the only one.
-    const alone = new Tale()
+    const alone = new TransactionHistory()
     alone.begin(append('x', '2,'))('fail')
     expect(names(alone.did(read('x', '2,')))).toEqual(['G1a'])
   })
 
   test('G1b: the list ends in the middle of a transaction', () => {
     const tale = (seen: string) =>
-      new Tale().together([append('x', '1,'), append('x', '2,')], [read('x', seen)]).did(read('x', '1,2,'))
+      new TransactionHistory()
+        .together([append('x', '1,'), append('x', '2,')], [read('x', seen)])
+        .did(read('x', '1,2,'))
     expect(names(tale('1,'))).toContain('G1b')
     expect(names(tale('1,2,'))).toEqual([])
   })
 
   test('internal: a transaction does not see its own append', () => {
-    const tale = (seen: string | null) => new Tale().did(append('x', '1,'), read('x', seen))
+    const tale = (seen: string | null) => new TransactionHistory().did(append('x', '1,'), read('x', seen))
     expect(names(tale(null))).toContain('internal')
     expect(names(tale('1,'))).toEqual([])
   })
 
   test('elements that cannot be told apart give no order, and no false alarm', () => {
-    const tale = new Tale().together(
+    const tale = new TransactionHistory().together(
       [append('x', '1')],
       [append('x', '11')],
       [read('x', '111')],
@@ -336,21 +354,27 @@ describe('lists that are appended to, without revisions', () => {
 
 describe('registers without revisions', () => {
   test('each value that is written once tells who wrote it', () => {
-    const g1c = new Tale().together([write('x', 'a'), read('y', 'b')], [write('y', 'b'), read('x', 'a')])
+    const g1c = new TransactionHistory().together(
+      [write('x', 'a'), read('y', 'b')],
+      [write('y', 'b'), read('x', 'a')],
+    )
     expect(names(g1c)).toEqual(['G1c'])
-    const lost = new Tale()
+    const lost = new TransactionHistory()
       .did(write('n', '1'))
       .together([read('n', '1'), write('n', '2')], [read('n', '1'), write('n', '3')])
     expect(names(lost)).toEqual(['G2'])
-    const first = new Tale().together([read('x', null), write('y', 'a')], [read('y', null), write('x', 'b')])
+    const first = new TransactionHistory().together(
+      [read('x', null), write('y', 'a')],
+      [read('y', null), write('x', 'b')],
+    )
     expect(names(first)).toEqual(['G2'])
-    expect(names(new Tale().together([write('n', '2'), read('n', '1')]))).toContain('internal')
+    expect(names(new TransactionHistory().together([write('n', '2'), read('n', '1')]))).toContain('internal')
   })
 })
 
 test('a refused condition makes what the transaction had read before outdated', () => {
   const attempt = (refused: boolean) => {
-    const tale = new Tale().did(write('n', '1', 2))
+    const tale = new TransactionHistory().did(write('n', '1', 2))
     const first = tale.begin(
       read('n', '1', 2),
       [{ f: 'put', key: 'n', value: 'x', ifRevision: 2 }, refused ? { applied: false, current: 3 } : {}],
@@ -366,7 +390,7 @@ test('a refused condition makes what the transaction had read before outdated', 
 })
 
 test('stale reads are left out, because they promise less', () => {
-  const tale = new Tale().did(write('x', '0', 2)).did(write('x', '1', 3))
+  const tale = new TransactionHistory().did(write('x', '0', 2)).did(write('x', '1', 3))
   tale.did([
     { f: 'get', key: 'x', consistency: 'stale' },
     { value: '0', modRevision: 2, served: 'stale' },
@@ -376,7 +400,7 @@ test('stale reads are left out, because they promise less', () => {
 
 test('a list counts as a read of every key that it covers, missing ones too', () => {
   const tale = (rows: readonly { key: string; value: string; modRevision: number }[]) =>
-    new Tale().together(
+    new TransactionHistory().together(
       [write('a', '1', 2), write('b', '1', 2)],
       [
         [

@@ -17,7 +17,7 @@ interface Open {
   readonly ends: readonly HistoryEvent[]
 }
 
-/** `clients` transactions are under way at a time. Each reads and writes up to four of a few keys, which change. */
+/** `clients` transactions are in flight at a time. Each reads and writes up to four of a few keys, which change. */
 function right(form: Form, transactions: number, seed: string, clients = 10): HistoryEvent[] {
   const random = new Random(seed)
   const events: HistoryEvent[] = [{ type: 'history', version: 1, workload: 'transactions', command: '' }]

@@ -8,9 +8,9 @@ import {
   Recorder,
 } from '../../../../jepsen-lite/workload/history.ts'
 
-export type Did = readonly [HistoryOperation, RecordedResult]
+export type RecordedStep = readonly [HistoryOperation, RecordedResult]
 
-export class Tale {
+export class TransactionHistory {
   readonly #events: HistoryEvent[] = []
   readonly #recorder: Recorder
   #time = 0
@@ -28,13 +28,13 @@ export class Tale {
   }
 
   /** All steps begin now; the returned function ends them. */
-  begin(...steps: readonly Did[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
+  begin(...steps: readonly RecordedStep[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
     this.#transactions += 1
     return this.goOn(this.#transactions, ...steps)
   }
 
   /** The same, as further steps of a transaction; the first is number 1. */
-  goOn(number: number, ...steps: readonly Did[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
+  goOn(number: number, ...steps: readonly RecordedStep[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
     const begun = steps.map(([op, result]) => ({
       id: this.#recorder.invoke(`c${number}`, '', op, number),
       result,
@@ -48,13 +48,13 @@ export class Tale {
   }
 
   /** Alone: begins and ends at once. */
-  did(...steps: readonly Did[]): this {
+  did(...steps: readonly RecordedStep[]): this {
     this.begin(...steps)()
     return this
   }
 
   /** At the same time: all begin before the first one ends. */
-  together(...all: readonly (readonly Did[])[]): this {
+  together(...all: readonly (readonly RecordedStep[])[]): this {
     for (const end of all.map((steps) => this.begin(...steps))) end()
     return this
   }
@@ -69,7 +69,7 @@ export const read = (
   value: string | null,
   modRevision?: number,
   revision = modRevision,
-): Did => [
+): RecordedStep => [
   { f: 'get', key },
   {
     value,
@@ -77,12 +77,12 @@ export const read = (
     ...(revision !== undefined && { revision }),
   },
 ]
-export const write = (key: string, value: string, modRevision?: number): Did => [
+export const write = (key: string, value: string, modRevision?: number): RecordedStep => [
   { f: 'put', key, value },
   modRevision === undefined ? {} : { modRevision, revision: modRevision },
 ]
-export const append = (key: string, value: string): Did => [{ f: 'append', key, value }, {}]
-export const remove = (key: string, revision?: number): Did => [
+export const append = (key: string, value: string): RecordedStep => [{ f: 'append', key, value }, {}]
+export const remove = (key: string, revision?: number): RecordedStep => [
   { f: 'del', key },
   { deleted: 1, ...(revision !== undefined && { revision }) },
 ]

@@ -1,0 +1,25 @@
+// Requests of the simulator itself. They change nothing, so they need not be in a history.
+
+import type { Driver } from '../../src/server/node/driver.ts'
+import type { ReadOptions } from '../../src/server/node/types.ts'
+import type { SimCluster } from './cluster.ts'
+import { bytes } from './model-row.ts'
+
+export const linearizable = (timeoutMs: number): ReadOptions => ({
+  ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
+  timeoutMs,
+})
+
+/** Deletes a key that does not exist: the log gets an entry without an effect. A principal is used once. */
+export function proposeNothing(
+  { invariants }: SimCluster,
+  driver: Driver,
+  principal: string,
+  timeoutMs: number,
+  done: Parameters<Driver['propose']>[2] = () => {},
+): void {
+  const command = { kind: 'delete', key: bytes('none'), condition: undefined, prev: false } as const
+  const request = { command, idempotency: undefined, principal }
+  invariants.asked(request)
+  driver.propose(request, timeoutMs, done)
+}
