@@ -158,7 +158,7 @@ class RetryingCall {
   readonly #deadline: number
   /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
   readonly #unreachableAt: number
-  readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
+  #backoff: Backoff | undefined
   /** Endpoints that were tried since the last pause. */
   readonly #tried = new Set<Endpoint>()
   /** Endpoints that are no nodes of the cluster, or do not serve this host name. They are not tried again. */
@@ -299,9 +299,10 @@ class RetryingCall {
     const { kind, request, timeoutMs } = this.#call
     const sentAtMs = performance.now()
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
+    const untried = this.#untried
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
-    const connectMs = Math.max(1, this.#leftMs / (this.#untried + 1))
-    const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: this.#untried === 0 }
+    const connectMs = Math.max(1, this.#leftMs / (untried + 1))
+    const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }
     if (!this.#hasAlternative(endpoint)) return limits
     const limitMs = tryLimitMs(timeoutMs)
     const withAlternative = { ...limits, connectMs: Math.min(connectMs, limitMs) }
@@ -437,6 +438,7 @@ class RetryingCall {
     const nowMs = performance.now()
     const leftMs = this.#leftMs
     // Near the end pauses are short, so that the remaining time is used.
+    this.#backoff ??= new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
     const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, leftMs / 2))
     const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)

@@ -73,9 +73,8 @@ export class ConcurrencyLimiter {
   }
 
   release(): void {
-    const waiter = this.#next()
-    if (waiter === undefined) this.#acquired -= 1
-    else waiter(true)
+    if (this.#waiters.size === 0) this.#acquired -= 1
+    else this.#next()?.(true)
   }
 
   /** Ends all waits. */
@@ -84,8 +83,8 @@ export class ConcurrencyLimiter {
     for (const waiter of this.#waiters) waiter(false)
   }
 
+  /** The first waiter; there is one. */
   #next(): Waiter | undefined {
-    if (this.#waiters.size === 0) return undefined
     const next = this.#queue.next()
     if (next.done !== true) return next.value
     // An iterator that has reached the end sees no later waiters.

@@ -25,12 +25,11 @@ import type {
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
+  checkCall,
   checkGrant,
-  checkKeepAlive,
   checkKeepAliveMany,
   checkLease,
-  checkLeases,
-  checkRevoke,
+  checkLeaseCall,
 } from './validate-arguments.ts'
 import type { WriteId } from './write-id.ts'
 
@@ -114,7 +113,7 @@ export async function keepAlive(
   id: string,
   options: CallOptions,
 ): Promise<{ readonly ttlMs: number }> {
-  checkKeepAlive(id, options)
+  checkLeaseCall('keepLeaseAlive', id, options)
   const [kept] = await keepAliveMany(calls, [id], options)
   if (kept?.ttlMs !== undefined) return { ttlMs: kept.ttlMs }
   throw new QuorateError(`there is no lease ${id}: it has ended, or was revoked`, {
@@ -177,7 +176,7 @@ export async function* leases(
   calls: LeaseCalls,
   options: CallOptions,
 ): AsyncGenerator<LeaseInfo, void, undefined> {
-  checkLeases(options)
+  checkCall('leases', options)
   let after: string | undefined
   do {
     const path = withQuery('/v1/leases', { limit: PAGE_LEASES, after })
@@ -193,7 +192,7 @@ export async function* leases(
 }
 
 export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
-  checkRevoke(id, options)
+  checkLeaseCall('revokeLease', id, options)
   const answer = await calls.call({ kind: 'keyed' }, { method: 'DELETE', path: `/v1/leases/${id}` }, options)
   return decoded(answer, 'unknown', (json) => ({
     deleted: wholeNumberIn(json, 'deleted'),

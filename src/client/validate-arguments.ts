@@ -176,9 +176,10 @@ export function checkGrant(lease: NewLease, options: CallOptions): void {
   checkOptions('grantLease', options, CALL)
 }
 
-export function checkKeepAlive(id: unknown, options: CallOptions): void {
-  checkValue('keepLeaseAlive', 'id', id, isLease)
-  checkOptions('keepLeaseAlive', options, CALL)
+/** Checks a call about one lease. */
+export function checkLeaseCall(where: string, id: unknown, options: LeaseOptions, checks = CALL): void {
+  checkValue(where, 'id', id, isLease)
+  checkOptions(where, options, checks)
 }
 
 export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
@@ -187,17 +188,7 @@ export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
 }
 
 export function checkLease(id: unknown, options: LeaseOptions): void {
-  checkValue('lease', 'id', id, isLease)
-  checkOptions('lease', options, LEASE)
-}
-
-export function checkLeases(options: CallOptions): void {
-  checkOptions('leases', options, CALL)
-}
-
-export function checkRevoke(id: unknown, options: CallOptions): void {
-  checkValue('revokeLease', 'id', id, isLease)
-  checkOptions('revokeLease', options, CALL)
+  checkLeaseCall('lease', id, options, LEASE)
 }
 
 export function checkSession(options: SessionOptions): void {

@@ -1,15 +1,25 @@
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions } from '../client/index.ts'
+import type { Transport } from '../client/transport/transport.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
 import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
 import { poll } from '../local/poll.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays/mesh.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
 import { driverLimits } from '../server/node/limits.ts'
+import type { NodeApi } from '../server/node/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition, checkWait } from './arguments.ts'
+import { InProcessTransport } from './in-process-transport.ts'
 import { InProcessNode } from './node.ts'
 import { createTemporaryDirectory, type TemporaryDirectory } from './temporary-directory.ts'
-import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions, WaitOptions } from './types.ts'
+import type {
+  ClusterOptions,
+  EmbeddedClientOptions,
+  EmbeddedCluster,
+  EmbeddedNode,
+  PartitionOptions,
+  WaitOptions,
+} from './types.ts'
 
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
@@ -70,8 +80,8 @@ async function closeAll(
 class ClusterClient extends Client {
   readonly #onClose: () => void
 
-  constructor(options: ClientOptions, onClose: () => void) {
-    super(options)
+  constructor(options: ClientOptions, transport: Transport | undefined, onClose: () => void) {
+    super(options, transport)
     this.#onClose = onClose
   }
 
@@ -126,13 +136,24 @@ class InProcessCluster implements EmbeddedCluster {
     )
   }
 
-  client(options: Partial<ClientOptions> = {}): Client {
-    checkClientOptions(options)
+  client(given: EmbeddedClientOptions = {}): Client {
+    checkClientOptions(given)
     this.#refuseClosed()
+    const { transport, ...options } = given
     const endpoints = options.endpoints ?? this.endpoints
-    const client = new ClusterClient({ ...options, endpoints }, () => this.#clients.delete(client))
+    const isInProcess = transport === 'inprocess'
+    const client = new ClusterClient(
+      { ...options, endpoints, transport: isInProcess ? 'http' : transport },
+      isInProcess ? new InProcessTransport((url) => this.#nodeAt(url)) : undefined,
+      () => this.#clients.delete(client),
+    )
     this.#clients.add(client)
     return client
+  }
+
+  #nodeAt(url: string): NodeApi | 'stopped' | undefined {
+    const node = this.#nodes.find((candidate) => candidate.url === url)
+    return node && (node.api ?? 'stopped')
   }
 
   partition(groups: readonly (readonly string[])[], options: PartitionOptions = {}): void {

@@ -15,4 +15,11 @@
 
 export { startCluster } from './cluster.ts'
 export { startNode } from './single-node.ts'
-export type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions, WaitOptions } from './types.ts'
+export type {
+  ClusterOptions,
+  EmbeddedClientOptions,
+  EmbeddedCluster,
+  EmbeddedNode,
+  PartitionOptions,
+  WaitOptions,
+} from './types.ts'

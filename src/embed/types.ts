@@ -18,6 +18,14 @@ export interface ClusterOptions {
   readonly readyTimeoutMs?: number | undefined
 }
 
+export interface EmbeddedClientOptions extends Partial<Omit<ClientOptions, 'transport'>> {
+  /**
+   * As for every client; or 'inprocess': operations are given to the nodes without sockets and without encoding.
+   * Watches and the administration of the cluster use HTTP then.
+   */
+  readonly transport?: ClientOptions['transport'] | 'inprocess'
+}
+
 export interface PartitionOptions {
   /** Also closes the connections between the groups, like a firewall that rejects them. */
   readonly reset?: boolean | undefined
@@ -59,7 +67,7 @@ export interface EmbeddedCluster extends AsyncDisposable {
    *
    * @throws Error when the cluster is closed
    */
-  client(options?: Partial<ClientOptions>): Client
+  client(options?: EmbeddedClientOptions): Client
   /**
    * Cuts the network between groups of nodes. Nodes that no group names form one more group.
    *

@@ -9,11 +9,27 @@ import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
-import { fingerprint, fingerprint32 } from './fingerprint.ts'
 import { EventWriter, forget } from './history.ts'
-import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
-import { type KeyMetadata, metadataKey } from './key-metadata.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './keys.ts'
+import {
+  encodeTokenRow,
+  evict,
+  evictionDue,
+  fingerprint,
+  fingerprint32,
+  isForgotten,
+  lookUp,
+  remember,
+} from './idempotency.ts'
+import {
+  type KeyMetadata,
+  keyFault,
+  metadataKey,
+  metaOf,
+  readCurrent,
+  removeKey,
+  rowOf,
+  writeKey,
+} from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'

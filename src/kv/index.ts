@@ -37,7 +37,7 @@ export {
   isDue,
   spanOfEvents,
 } from './history.ts'
-export { decodeMetadata, metadataKey, metadataOfVersion } from './key-metadata.ts'
+export { decodeMetadata, metadataKey, metadataOfVersion } from './keys.ts'
 export {
   attachedKey,
   attachmentsOf,

@@ -3,8 +3,7 @@
 
 import type { ApplyContext } from './apply-context.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
-import { metadataKey } from './key-metadata.ts'
-import { readCurrent, removeDetached } from './keys.ts'
+import { metadataKey, readCurrent, removeDetached } from './keys.ts'
 import {
   addLease,
   chooseId,

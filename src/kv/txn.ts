@@ -8,8 +8,16 @@ import { latin1 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { compareKeys } from './codec/rows.ts'
 import { assertNever } from './errors.ts'
-import { type KeyMetadata, metadataKey } from './key-metadata.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './keys.ts'
+import {
+  type KeyMetadata,
+  keyFault,
+  metadataKey,
+  metaOf,
+  readCurrent,
+  removeKey,
+  rowOf,
+  writeKey,
+} from './keys.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { keyLimits } from './settings.ts'

@@ -28,7 +28,7 @@ export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
 export const TABLE_LEASES = 6
 export const TABLE_ATTACHMENTS = 7
-/** Rows of this table are not stored. Storage keeps them in memory (`key-metadata.ts`). */
+/** Rows of this table are not stored. Storage keeps them in memory (`keys.ts`). */
 export const TABLE_HEADS = 8
 /**
  * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage

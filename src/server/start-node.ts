@@ -43,7 +43,6 @@ import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver } from './node/driver.ts'
-import type { DriverObserver } from './node/driver-options.ts'
 import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
@@ -160,23 +159,11 @@ class Node implements ServingNode {
       disk: new DirectoryDisk(options.dataDir),
       random: Math.random,
       logger,
-      observer: this.#observer(),
+      observer: this.#metrics,
+      onRoleChange: () => this.#http?.roleChanged(),
       peerAddress: () => this.peer,
       onEnd: (end) => void this.#finish(end),
     })
-  }
-
-  #observer(): DriverObserver {
-    const metrics = this.#metrics
-    return {
-      proposalEnded: (outcome, count) => metrics.proposalEnded(outcome, count),
-      batchStored: (ms, entries) => metrics.batchStored(ms, entries),
-      entriesApplied: (count) => metrics.entriesApplied(count),
-      roleChanged: () => {
-        metrics.roleChanged()
-        this.#http?.roleChanged()
-      },
-    }
   }
 
   get url(): string {

@@ -9,8 +9,8 @@
 //   number (8) | 2^32 - 1 (4): no key is so long | number of parts that follow (4) | bytes of the rows | CRC-32 (4)
 
 import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
-import { readChecksummed, seal } from './checksummed-record.ts'
 import { CorruptionError } from './errors.ts'
+import { readChecksummed, seal } from './records.ts'
 import type { StoredRow } from './types.ts'
 
 /** Longer than any page of rows that one command puts. Much shorter than a message may be (`frameBytesMax`). */

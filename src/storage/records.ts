@@ -4,9 +4,10 @@
 // must be the very last thing in the database. So if the newest meta is lost in a damaged table and an older one
 // appears, that one is not accepted as the newest. Otherwise the replica would have forgotten a vote.
 
-import { type Reader, Writer } from '../bytes/index.ts'
+import { crc32 } from 'node:zlib'
+import { Reader, Writer } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
-import { readChecksummed, seal } from './checksummed-record.ts'
+import { CorruptionError } from './errors.ts'
 import { FORMAT_VERSION, refuseOtherFormat } from './format.ts'
 import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
 import type { AppliedRecord } from './types.ts'
@@ -154,3 +155,37 @@ export function decodeStaging(sealed: Uint8Array): Staging {
   from.end()
   return staging
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A CRC-32 at the end of each small record of storage. It also covers the key, so that a record under the wrong key is
+// rejected like a damaged one.
+
+const CRC_BYTES = 4
+
+/** Appends the CRC-32 of key and payload. */
+export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8Array {
+  const length = payload.reduce((sum, part) => sum + part.length, 0)
+  const sealed = Buffer.allocUnsafe(length + CRC_BYTES)
+  let at = 0
+  for (const part of payload) {
+    sealed.set(part, at)
+    at += part.length
+  }
+  sealed.writeUInt32BE(crc32(sealed.subarray(0, length), crc32(key)), length)
+  return sealed
+}
+
+/** The payload of a sealed record; throws `CorruptionError` when its checksum is wrong. */
+export function unseal(key: Uint8Array, sealed: Uint8Array, what: string): Uint8Array {
+  const length = sealed.length - CRC_BYTES
+  const payload = sealed.subarray(0, length)
+  if (readerOf(sealed.subarray(length), what).uint32() !== crc32(payload, crc32(key)))
+    throw new CorruptionError(`the checksum of ${what} does not hold`)
+  return payload
+}
+
+/** Reads the payload of a sealed record. Missing or surplus bytes are corruption of `what`. */
+export const readChecksummed = (key: Uint8Array, sealed: Uint8Array, what: string): Reader =>
+  readerOf(unseal(key, sealed, what), what)
+
+const readerOf = (bytes: Uint8Array, what: string): Reader => new Reader(bytes, what, CorruptionError)

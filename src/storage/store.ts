@@ -170,9 +170,6 @@ class Store implements Storage {
   readonly #index: RowIndex
   readonly #foreground = new IoScheduler()
   readonly #loader: RowLoader
-  /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
-  readonly #asked: Uint8Array[] = []
-  readonly #askedHashes: number[] = []
   #applied: AppliedRecord
   #stateHash: StateHash
   #generation: number
@@ -270,48 +267,26 @@ class Store implements Storage {
 
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined {
     this.#check()
-    const hash = this.#askedHash(key)
-    if (this.#index.isWrittenOnce(key)) return this.#first.guard(() => this.#rowWrittenOnce(key, hash))
-    if (this.#index.isInMemoryOnly(key)) return this.#headBefore(key, hash)
-    const known = this.#index.known(key, hash)
-    if (known === 'absent') return undefined
-    if (known !== undefined && headOnly) return known
-    return this.#first.guard(() => {
+    const hash = hashOfKey(key)
+    try {
+      const isWrittenOnce = this.#index.isWrittenOnce(key)
+      if (!isWrittenOnce) {
+        const known = this.#index.known(key, hash)
+        if (known === 'absent') return undefined
+        const isInMemoryOnly = this.#index.isInMemoryOnly(key)
+        if (known !== undefined && (headOnly || isInMemoryOnly)) return known
+        if (isInMemoryOnly && this.#index.knowsAllHeads) return undefined
+        if (isInMemoryOnly)
+          throw new InvariantError('an entry was to be applied whose keys are not in memory')
+      }
       const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
-      this.#index.remember(key, hash, stored)
+      if (!isWrittenOnce) this.#index.remember(key, hash, stored)
       return stored === undefined || bytes === undefined ? undefined : found(bytes, stored)
-    })
-  }
-
-  #headBefore(key: Uint8Array, hash: number): RowRead | undefined {
-    const known = this.#index.known(key, hash)
-    if (known === undefined && !this.#index.knowsAllHeads)
-      throw this.#first.fail(new InvariantError('an entry was to be applied whose keys are not in memory'))
-    return known === 'absent' ? undefined : known
-  }
-
-  #rowWrittenOnce(key: Uint8Array, hash: number): RowRead | undefined {
-    const stored = this.#stored(key, hash)
-    return stored === undefined ? undefined : found(openRow(key, stored), stored)
-  }
-
-  /** An entry asks for a row and then changes it, with the same key. So the key is hashed once. */
-  #askedHash(key: Uint8Array): number {
-    const hash = hashOfKey(key)
-    this.#asked.push(key)
-    this.#askedHashes.push(hash)
-    return hash
-  }
-
-  #hashOf(key: Uint8Array): number {
-    // Nearly always it is one of the last. An entry may ask for tens of thousands.
-    const asked = this.#asked
-    const last = asked.length - 1
-    for (let at = last; at >= 0 && at > last - ASKED_LAST; at--)
-      if (asked[at] === key) return this.#askedHashes[at] ?? hashOfKey(key)
-    return hashOfKey(key)
+    } catch (thrown) {
+      throw this.#first.fail(thrown)
+    }
   }
 
   #stored(key: Uint8Array, hash: number): Uint8Array | undefined {
@@ -340,14 +315,12 @@ class Store implements Storage {
 
   end(record: AppliedRecord): void {
     this.#index.endEntry()
-    this.#asked.length = 0
-    this.#askedHashes.length = 0
     this.#isApplying = false
     this.#applied = record
   }
 
   #change({ key, value, rest, before }: RowWrite): RowHash {
-    const hash = this.#hashOf(key)
+    const hash = hashOfKey(key)
     if (this.#index.isInMemoryOnly(key)) {
       this.#index.put(key, hash, value)
       return NO_HASH
@@ -585,9 +558,6 @@ class Store implements Storage {
     if (this.#isClosed) throw new StorageClosedError()
   }
 }
-
-/** Among so many keys that an entry asked for last, a key is looked up instead of being hashed again. */
-const ASKED_LAST = 8
 
 /** The hash of rows that are in memory only. */
 const NO_HASH: RowHash = { mix: 0, crc: 0 }

@@ -233,8 +233,7 @@ export interface Storage {
   putHead(key: Uint8Array, head: Uint8Array | undefined): void
   /**
    * The same, for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory, and are then valid until the next call. The key must not change until the end of the entry. Throws if a
-   * head is asked for that is not in memory.
+   * memory, and are then valid until the next call. Throws if a head is requested that is not in memory.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan

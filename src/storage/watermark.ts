@@ -16,8 +16,8 @@
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeUtf8, Writer } from '../bytes/index.ts'
-import { readChecksummed, seal } from './checksummed-record.ts'
 import { CorruptionError } from './errors.ts'
+import { readChecksummed, seal } from './records.ts'
 
 export const WATERMARK_FILE = 'WATERMARK'
 const MAGIC = encodeUtf8('QMRK')

@@ -105,3 +105,27 @@ test('the time-out of a call that keeps many leases alive is that of all its req
   const [first = 0, second = 0] = requests().map(({ timeoutMs }) => timeoutMs)
   expect([requests().length, first > 900, second <= 400]).toEqual([2, true, true])
 })
+
+test('keep-alives wait behind no other call, so a session lives while its client has all permits in use', async () => {
+  const node = await fake()
+  let keepAlives = 0
+  node.fault = ({ target }) => {
+    if (target === '/v1/leases') return { status: 200, body: { id: '9', ttl_ms: 10_000 } }
+    if (target !== '/v1/leases/keepalive') return 'hang'
+    keepAlives += 1
+    return { status: 200, body: { leases: [{ id: '9', ttl_ms: 10_000 }] } }
+  }
+  freezeTime()
+  const kv = clientOf([node], { callsMax: 1, timeoutMs: 60_000 })
+  const session = await kv.session()
+  const others = ['a', 'b'].map((key) => failure(kv.get(key)))
+  for (let third = 1; third <= 6; third++) {
+    vi.advanceTimersByTime(3_400)
+    await until(() => keepAlives === third)
+    await until(() => kv[inspect]().calls === 2)
+  }
+  expect(session.signal.aborted).toBe(false)
+  expect(kv[inspect]()).toMatchObject({ calls: 2, permits: 2, requests: 1 })
+  await kv.close()
+  await Promise.all(others)
+})

@@ -5,7 +5,7 @@ import { applyEntry } from '../../src/kv/apply.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/codec/request.ts'
 import { compareKeys, versionsEnd, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
-import { metadataOfVersion } from '../../src/kv/key-metadata.ts'
+import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
 import type {

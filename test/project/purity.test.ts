@@ -52,7 +52,8 @@ const MAY_IMPORT = new Map([
     'cli',
     ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
   ],
-  ['embed', ['client', 'server', 'server/node', 'local']],
+  // With a codec of the API, for clients in the process of the node.
+  ['embed', ['client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker']],

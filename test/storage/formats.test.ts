@@ -4,7 +4,6 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
-import { seal, unseal } from '../../src/storage/checksummed-record.ts'
 import {
   decodeChunk,
   encodeChunk,
@@ -32,6 +31,8 @@ import {
   encodeMeta,
   encodeStaging,
   type Meta,
+  seal,
+  unseal,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash } from '../../src/storage/rows.ts'
 import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'

@@ -3,10 +3,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'
-import { seal } from '../../src/storage/checksummed-record.ts'
 import type { Engine, Pair, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { keyString, logKey } from '../../src/storage/keys.ts'
+import { seal } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
 import { Counted, FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'

@@ -4,7 +4,6 @@
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
-import { seal } from '../../src/storage/checksummed-record.ts'
 import type { Engine } from '../../src/storage/engine.ts'
 import { FORMAT_VERSION, openStorage, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
 import {
@@ -16,7 +15,7 @@ import {
   STAGING_KEY,
   TABLE_ROWS,
 } from '../../src/storage/keys.ts'
-import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
+import { decodeMeta, encodeMeta, type Meta, seal } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
 import { FaultyEngine } from './faulty.ts'
 import { levelReplica } from './replicas.ts'

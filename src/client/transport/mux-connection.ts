@@ -3,7 +3,7 @@
 //
 // An operation costs few microseconds. The operations of one turn of the event loop leave in one message, and one timer
 // serves all. Operations without an answer are in slots that are used again: a Map with such traffic would leave old
-// tables behind (src/server/node/number-map.ts).
+// tables behind.
 //
 // This file loads `ws` and `msgpackr`, which takes some 20 ms, so it is imported when a client begins to make many
 // calls (mux-transport.ts).

@@ -4,8 +4,8 @@ import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from 
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
+import { timeLeftMs } from './keys.ts'
 import type { Call, Respond, SettingsChange } from './operation.ts'
-import { timeLeftMs } from './ranges.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void

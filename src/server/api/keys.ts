@@ -11,7 +11,7 @@ import {
 } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, ReadOptions } from '../node/types.ts'
 import { ApiError } from './errors.ts'
-import type { Freshness } from './operation.ts'
+import type { Call, Freshness } from './operation.ts'
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
@@ -124,7 +124,11 @@ export const isToken = (text: string): boolean => TOKEN.test(text)
 export const SEQ_MAX = 2 ** 48 - 1
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Reads
+// Reads and deadlines
+
+/** Time until the deadline of a call, at least 1 ms. */
+export const timeLeftMs = ({ deadline }: Pick<Call, 'deadline'>): number =>
+  Math.max(1, deadline - performance.now())
 
 export function readOptions(freshness: Freshness, timeoutMs: number): ReadOptions {
   const { consistency, maxStalenessMs, minRevision } = freshness

@@ -8,7 +8,7 @@ import type { ListOptions, RecordScan, SliceLimits } from '../node/record-scan.t
 import type { NodeApi, ReadGrant, Result, Scan } from '../node/types.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
-import { checkRevision, readOptions } from './keys.ts'
+import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
 import type { ApiLimits } from './limits.ts'
 import type { Call, Freshness, PageCollector, RangeOperation, Respond, RowStream } from './operation.ts'
 
@@ -318,9 +318,6 @@ function restOf({ range, after, order }: RangeOperation): KeyRange {
 }
 
 const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
-
-export const timeLeftMs = ({ deadline }: Pick<Call, 'deadline'>): number =>
-  Math.max(1, deadline - performance.now())
 
 function checkTime({ deadline }: Call, done = 'read'): void {
   if (performance.now() > deadline)

@@ -11,10 +11,10 @@ export const OPERATORS = ['=', '!=', '<', '>'] as const
 
 /** A key, or a range of keys. `B` is the wire's form of bytes; a string means its UTF-8. */
 export interface WhereFields<B> {
-  readonly key?: B | string
-  readonly prefix?: B | string
-  readonly start?: B | string
-  readonly end?: B | string
+  readonly key?: B | string | undefined
+  readonly prefix?: B | string | undefined
+  readonly start?: B | string | undefined
+  readonly end?: B | string | undefined
 }
 
 export interface ComparisonFields<B> extends WhereFields<B> {

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
 import { ApiError, asError } from '../api/errors.ts'
-import { timeLeftMs } from '../api/ranges.ts'
+import { timeLeftMs } from '../api/keys.ts'
 import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 import { HttpError, type HttpRequest } from './messages.ts'

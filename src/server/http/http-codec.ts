@@ -17,7 +17,7 @@ import { hex } from '../node/state-hashes.ts'
 import type { NodeApi, NodeStatus, ReadGrant } from '../node/types.ts'
 import { codingRefusal } from './body.ts'
 import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
-import { bytesJson, metaJson, recordJson, revisionsJson } from './json.ts'
+import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import {
   type BodySink,
   entityTag,
@@ -44,7 +44,7 @@ import {
 } from './parameters.ts'
 import { SETTING_FIELDS } from './schemas.ts'
 import { percentDecode } from './target.ts'
-import { prevJson, txnJson } from './txn-json.ts'
+import { txnJson } from './txn-json.ts'
 import { watchResponse } from './watch.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -20,3 +20,9 @@ const leaseJson = ({ lease }: Pick<KeyMeta, 'lease'>): string =>
 export function revisionsJson({ createRevision, modRevision, version }: KeyRevisions): string {
   return `"create_revision":${createRevision},"mod_revision":${modRevision},"version":${version}`
 }
+
+/** undefined: not requested; null: the key did not exist. */
+export function prevJson(prev: KeyRow | null | undefined): string {
+  if (prev === undefined) return ''
+  return `,"prev":${prev === null ? 'null' : recordJson(prev)}`
+}

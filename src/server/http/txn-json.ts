@@ -1,8 +1,8 @@
 // Transactions in JSON: the schemas of body and response, and the results.
 
-import type { KeyRow, Operation, OperationResult, Revision, Txn, TxnResult } from '../../kv/types.ts'
+import type { Operation, OperationResult, Revision, Txn, TxnResult } from '../../kv/types.ts'
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
-import { metaJson, recordJson, revisionsJson } from './json.ts'
+import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { JsonBytes } from './json-bytes.ts'
 import type { Schema } from './json-schema.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
@@ -122,10 +122,4 @@ function foundJson({ found }: Extract<OperationResult, { kind: 'get' }>, keysOnl
   const { records, more, count } = found
   const kvs = keysOnly ? records.map(metaJson) : records.map(recordJson)
   return `{"kvs":[${kvs.join(',')}],"more":${more},"count":${count}}`
-}
-
-/** undefined: not requested; null: the key did not exist. */
-export function prevJson(prev: KeyRow | null | undefined): string {
-  if (prev === undefined) return ''
-  return `,"prev":${prev === null ? 'null' : recordJson(prev)}`
 }

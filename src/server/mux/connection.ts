@@ -7,7 +7,6 @@ import type { WebSocket } from 'ws'
 import { afterDrain, PIECE_BYTES } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Api } from '../api/execute.ts'
-import { NumberMap } from '../node/number-map.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -61,7 +60,7 @@ export class MuxConnection implements WatchConnection {
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   /** Operations whose answers are not sent yet, by id. */
-  #open: NumberMap<MuxCall> | undefined
+  #open: Map<number, MuxCall> | undefined
   /** Bytes of their keys and values. */
   #openBytes = 0
   /** Number of them without an answer. */
@@ -266,7 +265,7 @@ export class MuxConnection implements WatchConnection {
     if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { limits } = this.#options
     const bytes = creditOf(op, item)
-    this.#open ??= new NumberMap()
+    this.#open ??= new Map()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
       throw new ProtocolFault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)

@@ -45,9 +45,9 @@ export interface ApplierEvents {
   coreEntryApplied(entry: Entry): void
   /** The core's state after the last applied entry, encoded. */
   encodedRaftState(): Uint8Array
-  applied(entry: Entry, result: Applied | undefined): void
+  readonly applied: (entry: Entry, result: Applied | undefined) => void
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
-  leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void
+  readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
   /** The rows for the next entry have been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void

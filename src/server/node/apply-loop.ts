@@ -1,7 +1,7 @@
 // The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
 // wait.
 
-import type { Applied, KvState } from '../../kv/index.ts'
+import type { KvState } from '../../kv/index.ts'
 import { type Entry, encodeAppliedState, type LogIndex, type Raft } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import { Applier, type ApplierEvents } from './applier.ts'
@@ -19,7 +19,7 @@ export interface ApplyLoopOptions {
   coreEntryApplied(index: LogIndex): void
   /** The core's configuration after an entry of the core. */
   configurationChanged(): void
-  entryApplied(entry: Entry, result: Applied | undefined): void
+  readonly entryApplied: ApplierEvents['applied']
   readonly leaseChanged: ApplierEvents['leaseChanged']
   /** Entries were applied, up to `index`. */
   sliceApplied(count: number, index: LogIndex): void
@@ -43,8 +43,8 @@ export class ApplyLoop {
     this.#applier = new Applier(storage, {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
-      applied: (entry, result) => options.entryApplied(entry, result),
-      leaseChanged: (...row) => options.leaseChanged(...row),
+      applied: options.entryApplied,
+      leaseChanged: options.leaseChanged,
       entryRead: () => lifecycle.failOnThrow(() => this.#run()),
       failed: (error) => lifecycle.fail(error),
     })

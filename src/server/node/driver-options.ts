@@ -8,7 +8,7 @@ import type { Clock, Logger, NodeEnd } from './types.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
-  /** `count`: the callers that waited for it. */
+  /** `count`: the number of callers that waited for it. */
   proposalEnded(outcome: 'committed' | 'refused' | 'unknown', count: number): void
   batchStored(ms: number, entries: number): void
   entriesApplied(count: number): void
@@ -29,6 +29,8 @@ export interface DriverOptions {
   readonly observer: DriverObserver
   /** host:port of the peer listener, for the greeting. */
   readonly peerAddress: () => string
+  /** Called when role, term or known leader have changed. */
+  readonly onRoleChange?: () => void
   /** The node has ended for this reason. The caller closes HTTP and other servers. */
   readonly onEnd: (end: NodeEnd) => void
 }

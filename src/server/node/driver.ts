@@ -31,7 +31,6 @@ import { LeaseService } from './leases/lease-service.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Members, removedText } from './members.ts'
 import { PeerEvents } from './peer-events.ts'
-import type { ProposalEnd } from './proposals.ts'
 import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
@@ -108,10 +107,9 @@ export class Driver implements NodeApi {
       step: (to, refuse) => this.#step({ kind: 'transfer', now: clock.now(), to }, refuse),
     })
     this.#proposer = new Proposer({
-      ...{ clock, limits, raft, end, boot: storage.boot },
+      ...{ clock, limits, raft, lifecycle, waits, boot: storage.boot, observer: options.observer },
       wake: () => this.#scheduler.wake(),
       step: (proposals) => this.#step({ kind: 'propose', now: clock.now(), proposals }),
-      proposalEnded: (result, count) => this.#proposalEnded(result, count),
     })
     const proposer = this.#proposer
     this.#configurations = new ConfigurationRequests({ clock, raft, members, proposer, waits })
@@ -150,9 +148,7 @@ export class Driver implements NodeApi {
       ...{ clock, limits, timing, storage, raft, lifecycle, applied, network, node: this },
     })
     this.#commits = new GroupCommit(clock, storage, limits, {
-      hardState: () => raft.hardState(),
-      neededAfter: () => raft.neededAfter,
-      isShortOfSpace: () => spacePolicy.space.state !== 'enough',
+      ...{ raft, space: spacePolicy.space },
       send: (message) => this.#network?.send(message),
       stored: (batch) => this.#stored(batch),
       failed,
@@ -411,7 +407,11 @@ export class Driver implements NodeApi {
   /** `refuse`: the callback of a request for a transfer of leadership, when this step makes it. */
   #step(input: Input, refuse?: TransferRefusal): void {
     if (this.#lifecycle.end !== undefined) return
-    this.#lifecycle.failOnThrow(() => this.#carryOut(this.#raft.step(input), refuse))
+    try {
+      this.#carryOut(this.#raft.step(input), refuse)
+    } catch (error) {
+      this.#lifecycle.fail(error)
+    }
   }
 
   #carryOut(output: Output, refuse?: TransferRefusal): void {
@@ -440,6 +440,7 @@ export class Driver implements NodeApi {
     const fields = { role: change.role, term: change.term, leader }
     logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     observer.roleChanged(change)
+    this.#options.onRoleChange?.()
     this.#spacePolicy.roleChanged()
     this.#leases.check()
     this.#leaderLoss.leaderChanged(change.leader)
@@ -479,11 +480,5 @@ export class Driver implements NodeApi {
     this.#proposer.proposals.skipped(index)
     this.#configurationChanged()
     this.#reads.applied()
-  }
-
-  #proposalEnded(end: ProposalEnd, count: number): void {
-    const { clock, observer } = this.#options
-    if (this.#lifecycle.isDraining) clock.soon(() => this.#waits.check())
-    observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)
   }
 }

@@ -6,6 +6,7 @@
 // the core is cut into parts, and is durable with the last part. When a batch had no room for all rows, the next batch
 // contains only rows.
 
+import type { Raft } from '../../raft/index.ts'
 import {
   asIndex,
   type HardState,
@@ -20,7 +21,7 @@ import {
 import { costOf, cut, endAfter, type Storage } from '../../storage/index.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogRetention } from './log-retention.ts'
-import type { Clock, Timer } from './types.ts'
+import type { Clock, DiskSpaceState, Timer } from './types.ts'
 
 /**
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
@@ -32,13 +33,11 @@ export interface DurableLog {
   readonly lastIndex: LogIndex
 }
 
-export interface GroupCommitEvents {
-  /** The core's newest hard state. The writes handed over so far cover its commit index. */
-  hardState(): HardState
-  /** Followers that answer need the log after this index (`Raft.neededAfter`). */
-  neededAfter(): LogIndex
-  /** Whether the disk is short. The log is then kept no longer than needed. */
-  isShortOfSpace(): boolean
+export interface GroupCommitContext {
+  /** Its newest hard state has a commit index that the writes handed over so far cover. */
+  readonly raft: Pick<Raft, 'hardState' | 'neededAfter'>
+  /** While the disk is short of space, the log is kept no longer than needed. */
+  readonly space: { readonly state: DiskSpaceState }
   send(message: Message): void
   stored(batch: StoredBatch): void
   /** Final: nothing is submitted after this. */
@@ -60,7 +59,7 @@ export class GroupCommit {
   readonly #clock: Clock
   readonly #storage: Storage
   readonly #limits: DriverLimits
-  readonly #events: GroupCommitEvents
+  readonly #context: GroupCommitContext
   readonly #tail: LogRetention
   /** Waiting writes, or parts of them. Each fits into a batch. */
   #writes: Write[] = []
@@ -75,11 +74,11 @@ export class GroupCommit {
   #idle: Timer | undefined
   #whenIdle: ((error?: Error) => void) | undefined
 
-  constructor(clock: Clock, storage: Storage, limits: DriverLimits, events: GroupCommitEvents) {
+  constructor(clock: Clock, storage: Storage, limits: DriverLimits, context: GroupCommitContext) {
     this.#clock = clock
     this.#storage = storage
     this.#limits = limits
-    this.#events = events
+    this.#context = context
     this.#tail = new LogRetention(limits)
     this.#durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
     this.#hardState = storage.hardState
@@ -108,7 +107,7 @@ export class GroupCommit {
   /** Sends the message at once, or when the write that it names is durable. */
   send(outgoing: Outgoing): void {
     if (outgoing.after <= this.#durableWrite) {
-      this.#events.send(outgoing.message)
+      this.#context.send(outgoing.message)
       return
     }
     const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
@@ -153,8 +152,9 @@ export class GroupCommit {
     const hardState = this.#hardStateAfter(writes)
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
-    const [neededAfter, isShort] = [this.#events.neededAfter(), this.#events.isShortOfSpace()]
-    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, neededAfter, isShort)
+    const { raft, space } = this.#context
+    const isShort = space.state !== 'enough'
+    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.neededAfter, isShort)
     const began = this.#clock.now()
     this.#inFlight = true
     try {
@@ -176,7 +176,7 @@ export class GroupCommit {
 
   #fail(error: Error): void {
     this.#closed = true
-    this.#events.failed(error)
+    this.#context.failed(error)
     this.#whenIdle?.(error)
   }
 
@@ -199,7 +199,7 @@ export class GroupCommit {
    * to an end, and then that write is next.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
-    if (this.#writes.length === 0) return this.#events.hardState()
+    if (this.#writes.length === 0) return this.#context.raft.hardState()
     const hardState = writes.at(-1)?.hardState ?? this.#hardState
     const end = endAfter(this.#storage.log.lastIndex(), writes)
     return { ...hardState, commit: asIndex(Math.min(hardState.commit, end)) }
@@ -212,7 +212,7 @@ export class GroupCommit {
     const held = this.#held
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
-    this.#events.stored({
+    this.#context.stored({
       entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
       write: this.#durableWrite,

@@ -6,6 +6,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { UnderWay } from '../../raft/types.ts'
 import { openFilesMax } from './descriptors.ts'
+import type { DriverObserver } from './driver-options.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 import { RequestHistogram, RequestMetrics, type Value } from './request-metrics.ts'
@@ -71,7 +72,7 @@ const DURATION_BUCKETS = [
   10, 60,
 ]
 
-export class Metrics {
+export class Metrics implements DriverObserver {
   readonly #registry = new Registry()
   readonly #proposals = byName(PROPOSAL_OUTCOMES, () => ({ count: 0 }))
   readonly #answered = byName(OPERATIONS, () => new RequestMetrics(DURATION_BUCKETS))

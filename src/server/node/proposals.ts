@@ -1,7 +1,15 @@
 // The proposals of this node for which a caller waits, from the moment they are sealed until their outcome is known.
 //
-// The rule of this file: an answer says "not written" only if the core said so (refused, superseded) or never received
-// the proposal. Every other proposal whose time runs out gets `outcome_unknown`.
+//             nextBatch()                committed                applied()
+//   queued ────────────────► proposed ───────────────► committed ───────────► ended, with the result
+//     ▲                        │  │
+//     │ unpark(), unparkDue()  │  └─ refused for good, or unknown ──► ended, with a problem
+//     └────────── parked ◄─────┘ refused for now, or superseded
+//
+// From every state a proposal ends when its time runs out, and with the node.
+//
+// Invariant: the answer "not written" is given only in the states `queued` and `parked`, when no log can hold the
+// proposal, or when the core has refused it. All others end as `outcome_unknown`.
 
 import type { Applied } from '../../kv/index.ts'
 import {
@@ -14,112 +22,98 @@ import {
   type UnderWay,
 } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
-import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
-/**
- * The pause before a refused proposal is tried again is doubled at most this often. While leadership is handed over,
- * each try is a message.
- */
+/** Limit on how often the pause before a retry is doubled. While leadership is transferred, each try is a message. */
 const PAUSE_DOUBLINGS_MAX = 4
 
 /** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
-interface Waiter {
+interface PendingProposal {
   seq: number
-  /** The callers that wait for it. */
+  /** Number of callers that wait for it. */
   readonly count: number
   frame: Uint8Array
-  /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: it only has to be applied. */
-  state: 'idle' | 'handed' | 'committed'
-  /** Why it is idle after it was given to the core. */
+  state: 'queued' | 'proposed' | 'parked' | 'committed' | 'ended'
+  /** Why the core refused it last. */
   refusal: Refusal | undefined
-  /** How often it was tried again only because time had passed. */
+  /** How often it was retried only because time had passed. */
   retries: number
-  /** While it is parked: when its next pause ends. */
+  /** End of its pause while it is parked. */
   retryAt: MonotonicMs
   readonly deadline: MonotonicMs
   /**
-   * A proposal that was held back is not handed over after this time. Half of its time must remain for the rest, or its
+   * A proposal that was held back is not proposed after this time. Half of its time must remain for the rest, or its
    * outcome would not be known in time.
    */
-  readonly handOverBy: MonotonicMs
+  readonly proposeBy: MonotonicMs
   readonly done: (end: ProposalEnd) => void
+}
+
+export interface ProposalsEvents {
+  /** Seals the payload of a frame again, under a new seq. */
+  renew(frame: Uint8Array): Proposal
+  /** Called for each proposal before its caller is answered. `count`: the number of its callers. */
+  ended(seq: number, end: ProposalEnd, count: number): void
 }
 
 export class Proposals {
   readonly #clock: Clock
   readonly #limits: DriverLimits
-  readonly #renew: (frame: Uint8Array) => Proposal
-  readonly #ended: (seq: number, end: ProposalEnd, count: number) => void
-  /** By seq. */
-  readonly #waiters = new NumberMap<Waiter>()
-  /** By index. */
-  readonly #awaitingApply = new NumberMap<Waiter>()
-  /** Handed over at the end of this turn, in the order of arrival. */
-  #fresh: Waiter[] = []
-  #heldBack = false
-  /** Refused because there was no leader. They are tried again when one is known. An expired one is removed at once. */
-  readonly #parked = new Set<Waiter>()
+  readonly #events: ProposalsEvents
+  /** All proposals but ended ones, by seq. */
+  readonly #pending = new Map<number, PendingProposal>()
+  /** Committed proposals by index. */
+  readonly #committed = new Map<number, PendingProposal>()
+  /** Queued proposals, in the order of their arrival. Ended ones among them are skipped. */
+  #queue: PendingProposal[] = []
+  #isHeldBack = false
+  readonly #parked = new Set<PendingProposal>()
   #bytes = 0
-  /** Callers that wait. */
   #size = 0
+  #queued = 0
   /** One timer for all proposals: very few of them expire. */
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
 
-  /**
-   * `renew` seals the payload of a frame again, under a new seq. `ended` is called for each proposal, before its caller
-   * is told.
-   */
-  constructor(
-    clock: Clock,
-    limits: DriverLimits,
-    renew: (frame: Uint8Array) => Proposal,
-    ended: (seq: number, end: ProposalEnd, count: number) => void = () => {},
-  ) {
+  constructor(clock: Clock, limits: DriverLimits, events: ProposalsEvents) {
     this.#clock = clock
     this.#limits = limits
-    this.#renew = renew
-    this.#ended = ended
+    this.#events = events
   }
 
-  /** How many callers wait. */
+  /** Number of callers that wait. */
   get size(): number {
     return this.#size
   }
 
-  get hasFresh(): boolean {
-    return this.#fresh.length > 0
+  /** Number of callers whose proposals are queued. */
+  get queued(): number {
+    return this.#queued
   }
 
-  /** How many callers wait for what is not handed to the core yet. */
-  get fresh(): number {
-    return this.#fresh.reduce((sum, { count }) => sum + count, 0)
-  }
-
-  /** Whether some fresh ones were not given to the core, because there was no room. */
+  /** Whether some queued proposals were not proposed, because there was no room. */
   get isHeldBack(): boolean {
-    return this.#heldBack
+    return this.#isHeldBack
   }
 
   get hasParked(): boolean {
     return this.#parked.size > 0
   }
 
-  /** What is under way; all 0 at rest. */
+  /** Counts of the proposals in flight; all 0 at rest. */
   inspect(): UnderWay {
     return {
       waiting: this.#size,
       bytes: this.#bytes,
-      fresh: this.#fresh.length,
+      queued: this.#queue.length,
       parked: this.#parked.size,
-      committed: this.#awaitingApply.size,
+      committed: this.#committed.size,
     }
   }
 
-  /** Why a proposal of `bytes` of so many callers is refused now; undefined when it is accepted. */
+  /** Returns why a proposal of `bytes` for `count` callers is refused now; undefined: it is accepted. */
   overload(bytes: number, count = 1): Problem | undefined {
     const { proposalsMax, proposalBytesMax } = this.#limits
     if (this.#size + count <= proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
@@ -132,87 +126,83 @@ export class Proposals {
 
   add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void, count = 1): void {
     const deadline = this.#clock.now() + timeoutMs
-    const waiter: Waiter = {
+    const proposal: PendingProposal = {
       seq,
       count,
       frame,
-      state: 'idle',
+      state: 'queued',
       refusal: undefined,
       retries: 0,
       retryAt: 0,
       deadline,
-      handOverBy: deadline - timeoutMs / 2,
+      proposeBy: deadline - timeoutMs / 2,
       done,
     }
-    this.#waiters.set(seq, waiter)
+    this.#pending.set(seq, proposal)
     if (deadline < this.#timerAt) this.#arm(deadline)
     this.#bytes += frame.length
     this.#size += count
-    this.#fresh.push(waiter)
+    this.#queued += count
+    this.#queue.push(proposal)
   }
 
-  /**
-   * The next proposals for the core. They are taken as long as `bytesMax` is not used up; the last one may exceed it.
-   */
+  /** Takes queued proposals for the core while `bytesMax` is not used up. The last one may exceed it. */
   nextBatch(bytesMax = Number.POSITIVE_INFINITY): Proposal[] {
     const batch: Proposal[] = []
     const now = this.#clock.now()
     let [at, last, bytes] = [0, 0, 0]
-    for (const waiter of this.#fresh) {
+    for (const proposal of this.#queue) {
       if (bytes >= bytesMax) break
       at++
-      if (this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
-      if (this.#heldBack && now > waiter.handOverBy) {
-        this.#end(waiter, tooMuch)
+      if (proposal.state !== 'queued') continue
+      if (this.#isHeldBack && now > proposal.proposeBy) {
+        this.#end(proposal, TOO_MUCH)
         continue
       }
-      // It was given to the core before. A leader accepts no seq twice and none after a later one, and may have stamped
-      // the frame.
-      if (waiter.refusal !== undefined || waiter.seq < last) this.#renumber(waiter)
-      last = waiter.seq
-      waiter.state = 'handed'
-      bytes += waiter.frame.length
-      batch.push({ seq: waiter.seq, frame: waiter.frame })
+      // A leader accepts no seq twice and none after a later one. And a leader that refused a frame may have stamped
+      // it.
+      if (proposal.refusal !== undefined || proposal.seq < last) this.#renumber(proposal)
+      last = proposal.seq
+      this.#setState(proposal, 'proposed')
+      bytes += proposal.frame.length
+      batch.push({ seq: proposal.seq, frame: proposal.frame })
     }
-    this.#fresh = this.#fresh.slice(at)
-    this.#heldBack = this.hasFresh
+    this.#queue = this.#queue.slice(at)
+    this.#isHeldBack = this.#queue.length > 0
     return batch
   }
 
-  /** A leader is known again: parked proposals become fresh. */
+  /** Queues all parked proposals, because a leader is known again. */
   unpark(): void {
-    for (const waiter of this.#parked) waiter.retries = 0
-    this.#fresh = [...this.#parked, ...this.#fresh]
-    this.#parked.clear()
+    for (const proposal of this.#parked) proposal.retries = 0
+    this.#requeue([...this.#parked])
   }
 
-  /** Some time has passed: those whose pause is over become fresh. Each pause is longer than the one before. */
+  /** Queues the parked proposals whose pause is over. Each pause is longer than the one before. */
   unparkDue(): void {
     const now = this.#clock.now()
     const due = [...this.#parked].filter(({ retryAt }) => retryAt <= now)
-    for (const waiter of due) {
-      waiter.retries++
-      this.#parked.delete(waiter)
-    }
-    this.#fresh = [...due, ...this.#fresh]
+    for (const proposal of due) proposal.retries++
+    this.#requeue(due)
   }
 
   resolve(outcome: ProposalOutcome): void {
-    const waiter = this.#waiters.get(outcome.seq)
-    if (waiter === undefined) return // it was answered as unknown when its time ran out
+    const proposal = this.#pending.get(outcome.seq)
+    // A proposal that has expired was answered as unknown.
+    if (proposal?.state !== 'proposed') return
     switch (outcome.outcome) {
       case 'committed':
-        waiter.state = 'committed'
-        this.#awaitingApply.set(outcome.index, waiter)
+        proposal.state = 'committed'
+        this.#committed.set(outcome.index, proposal)
         return
       case 'superseded':
-        this.#park(waiter, { reason: 'not-leader' })
+        this.#park(proposal, { reason: 'not-leader' })
         return
       case 'unknown':
-        this.#end(waiter, unknown('the entries that tell what became of it were replaced by a snapshot'))
+        this.#end(proposal, unknown('the entries that tell what became of it were replaced by a snapshot'))
         return
       case 'refused':
-        this.#refused(waiter, outcome.refusal)
+        this.#refused(proposal, outcome.refusal)
         return
       default:
         assertNever(outcome)
@@ -220,71 +210,84 @@ export class Proposals {
   }
 
   applied(index: LogIndex, result: Applied | undefined): void {
-    const waiter = this.#awaitingApply.get(index)
-    if (waiter === undefined) return
-    this.#awaitingApply.delete(index)
-    this.#end(waiter, { ok: true, value: result })
+    const proposal = this.#committed.get(index)
+    if (proposal === undefined) return
+    this.#committed.delete(index)
+    this.#end(proposal, { ok: true, value: result })
   }
 
-  /** A snapshot replaced the entries up to `index`. Their results will not be computed here. */
+  /** Ends the committed proposals up to `index`: a snapshot has replaced their entries, and with them the results. */
   skipped(index: LogIndex): void {
-    for (const [at, waiter] of this.#awaitingApply.entries()) {
+    for (const [at, proposal] of this.#committed) {
       if (at > index) continue
-      this.#awaitingApply.delete(at)
-      this.#end(waiter, unknown('it was committed, but a snapshot hid its result'))
+      this.#committed.delete(at)
+      this.#end(proposal, unknown('it was committed, but a snapshot hid its result'))
     }
   }
 
-  /** The node ends: every caller gets a true answer. */
+  /** Answers every caller, because the node ends. */
   endAll(reason: string): void {
     this.#timer?.cancel()
-    for (const [, waiter] of this.#waiters.entries()) {
-      this.#end(waiter, waiter.state === 'idle' ? notWritten('not_ready', reason) : unknown(reason))
+    for (const proposal of [...this.#pending.values()])
+      this.#end(proposal, isInNoLog(proposal) ? notWritten('not_ready', reason) : unknown(reason))
+  }
+
+  #requeue(proposals: readonly PendingProposal[]): void {
+    for (const proposal of proposals) {
+      this.#parked.delete(proposal)
+      this.#setState(proposal, 'queued')
     }
+    this.#queue = [...proposals, ...this.#queue]
   }
 
-  #renumber(waiter: Waiter): void {
-    const { seq, frame } = this.#renew(waiter.frame)
-    this.#waiters.delete(waiter.seq)
-    waiter.seq = seq
-    waiter.frame = frame
-    this.#waiters.set(seq, waiter)
+  #setState(proposal: PendingProposal, state: PendingProposal['state']): void {
+    if (proposal.state === 'queued') this.#queued -= proposal.count
+    if (state === 'queued') this.#queued += proposal.count
+    proposal.state = state
   }
 
-  #refused(waiter: Waiter, refusal: Refusal): void {
+  #renumber(proposal: PendingProposal): void {
+    const { seq, frame } = this.#events.renew(proposal.frame)
+    this.#pending.delete(proposal.seq)
+    proposal.seq = seq
+    proposal.frame = frame
+    this.#pending.set(seq, proposal)
+  }
+
+  #refused(proposal: PendingProposal, refusal: Refusal): void {
     switch (refusal.reason) {
       case 'no-leader':
       case 'not-leader':
       case 'transferring':
       case 'membership-pending':
-        this.#park(waiter, refusal)
+        this.#park(proposal, refusal)
         return
       case 'overloaded':
-        this.#end(waiter, notWritten('overloaded', refusal.detail))
+        this.#end(proposal, notWritten('overloaded', refusal.detail))
         return
       case 'storage-full':
         this.#end(
-          waiter,
+          proposal,
           notWritten('storage_full', `${refusal.detail}; deletes are taken as long as there is any room`),
         )
         return
       case 'too-large':
-        this.#end(waiter, notWritten('request_too_large', refusal.detail))
+        this.#end(proposal, notWritten('request_too_large', refusal.detail))
         return
       case 'membership':
-        this.#end(waiter, notWritten('membership_refused', refusal.detail))
+        this.#end(proposal, notWritten('membership_refused', refusal.detail))
         return
       default:
         assertNever(refusal)
     }
   }
 
-  #park(waiter: Waiter, refusal: Refusal): void {
-    waiter.state = 'idle'
-    waiter.refusal = refusal
-    const pauseMs = this.#limits.retryMs * 2 ** Math.min(waiter.retries, PAUSE_DOUBLINGS_MAX)
-    waiter.retryAt = this.#clock.now() + pauseMs
-    this.#parked.add(waiter)
+  #park(proposal: PendingProposal, refusal: Refusal): void {
+    proposal.state = 'parked'
+    proposal.refusal = refusal
+    const pauseMs = this.#limits.retryMs * 2 ** Math.min(proposal.retries, PAUSE_DOUBLINGS_MAX)
+    proposal.retryAt = this.#clock.now() + pauseMs
+    this.#parked.add(proposal)
   }
 
   #arm(at: MonotonicMs): void {
@@ -295,55 +298,59 @@ export class Proposals {
 
   #expireDue(): void {
     const now = this.#clock.now()
-    const due: Waiter[] = []
+    const due: PendingProposal[] = []
     let next = Number.POSITIVE_INFINITY
     // When many proposals expire one after another, this runs for nearly each of them, and checks all others.
-    this.#waiters.forEach((waiter) => {
-      if (waiter.deadline <= now) due.push(waiter)
-      else next = Math.min(next, waiter.deadline)
-    })
+    for (const proposal of this.#pending.values())
+      if (proposal.deadline <= now) due.push(proposal)
+      else next = Math.min(next, proposal.deadline)
     this.#timerAt = Number.POSITIVE_INFINITY
-    for (const waiter of due.sort((a, b) => a.seq - b.seq)) this.#expire(waiter)
+    for (const proposal of due.sort((a, b) => a.seq - b.seq)) this.#expire(proposal)
     // Expired ones are removed here, because `nextBatch` may not run for a long time.
-    this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)
+    this.#queue = this.#queue.filter(({ state }) => state === 'queued')
     // A proposal added by one of these callbacks has set the timer itself.
     if (next < this.#timerAt) this.#arm(next)
   }
 
-  #expire(waiter: Waiter): void {
-    const { state, refusal } = waiter
-    if (state !== 'idle') {
+  #expire(proposal: PendingProposal): void {
+    const { state, refusal } = proposal
+    if (!isInNoLog(proposal)) {
       this.#end(
-        waiter,
+        proposal,
         unknown('it was handed to the log, but no majority confirmed it before the time ran out'),
       )
     } else if (refusal?.reason === 'membership-pending') {
-      this.#end(waiter, notWritten('membership_refused', refusal.detail))
-    } else if (this.#heldBack && !this.#parked.has(waiter)) {
-      this.#end(waiter, tooMuch)
+      this.#end(proposal, notWritten('membership_refused', refusal.detail))
+    } else if (this.#isHeldBack && state === 'queued') {
+      this.#end(proposal, TOO_MUCH)
     } else {
       const cause =
         refusal?.reason === 'transferring' ? 'leadership was being handed over' : 'no leader was found'
-      this.#end(waiter, notWritten('no_leader', `${cause} until the time ran out; nothing was written`))
+      this.#end(proposal, notWritten('no_leader', `${cause} until the time ran out; nothing was written`))
     }
   }
 
-  #end(waiter: Waiter, end: ProposalEnd): void {
-    if (!this.#waiters.delete(waiter.seq)) return
-    this.#parked.delete(waiter)
-    this.#bytes -= waiter.frame.length
-    this.#size -= waiter.count
-    this.#ended(waiter.seq, end, waiter.count)
-    waiter.done(end)
+  #end(proposal: PendingProposal, end: ProposalEnd): void {
+    if (proposal.state === 'ended') return
+    this.#setState(proposal, 'ended')
+    this.#pending.delete(proposal.seq)
+    this.#parked.delete(proposal)
+    this.#bytes -= proposal.frame.length
+    this.#size -= proposal.count
+    this.#events.ended(proposal.seq, end, proposal.count)
+    proposal.done(end)
   }
 }
+
+/** Whether the proposal is certainly in no log. */
+const isInNoLog = ({ state }: PendingProposal): boolean => state === 'queued' || state === 'parked'
 
 const notWritten = (code: Problem['code'], detail: string): ProposalEnd => ({
   ok: false,
   problem: { code, detail, written: 'no' },
 })
 
-const tooMuch = notWritten(
+const TOO_MUCH = notWritten(
   'overloaded',
   'more changes were to be made than there was time for; nothing was written',
 )

@@ -4,10 +4,12 @@
 import { crc32 } from 'node:zlib'
 import { type Request, requestBytes, requestKind, writeRequest } from '../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
-import { BatchDelay } from './batch-delay.ts'
+import type { DriverObserver } from './driver-options.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
-import { type ProposalEnd, Proposals } from './proposals.ts'
-import type { Clock, NodeApi, NodeEnd, Problem, Timer } from './types.ts'
+import { type ProposalEnd, Proposals, type ProposalsEvents } from './proposals.ts'
+import type { StateWaiters } from './state-waiters.ts'
+import type { Clock, NodeApi, Problem, Timer } from './types.ts'
 import { WriteCoalescer } from './write-coalescer.ts'
 
 export interface ProposerOptions {
@@ -15,19 +17,17 @@ export interface ProposerOptions {
   readonly limits: DriverLimits
   readonly boot: number
   readonly raft: Pick<Raft, 'id' | 'leader' | 'proposedBytes'>
-  /** Why the node has ended. */
-  end(): NodeEnd | undefined
+  readonly lifecycle: Pick<Lifecycle, 'end' | 'isDraining'>
+  readonly waits: Pick<StateWaiters, 'check'>
+  readonly observer: Pick<DriverObserver, 'proposalEnded'>
   /** Calls `proposeQueued` at the end of this turn of the event loop. */
   wake(): void
   step(proposals: readonly Proposal[]): void
-  /** `count`: the callers that waited. */
-  proposalEnded(end: ProposalEnd, count: number): void
 }
 
-export class Proposer {
+export class Proposer implements ProposalsEvents {
   readonly #options: ProposerOptions
   readonly #coalescer: WriteCoalescer
-  readonly #delay: BatchDelay
   #delayTimer: Timer | undefined
   #nextSeq = 1
   readonly proposals: Proposals
@@ -35,20 +35,11 @@ export class Proposer {
   constructor(options: ProposerOptions) {
     this.#options = options
     const { clock, limits } = options
-    this.#coalescer = new WriteCoalescer(clock, (...change) => this.#proposeRequest(...change))
-    this.#delay = new BatchDelay(clock, limits)
-    this.proposals = new Proposals(
-      clock,
-      limits,
-      (frame) => this.#renew(frame),
-      (seq, end, count) => {
-        this.#delay.ended(seq)
-        options.proposalEnded(end, count)
-      },
-    )
+    this.#coalescer = new WriteCoalescer(clock, limits, (...change) => this.#proposeRequest(...change))
+    this.proposals = new Proposals(clock, limits, this)
   }
 
-  /** The callers that wait for a change. */
+  /** Number of callers that wait for a change. */
   get size(): number {
     return this.proposals.size + this.#coalescer.size
   }
@@ -94,15 +85,15 @@ export class Proposer {
 
   /** Proposes what is queued, or waits for more. */
   proposeQueued(): void {
-    const { isHeldBack, fresh, size } = this.proposals
+    const { isHeldBack, queued, size } = this.proposals
     const coalesced = this.#coalescer.size
-    if (fresh + coalesced === 0) return
+    if (queued + coalesced === 0) return
     // Proposals that were held back have waited long enough, and others have joined them.
-    const waitMs = isHeldBack ? 0 : this.#delay.waitMs(fresh + coalesced, size + coalesced)
-    if (waitMs > 0) {
-      this.#delayTimer ??= this.#options.clock.after(waitMs, () => {
+    const delayMs = isHeldBack ? 0 : this.#coalescer.delayMs(queued + coalesced, size + coalesced)
+    if (delayMs > 0) {
+      this.#delayTimer ??= this.#options.clock.after(delayMs, () => {
         this.#delayTimer = undefined
-        if (this.#options.end() === undefined) this.proposeQueued()
+        if (this.#options.lifecycle.end === undefined) this.proposeQueued()
       })
       return
     }
@@ -112,11 +103,11 @@ export class Proposer {
     const proposals = this.proposals.nextBatch(this.#proposableBytes)
     const first = proposals[0]
     if (first === undefined) return
-    this.#delay.proposed(first.seq)
+    this.#coalescer.proposed(first.seq)
     this.#options.step(proposals)
   }
 
-  /** The node ends: every caller gets a true answer. */
+  /** Answers every caller, because the node ends. */
   endAll(reason: string): void {
     this.#coalescer.endAll({ code: 'not_ready', detail: reason, written: 'no' })
     this.proposals.endAll(reason)
@@ -140,13 +131,20 @@ export class Proposer {
   }
 
   /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
-  #renew(frame: Uint8Array): Proposal {
+  renew(frame: Uint8Array): Proposal {
     const seq = this.#nextSeq++
     const { kind, version } = readHeader(frame)
     const body = frame.subarray(BODY_AT)
     const renewed = this.#newFrame(seq, kind, version, body.length)
     renewed.set(body, BODY_AT)
     return { seq, frame: sealFrame(renewed, crc32) }
+  }
+
+  ended(seq: number, end: ProposalEnd, count: number): void {
+    const { clock, lifecycle, observer, waits } = this.#options
+    this.#coalescer.ended(seq)
+    if (lifecycle.isDraining) clock.soon(() => waits.check())
+    observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)
   }
 
   #proposeRequest(
@@ -182,7 +180,7 @@ export class Proposer {
 
   /** Why nothing of so many bytes and callers can be proposed now. */
   #refusal(bytes: number, count: number): Problem | undefined {
-    const end = this.#options.end()
+    const { end } = this.#options.lifecycle
     if (end === undefined) return this.proposals.overload(bytes, count)
     return { code: 'not_ready', detail: end.reason, written: 'no' }
   }

@@ -7,7 +7,6 @@
 import type { Revision } from '../../kv/index.ts'
 import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
-import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
 
 interface Waiter {
@@ -63,7 +62,7 @@ export class Reads {
   /** Reads that wait until earlier ones are answered. */
   #awaitingTurn: Waiter[] = []
   /** By number. */
-  readonly #open = new NumberMap<Waiter>()
+  readonly #open = new Map<number, Waiter>()
   /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
   #expired = 0
 
@@ -230,7 +229,7 @@ export class Reads {
   }
 
   endAll(reason: string): void {
-    for (const [, waiter] of this.#open.entries()) {
+    for (const waiter of this.#open.values()) {
       this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } })
     }
     this.#forgetAnswered()

@@ -72,7 +72,7 @@ export class StepScheduler {
   #unparkReads(): void {
     const { proposer, reads } = this.#options
     reads.unpark()
-    if (proposer.proposals.hasFresh || reads.hasFresh) this.wake()
+    if (proposer.proposals.queued > 0 || reads.hasFresh) this.wake()
   }
 
   /** Retries what was refused because there was no leader, or has had no answer. */

@@ -1,53 +1,117 @@
-// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times what
-// a change in it costs. The client library gathers its own changes in the same way; this is for clients that send one
-// request for each, over HTTP for example.
+// Coalesces the changes of this node, whatever transport they came by. It is the first of two stages that batch; the
+// other one is group commit.
 //
-// A change is plain if nobody can ask for it again: it has no token and no session. A batch applies each of its changes
-// with its own condition, revision and outcome, as if it were alone. Puts and deletes are not mixed, since a node whose
-// disk is nearly full still takes deletes.
+// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times what
+// a change in it costs. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
+// each of its changes with its own condition, revision and outcome, as if it were alone. Puts and deletes are not
+// mixed, since a node whose disk is nearly full still accepts deletes.
+//
+// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together are
+// answered together, and write again together. If their first few writes were proposed at once, the disks and the
+// network would get a small batch, and then a second one with all others. So changes wait until as many have arrived as
+// were pending lately, but no longer than two writes take: in that time a batch that they have just missed is answered,
+// and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and every client is
+// answered sooner. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does the same.
 
 import { BATCH_COMMANDS_MAX, type BatchedCommand, type Command, type Request } from '../../kv/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
 import type { Clock, NodeApi, Problem } from './types.ts'
 
 type Done = Parameters<NodeApi['propose']>[2]
 type Proposed = Parameters<Done>[0]
-/** `count`: the callers that wait for this request. */
+/** `count`: the number of callers that wait for this request. */
 type Propose = (request: Request, timeoutMs: number, count: number, done: Done) => void
 
-/** Of the keys and values in one entry, so that no entry keeps others waiting for long. */
+/** Limit on the bytes of keys and values in one entry. No entry makes others wait for long. */
 const BYTES_MAX = 128 * 1024
-/** Changes whose time runs out at about the same time share an entry; each is answered at most so much too early. */
+/** Changes whose deadlines differ by less than this share an entry. A caller is answered too early by this at most. */
 const TIMEOUTS_APART_MS = 100
+
+/** The share of the recent number of changes that is awaited. The last few may not come. */
+const SHARE_AWAITED = 0.9
+/** The delay is at most as long as this many writes take. */
+const WRITES_MAX = 2
+/** Each batch multiplies the awaited number by this, because clients may have left. */
+const CROWD_DECAY = 0.95
+/** A proposal without a result after this long is not used to measure the duration of a write. */
+const MEASURE_MS_MAX = 1_000
 
 interface Group {
   readonly principal: string
   readonly commands: BatchedCommand[]
   readonly callers: Done[]
   bytes: number
-  /** The first and the last one of its callers. */
+  /** The first deadline of its callers. */
   deadline: MonotonicMs
+  /** The last deadline of its callers. */
   lastDeadline: MonotonicMs
 }
 
 export class WriteCoalescer {
   readonly #clock: Pick<Clock, 'now'>
+  readonly #limits: Pick<DriverLimits, 'batchDelayFrom' | 'batchDelayMsMax'>
   readonly #propose: Propose
   #group: Group | undefined
+  /** The largest number of changes that were pending together lately. */
+  #crowd = 0
+  /** When the current delay began. */
+  #delayedSince: MonotonicMs | undefined
+  /** The duration of a recent write. */
+  #writeMs = 0
+  /** The proposal whose duration is being measured. */
+  #measured: { readonly seq: number; readonly at: MonotonicMs } | undefined
 
-  constructor(clock: Pick<Clock, 'now'>, propose: Propose) {
+  constructor(
+    clock: Pick<Clock, 'now'>,
+    limits: Pick<DriverLimits, 'batchDelayFrom' | 'batchDelayMsMax'>,
+    propose: Propose,
+  ) {
     this.#clock = clock
+    this.#limits = limits
     this.#propose = propose
   }
 
-  /** Changes that are not proposed yet. */
+  /** Number of changes that are not proposed yet. */
   get size(): number {
     return this.#group?.commands.length ?? 0
   }
 
-  /** Of their keys and values. */
+  /** Bytes of their keys and values. */
   get bytes(): number {
     return this.#group?.bytes ?? 0
+  }
+
+  /**
+   * Milliseconds to wait for more changes; 0: propose now. `queued`: the changes that are not proposed yet, `pending`:
+   * all changes without a result.
+   */
+  delayMs(queued: number, pending: number): number {
+    const now = this.#clock.now()
+    const { batchDelayFrom, batchDelayMsMax } = this.#limits
+    this.#crowd = Math.max(this.#crowd, pending)
+    if (this.#crowd >= batchDelayFrom && queued < SHARE_AWAITED * this.#crowd) {
+      this.#delayedSince ??= now
+      const leftMs = Math.min(batchDelayMsMax, WRITES_MAX * this.#writeMs) - (now - this.#delayedSince)
+      if (leftMs > 0) return leftMs
+    }
+    this.#delayedSince = undefined
+    this.#crowd = Math.max(pending, this.#crowd * CROWD_DECAY)
+    return 0
+  }
+
+  /** Records that a batch of proposals was handed to the core. `seq`: its first proposal. */
+  proposed(seq: number): void {
+    const now = this.#clock.now()
+    if (this.#measured === undefined || now - this.#measured.at > MEASURE_MS_MAX)
+      this.#measured = { seq, at: now }
+  }
+
+  /** Records that a proposal has its result. */
+  ended(seq: number): void {
+    if (this.#measured?.seq !== seq) return
+    this.#writeMs = this.#clock.now() - this.#measured.at
+    this.#measured = undefined
   }
 
   /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
@@ -69,11 +133,11 @@ export class WriteCoalescer {
     group.bytes += bytes
     if (deadline < group.deadline) group.deadline = deadline
     else if (deadline > group.lastDeadline) group.lastDeadline = deadline
-    // At the end: who is told that it came too late may ask for something else at once.
+    // Last, because a caller whose time is over may send another change at once.
     this.#proposeGroup(full)
   }
 
-  /** Proposes what was gathered. */
+  /** Proposes the waiting changes. */
   flush(): void {
     this.#proposeGroup(this.#take())
   }
@@ -84,13 +148,13 @@ export class WriteCoalescer {
     return group
   }
 
-  /** A busy node may come to that when the time of the callers is over. */
+  /** On a busy node, the time of the callers may be over. */
   #proposeGroup(group: Group | undefined): void {
     if (group === undefined) return
     const { principal, commands, callers, deadline } = group
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
-      tellAll(callers, tooLate)
+      refuseAll(callers, TOO_LATE)
       return
     }
     const [command] = commands
@@ -105,9 +169,9 @@ export class WriteCoalescer {
     })
   }
 
-  /** Nothing of what was gathered was written. */
+  /** Refuses the waiting changes: none of them was written. */
   endAll(problem: Problem): void {
-    tellAll(this.#take()?.callers ?? [], problem)
+    refuseAll(this.#take()?.callers ?? [], problem)
   }
 
   #hasRoom(principal: string, { kind }: BatchedCommand, bytes: number, deadline: MonotonicMs): boolean {
@@ -124,17 +188,17 @@ export class WriteCoalescer {
   }
 }
 
-function tellAll(callers: readonly Done[], problem: Problem): void {
+function refuseAll(callers: readonly Done[], problem: Problem): void {
   for (const caller of callers) caller({ ok: false, problem })
 }
 
-const tooLate: Problem = {
+const TOO_LATE: Problem = {
   code: 'overloaded',
   detail: 'the node was busy until the time ran out; nothing was written',
   written: 'no',
 }
 
-/** The command, if it may be in a batch of this node. */
+/** Returns the command if it may be in a batch. */
 function plainOf({ command, idempotency }: Request): BatchedCommand | undefined {
   if (idempotency !== undefined) return undefined
   if (!isBatched(command) || bytesOf(command) > BYTES_MAX) return undefined
@@ -147,7 +211,7 @@ const isBatched = (command: Command): command is BatchedCommand =>
 const bytesOf = (command: BatchedCommand): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
-/** Of one change in the batch. */
+/** Returns the result of one change in the batch. */
 function resultOf(result: Proposed, at: number): Proposed {
   if (!result.ok || result.value.outcome.kind !== 'batch') return result
   const outcome = result.value.outcome.outcomes[at]

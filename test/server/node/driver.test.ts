@@ -72,7 +72,7 @@ test.each(['leading', 'follower'] as const)(
     const max = proposedBytesMax + 2 * value.length
     expect(most['raft.proposedBytes']).toBeLessThan(max)
     expect(most['raft.uncommittedBytes']).toBeLessThan(max)
-    expect(['proposals.fresh', 'raft.proposedBytes', 'raft.forwardedBytes'].map(underWay)).toEqual([0, 0, 0])
+    expect(['proposals.queued', 'raft.proposedBytes', 'raft.forwardedBytes'].map(underWay)).toEqual([0, 0, 0])
   },
 )
 

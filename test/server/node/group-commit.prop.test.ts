@@ -144,9 +144,8 @@ class Node {
     this.engine = must(engine)
     this.storage = must(opened)
     this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
-      hardState: () => hardState(this.term, this.commit),
-      neededAfter: () => asIndex(0),
-      isShortOfSpace: () => false,
+      raft: { hardState: () => hardState(this.term, this.commit), neededAfter: asIndex(0) },
+      space: { state: 'enough' },
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => void this.failures.push(error.message),

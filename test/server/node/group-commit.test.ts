@@ -28,9 +28,8 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
   const stored: StoredBatch[] = []
   const failures: string[] = []
   const commits = new GroupCommit(clock, storage, driverLimits, {
-    hardState: () => hardState(1, storage.log.lastIndex()),
-    neededAfter: () => asIndex(0),
-    isShortOfSpace: () => false,
+    raft: { hardState: () => hardState(1, storage.log.lastIndex()), neededAfter: asIndex(0) },
+    space: { state: 'enough' },
     send: (message) => sent.push(message),
     stored: (batch) => stored.push(batch),
     failed: ({ message }) => failures.push(message),

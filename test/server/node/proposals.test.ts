@@ -9,7 +9,10 @@ import { VirtualClock } from '../virtual-clock.ts'
 function setUp(limits = driverLimits) {
   const clock = new VirtualClock()
   let nextSeq = 100
-  const proposals = new Proposals(clock, limits, (frame) => ({ seq: nextSeq++, frame: frame.slice() }))
+  const proposals = new Proposals(clock, limits, {
+    renew: (frame) => ({ seq: nextSeq++, frame: frame.slice() }),
+    ended() {},
+  })
   const ends = new Map<number, ProposalEnd>()
   const add = (seq: number, timeoutMs = 1000): Uint8Array => {
     const frame = new Uint8Array([seq, 0, 0])
@@ -168,12 +171,12 @@ test('what was answered without a leader is kept nowhere: neither its frame nor 
   expect(proposals.inspect()).toMatchObject({ waiting: 100, bytes: 300, parked: 100 })
   clock.advance(1000)
   expect(problem(1)).toBe('no_leader no')
-  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 })
+  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, queued: 0, parked: 0, committed: 0 })
 })
 
 test('one whose time runs out before it is handed over, or before it is applied, is kept no longer than until then', () => {
   const { clock, proposals, add, problem } = setUp()
-  const nothing = { waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 }
+  const nothing = { waiting: 0, bytes: 0, queued: 0, parked: 0, committed: 0 }
   add(1, 10)
   clock.advance(10)
   expect(proposals.nextBatch()).toEqual([])
@@ -200,7 +203,7 @@ test('what is handed over rises in seq, also where some of it was given before: 
     proposals.resolve({ seq, outcome: 'committed', index: asIndex(at + 1) })
   for (const index of [1, 2]) proposals.applied(asIndex(index), undefined)
   expect([problem(1), problem(2)]).toEqual(['ok', 'ok'])
-  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 })
+  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, queued: 0, parked: 0, committed: 0 })
 })
 
 test('what is refused again and again is handed over after pauses that double, up to a bound; a new leader hears of it at once', () => {
@@ -215,18 +218,18 @@ test('what is refused again and again is handed over after pauses that double, u
   const pauses = (count: number): number[] =>
     Array.from({ length: count }, () => {
       let ms = 0
-      for (; !proposals.hasFresh; ms++) {
+      for (; proposals.queued === 0; ms++) {
         expect([proposals.hasParked, proposals.inspect().parked]).toEqual([true, 1])
         proposals.unparkDue()
-        if (!proposals.hasFresh) clock.advance(1)
+        if (proposals.queued === 0) clock.advance(1)
       }
-      expect([proposals.hasParked, proposals.fresh]).toEqual([false, 1])
+      expect([proposals.hasParked, proposals.queued]).toEqual([false, 1])
       refuse()
       return ms - 1
     })
   expect(pauses(7)).toEqual([20, 40, 80, 160, 320, 320, 320])
   proposals.unpark()
-  expect(proposals.hasFresh).toBe(true)
+  expect(proposals.queued).toBe(1)
   refuse()
   expect(pauses(3)).toEqual([20, 40, 80])
 })
@@ -245,7 +248,7 @@ test('of what is parked only that whose pause is over goes out again, before wha
   add(3)
   clock.advance(10)
   proposals.unparkDue()
-  expect(proposals.inspect()).toMatchObject({ parked: 1, fresh: 2, waiting: 3 })
+  expect(proposals.inspect()).toMatchObject({ parked: 1, queued: 2, waiting: 3 })
   expect(proposals.nextBatch().map(({ frame }) => frame[0])).toEqual([1, 3])
 })
 
@@ -335,7 +338,7 @@ test('what was held back until its time ran out is kept nowhere', () => {
   add(4, 2000)
   clock.advance(1000)
   expect([1, 2, 3, 4].map(problem)).toEqual([...Array(3).fill('overloaded no'), undefined])
-  expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, fresh: 1 })
+  expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, queued: 1 })
   expect(proposals.nextBatch().map(({ seq }) => seq)).toEqual([4])
   expect(proposals.isHeldBack).toBe(false)
 })

@@ -13,7 +13,7 @@ import { assertNever } from '../../../raft/invariant.ts'
 import type { Entry, LogIndex, Proposal, ReadRefusal, Refusal, ReplicaId, Term } from '../../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../raft/types.ts'
 import type { WireMessage } from '../wires.ts'
-import { MalformedError, unpinned } from './fields.ts'
+import { MalformedError, unpinned } from './frames.ts'
 
 const CODES: { readonly [type in WireMessage['type']]: number } = {
   append: 1,

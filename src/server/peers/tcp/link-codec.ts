@@ -15,7 +15,7 @@ import {
   readReplicaId,
   writeMessage,
 } from './codec.ts'
-import { MalformedError, readBig, writeBig } from './fields.ts'
+import { MalformedError, readBig, writeBig } from './frames.ts'
 
 const MAGIC = 0x51_52_54_45 // "QRTE"
 

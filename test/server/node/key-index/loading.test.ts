@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/codec/rows.ts'
-import { decodeMetadata, metadataKey } from '../../../../src/kv/key-metadata.ts'
+import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
 import { asRevision } from '../../../../src/kv/types.ts'
 import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'
 import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'

@@ -9,8 +9,7 @@ import {
   readMessage,
   writeMessage,
 } from '../../../../src/server/peers/tcp/codec.ts'
-import { MalformedError } from '../../../../src/server/peers/tcp/fields.ts'
-import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import { FrameReader, FrameWriter, MalformedError } from '../../../../src/server/peers/tcp/frames.ts'
 import type { WireMessage } from '../../../../src/server/peers/wires.ts'
 import { runs } from '../../../runs.ts'
 import { anyMessage, entryOf, from, plain, sealedFrame, to } from './messages.ts'

@@ -7,8 +7,7 @@ import { expect, test } from 'vitest'
 import { Writer } from '../../../../src/bytes/index.ts'
 import type { LeaseId } from '../../../../src/kv/index.ts'
 import { asIndex, asTerm } from '../../../../src/raft/types.ts'
-import { MalformedError } from '../../../../src/server/peers/tcp/fields.ts'
-import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import { FrameReader, FrameWriter, MalformedError } from '../../../../src/server/peers/tcp/frames.ts'
 import {
   frameCode,
   frameTail,

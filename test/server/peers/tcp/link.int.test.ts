@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import type { Relay } from '../../../../src/local/relays/relay.ts'
 import { stampFrame } from '../../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../../src/raft/types.ts'
-import { writeBig } from '../../../../src/server/peers/tcp/fields.ts'
+import { writeBig } from '../../../../src/server/peers/tcp/frames.ts'
 import { CODE, readFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {

@@ -4,13 +4,14 @@ import { expect, test } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { readMessage } from '../../../../src/server/peers/tcp/codec.ts'
 import {
+  FrameReader,
+  FrameWriter,
   MalformedError,
   readBig,
   readerOf,
   unpinned,
   writeBig,
-} from '../../../../src/server/peers/tcp/fields.ts'
-import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+} from '../../../../src/server/peers/tcp/frames.ts'
 import { readFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { from, to } from './messages.ts'
 

@@ -11,8 +11,7 @@ import {
   readMessage,
   writeMessage,
 } from '../../../../src/server/peers/tcp/codec.ts'
-import { MalformedError, readerOf } from '../../../../src/server/peers/tcp/fields.ts'
-import { FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import { FrameWriter, MalformedError, readerOf } from '../../../../src/server/peers/tcp/frames.ts'
 import {
   CODE,
   frameCode,

@@ -1,0 +1,58 @@
+// A client without sockets: what is particular to it. test/client/operations.int.test.ts has its operations.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
+
+let cluster: EmbeddedCluster
+
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 2 })
+})
+afterAll(() => cluster.close())
+
+/** Number of operations on keys that came over HTTP, on all nodes. */
+async function operationsOverHttp(): Promise<number> {
+  const pages = await Promise.all(
+    cluster.endpoints.map(async (url) => (await fetch(`${url}/metrics`)).text()),
+  )
+  const counts = pages
+    .join('\n')
+    .matchAll(/^quorate_http_requests_total\{operation="(?:put|get|delete|range)".*\} (\d+)$/gm)
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+test('its operations use no socket', async () => {
+  const [client, overHttp] = [
+    cluster.client({ transport: 'inprocess' }),
+    cluster.client({ transport: 'http' }),
+  ]
+  await client.put('a', '1')
+  const before = await operationsOverHttp()
+  await client.put('a', '2')
+  expect((await client.get('a'))?.text()).toBe('2')
+  await client.delete('a')
+  expect(await operationsOverHttp()).toBe(before)
+  await overHttp.put('a', '3')
+  expect(await operationsOverHttp()).toBeGreaterThan(before)
+})
+
+test('a node that does not run is left for another one', async () => {
+  const [first] = cluster.nodes
+  const client = cluster.client({ transport: 'inprocess', timeoutMs: 30_000 })
+  await client.put('kept', '1')
+  await first?.stop()
+  expect((await client.get('kept', { consistency: 'stale' }))?.text()).toBe('1')
+  await first?.start()
+  expect((await client.get('kept'))?.text()).toBe('1')
+})
+
+test('a client that is closed gives up what is in flight', async () => {
+  const [, second] = cluster.nodes
+  const client = cluster.client({ transport: 'inprocess' })
+  await client.put('kept', '1')
+  await second?.stop()
+  const outcome = expect(client.put('without-majority', '1', { timeoutMs: 60_000 })).rejects
+  await client.close()
+  await outcome.toMatchObject({ code: 'closed' })
+  await second?.start()
+})
