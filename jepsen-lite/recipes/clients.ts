@@ -34,7 +34,7 @@ const ATTEMPTS_MAX = 1_000
 export interface RecipeClient {
   readonly kv: Client
   readonly random: Random
-  /** Of the leases of locks, and of what a consumer holds. A client is often silent for longer. */
+  /** Time to live of the leases of locks and of the holds of consumers. A client is often silent for longer. */
   readonly ttlMs: number
   /** It begins nothing more. */
   readonly over: AbortSignal
@@ -53,7 +53,7 @@ export const runRecipe = (recipe: Recipe, client: RecipeClient): Promise<void> =
 
 const ok = (result: RecordedResult = {}): RecipeEnd => ({ kind: 'ok', result })
 
-/** Of a recipe. An error that says that nothing was written is a failure, and everything in doubt is unknown. */
+/** The end of a call of a recipe that has thrown. With `written: 'no'` it has failed; in doubt it is unknown. */
 function endOf(error: unknown): RecipeEnd {
   const isLost = error instanceof LockLostError || error instanceof ItemLostError
   if (isLost || error instanceof LockNotTakenError) return ok({ applied: false })
@@ -200,7 +200,8 @@ async function queues(one: RecipeClient): Promise<void> {
       }
       const { id, token, attempts, priority } = item
       end(ok({ item: id, token, attempts, priority, value: item.text() }))
-      // What has come back is kept for a while: the one who had it before may still believe that it is his.
+      // An item that was delivered again is held for a while, because its former holder may not know that it has lost
+      // it.
       await one.rest(attempts > 1 ? random.between(0, ttlMs / 2) : random.pick([0, 0, 0, 20, 200]))
       const draw = random.next()
       const settled = { queue: QUEUE, item: id, token }
@@ -239,6 +240,7 @@ export async function drain(
     } catch (error) {
       if (!(error instanceof QuorateError)) throw error
       why = error.message
+      await rest(POLL_MS)
     }
   }
   return why

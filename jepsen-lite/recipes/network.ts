@@ -27,11 +27,11 @@ import type { Random } from '../workload/random.ts'
 import { type Answered, InMemoryApi } from './in-memory-api.ts'
 import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
-/** Of the first machine. */
+/** Port of the first machine. */
 const FIRST_PORT = 4001
 /** Messages of a watch that may wait for its client. */
 const WAITING_MAX = 20
-/** A connection that is refused or reset is told of so soon. */
+/** Delay after which a client learns that its connection was refused or reset. */
 const TOLD_MS = 5
 
 /** A request whose answer its client has not received. */

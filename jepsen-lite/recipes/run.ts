@@ -24,7 +24,7 @@ import { type VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Clients of one process. */
 const CLIENTS = 3
-/** Of each request to the cluster. */
+/** Time limit of each request to the cluster. */
 const TIMEOUT_MS = 2_000
 /** The leases of clients live so long, or as long as the cluster demands. */
 const TTL_MS = 2_000
@@ -34,7 +34,7 @@ const PAUSE_MS = 200
 const END_MS_MAX = 60_000
 /** A slow cluster needs some seconds for each item. */
 const DRAIN_MS_MAX = 600_000
-/** The name of the client that was told of all changes. */
+/** The name of the client that receives all changes. */
 const LOG = 'log'
 /** Counted with the faults: a process was stopped or killed when one of its clients held something. */
 export const WHILE_HOLDING = 'clients stop or kill while holding'
@@ -51,7 +51,7 @@ export interface RecipeResult extends RunResult {
   readonly verdict: Verdict | undefined
 }
 
-/** What the client library loads when it is used for the first time, which takes time. */
+/** Modules that the client library loads when it is used for the first time, which takes time. */
 const loaded = Promise.all([
   import('../../src/client/lease-sessions.ts'),
   import('../../src/client/transact.ts'),
@@ -79,7 +79,7 @@ export async function runRecipes(schedule: RecipeSchedule, watch?: EventObserver
 interface Clientele {
   readonly host: VirtualProcess
   readonly over: AbortController
-  /** Ids in the history of what is under way. */
+  /** Ids of the operations in flight in the history. */
   readonly open: Set<number>
   hasEnded: boolean
 }
@@ -329,7 +329,7 @@ class RecipeProcesses {
   }
 }
 
-/** What clients did, and what was done to them. */
+/** Numbers of the operations of clients and of the faults of their processes. */
 function countsOf(
   history: readonly HistoryEvent[],
   ofCluster: RunResult['faults'],
@@ -345,7 +345,7 @@ function countsOf(
   return { ok: count('ok'), failed: count('fail'), unknown: count('unknown'), faults }
 }
 
-/** What was done to the cluster, among what clients did. */
+/** Adds the faults of the cluster to the history of the clients. */
 function withNotes(history: readonly HistoryEvent[], ofCluster: readonly HistoryEvent[]): HistoryEvent[] {
   const timeOf = (event: HistoryEvent): number => (event.type === 'history' ? -1 : event.time)
   const notes = ofCluster.filter(({ type }) => type === 'note')

@@ -12,7 +12,7 @@ import { Random } from '../workload/random.ts'
 
 /** Clocks of clients differ by less than their sessions allow for (src/client/lease-sessions.ts). */
 const DRIFT_MAX = 0.005
-/** Owners of events are told apart by numbers; those of nodes are lower. */
+/** The first number of an owner of events that is no node: the numbers of nodes are lower. */
 const FIRST_NUMBER = 1_000_000
 
 const require = createRequire(import.meta.url)
@@ -96,7 +96,7 @@ export class VirtualProcesses {
   }
 }
 
-/** What `setTimeout` returns. */
+/** The timer that `setTimeout` returns. */
 class HostTimer {
   readonly #event: Event
 
@@ -145,7 +145,7 @@ export class VirtualProcess implements EventOwner {
     this.#enter = enter
   }
 
-  /** Milliseconds by its clock, which goes on while it is stopped. */
+  /** Milliseconds by its clock, which advances while the process is paused. */
   now(): number {
     return 1000 + (this.#time.now - this.#bornAt) * this.#rate
   }

@@ -32,6 +32,7 @@ const POLL_INTERVAL_MS = 5
  * of all. A start that fails leaves nothing behind.
  *
  * @throws TypeError, RangeError when an option is unknown, of the wrong type or out of range
+ *
  * @throws Error when a port is taken, the disk is nearly full, or the nodes are not ready in time
  * @example
  * await using cluster = await startCluster({ nodes: 3 })

@@ -1,26 +1,29 @@
-// Configuration that is live: read from the store, checked, and replaced when it changes.
+// Live configuration: read from the store, validated, and replaced when it changes.
 //
-// Promise: `current` is always a value that `validate` has returned. A value that it refuses, or that is no JSON, is
-// reported with its cause, and the last good one stays. `current` follows the store within milliseconds while the watch
-// is well, and within `confirmMs` otherwise. `confirmedMsAgo` says how old `current` may be: a linearizable read that
-// began then has shown it. While the store cannot be reached, the last good value stays, and `confirmedMsAgo` grows.
+// Promise: `current` is always a value that `validate` has returned. A value that it rejects, or that is no JSON, is
+// reported with its cause, and the last good value stays. `current` follows the store within milliseconds, and within
+// `confirmMs` if the watch fails. `confirmedMsAgo` bounds the age of `current`. While the store is unreachable the last
+// good value stays.
 //
-// Limits: intermediate values may be skipped. Several keys are read at one revision, so what was written in one
-// transaction is seen as a whole. They are held in memory: this is for some hundred keys. More than `range_keys_max`
-// (10,000), or than `range_bytes_max` (4 MiB) together, cannot be read.
+// Limits: intermediate values may be skipped. Several keys are read at one revision, so a transaction is seen as a
+// whole. They are held in memory: this is for some hundred keys, at most `range_keys_max` (10,000) with
+// `range_bytes_max` (4 MiB).
 //
-// Keys: those that the application names. There are two forms. `key`: the value is JSON, which `validate` gets.
-// `prefix`: an object with one field for each key below it, whose value is JSON; `validate` gets the object.
+// Keys: those that the application names. With `key` the value is JSON, and `validate` gets it. With `prefix`,
+// `validate` gets an object with one field for each key below it, whose value is JSON.
+//
+// Invariant: a value is validated once for each set of key revisions, and only a good one replaces `current`.
 
-import { EventEmitter } from 'node:events'
+import { whenAborted } from '../client/abort-listeners.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
 import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/validators.ts'
-import { abortedBy } from './checks.ts'
-import { type FollowClient, Followed, type View } from './followed.ts'
-import { reasonOf } from './reason.ts'
-import { tell } from './tell.ts'
-import { isClosed } from './watching.ts'
+import { errorText } from './error-text.ts'
+import { abortedError } from './option-checks.ts'
+import { RangeView, type ViewClient, type ViewContent } from './range-view.ts'
+import { runUserCallback, warn } from './run-user-callback.ts'
+import { isClosed } from './transient-errors.ts'
+import { isAborted } from './watch-helpers.ts'
 
 const CONFIRM_MS = 10_000
 const TIMEOUT_MS = 5_000
@@ -28,23 +31,23 @@ const TIMEOUT_MS = 5_000
 export interface ConfigOptions<T> {
   /** One key whose value is JSON. Either `key` or `prefix`. */
   readonly key?: string | Uint8Array | undefined
-  /** All keys with this prefix, without which they become the names of fields. */
+  /** All keys with this prefix. The rest of each key is the name of a field. */
   readonly prefix?: string | Uint8Array | undefined
-  /** Returns the configuration, or throws what is wrong with it. Of a `key` that does not exist it gets undefined. */
+  /** Returns the configuration, or throws an error. For a `key` that does not exist it gets undefined. */
   readonly validate: (value: unknown) => T
-  /** Used until there is a good value in the store. Without it the first value must be good. */
+  /** Value until the store has a good one. Without it the first value must be good. */
   readonly initial?: T | undefined
-  /** It is read at least so often. Default 10,000. */
+  /** Maximum time between two reads. Default 10,000. */
   readonly confirmMs?: number | undefined
   /** How long to wait for the first value. Default 5,000. */
   readonly timeoutMs?: number | undefined
   /** Ends it, like `close`. */
   readonly signal?: AbortSignal | undefined
-  /** Called for each bad value once, and when the store could not be read. Default: `process.emitWarning`. */
+  /** Called once for each bad value, and when the store becomes unreachable. Default: `process.emitWarning`. */
   readonly onError?: ((error: ConfigError) => void) | undefined
 }
 
-/** A value was refused (`config_invalid`), or the store could not be read (`config_unreachable`); `cause` says why. */
+/** A value was rejected (`config_invalid`), or the store was unreachable (`config_unreachable`); `cause` says why. */
 export class ConfigError extends QuorateError {}
 
 export interface Config<T> extends AsyncDisposable {
@@ -52,192 +55,137 @@ export interface Config<T> extends AsyncDisposable {
   readonly current: T
   /** The revision of the store at which it was read; 0: it is `initial`. */
   readonly revision: number
-  /** What is wrong with the value in the store now, or why it could not be read; undefined: `current` is that value. */
+  /** The fault of the value in the store, or of the last read; undefined: `current` is the value in the store. */
   readonly error: ConfigError | undefined
-  /** A linearizable read that began so long ago has shown the value in the store, good or bad. */
+  /** A linearizable read that began so long ago has returned the value in the store, good or bad. */
   readonly confirmedMsAgo: number
-  /** Calls `listener` for each new value. Returns a function that takes it back. */
+  /** Calls `listener` for each new value. Returns a function that removes the listener. */
   onChange(listener: (current: T, before: T) => void): () => void
   close(): Promise<void>
 }
 
 /** Resolves with the first good value. */
-export async function config<T>(kv: FollowClient, options: ConfigOptions<T>): Promise<Config<T>> {
+export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Promise<Config<T>> {
   checkOptions('config', options, OPTIONS)
   checkValue('config', 'validate', options.validate, isFunction)
   if ((options.key === undefined) === (options.prefix === undefined))
     throw new TypeError('config: give either key or prefix')
-  const live = new LiveConfig(kv, options)
-  try {
-    await live.begun(options.timeoutMs ?? TIMEOUT_MS)
-  } catch (error) {
-    await live.close()
-    throw error
-  }
-  return live
-}
+  const { key, validate, initial, signal, confirmMs = CONFIRM_MS, timeoutMs = TIMEOUT_MS } = options
+  if (signal?.aborted === true) throw abortedError(signal, 'the configuration')
+  const onError = options.onError ?? warn('config')
+  const start = Buffer.from(key ?? options.prefix ?? '')
+  const listeners = new Set<(current: T, before: T) => void>()
+  const first = Promise.withResolvers<void>()
+  first.promise.catch(() => undefined)
+  let good: { readonly value: T; readonly revision: number } | undefined =
+    initial === undefined ? undefined : { value: initial, revision: 0 }
+  let error: ConfigError | undefined
+  /** The key revisions that were validated last, and the error of that. */
+  let validated: { readonly revisions: string; readonly error: ConfigError | undefined } | undefined
 
-class LiveConfig<T> implements Config<T> {
-  readonly #options: ConfigOptions<T>
-  readonly #followed: Followed
-  readonly #changes = new EventEmitter<{ change: [T, T] }>()
-  readonly #place: Buffer
-  readonly #close = () => void this.close()
-  readonly #first = Promise.withResolvers<void>()
-  #good: { readonly value: T; readonly json: string; readonly revision: number } | undefined
-  #error: ConfigError | undefined
-  /** The bad value that was reported. */
-  #bad: { readonly text: string; readonly error: ConfigError } | undefined
-
-  constructor(kv: FollowClient, options: ConfigOptions<T>) {
-    this.#options = { ...options }
-    this.#changes.setMaxListeners(0)
-    if (options.initial !== undefined) this.#good = { value: options.initial, json: '', revision: 0 }
-    this.#place = Buffer.from(options.key ?? options.prefix ?? '')
-    this.#first.promise.catch(() => undefined)
-    this.#followed = new Followed(kv, {
-      prefix: this.#place,
-      isOneKey: options.key !== undefined,
-      confirmMs: options.confirmMs ?? CONFIRM_MS,
-      onView: (view) => this.#look(view),
-      onError: (cause) => this.#unreachable(cause),
-    })
-    options.signal?.addEventListener('abort', this.#close, { once: true })
+  const report = (code: string, message: string, cause?: unknown): ConfigError => {
+    const reported = new ConfigError(`config ${start}: ${message}`, { code, written: 'no', cause })
+    error = reported
+    runUserCallback(() => onError(reported))
+    return reported
   }
 
-  async begun(timeoutMs: number): Promise<void> {
-    if (isAborted(this.#options.signal)) throw abortedBy(this.#options.signal, 'the configuration')
-    const stop = after(timeoutMs, () => {
-      if (this.#error === undefined)
-        this.#report(
-          this.#errorOf('config_unreachable', `nothing was read within ${timeoutMs} ms`, undefined),
-        )
-      this.#first.reject(this.#error)
-    })
-    const aborted = () => this.#first.reject(abortedBy(this.#options.signal, 'the configuration'))
-    this.#options.signal?.addEventListener('abort', aborted, { once: true })
+  const onContent = ({ records, revision }: ViewContent) => {
+    const revisions = JSON.stringify(records.map((record) => [record.key, record.modRevision]))
+    error = validated?.error
+    if (revisions === validated?.revisions) return
     try {
-      await this.#first.promise
-    } catch (error) {
-      // `initial` is for what cannot be read now.
-      if (this.#good === undefined || isAborted(this.#options.signal) || isClosed(error)) throw error
-    } finally {
-      stop()
-      this.#options.signal?.removeEventListener('abort', aborted)
-    }
-  }
-
-  get current(): T {
-    if (this.#good === undefined) throw new Error('the configuration has no value yet')
-    return this.#good.value
-  }
-
-  get revision(): number {
-    return this.#good?.revision ?? 0
-  }
-
-  get error(): ConfigError | undefined {
-    return this.#error
-  }
-
-  get confirmedMsAgo(): number {
-    return this.#followed.confirmedMsAgo
-  }
-
-  onChange(listener: (current: T, before: T) => void): () => void {
-    checkValue('config.onChange', 'listener', listener, isFunction)
-    this.#changes.on('change', listener)
-    return () => this.#changes.off('change', listener)
-  }
-
-  async close(): Promise<void> {
-    this.#options.signal?.removeEventListener('abort', this.#close)
-    await this.#followed.close()
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  #look({ records, revision }: View): void {
-    const text = textOf(records)
-    if (text === this.#bad?.text) {
-      this.#error = this.#bad.error
-      return
-    }
-    if (text === this.#good?.json) {
-      this.#error = undefined
-      this.#bad = undefined
-      return
-    }
-    try {
-      const value = validated(this.#options.validate(this.#valueOf(records)))
-      const before = this.#good
-      this.#good = { value, json: text, revision }
-      this.#error = undefined
-      this.#bad = undefined
-      this.#first.resolve()
+      const value = validate(key === undefined ? fieldsOf(records, start.length) : jsonOf(records[0]))
+      rejectPromise(value)
+      const before = good
+      good = { value, revision }
+      error = undefined
+      validated = { revisions, error: undefined }
+      first.resolve()
       if (before === undefined) return
-      for (const listener of this.#changes.listeners('change') as ((current: T, before: T) => void)[])
-        tell(() => listener(value, before.value))
+      for (const listener of [...listeners]) runUserCallback(() => listener(value, before.value))
     } catch (cause) {
-      const message = `the configuration is not used: ${reasonOf(cause)}`
-      const error = this.#errorOf('config_invalid', message, cause)
-      this.#bad = { text, error }
-      this.#report(error)
-      this.#first.reject(error)
+      const message = `the configuration is not used: ${errorText(cause)}`
+      validated = { revisions, error: report('config_invalid', message, cause) }
+      first.reject(error)
     }
   }
 
-  #valueOf(records: readonly KvRecord[]): unknown {
-    if (this.#options.key !== undefined) return records[0] && jsonOf(records[0])
-    return Object.fromEntries(
-      records.map((record) => [
-        Buffer.from(record.keyBytes).toString('utf8', this.#place.length),
-        jsonOf(record),
-      ]),
-    )
+  /** Reports once for each time that the store becomes unreachable, not for each failed read. */
+  const onReadError = (cause: unknown) => {
+    if (isClosed(cause)) first.reject(cause)
+    if (error?.code !== 'config_unreachable')
+      report('config_unreachable', 'the configuration could not be read', cause)
   }
 
-  /** One report for each time that the store cannot be reached, not one for each try. */
-  #unreachable(cause: unknown): void {
-    // Nothing will be read any more.
-    if (isClosed(cause)) this.#first.reject(cause)
-    if (this.#error?.code === 'config_unreachable') return
-    this.#report(this.#errorOf('config_unreachable', 'the configuration could not be read', cause))
+  const range = key === undefined ? { prefix: start } : { key: start }
+  const view = new RangeView(kv, { range, confirmMs, onContent, onError: onReadError })
+  const close = async () => {
+    stopListening()
+    await view.close()
+  }
+  const stopListening = whenAborted(signal, () => {
+    first.reject(abortedError(signal, 'the configuration'))
+    void close()
+  })
+  const stopTimer = after(timeoutMs, () =>
+    first.reject(error ?? report('config_unreachable', `nothing was read within ${timeoutMs} ms`)),
+  )
+  try {
+    await first.promise
+  } catch (failure) {
+    // `initial` serves until the store has a good value.
+    if (good === undefined || isAborted(signal) || isClosed(failure)) {
+      await close()
+      throw failure
+    }
+  } finally {
+    stopTimer()
   }
 
-  #report(error: ConfigError): void {
-    this.#error = error
-    const { onError } = this.#options
-    if (onError === undefined) process.emitWarning(error.message, 'QuorateWarning')
-    else tell(() => onError(error))
-  }
-
-  #errorOf(code: string, message: string, cause: unknown): ConfigError {
-    return new ConfigError(`config ${this.#place.toString()}: ${message}`, { code, written: 'no', cause })
+  return {
+    get current() {
+      if (good === undefined) throw new Error('the configuration has no value yet')
+      return good.value
+    },
+    get revision() {
+      return good?.revision ?? 0
+    },
+    get error() {
+      return error
+    },
+    get confirmedMsAgo() {
+      return view.confirmedMsAgo
+    },
+    onChange: (listener) => {
+      checkValue('config.onChange', 'listener', listener, isFunction)
+      const added = (current: T, before: T) => listener(current, before)
+      listeners.add(added)
+      return () => listeners.delete(added)
+    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
 }
 
-/** A promise is no value yet, and would be taken for a good one. */
-function validated<T>(value: T): T {
-  if (!(value instanceof Promise)) return value
+const fieldsOf = (records: readonly KvRecord[], prefixLength: number): unknown =>
+  Object.fromEntries(
+    records.map((record) => [Buffer.from(record.keyBytes).toString('utf8', prefixLength), jsonOf(record)]),
+  )
+
+function jsonOf(record: KvRecord | undefined): unknown {
+  try {
+    return record?.json()
+  } catch (cause) {
+    throw new TypeError(`the value of ${record?.key} is not JSON: ${record?.text().slice(0, 40)}`, { cause })
+  }
+}
+
+/** An asynchronous `validate` would make a promise of an unchecked value the configuration. */
+function rejectPromise(value: unknown): void {
+  if (!(value instanceof Promise)) return
   value.catch(() => undefined)
   throw new TypeError('validate must return the value itself, not a promise of it')
-}
-
-const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true
-
-/** Two views are the same if the same keys have the same revisions. */
-const textOf = (records: readonly KvRecord[]): string =>
-  JSON.stringify(records.map(({ key, modRevision }) => [key, modRevision]))
-
-function jsonOf(record: KvRecord): unknown {
-  try {
-    return record.json()
-  } catch (cause) {
-    throw new TypeError(`the value of ${record.key} is not JSON: ${record.text().slice(0, 40)}`, { cause })
-  }
 }
 
 const OPTIONS = {

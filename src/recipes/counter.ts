@@ -1,20 +1,22 @@
 // A counter: a whole number that many clients change.
 //
-// Promise: each `add` that returns has been counted exactly once, whatever was sent again on the way, and returns the
-// number after it. A number that JavaScript cannot hold exactly (beyond 2^53 - 1) is never stored: `add` throws a
-// RangeError, and nothing has changed.
+// Promise: each `add` that returns was counted exactly once, and returns the number after it. A number beyond 2^53 - 1,
+// which JavaScript cannot hold exactly, is never stored: `add` throws a RangeError and changes nothing.
 //
-// Limits: an `add` that fails with `written: 'unknown'` may have been counted. Only with `once` can it be repeated
-// safely: the same `once` counts one time within `onceMs`. All `add`s compete for one key, and one that has lost begins
-// again, so many at a time are slow: add up in the process, and add the sum.
+// Limits: an `add` that fails with `written: 'unknown'` may have been counted. Only with `once` it can be repeated
+// safely: the same `once` counts one time within `onceMs`. All `add`s conflict on one key, so many concurrent ones are
+// slow: sum up in the process, and add the sum.
 //
 // Keys: counter/NAME/value          the number, as decimal text
 //       counter/NAME/once/TOKEN     the number after that `add`, with a lease of `onceMs`
+//
+// Invariant: the number and the token are written in one transaction that compares what was read of both.
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { checkOptions, checkValue, isText } from '../client/validators.ts'
-import { CALL, isLeaseTime } from './checks.ts'
-import { escaped, type KeyPlace, placeOf } from './place.ts'
+import { foreignKeyError } from './foreign-keys.ts'
+import { escapePart, keySpace } from './key-space.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 
 const ONCE_MS = 15 * 60_000
 
@@ -28,27 +30,28 @@ export interface AddOptions extends CallOptions {
 export interface Counter {
   /** 0 before the first `add`. */
   get(options?: CallOptions): Promise<number>
-  /** `n` may be negative. Returns the number after it. */
+  /** Adds `n`, which may be negative. Returns the number after it. */
   add(n?: number, options?: AddOptions): Promise<number>
 }
 
 export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uint8Array): Counter {
-  const place = placeOf('counter', 'counter', name)
-  const key = place.key('value')
+  const space = keySpace('counter', 'counter', name)
+  const key = space.key('value')
   return {
     get: async (options = {}) => {
-      checkOptions('counter.get', options, CALL)
-      return numberIn(await kv.get(key, options), key)
+      checkOptions('counter.get', options, CALL_OPTIONS)
+      return numberIn(await kv.get(key, options))
     },
     add: async (n = 1, options = {}) => {
       checkValue('counter.add', 'n', n, isInteger)
-      checkOptions('counter.add', options, ADD)
+      checkOptions('counter.add', options, { ...CALL_OPTIONS, once: isText, onceMs: isLeaseTime })
       const { once, onceMs = ONCE_MS, ...call } = options
       return kv.transact(async (tx) => {
-        const onceKey = once === undefined ? undefined : keyOfOnce(place, once)
+        const onceKey = once === undefined ? undefined : space.key('once', escapePart(once).toString())
         const counted = onceKey && (await tx.get(onceKey))
-        if (counted !== undefined) return numberIn(counted, counted.keyBytes)
-        const sum = numberIn(await tx.get(key), key) + n
+        // Without a lease the token would be remembered without end: it is one of an import.
+        if (counted?.lease !== undefined) return numberIn(counted)
+        const sum = numberIn(await tx.get(key)) + n
         if (!Number.isSafeInteger(sum))
           throw new RangeError(`counter.add: ${sum} is more than a counter can hold (2^53 - 1 either way)`)
         tx.put(key, String(sum))
@@ -59,18 +62,14 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
   }
 }
 
-const keyOfOnce = (place: KeyPlace, once: string): Uint8Array => place.key('once', escaped(once).toString())
-
-function numberIn(record: KvRecord | undefined, key: Uint8Array): number {
+/** A value of another program is an error: a counter that began at 0 again would be wrong. */
+function numberIn(record: KvRecord | undefined): number {
   if (record === undefined) return 0
   const text = record.text()
   const number = /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN
   if (Number.isSafeInteger(number)) return number
-  const shown = JSON.stringify(text.slice(0, 40))
-  throw new TypeError(`the key ${Buffer.from(key).toString()} holds ${shown}, which no counter has written`)
+  throw foreignKeyError('counter', record.key)
 }
 
 const isInteger = (value: unknown): string | undefined =>
   Number.isSafeInteger(value) ? undefined : 'a whole number that is safe (up to 2^53 - 1 either way)'
-
-const ADD = { ...CALL, once: isText, onceMs: isLeaseTime }

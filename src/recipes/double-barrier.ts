@@ -1,15 +1,17 @@
-// A double barrier: a number of processes begin together, and end together.
+// A double barrier: a number of processes start together and finish together.
 //
-// Promise: `enter` returns only when at least `count` processes that live have entered, and `leave` only when each of
-// them has left or died. Who comes while a round is under way waits for the next one.
+// Promise: `enter` returns only when at least `count` live processes have entered. `leave` returns only when each of
+// them has left or died. A process that comes during a round waits for the next one.
 //
-// Limits: processes that live are those whose leases live, so a stopped one counts until its lease has ended (`ttlMs`);
-// `signal` of the others does not tell of it. All must give the same `count`, up to 100: the beginning of a round
-// compares a key of each.
+// Limits: a process is alive while its lease is, so a paused one counts until its lease expires (`ttlMs`). All must
+// give the same `count`, up to 100, because the start of a round compares one key of each process.
 //
-// Keys: doublebarrier/NAME/in/LEASE     of each that has entered, empty, with that lease
-//       doublebarrier/NAME/begun        exists from the moment when all have entered, until all have left; if all have
-//                                       died, until somebody comes again
+// Keys: doublebarrier/NAME/in/LEASE     of each process that has entered, empty, with that lease
+//       doublebarrier/NAME/begun        exists during a round: from the last `enter` to the last `leave`. If all have
+//                                       died, the next process that comes deletes it.
+//
+// Invariant: `begun` is created in a transaction that compares the keys of `count` processes, and is deleted only when
+// no key is left under `in/`.
 
 import {
   type CallOptions,
@@ -20,10 +22,13 @@ import {
 } from '../client/index.ts'
 import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
-import { CALL, isWait, LOCK } from './checks.ts'
-import type { LockOptions } from './line.ts'
-import { placeOf } from './place.ts'
-import { GIVE_UP_MS, isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
+import type { LockOptions } from './fair-lock-queue.ts'
+import { foreignKeyReporter } from './foreign-keys.ts'
+import { keySpace } from './key-space.ts'
+import { CALL_OPTIONS, isWait, LOCK_OPTIONS } from './option-checks.ts'
+import { isLeaseGone } from './transient-errors.ts'
+import { type Pending, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const COUNT_MAX = 100
 const TTL_MS = 10_000
@@ -31,136 +36,135 @@ const TTL_MS = 10_000
 export interface Entered {
   /** Fires before the cluster can have taken this process for dead. */
   readonly signal: AbortSignal
-  /** Waits until all others have left as well. This process has left, also if it throws. */
+  /** Waits until all others have left as well. This process has left, even if the call throws. */
   leave(options?: WaitOptions): Promise<void>
 }
 
 export interface DoubleBarrier {
-  /** A `BarrierNotPassedError` after `waitMs`, a `SessionLostError` if the lease has ended meanwhile. */
+  /** Throws a `BarrierNotPassedError` after `waitMs`, and a `SessionLostError` if the lease has expired. */
   enter(options?: LockOptions): Promise<Entered>
 }
 
-/** `count`: processes of a round, from 1 to 100. */
+/** `count`: number of processes in a round, from 1 to 100. */
 export function doubleBarrier(
   kv: Pick<Client, 'txn' | 'watch' | 'session'>,
   name: string | Uint8Array,
   count: number,
 ): DoubleBarrier {
-  const place = placeOf('doubleBarrier', 'doublebarrier', name)
+  const space = keySpace('doubleBarrier', 'doublebarrier', name)
   checkValue('doubleBarrier', 'count', count, isCount)
-  const inside = place.key('in', '')
-  const begun = place.key('begun')
+  const inside = space.key('in', '')
+  const begun = space.key('begun')
+  const reportForeign = foreignKeyReporter('double barrier')
   const created = (key: Uint8Array, to: number): TxnComparison => ({
     key,
     target: 'createRevision',
     op: '=',
     to,
   })
-  const isEmpty: TxnComparison = { prefix: inside, target: 'createRevision', op: '=', to: 0 }
 
   async function read(call: CallOptions) {
     const { results, revision } = await kv.txn(
       { success: [{ get: { key: begun } }, { get: { prefix: inside, keysOnly: true } }] },
       call,
     )
-    return {
-      round: results[0]?.get?.kvs?.[0]?.createRevision,
-      members: results[1]?.get?.kvs ?? [],
-      revision,
-    }
+    const keys = results[1]?.get?.kvs ?? []
+    for (const { key, lease } of keys) if (lease === undefined) reportForeign(key)
+    const members = keys.filter(({ lease }) => lease !== undefined)
+    return { round: results[0]?.get?.kvs?.[0]?.createRevision, members, revision }
   }
 
-  /** The last one has left, or died. */
-  const endRound = (round: number, call: CallOptions) =>
-    kv.txn({ compare: [created(begun, round), isEmpty], success: [{ delete: { key: begun } }] }, call)
+  /** No key of a live process is left. Keys without a lease belong to no process. */
+  const endRound = (round: number, call: CallOptions) => {
+    const isEmpty = { prefix: inside, target: 'lease', op: '=', to: '0' } as const
+    return kv.txn({ compare: [created(begun, round), isEmpty], success: [{ delete: { key: begun } }] }, call)
+  }
 
-  /** Does the next thing that is to be done for this process to enter, until it has. */
-  async function entered(session: Session, call: CallOptions): Promise<{ readonly round: number } | NotYet> {
+  /** Takes the next step towards the start of a round with this process, until the round has started. */
+  async function entered(session: Session, call: CallOptions): Promise<{ readonly round: number } | Pending> {
     const { lease } = session
-    const own = place.key('in', lease)
+    const own = space.key('in', lease)
     for (;;) {
       const { round, members, revision } = await read(call)
       const isIn = members.some((member) => member.lease === lease)
-      const change: NotYet = { revision, range: { prefix: place.prefix, keysOnly: true } }
+      const pending: Pending = { revision, watch: { prefix: space.prefix, keysOnly: true } }
       if (round !== undefined) {
         if (isIn) return { round }
-        if (members.length > 0) return change
+        if (members.length > 0) return pending
         await endRound(round, call)
       } else if (!isIn) {
-        await kv.txn(
-          {
-            compare: [created(begun, 0), created(own, 0)],
-            success: [{ put: { key: own, value: '', lease } }],
-          },
-          call,
-        )
+        const compare = [created(begun, 0)]
+        await kv.txn({ compare, success: [{ put: { key: own, value: '', lease } }] }, call)
       } else if (members.length >= count) {
-        const all = members
-          .slice(0, COUNT_MAX)
-          .map((member) => created(member.keyBytes, member.createRevision))
-        await kv.txn(
-          { compare: [created(begun, 0), ...all], success: [{ put: { key: begun, value: '' } }] },
-          call,
-        )
-      } else return change
+        const all = members.slice(0, COUNT_MAX)
+        const compare = [
+          created(begun, 0),
+          ...all.map(({ keyBytes, createRevision }) => created(keyBytes, createRevision)),
+        ]
+        await kv.txn({ compare, success: [{ put: { key: begun, value: '' } }] }, call)
+      } else return pending
     }
   }
 
-  async function left(round: number, call: CallOptions): Promise<object | NotYet> {
+  async function left(round: number, call: CallOptions): Promise<object | Pending> {
     for (;;) {
-      const { round: now, members, revision } = await read(call)
-      if (now !== round) return {}
-      if (members.length > 0) return { revision, range: { prefix: place.prefix, only: 'delete' } }
+      const { round: current, members, revision } = await read(call)
+      if (current !== round) return {}
+      if (members.length > 0) return { revision, watch: { prefix: space.prefix, only: 'delete' } }
       await endRound(round, call)
     }
   }
 
-  const notWithin = (what: string, waitMs: number | undefined) => () =>
-    new BarrierNotPassedError(`doubleBarrier.${what}: the others were not there within ${waitMs} ms`, {
+  const timeoutError = (what: string, waitMs: number | undefined) => () =>
+    new BarrierNotPassedError(`doubleBarrier.${what}: the others were missing after ${waitMs} ms`, {
       code: 'barrier_not_passed',
       written: 'no',
     })
 
   async function leave(session: Session, round: number, options: WaitOptions): Promise<void> {
-    checkOptions('doubleBarrier.leave', options, { ...CALL, waitMs: isWait })
+    checkOptions('doubleBarrier.leave', options, { ...CALL_OPTIONS, waitMs: isWait })
     const { waitMs, signal = new AbortController().signal, timeoutMs } = options
-    const patience = patienceOf(waitMs)
+    const timeLimit = timeLimitOf(waitMs)
     try {
       await session.close({ timeoutMs })
-      const look = () => left(round, { signal, timeoutMs })
-      await until(kv, look, { signal, patience: patience.signal, notWithin: notWithin('leave', waitMs) })
+      const check = () => left(round, { signal, timeoutMs })
+      const controls = { signal, timeLimit: timeLimit.signal, timeoutError: timeoutError('leave', waitMs) }
+      await waitUntil(kv, check, controls)
     } finally {
-      patience.end()
+      timeLimit.stop()
     }
   }
 
   return {
     enter: async (options = {}) => {
-      checkOptions('doubleBarrier.enter', options, LOCK)
+      checkOptions('doubleBarrier.enter', options, LOCK_OPTIONS)
       const { ttlMs = TTL_MS, waitMs, signal, timeoutMs } = options
-      const patience = patienceOf(waitMs)
+      const timeLimit = timeLimitOf(waitMs)
       try {
         const session = await kv.session({ ttlMs, signal, timeoutMs })
         try {
-          const isOver = AbortSignal.any([session.signal, ...(signal ? [signal] : [])])
-          const look = () => entered(session, { signal: isOver, timeoutMs })
-          const waiting = { signal: isOver, patience: patience.signal, notWithin: notWithin('enter', waitMs) }
-          const { round } = await until(kv, look, waiting)
+          const isOver = anySignal(session.signal, signal)
+          const check = () => entered(session, { signal: isOver, timeoutMs })
+          const { round } = await waitUntil(kv, check, {
+            signal: isOver,
+            timeLimit: timeLimit.signal,
+            timeoutError: timeoutError('enter', waitMs),
+          })
           return { signal: session.signal, leave: (leaving = {}) => leave(session, round, leaving) }
         } catch (error) {
-          const lost = isWithoutLease(error) ? lostBy(error) : session.signal.reason
-          await session.close({ timeoutMs: GIVE_UP_MS })
+          const lost = isLeaseGone(error) ? leaseLost(error) : session.signal.reason
+          await session.close({ timeoutMs: REVOKE_WAIT_MS })
           throw signal?.aborted === true ? error : (lost ?? error)
         }
       } finally {
-        patience.end()
+        timeLimit.stop()
       }
     },
   }
 }
 
-const lostBy = (cause: unknown): SessionLostError =>
-  new SessionLostError('doubleBarrier.enter: the lease was revoked, or has ended', {
+const leaseLost = (cause: unknown): SessionLostError =>
+  new SessionLostError('doubleBarrier.enter: the lease was revoked, or has expired', {
     code: 'session_lost',
     written: 'no',
     cause,

@@ -1,4 +1,4 @@
-// Recipes: what applications build on a consistent store, each in a file that begins with its promise and its limits.
+// Recipes for coordination. Each file begins with its promise, its limits, its keys and the invariant behind it.
 
 export {
   type Barrier,
@@ -12,6 +12,13 @@ export { type Config, ConfigError, type ConfigOptions, config } from './config.t
 export { type AddOptions, type Counter, counter } from './counter.ts'
 export { type DoubleBarrier, doubleBarrier, type Entered } from './double-barrier.ts'
 export {
+  type HeldLock,
+  type LockClient,
+  LockLostError,
+  LockNotTakenError,
+  type LockOptions,
+} from './fair-lock-queue.ts'
+export {
   type CampaignOptions,
   campaign,
   followLeader,
@@ -20,7 +27,6 @@ export {
   leaderOf,
   runAsLeader,
 } from './leader.ts'
-export { type HeldLock, type LockClient, LockLostError, LockNotTakenError, type LockOptions } from './line.ts'
 export { lock } from './lock.ts'
 export {
   type DeadLetters,
@@ -35,30 +41,26 @@ export {
 export type { ConsumeOptions } from './queue-consume.ts'
 export { ItemLostError, type NackOptions, type QueueEntry, type QueueItem } from './queue-item.ts'
 export { type RateLimit, type RateLimiter, rateLimiter, type Taken } from './rate-limiter.ts'
-export {
-  type Instance,
-  type NewInstance,
-  type Registration,
-  type Registry,
-  type Resolved,
-  type Resolver,
-  type ResolverOptions,
-  registry,
-} from './registry.ts'
+export type {
+  Instance,
+  NewInstance,
+  Registration,
+} from './registration.ts'
+export { type Registry, registry } from './registry.ts'
+export type { Resolved, Resolver, ResolverOptions } from './resolver.ts'
 export { type RwLock, rwLock } from './rw-lock.ts'
 export {
-  type ResumeOptions,
   type Saga,
   type SagaOptions,
-  type SagaOutcome,
   type SagaProblem,
   type SagaStep,
   SagaStuckError,
   SagaTakenOverError,
-  type SagaView,
   type StepContext,
   saga,
 } from './saga.ts'
+export type { SagaOutcome, SagaView } from './saga-record.ts'
+export type { KeepResumingOptions, ResumeOptions } from './saga-resume.ts'
 export { type Semaphore, semaphore } from './semaphore.ts'
 export {
   MemberLostError,

@@ -1,25 +1,26 @@
-// Leader election: of the processes that want to lead, one does.
+// Leader election: one of several candidates leads.
 //
-// Promise: candidates lead in the order in which they came. The token of each leader is greater than those of all
-// before. What a leader writes with `put` and `txn` is done only while it leads. `runAsLeader` runs the body only while
-// its process leads, fires `signal` before another one can begin, and runs the body again when it leads again.
+// Promise: candidates lead in the order in which their keys were created. Each leader's token is greater than those of
+// all leaders before. `put` and `txn` write only while the process leads. `runAsLeader` runs the body only while its
+// process leads, fires `signal` before another process can lead, and runs the body again when the process leads again.
 //
-// Limits: those of lock.ts: a process that was stopped goes on for a moment before it learns that it leads no more.
-// Give `token` to other systems that the leader changes. The body must end when `signal` fires: until it does, this
-// process is no candidate. When a leader dies, the next one begins after its lease has ended (`ttlMs`).
+// Limits: those of lock.ts. A leader that was paused resumes as leader for a moment, so other systems must check
+// `token`. The body must return when `signal` fires: until then this process is no candidate.
 //
-// Key: election/NAME/LEASE     the value of the candidate, with that lease; the first that was created is the leader's
+// Key: election/NAME/LEASE     the candidate's value, with that lease
+//
+// Invariant: the leader has the oldest key with a lease (fair-lock-queue.ts).
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
-import { CALL, isLeaseTime, LOCK } from './checks.ts'
-import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
-import { type KeyPlace, placeOf } from './place.ts'
-import { isFull, isPassing } from './waiting.ts'
-import { changeAfter, pause } from './watching.ts'
+import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
+import { type KeySpace, keySpace } from './key-space.ts'
+import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
+import { warn } from './run-user-callback.ts'
+import { isFull, isTransient } from './transient-errors.ts'
+import { anySignal, pause, readOnChange } from './watch-helpers.ts'
 
-/** The pause before it is a candidate again, after the cluster could not be asked. */
-const AGAIN_MS = 1_000
+const RETRY_MS = 1_000
 
 export interface Leadership extends Omit<HeldLock, 'release' | 'leftMs' | typeof Symbol.asyncDispose> {
   /** Fires before another process can lead, and when the `signal` of `runAsLeader` fires. */
@@ -27,43 +28,43 @@ export interface Leadership extends Omit<HeldLock, 'release' | 'leftMs' | typeof
 }
 
 export interface CampaignOptions extends LockOptions {
-  /** Of this candidate, for `leaderOf`: its address, for example. Default: empty. */
+  /** The candidate's value for `leaderOf`, such as its address. Default: empty. */
   readonly value?: string | Uint8Array | undefined
 }
 
 export interface LeaderOptions {
-  /** Of this candidate, for `leaderOf`: its address, for example. Default: empty. */
+  /** The candidate's value for `leaderOf`, such as its address. Default: empty. */
   readonly value?: string | Uint8Array | undefined
-  /** After so long without its process another one leads. From 1,000 on. Default 10,000. */
+  /** Life of the lease: another process leads after this time without the leader. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
-  /** Ends it: no candidate any more. A body that runs is told by its own signal, and waited for. */
+  /** Ends the candidacy. It fires the signal of a running body, and waits for the body. */
   readonly signal?: AbortSignal | undefined
-  /** Of each call to the cluster. Default: that of the client. */
+  /** Time limit of each call to the cluster. Default: that of the client. */
   readonly timeoutMs?: number | undefined
   /**
-   * Called when the cluster could not be asked or is full, and when a body has thrown after it had lost the lead. It
-   * goes on.
-   * Default: `process.emitWarning`.
+   * Called when the cluster is unreachable or full, and for what a body throws after it has lost the lead. The
+   * candidacy continues. Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-/** Waits until this process leads. It leads until `release`, or until its lease ends. */
+/** Waits until this process leads. It leads until `release`, or until its lease expires. */
 export async function campaign(
   kv: LockClient,
   name: string | Uint8Array,
   options: CampaignOptions = {},
 ): Promise<HeldLock> {
-  const { prefix, key } = placeOf('campaign', 'election', name)
-  checkOptions('campaign', options, CAMPAIGN)
-  const { value, ...lock } = options
-  return takeIn(kv, { what: 'campaign', key, before: prefix, served: 1, value }, lock)
+  const { prefix, key } = keySpace('campaign', 'election', name)
+  checkOptions('campaign', options, { ...LOCK_OPTIONS, value: isBytes })
+  const value = copyOf(options.value)
+  const { value: _, ...lockOptions } = options
+  return acquire(kv, { what: 'campaign', key, conflicts: prefix, permits: 1, value }, lockOptions)
 }
 
 /**
- * Runs `body` while this process leads, and returns what it returns. If the lead was lost before the body has ended,
- * what it returns or throws does not count: this process is a candidate again. What it throws as the leader is thrown.
- * When `signal` fires, the body's end is the end; if none was running, an `AbortError` is thrown.
+ * Runs `body` while this process leads, and returns or throws its result. The result of a body that has lost the lead
+ * does not count: this process is a candidate again. After `signal` has fired the body's result counts in any case;
+ * without a running body an `AbortError` is thrown.
  */
 export async function runAsLeader<T>(
   kv: LockClient,
@@ -72,27 +73,28 @@ export async function runAsLeader<T>(
   options: LeaderOptions = {},
 ): Promise<T> {
   checkValue('runAsLeader', 'body', body, isFunction)
-  checkOptions('runAsLeader', options, RUN)
-  const { signal, onError = warn, ...candidate } = options
+  checkOptions('runAsLeader', options, RUN_OPTIONS)
+  const { signal, onError = warn('runAsLeader'), ...rest } = options
+  const candidate = { ...rest, value: copyOf(rest.value) }
   for (;;) {
     let lead: HeldLock
     try {
       lead = await campaign(kv, name, { ...candidate, signal })
     } catch (error) {
-      if (!isPassing(error) && !isFull(error)) throw error
+      if (!isTransient(error) && !isFull(error)) throw error
       onError(error)
-      await pause(AGAIN_MS, signal)
+      await pause(RETRY_MS, signal)
       continue
     }
     const { token, key, guard, put, txn, throwIfLost } = lead
-    const isOver = signal === undefined ? lead.signal : AbortSignal.any([lead.signal, signal])
-    // A body that has kept the process busy may have ended before the signal could fire: the clock decides.
-    const isEnd = () => lead.leftMs > 0 || signal?.aborted === true
+    // A body that blocks the event loop may return before the signal could fire: the clock decides.
+    const counts = () => lead.leftMs > 0 || signal?.aborted === true
     try {
-      const result = await body({ token, key, signal: isOver, guard, put, txn, throwIfLost })
-      if (isEnd()) return result
+      const leadership = { token, key, guard, put, txn, throwIfLost, signal: anySignal(lead.signal, signal) }
+      const result = await body(leadership)
+      if (counts()) return result
     } catch (error) {
-      if (isEnd()) throw error
+      if (counts()) throw error
       onError(error)
     } finally {
       await lead.release({ timeoutMs: candidate.timeoutMs })
@@ -100,73 +102,66 @@ export async function runAsLeader<T>(
   }
 }
 
-/** The key of the process that leads: its value, and `createRevision`, which is the token. undefined: none leads. */
+/** The leader's record: its value, and `createRevision`, the token. undefined: no process leads. */
 export async function leaderOf(
   kv: Pick<Client, 'txn'>,
   name: string | Uint8Array,
   options: CallOptions = {},
 ): Promise<KvRecord | undefined> {
-  const place = placeOf('leaderOf', 'election', name)
-  checkOptions('leaderOf', options, CALL)
-  return (await readLeader(kv, place, options)).leader
+  const space = keySpace('leaderOf', 'election', name)
+  checkOptions('leaderOf', options, CALL_OPTIONS)
+  return (await readLeader(kv, space, options)).leader
 }
 
 /**
- * The leader now, and again after each change; undefined: none leads. Of changes that follow each other faster than
- * they are read it shows the last. It ends with `break`, or its signal (`AbortError`).
+ * Yields the current leader, then each new one, and each new value of the same leader; undefined: no process leads. Of
+ * changes in quick succession it yields the last. It ends with `break`, or with its signal (`AbortError`).
  */
 export async function* followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
   name: string | Uint8Array,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<KvRecord | undefined, void, undefined> {
-  const place = placeOf('followLeader', 'election', name)
+  const space = keySpace('followLeader', 'election', name)
   checkOptions('followLeader', options, { signal: isSignal })
   const { signal } = options
-  let last: number | undefined
-  for (;;) {
-    try {
-      const { leader, revision } = await readLeader(kv, place, { signal })
-      const token = leader?.createRevision ?? 0
-      if (token !== last) yield leader
-      last = token
-      // A put can change the leader only while there is none.
-      const only = leader === undefined ? 'put' : 'delete'
-      await changeAfter(kv, { prefix: place.prefix, keysOnly: true, only }, revision, signal)
-    } catch (error) {
-      if (!isPassing(error)) throw error
-      await pause(AGAIN_MS, signal)
-    }
-  }
+  yield* readOnChange(
+    kv,
+    async () => {
+      const { leader, revision } = await readLeader(kv, space, { signal })
+      // While one leads, new candidates change nothing: only its own key matters.
+      const watch = leader === undefined ? { prefix: space.prefix } : { key: leader.keyBytes }
+      return { value: leader, version: String(leader?.modRevision), revision, watch }
+    },
+    signal,
+  )
 }
 
-/** The value is read alone: those of all candidates may be more than an answer may have. */
+/** Reads the value on its own: the values of all candidates may be more than one response may hold. */
 async function readLeader(
   kv: Pick<Client, 'txn'>,
-  { prefix }: KeyPlace,
+  { prefix }: KeySpace,
   options: CallOptions,
 ): Promise<{ readonly leader: KvRecord | undefined; readonly revision: number }> {
   for (;;) {
     const { results, revision } = await kv.txn({ success: [{ get: { prefix, keysOnly: true } }] }, options)
-    const [first] = (results[0]?.get?.kvs ?? []).toSorted((a, b) => a.createRevision - b.createRevision)
+    const [first] = (results[0]?.get?.kvs ?? [])
+      .filter(({ lease }) => lease !== undefined)
+      .toSorted((a, b) => a.createRevision - b.createRevision)
     if (first === undefined) return { leader: undefined, revision }
     const { keyBytes: key, createRevision: to } = first
     const compare = [{ key, target: 'createRevision', op: '=', to }] as const
     const read = await kv.txn({ compare, success: [{ get: { key } }] }, options)
     const leader = read.results[0]?.get?.kvs?.[0]
-    if (leader !== undefined) return { leader, revision }
+    if (leader !== undefined) return { leader, revision: read.revision }
   }
 }
 
-const warn = (error: unknown): void =>
-  process.emitWarning(
-    `runAsLeader: ${error instanceof Error ? error.message : String(error)}`,
-    'QuorateWarning',
-  )
+const copyOf = (value: string | Uint8Array | undefined): string | Uint8Array | undefined =>
+  typeof value === 'object' ? new Uint8Array(value) : value
 
-const CAMPAIGN = { ...LOCK, value: isBytes }
-const RUN: Readonly<Record<keyof LeaderOptions, Check>> = {
-  ...CALL,
+const RUN_OPTIONS: Readonly<Record<keyof LeaderOptions, Check>> = {
+  ...CALL_OPTIONS,
   value: isBytes,
   ttlMs: isLeaseTime,
   onError: isFunction,

@@ -1,127 +1,130 @@
-// The loop of a consumer: take an item, hold it while the handler runs, acknowledge it or give it back.
+// The loop of a consumer: takes an item, extends it while the handler runs, and acknowledges it or gives it back.
 
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
-import { isDelay } from './checks.ts'
+import { errorText } from './error-text.ts'
+import { isDelay } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
-import { reasonOf } from './reason.ts'
-import { isClosed, pause } from './watching.ts'
+import { isClosed } from './transient-errors.ts'
+import { anySignal, pause } from './watch-helpers.ts'
 
 const RETRY_DELAY_MS = 1_000
-/** The hold of an item is renewed after this share of its time, and again after the other if that has failed. */
+/** An item is extended after this share of its time, and again after the second share if that has failed. */
 const EXTEND_SHARE = 1 / 3
-const EXTEND_AGAIN_SHARE = 1 / 20
-/** The pause after the store could not be asked for an item. */
-const AGAIN_MS = 1_000
+const EXTEND_RETRY_SHARE = 1 / 20
+/** The pause after a failed attempt to take an item. */
+const RETRY_MS = 1_000
 
 export interface ConsumeOptions {
-  /** Ends it. */
+  /** Ends the loop. */
   readonly signal: AbortSignal
-  /** Items under way at a time. Default 1. */
+  /** Number of concurrent handlers. Default 1. */
   readonly concurrency?: number | undefined
-  /** How long an item waits whose handler has thrown. From 1,000 on, or 0. Default 1,000. */
+  /** Delay of an item whose handler has thrown. From 1,000 on, or 0. Default 1,000. */
   readonly retryDelayMs?: number | undefined
   /**
-   * Called when a handler has thrown, an item was lost, or the store could not be reached; `item`: the item that it is
-   * about. The loop goes on; what this throws ends it. Default: `process.emitWarning`.
+   * Called when a handler has thrown, an item was lost, or the store was unreachable; `item`: the item concerned. The
+   * loop continues, unless this throws. Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown, item: QueueItem | undefined) => void) | undefined
 }
 
-/** What it needs of a queue. */
-interface Source {
-  pop(options: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<QueueItem | undefined>
-}
+/** Waits for an item. `onChosen`: called before each attempt to take one. */
+type Take = (signal: AbortSignal, onChosen: () => void) => Promise<QueueItem | undefined>
 
 export async function consume(
-  source: Source,
+  take: Take,
   visibilityMs: number,
   handler: (item: QueueItem) => unknown,
   options: ConsumeOptions,
 ): Promise<void> {
   checkValue('queue.consume', 'handler', handler, isFunction)
-  checkOptions('queue.consume', options, CONSUME)
+  checkOptions('queue.consume', options, CONSUME_OPTIONS)
   checkValue('queue.consume', 'signal', options.signal, isSignal)
   const { concurrency = 1, retryDelayMs = RETRY_DELAY_MS } = options
-  /** Fires when the application's own `onError` has thrown. */
+  if (concurrency === Number.POSITIVE_INFINITY)
+    throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
+  /** Fires when a worker fails: `onError` has thrown, or the client is closed. */
   const failed = new AbortController()
-  const signal = AbortSignal.any([options.signal, failed.signal])
+  const signal = anySignal(failed.signal, options.signal)
   const onError: NonNullable<ConsumeOptions['onError']> = (error, item) => {
     try {
-      ;(options.onError ?? warn)(error, item)
+      ;(options.onError ?? warnOfItem)(error, item)
     } catch (thrown) {
       failed.abort(thrown)
     }
   }
 
-  async function worker(): Promise<void> {
+  /** Resolves when no worker before looks for an item. One at a time reads and watches, however many handlers run. */
+  let isFree = Promise.resolve()
+
+  async function takeItem(): Promise<QueueItem | undefined> {
+    const before = isFree
+    const { promise, resolve } = Promise.withResolvers<void>()
+    isFree = promise
+    try {
+      await before
+      return signal.aborted ? undefined : await take(signal, resolve)
+    } finally {
+      resolve()
+    }
+  }
+
+  async function work(): Promise<void> {
     while (!signal.aborted) {
+      let item: QueueItem | undefined
       try {
-        const item = await source.pop({ waitMs: Number.POSITIVE_INFINITY, signal })
+        item = await takeItem()
         if (item !== undefined) await handle(item)
       } catch (error) {
-        if (signal.aborted) return
-        if (isClosed(error)) throw error
-        onError(error, undefined)
-        await pause(AGAIN_MS, signal)
+        if (item === undefined && signal.aborted) return
+        if (item === undefined && isClosed(error)) throw error
+        onError(error, item)
+        if (item === undefined) await pause(RETRY_MS, signal)
       }
     }
   }
 
   async function handle(item: QueueItem): Promise<void> {
     const done = new AbortController()
-    const holding = hold(item, done.signal)
+    const extending = keepExtending(item, visibilityMs, done.signal)
+    let failure: { readonly error: unknown } | undefined
     try {
-      const failure = await failureOf(() => handler(item))
-      done.abort()
-      await holding
-      if (failure === undefined) await item.ack()
-      else {
-        onError(failure.error, item)
-        await item.nack({ delayMs: retryDelayMs, error: reasonOf(failure.error) })
-      }
+      await handler(item)
     } catch (error) {
-      onError(error, item)
+      failure = { error }
     }
+    done.abort()
+    await extending
+    if (failure === undefined) return item.ack()
+    onError(failure.error, item)
+    await item.nack({ delayMs: retryDelayMs, error: errorText(failure.error) })
   }
 
-  /** Until the handler is done, or the item is lost. */
-  async function hold(item: QueueItem, done: AbortSignal): Promise<void> {
-    let share = EXTEND_SHARE
-    for (;;) {
-      await pause(visibilityMs * share, done)
-      if (done.aborted) return
-      try {
-        await item.extend()
-        share = EXTEND_SHARE
-      } catch (error) {
-        // The acknowledgement will say so.
-        if (error instanceof ItemLostError) return
-        share = EXTEND_AGAIN_SHARE
-      }
-    }
-  }
-
-  const workers = concurrency === Number.POSITIVE_INFINITY ? undefined : concurrency
-  if (workers === undefined) throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
-  // One whose client is closed fails while the handlers of others are still under way.
-  const ended = await Promise.allSettled(Array.from({ length: workers }, worker))
-  for (const each of ended) if (each.status === 'rejected') throw each.reason
+  // A worker that fails ends the others, but not their handlers.
+  const run = () => work().catch((error: unknown) => failed.abort(error))
+  await Promise.all(Array.from({ length: concurrency }, run))
   failed.signal.throwIfAborted()
 }
 
-async function failureOf(act: () => unknown): Promise<{ readonly error: unknown } | undefined> {
-  try {
-    await act()
-    return undefined
-  } catch (error) {
-    return { error }
+/** Ends when `done` fires, or the item is lost: `ack` will throw that. */
+async function keepExtending(item: QueueItem, visibilityMs: number, done: AbortSignal): Promise<void> {
+  for (let share = EXTEND_SHARE; ; ) {
+    await pause(visibilityMs * share, done)
+    if (done.aborted) return
+    try {
+      await item.extend()
+      share = EXTEND_SHARE
+    } catch (error) {
+      if (error instanceof ItemLostError) return
+      share = EXTEND_RETRY_SHARE
+    }
   }
 }
 
-const warn = (error: unknown, item: QueueItem | undefined): void =>
+const warnOfItem = (error: unknown, item: QueueItem | undefined): void =>
   process.emitWarning(
-    `queue: ${item === undefined ? '' : `item ${item.id}: `}${reasonOf(error)}`,
+    `queue: ${item === undefined ? '' : `item ${item.id}: `}${errorText(error)}`,
     'QuorateWarning',
   )
 
-const CONSUME = { signal: isSignal, concurrency: isBound, retryDelayMs: isDelay, onError: isFunction }
+const CONSUME_OPTIONS = { signal: isSignal, concurrency: isBound, retryDelayMs: isDelay, onError: isFunction }

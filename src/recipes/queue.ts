@@ -1,79 +1,62 @@
 // A work queue.
 //
 // Promise: an item whose `push` has returned is delivered at least once, until it is acknowledged or has become a dead
-// letter. Only the consumer that holds an item can acknowledge it: taking an item gives it a token, and every other
-// taking gives a higher one; an acknowledgement with an old token fails with `ItemLostError`. So no item is
-// acknowledged twice. An item whose consumer has died, or is silent for `visibilityMs`, comes back: it is held by a key
-// with a lease, and the clock of the cluster decides. After `attemptsMax` deliveries an item becomes a dead letter.
+// letter. Each delivery has a token, greater than those of all deliveries before, and only the holder of the newest one
+// can acknowledge the item; `ack` of an earlier holder fails with `ItemLostError`. An item whose consumer has died, or
+// is silent for `visibilityMs`, is delivered again. After `attemptsMax` deliveries it becomes a dead letter.
 //
-// Order: higher priority first. Within one priority an item comes before another one if its `push` had returned before
-// the other `push` was called, in whichever process. One process takes items in this order. Where several processes
-// compete, each takes one of the first few, so that they do not all want the same item; so an item may be overtaken,
-// and what comes back, comes back to its old place.
+// Order: higher priority first. Within one priority an item comes before another if its `push` had returned before the
+// other `push` was called, in any process. Where several consumers compete, an item may be overtaken by some others.
 //
-// Limits: at least once means: sometimes twice. A consumer that is too slow loses its item to another one while it is
-// still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
-// fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
-// comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
-// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an item
-// needs room in the store for one key more: where it is full (`storage_full`), no item can be taken until something
-// else is deleted, or `store_bytes_max` is raised.
+// Limits: at least once means sometimes twice, so `item.token` is a fencing token for other systems. A `push` that
+// fails with `written: 'unknown'` may have been done. A `pop` that fails so may have taken an item, which is delivered
+// again later. Delays and `visibilityMs` are leases: a second at least, and late by up to five seconds after a change
+// of leader. `pop` reads all holds: this is for some hundred held or delayed items, whatever the number of the others.
+// Taking an item writes a key, so a full store (`storage_full`) must get space before a queue in it can be emptied.
 //
-// Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
-// that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
-// they wait for a random time of some takings, at most 250 ms, before they look for the new item, and mostly find that
-// it is gone: so a new item does not make all processes that wait try to take it.
+// Keys (ID is made of priority, a revision before the push, and random digits, so keys are in the order of items):
+//   queue/NAME/item/ID     {"attempts","error"?}     an item that is not a dead letter
+//   queue/NAME/hold/ID     with a lease: a consumer holds the item, or it is delayed
+//   queue/NAME/dead/ID     {"attempts","error"?}     a dead letter
+//   queue/NAME/value/ID    the bytes of the item, written once
 //
-// Keys (ID is made of priority, a revision before the push, and random digits, so that the order of keys is the order
-// of items):
-//   queue/NAME/ready/ID    {"attempts","error"?}                an item that can be taken
-//   queue/NAME/held/ID     {"attempts","delayed"?,"error"?}     one that a consumer holds, or that is delayed
-//   queue/NAME/hold/ID     with a lease: while it exists, the item stays held
-//   queue/NAME/dead/ID     {"attempts","error"?}                a dead letter
-//   queue/NAME/value/ID    the bytes of the item, which are written once
-// Once a second, and when nothing is ready, a `pop` first puts back the items that are held without a hold. If they are
-// very many, it puts back the first ones and takes one of these; the next look goes on.
+// Invariant: an item can be taken when it has no hold with a lease. Taking it writes its hold and its new number of
+// attempts in one transaction that compares the item's mod revision; that revision is the token. When the lease of a
+// hold ends, the hold disappears, and nothing has to be put back.
 
 import { randomBytes } from 'node:crypto'
-import { whenAborted } from '../client/abort-listeners.ts'
 import {
   type AnswerInfo,
   type CallOptions,
   type Client,
-  CompactedError,
   type KvRecord,
   OutcomeUnknownError,
-  QuorateError,
-  type Txn,
+  type ReadOptions,
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
-import { after } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
-import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
-import { type KeyPlace, placeOf } from './place.ts'
+import { foreignKeyReporter } from './foreign-keys.ts'
+import { type KeySpace, keySpace } from './key-space.ts'
+import { abortedError, CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
-import { HeldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
-import { reasonOf } from './reason.ts'
-import { changeAfter, pause } from './watching.ts'
+import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
+import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
+import { anySignal, changeAfter, isAborted, orAborted, pause } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
 const PRIORITY_MAX = 999
-const PAUSE_MAX_MS = 250
-/** Items whose hold has ended are looked for so often, and when there is no other: it counts all that are held. */
-const HOLDS_MS = 1_000
-/** Of how many of the first items one is taken, at most. */
+/** Maximum number of first items among which competing consumers choose. */
 const CONTENTION_MAX = 32
-/** Items that are put back at a time. */
-const PAGE = 32
-/** Items that are put back, at most, before one is taken. All holds are read for that. */
-const PUT_BACK_MAX = 1_024
+/** Maximum pause of a consumer that has lost races, before it looks for a new item. */
+const PAUSE_MAX_MS = 250
+const NOT_ACKNOWLEDGED = 'it was not acknowledged in time'
 
 export interface QueueOptions {
   /** A consumer that is silent for so long loses its item. From 1,000 on. Default 30,000. */
   readonly visibilityMs?: number | undefined
-  /** After so many deliveries that were not acknowledged, an item becomes a dead letter. Default 5. */
+  /** Number of deliveries after which an item that is not acknowledged becomes a dead letter. Default 5. */
   readonly attemptsMax?: number | undefined
 }
 
@@ -101,14 +84,14 @@ export interface QueueLength {
 export interface Queue {
   /** Returns the id of the item. */
   push(value: string | Uint8Array, options?: PushOptions): Promise<string>
-  /** Takes an item; undefined: none came in time. */
+  /** Takes an item; undefined: none came in time. The signal ends the wait, and no transaction in flight. */
   pop(options?: PopOptions): Promise<QueueItem | undefined>
-  /** The item that would be taken next, without taking it. Like `pop`, it puts back first what must be put back. */
+  /** The item that would be taken next. */
   peek(options?: CallOptions): Promise<QueueEntry | undefined>
   len(options?: CallOptions): Promise<QueueLength>
   /**
-   * Runs `handler` for each item until `signal` fires: then it takes no more, waits for the handlers under way, and
-   * resolves. An item is acknowledged when its handler has returned, and given back when it has thrown.
+   * Runs `handler` for each item. When `signal` fires it takes no more, waits for the running handlers, and resolves.
+   * An item is acknowledged when its handler has returned, and given back when it has thrown.
    */
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void>
   readonly dead: DeadLetters
@@ -116,7 +99,7 @@ export interface Queue {
 
 export interface DeadLetters {
   list(): AsyncGenerator<QueueEntry, void, undefined>
-  /** Puts a dead letter back, or all; they begin with no attempts. Returns how many there were. */
+  /** Puts one dead letter back, or all, without their attempts. Returns how many there were. */
   requeue(id?: string, options?: CallOptions): Promise<number>
   /** Returns whether there was one. */
   delete(id: string, options?: CallOptions): Promise<boolean>
@@ -124,616 +107,361 @@ export interface DeadLetters {
 
 export type QueueClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch'>
 
-/** What the state of an item says. */
 interface ItemState {
   readonly attempts: number
   readonly error?: string | undefined
-  readonly delayed?: true | undefined
 }
 
-/** What can be taken first, as it was at one revision. */
-interface Look {
-  readonly ready: readonly KvRecord[]
-  /** There was nothing else. */
-  readonly isAll: boolean
-  /** What had to be put back was put back before. */
-  readonly withHolds: boolean
-  readonly revision: number
-}
-
-/** What was put back at once. */
-interface PutBack {
-  /** The id of the last item; undefined: there were no more. */
-  readonly upTo: string | undefined
-}
-
-/** A look that calls of `pop` share. */
-interface SharedLook extends Look {
-  /** Of `ready`: what none of them has chosen. */
-  readonly left: KvRecord[]
-}
-
-/** At this revision, and when so many takings had failed, there was no item to be had. */
-interface Nothing {
-  readonly revision: number
-  readonly failures: number
-}
-
-/** What calls of `pop` wait for together. */
-interface Waiting {
-  /** From the next revision on it wakes them. */
-  readonly revision: number
-  /** Those that wait. They leave it: a promise would hold each that ever waited for it, until the next change. */
-  readonly calls: Set<PromiseWithResolvers<void>>
-  /** Ends it: nobody waits any more. */
-  readonly end: AbortController
+interface ItemRecord extends ItemState {
+  readonly id: string
+  readonly modRevision: number
 }
 
 export function queue(kv: QueueClient, name: string | Uint8Array, options: QueueOptions = {}): Queue {
-  return new WorkQueue(kv, placeOf('queue', 'queue', name), options)
+  checkOptions('queue', options, { visibilityMs: isLeaseTime, attemptsMax: isBound })
+  return new WorkQueue(kv, keySpace('queue', 'queue', name), options)
 }
 
 class WorkQueue implements Queue {
   readonly #kv: QueueClient
-  readonly #place: KeyPlace
+  readonly #space: KeySpace
   readonly #visibilityMs: number
   readonly #attemptsMax: number
-  /** From 1 on: doubled when a race for an item was lost, less by one when one was won. */
+  readonly #reportForeign = foreignKeyReporter('queue')
+  /** From 1 on: doubled after each lost race, and one less after each item that was taken. */
   #contention = 1
-  /** When this process has last seen that no item must be put back, by `performance.now()`. */
-  #holdsSeenAt = Number.NEGATIVE_INFINITY
-  /** How long the last taking took. */
-  #takingMs = 5
-  /** Items, with their revisions, that calls are taking, or have taken while a look runs that may show them. */
-  readonly #taking = new Set<string>()
-  /** Calls of `pop` that do not wait: there should be an item for each. */
-  #popping = 0
-  /** The looks that have not begun, by the time-out of the calls that share them. */
-  readonly #nextLooks = new Map<number | undefined, Promise<SharedLook>>()
-  /** The last look of each kind, until it has ended: whether it failed or not. */
-  readonly #lastLooks = new Map<number | undefined, Promise<unknown>>()
-  #waiting: Waiting | undefined
-  /** Takings that have failed: the items may still be there. */
-  #failures = 0
+  /** Items that calls of this object are taking. The other calls prefer other items. */
+  readonly #taking = new Map<string, Promise<unknown>>()
+  /** How many of the first items could not be taken at the last read. */
+  #skipped = 0
   #ordinal = 0
 
-  constructor(kv: QueueClient, place: KeyPlace, options: QueueOptions) {
-    checkOptions('queue', options, QUEUE)
+  constructor(kv: QueueClient, space: KeySpace, { visibilityMs, attemptsMax }: QueueOptions) {
     this.#kv = kv
-    this.#place = place
-    this.#visibilityMs = options.visibilityMs ?? VISIBILITY_MS
-    this.#attemptsMax = options.attemptsMax ?? ATTEMPTS_MAX
+    this.#space = space
+    this.#visibilityMs = visibilityMs ?? VISIBILITY_MS
+    this.#attemptsMax = attemptsMax ?? ATTEMPTS_MAX
   }
 
   async push(value: string | Uint8Array, options: PushOptions = {}): Promise<string> {
     checkValue('queue.push', 'value', value, isBytes)
-    checkOptions('queue.push', options, PUSH)
+    checkOptions('queue.push', options, { ...CALL_OPTIONS, priority: isPriority, delayMs: isDelay })
     const { priority = 0, delayMs = 0, ...call } = options
     const bytes = typeof value === 'string' ? value : new Uint8Array(value)
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
     const ordinal = this.#ordinal
-    // Every push that has returned has a lower revision, and its id a still lower one.
-    const { revision } = await this.#kv.txn({ success: [{ get: { key: this.#key('ready') } }] }, call)
-    const id = idOf(priority, revision, ordinal)
-    await this.#kv.txn(
-      {
-        success: [
-          { put: { key: this.#key('value', id), value: bytes } },
-          ...(delayMs === 0
-            ? [this.#put('ready', id, { attempts: 0 })]
-            : [this.#put('held', id, { attempts: 0, delayed: true }), this.#hold(id, delayMs)]),
-        ],
-      },
-      call,
-    )
+    // Every push that has returned has a lower revision than this one, and so a lower id.
+    const { revision } = await this.#kv.txn({ success: [{ get: { key: this.#key('item') } }] }, call)
+    const id = itemId(priority, revision, ordinal)
+    const success = [
+      { put: { key: this.#key('value', id), value: bytes } },
+      this.#put('item', id, { attempts: 0 }),
+      ...(delayMs === 0 ? [] : [this.#hold(id, delayMs)]),
+    ]
+    await this.#kv.txn({ success }, call)
     return id
   }
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Taking
-
   async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
-    checkOptions('queue.pop', options, POP)
-    // The signal does not end a transaction that may have taken an item: the item would be lost until its hold ends.
+    checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
+    return this.#pop(options)
+  }
+
+  /** `onChosen`: called before each attempt to take an item. */
+  async #pop(options: PopOptions, onChosen?: () => void): Promise<QueueItem | undefined> {
     const { waitMs = 0, signal, ...call } = options
-    const until = performance.now() + waitMs
+    const begun = stopwatch()
     for (;;) {
-      const tried = await this.#tryPop(call, signal)
-      if ('item' in tried) return tried.item
-      const leftMs = until - performance.now()
-      if (leftMs <= 0) return undefined
-      // When the time is over it looks once more: the watch may be at a node that has just stopped, and tells nothing.
-      await this.#waitForChange(tried, leftMs, signal)
-    }
-  }
-
-  async #tryPop(
-    call: CallOptions,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly item: QueueItem } | Nothing> {
-    this.#popping += 1
-    try {
-      for (;;) {
-        throwIfAborted(signal)
-        const look = await orAborted(this.#lookTogether(call), signal)
-        throwIfAborted(signal)
-        const record = this.#choose(look.left)
-        if (record !== undefined) {
-          const item = await this.#tryTake(record, call)
-          if (item !== undefined) return { item }
-        } else if (look.isAll) {
-          if (look.withHolds) return { revision: look.revision, failures: this.#failures }
-          // The next look sees what must be put back as well.
-          this.#holdsSeenAt = Number.NEGATIVE_INFINITY
-        }
+      if (isAborted(signal)) throw abortedError(signal, WAIT)
+      const { items, isEmpty, revision } = await orAborted(this.#read(call), signal, WAIT)
+      if (isAborted(signal)) throw abortedError(signal, WAIT)
+      const leftMs = waitMs - begun.elapsedMs()
+      const free = items.filter(({ id }) => !this.#taking.has(id))
+      const random = free[Math.floor(Math.random() * Math.min(this.#contention, free.length))]
+      // At the end of the time it competes with the other calls of this object: their attempts may fail.
+      const chosen = random ?? (leftMs <= 0 ? items[0] : undefined)
+      if (chosen !== undefined) {
+        onChosen?.()
+        const item = await this.#take(chosen, call)
+        if (item !== undefined) return item
+      } else if (items.length > 0) {
+        await waitAtMost(leftMs, signal, () => Promise.race(this.#taking.values()))
+      } else if (isEmpty) {
+        if (leftMs <= 0) return undefined
+        // At the end of the time it reads once more: the watch may be at a node that has just stopped.
+        await waitAtMost(leftMs, signal, (isOver) => this.#change(revision, isOver))
       }
-    } finally {
-      this.#popping -= 1
     }
   }
-
-  /** One of the first that no call of this process is taking. */
-  #choose(left: KvRecord[]): KvRecord | undefined {
-    for (;;) {
-      const at = Math.floor(Math.random() * Math.min(this.#contention, left.length))
-      const [record] = left.splice(at, 1)
-      if (record === undefined || !this.#taking.has(takingOf(record))) return record
-    }
-  }
-
-  /** undefined: another consumer was first, or has done it since. */
-  async #tryTake(record: KvRecord, call: CallOptions): Promise<QueueItem | undefined> {
-    const taking = takingOf(record)
-    this.#taking.add(taking)
-    let item: QueueItem | undefined
-    try {
-      item = await this.#take(this.#idIn('ready', record.keyBytes), record, call)
-    } catch (error) {
-      // What others have left to this call may still be there.
-      this.#taking.delete(taking)
-      this.#failures += 1
-      this.#waiting?.end.abort()
-      throw error
-    }
-    // The item is no longer there as it was, but a look that began before may show it. Who shares one chooses before
-    // this is forgotten: they wait for the look itself.
-    void Promise.all(this.#lastLooks.values()).then(() => this.#taking.delete(taking))
-    this.#contention =
-      item === undefined ? Math.min(CONTENTION_MAX, 2 * this.#contention) : Math.max(1, this.#contention - 1)
-    return item
-  }
-
-  /** The next look that begins. All calls with the same time-out that need one meanwhile share it. */
-  #lookTogether(call: CallOptions): Promise<SharedLook> {
-    const { timeoutMs } = call
-    const shared = this.#nextLooks.get(timeoutMs)
-    if (shared !== undefined) return shared
-    const begin = async (): Promise<SharedLook> => {
-      await this.#lastLooks.get(timeoutMs)
-      this.#nextLooks.delete(timeoutMs)
-      this.#lastLooks.set(timeoutMs, ended)
-      const withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
-      const look = await this.#look(withHolds, call)
-      return { ...look, left: [...look.ready] }
-    }
-    const look = begin()
-    const end = () => {
-      if (this.#lastLooks.get(timeoutMs) === ended) this.#lastLooks.delete(timeoutMs)
-    }
-    const ended = look.then(end, end)
-    this.#nextLooks.set(timeoutMs, look)
-    return look
-  }
-
-  /** The first items that can be taken, at one revision. What must be put back is put back first. */
-  async #look(withHolds: boolean, call: CallOptions): Promise<Look> {
-    let back: PutBack | undefined
-    for (;;) {
-      const limit = this.#contention + this.#popping
-      const { ready, revision } = await this.#first(limit, call)
-      const found = { ready, isAll: ready.length < limit, withHolds, revision }
-      if (!withHolds) return found
-      const counts = await this.#counts(['held', 'hold'], revision, call)
-      if (counts === undefined) continue
-      const [held, hold] = counts
-      if (held === hold) {
-        this.#holdsSeenAt = performance.now()
-        return found
-      }
-      // Holds may end all the time: those that have ended since are looked at next time.
-      const { upTo } = back ?? {}
-      const next = ready.filter(({ keyBytes }) => upTo === undefined || this.#idIn('ready', keyBytes) <= upTo)
-      if (back !== undefined && next.length > 0)
-        return { ready: next, isAll: false, withHolds: false, revision }
-      back = await this.#putBack(call)
-      if (back.upTo === undefined) this.#holdsSeenAt = performance.now()
-    }
-  }
-
-  /** What can be taken first, and the revision at which it was there. */
-  async #first(
-    limit: number,
-    call: CallOptions,
-  ): Promise<{ readonly ready: readonly KvRecord[]; readonly revision: number }> {
-    const ready: KvRecord[] = []
-    let revision: number | undefined
-    // A page that follows may be of a later revision.
-    const onAnswer = (answer: AnswerInfo) => {
-      revision ??= answer.revision
-    }
-    for await (const record of this.#kv.list({ prefix: this.#key('ready', ''), limit, ...call, onAnswer }))
-      ready.push(record)
-    return { ready, revision: revision ?? 0 }
-  }
-
-  /**
-   * The numbers of keys of these states at a revision; undefined: history has it no more. A transaction would count no
-   * more than `range_keys_max`.
-   */
-  async #counts(
-    states: readonly string[],
-    revision: number,
-    call: CallOptions,
-  ): Promise<readonly number[] | undefined> {
-    const at = { consistency: 'stale', revision, ...call } as const
-    const count = (state: string) => this.#kv.count({ prefix: this.#key(state, ''), ...at })
-    try {
-      return await Promise.all(states.map(count))
-    } catch (error) {
-      if (error instanceof CompactedError) return undefined
-      throw error
-    }
-  }
-
-  /** undefined: another consumer was first, or has done it since. */
-  async #take(id: string, record: KvRecord, call: CallOptions): Promise<QueueItem | undefined> {
-    const { attempts, error } = stateIn(record)
-    const beganAt = performance.now()
-    const valueKey = this.#key('value', id)
-    const taken = await this.#kv.txn(
-      {
-        compare: [same(this.#key('ready', id), record.modRevision)],
-        success: [
-          { delete: { key: this.#key('ready', id) } },
-          this.#put('held', id, { attempts: attempts + 1, error }),
-          this.#hold(id, this.#visibilityMs),
-          { get: { key: valueKey } },
-        ],
-      },
-      call,
-    )
-    this.#takingMs = performance.now() - beganAt
-    const token = taken.results[1]?.put?.modRevision
-    if (token === undefined) return undefined
-    const read = taken.results[3]?.get
-    // Of a transaction that was sent twice the cluster remembers no reads.
-    const value = read?.omitted === true ? await this.#valueOfTaken(id, call) : read?.kvs?.[0]
-    // The answer came so late that its hold has ended, and another consumer has done the item.
-    if (value === undefined && read?.omitted === true) return undefined
-    if (value === undefined) throw withoutValue(id, 'unknown')
-    return new HeldItem(entryOf(id, { attempts: attempts + 1, error }, value), {
-      token,
-      beganAt,
-      visibilityMs: this.#visibilityMs,
-      commit: (success, options) => this.#whileHeld(id, token, success, options),
-      operations: {
-        acknowledge: () => this.#drop(id, 'held', 'hold', 'value'),
-        extend: () => [this.#hold(id, this.#visibilityMs)],
-        giveBack: (reason, delayMs) => this.#giveBack(id, attempts + 1, reason, delayMs),
-      },
-    })
-  }
-
-  /** The item is taken, whatever becomes of this. */
-  async #valueOfTaken(id: string, call: CallOptions): Promise<KvRecord | undefined> {
-    try {
-      return await this.#kv.get(this.#key('value', id), call)
-    } catch (cause) {
-      const message = `the item ${id} was taken, and comes back: its value could not be read: ${reasonOf(cause)}`
-      throw new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
-    }
-  }
-
-  /** Returns whether the item was still held with this token. */
-  async #whileHeld(
-    id: string,
-    token: number,
-    success: readonly TxnOperation[],
-    call: CallOptions,
-  ): Promise<boolean> {
-    const txn: Txn = { compare: [same(this.#key('held', id), token)], success }
-    return (await this.#kv.txn(txn, call)).succeeded
-  }
-
-  #giveBack(
-    id: string,
-    attempts: number,
-    error: string | undefined,
-    delayMs: number,
-  ): readonly TxnOperation[] {
-    if (attempts >= this.#attemptsMax)
-      return [...this.#drop(id, 'held', 'hold'), this.#put('dead', id, { attempts, error })]
-    if (delayMs > 0)
-      return [this.#put('held', id, { attempts, error, delayed: true }), this.#hold(id, delayMs)]
-    return [...this.#drop(id, 'held', 'hold'), this.#put('ready', id, { attempts, error })]
-  }
-
-  /** Items that are held without a hold: their consumer is gone, or their delay is over. The first ones come first. */
-  async #putBack(call: CallOptions): Promise<PutBack> {
-    const holds = new Set<string>()
-    const helds: KvRecord[] = []
-    for await (const { keyBytes } of this.#kv.list({
-      prefix: this.#key('hold', ''),
-      keysOnly: true,
-      ...call,
-    }))
-      holds.add(this.#idIn('hold', keyBytes))
-    for await (const record of this.#kv.list({ prefix: this.#key('held', ''), ...call })) {
-      if (holds.has(this.#idIn('held', record.keyBytes))) continue
-      helds.push(record)
-      if (helds.length === PUT_BACK_MAX) break
-    }
-    for (let at = 0; at < helds.length; at += PAGE)
-      await Promise.all(helds.slice(at, at + PAGE).map((record) => this.#putBackOne(record, call)))
-    const last = helds.length < PUT_BACK_MAX ? undefined : helds.at(-1)
-    return { upTo: last && this.#idIn('held', last.keyBytes) }
-  }
-
-  async #putBackOne(record: KvRecord, call: CallOptions): Promise<void> {
-    const id = this.#idIn('held', record.keyBytes)
-    const { attempts, delayed, error } = stateIn(record)
-    const isDead = delayed !== true && attempts >= this.#attemptsMax
-    const reason = delayed === true ? error : 'it was not acknowledged in time'
-    await this.#kv.txn(
-      {
-        // The list of holds may be older than that of items.
-        compare: [same(record.keyBytes, record.modRevision), { key: this.#key('hold', id), exists: false }],
-        success: [
-          ...this.#drop(id, 'held'),
-          this.#put(isDead ? 'dead' : 'ready', id, { attempts, error: reason }),
-        ],
-      },
-      call,
-    )
-  }
-
-  /** Resolves when there may be something to look at, or the time is over. */
-  async #waitForChange(
-    { revision, failures }: Nothing,
-    leftMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (failures !== this.#failures) return
-    throwIfAborted(signal)
-    const waiting = this.#waitTogether(revision)
-    // Another call has looked later, and waits: the next look of this one is as late.
-    if (waiting === undefined) return
-    const over = Promise.withResolvers<void>()
-    const stopTimer = after(leftMs, () => over.resolve())
-    const abort = () => over.reject(abortedBy(signal, WAIT))
-    signal?.addEventListener('abort', abort, { once: true })
-    waiting.calls.add(over)
-    try {
-      await over.promise
-    } finally {
-      stopTimer()
-      signal?.removeEventListener('abort', abort)
-      waiting.calls.delete(over)
-      if (waiting.calls.size === 0) waiting.end.abort()
-    }
-  }
-
-  /** For what comes after this revision. What began before serves as well: it has seen nothing yet. */
-  #waitTogether(revision: number): Waiting | undefined {
-    const begun = this.#waiting
-    if (begun !== undefined) return begun.revision <= revision ? begun : undefined
-    const waiting: Waiting = { revision, calls: new Set(), end: new AbortController() }
-    const over = () => {
-      if (this.#waiting === waiting) this.#waiting = undefined
-    }
-    waiting.end.signal.addEventListener('abort', over)
-    this.#waiting = waiting
-    const wake = (tell: (call: PromiseWithResolvers<void>) => void) => {
-      over()
-      for (const call of waiting.calls) tell(call)
-    }
-    this.#change(revision, waiting.end.signal).then(
-      () => wake((call) => call.resolve()),
-      (error: unknown) => wake((call) => call.reject(error)),
-    )
-    return waiting
-  }
-
-  /** Resolves when there may be something to look at, and when `signal` fires. */
-  async #change(revision: number, signal: AbortSignal): Promise<void> {
-    // Keys of held/, hold/ and ready/, which are neighbours.
-    const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
-    try {
-      await changeAfter(this.#kv, range, revision, signal, (batch) => this.#isNews(batch))
-      if (this.#contention > 1)
-        await pause(Math.min(Math.random() * this.#contention * this.#takingMs, PAUSE_MAX_MS), signal)
-    } catch (error) {
-      if (!signal.aborted) throw error
-    }
-  }
-
-  /** An item has become ready, or a hold has ended by its lease: then it goes without a change of its item. */
-  #isNews({ events }: WatchBatch): boolean {
-    const changed = events.map(({ type, keyBytes }) => ({ type, key: this.#place.rest(keyBytes) }))
-    return changed.some(({ type, key }) => {
-      if (type === 'put') return key.startsWith('ready/')
-      if (!key.startsWith('hold/')) return false
-      const heldKey = `held/${key.slice('hold/'.length)}`
-      return !changed.some((other) => other.key === heldKey)
-    })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
 
   async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
-    checkOptions('queue.peek', options, CALL)
+    checkOptions('queue.peek', options, CALL_OPTIONS)
     for (;;) {
-      const [record] = (await this.#look(true, options)).ready
-      if (record === undefined) return undefined
-      const id = this.#idIn('ready', record.keyBytes)
-      const { succeeded, results } = await this.#kv.txn(
-        {
-          compare: [same(record.keyBytes, record.modRevision)],
-          success: [{ get: { key: this.#key('value', id) } }],
-        },
-        options,
-      )
-      // It was taken in between.
-      if (!succeeded) continue
-      const value = results[0]?.get?.kvs?.[0]
-      if (value === undefined) throw withoutValue(id, 'no')
-      return entryOf(id, stateIn(record), value)
+      const { items, isEmpty } = await this.#read(options)
+      for (const item of items) {
+        if (item.attempts >= this.#attemptsMax) continue
+        const value = await this.#kv.get(this.#key('value', item.id), options)
+        // Otherwise the item was acknowledged in between.
+        if (value !== undefined) return entryOf(item, value)
+      }
+      if (isEmpty || items.length > 0) return undefined
     }
   }
 
   async len(options: CallOptions = {}): Promise<QueueLength> {
-    checkOptions('queue.len', options, CALL)
-    for (;;) {
-      const { revision } = await this.#first(1, options)
-      const counts = await this.#counts(['ready', 'held', 'hold', 'dead'], revision, options)
-      if (counts === undefined) continue
-      const [ready = 0, held = 0, hold = 0, dead = 0] = counts
-      // What is held without a hold is put back by the next pop.
-      return { ready: ready + held - hold, held: hold, dead }
-    }
+    checkOptions('queue.len', options, CALL_OPTIONS)
+    const count = (part: string) => this.#kv.count({ prefix: this.#key(part, ''), ...options })
+    const [holds, items, dead] = await Promise.all([this.#holds(options), count('item'), count('dead')])
+    return { ready: Math.max(0, items - holds.size), held: holds.size, dead }
   }
 
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
-    return consume(this, this.#visibilityMs, handler, options)
+    const take = (signal: AbortSignal, onChosen: () => void) =>
+      this.#pop({ waitMs: Number.POSITIVE_INFINITY, signal }, onChosen)
+    return consume(take, this.#visibilityMs, handler, options)
   }
 
-  get dead(): DeadLetters {
-    return {
-      list: () => this.#deadLetters(),
-      requeue: (id, options = {}) => this.#requeue(id, options),
-      delete: async (id, options = {}) => {
-        checkValue('queue.dead.delete', 'id', id, isText)
-        checkOptions('queue.dead.delete', options, CALL)
-        const dead = { key: this.#key('dead', id), exists: true }
-        const txn = { compare: [dead], success: this.#drop(id, 'dead', 'value') }
-        return (await this.#kv.txn(txn, options)).succeeded
-      },
+  readonly dead: DeadLetters = {
+    list: () => this.#deadLetters(),
+    requeue: (id, options = {}) => this.#requeue(id, options),
+    delete: async (id, options = {}) => {
+      checkValue('queue.dead.delete', 'id', id, isText)
+      checkOptions('queue.dead.delete', options, CALL_OPTIONS)
+      const compare = [{ key: this.#key('dead', id), exists: true }]
+      return (await this.#kv.txn({ compare, success: this.#delete(id, 'dead', 'value') }, options)).succeeded
+    },
+  }
+
+  async #holds(call: ReadOptions): Promise<Set<string>> {
+    const ids = new Set<string>()
+    for await (const record of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call })) {
+      if (record.lease === undefined) this.#reportForeign(record.key)
+      else ids.add(this.#idIn('hold', record.keyBytes))
     }
+    return ids
+  }
+
+  /**
+   * The first items without a hold. `isEmpty`: there is no other one. `revision`: everything up to it was read. The two
+   * reads may be of different revisions, because taking an item compares both keys.
+   */
+  async #read(call: CallOptions) {
+    const limit = this.#skipped + CONTENTION_MAX
+    let revision = Number.POSITIVE_INFINITY
+    const onAnswer = (answer: AnswerInfo) => {
+      revision = Math.min(revision, answer.revision ?? 0)
+    }
+    const records: KvRecord[] = []
+    const readItems = async () => {
+      const range = { prefix: this.#key('item', ''), limit }
+      for await (const record of this.#kv.list({ ...range, ...call, onAnswer })) records.push(record)
+    }
+    const [holds] = await Promise.all([this.#holds({ ...call, onAnswer }), readItems()])
+    const items = records.flatMap((record) => this.#itemIn('item', record) ?? [])
+    const free = items.filter(({ id }) => !holds.has(id))
+    this.#skipped = records.length - free.length
+    return { items: free, isEmpty: records.length < limit && free.length === 0, revision }
+  }
+
+  async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
+    const taking = this.#tryTake(item, call)
+    this.#taking.set(
+      item.id,
+      taking.catch(() => undefined),
+    )
+    try {
+      return await taking
+    } finally {
+      this.#taking.delete(item.id)
+    }
+  }
+
+  /** undefined: another consumer was first, or the item has become a dead letter. */
+  async #tryTake(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
+    const { id, error } = item
+    const attempts = item.attempts + 1
+    const compare = [
+      modifiedAt(this.#key('item', id), item.modRevision),
+      { key: this.#key('hold', id), target: 'lease', op: '=', to: '0' } as const,
+    ]
+    if (attempts > this.#attemptsMax) {
+      await this.#kv.txn({ compare, success: this.#bury(id, { attempts: item.attempts, error }) }, call)
+      return undefined
+    }
+    // Kept as the error of this delivery, unless the consumer gives another one.
+    const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
+    const success = [state, this.#hold(id, this.#visibilityMs), { get: { key: this.#key('value', id) } }]
+    const start = stopwatch()
+    const { results } = await this.#kv.txn({ compare, success }, call)
+    const token = results[0]?.put?.modRevision
+    if (token === undefined) {
+      this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
+      return undefined
+    }
+    this.#contention = Math.max(1, this.#contention - 1)
+    const read = results[2]?.get
+    // A transaction that was sent twice returns no reads.
+    const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
+    if (value !== undefined) return this.#heldItem(entryOf({ id, attempts, error }, value), token, start)
+    // Another client has deleted the value. The item ends as a dead letter.
+    this.#reportForeign(Buffer.from(this.#key('item', id)).toString())
+    return undefined
+  }
+
+  /** The item is taken in any case, so an error must not say that nothing was written. */
+  async #takenValue(id: string, call: CallOptions): Promise<KvRecord | undefined> {
+    try {
+      return await this.#kv.get(this.#key('value', id), call)
+    } catch (cause) {
+      const message = `the item ${id} was taken, but its value could not be read: it is delivered again later`
+      throw new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
+    }
+  }
+
+  #heldItem(entry: QueueEntry, token: number, start: Stopwatch): QueueItem {
+    const { id, attempts } = entry
+    const compare = [modifiedAt(this.#key('item', id), token)]
+    return heldItem(entry, token, this.#visibilityMs, start, {
+      acknowledge: () => this.#delete(id, 'item', 'hold', 'value'),
+      extend: () => [this.#hold(id, this.#visibilityMs)],
+      giveBack: (error, delayMs) => {
+        if (attempts >= this.#attemptsMax) return this.#bury(id, { attempts, error })
+        const hold = delayMs > 0 ? [this.#hold(id, delayMs)] : this.#delete(id, 'hold')
+        return [this.#put('item', id, { attempts, error }), ...hold]
+      },
+      commit: async (success, call) => (await this.#kv.txn({ compare, success }, call)).succeeded,
+    })
+  }
+
+  /** Resolves when an item may have become free, or when `isOver` fires. */
+  async #change(revision: number, isOver: AbortSignal): Promise<void> {
+    // Keys of `hold/` and `item/` are neighbours.
+    const range = { start: this.#key('hold', ''), end: this.#key('item0'), keysOnly: true }
+    await changeAfter(this.#kv, range, revision, isOver, (batch) => this.#freesItem(batch))
+    if (this.#contention > 1)
+      await pause(Math.random() * Math.min(8 * this.#contention, PAUSE_MAX_MS), isOver)
+  }
+
+  /** A new item, one that was given back, or the end of a hold. */
+  #freesItem({ events }: WatchBatch): boolean {
+    const keys = events.map(({ type, keyBytes }) => `${type} ${this.#space.suffix(keyBytes)}`)
+    return keys.some((key) => {
+      const [, part, id] = /^(?:put|delete) (item|hold)\/(.*)$/.exec(key) ?? []
+      if (part === 'item') return key.startsWith('put') && !keys.includes(`put hold/${id}`)
+      return key.startsWith('delete') && !keys.includes(`delete item/${id}`)
+    })
   }
 
   async *#deadLetters(): AsyncGenerator<QueueEntry, void, undefined> {
     for await (const record of this.#kv.list({ prefix: this.#key('dead', '') })) {
-      const id = this.#idIn('dead', record.keyBytes)
-      const value = await this.#kv.get(this.#key('value', id))
-      if (value !== undefined) yield entryOf(id, stateIn(record), value)
+      const item = this.#itemIn('dead', record)
+      const value = item && (await this.#kv.get(this.#key('value', item.id)))
+      if (item !== undefined && value !== undefined) yield entryOf(item, value)
     }
   }
 
   async #requeue(only: string | undefined, options: CallOptions): Promise<number> {
     if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
-    checkOptions('queue.dead.requeue', options, CALL)
+    checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
     const ids: string[] = []
     if (only !== undefined) ids.push(only)
     else
-      for await (const { keyBytes } of this.#kv.list({
-        prefix: this.#key('dead', ''),
-        keysOnly: true,
-        ...options,
-      }))
-        ids.push(this.#idIn('dead', keyBytes))
+      for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
+        const item = this.#itemIn('dead', record)
+        if (item !== undefined) ids.push(item.id)
+      }
     let count = 0
     for (const id of ids) {
-      const dead = { key: this.#key('dead', id), exists: true }
-      const success = [...this.#drop(id, 'dead'), this.#put('ready', id, { attempts: 0 })]
-      if ((await this.#kv.txn({ compare: [dead], success }, options)).succeeded) count += 1
+      const compare = [{ key: this.#key('dead', id), exists: true }]
+      const success = [...this.#delete(id, 'dead'), this.#put('item', id, { attempts: 0 })]
+      if ((await this.#kv.txn({ compare, success }, options)).succeeded) count += 1
     }
     return count
   }
 
-  // -------------------------------------------------------------------------------------------------------------------
-
   #key(...parts: readonly string[]): Uint8Array {
-    return this.#place.key(...parts)
+    return this.#space.key(...parts)
   }
 
-  #idIn(state: string, key: Uint8Array): string {
-    return this.#place.rest(key).slice(state.length + 1)
+  #idIn(part: string, key: Uint8Array): string {
+    return this.#space.suffix(key).slice(part.length + 1)
   }
 
-  #put(state: string, id: string, value: ItemState): TxnOperation {
-    return { put: { key: this.#key(state, id), value: JSON.stringify(value) } }
+  #put(part: 'item' | 'dead', id: string, state: ItemState): TxnOperation {
+    return { put: { key: this.#key(part, id), value: JSON.stringify(state) } }
   }
 
   #hold(id: string, ms: number): TxnOperation {
     return { put: { key: this.#key('hold', id), value: '', ttlMs: ms } }
   }
 
-  #drop(id: string, ...states: readonly string[]): readonly TxnOperation[] {
-    return states.map((state) => ({ delete: { key: this.#key(state, id) } }))
+  #delete(id: string, ...parts: readonly string[]): readonly TxnOperation[] {
+    return parts.map((part) => ({ delete: { key: this.#key(part, id) } }))
+  }
+
+  #bury(id: string, state: ItemState): readonly TxnOperation[] {
+    return [...this.#delete(id, 'item', 'hold'), this.#put('dead', id, state)]
+  }
+
+  /** undefined: a foreign key, which is reported. */
+  #itemIn(part: string, record: KvRecord): ItemRecord | undefined {
+    const id = this.#idIn(part, record.keyBytes)
+    try {
+      const { attempts, error } = Object(record.json()) as ItemState
+      if (ID.test(id) && Number.isSafeInteger(attempts))
+        return { id, attempts, error, modRevision: record.modRevision }
+    } catch {
+      // Not JSON.
+    }
+    this.#reportForeign(record.key)
+    return undefined
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
 const WAIT = 'the wait for an item'
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw abortedBy(signal, WAIT)
+/** Resolves with `wait`, which gets a signal for the end of the time, or after `leftMs`, or when `signal` fires. */
+async function waitAtMost(
+  leftMs: number,
+  signal: AbortSignal | undefined,
+  wait: (isOver: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const over = new AbortController()
+  const isOver = anySignal(over.signal, signal)
+  const waiting = wait(isOver)
+  waiting.catch(() => undefined)
+  try {
+    await Promise.race([waiting, pause(leftMs, isOver)])
+  } finally {
+    over.abort()
+  }
 }
 
-/**
- * What it waits for goes on: others may wait for it as well. No `async` function: who waits for a look is told of it
- * before what was taken meanwhile is forgotten.
- */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stopListening = whenAborted(signal, () => reject(abortedBy(signal, WAIT)))
-    promise.then(resolve, reject)
-    promise.then(stopListening, stopListening)
-  })
-}
+const ID = /^[0-9]{3}-[0-9]{16}-[0-9a-f]+$/
 
-const takingOf = ({ key, modRevision }: KvRecord): string => `${key} ${modRevision}`
-
-const idOf = (priority: number, revision: number, ordinal: number): string =>
+const itemId = (priority: number, revision: number, ordinal: number): string =>
   [
     String(PRIORITY_MAX - priority).padStart(3, '0'),
     String(revision).padStart(16, '0'),
     ordinal.toString(16).padStart(6, '0') + randomBytes(5).toString('hex'),
   ].join('-')
 
-const priorityOf = (id: string): number => PRIORITY_MAX - Number(id.slice(0, 3))
-
-const entryOf = (id: string, { attempts, error }: ItemState, value: KvRecord): QueueEntry => ({
+const entryOf = (
+  { id, attempts, error }: ItemState & { readonly id: string },
+  value: KvRecord,
+): QueueEntry => ({
   id,
   attempts,
-  priority: priorityOf(id),
+  priority: PRIORITY_MAX - Number(id.slice(0, 3)),
   value: value.value,
   text: () => value.text(),
   json: () => value.json(),
   error,
 })
 
-const withoutValue = (id: string, written: 'no' | 'unknown'): QuorateError =>
-  new QuorateError(`the item ${id} has no value: somebody has deleted its key`, {
-    code: 'item_without_value',
-    written,
-  })
-
-const same = (key: Uint8Array, modRevision: number) =>
-  ({ key, target: 'mod_revision', op: '=', to: modRevision }) as const
-
-function stateIn(record: KvRecord): ItemState {
-  const json = record.json()
-  if (typeof json === 'object' && json !== null && 'attempts' in json) return json as ItemState
-  throw new TypeError(`the key ${record.key} was not written by a queue`)
-}
+const modifiedAt = (key: Uint8Array, to: number) => ({ key, target: 'modRevision', op: '=', to }) as const
 
 const isPriority: Check = (value) =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) <= PRIORITY_MAX
     ? undefined
     : `a whole number from 0 to ${PRIORITY_MAX}`
-
-const QUEUE = { visibilityMs: isLeaseTime, attemptsMax: isBound }
-const PUSH = { ...CALL, priority: isPriority, delayMs: isDelay }
-const POP = { ...CALL, waitMs: isWait }

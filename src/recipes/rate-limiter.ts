@@ -1,22 +1,23 @@
 // A rate limiter: at most `limit` in a window of time, for all processes together.
 //
-// Promise: from the first `take` of a window on, at most `limit` are allowed until the window ends. It ends `windowMs`
-// later by the clock of the cluster, which no client's clock changes: the window is a key with a lease, and the end of
-// the lease is the end of the window. A window never ends early. It may end later, by some tens of milliseconds, or by
-// up to five seconds after a change of leader. A `take` whose answer was lost may count although nobody got it: the
-// limiter then allows fewer, never more.
+// Promise: from the first `take` of a window on, at most `limit` are allowed until the window ends `windowMs` later, by
+// the clock of the cluster. A window never ends early. It may end later, by some tens of milliseconds, or by up to five
+// seconds after a change of leader. A `take` whose response was lost may count: then the limiter allows fewer.
 //
-// Limits: windows do not slide. At the end of one and the beginning of the next, up to twice `limit` may be allowed
-// within a short time. The shortest window is a second; the cluster raises it to twice its election time-out. What is
-// refused writes nothing; what is allowed is one write, and all compete for one key: this is for some hundred a second,
-// not for each packet. All callers must give the same `limit` and `windowMs`; each judges by its own.
+// Limits: windows do not slide. Around the end of a window, up to twice `limit` may be allowed in a short time. The
+// shortest window is a second; the cluster raises it to twice its election time-out. An allowed `take` is one write,
+// and all conflict on one key: this is for some hundred a second. All callers must give the same options.
 //
-// Key: limit/NAME/used     how many were taken in this window, as decimal text, with the window's lease
+// Key: limit/NAME/used     the number taken in this window, as decimal text, with the window's lease
+//
+// Invariant: the key has the lease of its window, so it disappears when the window ends. A key without a lease, or with
+// another value, belongs to no window: the next `take` replaces it.
 
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
 import { checkOptions, checkValue, isBound } from '../client/validators.ts'
-import { CALL, isLeaseTime } from './checks.ts'
-import { placeOf } from './place.ts'
+import { foreignKeyReporter } from './foreign-keys.ts'
+import { keySpace } from './key-space.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 
 export interface RateLimit {
   readonly limit: number
@@ -28,7 +29,7 @@ export interface Taken {
   readonly allowed: boolean
   /** How many more this window allows. */
   readonly remaining: number
-  /** 0 if allowed. Otherwise the window ends after about this time. */
+  /** 0 if allowed. Otherwise the window ends after about this time, which is at least 1. */
   readonly retryAfterMs: number
 }
 
@@ -42,46 +43,46 @@ export function rateLimiter(
   name: string | Uint8Array,
   options: RateLimit,
 ): RateLimiter {
-  const key = placeOf('rateLimiter', 'limit', name).key('used')
-  checkOptions('rateLimiter', options, LIMIT)
+  const key = keySpace('rateLimiter', 'limit', name).key('used')
+  checkOptions('rateLimiter', options, { limit: isBound, windowMs: isLeaseTime })
   checkValue('rateLimiter', 'limit', options.limit, isBound)
   checkValue('rateLimiter', 'windowMs', options.windowMs, isLeaseTime)
   const { limit, windowMs } = options
+  const reportForeign = foreignKeyReporter('rate limiter')
 
+  /** `lease`: that of the window that has refused. */
   const tryTake = (n: number, call: CallOptions) =>
     kv.transact(async (tx) => {
       const record = await tx.get(key)
-      const used = Number(record?.text() ?? 0)
-      if (!Number.isSafeInteger(used))
-        throw new TypeError(`the key ${record?.key} was not written by a rate limiter`)
+      const value = record === undefined ? Number.NaN : Number(record.text())
+      const isWindow = record?.lease !== undefined && Number.isSafeInteger(value)
+      if (record !== undefined && !isWindow) reportForeign(record.key)
+      const used = isWindow ? value : 0
       const remaining = Math.max(0, limit - used)
       if (n > remaining) return { allowed: false, remaining, lease: record?.lease }
-      tx.put(
-        key,
-        String(Math.min(used + n, Number.MAX_SAFE_INTEGER)),
-        record?.lease === undefined ? { ttlMs: windowMs } : { lease: record.lease },
-      )
+      const sum = String(Math.min(used + n, Number.MAX_SAFE_INTEGER))
+      tx.put(key, sum, isWindow ? { lease: record.lease } : { ttlMs: windowMs })
       return { allowed: true, remaining: remaining - n, lease: undefined }
     }, call)
 
   return {
     take: async (n = 1, call = {}) => {
-      checkOptions('rateLimiter.take', call, CALL)
+      checkOptions('rateLimiter.take', call, CALL_OPTIONS)
       checkValue('rateLimiter.take', 'n', n, isBound)
       if (n > limit) throw new RangeError(`rateLimiter.take: ${n} is more than the limit of ${limit}`)
       for (;;) {
         try {
           const { allowed, remaining, lease } = await tryTake(n, call)
-          if (allowed || lease === undefined) return { allowed, remaining, retryAfterMs: 0 }
-          const retryAfterMs = (await kv.lease(lease, call))?.remainingTtlMs ?? 0
-          return { allowed, remaining, retryAfterMs }
+          if (lease === undefined) return { allowed, remaining, retryAfterMs: 0 }
+          const window = await kv.lease(lease, call)
+          // Otherwise the window has ended since: the next one begins.
+          if (window !== undefined)
+            return { allowed, remaining, retryAfterMs: Math.max(1, window.remainingTtlMs) }
         } catch (error) {
-          // The window has ended between the read and the commit: the next one begins.
+          // The window has ended between the read and the commit.
           if (!(error instanceof QuorateError && error.code === 'lease_not_found')) throw error
         }
       }
     },
   }
 }
-
-const LIMIT = { limit: isBound, windowMs: isLeaseTime }

@@ -1,34 +1,34 @@
-// A semaphore: at most so many holders at a time.
+// A semaphore: a limited number of holders at a time.
 //
-// Promise: clients are served in the order in which their keys were created, and at most `permits` of them have a key
-// that is served. `put` and `txn` of a holder are done only while its key exists, as those of lock.ts.
+// Promise: clients acquire in the order in which their keys were created, and at most `permits` of them hold a permit.
+// `put` and `txn` of a holder write only while it holds its permit.
 //
-// Limits: those of lock.ts. Tokens differ, but holders run beside each other: a token cannot tell whether an older
-// holder has gone. `permits` is not stored. Each client counts with its own: all must give the same number. While a new
-// number is rolled out, the largest one holds.
-//
-// A release is told to all who wait, because it may be any of the holders. They read again only when enough have gone.
+// Limits: those of lock.ts. Tokens differ, but holders run concurrently: a token does not show whether an older holder
+// is gone. `permits` is not stored, so all clients must give the same number. During a roll-out of a new number the
+// larger one applies. Every release notifies all waiting clients; a client reads again only when enough have gone.
 //
 // Key: semaphore/NAME/LEASE     empty, with that lease
+//
+// Invariant: the holders have the `permits` oldest keys with a lease (fair-lock-queue.ts).
 
 import { type Check, checkOptions, checkValue } from '../client/validators.ts'
-import { LOCK } from './checks.ts'
-import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
-import { placeOf } from './place.ts'
+import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
+import { keySpace } from './key-space.ts'
+import { LOCK_OPTIONS } from './option-checks.ts'
 
 export interface Semaphore {
-  /** Takes one permit. */
+  /** Acquires one permit. */
   acquire(options?: LockOptions): Promise<HeldLock>
 }
 
 /** `permits`: from 1 on. */
 export function semaphore(kv: LockClient, name: string | Uint8Array, permits: number): Semaphore {
-  const { key, prefix } = placeOf('semaphore', 'semaphore', name)
+  const { key, prefix } = keySpace('semaphore', 'semaphore', name)
   checkValue('semaphore', 'permits', permits, isPermits)
   return {
     acquire: async (options = {}) => {
-      checkOptions('semaphore.acquire', options, LOCK)
-      return takeIn(kv, { what: 'semaphore', key, before: prefix, served: permits }, options)
+      checkOptions('semaphore.acquire', options, LOCK_OPTIONS)
+      return acquire(kv, { what: 'semaphore', key, conflicts: prefix, permits }, options)
     },
   }
 }

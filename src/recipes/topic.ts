@@ -1,38 +1,34 @@
-// A topic: messages that every subscriber gets, in one order, also those that were published before.
+// A topic: every subscriber gets every message, in one order.
 //
-// Promise: the order of messages is that of their revisions, the same for every subscriber. A subscription that begins
-// at a revision gets every message from it on that the topic still holds, each once, and then what is published, across
-// nodes and breaks of the network. A group has a position, which is a key: one member of the group at a time gets the
-// messages behind it, in order, and moves it by `ack`. When that member dies, another one goes on from the position, so
-// within a group a message is delivered at least once. A former member moves nothing: its `ack` fails.
+// Promise: messages are in the order of their revisions, the same for every subscriber. A subscription yields each
+// message from its start that the topic still holds, once, and then each new one, across nodes and broken connections.
+// A group has a position, which is a key. One member of the group at a time gets the messages after it and moves it
+// with `ack`; when that member dies, another one continues there. So a group gets each message at least once.
 //
-// Retention: a topic holds at least the last `messagesMax` messages, and some more; older ones go. With `ageMs` a
-// message goes after that time as well, by the clock of the cluster. A subscription that begins before the oldest
-// message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of
-// the next message says so if they went because there were too many. A publisher counts the messages from time to time,
-// which takes some seconds for a million, and removes those that are too many. The `publish` that begins this waits for
-// its end, but no longer than a second; if it fails, `onError` is told, and a later `publish` tries again. It ends with
-// its client, and then tells nothing: where counting takes longer than a second, some publisher must live longer.
+// Retention: a topic holds at least the last `messagesMax` messages, and some more. With `ageMs` a message is deleted
+// after that time, by the clock of the cluster, and is not yielded after that. A subscription that begins before the
+// oldest message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
 //
-// Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
-// compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory. A
-// group does not share its messages among its members: for that, use a queue, or several groups' worth of topics.
+// Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
+// the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
+// A group does not share its messages among its members: that is a queue.
 //
 // Keys:
-//   topic/NAME/message/ID        a message: its value; ID begins with a revision before its own
-//   topic/NAME/position/GROUP    {"revision"}: everything up to it was acknowledged
-//   topic/NAME/member/GROUP/LEASE  of a member that is active, or waits to be, with that lease (line.ts)
-//   topic/NAME/trimmed           the highest revision of a message that was removed because there were too many
+//   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's
+//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged
+//   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts)
+//   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many
+//
+// Invariant: a subscription reads the messages that are there up to a revision, and then watches from the next one. So
+// what was removed before is not yielded, and nothing is yielded twice or out of order.
 
 import { randomBytes } from 'node:crypto'
 import {
-  type AnswerInfo,
   type CallOptions,
   type Client,
   CompactedError,
   type KvRecord,
   QuorateError,
-  type Txn,
 } from '../client/index.ts'
 import {
   type Check,
@@ -45,45 +41,44 @@ import {
   isSignal,
   isText,
 } from '../client/validators.ts'
-import { CALL, isLeaseTime } from './checks.ts'
-import { type HeldLock, takeIn } from './line.ts'
-import { escaped, type KeyPlace, placeOf } from './place.ts'
-import { reasonOf } from './reason.ts'
-import { tell } from './tell.ts'
-import { isClosed, pause } from './watching.ts'
+import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
+import { foreignKeyReporter } from './foreign-keys.ts'
+import { escapePart, type KeySpace, keySpace } from './key-space.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { runUserCallback, warn } from './run-user-callback.ts'
+import { trimTopic } from './topic-trim.ts'
+import { isClosed } from './transient-errors.ts'
+import { REVOKE_WAIT_MS } from './wait-until.ts'
+import { anySignal, pause } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
 const TTL_MS = 10_000
-/** Every so many messages a publisher looks whether there are too many, or every such share of `messagesMax`. */
+/** A publisher trims the topic after this many messages, or after this share of `messagesMax`. */
 const TRIM_EVERY = 64
 const TRIM_SHARE = 1 / 64
-/** For each request of that. To count many messages takes longer than anything else that a client asks for. */
-const TRIM_TIMEOUT_MS = 300_000
-/** A publisher waits so long for it: one that ends after its message has mostly done it then. */
+/** How long a publisher waits for the trim: long enough for most, if the process ends after its message. */
 const TRIM_WAIT_MS = 1_000
-/** Messages that are removed at a time. */
-const TRIM_PAGE = 64
-/** Messages that are looked at, to be removed, before these are removed. */
-const TRIM_PART = 4_096
+/** Messages that a subscription reads at a time. */
+const READ_AHEAD = 16
 
 export interface TopicOptions {
-  /** At least the last so many messages are held. Default 10,000. */
+  /** The topic holds at least this many messages. Default 10,000. */
   readonly messagesMax?: number | undefined
-  /** A message goes after this time. From 1,000 on. Default: no limit. */
+  /** A message is deleted after this time. From 1,000 on. Default: no limit. */
   readonly ageMs?: number | undefined
-  /** Called when older messages could not be removed, which is tried again later. Default: `process.emitWarning`. */
+  /** Called when older messages could not be removed; a later `publish` tries again. Default: `process.emitWarning`. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
 export interface SubscribeOptions {
   /**
-   * The first revision whose message is wanted, 'oldest', or 'next'. Default 'next': what is published from now on. Of
-   * a group only its first subscription heeds it; later ones begin behind the position.
+   * The first revision whose message is wanted, 'oldest', or 'next'. Default 'next': only new messages. A group uses it
+   * once, in its first subscription; later ones begin after the position.
    */
   readonly from?: number | 'oldest' | 'next' | undefined
   /** The name of a group. The subscription waits until no other member is active. */
   readonly group?: string | undefined
-  /** Of a member: after so long without its process another one goes on. From 1,000 on. Default 10,000. */
+  /** Life of the member's lease: another one continues after this time. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -97,7 +92,7 @@ export interface TopicMessage {
   json(): unknown
   /** true: messages before this one were removed before this subscription could read them. */
   readonly missed: boolean
-  /** The group has done everything up to this message. Fails if this member is not the active one any more. */
+  /** The group has processed everything up to this message. Throws if this member is not the active one any more. */
   ack(options?: CallOptions): Promise<void>
 }
 
@@ -112,174 +107,177 @@ export interface Topic {
   forgetGroup(group: string, options?: CallOptions): Promise<void>
 }
 
-/** The member was replaced by another one. */
+/** Another member has replaced this one. */
 export class MemberLostError extends QuorateError {}
 
-type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
+export type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
 
 export function topic(kv: TopicClient, name: string | Uint8Array, options: TopicOptions = {}): Topic {
-  checkOptions('topic', options, TOPIC)
-  return new KeptTopic(kv, placeOf('topic', 'topic', name), options)
+  checkOptions('topic', options, { messagesMax: isBound, ageMs: isLeaseTime, onError: isFunction })
+  return new MessageTopic(kv, keySpace('topic', 'topic', name), options)
 }
 
-class KeptTopic implements Topic {
+class MessageTopic implements Topic {
   readonly #kv: TopicClient
-  readonly #place: KeyPlace
+  readonly #space: KeySpace
   readonly #messages: Uint8Array
   readonly #messagesMax: number
   readonly #ageMs: number | undefined
   readonly #onError: (error: unknown) => void
+  readonly #reportForeign = foreignKeyReporter('topic')
   readonly #trimEvery: number
   #ordinal = 0
   #published: number
   #isTrimming = false
 
-  constructor(
-    kv: TopicClient,
-    place: KeyPlace,
-    { messagesMax = MESSAGES_MAX, ageMs, onError = warn }: TopicOptions,
-  ) {
+  constructor(kv: TopicClient, space: KeySpace, { messagesMax, ageMs, onError }: TopicOptions) {
     this.#kv = kv
-    this.#place = place
-    this.#messages = place.key('message', '')
-    this.#messagesMax = messagesMax
+    this.#space = space
+    this.#messages = space.key('message', '')
+    this.#messagesMax = messagesMax ?? MESSAGES_MAX
     this.#ageMs = ageMs
-    this.#onError = onError
-    this.#trimEvery = Math.max(Math.min(TRIM_EVERY, messagesMax), Math.floor(messagesMax * TRIM_SHARE))
-    // It begins anywhere, so that it is trimmed as often by many processes that publish one message each.
+    this.#onError = onError ?? warn('topic: older messages could not be removed')
+    const share = Math.floor(this.#messagesMax * TRIM_SHARE)
+    this.#trimEvery = Math.max(Math.min(TRIM_EVERY, this.#messagesMax), share)
+    // At random, so that many processes that publish one message each trim as often.
     this.#published = Math.floor(Math.random() * this.#trimEvery)
   }
 
   async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
     checkValue('topic.publish', 'value', value, isBytes)
-    checkOptions('topic.publish', options, CALL)
+    checkOptions('topic.publish', options, CALL_OPTIONS)
     const bytes = typeof value === 'string' ? value : new Uint8Array(value)
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
-    const id = idOf(await this.#revisionNow(options), this.#ordinal)
-    const put = { key: this.#place.key('message', id), value: bytes, ttlMs: this.#ageMs }
+    const id = messageId(this.#ordinal, await this.#currentRevision(options))
+    const put = { key: this.#space.key('message', id), value: bytes, ttlMs: this.#ageMs }
     const { results, revision } = await this.#kv.txn({ success: [{ put }] }, options)
     this.#published += 1
-    if (this.#published % this.#trimEvery === 0 && !this.#isTrimming) await this.#trimSoon(options.signal)
+    if (this.#published % this.#trimEvery === 0 && !this.#isTrimming)
+      await Promise.race([this.#trim(), pause(TRIM_WAIT_MS, options.signal)])
     return results[0]?.put?.modRevision ?? revision
   }
 
   async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
-    checkOptions('topic.subscribe', options, SUBSCRIBE)
+    checkOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
     const { from = 'next', group, ttlMs = TTL_MS, signal } = options
     if (group === undefined) {
-      const notOfGroup = async () => {
-        throw new TypeError('message.ack: only a subscription of a group has a position')
-      }
-      for await (const message of this.#from(await this.#firstRevision(from, signal), signal))
-        yield { ...message, ack: notOfGroup }
+      const ack = () =>
+        Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
+      for await (const message of this.#read(await this.#start(from, signal), signal))
+        yield { ...message, ack }
       return
     }
-    const members = {
-      what: `the group ${group}`,
-      key: (lease: string) => this.#place.key('member', keyPart(group), lease),
-      before: this.#place.key('member', keyPart(group), ''),
-      served: 1,
-    }
-    const held = await takeIn(this.#kv, members, { ttlMs, signal })
+    const part = escapePart(group).toString()
+    const key = (lease: string) => this.#space.key('member', part, lease)
+    const members = { what: `the group ${group}`, key, conflicts: key(''), permits: 1 }
+    const held = await acquire(this.#kv, members, { ttlMs, signal })
     try {
-      yield* this.#asMember(held, group, from, signal)
+      yield* this.#readAsMember(held, group, from, signal)
     } finally {
       await held.release()
     }
   }
 
-  async *#asMember(
+  async *#readAsMember(
     held: HeldLock,
     group: string,
     from: number | 'oldest' | 'next',
     signal: AbortSignal | undefined,
   ): AsyncGenerator<TopicMessage, void, undefined> {
-    const key = this.#place.key('position', keyPart(group))
-    let kept = positionIn(await this.#kv.get(key, { signal }))
-    const first = kept === NO_POSITION ? await this.#firstRevision(from, signal) : kept.position + 1
-    const whileHeld = async (txn: Txn, call: CallOptions) => {
-      const done = await this.#kv.txn({ ...txn, compare: [held.guard(), ...(txn.compare ?? [])] }, call)
-      return done.succeeded ? done.results : undefined
-    }
-    /** Only forward: it replaces the position that was read, so of two moves at a time the later message stays. */
+    const key = this.#positionKey(group)
+    let position = this.#positionIn(await this.#kv.get(key, { signal }))
+    const start = position.revision < 0 ? await this.#start(from, signal) : position.revision + 1
+    /** Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. */
     const move = async (revision: number, call: CallOptions) => {
-      while (kept.position < revision) {
-        const same = { key, target: 'modRevision', op: '=', to: kept.modRevision } as const
-        const put = { key, value: JSON.stringify({ revision }) }
-        const moved = await whileHeld({ compare: [same], success: [{ put }] }, call)
-        if (moved !== undefined) {
-          kept = { position: revision, modRevision: moved[0]?.put?.modRevision ?? 0 }
-          return
-        }
-        const found = await whileHeld({ success: [{ get: { key } }] }, call)
-        if (found === undefined) throw lostMember(group)
-        kept = positionIn(found[0]?.get?.kvs?.[0])
+      while (position.revision < revision) {
+        const compare = [{ key, target: 'modRevision', op: '=', to: position.modRevision } as const]
+        const success = [{ put: { key, value: JSON.stringify({ revision }) } }]
+        const moved = await held
+          .txn({ compare, success, failure: [{ get: { key } }] }, call)
+          .catch(memberError)
+        const [result] = moved.results
+        if (moved.succeeded) position = { revision, modRevision: result?.put?.modRevision ?? 0 }
+        else position = this.#positionIn(result?.get?.kvs?.[0])
       }
     }
-    // So that the group has its place from now on, whatever comes first.
-    await move(first - 1, { signal })
-    const isOver = signal === undefined ? held.signal : AbortSignal.any([signal, held.signal])
+    const memberError = async (error: unknown): Promise<never> => {
+      const isLost = error instanceof LockLostError || (held.signal.aborted && signal?.aborted !== true)
+      if (!isLost) throw error
+      // The session of a closed client ends too: then the read fails with `closed`.
+      await this.#kv.get(key, { timeoutMs: REVOKE_WAIT_MS }).catch((cause: unknown) => {
+        if (isClosed(cause)) throw cause
+      })
+      throw memberLost(group, error)
+    }
+    // The group has a position from now on, whenever the first message comes.
+    await move(start - 1, { signal })
     try {
-      for await (const message of this.#from(first, isOver)) {
+      for await (const message of this.#read(start, anySignal(held.signal, signal))) {
         held.throwIfLost()
-        yield {
-          ...message,
-          ack: async (call = {}) => {
-            checkOptions('message.ack', call, CALL)
-            await move(message.revision, call)
-          },
+        const ack = async (call: CallOptions = {}) => {
+          checkOptions('message.ack', call, CALL_OPTIONS)
+          await move(message.revision, call)
         }
+        yield { ...message, ack }
       }
     } catch (error) {
-      // With its client the lease of the member ends as well.
-      const isLost = held.signal.aborted && signal?.aborted !== true && !isClosed(error)
-      throw isLost ? lostMember(group, error) : error
+      await memberError(error)
     }
   }
 
   async position(group: string, options: CallOptions = {}): Promise<number | undefined> {
     checkValue('topic.position', 'group', group, isText)
-    checkOptions('topic.position', options, CALL)
-    const kept = positionIn(await this.#kv.get(this.#place.key('position', keyPart(group)), options))
-    return kept === NO_POSITION ? undefined : kept.position
+    checkOptions('topic.position', options, CALL_OPTIONS)
+    const { revision } = this.#positionIn(await this.#kv.get(this.#positionKey(group), options))
+    return revision < 0 ? undefined : revision
   }
 
   async forgetGroup(group: string, options: CallOptions = {}): Promise<void> {
     checkValue('topic.forgetGroup', 'group', group, isText)
-    checkOptions('topic.forgetGroup', options, CALL)
-    await this.#kv.txn(
-      { success: [{ delete: { key: this.#place.key('position', keyPart(group)) } }] },
-      options,
-    )
+    checkOptions('topic.forgetGroup', options, CALL_OPTIONS)
+    await this.#kv.txn({ success: [{ delete: { key: this.#positionKey(group) } }] }, options)
   }
 
-  // -------------------------------------------------------------------------------------------------------------------
-
-  async #revisionNow(options: CallOptions): Promise<number> {
-    const read = { get: { key: this.#messages } }
-    return (await this.#kv.txn({ success: [read] }, options)).revision
+  async #currentRevision(options: CallOptions): Promise<number> {
+    return (await this.#kv.txn({ success: [{ get: { key: this.#messages } }] }, options)).revision
   }
 
-  async #firstRevision(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
+  async #start(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
     if (from === 'oldest') return 1
-    return from === 'next' ? (await this.#revisionNow({ signal })) + 1 : from
+    return from === 'next' ? (await this.#currentRevision({ signal })) + 1 : from
   }
 
-  /** From a watch, as far as history goes back; before that, from the keys that are there. */
-  async *#from(
-    first: number,
+  /** Reads the messages that are there, then watches. Compaction of events that it needs makes it read again. */
+  async *#read(
+    start: number,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<Unacknowledged, void, undefined> {
-    let next = first
+  ): AsyncGenerator<UnacknowledgedMessage, void, undefined> {
+    let next = start
     let missed = false
     for (;;) {
+      const current = await this.#currentRevision({ signal })
+      if (current >= next) {
+        const keys = await this.#keysBetween(next, current, signal)
+        missed ||= (await this.#trimmed(signal)) >= next
+        for (let at = 0; at < keys.length; at += READ_AHEAD) {
+          const reads = keys.slice(at, at + READ_AHEAD).map((key) => this.#kv.get(key, { signal }))
+          for (const record of await Promise.all(reads)) {
+            if (record !== undefined) yield messageOf(record, missed)
+            missed = record === undefined
+          }
+        }
+        next = current + 1
+      }
       try {
         const watch = this.#kv.watch({ prefix: this.#messages, only: 'put', fromRevision: next, signal })
         for await (const { revision, events } of watch) {
           for (const event of events) {
-            if (event.type !== 'put') continue
-            yield messageOf(event.kv, missed)
-            missed = false
+            if (event.type !== 'put' || !this.#isMessage(event.kv)) continue
+            // A watch that was interrupted may deliver a message whose time is over.
+            const isThere =
+              event.kv.lease === undefined || (await this.#kv.get(event.kv.keyBytes, { signal }))
+            if (isThere) yield messageOf(event.kv, missed)
+            missed = !isThere
           }
           next = revision + 1
         }
@@ -287,116 +285,57 @@ class KeptTopic implements Topic {
       } catch (error) {
         if (!(error instanceof CompactedError)) throw error
       }
-      const kept = await this.#keptFrom(next, signal)
-      missed ||= kept.trimmed >= next
-      for (const { key, revision } of kept.messages) {
-        const record = await this.#kv.get(key, { signal })
-        next = revision + 1
-        // It was removed since.
-        if (record === undefined) missed = true
-        else {
-          yield messageOf(record, missed)
-          missed = false
-        }
-      }
-      next = Math.max(next, kept.revision + 1)
     }
   }
 
-  /**
-   * The messages from `first` on, up to the revision of now, that are still there: in their order. They are not read at
-   * that revision, as history may be compacted meanwhile.
-   */
-  async #keptFrom(first: number, signal: AbortSignal | undefined) {
-    const revision = await this.#revisionNow({ signal })
-    const messages: { key: Uint8Array; revision: number }[] = []
-    const all = this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })
-    for await (const { keyBytes, modRevision } of all)
-      if (modRevision >= first && modRevision <= revision)
-        messages.push({ key: keyBytes, revision: modRevision })
-    messages.sort((a, b) => a.revision - b.revision)
-    const trimmed = Number((await this.#kv.get(this.#place.key('trimmed'), { signal }))?.text() ?? 0)
-    return { revision, messages, trimmed }
-  }
-
-  /** Ends before it is trimmed if that takes long. Never fails: the message is published all the same. */
-  async #trimSoon(signal: AbortSignal | undefined): Promise<void> {
-    const end = new AbortController()
-    const trim = async () => {
-      this.#isTrimming = true
-      try {
-        await this.#trim()
-      } catch (error) {
-        if (!isClosed(error)) tell(() => this.#onError(error))
-      } finally {
-        this.#isTrimming = false
-        end.abort()
-      }
+  /** The keys of the messages between two revisions, in the order of their revisions. */
+  async #keysBetween(first: number, last: number, signal: AbortSignal | undefined): Promise<Uint8Array[]> {
+    const messages: { readonly key: Uint8Array; readonly revision: number }[] = []
+    for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })) {
+      const { keyBytes: key, modRevision: revision } = record
+      if (this.#isMessage(record) && revision >= first && revision <= last) messages.push({ key, revision })
     }
-    void trim()
-    await pause(TRIM_WAIT_MS, signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]))
+    return messages.toSorted((a, b) => a.revision - b.revision).map(({ key }) => key)
   }
 
-  /** Removes what is older than the last `messagesMax`. The order of keys is nearly that of revisions. */
+  /** A message without a lease in a topic with an age would stay without end: an import wrote it. */
+  #isMessage({ key, keyBytes, lease }: KvRecord): boolean {
+    const isOwn = MESSAGE.test(this.#space.suffix(keyBytes))
+    if (isOwn && (this.#ageMs === undefined || lease !== undefined)) return true
+    this.#reportForeign(key)
+    return false
+  }
+
+  async #trimmed(signal: AbortSignal | undefined): Promise<number> {
+    return Number((await this.#kv.get(this.#space.key('trimmed'), { signal }))?.text() ?? 0)
+  }
+
+  /** Never fails: the message is published in any case. */
   async #trim(): Promise<void> {
-    const options = { timeoutMs: TRIM_TIMEOUT_MS }
-    // A transaction would count no more than `range_keys_max`.
-    let revision: number | undefined
-    const onAnswer = (answer: AnswerInfo) => {
-      revision = answer.revision
+    this.#isTrimming = true
+    try {
+      await trimTopic(this.#kv, this.#space, this.#messagesMax)
+    } catch (error) {
+      if (!isClosed(error)) runUserCallback(() => this.#onError(error))
+    } finally {
+      this.#isTrimming = false
     }
-    const count = await this.#kv.count({ prefix: this.#messages, ...options, onAnswer })
-    if (count <= this.#messagesMax) return
-    const key = this.#place.key('trimmed')
-    const mark = await this.#kv.get(key, options)
-    let modRevision = mark?.modRevision ?? 0
-    let trimmed = Number(mark?.text() ?? 0)
-    let start = this.#messages
-    /** Of the parts before. */
-    let late: KvRecord[] = []
-    const end = this.#place.key('message0')
-    // In parts: those of a topic that was not trimmed for long may be millions.
-    for (let tooMany = count - this.#messagesMax; tooMany > 0; tooMany -= TRIM_PART) {
-      const part: KvRecord[] = []
-      const limit = Math.min(tooMany, TRIM_PART) + 1
-      // At that revision: of messages that others remove meanwhile, or whose time is over, so many are not too many.
-      const range = { start, end, keysOnly: true, limit, revision }
-      for await (const record of this.#kv.list({ ...range, ...options })) part.push(record)
-      const kept = part.pop()
-      if (kept === undefined) return
-      start = kept.keyBytes
-      // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
-      // slow: then it may be one of the last messages. It goes with a later part, before a message that is later than
-      // it, or stays for now.
-      const bound = revisionIn(this.#place.rest(kept.keyBytes))
-      const seen = [...late, ...part]
-      const old = seen.filter((each) => each.modRevision <= bound)
-      late = seen.filter((each) => each.modRevision > bound)
-      for (let at = 0; at < old.length; at += TRIM_PAGE) {
-        const some = old.slice(at, at + TRIM_PAGE)
-        trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
-        // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
-        const { succeeded, results } = await this.#kv.txn(
-          {
-            compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
-            success: [
-              { put: { key, value: String(trimmed) } },
-              ...some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
-            ],
-          },
-          options,
-        )
-        // Otherwise another process removes messages now.
-        if (!succeeded) return
-        modRevision = results[0]?.put?.modRevision ?? 0
-      }
-    }
+  }
+
+  #positionKey(group: string): Uint8Array {
+    return this.#space.key('position', escapePart(group).toString())
+  }
+
+  #positionIn(record: KvRecord | undefined): { readonly revision: number; readonly modRevision: number } {
+    const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
+    if (record !== undefined && revision < 0) this.#reportForeign(record.key)
+    return { revision, modRevision: record?.modRevision ?? 0 }
   }
 }
 
-type Unacknowledged = Omit<TopicMessage, 'ack'>
+type UnacknowledgedMessage = Omit<TopicMessage, 'ack'>
 
-const messageOf = (record: KvRecord, missed: boolean): Unacknowledged => ({
+const messageOf = (record: KvRecord, missed: boolean): UnacknowledgedMessage => ({
   revision: record.modRevision,
   value: record.value,
   text: () => record.text(),
@@ -404,32 +343,12 @@ const messageOf = (record: KvRecord, missed: boolean): Unacknowledged => ({
   missed,
 })
 
-const idOf = (revision: number, ordinal: number): string =>
+const messageId = (ordinal: number, revision: number): string =>
   `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
 
-/** The revision in the key of a message, below its topic. */
-const revisionIn = (rest: string): number => Number(rest.slice('message/'.length).split('-')[0])
+const MESSAGE = /^message\/[0-9]{16}-[0-9a-f]+$/
 
-/** Of a group: everything up to `position` was acknowledged. */
-interface Position {
-  readonly position: number
-  /** Of its key; 0: there is none. */
-  readonly modRevision: number
-}
-
-const NO_POSITION: Position = { position: -1, modRevision: 0 }
-
-const positionIn = (record: KvRecord | undefined): Position =>
-  record === undefined
-    ? NO_POSITION
-    : {
-        position: Number((record.json() as { revision: number }).revision),
-        modRevision: record.modRevision,
-      }
-
-const keyPart = (group: string): string => escaped(group).toString()
-
-const lostMember = (group: string, cause?: unknown) =>
+const memberLost = (group: string, cause: unknown) =>
   new MemberLostError(`this member of ${group} is not the active one any more: subscribe again`, {
     code: 'member_lost',
     written: 'no',
@@ -439,8 +358,4 @@ const lostMember = (group: string, cause?: unknown) =>
 const isFrom: Check = (value) =>
   value === 'oldest' || value === 'next' ? undefined : isRevision(value) && "a revision, 'oldest' or 'next'"
 
-const warn = (error: unknown): void =>
-  process.emitWarning(`topic: older messages could not be removed: ${reasonOf(error)}`, 'QuorateWarning')
-
-const TOPIC = { messagesMax: isBound, ageMs: isLeaseTime, onError: isFunction }
-const SUBSCRIBE = { from: isFrom, group: isText, ttlMs: isLeaseTime, signal: isSignal }
+const SUBSCRIBE_OPTIONS = { from: isFrom, group: isText, ttlMs: isLeaseTime, signal: isSignal }

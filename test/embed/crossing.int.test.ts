@@ -1,5 +1,4 @@
-// Starts that fail, and things asked of a node while others are under way: what was asked last is so in the end, and
-// nothing is left behind.
+// Starts that fail, and requests to a node during others. The last request decides, and nothing is left behind.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// What a function of the application throws is an uncaught error, and nothing that runs in the background ends by it.
+// An error that a callback of the application throws is an uncaught exception. The background work continues.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -49,7 +49,8 @@ test('a configuration, a registration and a resolver go on when their callbacks 
     await kv.put('service/s/j', '{}')
     const resolver = services.resolver({ onError: failing('of resolver') })
     await caughtAre(3)
-    await kv.put('service/s/j', '{"url":"v"}')
+    const { id } = await kv.grantLease({ ttlMs: 60_000 })
+    await kv.put('service/s/j', '{"url":"v"}', { lease: id })
     while (resolver.instances.length === 0) await new Promise(setImmediate)
     const { url } = await resolver.resolve()
     await resolver.close()

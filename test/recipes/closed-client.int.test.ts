@@ -1,4 +1,4 @@
-// What a recipe does in the background keeps no process alive once its client is closed, nor what it could not begin.
+// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -50,7 +50,7 @@ test('what is asked of a client that was closed fails at once, and says so by it
   const own = [cache(kv, { prefix: 'x' }), registry(kv, 'x').resolver()] as const
   for (const each of own) await each.close()
   await kv.close()
-  // Times that are never over: it is not waited for.
+  // Times that never end: the process does not wait for them.
   const read = { key: 'x', validate: Number, timeoutMs: Number.POSITIVE_INFINITY, onError: () => {} }
   const asked = [
     config(kv, read),

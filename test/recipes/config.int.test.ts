@@ -1,18 +1,13 @@
 import { getEventListeners } from 'node:events'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type Client, UnavailableError, type Watch } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
+import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 let configs = 0
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
-afterAll(() => cluster.close())
 
 const newKey = () => `config${++configs}/`
 
@@ -65,7 +60,7 @@ describe('config', () => {
       async function* batches() {
         for await (const batch of watch) {
           yield batch
-          // It has been taken.
+          // The value is used.
           told = batch.revision
           wake()
         }
@@ -111,7 +106,7 @@ describe('config', () => {
     await kv.put(key, '{"port":2}')
     expect(await change).toEqual([2, 1])
     for (let n = 0; n < 20; n++) await kv.get(key)
-    // At first, when the watch has begun, and after the change.
+    // The first read, one when the watch has begun, and one after the change.
     expect(reads).toBeLessThanOrEqual(3)
   })
 
@@ -150,7 +145,7 @@ describe('config', () => {
     }
     expect(errors[0]?.message).toMatch(/port must be a number/)
     expect(errors[1]?.message).toMatch(/is not JSON/)
-    // It is looked at again and again, and reported no more.
+    // The value is read repeatedly, and reported once.
     for (let n = 0; n < 3; n++) {
       const before = performance.now()
       while (performance.now() - live.confirmedMsAgo < before)
@@ -211,7 +206,7 @@ describe('config', () => {
   })
 
   it('keeps the last value while the store cannot be reached, and says how old it is', async () => {
-    await using lonely = await startCluster({ nodes: 1 })
+    await using lonely = new VirtualCluster()
     const store = lonely.client({ timeoutMs: 300 })
     await store.put('c', '{"port":1}')
     const errors: ConfigError[] = []

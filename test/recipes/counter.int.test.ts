@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { describe, expect, it } from 'vitest'
 import { counter } from '../../src/recipes/counter.ts'
 import { rateLimiter } from '../../src/recipes/rate-limiter.ts'
+import { virtualCluster } from './virtual-cluster.ts'
 
-let cluster: EmbeddedCluster
-beforeAll(async () => {
-  cluster = await startCluster()
-})
-afterAll(() => cluster.close())
+const cluster = virtualCluster()
 
 describe('a counter', () => {
   it('is 0 at first, and counts up and down', async () => {
@@ -59,7 +55,7 @@ describe('a counter', () => {
   it('refuses a value that is no counter, naming the key', async () => {
     const kv = cluster.client()
     await kv.put('counter/strange/value', 'many')
-    await expect(counter(kv, 'strange').add(1)).rejects.toThrow(/counter\/strange\/value holds "many"/)
+    await expect(counter(kv, 'strange').add(1)).rejects.toThrow(/counter\/strange\/value/)
   })
 
   it('has a place of its own under any name', async () => {
@@ -137,10 +133,10 @@ it('a rate limiter without a limit counts no further than JavaScript can', async
     expect(await limiter.take(n)).toMatchObject({ allowed: true })
 })
 
-it('a rate limiter refuses a value that none has written', async () => {
+it('a rate limiter replaces a value without a lease, and never refuses for it', async () => {
   const kv = cluster.client()
   await kv.put('limit/strange/used', 'many')
-  await expect(rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).rejects.toThrow(
-    /limit\/strange\/used/,
-  )
+  expect(await rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).toMatchObject({
+    allowed: true,
+  })
 })

@@ -1,11 +1,9 @@
-// Leader election, barriers and double barriers on a real cluster.
+// Leader election, barriers and double barriers on a virtual clock.
 
 import { getEventListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {
   BarrierNotPassedError,
   barrier,
@@ -18,19 +16,15 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
+import { sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
-
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 
 afterAll(async () => {
   for (const prefix of ['election/', 'barrier/', 'doublebarrier/']) expect(await kv.count({ prefix })).toBe(0)
-  // One may be left of which the grant was not answered: it ends by itself.
+  // A lease whose grant had no response may be left: it expires.
   const leases = async () => {
     const left = []
     for await (const lease of kv.leases()) left.push(lease)
@@ -107,7 +101,7 @@ describe('runAsLeader', () => {
     const busy: Parameters<typeof runAsLeader>[0] = {
       session: async (options) => {
         isLate = false
-        // The clock has gone on; the timer that fires the signal has not run.
+        // The clock has advanced, but the timer that fires the signal has not run.
         return Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) })
       },
       watch: (options) => kv.watch(options),
@@ -194,7 +188,7 @@ describe('runAsLeader', () => {
     const errors: unknown[] = []
     const failures = [
       new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
-      // Of a load balancer.
+      // The error of a load balancer.
       new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 502 }),
       new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 429 }),
       new QuorateError('no room', { code: 'storage_full', written: 'no', status: 507 }),
@@ -211,7 +205,7 @@ describe('runAsLeader', () => {
     const { signal } = new AbortController()
     expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError, signal })).toBe('led')
     expect(errors).toHaveLength(4)
-    // A candidate of a long-lived process may try for weeks.
+    // A candidate of a long-lived process may retry for weeks.
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
@@ -456,10 +450,10 @@ describe('a double barrier', () => {
       both().enter(),
       doubleBarrier(other, 'dies', 2).enter({ ttlMs: 1_000 }),
     ])
-    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were not there within 50 ms')
+    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were missing after 50 ms')
     // The next round waits for the end of this one.
     const late = both().enter()
-    // Its process dies: nobody keeps its lease alive, and nobody leaves.
+    // The process dies: its lease is not kept alive, and it does not leave.
     await other.close()
     await fired(b.signal)
     const last = both().enter()

@@ -1,21 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import { type Client, type KvRecord, UnavailableError } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
+import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 let queues = 0
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
-afterAll(() => cluster.close())
 
 const newName = () => `q${++queues}`
 
@@ -37,7 +31,7 @@ async function lettersOf(from: Queue) {
   return letters
 }
 
-/** Every key of the queue is gone, once everything is done. */
+/** Resolves when no key of the queue is left. */
 async function expectEmpty(name: string): Promise<void> {
   expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 0, dead: 0 })
   expect(await kv.count({ prefix: `queue/${name}/` })).toBe(0)
@@ -152,7 +146,7 @@ describe('a queue', () => {
       await own.push('work')
       return taken(own)
     })()
-    // The other one waits: it is woken by the end of the lease.
+    // The other consumer waits: the end of the lease wakes it.
     const item = await taken(queue(kv, name))
     expect(item).toMatchObject({ id: dying.id, attempts: 2, error: 'it was not acknowledged in time' })
     expect(item.token).toBeGreaterThan(dying.token)
@@ -216,7 +210,7 @@ describe('a queue', () => {
     expect(letter).toMatchObject({ id, attempts: 2, error: 'second', priority: 3 })
     expect(await own.dead.requeue('another')).toBe(0)
     expect(await own.dead.requeue()).toBe(1)
-    // Also without a word of the consumer.
+    // This happens also without a call of the consumer.
     expect((await taken(own)).attempts).toBe(1)
     expect((await taken(own)).attempts).toBe(2)
     expect(await own.pop({ waitMs: 3_000 })).toBeUndefined()
@@ -251,7 +245,7 @@ describe('a queue', () => {
     expect(await own.peek()).toMatchObject({ priority: 2, attempts: 0 })
     await (await taken(own)).ack()
     expect(await own.peek()).toMatchObject({ priority: 1, attempts: 1 })
-    // After its last attempt it is a dead letter.
+    // After its last attempt the item is a dead letter.
     await taken(own)
     while ((await own.len()).held > 0) await sleep(5)
     expect((await queue(kv, `q${queues}`, { attemptsMax: 2 }).peek())?.text()).toBe('at once')
@@ -265,7 +259,8 @@ describe('a queue', () => {
       const taken = await kv.txn(txn, options)
       if (txn.compare === undefined || !isFirst) return taken
       isFirst = false
-      // What a client gets that has sent it twice. Meanwhile the hold has ended, and another consumer was there.
+      // The result for a client that has sent it twice. In between the hold has ended, and another consumer has taken
+      // it.
       for await (const { lease } of kv.list({ prefix: `queue/${name}/hold/` }))
         await kv.revokeLease(lease ?? '')
       await (await other.pop())?.ack()
@@ -283,7 +278,7 @@ describe('a queue', () => {
     const name = newName()
     const cut = new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
     const store = withCall(kv, 'get', () => Promise.reject(cut))
-    // What a client gets that has sent it twice.
+    // The result for a client that has sent it twice.
     const twice = withCall(store, 'txn', async (txn, options) => {
       const { results, ...taken } = await kv.txn(txn, options)
       const omitted = { get: { omitted: true } as const }
@@ -292,168 +287,6 @@ describe('a queue', () => {
     await queue(kv, name).push('x')
     await expect(queue(twice, name).pop()).rejects.toMatchObject({ written: 'unknown', cause: cut })
     expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 1, dead: 0 })
-  })
-
-  it('says that an item has no value, and does not look for it for ever', async () => {
-    const name = newName()
-    const own = queue(kv, name)
-    const id = await own.push('x')
-    await kv.delete(`queue/${name}/value/${id}`)
-    await expect(own.peek()).rejects.toMatchObject({ code: 'item_without_value', written: 'no' })
-    await expect(own.pop()).rejects.toMatchObject({ code: 'item_without_value', written: 'unknown' })
-  })
-
-  it('takes an item that has come back while another call of its process tries to take it as it was', async () => {
-    const name = newName()
-    const other = queue(kv, name)
-    let second: QueueItem | undefined
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      if (second === undefined) {
-        second = await taken(other)
-        await second.nack()
-        second = await own.pop()
-      }
-      return kv.txn(txn, options)
-    })
-    const own = queue(store, name)
-    await other.push('x')
-    expect(await own.pop()).toBeUndefined()
-    expect(second?.text()).toBe('x')
-  })
-
-  it('does not try to take what another call has taken since the queue was looked at', async () => {
-    const name = newName()
-    await queue(kv, name).push('x')
-    const looked = Promise.withResolvers<void>()
-    const isTaken = Promise.withResolvers<void>()
-    let second: Promise<QueueItem | undefined> | undefined
-    let refused = 0
-    const listed = withCall(kv, 'list', async function* (options) {
-      const records: KvRecord[] = []
-      for await (const record of kv.list(options)) records.push(record)
-      if (second !== undefined && records.length > 0) {
-        looked.resolve()
-        await isTaken.promise
-      }
-      yield* records
-    })
-    const store = withCall(listed, 'txn', async (txn, options) => {
-      second ??= own.pop()
-      await looked.promise
-      const result = await kv.txn(txn, options)
-      if (!result.succeeded) refused += 1
-      return result
-    })
-    const own = queue(store, name)
-    expect((await own.pop())?.text()).toBe('x')
-    isTaken.resolve()
-    expect(await second).toBeUndefined()
-    expect(refused).toBe(0)
-  })
-
-  it('puts back an item whose hold has ended although there are others to take', async () => {
-    const name = newName()
-    const own = queue(kv, name, { visibilityMs: 1_000, attemptsMax: 1_000_000 })
-    await own.push('urgent', { priority: 9 })
-    await taken(own)
-    for (let n = 0; n < 3; n++) await own.push('other')
-    const watch = kv.watch({ prefix: `queue/${name}/hold/`, only: 'delete' })
-    await watch.ready
-    for await (const _ of watch) break
-    const texts: string[] = []
-    while (!texts.includes('urgent')) {
-      const item = await taken(own)
-      texts.push(item.text())
-      await item.nack()
-    }
-  })
-
-  /** Items that are held. Those that are still delayed have a hold, too. */
-  async function heldItems(name: string, items: readonly { id: string; state: object; isOver: boolean }[]) {
-    for (let at = 0; at < items.length; at += 40) {
-      const puts = items
-        .slice(at, at + 40)
-        .flatMap(({ id, state, isOver }) => [
-          { put: { key: `queue/${name}/value/${id}`, value: id } },
-          { put: { key: `queue/${name}/held/${id}`, value: JSON.stringify(state) } },
-          ...(isOver ? [] : [{ put: { key: `queue/${name}/hold/${id}`, value: '' } }]),
-        ])
-      await kv.txn({ success: puts })
-    }
-  }
-
-  /** Items whose delay is over, and behind them some whose delay is not. */
-  async function delayed(name: string, over: number, others: number): Promise<readonly string[]> {
-    const ids = Array.from({ length: over + others }, (_, n) => `999-${String(n).padStart(16, '0')}-00`)
-    const state = { attempts: 0, delayed: true }
-    await heldItems(
-      name,
-      ids.map((id, at) => ({ id, state, isOver: at < over })),
-    )
-    return ids
-  }
-
-  /** A client that calls `then` whenever the holds of a queue were listed. */
-  const listingHolds = (name: string, then: () => Promise<unknown>) =>
-    withCall(kv, 'list', async function* (options) {
-      yield* kv.list(options)
-      if (String(options?.prefix) === `queue/${name}/hold/`) await then()
-    })
-
-  it('reads its holds once to put back however many items, and not once for some of them', async () => {
-    const name = newName()
-    const ids = await delayed(name, 190, 10)
-    let listed = 0
-    const own = queue(
-      listingHolds(name, async () => void ++listed),
-      name,
-    )
-    expect((await taken(own)).text()).toBe(ids[0])
-    expect(listed).toBe(1)
-    expect(await kv.count({ prefix: `queue/${name}/ready/` })).toBe(189)
-  })
-
-  it('gives an item although the delay of another one ends whenever it has put some back', async () => {
-    const name = newName()
-    const ids = await delayed(name, 2, 18)
-    let listed = 0
-    const own = queue(
-      listingHolds(name, async () => kv.delete(`queue/${name}/hold/${ids[1 + ++listed]}`)),
-      name,
-    )
-    expect((await taken(own)).text()).toBe(ids[0])
-    expect(listed).toBe(1)
-    expect(await textsOf(own, 18)).toEqual(ids.slice(1, 19))
-  })
-
-  it('takes none before one that comes before it and is still to be put back', async () => {
-    const name = newName()
-    const dead = Array.from({ length: 1_100 }, (_, n) => `000-${String(n).padStart(16, '0')}-00`)
-    const gone = dead.map((id) => ({ id, state: { attempts: 1 }, isOver: true }))
-    const late = { id: '500-0000000000000001-00', state: { attempts: 0, delayed: true }, isOver: true }
-    await heldItems(name, [...gone, late])
-    const own = queue(kv, name, { attemptsMax: 1 })
-    await own.push('last')
-    expect(await textsOf(own, 3)).toEqual([late.id, 'last', 'nothing'])
-    expect(await own.len()).toEqual({ ready: 0, held: 2, dead: 1_100 })
-  })
-
-  it('leaves an item to the consumer that holds it anew while another one wants to put it back', async () => {
-    const name = newName()
-    const own = queue(kv, name, { visibilityMs: 1_000 })
-    await own.push('a')
-    const item = await own.pop()
-    await expect.poll(() => kv.count({ prefix: `queue/${name}/hold/` })).toBe(0)
-    let extended = 0
-    const late = withCall(kv, 'txn', async (txn, options) => {
-      // What it has seen was without a hold.
-      if (txn.compare?.length === 2 && extended++ === 0) await item?.extend()
-      return kv.txn(txn, options)
-    })
-    expect(await queue(late, name).pop()).toBeUndefined()
-    expect(extended).toBe(1)
-    await item?.ack()
-    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 0 })
   })
 
   it('wakes a call for an item that was left to another call, which has failed', async () => {
@@ -482,85 +315,55 @@ describe('a queue', () => {
     first.catch(() => undefined)
     await inTaking.promise
     const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-    // It has looked, and waits: the only item is being taken.
+    // The other call has read, and waits: the only item is being taken.
     await sleep(50)
     failing.resolve()
     await expect(first).rejects.toThrow('it has failed')
     expect((await second)?.text()).toBe('x')
   })
 
-  it('wakes a call for an item of which the taking fails just before the call waits', async () => {
+  it('gives every waiting call an item when the calls that were taking them have failed', async () => {
     const client = cluster.client()
-    for (let turns = 0; turns < 16; turns++) {
-      const inTaking = Promise.withResolvers<void>()
-      const failing = Promise.withResolvers<never>()
-      let isFirst = true
-      const taking = withCall(client, 'txn', (txn, options) => {
-        if (txn.compare === undefined || !isFirst) return client.txn(txn, options)
-        isFirst = false
-        inTaking.resolve()
-        return failing.promise
-      })
-      const store = withCall(taking, 'count', async (options) => {
-        const count = await client.count(options)
-        // It is the last thing that a call asks for before it waits.
-        const fail = async () => {
-          for (let n = 0; n < turns; n++) await undefined
-          failing.reject(new Error('it has failed'))
-        }
-        if (!isFirst && Buffer.from(options?.prefix ?? '').includes('/hold/')) void fail()
-        return count
-      })
-      const own = queue(store, newName())
-      await own.push('x')
-      const first = own.pop()
-      first.catch(() => undefined)
-      await inTaking.promise
-      expect((await own.pop({ waitMs: 2_000 }))?.text(), `${turns} turns`).toBe('x')
-      await expect(first).rejects.toThrow('it has failed')
-    }
-  })
-
-  it('wakes all that wait when takings fail, also one that waits for what came later than others do', async () => {
-    const client = cluster.client()
-    const late = Promise.withResolvers<void>()
     const failing = Promise.withResolvers<never>()
-    const counts = { takings: 0, watches: 0, looksOfLate: 0 }
-    const taking = withCall(client, 'txn', (txn, options) => {
-      if (txn.compare === undefined || counts.takings === 2) return client.txn(txn, options)
-      counts.takings += 1
+    let attempts = 0
+    const store = withCall(client, 'txn', (txn, options) => {
+      if (txn.compare === undefined || attempts === 2) return client.txn(txn, options)
+      attempts += 1
       return failing.promise
     })
-    const listing = withCall(taking, 'list', async function* (options) {
-      yield* client.list(options)
-      if (options?.timeoutMs !== 20_000) return
-      counts.looksOfLate += 1
-      if (counts.looksOfLate === 1) await late.promise
-    })
-    const store = withCall(listing, 'watch', (options) => {
-      counts.watches += 1
-      return client.watch(options)
-    })
     const own = queue(store, newName())
-    // It sees that there is nothing, and hears of it late.
-    const first = own.pop({ waitMs: Number.POSITIVE_INFINITY, timeoutMs: 20_000 })
-    await expect.poll(() => counts.looksOfLate).toBe(1)
+    const early = own.pop({ waitMs: Number.POSITIVE_INFINITY })
     await own.push('x')
     await own.push('y')
-    const takers = [own.pop(), own.pop()].map((each) => expect(each).rejects.toThrow('it has failed'))
-    await expect.poll(() => counts.takings).toBe(2)
-    const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-    await expect.poll(() => counts.watches).toBe(1)
-    late.resolve()
-    await expect.poll(() => counts.watches + counts.looksOfLate).toBeGreaterThan(2)
+    const failed = [early, own.pop()].map((each) => expect(each).rejects.toThrow('it has failed'))
+    await expect.poll(() => attempts).toBe(2)
+    const late = [1, 2].map(() => own.pop({ waitMs: Number.POSITIVE_INFINITY }))
+    await sleep(50)
     failing.reject(new Error('it has failed'))
-    await Promise.all(takers)
-    const items = await Promise.all([first, second])
+    await Promise.all(failed)
+    const items = await Promise.all(late)
     expect(items.map((item) => item?.text()).toSorted()).toEqual(['x', 'y'])
   })
 
+  it('takes an item itself at the end of its time while another call of its process hangs with it', async () => {
+    const client = cluster.client()
+    const failing = Promise.withResolvers<never>()
+    let attempts = 0
+    const store = withCall(client, 'txn', (txn, options) => {
+      if (txn.compare === undefined || ++attempts > 1) return client.txn(txn, options)
+      return failing.promise
+    })
+    const own = queue(store, newName())
+    await own.push('x')
+    const first = expect(own.pop()).rejects.toThrow('it has failed')
+    await expect.poll(() => attempts).toBe(1)
+    expect((await own.pop({ waitMs: 2_000 }))?.text()).toBe('x')
+    failing.reject(new Error('it has failed'))
+    await first
+  })
+
   it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
-    await using small = await startCluster({ nodes: 1 })
+    await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
     await store.changeSettings({ range_keys_max: 3 })
     const own = queue(store, 'long', { visibilityMs: 60_000 })
@@ -569,7 +372,7 @@ describe('a queue', () => {
     expect(await own.len()).toEqual({ ready: 5, held: 0, dead: 0 })
     expect((await own.peek())?.text()).toBe('0')
     expect(await textsOf(own, 3)).toEqual(texts.slice(0, 3))
-    // Another process looks for items whose hold has ended.
+    // Another process reads items whose hold has ended.
     expect(await textsOf(queue(small.client({ timeoutMs: 30_000 }), 'long'), 3)).toEqual([
       '3',
       '4',
@@ -635,7 +438,7 @@ describe('consume', () => {
     }
     await queue(store, name).consume(handler, { signal: end.signal, concurrency: 100 })
     expect(done.size).toBe(items)
-    // A take that is refused has cost a place of the log, and a turn of the client.
+    // A rejected attempt to take an item has cost a log entry and a request.
     expect(refused).toBe(0)
     await expectEmpty(name)
   })
@@ -687,7 +490,7 @@ describe('consume', () => {
     const name = newName()
     for (let n = 0; n < 8; n++) await queue(kv, name).push(String(n))
     const end = new AbortController()
-    // It fires while all look for an item.
+    // The signal fires while all workers look for an item.
     const store = withCall(kv, 'list', (options) => {
       end.abort()
       return kv.list(options)
@@ -696,13 +499,11 @@ describe('consume', () => {
     expect(await queue(kv, name).len()).toEqual({ ready: 8, held: 0, dead: 0 })
   })
 
-  it('looks again when a look of another call has failed, or has another time-out', async () => {
+  it('takes an item although reads of other calls of its process fail', async () => {
     const name = newName()
     await queue(kv, name).push('a')
     await queue(kv, name).push('b')
-    const timeouts: unknown[] = []
     const store = withCall(kv, 'list', (options) => {
-      timeouts.push(options?.timeoutMs)
       if (options?.timeoutMs === 1_000)
         throw new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
       return kv.list(options)
@@ -712,7 +513,6 @@ describe('consume', () => {
     const [one, other] = [own.pop({ timeoutMs: 9_000 }), own.pop({ timeoutMs: 9_000 })]
     for (const each of await Promise.allSettled(failing)) expect(each.status).toBe('rejected')
     expect([(await one)?.text(), (await other)?.text()].toSorted()).toEqual(['a', 'b'])
-    expect(timeouts.toSorted()).toEqual([1_000, 9_000])
   })
 
   it('gives back what a handler has thrown at, says so, and goes on', async () => {
@@ -878,7 +678,7 @@ describe('under faults', () => {
           await item.ack()
           acknowledged.set(item.id, (acknowledged.get(item.id) ?? 0) + 1)
         } catch {
-          // The store could not say what became of it.
+          // The outcome was unknown.
         }
       }
     }
@@ -940,4 +740,25 @@ it('waits for the handlers under way when its client is closed', async () => {
   const options = { signal: new AbortController().signal, concurrency: 3, onError: () => {} }
   await expect(own.consume(handler, options)).rejects.toMatchObject({ code: 'closed' })
   expect(isDone).toBe(true)
+})
+
+it('leaves out and reports keys that no queue has written', async () => {
+  const name = newName()
+  const keys = ['item/0', 'hold/0', 'dead/0', 'ready/0'].map((key) => `queue/${name}/${key}`)
+  for (const key of keys) await kv.put(key, 'of an import')
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const own = queue(kv, name)
+  await own.push('work')
+  expect((await own.peek())?.text()).toBe('work')
+  const item = await own.pop()
+  expect(item?.text()).toBe('work')
+  await item?.ack()
+  expect(await own.pop()).toBeUndefined()
+  for await (const { id } of own.dead.list()) expect.fail(id)
+  expect(await own.dead.requeue()).toBe(0)
+  for (const key of keys) expect((await kv.get(key))?.text()).toBe('of an import')
+  const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
+  expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
+  expect(warned).toHaveBeenCalledTimes(3)
+  warned.mockRestore()
 })

@@ -1,23 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type SubscribeOptions, type Topic, type TopicMessage, topic } from '../../src/recipes/topic.ts'
 import { unsure } from './unsure-client.ts'
+import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 let topics = 0
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
-afterAll(() => cluster.close())
 
 const newName = () => `t${++topics}`
 
-/** The first `count` messages; each is acknowledged in a group. */
+/** Reads the first `count` messages, and acknowledges each of them in a group. */
 async function taken(from: Topic, count: number, options: SubscribeOptions): Promise<TopicMessage[]> {
   const messages: TopicMessage[] = []
   for await (const message of from.subscribe(options)) {
@@ -51,7 +46,7 @@ describe('a topic', () => {
     expect(all.map(({ revision }) => revision)).toEqual(revisions)
     expect(all.every(({ missed }) => !missed)).toBe(true)
     expect(texts(await taken(own, 3, { from: revisions[2] ?? 0 }))).toEqual(['2', '3', '4'])
-    // What is published after a subscription has begun is delivered; which was the first of them is a race.
+    // Messages that are published after a subscription has begun are delivered; which one is the first is a race.
     while ((await Promise.race([next, own.publish('later')])) === undefined) {}
     expect(await next).toHaveLength(1)
   })
@@ -101,7 +96,7 @@ describe('a topic', () => {
       }
       return kv.txn(txn, options)
     })
-    // Its key has an earlier revision than that of the other one.
+    // The key of this message has an earlier revision than that of the other one.
     const late = topic(slow, name).publish('late')
     await isPut.promise
     const own = topic(kv, name)
@@ -124,7 +119,7 @@ describe('a topic', () => {
   })
 
   it('is trimmed however many messages it holds', async () => {
-    await using small = await startCluster({ nodes: 1 })
+    await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
     await store.changeSettings({ range_keys_max: 3 })
     await published(topic(store, 'long', { messagesMax: 5 }), 20)
@@ -161,7 +156,7 @@ describe('a topic', () => {
     await published(topic(kv, name), 10)
     const published5 = () => published(topic(kv, name, { messagesMax: 5 }), 5)
     let others: Promise<unknown> | undefined
-    // It has counted, and another one removes messages before it looks which are the oldest.
+    // Another process removes messages after the count and before the read of the oldest ones.
     const late = withCall(kv, 'list', async function* (options) {
       others ??= published5()
       await others
@@ -183,7 +178,7 @@ describe('a topic', () => {
     const revisions = await published(topic(kv, name), 10)
     const slow = Promise.withResolvers<void>()
     const hasRead = Promise.withResolvers<void>()
-    // Stops before it sets the mark, while another one removes more.
+    // The process stops before it sets the mark, while another one removes more.
     const late = withCall(kv, 'txn', async (txn, options) => {
       if (puts(txn, '/trimmed')) {
         hasRead.resolve()
@@ -220,7 +215,7 @@ describe('a topic', () => {
   it('is trimmed also if counting its messages takes longer than the time-out of its client', async () => {
     const name = newName()
     const slow = withCall(kv, 'count', (options) => {
-      // What a client with this time-out gets.
+      // The error of a client with this time-out.
       if ((options?.timeoutMs ?? 300) <= 1_000) return Promise.reject(tooLate())
       return kv.count(options)
     })
@@ -233,7 +228,7 @@ describe('a topic', () => {
     const name = newName()
     let { revision } = await kv.put('x', '')
     for (let n = 0; n < 90; n++) {
-      // As one process publishes them.
+      // The order in which one process publishes them.
       const idOf = (at: number) => `${String(revision).padStart(16, '0')}-${String(at).padStart(6, '0')}`
       const puts = Array.from({ length: 100 }, (_, at) => ({
         put: { key: `topic/${name}/message/${idOf(at)}`, value: '' },
@@ -251,7 +246,7 @@ describe('a topic', () => {
     })
     await topic(listing, name, { messagesMax: 1 }).publish('last')
     const left = () => kv.count({ prefix: `topic/${name}/message/` })
-    // Of those with the revision of the first one that stays, each may be one of the last.
+    // Each message with the revision of the first one that stays may be one of the last.
     await expect.poll(left).toBeLessThan(500)
     expect(most).toBeLessThan(5_000)
   })
@@ -268,7 +263,7 @@ describe('a topic', () => {
       return (await kv.txn({ success: puts })).revision
     }
     for (let n = 0; n < 39; n++) revision = await publish(revision, 100)
-    // Those of a publisher that is slow: when they come, others have published what is behind them in order.
+    // Messages of a slow publisher: when they arrive, others have published messages with later keys.
     const slow = revision
     for (let n = 0; n < 60; n++) revision = await publish(revision, 100)
     await publish(slow, 90, 500)
@@ -429,7 +424,7 @@ describe('a group', () => {
     const earlier = Promise.withResolvers<void>()
     let moves = 0
     const slow = withCall(kv, 'txn', async (txn, options) => {
-      // The first one is that of the beginning.
+      // The first read is that of the beginning.
       if (puts(txn, '/position/') && ++moves === 2) await earlier.promise
       return kv.txn(txn, options)
     })

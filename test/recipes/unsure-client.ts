@@ -1,19 +1,19 @@
-// A client whose transactions sometimes end with "unknown": nothing was done, or it was done, or it will be done a
-// little later. So does a network that eats answers, and a node that dies.
+// A client whose transactions sometimes have an unknown outcome: they were never applied, were applied, or will be
+// applied a little later. A network that loses responses and a node that dies cause the same.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
 
 export interface Unsure {
-  /** The client; methods that are not named here are those of `kv`. */
+  /** The client with these transactions. */
   readonly kv: Client
-  /** How many outcomes were eaten. */
+  /** Number of unknown outcomes. */
   eaten: number
-  /** Whether outcomes are eaten now. */
+  /** Whether outcomes are unknown now. */
   isOn: boolean
 }
 
-/** `draw`: from 0 to 1. `share`: of the transactions, from 0 to 1. */
+/** `draw` returns a number from 0 to 1. `share`: share of transactions with an unknown outcome. */
 export function unsure(kv: Client, draw: () => number, share: number): Unsure {
   const unknown = () =>
     new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown', status: 504 })

@@ -1,4 +1,4 @@
-// A client of which one method is another one: to stop a recipe at a certain call, or to do something just before it.
+// A client with one method replaced: a test stops a recipe at a certain call, or acts just before it.
 
 import type { Client } from '../../src/client/index.ts'
 

@@ -2,16 +2,16 @@
 
 import { expect, test, vi } from 'vitest'
 import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
-import type { LockClient } from '../../../src/recipes/line.ts'
+import type { LockClient } from '../../../src/recipes/fair-lock-queue.ts'
 
 const wrong = vi.hoisted(() => ({ kind: 'none' }))
 
-vi.mock('../../../src/recipes/line.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../../../src/recipes/line.ts')>()
+vi.mock('../../../src/recipes/fair-lock-queue.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/recipes/fair-lock-queue.ts')>()
   return {
     ...original,
-    async takeIn(kv: LockClient, ...rest: [never, never]) {
-      const held = await original.takeIn(kv, ...rest)
+    async acquire(kv: LockClient, ...rest: [never, never]) {
+      const held = await original.acquire(kv, ...rest)
       if (wrong.kind === 'unguarded')
         return {
           ...held,
@@ -23,24 +23,26 @@ vi.mock('../../../src/recipes/line.ts', async (importOriginal) => {
   }
 })
 
-vi.mock('../../../src/recipes/watching.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../../../src/recipes/watching.ts')>()
-  const changeAfter: typeof original.changeAfter = (kv, range, revision, signal, isReason) =>
+vi.mock('../../../src/recipes/watch-helpers.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/recipes/watch-helpers.ts')>()
+  const changeAfter: typeof original.changeAfter = (kv, range, revision, signal, wakesOn) =>
     wrong.kind === 'deaf'
       ? new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
-      : original.changeAfter(kv, range, revision, signal, isReason)
+      : original.changeAfter(kv, range, revision, signal, wakesOn)
   return { ...original, changeAfter }
 })
 
 vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../../src/recipes/queue-item.ts')>()
-  class Forgetful extends original.HeldItem {
-    override async ack(...args: []): Promise<void> {
-      if (wrong.kind === 'not acknowledged' && this.attempts === 1) return
-      await super.ack(...args)
+  const heldItem: typeof original.heldItem = (...args) => {
+    const item = original.heldItem(...args)
+    const ack: typeof item.ack = async (options) => {
+      if (wrong.kind === 'not acknowledged' && item.attempts === 1) return
+      await item.ack(options)
     }
+    return { ...item, ack }
   }
-  return { ...original, HeldItem: Forgetful }
+  return { ...original, heldItem }
 })
 
 const { generateRecipe } = await import('../../../jepsen-lite/recipes/generate.ts')

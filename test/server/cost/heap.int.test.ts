@@ -14,14 +14,14 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 3083 | 935 |
-| plain | follower | 2451 | 909 |
-| session | leader | 9216 | 1501 |
-| session | follower | 7713 | 1517 |
-| token | leader | 18585 | 1746 |
-| token | follower | 16765 | 1768 |
-| batch | leader | 2469 | 1013 |
-| batch | follower | 2429 | 980 |
+| plain | leader | 2980 | 935 |
+| plain | follower | 2347 | 909 |
+| session | leader | 8970 | 1501 |
+| session | follower | 7289 | 1517 |
+| token | leader | 18112 | 1746 |
+| token | follower | 16123 | 1736 |
+| batch | leader | 2367 | 1013 |
+| batch | follower | 2326 | 980 |
 `
   .trim()
   .split('\n')

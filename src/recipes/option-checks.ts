@@ -1,0 +1,25 @@
+// Checks of options that several recipes share, and the error of an aborted wait.
+
+import { AbortedError } from '../client/index.ts'
+import { type Check, isSignal, isTimeout } from '../client/validators.ts'
+
+const LEASE_MIN_MS = 1_000
+
+export const isLeaseTime: Check = (value) =>
+  typeof value === 'number' && value >= LEASE_MIN_MS && value < Number.POSITIVE_INFINITY
+    ? undefined
+    : 'a number of milliseconds from 1,000 on'
+
+export const isDelay: Check = (value) =>
+  value === 0 || isLeaseTime(value) === undefined ? undefined : '0, or a number of milliseconds from 1,000 on'
+
+/** A time-out, `Infinity`, or 0. */
+export const isWait: Check = (value) => (value === 0 ? undefined : isTimeout(value))
+
+export const CALL_OPTIONS = { signal: isSignal, timeoutMs: isTimeout }
+
+export const LOCK_OPTIONS = { ...CALL_OPTIONS, waitMs: isWait, ttlMs: isLeaseTime }
+
+/** `what`: the operation that was aborted, for the message. */
+export const abortedError = (signal: AbortSignal | undefined, what: string): AbortedError =>
+  new AbortedError(`${what} was aborted`, { code: 'aborted', written: 'no', cause: signal?.reason })

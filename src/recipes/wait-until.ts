@@ -1,0 +1,67 @@
+// Waits until the store is in a certain state: checks it, and checks it again after each relevant watch event.
+// Transient errors are retried until the caller's time limit.
+
+import type { WatchBatch, WatchOptions } from '../client/index.ts'
+import { after } from '../client/timer.ts'
+import { isClosed, isTransient } from './transient-errors.ts'
+import { changeAfter, pause, type WatchClient } from './watch-helpers.ts'
+
+/** How long an abandoned attempt waits for its lease to be revoked before it lets the lease expire. */
+export const REVOKE_WAIT_MS = 1_000
+const RETRY_MS = 500
+
+/** The state is not reached yet. */
+export interface Pending {
+  /** The revision of the store that the check has read. */
+  readonly revision: number
+  readonly watch: WatchOptions
+  /** Whether an event is a reason to check again. Default: every event. */
+  readonly wakesOn?: ((batch: WatchBatch) => boolean) | undefined
+}
+
+export interface WaitControls {
+  /** Ends the wait with an `AbortedError`. */
+  readonly signal: AbortSignal
+  /** Fires when the caller's time is over. The state is still checked once. */
+  readonly timeLimit: AbortSignal
+  readonly timeoutError: () => Error
+}
+
+/** `check` may write. It runs again after an unknown outcome. */
+export async function waitUntil<T extends object>(
+  kv: WatchClient,
+  check: () => Promise<T | Pending>,
+  { signal, timeLimit, timeoutError }: WaitControls,
+): Promise<T> {
+  const isOver = AbortSignal.any([signal, timeLimit])
+  for (;;) {
+    let state: T | Pending
+    try {
+      state = await check()
+    } catch (error) {
+      if (!isTransient(error) || timeLimit.aborted) throw error
+      await pause(RETRY_MS, isOver)
+      continue
+    }
+    if (!('watch' in state)) return state
+    if (timeLimit.aborted) throw timeoutError()
+    try {
+      await changeAfter(kv, state.watch, state.revision, isOver, state.wakesOn)
+    } catch (error) {
+      if (signal.aborted || isClosed(error)) throw error
+      // Check once more: the watch may be at a node that has just stopped and delivers nothing.
+      if (timeLimit.aborted) continue
+      if (!isTransient(error)) throw error
+      await pause(RETRY_MS, isOver)
+    }
+  }
+}
+
+/** A signal that fires after `waitMs`, which may be Infinity. Its timer keeps the process alive until `stop`. */
+export function timeLimitOf(waitMs = Number.POSITIVE_INFINITY): {
+  readonly signal: AbortSignal
+  stop(): void
+} {
+  const over = new AbortController()
+  return { signal: over.signal, stop: after(waitMs, () => over.abort()) }
+}

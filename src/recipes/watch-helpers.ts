@@ -1,0 +1,123 @@
+// Recipes use watches only to wake up: a recipe that wakes reads the store again and acts on what it has read. So a
+// wake-up too many is harmless, and so are events that were lost together with a watch.
+
+import { whenAborted } from '../client/abort-listeners.ts'
+import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
+import { after } from '../client/timer.ts'
+import { abortedError } from './option-checks.ts'
+import { isClosed, isCompacted, isTransient } from './transient-errors.ts'
+
+const REWATCH_PAUSE_MS = 1_000
+
+export type WatchClient = Pick<Client, 'watch'>
+
+/**
+ * Resolves when a batch after `revision` satisfies `wakesOn`, or when batches may have been lost. Rejects when `signal`
+ * fires.
+ */
+export async function changeAfter(
+  kv: WatchClient,
+  range: WatchOptions,
+  revision: number,
+  signal: AbortSignal | undefined,
+  wakesOn: (batch: WatchBatch) => boolean = () => true,
+): Promise<void> {
+  try {
+    for await (const batch of kv.watch({ ...range, fromRevision: revision + 1, signal }))
+      if (wakesOn(batch)) return
+  } catch (error) {
+    if (!isCompacted(error)) throw error
+  }
+}
+
+/**
+ * Watches until `signal` fires or the client is closed. Calls `onGap` whenever batches may have been lost: at each
+ * start of the watch (`cause` is undefined then) and at each failure.
+ */
+export async function keepWatching(
+  kv: WatchClient,
+  range: WatchOptions,
+  signal: AbortSignal,
+  onBatch: (batch: WatchBatch) => void,
+  onGap: (cause: unknown) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const watch = kv.watch({ ...range, signal })
+      await watch.ready
+      onGap(undefined)
+      for await (const batch of watch) onBatch(batch)
+    } catch (error) {
+      if (signal.aborted || isClosed(error)) return
+      onGap(error)
+      if (!isCompacted(error)) await pause(REWATCH_PAUSE_MS, signal)
+    }
+  }
+}
+
+/** Resolves after `ms`, which may be Infinity, or when `signal` fires. With `unref` it keeps no process alive. */
+export async function pause(
+  ms: number,
+  signal?: AbortSignal,
+  options?: { readonly unref?: boolean },
+): Promise<void> {
+  if (signal?.aborted === true) return
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      stopTimer()
+      stopListening()
+      resolve()
+    }
+    const stopTimer = after(ms, end, options)
+    const stopListening = whenAborted(signal, end)
+  })
+}
+
+/** One signal that fires with the first of those given. */
+export const anySignal = (
+  first: AbortSignal,
+  ...others: readonly (AbortSignal | undefined)[]
+): AbortSignal => {
+  const given = others.filter((signal) => signal !== undefined)
+  return given.length === 0 ? first : AbortSignal.any([first, ...given])
+}
+
+/** Rejects when `signal` fires. It does not cancel `promise`, which other callers may be waiting for. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = whenAborted(signal, () => reject(abortedError(signal, what)))
+    promise.then(resolve, reject).finally(stopListening)
+  })
+}
+
+/** The result of a read, and the range to watch before the next one. */
+export interface Reading<T> {
+  readonly value: T
+  /** Two readings with the same version have the same value. */
+  readonly version: string
+  readonly revision: number
+  readonly watch: WatchOptions
+}
+
+/** Yields the first reading and each later one with another version. Transient errors are retried. */
+export async function* readOnChange<T>(
+  kv: WatchClient,
+  read: () => Promise<Reading<T>>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void, undefined> {
+  let shown: string | undefined
+  for (;;) {
+    try {
+      const { value, version, revision, watch } = await read()
+      if (version !== shown) yield value
+      shown = version
+      await changeAfter(kv, { ...watch, keysOnly: true }, revision, signal)
+    } catch (error) {
+      if (!isTransient(error)) throw error
+      await pause(REWATCH_PAUSE_MS, signal)
+    }
+  }
+}
+
+/** For a signal that was already checked: TypeScript does not know that it fires later. */
+export const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true
