@@ -1,9 +1,10 @@
 // Clients of HTTP and of multiplexed connections for the conformance table: steps become requests, responses become
 // results.
 
-import type { FakeNode } from '../http/fake-node.ts'
-import { Client, onNodeHttp } from '../http/raw-client.ts'
-import { JSON_TYPE, type Served } from '../http/served.ts'
+import { expect } from 'vitest'
+import { PROBLEMS } from '../../../src/server/api/errors.ts'
+import { Client, onNodeHttp, statusOf } from '../http/raw-client.ts'
+import { JSON_TYPE, type Served, type Serving } from '../http/served.ts'
 import {
   CHANGES,
   COMPACT,
@@ -16,22 +17,36 @@ import {
   RANGE,
   TXN,
 } from '../mux/mux-client.ts'
-import type { Expected, ExpectedRecord, Freshness, KeyChange, PutStep, Step } from './conformance-table.ts'
 import { InProcess } from './in-process.ts'
+import {
+  type DeleteStep,
+  type Expected,
+  type ExpectedRecord,
+  type Freshness,
+  type Identity,
+  type KeyChange,
+  type PutStep,
+  plain,
+  type RangeStep,
+  type Step,
+} from './steps.ts'
 
 /** Executes one step, and returns everything that a client learns. */
 export type Run = (step: Step) => Promise<Expected>
 
 type Wire = Record<string, unknown>
 
-export const WIRES: readonly (readonly [name: string, open: (served: Served) => Promise<Run>])[] = [
+export const WIRES: readonly (readonly [
+  name: string,
+  open: (served: Served, limits?: Serving['limits']) => Promise<Run>,
+])[] = [
   ['HTTP, raw reader', async (served) => overHttp(new Client(served.port), served)],
   ['HTTP, node:http', async (served) => overHttp(await onNodeHttp(served), served)],
   ['a multiplexed connection', async ({ port }) => overMux(await new MuxClient(port).open())],
   [
     'in process',
-    async ({ node }: { readonly node: FakeNode }) => {
-      const inProcess = new InProcess(node)
+    async ({ node }, limits) => {
+      const inProcess = new InProcess(node, limits)
       return (step) => inProcess.run(step)
     },
   ],
@@ -39,29 +54,15 @@ export const WIRES: readonly (readonly [name: string, open: (served: Served) => 
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** Bytes of JSON or of MessagePack as latin1. */
-function textOf(given: unknown): string {
-  if (Buffer.isBuffer(given)) return given.toString('latin1')
-  if (typeof given === 'string') return Buffer.from(given).toString('latin1')
-  return Buffer.from((given as { base64: string }).base64, 'base64').toString('latin1')
-}
-
-const jsonBytes = (text: string) => {
-  const bytes = latin1(text)
-  const utf8 = bytes.toString('utf8')
-  return Buffer.from(utf8).equals(bytes) ? utf8 : { base64: bytes.toString('base64') }
-}
-
 /** Fields whose value is undefined are left out. */
 const defined = (fields: object): Wire =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-/** A result of a transaction with its bytes as text. */
-function plain(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return value.toString('latin1')
-  if (Array.isArray(value)) return value.map(plain)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]))
+/** The sentence, status and code of a problem document are those of its code. */
+function checkedProblem(problem: Wire): Wire {
+  const { status, title } = PROBLEMS[problem.code as keyof typeof PROBLEMS]
+  expect(problem).toMatchObject({ type: `urn:quorate:problem:${problem.code}`, status, title })
+  return problem
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -73,11 +74,13 @@ const escaped = (text: string): string =>
 const tagsOf = (tags: '*' | readonly number[]): string =>
   tags === '*' ? '*' : tags.map((tag) => `"${tag}"`).join(', ')
 
-function headersOf({ ifMatch, ifNoneMatch, token }: Partial<KeyChange>): Record<string, string> {
+function headersOf({ ifMatch, ifNoneMatch, token, since, slot }: Partial<KeyChange>): Record<string, string> {
   const headers: Record<string, string> = {}
   if (ifMatch !== undefined) headers['If-Match'] = tagsOf(ifMatch)
   if (ifNoneMatch !== undefined) headers['If-None-Match'] = tagsOf(ifNoneMatch)
-  if (token !== undefined) headers['Idempotency-Key'] = token
+  if (token !== undefined)
+    headers['Idempotency-Key'] = since === undefined ? token : `${token};since=${since}`
+  if (slot !== undefined) headers['Kv-Session'] = `${slot[0]};slot=${slot[1]};seq=${slot[2]}`
   return headers
 }
 
@@ -86,17 +89,43 @@ const queryOf = (parameters: object): string => {
   return pairs.length === 0 ? '' : `?${pairs.map(([name, value]) => `${name}=${value}`).join('&')}`
 }
 
+type Bounds = Pick<RangeStep, 'prefix' | 'start' | 'end' | 'after'>
+
+const boundsOf = ({ prefix, start, end, after }: Bounds) => {
+  const bounds = Object.entries({ prefix, start, end, after })
+  return Object.fromEntries(
+    bounds.map(([name, bound]) => [name, bound === undefined ? bound : escaped(bound)]),
+  )
+}
+
 const freshnessOf = ({ consistency, maxStalenessMs, minRevision, revision }: Freshness) => ({
   ...{ consistency, min_revision: minRevision, revision },
   max_staleness: maxStalenessMs === undefined ? undefined : `${maxStalenessMs}ms`,
 })
 
-const jsonChange = (change: PutStep | (KeyChange & { readonly op: 'delete' })) => {
-  const target = { key: jsonBytes(change.key), if_match: change.ifMatch, if_none_match: change.ifNoneMatch }
+/** Bytes as JSON has them: a string if they are UTF-8. */
+const jsonBytes = (bytes: Buffer) => {
+  const utf8 = bytes.toString('utf8')
+  return Buffer.from(utf8).equals(bytes) ? utf8 : { base64: bytes.toString('base64') }
+}
+
+function jsonOf(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return jsonBytes(value)
+  if (Array.isArray(value)) return value.map(jsonOf)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, jsonOf(each)]))
+}
+
+const jsonChange = (change: PutStep | DeleteStep) => {
+  const target = {
+    key: jsonBytes(latin1(change.key)),
+    if_match: change.ifMatch,
+    if_none_match: change.ifNoneMatch,
+  }
   if (change.op === 'delete') return { delete: defined(target) }
   const { value, lease, ttlMs } = change
   const ttl = ttlMs === undefined ? undefined : `${ttlMs}ms`
-  return { put: defined({ ...target, value: jsonBytes(value), lease, ttl }) }
+  return { put: defined({ ...target, value: jsonBytes(latin1(value)), lease, ttl }) }
 }
 
 interface SentRequest {
@@ -123,36 +152,20 @@ function requestOf(step: Step): SentRequest {
       return { line: `GET /v1/kv/${escaped(step.key)}${queryOf(freshnessOf(step))}`, headers }
     }
     case 'range': {
-      const { prefix, start, end, after, limit, order, keysOnly, count, countOnly } = step
-      const bounds = Object.entries({ prefix, start, end, after }).map(([name, bound]) => [
-        ...[name, bound === undefined ? undefined : escaped(bound)],
-      ])
+      const { limit, order, keysOnly, count, countOnly } = step
       const options = { limit, order, keys_only: keysOnly, count, count_only: countOnly }
-      return {
-        line: `GET /v1/kv${queryOf({ ...Object.fromEntries(bounds), ...options, ...freshnessOf(step) })}`,
-      }
+      return { line: `GET /v1/kv${queryOf({ ...boundsOf(step), ...options, ...freshnessOf(step) })}` }
     }
     case 'batch':
-      return post(
-        '/v1/changes',
-        { changes: step.changes.map(jsonChange) },
-        headersOf({ token: step.token } as KeyChange),
-      )
+      return post('/v1/changes', { changes: step.changes.map(jsonChange) }, headersOf(step))
     case 'delete-range': {
-      const { prefix, start, end, all, token } = step
-      return {
-        line: `DELETE /v1/kv${queryOf({ prefix, start, end, all })}`,
-        headers: headersOf({ token } as KeyChange),
-      }
+      const { all } = step
+      return { line: `DELETE /v1/kv${queryOf({ ...boundsOf(step), all })}`, headers: headersOf(step) }
     }
     case 'txn':
-      return post(
-        `/v1/txn${queryOf(freshnessOf(step))}`,
-        step.txn,
-        headersOf({ token: step.token } as KeyChange),
-      )
+      return post(`/v1/txn${queryOf(freshnessOf(step))}`, jsonOf(step.txn) as object, headersOf(step))
     case 'compact':
-      return post('/v1/compact', { revision: step.revision }, headersOf({ token: step.token } as KeyChange))
+      return post('/v1/compact', { revision: step.revision }, headersOf(step))
     case 'keep-alive':
       return post('/v1/leases/keepalive', { ids: step.ids })
     case 'open-session':
@@ -174,20 +187,25 @@ function overHttp(client: Client, { node }: Served): Run {
     const revision = Number(header('Kv-Revision'))
     const served = header('Kv-Consistency')
     const replayed = header('Idempotency-Replayed') === 'true'
-    if (step.op === 'get' && result.code === 'not_found') return defined({ revision, served, record: null })
+    const staleness = header('Kv-Staleness-Ms')
+    const stalenessMs = staleness === undefined ? undefined : Number(staleness)
+    if (result.code !== undefined) expect(checkedProblem(result).status).toBe(statusOf(answer))
+    else expect(statusOf(answer)).toBe(200)
+    if (step.op === 'get' && result.code === 'not_found')
+      return defined({ revision, served, stalenessMs, record: null })
     if (result.code !== undefined) return { ...errorOf(result, node.problem?.written), revision, replayed }
-    return defined({ ...resultOf(step, result), revision, served, replayed })
+    return defined({ ...resultOf(step, result), revision, served, stalenessMs, replayed })
   }
 }
 
 const recordOf = ({ key, value, create_revision, mod_revision, version }: Wire): ExpectedRecord => [
-  ...([textOf(key), value === undefined ? null : textOf(value)] as const),
+  ...([String(plain(key)), value === undefined ? null : String(plain(value))] as const),
   ...([Number(create_revision), Number(mod_revision), Number(version)] as const),
 ]
 
 /** Over HTTP, the code of a change says whether it may have been made. */
-const errorOf = ({ code, compact_revision, current }: Wire, written = 'no'): Expected =>
-  defined({ code, current: plain(current), compactRevision: compact_revision, written })
+const errorOf = ({ code, detail, compact_revision, current, count }: Wire, written = 'no'): Expected =>
+  defined({ code, detail, current: plain(current), compactRevision: compact_revision, count, written })
 
 function resultOf(step: Step, result: Wire): Expected {
   switch (step.op) {
@@ -226,20 +244,29 @@ const muxFreshness = ({ consistency, maxStalenessMs }: Freshness) =>
     ? null
     : defined({ consistency, max_staleness_ms: maxStalenessMs })
 
-const options = (step: PutStep | (KeyChange & { readonly op: 'delete' })) => {
+const options = (step: PutStep | DeleteStep) => {
   const { ifMatch, ifNoneMatch } = step
   const { prev, lease, ttlMs } = step.op === 'put' ? step : ({} as Partial<PutStep>)
   return defined({ if_match: ifMatch, if_none_match: ifNoneMatch, prev, lease, ttl_ms: ttlMs })
 }
 
-const tokenOf = (token: string | undefined) => (token === undefined ? null : [token])
+const bytesOf = ({ prefix, start, end, after }: Bounds) => {
+  const bounds = Object.entries(defined({ prefix, start, end, after }))
+  return Object.fromEntries(bounds.map(([name, bound]) => [name, latin1(String(bound))]))
+}
+
+const identityOf = ({ token, since, slot }: Identity) => {
+  if (slot !== undefined) return slot
+  if (token === undefined) return null
+  return since === undefined ? [token] : [token, since]
+}
 
 function fieldsOf(step: Step): readonly unknown[] {
   switch (step.op) {
     case 'put':
-      return [PUT, null, latin1(step.key), latin1(step.value), tokenOf(step.token), options(step)]
+      return [PUT, null, latin1(step.key), latin1(step.value), identityOf(step), options(step)]
     case 'delete':
-      return [DELETE, null, latin1(step.key), tokenOf(step.token), options(step)]
+      return [DELETE, null, latin1(step.key), identityOf(step), options(step)]
     case 'get':
       return [
         GET,
@@ -250,20 +277,15 @@ function fieldsOf(step: Step): readonly unknown[] {
         step.revision ?? null,
       ]
     case 'range': {
-      const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, revision } = step
-      const range = {
-        prefix,
-        start,
-        end,
-        after,
-        limit,
-        order,
-        keys_only: keysOnly,
-        count,
-        count_only: countOnly,
-        revision,
-      }
-      return [RANGE, null, defined(range), step.minRevision ?? null, muxFreshness(step)]
+      const { limit, order, keysOnly, count, countOnly, revision } = step
+      const options = { limit, order, keys_only: keysOnly, count, count_only: countOnly, revision }
+      return [
+        RANGE,
+        null,
+        { ...bytesOf(step), ...defined(options) },
+        step.minRevision ?? null,
+        muxFreshness(step),
+      ]
     }
     case 'batch': {
       const changes = step.changes.map((change) =>
@@ -271,16 +293,15 @@ function fieldsOf(step: Step): readonly unknown[] {
           ? [PUT, latin1(change.key), latin1(change.value), options(change)]
           : [DELETE, latin1(change.key), options(change)],
       )
-      return [CHANGES, null, changes, tokenOf(step.token)]
+      return [CHANGES, null, changes, identityOf(step)]
     }
     case 'delete-range': {
-      const { prefix, start, end, all, token } = step
-      return [DELETE_RANGE, null, defined({ prefix, start, end, all }), tokenOf(token)]
+      return [DELETE_RANGE, null, { ...bytesOf(step), ...defined({ all: step.all }) }, identityOf(step)]
     }
     case 'txn':
-      return [TXN, null, step.txn, tokenOf(step.token), step.minRevision ?? null, muxFreshness(step)]
+      return [TXN, null, step.txn, identityOf(step), step.minRevision ?? null, muxFreshness(step)]
     case 'compact':
-      return [COMPACT, null, step.revision, tokenOf(step.token)]
+      return [COMPACT, null, step.revision, identityOf(step)]
     case 'keep-alive':
       return [KEEP_ALIVE, null, step.ids]
     case 'open-session':
@@ -295,6 +316,7 @@ function overMux(client: MuxClient): Run {
     const [, kind, ...fields] = await client.ask(id, ...fieldsOf(step))
     if (kind === 1) {
       const [problem, revision, replayed] = fields
+      checkedProblem(problem)
       return defined({ ...errorOf(problem, problem.written), revision: revision ?? undefined, replayed })
     }
     return defined(muxResult(step, fields))
@@ -304,7 +326,7 @@ function overMux(client: MuxClient): Run {
 const itemRecord = (key: string | undefined, fields: unknown): ExpectedRecord | null => {
   if (fields === null) return null
   const [given, value, create, mod, version] = fields as [unknown, unknown, number, number, number]
-  return [key ?? textOf(given), value === null ? null : textOf(value), create, mod, version]
+  return [key ?? String(plain(given)), value === null ? null : String(plain(value)), create, mod, version]
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire is checked by the expectations themselves
@@ -321,17 +343,14 @@ function muxResult(step: Step, [revision, ...fields]: readonly any[]): Expected 
       return { revision, deleted, replayed }
     }
     case 'get': {
-      const [record, served] = fields
-      return { revision, record: itemRecord(step.key, record), served }
+      const [record, served, stalenessMs] = fields
+      return { revision, record: itemRecord(step.key, record), served, stalenessMs }
     }
     case 'range': {
-      const [records, more, count, served] = fields
+      const [records, more, count, served, stalenessMs] = fields
       return {
-        revision,
+        ...{ revision, more, count, served, stalenessMs },
         records: records.map((each: unknown) => itemRecord(undefined, each)),
-        more,
-        count,
-        served,
       }
     }
     case 'batch': {
@@ -343,8 +362,8 @@ function muxResult(step: Step, [revision, ...fields]: readonly any[]): Expected 
       return { revision, results: outcomes.map(each), replayed }
     }
     case 'txn': {
-      const [result, replayed, served] = fields
-      return { ...(plain(result) as Expected), revision, replayed, served }
+      const [result, replayed, served, stalenessMs] = fields
+      return { ...(plain(result) as Expected), revision, replayed, served, stalenessMs }
     }
     case 'compact': {
       const [compactRevision, replayed] = fields
