@@ -189,8 +189,12 @@ function overHttp(client: Client, { node }: Served): Run {
     const replayed = header('Idempotency-Replayed') === 'true'
     const staleness = header('Kv-Staleness-Ms')
     const stalenessMs = staleness === undefined ? undefined : Number(staleness)
-    if (result.code !== undefined) expect(checkedProblem(result).status).toBe(statusOf(answer))
-    else expect(statusOf(answer)).toBe(200)
+    if (result.code !== undefined) {
+      expect(checkedProblem(result).status).toBe(statusOf(answer))
+      expect(header('Content-Type')).toBe('application/problem+json')
+      expect(header('Retry-After') === undefined).toBe(result.retry_after_ms === undefined)
+    }
+    if (result.code === undefined) expect(statusOf(answer)).toBe(200)
     if (step.op === 'get' && result.code === 'not_found')
       return defined({ revision, served, stalenessMs, record: null })
     if (result.code !== undefined) return { ...errorOf(result, node.problem?.written), revision, replayed }

@@ -45,90 +45,6 @@ test('a time to live below what an election takes is raised, and the answer says
   expect((await ask('POST', '/v1/leases', post({ ttl: '2000.25ms' }))).json.ttl_ms).toBe(2001)
 })
 
-test.each([
-  ['no time to live', {}, 'lacks the field'],
-  ['a time to live below a second', { ttl: '999ms' }, 'ttl must be a duration from 1s to 87600h'],
-  ['one above ten years', { ttl: '87601h' }, 'ttl must be a duration from 1s to 87600h'],
-  ['one that is a number', { ttl: 30 }, 'ttl must be string'],
-  ['one without a unit', { ttl: '30' }, 'ttl must be a duration'],
-  ['an id of more than 64 bits', { ttl: '30s', id: '18446744073709551616' }, 'id must be the id of a lease'],
-  ['an id that is 0', { ttl: '30s', id: '0' }, 'id must match'],
-  ['an id that is a number', { ttl: '30s', id: 7 }, 'id must be string'],
-  ['an unknown field', { ttl: '30s', keys: [] }, 'unknown field'],
-])('a grant with %s is refused', async (_, body, detail) => {
-  const { ask } = await serve()
-  expect(await ask('POST', '/v1/leases', post(body))).toMatchObject({
-    status: 400,
-    json: { code: 'bad_request', detail: expect.stringContaining(detail) },
-  })
-})
-
-test('a put attaches its key to a lease, and one without a lease detaches it', async () => {
-  const served = await serve()
-  const { ask } = served
-  const id = await grant(served)
-  const put = async (query: string) => (await ask('PUT', `/v1/kv/a${query}`, { body: 'v' })).status
-  const record = async () => (await ask('GET', '/v1/kv/a', { headers: { Accept: 'application/json' } })).json
-  const keys = async () => (await ask('GET', `/v1/leases/${id}?keys=true`)).json.keys
-  expect(await put(`?lease=${id}`)).toBe(200)
-  expect([(await record()).lease, await keys()]).toEqual([id, ['a']])
-  expect((await ask('GET', '/v1/kv?prefix=a')).json.kvs[0].lease).toBe(id)
-  expect(await put('')).toBe(200)
-  expect([(await record()).lease, await keys()]).toEqual([undefined, []])
-  expect(await put('?ttl=30s')).toBe(200)
-  const { lease } = await record()
-  expect((await ask('GET', `/v1/leases/${lease}?keys`)).json).toMatchObject({
-    granted_ttl_ms: 30_000,
-    keys: ['a'],
-  })
-  expect(await ask('PUT', `/v1/kv/b?lease=${lease}`, { body: '' })).toMatchObject(
-    problemOf('bad_request', 400),
-  )
-  expect(await put('')).toBe(200)
-  expect(await ask('GET', `/v1/leases/${lease}`)).toMatchObject(problemOf('lease_not_found', 404))
-})
-
-test.each([
-  ['lease=0', 'lease must be the id of a lease'],
-  ['lease=x', 'lease must be the id of a lease'],
-  ['lease=18446744073709551616', 'lease must be the id of a lease'],
-  ['ttl=1', 'ttl must be a duration'],
-  ['ttl=999ms', 'ttl must be a duration from 1s'],
-  ['ttl=3s&lease=7', 'lease cannot be combined with ttl'],
-])('a put with %s is refused', async (query, detail) => {
-  const { ask, node } = await serve()
-  expect(await ask('PUT', `/v1/kv/a?${query}`, { body: '' })).toMatchObject({
-    status: 400,
-    json: { code: 'bad_request', detail: expect.stringContaining(detail) },
-  })
-  expect(node.revision).toBe(1)
-})
-
-test('puts in batches and transactions have leases too, and all are refused if one names none that exists', async () => {
-  const served = await serve()
-  const { ask } = served
-  const id = await grant(served)
-  const put = (key: string, more: object) => ({ put: { key, value: 'v', ...more } })
-  const changes = [put('a', { lease: id }), put('b', { ttl: '1h' }), put('c', { lease: '7' })]
-  const { json } = await ask('POST', '/v1/changes', post({ changes }))
-  expect(json.results[2].problem.code).toBe('lease_not_found')
-  const success = [put('d', { lease: id }), put('a', { ttl: '1h' })]
-  expect((await ask('POST', '/v1/txn', post({ success }))).json.succeeded).toBe(true)
-  const { kvs } = (await ask('GET', '/v1/kv')).json
-  const own = expect.stringMatching(/^[1-9][0-9]*$/)
-  expect(kvs.map(({ key, lease }: { key: string; lease?: string }) => [key, lease])).toEqual([
-    ['a', own],
-    ['b', own],
-    ['d', id],
-  ])
-  const before = (await ask('GET', '/v1/kv')).text
-  for (const failing of [put('e', { lease: '7' }), put('b', { lease: kvs[0].lease })])
-    expect((await ask('POST', '/v1/txn', post({ success: [put('x', {}), failing] }))).status).not.toBe(200)
-  expect((await ask('GET', '/v1/kv')).text).toBe(before)
-  const compare = [{ key: 'd', target: 'lease', op: '=', to: id }]
-  expect((await ask('POST', '/v1/txn', post({ compare }))).json.succeeded).toBe(true)
-})
-
 test('a lease is kept alive, alone or with others', async () => {
   const node = new FakeNode()
   const served = await serve({ node })
@@ -153,17 +69,6 @@ test('a lease is kept alive, alone or with others', async () => {
   )
   // A body of nothing means an empty object.
   expect((await ask('POST', `/v1/leases/${one}/keepalive`, { headers: JSON_TYPE })).status).toBe(200)
-})
-
-test.each([
-  ['no ids', {}],
-  ['an empty list', { ids: [] }],
-  ['more than 1000', { ids: Array.from({ length: 1001 }, (_, i) => `${i + 1}`) }],
-  ['an id that is none', { ids: ['7', 'x'] }],
-  ['an id of more than 64 bits', { ids: ['18446744073709551616'] }],
-])('a keep-alive of many with %s is refused', async (_, body) => {
-  const { ask } = await serve()
-  expect(await ask('POST', '/v1/leases/keepalive', post(body))).toMatchObject(problemOf('bad_request', 400))
 })
 
 test('a lease that is revoked takes its keys with it, at one revision', async () => {
@@ -349,18 +254,6 @@ test('under a token a lease is granted once, and a put makes one lease', async (
     ).toEqual({ deleted: 0, revision: 2 })
 })
 
-test('a key that did not meet a condition is answered with its lease, also to a repeat', async () => {
-  const served = await serve()
-  const { ask } = served
-  const id = await grant(served)
-  await ask('PUT', `/v1/kv/a?lease=${id}`, { body: 'v' })
-  for (let time = 0; time < 2; time++) {
-    const headers = { 'If-None-Match': '*', 'Idempotency-Key': 't' }
-    const { json } = await ask('PUT', '/v1/kv/a', { body: 'w', headers })
-    expect([json.code, json.current.lease]).toEqual(['precondition_failed', id])
-  }
-})
-
 test('what the node cannot do is told', async () => {
   const node = new FakeNode()
   const served = await serve({ node })
@@ -377,26 +270,4 @@ test('what the node cannot do is told', async () => {
     expect(await served.ask(method, target, asking)).toMatchObject(problemOf('no_leader', 503))
   }
   await node.scansClosed()
-})
-
-test('what does not fit is refused with the limit', async () => {
-  const served = await serve({ node: new FakeNode({ leasesMax: 2, rangeKeysMax: 1 }) })
-  const { ask } = served
-  const id = await grant(served)
-  await ask('PUT', `/v1/kv/a?lease=${id}`, { body: '' })
-  expect(await ask('PUT', `/v1/kv/b?lease=${id}`, { body: '' })).toMatchObject(
-    problemOf('range_too_large', 413),
-  )
-  await ask('PUT', '/v1/kv/c?ttl=30s', { body: '' })
-  for (const refused of [
-    await ask('PUT', '/v1/kv/d?ttl=30s', { body: '' }),
-    await ask('POST', '/v1/leases', post({ ttl: '30s' })),
-  ]) {
-    expect(refused).toMatchObject(problemOf('storage_full', 507))
-    expect(refused.json.detail).toContain('leases_max')
-  }
-  // The lease of the old value ends with it.
-  expect((await ask('PUT', '/v1/kv/c?ttl=1h', { body: '' })).status).toBe(200)
-  await ask('DELETE', `/v1/leases/${id}`)
-  expect((await ask('PUT', '/v1/kv/d?ttl=30s', { body: '' })).status).toBe(200)
 })

@@ -1,4 +1,4 @@
-// Multiplexed operations, beside the conformance table (test/server/api): welcome, examples, limits, wrong fields.
+// Multiplexed operations, beside the conformance table (test/server/api): welcome, examples, limits, names in metrics.
 
 import { expect, test } from 'vitest'
 import { unpack } from '../../../src/server/mux/unpack.ts'
@@ -75,27 +75,6 @@ test('a page ends at its bytes, and the next one goes on after its last key', as
   expect(keys).toEqual(['k0', 'k1', 'k2', 'k3', 'k4'])
 })
 
-test('reads say how fresh they are', async () => {
-  const { port, node } = await serve()
-  node.put('a', '1')
-  node.stalenessMs = 12.3
-  const client = await new MuxClient(port).open()
-  expect(await client.ask(1, GET, null, 'a', 2, { consistency: 'stale', max_staleness_ms: 500.5 })).toEqual([
-    ...[1, 0, 2, [null, bytes('1'), 2, 2, 1], 'stale', 13],
-  ])
-  expect(node.asked.at(-1)?.options).toEqual({
-    consistency: 'stale',
-    maxStalenessMs: 500.5,
-    minRevision: 2,
-    timeoutMs: expect.any(Number),
-  })
-  const [, , , , , , consistency, stalenessMs] = await client.ask(2, RANGE, 100, null, 1, {
-    consistency: 'stale',
-  })
-  expect([consistency, stalenessMs]).toEqual(['stale', 13])
-  expect(node.asked.at(-1)?.options).toMatchObject({ minRevision: 1, maxStalenessMs: undefined })
-})
-
 test.each([
   [null, 4980],
   [1000, 980],
@@ -117,22 +96,6 @@ test.each([
   }
 })
 
-test('rows that cannot be read are an error of the node, which is logged', async () => {
-  const served = await serve()
-  served.node.put('a', '1')
-  served.node.corrupt = () => true
-  const client = await new MuxClient(served.port).open()
-  for (const fields of [[GET, null, 'a'], [RANGE]])
-    expect(await client.ask(1, ...fields)).toMatchObject([
-      1,
-      1,
-      { code: 'internal', status: 500 },
-      null,
-      false,
-    ])
-  expect(served.logged.join()).toContain('the CRC of a row does not hold')
-})
-
 test('operations are counted under their names, with the statuses of HTTP', async () => {
   const served = await serve()
   const client = await new MuxClient(served.port).open()
@@ -149,57 +112,4 @@ test('operations are counted under their names, with the statuses of HTTP', asyn
   expect(counts.filter((each) => !each.includes('other'))).toEqual([
     ...['"put" "200" 1', '"put" "412" 1', '"get" "404" 1', '"delete" "200" 1', '"range" "400" 1'],
   ])
-})
-
-test('a result that cannot be read leaves open whether the change was made', async () => {
-  const { port, node } = await serve()
-  node.hold = (release) => {
-    node.propose = () => {}
-    release()
-  }
-  const client = await new MuxClient(port).open()
-  node.propose = (_request, _timeoutMs, done) =>
-    setImmediate(() => done({ ok: true, value: { outcome: { kind: 'settings' } as never, replayed: false } }))
-  const [, kind, { code, written }] = await client.ask(1, PUT, null, 'a', '1')
-  expect([kind, code, written]).toEqual([1, 'internal', 'unknown'])
-})
-
-test.each([
-  ['put without a value', [PUT, null, 'a']],
-  ['a number as a key', [GET, null, 7]],
-  ['a list as a value', [PUT, null, 'a', []]],
-  ['a text as a timeout', [GET, '5s', 'a']],
-  ['a timeout that is no number', [GET, Number.NaN, 'a']],
-  ['more elements than there are', [GET, null, 'a', null, null, null, null]],
-  ['more elements of a put', [PUT, null, 'a', 'b', null, null, null]],
-  ['more elements of a delete', [DELETE, null, 'a', null, null, null]],
-  ['more elements of a range', [RANGE, null, null, null, null, null]],
-  ['a text as an identity', [PUT, null, 'a', 'b', 't']],
-  ['an identity of nothing', [PUT, null, 'a', 'b', []]],
-  ['an identity of three', [PUT, null, 'a', 'b', ['t', 1, 1]]],
-  ['a number as a token', [PUT, null, 'a', 'b', [7]]],
-  ['a token that is too long', [PUT, null, 'a', 'b', ['t'.repeat(256)]]],
-  ['a since of 0', [PUT, null, 'a', 'b', ['t', 0]]],
-  ['a list as conditions', [DELETE, null, 'a', null, []]],
-  ['a number as a condition', [DELETE, null, 'a', null, { if_match: 7 }]],
-  ['no revision in a condition', [DELETE, null, 'a', null, { if_match: [] }]],
-  ['a half revision in a condition', [DELETE, null, 'a', null, { if_none_match: [1.5] }]],
-  ['a text as a flag', [DELETE, null, 'a', null, { prev: 'yes' }]],
-  ['a min_revision of 0', [GET, null, 'a', 0]],
-  ['a number as freshness', [GET, null, 'a', null, 7]],
-  ['an unknown consistency', [GET, null, 'a', null, { consistency: 'strong' }]],
-  ['a negative max_staleness_ms', [GET, null, 'a', null, { consistency: 'stale', max_staleness_ms: -1 }]],
-  ['a range as a text', [RANGE, null, 'a']],
-  ['a number as a prefix', [RANGE, null, { prefix: 7 }]],
-  ['a limit of 0', [RANGE, null, { limit: 0 }]],
-  ['an unknown order', [RANGE, null, { order: 'up' }]],
-])('%s is a problem of this operation only', async (_, fields) => {
-  const served = await serve()
-  const client = await new MuxClient(served.port).open()
-  client.send([1, PUT, null, 'k', 'v'], [2, ...fields], [3, GET, null, 'k'])
-  expect((await client.answer(2))?.[2]).toMatchObject({ status: 400, code: 'bad_request' })
-  expect((await client.answer(1))?.[1]).toBe(0)
-  expect((await client.answer(3))?.[1]).toBe(0)
-  expect(served.node.asked).toHaveLength(2)
-  expect(served.http.inspect()).toMatchObject({ operations: 0 })
 })

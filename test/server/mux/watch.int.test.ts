@@ -109,25 +109,6 @@ describe('a watch', () => {
     expect(await client.end()).toEqual({ code: 1008, reason: 'the id 1 is in use' })
   })
 
-  test.each([
-    ['an unknown field', [{ keys: 'a' }], 'unknown_parameter'],
-    ['an unknown option', [null, null, { previous: true }], 'unknown_parameter'],
-    ['an empty key', [{ key: '' }], 'key_empty'],
-    ['a key and a prefix', [{ key: 'a', prefix: 'b' }], 'bad_request'],
-    ['an empty range', [{ start: 'b', end: 'b' }], 'bad_request'],
-    ['a progress that is too frequent', [null, null, { progress_ms: 99 }], 'bad_request'],
-    ['revision 0', [null, 0], 'bad_request'],
-    ['a type that does not exist', [null, null, { only: 'get' }], 'bad_request'],
-    ['an element too many', [null, null, null, null], 'bad_request'],
-  ])('%s is a problem of this watch only', async (_, fields, code) => {
-    const { node, port } = await serve()
-    const client = await new MuxClient(port).open()
-    const [, kind, problem] = await client.ask(1, WATCH, null, ...fields)
-    expect([kind, problem.code, 'written' in problem]).toEqual([1, code, false])
-    expect(await client.ask(2, WATCH, null, null)).toEqual([2, 0, 1])
-    expect(node.watches.counts().open).toBe(1)
-  })
-
   test('from what is compacted is refused, and says from where to go on', async () => {
     const { node, port } = await serve()
     for (const value of ['1', '2', '3']) node.put('a', value)
