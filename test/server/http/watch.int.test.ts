@@ -1,10 +1,8 @@
-// GET /v1/watch, as server-sent events and as lines of JSON.
+// GET /v1/watch, as server-sent events and as lines of JSON, beside test/server/api/watch.int.test.ts.
 
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { asRevision } from '../../../src/kv/index.ts'
-import { FakeNode } from './fake-node.ts'
 import { Client } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
@@ -96,55 +94,6 @@ describe('lines', () => {
       },
     ])
   })
-
-  test('have the records before, without values if none are wanted, and only one type of event', async () => {
-    const served = await serve()
-    const { node } = served
-    const [full, keys, deletes] = await Promise.all([
-      open(served, '?key=a&prev=true'),
-      open(served, '?key=a&prev=true&values=false'),
-      open(served, '?only=delete'),
-    ])
-    node.put('a', '1')
-    node.put('a', Buffer.of(255))
-    node.apply({ kind: 'delete-range', range: { start: Buffer.from('a'), end: undefined } })
-    await until(() => {
-      for (const stream of [full, keys]) expect(stream.lines).toHaveLength(4)
-      expect(deletes.lines).toHaveLength(2)
-    })
-    const last = { ...put('a', undefined, 2, 3, 2), value: { base64: '/w==' } }
-    expect(full.lines.slice(1).map(({ events }) => events)).toEqual([
-      [{ type: 'put', kv: put('a', '1', 2, 2, 1), prev: null }],
-      [{ type: 'put', kv: last, prev: put('a', '1', 2, 2, 1) }],
-      [{ type: 'delete', key: 'a', mod_revision: 4, prev: last }],
-    ])
-    expect(keys.lines.slice(2).map(({ events }) => events)).toEqual([
-      [{ type: 'put', kv: put('a', undefined, 2, 3, 2), prev: put('a', undefined, 2, 2, 1) }],
-      [{ type: 'delete', key: 'a', mod_revision: 4, prev: put('a', undefined, 2, 3, 2) }],
-    ])
-    expect(deletes.lines[1]).toEqual({
-      type: 'events',
-      revision: 4,
-      events: [{ type: 'delete', key: 'a', mod_revision: 4 }],
-    })
-  })
-
-  test('begin at a revision, also one that does not exist yet', async () => {
-    const served = await serve()
-    const { node } = served
-    for (const value of ['1', '2', '3']) node.put('a', value)
-    const [all, some, later] = await Promise.all([
-      open(served, '?from=1'),
-      open(served, '?from=3&key=a'),
-      open(served, '?from=6'),
-    ])
-    node.put('a', '4')
-    node.put('a', '5')
-    await until(() => expect([all, some, later].map(({ lines }) => lines.length)).toEqual([6, 5, 2]))
-    const revisions = [all, some, later].map(({ lines }) => lines.slice(1).map(({ revision }) => revision))
-    expect(revisions).toEqual([[2, 3, 4, 5, 6], [3, 4, 5, 6], [6]])
-    expect(all.lines[0]).toEqual({ type: 'created', revision: 4 })
-  })
 })
 
 describe('server-sent events', () => {
@@ -191,47 +140,9 @@ describe('server-sent events', () => {
     const ids = stream.messages.map(({ id }) => Number(id))
     expect(ids).toEqual(ids.toSorted((a, b) => a - b))
   })
-
-  test('end with a problem when the node stops, which says from where to go on', async () => {
-    const served = await serve()
-    const { node, http } = served
-    const [events, lines] = await Promise.all([open(served, '', {}), open(served, '?from=9')])
-    node.put('a', '1')
-    await until(() => expect(events.messages).toHaveLength(2))
-    node.watches.endAll('this node stops')
-    await http.close({ graceful: true })
-    await until(() => expect([events.isOver, lines.isOver]).toEqual([true, true]))
-    const { event, data = '' } = events.messages[2] ?? {}
-    expect([event, JSON.parse(data)]).toMatchObject([
-      'error',
-      { code: 'not_ready', status: 503, resume_from: 3 },
-    ])
-    expect(lines.lines.at(-1)).toMatchObject({ type: 'error', code: 'not_ready', resume_from: 9 })
-  })
 })
 
 describe('a request', () => {
-  test.each([
-    ['?key=a&prefix=b', 400, 'bad_request'],
-    ['?start=b&end=a', 400, 'bad_request'],
-    ['?key=', 400, 'key_empty'],
-    ['?from=0', 400, 'bad_request'],
-    ['?only=get', 400, 'bad_request'],
-    ['?progress=50ms', 400, 'bad_request'],
-    ['?revision=1', 400, 'unknown_parameter'],
-    ['?from=2', 410, 'compacted'],
-    ['?from=3', 410, 'compacted'],
-  ])('%s is answered with %i %s', async (query, status, code) => {
-    const served = await serve()
-    served.node.put('a', '1')
-    served.node.put('a', '2')
-    served.node.apply({ kind: 'compact', revision: asRevision(3) })
-    const answer = await served.ask('GET', `/v1/watch${query}`)
-    expect([answer.status, answer.json.code]).toEqual([status, code])
-    if (code === 'compacted') expect(answer.json).toMatchObject({ compact_revision: 3, resume_from: 4 })
-    expect(served.node.watches.counts().open).toBe(0)
-  })
-
   test('with a Last-Event-ID that is none, or without a majority, is refused', async () => {
     const served = await serve()
     const wrong = await served.ask('GET', '/v1/watch', { headers: { 'Last-Event-ID': 'x' } })
@@ -247,42 +158,6 @@ describe('a request', () => {
     const { status, headers, text } = await served.ask('HEAD', '/v1/watch')
     expect([status, headers['content-type'], text]).toEqual([200, 'text/event-stream', ''])
     expect(served.node.watches.counts().open).toBe(0)
-  })
-
-  test('of HEAD is refused like the same of GET', async () => {
-    const served = await serve()
-    served.node.put('a', '1')
-    served.node.apply({ kind: 'compact', revision: asRevision(2) })
-    expect((await served.ask('HEAD', '/v1/watch?from=2')).status).toBe(410)
-    expect(served.node.watches.counts().open).toBe(0)
-  })
-})
-
-test('a revision that is too large for a message ends a watch, and what was before it is told', async () => {
-  const served = await serve({ node: new FakeNode({}, { watchMessageBytesMax: 1000 }) })
-  const { node } = served
-  const stream = await open(served, '?prefix=k')
-  for (let at = 0; at < 20; at++) node.put(`k${at}`, '')
-  node.apply({ kind: 'delete-range', range: { start: Buffer.from('k'), end: undefined } })
-  await until(() => expect(stream.isOver).toBe(true))
-  const { revision } = node
-  expect(stream.lines.slice(-2)).toMatchObject([
-    { type: 'events', revision: revision - 1 },
-    { type: 'error', code: 'compacted', compact_revision: revision, resume_from: revision + 1 },
-  ])
-  expect(stream.lines.at(-1).detail).toContain('too large for one message (1330 bytes of keys, at most 1000)')
-  expect(node.watches.counts().open).toBe(0)
-})
-
-test('a client that goes away leaves nothing behind', async () => {
-  const served = await serve()
-  const stream = await open(served, '')
-  await until(() => expect(stream.lines).toHaveLength(1))
-  expect(served.node.watches.counts().open).toBe(1)
-  stream.response.destroy()
-  await until(() => {
-    expect(Object.values(served.node.watches.inspect()).every((count) => count === 0)).toBe(true)
-    expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
   })
 })
 
@@ -357,28 +232,6 @@ test('watches that follow one another on a connection leave nothing on it', asyn
   expect(warnings).toEqual([])
 })
 
-test('a client that reads nothing holds a bounded number of bytes, and misses nothing when it reads', async () => {
-  const limits = { watchBufferBytesMax: 64 * 1024 }
-  const served = await serve({ limits })
-  const { node, http } = served
-  const stream = await open(served, '?key=a')
-  stream.response.pause()
-  let written = 0
-  const value = 'v'.repeat(32 * 1024)
-  await until(() => {
-    for (let at = 0; at < 20; at++, written++) node.put('a', value)
-    expect(node.watches.counts().slow).toBe(1)
-  })
-  for (let at = 0; at < 200; at++, written++) node.put('a', value)
-  expect(http.inspect().watchBytes).toBeLessThan(limits.watchBufferBytesMax + 2 * value.length)
-  stream.response.resume()
-  await until(() => expect(stream.text.split('\n')).toHaveLength(written + 2))
-  expect(stream.lines.map(({ revision }) => revision)).toEqual(
-    Array.from({ length: written + 1 }, (_, at) => at + 1),
-  )
-  await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
-})
-
 test('what waits for all clients together is bounded, and a client for which nothing waits is told all the same', async () => {
   const limits = { watchBuffersBytesMax: 64 * 1024 }
   const served = await serve({ limits })
@@ -401,35 +254,4 @@ test('what waits for all clients together is bounded, and a client for which not
   slow.response.resume()
   await until(() => expect(slow.text.split('\n')).toHaveLength(written + 2))
   await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
-})
-
-test('compaction that overtakes a slow client ends its stream, which says from where to go on', async () => {
-  const served = await serve({ limits: { watchBufferBytesMax: 1024 } })
-  const { node } = served
-  const stream = await open(served, '?key=a')
-  stream.response.pause()
-  const value = 'v'.repeat(64 * 1024)
-  await until(() => {
-    for (let at = 0; at < 20; at++) node.put('a', value)
-    expect(node.watches.counts().slow).toBe(1)
-  })
-  const { revision } = node
-  node.apply({ kind: 'compact', revision })
-  node.put('a', 'later')
-  stream.response.resume()
-  await until(() => expect(stream.isOver).toBe(true))
-  const told = stream.lines
-  expect(told.at(-1)).toMatchObject({
-    type: 'error',
-    code: 'compacted',
-    compact_revision: revision,
-    resume_from: revision + 1,
-  })
-  // Everything before is complete.
-  const revisions = told.slice(1, -1).map((line) => line.revision)
-  expect(revisions).toEqual(Array.from({ length: revisions.length }, (_, at) => at + 2))
-  const again = await open(served, `?key=a&from=${told.at(-1).resume_from}`)
-  await until(() => expect(again.lines).toHaveLength(2))
-  expect(again.lines[1].events[0].kv.value).toBe('later')
-  expect(node.watches.counts().compactedTotal).toBe(1)
 })

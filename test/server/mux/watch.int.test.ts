@@ -1,61 +1,17 @@
-// Watches on a multiplexed connection.
+// Watches on a multiplexed connection, beside test/server/api/watch.int.test.ts: ids, credit, and messages.
 
 import { describe, expect, test } from 'vitest'
-import { asRevision } from '../../../src/kv/index.ts'
-import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 import { GET, MuxClient, soon } from './mux-client.ts'
 
 const WATCH = 16
 const [EVENTS, PROGRESS, ENDED] = [2, 3, 4]
 
-const bytes = (text: string): Buffer => Buffer.from(text)
-
 /** The items that a watch received, of one kind. */
 const told = (client: MuxClient, id: number, kind: number): unknown[][] =>
   client.watched.filter((item) => item[0] === id && item[1] === kind).map((item) => item.slice(2))
 
 describe('a watch', () => {
-  test('is told of the changes that it asks for, each revision in one item', async () => {
-    const { node, port } = await serve()
-    const client = await new MuxClient(port).open()
-    node.put('a/0', 'old')
-    expect(await client.ask(1, WATCH, null, { prefix: 'a/' }, null, { prev: true })).toEqual([1, 0, 2])
-    expect(await client.ask(2, WATCH, null, { key: 'b' }, 1, { values: false })).toEqual([2, 0, 2])
-    expect(await client.ask(3, WATCH, null, null, null, { only: 'delete' })).toEqual([3, 0, 2])
-    node.put('a/0', 'new')
-    node.put('b', Buffer.of(255))
-    node.apply({ kind: 'delete-range', range: { start: bytes('a/'), end: bytes('c') } })
-    await soon(() => expect(told(client, 3, EVENTS)).toHaveLength(1))
-    expect(told(client, 1, EVENTS)).toEqual([
-      [3, [[0, [bytes('a/0'), bytes('new'), 2, 3, 2], [bytes('a/0'), bytes('old'), 2, 2, 1]]]],
-      [5, [[1, bytes('a/0'), 5, [bytes('a/0'), bytes('new'), 2, 3, 2]]]],
-    ])
-    expect(told(client, 2, EVENTS)).toEqual([
-      [4, [[0, [bytes('b'), null, 4, 4, 1]]]],
-      [5, [[1, bytes('b'), 5]]],
-    ])
-    expect(told(client, 3, EVENTS)).toEqual([
-      [
-        5,
-        [
-          [1, bytes('a/0'), 5],
-          [1, bytes('b'), 5],
-        ],
-      ],
-    ])
-  })
-
-  test('resumes from a revision, and says how far it has come', async () => {
-    const { node, port } = await serve()
-    for (const value of ['1', '2', '3']) node.put('a', value)
-    const client = await new MuxClient(port).open()
-    await client.ask(1, WATCH, null, { key: 'a' }, 3, { progress_ms: 100 })
-    await soon(() => expect(told(client, 1, PROGRESS)).not.toHaveLength(0))
-    expect(told(client, 1, EVENTS).map(([revision]) => revision)).toEqual([3, 4])
-    expect(told(client, 1, PROGRESS)[0]).toEqual([4])
-  })
-
   test('shares its phase with those of its connection only, so that they are told their progress together', async () => {
     const { node, port } = await serve()
     const phases: number[] = []
@@ -109,16 +65,6 @@ describe('a watch', () => {
     expect(await client.end()).toEqual({ code: 1008, reason: 'the id 1 is in use' })
   })
 
-  test('from what is compacted is refused, and says from where to go on', async () => {
-    const { node, port } = await serve()
-    for (const value of ['1', '2', '3']) node.put('a', value)
-    node.apply({ kind: 'compact', revision: asRevision(3) })
-    const client = await new MuxClient(port).open()
-    const [, kind, problem] = await client.ask(1, WATCH, null, null, 3)
-    expect([kind, problem]).toMatchObject([1, { code: 'compacted', compact_revision: 3, resume_from: 4 }])
-    expect(await client.ask(1, WATCH, null, null, 4)).toEqual([1, 0, 4])
-  })
-
   test('beyond what a connection may have is refused', async () => {
     const { port } = await serve({ limits: { muxWatchesMax: 2 } })
     const client = await new MuxClient(port).open()
@@ -128,48 +74,6 @@ describe('a watch', () => {
     const [, kind, problem] = await client.ask(3, WATCH, null, null)
     expect([kind, problem.code]).toEqual([1, 'overloaded'])
   })
-
-  test('is refused when no majority confirms the revision', async () => {
-    const node = new FakeNode()
-    const { port } = await serve({ node })
-    const client = await new MuxClient(port).open()
-    node.problem = { code: 'no_quorum', detail: 'nobody answers', written: 'no' }
-    const [, kind, problem] = await client.ask(1, WATCH, null, null)
-    expect([kind, problem.code]).toEqual([1, 'no_quorum'])
-  })
-})
-
-test('a client that reads nothing holds a bounded number of bytes, and misses nothing when it reads', async () => {
-  const limits = { watchBufferBytesMax: 64 * 1024 }
-  const { node, port, http } = await serve({ limits })
-  const client = await new MuxClient(port).open()
-  for (let id = 1; id <= 3; id++) await client.ask(id, WATCH, null, { key: 'a' })
-  client.ws.pause()
-  const value = Buffer.alloc(32 * 1024)
-  let written = 0
-  let mostBytes = 0
-  const write = (): void => {
-    node.put('a', value)
-    written++
-  }
-  // Until the sockets hold no more, and then as much again.
-  await soon(() => {
-    for (let at = 0; at < 20; at++) write()
-    mostBytes = Math.max(mostBytes, http.inspect().watchBytes)
-    expect(node.watches.counts().slow).toBe(3)
-  })
-  for (let at = 0; at < 200; at++) write()
-  expect(http.inspect().watchBytes).toBeLessThan(limits.watchBufferBytesMax + 4 * value.length)
-  client.ws.resume()
-  await soon(() => {
-    for (let id = 1; id <= 3; id++) expect(told(client, id, EVENTS)).toHaveLength(written)
-  })
-  for (let id = 1; id <= 3; id++)
-    expect(told(client, id, EVENTS).map(([revision]) => revision)).toEqual(
-      Array.from({ length: written }, (_, at) => at + 2),
-    )
-  await soon(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
-  expect(node.watches.counts()).toMatchObject({ slow: 0, behind: 0 })
 })
 
 test.each<[string, (client: MuxClient) => void]>([
@@ -237,17 +141,4 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
     for (const id of ids) expect(told(client, id, PROGRESS).length).toBeGreaterThan(1)
     expect(client.messages.filter(isOfAll).length).toBeGreaterThan(1)
   })
-})
-
-test('a node that stops ends the watches, says from where to go on, and closes', async () => {
-  const { node, port, http } = await serve()
-  const client = await new MuxClient(port).open()
-  node.put('b', '1')
-  await client.ask(1, WATCH, null, { key: 'a' })
-  node.put('b', '2')
-  node.watches.endAll('this node stops')
-  const closed = http.close({ graceful: true })
-  await soon(() => expect(told(client, 1, ENDED)).toMatchObject([[{ code: 'not_ready', resume_from: 4 }]]))
-  expect((await client.end()).code).toBe(1001)
-  await closed
 })
