@@ -1,4 +1,4 @@
-// The conformance table through every wire, and through the API without one.
+// The conformance table through every wire.
 
 import { describe, expect, test } from 'vitest'
 import { FakeNode } from '../http/fake-node.ts'
@@ -12,7 +12,7 @@ import '../../../src/server/http/routes.ts'
 describe.each(WIRES)('%s', (name, open) => {
   test.each(CASES)('$title', async ({ rows, settings, limits }) => {
     const node = new FakeNode(settings)
-    const run = await open(await serve({ node, limits }), limits)
+    const run = await open(await serve({ node, limits }))
     for (const [step, expected] of rows) {
       if (typeof step === 'function') {
         step(node)

@@ -196,7 +196,7 @@ export const invalid = (code: string, detail?: string): Expected => ({
   ...(detail === undefined ? {} : { detail }),
 })
 
-/** Bytes of JSON, of MessagePack and of the process as latin1. */
+/** Bytes of JSON and of MessagePack as latin1. */
 export function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
   if (typeof value === 'string') return Buffer.from(value).toString('latin1')

@@ -4,7 +4,7 @@
 import { expect } from 'vitest'
 import { PROBLEMS } from '../../../src/server/api/errors.ts'
 import { Client, onNodeHttp, statusOf } from '../http/raw-client.ts'
-import { JSON_TYPE, type Served, type Serving } from '../http/served.ts'
+import { JSON_TYPE, type Served } from '../http/served.ts'
 import {
   CHANGES,
   COMPACT,
@@ -17,7 +17,6 @@ import {
   RANGE,
   TXN,
 } from '../mux/mux-client.ts'
-import { InProcess } from './in-process.ts'
 import {
   type DeleteStep,
   type Expected,
@@ -36,20 +35,10 @@ export type Run = (step: Step) => Promise<Expected>
 
 type Wire = Record<string, unknown>
 
-export const WIRES: readonly (readonly [
-  name: string,
-  open: (served: Served, limits?: Serving['limits']) => Promise<Run>,
-])[] = [
+export const WIRES: readonly (readonly [name: string, open: (served: Served) => Promise<Run>])[] = [
   ['HTTP, raw reader', async (served) => overHttp(new Client(served.port), served)],
   ['HTTP, node:http', async (served) => overHttp(await onNodeHttp(served), served)],
   ['a multiplexed connection', async ({ port }) => overMux(await new MuxClient(port).open())],
-  [
-    'in process',
-    async ({ node }, limits) => {
-      const inProcess = new InProcess(node, limits)
-      return (step) => inProcess.run(step)
-    },
-  ],
 ]
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -1,4 +1,4 @@
-// What batches and transactions cost of the credit of a multiplexed connection, and of memory.
+// Batches and transactions on a multiplexed connection: their credit, their memory and their metrics.
 
 import { describe, expect, test } from 'vitest'
 import { atRest } from '../http/raw-client.ts'
