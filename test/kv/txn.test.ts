@@ -1,5 +1,5 @@
-// Transactions case by case: every comparison at its border, every limit at its last allowed value and at the next one,
-// and what an operation sees of those before it. txn.prop.test.ts draws whole transactions.
+// Transactions case by case: every comparison at its border, and every limit at its last allowed value and at the next
+// one. An operation sees the effects of those before it. txn.prop.test.ts draws whole transactions.
 
 import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
@@ -64,7 +64,7 @@ describe('a comparison', () => {
   const comparison = (where: Where, target: Target, op: Op, to: unknown): Comparison =>
     ({ where, target, op, to }) as Comparison
 
-  // What it is, what is less, and what is more.
+  // The stored value, a smaller one and a greater one.
   test.each<[Target, unknown, unknown, unknown]>([
     ['value', utf8('m'), utf8('lz'), utf8('ma')],
     ['version', 2, 1, 3],
@@ -210,7 +210,7 @@ describe('is accepted, and not with one more', () => {
     })
     expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
     expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
-    // Of ranges, and of no other than their values.
+    // Only comparisons of the values of a range count.
     const others: Comparison[] = [
       { where: ALL, target: 'version', op: '=', to: 1 },
       { where: { key: utf8('a') }, target: 'value', op: '=', to: utf8('1234') },
@@ -220,7 +220,7 @@ describe('is accepted, and not with one more', () => {
 
   test('what the store has room for, after all that it frees', () => {
     const TWO = { start: utf8('a'), end: utf8('c') }
-    // Of ten bytes a takes 4, and b takes 5.
+    // The store has ten bytes: a takes 4, and b takes 5.
     const full = () => {
       const store = new MemoryStore({ storeBytesMax: 10 })
       store.apply(ask(putOf('a', '123')))
