@@ -1,5 +1,5 @@
-// What the store does between its batches, on a disk in memory: how much goes into one batch, what is read from the
-// disk and what is not, and what stops after an error and after closing.
+// The store between its batches, on a disk in memory: the size of one batch, the reads that reach the disk, and the
+// calls that fail after an error and after closing.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -155,7 +155,7 @@ describe('a batch takes the rows that it has room for', () => {
     }
     expect(storage.hasGarbage).toBe(false)
     expect(written.length).toBeLessThan(10)
-    // In addition to the meta record and the applied record.
+    // The limit, plus the meta record and the applied record.
     expect(Math.max(...written)).toBeLessThanOrEqual(batchBytesMax + 300)
   })
 })
@@ -242,7 +242,7 @@ test('the rows of an abandoned generation go with the first two batches after a 
   await store(storage, batch(hardState(1, 1)))
   await closed(storage)
   const again = await openDisk(disk)
-  // One deletes the rows, one finds that there are no more.
+  // The first batch deletes the rows, the second finds that there are no more.
   for (let batches = 0; batches < 2; batches++) {
     expect(again.hasGarbage).toBe(true)
     await turn()
@@ -252,7 +252,7 @@ test('the rows of an abandoned generation go with the first two batches after a 
 })
 
 describe('what memory tells is not read from the disk', () => {
-  /** With a durable row `there`, and a counter of reads. */
+  /** A storage with a durable row `there`, and a counter of reads. */
   async function counted(): Promise<{ storage: Storage; reads: () => number }> {
     let count = 0
     const faults = { beforeRead: () => void count++ }
@@ -390,7 +390,7 @@ describe('the end', () => {
     isHeld = true
     const stored = store(storage, batch(hardState(1, 1)))
     const ended = closed(storage)
-    // A reader that is told of no error uses the storage further.
+    // The scan must fail: a reader without an error would continue to use the storage.
     await expect(page(scan)).rejects.toMatchObject({ name: 'StorageClosedError' })
     for (const complete of held) complete()
     await stored
@@ -471,7 +471,7 @@ test('half an entry is neither written nor read: apply has thrown', async () => 
 })
 
 describe('a start fails', () => {
-  /** Reads of the three records, and of the log. */
+  /** The three records and the log are read, in this order. */
   test.each([1, 2, 3, 4])('with read %i that fails', async (number) => {
     const beforeRead = (count: number): void => {
       if (count === number) throw new Error('EIO: the disk is gone')
