@@ -1,6 +1,5 @@
 // The metrics of a node, in the text format of Prometheus. On the hot path a count is an addition to a field. Values
-// that can be looked up are looked up at each scrape. docs/reference/metrics.md lists the metrics; a test compares the
-// two.
+// with an owner are read at each scrape. docs/reference/metrics.md lists the metrics; a test compares the two.
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
@@ -13,7 +12,7 @@ import { RequestHistogram, RequestMetrics, type Value } from './request-metrics.
 import type { NodeStatus } from './types.ts'
 import type { WatchCounts } from './watch/types.ts'
 
-/** Values that are looked up at each scrape. Each owner registers its source when it exists. */
+/** Sources of values that are read at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
   readonly status: () => NodeStatus
   readonly underWay: () => UnderWay
@@ -24,26 +23,26 @@ export interface MetricSources {
   readonly databaseDir: string
 }
 
-/** What the HTTP API has open now, 0 at rest without connections; and two totals. */
+/** Resources that the HTTP API has in use, 0 at rest without connections; and two totals. */
 export interface HttpCounts {
   /** Connections of clients, and how many of them are on the fast lane. */
   readonly connections: number
   readonly fastConnections: number
   /** How many of the connections are multiplexed. */
   readonly muxConnections: number
-  /** Requests that are not answered yet. */
+  /** Requests in progress. */
   readonly requests: number
-  /** Operations on multiplexed connections that are not answered yet. */
+  /** Operations in progress on multiplexed connections. */
   readonly operations: number
   readonly ranges: number
   /** Bytes that wait for clients of watches. */
   readonly watchBytes: number
-  /** Bytes of bodies that are being received, and of answers that are not taken yet. */
+  /** Bytes of bodies that are being received, and of responses that clients have not read yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
   /**
-   * Since the start: connections that were closed because their client took nothing, and connections that were refused
-   * for lack of room.
+   * Totals since the start: connections that were closed because their client read nothing, and connections that were
+   * refused for lack of room.
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
@@ -185,7 +184,7 @@ function durations(
   })
 }
 
-/** A metric whose series are looked up at each scrape. */
+/** A metric whose series are computed at each scrape. */
 function asked(
   Kind: typeof Counter<string> | typeof Gauge<string>,
   registers: Registers,

@@ -1,7 +1,7 @@
 // Reads that wait: for a quorum that confirms a read index (thesis §6.4), for that index to be applied, or for a
 // revision.
 //
-// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is asked for
+// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is requested
 // again until the read's time runs out. That is safe, because nothing was promised.
 
 import type { Revision } from '../../kv/index.ts'
@@ -22,8 +22,8 @@ interface Waiter {
 }
 
 /**
- * A question to a majority. All reads that share it had arrived before it was first asked, so the answer to any of its
- * ids is valid for them.
+ * A request for a majority's confirmation. All reads that share it had arrived before it was first sent, so the reply
+ * to any of its ids is valid for them.
  */
 interface Question {
   readonly lease: boolean
@@ -52,16 +52,16 @@ export class Reads {
   /** Stale reads of this turn. */
   readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
-  /** Questions by each of their ids. */
+  /** Confirmation requests by each of their ids. */
   readonly #asked = new Map<number, Question>()
-  /** Questions to ask again under another id. */
+  /** Confirmation requests to repeat under another id. */
   #repeated: Question[] = []
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
-  /** Reads that wait until earlier ones are answered. */
+  /** Reads that wait until earlier ones have finished. */
   #awaitingTurn: Waiter[] = []
-  /** By number. */
+  /** Open reads by number. */
   readonly #open = new Map<number, Waiter>()
   /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
   #expired = 0
@@ -76,7 +76,7 @@ export class Reads {
     return this.#fresh.length > 0 || this.#repeated.length > 0
   }
 
-  /** Whether `unpark` has something to ask again. */
+  /** Whether `unpark` has a confirmation to request again. */
   get hasParked(): boolean {
     return this.#parked.length > 0 || this.#asked.size > 0
   }
@@ -85,7 +85,7 @@ export class Reads {
     return this.#open.size
   }
 
-  /** What is under way; all 0 at rest. */
+  /** The work in flight; all 0 at rest. */
   inspect(): UnderWay {
     return {
       open: this.#open.size,
@@ -126,7 +126,7 @@ export class Reads {
     this.#fresh.push(waiter)
   }
 
-  /** The next questions for the core: at most one linearizable and one lease read for all that arrived. */
+  /** The next requests for the core: at most one linearizable and one lease read for all that arrived. */
   nextBatch(): ReadRequest[] {
     const linearizable: Waiter[] = []
     const leased: Waiter[] = []
@@ -152,9 +152,9 @@ export class Reads {
   }
 
   /**
-   * Refused reads become fresh again. A question without an answer for `readAskAgainMs` is asked once more: the
-   * question or its answer may be lost, or only late. Each pause is twice the one before: if answers are late because
-   * of overload, more questions would make them later.
+   * Makes refused reads fresh again. A confirmation without a reply for `readAskAgainMs` is requested once more: the
+   * request or the reply may be lost, or only late. Each pause is twice the previous one: if replies are late because
+   * of overload, more requests would make them later.
    */
   unpark(): void {
     const again = this.#parked
@@ -196,8 +196,8 @@ export class Reads {
   }
 
   /**
-   * The index they wait for may not arrive before there is room, and other nodes can serve them. An index up to the end
-   * of the log, such as the first entry of a term, does arrive.
+   * The index of these reads may not arrive before there is room, and other nodes can serve them. An index up to the
+   * end of the log, such as the first entry of a term, does arrive.
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readAskAgainMs, () => {
@@ -237,7 +237,7 @@ export class Reads {
 
   #awaitIndex(waiter: Waiter, index: LogIndex): void {
     waiter.waitsFor = 'index'
-    // Confirmations arrive in rising order, except for rare late answers. So the place is nearly always at the end.
+    // Confirmations arrive in rising order, except for rare late replies. So the position is nearly always at the end.
     let at = this.#awaitingIndex.length
     while ((this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
     this.#awaitingIndex.splice(at, 0, waiter)
@@ -303,7 +303,7 @@ export class Reads {
     this.#tellExpired(waiter)
   }
 
-  /** Nothing else may remove them: without a leader, parked reads are not asked again. */
+  /** Removes finished reads here, because without a leader parked reads are never requested again. */
   #forgetAnswered(): void {
     this.#expired = 0
     const isOpen = ({ open }: Waiter): boolean => open

@@ -1,4 +1,4 @@
-// What the parts of one node's links share.
+// The state that the parts of one node's links share.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'
 import type { Clock, Logger, NetworkEvents } from '../node/types.ts'
@@ -21,7 +21,7 @@ export interface Context {
   readonly processes: Processes
   /** The host:port to dial for a member. */
   resolve(member: Member): string
-  /** This process, as it introduces itself now. */
+  /** This process's introduction to a peer, with its current state. */
   speaker(): Speaker
   /** Numbers the dials of this process. */
   nextAttempt(): number
