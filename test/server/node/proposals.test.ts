@@ -1,4 +1,4 @@
-// What a waiting proposal is told: "not written" only where that is certain.
+// The outcome of a waiting proposal: "not written" only where that is certain.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../../src/raft/types.ts'
@@ -319,7 +319,7 @@ test('the end of the node leaves no timer behind', () => {
 test('no more is given to the core than there is room for: the others wait, and are told so if that lasts for half of their time', () => {
   const { clock, proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3, 4]) add(seq, 1000)
-  // As long as there is any room, one more goes.
+  // While there is any room, one more proposal is sent.
   expect(proposals.nextBatch(4).map(({ seq }) => seq)).toEqual([1, 2])
   expect(proposals.isHeldBack).toBe(true)
   expect(proposals.nextBatch(0)).toEqual([])
