@@ -1,4 +1,4 @@
-// The exports of the state machine. README.md says what it does and what it does not do.
+// The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry } from './apply.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'

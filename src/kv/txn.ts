@@ -133,7 +133,7 @@ const isIn = (key: Uint8Array, where: Where): boolean =>
 const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
 
-/** Whether it changes nothing, whichever way it goes. */
+/** Whether neither branch changes anything. */
 export const onlyReads = (txn: Txn): boolean =>
   bothBranches(txn).every(
     (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),

@@ -172,7 +172,7 @@ export type Operation =
   | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
   | { readonly kind: 'txn'; readonly txn: Txn }
 
-/** A batch cannot ask for the rows before its changes. */
+/** A batch cannot request the rows before its changes. */
 export type BatchedCommand = KeyCommand & { readonly prev: false }
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
@@ -330,7 +330,7 @@ export type OperationResult =
       readonly createRevision: Revision
       readonly modRevision: Revision
       readonly version: number
-      /** undefined: the operation did not ask for it, or this is a remembered outcome. */
+      /** undefined: the operation did not request it, or this is a remembered outcome. */
       readonly prev: KeyRow | null | undefined
     }
   | {
@@ -351,7 +351,7 @@ export type OutcomeOfKey =
       readonly createRevision: Revision
       readonly modRevision: Revision
       readonly version: number
-      /** undefined: the request did not ask for it; null: the key did not exist. */
+      /** undefined: it was not requested; null: the key did not exist. */
       readonly prev: KeyRow | null | undefined
     }
   | {
@@ -387,7 +387,7 @@ export type RefusalCode =
   | 'lease_not_found'
   | 'lease_exists'
 
-/** refusals.ts says what each reason and its two numbers mean. */
+/** The reasons for rejections. rejections.ts explains each reason and its two numbers. */
 export type Reason =
   | 'empty-key'
   | 'key-too-long'

@@ -332,7 +332,7 @@ const noSpaceToStart = (dir: string, error: unknown): string =>
 const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
-/** Formats an empty directory as `founding` says. Throws when the directory and the options do not fit. */
+/** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
 async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)

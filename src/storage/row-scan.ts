@@ -125,7 +125,7 @@ export class OverlayScan implements RowScan {
     this.#foreground.begin()
   }
 
-  /** `then` may ask again. */
+  /** `then` may start another read. */
   #answered(then: () => void): void {
     const wasAsking = this.#isAsking
     this.#isAsking = false
@@ -175,7 +175,7 @@ export class OverlayScan implements RowScan {
     }
   }
 
-  /** Below 0: the overlaid row comes first; 0: they are the same row. */
+  /** Below 0: the overlaid row is first; 0: they are the same row. */
   #order(overlaid: string, key: Uint8Array | undefined): number {
     if (key === undefined) return -1
     const name = keyString(key)

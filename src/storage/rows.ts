@@ -33,7 +33,7 @@ export class Row implements RowHash {
   readonly #end: number
 
   /**
-   * `prefix` goes before the key in the engine, `rest` after `value`. `value` undefined: the row is deleted. `hash`:
+   * `prefix` precedes the key in the engine, `rest` follows `value`. `value` undefined: the row is deleted. `hash`:
    * `hashOfKey(key)`.
    */
   constructor(
@@ -121,7 +121,7 @@ export function isAt(key: Uint8Array, bytes: Uint8Array, at: number): boolean {
   return true
 }
 
-/** Where the next row goes. The bytes before `at` belong to earlier rows. */
+/** The position of the next row. The bytes before `at` belong to earlier rows. */
 let slab = newSlab(SLAB_BYTES)
 
 interface Slab {

@@ -8,8 +8,8 @@ import type { StickyError } from './sticky-error.ts'
 import type { Done } from './types.ts'
 
 /**
- * Completes a batch when its turn has come. It may add to the batch, and returns meta for the end of it. `sequence`:
- * where the batch begins.
+ * Completes a batch when it is first in the queue. It may add to the batch, and returns meta for the end of it.
+ * `sequence`: the sequence number at which the batch begins.
  */
 export type Fill = (meta: Meta, sequence: number) => Meta
 

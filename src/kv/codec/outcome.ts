@@ -15,7 +15,7 @@
 //   revoked:             number of keys (8)
 //   expired:             number of leases (8), number of keys (8)
 //   batch:               count (2), then an outcome for each command
-//   refused:             reason (1), two numbers (8 each): `refusals.ts`
+//   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
 import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'

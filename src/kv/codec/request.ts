@@ -21,7 +21,7 @@
 //                 (2), bytes; put: value: length (4), bytes
 //
 // The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
-// form, and only that form is read: encoding a decoded request again gives the same bytes.
+// form, and no other form is decoded: encoding a decoded request again gives the same bytes.
 
 import {
   Reader,

@@ -365,7 +365,7 @@ function foundResult(row: KeyRow | undefined, condition: Condition | undefined, 
   return { kind: 'found', grant, row, isUnchanged: !conditionHolds(condition, row) }
 }
 
-/** Nobody reads it. */
+/** The error of an operation whose client has disconnected. It is never sent. */
 const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
 
 function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond) {

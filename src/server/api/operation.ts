@@ -140,7 +140,7 @@ export interface Call {
   readonly expansion: number
   /** Collects the records of a page. Ranges need it, unless they are streams. */
   readonly page?: PageCollector | undefined
-  /** The client has gone, or has cancelled the operation. */
+  /** Whether the client has disconnected, or has cancelled the operation. */
   isAbandoned(): boolean
   /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
   openSink?(): WatchSink
@@ -154,7 +154,7 @@ export interface PageCollector {
 
 export type AcceptedOutcome = Exclude<Outcome, RejectedOutcome>
 
-/** Rows of one instant. Each slice is read when its receiver asks for it, so a slow client delays only itself. */
+/** Rows of one instant. Each slice is read when its receiver requests it, so a slow client delays only itself. */
 export interface RowStream<T> {
   /** The first slice has all rows, which are known to be complete. */
   readonly isWhole: boolean

@@ -39,7 +39,7 @@ export interface RequestParts extends RequestHead {
 
 /** The connection of a request. */
 export interface ResponseSink {
-  /** The client has gone. */
+  /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** Sends the response to `request`. */
   readonly send: (request: HttpRequest, response: HttpResponse) => void
@@ -112,7 +112,7 @@ interface PouredBody {
   readonly pour: (sink: BodySink) => void
 }
 
-/** A body without an end. `stream` is called exactly once; without `to` nobody reads it. */
+/** A body without an end. `stream` is called exactly once; without `to` the body is discarded. */
 interface StreamedBody {
   readonly stream: (to: ServerResponse | undefined) => void
 }

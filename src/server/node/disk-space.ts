@@ -10,12 +10,12 @@
 //   none:  no change is written; the replica votes, follows and serves, and until there is room again it takes no
 //          entries except the first one of a term
 //
-// While the disk is short, the log is kept no longer than needed. While it is low, LevelDB is asked to compact at
-// intervals: on its own it would keep deleted data until enough new data is written, and none is. A compaction needs
-// space before it frees some: a hundred MiB if much was written lately. So it is not requested with less than half of
-// the reserve left. If it fails, LevelDB accepts no more writes, not even when there is room again. A scan keeps data
-// that compactions have replaced. So long scans are ended while LevelDB compacts everything and space is short, and
-// whenever less than half of the reserve is left.
+// While the disk is short, the log is kept no longer than needed. While it is low, the node requests compactions from
+// LevelDB at intervals. On its own, LevelDB would keep deleted data until enough new data is written, and none is. A
+// compaction needs space before it frees some: a hundred MiB if much was written lately. So it is not requested with
+// less than half of the reserve left. If it fails, LevelDB accepts no more writes, not even when there is room again.
+// A scan keeps data that compactions have replaced. So long scans are ended while LevelDB compacts everything and
+// space is short, and whenever less than half of the reserve is left.
 //
 // When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
 // that some space is left even when another program fills the disk.

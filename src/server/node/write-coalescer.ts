@@ -1,17 +1,18 @@
-// Coalesces the changes of this node, whatever transport they came by. It is the first of two stages that batch; the
-// other one is group commit.
+// Coalesces the changes of this node, from all transports. It is the first of two stages that batch; the other one is
+// group commit.
 //
-// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times what
-// a change in it costs. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
+// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times as
+// much as a change in it. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
 // each of its changes with its own condition, revision and outcome, as if it were alone. Puts and deletes are not
 // mixed, since a node whose disk is nearly full still accepts deletes.
 //
-// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together are
-// answered together, and write again together. If their first few writes were proposed at once, the disks and the
-// network would get a small batch, and then a second one with all others. So changes wait until as many have arrived as
-// were pending lately, but no longer than two writes take: in that time a batch that they have just missed is answered,
-// and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and every client is
-// answered sooner. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does the same.
+// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together
+// receive their outcomes together, and write again together. If their first few writes were proposed at once, the
+// disks and the network would get a small batch, and then a second one with all others. So changes wait until as many
+// have arrived as were pending lately, but no longer than two writes take. In that time the batch that they have just
+// missed is committed, and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and
+// the latency of every client is lower. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does
+// the same.
 
 import { BATCH_COMMANDS_MAX, type BatchedCommand, type Command, type Request } from '../../kv/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'

@@ -250,7 +250,7 @@ test('clients in a closed loop come to share their batches', () => {
     cluster.sent.length = 0
     let done = 0
     while (done < 50 * CLIENTS) {
-      // Callers retry as outcomes arrive: some are in time for the next batch and some are not.
+      // Clients write again as outcomes arrive: some are in time for the next batch and some are not.
       const at = pending.findIndex(({ result }) => result !== undefined)
       if (at < 0) {
         cluster.until(() => pending.some(({ result }) => result !== undefined))

@@ -63,13 +63,13 @@ export class ForwardedKeepAlives {
   }
 
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
-    // An answer of another leader comes too late: the question has ended.
+    // A reply of a previous leader is ignored: its request has ended.
     if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
   }
 
   /**
-   * Called after each step of the core, since the leader may have changed, and with a node to which the connection has
-   * broken or has come back: what was asked before, or in between, may be lost.
+   * Called after each step of the core, since the leader may have changed. Also called with a node whose connection
+   * has broken or is back: requests from before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
     if (this.#asked.size === 0) return

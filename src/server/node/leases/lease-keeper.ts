@@ -1,5 +1,5 @@
-// The leader keeps the leases (time to live; not to be confused with leader leases): it answers keep-alives, and ends
-// leases whose time has passed. README.md says why that is correct.
+// The leader's keeper of leases (time to live; not to be confused with leader leases). It confirms keep-alives, and
+// ends leases whose time has passed. README.md explains why that is correct.
 //
 // A new leader first waits until it has applied an entry of its own term, and so all entries of earlier ones. Then it
 // reads the lease table in slices, and follows each change (`rowChanged`).
@@ -75,7 +75,7 @@ const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
 const RETURN_STAMP_MS = 100
 /** The number of overdue leases that are sorted at a time, which takes some ten milliseconds. */
 const OVERDUE_MAX = 4096
-/** A timer looks again after this long at the latest. */
+/** A timer checks again after this long at the latest. */
 const SLEEP_MS_MAX = 60_000
 
 export class LeaseKeeper {
@@ -88,7 +88,7 @@ export class LeaseKeeper {
   #phase: 'waiting' | 'loading' | 'loaded' = 'waiting'
   readonly #held = new Map<LeaseId, Held>()
   readonly #deadlines = new Deadlines<Due>()
-  /** Leases whose time has passed, to be ended one after the other: the last one comes first. */
+  /** Leases whose time has passed, in the reverse order of ending them. */
   #overdue: Held[] = []
   /** Leases that ended while the table was being read. */
   readonly #endedWhileLoading = new Set<LeaseId>()
@@ -485,7 +485,7 @@ export class LeaseKeeper {
 
   #arm(): void {
     const lead = this.#leading()
-    // While leases are being ended, the end of that decides what comes next.
+    // While leases are being ended, the result of that decides the next step.
     if (lead === undefined || this.#isExpiring || this.#held.size === 0) return
     const now = this.#clock.now()
     const { clusterTimeMs } = this.#node.state

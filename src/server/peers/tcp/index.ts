@@ -1,4 +1,4 @@
-// Links over TCP, ready to use. README.md says what they promise.
+// Links over TCP, ready to use. README.md lists their guarantees.
 
 import type { Member, ReplicaId } from '../../../raft/types.ts'
 import { systemClock } from '../../node/clock.ts'

@@ -131,7 +131,7 @@ test('the side that was called answers a ping, and says unasked that something h
   expect(counters.bytesSent).toBe(said)
   await received(frame(CODE.ping))
   expect((await other.next())?.type).toBe(CODE.pong)
-  // That ping was the reply to all frames received before.
+  // That pong covers all frames received before.
   vi.advanceTimersByTime(TICK_MS)
   await turns()
   expect(counters.bytesSent).toBe(2 * said)
