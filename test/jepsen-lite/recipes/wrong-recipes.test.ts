@@ -50,7 +50,8 @@ const { runRecipes } = await import('../../../jepsen-lite/recipes/run.ts')
 
 const rulesOf = async (recipe: Recipe): Promise<string[]> => {
   const rules: string[] = []
-  for (let seed = 1; seed <= 4; seed++) {
+  // The first schedule takes long.
+  for (let seed = 2; seed <= 5; seed++) {
     const { violation } = await runRecipes(generateRecipe(seed, recipe))
     if (violation !== undefined) rules.push(violation.invariant)
     if (rules.length > 0) break
