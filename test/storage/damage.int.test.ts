@@ -1,5 +1,5 @@
-// The results of damage to a replica on a real LevelDB: either exactly the acknowledged state, or a refusal that says
-// what is wrong and what to do, and leaves the files unchanged. Nothing else is allowed.
+// The results of damage to a replica on a real LevelDB: either exactly the acknowledged state, or a refusal that names
+// the fault and the remedy, and leaves the files unchanged. No other result is allowed.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'

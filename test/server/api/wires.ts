@@ -185,7 +185,7 @@ const recordOf = ({ key, value, create_revision, mod_revision, version }: Wire):
   ...([Number(create_revision), Number(mod_revision), Number(version)] as const),
 ]
 
-/** Over HTTP, the code of a change says whether it may have been made. */
+/** Over HTTP, the error code of a change implies whether it may have been made. */
 const errorOf = ({ code, compact_revision, current }: Wire, written = 'no'): Expected =>
   defined({ code, current: plain(current), compactRevision: compact_revision, written })
 

@@ -1,5 +1,5 @@
-// Idempotency, cluster, health, guards, limits of the front, and its life: what docs/reference/http.md says beside keys
-// and ranges.
+// Idempotency, cluster, health, guards and limits of HTTP, and its start and stop: the promises of
+// docs/reference/http.md except for keys and ranges.
 
 import { Agent } from 'node:http'
 import { connect } from 'node:net'

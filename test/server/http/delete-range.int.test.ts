@@ -115,7 +115,7 @@ test('with more keys than the settings allow it is refused, and their number is 
   expect(headers).toMatchObject({ 'content-type': 'application/problem+json', 'kv-revision': '7' })
   expect((await left(served)).length).toBe(6)
   expect(served.node.openScans).toBe(0)
-  // The node has applied the refusal, so it need not ask the others for the number.
+  // The node has applied the refusal, so it reads the number without contacting the others.
   expect(served.node.asked[1]?.options).toMatchObject({ consistency: 'stale', minRevision: 7 })
   expect((await served.ask('DELETE', '/v1/kv?start=aa&end=b')).json).toEqual({ deleted: 2, revision: 8 })
 })

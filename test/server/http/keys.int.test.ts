@@ -103,7 +103,7 @@ describe('PUT', () => {
       ['small', 100, 100],
       ['large', 3, 2],
     ] as const) {
-      // None is answered before all have been asked, but for those that are refused.
+      // No response is sent before all requests have arrived, except for refusals.
       let refused = 0
       const held: (() => void)[] = []
       const answers = await new Promise<Promise<number>[]>((resolve) => {
@@ -416,7 +416,7 @@ describe('a key in the path', () => {
     expect((await ask('GET', '/v1/kv?key=a&ke%79=b')).json.code).toBe('bad_request')
   })
 
-  // A range can be deleted at /v1/kv alone. What says so is the parameter, not the key that is not there.
+  // A range can be deleted at /v1/kv alone. The parameter identifies it, not the missing key.
   test.each(['prefix=a', 'prefix=', 'prefix=&all=true', 'start=a&end=b', 'all'])(
     'is what is changed: ?%s is not known',
     async (query) => {
@@ -583,7 +583,7 @@ describe('what the node answers', () => {
     ['request_too_large', 'no', 'request_too_large', 413],
     ['outcome_unknown', 'unknown', 'outcome_unknown', 504],
     ['internal', 'unknown', 'internal', 500],
-    // Never a code that says "not written" for what may have been.
+    // Never a code that means "not written" for a change that may have been written.
     ['no_quorum', 'unknown', 'outcome_unknown', 504],
   ]
 
