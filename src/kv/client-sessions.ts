@@ -62,7 +62,7 @@ export const NO_SESSIONS: Sessions = {
 export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
 
 /** The state of a request under this slot and number. */
-type Known =
+type SlotState =
   /** A new request. `rowBytes`: the size of the slot's row; 0 if it has none. */
   | { readonly kind: 'new'; readonly rowBytes: number }
   /** `replayed`: it was applied before, with this outcome. Otherwise it is refused. */
@@ -74,8 +74,10 @@ export function lookUpSlot(
   command: Command,
   { revision, sessions }: KvState,
   rows: Rows,
-): Known {
-  const refuse = (...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]): Known => ({
+): SlotState {
+  const refuse = (
+    ...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]
+  ): SlotState => ({
     kind: 'settled',
     outcome: rejection(revision, ...why),
     replayed: false,

@@ -12,15 +12,15 @@
 import { asError, CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
-import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
+import type { PageLimits, RowScan, Storage, StoredRow, StoredRowHash } from './types.ts'
 
 /** A slice takes a few milliseconds. */
 export const SCRUB_SLICE: PageLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
 
 interface Change {
   readonly key: Uint8Array
-  readonly before: RowHash | undefined
-  readonly after: RowHash | undefined
+  readonly before: StoredRowHash | undefined
+  readonly after: StoredRowHash | undefined
 }
 
 export class Scrub {

@@ -3,13 +3,13 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
+import type { Command, Condition, KvSettings, Outcome, Request } from '../../src/kv/types.ts'
 import { TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { type AppliedHere, ask, batchOf, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
 /** The settings decide which requests are refused, and how soon tokens are forgotten. */
-const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+const settings: fc.Arbitrary<Partial<KvSettings>> = fc.record(
   {
     valueBytesMax: fc.nat({ max: 3 }),
     storeBytesMax: fc.nat({ max: 8 }),

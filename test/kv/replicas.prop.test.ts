@@ -14,12 +14,12 @@ import type {
   Condition,
   Idempotency,
   KeyCommand,
+  KvSettings,
   KvState,
+  KvTxn,
   LeaseId,
   Operation,
   Request,
-  Settings,
-  Txn,
 } from '../../src/kv/types.ts'
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
@@ -54,7 +54,7 @@ const condition: fc.Arbitrary<Condition | undefined> = fc.option(
   { nil: undefined, freq: 1 },
 )
 const prev = fc.nat(9).map((drawn) => drawn === 0)
-const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+const settings: fc.Arbitrary<Partial<KvSettings>> = fc.record(
   {
     keyBytesMax: fc.constantFrom(0, 1, 60, 100, 200),
     valueBytesMax: fc.constantFrom(0, 33, 2000, 2001),
@@ -87,7 +87,7 @@ const comparison = fc.oneof(
   fc.record({ where, op, target, to: fc.nat(9) }),
   fc.record({ where, op, target: fc.constant('lease' as const), to: fc.option(id, { nil: undefined }) }),
 )
-const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 1 }),
     success: fc.array(tie('operation'), { maxLength: 3 }),

@@ -12,17 +12,17 @@ import type {
   Applied,
   Command,
   Condition,
+  FoundRow,
   Idempotency,
   KeyCommand,
   KeyRange,
   KeyRow,
+  KvSettings,
   Request,
   Revision,
   RowChange,
-  RowFound,
   RowHash,
   Rows,
-  Settings,
 } from '../../src/kv/types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
@@ -78,7 +78,7 @@ export class MemoryStore {
   readonly rows = new Map<string, Uint8Array>()
   state
 
-  constructor(settings?: Partial<Settings>) {
+  constructor(settings?: Partial<KvSettings>) {
     this.state = initialState(settings)
   }
 
@@ -113,7 +113,7 @@ export class MemoryStore {
   #before: KeyRow[] | undefined
 
   /** The head that apply has read last. */
-  #lent: Writable<RowFound> | undefined
+  #lent: Writable<FoundRow> | undefined
 
   readonly #forApply: Rows = {
     read: (key, head) => {
@@ -160,7 +160,7 @@ export class MemoryStore {
     this.#lent = undefined
   }
 
-  #rowOfHead(key: Uint8Array): RowFound | undefined {
+  #rowOfHead(key: Uint8Array): FoundRow | undefined {
     const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
     return bytes && { bytes, length: bytes.length, ...NO_HASH }
   }
@@ -208,7 +208,7 @@ export class MemoryStore {
 type Writable<T> = { -readonly [name in keyof T]: T[name] }
 
 /** The row as storage passes it to apply: only the head if heads are enough. */
-export const found = (key: Uint8Array, row: Uint8Array | undefined, heads: boolean): RowFound | undefined =>
+export const found = (key: Uint8Array, row: Uint8Array | undefined, heads: boolean): FoundRow | undefined =>
   row && {
     bytes: new Uint8Array(row.subarray(0, heads ? ROW_HEAD_BYTES : row.length)),
     length: row.length,

@@ -16,10 +16,10 @@ import type {
   BatchedCommand,
   Command,
   KeyRow,
+  KvSettings,
   LeaseId,
   Outcome,
   PutLease,
-  Settings,
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
@@ -259,7 +259,7 @@ export class SimulatedNode {
     return promised
   }
 
-  set(settings: Partial<Settings>): Promised<Outcome> {
+  set(settings: Partial<KvSettings>): Promised<Outcome> {
     return this.#propose({ kind: 'settings', settings }, 5000)
   }
 

@@ -9,7 +9,7 @@ import { keyIndexLimits, rowHeadsFor, type StoreLimits } from '../../src/server/
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import type { Done, RowHash } from '../../src/storage/types.ts'
+import type { StoredRowHash, WriteCallback } from '../../src/storage/types.ts'
 import { metaOf } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
@@ -313,7 +313,7 @@ describe('what memory tells is not read from the disk', () => {
 test('a watcher is told of each change until it is stopped', async () => {
   const storage = await withLog(9)
   const heard: unknown[][] = []
-  const hashOf = (row: RowHash | undefined): unknown => row && [row.mix, row.crc]
+  const hashOf = (row: StoredRowHash | undefined): unknown => row && [row.mix, row.crc]
   const stop = storage.watch({
     changed: (key, before, after) => heard.push([text(key.subarray(1)), hashOf(before), hashOf(after)]),
     replaced() {},
@@ -438,7 +438,7 @@ class Throwing extends FaultyEngine {
   constructor(engine: Engine) {
     super(engine, {})
   }
-  override write(content: EngineBatch, done: Done): void {
+  override write(content: EngineBatch, done: WriteCallback): void {
     if (++this.#writes > 1) throw new Error('the engine is gone')
     super.write(content, done)
   }
@@ -457,7 +457,7 @@ class Uncompacted extends FaultyEngine {
   constructor(engine: Engine) {
     super(engine, {})
   }
-  override compact(done: Done): void {
+  override compact(done: WriteCallback): void {
     done(new Error('EIO: no compaction'))
   }
 }

@@ -26,10 +26,10 @@ import type {
   KeyCommand,
   KeyMeta,
   KeyRevisions,
+  KvTxnResult,
   OperationResult,
   Outcome,
   OutcomeOfKey,
-  TxnResult,
 } from '../types.ts'
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
@@ -215,7 +215,7 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   }
 }
 
-const txnBytes = ({ results }: TxnResult): number =>
+const txnBytes = ({ results }: KvTxnResult): number =>
   results.reduce((sum, result) => sum + 1 + resultBytes(result), 2)
 
 function resultBytes(result: OperationResult): number {
@@ -234,7 +234,7 @@ function resultBytes(result: OperationResult): number {
 }
 
 /** Records are not remembered. Returns where the result ends. */
-function writeTxnResult({ succeeded, results }: TxnResult, target: Uint8Array, at: number): number {
+function writeTxnResult({ succeeded, results }: KvTxnResult, target: Uint8Array, at: number): number {
   target[at] = succeeded ? 1 : 0
   target[at + 1] = results.length
   let next = at + 2
@@ -265,7 +265,7 @@ function writeTxnResult({ succeeded, results }: TxnResult, target: Uint8Array, a
   return next
 }
 
-function readTxnResult(from: Reader): TxnResult {
+function readTxnResult(from: Reader): KvTxnResult {
   const succeeded = from.flag()
   const results = Array.from({ length: from.uint8() }, () => readResult(from))
   return { succeeded, results }

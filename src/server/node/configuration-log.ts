@@ -1,6 +1,6 @@
 // Descriptions of configuration changes for an operator, with the names of the members: "n4 is a voter".
 
-import { type Configuration, isJoint, type Member, type ReplicaId } from '../../raft/index.ts'
+import { type Configuration, isJoint, type RaftMember, type ReplicaId } from '../../raft/index.ts'
 
 export interface ConfigurationLog {
   readonly message: string
@@ -22,11 +22,11 @@ export function configurationLog(before: Configuration, after: Configuration): C
 }
 
 function news(before: Configuration, after: Configuration): string {
-  const isNew = ({ id }: Member): boolean => roleOf(before, id) !== roleOf(after, id)
-  const isGone = ({ id }: Member): boolean => roleOf(after, id) === undefined
-  const isReplaced = (gone: Member): boolean =>
+  const isNew = ({ id }: RaftMember): boolean => roleOf(before, id) !== roleOf(after, id)
+  const isGone = ({ id }: RaftMember): boolean => roleOf(after, id) === undefined
+  const isReplaced = (gone: RaftMember): boolean =>
     after.members.some(({ id, name }) => name === gone.name && id !== gone.id)
-  const goneName = (member: Member): string =>
+  const goneName = (member: RaftMember): string =>
     isReplaced(member) ? `the former replica of ${member.name}` : member.name
   const became = (role: Role): string[] =>
     after.members.flatMap((member) => (isNew(member) && roleOf(after, member.id) === role ? member.name : []))

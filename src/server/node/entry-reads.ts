@@ -12,12 +12,12 @@ import {
   decodeVersionKey,
   type KeyRange,
   type KeyRow,
+  type KeysOrLease,
   type KvState,
   type LeaseId,
   leaseKey,
   metadataKey,
   metadataOfVersion,
-  type Place,
   versionsEnd,
   versionsStart,
 } from '../../kv/index.ts'
@@ -38,7 +38,7 @@ export class EntryReads {
   readonly #storage: Storage
   readonly #done: () => void
   readonly #failed: (error: Error) => void
-  #places: readonly Place[] = []
+  #places: readonly KeysOrLease[] = []
   #ahead: KeysAhead = noKeys
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in the order of the ranges. */
@@ -80,7 +80,7 @@ export class EntryReads {
    * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and all keys of
    * leases. If a head must be read, the heads of the keys `ahead` are read as well.
    */
-  read(places: readonly Place[], state: KvState, ahead: KeysAhead = noKeys): void {
+  read(places: readonly KeysOrLease[], state: KvState, ahead: KeysAhead = noKeys): void {
     this.clear()
     this.#places = places
     this.#ahead = ahead
@@ -327,7 +327,7 @@ interface LeaseToRead {
 const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
   lease !== undefined && compareKeys(key, lease.lt) >= 0
 
-const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+const keyOf = (place: KeysOrLease): Uint8Array[] => ('key' in place ? [place.key] : [])
 
 const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
   other !== undefined && equalBytes(key, other)

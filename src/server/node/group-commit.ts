@@ -10,11 +10,11 @@ import type { Raft } from '../../raft/index.ts'
 import {
   asIndex,
   type HardState,
+  type InFlightCounts,
   type LogIndex,
   type Message,
   type Outgoing,
   type Term,
-  type UnderWay,
   type Write,
   type WriteNumber,
 } from '../../raft/types.ts'
@@ -27,7 +27,7 @@ import type { Clock, DiskSpaceState, Timer } from './types.ts'
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
  * batch is submitted. To the leader of the old term, a lower end would look like a loss of acknowledged entries.
  */
-export interface DurableLog {
+export interface DurableLogPosition {
   readonly term: Term
   readonly lastIndex: LogIndex
 }
@@ -66,7 +66,7 @@ export class GroupCommit {
   /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
-  #durable: DurableLog
+  #durable: DurableLogPosition
   #durableApplied: LogIndex
   #inFlight = false
   #closed = false
@@ -85,12 +85,12 @@ export class GroupCommit {
   }
 
   /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
-  get durable(): DurableLog {
+  get durable(): DurableLogPosition {
     return this.#durable
   }
 
   /** The work in flight; all 0 at rest. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       writes: this.#writes.length,
       heldMessages: this.#held.length,

@@ -5,13 +5,13 @@
 // again until the read's time runs out. That is safe, because nothing was promised.
 
 import type { Revision } from '../../kv/index.ts'
-import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../../raft/index.ts'
+import type { InFlightCounts, LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
+import type { Clock, Problem, ReadConsistency, ReadGrant, ReadRequirements, Result, Timer } from './types.ts'
 
 interface Waiter {
   readonly number: number
-  readonly options: ReadOptions
+  readonly options: ReadRequirements
   readonly done: (result: Result<ReadGrant>) => void
   timer: Timer | undefined
   open: boolean
@@ -25,11 +25,11 @@ interface Waiter {
  * A request for a majority's confirmation. All reads that share it had arrived before it was first sent, so the reply
  * to any of its ids is valid for them.
  */
-interface Question {
+interface Confirmation {
   readonly lease: boolean
   waiters: readonly Waiter[]
   ids: readonly number[]
-  askedAt: MonotonicMs
+  requestedAt: MonotonicMs
 }
 
 /** The state of the node that reads need. */
@@ -53,9 +53,9 @@ export class Reads {
   readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
   /** Confirmation requests by each of their ids. */
-  readonly #asked = new Map<number, Question>()
+  readonly #requested = new Map<number, Confirmation>()
   /** Confirmation requests to repeat under another id. */
-  #repeated: Question[] = []
+  #repeated: Confirmation[] = []
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
@@ -78,7 +78,7 @@ export class Reads {
 
   /** Whether `unpark` has a confirmation to request again. */
   get hasParked(): boolean {
-    return this.#parked.length > 0 || this.#asked.size > 0
+    return this.#parked.length > 0 || this.#requested.size > 0
   }
 
   get size(): number {
@@ -86,19 +86,19 @@ export class Reads {
   }
 
   /** The work in flight; all 0 at rest. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       open: this.#open.size,
       fresh: this.#fresh.length,
       parked: this.#parked.length,
-      asked: new Set(this.#asked.values()).size,
+      asked: new Set(this.#requested.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
       awaitingTurn: this.#awaitingTurn.length,
     }
   }
 
-  add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+  add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void {
     const waiter: Waiter = {
       number: this.#nextNumber++,
       options,
@@ -134,20 +134,20 @@ export class Reads {
       if (waiter.open) (waiter.options.consistency === 'lease' ? leased : linearizable).push(waiter)
     }
     this.#fresh = []
-    const questions = this.#repeated
+    const confirmations = this.#repeated
     this.#repeated = []
     const now = this.#clock.now()
     for (const [waiters, lease] of [
       [linearizable, false],
       [leased, true],
     ] as const)
-      if (waiters.length > 0) questions.push({ lease, waiters, ids: [], askedAt: now })
-    return questions.map((question) => {
+      if (waiters.length > 0) confirmations.push({ lease, waiters, ids: [], requestedAt: now })
+    return confirmations.map((confirmation) => {
       const id = this.#nextId++
-      question.ids = [...question.ids, id]
-      question.askedAt = now
-      this.#asked.set(id, question)
-      return { id, lease: question.lease }
+      confirmation.ids = [...confirmation.ids, id]
+      confirmation.requestedAt = now
+      this.#requested.set(id, confirmation)
+      return { id, lease: confirmation.lease }
     })
   }
 
@@ -161,26 +161,26 @@ export class Reads {
     this.#parked = []
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
     const now = this.#clock.now()
-    for (const question of this.#asked.values()) {
-      const pauseMs = this.#limits.readAskAgainMs * 2 ** (question.ids.length - 1)
-      if (now - question.askedAt < pauseMs) continue
-      if (question.waiters.some(({ open }) => open)) {
-        question.askedAt = now
-        this.#repeated.push(question)
-      } else this.#forget(question)
+    for (const confirmation of this.#requested.values()) {
+      const pauseMs = this.#limits.readAskAgainMs * 2 ** (confirmation.ids.length - 1)
+      if (now - confirmation.requestedAt < pauseMs) continue
+      if (confirmation.waiters.some(({ open }) => open)) {
+        confirmation.requestedAt = now
+        this.#repeated.push(confirmation)
+      } else this.#forget(confirmation)
     }
   }
 
   resolve(outcome: ReadOutcome): void {
-    const question = this.#asked.get(outcome.id)
-    if (question === undefined) return
-    if (outcome.outcome === 'refused' && question.ids.length > 1) {
-      this.#asked.delete(outcome.id)
-      question.ids = question.ids.filter((id) => id !== outcome.id)
+    const confirmation = this.#requested.get(outcome.id)
+    if (confirmation === undefined) return
+    if (outcome.outcome === 'refused' && confirmation.ids.length > 1) {
+      this.#requested.delete(outcome.id)
+      confirmation.ids = confirmation.ids.filter((id) => id !== outcome.id)
       return
     }
-    this.#forget(question)
-    const open = question.waiters.filter((waiter) => waiter.open)
+    this.#forget(confirmation)
+    const open = confirmation.waiters.filter((waiter) => waiter.open)
     if (outcome.outcome === 'refused') {
       for (const waiter of open) this.#parked.push(waiter)
       return
@@ -210,9 +210,9 @@ export class Reads {
     })
   }
 
-  #forget(question: Question): void {
-    for (const id of question.ids) this.#asked.delete(id)
-    this.#repeated = this.#repeated.filter((one) => one !== question)
+  #forget(confirmation: Confirmation): void {
+    for (const id of confirmation.ids) this.#requested.delete(id)
+    this.#repeated = this.#repeated.filter((one) => one !== confirmation)
   }
 
   /** Called after more entries were applied. */
@@ -311,9 +311,9 @@ export class Reads {
     this.#parked = this.#parked.filter(isOpen)
     this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
     this.#awaitingTurn = this.#awaitingTurn.filter(isOpen)
-    for (const question of new Set(this.#asked.values())) {
-      question.waiters = question.waiters.filter(isOpen)
-      if (question.waiters.length === 0) this.#forget(question)
+    for (const confirmation of new Set(this.#requested.values())) {
+      confirmation.waiters = confirmation.waiters.filter(isOpen)
+      if (confirmation.waiters.length === 0) this.#forget(confirmation)
     }
   }
 

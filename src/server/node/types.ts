@@ -2,24 +2,24 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
-import type { Condition, KeyRow, LeaseId, Outcome, Request, Revision, Settings } from '../../kv/types.ts'
+import type { Condition, KeyRow, KvSettings, LeaseId, Outcome, Request, Revision } from '../../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
+  InFlightCounts,
   LeaseSetting,
   LogIndex,
-  Member,
   Message,
   MonotonicMs,
+  RaftMember,
   RaftStatus,
   ReplicaId,
   Term,
-  UnderWay,
 } from '../../raft/types.ts'
-import type { AppliedRecord, Done, SnapshotSink, SnapshotSource } from '../../storage/types.ts'
+import type { AppliedRecord, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
 import type { NodeOptions, RunningNode } from '../options.ts'
-import type { ListOptions, RecordScan, SliceLimits } from './record-scan.ts'
-import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
+import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
+import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
   cancel(): void
@@ -61,7 +61,7 @@ export interface StateHashAt {
 }
 
 /** A request of a follower to the leader to keep leases alive. */
-export interface KeepAliveQuestion {
+export interface KeepAliveRequest {
   /** The number of the request within its process, for the reply. */
   readonly number: number
   readonly timeoutMs: number
@@ -87,7 +87,7 @@ export interface NetworkEvents {
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
-  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void
+  keepAliveAsked(from: ReplicaId, question: KeepAliveRequest): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
@@ -113,12 +113,12 @@ export interface NetworkEvents {
 
 export interface Network {
   /** The peers to stay connected with. Called at the start and with every applied configuration. */
-  setPeers(peers: readonly Member[]): void
+  setPeers(peers: readonly RaftMember[]): void
   /** Never blocks. Drops the message when the bounded queue of a peer is full or there is no connection. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
   /** Both keep-alive messages are dropped, like other messages, without a connection. */
-  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void
+  askToKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
   /**
    * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
@@ -126,7 +126,7 @@ export interface Network {
    */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
   /** The work in flight; all 0 at rest, for peers (`… of <id>`) that can be reached. */
-  inspect(): UnderWay
+  inspect(): InFlightCounts
   /** Closes all connections without another event. */
   close(): void
 }
@@ -158,7 +158,7 @@ export type Result<T> =
 
 export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
 
-export interface ReadOptions {
+export interface ReadRequirements {
   readonly consistency: ReadConsistency
   readonly maxStalenessMs: number | undefined
   readonly minRevision: Revision | undefined
@@ -179,7 +179,7 @@ export interface ReadGrant {
  */
 export type DiskSpaceState = 'enough' | 'low' | 'none'
 
-export interface NodeStatus {
+export interface DriverStatus {
   readonly name: string
   readonly clusterId: string
   readonly replicaId: ReplicaId
@@ -188,7 +188,7 @@ export interface NodeStatus {
   readonly diskFreeBytes: number
   readonly diskSpace: DiskSpaceState
   readonly revision: Revision
-  readonly settings: Settings
+  readonly settings: KvSettings
   readonly stateHash: bigint
   readonly leases: LeaseCounts
   /** Problems for an operator; empty when all is well. */
@@ -220,7 +220,7 @@ export interface LeaseNow {
 }
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
-export interface Scan<T> {
+export interface SlicedScan<T> {
   /**
    * Reads the next page: at least one item, unless there is none. `more`: whether there are more items. With
    * `readsMax` the page may end with fewer items, even without one; then `more` is undefined, which means unknown.
@@ -230,7 +230,7 @@ export interface Scan<T> {
     done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
   ): void
   /** Without an error the items were complete. */
-  finish(done: Done): void
+  finish(done: WriteCallback): void
   close(): void
 }
 
@@ -238,7 +238,7 @@ export interface Scan<T> {
 export interface NodeApi {
   readonly name: string
   readonly clusterId: string
-  status(): NodeStatus
+  status(): DriverStatus
   /** The parts of the status that are cheap, for the headers of every response. */
   readonly term: Term
   readonly revision: Revision
@@ -249,17 +249,17 @@ export interface NodeApi {
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
   ): void
   /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
-  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void
   /** The store can be read as it was at this revision and later ones. */
   readonly compactRevision: Revision
   /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
-  list(options: ListOptions): RecordScan
+  list(options: RecordScanOptions): RecordScan
   /**
    * Begins a watch on the current state. The sink is not called before this returns. It then receives all events from
    * the requested revision on, or from the next one on.
    */
-  watch(request: WatchRequest, sink: WatchSink): Result<Watch>
+  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle>
   /**
    * Lower bound for times to live, which are raised to it: no lease expires because an election takes its usual time.
    */
@@ -276,9 +276,9 @@ export interface NodeApi {
   /** The current state of a lease. */
   lease(id: LeaseId): LeaseNow | undefined
   /** All leases after this one, in the order of their ids. */
-  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }>
+  listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }>
   /** The current keys of a lease. */
-  keysOfLease(id: LeaseId): Scan<Uint8Array>
+  keysOfLease(id: LeaseId): SlicedScan<Uint8Array>
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(
@@ -295,7 +295,7 @@ export interface StartOptions extends NodeOptions {
   /**
    * Dials this host:port in place of the member's address. A local cluster connects its peers through relays with it.
    */
-  readonly resolvePeer?: ((member: Member) => string) | undefined
+  readonly resolvePeer?: ((member: RaftMember) => string) | undefined
 }
 
 export interface ServingNode extends RunningNode {
@@ -303,7 +303,7 @@ export interface ServingNode extends RunningNode {
   /**
    * The work in flight in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected.
    */
-  inspect(): UnderWay
+  inspect(): InFlightCounts
 }
 
 export type {

@@ -19,10 +19,10 @@ import type { MonotonicMs } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, NodeApi, Problem } from './types.ts'
 
-type Done = Parameters<NodeApi['propose']>[2]
-type Proposed = Parameters<Done>[0]
+type ProposeCallback = Parameters<NodeApi['propose']>[2]
+type Proposed = Parameters<ProposeCallback>[0]
 /** `count`: the number of callers that wait for this request. */
-type Propose = (request: Request, timeoutMs: number, count: number, done: Done) => void
+type Propose = (request: Request, timeoutMs: number, count: number, done: ProposeCallback) => void
 
 /** Limit on the bytes of keys and values in one entry. No entry makes others wait for long. */
 const BYTES_MAX = 128 * 1024
@@ -41,7 +41,7 @@ const MEASURE_MS_MAX = 1_000
 interface Group {
   readonly principal: string
   readonly commands: BatchedCommand[]
-  readonly callers: Done[]
+  readonly callers: ProposeCallback[]
   bytes: number
   /** The first deadline of its callers. */
   deadline: MonotonicMs
@@ -116,7 +116,7 @@ export class WriteCoalescer {
   }
 
   /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
-  add(request: Request, timeoutMs: number, done: Done): void {
+  add(request: Request, timeoutMs: number, done: ProposeCallback): void {
     const command = plainOf(request)
     if (command === undefined) {
       this.flush()
@@ -189,7 +189,7 @@ export class WriteCoalescer {
   }
 }
 
-function refuseAll(callers: readonly Done[], problem: Problem): void {
+function refuseAll(callers: readonly ProposeCallback[], problem: Problem): void {
   for (const caller of callers) caller({ ok: false, problem })
 }
 

@@ -9,7 +9,7 @@
 // When one of the two breaks, the other is replaced too. Otherwise replies to the peer's messages would be lost while
 // our connection is down, and the peer would never learn that.
 
-import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
+import type { InFlightCounts, RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../node/types.ts'
 import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
@@ -32,7 +32,7 @@ export class Peer {
   configured: boolean
   readonly #context: Context
   readonly #guestGone: () => void
-  #member: Member
+  #member: RaftMember
   /** The peer's own listen address, if the configuration has another one. */
   #hint: string | undefined
   #reachedAt: string | undefined
@@ -50,7 +50,7 @@ export class Peer {
   #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   #gone = false
 
-  constructor(context: Context, member: Member, configured: boolean, guestGone: () => void) {
+  constructor(context: Context, member: RaftMember, configured: boolean, guestGone: () => void) {
     this.#context = context
     this.id = member.id
     this.#member = member
@@ -64,7 +64,7 @@ export class Peer {
     return this.#outbound?.send(frame) ?? false
   }
 
-  update(member: Member): void {
+  update(member: RaftMember): void {
     const moved = member.peer !== this.#member.peer
     this.#member = member
     this.configured = true
@@ -113,7 +113,7 @@ export class Peer {
   }
 
   /** The work in flight; all 0 when the link is connected and no frame is queued. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       broken: Number(!this.#standing),
       dialling: Number(this.#abandonDial !== undefined),

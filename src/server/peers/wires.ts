@@ -3,7 +3,7 @@
 
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveQuestion, StateHashAt } from '../node/types.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveRequest, StateHashAt } from '../node/types.ts'
 
 /** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
 export type WireMessage = Exclude<Message, SnapshotMessage>
@@ -59,7 +59,7 @@ export type LinkFrame =
   | Welcome
   | RefusalFrame
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
-  | { readonly type: 'keep-alive'; readonly question: KeepAliveQuestion }
+  | { readonly type: 'keep-alive'; readonly question: KeepAliveRequest }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
   | SnapshotOffer
   | { readonly type: 'snapshot-accept'; readonly nextChunk: number }

@@ -18,7 +18,7 @@ import {
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
-import type { Network, ReadOptions, Result } from '../../../src/server/node/types.ts'
+import type { Network, ReadRequirements, Result } from '../../../src/server/node/types.ts'
 import type { SnapshotSource } from '../../../src/storage/types.ts'
 import { ask, putOf } from '../../kv/store.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
@@ -102,7 +102,7 @@ function stage({ clock, driver, meta }: Awaited<ReturnType<typeof follower>>): v
   expect(staged).toBe(true)
 }
 
-const linearizable: ReadOptions = {
+const linearizable: ReadRequirements = {
   ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
   timeoutMs: PATIENCE_MS,
 }

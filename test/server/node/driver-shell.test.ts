@@ -7,7 +7,7 @@ import {
   asReplicaId,
   bootstrapConfiguration,
   encodeAppliedState,
-  type Member,
+  type RaftMember,
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import type { DriverObserver } from '../../../src/server/node/driver-options.ts'
@@ -18,8 +18,8 @@ import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, hardState, identity } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
-const SELF: Member = { id: identity.replicaId, name: identity.name, peer: 'n1:1', url: 'http://n1' }
-const OTHER: Member = { id: asReplicaId('2'), name: 'n2', peer: 'n2:1', url: 'http://n2' }
+const SELF: RaftMember = { id: identity.replicaId, name: identity.name, peer: 'n1:1', url: 'http://n1' }
+const OTHER: RaftMember = { id: asReplicaId('2'), name: 'n2', peer: 'n2:1', url: 'http://n2' }
 const DISK_MS = 2
 
 interface Observed {

@@ -11,11 +11,11 @@ import {
   encodeState,
   initialState,
   type KeyCommand,
+  type KvSettings,
   type LeaseId,
   type Request,
   requestBytes,
   requestKind,
-  type Settings,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { Operation } from '../../../src/kv/types.ts'
@@ -73,7 +73,7 @@ class Applying {
 
   static async start(
     limits: Partial<StoreLimits> = { rowHeads: 1 },
-    settings: Partial<Settings> = { rangeKeysMax: 10 },
+    settings: Partial<KvSettings> = { rangeKeysMax: 10 },
   ): Promise<Applying> {
     const kv = encodeState({ ...initialState(settings) })
     const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv }

@@ -3,13 +3,13 @@
 import { expect, test } from 'vitest'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { type ProposalEnd, Proposals } from '../../../src/server/node/proposals.ts'
+import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/proposals.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 function setUp(limits = driverLimits) {
   const clock = new VirtualClock()
   let nextSeq = 100
-  const proposals = new Proposals(clock, limits, {
+  const proposals = new ProposalTracker(clock, limits, {
     renew: (frame) => ({ seq: nextSeq++, frame: frame.slice() }),
     ended() {},
   })
@@ -288,7 +288,9 @@ test('a full disk is its own code; what the core does not know any more changes 
 })
 
 test('why nothing was written is said', () => {
-  const detailAfter = (refusal: Parameters<Proposals['resolve']>[0] & { outcome: 'refused' }): string => {
+  const detailAfter = (
+    refusal: Parameters<ProposalTracker['resolve']>[0] & { outcome: 'refused' },
+  ): string => {
     const { clock, proposals, add, ends } = setUp()
     add(1)
     proposals.nextBatch()

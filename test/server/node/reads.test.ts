@@ -5,7 +5,7 @@ import { asRevision } from '../../../src/kv/types.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
-import type { ReadGrant, ReadOptions, Result } from '../../../src/server/node/types.ts'
+import type { ReadGrant, ReadRequirements, Result } from '../../../src/server/node/types.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 let clock: VirtualClock
@@ -46,7 +46,7 @@ const readsWith = (limits: DriverLimits): Reads =>
     stalenessMs: () => state.staleness,
   })
 
-const add = (options: Partial<ReadOptions> = {}): void =>
+const add = (options: Partial<ReadRequirements> = {}): void =>
   reads.add(
     {
       consistency: 'linearizable',
@@ -264,7 +264,7 @@ test('nor for a revision, once all that it holds is applied', () => {
 
 test('waiting reads are bounded', () => {
   const few = readsWith({ ...driverLimits, readsMax: 1 })
-  const options: ReadOptions = {
+  const options: ReadRequirements = {
     consistency: 'linearizable',
     maxStalenessMs: undefined,
     minRevision: undefined,

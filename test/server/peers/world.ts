@@ -1,7 +1,7 @@
 // Links of several nodes on wires in memory, in virtual time. Frames take a millisecond, and the test breaks
 // connections.
 
-import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../src/raft/types.ts'
 import type { Clock, Greeting, NetworkEvents } from '../../../src/server/node/types.ts'
 import {
   Links,
@@ -23,7 +23,7 @@ interface Task {
 
 /** A node or puppet with an address in a world. */
 interface Place {
-  readonly member: Member
+  readonly member: RaftMember
   readonly wires: Set<MemoryWire>
   called: ((wire: Wire) => WireOwner) | undefined
 }
@@ -120,7 +120,7 @@ export type Event =
   | { readonly kind: 'received'; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly ok: boolean }
 
-const greetingOf = (member: Member, boot: number): Greeting => ({
+const greetingOf = (member: RaftMember, boot: number): Greeting => ({
   ...{
     clusterId: '77',
     replicaId: member.id,
@@ -132,13 +132,13 @@ const greetingOf = (member: Member, boot: number): Greeting => ({
   ...{ peer: member.peer, clusterVersion: 1 },
 })
 
-const memberOf = (id: number): Member => ({
+const memberOf = (id: number): RaftMember => ({
   ...{ id: asReplicaId(String(id)), name: `n${id}`, peer: `n${id}`, url: '' },
 })
 
 export class Node implements Place {
   readonly world: World
-  readonly member: Member
+  readonly member: RaftMember
   readonly links: Links
   readonly events: Event[] = []
   readonly wires = new Set<MemoryWire>()
@@ -246,7 +246,7 @@ export class Talk {
 /** A replica that a test controls: it sends what the test chooses, and records the frames that it receives. */
 export class Puppet implements Place {
   readonly world: World
-  readonly member: Member
+  readonly member: RaftMember
   readonly wires = new Set<MemoryWire>()
   /** The connections on which it was called. */
   readonly talks: Talk[] = []
@@ -306,7 +306,7 @@ export class World {
   /** Called with every frame before it leaves. */
   onFrame: (from: Place, frame: Frame) => void = () => {}
   /** The address at which a member is dialled. */
-  resolve = ({ peer }: Member): string => peer
+  resolve = ({ peer }: RaftMember): string => peer
   random = (): number => ((++this.#draws * 7919) % 1000) / 1000
   readonly clock: Clock = {
     now: () => this.now,

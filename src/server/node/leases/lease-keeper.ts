@@ -50,7 +50,7 @@ export type KeptAlive = number | undefined
 type KeeperLimits = Pick<DriverLimits, 'leaseRetryMs' | 'leaseProposalMs'>
 
 /** A lease in memory. */
-interface Held {
+interface LeaseInMemory {
   readonly id: LeaseId
   lease: Lease
   /** In cluster time. It is ended then, if nothing keeps it alive. */
@@ -64,7 +64,7 @@ interface Held {
 }
 
 interface Due extends Timed {
-  readonly held: Held
+  readonly held: LeaseInMemory
 }
 
 const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
@@ -86,10 +86,10 @@ export class LeaseKeeper {
   #term: Term | undefined
   /** The table of leases: not yet read, being read, or read. */
   #phase: 'waiting' | 'loading' | 'loaded' = 'waiting'
-  readonly #held = new Map<LeaseId, Held>()
+  readonly #held = new Map<LeaseId, LeaseInMemory>()
   readonly #deadlines = new Deadlines<Due>()
   /** Leases whose time has passed, in the reverse order of ending them. */
-  #overdue: Held[] = []
+  #overdue: LeaseInMemory[] = []
   /** Leases that ended while the table was being read. */
   readonly #endedWhileLoading = new Set<LeaseId>()
   #scan: RowScan | undefined
@@ -343,13 +343,13 @@ export class LeaseKeeper {
   }
 
   #hold(id: LeaseId, lease: Lease, endsAtMs: number, isOwn: boolean): void {
-    const held: Held = { id, lease, endsAtMs, isOwn, isEnding: false, due: undefined }
+    const held: LeaseInMemory = { id, lease, endsAtMs, isOwn, isEnding: false, due: undefined }
     this.#held.set(id, held)
     this.#schedule(held)
   }
 
   /** A deadline that has moved into the future is found when the earlier one has passed. */
-  #schedule(held: Held): void {
+  #schedule(held: LeaseInMemory): void {
     const { due, endsAtMs: atMs } = held
     if (due !== undefined && due.atMs <= atMs) return
     if (due !== undefined) this.#deadlines.remove(due)
@@ -413,10 +413,10 @@ export class LeaseKeeper {
   }
 
   /** As many as one entry ends. */
-  #takeDue(clusterTimeMs: number): readonly Held[] {
+  #takeDue(clusterTimeMs: number): readonly LeaseInMemory[] {
     if (this.#overdue.length === 0) this.#collectOverdue(clusterTimeMs)
     const { settings } = this.#node.state
-    const taken: Held[] = []
+    const taken: LeaseInMemory[] = []
     let [keys, keyBytes] = [0, 0]
     while (taken.length < EXPIRE_LEASES_MAX) {
       const held = this.#overdue.at(-1)
@@ -454,7 +454,7 @@ export class LeaseKeeper {
   }
 
   /** The entry may still be applied, so only the log can keep this lease alive. */
-  #reschedule(held: Held): void {
+  #reschedule(held: LeaseInMemory): void {
     if (this.#held.get(held.id) === held && held.due === undefined) this.#schedule(held)
   }
 

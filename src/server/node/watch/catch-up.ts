@@ -8,7 +8,7 @@
 import { asRevision, type KvState, MalformedBytesError, type Revision } from '../../../kv/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
-import type { WatchEvent } from './events.ts'
+import type { ChangeEvent } from './events.ts'
 import type { HistoryRow, HistoryRows } from './history-rows.ts'
 import type { Watcher } from './watcher.ts'
 
@@ -29,7 +29,7 @@ export interface CatchUpEvents {
   /** Its client must read its buffered messages first. */
   full(watcher: Watcher): void
   /** Sends the events of one revision. */
-  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly WatchEvent[]): void
+  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly ChangeEvent[]): void
   failed(error: unknown): void
 }
 

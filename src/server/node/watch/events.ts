@@ -21,7 +21,7 @@ const EVENT_BYTES = 64
 export type GetRow = (rowKey: Uint8Array) => Uint8Array | undefined
 
 /** One key that a revision has changed. */
-export class WatchEvent {
+export class ChangeEvent {
   readonly key: Uint8Array
   /** The key with a character for each byte. */
   readonly name: string
@@ -72,7 +72,7 @@ export interface MessageForm {
 /** The message for watchers with the same options and the same events of one revision. */
 export class EventsMessage {
   readonly revision: Revision
-  readonly events: readonly WatchEvent[]
+  readonly events: readonly ChangeEvent[]
   /** Size of the keys of its events, and of the events themselves. Values and previous records have other limits. */
   readonly bytes: number
   /** Whether records include their values. */
@@ -80,7 +80,7 @@ export class EventsMessage {
   readonly #prev: boolean
   readonly #encoded: { readonly form: MessageForm; readonly bytes: Uint8Array }[] = []
 
-  constructor(revision: Revision, events: readonly WatchEvent[], { prev, values }: MessageOptions) {
+  constructor(revision: Revision, events: readonly ChangeEvent[], { prev, values }: MessageOptions) {
     this.revision = revision
     this.events = events
     this.bytes = events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
@@ -119,7 +119,7 @@ interface MessageOptions {
 /** The changes of one revision: at least one key. */
 export class RevisionEvents {
   readonly revision: Revision
-  readonly events: WatchEvent[] = []
+  readonly events: ChangeEvent[] = []
   readonly #messages = new Map<string, EventsMessage>()
   /** Messages with a part of the events, oldest first. */
   readonly #parts = new Map<string, EventsMessage>()
@@ -130,7 +130,7 @@ export class RevisionEvents {
   }
 
   /** The message with these events, in their order. Watchers that need the same events share it. */
-  message(events: readonly WatchEvent[], options: MessageOptions): EventsMessage {
+  message(events: readonly ChangeEvent[], options: MessageOptions): EventsMessage {
     const { prev, values } = options
     let name = `${Number(prev)}${Number(values)}`
     const isPart = events.length < this.events.length
@@ -164,7 +164,7 @@ export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEv
       newest = new RevisionEvents(event.revision)
       revisions.push(newest)
     }
-    newest.events.push(new WatchEvent(event, newest.events.length, get))
+    newest.events.push(new ChangeEvent(event, newest.events.length, get))
   }
   return revisions
 }

@@ -1,21 +1,21 @@
 // All watches of a node. README.md describes how they work together.
 
 import { asRevision, decodeEvents, eventsKey, type KvState, type Revision } from '../../../kv/index.ts'
-import type { UnderWay } from '../../../raft/types.ts'
+import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Clock, Problem, Result } from '../types.ts'
 import { CatchUp, type CatchUpLimits } from './catch-up.ts'
 import {
   byRevision,
+  type ChangeEvent,
   type EventsMessage,
   type GetRow,
   type RevisionEvents,
-  type WatchEvent,
 } from './events.ts'
 import { HistoryRows } from './history-rows.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { ProgressWheel } from './progress-wheel.ts'
-import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
+import type { WatchCounts, WatchHandle, WatchRequest, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
 /**
@@ -105,7 +105,7 @@ export class WatchHub {
   }
 
   /** The work in flight; all 0 at rest. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       open: this.#watchers.size,
       live: this.#live.size,
@@ -121,7 +121,7 @@ export class WatchHub {
    * Begins a watch. The sink is not called before this returns. The watch ends at once if the first revision that it
    * requests is compacted.
    */
-  open(request: WatchRequest, sink: WatchSink): Result<Watch> {
+  open(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
     if (this.#ended !== undefined) return refused('not_ready', this.#ended)
     if (this.#watchers.size >= this.#limits.watchesMax)
       return refused('overloaded', `this node has ${this.#limits.watchesMax} watches already`)
@@ -257,7 +257,7 @@ export class WatchHub {
   }
 
   /** Finds the watchers of the event's key. Returns whether the fan-out exceeds its limit. */
-  #collect({ name }: WatchEvent): boolean {
+  #collect({ name }: ChangeEvent): boolean {
     this.#live.collect(name, this.#found)
     const isTooMuch = this.#toldAtOnce >= FANOUT_PER_ENTRY_MAX
     this.#toldAtOnce += this.#found.length
@@ -273,7 +273,7 @@ export class WatchHub {
     this.#catchUp.add(watcher)
   }
 
-  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly WatchEvent[]): void {
+  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly ChangeEvent[]): void {
     if (!watcher.sink.isFull) {
       this.#tell(watcher, revision.message(events, watcher))
       watcher.next = asRevision(revision.revision + 1)
@@ -351,7 +351,7 @@ export class WatchHub {
   }
 }
 
-const refused = (code: Problem['code'], detail: string): Result<Watch> => ({
+const refused = (code: Problem['code'], detail: string): Result<WatchHandle> => ({
   ok: false,
   problem: { code, detail, written: 'no' },
 })

@@ -49,7 +49,7 @@ export type WatchEnd = {
 )
 
 /** A watch, as its sink uses it. */
-export interface Watch {
+export interface WatchHandle {
   /** The first revision that it may receive. */
   readonly from: Revision
   /** The client has read enough of the buffer. */

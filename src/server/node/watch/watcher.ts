@@ -2,7 +2,7 @@
 
 import { latin1 } from '../../../bytes/index.ts'
 import { asRevision, type Revision } from '../../../kv/index.ts'
-import type { WatchEvent } from './events.ts'
+import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { WatchRequest, WatchSink } from './types.ts'
 
@@ -34,7 +34,7 @@ export class Watcher implements Interval {
   /** Its slot in the wheel. */
   slot = -1
   /** Its events of the revision that is being sent. */
-  told: WatchEvent[] | undefined
+  told: ChangeEvent[] | undefined
 
   constructor(
     { where, only, prev, values, progressMs }: WatchRequest,
@@ -59,11 +59,11 @@ export class Watcher implements Interval {
   }
 
   /** Whether the watch requests events of this type and revision, whatever the key. */
-  wants({ revision, type }: WatchEvent): boolean {
+  wants({ revision, type }: ChangeEvent): boolean {
     return revision >= this.next && (this.#only === undefined || this.#only === type)
   }
 
-  watches({ name }: WatchEvent): boolean {
+  watches({ name }: ChangeEvent): boolean {
     if (this.isKey) return name === this.start
     return name >= this.start && (this.end === undefined || name < this.end)
   }

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest'
 import type { LeaseId } from '../../../../src/kv/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
-import type { KeepAliveQuestion } from '../../../../src/server/node/types.ts'
+import type { KeepAliveRequest } from '../../../../src/server/node/types.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
 const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]
@@ -12,11 +12,11 @@ const IDS = ['7'] as LeaseId[]
 
 function scene(boot = 1) {
   const clock = new VirtualClock()
-  const asked: { readonly to: ReplicaId; readonly question: KeepAliveQuestion }[] = []
+  const asked: { readonly to: ReplicaId; readonly question: KeepAliveRequest }[] = []
   const link = {
     current: ONE as ReplicaId | undefined,
     leader: () => link.current,
-    ask: (to: ReplicaId, question: KeepAliveQuestion) => void asked.push({ to, question }),
+    ask: (to: ReplicaId, question: KeepAliveRequest) => void asked.push({ to, question }),
   }
   const ended: (readonly (number | undefined)[] | undefined)[] = []
   const forwarded = new ForwardedKeepAlives(link, clock, boot)

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { LeaseId, Outcome, Request, Settings } from '../../../../src/kv/index.ts'
+import type { KvSettings, LeaseId, Outcome, Request } from '../../../../src/kv/index.ts'
 import { type LeaseCommand, type RowChange, TABLE_LEASES } from '../../../../src/kv/types.ts'
 import { asTerm, type Term } from '../../../../src/raft/index.ts'
 import { Deadlines } from '../../../../src/server/node/leases/deadlines.ts'
@@ -43,7 +43,7 @@ class Leader implements LeaseNode {
   /** Called before each page of a scan. */
   onPage: () => void = () => {}
 
-  constructor(settings: Partial<Settings> = {}) {
+  constructor(settings: Partial<KvSettings> = {}) {
     this.store = new MemoryStore(settings)
   }
 

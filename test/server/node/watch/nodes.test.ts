@@ -7,8 +7,8 @@ import { errorOfWatch } from '../../../../src/server/api/watch.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
 import type {
   EventsMessage,
-  Watch,
   WatchEnd,
+  WatchHandle,
   WatchRequest,
   WatchSink,
 } from '../../../../src/server/node/watch/index.ts'
@@ -22,7 +22,7 @@ class Taker implements WatchSink {
   end: WatchEnd | undefined
   /** The revision of the store when it began. */
   created: number | undefined
-  watch: Watch | undefined
+  watch: WatchHandle | undefined
   problem: string | undefined
 
   waits(): void {

@@ -8,14 +8,14 @@ import {
   type Command,
   compareKeys,
   type KeyRow,
+  type KvSettings,
   type Revision,
-  type Settings,
   type Where,
 } from '../../../../src/kv/index.ts'
 import {
   type EventsMessage,
-  type Watch,
   type WatchEnd,
+  type WatchHandle,
   WatchHub,
   type WatchLimits,
   type WatchRequest,
@@ -171,7 +171,7 @@ export class World {
   }
 
   /** Changes a setting: a revision without an event. */
-  set(settings: Partial<Settings>): void {
+  set(settings: Partial<KvSettings>): void {
     this.#lead({ kind: 'settings', settings })
   }
 
@@ -285,7 +285,7 @@ type Message =
 export class Reader implements WatchSink {
   readonly #world: World
   readonly #request: WatchRequest
-  readonly #watch: Watch
+  readonly #watch: WatchHandle
   /** Limit on queued messages. */
   readonly #bufferMax: number
   #waiting = 0

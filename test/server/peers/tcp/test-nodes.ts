@@ -4,11 +4,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
-import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../../src/raft/types.ts'
 import type {
   Greeting,
   KeepAliveAnswer,
-  KeepAliveQuestion,
+  KeepAliveRequest,
   Logger,
   NetworkEvents,
   StateHashAt,
@@ -22,7 +22,7 @@ import type { Frame, Hello, LinkFrame } from '../../../../src/server/peers/wires
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
-  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveQuestion }
+  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveRequest }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
@@ -31,7 +31,7 @@ export type Event =
   | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
 
 export interface TestNode {
-  readonly member: Member
+  readonly member: RaftMember
   readonly network: Links
   /** The bound host:port. */
   readonly address: string
@@ -56,7 +56,7 @@ export interface TestNodeOptions {
   readonly boot?: number
   readonly port?: number
   readonly limits?: Partial<TransportLimits>
-  readonly resolvePeer?: (member: Member) => string
+  readonly resolvePeer?: (member: RaftMember) => string
   readonly advertise?: string
 }
 
