@@ -1,6 +1,6 @@
-// Runs the type check, the lint and the tests at the same time. The last line is `N passed, N failed, N skipped`. It
-// counts tests. A type error, a file that does not load or an unhandled rejection counts as failed, so 0 failed means
-// exit code 0.
+// Runs the type check, the lint and the tests at the same time. After failures it prints what to run again. The last
+// line is `N passed, N failed, N skipped`. It counts tests. A type error, a file that does not load or an unhandled
+// rejection counts as failed, so 0 failed means exit code 0.
 //
 //   npm test                      all but *.long.test.ts; a fifth of the runs of each property
 //   npm run test:long             all tests, and all runs
@@ -52,6 +52,8 @@ for (const { title, passed, output } of checks) {
   counts.failed += 1
   console.log(`The ${title} failed:\n\n${output}`)
 }
+if (counts.failedFiles.length > 0)
+  console.log(`To run what failed again:\n\n  npm test -- ${counts.failedFiles.join(' ')}\n`)
 if (tests !== 0 && counts.failed === 0) counts.failed = 1
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 process.exitCode = counts.failed === 0 ? 0 : 1
@@ -85,7 +87,7 @@ function readCounts() {
   try {
     return JSON.parse(readFileSync(countsFile, 'utf8'))
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 }
+    return { passed: 0, failed: 1, skipped: 0, failedFiles: [] }
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

@@ -1,4 +1,4 @@
-// What applications import: the client, and clusters and nodes that run inside the application itself.
+// The package's public exports: the client, and clusters and nodes that run inside the application itself.
 
 export * from './client/index.ts'
 export {

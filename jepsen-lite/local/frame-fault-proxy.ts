@@ -53,7 +53,7 @@ export async function createFrameFaultProxy(
   target: () => ListenAddress | undefined,
 ): Promise<FrameFaultProxy> {
   const state: State = { kind, measure, random, timers: new Set(), spoiled: 0 }
-  const kept: Kept = { there: [], back: [] }
+  const kept: OldFrames = { there: [], back: [] }
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (caller) => {
     const address = target()
@@ -93,7 +93,7 @@ export async function createFrameFaultProxy(
 }
 
 /** Old frames of all connections of the link, by direction: a frame is replayed only in its own direction. */
-interface Kept {
+interface OldFrames {
   readonly there: Buffer[]
   readonly back: Buffer[]
 }

@@ -12,7 +12,7 @@ export interface NodeAddress {
   readonly port: number
 }
 
-export interface HttpRequest {
+export interface ClientHttpRequest {
   readonly method: 'GET' | 'PUT' | 'DELETE' | 'POST'
   /** Path and query, as sent. */
   readonly target: string
@@ -35,7 +35,7 @@ export class HttpClient {
   readonly #transport = new HttpTransport()
 
   /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
-  async ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
+  async ask(port: number, asked: ClientHttpRequest, timeoutMs: number): Promise<HttpEnd> {
     const { method, target, headers = {}, body = '' } = asked
     const separator = target.includes('?') ? '&' : '?'
     const path = `${target}${separator}timeout=${Math.round(timeoutMs)}ms`

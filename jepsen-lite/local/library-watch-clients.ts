@@ -17,7 +17,7 @@ import type { WatchClients, WatchingOptions } from './watch-clients.ts'
 const PROGRESS_MS = 300
 const AGAIN_MS = 200
 
-export class LibraryWatching implements WatchClients {
+export class LibraryWatchClients implements WatchClients {
   readonly client: string
   readonly done: Promise<void>
   upTo = 0

@@ -14,7 +14,7 @@ import type {
   RecordedRow,
   TokenField,
 } from '../workload/history.ts'
-import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
+import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
 export type OperationEnd =
@@ -30,7 +30,7 @@ type Answer = Extract<HttpEnd, { kind: 'answer' }>
 type Change = Exclude<HistoryOperation, { readonly f: 'get' | 'range' }>
 
 /** Sends a request to the node of the operation. */
-type Ask = (request: HttpRequest) => Promise<HttpEnd>
+type Ask = (request: ClientHttpRequest) => Promise<HttpEnd>
 
 export async function perform(
   client: HttpClient,
@@ -131,12 +131,12 @@ async function putUnchanged(
 
 const keyTarget = (key: string): string => `/v1/kv/${encodeURIComponent(key)}`
 
-const getRequest = (key: string, query: readonly string[] = []): HttpRequest => ({
+const getRequest = (key: string, query: readonly string[] = []): ClientHttpRequest => ({
   method: 'GET',
   target: `${keyTarget(key)}${query.length > 0 ? `?${query.join('&')}` : ''}`,
 })
 
-function rangeRequest(op: RecordedRange): HttpRequest {
+function rangeRequest(op: RecordedRange): ClientHttpRequest {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const query = Object.entries({
     ...{ prefix, start, end, after, limit, order },
@@ -156,14 +156,14 @@ const putRequest = (
   value: string,
   headers: Record<string, string>,
   query = '',
-): HttpRequest => ({
+): ClientHttpRequest => ({
   method: 'PUT',
   target: `${keyTarget(key)}${query}`,
   headers,
   body: bodyOf(value),
 })
 
-const deleteRequest = (key: string, headers: Record<string, string>): HttpRequest => ({
+const deleteRequest = (key: string, headers: Record<string, string>): ClientHttpRequest => ({
   method: 'DELETE',
   target: keyTarget(key),
   headers,

@@ -6,7 +6,7 @@ import type { WatchSelection } from '../checker/watch/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { NodeAddress } from './http.ts'
-import { LibraryWatching } from './library-watch-clients.ts'
+import { LibraryWatchClients } from './library-watch-clients.ts'
 import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
 
 /** The name of the client whose watches are the log. */
@@ -42,7 +42,7 @@ export class RunWatchers {
     })
     const others = Array.from({ length: count }, (_, at) => {
       const own = random.named(`watch ${at}`)
-      const Kind = at % 4 === 3 ? LibraryWatching : HttpWatchClients
+      const Kind = at % 4 === 3 ? LibraryWatchClients : HttpWatchClients
       return new Kind({
         ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
         ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },

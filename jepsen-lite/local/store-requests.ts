@@ -2,7 +2,7 @@
 // compaction, leases.
 
 import type { RecordedResult, StoreOperation } from '../workload/history.ts'
-import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
+import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
 import { changeAnswer, codeOf, json, type OperationEnd, readAnswer, wholeOf } from './perform.ts'
 
 /** Operations that are one request. Recipes make the others (recipes.ts). */
@@ -48,7 +48,7 @@ const REFUSED: Readonly<
   lease: { status: 404, code: 'lease_not_found' },
 }
 
-function requestOf(op: OneRequest): HttpRequest {
+function requestOf(op: OneRequest): ClientHttpRequest {
   switch (op.f) {
     case 'del-range': {
       const bounds = (['prefix', 'start', 'end'] as const)
@@ -69,7 +69,7 @@ function requestOf(op: OneRequest): HttpRequest {
   }
 }
 
-const post = (target: string, body: unknown): HttpRequest => ({
+const post = (target: string, body: unknown): ClientHttpRequest => ({
   ...{ method: 'POST', target, headers: JSON_TYPE },
   ...(body !== undefined && { body: JSON.stringify(body) }),
 })

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Rare } from '../sim/index.ts'
-import type { Command } from './mutant.ts'
+import type { MutantCommand } from './mutant.ts'
 import type { SearchOptions, SearchReport } from './sim-search.ts'
 
 export interface Budget {
@@ -25,7 +25,11 @@ export interface Detection {
 const GRACE_MS = 60_000
 const VITEST_MS_MAX = 300_000
 
-export const detect = (dir: string, command: Command, budget: Budget): Promise<Detection | undefined> =>
+export const detect = (
+  dir: string,
+  command: MutantCommand,
+  budget: Budget,
+): Promise<Detection | undefined> =>
   command.kind === 'sim' ? searchFor(dir, { ...budget, seed: command.seed }) : runTests(dir, command.files)
 
 /**
@@ -34,7 +38,7 @@ export const detect = (dir: string, command: Command, budget: Budget): Promise<D
  */
 export const repeat = (
   dir: string,
-  command: Command,
+  command: MutantCommand,
   { schedule }: Detection,
   budget: Budget,
 ): Promise<Detection | undefined> =>

@@ -25,11 +25,11 @@ export interface Mutant {
   readonly effect: string
   /** Rules of the project that the bug breaks. */
   readonly rules: readonly string[]
-  readonly command: Command
+  readonly command: MutantCommand
   readonly diff: string
 }
 
-export type Command =
+export type MutantCommand =
   | { readonly kind: 'sim'; readonly seed: number }
   | { readonly kind: 'vitest'; readonly files: readonly string[] }
 
@@ -48,7 +48,7 @@ export function parseMutant(id: string, text: string): Mutant {
   return { id, bug, effect, rules: rules.split(' '), command: parseCommand(id, command), diff }
 }
 
-function parseCommand(id: string, text: string): Command {
+function parseCommand(id: string, text: string): MutantCommand {
   const seed = /^jepsen-lite sim --seed (\d+)$/.exec(text)?.[1]
   if (seed !== undefined) return { kind: 'sim', seed: Number(seed) }
   const files = /^vitest run (test\/.+)$/.exec(text)?.[1]

@@ -10,8 +10,8 @@ import {
   type Configuration,
   emptyConfiguration,
   encodeAppliedState,
-  type Member,
   type Message,
+  type RaftMember,
   type ReplicaId,
 } from '../../src/raft/index.ts'
 import { systemClock } from '../../src/server/node/clock.ts'
@@ -80,7 +80,7 @@ export class PeerNode {
     this.dir = dir
   }
 
-  get member(): Member {
+  get member(): RaftMember {
     return { id: this.id, name: this.name, peer: `${this.name}:1`, url: `http://${this.name}` }
   }
 

@@ -27,7 +27,7 @@ import type { Route } from '../../src/server/http/route.ts'
 import { operationRoutes } from '../../src/server/http/routes.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi } from '../../src/server/node/types.ts'
-import type { Watch, WatchSink } from '../../src/server/node/watch/index.ts'
+import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Invariants } from '../sim/invariants.ts'
 
 export interface SimulatedRequest {
@@ -109,7 +109,7 @@ export class InMemoryApi {
     { place, from, prev, only, values, progressMs }: WatchParameters,
     timeoutMs: number,
     sink: WatchSink,
-    done: (begun: { readonly watch: Watch; readonly revision: number } | Answered) => void,
+    done: (begun: { readonly watch: WatchHandle; readonly revision: number } | Answered) => void,
   ): void {
     const where = whereToWatch({ key: place.key, prefix: place.prefix, start: place.start, end: place.end })
     const request = {

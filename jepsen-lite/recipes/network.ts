@@ -19,7 +19,7 @@ import type {
 import { writeIdHeader } from '../../src/client/write-id.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
+import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Machine, Process } from '../sim/process.ts'
 import { IO } from '../sim/time.ts'
 import type { SimWorld } from '../sim/world.ts'
@@ -245,7 +245,7 @@ export class ClientNetwork {
   ): void {
     const { host, machine } = pending
     const { time } = this.#world
-    let watch: Watch | undefined
+    let watch: WatchHandle | undefined
     const stream = new ClientStream(host, process, silentMs, {
       send: (line, isLast) => {
         const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)

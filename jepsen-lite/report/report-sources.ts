@@ -3,7 +3,7 @@
 import type { CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../workload/history.ts'
-import type { RunFound } from './run-finder.ts'
+import type { RunResults } from './run-finder.ts'
 
 export interface ReportSources {
   readonly history: History
@@ -11,7 +11,7 @@ export interface ReportSources {
   /** If the transactions of the history were checked too. */
   readonly transactions?: TransactionsResult | undefined
   /** The results of a run (local/results.ts). */
-  readonly run?: RunFound | undefined
+  readonly run?: RunResults | undefined
   /** For a simulated schedule: the situations that it reached, and how often. */
   readonly probes?: Readonly<Record<string, number>> | undefined
 }

@@ -4,7 +4,7 @@
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../workload/history.ts'
 
-export interface RunFound {
+export interface RunResults {
   readonly verdict: string
   readonly findings: readonly { readonly kind: string; readonly message: string }[]
   /** Kinds of faults that were not possible, and the reason. */
@@ -14,12 +14,12 @@ export interface RunFound {
 /**
  * If the checker now finds a violation in the history, it replaces the verdict of the run; `undecided` replaces `pass`.
  */
-export const withVerdict = (run: RunFound, found: Verdict): RunFound =>
+export const withVerdict = (run: RunResults, found: Verdict): RunResults =>
   found === 'violation' || (found === 'undecided' && run.verdict === 'pass')
     ? { ...run, verdict: found }
     : run
 
-export function runFoundIn(text: string): RunFound {
+export function runFoundIn(text: string): RunResults {
   const { verdict, findings, skipped } = fieldsOf(parsed(text))
   if (typeof verdict !== 'string' || !Array.isArray(findings))
     throw new HistoryError('results.json in the same directory is not what a run writes')

@@ -8,7 +8,7 @@ import { answerOf, wordsOf } from './format-operation.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
 import type { ReportSources } from './report-sources.ts'
-import type { RunFound } from './run-finder.ts'
+import type { RunResults } from './run-finder.ts'
 
 /** Limits that keep the page readable; the history has the rest. */
 const SHOWN_MAX = { findings: 20, keys: 500, events: 3_000, witnesses: 3 }
@@ -144,7 +144,11 @@ const verdictCell = (word: string): Cell => ({
 })
 
 /** For each kind of fault: how often it was injected and took effect, and an example of the effect. */
-export function faultsTable(faults: readonly Band[], { notes }: History, run: RunFound | undefined): string {
+export function faultsTable(
+  faults: readonly Band[],
+  { notes }: History,
+  run: RunResults | undefined,
+): string {
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort()
   const rows = kinds.map((kind): Cell[] => {
     const all = faults.filter((fault) => fault.kind === kind)

@@ -10,13 +10,13 @@ import {
   decodeState,
   type Idempotency,
   type KeyCommand,
+  type KvSettings,
   type Outcome,
   type Request,
   SETTING_RULES,
-  type Settings,
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/node/types.ts'
+import type { ReadConsistency, ReadGrant, ReadRequirements } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type {
   HistoryOperation,
@@ -436,7 +436,7 @@ export class Clients {
     lane: Lane,
     process: Process,
     driver: Driver,
-    options: ReadOptions,
+    options: ReadRequirements,
     use: (index: number, grant: ReadGrant, open: OpenRequest) => void,
     failed: () => void = () => {},
   ): void {
@@ -551,7 +551,7 @@ export class Clients {
     x: number,
   ): void {
     const { config } = this.#world
-    const options: ReadOptions = {
+    const options: ReadRequirements = {
       consistency,
       maxStalenessMs: consistency === 'stale' && x % 3 === 1 ? config.electionMaxMs : undefined,
       minRevision: x % 4 === 2 ? asRevision(client.revision) : undefined,
@@ -593,7 +593,7 @@ export class Clients {
 
   #range(client: Client, process: Process, driver: Driver, x: number): void {
     const { config } = this.#world
-    const options: ReadOptions = {
+    const options: ReadRequirements = {
       consistency: x % 4 === 0 ? 'stale' : x % 4 === 1 ? 'lease' : 'linearizable',
       maxStalenessMs: undefined,
       minRevision: undefined,
@@ -638,7 +638,7 @@ export class Clients {
   }
 
   /** Checks that the state that is read is as new as promised. */
-  #granted(open: OpenRequest, options: ReadOptions, grant: ReadGrant, index: number): void {
+  #granted(open: OpenRequest, options: ReadRequirements, grant: ReadGrant, index: number): void {
     const { probeCoverage, time, invariants } = this.#world
     const { process } = open
     const { name } = process
@@ -868,7 +868,7 @@ export const isSameRow = (found: ModelRow | null, wanted: ModelRow | null): bool
       found.lease === wanted.lease
 
 /** One of the limits, either so small that a few keys reach it, or its initial value. */
-function settingsOf(x: number): Partial<Settings> {
+function settingsOf(x: number): Partial<KvSettings> {
   switch (x % 7) {
     case 0:
     case 1:
@@ -930,7 +930,7 @@ function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
 }
 
 /** Without the bound on age: that is in ms of the node's clock, and was checked before. */
-const told = ({ consistency, minRevision }: ReadOptions) => ({
+const told = ({ consistency, minRevision }: ReadRequirements) => ({
   consistency,
   ...(minRevision === undefined ? {} : { minRevision }),
 })

@@ -8,8 +8,8 @@ import {
   isJoint,
   isVoter,
   type LeaseSetting,
-  type Member,
   type Message,
+  type RaftMember,
   type ReplicaId,
   sameConfiguration,
 } from '../../src/raft/index.ts'
@@ -115,7 +115,7 @@ export class SimCluster implements SimWorld {
       for (const machine of others) this.join(machine)
       return
     }
-    const members: Member[] = founders.map((machine) => ({ ...machine.member, id: machine.nextId() }))
+    const members: RaftMember[] = founders.map((machine) => ({ ...machine.member, id: machine.nextId() }))
     const voters = members.map(({ id }) => id).sort((a, b) => Number(a) - Number(b))
     members.sort((a, b) => Number(a.id) - Number(b.id))
     const configuration: Configuration = { ...emptyConfiguration, voters, members }

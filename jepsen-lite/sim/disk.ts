@@ -10,7 +10,7 @@ import type { InitialState } from '../../src/storage/first-state.ts'
 import { formatEngine } from '../../src/storage/first-state.ts'
 import { keyString } from '../../src/storage/keys.ts'
 import { openStore } from '../../src/storage/store.ts'
-import type { Done, Identity, Storage } from '../../src/storage/types.ts'
+import type { Identity, Storage, WriteCallback } from '../../src/storage/types.ts'
 import type { BatchEffect } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
 
@@ -224,7 +224,7 @@ export class SimEngine implements Engine {
     return new Batch(label)
   }
 
-  write(batch: EngineBatch, done: Done): void {
+  write(batch: EngineBatch, done: WriteCallback): void {
     if (!(batch instanceof Batch)) throw new TypeError('a batch of another engine')
     if (this.#inFlight !== undefined) throw new Error('two writes in flight')
     this.#inFlight = batch
@@ -232,7 +232,7 @@ export class SimEngine implements Engine {
     this.#events.writing()
   }
 
-  #complete(batch: Batch, done: Done): void {
+  #complete(batch: Batch, done: WriteCallback): void {
     const disk = this.#disk
     const { failNext } = disk
     this.#inFlight = undefined
@@ -267,11 +267,11 @@ export class SimEngine implements Engine {
     return inFlight
   }
 
-  compact(done: Done): void {
+  compact(done: WriteCallback): void {
     this.#later('read', () => done(undefined))
   }
 
-  close(done: Done): void {
+  close(done: WriteCallback): void {
     this.#later('read', () => {
       this.#isOpen = false
       done(undefined)

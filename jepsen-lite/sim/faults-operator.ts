@@ -1,6 +1,6 @@
 // Requests of operators: changes of members, leadership transfers, leases.
 
-import { type ChangeStep, isVoter, type Member } from '../../src/raft/index.ts'
+import { type ChangeStep, isVoter, type RaftMember } from '../../src/raft/index.ts'
 import type { SimCluster } from './cluster.ts'
 import type { FaultAction } from './fault-kinds.ts'
 import type { Injection, Strike } from './injector.ts'
@@ -53,7 +53,7 @@ function change(
   injector: Parameters<Injection<'remove'>>[0],
   fault: Change,
   about: About | undefined,
-  steps: (member: Member) => readonly ChangeStep[],
+  steps: (member: RaftMember) => readonly ChangeStep[],
 ): Strike | undefined {
   const { kind, evenSmall } = fault
   const { cluster } = injector
@@ -89,8 +89,11 @@ function memberOf(
   cluster: SimCluster,
   { kind, member }: Change,
   about: About | undefined,
-  { members, learners }: { readonly members: readonly Member[]; readonly learners: readonly Member['id'][] },
-): Member | undefined {
+  {
+    members,
+    learners,
+  }: { readonly members: readonly RaftMember[]; readonly learners: readonly RaftMember['id'][] },
+): RaftMember | undefined {
   const choice = kind === 'promote' ? members.filter(({ id }) => learners.includes(id)) : members
   if (typeof member === 'number') return choice[member % Math.max(1, choice.length)]
   const machine = member === 'leader' ? cluster.leader?.machine : cluster.machine(member, about)

@@ -3,7 +3,7 @@
 // between rows of very different sizes.
 
 import type { KeyRow } from '../../src/kv/index.ts'
-import type { ListOptions, RecordScan } from '../../src/server/node/record-scan.ts'
+import type { RecordScan, RecordScanOptions } from '../../src/server/node/record-scan.ts'
 import type { RecordedRange } from '../workload/history.ts'
 import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'
@@ -60,7 +60,7 @@ export interface ListRows {
 }
 
 /** The range of its rows, in the order asked for. */
-export function rangeOf({ op }: List): ListOptions {
+export function rangeOf({ op }: List): RecordScanOptions {
   const from = bytes(op.start ?? op.prefix ?? '')
   const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
   return {

@@ -5,11 +5,11 @@
 import type {
   Comparison,
   KeyRow,
+  KvTxn,
+  KvTxnResult,
   Operation,
   OperationResult,
   PutLease,
-  Txn,
-  TxnResult,
   Where,
 } from '../../src/kv/types.ts'
 import { type ModelRow, text } from './model-row.ts'
@@ -51,7 +51,7 @@ export interface TxnRun {
   readonly bytes?: number
 }
 
-export function runTxn(txn: Txn, store: TxnStore): TxnRun {
+export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
   const refused = (code: string): TxnRun => {
     const outcome = `refused ${code} at ${store.revision}`
     return { outcome, remembered: outcome }
@@ -72,7 +72,7 @@ export function runTxn(txn: Txn, store: TxnStore): TxnRun {
   return { outcome: at + outcome, remembered: at + remembered, bytes }
 }
 
-function choose({ compare, success, failure }: Txn, store: TxnStore): Branch {
+function choose({ compare, success, failure }: KvTxn, store: TxnStore): Branch {
   const holds = compare.every((comparison) => isTrue(comparison, store))
   const steps = (holds ? success : failure).map((operation) =>
     operation.kind === 'txn' ? choose(operation.txn, store) : operation,
@@ -117,7 +117,7 @@ function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
 }
 
 /** The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. */
-function keysOfRanges({ compare, success, failure }: Txn, store: TxnStore): number {
+function keysOfRanges({ compare, success, failure }: KvTxn, store: TxnStore): number {
   const ofPlace = (where: Where): number => ('key' in where ? 0 : keysAt(where, store).length)
   const ofOperation = (operation: Operation): number => {
     if (operation.kind === 'txn') return keysOfRanges(operation.txn, store)
@@ -200,7 +200,7 @@ const rowText = (key: string, row: ModelRow | null): string =>
 const storedText = (row: KeyRow): string => rowText(text(row.key), { ...row, value: text(row.value) })
 
 /** The answer of a transaction, as text of the model. */
-export function shownTxn({ succeeded, results }: TxnResult): string {
+export function shownTxn({ succeeded, results }: KvTxnResult): string {
   return branchText(succeeded, results.map(shownResult))
 }
 
@@ -233,7 +233,7 @@ interface Changes {
 }
 
 /** The keys that each branch may change; undefined: a branch puts a key twice, or puts and deletes it. */
-function changesOf({ success, failure }: Txn): Changes | undefined {
+function changesOf({ success, failure }: KvTxn): Changes | undefined {
   const [one, other] = [changesOfBranch(success), changesOfBranch(failure)]
   if (one === undefined || other === undefined) return undefined
   return { puts: [...one.puts, ...other.puts], deletes: [...one.deletes, ...other.deletes] }
@@ -273,7 +273,7 @@ function isIn(key: string, where: Where): boolean {
 
 // ---- requests as texts
 
-export const plainTxn = ({ compare, success, failure }: Txn): unknown => [
+export const plainTxn = ({ compare, success, failure }: KvTxn): unknown => [
   compare.map(({ where, op, target, to }) => [
     plainWhere(where),
     op,

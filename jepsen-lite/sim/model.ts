@@ -9,11 +9,11 @@ import {
   decodeRequest,
   type KeyCommand,
   type KeyRow,
+  type KvSettings,
   type LeaseCommand,
   type Outcome,
   type PutLease,
   type Request,
-  type Settings,
 } from '../../src/kv/index.ts'
 import type { SessionSlot } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
@@ -138,7 +138,7 @@ export class StoreModel {
   #slotBytes = 0
   /** How many sessions were forgotten. */
   forgotten = 0
-  #settings: Settings = DEFAULT_SETTINGS
+  #settings: KvSettings = DEFAULT_SETTINGS
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0

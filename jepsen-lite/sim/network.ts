@@ -6,7 +6,7 @@
 // does not, but the core promises to tolerate it. Frames of the links themselves are never lost alone, even there: if
 // one is lost, so is the rest of its connection.
 
-import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
+import type { Message, RaftMember, ReplicaId } from '../../src/raft/index.ts'
 import type { Network, NetworkEvents } from '../../src/server/node/types.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/peers/index.ts'
 import type { Dialled, Frame, WireMessage } from '../../src/server/peers/wires.ts'
@@ -278,7 +278,7 @@ export class SimNetwork implements Carrier {
     this.#byId.set(process.id, process)
     this.#byPlace[process.place] = host
     return {
-      setPeers: (members: readonly Member[]) => links.setPeers(members),
+      setPeers: (members: readonly RaftMember[]) => links.setPeers(members),
       send: (message) => {
         this.#world.leaving(process, message)
         process.send(message)

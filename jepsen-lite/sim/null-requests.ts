@@ -1,11 +1,11 @@
 // Requests of the simulator itself. They change nothing, so they need not be in a history.
 
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadOptions } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 
-export const linearizable = (timeoutMs: number): ReadOptions => ({
+export const linearizable = (timeoutMs: number): ReadRequirements => ({
   ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
   timeoutMs,
 })

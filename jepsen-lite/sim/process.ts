@@ -10,9 +10,9 @@ import {
   emptyConfiguration,
   encodeAppliedState,
   type LeaseSetting,
-  type Member,
   type Message,
   type RaftLimits,
+  type RaftMember,
   type RaftTiming,
   type ReplicaId,
 } from '../../src/raft/index.ts'
@@ -118,7 +118,7 @@ export class Machine {
     )
   }
 
-  get member(): Member {
+  get member(): RaftMember {
     const id = this.replica?.id ?? asReplicaId('0')
     return { id, name: this.name, peer: `${this.name}:1`, url: '' }
   }

@@ -13,7 +13,7 @@ import {
 import type { SimConfig } from './config.ts'
 
 /** From the invariants. */
-interface Known {
+interface ReplicaFacts {
   readonly id: ReplicaId
   readonly name: string
   readonly role: string
@@ -51,7 +51,7 @@ export class ProtocolRules {
   readonly #timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>
   readonly #committedTerm: (index: number) => number | undefined
   readonly #violated: (invariant: string, detail: string) => never
-  readonly #records = new Map<Known, Record>()
+  readonly #records = new Map<ReplicaFacts, Record>()
   /** Pauses between one campaign and the next, newest last. */
   readonly #pauses: number[] = []
   /** Changes of the configuration that are or were in some log. */
@@ -69,11 +69,11 @@ export class ProtocolRules {
   }
 
   /** Its process is gone. */
-  ended(replica: Known): void {
+  ended(replica: ReplicaFacts): void {
     this.#records.delete(replica)
   }
 
-  #recordOf(replica: Known): Record {
+  #recordOf(replica: ReplicaFacts): Record {
     const known = this.#records.get(replica)
     if (known !== undefined) return known
     const record: Record = {
@@ -92,7 +92,7 @@ export class ProtocolRules {
 
   // ---- elections
 
-  heard(replica: Known, message: Message): void {
+  heard(replica: ReplicaFacts, message: Message): void {
     switch (message.type) {
       case 'pre-vote-answer': {
         if (!message.granted) return
@@ -115,7 +115,7 @@ export class ProtocolRules {
     }
   }
 
-  role(replica: Known, role: string, term: number): void {
+  role(replica: ReplicaFacts, role: string, term: number): void {
     const record = this.#recordOf(replica)
     if (role === 'leader' && record.ledTerm !== term) {
       record.ledTerm = term
@@ -130,7 +130,7 @@ export class ProtocolRules {
   }
 
   /** A replica raises the term only if a majority would elect it, or if its leader asks it to (thesis §9.6, §3.10). */
-  #stands(replica: Known, { preVotes, handedOverIn }: Record, term: number): void {
+  #stands(replica: ReplicaFacts, { preVotes, handedOverIn }: Record, term: number): void {
     if (handedOverIn === term - 1) return
     const configuration = replica.status?.().configuration
     const granted = preVotes.get(term)
@@ -145,7 +145,7 @@ export class ProtocolRules {
     }
   }
 
-  sent(replica: Known, message: Message): void {
+  sent(replica: ReplicaFacts, message: Message): void {
     switch (message.type) {
       case 'pre-vote-request':
         this.#campaigns(replica)
@@ -166,7 +166,7 @@ export class ProtocolRules {
     }
   }
 
-  #campaigns(replica: Known): void {
+  #campaigns(replica: ReplicaFacts): void {
     const record = this.#recordOf(replica)
     const now = replica.now?.() ?? 0
     const before = record.campaignedAt
@@ -183,7 +183,7 @@ export class ProtocolRules {
   }
 
   /** A replica that knows of a newer committed configuration must not count votes by the old one (RAFT-18). */
-  #knowsWhoVotes({ name, status }: Known): void {
+  #knowsWhoVotes({ name, status }: ReplicaFacts): void {
     const raft = status?.()
     if (raft === undefined) return
     for (let at = this.#changes.length - 1; at >= 0; at--) {
@@ -214,7 +214,7 @@ export class ProtocolRules {
    * that it sends to a member. A replica that is no longer a member may receive less: the leader holds back the change
    * that removed it, or an earlier one, until a majority has applied it.
    */
-  #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
+  #heartbeat(replica: ReplicaFacts, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
     const told = record.told.get(to) ?? 0
     const configuration = replica.configurationNow?.()
@@ -230,7 +230,7 @@ export class ProtocolRules {
   /**
    * A leader that is not a voter hands over within an election time-out, and has ended after another (thesis §4.2.2).
    */
-  #stillVotes(replica: Known, record: Record): void {
+  #stillVotes(replica: ReplicaFacts, record: Record): void {
     const now = replica.now?.() ?? 0
     const gap = now - record.heartbeatAt
     record.heartbeatAt = now
@@ -254,7 +254,7 @@ export class ProtocolRules {
    * A change of the configuration appears in a log. `termBegan`: the index where its term began (Ongaro, raft-dev
    * 2015).
    */
-  changeAppears(replica: Known, index: number, term: number, termBegan: number): void {
+  changeAppears(replica: ReplicaFacts, index: number, term: number, termBegan: number): void {
     this.#changes.push({ index, term })
     const commit = replica.leads === term ? replica.status?.().commit : undefined
     if (commit !== undefined && commit < termBegan)

@@ -2,7 +2,7 @@
 // when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit that is
 // kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
-import { isMember, type UnderWay } from '../../src/raft/index.ts'
+import { type InFlightCounts, isMember } from '../../src/raft/index.ts'
 import type { SimCluster } from './cluster.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
@@ -55,7 +55,7 @@ export function watchLists(cluster: SimCluster): void {
 function creditsThatAreLost(
   { network }: SimCluster,
   process: Process,
-  underWay: UnderWay,
+  underWay: InFlightCounts,
 ): string | undefined {
   const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
@@ -63,7 +63,7 @@ function creditsThatAreLost(
 }
 
 /** Answered requests may be forgotten a little later, within a limit that depends on the waiting ones. */
-export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
+export function longerThanItsWaiters(underWay: InFlightCounts): string | undefined {
   for (const [list, waiting] of LISTS) {
     const [length, waiters] = [underWay[list], underWay[waiting]]
     // A node that does not report these numbers must not count as one where nothing waits.
@@ -75,7 +75,7 @@ export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
 }
 
 /** Counters of one peer disappear with the peer. */
-const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
+const isGivenBack = (underWay: InFlightCounts, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
 /** A round begins with each heartbeat. If a message and its answer take longer than that, some are always in flight. */

@@ -6,14 +6,14 @@
 import {
   asRevision,
   type KeyRow,
+  type KvSettings,
   type LeaseId,
   type Outcome,
   type PutLease,
-  type Settings,
 } from '../../src/kv/index.ts'
-import type { Comparison, Operation, OperationResult, Txn, Where } from '../../src/kv/types.ts'
+import type { Comparison, KvTxn, Operation, OperationResult, Where } from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadOptions } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
@@ -179,7 +179,7 @@ export class StoreClients {
     return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
   }
 
-  #txn(asking: DrawnRequester, depth: number): Txn {
+  #txn(asking: DrawnRequester, depth: number): KvTxn {
     const { rng } = asking
     const operations = (most: number): Operation[] =>
       Array.from({ length: rng.below(most + 1) }, () => this.#operation(asking, depth))
@@ -343,7 +343,7 @@ export class StoreClients {
 
   // ---- reads
 
-  #options(rng: Random): ReadOptions {
+  #options(rng: Random): ReadRequirements {
     const { timeoutMs } = this.#world.config
     return {
       ...linearizable(timeoutMs),
@@ -529,7 +529,7 @@ const read = (key: string): Operation => ({
 })
 
 /** Settings: retention of history, interval of cluster time, limits of keys and leases. */
-function settingsOf(rng: Random): Partial<Settings> {
+function settingsOf(rng: Random): Partial<KvSettings> {
   switch (rng.below(6)) {
     case 0:
       return { historyRevisionsMax: rng.pick([1, 5, 20, 100_000]) }

@@ -9,7 +9,7 @@ import { asRevision } from '../../src/kv/index.ts'
 import type { KeyRow } from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { EventsMessage } from '../../src/server/node/watch/events.ts'
-import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
+import type { WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '../checker/watch/index.ts'
 import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
@@ -230,7 +230,7 @@ class Connection implements WatchSink, WatchRecord {
   readonly asked: WatchSelection
   readonly answered: number
   readonly told: WatchMessage[] = []
-  #watch: Watch | undefined
+  #watch: WatchHandle | undefined
   #takesMs: number
   /** The revisions of messages that the client has not taken. */
   #waiting: number[] = []
@@ -261,7 +261,7 @@ class Connection implements WatchSink, WatchRecord {
     this.#next = from ?? 0
   }
 
-  begin(watch: Watch, revision: number): void {
+  begin(watch: WatchHandle, revision: number): void {
     this.#watch = watch
     this.#next = watch.from
     this.told.push({ kind: 'created', revision, from: watch.from })

@@ -3,7 +3,7 @@
 
 type Check = readonly [what: string, holds: (value: unknown) => boolean]
 
-interface Shape {
+interface FieldChecks {
   readonly required?: Readonly<Record<string, Check>>
   readonly optional?: Readonly<Record<string, Check>>
   /** It may have other fields, which are not checked. */
@@ -42,7 +42,7 @@ const DRIFT: Check = [
 const NAMES: Check = ['a list of texts', (value) => Array.isArray(value) && value.every(isString)]
 const CONSISTENCY = oneOf('linearizable', 'lease', 'stale')
 
-const HEADER: Shape = {
+const HEADER: FieldChecks = {
   required: { version: ['1', (value) => value === 1], workload: TEXT, command: TEXT },
   optional: {
     model: TEXT,
@@ -61,7 +61,7 @@ const READ = { consistency: CONSISTENCY, maxStalenessMs: MS, minRevision: WHOLE 
 const ONCE = { idempotency: TEXT }
 const CONDITIONS = { ifRevision: WHOLE, ifAbsent: TRUE }
 
-const OPERATIONS: Readonly<Record<string, Shape>> = {
+const OPERATIONS: Readonly<Record<string, FieldChecks>> = {
   get: { required: { key: TEXT }, optional: { ...READ, at: WHOLE } },
   put: {
     required: { key: TEXT, value: TEXT },
@@ -95,23 +95,23 @@ const OPERATIONS: Readonly<Record<string, Shape>> = {
 }
 
 const OPERATION: Check = ['an operation', (op) => faultIn(op, shapeOf(op)) === undefined]
-const shapeOf = (op: unknown): Shape | undefined =>
+const shapeOf = (op: unknown): FieldChecks | undefined =>
   isFields(op) && isString(op.f) && Object.hasOwn(OPERATIONS, op.f) ? OPERATIONS[op.f] : undefined
 
-const rowsOf = (shape: Shape): Check => [
+const rowsOf = (shape: FieldChecks): Check => [
   'a list of rows',
   (rows) => Array.isArray(rows) && rows.every((row) => faultIn(row, shape) === undefined),
 ]
-const LISTED: Shape = {
+const LISTED: FieldChecks = {
   required: { key: TEXT, modRevision: WHOLE },
   optional: { value: TEXT, version: COUNT },
 }
-const HELD: Shape = {
+const HELD: FieldChecks = {
   required: { key: TEXT, value: TEXT, modRevision: WHOLE },
   optional: { version: COUNT },
 }
 
-const RESULT: Shape = {
+const RESULT: FieldChecks = {
   optional: {
     ...{ value: TEXT_OR_NULL, modRevision: WHOLE, version: COUNT, revision: WHOLE, applied: BOOLEAN },
     ...{ current: WHOLE_OR_NULL, deleted: ['0 or 1', (value) => value === 0 || value === 1] },
@@ -122,16 +122,16 @@ const RESULT: Shape = {
 }
 
 const only = oneOf('put', 'delete')
-const WATCHED: Shape = {
+const WATCHED: FieldChecks = {
   required: { prev: BOOLEAN, values: BOOLEAN },
   optional: { key: TEXT, start: TEXT, end: TEXT, from: WHOLE, only },
 }
-const TOLD_ROW: Shape = {
+const TOLD_ROW: FieldChecks = {
   required: { key: TEXT, createRevision: WHOLE, modRevision: WHOLE, version: COUNT },
   optional: { value: TEXT, lease: TEXT },
 }
 const record: Check = ['a record', (row) => faultIn(row, TOLD_ROW) === undefined]
-const TOLD_EVENT: Shape = {
+const TOLD_EVENT: FieldChecks = {
   required: { type: only, key: TEXT },
   optional: { record, prev: ['a record or null', (row) => row === null || record[1](row)] },
 }
@@ -139,7 +139,7 @@ const events: Check = [
   'a list of events',
   (list) => Array.isArray(list) && list.every((one) => faultIn(one, TOLD_EVENT) === undefined),
 ]
-const TOLD: Readonly<Record<string, Shape>> = {
+const TOLD: Readonly<Record<string, FieldChecks>> = {
   created: { required: { revision: WHOLE, from: WHOLE } },
   events: { required: { revision: WHOLE, events } },
   progress: { required: { revision: WHOLE } },
@@ -147,10 +147,10 @@ const TOLD: Readonly<Record<string, Shape>> = {
   stopped: { required: { resumeFrom: WHOLE } },
   due: { required: { revision: WHOLE } },
 }
-const toldShape = (told: unknown): Shape | undefined =>
+const toldShape = (told: unknown): FieldChecks | undefined =>
   isFields(told) && isString(told.kind) && Object.hasOwn(TOLD, told.kind) ? TOLD[told.kind] : undefined
 
-const EVENTS: Readonly<Record<string, Shape>> = {
+const EVENTS: Readonly<Record<string, FieldChecks>> = {
   history: HEADER,
   invoke: {
     required: { id: WHOLE, client: NAME, time: TIME, node: TEXT, op: OPERATION },
@@ -202,7 +202,7 @@ export function faultOfEvent(event: unknown): string | undefined {
 /** They say which shape it is, where the shape does not name them. */
 const TAGS = new Set(['type', 'f', 'kind'])
 
-function faultIn(value: unknown, shape: Shape | undefined): string | undefined {
+function faultIn(value: unknown, shape: FieldChecks | undefined): string | undefined {
   if (!isFields(value)) return 'not an object'
   if (shape === undefined) return `there is no operation ${JSON.stringify(value.f)}`
   const { required = {}, optional = {}, open } = shape

@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
-export type Input = Readable & { readonly isTTY?: boolean; readonly fd?: number }
+export type InputStream = Readable & { readonly isTTY?: boolean; readonly fd?: number }
 export type OutputStream = Writable & {
   readonly isTTY?: boolean
   readonly columns?: number
@@ -16,7 +16,7 @@ export type OutputStream = Writable & {
 }
 
 export interface Io {
-  readonly stdin: Input
+  readonly stdin: InputStream
   readonly stdout: OutputStream
   readonly stderr: OutputStream
   readonly env: NodeJS.ProcessEnv

@@ -11,7 +11,7 @@ export function clearProgress(): void {
   if (io().stderr.isTTY === true) io().stderr.write(CLEAR_LINE)
 }
 
-export class Progress {
+export class ProgressDisplay {
   readonly #visible: boolean
   readonly #startedAt = performance.now()
   #shownAt: number | undefined

@@ -173,7 +173,7 @@ export async function* streamed(
     throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
   const stopListening = interruption.listen(() => stream.destroy())
-  const waiting = new Waiting(stream, timeoutMs)
+  const waiting = new ChunkReader(stream, timeoutMs)
   let count = 0
   try {
     for await (const line of linesOf(waiting.chunks())) {
@@ -221,7 +221,7 @@ export async function* streamed(
  * The chunks of a stream, and the limits for waiting: at most `timeoutMs` for the records of one page, and for one
  * chunk not longer than any node may be silent.
  */
-class Waiting {
+class ChunkReader {
   readonly #stream: ByteStream
   readonly #timeoutMs: number
   #leftMs: number

@@ -13,15 +13,15 @@ import type { LookupFunction } from 'node:net'
 const SLOW_MS = 100
 const KEEP_MS = 5_000
 
-type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void
+type LookupCallback = (error: Error | null, addresses: readonly LookupAddress[]) => void
 
 /** The callbacks that wait for the lookup of each name. */
-const inFlight = new Map<string, Found[]>()
+const inFlight = new Map<string, LookupCallback[]>()
 const known = new Map<string, { readonly addresses: readonly LookupAddress[]; readonly until: number }>()
 
 /** Lookup for `connect` and `request`, with at most one lookup of a name in flight. */
 export const lookup: LookupFunction = (host, { all, ...options }, done) => {
-  const found: Found = (error, addresses) => {
+  const found: LookupCallback = (error, addresses) => {
     const [first] = addresses
     if (error !== null || first === undefined) done(error ?? new Error(`${host} has no address`), [])
     else if (all === true) done(null, [...addresses])

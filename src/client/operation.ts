@@ -3,7 +3,7 @@
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
-import { bytesIn, type TxnProperties, type WirePlace, type WireTxn } from './txn-wire.ts'
+import { bytesIn, type TxnProperties, type WireRange, type WireTxn } from './txn-wire.ts'
 import type { Consistency, DeleteResult, KvRecord, PutResult } from './types.ts'
 
 /** Numbers of the multiplexed protocol. API has none there. */
@@ -83,7 +83,7 @@ export interface TransactionOperation extends TxnProperties {
 
 export interface DeleteRangeOperation {
   readonly op: typeof DELETE_RANGE
-  readonly range: WirePlace & { readonly all?: true }
+  readonly range: WireRange & { readonly all?: true }
 }
 
 export interface CompactOperation {

@@ -2,14 +2,14 @@
 // place of bytes (transport/http-codec.ts).
 
 /** Fields that are undefined are not sent. */
-export interface WirePlace {
+export interface WireRange {
   readonly key?: Buffer | undefined
   readonly prefix?: Buffer | undefined
   readonly start?: Buffer | undefined
   readonly end?: Buffer | undefined
 }
 
-export interface WireComparison extends WirePlace {
+export interface WireComparison extends WireRange {
   readonly target?: string
   readonly op?: string
   readonly to?: Buffer | string | number
@@ -27,13 +27,13 @@ export type WireTxnOperation =
       }
     }
   | {
-      readonly get: WirePlace & {
+      readonly get: WireRange & {
         readonly limit?: number
         readonly keys_only?: true
         readonly count_only?: true
       }
     }
-  | { readonly delete: WirePlace & { readonly prev?: true } }
+  | { readonly delete: WireRange & { readonly prev?: true } }
   | { readonly txn: WireTxn }
 
 export interface WireTxn {

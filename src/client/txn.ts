@@ -12,7 +12,7 @@ import type {
   TxnPutResult,
   TxnResult,
 } from './txn-types.ts'
-import type { WireComparison, WirePlace, WireTxn, WireTxnOperation } from './txn-wire.ts'
+import type { WireComparison, WireRange, WireTxn, WireTxnOperation } from './txn-wire.ts'
 import type { KvRecord } from './types.ts'
 import {
   type Check,
@@ -157,7 +157,7 @@ const flag = (flags: Readonly<Record<string, unknown>>): Readonly<Record<string,
   Object.fromEntries(Object.entries(flags).flatMap(([name, value]) => (value === true ? [[name, true]] : [])))
 
 /** A field of a place that is there, but undefined, would make the place larger. */
-function sentPlace(given: Fields, where: string): WirePlace {
+function sentPlace(given: Fields, where: string): WireRange {
   for (const [name, check] of Object.entries(PLACE))
     if (name in given) checkValue(where, name, given[name], check)
   const { key, prefix, start, end } = given as Readonly<Record<keyof typeof PLACE, string | undefined>>
@@ -178,7 +178,7 @@ function ownBound(bound: string | Uint8Array): Buffer {
 }
 
 /** Without a range nothing is deleted, and everything only if the caller says so. */
-export function wireRange(given: DeleteRange): WirePlace & { readonly all?: true } {
+export function wireRange(given: DeleteRange): WireRange & { readonly all?: true } {
   checkOptions('deleteRange', given, { ...PLACE_OF_RANGE, all: isFlag })
   const { all, ...place } = given as Fields
   if (all === true) {

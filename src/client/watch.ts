@@ -76,8 +76,8 @@ type Received =
   | { readonly kind: 'batch'; readonly batch: WatchBatch; readonly bytes: number }
   | { readonly kind: 'progress'; readonly revision: number; readonly bytes: 0 }
 
-type Taken = IteratorResult<WatchBatch, undefined>
-const DONE: Taken = { done: true, value: undefined }
+type BatchResult = IteratorResult<WatchBatch, undefined>
+const DONE: BatchResult = { done: true, value: undefined }
 
 export class ClientWatch implements Watch {
   readonly ready: Promise<number>
@@ -98,7 +98,7 @@ export class ClientWatch implements Watch {
   #received: Received[] = []
   #receivedBytes = 0
   /** Calls of `next` that wait. */
-  readonly #takers: PromiseWithResolvers<Taken>[] = []
+  readonly #takers: PromiseWithResolvers<BatchResult>[] = []
   #room: (() => void) | undefined
   /** Set when the watch has ended; `error` is thrown once, after the received batches. */
   #end: { error: unknown } | undefined
@@ -132,7 +132,7 @@ export class ClientWatch implements Watch {
     return this
   }
 
-  async next(): Promise<Taken> {
+  async next(): Promise<BatchResult> {
     try {
       const batch = this.takeReceived()
       if (batch !== undefined) return { done: false, value: batch }
@@ -142,12 +142,12 @@ export class ClientWatch implements Watch {
       throw error
     }
     if (this.#end !== undefined) return this.#endOrThrow()
-    const taker = Promise.withResolvers<Taken>()
+    const taker = Promise.withResolvers<BatchResult>()
     this.#takers.push(taker)
     return taker.promise
   }
 
-  async return(): Promise<Taken> {
+  async return(): Promise<BatchResult> {
     this.#received = []
     this.#finish(undefined)
     this.#end = { error: undefined }
@@ -184,7 +184,7 @@ export class ClientWatch implements Watch {
     this.#host.seen(revision)
   }
 
-  #endOrThrow(): Taken {
+  #endOrThrow(): BatchResult {
     const error = this.#end?.error
     this.#end = { error: undefined }
     if (error !== undefined) throw error

@@ -31,7 +31,7 @@ import type {
   AcceptedOutcome,
   ApiOperation,
   ApiResult,
-  Freshness,
+  FreshnessOptions,
   PageCollector,
 } from '../server/api/operation.ts'
 import { txnOf } from '../server/api/txn-fields.ts'
@@ -110,7 +110,7 @@ function idempotencyOf(writeId: WriteId | undefined): Idempotency | undefined {
 const revisionOf = (revision: number | undefined): Revision | undefined =>
   revision === undefined ? undefined : asRevision(revision)
 
-function freshnessOf(freshness: ReadFreshness | undefined): Freshness {
+function freshnessOf(freshness: ReadFreshness | undefined): FreshnessOptions {
   if (freshness === undefined) return {}
   const { consistency, maxStalenessMs, minRevision } = freshness
   return { consistency, maxStalenessMs, minRevision: revisionOf(minRevision === 0 ? undefined : minRevision) }

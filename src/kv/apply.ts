@@ -265,7 +265,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
   return { kind: 'settings', revision: state.revision, settings }
 }
 
-/** undefined: the request did not ask for it; null: the key did not exist. */
+/** Returns undefined if the request did not request it; null if the key did not exist. */
 const prevOf = (asked: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
   asked ? current && rowOf(current, rows) : undefined
 

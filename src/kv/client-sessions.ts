@@ -1,23 +1,23 @@
-// Sessions: a client's changes are applied at most once, at the price of one row for each request that the client has
-// under way at a time (thesis §6.3; the slots are those of NFSv4.1, RFC 8881 §2.10.6).
+// Sessions: a client's changes are applied at most once. A session costs one row for each request that its client may
+// have in flight (thesis §6.3; the slots are those of NFSv4.1, RFC 8881 §2.10.6).
 //
-// A client opens a session, and gives each request a slot of it and a number. It uses a slot for one request at a time,
-// and numbers the requests of a slot in rising order. The row of a slot holds the number and the outcome of its last
+// A client opens a session and gives each request a slot and a number. It uses a slot for one request at a time, and
+// numbers the requests of a slot in rising order. The row of a slot holds the number and the outcome of its last
 // request:
 //
-//   the same number again   the same request: the remembered outcome is the answer
-//   a higher number         a new request. The client has given up the one before
-//   a lower number          a late copy of a request whose outcome is no longer needed: refused, never applied
+//   the same number again:  the same request, answered with the remembered outcome
+//   a higher number:        a new request; the client has given up the previous one
+//   a lower number:         a late copy of a request whose outcome is no longer needed; refused, never applied
 //
 // A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
-// Sessions have rising numbers, and the oldest is forgotten first. Those below the horizon are forgotten; a request of
-// one is refused. When a session is forgotten, the rows of its slots are deleted, a limited number by each entry,
-// before the next session may be forgotten. So the size of all rows is exact whenever it decides.
+// Sessions have rising numbers, and the oldest is forgotten first. A request with a session below the horizon is
+// refused. When a session is forgotten, each entry deletes a limited number of its slot rows. The next session is
+// forgotten only after the last of them. So the size of all rows is exact whenever the quota is checked.
 //
-//   sessions   key    4, session (8)
-//              value  cluster time when it was opened (8), one more than the highest slot that it has used (2)
-//   slots      key    5, session (8), slot (2)
-//              value  number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
+//   sessions  key:   4, session (8)
+//             value: cluster time when it was opened (8), one more than the highest slot that it has used (2)
+//   slots     key:   5, session (8), slot (2)
+//             value: number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
 
 import {
   Reader,
@@ -38,13 +38,13 @@ type Sessions = KvState['sessions']
 
 /** Limit on the requests of a session in flight. */
 export const SESSION_SLOTS_MAX = 4096
-/** When there are more, the oldest is forgotten. */
+/** Limit on open sessions. Beyond it, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
-/** Deleting a row takes longer than seeing that a slot has none. */
+/** Cost of deleting a row, in checks of a slot that has none. */
 export const STEPS_OF_DELETION = 8
 /**
- * Limit on the steps of one entry that forgets sessions: forgetting one, or looking at one of its slots. A session with
- * `n` rows has taken `n` + 1 entries at least, and is gone after 1 + SESSION_SLOTS_MAX + 7 * `n` steps at most. So
+ * Limit on the deletion steps of one entry. A step forgets a session or checks one of its slots. A session with `n`
+ * rows was used by at least `n` + 1 entries, and is deleted in at most 1 + SESSION_SLOTS_MAX + 7 * `n` steps. So
  * deleting keeps up with opening.
  */
 export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
@@ -61,11 +61,11 @@ export const NO_SESSIONS: Sessions = {
 
 export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
 
-/** Knowledge of a request under this slot and number. */
-type Known =
-  /** It is new. `rowBytes`: the size of the row that the slot has; 0: none. */
+/** The state of a request under this slot and number. */
+type SlotState =
+  /** A new request. `rowBytes`: the size of the slot's row; 0 if it has none. */
   | { readonly kind: 'new'; readonly rowBytes: number }
-  /** `replayed`: it was made before, with this outcome. Otherwise it is refused. */
+  /** `replayed`: it was applied before, with this outcome. Otherwise it is refused. */
   | { readonly kind: 'settled'; readonly outcome: Outcome; readonly replayed: boolean }
 
 export function lookUpSlot(
@@ -74,8 +74,10 @@ export function lookUpSlot(
   command: Command,
   { revision, sessions }: KvState,
   rows: Rows,
-): Known {
-  const refuse = (...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]): Known => ({
+): SlotState {
+  const refuse = (
+    ...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]
+  ): SlotState => ({
     kind: 'settled',
     outcome: rejection(revision, ...why),
     replayed: false,
@@ -95,7 +97,7 @@ export function lookUpSlot(
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
 }
 
-/** Writes the row of a slot. `before`: the size of the row that it replaces; 0: it has none. */
+/** Writes the row of a slot. `before`: the size of the row that it replaces; 0 if there is none. */
 export function rememberInSlot(
   sessions: Sessions,
   { session, slot, seq }: SessionSlot,
@@ -113,7 +115,7 @@ export function rememberInSlot(
   return { ...sessions, bytes: sessions.bytes - before + SLOT_KEY_BYTES + value.length }
 }
 
-/** Notes in the row of the session that it uses this slot. */
+/** Records in the session's row that this slot is used. */
 function noteSlot(session: number, slot: number, rows: Rows): void {
   const key = sessionKey(session)
   const { openedAtMs, slots } = readSession(session, key, rows)
@@ -180,7 +182,7 @@ function forgetOldest(sessions: Sessions, rows: Rows): Sessions {
 
 interface SessionRow {
   readonly openedAtMs: number
-  /** One more than the highest slot that it has used. */
+  /** One more than the highest slot that the session has used. */
   readonly slots: number
 }
 

@@ -1,11 +1,11 @@
-// History: which keys each revision changed, and the versions that were replaced. Both are kept for a while, so that
-// the store can be read as it was, and so that watches can resume.
+// History: the keys that each revision changed, and the versions that were replaced. Both are kept for a while, so
+// that the store can be read as it was, and so that watches can resume.
 //
 // An entry that raises the revision adds its events to the newest row of events, or begins a new row when that has
-// REVISIONS_PER_ROW or ROW_BYTES. So all of an entry is in one row, and every revision is in exactly one, also one
-// without an event (a change of settings). An event names the key, and the version that it replaced. The values are in
-// the rows of versions (`rows.ts`). Changes that come one by one would otherwise need a row each; of a row that several
-// entries of one batch have changed, storage writes only the newest.
+// REVISIONS_PER_ROW or ROW_BYTES. So all events of an entry are in one row. Every revision is in exactly one row, even
+// one without an event (a change of settings). An event names the key, and the version that it replaced. The values
+// are in the rows of versions (`rows.ts`). With one row for each entry, single changes would cost a row each. Of a row
+// that several entries of one batch have changed, storage writes only the newest.
 //
 //   events   key    64, first revision (8)
 //            value  cluster time of its newest entry (8), number of revisions (2), then for each event:
@@ -15,8 +15,8 @@
 //
 // `first` is the first revision whose row of events is kept, `newest` the first revision of the newest row. The store
 // can be read at revisions from `compacted` on, and watched from the one after it on. When `compacted` rises, the rows
-// below it are deleted by this entry and later ones, some of them by each. What can still be read never depends on how
-// far that has come.
+// below it are deleted by this entry and later ones, a limited number by each. The readable revisions never depend on
+// that progress.
 //
 // A version is dead for all revisions from the one that replaced it on. So when a row of events is deleted, the
 // versions that its events replaced are deleted too, and so are its tombstones.

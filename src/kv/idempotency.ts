@@ -1,9 +1,9 @@
-// Outcomes remembered for tokens, and how the oldest are forgotten.
+// Outcomes remembered for tokens, and the eviction of the oldest.
 //
-// Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay
-// true when a copy of the request arrives late. Three refusals that concern the token itself are not remembered:
-// "expired", because an expired token stays expired; "used for another request", because the row of the token is taken;
-// and "the row before was asked for", because the request alone decides it.
+// Every outcome that apply decides for a request is remembered, including refusals: "nothing was written" must stay
+// true when a copy of the request arrives late. Three refusals that concern the token itself are not remembered.
+// "Expired" is not, because an expired token stays expired. "Used for another request" is not, because the row of the
+// token is taken. "The previous row was requested" is not, because the request alone decides it.
 //
 // Neither values nor keys are stored: a repeated request carries its key.
 

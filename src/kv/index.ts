@@ -1,4 +1,4 @@
-// The exports of the state machine. README.md says what it does and what it does not do.
+// The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry } from './apply.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
@@ -62,19 +62,21 @@ export type {
   BatchedCommand,
   Command,
   Condition,
+  FoundRow,
   Idempotency,
   KeyCommand,
   KeyMeta,
   KeyRange,
   KeyRevisions,
   KeyRow,
+  KeysOrLease,
+  KvSettings,
   KvState,
   LeaseCommand,
   LeaseDeadline,
   LeaseId,
   Outcome,
   OutcomeOfKey,
-  Place,
   PutLease,
   Reason,
   RefusalCode,
@@ -82,10 +84,8 @@ export type {
   Request,
   Revision,
   RowChange,
-  RowFound,
   Rows,
   SessionSlot,
-  Settings,
   Where,
 } from './types.ts'
 export {

@@ -163,8 +163,8 @@ const deadlineFrom = (ttlMs: number, { clusterTimeMs, settings }: KvState): numb
   clusterTimeMs + ttlMs + settings.leaseCheckpointMs
 
 /**
- * An id that no lease has. Every replica chooses the same. The proposer could not: a repeat of a request under a token
- * must be the same bytes. Ids are far apart, so that nobody meets the lease of another by counting.
+ * An id that no lease has. Every replica chooses the same. The proposer could not choose it: a repeated request with a
+ * token must have the same bytes. Ids are far apart, so that no client finds the lease of another by counting.
  */
 export function chooseId(work: Changing): LeaseId {
   const { state } = work
@@ -218,7 +218,7 @@ export function moveLease(
   }
 }
 
-/** Only the attachment goes. */
+/** Removes only the attachment. */
 export function unlink(id: LeaseId, key: Uint8Array, { rows }: Changing): void {
   rows.write({ key: attachmentKey(id, key), value: undefined })
 }
@@ -235,7 +235,7 @@ export function countFault(added: number, { revision, settings, leases }: KvStat
   return rejection(revision, 'leases-full', [leases.count, settings.leasesMax])
 }
 
-/** Whether the puts of one entry may have the leases that they ask for. */
+/** Checks of the leases that the puts of one entry request. */
 export class LeaseChecks {
   readonly #work: Changing
   /** Leases that the puts make, less those that end with the old values of their keys. */

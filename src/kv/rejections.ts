@@ -88,7 +88,7 @@ export const rejection = (
   numbers,
 })
 
-/** The sentence that tells the client what is wrong. */
+/** The message to the client about the fault. */
 export function rejectionText({ reason, numbers: [first, second] }: Rejection): string {
   switch (reason) {
     case 'empty-key':

@@ -2,7 +2,7 @@
 
 import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
-import type { Reason, Settings } from './types.ts'
+import type { KvSettings, Reason } from './types.ts'
 
 /**
  * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
@@ -10,7 +10,7 @@ import type { Reason, Settings } from './types.ts'
  */
 export const CLUSTER_VERSION = 1
 
-export const DEFAULT_SETTINGS: Settings = {
+export const DEFAULT_SETTINGS: KvSettings = {
   keyBytesMax: 4096,
   valueBytesMax: 1 << 20,
   storeBytesMax: 8 * 2 ** 30,
@@ -38,7 +38,7 @@ interface SettingRule {
  * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults.
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
-export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
+export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
   keyBytesMax: { id: 1, min: 1, max: 4096 },
   valueBytesMax: { id: 2, min: 0, max: 1 << 20 },
   storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
@@ -56,7 +56,7 @@ export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20 },
 }
 
-const NAMES: readonly (keyof Settings)[] = [
+const NAMES: readonly (keyof KvSettings)[] = [
   'keyBytesMax',
   'valueBytesMax',
   'storeBytesMax',
@@ -81,7 +81,7 @@ interface SettingFault {
 /**
  * Why `change` is refused; undefined when it is allowed. Throws for a cluster version that is newer than this program.
  */
-export function settingsFault(change: Partial<Settings>): SettingFault | undefined {
+export function settingsFault(change: Partial<KvSettings>): SettingFault | undefined {
   for (const name of NAMES) {
     const value = change[name]
     if (value === undefined) continue
@@ -98,7 +98,7 @@ export function settingsFault(change: Partial<Settings>): SettingFault | undefin
   return undefined
 }
 
-type KeyLimits = Pick<Settings, 'rangeKeysMax' | 'rangeBytesMax'>
+type KeyLimits = Pick<KvSettings, 'rangeKeysMax' | 'rangeBytesMax'>
 
 /** Whether these are more keys, or more bytes of keys, than the ranges of an entry or a lease may have. */
 export const areTooManyKeys = (keys: number, keyBytes: number, settings: KeyLimits): boolean =>
@@ -110,19 +110,20 @@ export const keyLimits = ({ rangeKeysMax, rangeBytesMax }: KeyLimits): readonly 
   rangeBytesMax,
 ]
 
-export const equalSettings = (a: Settings, b: Settings): boolean => NAMES.every((name) => a[name] === b[name])
+export const equalSettings = (a: KvSettings, b: KvSettings): boolean =>
+  NAMES.every((name) => a[name] === b[name])
 
-export function settingOf(id: number): keyof Settings {
+export function settingOf(id: number): keyof KvSettings {
   const name = NAMES.find((candidate) => SETTING_RULES[candidate].id === id)
   if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
   return name
 }
 
 /** The size of a settings change: a count, then {id: 1, value: 8} in rising order of ids. */
-export const settingsBytes = (settings: Partial<Settings>): number =>
+export const settingsBytes = (settings: Partial<KvSettings>): number =>
   1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length
 
-export function writeSettings(settings: Partial<Settings>, target: Uint8Array, at: number): void {
+export function writeSettings(settings: Partial<KvSettings>, target: Uint8Array, at: number): void {
   let count = 0
   for (const name of NAMES) {
     const value = settings[name]
@@ -135,8 +136,8 @@ export function writeSettings(settings: Partial<Settings>, target: Uint8Array, a
   target[at] = count
 }
 
-export function readSettings(from: Reader): Partial<Settings> {
-  const settings: Partial<Record<keyof Settings, number>> = {}
+export function readSettings(from: Reader): Partial<KvSettings> {
+  const settings: Partial<Record<keyof KvSettings, number>> = {}
   let before = 0
   for (let left = from.uint8(); left > 0; left--) {
     const id = from.uint8()
@@ -148,7 +149,7 @@ export function readSettings(from: Reader): Partial<Settings> {
 }
 
 /** All settings. */
-export function readAllSettings(from: Reader): Settings {
+export function readAllSettings(from: Reader): KvSettings {
   const settings = readSettings(from)
   for (const name of NAMES)
     if (settings[name] === undefined) throw new MalformedBytesError(`setting ${name} is missing`)

@@ -25,6 +25,8 @@ import type {
   Comparison,
   KeyRange,
   KeyRow,
+  KvTxn,
+  KvTxnResult,
   LeaseId,
   Operation,
   OperationResult,
@@ -32,8 +34,6 @@ import type {
   Rejection,
   Revision,
   Rows,
-  Txn,
-  TxnResult,
   Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
@@ -43,13 +43,13 @@ export const TXN_OPERATIONS_MAX = 128
 export const TXN_DEPTH_MAX = 16
 
 /** Why a transaction is not accepted, whatever the store holds; undefined: it is accepted. */
-export function txnFault(txn: Txn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {
+export function txnFault(txn: KvTxn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {
   if (depthOf(txn) > TXN_DEPTH_MAX) return 'too-deep'
   if (isTooLong(txn)) return 'too-many-operations'
   return changesOf(txn) === 'duplicate' ? 'duplicate-key' : undefined
 }
 
-const depthOf = (txn: Txn): number =>
+const depthOf = (txn: KvTxn): number =>
   1 +
   Math.max(
     0,
@@ -57,12 +57,12 @@ const depthOf = (txn: Txn): number =>
   )
 
 /** Each of its three lists counts by itself, as in etcd. */
-const isTooLong = (txn: Txn): boolean =>
+const isTooLong = (txn: KvTxn): boolean =>
   [comparisonsIn(txn), operationsIn(txn.success), operationsIn(txn.failure)].some(
     (count) => count > TXN_OPERATIONS_MAX,
   )
 
-const comparisonsIn = (txn: Txn): number =>
+const comparisonsIn = (txn: KvTxn): number =>
   bothBranches(txn).reduce(
     (sum, operation) => sum + (operation.kind === 'txn' ? comparisonsIn(operation.txn) : 0),
     txn.compare.length,
@@ -74,7 +74,7 @@ const operationsIn = (operations: readonly Operation[]): number =>
     0,
   )
 
-const bothBranches = ({ success, failure }: Txn): readonly Operation[] => [...success, ...failure]
+const bothBranches = ({ success, failure }: KvTxn): readonly Operation[] => [...success, ...failure]
 
 /** The keys and ranges that the operations of one branch may change. */
 interface Changes {
@@ -83,7 +83,7 @@ interface Changes {
 }
 
 /** The branches of one transaction exclude each other, so they may change the same key. */
-function changesOf({ success, failure }: Txn): Changes | 'duplicate' {
+function changesOf({ success, failure }: KvTxn): Changes | 'duplicate' {
   const [done, otherwise] = [changesOfBranch(success), changesOfBranch(failure)]
   if (done === 'duplicate' || otherwise === 'duplicate') return 'duplicate'
   return {
@@ -133,18 +133,18 @@ const isIn = (key: Uint8Array, where: Where): boolean =>
 const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
 
-/** Whether it changes nothing, whichever way it goes. */
-export const onlyReads = (txn: Txn): boolean =>
+/** Whether neither branch changes anything. */
+export const onlyReads = (txn: KvTxn): boolean =>
   bothBranches(txn).every(
     (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),
   )
 
 /** The ranges that it names. Their keys are read before it is applied. */
-export const rangesOf = (txn: Txn): readonly KeyRange[] =>
+export const rangesOf = (txn: KvTxn): readonly KeyRange[] =>
   placesOf(txn).flatMap((where) => ('key' in where ? [] : [where]))
 
 /** All keys and ranges that it names. */
-export const placesOf = ({ compare, success, failure }: Txn): readonly Where[] => [
+export const placesOf = ({ compare, success, failure }: KvTxn): readonly Where[] => [
   ...compare.map(({ where }) => where),
   ...[...success, ...failure].flatMap(placesOfOperation),
 ]
@@ -163,7 +163,7 @@ interface Chosen {
   readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
 }
 
-export function executeTxn(txn: Txn, work: ApplyContext): Outcome {
+export function executeTxn(txn: KvTxn, work: ApplyContext): Outcome {
   const { state } = work
   const fault = txnFault(txn)
   if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
@@ -183,7 +183,7 @@ const recordsTooLarge = (bytes: number, { state: { revision, settings } }: Apply
   rejection(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
 
 /** Bytes of the values that comparisons of ranges read, if all of them are made. */
-function comparedBytes(txn: Txn, work: ApplyContext): number {
+function comparedBytes(txn: KvTxn, work: ApplyContext): number {
   let bytes = 0
   for (const { target, where } of txn.compare)
     if (target === 'value' && !('key' in where))
@@ -194,7 +194,7 @@ function comparedBytes(txn: Txn, work: ApplyContext): number {
 }
 
 /** Makes all comparisons, before anything is changed. */
-function choose(txn: Txn, work: ApplyContext): Chosen {
+function choose(txn: KvTxn, work: ApplyContext): Chosen {
   const succeeded = txn.compare.every((comparison) => holds(comparison, work))
   const operations = (succeeded ? txn.success : txn.failure).map((operation) =>
     operation.kind === 'txn' ? { kind: operation.kind, ...choose(operation.txn, work) } : operation,
@@ -322,7 +322,7 @@ function run(
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
   work: ApplyContext,
-): TxnResult {
+): KvTxnResult {
   const { rows } = work
   const results = chosen.operations.map((operation): OperationResult => {
     switch (operation.kind) {

@@ -72,7 +72,7 @@ export type Command =
   /** Changes of single keys, one after the other. Each has an outcome of its own. */
   | { readonly kind: 'batch'; readonly commands: readonly BatchedCommand[] }
   /** Changes replicated settings. A setting that is absent keeps its value. */
-  | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
+  | { readonly kind: 'settings'; readonly settings: Partial<KvSettings> }
   /** Opens a session (`client-sessions.ts`). */
   | { readonly kind: 'open-session' }
   /**
@@ -82,7 +82,7 @@ export type Command =
   | { readonly kind: 'compact'; readonly revision: Revision | undefined }
   /** All keys of a range are deleted, at one revision. */
   | { readonly kind: 'delete-range'; readonly range: KeyRange }
-  | { readonly kind: 'txn'; readonly txn: Txn }
+  | { readonly kind: 'txn'; readonly txn: KvTxn }
   | LeaseCommand
 
 export type LeaseCommand =
@@ -134,9 +134,9 @@ export interface KeyRange {
 export type Where = { readonly key: Uint8Array } | KeyRange
 
 /** Keys that an entry may read or change. */
-export type Place = Where | { readonly lease: LeaseId }
+export type KeysOrLease = Where | { readonly lease: LeaseId }
 
-export interface Txn {
+export interface KvTxn {
   readonly compare: readonly Comparison[]
   /** Done when all comparisons hold. */
   readonly success: readonly Operation[]
@@ -170,13 +170,13 @@ export type Operation =
       readonly countOnly: boolean
     }
   | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
-  | { readonly kind: 'txn'; readonly txn: Txn }
+  | { readonly kind: 'txn'; readonly txn: KvTxn }
 
-/** A batch cannot ask for the rows before its changes. */
+/** A batch cannot request the rows before its changes. */
 export type BatchedCommand = KeyCommand & { readonly prev: false }
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
-export interface Settings {
+export interface KvSettings {
   readonly keyBytesMax: number
   readonly valueBytesMax: number
   /** Limit for the sum of all keys and values in bytes. A put that would exceed it gets storage_full. */
@@ -234,7 +234,7 @@ export interface KvState {
   readonly revision: Revision
   /** The latest cluster time applied, ms (KV-12). Apply knows no other time. */
   readonly clusterTimeMs: number
-  readonly settings: Settings
+  readonly settings: KvSettings
   /** Sum over keys of key bytes + value bytes. */
   readonly storeBytes: number
   readonly keys: number
@@ -286,7 +286,7 @@ export interface KvState {
 export type Outcome =
   | OutcomeOfKey
   | { readonly kind: 'batch'; readonly revision: Revision; readonly outcomes: readonly OutcomeOfKey[] }
-  | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: Settings }
+  | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: KvSettings }
   | {
       readonly kind: 'session'
       readonly revision: Revision
@@ -301,7 +301,7 @@ export type Outcome =
       readonly compactRevision: Revision
     }
   | { readonly kind: 'delete-range'; readonly revision: Revision; readonly deleted: number }
-  | ({ readonly kind: 'txn'; readonly revision: Revision } & TxnResult)
+  | ({ readonly kind: 'txn'; readonly revision: Revision } & KvTxnResult)
   | { readonly kind: 'granted'; readonly revision: Revision; readonly lease: LeaseId; readonly ttlMs: number }
   | {
       readonly kind: 'renewed'
@@ -318,7 +318,7 @@ export type Outcome =
       readonly deleted: number
     }
 
-export interface TxnResult {
+export interface KvTxnResult {
   readonly succeeded: boolean
   /** One for each operation of the branch that was done. */
   readonly results: readonly OperationResult[]
@@ -330,7 +330,7 @@ export type OperationResult =
       readonly createRevision: Revision
       readonly modRevision: Revision
       readonly version: number
-      /** undefined: the operation did not ask for it, or this is a remembered outcome. */
+      /** undefined: the operation did not request it, or this is a remembered outcome. */
       readonly prev: KeyRow | null | undefined
     }
   | {
@@ -341,7 +341,7 @@ export type OperationResult =
         | undefined
     }
   | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
-  | ({ readonly kind: 'txn' } & TxnResult)
+  | ({ readonly kind: 'txn' } & KvTxnResult)
 
 /** The outcome of a change of one key. A request of any kind may be refused. */
 export type OutcomeOfKey =
@@ -351,7 +351,7 @@ export type OutcomeOfKey =
       readonly createRevision: Revision
       readonly modRevision: Revision
       readonly version: number
-      /** undefined: the request did not ask for it; null: the key did not exist. */
+      /** undefined: it was not requested; null: the key did not exist. */
       readonly prev: KeyRow | null | undefined
     }
   | {
@@ -387,7 +387,7 @@ export type RefusalCode =
   | 'lease_not_found'
   | 'lease_exists'
 
-/** refusals.ts says what each reason and its two numbers mean. */
+/** The reasons for rejections. rejections.ts explains each reason and its two numbers. */
 export type Reason =
   | 'empty-key'
   | 'key-too-long'
@@ -440,7 +440,7 @@ export interface Rows {
    * The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. Of the
    * table of heads only those of keys that the entry names, or that are in a range that it names.
    */
-  read(key: Uint8Array, head: boolean): RowFound | undefined
+  read(key: Uint8Array, head: boolean): FoundRow | undefined
   /**
    * The users' keys in a range as they were before the entry, in order; undefined: the ranges of the entry have too
    * many keys altogether (`areTooManyKeys`). The range is one that the entry names.
@@ -453,7 +453,7 @@ export interface Rows {
 }
 
 /** A row. If it is only a head, it is valid until the next row is read or written: storage uses its memory again. */
-export interface RowFound extends RowHash {
+export interface FoundRow extends RowHash {
   /** The whole row. If heads are enough, it may be only the first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array
   /** The length of the whole row. */

@@ -1,9 +1,9 @@
 // The state of a node as it reports it itself, and conclusions from the views of several nodes.
 
-import type { NodeApi, NodeStatus } from '../server/node/types.ts'
+import type { DriverStatus, NodeApi } from '../server/node/types.ts'
 
 export interface NodeView {
-  readonly role: NodeStatus['raft']['role']
+  readonly role: DriverStatus['raft']['role']
   readonly term: number
   readonly leader: string | undefined
   /** Empty when it is a voter, knows a leader and has applied everything that was committed when it started. */

@@ -14,7 +14,7 @@ import {
   type Configuration,
   type ConfigurationChange,
   type LeaseSetting,
-  type Member,
+  type RaftMember,
   type ReplicaId,
 } from './types.ts'
 
@@ -38,7 +38,7 @@ export const emptyConfiguration: Configuration = {
 }
 
 /** A new cluster has one voter (RAFT-19). */
-export function bootstrapConfiguration(member: Member): Configuration {
+export function bootstrapConfiguration(member: RaftMember): Configuration {
   return { ...emptyConfiguration, voters: [member.id], members: [member] }
 }
 
@@ -153,7 +153,7 @@ interface Draft {
   readonly voters: Set<ReplicaId>
   readonly learners: Set<ReplicaId>
   readonly demoted: Set<ReplicaId>
-  readonly members: Map<ReplicaId, Member>
+  readonly members: Map<ReplicaId, RaftMember>
   readonly removed: ReplicaId[]
 }
 
@@ -208,7 +208,7 @@ function applyStep(
 
 const invalid = (detail: string): ChangeResult => ({ ok: false, detail })
 
-function sharedName(members: readonly Member[]): string | undefined {
+function sharedName(members: readonly RaftMember[]): string | undefined {
   const seen = new Set<string>()
   return members.find(({ name }) => seen.size === seen.add(name).size)?.name
 }
@@ -218,7 +218,7 @@ const limitRemoved = (removed: readonly ReplicaId[]): readonly ReplicaId[] => re
 const sameIds = (a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean =>
   a.length === b.length && a.every((id, at) => id === b[at])
 
-const sameMember = (a: Member, b: Member | undefined): boolean =>
+const sameMember = (a: RaftMember, b: RaftMember | undefined): boolean =>
   a.id === b?.id && a.name === b.name && a.peer === b.peer && a.url === b.url
 
 /** Numeric order of ids. They are decimal numbers without leading zeros, so a shorter id is smaller. */
@@ -227,7 +227,7 @@ export const compareIds = (a: ReplicaId, b: ReplicaId): number =>
 
 const sorted = (ids: Iterable<ReplicaId>): readonly ReplicaId[] => [...ids].sort(compareIds)
 
-const sortedMembers = (members: Iterable<Member>): readonly Member[] =>
+const sortedMembers = (members: Iterable<RaftMember>): readonly RaftMember[] =>
   [...members].sort((a, b) => compareIds(a.id, b.id))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -325,11 +325,11 @@ function openRecord(bytes: Uint8Array, what: string): Reader {
   return from
 }
 
-function writeMember(out: Writer, { id, name, peer, url }: Member): void {
+function writeMember(out: Writer, { id, name, peer, url }: RaftMember): void {
   out.bigUint64(BigInt(id)).utf16(name).utf16(peer).utf16(url)
 }
 
-const readMember = (from: Reader): Member => ({
+const readMember = (from: Reader): RaftMember => ({
   id: readId(from),
   name: from.utf16(),
   peer: from.utf16(),

@@ -18,13 +18,13 @@ import { InvariantError, invariant } from './invariant.ts'
 import type {
   Entry,
   HardState,
+  InFlightCounts,
   LogIndex,
   LogReader,
   MonotonicMs,
   RaftLimits,
   SnapshotMeta,
   Term,
-  UnderWay,
   Write,
   WriteNumber,
 } from './types.ts'
@@ -175,7 +175,7 @@ export class RaftLog {
     return this.#usualIdleMs
   }
 
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       pendingWrites: this.#pending.length,
       installing: Number(this.installing),

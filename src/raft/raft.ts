@@ -42,6 +42,7 @@ import type {
   Entry,
   HardState,
   HeartbeatMessage,
+  InFlightCounts,
   Input,
   LeaseSetting,
   LogIndex,
@@ -59,7 +60,6 @@ import type {
   SnapshotMessage,
   SnapshotMeta,
   Term,
-  UnderWay,
   VoteAnswerMessage,
   VoteRequestMessage,
   WriteNumber,
@@ -302,7 +302,7 @@ export class Raft {
   }
 
   /** Counts of work in flight. All are 0 at rest; those of a follower (`… of <id>`) only if it responds. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     const lead = this.#lead
     // The leader's counts appear in every role, to reveal work that a former leader left behind.
     const underWay: Record<string, number> = {

@@ -54,7 +54,7 @@ export interface Entry {
  * The id, name and addresses of a replica. The core uses the name only in messages, and keeps names unique. It stores
  * the addresses for others.
  */
-export interface Member {
+export interface RaftMember {
   readonly id: ReplicaId
   /** `[a-z0-9-]{1,63}`, unique within a configuration; a label, not an identity. */
   readonly name: string
@@ -78,19 +78,19 @@ export interface Configuration {
   /** Learners (or learnersNext) that an operator demoted. The leader does not promote them by itself. */
   readonly demoted: readonly ReplicaId[]
   /** One for each id in the lists above, sorted by id. */
-  readonly members: readonly Member[]
+  readonly members: readonly RaftMember[]
   /** Ids of removed replicas, newest last, at most 128. Such a replica is informed when it connects. */
   readonly removed: readonly ReplicaId[]
 }
 
 /** One step of a change. The steps of a change take effect together. */
 export type ChangeStep =
-  | { readonly kind: 'add-learner'; readonly member: Member }
+  | { readonly kind: 'add-learner'; readonly member: RaftMember }
   | { readonly kind: 'promote'; readonly id: ReplicaId }
   | { readonly kind: 'demote'; readonly id: ReplicaId }
   | { readonly kind: 'remove'; readonly id: ReplicaId }
   /** New name or addresses for a member; does not affect the quorum. */
-  | { readonly kind: 'update'; readonly member: Member }
+  | { readonly kind: 'update'; readonly member: RaftMember }
 
 /**
  * The content of a configuration entry. `change`: a list of steps. If it changes the set of voters, it enters a joint
@@ -531,7 +531,7 @@ export interface ProgressStatus {
 }
 
 /** Work in flight, by name: counts, bytes, and 1 for "yes". All are 0 at rest, which reveals leaks. */
-export type UnderWay = Readonly<Record<string, number>>
+export type InFlightCounts = Readonly<Record<string, number>>
 
 export interface RaftStatus {
   readonly id: ReplicaId

@@ -13,7 +13,7 @@ import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
 import { checkOptions, isLease } from '../client/validators.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait } from './option-checks.ts'
-import { type Pending, timeLimitOf, waitUntil } from './wait-until.ts'
+import { type PendingWait, timeLimitOf, waitUntil } from './wait-until.ts'
 
 export interface RaiseOptions extends CallOptions {
   /** A lease, such as that of a session: the barrier is lowered when it ends. */
@@ -57,7 +57,7 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
     wait: async (options = {}) => {
       checkOptions('barrier.wait', options, { ...CALL_OPTIONS, waitMs: isWait })
       const { waitMs, signal = new AbortController().signal, timeoutMs } = options
-      const check = async (): Promise<object | Pending> => {
+      const check = async (): Promise<object | PendingWait> => {
         const { succeeded, revision } = await kv.txn(isLowered, { signal, timeoutMs })
         return succeeded ? {} : { revision, watch: { key, only: 'delete' } }
       }

@@ -27,7 +27,7 @@ import { foreignKeyReporter } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait, LOCK_OPTIONS } from './option-checks.ts'
 import { isLeaseGone } from './transient-errors.ts'
-import { type Pending, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
+import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
 import { anySignal } from './watch-helpers.ts'
 
 const COUNT_MAX = 100
@@ -81,13 +81,16 @@ export function doubleBarrier(
   }
 
   /** Takes the next step towards the start of a round with this process, until the round has started. */
-  async function entered(session: Session, call: CallOptions): Promise<{ readonly round: number } | Pending> {
+  async function entered(
+    session: Session,
+    call: CallOptions,
+  ): Promise<{ readonly round: number } | PendingWait> {
     const { lease } = session
     const own = space.key('in', lease)
     for (;;) {
       const { round, members, revision } = await read(call)
       const isIn = members.some((member) => member.lease === lease)
-      const pending: Pending = { revision, watch: { prefix: space.prefix, keysOnly: true } }
+      const pending: PendingWait = { revision, watch: { prefix: space.prefix, keysOnly: true } }
       if (round !== undefined) {
         if (isIn) return { round }
         if (members.length > 0) return pending
@@ -106,7 +109,7 @@ export function doubleBarrier(
     }
   }
 
-  async function left(round: number, call: CallOptions): Promise<object | Pending> {
+  async function left(round: number, call: CallOptions): Promise<object | PendingWait> {
     for (;;) {
       const { round: current, members, revision } = await read(call)
       if (current !== round) return {}

@@ -30,7 +30,7 @@ import { checkOptions } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
-import { type Pending, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
+import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
 import { anySignal, changeAfter, pause } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
@@ -155,7 +155,7 @@ async function acquireWith(
     }
   }
 
-  async function check(): Promise<{ readonly token: number; readonly revision: number } | Pending> {
+  async function check(): Promise<{ readonly token: number; readonly revision: number } | PendingWait> {
     token ??= await position()
     const own = token
     const { succeeded, results, revision } = await kv.txn(
@@ -195,7 +195,7 @@ function pendingOn(
   { conflicts, permits }: LockQueue,
   before: readonly KvRecord[],
   revision: number,
-): Pending {
+): PendingWait {
   const last = before.at(-1)
   if (permits === 1 && last !== undefined) return { revision, watch: { key: last.keyBytes, only: 'delete' } }
   const keys = new Set(before.map(({ key }) => key))

@@ -7,7 +7,7 @@ import { type CallOptions, QuorateError, type TxnOperation } from '../client/ind
 import { checkOptions, isText } from '../client/validators.ts'
 import { shorten } from './error-text.ts'
 import { CALL_OPTIONS, isDelay } from './option-checks.ts'
-import { LeaseDeadline, type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
+import { LeaseTimer, type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 
 /** An item as it is in the queue. */
 export interface QueueEntry {
@@ -70,7 +70,7 @@ export function heldItem(
   let isSettled = false
   const lostError = (why: string) =>
     new ItemLostError(`the item ${entry.id}: ${why}`, { code: 'item_lost', written: 'no' })
-  const deadline = new LeaseDeadline(visibilityMs, () =>
+  const deadline = new LeaseTimer(visibilityMs, () =>
     lost.abort(lostError('its time is over, and another consumer may take it')),
   )
   deadline.restart(start)

@@ -199,6 +199,7 @@ export class OwnRegistration implements Registration {
         const session = this.#session
         if (session !== undefined && session.leftMs > 0) {
           if (await this.#writeIn(session, isOver)) return
+          wasLost = true
         } else {
           wasLost = true
           // The wait keeps the process alive, though the registration does not.

@@ -14,7 +14,7 @@ const MARGIN_SHARE = 0.01
 const CHECK_MS = 1_000
 
 /** The life of a lease as its holder may count it: it ends before the cluster can have ended the lease. */
-export class LeaseDeadline {
+export class LeaseTimer {
   readonly #lifeMs: number
   readonly #onEnd: () => void
   #start: Stopwatch | undefined

@@ -11,7 +11,7 @@ export const REVOKE_WAIT_MS = 1_000
 const RETRY_MS = 500
 
 /** The state is not reached yet. */
-export interface Pending {
+export interface PendingWait {
   /** The revision of the store that the check has read. */
   readonly revision: number
   readonly watch: WatchOptions
@@ -30,12 +30,12 @@ export interface WaitControls {
 /** `check` may write. It runs again after an unknown outcome. */
 export async function waitUntil<T extends object>(
   kv: WatchClient,
-  check: () => Promise<T | Pending>,
+  check: () => Promise<T | PendingWait>,
   { signal, timeLimit, timeoutError }: WaitControls,
 ): Promise<T> {
   const isOver = AbortSignal.any([signal, timeLimit])
   for (;;) {
-    let state: T | Pending
+    let state: T | PendingWait
     try {
       state = await check()
     } catch (error) {

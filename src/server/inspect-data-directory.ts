@@ -4,8 +4,8 @@ import { StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/replica-identity.ts'
 
 /**
- * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node itself
- * can tell. Changes nothing.
+ * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node
+ * itself can read it. Changes nothing.
  */
 export function clusterIdOf(dir: string): string | undefined {
   try {

@@ -14,10 +14,10 @@ import {
   bootstrapConfiguration,
   emptyConfiguration,
   encodeAppliedState,
-  type Member,
+  type InFlightCounts,
+  type RaftMember,
   type RaftTiming,
   type ReplicaId,
-  type UnderWay,
 } from '../raft/index.ts'
 import {
   FORMAT_VERSION,
@@ -222,7 +222,7 @@ class Node implements ServingNode {
         this.#logger.warn({}, `advertising ${address}, which other machines cannot reach; set ${flag}`)
   }
 
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     const underWay: Record<string, number> = { ...this.api.inspect() }
     // Totals count the past, not work in flight.
     for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
@@ -272,8 +272,8 @@ class Node implements ServingNode {
   async #announceSelf(): Promise<void> {
     const { founding } = this.#options
     const { replicaId, clusterId, name } = this.#storage.identity
-    const self = (): Member => ({ id: replicaId, name, peer: this.peer, url: this.url })
-    const known = (): Member | undefined =>
+    const self = (): RaftMember => ({ id: replicaId, name, peer: this.peer, url: this.url })
+    const known = (): RaftMember | undefined =>
       this.api.configuration.members.find((member) => member.id === replicaId)
     if (known() === undefined && founding.kind !== 'join')
       this.#logger.warn(
@@ -293,7 +293,7 @@ class Node implements ServingNode {
     }
   }
 
-  #announce(member: Member): Promise<void> {
+  #announce(member: RaftMember): Promise<void> {
     return new Promise((resolve) => {
       this.api.change({ kind: 'change', steps: [{ kind: 'update', member }] }, ANNOUNCE_TIMEOUT_MS, () =>
         setTimeout(resolve, ANNOUNCE_INTERVAL_MS),
@@ -332,7 +332,7 @@ const noSpaceToStart = (dir: string, error: unknown): string =>
 const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
-/** Formats an empty directory as `founding` says. Throws when the directory and the options do not fit. */
+/** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
 async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)
@@ -406,7 +406,7 @@ async function format(
 }
 
 /** The founder as a member. Addresses that the system chooses are announced once the node listens. */
-function foundingMember(options: StartOptions, id: ReplicaId): Member {
+function foundingMember(options: StartOptions, id: ReplicaId): RaftMember {
   const { name, peerListen, listen } = options
   const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
   const url = options.advertiseUrl ?? (listen.port === 0 ? '' : `http://${hostPort(listen)}`)

@@ -18,7 +18,7 @@ export const PART_BYTES = 2 * 1024 * 1024
 const IS_PART = 2 ** 32 - 1
 
 /** Some of the bytes of rows. */
-export interface Part {
+export interface ChunkPart {
   readonly bytes: Uint8Array
   /** Parts of the same rows that follow. */
   readonly left: number
@@ -49,7 +49,7 @@ const sealChunk = (id: string, number: number, ...content: readonly Uint8Array[]
   seal(encodeUtf8(id), new Writer().uint64(number).written(), ...content)
 
 /** The rows of a chunk, or a part of some. */
-export function readChunk(id: string, number: number, chunk: Uint8Array): readonly StoredRow[] | Part {
+export function readChunk(id: string, number: number, chunk: Uint8Array): readonly StoredRow[] | ChunkPart {
   const what = `chunk ${number} of snapshot ${id}`
   const from = readChecksummed(encodeUtf8(id), chunk, what)
   const carried = from.uint64()

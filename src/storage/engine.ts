@@ -47,7 +47,10 @@ export interface Engine {
    */
   readonly heldTo: number
   batch(): EngineBatch
-  /** Writes the whole batch or nothing, durable when `done` says so. Calls `done` only after the call has returned. */
+  /**
+   * Writes the whole batch or nothing. The batch is durable when `done` is called without an error, which is always
+   * after this call has returned.
+   */
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void
   /** The last reason given to `quarantine`, by this or an earlier process. */
   readonly quarantined: string | undefined

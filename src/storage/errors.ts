@@ -26,7 +26,7 @@ export class StorageFailedError extends Error {
 }
 
 /** The caller was about to break a guarantee of this replica. That is a bug, and the node must stop. */
-export class InvariantError extends Error {
+export class StorageInvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 

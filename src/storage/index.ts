@@ -3,12 +3,12 @@
 export { costOf, cut, endAfter } from './batches.ts'
 export {
   CorruptionError,
-  InvariantError,
   isDiskFull,
   ScanEndedError,
   StorageClosedError,
   StorageFailedError,
   StorageInUseError,
+  StorageInvariantError,
   StorageRefusedError,
   UnfitReplicaError,
 } from './errors.ts'
@@ -23,7 +23,6 @@ export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,
   BatchLimits,
-  Done,
   Identity,
   PageLimits,
   Range,
@@ -34,4 +33,5 @@ export type {
   Storage,
   StorageBatch,
   StoredRow,
+  WriteCallback,
 } from './types.ts'

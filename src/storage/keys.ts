@@ -1,10 +1,10 @@
 // The keys in LevelDB. Every key begins with a group number (two bytes, 0 today) and a table.
 //
-//   group meta                            one small record, part of every batch (records.ts)
-//   group applied                         the applied record and the state hash
-//   group staging                         the snapshot that is being received, if any
-//   group log     first index (8)         entries packed into one record (log.ts)
-//   group rows    generation (4) row key  one row of the state machine (rows.ts)
+//   group meta:                           one small record, part of every batch (records.ts)
+//   group applied:                        the applied record and the state hash
+//   group staging:                        the snapshot that is being received, if any
+//   group log, first index (8):           entries packed into one record (log.ts)
+//   group rows, generation (4), row key:  one row of the state machine (rows.ts)
 
 const GROUP = 0
 

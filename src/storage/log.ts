@@ -15,12 +15,12 @@ import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { packed, RECORD_BYTES_MAX } from './batches.ts'
 import type { Engine, EngineBatch, Scan } from './engine.ts'
-import { asError, CorruptionError, InvariantError } from './errors.ts'
+import { asError, CorruptionError, StorageInvariantError } from './errors.ts'
 import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
 import type { Position } from './records.ts'
 import { seal, unseal } from './records.ts'
 import type { StickyError } from './sticky-error.ts'
-import type { Done } from './types.ts'
+import type { WriteCallback } from './types.ts'
 
 /** How many records one batch deletes for compaction. Later batches delete the rest. */
 const COMPACT_RECORDS_MAX = 4096
@@ -65,7 +65,7 @@ export class DurableLog implements LogReader {
    * Reads every record and checks that they form one log from the start to `end`: no gap, no overlap, no decreasing
    * term, and nothing after `end`.
    */
-  recover(end: Position, done: Done): void {
+  recover(end: Position, done: WriteCallback): void {
     const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
     this.#recoverFrom(scan, (error) => {
       // An apparent gap may be a record that could not be read.
@@ -80,7 +80,7 @@ export class DurableLog implements LogReader {
     )
   }
 
-  #recoverFrom(scan: Scan, done: Done): void {
+  #recoverFrom(scan: Scan, done: WriteCallback): void {
     scan.next(SCAN_RECORDS, (error, pairs, ended) => {
       if (error !== undefined) return done(error)
       try {
@@ -122,7 +122,7 @@ export class DurableLog implements LogReader {
       )
     return this.#first.guard(() => {
       if (this.#isReplaced)
-        throw new InvariantError('entries were read of a log that a snapshot is replacing')
+        throw new StorageInvariantError('entries were read of a log that a snapshot is replacing')
       const found: Entry[] = []
       let bytes = 0
       for (let at = this.#recordHolding(from); ; at++) {
@@ -195,18 +195,20 @@ export class DurableLog implements LogReader {
         const { index, term } = snapshot.meta
         const known = added.find((entry) => entry.index === index)?.term ?? this.termAt(index)
         if (known !== term)
-          throw new InvariantError(`a snapshot keeps a log that does not hold its last entry, ${index}`)
+          throw new StorageInvariantError(
+            `a snapshot keeps a log that does not hold its last entry, ${index}`,
+          )
       }
       if (truncateFrom !== undefined) {
         if (truncateFrom <= (restart?.index ?? Math.max(committed, this.#start.index)))
-          throw new InvariantError(
+          throw new StorageInvariantError(
             `the log was to be truncated from index ${truncateFrom}, which is committed`,
           )
         added = added.filter((entry) => entry.index < truncateFrom)
         if (restart === undefined && truncateFrom <= this.#end.index) this.#truncate(truncateFrom, batch)
       }
       const fault = faultAfter(end(), entries)
-      if (fault !== undefined) throw new InvariantError(fault)
+      if (fault !== undefined) throw new StorageInvariantError(fault)
       added.push(...entries)
     }
     const records = packed(added, RECORD_BYTES_MAX)
@@ -268,7 +270,7 @@ export class DurableLog implements LogReader {
 
   #positionOf(index: number): Position {
     const term = this.termAt(asIndex(index))
-    if (term === undefined) throw new InvariantError(`the log has no term at index ${index}`)
+    if (term === undefined) throw new StorageInvariantError(`the log has no term at index ${index}`)
     return { index: asIndex(index), term }
   }
 

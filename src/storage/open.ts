@@ -139,7 +139,7 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   const { file, isLeft } = openFormatting(dir)
   try {
     if (isLeft) {
-      // All threads of a process share LevelDB's lock. Each opens the file before it looks, so at most one of them
+      // All threads of a process share LevelDB's lock. Each opens the file before the check, so at most one of them
       // continues.
       if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)
       await whileLocked(dir, () => beginAnew(dir))
@@ -242,8 +242,8 @@ async function open(
     // would release the lock of the process when it does.
     if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUse(dir)
     db = await openDatabase(dir, limits)
-    // Another process wrote to the database between the two readings. This comes before all other checks that can fail,
-    // because it must be known what LevelDB skipped.
+    // Another process wrote to the database between the two readings. This check precedes all others that can fail,
+    // because the files that LevelDB skipped must be known.
     if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)
     assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename by which CURRENT names it. If that rename

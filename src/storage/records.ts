@@ -1,8 +1,8 @@
 // The few small records beside log and rows.
 //
-// Meta is written last in every batch, and says at which sequence number of LevelDB that batch ends. On opening, it
-// must be the very last thing in the database. So if the newest meta is lost in a damaged table and an older one
-// appears, that one is not accepted as the newest. Otherwise the replica would have forgotten a vote.
+// Meta is written last in every batch, and records the sequence number of LevelDB at which that batch ends. On
+// opening, it must be the very last record in the database. So if the newest meta is lost in a damaged table and an
+// older one appears, that one is not accepted as the newest. Otherwise the replica would have forgotten a vote.
 
 import { crc32 } from 'node:zlib'
 import { Reader, Writer } from '../bytes/index.ts'

@@ -1,6 +1,6 @@
-// IDENTITY: which replica lives in this directory. It is written last when a directory is formatted, so its presence
-// shows that the rest is complete. It is a few lines of text with a checksum. If it cannot be read back exactly as
-// written, it is damaged.
+// IDENTITY: the replica to which this directory belongs. It is written last when a directory is formatted, so its
+// presence shows that the rest is complete. It is a few lines of text with a checksum. If it cannot be read back
+// exactly as written, it is damaged.
 //
 // FORMATTING exists from before the first file of a new database until after IDENTITY. With FORMATTING and without
 // IDENTITY, nothing was ever stored here, and formatting may begin again. With neither, a database has lost its
@@ -33,7 +33,7 @@ const OF_A_DATABASE =
 const FOREIGN_NAMES = new Set(['lost+found'])
 
 export type DirectoryContent =
-  /** The directory is empty, or its formatting was interrupted, which means the same. */
+  /** An empty directory, or one whose formatting was interrupted, which means the same. */
   { readonly kind: 'empty' } | { readonly kind: 'formatted'; readonly identity: Identity }
 
 /**
@@ -61,7 +61,7 @@ export function inspectDirectory(dir: string): DirectoryContent {
 
 function namesIn(dir: string): string[] {
   return orUnreadable(dir, () => {
-    // An unreachable directory, for example inside another user's, throws: it may well have content.
+    // An unreachable directory, for example inside another user's, throws, because it may have content.
     if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []
     return readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name))
   })
@@ -111,8 +111,8 @@ export const writeIdentity = (dir: string, identity: Identity): void =>
   writeFileAtomically(join(dir, IDENTITY_FILE), encode(identity))
 
 /**
- * Durable when it returns. The file stays open until the formatting is over, which shows other threads that it is under
- * way. `isLeft`: the file is left from an earlier attempt.
+ * Creates FORMATTING durably. The file stays open until formatting ends, which shows other threads of this process
+ * that formatting is in progress. `isLeft`: the file was left by an earlier attempt.
  */
 export function openFormatting(dir: string): { readonly file: number; readonly isLeft: boolean } {
   const path = join(dir, FORMATTING_FILE)
@@ -129,15 +129,15 @@ export function openFormatting(dir: string): { readonly file: number; readonly i
 }
 
 /**
- * Deletes the files of an earlier attempt, except LOCK. Another process may have locked that one; with a second file of
- * that name, both would have the lock.
+ * Deletes the files of an earlier attempt, except LOCK, which another process may have locked. With a second file of
+ * that name, both processes would hold the lock.
  */
 export function deleteLeft(dir: string): void {
   const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
   for (const name of left) rmSync(join(dir, name), { force: true })
 }
 
-/** From now on a missing IDENTITY is damage, and no longer an unfinished formatting. */
+/** Deletes FORMATTING. From now on a missing IDENTITY is damage, not an unfinished formatting. */
 export function endFormatting(dir: string): void {
   const path = join(dir, FORMATTING_FILE)
   if (!existsSync(path)) return

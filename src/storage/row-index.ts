@@ -2,7 +2,7 @@
 // reading them from the database. `src/server/node/key-index` implements it for a node.
 
 import type { Row } from './rows.ts'
-import type { RowHash, RowRead } from './types.ts'
+import type { RowRead, StoredRowHash } from './types.ts'
 
 /** Knowledge of a row; undefined: it must be read. A row is valid until the next call: its memory is used again. */
 export type KnownRow = RowRead | 'absent' | undefined
@@ -28,7 +28,7 @@ export interface RowIndex {
   /** Notes a row that an entry has read; undefined: it does not exist. */
   remember(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void
   /** Notes a changed row of the database. `before`: the hash of the row that it replaces. */
-  changed(key: Uint8Array, row: Row, before: RowHash | undefined): void
+  changed(key: Uint8Array, row: Row, before: StoredRowHash | undefined): void
   /** Changes a row that is in memory only; undefined: deletes it. */
   put(key: Uint8Array, hash: number, value: Uint8Array | undefined): void
   /** Ends an entry. Knowledge at its begin, and knowledge that it added, stays until this call. */

@@ -8,12 +8,12 @@ import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import type { Layer } from './overlay.ts'
 import { openRow, type Row } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
-import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
+import type { AppliedRecord, PageLimits, Range, RowScan, StoredRow, WriteCallback } from './types.ts'
 
 /** Rows per request to the engine: small steps keep the event loop free. */
 const SCAN_ROWS = 256
 
-type PageDone = (error: Error | undefined, rows: StoredRow[], more: boolean) => void
+type PageCallback = (error: Error | undefined, rows: StoredRow[], more: boolean) => void
 
 export class OverlayScan implements RowScan {
   readonly applied: AppliedRecord
@@ -62,7 +62,7 @@ export class OverlayScan implements RowScan {
     this.#closed = closed
   }
 
-  next(limits: PageLimits, done: PageDone): void {
+  next(limits: PageLimits, done: PageCallback): void {
     if (this.#ended !== undefined) {
       done(this.#ended, [], false)
       return
@@ -83,7 +83,7 @@ export class OverlayScan implements RowScan {
     this.#overlaidAt = at < 0 ? this.#overlaid.length : at
   }
 
-  finish(done: Done): void {
+  finish(done: WriteCallback): void {
     if (this.#ended !== undefined) {
       done(this.#ended)
       return
@@ -125,7 +125,7 @@ export class OverlayScan implements RowScan {
     this.#foreground.begin()
   }
 
-  /** `then` may ask again. */
+  /** `then` may start another read. */
   #answered(then: () => void): void {
     const wasAsking = this.#isAsking
     this.#isAsking = false
@@ -133,7 +133,7 @@ export class OverlayScan implements RowScan {
     if (wasAsking) this.#foreground.end()
   }
 
-  #fill(page: Page, done: Done): void {
+  #fill(page: Page, done: WriteCallback): void {
     const error = this.#faultOf(undefined, () => this.#pour(page))
     if (error !== undefined || page.isFull || this.#isRead) {
       done(error)
@@ -175,7 +175,7 @@ export class OverlayScan implements RowScan {
     }
   }
 
-  /** Below 0: the overlaid row comes first; 0: they are the same row. */
+  /** Below 0: the overlaid row is first; 0: they are the same row. */
   #order(overlaid: string, key: Uint8Array | undefined): number {
     if (key === undefined) return -1
     const name = keyString(key)

@@ -10,7 +10,7 @@
 import { crc32 } from 'node:zlib'
 import type { EngineBatch } from './engine.ts'
 import { CorruptionError } from './errors.ts'
-import type { RowHash } from './types.ts'
+import type { StoredRowHash } from './types.ts'
 
 export const TRAILER_BYTES = 8
 const TWO_32 = 0x1_0000_0000n
@@ -20,7 +20,7 @@ const NOTHING = new Uint8Array()
  * A row that was changed here, in one piece of memory: its key in the engine, and its stored form. Most rows are cut
  * from slabs: one allocation for each would cost more than all other work on it.
  */
-export class Row implements RowHash {
+export class Row implements StoredRowHash {
   /** `hashOfKey` of the row's key. */
   readonly hash: number
   readonly mix: number
@@ -33,7 +33,7 @@ export class Row implements RowHash {
   readonly #end: number
 
   /**
-   * `prefix` goes before the key in the engine, `rest` after `value`. `value` undefined: the row is deleted. `hash`:
+   * `prefix` precedes the key in the engine, `rest` follows `value`. `value` undefined: the row is deleted. `hash`:
    * `hashOfKey(key)`.
    */
   constructor(
@@ -121,7 +121,7 @@ export function isAt(key: Uint8Array, bytes: Uint8Array, at: number): boolean {
   return true
 }
 
-/** Where the next row goes. The bytes before `at` belong to earlier rows. */
+/** The position of the next row. The bytes before `at` belong to earlier rows. */
 let slab = newSlab(SLAB_BYTES)
 
 interface Slab {
@@ -160,10 +160,11 @@ export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
 }
 
 /** The hash computed from the row's content. */
-export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash => new Row(NOTHING, key, 0, payload)
+export const hashOfRow = (key: Uint8Array, payload: Uint8Array): StoredRowHash =>
+  new Row(NOTHING, key, 0, payload)
 
 /** The hash as stored. It can be trusted for a row that was sealed here or has been opened. */
-export const hashOfStored = (stored: Uint8Array): RowHash => ({
+export const hashOfStored = (stored: Uint8Array): StoredRowHash => ({
   mix: hashAt(stored, stored.length - 8) | 0,
   crc: hashAt(stored, stored.length - 4) | 0,
 })
@@ -207,12 +208,12 @@ export class StateHash {
     this.#crc = Number(from % TWO_32) | 0
   }
 
-  add(row: RowHash): void {
+  add(row: StoredRowHash): void {
     this.#mix = (this.#mix + row.mix) | 0
     this.#crc = (this.#crc + row.crc) | 0
   }
 
-  subtract(row: RowHash): void {
+  subtract(row: StoredRowHash): void {
     this.#mix = (this.#mix - row.mix) | 0
     this.#crc = (this.#crc - row.crc) | 0
   }

@@ -1,26 +1,26 @@
-// The slow check of everything: reads every row, checks its CRC, and compares the sum of all row hashes with the one
-// that `apply` maintains. It finds what no single read finds: a row that is missing, or that came back in an older
-// version, because a table was damaged.
+// The slow check of the whole store. It reads every row, checks its CRC, and compares the sum of all row hashes with
+// the one that `apply` maintains. It detects what no single read detects: a row that is missing or has returned to an
+// older version, because a table was damaged.
 //
-// It reads the keys in slices, each with a separate scan: an open scan keeps LevelDB from dropping overwritten data,
-// and a pass takes minutes. So the rows are read at different moments while writes go on. Its sum is updated in the
-// same way as the state hash: for each change of a row that has been read, the old hash is subtracted and the new one
-// added. Rows that are not read yet will be read in their later form. Both sums change alike, so a difference at the
-// end shows that the disk does not hold the rows as they were written. Changes during the reading of a slice wait until
-// the end of that slice is known.
+// The scrub reads the keys in slices, each with a separate scan, because an open scan keeps LevelDB from dropping
+// overwritten data, and a pass takes minutes. So the rows are read at different moments while writes continue. The sum
+// of the scrub is updated like the state hash: each change of a row that has been read subtracts the old hash and adds
+// the new one. A row that has not been read yet will be read in its later form. Both sums change alike, so a
+// difference at the end shows that the disk does not hold the rows as they were written. Changes during the reading of
+// a slice are queued until the end of that slice is known.
 
 import { asError, CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
-import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
+import type { PageLimits, RowScan, Storage, StoredRow, StoredRowHash } from './types.ts'
 
 /** A slice takes a few milliseconds. */
 export const SCRUB_SLICE: PageLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
 
 interface Change {
   readonly key: Uint8Array
-  readonly before: RowHash | undefined
-  readonly after: RowHash | undefined
+  readonly before: StoredRowHash | undefined
+  readonly after: StoredRowHash | undefined
 }
 
 export class Scrub {
@@ -29,7 +29,7 @@ export class Scrub {
   readonly #unwatch: () => void
   /** Hash of all rows before `#next`, in their current form. */
   #found = new StateHash()
-  /** The first key that has not been read; undefined: all keys have been read. */
+  /** The first key that has not been read; undefined after the last one. */
   #next: Uint8Array | undefined = ALL_ROWS.gte
   /** Set while a slice is being read. */
   #scan: RowScan | undefined
@@ -47,7 +47,7 @@ export class Scrub {
   }
 
   /**
-   * Reads the next slice. `finished`: all rows exist and are as they were written. An error means that the replica must
+   * Reads the next slice. `finished`: all rows exist and are as they were written. After an error the replica must
    * stop.
    */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
@@ -109,7 +109,7 @@ export class Scrub {
     } else if (this.#scan !== undefined) this.#meanwhile.push(change)
   }
 
-  /** Adds the rows of a slice. Returns what is wrong with them; undefined when nothing is. */
+  /** Adds the rows of a slice. Returns the first damage found in them. */
   #look(rows: readonly StoredRow[]): Error | undefined {
     const changed = new Set(this.#meanwhile.map(({ key }) => keyString(key)))
     try {

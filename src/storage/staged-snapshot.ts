@@ -5,12 +5,12 @@
 import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
 import { joinParts, readChunk } from './chunk.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { asError, InvariantError } from './errors.ts'
+import { asError, StorageInvariantError } from './errors.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { encodeStaging, type Meta, type Staging } from './records.ts'
 import { hashOfKey, putRow, Row, StateHash } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
-import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
+import type { SnapshotSink, SnapshotSource, WriteCallback } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 export class StagedSnapshot {
@@ -55,7 +55,7 @@ export class StagedSnapshot {
   takeComplete(id: string, batch: EngineBatch): Staging {
     const staging = this.#staging
     if (staging?.id !== id || !staging.complete)
-      throw new InvariantError(`snapshot ${id} was to be installed, but does not lie here complete`)
+      throw new StorageInvariantError(`snapshot ${id} was to be installed, but does not lie here complete`)
     batch.delete(STAGING_KEY)
     this.#staging = undefined
     return staging
@@ -101,7 +101,7 @@ export class StagedSnapshot {
    * Stores the rows of a chunk, or the completion, together with the new position of the transfer. `before` must be the
    * newest state.
    */
-  advance(before: Staging, after: Staging, rows: readonly Row[], done: Done): void {
+  advance(before: Staging, after: Staging, rows: readonly Row[], done: WriteCallback): void {
     if (this.#staging !== before) {
       done(
         this.whyGone(before) ??
@@ -118,7 +118,7 @@ export class StagedSnapshot {
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 
-  #submit(staging: Staging, rows: readonly Row[], done: Done): void {
+  #submit(staging: Staging, rows: readonly Row[], done: WriteCallback): void {
     const batch = this.#engine.batch()
     const fill = (before: Meta): Meta => {
       const meta = this.recordAbandoned(before, batch)
@@ -160,7 +160,7 @@ class Sink implements SnapshotSink {
     return this.#staging.nextChunk
   }
 
-  write(number: number, chunk: Uint8Array, done: Done): void {
+  write(number: number, chunk: Uint8Array, done: WriteCallback): void {
     const before = this.#staging
     try {
       const expected = before.nextChunk + this.#parts.length
@@ -186,7 +186,7 @@ class Sink implements SnapshotSink {
     }
   }
 
-  finish(done: Done): void {
+  finish(done: WriteCallback): void {
     const before = this.#staging
     if (before.complete) {
       // It may not be durable yet: the first call of `finish` may still wait for the disk.

@@ -8,11 +8,11 @@ import {
   asError,
   CorruptionError,
   hasCode,
-  InvariantError,
   isDiskFull,
   isError,
   REJOIN_ADVICE,
   StorageFailedError,
+  StorageInvariantError,
   StorageRefusedError,
 } from './errors.ts'
 
@@ -55,7 +55,7 @@ export class StickyError {
   }
 
   #explained(error: Error): Error {
-    if (error instanceof InvariantError || error instanceof StorageRefusedError) return error
+    if (error instanceof StorageInvariantError || error instanceof StorageRefusedError) return error
     if (error instanceof CorruptionError || hasCode(error, 'LEVEL_CORRUPTION'))
       return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
         cause: error,

@@ -2,7 +2,7 @@
 
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
+import { CorruptionError, StorageClosedError, StorageInvariantError, StorageRefusedError } from './errors.ts'
 import { GenerationCleaner } from './generation-cleaner.ts'
 import { IoScheduler } from './io-scheduler.ts'
 import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
@@ -27,12 +27,10 @@ import { StickyError } from './sticky-error.ts'
 import type {
   AppliedRecord,
   BatchLimits,
-  Done,
   HardState,
   Identity,
   Range,
   Room,
-  RowHash,
   RowRead,
   RowScan,
   RowWatcher,
@@ -41,6 +39,8 @@ import type {
   SnapshotSource,
   Storage,
   StorageBatch,
+  StoredRowHash,
+  WriteCallback,
 } from './types.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -277,7 +277,7 @@ class Store implements Storage {
         if (known !== undefined && (headOnly || isInMemoryOnly)) return known
         if (isInMemoryOnly && this.#index.knowsAllHeads) return undefined
         if (isInMemoryOnly)
-          throw new InvariantError('an entry was to be applied whose keys are not in memory')
+          throw new StorageInvariantError('an entry was to be applied whose keys are not in memory')
       }
       const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
@@ -297,14 +297,14 @@ class Store implements Storage {
   begin(index: LogIndex, room: Room): void {
     this.#check()
     if (this.#isInstalling)
-      throw new InvariantError(`index ${index} was to be applied while a snapshot is being installed`)
+      throw new StorageInvariantError(`index ${index} was to be applied while a snapshot is being installed`)
     if (index <= this.#applied.index)
-      throw new InvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
+      throw new StorageInvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
     if (room.items > 0) this.#overlay.makeRoom(room, this.#state)
     this.#isApplying = true
   }
 
-  change(change: RowWrite): RowHash {
+  change(change: RowWrite): StoredRowHash {
     this.#first.check()
     try {
       return this.#change(change)
@@ -319,7 +319,7 @@ class Store implements Storage {
     this.#applied = record
   }
 
-  #change({ key, value, rest, before }: RowWrite): RowHash {
+  #change({ key, value, rest, before }: RowWrite): StoredRowHash {
     const hash = hashOfKey(key)
     if (this.#index.isInMemoryOnly(key)) {
       this.#index.put(key, hash, value)
@@ -335,7 +335,7 @@ class Store implements Storage {
     return row
   }
 
-  #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
+  #tellWatchers(key: Uint8Array, old: StoredRowHash | undefined, { isDeleted, mix, crc }: Row): void {
     // The old row is valid only now: its memory is used again.
     const before = old && { mix: old.mix, crc: old.crc }
     const after = isDeleted ? undefined : { mix, crc }
@@ -343,7 +343,7 @@ class Store implements Storage {
   }
 
   /** The hash of a row before a change. */
-  #hashBefore(key: Uint8Array, hash: number): RowHash | undefined {
+  #hashBefore(key: Uint8Array, hash: number): StoredRowHash | undefined {
     const known = this.#index.known(key, hash)
     if (known !== undefined) return known === 'absent' ? undefined : known
     const stored = this.#stored(key, hash)
@@ -391,9 +391,9 @@ class Store implements Storage {
   // -------------------------------------------------------------------------------------------------------------------
   // Batches
 
-  write(batch: StorageBatch, done: Done): void {
+  write(batch: StorageBatch, done: WriteCallback): void {
     this.#check()
-    if (this.#isWriting) throw new InvariantError('a batch is being written already')
+    if (this.#isWriting) throw new StorageInvariantError('a batch is being written already')
     const { hardState, writes } = batch
     this.#assertNothingForgotten(hardState)
     this.#isWriting = true
@@ -444,7 +444,9 @@ class Store implements Storage {
   readonly #state = (): AppliedState => {
     // Apply has thrown. Half an entry must not become durable.
     if (this.#isApplying)
-      throw new InvariantError(`rows were to be taken while an entry after ${this.#applied.index} is applied`)
+      throw new StorageInvariantError(
+        `rows were to be taken while an entry after ${this.#applied.index} is applied`,
+      )
     return { applied: this.#applied, stateHash: this.#stateHash.value }
   }
 
@@ -458,7 +460,7 @@ class Store implements Storage {
     const change = this.#log.change(writes, to, this.#queue.meta.hardState.commit, pending)
     const { index } = change.logEnd
     if (applied > index || hardState.commit > index)
-      throw new InvariantError(
+      throw new StorageInvariantError(
         `applied ${applied} or commit ${hardState.commit} beyond the end of the log, ${index}`,
       )
     return change
@@ -469,7 +471,7 @@ class Store implements Storage {
     const before = this.#queue.meta.hardState
     const revoted = term === before.term && before.vote !== undefined && vote !== before.vote
     if (term < before.term || revoted || commit < before.commit)
-      throw new InvariantError(
+      throw new StorageInvariantError(
         `hard state {term ${term}, vote ${vote}, commit ${commit}} after {term ${before.term}, vote ${before.vote}, commit ${before.commit}}`,
       )
   }
@@ -483,7 +485,7 @@ class Store implements Storage {
     this.#rowsLeft = false
     const { index, term } = staging.applied
     if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
-      throw new InvariantError(
+      throw new StorageInvariantError(
         `snapshot ${snapshot.snapshotId} of index ${index} was to be installed as ${snapshot.meta.index}, over ${this.#applied.index}`,
       )
     return staging
@@ -527,7 +529,7 @@ class Store implements Storage {
     this.#first.whenFailed(told)
   }
 
-  compact(done: Done, isRoom?: () => boolean): void {
+  compact(done: WriteCallback, isRoom?: () => boolean): void {
     this.#check()
     this.#staged.abandonIncomplete()
     this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)), isRoom)
@@ -537,7 +539,7 @@ class Store implements Storage {
     this.#engine.quarantine(why)
   }
 
-  close(done: Done): void {
+  close(done: WriteCallback): void {
     this.#isClosed = true
     if (this.#first.error !== undefined) {
       done(this.#first.error)
@@ -560,7 +562,7 @@ class Store implements Storage {
 }
 
 /** The hash of rows that are in memory only. */
-const NO_HASH: RowHash = { mix: 0, crc: 0 }
+const NO_HASH: StoredRowHash = { mix: 0, crc: 0 }
 
 const found = (bytes: Uint8Array, stored: Uint8Array): RowRead => ({
   bytes,

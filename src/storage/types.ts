@@ -68,7 +68,7 @@ export interface StorageBatch {
   readonly compactTo: LogIndex | undefined
 }
 
-export type Done = (error: Error | undefined) => void
+export type WriteCallback = (error: Error | undefined) => void
 
 export interface Range {
   /** Inclusive lower bound, row key bytes. */
@@ -86,7 +86,7 @@ export interface PageLimits {
 }
 
 /** The hash of one row, as two signed integers of 32 bits: V8 keeps those in an object without further memory. */
-export interface RowHash {
+export interface StoredRowHash {
   readonly mix: number
   readonly crc: number
 }
@@ -98,11 +98,11 @@ export interface RowWrite {
   /** The bytes that follow `value`. It saves a copy of bytes that exist already. */
   readonly rest?: Uint8Array | undefined
   /** The row that is replaced, if the caller knows it; null: there is none. Required for rows that are written once. */
-  readonly before?: RowHash | null
+  readonly before?: StoredRowHash | null
 }
 
 /** A row as an entry reads it. If only its head was requested, it is valid until the next row is read or written. */
-export interface RowRead extends RowHash {
+export interface RowRead extends StoredRowHash {
   /** The whole row, or its first bytes, if its head was requested. */
   readonly bytes: Uint8Array
   /** The length of the whole row. */
@@ -129,7 +129,7 @@ export interface RowScan {
   /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
   seek(key: Uint8Array): void
   /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
-  finish(done: Done): void
+  finish(done: WriteCallback): void
   /** Ends the scan without that check. */
   close(): void
 }
@@ -156,16 +156,16 @@ export interface SnapshotSink {
   /** The next expected chunk: above 0 when an interrupted transfer of the same id from the same sender continues. */
   readonly nextChunk: number
   /** Refuses a chunk with a bad CRC or out of order. */
-  write(number: number, chunk: Uint8Array, done: Done): void
+  write(number: number, chunk: Uint8Array, done: WriteCallback): void
   /** Called after the last chunk. Afterwards the snapshot is durable and complete, and its hash equals the sender's. */
-  finish(done: Done): void
+  finish(done: WriteCallback): void
   abort(): void
 }
 
 /** Is notified of every change of a row when it is applied. */
 export interface RowWatcher {
   /** Hashes of the row before and after; undefined: the row does not exist. */
-  changed(key: Uint8Array, before: RowHash | undefined, after: RowHash | undefined): void
+  changed(key: Uint8Array, before: StoredRowHash | undefined, after: StoredRowHash | undefined): void
   /** A snapshot has replaced all rows. */
   replaced(): void
 }
@@ -192,7 +192,7 @@ export interface Storage {
   /**
    * Changes a row, and returns its hash. The change is visible to reads at once, and to scans that are opened later.
    */
-  change(change: RowWrite): RowHash
+  change(change: RowWrite): StoredRowHash
   end(record: AppliedRecord): void
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
@@ -206,14 +206,14 @@ export interface Storage {
    */
   readonly hasGarbage: boolean
   /** Submits one batch. At most one is in flight: a call before `done` throws. An error is final: the node ends. */
-  write(batch: StorageBatch, done: Done): void
+  write(batch: StorageBatch, done: WriteCallback): void
 
   /**
    * Frees the space of deleted and overwritten data, except for what open scans keep. Takes some time. Gives up the
    * snapshot that is being received, or whose transfer was interrupted; the next batches delete its rows. `isRoom` is
    * called now and then; if it returns false, the rest is not compacted. An error is final.
    */
-  compact(done: Done, isRoom?: () => boolean): void
+  compact(done: WriteCallback, isRoom?: () => boolean): void
 
   /** The newest row, read at once. Not for the table of heads. */
   get(key: Uint8Array): Uint8Array | undefined
@@ -269,7 +269,7 @@ export interface Storage {
    * Waits for the write in flight and closes. After a failed write nothing more is submitted, not even by `close`: the
    * handle is abandoned.
    */
-  close(done: Done): void
+  close(done: WriteCallback): void
 }
 
 export type { Entry, HardState, LogReader, SnapshotMeta, Write }

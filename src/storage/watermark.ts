@@ -1,15 +1,16 @@
-// The side file: how far LevelDB had come when the last batch was reported done.
+// The side file: LevelDB's position when the last batch was reported as written.
 //
-// It is overwritten in place after each completed batch, before anything that depends on the batch leaves, and is not
-// synced. The batch was synced first, so every version of this file that survives is a lower bound: a database that
-// ends below it has lost acknowledged writes. After a power cut the file may be an old one, or torn. Then it says less,
-// or nothing. By this file a newest WAL that was emptied, deleted or cut is told from a new one.
+// The file is overwritten in place after each completed batch, before any message that depends on the batch leaves. It
+// is not synced. The batch was synced first, so every version of this file that survives is a lower bound: a database
+// that ends below it has lost acknowledged writes. After a power cut the file may be old or torn. Then the bound is
+// lower, or missing. The file distinguishes a newest WAL that was emptied, deleted or cut from a new one.
 //
 //   "QMRK" | sequence (8) | CRC-32 (4)
 //
-// After it stands a note about a failed write. LevelDB counts the operations of that write too, and a compaction that
-// ends after it records their number in MANIFEST. The note says: every batch up to `from` exists, and nothing numbered
-// after `from`, up to `through`, was acknowledged. The next mark is above `from`, and thereby ends the note.
+// The mark may be followed by a note about a failed write. LevelDB counts the operations of that write too, and a
+// compaction that ends after it records their number in MANIFEST. The note states that every batch up to `from`
+// exists, and that no batch numbered after `from`, up to `through`, was acknowledged. The next mark is above `from`,
+// and thereby ends the note.
 //
 //   "QFLD" | from (8) | through (8) | CRC-32 (4)
 
@@ -32,7 +33,7 @@ const scratch = new Writer()
 const encode = (sequence: number): Uint8Array =>
   seal(MAGIC, MAGIC, scratch.clear().uint64(sequence).written())
 
-/** Sequence numbers of no acknowledged batch: those after `from`, up to `through`. */
+/** The sequence numbers after `from`, up to `through`, which no acknowledged batch has. */
 export interface FailedWrite {
   readonly from: number
   readonly through: number
@@ -100,7 +101,7 @@ function decode(bytes: Uint8Array): Reached {
   return { mark, failed: { from, through } }
 }
 
-/** `count` numbers after the magic; undefined when they are torn or missing. */
+/** The `count` numbers after the magic; undefined if they are torn or missing. */
 function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
     const from = readChecksummed(magic, sealed, WATERMARK_FILE)

@@ -5,18 +5,18 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { META_KEY } from './keys.ts'
 import { encodeMeta, type Meta } from './records.ts'
 import type { StickyError } from './sticky-error.ts'
-import type { Done } from './types.ts'
+import type { WriteCallback } from './types.ts'
 
 /**
- * Completes a batch when its turn has come. It may add to the batch, and returns meta for the end of it. `sequence`:
- * where the batch begins.
+ * Completes a batch when it is first in the queue. It may add to the batch, and returns meta for the end of it.
+ * `sequence`: the sequence number at which the batch begins.
  */
 export type Fill = (meta: Meta, sequence: number) => Meta
 
 interface Job {
   readonly batch: EngineBatch
   readonly fill: Fill
-  readonly done: Done
+  readonly done: WriteCallback
 }
 
 export class WriteQueue {
@@ -38,7 +38,7 @@ export class WriteQueue {
     return this.#meta
   }
 
-  submit(batch: EngineBatch, fill: Fill, done: Done): void {
+  submit(batch: EngineBatch, fill: Fill, done: WriteCallback): void {
     this.#first.check()
     this.#waiting.push({ batch, fill, done })
     this.#next()

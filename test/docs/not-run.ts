@@ -18,7 +18,7 @@ const OTHERS = 'it is for software of others'
 const COUNTER = {
   because:
     'that test runs the same code with schedules that it chooses; what they print differs from run to run',
-  test: 'test/testing/guide/counter.int.test.ts',
+  test: 'test/testing/guide/counter.long.test.ts',
 }
 const FRAMES = {
   because: 'frames of a connection, and a notation for them',

@@ -9,7 +9,7 @@ import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
 import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
-import { asRevision, type RowChange, type Settings, type Txn } from '../../src/kv/types.ts'
+import { asRevision, type KvSettings, type KvTxn, type RowChange } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)
@@ -36,7 +36,7 @@ describe('the last allowed and the first refused', () => {
   })
 
   const names = Object.keys(SETTING_RULES).filter((name) => name !== 'clusterVersion')
-  test.each(names as (keyof Settings)[])('setting %s', (name) => {
+  test.each(names as (keyof KvSettings)[])('setting %s', (name) => {
     const { min, max } = SETTING_RULES[name]
     for (const value of [min, max]) {
       const store = new MemoryStore()
@@ -212,7 +212,7 @@ describe('transactions in bytes', () => {
   })
 
   test('they are nested as deep as they may be, and no deeper', () => {
-    const nested = (depth: number): Txn => ({
+    const nested = (depth: number): KvTxn => ({
       compare: [],
       success: depth === 1 ? [] : [{ kind: 'txn', txn: nested(depth - 1) }],
       failure: [],

@@ -1,5 +1,5 @@
-// The store can be read as it was at each revision that is kept, and its events say what each of them has changed,
-// whatever was compacted when.
+// The store can be read as it was at each revision that is kept. Its events name the changes of each revision,
+// whatever was compacted before.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -137,7 +137,7 @@ function take(step: Step, store: MemoryStore, model: Model, now: number): void {
   }
 }
 
-/** What the settings say need not be kept is gone, and nothing else. */
+/** Nothing is left that the settings allow to compact, and everything else is kept. */
 function expectDone(store: MemoryStore, now: number): void {
   const { history, settings, revision } = store.state
   if (history.bytes > settings.historyBytesMax) expect(history.first).toBe(revision + 1)
@@ -176,7 +176,7 @@ function expectHistory(store: MemoryStore, model: Model): void {
   }
   const changed = model.states.flatMap((_, at) => (at >= history.first ? differences(model, at) : []))
   expect(events.map(({ key, revision: at }) => [at, Buffer.from(key).toString()])).toEqual(changed)
-  // Nothing is left that nobody can read.
+  // Versions that no read can reach are deleted.
   const rows = [...store.rows.keys()].map((name) => Buffer.from(name, 'hex'))
   const versions = rows.filter(([table]) => table === TABLE_VERSIONS).map(decodeVersionKey)
   const tombstones = events.filter(({ tombstone }) => tombstone !== undefined)

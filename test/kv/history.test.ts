@@ -63,7 +63,7 @@ describe('a row of events ends', () => {
       ['first', ...names],
       ['y', 'z'],
     ])
-    // The same again, with what the first time has left behind.
+    // The same batch again, over the versions of the first one.
     store.apply(ask(batchOf(...names.map((name) => putOf(name, '')))))
     store.apply(ask(putOf('z', '')))
     expect(eventRows(store).map(keysIn).slice(1)).toEqual([['y', 'z', ...names], ['z']])
@@ -101,7 +101,7 @@ describe('one step of compaction', () => {
       0,
     )
     expect(history.bytes).toBe(bytes)
-    // Of the versions only those are left that an event has replaced, tombstones, and the newest.
+    // The versions that remain are the newest, tombstones, and those that a remaining event has replaced.
     for (const { key, revision, tombstone, before } of rows.slice(0, count).flatMap((row) => row.events)) {
       if (tombstone) expect(store.rows.has(hex(versionKey(key, revision)))).toBe(false)
       if (before) expect(store.rows.has(hex(versionKey(key, before.revision)))).toBe(false)

@@ -1,15 +1,15 @@
-// Copies of requests that arrive late, whatever was forgotten in between. Nothing is applied twice, and an answer
+// Copies of requests that arrive late, whatever was forgotten in between. No request is applied twice, and the answer
 // "nothing was written" stays true.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
+import type { Command, Condition, KvSettings, Outcome, Request } from '../../src/kv/types.ts'
 import { TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { type AppliedHere, ask, batchOf, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
 /** The settings decide which requests are refused, and how soon tokens are forgotten. */
-const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+const settings: fc.Arbitrary<Partial<KvSettings>> = fc.record(
   {
     valueBytesMax: fc.nat({ max: 3 }),
     storeBytesMax: fc.nat({ max: 8 }),
@@ -52,7 +52,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 )
 const events = fc.array(event, { maxLength: 40 })
 
-/** What a client with a session does. It uses two slots, and reopens a session that is forgotten. */
+/** A step of a client with a session. It uses two slots, and reopens a session that is forgotten. */
 type Step =
   /** A new request in a slot, after a gap in the numbers. */
   | { readonly kind: 'next'; readonly slot: 0 | 1; readonly gap: number; readonly command: Command }
@@ -88,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
 
-/** No change of a user's key or of a setting: those are what a client would notice. */
+/** Asserts that no user's key and no setting changed: a client would notice only those. */
 function changesNothing({ changes, state }: AppliedHere, before: MemoryStore['state']): void {
   expect(changes.filter(({ key }) => key[0] === TABLE_VERSIONS)).toEqual([])
   expect(state.settings).toEqual(before.settings)
@@ -167,7 +167,7 @@ test('a late copy of a change in a session changes nothing and contradicts no an
           const isOpen = before.sessions.horizon <= session
           const applied = store.apply(first.request, now)
           changesNothing(applied, before)
-          // What its client may still need is known.
+          // The outcome that its client may still need is remembered.
           if (isOpen && first.newest()) expect(applied.replayed).toBe(true)
           if (codeOf(applied.outcome) !== 'idempotency_expired')
             expect(applied.outcome).toEqual(first.outcome)

@@ -118,7 +118,7 @@ class Model {
     this.#settings = settings
   }
 
-  /** Ids that a step names. There are always the three that clients choose. */
+  /** Ids that a step names. They always include the three that clients choose. */
   id(ref: Ref): LeaseId {
     const ids = ['7', '9007199254740993', '18446744073709551615', ...[...this.leases.keys()].sort()]
     return ids[ref % ids.length] as LeaseId
@@ -128,7 +128,7 @@ class Model {
     return [...this.keys].filter(([, lease]) => lease === id).map(([name]) => name)
   }
 
-  /** Why puts that are made together are refused. */
+  /** The reason to refuse puts that are made together. */
   refusal(
     puts: readonly { readonly key: string; readonly lease: PutLease | undefined }[],
   ): string | undefined {
@@ -154,7 +154,7 @@ class Model {
     return undefined
   }
 
-  /** `own`: the id that was chosen for a lease of its own. */
+  /** `own`: returns the id of a lease that the put creates. */
   put(key: string, lease: PutLease | undefined, own: () => string): void {
     const before = this.keys.get(key)
     const id = lease === undefined ? undefined : 'id' in lease ? lease.id : own()
@@ -264,9 +264,9 @@ function commandOf(step: Step, model: Model): Command {
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
-/** What the command comes to. `outcome`: what the store said, for the ids that it chose. */
+/** The expected outcome of the command. `outcome`: the actual one, for the ids that the store chose. */
 function expected(command: Command, model: Model, store: MemoryStore, outcome: Outcome): object {
-  // Ids that the store has chosen are those that nobody had.
+  // The store chooses an id that no lease had.
   const own = (key: string) => (): string => store.get(key)?.lease ?? 'none'
   switch (command.kind) {
     case 'put': {

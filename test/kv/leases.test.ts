@@ -13,9 +13,9 @@ import {
 } from '../../src/kv/leases.ts'
 import {
   type Command,
+  type KvSettings,
   type LeaseId,
   type PutLease,
-  type Settings,
   TABLE_ATTACHMENTS,
   TABLE_LEASES,
   TTL_MS_MIN,
@@ -104,7 +104,7 @@ test('an id that a client has taken is not chosen again', () => {
 
 test('a lease is full, also of the keys that a transaction gives it', () => {
   const id = '1' as LeaseId
-  const give = (names: string, settings: Partial<Settings>) => {
+  const give = (names: string, settings: Partial<KvSettings>) => {
     const store = new MemoryStore(settings)
     store.apply(ask(grant(id)))
     const success = [...names].map((name) => ({

@@ -1,4 +1,4 @@
-// Where a reader of versions jumps over those that are of no use.
+// The jumps of a reader over versions that it does not need.
 
 import { expect, test } from 'vitest'
 import { firstVersionUpTo, TOMBSTONE_ROW, versionKey, versionsEnd } from '../../src/kv/codec/rows.ts'
@@ -21,7 +21,7 @@ test('what follows the newest version is jumped over from the sixteenth row on, 
   const none = (rows: number) => Array(rows).fill(undefined)
   const records = new LiveVersions(undefined, false)
   expect(jumps(records, 100, 20)).toEqual([...none(16), versionsEnd(key), ...none(3)])
-  // Of the next key the rows are counted anew.
+  // The next key begins a new count.
   expect(jumps(records, 100, 17, other)).toEqual([...none(16), versionsEnd(other)])
 })
 

@@ -202,7 +202,7 @@ class Model {
   storeBytesMax = SETTINGS.storeBytesMax
   memory: { token: string; asked: string; outcome: Outcome; at: number; bytes: number }[] = []
   horizon: Revision = rev(0)
-  /** By number; forgotten ones stay until their rows are gone. */
+  /** The sessions by number. Forgotten ones stay until their rows are deleted. */
   readonly sessions = new Map<number, ModelSession>()
   nextSession = 1
   sessionHorizon = 1
@@ -367,7 +367,7 @@ class Model {
     }
   }
 
-  /** At the horizon only if the store's revision is newer. */
+  /** At the horizon, the token may be forgotten only if the store's revision is newer. */
   #mayBeForgotten(since: Revision): boolean {
     return since <= this.horizon && !(since === this.horizon && since === this.revision)
   }
@@ -403,7 +403,7 @@ function withoutReason(outcome: Outcome): Outcome {
 const reasonless = <O extends Outcome>(outcome: O): O =>
   outcome.kind === 'refused' ? { ...outcome, reason: 'empty-key', numbers: [0, 0] } : outcome
 
-/** Of a remembered outcome: code and revision, and what the layout of its kind has. */
+/** The size of a remembered outcome: code and revision, and the layout of its kind. */
 function bytesOf(outcome: Outcome): number {
   switch (outcome.kind) {
     case 'put':

@@ -1,6 +1,6 @@
 // One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index, also
-// while what an entry names is being read. Whatever happens, every entry has one outcome, and rows, registers and state
-// hash are the same at the end. The log has requests of all kinds.
+// during the reads before an entry. Every entry has one outcome on all replicas, and rows, registers and state hash
+// are the same at the end. The log has requests of all kinds.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -14,12 +14,12 @@ import type {
   Condition,
   Idempotency,
   KeyCommand,
+  KvSettings,
   KvState,
+  KvTxn,
   LeaseId,
   Operation,
   Request,
-  Settings,
-  Txn,
 } from '../../src/kv/types.ts'
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
@@ -36,7 +36,7 @@ import { ask, batchOf, bodyOf, hex, MemoryStore, rev } from './store.ts'
 const FIRST = 2
 const TERM = 1
 
-/** Few keys, so that requests meet; some too long for what a replica keeps in memory of each row. */
+/** A small set, so that requests share keys. Some exceed the part of a row that a replica keeps in memory. */
 const key = fc
   .constantFrom(0, 1, 2, 59, 60, 100)
   .chain((length) => fc.constantFrom(0x61, 0x62, 0xff).map((byte) => new Uint8Array(length).fill(byte)))
@@ -54,7 +54,7 @@ const condition: fc.Arbitrary<Condition | undefined> = fc.option(
   { nil: undefined, freq: 1 },
 )
 const prev = fc.nat(9).map((drawn) => drawn === 0)
-const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+const settings: fc.Arbitrary<Partial<KvSettings>> = fc.record(
   {
     keyBytesMax: fc.constantFrom(0, 1, 60, 100, 200),
     valueBytesMax: fc.constantFrom(0, 33, 2000, 2001),
@@ -87,7 +87,7 @@ const comparison = fc.oneof(
   fc.record({ where, op, target, to: fc.nat(9) }),
   fc.record({ where, op, target: fc.constant('lease' as const), to: fc.option(id, { nil: undefined }) }),
 )
-const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 1 }),
     success: fc.array(tie('operation'), { maxLength: 3 }),
@@ -107,7 +107,7 @@ const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
     fc.record({ kind: fc.constant('txn' as const), txn: tie('txn') }),
   ),
 }))
-/** A deadline of 0: the one that the lease has then. */
+/** A deadline of 0 stands for the lease's current one. */
 const newest: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('txn' as const), txn }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete-range' as const), range }) },
@@ -191,7 +191,7 @@ const log = fc
     return { initial, entries }
   })
 
-/** Ends leases at the deadlines that they have. */
+/** Ends leases at their current deadlines. */
 function withDeadlines(request: Request, { rows }: MemoryStore): Request {
   const { command } = request
   if (command.kind !== 'expire') return request
@@ -218,7 +218,7 @@ const limits: fc.Arbitrary<Partial<StoreLimits>> = fc.record({
 
 type Step =
   | { readonly kind: 'apply'; readonly count: number }
-  /** Begins to apply, and goes on with the next step while what an entry names is being read. */
+  /** Begins to apply, and takes the next step during the reads before an entry. */
   | { readonly kind: 'begin'; readonly count: number; readonly turns: number }
   | { readonly kind: 'flush' | 'restart' }
   | { readonly kind: 'cut'; readonly inFlight: 'lost' | 'kept' }
@@ -384,7 +384,7 @@ class Replica {
     while (storage.rowsLeft) await store(storage, batch(hardState(TERM, this.#commit)))
   }
 
-  /** Everything that it holds, read from the disk after everything has been written. */
+  /** The whole content, read from the disk after everything has been written. */
   async picture(): Promise<unknown> {
     await this.#store([])
     const { storage } = must(this.#running)

@@ -1,4 +1,4 @@
-// A state machine on rows in memory. It does what a driver does with `applyEntry`, and nothing else.
+// A state machine on rows in memory. It calls `applyEntry` as a driver does.
 
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
@@ -12,17 +12,17 @@ import type {
   Applied,
   Command,
   Condition,
+  FoundRow,
   Idempotency,
   KeyCommand,
   KeyRange,
   KeyRow,
+  KvSettings,
   Request,
   Revision,
   RowChange,
-  RowFound,
   RowHash,
   Rows,
-  Settings,
 } from '../../src/kv/types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
@@ -69,7 +69,7 @@ export const batchOf = (...commands: readonly KeyCommand[]): Command => ({
 const whole = (condition: Partial<Condition> | undefined): Condition | undefined =>
   condition && { ifMatch: condition.ifMatch, ifNoneMatch: condition.ifNoneMatch }
 
-/** With the rows that were written, in order. */
+/** A result with the rows that were written, in order. */
 export interface AppliedHere extends Applied {
   readonly changes: readonly RowChange[]
 }
@@ -78,7 +78,7 @@ export class MemoryStore {
   readonly rows = new Map<string, Uint8Array>()
   state
 
-  constructor(settings?: Partial<Settings>) {
+  constructor(settings?: Partial<KvSettings>) {
     this.state = initialState(settings)
   }
 
@@ -93,27 +93,27 @@ export class MemoryStore {
     this.#before = undefined
     const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, this.#forApply)
     this.state = applied.state
-    // What storage remembers must be what it would make of the rows.
+    // A head that storage remembers must equal the head of the newest row.
     for (const [name, head] of this.#heads)
       expect(head).toEqual(this.#headOf(Buffer.from(name, 'hex').subarray(1)))
     return { ...applied, changes: this.#changes }
   }
 
-  /** As when a snapshot is installed. */
+  /** Replaces rows and registers, as the installation of a snapshot does. */
   becomes({ rows, state }: Pick<MemoryStore, 'rows' | 'state'>): void {
     this.rows.clear()
     for (const [name, row] of rows) this.rows.set(name, row)
     this.state = decodeState(encodeState(state))
   }
 
-  /** Of the entry that is being applied. */
+  /** The changes of the entry that is being applied. */
   #changes: RowChange[] = []
   readonly #heads = new Map<string, Uint8Array | undefined>()
-  /** Ranges and leases are asked for before anything is written. */
+  /** The rows before the entry: ranges and leases are read before anything is written. */
   #before: KeyRow[] | undefined
 
   /** The head that apply has read last. */
-  #lent: Writable<RowFound> | undefined
+  #lent: Writable<FoundRow> | undefined
 
   readonly #forApply: Rows = {
     read: (key, head) => {
@@ -152,7 +152,7 @@ export class MemoryStore {
     },
   }
 
-  /** As storage uses the memory of a head again. */
+  /** Overwrites the last head, as storage does when it reuses its memory. */
   #spoil(): void {
     if (this.#lent === undefined) return
     this.#lent.bytes = new Uint8Array(ROW_HEAD_BYTES).fill(0xff)
@@ -160,12 +160,12 @@ export class MemoryStore {
     this.#lent = undefined
   }
 
-  #rowOfHead(key: Uint8Array): RowFound | undefined {
+  #rowOfHead(key: Uint8Array): FoundRow | undefined {
     const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
     return bytes && { bytes, length: bytes.length, ...NO_HASH }
   }
 
-  /** As it is made of the newest row of versions. */
+  /** The head of the newest row of versions. */
   #headOf(key: Uint8Array): Uint8Array | undefined {
     const [start, end] = [hex(versionsStart(key)), hex(versionsEnd(key))]
     let newest: string | undefined
@@ -190,7 +190,7 @@ export class MemoryStore {
     return listed.filter((record) => record !== undefined)
   }
 
-  /** As a driver reads them before an entry. */
+  /** Reads a range as a driver does before an entry. */
   #inRange({ start, end }: KeyRange, keys: readonly Uint8Array[]): Uint8Array[] | undefined {
     const inside = keys.filter(
       (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0),
@@ -207,15 +207,15 @@ export class MemoryStore {
 
 type Writable<T> = { -readonly [name in keyof T]: T[name] }
 
-/** What apply is given: only the head of a row if heads are enough. */
-export const found = (key: Uint8Array, row: Uint8Array | undefined, heads: boolean): RowFound | undefined =>
+/** The row as storage passes it to apply: only the head if heads are enough. */
+export const found = (key: Uint8Array, row: Uint8Array | undefined, heads: boolean): FoundRow | undefined =>
   row && {
     bytes: new Uint8Array(row.subarray(0, heads ? ROW_HEAD_BYTES : row.length)),
     length: row.length,
     ...(hashOf(key, row) ?? NO_HASH),
   }
 
-/** As storage calculates it; null: there is no row. */
+/** The hash as storage calculates it; null if there is no row. */
 function hashOf(key: Uint8Array, row: Uint8Array | undefined): RowHash | null {
   if (row === undefined) return null
   const { mix, crc } = hashOfRow(key, row)

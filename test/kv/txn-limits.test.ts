@@ -1,7 +1,7 @@
-// What a transaction may read is bounded by replicated settings, before anything of it is done.
+// Replicated settings limit the reads of a transaction. They are checked before it changes anything.
 
 import { expect, test } from 'vitest'
-import type { Comparison, Operation, Txn } from '../../src/kv/types.ts'
+import type { Comparison, KvTxn, Operation } from '../../src/kv/types.ts'
 import { ask, MemoryStore, utf8 } from './store.ts'
 
 const MIB = 1 << 20
@@ -9,7 +9,7 @@ const LIMIT = 4 * MIB
 const all = { start: utf8('k'), end: utf8('l') }
 const value = new Uint8Array(MIB)
 
-/** k0 to k4, a mebibyte each. */
+/** A store with k0 to k4, a mebibyte each. */
 function filled(): MemoryStore {
   const store = new MemoryStore()
   for (let n = 0; n < 5; n++) {
@@ -36,14 +36,14 @@ const put = (name: string, bytes: number, prev = false): Operation => ({
 })
 const compared: Comparison = { where: all, target: 'value', op: '=', to: value }
 
-const branchOf = (success: readonly Operation[], compare: readonly Comparison[] = []): Txn => ({
+const branchOf = (success: readonly Operation[], compare: readonly Comparison[] = []): KvTxn => ({
   ...{ compare, success, failure: [] },
 })
-const txnOf = (success: readonly Operation[], compare?: readonly Comparison[]): Txn =>
+const txnOf = (success: readonly Operation[], compare?: readonly Comparison[]): KvTxn =>
   branchOf([put('other', 1), ...success], compare)
 
-/** With `other` there is a change, and it must not be made by a transaction that is refused. */
-test.each<[string, Txn, number | undefined]>([
+/** `other`: with a change, which a refused transaction must not make. */
+test.each<[string, KvTxn, number | undefined]>([
   ['all records', txnOf([get()]), 5 * MIB + 10],
   ['as many as fit', txnOf([get({ limit: 3 })]), undefined],
   ['one more', txnOf([get({ limit: 4 })]), 4 * MIB + 8],

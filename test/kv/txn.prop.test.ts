@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
-import type { Comparison, KeyRange, Operation, OperationResult, Txn, Where } from '../../src/kv/types.ts'
+import type { Comparison, KeyRange, KvTxn, Operation, OperationResult, Where } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, MemoryStore, utf8 } from './store.ts'
 
@@ -48,7 +48,7 @@ const comparison: fc.Arbitrary<Comparison> = fc.oneof(
   }),
 )
 
-const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 3 }),
     success: fc.array(tie('operation'), { maxLength: 4 }),
@@ -105,7 +105,7 @@ const holds = (state: State, each: Comparison): boolean =>
 
 /** The operations of all branches that are taken, decided before anything is changed. */
 type Plan = { readonly succeeded: boolean; readonly steps: readonly (Operation | Plan)[] }
-function plan(state: State, { compare, success, failure }: Txn): Plan {
+function plan(state: State, { compare, success, failure }: KvTxn): Plan {
   const succeeded = compare.every((each) => holds(state, each))
   const steps = (succeeded ? success : failure).map((each) =>
     each.kind === 'txn' ? plan(state, each.txn) : each,
@@ -114,7 +114,7 @@ function plan(state: State, { compare, success, failure }: Txn): Plan {
 }
 
 /** A put of a key that is put, or deleted, elsewhere in the same branch. */
-function isDuplicate({ success, failure }: Txn): boolean {
+function isDuplicate({ success, failure }: KvTxn): boolean {
   const touched = (operations: readonly Operation[], kind: 'put' | 'delete'): Where[] =>
     operations.flatMap((each): Where[] => {
       if (each.kind === 'txn') return [...touched(each.txn.success, kind), ...touched(each.txn.failure, kind)]

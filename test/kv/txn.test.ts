@@ -1,5 +1,5 @@
-// Transactions case by case: every comparison at its border, every limit at its last allowed value and at the next one,
-// and what an operation sees of those before it. txn.prop.test.ts draws whole transactions.
+// Transactions case by case: every comparison at its border, and every limit at its last allowed value and at the next
+// one. An operation sees the effects of those before it. txn.prop.test.ts draws whole transactions.
 
 import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
@@ -15,10 +15,10 @@ import type {
   Command,
   Comparison,
   KeyRange,
+  KvSettings,
+  KvTxn,
   LeaseId,
   Operation,
-  Settings,
-  Txn,
   Where,
 } from '../../src/kv/types.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
@@ -29,7 +29,7 @@ type Op = Comparison['op']
 const OPS: readonly Op[] = ['=', '!=', '<', '>']
 const ALL: KeyRange = { start: utf8(''), end: undefined }
 
-const txnOf = (txn: Partial<Txn>): Txn => ({ compare: [], success: [], failure: [], ...txn })
+const txnOf = (txn: Partial<KvTxn>): KvTxn => ({ compare: [], success: [], failure: [], ...txn })
 const put = (name: string, value = ''): Operation => ({
   ...{ kind: 'put', key: utf8(name), value: utf8(value), prev: false },
 })
@@ -40,9 +40,9 @@ const get = (place: Where | string): Operation => ({
 const remove = (place: Where | string): Operation => ({
   ...{ kind: 'delete', where: typeof place === 'string' ? { key: utf8(place) } : place, prev: false },
 })
-const nested = (txn: Partial<Txn>): Operation => ({ kind: 'txn', txn: txnOf(txn) })
+const nested = (txn: Partial<KvTxn>): Operation => ({ kind: 'txn', txn: txnOf(txn) })
 
-const done = (store: MemoryStore, txn: Partial<Txn>) =>
+const done = (store: MemoryStore, txn: Partial<KvTxn>) =>
   store.apply(ask({ kind: 'txn', txn: txnOf(txn) })).outcome
 
 function succeeded(store: MemoryStore, compare: readonly Comparison[]): boolean {
@@ -64,7 +64,7 @@ describe('a comparison', () => {
   const comparison = (where: Where, target: Target, op: Op, to: unknown): Comparison =>
     ({ where, target, op, to }) as Comparison
 
-  // What it is, what is less, and what is more.
+  // The stored value, a smaller one and a greater one.
   test.each<[Target, unknown, unknown, unknown]>([
     ['value', utf8('m'), utf8('lz'), utf8('ma')],
     ['version', 2, 1, 3],
@@ -112,11 +112,11 @@ describe('a comparison', () => {
 describe('is accepted, and not with one more', () => {
   const compared: Comparison = { where: { key: utf8('k') }, target: 'version', op: '=', to: 0 }
   const most = (count: number) => Array.from({ length: count }, () => get('k'))
-  const fault = (txn: Partial<Txn>) => {
+  const fault = (txn: Partial<KvTxn>) => {
     const outcome = done(new MemoryStore(), txn)
     return outcome.kind === 'refused' ? outcome.code : outcome.kind
   }
-  const isCounted = (txn: (count: number) => Partial<Txn>, within = 0) => {
+  const isCounted = (txn: (count: number) => Partial<KvTxn>, within = 0) => {
     expect(fault(txn(TXN_OPERATIONS_MAX - within))).toBe('txn')
     expect(fault(txn(TXN_OPERATIONS_MAX - within + 1))).toBe('too_many_operations')
   }
@@ -137,7 +137,7 @@ describe('is accepted, and not with one more', () => {
   })
 
   test('a depth, in either branch', () => {
-    const deep = (branch: 'success' | 'failure', depth: number): Partial<Txn> =>
+    const deep = (branch: 'success' | 'failure', depth: number): Partial<KvTxn> =>
       depth === 1 ? {} : { success: [get('k')], [branch]: [get('k'), nested(deep(branch, depth - 1))] }
     for (const branch of ['success', 'failure'] as const) {
       expect(fault(deep(branch, TXN_DEPTH_MAX))).toBe('txn')
@@ -148,7 +148,7 @@ describe('is accepted, and not with one more', () => {
   })
 
   test('keys and values as long as allowed', () => {
-    const store = (settings: Partial<Settings>) => new MemoryStore(settings)
+    const store = (settings: Partial<KvSettings>) => new MemoryStore(settings)
     expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '123')] })).toMatchObject({ kind: 'txn' })
     expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '1234')] })).toMatchObject({
       code: 'value_too_large',
@@ -164,7 +164,7 @@ describe('is accepted, and not with one more', () => {
     const store = new MemoryStore({ rangeKeysMax: 2 })
     for (const name of ['a', 'b']) store.apply(ask(putOf(name, '')))
     const all: Comparison = { where: ALL, target: 'version', op: '=', to: 1 }
-    const each: Partial<Txn>[] = [
+    const each: Partial<KvTxn>[] = [
       { success: [get(ALL)] },
       { compare: [all] },
       { failure: [nested({ success: [get(ALL)] })] },
@@ -210,7 +210,7 @@ describe('is accepted, and not with one more', () => {
     })
     expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
     expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
-    // Of ranges, and of no other than their values.
+    // Only comparisons of the values of a range count.
     const others: Comparison[] = [
       { where: ALL, target: 'version', op: '=', to: 1 },
       { where: { key: utf8('a') }, target: 'value', op: '=', to: utf8('1234') },
@@ -220,7 +220,7 @@ describe('is accepted, and not with one more', () => {
 
   test('what the store has room for, after all that it frees', () => {
     const TWO = { start: utf8('a'), end: utf8('c') }
-    // Of ten bytes a takes 4, and b takes 5.
+    // The store has ten bytes: a takes 4, and b takes 5.
     const full = () => {
       const store = new MemoryStore({ storeBytesMax: 10 })
       store.apply(ask(putOf('a', '123')))

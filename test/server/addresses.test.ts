@@ -1,4 +1,4 @@
-// What is asked of a directory, an address and the package before a node starts.
+// The checks of a directory, an address and the package before a node starts.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

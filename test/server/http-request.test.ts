@@ -84,9 +84,9 @@ test('why there is no answer is said', async () => {
     'no response within 20 ms',
   )
   await new Promise((resolve) => server.close(resolve))
-  // Nobody listens there. The port of the server may be another one's by now.
+  // No server listens there. The port of the closed server may belong to another one by now.
   await expect(requestHttp('http://127.0.0.1:1/', { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
-  // Where TLS was asked for, no other is spoken.
+  // A URL with TLS never falls back to plain HTTP.
   await expect(requestHttp('https://127.0.0.1:1/', { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
   await expect(requestHttp('no url', { timeoutMs: 5000 })).rejects.toThrow('Invalid URL')
 })

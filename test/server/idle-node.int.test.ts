@@ -1,5 +1,5 @@
-// Whatever is taken is given back, in a real cluster: after writes, reads, lists, a failed hand-over and a crash
-// nothing is under way any more.
+// All resources are released, in a real cluster: after writes, reads, lists, a failed transfer of leadership and a
+// crash, no work is in flight.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -30,7 +30,7 @@ const start = async (name: string, founding: Founding): Promise<ServingNode> => 
   return node
 }
 
-/** On connections of their own, which a test can close. */
+/** Separate connections, which a test can close. */
 const agent = new Agent({ keepAlive: true })
 function ask(node: ServingNode, method: string, path: string, body?: string): Promise<number> {
   const answered = new Promise<number>((resolve, reject) => {
@@ -40,7 +40,7 @@ function ask(node: ServingNode, method: string, path: string, body?: string): Pr
     })
     asking.on('error', reject).end(body)
   })
-  // Of a node that dies it may fail before anybody waits for it.
+  // The request to a node that crashes may fail before the test awaits it.
   answered.catch(() => {})
   return answered
 }
@@ -63,7 +63,7 @@ test('a cluster at rest has nothing under way, whatever it has been through', as
     asked.push(ask(node, 'GET', `/v1/kv/k${count % 20}`))
     if (count % 30 === 0) asked.push(ask(node, 'GET', '/v1/kv?limit=5&count=true'))
   }
-  // The leader dies under them; nobody knows one for a moment.
+  // The leader crashes during the requests, and the cluster has no leader for a moment.
   const leader = all().find(({ api }) => api.status().raft.role === 'leader')
   const name = leader?.api.name ?? ''
   await leader?.crash()
@@ -78,7 +78,7 @@ test('a cluster at rest has nothing under way, whatever it has been through', as
   await until(() => all().every(({ api }) => api.status().notReady.length === 0))
   agent.destroy()
 
-  // Heartbeats go on: each number is 0 at one of the looks.
+  // Heartbeats continue, so each number must be 0 at one of several moments.
   const owed = all().map((node) => ({ node, names: new Set(Object.keys(node.inspect())) }))
   const until0 = performance.now() + 20_000
   while (owed.some(({ names }) => names.size > 0) && performance.now() < until0) {

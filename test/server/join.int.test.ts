@@ -1,4 +1,4 @@
-// How a new replica asks to be taken in, against nodes that are played here.
+// The requests of a new replica to join a cluster, against nodes that are simulated here.
 
 import { createServer, type Server } from 'node:http'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -14,17 +14,17 @@ afterEach(() => {
 interface Played {
   clusterId: string
   members: { name: string; replica_id: string; peer?: string; url: string }[]
-  /** Status of its answer to a question for its cluster. */
+  /** Status of its response to a request for its cluster. */
   says: number
-  /** How often that was asked. */
+  /** The number of such requests. */
   looks: number
-  /** Status of the answer to a change. */
+  /** Status of the response to a change. */
   answers: number
-  /** In place of what it says of its cluster, and of its answers to changes. */
+  /** The body of all responses, if the test sets it. */
   body: string | undefined
-  /** Paths of the changes that were asked for. */
+  /** Paths of the requested changes. */
   readonly asked: string[]
-  /** What was asked for last. */
+  /** The body of the last requested change. */
   wanted: unknown
   whenAsked: () => void
 }
@@ -75,7 +75,7 @@ const joiner: JoiningReplica = {
 }
 const NAMESAKE = { name: 'n4', replica_id: '3', url: '' }
 
-/** Joins through `urls`, and is a member as soon as one of `nodes` was asked for a change and said yes. */
+/** Joins through `urls`. The replica is a member as soon as one of `nodes` has accepted a change. */
 const joinThrough = (urls: readonly string[], nodes: readonly Played[], replace = false): Promise<void> =>
   join(joiner, {
     ...{ urls, replace, logger: silent },
@@ -87,7 +87,7 @@ test('a node that knows its cluster ignores others that answer where its nodes w
   const right = await played()
   const urls = [other.url, right.url]
   expect(await discoverCluster({ urls, clusterId: '77' }, silent)).toMatchObject({ clusterId: '77' })
-  // A copy of the cluster has the same id: it was told where to ask.
+  // A copy of the cluster has the same id, so the replica contacts only the URLs that it was given.
   const copy = await played()
   right.node.members = [{ name: 'n1', replica_id: '1', url: copy.url }]
   right.node.answers = 503
@@ -124,7 +124,7 @@ test('the name of a member that is gone can be taken, also through a node that d
 
 test('a refusal that passes is not taken for one because of a name that has become free', async () => {
   const { url, node } = await played({ members: [NAMESAKE], answers: 409 })
-  // What it hears from the leader for the change, it has heard of the members too.
+  // With the leader's refusal, the node has also received the newest members.
   node.whenAsked = () => {
     node.members = []
   }
@@ -200,7 +200,7 @@ test.each([false, true])('a member that listens elsewhere now says so (--replace
   const before = { name: 'n4', replica_id: '4', peer: '127.0.0.1:3', url: joiner.url }
   const { url, node } = await played({ members: [before], answers: 409 })
   const joined = joinThrough([url], [node], replace)
-  // It is this very replica: a refusal is no reason to give up.
+  // The member is this very replica, so a refusal is no reason to give up.
   while (node.asked.length < 2) await Promise.race([new Promise(setImmediate), joined])
   node.answers = 200
   await joined
@@ -231,7 +231,7 @@ test('a cluster is looked for at each URL in turn, whatever answers there', asyn
   })
 })
 
-/** With the texts of what is logged. */
+/** A logger that records the texts. */
 function listening() {
   const said: string[] = []
   return { said, logger: { ...silent, warn: (_: object, text: string) => void said.push(text) } }

@@ -1,4 +1,4 @@
-// How a node ends when it is told so more than once, or by several at the same time.
+// The end of a node that is requested more than once, or by several callers at the same time.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ async function start(founding: Founding): Promise<ServingNode> {
 type Ending = (node: ServingNode) => Promise<void>
 const stop: Ending = (node) => node.stop()
 const crash: Ending = (node) => node.crash()
-/** As a peer may tell it to. */
+/** Fails the node, as an order of a peer does. */
 const fail: Ending = async (node) => {
   Object(node.api).events.stop('it has lost durable state')
   await node.ended
@@ -69,7 +69,7 @@ test.each([
 test('a node whose last write fails has ended as failed, and its directory is free', async () => {
   const node = await start({ kind: 'bootstrap' })
   const { api } = node
-  // As storage that fails does: nothing more is written.
+  // Fails as storage does: nothing more is written.
   Object(api).close = (done: (error: Error) => void): void => {
     Object(api).crash()
     done(new Error('no space left on device'))
@@ -81,7 +81,7 @@ test('a node whose last write fails has ended as failed, and its directory is fr
 
 test('a node that stops takes no more connections while writes are under way', async () => {
   const node = await start({ kind: 'bootstrap' })
-  // As long as there is one.
+  // The drain never ends, as if a write was always in progress.
   Object(node.api).drain = (): void => {}
   void node.stop()
   const asked = (): Promise<string> =>

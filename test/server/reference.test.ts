@@ -1,4 +1,4 @@
-// docs/reference says what the code does: limits, error codes and metrics are compared one by one.
+// docs/reference matches the code: limits, error codes and metrics are compared one by one.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
-// The simulator's cluster (jepsen-lite/sim) in the hands of a test, which takes the place of schedule, faults and
-// clients: it moves time, asks the drivers itself and says what breaks. The wires are calm, the clocks equal, limits
-// and time-outs those that are shipped. What the simulator looks at after every event is looked at here too, and the
-// first rule that is broken ends the test.
+// The simulator's cluster (jepsen-lite/sim), driven by a test in place of schedule, faults and clients. The test
+// advances time, calls the drivers and injects faults. The wires lose nothing, the clocks are equal, and limits and
+// time-outs have their defaults. The simulator's checks after every event run here too, and the first violation fails
+// the test.
 
 import { SimCluster } from '../../jepsen-lite/sim/cluster.ts'
 import type { SimConfig } from '../../jepsen-lite/sim/config.ts'
@@ -16,10 +16,10 @@ import type {
   BatchedCommand,
   Command,
   KeyRow,
+  KvSettings,
   LeaseId,
   Outcome,
   PutLease,
-  Settings,
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
@@ -85,7 +85,7 @@ export class SimulatedCluster extends SimCluster {
     )
   }
 
-  /** One of them. */
+  /** One of the followers. */
   get follower(): SimulatedNode {
     const [first] = this.followers
     if (first === undefined) throw new Error('no follower')
@@ -98,7 +98,7 @@ export class SimulatedCluster extends SimCluster {
     this.#run(ms, () => false)
   }
 
-  /** Runs one event after the other until `reached`. */
+  /** Runs one event after another until `reached`. */
   until(reached: () => boolean): void {
     if (reached()) return
     this.#run(60_000, reached)
@@ -110,7 +110,7 @@ export class SimulatedCluster extends SimCluster {
     if (this.invariants.violation !== undefined) throw this.invariants.violation
   }
 
-  /** Until all running nodes have applied the same. */
+  /** Advances until all running nodes have applied the same entries. */
   converge(): void {
     this.until(() => {
       const running = this.machines.flatMap(({ process }) => process?.storage ?? [])
@@ -121,23 +121,23 @@ export class SimulatedCluster extends SimCluster {
 
   // ---- the wires
 
-  /** This node and the others do not reach each other; bytes between them vanish, connections stay. */
+  /** Isolates a node: bytes between it and the others vanish, and connections stay open. */
   isolate({ machine: { place } }: SimulatedNode): void {
     for (const { place: other } of this.machines) if (other !== place) this.#cut(place, other, VANISHES)
   }
 
-  /** These two nodes do not reach each other, in the same way. */
+  /** Separates two nodes in the same way. */
   part({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
     this.#cut(one.place, other.place, VANISHES)
   }
 
-  /** The connections between two nodes break, and calls are refused. */
+  /** Breaks the connections between two nodes, and refuses new ones. */
   refuse({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
     this.#cut(one.place, other.place, REFUSED)
     this.#reset(one, other)
   }
 
-  /** The connections between two nodes break; calls are answered. */
+  /** Breaks the connections between two nodes, which may dial again. */
   reconnect({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
     this.#reset(one, other)
   }
@@ -164,7 +164,7 @@ export class SimulatedCluster extends SimCluster {
     super.leaving(process, message)
   }
 
-  /** A node that has stopped itself stays down, and whether it was right is for the test to say. */
+  /** A node that has stopped itself stays down. The test checks whether that was right. */
   override ended(process: Process, end: NodeEnd): void {
     process.ended = true
     for (const node of this.nodes) if (node.machine === process.machine) node.end = end
@@ -175,7 +175,7 @@ export class SimulatedCluster extends SimCluster {
 export class SimulatedNode {
   readonly #cluster: SimulatedCluster
   readonly machine: Machine
-  /** Why its process stopped itself. */
+  /** The reason why its process stopped itself. */
   end: NodeEnd | undefined
   #puts = 0
 
@@ -209,7 +209,7 @@ export class SimulatedNode {
     this.#cluster.end(this.machine, inFlight)
   }
 
-  /** From now on a write takes so long. */
+  /** Sets the duration of a write. */
   slowDisk(ms: number): void {
     this.machine.slowFactor = ms / WRITE_MS
     this.machine.slowUntil = Number.POSITIVE_INFINITY
@@ -259,7 +259,7 @@ export class SimulatedNode {
     return promised
   }
 
-  set(settings: Partial<Settings>): Promised<Outcome> {
+  set(settings: Partial<KvSettings>): Promised<Outcome> {
     return this.#propose({ kind: 'settings', settings }, 5000)
   }
 
@@ -277,7 +277,7 @@ export class SimulatedNode {
     return promised
   }
 
-  /** What a read at this node gives: the value, undefined for a missing key. */
+  /** Reads at this node: the value, undefined for a missing key. */
   read(key: string, timeoutMs = 5000): Promised<string | undefined> {
     const { running } = this
     return this.#read('linearizable', timeoutMs, () => valueAt(running, key))
@@ -297,7 +297,7 @@ export class SimulatedNode {
   }
 }
 
-/** A result that comes by callback. */
+/** A result that is delivered by callback. */
 export class Promised<T> {
   result: Result<T> | undefined
 

@@ -1,4 +1,4 @@
-// What a node refuses before it opens or makes anything.
+// The reasons for which a node refuses to start, before it opens or creates anything.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
@@ -63,7 +63,7 @@ test.each([
 test('a node that cannot begin from what its storage holds gives the directory back', async () => {
   const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
-  // The records of the state are whole, and say nothing that a node can read.
+  // The records of the state have valid checksums, but their content cannot be decoded.
   await formatStorage(join(home, 'node'), identity, initial)
   const start = (): Promise<unknown> =>
     startNode({
@@ -195,12 +195,12 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
   expect(await started(unknown)).toEqual([expect.stringContaining('start it with --join URL')])
 })
 
-// As that of pino does while the disk of its file is full.
+// A logger that fails like pino while the disk of its file is full.
 test.each([
   () => {
     throw new Error('ENOSPC')
   },
-  // Nobody else hears of it: a process ends for that.
+  // No other code handles this rejection, which ends a process.
   () => Promise.reject(new Error('ENOSPC')),
 ])('a logger that throws does not hold up a node', async (line) => {
   const logger = { debug: line, info: line, warn: line, error: line }
@@ -225,10 +225,10 @@ test('a node answers under the name where clients are told to find it', async ()
   expect(await statusAs('n2.example:7301', port)).toBe(421)
 })
 
-// Its address may be another one, or that of another node, after the machines were started again.
+// After a restart of the machines, its address may have changed, or belong to another node.
 test('a node that listens under names tells others these, and answers under them', async () => {
   const [port, peerPort] = [await freePort(), await freePort()]
-  // A name as any other for Node, with an address wherever this test runs.
+  // Node treats it as a name, and it has an address on every machine.
   const name = '127.1'
   const node = await startNode({
     ...{ name: 'n1', dataDir: join(parent, 'by-name'), founding: { kind: 'bootstrap' }, insecure: true },

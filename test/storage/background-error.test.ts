@@ -1,5 +1,5 @@
-// An error outside of any call: a read in the background fails, and the owner of the storage is told at once, not at
-// its next call.
+// An error outside of any call. A read in the background fails, and the owner of the storage is notified at once, not
+// at its next call.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import type { Storage } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { must, rowKey, scanOf, sinkFor } from './samples.ts'
 
-/** Reads fail after `breaks` was called. */
+/** A storage whose reads fail after `breaks` was called. */
 async function breakable(): Promise<{ storage: Storage; breaks: () => void }> {
   let isBroken = false
   const storage = await openDisk(memoryDisk(), undefined, {

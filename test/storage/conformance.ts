@@ -1,5 +1,5 @@
-// What every storage does, on any engine. The only assumption about timing: applied rows are never durable before their
-// entries.
+// The contract of every storage, on any engine. The only assumption about timing: applied rows are never durable
+// before their entries.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
@@ -460,7 +460,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await finishedScan(scan)
     })
 
-    // Rows that are not durable yet lie over those of the engine. A row of either that does not fit ends the page.
+    // Rows that are not durable yet hide those of the engine. A row of either that does not fit ends the page.
     test.each([
       ['not durable', { b: 'b'.repeat(50) }, { a: '.'.repeat(50), c: '.', d: '.' }],
       ['durable', { a: '.'.repeat(50), c: '.', d: '.' }, { b: 'b'.repeat(50) }],

@@ -1,6 +1,6 @@
 // LevelDB counts a write that fails for lack of space all the same, and a compaction that ends after it records that
-// number in MANIFEST. Then MANIFEST is ahead of everything in the WALs and tables, as if acknowledged writes were lost.
-// The side file tells the two cases apart.
+// number in MANIFEST. Then MANIFEST is ahead of everything in the WALs and tables, as if acknowledged writes were
+// lost. The side file distinguishes the two cases.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// The results of damage to a replica on a real LevelDB: either exactly the acknowledged state, or a refusal that says
-// what is wrong and what to do, and leaves the files unchanged. Nothing else is allowed.
+// The results of damage to a replica on a real LevelDB: either exactly the acknowledged state, or a refusal that names
+// the fault and the remedy, and leaves the files unchanged. No other result is allowed.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
@@ -224,7 +224,7 @@ describe('a replica of several tables and blocks', () => {
   test('never hides a bit flipped in a table', async () => {
     const files = await crashImage(30, { restartEvery: 14, padding: 100 })
     await become(files, {})
-    // That opening has written everything to tables, and left a copy to damage.
+    // Opening has written everything to tables, and left a copy of the WAL to damage.
     const storage = await openStorage(dir)
     await closed(storage)
     const expected = join(dir, '..', 'expected')
@@ -313,7 +313,7 @@ describe('a process that writes', () => {
     expect((await outcomeElsewhere(home)).at(-1)).toMatch(/StorageInUseError.*in use/)
   })
 
-  /** What another process says that tries to write one batch. */
+  /** The outcome of another process that tries to write one batch. */
   async function outcomeElsewhere(home: string): Promise<string[]> {
     const child = run('writer.child.ts', [home, '1', '0'])
     return linesOf(child, (line) => {
@@ -332,13 +332,13 @@ describe('a process that writes', () => {
       child.kill('SIGSTOP')
       const log = statSync(join(home, 'LOG')).ino
       refusals.push(await refusal())
-      // A starting process looks in LOG for what LevelDB has recovered.
+      // A starting process reads LOG to check the recovery of LevelDB.
       expect(statSync(join(home, 'LOG')).ino === log).toBe(existsSync('/proc/locks'))
-      // Files that are being written may look damaged to others.
+      // Another process may read a file during a write and find it damaged.
       const [manifest = ''] = named(filesOf(home), /^MANIFEST/)
       appendFileSync(join(home, manifest), 'half of an edit')
       refusals.push(await refusal())
-      // As from another container, which sees neither its process nor its locks.
+      // Simulates a process in another container, which does not see this process or its locks.
       locked.push(await isLocked(home))
       child.kill('SIGKILL')
     })

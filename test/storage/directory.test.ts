@@ -1,5 +1,5 @@
-// A new replica is not lost with its directory: all names in its path are durable, whichever process made them. If
-// several processes format it at the same time, none destroys what another one has made.
+// The directory of a new replica survives a power cut: all names in its path are durable, whichever process made them.
+// When several processes format it at the same time, none destroys the files of another one.
 
 import { execFileSync, spawn } from 'node:child_process'
 import {
@@ -28,7 +28,7 @@ const disk = vi.hoisted(() => ({
   unreadable: '',
   silent: '',
   forbidden: '',
-  /** What another process does once, when the file of that name is opened. */
+  /** The action of another process, run once when the file of that name is opened. */
   other: { name: '', act: () => {} },
   removing: (_path: string): void => {},
 }))

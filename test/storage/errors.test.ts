@@ -6,10 +6,10 @@ import {
   asError,
   CorruptionError,
   hasCode,
-  InvariantError,
   isDiskFull,
   StorageFailedError,
   StorageInUseError,
+  StorageInvariantError,
   StorageRefusedError,
   UnfitReplicaError,
 } from '../../src/storage/errors.ts'
@@ -20,7 +20,7 @@ const wrapped = (cause: unknown): Error => new Error('Database failed', { cause 
 
 test('errors have the names that logs and scripts look for', () => {
   expect(
-    [StorageRefusedError, StorageInUseError, CorruptionError, StorageFailedError, InvariantError].map(
+    [StorageRefusedError, StorageInUseError, CorruptionError, StorageFailedError, StorageInvariantError].map(
       (Kind) => String(new Kind('why')),
     ),
   ).toEqual([
@@ -88,7 +88,7 @@ describe('an error is explained', () => {
     expect(error.cause).toEqual(asError(thrown))
   })
 
-  test.each([[new InvariantError('a promise')], [new StorageRefusedError('not here')]])(
+  test.each([[new StorageInvariantError('a promise')], [new StorageRefusedError('not here')]])(
     'but not %s',
     (error) => {
       expect(new StickyError().fail(error)).toBe(error)

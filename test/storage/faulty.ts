@@ -2,7 +2,7 @@
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import { asError } from '../../src/storage/errors.ts'
-import type { Done } from '../../src/storage/types.ts'
+import type { WriteCallback } from '../../src/storage/types.ts'
 
 export interface Faults {
   /** Throws or returns. Counts from 1, over `get` and each step of a scan. */
@@ -46,7 +46,7 @@ export class FaultyEngine implements Engine {
     return this.#engine.batch()
   }
 
-  write(batch: EngineBatch, done: Done): void {
+  write(batch: EngineBatch, done: WriteCallback): void {
     const count = ++this.#writes
     const refused = thrownBy(() => this.#faults.beforeWrite?.(count))
     const content = refused === undefined ? batch : this.#engine.batch()
@@ -62,11 +62,11 @@ export class FaultyEngine implements Engine {
     this.#engine.quarantine(why)
   }
 
-  compact(done: Done, isRoom?: () => boolean): void {
+  compact(done: WriteCallback, isRoom?: () => boolean): void {
     this.#engine.compact(done, isRoom)
   }
 
-  close(done: Done): void {
+  close(done: WriteCallback): void {
     this.#engine.close(done)
   }
 

@@ -1,4 +1,4 @@
-// Rows of unused generations are deleted, whatever else is written, and nothing is added to them meanwhile.
+// Rows of unused generations are deleted, whatever else is written. No row is added to them in that time.
 
 import { expect, test } from 'vitest'
 import { SimEngine } from '../../jepsen-lite/sim/disk.ts'
@@ -94,7 +94,7 @@ const ROWS = Object.fromEntries(
   Array.from({ length: 40 }, (_, at) => [`s${10 + at}`, `${at}`.repeat(12_000)]),
 )
 
-/** Installs what the sender sends, and sweeps. The rows must then be the sender's. */
+/** Installs the sender's snapshot, and sweeps. The rows must then be the sender's. */
 async function expectInstalled(storage: Storage, source: SnapshotSource): Promise<void> {
   const sink = must(await sinkFor(storage, source))
   expect(sink.nextChunk).toBe(0)
@@ -140,7 +140,7 @@ test('a generation given up before it was written down is not used again', async
   sink.write(0, chunk, () => {})
   storage.write(batch(hardState(2, 1)), () => {})
   for (const id of ['second', 'third']) storage.snapshotSink(id, identity.replicaId, source.meta, () => {})
-  // Writes the chunk and the batch after it, then the power goes.
+  // Writes the chunk and the batch after it, then the power fails.
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
   disk.power('lost')
   await expectInstalled(await openDisk(disk), source)
@@ -162,7 +162,7 @@ test('a transfer given up does not come back at the second start after its rows 
   sink.write(0, chunk, () => {})
   storage.write(batch(hardState(2, 1)), () => {})
   storage.snapshotSink('second', identity.replicaId, source.meta, () => {})
-  // Writes the chunk and the batch after it, then the power goes.
+  // Writes the chunk and the batch after it, then the power fails.
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
   disk.power('lost')
   await sweep(await openDisk(disk))

@@ -1,5 +1,5 @@
-// Layers over the engine against a plain list of entries: what a read finds, what a scan holds, what goes into a batch,
-// and what of it is kept.
+// Layers over the engine against a plain list of entries: the rows that a read finds, the rows that a scan holds, the
+// content of a batch, and the part of it that is kept.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -271,7 +271,7 @@ test('a layer finds each of many rows, also those whose keys have the same hash'
   expect([...layer]).toEqual(newer)
 })
 
-/** Counts how often a row is asked for its key. */
+/** Counts how often the key of a row is read. */
 class CountedRow extends Row {
   static asked = 0
 

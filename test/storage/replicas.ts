@@ -18,7 +18,10 @@ import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
 
-/** In memory if the system has a place for that: no test here cuts the power, and hundreds of syncs take long. */
+/**
+ * A directory in memory if the system has a file system for that. No test here cuts the power, and hundreds of syncs
+ * take long.
+ */
 export function temporaryDirectory(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-storage-'))
 }
@@ -31,7 +34,7 @@ export function openFilesIn(dir: string): string[] {
     try {
       return readlinkSync(join(descriptors, fd))
     } catch {
-      // It was closed meanwhile.
+      // The file was closed between the two calls.
       return ''
     }
   })
@@ -55,7 +58,7 @@ export function memoryDisk(state: InitialState = initial): SimDisk {
   return disk
 }
 
-/** Small, so that rows that do not fit are as common as those that do. */
+/** Small limits, so that rows that do not fit are as common as those that do. */
 const LIMITS: StoreLimits = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
 
 /** Called when a write becomes durable, or a read can be answered. */

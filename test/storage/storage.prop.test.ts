@@ -33,7 +33,7 @@ import {
   write,
 } from './samples.ts'
 
-/** The value is padded to the size; undefined: the row is deleted. */
+/** A row: its value is padded to the size; undefined deletes the row. */
 type Row = readonly [key: number, value: number | undefined, size: number]
 
 /** A range, and the limits of its pages. */
@@ -61,11 +61,11 @@ type Operation =
   /** One slice of a scrub, while rows are applied. */
   | { readonly kind: 'slice'; readonly rows: readonly Row[] }
   | { readonly kind: 'restart' }
-  /** In the middle of a write that may have reached the disk. */
+  /** A crash during a write that may have reached the disk. */
   | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
 
 const KEYS = 15
-/** For the scrub that runs meanwhile. */
+/** The slices of a scrub that runs during the other steps. */
 const SLICE = { rowsMax: 3, bytesMax: 80 }
 const small = fc.nat({ max: 5 })
 /** Most rows are small, some are as large as all byte limits together. */
@@ -113,7 +113,7 @@ interface Model {
   readonly rows: ReadonlyMap<string, string>
 }
 
-/** In the order of their numbers, and of different lengths. */
+/** Key names sort in the order of their numbers, and have different lengths. */
 const nameOf = (key: number): string => `key ${10 + key}${'-'.repeat((key * 7) % 5)}`
 const padded = (value: number, size: number): string => `${value}`.padEnd(size, '.')
 const rowsText = (model: ReadonlyMap<string, string>): string[] =>
@@ -160,7 +160,7 @@ async function expectView(scan: RowScan, view: View, rows: readonly string[]): P
   await finishedScan(scan)
 }
 
-/** Starts again at a row in the middle. */
+/** Starts a second scan at a row in the middle. */
 async function expectViewAgain(scan: RowScan, view: PageLimits, rows: readonly string[]): Promise<void> {
   const rest = rows.slice(rows.length >> 1)
   const [row] = rest
@@ -170,7 +170,7 @@ async function expectViewAgain(scan: RowScan, view: PageLimits, rows: readonly s
   expect(await page(scan, view)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
 }
 
-/** In the order of the scan. */
+/** The rows of a range, in the order of the scan. */
 function rowsWithin({ from, to, reverse }: View, rows: readonly string[]): readonly string[] {
   const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
   return reverse ? within.toReversed() : within
@@ -191,7 +191,7 @@ class Run {
   #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
   /** The model after the last batch that was reported done. */
   #durable = this.#model
-  /** By applied index, because a batch may not have room for all rows. */
+  /** The rows by applied index, because a batch may not have room for all rows. */
   readonly #rowsAt = new Map([[1, this.#model.rows]])
   #pass: Scrub
   #scans: { readonly scan: RowScan; readonly rows: readonly string[] }[] = []

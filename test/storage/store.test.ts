@@ -1,5 +1,5 @@
-// What the store does between its batches, on a disk in memory: how much goes into one batch, what is read from the
-// disk and what is not, and what stops after an error and after closing.
+// The store between its batches, on a disk in memory: the size of one batch, the reads that reach the disk, and the
+// calls that fail after an error and after closing.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { keyIndexLimits, rowHeadsFor, type StoreLimits } from '../../src/server/
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import type { Done, RowHash } from '../../src/storage/types.ts'
+import type { StoredRowHash, WriteCallback } from '../../src/storage/types.ts'
 import { metaOf } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
@@ -155,7 +155,7 @@ describe('a batch takes the rows that it has room for', () => {
     }
     expect(storage.hasGarbage).toBe(false)
     expect(written.length).toBeLessThan(10)
-    // In addition to the meta record and the applied record.
+    // The limit, plus the meta record and the applied record.
     expect(Math.max(...written)).toBeLessThanOrEqual(batchBytesMax + 300)
   })
 })
@@ -242,7 +242,7 @@ test('the rows of an abandoned generation go with the first two batches after a 
   await store(storage, batch(hardState(1, 1)))
   await closed(storage)
   const again = await openDisk(disk)
-  // One deletes the rows, one finds that there are no more.
+  // The first batch deletes the rows, the second finds that there are no more.
   for (let batches = 0; batches < 2; batches++) {
     expect(again.hasGarbage).toBe(true)
     await turn()
@@ -252,7 +252,7 @@ test('the rows of an abandoned generation go with the first two batches after a 
 })
 
 describe('what memory tells is not read from the disk', () => {
-  /** With a durable row `there`, and a counter of reads. */
+  /** A storage with a durable row `there`, and a counter of reads. */
   async function counted(): Promise<{ storage: Storage; reads: () => number }> {
     let count = 0
     const faults = { beforeRead: () => void count++ }
@@ -313,7 +313,7 @@ describe('what memory tells is not read from the disk', () => {
 test('a watcher is told of each change until it is stopped', async () => {
   const storage = await withLog(9)
   const heard: unknown[][] = []
-  const hashOf = (row: RowHash | undefined): unknown => row && [row.mix, row.crc]
+  const hashOf = (row: StoredRowHash | undefined): unknown => row && [row.mix, row.crc]
   const stop = storage.watch({
     changed: (key, before, after) => heard.push([text(key.subarray(1)), hashOf(before), hashOf(after)]),
     replaced() {},
@@ -390,7 +390,7 @@ describe('the end', () => {
     isHeld = true
     const stored = store(storage, batch(hardState(1, 1)))
     const ended = closed(storage)
-    // A reader that is told of no error uses the storage further.
+    // The scan must fail: a reader without an error would continue to use the storage.
     await expect(page(scan)).rejects.toMatchObject({ name: 'StorageClosedError' })
     for (const complete of held) complete()
     await stored
@@ -438,7 +438,7 @@ class Throwing extends FaultyEngine {
   constructor(engine: Engine) {
     super(engine, {})
   }
-  override write(content: EngineBatch, done: Done): void {
+  override write(content: EngineBatch, done: WriteCallback): void {
     if (++this.#writes > 1) throw new Error('the engine is gone')
     super.write(content, done)
   }
@@ -457,7 +457,7 @@ class Uncompacted extends FaultyEngine {
   constructor(engine: Engine) {
     super(engine, {})
   }
-  override compact(done: Done): void {
+  override compact(done: WriteCallback): void {
     done(new Error('EIO: no compaction'))
   }
 }
@@ -471,7 +471,7 @@ test('half an entry is neither written nor read: apply has thrown', async () => 
 })
 
 describe('a start fails', () => {
-  /** Reads of the three records, and of the log. */
+  /** The three records and the log are read, in this order. */
   test.each([1, 2, 3, 4])('with read %i that fails', async (number) => {
     const beforeRead = (count: number): void => {
       if (count === number) throw new Error('EIO: the disk is gone')

@@ -1,5 +1,5 @@
-// Incoming snapshots, rows of old ones, and scans, on a disk in memory: what is held, what is given back, and which
-// callers are told.
+// Incoming snapshots, rows of old ones, and scans, on a disk in memory: the resources in use, their release, and the
+// callers that are notified.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -39,11 +39,11 @@ async function sourceOf(rows: Readonly<Record<string, string>>): Promise<Snapsho
   return sender.snapshotSource()
 }
 
-/** This many rows; their keys have this length in the engine. */
+/** This many rows, with keys of this length in the engine. */
 const rowsOf = (count: number, keyBytes: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`${100 + at}`.padEnd(keyBytes - 8, '.'), 'x']))
 
-/** The rows of a snapshot are in generation 2, which is given up. */
+/** Abandons a snapshot, whose rows are in generation 2. */
 async function giveUp(storage: Storage, source: SnapshotSource): Promise<void> {
   const sink = must(await sinkFor(storage, source))
   await stream(source, sink)
@@ -260,7 +260,7 @@ describe('a transfer', () => {
 })
 
 describe('a scan of rows', () => {
-  /** With a row on the disk, and a counter of open scans of the engine. */
+  /** A storage with a row on the disk, and a counter of open scans of the engine. */
   async function counted(): Promise<{ scan: RowScan; open: () => number }> {
     let open = 0
     const under = (engine: Engine): Engine =>

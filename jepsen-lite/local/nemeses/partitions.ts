@@ -10,7 +10,7 @@ import { repeatedly } from './processes.ts'
 /** Long enough for a heartbeat on every link between the leader and a follower. */
 const LISTEN_MS = 150
 
-type Draw = (world: NemesisContext, names: readonly string[]) => shapes.PartitionShape | string
+type Draw = (world: NemesisContext, names: readonly string[]) => shapes.PartitionPattern | string
 
 const partition = (
   kind: string,

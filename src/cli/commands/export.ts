@@ -13,7 +13,7 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { keyCount, megabytes, Progress } from '../progress.ts'
+import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -64,7 +64,7 @@ async function exportFrom(
       }
       const records = context.client.list({ ...context.read, onAnswer, prefix, snapshot: true })
       // A terminal that shows the records needs no other progress.
-      const progress = new Progress(flags.dir !== undefined || io().stdout.isTTY !== true)
+      const progress = new ProgressDisplay(flags.dir !== undefined || io().stdout.isTTY !== true)
       try {
         if (flags.dir === undefined) await exportLines(records, stripper, progress, () => revision)
         else await exportFiles(context, records, stripper, progress, flags.dir, flags.force === true)
@@ -80,7 +80,7 @@ async function exportFrom(
 async function exportLines(
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,
-  progress: Progress,
+  progress: ProgressDisplay,
   revision: () => number | undefined,
 ): Promise<void> {
   let count = 0
@@ -105,7 +105,7 @@ async function exportFiles(
   { format }: CommandContext,
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,
-  progress: Progress,
+  progress: ProgressDisplay,
   path: string,
   force: boolean,
 ): Promise<void> {

@@ -23,7 +23,7 @@ import { ImportPace, WRITES_MAX } from '../import-pace.ts'
 import { io, userPath } from '../io.ts'
 import { say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
+import { bar, keyCount, megabytes, ProgressDisplay, Rate } from '../progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('import'), [
@@ -132,7 +132,7 @@ function sizeOf(source: string): Whole | undefined {
 }
 
 class Totals {
-  readonly progress = new Progress()
+  readonly progress = new ProgressDisplay()
   readonly #rate = new Rate()
   whole: Whole | undefined
   #bytesRead = 0

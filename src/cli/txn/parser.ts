@@ -12,7 +12,7 @@ import { durationMs } from '../duration.ts'
 import { BASE64, type Bytes, bytesOfBase64, FILE, type RANGE_WORDS, textOrBytes } from './bytes.ts'
 import { parseTxnJson } from './json-txn.ts'
 import { oneOf, quoted } from './syntax-error.ts'
-import { type Token, Tokenizer } from './tokenizer.ts'
+import { Tokenizer, type TxnToken } from './tokenizer.ts'
 /** Returns the content of a file that a value names with `@`. */
 export type ReadFile = (path: string) => Uint8Array
 
@@ -84,11 +84,11 @@ const RANGES: Readonly<Record<(typeof RANGE_WORDS)[number], (parser: Parser) => 
   before: (parser) => ({ end: parser.rangeEnd() }),
 }
 
-const isLineEnd = ({ kind }: Token): boolean => kind === 'line end' || kind === 'text end'
+const isLineEnd = ({ kind }: TxnToken): boolean => kind === 'line end' || kind === 'text end'
 const isName = <T extends string>(
-  token: Token,
+  token: TxnToken,
   names: Readonly<Record<T, unknown>>,
-): token is Token & { text: T } => token.kind === 'word' && Object.hasOwn(names, token.text)
+): token is TxnToken & { text: T } => token.kind === 'word' && Object.hasOwn(names, token.text)
 
 class Parser {
   readonly #tokens: Tokenizer
@@ -100,7 +100,7 @@ class Parser {
   }
 
   /** `openedBy`: the token that begins an inner transaction. */
-  transaction(depth = 1, openedBy?: Token): Txn {
+  transaction(depth = 1, openedBy?: TxnToken): Txn {
     if (depth > NESTING_MAX && openedBy !== undefined)
       this.#tokens.fail(
         openedBy,
@@ -127,7 +127,7 @@ class Parser {
     }
   }
 
-  #firstOfLine(): Token {
+  #firstOfLine(): TxnToken {
     let token = this.#tokens.take()
     while (token.kind === 'line end') token = this.#tokens.take()
     return token
@@ -138,12 +138,12 @@ class Parser {
     if (!isLineEnd(token)) this.#tokens.unexpected(token, 'the end of the line', hint)
   }
 
-  #sign(text: string): Token {
+  #sign(text: string): TxnToken {
     const token = this.#tokens.take()
     return isSign(token, text) ? token : this.#tokens.unexpected(token, quoted(text))
   }
 
-  #comparison(first: Token): TxnComparison {
+  #comparison(first: TxnToken): TxnComparison {
     if (isKeyword(first, 'exists') || isKeyword(first, 'missing'))
       return { key: this.singleKey(), exists: first.text === 'exists' }
     if (!isName(first, TARGETS)) {
@@ -160,7 +160,7 @@ class Parser {
   }
 
   /** Reads the operation with the end of its line. */
-  #operation(first: Token, depth: number, mayEndWithElse: boolean, isInner: boolean): TxnOperation {
+  #operation(first: TxnToken, depth: number, mayEndWithElse: boolean, isInner: boolean): TxnOperation {
     if (isKeyword(first, 'txn')) {
       const bracket = this.#sign('{')
       this.#lineEnd()
@@ -271,7 +271,7 @@ class Parser {
     return ms ?? this.#notQuoted(token, 'a duration (a number with ms, s, m or h, such as 30s)')
   }
 
-  #notQuoted(token: Token, expected: string): never {
+  #notQuoted(token: TxnToken, expected: string): never {
     return this.#tokens.unexpected(
       token,
       expected,
@@ -283,11 +283,11 @@ class Parser {
 const SPACES = 'a word with spaces is written in double quotes'
 const NOT_CLOSED = 'a line `}` closes the transaction that `txn {` begins'
 
-const wordOf = (token: Token): string => (token.kind === 'word' ? token.text : '')
-const isSign = (token: Token, text: string): boolean => token.kind === 'sign' && token.text === text
-const isKeyword = (token: Token, text: string): boolean => token.kind === 'word' && token.text === text
+const wordOf = (token: TxnToken): string => (token.kind === 'word' ? token.text : '')
+const isSign = (token: TxnToken, text: string): boolean => token.kind === 'sign' && token.text === text
+const isKeyword = (token: TxnToken, text: string): boolean => token.kind === 'word' && token.text === text
 
-function comparisonHint(first: Token): string | undefined {
+function comparisonHint(first: TxnToken): string | undefined {
   if (isName(first, OPERATIONS) || isKeyword(first, 'txn')) return 'operations come after a line `then`'
   if (isSign(first, '{')) return 'a transaction in JSON begins with `{`, without a comment before it'
   return first.kind === 'sign' || isKeyword(first, 'else') ? 'every transaction has a line `then`' : undefined

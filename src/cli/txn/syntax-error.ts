@@ -3,7 +3,7 @@
 import { widthOf } from '../column-widths.ts'
 import { escapeText } from '../format-text.ts'
 
-interface ErrorPlace {
+interface ErrorPosition {
   /** From 1. */
   readonly line: number
   /** From 1, in characters: one outside the Basic Multilingual Plane counts once. */
@@ -16,10 +16,10 @@ interface ErrorPlace {
 export class TxnSyntaxError extends Error {
   override readonly name = 'TxnSyntaxError'
   /** undefined: the message names a field of JSON. */
-  readonly place: ErrorPlace | undefined
+  readonly place: ErrorPosition | undefined
   readonly hint: string | undefined
 
-  constructor(message: string, place?: ErrorPlace, hint?: string) {
+  constructor(message: string, place?: ErrorPosition, hint?: string) {
     super(message)
     this.place = place
     this.hint = hint

@@ -4,7 +4,7 @@
 import { failAt, oneOf, quoted } from './syntax-error.ts'
 
 /** `text`: for messages, and the content of a word or sign. */
-export type Token = { readonly at: number; readonly end: number; readonly text: string } & (
+export type TxnToken = { readonly at: number; readonly end: number; readonly text: string } & (
   | { readonly kind: 'word' }
   | { readonly kind: 'string'; readonly bytes: Buffer }
   /** `@"…"`; the text is the path. */
@@ -26,19 +26,19 @@ const SEPARATOR = /[\s()[\]{}]|$/y
 
 export class Tokenizer {
   readonly #text: string
-  #last: Token | undefined
-  #next: Token | undefined
+  #last: TxnToken | undefined
+  #next: TxnToken | undefined
 
   constructor(text: string) {
     this.#text = text
   }
 
-  peek(): Token {
+  peek(): TxnToken {
     this.#next ??= this.#read()
     return this.#next
   }
 
-  take(): Token {
+  take(): TxnToken {
     const token = this.peek()
     this.#last = token
     this.#next = undefined
@@ -46,7 +46,7 @@ export class Tokenizer {
   }
 
   /** Reports a token that does not belong here. */
-  unexpected(token: Token, expected: string, hint?: string): never {
+  unexpected(token: TxnToken, expected: string, hint?: string): never {
     return failAt(
       this.#text,
       token.at,
@@ -55,11 +55,11 @@ export class Tokenizer {
     )
   }
 
-  fail(token: Token, message: string, hint?: string): never {
+  fail(token: TxnToken, message: string, hint?: string): never {
     return failAt(this.#text, token.at, message, hint)
   }
 
-  #read(): Token {
+  #read(): TxnToken {
     const text = this.#text
     const from = this.#last?.end ?? 0
     const at = from + matchAt(BLANK, text, from).length
@@ -74,12 +74,12 @@ export class Tokenizer {
     return this.#separated(stringAt(text, at) ?? this.#word(at))
   }
 
-  #word(at: number): Token {
+  #word(at: number): TxnToken {
     const word = matchAt(WORD, this.#text, at)
     return { kind: 'word', at, end: at + word.length, text: word }
   }
 
-  #separated(token: Token): Token {
+  #separated(token: TxnToken): TxnToken {
     const { at, end } = token
     SEPARATOR.lastIndex = end
     if (at < end && SEPARATOR.test(this.#text)) return token
@@ -106,7 +106,7 @@ function characterAt(text: string, at: number): string {
 }
 
 /** A string, or a file whose name is one. */
-function stringAt(text: string, at: number): Token | undefined {
+function stringAt(text: string, at: number): TxnToken | undefined {
   const isFile = text.startsWith('@"', at)
   STRING.lastIndex = isFile ? at + 1 : at
   const [written, body, close] = STRING.exec(text) ?? []
@@ -142,13 +142,13 @@ function unescaped(text: string, body: string, from: number): Buffer {
   return Buffer.concat(pieces)
 }
 
-function hintOn(token: Token): string | undefined {
+function hintOn(token: TxnToken): string | undefined {
   if (token.kind === 'sign' && BRACKETS.test(token.text))
     return 'a word with brackets is written in double quotes'
   return token.text === 'a comment' ? 'a word that begins with # is written in double quotes' : undefined
 }
 
-function shownToken({ kind, text }: Token): string {
+function shownToken({ kind, text }: TxnToken): string {
   if (kind === 'word' || kind === 'sign') return quoted(text)
   if (kind === 'file') return `the file ${quoted(text)}`
   if (kind !== 'string') return text

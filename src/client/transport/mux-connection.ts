@@ -30,7 +30,7 @@ import {
   WATCH_ENDED,
   welcomeOf,
 } from './mux-codec.ts'
-import { type Pending, QUEUED, WITHDRAWN } from './pending-request.ts'
+import { type PendingOperation, QUEUED, WITHDRAWN } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
@@ -88,11 +88,11 @@ export class NodeConnection {
   #hasAnswered = false
 
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
-  #queue: (Pending | undefined)[] = []
+  #queue: (PendingOperation | undefined)[] = []
   #head = 0
   #cancels: MuxItem[] = []
   /** By slot: the operation; ABANDONED when its caller has given up. */
-  readonly #slots: (Pending | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
+  readonly #slots: (PendingOperation | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
@@ -186,7 +186,7 @@ export class NodeConnection {
     return count < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
   }
 
-  send(pending: Pending): void {
+  send(pending: PendingOperation): void {
     this.#queue.push(pending)
     this.#wait()
     this.#schedule()
@@ -194,7 +194,7 @@ export class NodeConnection {
   }
 
   /** The caller has given up. An operation that was sent keeps its slot until the node answers. */
-  giveUp(pending: Pending): void {
+  giveUp(pending: PendingOperation): void {
     this.#waitNoLonger()
     if (pending.id === QUEUED) {
       pending.id = WITHDRAWN
@@ -226,8 +226,8 @@ export class NodeConnection {
   }
 
   /** Operations with a waiting caller. */
-  all(): Pending[] {
-    const all: Pending[] = []
+  all(): PendingOperation[] {
+    const all: PendingOperation[] = []
     for (const pending of this.#slots) if (typeof pending === 'object') all.push(pending)
     for (const pending of this.#queue) if (pending?.id === QUEUED) all.push(pending)
     return all
@@ -291,13 +291,13 @@ export class NodeConnection {
     this.#head = 0
   }
 
-  #withdraw(pending: Pending, cause: Error): void {
+  #withdraw(pending: PendingOperation, cause: Error): void {
     pending.id = WITHDRAWN
     this.#waitNoLonger()
     pending.lost(cause)
   }
 
-  #assignSlot(pending: Pending, credit: number, nowMs: number): void {
+  #assignSlot(pending: PendingOperation, credit: number, nowMs: number): void {
     const slot = this.#free.pop() ?? this.#slots.length
     const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
     pending.id = id > ID_MAX ? slot : id

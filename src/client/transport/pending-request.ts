@@ -12,7 +12,7 @@ export const QUEUED = 0
 export const WITHDRAWN = -1
 
 /** A request as its connection sees it. Times are of `performance.now()`. */
-export interface Pending {
+export interface PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly deadline: number
@@ -31,12 +31,12 @@ export interface PendingConnection {
   /** When the last part of an incomplete message arrived; 0: there is none. */
   readonly receivingAt: number
   /** The caller has given up. */
-  giveUp(pending: Pending): void
+  giveUp(pending: PendingOperation): void
   /** Nothing has arrived since then although a request waits. */
   suspect(sinceMs: number): void
 }
 
-export class PendingRequest implements Pending {
+export class PendingRequest implements PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly deadline: number

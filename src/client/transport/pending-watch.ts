@@ -19,10 +19,10 @@ import {
   recordJson,
   SERVED,
 } from './mux-codec.ts'
-import { type Pending, type PendingConnection, QUEUED } from './pending-request.ts'
+import { type PendingConnection, type PendingOperation, QUEUED } from './pending-request.ts'
 import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
-export class PendingWatch implements Pending, WatchMessages {
+export class PendingWatch implements PendingOperation, WatchMessages {
   readonly operation: WatchOperation
   readonly writeId = undefined
   readonly deadline: number

@@ -1,21 +1,21 @@
 // Remembered outcomes in bytes: code (1), revision (8), then
-//   put                 create_revision (8), mod_revision (8), version (8)
-//   delete              deleted (1)
-//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the
-//                       same, its lease (8)
-//   settings            all settings (`settings.ts`)
-//   session             its number (8), its greatest age (8)
-//   compacted           compact_revision (8)
-//   delete-range        number of keys (8)
-//   txn                 succeeded (1), number of results (1), then for each operation:
-//                       1 put: create_revision (8), mod_revision (8), version (8); 2 get; 3 delete: number of keys (8);
-//                       4 txn: as above
-//   granted             lease (8), time to live (8)
-//   renewed             count (2), then for each its time to live (8), 0: there is no such lease
-//   revoked             number of keys (8)
-//   expired             number of leases (8), number of keys (8)
-//   batch               count (2), then an outcome for each command
-//   refused             reason (1), two numbers (8 each): `refusals.ts`
+//   put:                 create_revision (8), mod_revision (8), version (8)
+//   delete:              deleted (1)
+//   precondition failed: 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the
+//                        same, its lease (8)
+//   settings:            all settings (`settings.ts`)
+//   session:             its number (8), its greatest age (8)
+//   compacted:           compact_revision (8)
+//   delete-range:        number of keys (8)
+//   txn:                 succeeded (1), number of results (1), then for each operation:
+//                        1 put: create_revision (8), mod_revision (8), version (8); 2 get; 3 delete: number of keys (8);
+//                        4 txn: as above
+//   granted:             lease (8), time to live (8)
+//   renewed:             count (2), then for each its time to live (8), 0: there is no such lease
+//   revoked:             number of keys (8)
+//   expired:             number of leases (8), number of keys (8)
+//   batch:               count (2), then an outcome for each command
+//   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
 import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
@@ -26,10 +26,10 @@ import type {
   KeyCommand,
   KeyMeta,
   KeyRevisions,
+  KvTxnResult,
   OperationResult,
   Outcome,
   OutcomeOfKey,
-  TxnResult,
 } from '../types.ts'
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
@@ -161,7 +161,7 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
   }
 }
 
-/** `command`: what was asked; it has the keys. */
+/** `command`: the request, which has the keys. */
 export function readOutcome(from: Reader, command: Command): Outcome {
   const code = from.uint8()
   const revision = asRevision(from.uint64())
@@ -215,7 +215,7 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   }
 }
 
-const txnBytes = ({ results }: TxnResult): number =>
+const txnBytes = ({ results }: KvTxnResult): number =>
   results.reduce((sum, result) => sum + 1 + resultBytes(result), 2)
 
 function resultBytes(result: OperationResult): number {
@@ -234,7 +234,7 @@ function resultBytes(result: OperationResult): number {
 }
 
 /** Records are not remembered. Returns where the result ends. */
-function writeTxnResult({ succeeded, results }: TxnResult, target: Uint8Array, at: number): number {
+function writeTxnResult({ succeeded, results }: KvTxnResult, target: Uint8Array, at: number): number {
   target[at] = succeeded ? 1 : 0
   target[at + 1] = results.length
   let next = at + 2
@@ -265,7 +265,7 @@ function writeTxnResult({ succeeded, results }: TxnResult, target: Uint8Array, a
   return next
 }
 
-function readTxnResult(from: Reader): TxnResult {
+function readTxnResult(from: Reader): KvTxnResult {
   const succeeded = from.flag()
   const results = Array.from({ length: from.uint8() }, () => readResult(from))
   return { succeeded, results }

@@ -21,7 +21,7 @@
 //                 (2), bytes; put: value: length (4), bytes
 //
 // The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
-// form, and only that form is read: encoding a decoded request again gives the same bytes.
+// form, and no other form is decoded: encoding a decoded request again gives the same bytes.
 
 import {
   Reader,
@@ -44,8 +44,8 @@ import type {
   Condition,
   Idempotency,
   KeyCommand,
+  KeysOrLease,
   LeaseCommand,
-  Place,
   PutLease,
   Request,
   Revision,
@@ -93,7 +93,7 @@ const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 export const requestKind = ({ command }: Request): KindAndVersion => KINDS[command.kind]
 
 /** The keys, ranges and leases whose keys an entry of this kind may need. Throws as `parseRequest` does. */
-export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly Place[] {
+export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly KeysOrLease[] {
   const { command } = parseRequest(kind, version, body)
   switch (command.kind) {
     case 'put':

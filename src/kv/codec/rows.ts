@@ -1,12 +1,12 @@
-// Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the order
-// of user keys, of revisions and of positions.
+// Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the
+// order of user keys, of revisions and of positions.
 //
-//   tokens       key    2, idempotency token
-//                value  fingerprint of the request (8), outcome (`idempotency.ts`)
-//   token order  key    3, position (8)
-//                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
-//   versions     key    65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8): the newest version of a key comes first
-//                value  flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
+//   tokens       key:   2, idempotency token
+//                value: fingerprint of the request (8), outcome (`idempotency.ts`)
+//   token order  key:   3, position (8)
+//                value: cluster time (8), revision of the outcome (8), bytes of both rows (4), token
+//   versions     key:   65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8); the newest version of a key sorts first
+//                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
 //                       of a tombstone: the flags only
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
@@ -62,7 +62,7 @@ export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
 // ---------------------------------------------------------------------------------------------------------------------
 // Versions of keys
 
-/** In place of 0 in a user's key. 0 alone ends the key, and is followed by a byte below 0xff. */
+/** Replaces 0 in a user's key. 0 alone ends the key, and is followed by a byte below 0xff. */
 const ESCAPE = 0xff
 
 /** The key of the row of a version. */
@@ -73,20 +73,23 @@ export function versionKey(key: Uint8Array, revision: Revision): Uint8Array {
   return bytes
 }
 
-/** Before the row of the newest version of this key that is not newer than `revision`. */
+/** The position before the row of the newest version of this key that is not newer than `revision`. */
 export const firstVersionUpTo = versionKey
 
-/** Before the rows of all versions of this key. */
+/** The position before the rows of all versions of this key. */
 export const versionsStart = (key: Uint8Array): Uint8Array => escaped(key, 1)
 
-/** After the rows of all versions of this key, and before those of the next key. */
+/** The position after the rows of all versions of this key, and before those of the next key. */
 export function versionsEnd(key: Uint8Array): Uint8Array {
   const bytes = escaped(key, 2)
   bytes[bytes.length - 1] = ESCAPE
   return bytes
 }
 
-/** The table and the user's key, escaped, so that its rows sort like the keys themselves. `more`: bytes after it. */
+/**
+ * The table and the user's key, escaped, so that its rows sort like the keys themselves. `more`: the number of extra
+ * bytes at the end.
+ */
 function escaped(key: Uint8Array, more: number): Uint8Array {
   let zeros = 0
   for (let i = 0; i < key.length; i++) if (key[i] === 0) zeros++
@@ -145,10 +148,10 @@ export function encodeVersionHead({
 const versionHead = new Uint8Array(VERSION_HEAD_BYTES)
 const leasedVersionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
 
-/** The row of the version that says that the key was deleted. */
+/** The row of a deletion. */
 export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
 
-/** null: the key was deleted at this revision. The value shares its bytes with the row. */
+/** Returns null if the key was deleted at this revision. The value shares its bytes with the row. */
 export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8Array): KeyRow | null {
   const flags = readUint8(row, 0)
   if (flags === TOMBSTONE) return null
@@ -199,7 +202,7 @@ export interface TokenOrderRow {
   readonly bytes: number
 }
 
-/** How many bytes it takes to remember `token` with `tokenRow`. */
+/** The bytes needed to remember `token` with `tokenRow`. */
 export const rememberedBytes = (token: Uint8Array, tokenRow: Uint8Array): number =>
   1 + token.length + tokenRow.length + 9 + ORDER_HEADER_BYTES + token.length
 

@@ -21,11 +21,11 @@ import {
   settingsBytes,
   writeSettings,
 } from '../settings.ts'
-import type { KvState, Settings } from '../types.ts'
+import type { KvSettings, KvState } from '../types.ts'
 import { asRevision } from '../types.ts'
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
-export function initialState(settings: Partial<Settings> = {}): KvState {
+export function initialState(settings: Partial<KvSettings> = {}): KvState {
   return {
     revision: asRevision(1),
     clusterTimeMs: 0,

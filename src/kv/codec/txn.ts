@@ -15,7 +15,7 @@
 import { type Reader, Writer } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { TXN_DEPTH_MAX } from '../txn.ts'
-import type { Comparison, KeyRange, LeaseId, Operation, PutLease, Txn, Where } from '../types.ts'
+import type { Comparison, KeyRange, KvTxn, LeaseId, Operation, PutLease, Where } from '../types.ts'
 import { leaseOf } from './rows.ts'
 
 const KEY = 0
@@ -34,7 +34,7 @@ const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
 
-export function encodeTxn(txn: Txn): Uint8Array {
+export function encodeTxn(txn: KvTxn): Uint8Array {
   const to = new Writer()
   writeTxn(txn, to)
   return to.written()
@@ -46,7 +46,7 @@ export function encodeRange(range: KeyRange): Uint8Array {
   return to.written()
 }
 
-function writeTxn({ compare, success, failure }: Txn, to: Writer): void {
+function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void {
   to.uint8(compare.length)
   for (const comparison of compare) writeComparison(comparison, to)
   for (const branch of [success, failure]) {
@@ -131,7 +131,7 @@ function writeKey(key: Uint8Array, to: Writer): void {
 }
 
 /** Throws `UnknownKindError` for what this program does not know. */
-export function readTxn(from: Reader, depth = 1): Txn {
+export function readTxn(from: Reader, depth = 1): KvTxn {
   if (depth > TXN_DEPTH_MAX) throw new MalformedBytesError('transactions are nested too deep')
   return {
     compare: list(from, () => readComparison(from)),

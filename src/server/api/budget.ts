@@ -2,7 +2,7 @@
 // have not taken. Both are counted over all connections of all wires.
 
 import type { Writable } from 'node:stream'
-import { ApiError, type ErrorCode } from './errors.ts'
+import { ApiError, type ApiErrorCode } from './errors.ts'
 
 /** Bytes of requests that are being received or wait to be executed. */
 export class InboundBudget {
@@ -16,7 +16,7 @@ export class InboundBudget {
   /** The error for a body of `bytes`; undefined if it is accepted. `own` of these bytes have already been counted. */
   refusal(
     bytes: number,
-    { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ErrorCode },
+    { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ApiErrorCode },
     own = 0,
   ): ApiError | undefined {
     if (bytes > bytesMax) return new ApiError(tooLarge, `body of ${bytes} bytes, at most ${bytesMax}`)
@@ -87,7 +87,7 @@ export class OutboundBudget {
 /** Size of one write: a client that takes this much within the stall limit is not stalled. */
 export const PIECE_BYTES = 64 * 1024
 
-export type Part = string | Uint8Array
+export type BudgetPart = string | Uint8Array
 
 /**
  * Writes all parts in pieces, each after the kernel has taken the one before, so that nothing is copied too early.
@@ -95,7 +95,7 @@ export type Part = string | Uint8Array
  */
 export function writeChunked(
   to: Writable,
-  parts: readonly Part[],
+  parts: readonly BudgetPart[],
   budget: OutboundBudget,
   done: (taken: boolean) => void,
 ): void {
@@ -147,7 +147,7 @@ export function afterDrain(to: Writable, budget: OutboundBudget, done: () => voi
 const NO_BYTES = new Uint8Array()
 
 /** Removes the parts from the list, so that a text is not kept beside its bytes. */
-function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
+function* piecesOf(parts: BudgetPart[]): Generator<Uint8Array, void> {
   while (parts.length > 0) {
     const part = parts.shift() ?? ''
     const bytes = typeof part === 'string' ? Buffer.from(part) : part
@@ -155,7 +155,7 @@ function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
   }
 }
 
-export function byteLength(parts: readonly Part[]): number {
+export function byteLength(parts: readonly BudgetPart[]): number {
   let bytes = 0
   for (const part of parts) bytes += typeof part === 'string' ? Buffer.byteLength(part) : part.byteLength
   return bytes

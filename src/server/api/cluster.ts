@@ -1,6 +1,6 @@
 // Operations on the cluster: members, leadership, settings.
 
-import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
+import type { ChangeStep, Configuration, LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
@@ -18,9 +18,9 @@ export function replicaIdOf(text: string): ReplicaId {
 
 /** The steps of each operation that changes members, given the members of that moment. */
 export type MemberOperation =
-  | { readonly kind: 'add-member'; readonly member: Member }
+  | { readonly kind: 'add-member'; readonly member: RaftMember }
   | { readonly kind: 'remove-member'; readonly name: string }
-  | { readonly kind: 'replace-member'; readonly name: string; readonly member: Member }
+  | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
 
 function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep[] {
   if (operation.kind === 'remove-member')
@@ -39,7 +39,7 @@ function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep
   )
 }
 
-const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
+const membersOf = (node: NodeApi): readonly RaftMember[] => node.status().raft.configuration.members
 
 export const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId): boolean =>
   voters.includes(id) || votersOutgoing.includes(id)
@@ -49,7 +49,7 @@ export const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId
  * other addresses before the cluster reached it. Then only this request has the new addresses. A voter announces its
  * addresses itself.
  */
-function stepsLeft(node: NodeApi, member: Member): readonly ChangeStep[] | undefined {
+function stepsLeft(node: NodeApi, member: RaftMember): readonly ChangeStep[] | undefined {
   const { id, name, peer, url } = member
   const known = membersOf(node).find((each) => each.id === id && each.name === name)
   if (known === undefined) return undefined
@@ -61,7 +61,7 @@ function stepsLeft(node: NodeApi, member: Member): readonly ChangeStep[] | undef
   )
 }
 
-function memberNamed(node: NodeApi, name: string): Member {
+function memberNamed(node: NodeApi, name: string): RaftMember {
   const member = membersOf(node).find((candidate) => candidate.name === name)
   if (member === undefined) throw new ApiError('not_found', `no member is named ${JSON.stringify(name)}`)
   return member

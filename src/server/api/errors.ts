@@ -50,7 +50,7 @@ export const PROBLEMS = {
   storage_full: { status: 507, title: 'The store is full' },
 } as const satisfies Record<string, ErrorKind>
 
-export type ErrorCode = keyof typeof PROBLEMS
+export type ApiErrorCode = keyof typeof PROBLEMS
 
 interface ErrorFacts {
   /** Whether a change may have been made. */
@@ -70,7 +70,7 @@ interface ErrorFacts {
 /** A refusal or a failure of one operation. */
 export class ApiError extends Error {
   override readonly name: string = 'ApiError'
-  readonly code: ErrorCode
+  readonly code: ApiErrorCode
   readonly written: 'no' | 'unknown'
   readonly members: Readonly<Record<string, unknown>>
   readonly revision: Revision | undefined
@@ -78,7 +78,7 @@ export class ApiError extends Error {
   readonly replayed: boolean
   readonly current: KeyMeta | null | undefined
 
-  constructor(code: ErrorCode, detail: string, facts: ErrorFacts = {}) {
+  constructor(code: ApiErrorCode, detail: string, facts: ErrorFacts = {}) {
     super(detail)
     this.code = code
     this.written = facts.written ?? 'no'
@@ -98,7 +98,7 @@ export interface ProblemDocument {
   readonly type: string
   readonly title: string
   readonly status: number
-  readonly code: ErrorCode
+  readonly code: ApiErrorCode
   readonly detail: string
   readonly retry_after_ms?: number
 }
@@ -130,7 +130,7 @@ export function bytesDocument(bytes: Uint8Array): string | { readonly base64: st
 }
 
 /** Pause in whole seconds (RFC 9110); undefined if another attempt soon after is no use. */
-export function retryAfterSeconds(code: ErrorCode): number | undefined {
+export function retryAfterSeconds(code: ApiErrorCode): number | undefined {
   const { retryAfterMs }: ErrorKind = PROBLEMS[code]
   return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
 }

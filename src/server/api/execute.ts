@@ -22,7 +22,14 @@ import { changeLeases, changeMembers, type Guarded, respondSettings, transferLea
 import { ApiError, asError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
 import type { ApiLimits } from './limits.ts'
-import type { ApiOperation, ApiResult, Call, Freshness, LeaseInfo, Respond } from './operation.ts'
+import type {
+  ApiOperation,
+  ApiResult,
+  Call,
+  FreshnessOptions,
+  LeaseDescription,
+  Respond,
+} from './operation.ts'
 import { errorOfScan, finish, type Instant, Ranges, readFirst } from './ranges.ts'
 import { answerBytesMax, checkTxn, evaluateTxn, wantsPrev, withLeases } from './txn.ts'
 import { beginWatch, WatchBuffers } from './watch.ts'
@@ -365,7 +372,7 @@ function foundResult(row: KeyRow | undefined, condition: Condition | undefined, 
   return { kind: 'found', grant, row, isUnchanged: !conditionHolds(condition, row) }
 }
 
-/** Nobody reads it. */
+/** The error of an operation whose client has disconnected. It is never sent. */
 const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
 
 function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond) {
@@ -393,7 +400,7 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
 }
 
 /** Throws `ApiError` if a transaction with changes has an option of reads. */
-function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevision }: Freshness) {
+function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevision }: FreshnessOptions) {
   const options = { consistency, max_staleness: maxStalenessMs, min_revision: minRevision, revision }
   const names = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name]))
   if (names.length > 0)
@@ -416,7 +423,7 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
   })
 }
 
-const LINEARIZABLE: Freshness = {}
+const LINEARIZABLE: FreshnessOptions = {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases
@@ -443,7 +450,7 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     const { grant } = instant
     const now = node.lease(id)
     if (now === undefined) throw missingLease(node, id, grant)
-    const lease: LeaseInfo = { id, ...now }
+    const lease: LeaseDescription = { id, ...now }
     if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
     const scan = instant.open(node.keysOfLease(id))
     await ranges.stream(instant, scan, undefined, true, (rows) =>
@@ -461,7 +468,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
   const { node, ranges } = api
   const list = async (instant: Instant): Promise<void> => {
     const scan = instant.open(node.listLeases(after))
-    const leases: LeaseInfo[] = []
+    const leases: LeaseDescription[] = []
     const reservation = ranges.reserve()
     try {
       let isMore = false

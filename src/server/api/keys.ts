@@ -9,9 +9,9 @@ import {
   SETTING_RULES,
   type Where,
 } from '../../kv/index.ts'
-import type { NodeApi, ReadGrant, ReadOptions } from '../node/types.ts'
+import type { NodeApi, ReadGrant, ReadRequirements } from '../node/types.ts'
 import { ApiError } from './errors.ts'
-import type { Call, Freshness } from './operation.ts'
+import type { Call, FreshnessOptions } from './operation.ts'
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
@@ -130,7 +130,7 @@ export const SEQ_MAX = 2 ** 48 - 1
 export const timeLeftMs = ({ deadline }: Pick<Call, 'deadline'>): number =>
   Math.max(1, deadline - performance.now())
 
-export function readOptions(freshness: Freshness, timeoutMs: number): ReadOptions {
+export function readOptions(freshness: FreshnessOptions, timeoutMs: number): ReadRequirements {
   const { consistency, maxStalenessMs, minRevision } = freshness
   if (maxStalenessMs !== undefined && consistency !== 'stale')
     throw new ApiError('bad_request', 'max_staleness is for stale reads: add consistency=stale')

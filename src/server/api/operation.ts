@@ -7,21 +7,21 @@ import type {
   Idempotency,
   KeyRange,
   KeyRow,
+  KvSettings,
   LeaseId,
   Outcome,
   PutLease,
   Revision,
-  Settings,
   Where,
 } from '../../kv/index.ts'
-import type { Txn, TxnResult } from '../../kv/types.ts'
-import type { LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
-import type { LeaseNow, NodeStatus, ReadConsistency, ReadGrant } from '../node/types.ts'
-import type { Watch, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { KvTxn, KvTxnResult } from '../../kv/types.ts'
+import type { LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
+import type { DriverStatus, LeaseNow, ReadConsistency, ReadGrant } from '../node/types.ts'
+import type { WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import type { ApiError, RejectedOutcome } from './errors.ts'
 
 /** How fresh a read must be. */
-export interface Freshness {
+export interface FreshnessOptions {
   /** Linearizable unless given. */
   readonly consistency?: ReadConsistency | undefined
   readonly maxStalenessMs?: number | undefined
@@ -44,12 +44,12 @@ export interface RangeOperation {
   /** Answers with a stream of all records in place of one page. */
   readonly stream?: boolean | undefined
   readonly revision?: Revision | undefined
-  readonly freshness: Freshness
+  readonly freshness: FreshnessOptions
 }
 
 export interface SettingsChange {
   readonly kind: 'change-settings'
-  readonly settings: Partial<Settings>
+  readonly settings: Partial<KvSettings>
   /** Leader leases, which the core keeps. A field that is absent keeps its value. */
   readonly leases?:
     | { readonly on?: boolean | undefined; readonly durationMs?: number | undefined }
@@ -80,7 +80,7 @@ export type ApiOperation =
       readonly key: Uint8Array
       readonly revision?: Revision | undefined
       readonly condition?: Condition | undefined
-      readonly freshness: Freshness
+      readonly freshness: FreshnessOptions
     }
   | RangeOperation
   | {
@@ -95,11 +95,11 @@ export type ApiOperation =
     }
   | {
       readonly kind: 'txn'
-      readonly txn: Txn
+      readonly txn: KvTxn
       readonly idempotency: Idempotency | undefined
       /** Allowed only if the transaction has no changes, as `freshness`. */
       readonly revision?: Revision | undefined
-      readonly freshness: Freshness
+      readonly freshness: FreshnessOptions
     }
   | { readonly kind: 'compact'; readonly revision: Revision; readonly idempotency: Idempotency | undefined }
   | { readonly kind: 'watch'; readonly request: WatchRequest }
@@ -116,19 +116,19 @@ export type ApiOperation =
       readonly kind: 'show-lease'
       readonly id: LeaseId
       readonly keys: boolean
-      readonly freshness: Freshness
+      readonly freshness: FreshnessOptions
     }
   | {
       readonly kind: 'list-leases'
       readonly after: LeaseId | undefined
       readonly limit: number | undefined
-      readonly freshness: Freshness
+      readonly freshness: FreshnessOptions
     }
   | { readonly kind: 'open-session' }
   | { readonly kind: 'status' | 'cluster' | 'settings' }
-  | { readonly kind: 'add-member'; readonly member: Member }
+  | { readonly kind: 'add-member'; readonly member: RaftMember }
   | { readonly kind: 'remove-member'; readonly name: string }
-  | { readonly kind: 'replace-member'; readonly name: string; readonly member: Member }
+  | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
   | { readonly kind: 'transfer-leadership'; readonly to: string | undefined }
   | SettingsChange
 
@@ -140,7 +140,7 @@ export interface Call {
   readonly expansion: number
   /** Collects the records of a page. Ranges need it, unless they are streams. */
   readonly page?: PageCollector | undefined
-  /** The client has gone, or has cancelled the operation. */
+  /** Whether the client has disconnected, or has cancelled the operation. */
   isAbandoned(): boolean
   /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
   openSink?(): WatchSink
@@ -154,7 +154,7 @@ export interface PageCollector {
 
 export type AcceptedOutcome = Exclude<Outcome, RejectedOutcome>
 
-/** Rows of one instant. Each slice is read when its receiver asks for it, so a slow client delays only itself. */
+/** Rows of one instant. Each slice is read when its receiver requests it, so a slow client delays only itself. */
 export interface RowStream<T> {
   /** The first slice has all rows, which are known to be complete. */
   readonly isWhole: boolean
@@ -165,7 +165,7 @@ export interface RowStream<T> {
   close(): void
 }
 
-export interface LeaseInfo extends LeaseNow {
+export interface LeaseDescription extends LeaseNow {
   readonly id: LeaseId
 }
 
@@ -176,7 +176,7 @@ export type ApiResult =
       readonly kind: 'applied'
       readonly outcome: AcceptedOutcome
       readonly replayed: boolean
-      readonly txn?: Txn
+      readonly txn?: KvTxn
     }
   | {
       readonly kind: 'found'
@@ -202,8 +202,18 @@ export type ApiResult =
       readonly rows: RowStream<KeyRow>
       readonly keysOnly: boolean
     }
-  | { readonly kind: 'txn-read'; readonly grant: ReadGrant; readonly txn: Txn; readonly result: TxnResult }
-  | { readonly kind: 'watching'; readonly grant: ReadGrant; readonly watch: Watch; readonly sink: WatchSink }
+  | {
+      readonly kind: 'txn-read'
+      readonly grant: ReadGrant
+      readonly txn: KvTxn
+      readonly result: KvTxnResult
+    }
+  | {
+      readonly kind: 'watching'
+      readonly grant: ReadGrant
+      readonly watch: WatchHandle
+      readonly sink: WatchSink
+    }
   | {
       readonly kind: 'kept-alive'
       readonly ids: readonly LeaseId[]
@@ -214,21 +224,21 @@ export type ApiResult =
   | {
       readonly kind: 'lease'
       readonly grant: ReadGrant
-      readonly lease: LeaseInfo
+      readonly lease: LeaseDescription
       /** As for a stream. undefined: not requested. */
       readonly keys: RowStream<Uint8Array> | undefined
     }
   | {
       readonly kind: 'leases'
       readonly grant: ReadGrant
-      readonly leases: readonly LeaseInfo[]
+      readonly leases: readonly LeaseDescription[]
       readonly more: boolean
     }
-  | { readonly kind: 'status'; readonly status: NodeStatus }
-  | { readonly kind: 'cluster'; readonly status: NodeStatus }
+  | { readonly kind: 'status'; readonly status: DriverStatus }
+  | { readonly kind: 'cluster'; readonly status: DriverStatus }
   | {
       readonly kind: 'settings'
-      readonly settings: Settings
+      readonly settings: KvSettings
       readonly leases: LeaseSetting
       readonly revision: Revision | undefined
       readonly replayed: boolean

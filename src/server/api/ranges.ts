@@ -4,13 +4,20 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type KeyRange, type KeyRow, keyAfter } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
-import type { ListOptions, RecordScan, SliceLimits } from '../node/record-scan.ts'
-import type { NodeApi, ReadGrant, Result, Scan } from '../node/types.ts'
+import type { RecordScan, RecordScanOptions, SliceLimits } from '../node/record-scan.ts'
+import type { NodeApi, ReadGrant, Result, SlicedScan } from '../node/types.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
 import type { ApiLimits } from './limits.ts'
-import type { Call, Freshness, PageCollector, RangeOperation, Respond, RowStream } from './operation.ts'
+import type {
+  Call,
+  FreshnessOptions,
+  PageCollector,
+  RangeOperation,
+  Respond,
+  RowStream,
+} from './operation.ts'
 
 /** The store at one instant, while one operation reads it. */
 export interface Instant {
@@ -20,8 +27,8 @@ export interface Instant {
    * Opens a scan. All scans that are opened in the turn of the event loop in which the reading begins show the same
    * instant. They are closed when the reading has ended.
    */
-  readonly open: <T extends Scan<unknown>>(scan: T) => T
-  readonly list: (options: ListOptions) => RecordScan
+  readonly open: <T extends SlicedScan<unknown>>(scan: T) => T
+  readonly list: (options: RecordScanOptions) => RecordScan
 }
 
 /** Limits the slices that are read at the same time. Without it, many ranges would block all threads of LevelDB. */
@@ -81,7 +88,7 @@ export class Ranges {
    */
   readInstant(
     call: Call,
-    freshness: Freshness,
+    freshness: FreshnessOptions,
     use: (instant: Instant) => Promise<void>,
     failed: (error: unknown) => void,
   ): void {
@@ -107,12 +114,12 @@ export class Ranges {
     // Checked before anything is read and encoded.
     this.#outbound.check(this.#limits.pageBytesMax)
     this.#open++
-    const scans: Pick<Scan<unknown>, 'close'>[] = []
-    const open = <T extends Scan<unknown>>(scan: T): T => {
+    const scans: Pick<SlicedScan<unknown>, 'close'>[] = []
+    const open = <T extends SlicedScan<unknown>>(scan: T): T => {
       scans.push(scan)
       return scan
     }
-    const list = (options: ListOptions): RecordScan => open(this.#node.list(options))
+    const list = (options: RecordScanOptions): RecordScan => open(this.#node.list(options))
     const reading = async (): Promise<void> => use({ call, grant: result.value, open, list })
     void reading()
       .catch(failed)
@@ -205,7 +212,7 @@ export class Ranges {
    */
   async stream<T>(
     { call }: Instant,
-    scan: Scan<T>,
+    scan: SlicedScan<T>,
     limit: number | undefined,
     verifyWhole: boolean,
     begin: (rows: RowStream<T>) => void,
@@ -229,7 +236,7 @@ export class Ranges {
    */
   async *slices<T>(
     call: Call,
-    scan: Scan<T>,
+    scan: SlicedScan<T>,
     rowsMax: number,
     looksAhead = false,
   ): AsyncGenerator<Slice<T>, void, undefined> {
@@ -267,7 +274,7 @@ interface Slice<T> {
 class SliceStream<T> implements RowStream<T> {
   readonly isWhole: boolean
   readonly #slices: AsyncGenerator<Slice<T>, void, undefined>
-  readonly #scan: Scan<T>
+  readonly #scan: SlicedScan<T>
   readonly #until: number
   readonly #ended: () => void
   #first: IteratorResult<Slice<T>, void> | undefined
@@ -276,7 +283,7 @@ class SliceStream<T> implements RowStream<T> {
     first: IteratorResult<Slice<T>, void>,
     isWhole: boolean,
     slices: AsyncGenerator<Slice<T>, void, undefined>,
-    scan: Scan<T>,
+    scan: SlicedScan<T>,
     msMax: number,
     ended: () => void,
   ) {
@@ -325,7 +332,7 @@ function checkTime({ deadline }: Call, done = 'read'): void {
 }
 
 /** The first record of a range; undefined: there is none. */
-export async function readFirst(node: NodeApi, options: ListOptions): Promise<KeyRow | undefined> {
+export async function readFirst(node: NodeApi, options: RecordScanOptions): Promise<KeyRow | undefined> {
   const scan = node.list(options)
   try {
     const { rows } = await readSlice(scan, { rowsMax: 1, bytesMax: 1 })
@@ -336,7 +343,7 @@ export async function readFirst(node: NodeApi, options: ListOptions): Promise<Ke
   }
 }
 
-function readSlice<T>(scan: Scan<T>, slice: SliceLimits): Promise<Slice<T>> {
+function readSlice<T>(scan: SlicedScan<T>, slice: SliceLimits): Promise<Slice<T>> {
   return new Promise((resolve, reject) => {
     scan.next(slice, (error, rows, more) =>
       error === undefined ? resolve({ rows, more }) : reject(errorOfScan(error)),
@@ -344,7 +351,7 @@ function readSlice<T>(scan: Scan<T>, slice: SliceLimits): Promise<Slice<T>> {
   })
 }
 
-export function finish(scan: Pick<Scan<unknown>, 'finish'>): Promise<void> {
+export function finish(scan: Pick<SlicedScan<unknown>, 'finish'>): Promise<void> {
   return new Promise((resolve, reject) => {
     scan.finish((error) => (error === undefined ? resolve() : reject(errorOfScan(error))))
   })

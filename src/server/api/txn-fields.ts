@@ -1,7 +1,7 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import type { Comparison, LeaseId, Operation, Txn, Where } from '../../kv/types.ts'
+import type { Comparison, KvTxn, LeaseId, Operation, Where } from '../../kv/types.ts'
 import { ttlMsOf } from './duration.ts'
 import { ApiError } from './errors.ts'
 import { checkedBound, checkedKey, checkedValue, checkOneLease, putLeaseOf, rangeOf } from './keys.ts'
@@ -51,7 +51,8 @@ export interface TxnFields<B> {
 }
 
 /** The transaction with these fields. Throws `ApiError`, which names the field. */
-export const txnOf = <B>(given: TxnFields<B>, bytesOf: BytesOf<B>): Txn => new Reader(bytesOf).txn(given, '')
+export const txnOf = <B>(given: TxnFields<B>, bytesOf: BytesOf<B>): KvTxn =>
+  new Reader(bytesOf).txn(given, '')
 
 type BytesOf<B> = (given: B | string, name: string) => Uint8Array
 
@@ -63,7 +64,7 @@ class Reader<B> {
     this.#bytesOf = bytesOf
   }
 
-  txn({ compare = [], success = [], failure = [] }: TxnFields<B>, path: string): Txn {
+  txn({ compare = [], success = [], failure = [] }: TxnFields<B>, path: string): KvTxn {
     return {
       compare: compare.map((given, at) => this.#comparison(given, `${path}compare[${at}]`)),
       success: success.map((given, at) => this.#operation(given, `${path}success[${at}]`)),

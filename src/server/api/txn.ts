@@ -9,13 +9,13 @@ import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
   Comparison,
   KeyRow,
+  KvSettings,
+  KvTxn,
+  KvTxnResult,
   Operation,
   OperationResult,
   PutLease,
   Revision,
-  Settings,
-  Txn,
-  TxnResult,
   Where,
 } from '../../kv/types.ts'
 import type { RecordScan } from '../node/record-scan.ts'
@@ -25,14 +25,14 @@ import { ApiError, errorOfOutcome } from './errors.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
 
 /** Throws `ApiError` for a transaction that is refused whatever the store has. */
-export function checkTxn(node: NodeApi, txn: Txn): void {
+export function checkTxn(node: NodeApi, txn: KvTxn): void {
   const fault = txnFault(txn)
   if (fault !== undefined)
     throw errorOfOutcome(rejection(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
 }
 
 /** The same transaction with other leases of its puts, nested ones included. */
-export function withLeases(txn: Txn, leaseOf: (lease: PutLease) => PutLease): Txn {
+export function withLeases(txn: KvTxn, leaseOf: (lease: PutLease) => PutLease): KvTxn {
   const each = (operation: Operation): Operation => {
     if (operation.kind === 'put')
       return operation.lease === undefined ? operation : { ...operation, lease: leaseOf(operation.lease) }
@@ -42,19 +42,19 @@ export function withLeases(txn: Txn, leaseOf: (lease: PutLease) => PutLease): Tx
 }
 
 /** Operations of both branches, nested ones included. */
-const operationsOf = ({ success, failure }: Txn): readonly Operation[] =>
+const operationsOf = ({ success, failure }: KvTxn): readonly Operation[] =>
   [...success, ...failure].flatMap((operation) =>
     operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
   )
 
-export const wantsPrev = (txn: Txn): boolean =>
+export const wantsPrev = (txn: KvTxn): boolean =>
   operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
 
 /** Largest size of a result without records. */
 const RESULT_BYTES_MAX = 128
 
 /** Memory that is reserved for an answer. The number of its records is unknown before, so the limit is reserved. */
-export function answerBytesMax(txn: Txn, { rangeBytesMax }: Settings, expansion: number): number {
+export function answerBytesMax(txn: KvTxn, { rangeBytesMax }: KvSettings, expansion: number): number {
   const operations = operationsOf(txn)
   const keys = operations.map((operation) => keyBytesMax(operation, expansion))
   const hasRecords = wantsPrev(txn) || keys.includes(undefined)
@@ -74,12 +74,12 @@ function keyBytesMax(operation: Operation, expansion: number): number | undefine
 
 /** Evaluates a transaction without changes on one instant. Throws `ApiError` beyond the limits of a transaction. */
 export async function evaluateTxn(
-  txn: Txn,
+  txn: KvTxn,
   instant: Instant,
   ranges: Ranges,
   revision: Revision | undefined,
-  settings: Settings,
-): Promise<{ readonly result: TxnResult; readonly reservation: Reservation }> {
+  settings: KvSettings,
+): Promise<{ readonly result: KvTxnResult; readonly reservation: Reservation }> {
   const reservation = ranges.reserve()
   try {
     const snapshot = new Snapshot(instant, ranges, revision, settings, reservation)
@@ -101,7 +101,7 @@ class Snapshot {
   readonly #instant: Instant
   readonly #ranges: Ranges
   readonly #revision: Revision | undefined
-  readonly #settings: Settings
+  readonly #settings: KvSettings
   readonly #reservation: Reservation
   /** Keys of ranges that were read, and their bytes. */
   #keys = 0
@@ -113,7 +113,7 @@ class Snapshot {
     instant: Instant,
     ranges: Ranges,
     revision: Revision | undefined,
-    settings: Settings,
+    settings: KvSettings,
     reservation: Reservation,
   ) {
     this.#instant = instant
@@ -165,7 +165,7 @@ class Snapshot {
 }
 
 /** Opens the records that the transaction may need, and returns a function that evaluates it. */
-function prepareTxn(txn: Txn, snapshot: Snapshot): () => Promise<TxnResult> {
+function prepareTxn(txn: KvTxn, snapshot: Snapshot): () => Promise<KvTxnResult> {
   const comparisons = txn.compare.map((comparison) => prepareComparison(comparison, snapshot))
   const prepare = (operation: Operation) => prepareOperation(operation, snapshot)
   const [success, failure] = [txn.success.map(prepare), txn.failure.map(prepare)]

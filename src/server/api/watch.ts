@@ -2,7 +2,7 @@
 
 import type { Revision } from '../../kv/index.ts'
 import type { NodeApi } from '../node/types.ts'
-import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 
@@ -14,7 +14,7 @@ export const PROGRESS_MS_MAX = 3_600_000
  * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
  * were answered before the request. Throws `ApiError`.
  */
-export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink): Watch {
+export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink): WatchHandle {
   const begun = node.watch(request, sink)
   if (!begun.ok) throw errorOfNode(begun.problem)
   const { from } = begun.value

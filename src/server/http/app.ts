@@ -11,13 +11,13 @@ import { HttpError, type HttpRequest } from './messages.ts'
 import type { Decoded, Route } from './route.ts'
 
 /** Receives the decoded request, or the error that refuses it. */
-type Done = (decoded: Decoded | Error) => void
+type DecodeCallback = (decoded: Decoded | Error) => void
 
 /** The part of an `IncomingMessage` that fastify reads. */
 interface RawRequest
   extends Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'httpVersion' | 'httpVersionMajor'> {
   readonly request: HttpRequest
-  readonly done: Done
+  readonly done: DecodeCallback
 }
 
 export interface AppOptions {
@@ -27,7 +27,7 @@ export interface AppOptions {
 
 export interface ColdRoutes {
   /** Decodes a request of any route. Calls `done` once, now or later. */
-  decode(request: HttpRequest, url: string, done: Done): void
+  decode(request: HttpRequest, url: string, done: DecodeCallback): void
   close(): Promise<void>
 }
 

@@ -12,8 +12,8 @@ import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './sche
 import { CHANGES_PATH } from './target.ts'
 
 /**
- * Commas and opening brackets of the JSON. A change has at most 12, and one for each revision in its conditions. So no
- * condition comes near TAGS_MAX revisions.
+ * Limit on commas and opening brackets of the JSON. A change has at most 12, and one for each revision in its
+ * conditions. So no condition has nearly TAGS_MAX revisions.
  */
 const PARTS_MAX = 16 * BATCH_COMMANDS_MAX
 

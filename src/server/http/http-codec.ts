@@ -2,19 +2,25 @@
 
 import {
   type KeyRow,
+  type KvSettings,
   type OutcomeOfKey,
   type PutLease,
   SESSION_SLOTS_MAX,
-  type Settings,
 } from '../../kv/index.ts'
 import type { LeaseSetting } from '../../raft/types.ts'
 import { isVoter } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import { checkedKey, checkOneLease, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
-import type { AcceptedOutcome, ApiOperation, ApiResult, LeaseInfo, RowStream } from '../api/operation.ts'
+import type {
+  AcceptedOutcome,
+  ApiOperation,
+  ApiResult,
+  LeaseDescription,
+  RowStream,
+} from '../api/operation.ts'
 import { hex } from '../node/state-hashes.ts'
-import type { NodeApi, NodeStatus, ReadGrant } from '../node/types.ts'
+import type { DriverStatus, NodeApi, ReadGrant } from '../node/types.ts'
 import { codingRefusal } from './body.ts'
 import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
 import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
@@ -387,7 +393,7 @@ async function pourRows<T>(
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases
 
-const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): string =>
+const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseDescription): string =>
   `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`
 
 /** A lease may have many keys. */
@@ -417,7 +423,7 @@ function leaseResponse({ grant, lease, keys }: ResultOf<'lease'>, { errorOf }: E
 // ---------------------------------------------------------------------------------------------------------------------
 // The node and its cluster
 
-function statusJson(status: NodeStatus, { node, version }: EncodeContext): string {
+function statusJson(status: DriverStatus, { node, version }: EncodeContext): string {
   const { raft } = status
   return JSON.stringify({
     name: status.name,
@@ -438,7 +444,7 @@ function statusJson(status: NodeStatus, { node, version }: EncodeContext): strin
   })
 }
 
-function clusterJson(status: NodeStatus, { clusterId, leaderName }: NodeApi): string {
+function clusterJson(status: DriverStatus, { clusterId, leaderName }: NodeApi): string {
   const leader = leaderName ?? null
   const { term, configuration } = status.raft
   const joint = configuration.votersOutgoing.length > 0
@@ -446,7 +452,7 @@ function clusterJson(status: NodeStatus, { clusterId, leaderName }: NodeApi): st
 }
 
 /** Only the leader knows the `match_index` of each member. */
-function membersDocument({ raft }: NodeStatus) {
+function membersDocument({ raft }: DriverStatus) {
   const { configuration, progress, id: self, stableIndex, role } = raft
   return configuration.members.map(({ id, name, peer, url }) => ({
     name,
@@ -460,7 +466,7 @@ function membersDocument({ raft }: NodeStatus) {
   }))
 }
 
-function settingsJson(settings: Settings, { on, durationMs }: LeaseSetting): string {
+function settingsJson(settings: KvSettings, { on, durationMs }: LeaseSetting): string {
   const values = SETTING_FIELDS.map(([field, name]) => [field, settings[name]])
   return JSON.stringify({ ...Object.fromEntries(values), leases: { on, duration_ms: durationMs } })
 }

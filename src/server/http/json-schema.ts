@@ -29,7 +29,7 @@ export const boolean = { type: 'boolean' } as const
 export const nothing = { type: 'null' } as const
 
 export const arrayOf = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
-/** A string, or what the schema says. An error names what is wrong in it, which it does not with `anyOf`. */
+/** A string, or a value of the schema. An error names the fault inside the value, which it does not with `anyOf`. */
 export const stringOr = <S extends { readonly type: string }>(schema: S) =>
   ({ ...schema, type: ['string', schema.type] }) as Omit<S, 'type'> & {
     readonly type: readonly ['string', S['type']]

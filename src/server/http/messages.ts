@@ -2,8 +2,8 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
-import type { Part } from '../api/budget.ts'
-import { ApiError, type ErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
+import type { BudgetPart } from '../api/budget.ts'
+import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
@@ -15,7 +15,7 @@ import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
 export interface BodyLimits {
   readonly bytesMax: number
   /** The error code for a larger body. */
-  readonly tooLarge: ErrorCode
+  readonly tooLarge: ApiErrorCode
   readonly timeoutMs: number
 }
 
@@ -39,7 +39,7 @@ export interface RequestParts extends RequestHead {
 
 /** The connection of a request. */
 export interface ResponseSink {
-  /** The client has gone. */
+  /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** Sends the response to `request`. */
   readonly send: (request: HttpRequest, response: HttpResponse) => void
@@ -112,7 +112,7 @@ interface PouredBody {
   readonly pour: (sink: BodySink) => void
 }
 
-/** A body without an end. `stream` is called exactly once; without `to` nobody reads it. */
+/** A body without an end. `stream` is called exactly once; without `to` the body is discarded. */
 interface StreamedBody {
   readonly stream: (to: ServerResponse | undefined) => void
 }
@@ -125,7 +125,7 @@ export const isPoured = (body: ResponseBody): body is PouredBody => typeof body 
 export const isStreamed = (body: ResponseBody): body is StreamedBody =>
   typeof body === 'object' && 'stream' in body
 
-export const partsOf = (body: WholeBody): readonly Part[] =>
+export const partsOf = (body: WholeBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 export interface HttpResponse {

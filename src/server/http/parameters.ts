@@ -5,7 +5,7 @@ import { asRevision } from '../../kv/index.ts'
 import { DURATION_PATTERN, durationMs } from '../api/duration.ts'
 import { ApiError } from '../api/errors.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
-import type { Freshness } from '../api/operation.ts'
+import type { FreshnessOptions } from '../api/operation.ts'
 import type { ReadConsistency } from '../node/types.ts'
 import type { Schema } from './json-schema.ts'
 import { queryDecode, valueIn } from './target.ts'
@@ -132,7 +132,7 @@ export const READ_PARAMETERS = {
   min_revision: revision('Wait until this node has applied that revision'),
 }
 
-export const freshnessOf = (values: ParameterValues<typeof READ_PARAMETERS>): Freshness => ({
+export const freshnessOf = (values: ParameterValues<typeof READ_PARAMETERS>): FreshnessOptions => ({
   consistency: values.consistency,
   maxStalenessMs: values.max_staleness,
   minRevision: values.min_revision,

@@ -20,7 +20,8 @@ export const REST_MS_MAX = 10
  */
 const AHEAD_BYTES_MAX = 64 * 1024
 /**
- * As in node:http, a connection is kept a little longer than `Keep-Alive` says, so that its last request is not lost.
+ * A connection is kept a little longer than the time in `Keep-Alive`, as in node:http, so that its last request is not
+ * lost.
  */
 const KEEP_ALIVE_MARGIN_MS = 1_000
 /** Interval of the search for idle connections. */
@@ -281,7 +282,7 @@ class RawConnection implements ConnectionOwner {
       this.#options.handOver(socket, Duplex.from({ readable: arrived, writable: socket }))
       return
     }
-    // The bytes are put back while nobody reads, so the next owner receives them before newer bytes.
+    // The bytes are put back while the socket is paused, so the next owner receives them before newer bytes.
     socket.pause()
     socket.unshift(this.#arrived)
     this.#options.handOver(socket, socket)

@@ -6,9 +6,9 @@ import type { Socket } from 'node:net'
 import { http } from '../../node-http.ts'
 import {
   afterDrain,
+  type BudgetPart,
   byteLength,
   type OutboundBudget,
-  type Part,
   PIECE_BYTES,
   writeChunked,
 } from '../api/budget.ts'
@@ -170,7 +170,7 @@ function httpDate(): string {
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
 /** The text, or the single piece of bytes. */
-function wholeOf(body: ResponseBody): Part {
+function wholeOf(body: ResponseBody): BudgetPart {
   if (typeof body === 'string' || body instanceof Uint8Array) return body
   if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
   return body.join('')

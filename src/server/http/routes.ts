@@ -1,6 +1,6 @@
 // All routes outside the hot path: their facts, and the operations that they decode to.
 
-import type { Settings } from '../../kv/index.ts'
+import type { KvSettings } from '../../kv/index.ts'
 import { asRevision, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
 import { replicaIdOf } from '../api/cluster.ts'
@@ -10,7 +10,7 @@ import type { Api } from '../api/execute.ts'
 import { leaseIdOf } from '../api/keys.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import type { Metrics } from '../node/metrics.ts'
-import type { NodeStatus } from '../node/types.ts'
+import type { DriverStatus } from '../node/types.ts'
 import { type ColdRoutes, createApp } from './app.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
@@ -351,7 +351,7 @@ const CLUSTER_ROUTES: readonly Route[] = [
   ),
 ]
 
-function settingsOf(body: Readonly<Record<string, unknown>>): Partial<Settings> {
+function settingsOf(body: Readonly<Record<string, unknown>>): Partial<KvSettings> {
   const given = SETTING_FIELDS.flatMap(([field, name]) => {
     const value = body[field]
     return typeof value === 'number' ? [[name, value] as const] : []
@@ -447,10 +447,10 @@ const statusRoutes = ({ api: { node }, metrics, isClosing }: RoutesOptions): rea
   ),
 ]
 
-const health = (status: NodeStatus, verbose = false) =>
+const health = (status: DriverStatus, verbose = false) =>
   jsonResponse(JSON.stringify(verbose ? { status: 'ok', ...details(status) } : { status: 'ok' }))
 
-const details = ({ name, raft, revision, errors, notReady }: NodeStatus) => ({
+const details = ({ name, raft, revision, errors, notReady }: DriverStatus) => ({
   name,
   role: raft.role,
   term: raft.term,

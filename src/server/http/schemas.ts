@@ -1,6 +1,6 @@
 // Schemas of bodies and responses that several routes share.
 
-import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
+import { CLUSTER_VERSION, type KvSettings, SETTING_RULES } from '../../kv/index.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import { PROBLEMS } from '../api/errors.ts'
 import { LEASE_ID_PATTERN } from '../api/keys.ts'
@@ -97,7 +97,7 @@ export const ClusterSchema = object({
   members: arrayOf(MemberSchema),
 })
 
-const integerOf = (name: keyof Settings, description: string) => {
+const integerOf = (name: keyof KvSettings, description: string) => {
   const { min: minimum, max: maximum } = SETTING_RULES[name]
   return { ...integer, minimum, maximum, description }
 }
@@ -159,6 +159,6 @@ const SETTING_NAMES = {
   range_bytes_max: 'rangeBytesMax',
   lease_checkpoint_ms: 'leaseCheckpointMs',
   leases_max: 'leasesMax',
-} as const satisfies Record<keyof typeof settingFields, keyof Settings>
+} as const satisfies Record<keyof typeof settingFields, keyof KvSettings>
 
 export const SETTING_FIELDS = Object.entries(SETTING_NAMES)

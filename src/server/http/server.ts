@@ -1,6 +1,6 @@
-// The HTTP listener of a node. Every request comes here first, from either reader. The listener checks the client, and
-// decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes. It
-// is loaded when the node already listens, so keys are served before that.
+// The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
+// and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
+// It is loaded when the node already listens, so keys are served before that.
 
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'

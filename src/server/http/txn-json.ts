@@ -1,6 +1,6 @@
 // Transactions in JSON: the schemas of body and response, and the results.
 
-import type { Operation, OperationResult, Revision, Txn, TxnResult } from '../../kv/types.ts'
+import type { KvTxn, KvTxnResult, Operation, OperationResult, Revision } from '../../kv/types.ts'
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { JsonBytes } from './json-bytes.ts'
@@ -94,7 +94,7 @@ export const TxnResponse = object({
 })
 
 /** `txn` is the transaction as it was requested. */
-export function txnJson({ success, failure }: Txn, result: TxnResult, revision: Revision): string {
+export function txnJson({ success, failure }: KvTxn, result: KvTxnResult, revision: Revision): string {
   const { succeeded, results } = result
   const operations = succeeded ? success : failure
   const list = results.map((each, at) => resultJson(operations[at], each, revision))

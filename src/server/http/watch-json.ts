@@ -2,7 +2,7 @@
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
 import { type ApiError, problemDocument } from '../api/errors.ts'
-import type { EventsMessage, MessageForm, WatchEvent } from '../node/watch/index.ts'
+import type { ChangeEvent, EventsMessage, MessageForm } from '../node/watch/index.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 
 /** A format of the messages. */
@@ -40,7 +40,7 @@ function eventsJson(message: EventsMessage): string {
 }
 
 function eventJson(
-  event: WatchEvent,
+  event: ChangeEvent,
   prev: KeyRow | null | undefined,
   record: (row: KeyRow) => string,
 ): string {

@@ -13,7 +13,7 @@ import {
   PROGRESS_MS_MIN,
   type WatchBuffers,
 } from '../api/watch.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { EventsMessage, WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import { namesMediaType } from './headers.ts'
 import { freshnessHeaders, type HttpRequest, type HttpResponse } from './messages.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
@@ -108,7 +108,7 @@ export class WatchStream implements WatchSink {
   /** The last revision before the first one that the client has requested. */
   readonly #before: number
   #to: ServerResponse | undefined
-  #watch: Watch | undefined
+  #watch: WatchHandle | undefined
   #ready: Uint8Array[] = []
   /** Bytes of messages that are ready, or that the kernel has not taken yet. */
   #bytes = 0
@@ -131,7 +131,7 @@ export class WatchStream implements WatchSink {
   }
 
   /** Without `to` the client is gone. */
-  begin(to: ServerResponse | undefined, watch: Watch, revision: Revision): void {
+  begin(to: ServerResponse | undefined, watch: WatchHandle, revision: Revision): void {
     if (to === undefined) {
       watch.cancel()
       return

@@ -6,7 +6,7 @@ import { asRevision, RENEW_LEASES_MAX, SESSION_SLOTS_MAX } from '../../kv/index.
 import { ApiError } from '../api/errors.ts'
 import { isToken, leaseIdOf, SEQ_MAX } from '../api/keys.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
-import type { Freshness } from '../api/operation.ts'
+import type { FreshnessOptions } from '../api/operation.ts'
 import type { Item } from './messages.ts'
 
 export const invalid = (name: string, wanted: string): ApiError =>
@@ -114,7 +114,7 @@ export function readText(field: unknown, name: string): string | undefined {
 const FRESHNESS = ['consistency', 'max_staleness_ms'] as const
 const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const
 
-export function readFreshness(revision: unknown, field: unknown): Freshness {
+export function readFreshness(revision: unknown, field: unknown): FreshnessOptions {
   const minRevision = isNil(revision) ? undefined : readRevision(revision, 'min_revision')
   if (isNil(field)) return { minRevision }
   const given = readMap(field, 'freshness', FRESHNESS)

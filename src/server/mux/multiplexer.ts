@@ -83,7 +83,7 @@ export class Multiplexer {
       if (isClosing()) throw new ApiError('not_ready', 'this node stops')
       api.outbound.check(0)
       execute(api, decode(call, item, api.limits), call, (result) => {
-        // Nobody reads the answer.
+        // The client does not read a reply.
         if (call.isAbandoned()) return call.end(0, [])
         try {
           encode(call, result, api.node.revision)

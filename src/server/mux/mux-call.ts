@@ -3,7 +3,7 @@
 import type { KeyRow } from '../../kv/index.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
-import type { Watch, WatchSink } from '../node/watch/index.ts'
+import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { readTimeout } from './fields.ts'
 import type { Item } from './messages.ts'
 import { GET, KEEP_ALIVE, NAMES, type Opcode, RANGE, WATCH } from './protocol.ts'
@@ -78,7 +78,7 @@ export class MuxCall implements Call {
     return this.#watch
   }
 
-  beginWatch(watch: Watch): void {
+  beginWatch(watch: WatchHandle): void {
     this.#watch?.begin(watch)
   }
 

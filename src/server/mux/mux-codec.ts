@@ -10,7 +10,7 @@ import {
   TTL_MS_MAX,
   TTL_MS_MIN,
 } from '../../kv/index.ts'
-import type { Operation, OperationResult, Txn, TxnResult } from '../../kv/types.ts'
+import type { KvTxn, KvTxnResult, Operation, OperationResult } from '../../kv/types.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import {
   checkedKey,
@@ -500,7 +500,7 @@ export function encodeError(call: MuxCall, error: ApiError): void {
   call.end(problem.status, [call.id, PROBLEM, document, error.revision ?? null, error.replayed])
 }
 
-function encodeOutcome(call: MuxCall, outcome: AcceptedOutcome, replayed: boolean, txn: Txn | undefined) {
+function encodeOutcome(call: MuxCall, outcome: AcceptedOutcome, replayed: boolean, txn: KvTxn | undefined) {
   const { revision } = outcome
   const head = [call.id, SUCCESS, revision]
   switch (outcome.kind) {
@@ -566,7 +566,7 @@ class TxnAnswer {
     this.#revision = revision
   }
 
-  txn({ success, failure }: Txn, { succeeded, results }: TxnResult): object {
+  txn({ success, failure }: KvTxn, { succeeded, results }: KvTxnResult): object {
     const operations = succeeded ? success : failure
     const revision = this.#revision
     return { succeeded, revision, results: results.map((each, at) => this.#result(operations[at], each)) }

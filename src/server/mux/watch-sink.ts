@@ -4,11 +4,11 @@ import type { KeyRow, Revision } from '../../kv/index.ts'
 import { ApiError, problemDocument } from '../api/errors.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type {
+  ChangeEvent,
   EventsMessage,
   MessageForm,
-  Watch,
   WatchEnd,
-  WatchEvent,
+  WatchHandle,
   WatchSink,
 } from '../node/watch/index.ts'
 import { type Item, packAll, SharedItem } from './messages.ts'
@@ -35,14 +35,14 @@ export const SMALL_ITEM_BYTES = 32
 export class MuxWatch implements WatchSink {
   readonly #id: number
   readonly #connection: WatchConnection
-  #watch: Watch | undefined
+  #watch: WatchHandle | undefined
 
   constructor(id: number, connection: WatchConnection) {
     this.#id = id
     this.#connection = connection
   }
 
-  begin(watch: Watch): void {
+  begin(watch: WatchHandle): void {
     this.#watch = watch
     this.#connection.began(this.#id, this)
   }
@@ -107,7 +107,11 @@ const FORM: MessageForm = {
 const EVENT_PUT = 0
 const EVENT_DELETE = 1
 
-function eventField(event: WatchEvent, prev: KeyRow | null | undefined, values: boolean): readonly unknown[] {
+function eventField(
+  event: ChangeEvent,
+  prev: KeyRow | null | undefined,
+  values: boolean,
+): readonly unknown[] {
   const wire = (row: KeyRow): readonly unknown[] => {
     const [key, value, ...revisions] = record(row.key, row)
     return [key, values ? value : null, ...revisions]

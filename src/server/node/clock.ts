@@ -4,10 +4,10 @@ import { performance } from 'node:perf_hooks'
 import type { Clock, Timer } from './types.ts'
 
 export const systemClock: Clock = {
-  // CLOCK_MONOTONIC: it goes on while the process is stopped by a signal, so a paused leader finds that its lease is
-  // over. It stands still while the whole machine is suspended (a laptop asleep, a virtual machine paused or moved). A
-  // leader that comes back from that believes that its lease still holds and that its state is newer than it is. Node
-  // has no other clock.
+  // CLOCK_MONOTONIC advances while the process is stopped by a signal, so a paused leader finds that its lease has
+  // expired. It stands still while the whole machine is suspended (a laptop asleep, a virtual machine paused or
+  // moved). A leader that resumes after that assumes that its lease still holds and that its state is newer than it
+  // is. Node has no other clock.
   now: () => performance.now(),
   after(delayMs, run): Timer {
     const timer = setTimeout(run, delayMs)

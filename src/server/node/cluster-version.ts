@@ -4,7 +4,7 @@
 // when every member has reported in its handshake that it knows that version.
 
 import { CLUSTER_VERSION, type Request } from '../../kv/index.ts'
-import type { Member, ReplicaId } from '../../raft/index.ts'
+import type { RaftMember, ReplicaId } from '../../raft/index.ts'
 import type { Problem } from './types.ts'
 
 export class ClusterVersions {
@@ -21,7 +21,7 @@ export class ClusterVersions {
   }
 
   /** Why this request must not be proposed: it names a cluster version that some member may not know. */
-  refusal({ command }: Request, members: readonly Member[]): Problem | undefined {
+  refusal({ command }: Request, members: readonly RaftMember[]): Problem | undefined {
     const version = command.kind === 'settings' ? command.settings.clusterVersion : undefined
     // A program knows all versions from 1 to its own.
     if (version === undefined || version <= 1) return undefined
@@ -36,7 +36,7 @@ export class ClusterVersions {
     }
   }
 
-  #behind(version: number, members: readonly Member[]): string[] {
+  #behind(version: number, members: readonly RaftMember[]): string[] {
     return members.flatMap(({ id, name }) => {
       const known = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
       if (known === undefined) return [`${name} has not connected since this node started`]

@@ -1,11 +1,11 @@
-// What a change of the configuration means to an operator, by the names of the members: "n4 is a voter".
+// Descriptions of configuration changes for an operator, with the names of the members: "n4 is a voter".
 
-import { type Configuration, isJoint, type Member, type ReplicaId } from '../../raft/index.ts'
+import { type Configuration, isJoint, type RaftMember, type ReplicaId } from '../../raft/index.ts'
 
 export interface ConfigurationLog {
   readonly message: string
   readonly voters: readonly string[]
-  /** The voters before the change, while it is under way. */
+  /** The voters before the change, during a joint configuration. */
   readonly votersOutgoing: readonly string[]
   readonly learners: readonly string[]
 }
@@ -22,11 +22,11 @@ export function configurationLog(before: Configuration, after: Configuration): C
 }
 
 function news(before: Configuration, after: Configuration): string {
-  const isNew = ({ id }: Member): boolean => roleOf(before, id) !== roleOf(after, id)
-  const isGone = ({ id }: Member): boolean => roleOf(after, id) === undefined
-  const isReplaced = (gone: Member): boolean =>
+  const isNew = ({ id }: RaftMember): boolean => roleOf(before, id) !== roleOf(after, id)
+  const isGone = ({ id }: RaftMember): boolean => roleOf(after, id) === undefined
+  const isReplaced = (gone: RaftMember): boolean =>
     after.members.some(({ id, name }) => name === gone.name && id !== gone.id)
-  const goneName = (member: Member): string =>
+  const goneName = (member: RaftMember): string =>
     isReplaced(member) ? `the former replica of ${member.name}` : member.name
   const became = (role: Role): string[] =>
     after.members.flatMap((member) => (isNew(member) && roleOf(after, member.id) === role ? member.name : []))
@@ -40,7 +40,7 @@ function news(before: Configuration, after: Configuration): string {
 
 type Role = 'voter' | 'learner'
 
-/** While the voters change, a replica that is a voter of one half only has no role yet. */
+/** In a joint configuration, a replica that is a voter of one half only has no role yet. */
 function roleOf({ voters, votersOutgoing, learners }: Configuration, id: ReplicaId): Role | undefined {
   if (learners.includes(id)) return 'learner'
   const isInAll = voters.includes(id) && (votersOutgoing.length === 0 || votersOutgoing.includes(id))

@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs'
 const RESERVED_PER_NODE = 192
 /** If the limit is low, this share stays free instead. */
 const RESERVED_SHARE = 0.6
-/** If the system does not tell the limit. */
+/** The limit where the system does not report one. */
 const LIMIT_ELSEWHERE = 4_096
 
 /** A node does not start with fewer: it needs its own files and a few connections. */

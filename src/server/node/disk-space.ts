@@ -1,18 +1,21 @@
-// Watches the free space of the disk: now and then, and sooner after large writes. A write that fails for lack of space
-// ends the node (docs/invariants.md, STORE-4), and with equal disks all nodes of a cluster at once. So changes are
-// refused while there is still room for accepted entries, for deletes, and for LevelDB's compaction, which frees space:
+// Watches the free space of the disk: periodically, and sooner after large writes. A write that fails for lack of
+// space ends the node (docs/invariants.md, STORE-4), and with equal disks all nodes of a cluster at once. So changes
+// are refused while there is still room for accepted entries, for deletes, and for LevelDB's compaction, which frees
+// space:
 //
 //   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
 //
-//   low    entries that make room (deletes) are accepted, others are refused; a leader hands over to a node that has room
-//   none   no change is written: the replica votes, follows and serves, and until there is room again it takes no entries except the first one of a term
+//   low:   entries that free space (deletes) are accepted, others are refused; a leader transfers its leadership to a
+//          node that has room
+//   none:  no change is written; the replica votes, follows and serves, and until there is room again it takes no
+//          entries except the first one of a term
 //
-// While the disk is short, the log is kept no longer than needed. While it is low, LevelDB is told to compact now and
-// then: by itself it would keep deleted data until enough new data is written, and none is. A compaction needs space
-// before it frees some: a hundred MiB if much was written lately. So it is not requested with less than half of the
-// reserve left. If it fails, LevelDB accepts no more writes, not even when there is room again. A scan keeps data that
-// compactions have replaced. So long scans are ended while LevelDB compacts everything and space is short, and whenever
-// less than half of the reserve is left.
+// While the disk is short, the log is kept no longer than needed. While it is low, the node requests compactions from
+// LevelDB at intervals. On its own, LevelDB would keep deleted data until enough new data is written, and none is. A
+// compaction needs space before it frees some: a hundred MiB if much was written lately. So it is not requested with
+// less than half of the reserve left. If it fails, LevelDB accepts no more writes, not even when there is room again.
+// A scan keeps data that compactions have replaced. So long scans are ended while LevelDB compacts everything and
+// space is short, and whenever less than half of the reserve is left.
 //
 // When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
 // that some space is left even when another program fills the disk.
@@ -28,9 +31,9 @@ import type { Clock, DiskSpaceState, Timer } from './types.ts'
 export interface Disk {
   /** Free bytes for this user; Infinity when they are unknown. */
   freeBytes(): number
-  /** The reserve file: whether it exists or is being made, making it, and deleting it. */
+  /** The reserve file: whether it exists or is being created. */
   readonly hasReserve: boolean
-  /** Runs in the background. */
+  /** Creates the reserve file in the background. */
   takeReserve(bytes: number): void
   giveBackReserve(): void
 }
@@ -38,11 +41,11 @@ export interface Disk {
 export interface DiskSpaceEvents {
   changed(state: DiskSpaceState): void
   /**
-   * Frees the space of deleted data. That needs space first, so it goes on only while `isRoom` returns true. `done` is
-   * called on success; a failure ends the node.
+   * Frees the space of deleted data. That needs space first, so it continues only while `isRoom` returns true. `done`
+   * is called on success; a failure ends the node.
    */
   compact(done: () => void, isRoom: () => boolean): void
-  /** Ends the scans that were open at the previous call already. */
+  /** Ends the scans that were already open at the previous call. */
   endOldScans(): void
 }
 
@@ -54,15 +57,15 @@ const NONE_PART = 4
 const COMPACT_PART = 2
 const FILE_PART = 8
 /**
- * In reserves. With more free space than this, no reserve file is made, which would cost writing it, and no scan is
- * ended, though LevelDB may compact for minutes.
+ * Space in reserves above which no reserve file is made, because writing it costs time, and no scan is ended, even if
+ * LevelDB compacts for minutes.
  */
 const SHORT_TIMES = 4
 /** There is room again only above the bound times this factor, so that the state does not change back and forth. */
 const AGAIN = 1.1
 /** How often scans are ended while LevelDB compacts. It replaces about ten MiB in this time. */
 const SCAN_MS = 100
-/** The next look is due when this fraction of the space above the next bound has been written. */
+/** Fraction of the space above the next bound. The next check is due when this much has been written. */
 const WRITTEN_PART = 4
 
 export class DiskSpace {
@@ -85,7 +88,7 @@ export class DiskSpace {
     this.#events = events
   }
 
-  /** Free bytes at the last look. */
+  /** Free bytes at the last check. */
   get freeBytes(): number {
     return this.#freeBytes
   }
@@ -95,7 +98,7 @@ export class DiskSpace {
     return this.#state
   }
 
-  /** Looks now and then again at intervals. */
+  /** Checks now, and then at intervals. */
   start(): void {
     this.#look()
     if (this.#state !== 'enough' && !this.#compacting) this.#makeRoom()
@@ -126,8 +129,8 @@ export class DiskSpace {
   }
 
   /**
-   * Between two compactions scans may go on: LevelDB replaces nothing then, and another node may need a snapshot to get
-   * room.
+   * Requests a compaction. Scans are not ended between two compactions: LevelDB replaces no data then, and another
+   * node may need a snapshot to get room.
    */
   #makeRoom(): void {
     const isRoom = this.#isRoomToCompact(this.#freeBytes)
@@ -142,7 +145,7 @@ export class DiskSpace {
       this.#compacting = false
       this.#compactAt = this.#clock.now() + this.#limits.diskCompactMs
     }
-    // A compaction may take minutes, and another program may fill the disk meanwhile.
+    // A compaction may take minutes, and another program may fill the disk in that time.
     this.#events.compact(done, () => this.#isRoomToCompact(this.#disk.freeBytes()))
   }
 
@@ -203,7 +206,7 @@ export class DirectoryDisk implements Disk {
       // Some network file systems report no sizes.
       return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize
     } catch {
-      // The storage will find out what is wrong with the directory, and its message is better.
+      // The storage will report the problem with the directory, and its message is better.
       return Number.POSITIVE_INFINITY
     }
   }
@@ -217,8 +220,8 @@ export class DirectoryDisk implements Disk {
   }
 
   /**
-   * Writes all bytes, because a file with holes reserves nothing. A file that does not fit, or is deleted meanwhile, is
-   * no reserve.
+   * Writes all bytes, because a file with holes reserves nothing. A file that does not fit, or is deleted during the
+   * writing, is no reserve.
    */
   async #write(bytes: number): Promise<void> {
     const file = await open(this.#file, 'w')
@@ -236,8 +239,8 @@ export class DirectoryDisk implements Disk {
     try {
       rmSync(this.#file, { force: true })
     } catch {
-      // As in `freeBytes`, the storage will report it, e.g. a file system that is read-only now. Thrown from a timer,
-      // the error would end the process.
+      // As in `freeBytes`, the storage will report the error, e.g. a file system that is read-only now. Thrown from a
+      // timer, it would end the process.
     }
   }
 }

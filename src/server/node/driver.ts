@@ -12,12 +12,12 @@ import { decodeState, type KeyRow, type LeaseId, type Revision } from '../../kv/
 import {
   type Configuration,
   decodeAppliedState,
+  type InFlightCounts,
   type Input,
   type Output,
   Raft,
   type RoleChange,
   type Term,
-  type UnderWay,
   type Write,
 } from '../../raft/index.ts'
 import { ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
@@ -33,25 +33,31 @@ import { Members, removedText } from './members.ts'
 import { PeerEvents } from './peer-events.ts'
 import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
-import { getRecord, type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
+import { getRecord, type RecordScan, type RecordScanOptions, scanRecords } from './record-scan.ts'
 import { SnapshotTransfers } from './snapshot-transfers.ts'
 import { StateWaiters } from './state-waiters.ts'
 import { flattenCounts, nodeStatus } from './status.ts'
 import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
+  DriverStatus,
   LeaseNow,
   Network,
   NetworkEvents,
   NodeApi,
   NodeEnd,
-  NodeStatus,
   ReadGrant,
-  ReadOptions,
+  ReadRequirements,
   Result,
-  Scan,
+  SlicedScan,
 } from './types.ts'
-import { type Watch, type WatchCounts, WatchHub, type WatchRequest, type WatchSink } from './watch/index.ts'
+import {
+  type WatchCounts,
+  type WatchHandle,
+  WatchHub,
+  type WatchRequest,
+  type WatchSink,
+} from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
 
 export class Driver implements NodeApi {
@@ -249,7 +255,7 @@ export class Driver implements NodeApi {
     return this.#raft.installing
   }
 
-  status(): NodeStatus {
+  status(): DriverStatus {
     return nodeStatus({
       storage: this.#options.storage,
       raft: this.#raft,
@@ -263,7 +269,7 @@ export class Driver implements NodeApi {
   }
 
   /** The open work of this node, by part. All numbers are 0 at rest, so that leaks show. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       waits: this.#waits.size,
       forwardedKeepAlives: this.#leases.forwardedCount,
@@ -291,7 +297,7 @@ export class Driver implements NodeApi {
     this.#proposer.propose(request, refusal, timeoutMs, done)
   }
 
-  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void {
     const { end } = this.#lifecycle
     if (end === undefined) {
       this.#reads.add(options, done)
@@ -309,11 +315,11 @@ export class Driver implements NodeApi {
     })
   }
 
-  list(options: ListOptions): RecordScan {
+  list(options: RecordScanOptions): RecordScan {
     return this.#lifecycle.guardRead(() => scanRecords(this.#options.storage, options))
   }
 
-  watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
+  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
     return this.#watches.open(request, sink)
   }
 
@@ -333,11 +339,11 @@ export class Driver implements NodeApi {
     return this.#leases.get(id)
   }
 
-  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+  listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     return this.#leases.list(after)
   }
 
-  keysOfLease(id: LeaseId): Scan<Uint8Array> {
+  keysOfLease(id: LeaseId): SlicedScan<Uint8Array> {
     return this.#leases.keysOf(id)
   }
 

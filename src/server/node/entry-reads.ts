@@ -1,6 +1,6 @@
-// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an
-// entry cannot wait, so they are read before, after the entry in front of it has been applied. They are read in slices;
-// meanwhile the node does everything but apply.
+// Reads the data of an entry that is not in memory: the heads of its keys, and the keys of its ranges and leases.
+// Applying an entry cannot wait, so they are read after the previous entry has been applied. They are read in slices,
+// between which the node does everything but apply.
 
 import { equalBytes } from '../../bytes/index.ts'
 import {
@@ -12,12 +12,12 @@ import {
   decodeVersionKey,
   type KeyRange,
   type KeyRow,
+  type KeysOrLease,
   type KvState,
   type LeaseId,
   leaseKey,
   metadataKey,
   metadataOfVersion,
-  type Place,
   versionsEnd,
   versionsStart,
 } from '../../kv/index.ts'
@@ -27,7 +27,7 @@ import { type RecordScan, scanRecords } from './record-scan.ts'
 
 const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
 const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
-/** Rows that are read at least where those of a lease begin: those of the next leases may be among them. */
+/** Rows that are read at the start of a lease's keys, at least: those of the next leases may be among them. */
 const NEIGHBOURS = 32
 
 /** Keys of entries that will be applied later. */
@@ -38,25 +38,25 @@ export class EntryReads {
   readonly #storage: Storage
   readonly #done: () => void
   readonly #failed: (error: Error) => void
-  #places: readonly Place[] = []
+  #places: readonly KeysOrLease[] = []
   #ahead: KeysAhead = noKeys
   #ranges: readonly KeyRange[] = []
-  /** The keys of the ranges that have been read, in their order. */
+  /** The keys of the ranges that have been read, in the order of the ranges. */
   #found: (readonly Uint8Array[])[] = []
-  /** Of these keys. */
+  /** Total bytes of `#found`. */
   #foundBytes = 0
   #leases: readonly LeaseId[] = []
-  /** The keys of leases that have been read. One without keys is missing. */
+  /** The keys of leases that have been read. A lease without keys is absent. */
   readonly #attached = new Map<LeaseId, Uint8Array[]>()
   #state: KvState | undefined
   #isTooMuch = false
   #isReading = false
   #isRead = false
   #scan: RowScan | RecordScan | undefined
-  /** Changes when what is being read becomes useless. */
+  /** Number of the current pass. A new number makes the reads in flight useless. */
   #pass = 0
 
-  /** `done`: all has been read. It is not called if `read` has read it at once. */
+  /** `done`: everything has been read. It is not called if `read` has read it at once. */
   constructor(storage: Storage, done: () => void, failed: (error: Error) => void) {
     this.#storage = storage
     this.#done = done
@@ -71,16 +71,16 @@ export class EntryReads {
     return this.#isRead
   }
 
-  /** How many keys the ranges and leases have. */
+  /** The number of keys of the ranges and leases. */
   get count(): number {
     return countOf(this.#found) + countOf([...this.#attached.values()])
   }
 
   /**
-   * Begins to read what is needed of these places. Of the ranges as many keys as an entry may have, in all of them; of
-   * leases all. If a head must be read, those of the keys `ahead` are read as well.
+   * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and all keys of
+   * leases. If a head must be read, the heads of the keys `ahead` are read as well.
    */
-  read(places: readonly Place[], state: KvState, ahead: KeysAhead = noKeys): void {
+  read(places: readonly KeysOrLease[], state: KvState, ahead: KeysAhead = noKeys): void {
     this.clear()
     this.#places = places
     this.#ahead = ahead
@@ -145,7 +145,7 @@ export class EntryReads {
     this.#readSlice(scan, [], 0, done)
   }
 
-  /** `bytesBefore`: of the keys of the range that have been read. */
+  /** `bytesBefore`: the bytes of the keys of the range that have been read. */
   #readSlice(scan: RecordScan, keys: Uint8Array[], bytesBefore: number, done: () => void): void {
     const again = (): void => this.#readRanges(done)
     const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
@@ -177,7 +177,7 @@ export class EntryReads {
   // -------------------------------------------------------------------------------------------------------------------
   // Keys of leases
 
-  /** One scan goes from lease to lease: to open one costs more than to read a few rows. */
+  /** One scan covers all leases, because opening one costs more than reading a few rows. */
   #readLeases(done: () => void): void {
     const leases = [...new Set(this.#leases)].map((id) => ({
       id,
@@ -196,7 +196,7 @@ export class EntryReads {
     this.#readAttached(scan, some, done)
   }
 
-  /** How many keys the lease has. */
+  /** The current number of keys of the lease. */
   #keysNow(id: LeaseId): number {
     const row = this.#storage.get(leaseKey(id))
     return row === undefined ? 0 : decodeLease(row).keys
@@ -222,7 +222,7 @@ export class EntryReads {
     }
     const take = (rows: readonly StoredRow[], more: boolean): void => {
       for (const { key } of rows) {
-        // Those of leases that the entry does not end are passed over.
+        // Keys of leases that the entry does not end are skipped.
         while (isBehind(leases[at], key)) at++
         const lease = leases[at]
         if (lease !== undefined && compareKeys(key, lease.gte) >= 0) keysAt(lease).push(attachedKey(key))
@@ -283,10 +283,7 @@ export class EntryReads {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  /**
-   * Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun
-   * anew.
-   */
+  /** Only a finished scan shows whether its rows are complete. `again`: restarts a scan that was ended. */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
     const finished = (): void => {
       this.#scan = undefined
@@ -296,8 +293,8 @@ export class EntryReads {
   }
 
   /**
-   * What a scan calls with its answer. What `take` throws is an error of the node: the disk, which calls this, does not
-   * expect it. A scan that was ended for lack of disk space is begun anew, by `again`: an entry must be applied.
+   * A scan's callback. The disk, which calls it, does not expect errors, so an error from `take` ends the node.
+   * `again` restarts a scan that was ended for lack of disk space, because an entry must be applied.
    */
   #answered<T extends readonly unknown[]>(again: () => void, take: (...answer: T) => void) {
     const pass = this.#pass
@@ -320,17 +317,17 @@ export class EntryReads {
 
 interface LeaseToRead {
   readonly id: LeaseId
-  /** Before the rows of its keys, and behind them. */
+  /** The bounds of the rows of the lease's keys. */
   readonly gte: Uint8Array
   readonly lt: Uint8Array
-  /** How many keys it has. */
+  /** The number of keys of the lease. */
   readonly count: number
 }
 
 const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
   lease !== undefined && compareKeys(key, lease.lt) >= 0
 
-const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+const keyOf = (place: KeysOrLease): Uint8Array[] => ('key' in place ? [place.key] : [])
 
 const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
   other !== undefined && equalBytes(key, other)

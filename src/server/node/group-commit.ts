@@ -1,8 +1,8 @@
-// One writer with at most one batch in flight. What arrives meanwhile joins the next batch (group commit). Entries,
-// hard state and the rows applied since the last batch become durable together and in order. Messages wait here for the
-// write that must be durable before they leave.
+// One writer with at most one batch in flight. Writes that arrive during a batch join the next one (group commit).
+// Entries, hard state and the rows applied since the last batch become durable together and in order. Messages wait
+// here for the write that must be durable before they leave.
 //
-// A batch is limited in bytes and in number, so that making one never delays heartbeats and reads. A larger write of
+// A batch is limited in bytes and in number, so that building one never delays heartbeats and reads. A larger write of
 // the core is cut into parts, and is durable with the last part. When a batch had no room for all rows, the next batch
 // contains only rows.
 
@@ -10,11 +10,11 @@ import type { Raft } from '../../raft/index.ts'
 import {
   asIndex,
   type HardState,
+  type InFlightCounts,
   type LogIndex,
   type Message,
   type Outgoing,
   type Term,
-  type UnderWay,
   type Write,
   type WriteNumber,
 } from '../../raft/types.ts'
@@ -25,16 +25,15 @@ import type { Clock, DiskSpaceState, Timer } from './types.ts'
 
 /**
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
- * batch is submitted. A lower end under the old term would look to the leader of that term as if acknowledged entries
- * were lost.
+ * batch is submitted. To the leader of the old term, a lower end would look like a loss of acknowledged entries.
  */
-export interface DurableLog {
+export interface DurableLogPosition {
   readonly term: Term
   readonly lastIndex: LogIndex
 }
 
 export interface GroupCommitContext {
-  /** Its newest hard state has a commit index that the writes handed over so far cover. */
+  /** Its newest hard state has a commit index that the writes submitted so far cover. */
   readonly raft: Pick<Raft, 'hardState' | 'neededAfter'>
   /** While the disk is short of space, the log is kept no longer than needed. */
   readonly space: { readonly state: DiskSpaceState }
@@ -47,11 +46,11 @@ export interface GroupCommitContext {
 /** A batch that has become durable. */
 export interface StoredBatch {
   readonly entries: number
-  /** A snapshot in it has become the state. */
+  /** Whether a snapshot in the batch has become the state. */
   readonly installed: boolean
-  /** The newest write of the core that is completely durable, with this batch or earlier; 0: none. */
+  /** The newest write of the core that is completely durable, with this batch or earlier; 0 if there is none. */
   readonly write: WriteNumber
-  /** How long the batch took. */
+  /** The duration of the batch. */
   readonly ms: number
 }
 
@@ -67,7 +66,7 @@ export class GroupCommit {
   /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
-  #durable: DurableLog
+  #durable: DurableLogPosition
   #durableApplied: LogIndex
   #inFlight = false
   #closed = false
@@ -86,12 +85,12 @@ export class GroupCommit {
   }
 
   /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
-  get durable(): DurableLog {
+  get durable(): DurableLogPosition {
     return this.#durable
   }
 
-  /** What is under way; all 0 at rest. */
-  inspect(): UnderWay {
+  /** The work in flight; all 0 at rest. */
+  inspect(): InFlightCounts {
     return {
       writes: this.#writes.length,
       heldMessages: this.#held.length,
@@ -115,14 +114,14 @@ export class GroupCommit {
     this.#held.push(outgoing)
   }
 
-  /** Submits what is waiting, unless a batch is in flight. Rows without writes wait a little for more. */
+  /** Submits the queued writes, unless a batch is in flight. Rows without writes wait a little for more. */
   flush(): void {
     if (this.#inFlight || this.#closed) return
     if (this.#writes.length > 0 || this.#storage.rowsLeft) this.#submit()
     else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
   }
 
-  /** Writes what is waiting, then calls back. Nothing is accepted afterwards. */
+  /** Writes the queue, then calls back. Later writes are not accepted. */
   close(done: (error: Error | undefined) => void): void {
     this.#closed = true
     this.#idle?.cancel()
@@ -134,7 +133,7 @@ export class GroupCommit {
     if (!this.#inFlight) finish()
   }
 
-  /** Submits nothing more, not even what is waiting. */
+  /** Submits nothing more, not even the queue. */
   abandon(): void {
     this.#closed = true
     this.#idle?.cancel()
@@ -194,9 +193,9 @@ export class GroupCommit {
 
   /**
    * The core's newest hard state, if no other write waits. Otherwise that of the last write, or part of one, in the
-   * batch: entries committed since then may be in writes of a later batch, which may replace entries that the log holds
-   * now. So rows that go before a waiting write are those that were committed when the last write was made. They come
-   * to an end, and then that write is next.
+   * batch: entries committed since then may be in writes of a later batch, which may replace entries that the log
+   * holds now. So rows that precede a waiting write were committed when the last write was made. Their number is
+   * limited, and that write follows them.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
     if (this.#writes.length === 0) return this.#context.raft.hardState()
@@ -206,7 +205,7 @@ export class GroupCommit {
   }
 
   #completed(writes: readonly Write[], ms: number): void {
-    // If the last write here continues with a later part, that part has the same number, so the write is not complete.
+    // If the last write here continues in a later part, that part has the same number, so the write is not complete.
     const completed = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
     this.#durableWrite = completed ?? this.#durableWrite
     const held = this.#held
@@ -223,8 +222,8 @@ export class GroupCommit {
 }
 
 /**
- * Whether the newer message contains all information of the older one, like the answer to the next heartbeat, or to the
- * append that comes with it. A disk may stall for hours while the leader keeps asking.
+ * Whether the newer message contains all information of the older one, like the reply to the next heartbeat, or to the
+ * append that is sent with it. A disk may stall for hours while the leader keeps sending.
  */
 function isRepeated(
   { message: older, after }: Outgoing,

@@ -31,15 +31,15 @@ export interface DriverLimits {
   readonly proposalsMax: number
   readonly proposalBytesMax: number
   /**
-   * Bytes of those that were given to the leader, here or elsewhere, and are not committed. Above it the next ones
-   * wait.
+   * Bytes of proposals that were passed to the leader, here or elsewhere, and are not committed. Above it, further
+   * proposals wait.
    */
   readonly proposedBytesMax: number
   /** Reads of this node that wait for a confirmation or for an index. More are refused as overloaded. */
   readonly readsMax: number
   /**
-   * From this many proposals under way, new ones wait for others to share a batch: as long as two writes take, but at
-   * most `batchDelayMsMax`.
+   * Number of proposals in flight from which new ones wait for others to share a batch. They wait for the duration of
+   * two writes, but at most `batchDelayMsMax`.
    */
   readonly batchDelayFrom: number
   readonly batchDelayMsMax: number
@@ -48,17 +48,17 @@ export interface DriverLimits {
   /** Applying, and answering reads that were granted together, pauses after this long, so that other events can run. */
   readonly applySliceMs: number
   /**
-   * What was refused because there was no leader is tried again when one is known, and after this long. For a proposal
-   * the pauses grow from this.
+   * Retry interval for requests that were refused because there was no leader. They are also retried when a leader is
+   * known. The pauses of a proposal grow from this.
    */
   readonly retryMs: number
-  /** After this long without an answer, a read index is asked for again. */
+  /** After this long without a reply, a read index is requested again. */
   readonly readAskAgainMs: number
   /** Log kept before the applied index for followers that are a little behind, in entries and in bytes of frames. */
   readonly logTailEntries: number
   readonly logTailBytes: number
   /**
-   * Limit of the log kept for a follower that answers and is further behind. A follower that receives a snapshot
+   * Limit of the log kept for a follower that replies and is further behind. A follower that receives a snapshot
    * continues after its end.
    */
   readonly logBehindEntries: number
@@ -98,15 +98,15 @@ export interface DriverLimits {
   readonly removedGraceMs: number
   /** Watches of this node. More are refused as overloaded. */
   readonly watchesMax: number
-  /** Keys of the events in one message of a watch, which has all events of a revision. Beyond, the watch ends. */
+  /** Limit on the keys in one message of a watch, which has all events of a revision. Beyond it, the watch ends. */
   readonly watchMessageBytesMax: number
-  /** Rows of events that a watch which reads history reads before it is the turn of the next such watch. */
+  /** Rows of events that a watch which reads history reads before the next such watch reads. */
   readonly watchSliceRows: number
   /** How long such watches read before other events can run. */
   readonly watchSliceMs: number
   /**
    * A node that has had no leader for this long, or that its full disk has kept behind for so long, ends its watches.
-   * Their clients go on at another one.
+   * Their clients continue at another one.
    */
   readonly watchLeaderlessMs: number
 }

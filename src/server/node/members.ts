@@ -1,6 +1,6 @@
 // The members of the cluster as this node has applied them, and the peers that it stays connected with.
 
-import { type Configuration, isMember, type Member, type Raft, type ReplicaId } from '../../raft/index.ts'
+import { type Configuration, isMember, type Raft, type RaftMember, type ReplicaId } from '../../raft/index.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import type { Greeting, Logger } from './types.ts'
@@ -8,7 +8,7 @@ import type { Greeting, Logger } from './types.ts'
 export interface MembersOptions {
   readonly raft: Pick<Raft, 'id' | 'configuration' | 'leader' | 'settled'>
   readonly logger: Logger
-  setPeers(peers: readonly Member[]): void
+  setPeers(peers: readonly RaftMember[]): void
 }
 
 export class Members {
@@ -21,7 +21,7 @@ export class Members {
    * Replicas that are no longer members but still needed: the leader that this node follows, or those that this leader
    * removes.
    */
-  #outgoing: readonly Member[] = []
+  #outgoing: readonly RaftMember[] = []
 
   constructor(options: MembersOptions) {
     this.#options = options
@@ -90,7 +90,7 @@ export class Members {
    */
   #updateOutgoing(before: Configuration): void {
     const { leader, settled, id: self } = this.#options.raft
-    const isOutgoing = ({ id }: Member): boolean =>
+    const isOutgoing = ({ id }: RaftMember): boolean =>
       id !== self && (leader === self ? !settled : id === leader) && !isMember(this.#configuration, id)
     const known = new Map([...before.members, ...this.#outgoing].map((member) => [member.id, member]))
     const outgoing = [...known.values()].filter(isOutgoing)

@@ -1,22 +1,21 @@
 // The metrics of a node, in the text format of Prometheus. On the hot path a count is an addition to a field. Values
-// that can be looked up are looked up at each scrape. docs/reference/metrics.md lists the metrics; a test compares the
-// two.
+// with an owner are read at each scrape. docs/reference/metrics.md lists the metrics; a test compares the two.
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import type { UnderWay } from '../../raft/types.ts'
+import type { InFlightCounts } from '../../raft/types.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
-import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
+import { CounterMetric, Gauge, Histogram, MetricRegistry } from './prometheus.ts'
 import { RequestHistogram, RequestMetrics, type Value } from './request-metrics.ts'
-import type { NodeStatus } from './types.ts'
+import type { DriverStatus } from './types.ts'
 import type { WatchCounts } from './watch/types.ts'
 
-/** Values that are looked up at each scrape. Each owner registers its source when it exists. */
+/** Sources of values that are read at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
-  readonly status: () => NodeStatus
-  readonly underWay: () => UnderWay
+  readonly status: () => DriverStatus
+  readonly underWay: () => InFlightCounts
   readonly watches: () => WatchCounts
   /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
@@ -24,26 +23,26 @@ export interface MetricSources {
   readonly databaseDir: string
 }
 
-/** What the HTTP API has open now, 0 at rest without connections; and two totals. */
+/** Resources that the HTTP API has in use, 0 at rest without connections; and two totals. */
 export interface HttpCounts {
   /** Connections of clients, and how many of them are on the fast lane. */
   readonly connections: number
   readonly fastConnections: number
   /** How many of the connections are multiplexed. */
   readonly muxConnections: number
-  /** Requests that are not answered yet. */
+  /** Requests in progress. */
   readonly requests: number
-  /** Operations on multiplexed connections that are not answered yet. */
+  /** Operations in progress on multiplexed connections. */
   readonly operations: number
   readonly ranges: number
   /** Bytes that wait for clients of watches. */
   readonly watchBytes: number
-  /** Bytes of bodies that are being received, and of answers that are not taken yet. */
+  /** Bytes of bodies that are being received, and of responses that clients have not read yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
   /**
-   * Since the start: connections that were closed because their client took nothing, and connections that were refused
-   * for lack of room.
+   * Totals since the start: connections that were closed because their client read nothing, and connections that were
+   * refused for lack of room.
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
@@ -73,7 +72,7 @@ const DURATION_BUCKETS = [
 ]
 
 export class Metrics implements DriverObserver {
-  readonly #registry = new Registry()
+  readonly #registry = new MetricRegistry()
   readonly #proposals = byName(PROPOSAL_OUTCOMES, () => ({ count: 0 }))
   readonly #answered = byName(OPERATIONS, () => new RequestMetrics(DURATION_BUCKETS))
   readonly #fsyncs = new RequestHistogram(DURATION_BUCKETS)
@@ -87,7 +86,7 @@ export class Metrics implements DriverObserver {
     const answered = Object.entries(this.#answered)
     const requests = 'quorate_http_requests_total'
     const help = 'Requests answered, by operation and HTTP status'
-    asked(Counter, registers, requests, help, ['operation', 'status'], () =>
+    asked(CounterMetric, registers, requests, help, ['operation', 'status'], () =>
       answered.flatMap(([operation, of]) => of.counts(operation)),
     )
     const name = 'quorate_http_request_duration_seconds'
@@ -95,7 +94,7 @@ export class Metrics implements DriverObserver {
       answered.flatMap(([operation, of]) => of.durations(name, operation)),
     )
     const ended = 'Proposals of this node that ended, by outcome'
-    asked(Counter, registers, 'quorate_proposals_total', ended, ['outcome'], () =>
+    asked(CounterMetric, registers, 'quorate_proposals_total', ended, ['outcome'], () =>
       PROPOSAL_OUTCOMES.map((outcome) => [{ outcome }, this.#proposals[outcome].count]),
     )
     const fsync = 'quorate_fsync_duration_seconds'
@@ -103,7 +102,7 @@ export class Metrics implements DriverObserver {
       this.#fsyncs.series(fsync, {}),
     )
     const counter = (of: string, what: string, count: () => number): void =>
-      asked(Counter, registers, of, what, [], () => [[{}, count()]])
+      asked(CounterMetric, registers, of, what, [], () => [[{}, count()]])
     counter('quorate_entries_stored_total', 'Log entries made durable', () => this.#stored)
     counter('quorate_entries_applied_total', 'Log entries applied', () => this.#applied)
     counter('quorate_role_changes_total', 'Changes of role, term or known leader', () => this.#roleChanges)
@@ -166,7 +165,7 @@ function byName<K extends string, T>(names: readonly K[], make: (name: K) => T):
   return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<K, T>
 }
 
-type Registers = Registry[]
+type Registers = MetricRegistry[]
 type Labels = Readonly<Record<string, string>>
 type Series = readonly (readonly [labels: Labels, value: number])[]
 
@@ -185,9 +184,9 @@ function durations(
   })
 }
 
-/** A metric whose series are looked up at each scrape. */
+/** A metric whose series are computed at each scrape. */
 function asked(
-  Kind: typeof Counter<string> | typeof Gauge<string>,
+  Kind: typeof CounterMetric<string> | typeof Gauge<string>,
   registers: Registers,
   name: string,
   help: string,
@@ -209,8 +208,8 @@ function asked(
   })
 }
 
-function observeStatus(registers: Registers, status: () => NodeStatus): void {
-  const gauge = (name: string, help: string, value: (status: NodeStatus) => number | undefined): void =>
+function observeStatus(registers: Registers, status: () => DriverStatus): void {
+  const gauge = (name: string, help: string, value: (status: DriverStatus) => number | undefined): void =>
     asked(Gauge, registers, name, help, [], () => {
       const now = value(status())
       return now === undefined ? [] : [[{}, now]]
@@ -246,11 +245,11 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
   )
   gauge('quorate_leases', 'Leases (time to live) that exist', ({ leases }) => leases.count)
   const expired = 'Leases that this node has ended as the leader'
-  asked(Counter, registers, 'quorate_leases_expired_total', expired, [], () => [
+  asked(CounterMetric, registers, 'quorate_leases_expired_total', expired, [], () => [
     [{}, status().leases.expired],
   ])
   const kept = 'Keep-alives of leases that this node has answered: from memory, or by an entry of the log'
-  asked(Counter, registers, 'quorate_lease_keepalives_total', kept, ['by'], () => {
+  asked(CounterMetric, registers, 'quorate_lease_keepalives_total', kept, ['by'], () => {
     const { inMemory, inLog } = status().leases
     return [
       [{ by: 'memory' }, inMemory],
@@ -260,7 +259,7 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
 }
 
-function observePending(registers: Registers, underWay: () => UnderWay): void {
+function observePending(registers: Registers, underWay: () => InFlightCounts): void {
   const name = 'quorate_pending_bytes'
   asked(Gauge, registers, name, 'Memory of what is under way', ['part'], () => {
     const now = underWay()
@@ -284,7 +283,7 @@ function observeWatches(registers: Registers, counts: () => WatchCounts): void {
     ]
   })
   const counter = (of: string, what: string, value: (now: WatchCounts) => number): void =>
-    asked(Counter, registers, of, what, [], () => [[{}, value(counts())]])
+    asked(CounterMetric, registers, of, what, [], () => [[{}, value(counts())]])
   counter('quorate_watch_events_total', 'Events sent to watches', (now) => now.eventsTotal)
   counter('quorate_watch_slow_total', 'Watches that had to wait for clients', (now) => now.slowTotal)
   counter(
@@ -296,7 +295,7 @@ function observeWatches(registers: Registers, counts: () => WatchCounts): void {
 
 function observeHttp(registers: Registers, counts: () => HttpCounts): void {
   const metric = (
-    Kind: typeof Counter<string> | typeof Gauge<string>,
+    Kind: typeof CounterMetric<string> | typeof Gauge<string>,
     name: string,
     help: string,
     value: (now: HttpCounts) => number,
@@ -315,8 +314,18 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
   metric(Gauge, 'quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   metric(Gauge, 'quorate_http_body_bytes', 'Bodies being received', (now) => now.bodyBytes)
   metric(Gauge, 'quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
-  metric(Counter, 'quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
-  metric(Counter, 'quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)
+  metric(
+    CounterMetric,
+    'quorate_http_connections_stalled_total',
+    'Cut: took nothing',
+    (now) => now.stalledTotal,
+  )
+  metric(
+    CounterMetric,
+    'quorate_http_connections_refused_total',
+    'No room for them',
+    (now) => now.refusedTotal,
+  )
 }
 
 function observePeers(registers: Registers, totals: () => PeerTotals): void {
@@ -326,7 +335,7 @@ function observePeers(registers: Registers, totals: () => PeerTotals): void {
     label: string,
     series: (now: PeerTotals) => Record<string, number>,
   ): void =>
-    asked(Counter, registers, name, help, [label], () =>
+    asked(CounterMetric, registers, name, help, [label], () =>
       Object.entries(series(totals())).map(([value, count]) => [{ [label]: value }, count]),
     )
   counter('quorate_peer_bytes_total', 'Bytes exchanged with peers', 'direction', (now) => ({
@@ -396,7 +405,7 @@ function observeProcess(registers: Registers, lag: EventLoopLag): void {
     const max = openFilesMax()
     return Number.isFinite(max) ? max : undefined
   })
-  asked(Counter, registers, 'process_cpu_seconds_total', 'User and system CPU time', [], () => {
+  asked(CounterMetric, registers, 'process_cpu_seconds_total', 'User and system CPU time', [], () => {
     const { user, system } = process.cpuUsage()
     return [[{}, (user + system) / 1e6]]
   })

@@ -24,7 +24,7 @@ import type {
   Clock,
   Greeting,
   KeepAliveAnswer,
-  KeepAliveQuestion,
+  KeepAliveRequest,
   NetworkEvents,
   StateHashAt,
 } from './types.ts'
@@ -109,7 +109,7 @@ export class PeerEvents implements NetworkEvents {
     this.#options.checks.hashReceived(from, at)
   }
 
-  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void {
+  keepAliveAsked(from: ReplicaId, question: KeepAliveRequest): void {
     if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAsked(from, question)
   }
 

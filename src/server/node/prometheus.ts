@@ -6,10 +6,10 @@ import type * as prometheus from '@prometheus-io/client'
 
 const require = createRequire(import.meta.url)
 
-export const Counter: typeof prometheus.Counter = require('@prometheus-io/client/lib/counter')
+export const CounterMetric: typeof prometheus.Counter = require('@prometheus-io/client/lib/counter')
 export const Gauge: typeof prometheus.Gauge = require('@prometheus-io/client/lib/gauge')
 export const Histogram: typeof prometheus.Histogram = require('@prometheus-io/client/lib/histogram')
-export const Registry: typeof prometheus.Registry = require('@prometheus-io/client/lib/registry')
-export type Counter<Label extends string = string> = prometheus.Counter<Label>
+export const MetricRegistry: typeof prometheus.Registry = require('@prometheus-io/client/lib/registry')
+export type CounterMetric<Label extends string = string> = prometheus.Counter<Label>
 export type Histogram<Label extends string = string> = prometheus.Histogram<Label>
-export type Registry = prometheus.Registry
+export type MetricRegistry = prometheus.Registry

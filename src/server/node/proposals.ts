@@ -14,12 +14,12 @@
 import type { Applied } from '../../kv/index.ts'
 import {
   assertNever,
+  type InFlightCounts,
   type LogIndex,
   type MonotonicMs,
   type Proposal,
   type ProposalOutcome,
   type Refusal,
-  type UnderWay,
 } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
@@ -58,7 +58,7 @@ export interface ProposalsEvents {
   ended(seq: number, end: ProposalEnd, count: number): void
 }
 
-export class Proposals {
+export class ProposalTracker {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #events: ProposalsEvents
@@ -103,7 +103,7 @@ export class Proposals {
   }
 
   /** Counts of the proposals in flight; all 0 at rest. */
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     return {
       waiting: this.#size,
       bytes: this.#bytes,

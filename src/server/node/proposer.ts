@@ -7,7 +7,7 @@ import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } fr
 import type { DriverObserver } from './driver-options.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
-import { type ProposalEnd, Proposals, type ProposalsEvents } from './proposals.ts'
+import { type ProposalEnd, type ProposalsEvents, ProposalTracker } from './proposals.ts'
 import type { StateWaiters } from './state-waiters.ts'
 import type { Clock, NodeApi, Problem, Timer } from './types.ts'
 import { WriteCoalescer } from './write-coalescer.ts'
@@ -30,13 +30,13 @@ export class Proposer implements ProposalsEvents {
   readonly #coalescer: WriteCoalescer
   #delayTimer: Timer | undefined
   #nextSeq = 1
-  readonly proposals: Proposals
+  readonly proposals: ProposalTracker
 
   constructor(options: ProposerOptions) {
     this.#options = options
     const { clock, limits } = options
     this.#coalescer = new WriteCoalescer(clock, limits, (...change) => this.#proposeRequest(...change))
-    this.proposals = new Proposals(clock, limits, this)
+    this.proposals = new ProposalTracker(clock, limits, this)
   }
 
   /** Number of callers that wait for a change. */

@@ -1,17 +1,17 @@
 // Reads that wait: for a quorum that confirms a read index (thesis §6.4), for that index to be applied, or for a
 // revision.
 //
-// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is asked for
+// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is requested
 // again until the read's time runs out. That is safe, because nothing was promised.
 
 import type { Revision } from '../../kv/index.ts'
-import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../../raft/index.ts'
+import type { InFlightCounts, LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
+import type { Clock, Problem, ReadConsistency, ReadGrant, ReadRequirements, Result, Timer } from './types.ts'
 
 interface Waiter {
   readonly number: number
-  readonly options: ReadOptions
+  readonly options: ReadRequirements
   readonly done: (result: Result<ReadGrant>) => void
   timer: Timer | undefined
   open: boolean
@@ -22,14 +22,14 @@ interface Waiter {
 }
 
 /**
- * A question to a majority. All reads that share it had arrived before it was first asked, so the answer to any of its
- * ids is valid for them.
+ * A request for a majority's confirmation. All reads that share it had arrived before it was first sent, so the reply
+ * to any of its ids is valid for them.
  */
-interface Question {
+interface Confirmation {
   readonly lease: boolean
   waiters: readonly Waiter[]
   ids: readonly number[]
-  askedAt: MonotonicMs
+  requestedAt: MonotonicMs
 }
 
 /** The state of the node that reads need. */
@@ -52,16 +52,16 @@ export class Reads {
   /** Stale reads of this turn. */
   readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
-  /** Questions by each of their ids. */
-  readonly #asked = new Map<number, Question>()
-  /** Questions to ask again under another id. */
-  #repeated: Question[] = []
+  /** Confirmation requests by each of their ids. */
+  readonly #requested = new Map<number, Confirmation>()
+  /** Confirmation requests to repeat under another id. */
+  #repeated: Confirmation[] = []
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
-  /** Reads that wait until earlier ones are answered. */
+  /** Reads that wait until earlier ones have finished. */
   #awaitingTurn: Waiter[] = []
-  /** By number. */
+  /** Open reads by number. */
   readonly #open = new Map<number, Waiter>()
   /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
   #expired = 0
@@ -76,29 +76,29 @@ export class Reads {
     return this.#fresh.length > 0 || this.#repeated.length > 0
   }
 
-  /** Whether `unpark` has something to ask again. */
+  /** Whether `unpark` has a confirmation to request again. */
   get hasParked(): boolean {
-    return this.#parked.length > 0 || this.#asked.size > 0
+    return this.#parked.length > 0 || this.#requested.size > 0
   }
 
   get size(): number {
     return this.#open.size
   }
 
-  /** What is under way; all 0 at rest. */
-  inspect(): UnderWay {
+  /** The work in flight; all 0 at rest. */
+  inspect(): InFlightCounts {
     return {
       open: this.#open.size,
       fresh: this.#fresh.length,
       parked: this.#parked.length,
-      asked: new Set(this.#asked.values()).size,
+      asked: new Set(this.#requested.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
       awaitingTurn: this.#awaitingTurn.length,
     }
   }
 
-  add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+  add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void {
     const waiter: Waiter = {
       number: this.#nextNumber++,
       options,
@@ -126,7 +126,7 @@ export class Reads {
     this.#fresh.push(waiter)
   }
 
-  /** The next questions for the core: at most one linearizable and one lease read for all that arrived. */
+  /** The next requests for the core: at most one linearizable and one lease read for all that arrived. */
   nextBatch(): ReadRequest[] {
     const linearizable: Waiter[] = []
     const leased: Waiter[] = []
@@ -134,53 +134,53 @@ export class Reads {
       if (waiter.open) (waiter.options.consistency === 'lease' ? leased : linearizable).push(waiter)
     }
     this.#fresh = []
-    const questions = this.#repeated
+    const confirmations = this.#repeated
     this.#repeated = []
     const now = this.#clock.now()
     for (const [waiters, lease] of [
       [linearizable, false],
       [leased, true],
     ] as const)
-      if (waiters.length > 0) questions.push({ lease, waiters, ids: [], askedAt: now })
-    return questions.map((question) => {
+      if (waiters.length > 0) confirmations.push({ lease, waiters, ids: [], requestedAt: now })
+    return confirmations.map((confirmation) => {
       const id = this.#nextId++
-      question.ids = [...question.ids, id]
-      question.askedAt = now
-      this.#asked.set(id, question)
-      return { id, lease: question.lease }
+      confirmation.ids = [...confirmation.ids, id]
+      confirmation.requestedAt = now
+      this.#requested.set(id, confirmation)
+      return { id, lease: confirmation.lease }
     })
   }
 
   /**
-   * Refused reads become fresh again. A question without an answer for `readAskAgainMs` is asked once more: the
-   * question or its answer may be lost, or only late. Each pause is twice the one before: if answers are late because
-   * of overload, more questions would make them later.
+   * Makes refused reads fresh again. A confirmation without a reply for `readAskAgainMs` is requested once more: the
+   * request or the reply may be lost, or only late. Each pause is twice the previous one: if replies are late because
+   * of overload, more requests would make them later.
    */
   unpark(): void {
     const again = this.#parked
     this.#parked = []
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
     const now = this.#clock.now()
-    for (const question of this.#asked.values()) {
-      const pauseMs = this.#limits.readAskAgainMs * 2 ** (question.ids.length - 1)
-      if (now - question.askedAt < pauseMs) continue
-      if (question.waiters.some(({ open }) => open)) {
-        question.askedAt = now
-        this.#repeated.push(question)
-      } else this.#forget(question)
+    for (const confirmation of this.#requested.values()) {
+      const pauseMs = this.#limits.readAskAgainMs * 2 ** (confirmation.ids.length - 1)
+      if (now - confirmation.requestedAt < pauseMs) continue
+      if (confirmation.waiters.some(({ open }) => open)) {
+        confirmation.requestedAt = now
+        this.#repeated.push(confirmation)
+      } else this.#forget(confirmation)
     }
   }
 
   resolve(outcome: ReadOutcome): void {
-    const question = this.#asked.get(outcome.id)
-    if (question === undefined) return
-    if (outcome.outcome === 'refused' && question.ids.length > 1) {
-      this.#asked.delete(outcome.id)
-      question.ids = question.ids.filter((id) => id !== outcome.id)
+    const confirmation = this.#requested.get(outcome.id)
+    if (confirmation === undefined) return
+    if (outcome.outcome === 'refused' && confirmation.ids.length > 1) {
+      this.#requested.delete(outcome.id)
+      confirmation.ids = confirmation.ids.filter((id) => id !== outcome.id)
       return
     }
-    this.#forget(question)
-    const open = question.waiters.filter((waiter) => waiter.open)
+    this.#forget(confirmation)
+    const open = confirmation.waiters.filter((waiter) => waiter.open)
     if (outcome.outcome === 'refused') {
       for (const waiter of open) this.#parked.push(waiter)
       return
@@ -196,8 +196,8 @@ export class Reads {
   }
 
   /**
-   * The index they wait for may not arrive before there is room, and other nodes can serve them. An index up to the end
-   * of the log, such as the first entry of a term, does arrive.
+   * The index of these reads may not arrive before there is room, and other nodes can serve them. An index up to the
+   * end of the log, such as the first entry of a term, does arrive.
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readAskAgainMs, () => {
@@ -210,9 +210,9 @@ export class Reads {
     })
   }
 
-  #forget(question: Question): void {
-    for (const id of question.ids) this.#asked.delete(id)
-    this.#repeated = this.#repeated.filter((one) => one !== question)
+  #forget(confirmation: Confirmation): void {
+    for (const id of confirmation.ids) this.#requested.delete(id)
+    this.#repeated = this.#repeated.filter((one) => one !== confirmation)
   }
 
   /** Called after more entries were applied. */
@@ -237,7 +237,7 @@ export class Reads {
 
   #awaitIndex(waiter: Waiter, index: LogIndex): void {
     waiter.waitsFor = 'index'
-    // Confirmations arrive in rising order, except for rare late answers. So the place is nearly always at the end.
+    // Confirmations arrive in rising order, except for rare late replies. So the position is nearly always at the end.
     let at = this.#awaitingIndex.length
     while ((this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
     this.#awaitingIndex.splice(at, 0, waiter)
@@ -303,7 +303,7 @@ export class Reads {
     this.#tellExpired(waiter)
   }
 
-  /** Nothing else may remove them: without a leader, parked reads are not asked again. */
+  /** Removes finished reads here, because without a leader parked reads are never requested again. */
   #forgetAnswered(): void {
     this.#expired = 0
     const isOpen = ({ open }: Waiter): boolean => open
@@ -311,9 +311,9 @@ export class Reads {
     this.#parked = this.#parked.filter(isOpen)
     this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
     this.#awaitingTurn = this.#awaitingTurn.filter(isOpen)
-    for (const question of new Set(this.#asked.values())) {
-      question.waiters = question.waiters.filter(isOpen)
-      if (question.waiters.length === 0) this.#forget(question)
+    for (const confirmation of new Set(this.#requested.values())) {
+      confirmation.waiters = confirmation.waiters.filter(isOpen)
+      if (confirmation.waiters.length === 0) this.#forget(confirmation)
     }
   }
 

@@ -11,7 +11,7 @@ import {
   readVersion,
   versionRange,
 } from '../../kv/index.ts'
-import type { Done, PageLimits, RowScan, Storage, StoredRow } from '../../storage/types.ts'
+import type { PageLimits, RowScan, Storage, StoredRow, WriteCallback } from '../../storage/types.ts'
 
 /** Limit on the rows of one read that finds no record. Each such read doubles the number, however few are requested. */
 const READ_ROWS_MAX = 256
@@ -21,7 +21,7 @@ export interface SliceLimits extends PageLimits {
   readonly readsMax?: number
 }
 
-export interface ListOptions extends KeyRange {
+export interface RecordScanOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */
   readonly revision: Revision | undefined
@@ -76,7 +76,7 @@ function firstRecord(
 
 export function scanRecords(
   storage: Pick<Storage, 'scan'>,
-  options: Omit<ListOptions, 'keysOnly'>,
+  options: Omit<RecordScanOptions, 'keysOnly'>,
 ): RecordScan {
   const { reverse, revision } = options
   return new RecordScan(
@@ -122,7 +122,7 @@ export class RecordScan {
     this.#run()
   }
 
-  finish(done: Done): void {
+  finish(done: WriteCallback): void {
     this.#scan.finish((error) => {
       if (error !== undefined) this.close()
       done(error)

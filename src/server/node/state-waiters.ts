@@ -1,5 +1,5 @@
-// Requests that are answered when the node reaches a state: leadership has moved, a joint configuration is left, or
-// nothing is under way.
+// Requests that complete when the node reaches a state: leadership has moved, a joint configuration is left, or no
+// work is in flight.
 
 import type { Clock } from './types.ts'
 
@@ -21,8 +21,8 @@ export class StateWaiters {
   }
 
   /**
-   * Calls `done(true)` when `reached` returns true, now or in a later `check`. Calls `done(false)` when the time is
-   * over or the returned function is called before.
+   * Calls `done(true)` when `reached` returns true, now or in a later `check`. Calls `done(false)` after the time-out,
+   * or if the returned function is called before.
    */
   until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): () => void {
     if (reached()) {
@@ -45,7 +45,7 @@ export class StateWaiters {
     for (const wait of [...this.#waits]) if (wait.reached()) wait.end(true)
   }
 
-  /** The node ends: all waits fail. */
+  /** Fails all waits, because the node ends. */
   endAll(): void {
     for (const wait of [...this.#waits]) wait.end(wait.reached())
   }

@@ -1,6 +1,6 @@
 // The status of a node, and the numbers that `inspect` reports.
 
-import { isJoint, isVoter, type Raft, type UnderWay } from '../../raft/index.ts'
+import { type InFlightCounts, isJoint, isVoter, type Raft } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { ApplyLoop } from './apply-loop.ts'
 import type { BackgroundChecks } from './background-checks.ts'
@@ -9,7 +9,7 @@ import { diskFullText } from './disk-space-policy.ts'
 import type { LeaseService } from './leases/lease-service.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Members } from './members.ts'
-import type { NodeStatus } from './types.ts'
+import type { DriverStatus } from './types.ts'
 
 export interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>
@@ -22,7 +22,7 @@ export interface StatusSources {
   readonly checks: Pick<BackgroundChecks, 'error'>
 }
 
-export function nodeStatus(sources: StatusSources): NodeStatus {
+export function nodeStatus(sources: StatusSources): DriverStatus {
   const { applyLoop, checks, leases, lifecycle, raft, space, storage } = sources
   const errors: string[] = []
   if (lifecycle.end !== undefined) errors.push(lifecycle.end.reason)
@@ -59,7 +59,7 @@ function notReady({ applyLoop, lifecycle, members, raft }: StatusSources): strin
 }
 
 /** The counts of all parts in one record, each named `part.count`. */
-export function flattenCounts(parts: Readonly<Record<string, UnderWay>>): Record<string, number> {
+export function flattenCounts(parts: Readonly<Record<string, InFlightCounts>>): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const part in parts) {
     const values = parts[part]

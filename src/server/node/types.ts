@@ -2,24 +2,24 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
-import type { Condition, KeyRow, LeaseId, Outcome, Request, Revision, Settings } from '../../kv/types.ts'
+import type { Condition, KeyRow, KvSettings, LeaseId, Outcome, Request, Revision } from '../../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
+  InFlightCounts,
   LeaseSetting,
   LogIndex,
-  Member,
   Message,
   MonotonicMs,
+  RaftMember,
   RaftStatus,
   ReplicaId,
   Term,
-  UnderWay,
 } from '../../raft/types.ts'
-import type { AppliedRecord, Done, SnapshotSink, SnapshotSource } from '../../storage/types.ts'
+import type { AppliedRecord, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
 import type { NodeOptions, RunningNode } from '../options.ts'
-import type { ListOptions, RecordScan, SliceLimits } from './record-scan.ts'
-import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
+import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
+import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
   cancel(): void
@@ -27,7 +27,7 @@ export interface Timer {
 
 export interface Clock {
   /**
-   * Monotonic: it is never set back, and goes on while the process is stopped (not while the whole machine is
+   * Monotonic time: it is never set back, and advances while the process is stopped (not while the whole machine is
    * suspended, see `clock.ts`).
    */
   now(): MonotonicMs
@@ -39,7 +39,7 @@ export interface Clock {
   soon(run: () => void): void
 }
 
-/** What a handshake says about the process at the other end. */
+/** A process's description of itself in a handshake. */
 export interface Greeting {
   readonly clusterId: string
   readonly replicaId: ReplicaId
@@ -50,7 +50,7 @@ export interface Greeting {
   readonly lastIndex: LogIndex
   /** The newest cluster version that the sender knows. */
   readonly clusterVersion: number
-  /** Where the sender listens, so that a changed address corrects itself. */
+  /** The sender's listen address, so that a changed address corrects itself. */
   readonly peer: string
 }
 
@@ -60,9 +60,9 @@ export interface StateHashAt {
   readonly hash: bigint
 }
 
-/** A node that does not lead asks the leader to keep leases alive. */
-export interface KeepAliveQuestion {
-  /** Of the process that asks, for the answer. */
+/** A request of a follower to the leader to keep leases alive. */
+export interface KeepAliveRequest {
+  /** The number of the request within its process, for the reply. */
   readonly number: number
   readonly timeoutMs: number
   readonly ids: readonly LeaseId[]
@@ -70,7 +70,10 @@ export interface KeepAliveQuestion {
 
 export interface KeepAliveAnswer {
   readonly number: number
-  /** For each lease its time to live; undefined: there is no such lease. None: the asked node does not answer it. */
+  /**
+   * The time to live of each lease; undefined for a lease that does not exist. Undefined as a whole: the node refuses
+   * to reply.
+   */
   readonly kept: readonly (number | undefined)[] | undefined
 }
 
@@ -78,23 +81,24 @@ export interface NetworkEvents {
   /** This node's greeting for the next handshake. */
   greeting(): Greeting
   /**
-   * Whether this process may connect. It belongs to this cluster and is the newest of its replica. Undefined: it may;
-   * otherwise `refuse` is the reason, and `stop` tells it to stop.
+   * Decides whether this process may connect: it belongs to this cluster and is the newest of its replica. Returns
+   * undefined if it may; otherwise `refuse` is the reason, and `stop` orders it to stop.
    */
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
-  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void
+  keepAliveAsked(from: ReplicaId, question: KeepAliveRequest): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
   /** Reconnects to `peer` have been refused or have failed for the grace time. */
   refused(peer: ReplicaId): void
   /**
-   * A peer told this process to stop: a newer process has replaced it, it was removed, or it has lost durable state.
+   * A peer has ordered this process to stop: a newer process has replaced it, it was removed, or it has lost durable
+   * state.
    */
   stop(reason: string): void
-  /** A peer offers a snapshot. `done` gets a place for it, or a sentence that refuses it. */
+  /** A peer offers a snapshot. `done` gets a sink for it, or a sentence that refuses it. */
   snapshotOffered(
     from: ReplicaId,
     term: Term,
@@ -109,21 +113,21 @@ export interface NetworkEvents {
 
 export interface Network {
   /** The peers to stay connected with. Called at the start and with every applied configuration. */
-  setPeers(peers: readonly Member[]): void
+  setPeers(peers: readonly RaftMember[]): void
   /** Never blocks. Drops the message when the bounded queue of a peer is full or there is no connection. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
-  /** These two are dropped, as messages are, without a connection. */
-  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void
+  /** Both keep-alive messages are dropped, like other messages, without a connection. */
+  askToKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
   /**
    * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
    * call.
    */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
-  /** What is under way; all 0 at rest, for peers (`… of <id>`) that can be reached. */
-  inspect(): UnderWay
-  /** No event follows. */
+  /** The work in flight; all 0 at rest, for peers (`… of <id>`) that can be reached. */
+  inspect(): InFlightCounts
+  /** Closes all connections without another event. */
   close(): void
 }
 
@@ -154,7 +158,7 @@ export type Result<T> =
 
 export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
 
-export interface ReadOptions {
+export interface ReadRequirements {
   readonly consistency: ReadConsistency
   readonly maxStalenessMs: number | undefined
   readonly minRevision: Revision | undefined
@@ -175,7 +179,7 @@ export interface ReadGrant {
  */
 export type DiskSpaceState = 'enough' | 'low' | 'none'
 
-export interface NodeStatus {
+export interface DriverStatus {
   readonly name: string
   readonly clusterId: string
   readonly replicaId: ReplicaId
@@ -184,7 +188,7 @@ export interface NodeStatus {
   readonly diskFreeBytes: number
   readonly diskSpace: DiskSpaceState
   readonly revision: Revision
-  readonly settings: Settings
+  readonly settings: KvSettings
   readonly stateHash: bigint
   readonly leases: LeaseCounts
   /** Problems for an operator; empty when all is well. */
@@ -199,31 +203,34 @@ export interface NodeStatus {
 export interface LeaseCounts {
   /** Leases that exist. */
   readonly count: number
-  /** Of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with one. */
+  /**
+   * Counts of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with
+   * one.
+   */
   readonly expired: number
   readonly inMemory: number
   readonly inLog: number
 }
 
-/** Of a lease, in cluster time. */
+/** The state of a lease, in cluster time. */
 export interface LeaseNow {
   readonly grantedTtlMs: number
-  /** It lives so long if nothing keeps it alive. On a node that does not lead it may live a little longer. */
+  /** The remaining time to live without a keep-alive. It may be a little longer on a node that does not lead. */
   readonly remainingTtlMs: number
 }
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
-export interface Scan<T> {
+export interface SlicedScan<T> {
   /**
-   * The next page: at least one item, unless there is none. `more`: there are more of them. With `readsMax` the page
-   * may end with fewer items, even without one; then `more` is undefined: it is not known.
+   * Reads the next page: at least one item, unless there is none. `more`: whether there are more items. With
+   * `readsMax` the page may end with fewer items, even without one; then `more` is undefined, which means unknown.
    */
   next(
     limits: SliceLimits,
     done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
   ): void
   /** Without an error the items were complete. */
-  finish(done: Done): void
+  finish(done: WriteCallback): void
   close(): void
 }
 
@@ -231,8 +238,8 @@ export interface Scan<T> {
 export interface NodeApi {
   readonly name: string
   readonly clusterId: string
-  status(): NodeStatus
-  /** Parts of the status that are cheap, for the headers of every answer. */
+  status(): DriverStatus
+  /** The parts of the status that are cheap, for the headers of every response. */
   readonly term: Term
   readonly revision: Revision
   readonly leaderName: string | undefined
@@ -242,34 +249,36 @@ export interface NodeApi {
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
   ): void
   /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
-  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void
   /** The store can be read as it was at this revision and later ones. */
   readonly compactRevision: Revision
-  /** A key as it is now. `done` may be called before this returns. */
+  /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
-  list(options: ListOptions): RecordScan
+  list(options: RecordScanOptions): RecordScan
   /**
-   * Begins a watch on the state as it is now. The sink is told of nothing before this returns, and of everything from
-   * the revision asked for on, or from the next one on.
+   * Begins a watch on the current state. The sink is not called before this returns. It then receives all events from
+   * the requested revision on, or from the next one on.
    */
-  watch(request: WatchRequest, sink: WatchSink): Result<Watch>
-  /** Times to live below this are raised to it: no lease ends because an election takes its usual time. */
+  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle>
+  /**
+   * Lower bound for times to live, which are raised to it: no lease expires because an election takes its usual time.
+   */
   readonly leaseTtlMsMin: number
   /**
-   * Keeps leases alive: each lives for its time to live from some time between this call and its answer. The answer is
-   * that time to live for each id, or undefined: there is no such lease.
+   * Keeps leases alive. Each lives for its time to live from some time between this call and its result. The result is
+   * that time to live for each id, or undefined for a lease that does not exist.
    */
   keepAlive(
     ids: readonly LeaseId[],
     timeoutMs: number,
     done: (result: Result<readonly (number | undefined)[]>) => void,
   ): void
-  /** A lease as it is now. */
+  /** The current state of a lease. */
   lease(id: LeaseId): LeaseNow | undefined
   /** All leases after this one, in the order of their ids. */
-  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }>
-  /** The keys of a lease as they are now. */
-  keysOfLease(id: LeaseId): Scan<Uint8Array>
+  listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }>
+  /** The current keys of a lease. */
+  keysOfLease(id: LeaseId): SlicedScan<Uint8Array>
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(
@@ -283,14 +292,18 @@ export interface NodeApi {
 // A node, for what runs it (`start-node.ts`)
 
 export interface StartOptions extends NodeOptions {
-  /** Dials this host:port in place of the member's address. A local cluster leads its peers through relays with it. */
-  readonly resolvePeer?: ((member: Member) => string) | undefined
+  /**
+   * Dials this host:port in place of the member's address. A local cluster connects its peers through relays with it.
+   */
+  readonly resolvePeer?: ((member: RaftMember) => string) | undefined
 }
 
 export interface ServingNode extends RunningNode {
   readonly api: NodeApi
-  /** What is under way in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected. */
-  inspect(): UnderWay
+  /**
+   * The work in flight in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected.
+   */
+  inspect(): InFlightCounts
 }
 
 export type {

@@ -1,27 +1,28 @@
-// Coalesces the changes of this node, whatever transport they came by. It is the first of two stages that batch; the
-// other one is group commit.
+// Coalesces the changes of this node, from all transports. It is the first of two stages that batch; the other one is
+// group commit.
 //
-// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times what
-// a change in it costs. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
+// Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times as
+// much as a change in it. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
 // each of its changes with its own condition, revision and outcome, as if it were alone. Puts and deletes are not
 // mixed, since a node whose disk is nearly full still accepts deletes.
 //
-// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together are
-// answered together, and write again together. If their first few writes were proposed at once, the disks and the
-// network would get a small batch, and then a second one with all others. So changes wait until as many have arrived as
-// were pending lately, but no longer than two writes take: in that time a batch that they have just missed is answered,
-// and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and every client is
-// answered sooner. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does the same.
+// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together
+// receive their outcomes together, and write again together. If their first few writes were proposed at once, the
+// disks and the network would get a small batch, and then a second one with all others. So changes wait until as many
+// have arrived as were pending lately, but no longer than two writes take. In that time the batch that they have just
+// missed is committed, and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and
+// the latency of every client is lower. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does
+// the same.
 
 import { BATCH_COMMANDS_MAX, type BatchedCommand, type Command, type Request } from '../../kv/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, NodeApi, Problem } from './types.ts'
 
-type Done = Parameters<NodeApi['propose']>[2]
-type Proposed = Parameters<Done>[0]
+type ProposeCallback = Parameters<NodeApi['propose']>[2]
+type Proposed = Parameters<ProposeCallback>[0]
 /** `count`: the number of callers that wait for this request. */
-type Propose = (request: Request, timeoutMs: number, count: number, done: Done) => void
+type Propose = (request: Request, timeoutMs: number, count: number, done: ProposeCallback) => void
 
 /** Limit on the bytes of keys and values in one entry. No entry makes others wait for long. */
 const BYTES_MAX = 128 * 1024
@@ -40,7 +41,7 @@ const MEASURE_MS_MAX = 1_000
 interface Group {
   readonly principal: string
   readonly commands: BatchedCommand[]
-  readonly callers: Done[]
+  readonly callers: ProposeCallback[]
   bytes: number
   /** The first deadline of its callers. */
   deadline: MonotonicMs
@@ -115,7 +116,7 @@ export class WriteCoalescer {
   }
 
   /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
-  add(request: Request, timeoutMs: number, done: Done): void {
+  add(request: Request, timeoutMs: number, done: ProposeCallback): void {
     const command = plainOf(request)
     if (command === undefined) {
       this.flush()
@@ -188,7 +189,7 @@ export class WriteCoalescer {
   }
 }
 
-function refuseAll(callers: readonly Done[], problem: Problem): void {
+function refuseAll(callers: readonly ProposeCallback[], problem: Problem): void {
   for (const caller of callers) caller({ ok: false, problem })
 }
 

@@ -1,4 +1,4 @@
-// The accepting side of a handshake: callers must introduce themselves, and are let in or told why not.
+// The accepting side of a handshake. Callers must introduce themselves, and are admitted or refused with a reason.
 
 import type { MonotonicMs } from '../../raft/types.ts'
 import type { Timer } from '../node/types.ts'
@@ -8,18 +8,18 @@ import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
 export const PROTOCOL_VERSION = 1
 
-/** A refused caller tries again twice a second. Its refusal is logged again only after this long. */
+/** A refused caller retries twice a second. Its refusal is logged again only after this long. */
 const LOG_AGAIN_MS = 600_000
 const LOGGED_MAX = 64
 
-/** Called with a caller that was let in and told so. It must call `wire.established` before it returns. */
+/** Called with a caller that was admitted and notified. It must call `wire.established` before it returns. */
 export type Admitted = (wire: Wire, hello: Hello) => void
 
 export class Acceptor {
   readonly #context: Context
   readonly #admitted: Admitted
   /**
-   * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to answer.
+   * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to reply.
    */
   readonly #strangers = new Map<Wire, Timer | undefined>()
   #isOpen = false
@@ -33,11 +33,11 @@ export class Acceptor {
     context.wires.onCall((wire) => this.#called(wire))
   }
 
-  /** From now on callers are answered. */
+  /** From now on callers get a reply. */
   open(): void {
     this.#isOpen = true
     for (const wire of [...this.#strangers.keys()]) {
-      // A message of an earlier one may have closed this.
+      // A message of an earlier caller may have closed this wire.
       if (wire.closed) continue
       this.#strangers.set(wire, this.#deadline(wire))
       wire.release()

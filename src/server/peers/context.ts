@@ -1,6 +1,6 @@
-// What the parts of one node's links share.
+// The state that the parts of one node's links share.
 
-import type { Member, ReplicaId } from '../../raft/types.ts'
+import type { RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Clock, Logger, NetworkEvents } from '../node/types.ts'
 import type { TransportCounters, TransportLimits } from './limits.ts'
 import type { Processes } from './processes.ts'
@@ -20,8 +20,8 @@ export interface Context {
   readonly logger: Logger
   readonly processes: Processes
   /** The host:port to dial for a member. */
-  resolve(member: Member): string
-  /** This process, as it introduces itself now. */
+  resolve(member: RaftMember): string
+  /** This process's introduction to a peer, with its current state. */
   speaker(): Speaker
   /** Numbers the dials of this process. */
   nextAttempt(): number

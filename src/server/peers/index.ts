@@ -1,4 +1,4 @@
-// What other folders use of the links between replicas. README.md explains them.
+// The exports of the links between replicas. README.md explains them.
 
 export { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLimits } from './limits.ts'
 export { Links, type LinksOptions } from './links.ts'

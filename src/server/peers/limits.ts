@@ -25,8 +25,8 @@ export interface TransportLimits {
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
   /**
-   * A connection on which the other side is silent for this long is closed. The other side answers each ping, and
-   * reports without being asked that something arrives, even slowly. At least 3 × the longest election time-out.
+   * A connection is closed after the other side has been silent for this long. The other side replies to each ping,
+   * and reports without a ping that bytes arrive, even slowly. At least 3 × the longest election time-out.
    */
   readonly silenceMs: number
   /**

@@ -1,12 +1,19 @@
 // The links of one node to its peers: which peers to reach, who may call, what is sent and in which order. `index.ts`
 // describes the whole folder.
 
-import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
+import type {
+  ForwardMessage,
+  InFlightCounts,
+  Message,
+  RaftMember,
+  ReplicaId,
+  Term,
+} from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type {
   Clock,
   KeepAliveAnswer,
-  KeepAliveQuestion,
+  KeepAliveRequest,
   Logger,
   Network,
   NetworkEvents,
@@ -29,7 +36,7 @@ export interface LinksOptions {
   readonly wires: Wires
   readonly events: NetworkEvents
   /** Dials this host:port in place of the member's address. */
-  readonly resolvePeer?: ((member: Member) => string) | undefined
+  readonly resolvePeer?: ((member: RaftMember) => string) | undefined
   readonly limits?: Partial<TransportLimits>
   /** The supplier of the wires counts in them too. */
   readonly counters?: TransportCounters
@@ -67,7 +74,7 @@ export class Links implements Network {
     this.#receiver = new SnapshotReceiver(this.#context)
   }
 
-  setPeers(members: readonly Member[]): void {
+  setPeers(members: readonly RaftMember[]): void {
     if (this.#over) return
     const others = members.filter((member) => member.id !== this.#context.self)
     const named = new Set(others.map((member) => member.id))
@@ -99,7 +106,7 @@ export class Links implements Network {
     for (const peer of this.#peers.values()) peer.send({ type: 'state-hash', at })
   }
 
-  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void {
+  askToKeepAlive(to: ReplicaId, question: KeepAliveRequest): void {
     this.#peers.get(to)?.send({ type: 'keep-alive', question })
   }
 
@@ -127,7 +134,7 @@ export class Links implements Network {
     this.#transfers.set(to, sender)
   }
 
-  inspect(): UnderWay {
+  inspect(): InFlightCounts {
     const underWay: Record<string, number> = {
       strangers: this.#acceptor.waiting,
       receiving: this.#receiver.underWay,
@@ -167,7 +174,7 @@ export class Links implements Network {
     peer.accept(wire, hello)
   }
 
-  #meet(member: Member, configured: boolean): Peer {
+  #meet(member: RaftMember, configured: boolean): Peer {
     const peer: Peer = new Peer(this.#context, member, configured, () => this.#forget(peer))
     this.#peers.set(member.id, peer)
     return peer

@@ -1,15 +1,15 @@
 // The link to one peer: the connection that we dialled, for our messages, and the one that the peer dialled, for its
 // messages. The link is connected when both are.
 //
-// The core compares the durable state that a peer reports with what it has heard from the peer before (RAFT-19: a
-// replica that comes back with less has lost state and must stop). To never accuse a healthy peer, messages of the peer
-// must not overtake such a report. So the report that counts is the hello of the connection that carries its messages,
-// and nothing of that connection is delivered before both connections are established and `connected` was called.
+// The core compares the durable state that a peer reports with the peer's earlier messages. By RAFT-19, a replica that
+// returns with less has lost state and must stop. To never accuse a healthy peer, messages of the peer must not
+// overtake such a report. So the report that counts is the hello of the connection that carries the peer's messages.
+// Messages of that connection are delivered only after both connections are established and `connected` was called.
 //
-// When one of the two breaks, the other is replaced too. Otherwise the answers to what the peer sends while our
-// connection is down would be lost, and the peer would never learn that.
+// When one of the two breaks, the other is replaced too. Otherwise replies to the peer's messages would be lost while
+// our connection is down, and the peer would never learn that.
 
-import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
+import type { InFlightCounts, RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../node/types.ts'
 import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
@@ -19,21 +19,21 @@ import type { Frame, Speaker, Wire } from './wires.ts'
 interface Inbound {
   readonly wire: Wire
   readonly greeting: Greeting
-  /** Nothing of it is delivered yet. */
+  /** Whether delivery from this connection has not begun yet. */
   held: boolean
 }
 
 export class Peer {
   readonly id: ReplicaId
   /**
-   * The configuration names it. A peer that it does not name has called by itself, and is kept while its connection
+   * Whether the configuration has this peer. Another peer has called on its own, and is kept while its connection
    * lasts.
    */
   configured: boolean
   readonly #context: Context
   readonly #guestGone: () => void
-  #member: Member
-  /** Where the peer says that it listens, if the configuration says something else. */
+  #member: RaftMember
+  /** The peer's own listen address, if the configuration has another one. */
   #hint: string | undefined
   #reachedAt: string | undefined
   #outbound: Wire | undefined
@@ -50,7 +50,7 @@ export class Peer {
   #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   #gone = false
 
-  constructor(context: Context, member: Member, configured: boolean, guestGone: () => void) {
+  constructor(context: Context, member: RaftMember, configured: boolean, guestGone: () => void) {
     this.#context = context
     this.id = member.id
     this.#member = member
@@ -64,7 +64,7 @@ export class Peer {
     return this.#outbound?.send(frame) ?? false
   }
 
-  update(member: Member): void {
+  update(member: RaftMember): void {
     const moved = member.peer !== this.#member.peer
     this.#member = member
     this.configured = true
@@ -106,14 +106,14 @@ export class Peer {
     older?.wire.close('the peer has called again')
     this.#broken('the peer has called again')
     if (this.#gone) return
-    // After a loss of power, the end of the older process is not reported: nothing closes its connections.
+    // After a power failure, the end of the older process is not reported: nothing closes its connections.
     if (this.#answeredBy !== incarnation) this.#outbound?.close('the peer has been started anew')
     if (this.#outbound === undefined) this.#dialNow()
     else this.#deliver(inbound)
   }
 
-  /** What is under way; all 0 when the link is connected and nothing waits. */
-  inspect(): UnderWay {
+  /** The work in flight; all 0 when the link is connected and no frame is queued. */
+  inspect(): InFlightCounts {
     return {
       broken: Number(!this.#standing),
       dialling: Number(this.#abandonDial !== undefined),

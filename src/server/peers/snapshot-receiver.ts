@@ -1,6 +1,6 @@
-// Receives snapshots, one at a time. Chunks are written one after another. Each written chunk is acknowledged, and then
-// the sender sends the next one. An interrupted transfer stays as it is: the sender calls again and is told the next
-// chunk. A newer transfer replaces an older one once the older one's current write has ended.
+// Receives snapshots, one at a time. Chunks are written one after another. Each written chunk is acknowledged, and
+// then the sender sends the next one. An interrupted transfer keeps its chunks: the sender calls again and receives
+// the number of the next one. A newer transfer replaces an older one once the older one's current write has ended.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
@@ -18,7 +18,7 @@ export class SnapshotReceiver {
     this.#context = context
   }
 
-  /** A connection for a snapshot was let in. Its first frame is the offer. */
+  /** Accepts a connection for a snapshot. Its first frame is the offer. */
   accept(wire: Wire, from: ReplicaId): void {
     this.#callers.add(wire)
     wire.established(from, this.#context.self, {
@@ -40,7 +40,7 @@ export class SnapshotReceiver {
     this.#current?.close('closed')
   }
 
-  /** How many transfers are being received, or are about to be offered. */
+  /** The number of transfers that are being received, or are about to be offered. */
   get underWay(): number {
     return this.#callers.size + Number(this.#current?.open === true)
   }
@@ -67,12 +67,12 @@ class Incoming {
   readonly #context: Context
   readonly #wire: Wire
   readonly #from: ReplicaId
-  /** The snapshot is complete, even if its sender is no longer there to hear that. */
+  /** The snapshot is complete, even if its sender is no longer connected. */
   readonly #received: () => void
   readonly #chunks: { readonly number: number; readonly bytes: Uint8Array }[] = []
   #sink: SnapshotSink | undefined
   #ended = false
-  /** Waiting for its turn, or for the sink to open, write or finish. */
+  /** Whether the transfer is queued, or the sink opens, writes or finishes. */
   #busy = true
   #over = false
   #idle: () => void = () => {}
@@ -113,7 +113,7 @@ class Incoming {
   }
 
   /**
-   * Calls back once this closed transfer has nothing under way any more. Only the transfer that replaces it calls this,
+   * Calls back once this closed transfer has no operation in flight. Only the transfer that replaces it calls this,
    * and only once.
    */
   whenIdle(then: () => void): void {
@@ -162,7 +162,10 @@ class Incoming {
     }
   }
 
-  /** Called when the current work has ended. Returns true if the transfer is closed; its successor is then told. */
+  /**
+   * Called when the current operation has ended. Returns true if the transfer is closed; its successor is then
+   * notified.
+   */
   #settled(): boolean {
     this.#busy = false
     this.#idle()

@@ -1,7 +1,7 @@
 // Streams one snapshot to one peer on a separate connection, so that no heartbeat waits behind a chunk. A few chunks
-// are under way at a time, and each is read in a separate turn of the event loop. When the connection breaks, another
-// is dialled, and the receiver says where to continue, also after a restart (src/storage/staged-snapshot.ts). If no
-// chunk is acknowledged for a while, the transfer is given up.
+// are in flight at a time, and each is read in a separate turn of the event loop. When the connection breaks, another
+// is dialled. The receiver then names the chunk to continue with, even after a restart
+// (src/storage/staged-snapshot.ts). If no chunk is acknowledged for a while, the transfer is abandoned.
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
@@ -13,7 +13,7 @@ import type { Frame, Wire } from './wires.ts'
 
 export interface SnapshotTransfer {
   readonly to: ReplicaId
-  /** Where the receiver listens; called before each dial. */
+  /** The receiver's listen address; called before each dial. */
   readonly address: () => string
   /** The term in which this replica leads. */
   readonly term: Term
@@ -24,13 +24,13 @@ export class SnapshotSender {
   readonly #context: Context
   readonly #transfer: SnapshotTransfer
   readonly #done: (ok: boolean, why: string) => void
-  /** Gives the transfer up; restarted with every written chunk. */
+  /** The timer that abandons the transfer; restarted with every written chunk. */
   #stall: Timer | undefined
   #progressAt: number
   #abandonDial: (() => void) | undefined
   #retry: Timer | undefined
   #wire: Wire | undefined
-  /** The connection on which the receiver has said where to begin. */
+  /** The connection on which the receiver has named the chunk to begin with. */
   #accepted: Wire | undefined
   #nextChunk = 0
   /** Chunks that are sent and not yet acknowledged as written. */
@@ -94,7 +94,7 @@ export class SnapshotSender {
   #broke(): void {
     this.#wire = undefined
     this.#accepted = undefined
-    // Chunks that were under way on that connection will not be acknowledged.
+    // Chunks in flight on that connection will not be acknowledged.
     this.inflight = 0
     this.#endSent = false
     this.#dialAgain()
@@ -146,7 +146,10 @@ export class SnapshotSender {
     })
   }
 
-  /** False: the queue of the wire has no room for it. It is read again when a chunk before it was written. */
+  /**
+   * Returns false if the queue of the wire has no room for the chunk. It is read again when an earlier chunk was
+   * written.
+   */
   #sendChunk(wire: Wire, chunk: Uint8Array | undefined): boolean {
     const number = this.#nextChunk
     if (chunk === undefined) {

@@ -1,9 +1,9 @@
-// The interface of links to the outside: wires that carry frames. src/server/peers/tcp supplies sockets, the simulator
-// wires in virtual time.
+// The interface between the links and the network: wires that carry frames. src/server/peers/tcp implements them with
+// sockets, the simulator in virtual time.
 
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveQuestion, StateHashAt } from '../node/types.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveRequest, StateHashAt } from '../node/types.ts'
 
 /** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
 export type WireMessage = Exclude<Message, SnapshotMessage>
@@ -17,17 +17,17 @@ export interface Speaker {
   readonly incarnation: bigint
 }
 
-/** The dialler's first frame: its process, the replica it wants, and the purpose of the connection. */
+/** The dialler's first frame: its process, the replica that it dials, and the purpose of the connection. */
 export interface Hello extends Speaker {
   readonly type: 'hello'
   readonly purpose: Purpose
   /** The replica that the dialler wants to reach. */
   readonly wanted: string
-  /** The number of the dial within its process. It tells the newest call from a late one. */
+  /** The number of the dial within its process. It distinguishes the newest call from a late one. */
   readonly attempt: number
 }
 
-/** The acceptor's answer. */
+/** The acceptor's reply. */
 export interface Welcome extends Speaker {
   readonly type: 'welcome'
 }
@@ -42,7 +42,7 @@ export interface RefusalFrame {
   readonly sentence: string
 }
 
-/** What the sender says about a snapshot before the first chunk. */
+/** The sender's description of a snapshot, before the first chunk. */
 export interface SnapshotOffer {
   readonly type: 'snapshot-offer'
   /** The term in which the sender leads. */
@@ -59,7 +59,7 @@ export type LinkFrame =
   | Welcome
   | RefusalFrame
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
-  | { readonly type: 'keep-alive'; readonly question: KeepAliveQuestion }
+  | { readonly type: 'keep-alive'; readonly question: KeepAliveRequest }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
   | SnapshotOffer
   | { readonly type: 'snapshot-accept'; readonly nextChunk: number }
@@ -87,7 +87,7 @@ export interface Wire {
   readonly queuedFrames: number
   readonly queuedBytes: number
   /**
-   * The handshake is done. From now on `owner` gets the events, messages are from `from` to `to`, and long frames are
+   * Ends the handshake. From now on `owner` gets the events, messages are from `from` to `to`, and long frames are
    * read.
    */
   established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void
@@ -99,8 +99,8 @@ export interface Wire {
   send(frame: Frame): boolean
   /**
    * From now on arriving frames wait, and so does the sender. The end of the wire is reported after them, or at once,
-   * and then the waiting frames are lost. After `silenceMs` on hold the wire ends: meanwhile neither side can see that
-   * the other is alive.
+   * and then the waiting frames are lost. The wire ends after `silenceMs` on hold, because neither side can detect in
+   * that time whether the other is alive.
    */
   hold(): void
   release(): void

@@ -1,4 +1,4 @@
-// Where the log of a node goes: a file or a pipe that may not take a line just now.
+// The destination of a node's log: a file or a pipe that may be unable to take a line.
 
 import { type DestinationStream, pino } from 'pino'
 
@@ -19,7 +19,7 @@ export function logDestination(fd: number): DestinationStream {
     isWaiting = false
     destination.write('')
   }
-  // The error handler of pino drops all lines once a reader is gone, even if another reader comes.
+  // The error handler of pino drops all lines once a reader is gone, even if another reader connects.
   return destination.removeAllListeners('error').on('error', () => {
     if (!isWaiting) setTimeout(again, AGAIN_MS).unref()
     isWaiting = true

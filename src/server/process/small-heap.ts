@@ -36,7 +36,7 @@ export class BufferCollector {
   #afterMajor = Number.POSITIVE_INFINITY
   #majorAt = Number.NEGATIVE_INFINITY
   #heapBytes = 0
-  /** The last collection, by V8 or asked for here, of which it is not known yet what it has brought. */
+  /** The last collection, by V8 or requested here, whose result is not known yet. */
   #last: Collection | undefined
 
   /** Called every LOOK_EVERY_MS. Returns what is to be collected now. */

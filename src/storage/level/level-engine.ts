@@ -25,7 +25,7 @@ import type { Extent } from './verify.ts'
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** The options of LevelDB; docs/reference/limits.md says what each costs. */
+/** The options of LevelDB; docs/reference/limits.md lists the cost of each. */
 export interface LevelLimits {
   /** Size of a memtable and of its WAL. There are up to two of each; both WALs are read at a start. */
   readonly writeBufferSize: number
@@ -330,7 +330,7 @@ function scan(db: Database, range: ScanRange): Scan {
       )
     },
     // LevelDB skips a table or a block that it cannot read, and the iterator reports that only when it ends. An abort
-    // is an end. Only the event is sent: if the signal itself were aborted, `level` would not even ask LevelDB.
+    // is an end. Only the event is sent: if the signal itself were aborted, `level` would not even call LevelDB.
     finish: (done) => {
       signal.dispatchEvent(new Event('abort'))
       iterator.nextv(1).then(

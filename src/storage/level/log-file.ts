@@ -47,8 +47,8 @@ export interface LogFile {
 }
 
 /**
- * Reads record after record up to the end or the first fault, with one block in memory at a time. `couldFollow` tells
- * whether content found after a fault may be a later record. Values of users may look like frames.
+ * Reads record after record up to the end or the first fault, with one block in memory at a time. `couldFollow`
+ * decides whether content found after a fault may be a later record. Values of users may look like frames.
  */
 export function readLogFile(
   file: LogFile,

@@ -1,10 +1,10 @@
-// Checks what LevelDB made of its WALs when it opened. If it cannot open a WAL, or cannot read it to its end, it skips
-// it with a line in its LOG and without an error, and deletes it afterwards. So a short lack of file descriptors would
-// lose every batch in that WAL.
+// Checks how LevelDB recovered its WALs when it opened. LevelDB skips a WAL that it cannot open or cannot read to its
+// end. It reports that only by a line in its LOG, and deletes the WAL afterwards. So a short lack of file descriptors
+// would lose every batch in that WAL.
 //
-// So LOG must show that each WAL was recovered and no error was ignored. Otherwise all of them are put back, beside the
-// tables that LevelDB has made of them meanwhile, and the next start reads them again. LevelDB then applies the batches
-// that it had taken once more, at the same sequence numbers, which changes nothing.
+// So LOG must show that each WAL was recovered and no error was ignored. Otherwise all of them are restored, beside
+// the tables that LevelDB has made from them, and the next start reads them again. LevelDB then applies the batches
+// that it had recovered once more, at the same sequence numbers, which changes nothing.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,8 +29,9 @@ export function assertRecovered(dir: string, wals: Wals): void {
 }
 
 /**
- * LevelDB begins a LOG at each start, if it can, and keeps it open. Another process that tries to start moves that file
- * to LOG.old before it finds the directory locked. Where the system does not show which files are open, LOG is used.
+ * LevelDB begins a LOG at each start, if it can, and keeps it open. Another process that tries to start moves that
+ * file to LOG.old before it finds the directory locked. So the open file is read, or LOG where the system does not
+ * list open files.
  */
 function readLog(dir: string): string {
   const isOurs = (name: string): boolean => {
@@ -47,10 +48,10 @@ function readLog(dir: string): string {
 const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
 
 /**
- * Durable when it returns. LevelDB must still be open: its lock keeps out other processes, which would write into the
+ * Restores the WALs durably. LevelDB must still be open: its lock excludes other processes, which would write into the
  * WAL that is replaced here. Nothing may have been written since it opened, so that its newest WAL is empty and stays
- * empty when it is closed. The first WAL replaces that one, under the number from which MANIFEST makes LevelDB recover.
- * The tables may have changed.
+ * empty when it is closed. The first WAL replaces that one, under the number from which MANIFEST makes LevelDB
+ * recover. The tables may have changed.
  */
 export function putBack(dir: string, wals: Wals): void {
   const newest = Math.max(

@@ -29,13 +29,13 @@ export function tableFault(path: string, bytes: number): string | undefined {
   }
 }
 
-interface Place {
+interface BlockHandle {
   readonly at: number
   readonly size: number
 }
 
-const placeOf = (reader: VarintReader): Place => ({ at: reader.varint(), size: reader.varint() })
-const endOf = ({ at, size }: Place): number => at + size + TRAILER_BYTES
+const placeOf = (reader: VarintReader): BlockHandle => ({ at: reader.varint(), size: reader.varint() })
+const endOf = ({ at, size }: BlockHandle): number => at + size + TRAILER_BYTES
 
 function faultOf(read: (from: number, to: number) => Buffer, bytes: number): string | undefined {
   if (bytes < FOOTER_BYTES) return 'it is no table'
@@ -58,14 +58,14 @@ function faultOf(read: (from: number, to: number) => Buffer, bytes: number): str
   return undefined
 }
 
-function blockAt(read: (from: number, to: number) => Buffer, place: Place): Buffer | undefined {
+function blockAt(read: (from: number, to: number) => Buffer, place: BlockHandle): Buffer | undefined {
   const whole = read(place.at, endOf(place))
   const checked = place.size + 1
   return crc32c(whole, 0, checked) === storedCrc(whole, checked) ? whole.subarray(0, place.size) : undefined
 }
 
 /** The only entry of the metaindex: no bytes shared with an earlier key, then lengths of key and value, key, value. */
-function filterOf(metaindex: Buffer): Place | undefined {
+function filterOf(metaindex: Buffer): BlockHandle | undefined {
   const entry = new VarintReader(metaindex)
   entry.varint()
   const keyBytes = entry.varint()

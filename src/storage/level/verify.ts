@@ -1,17 +1,18 @@
 // Checks the files of a database before LevelDB may open it, and changes none of them.
 //
-// LevelDB's recovery drops what it cannot read, rewrites the rest and deletes the evidence. A flipped bit in a WAL
-// loses the rest of a block; a lost end of MANIFEST or a lost WAL loses everything in it; all without an error. For a
-// replica that may be a forgotten vote. So everything that was ever written must still be there, in one piece:
+// LevelDB's recovery drops unreadable data, rewrites the rest and deletes the evidence. A flipped bit in a WAL loses
+// the rest of a block; a lost end of MANIFEST or a lost WAL loses everything in it; all without an error. For a
+// replica that may be a forgotten vote. So everything that was ever written must still exist without damage:
 //
 // - CURRENT names a MANIFEST; every frame of that and of every live WAL matches its checksum;
 // - every table exists and has its size, with its index and filter intact; the WAL that MANIFEST names exists;
 // - sequence numbers have no gap through all WALs; they begin no later than the one in MANIFEST and end no earlier than
 //   it;
-// - they end no earlier than the side file says (watermark.ts).
+// - they end no earlier than the mark in the side file (watermark.ts).
 //
-// Two exceptions are allowed. An append that was cut off: half a record at the end of the newest WAL that is not empty.
-// And a MANIFEST that counts a failed write, when the side file has noted that: what was acknowledged ends before it.
+// Two exceptions are allowed. One is an interrupted append: half a record at the end of the newest WAL that is not
+// empty. The other is a MANIFEST that counts a failed write, when the side file has a note of it: the acknowledged
+// writes end before it.
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,7 +37,7 @@ export interface VerifyOptions {
   readonly discardSuspectTail: boolean
 }
 
-/** How far a database goes. */
+/** The extent of a database. */
 export interface Extent {
   /** LevelDB's sequence number. It continues to count from there. */
   readonly sequence: number

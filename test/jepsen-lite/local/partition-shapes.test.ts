@@ -4,13 +4,13 @@ import {
   halves,
   isolated,
   oneWay,
-  type PartitionShape,
+  type PartitionPattern,
   ring,
 } from '../../../jepsen-lite/local/partition-shapes.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, at) => `n${at + 1}`)
-const seenBy = ({ cut }: PartitionShape, all: readonly string[], name: string): string[] =>
+const seenBy = ({ cut }: PartitionPattern, all: readonly string[], name: string): string[] =>
   all.filter((other) => !cut(name, other) && !cut(other, name))
 
 test.each([4, 5, 6, 7, 8, 9])('in a ring of %i everyone sees a majority, and no two the same', (count) => {

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
-import { LibraryWatching } from '../../../jepsen-lite/local/library-watch-clients.ts'
+import { LibraryWatchClients } from '../../../jepsen-lite/local/library-watch-clients.ts'
 import { HttpWatchClients } from '../../../jepsen-lite/local/watch-clients.ts'
 import { type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
@@ -19,7 +19,7 @@ interface Seen {
 
 /** A client that gets these answers, one after the other; it ends when the last one was asked for. */
 async function watched(
-  Kind: typeof HttpWatchClients | typeof LibraryWatching,
+  Kind: typeof HttpWatchClients | typeof LibraryWatchClients,
   from: number,
   ...answers: readonly ((response: ServerResponse) => void)[]
 ): Promise<Seen> {
@@ -94,7 +94,7 @@ test('a node that cannot serve now is asked again; another refusal, and one that
 })
 
 test('the client library tells so as well', async () => {
-  const { told, from } = await watched(LibraryWatching, 3, compacted)
+  const { told, from } = await watched(LibraryWatchClients, 3, compacted)
   expect(told).toEqual([{ kind: 'compacted', next: 3, compactRevision: 5, resumeFrom: 6 }])
   expect(from.slice(0, 2)).toEqual([3, 6])
 })

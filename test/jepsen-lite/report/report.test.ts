@@ -11,7 +11,7 @@ import { check } from '../../../jepsen-lite/checker/index.ts'
 import { checkTransactions } from '../../../jepsen-lite/checker/transactions/index.ts'
 import type { pageDataOf } from '../../../jepsen-lite/report/data.ts'
 import { reportOf } from '../../../jepsen-lite/report/index.ts'
-import type { RunFound } from '../../../jepsen-lite/report/run-finder.ts'
+import type { RunResults } from '../../../jepsen-lite/report/run-finder.ts'
 import { runFoundIn } from '../../../jepsen-lite/report/run-finder.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { formatEvent } from '../../../jepsen-lite/workload/history.ts'
@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const HOSTILE = '</script><img src=x onerror=alert(1)>"\'&<!-- \u2028'
 
-const reportOn = ({ history }: Story, run?: RunFound): string =>
+const reportOn = ({ history }: Story, run?: RunResults): string =>
   reportOf({ history, verdict: check(history), run })
 
 const staleRead = (): Story =>

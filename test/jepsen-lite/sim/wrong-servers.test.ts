@@ -2,7 +2,7 @@
 // found within a few schedules, and the right one is not.
 
 import { expect, test, vi } from 'vitest'
-import type { UnderWay } from '../../../src/raft/index.ts'
+import type { InFlightCounts } from '../../../src/raft/index.ts'
 import type { LeaderState } from '../../../src/raft/leader-state.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { Greeting, ReadGrant } from '../../../src/server/node/types.ts'
@@ -13,7 +13,7 @@ type Propose = Driver['propose']
 interface Wrong {
   readonly read?: (right: Read) => Read
   readonly propose?: (right: Propose) => Propose
-  readonly inspect?: (right: UnderWay) => UnderWay
+  readonly inspect?: (right: InFlightCounts) => InFlightCounts
   readonly greeting?: (right: Greeting, driver: Driver) => Greeting
   readonly clusterTimeMs?: (right: number, lead: LeaderState, now: number) => number
 }
@@ -39,7 +39,7 @@ vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
       const right: Propose = (...args) => super.propose(...args)
       ;(wrong.propose?.(right) ?? right)(...asked)
     }
-    override inspect(): UnderWay {
+    override inspect(): InFlightCounts {
       const right = super.inspect()
       return wrong.inspect?.(right) ?? right
     }

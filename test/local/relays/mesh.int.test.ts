@@ -1,4 +1,4 @@
-// The relays of a cluster, cut and healed: who reaches whom.
+// The relays of a cluster, cut and healed: which nodes reach each other.
 
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -8,7 +8,7 @@ import type { ListenAddress } from '../../../src/server/node/types.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 
-/** Says its name to every caller. */
+/** Sends its name to every caller. */
 async function peer(name: string): Promise<ListenAddress> {
   const server: Server = createServer((socket) => {
     socket.on('error', () => {})
@@ -41,13 +41,13 @@ function dial(made: RelayMesh, from: string, to: string): Socket {
   return socket
 }
 
-/** However it ends. */
+/** Resolves when the socket has closed, with or without an error. */
 const closes = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()))
 
 const heard = async (socket: Socket): Promise<string> => String((await once(socket, 'data'))[0])
 
-/** Which pairs reach each other: those that are cut off hang, while the others answer. */
+/** Whether each pair is connected. A dial of a pair that is cut off hangs. */
 async function reaches(made: RelayMesh, pairs: readonly (readonly [string, string])[]): Promise<boolean[]> {
   const answered = pairs.map(() => false)
   const sockets = pairs.map(([from, to], at) =>
@@ -56,7 +56,7 @@ async function reaches(made: RelayMesh, pairs: readonly (readonly [string, strin
     }),
   )
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
-  // What passes has passed when a whole exchange within the first group has, three times over.
+  // After three whole exchanges within the first group, every byte that can pass has arrived.
   for (let round = 0; round < 3; round++) expect(await heard(dial(made, 'n2', 'n3'))).toBe('n3\n')
   for (const socket of sockets) socket.destroy()
   return answered

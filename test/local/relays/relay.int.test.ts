@@ -83,7 +83,7 @@ const failure = (socket: Socket): Promise<string> =>
     socket.once('close', () => resolve('closed'))
   })
 
-/** Resolves when everything that was to arrive on loopback so far has: another connection has gone to and fro. */
+/** Resolves when all bytes sent on loopback so far have arrived: another connection has made a round trip. */
 async function settled(other: Relay, behind: Listener): Promise<void> {
   for (let round = 0; round < 3; round++) {
     const near = await caller(other)
@@ -116,7 +116,7 @@ test('more than the buffers hold passes unchanged to a slow reader', async () =>
   const far = await target.accept()
   const sent = Buffer.alloc(64 << 20, 'abcdefghijklm')
   near.end(sent)
-  // Nobody reads: the relay takes no more than fits on its way.
+  // The receiver does not read, so the relay takes no more than fits into its buffers.
   for (let round = 0; round < 10; round++) await settled(other, target)
   expect(near.writableLength).toBeGreaterThan(0)
   const got: Buffer[] = []

@@ -5,7 +5,7 @@ import {
   asReplicaId,
   type Configuration,
   type LeaseSetting,
-  type Member,
+  type RaftMember,
   type ReplicaId,
 } from '../../../src/raft/types.ts'
 
@@ -13,7 +13,7 @@ export const id = (number: number): ReplicaId => asReplicaId(`${number}`)
 
 export const LEASES_OFF: LeaseSetting = { on: false, durationMs: 500 }
 
-export const memberNamed = (name: string, id: ReplicaId): Member => ({
+export const memberNamed = (name: string, id: ReplicaId): RaftMember => ({
   id,
   name,
   peer: `127.0.0.1:${1000 + Number(id)}`,
@@ -24,7 +24,7 @@ export const memberNamed = (name: string, id: ReplicaId): Member => ({
 export const idOf = (name: string): ReplicaId => asReplicaId(/^[a-z]+([0-9]+)$/.exec(name)?.[1] ?? '0')
 
 export function configurationOf(
-  members: readonly Member[],
+  members: readonly RaftMember[],
   learners: readonly ReplicaId[] = [],
 ): Configuration {
   const sorted = [...members].sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))

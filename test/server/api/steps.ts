@@ -1,7 +1,7 @@
 // The vocabulary of the conformance table: operations as every wire has them, and what a client learns from each. Keys
 // and values are bytes, written as latin1.
 
-import type { Settings } from '../../../src/kv/types.ts'
+import type { KvSettings } from '../../../src/kv/types.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import type { Serving } from '../http/served.ts'
 
@@ -114,7 +114,7 @@ export type Row = readonly [Step, Expected] | readonly [Lever, undefined?]
 export interface Case {
   readonly title: string
   readonly rows: readonly Row[]
-  readonly settings: Partial<Settings>
+  readonly settings: Partial<KvSettings>
   readonly limits: NonNullable<Serving['limits']>
 }
 

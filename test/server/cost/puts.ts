@@ -5,8 +5,8 @@ import type { BatchedCommand } from '../../../src/kv/types.ts'
 import { ThreeNodes } from './three-nodes.ts'
 
 /**
- * How a put says which change it is: not at all, by the slot of a session, by a token. Or it is one of a batch, which
- * has the slot.
+ * How a put is identified: not at all, by the slot of a session, or by a token. A put of a batch shares the slot of
+ * the batch.
  */
 export const KINDS = ['batch', 'plain', 'session', 'token'] as const
 export type Kind = (typeof KINDS)[number]

@@ -1,4 +1,4 @@
-// How often a connection to a peer goes to the system: once for all frames of a turn.
+// System calls of a connection to a peer: one for all frames of a turn.
 
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'

@@ -12,7 +12,7 @@ import {
   asTerm,
   emptyConfiguration,
   encodeAppliedState,
-  type Member,
+  type RaftMember,
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { KeyIndex } from '../../../src/server/node/key-index/key-index.ts'
@@ -71,7 +71,7 @@ export class ThreeNodes {
 
   constructor() {
     const members = ['1', '2', '3'].map(
-      (id): Member => ({ id: asReplicaId(id), name: `n${id}`, peer: `n${id}:1`, url: '' }),
+      (id): RaftMember => ({ id: asReplicaId(id), name: `n${id}`, peer: `n${id}:1`, url: '' }),
     )
     this.nodes = members.map((member) => new CountedNode(this, member, members))
     this.until(() => this.nodes.every((node) => node.isOpen))
@@ -141,13 +141,13 @@ export class ThreeNodes {
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 export class CountedNode {
-  readonly member: Member
+  readonly member: RaftMember
   readonly #cluster: ThreeNodes
   readonly #engine: MemoryEngine
   readonly #wires = new Map<string, CountedWire>()
   #driver: Driver | undefined
 
-  constructor(cluster: ThreeNodes, member: Member, members: readonly Member[]) {
+  constructor(cluster: ThreeNodes, member: RaftMember, members: readonly RaftMember[]) {
     this.#cluster = cluster
     this.member = member
     this.#engine = new MemoryEngine(cluster, this)

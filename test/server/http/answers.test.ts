@@ -120,7 +120,7 @@ test('a range whose client has gone before it was granted is given back', async 
     await client.send(`GET /v1/kv HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
     const { value: go } = await release.next()
     client.reset()
-    // Then there is the connection of who looks.
+    // The remaining connection is that of the test itself.
     expect(await settled(served, () => http.inspect().connections, 5)).toBe(1)
     expect(http.inspect().requests).toBe(1)
     node.hold = undefined

@@ -1,4 +1,5 @@
-// Bodies of all sizes, whole or in chunks, cut anywhere, asked for or not: what is stored is what was sent.
+// Bodies of all sizes, whole or in chunks, cut anywhere, with and without `Expect`: the stored value equals the sent
+// one.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -64,7 +65,7 @@ async function put(client: Client, body: Sent, cuts: readonly number[]): Promise
   const { expects } = body
   if (expects && !(tooLarge && body.chunks === undefined)) expect(statusOf(await client.answer())).toBe(100)
   else if (expects) {
-    // It is refused without having been sent, and nobody knows whether it will be.
+    // The body is refused before it is sent, and the server cannot know whether it will be.
     expect(statusOf(await client.answer())).toBe(413)
     client.leave()
     return

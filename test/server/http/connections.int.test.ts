@@ -1,4 +1,4 @@
-// More connections than a node can hold: it serves those that ask, and never runs out of files.
+// More connections than a node can hold: it serves those with requests, and never runs out of files.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

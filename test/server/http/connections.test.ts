@@ -38,7 +38,7 @@ class Shown extends Duplex implements ConnectionOwner {
 
   get socket(): Socket {
     Object.defineProperty(this, 'writableLength', { configurable: true, get: () => this.length })
-    // Nothing else of a socket is looked at.
+    // No other property of a socket is used.
     return this as unknown as Socket
   }
 }
@@ -138,7 +138,7 @@ test('the one that has been idle for longest makes room, and none that is not id
   const half = add({ waiting: 'client', quietSince: 2 })
   expect(connections.makeRoom()).toBe(true)
   expect([busy, half, newer, oldest].map(({ destroyed }) => destroyed)).toEqual([false, false, false, true])
-  // Gone at once, so that as many as that are asked for find room.
+  // Removed at once, so that the requested number finds room.
   expect(connections.size).toBe(3)
   add({ waiting: 'node' })
   expect([connections.makeRoom(), newer.destroyed]).toEqual([true, true])

@@ -16,13 +16,13 @@ import {
   requestKind,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import type { LeaseId, Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
+import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
 import { TABLE_HEADS } from '../../../src/kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
   LeaseSetting,
-  Member,
+  RaftMember,
   RaftStatus,
   ReplicaId,
 } from '../../../src/raft/types.ts'
@@ -32,24 +32,24 @@ import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import {
   getRecord,
-  type ListOptions,
   type RecordScan,
+  type RecordScanOptions,
   scanRecords,
 } from '../../../src/server/node/record-scan.ts'
 import type {
+  DriverStatus,
   LeaseNow,
   NodeApi,
-  NodeStatus,
   Problem,
   ReadConsistency,
   ReadGrant,
-  ReadOptions,
+  ReadRequirements,
   Result,
-  Scan,
+  SlicedScan,
 } from '../../../src/server/node/types.ts'
 import {
-  type Watch,
   type WatchCounts,
+  type WatchHandle,
   WatchHub,
   type WatchRequest,
   type WatchSink,
@@ -86,7 +86,7 @@ export class FakeNode implements NodeApi {
 
   /** The calls of the node, for tests of the arguments that it receives. */
   readonly asked: {
-    readonly options?: ReadOptions
+    readonly options?: ReadRequirements
     readonly request?: Request
     readonly timeoutMs: number
   }[] = []
@@ -108,7 +108,7 @@ export class FakeNode implements NodeApi {
   /** The failures of the watches. */
   readonly watchFailures: unknown[] = []
 
-  constructor(settings: Partial<Settings> = {}, limits: Partial<DriverLimits> = {}) {
+  constructor(settings: Partial<KvSettings> = {}, limits: Partial<DriverLimits> = {}) {
     this.state = initialState(settings)
     this.watches = new WatchHub({
       clock: systemClock,
@@ -119,7 +119,7 @@ export class FakeNode implements NodeApi {
     })
   }
 
-  watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
+  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
     return this.watches.open(request, sink)
   }
 
@@ -161,7 +161,7 @@ export class FakeNode implements NodeApi {
     return this.state.revision
   }
 
-  status(): NodeStatus {
+  status(): DriverStatus {
     const { term, revision, leases, configuration, role, clusterId, name } = this
     const self = asReplicaId('1')
     const match = (id: ReplicaId) => ({
@@ -223,7 +223,7 @@ export class FakeNode implements NodeApi {
     }, done)
   }
 
-  read(options: ReadOptions, done: Done<ReadGrant>): void {
+  read(options: ReadRequirements, done: Done<ReadGrant>): void {
     this.asked.push({ options, timeoutMs: options.timeoutMs })
     this.#later(() => {
       if (this.problem !== undefined) return { ok: false, problem: this.problem }
@@ -253,7 +253,7 @@ export class FakeNode implements NodeApi {
     getRecord(storage, key, done)
   }
 
-  list(options: ListOptions): RecordScan {
+  list(options: RecordScanOptions): RecordScan {
     return scanRecords({ scan: (range) => this.scan(range) }, options)
   }
 
@@ -278,12 +278,12 @@ export class FakeNode implements NodeApi {
     return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
   }
 
-  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+  listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     const storage = { scan: (range: Range) => this.scan(range) }
     return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
   }
 
-  keysOfLease(id: LeaseId): Scan<Uint8Array> {
+  keysOfLease(id: LeaseId): SlicedScan<Uint8Array> {
     return scanKeysOfLease({ scan: (range: Range) => this.scan(range) }, id)
   }
 
@@ -476,11 +476,11 @@ class Pages {
 
 const NO_ROW: StoredRow = { key: new Uint8Array(), value: new Uint8Array() }
 
-export function memberOf(name: string, id: string): Member {
+export function memberOf(name: string, id: string): RaftMember {
   return { id: asReplicaId(id), name, peer: `127.0.0.1:70${id}`, url: `http://127.0.0.1:80${id}` }
 }
 
-const configurationOf = (...members: Member[]): Configuration => ({
+const configurationOf = (...members: RaftMember[]): Configuration => ({
   voters: members.map(({ id }) => id),
   votersOutgoing: [],
   learners: [],

@@ -44,7 +44,7 @@ describe('PUT', () => {
       ['small', 100, 100],
       ['large', 3, 2],
     ] as const) {
-      // None is answered before all have been asked, but for those that are refused.
+      // No response is sent before all requests have arrived, except for refusals.
       let refused = 0
       const held: (() => void)[] = []
       const answers = await new Promise<Promise<number>[]>((resolve) => {
@@ -206,7 +206,7 @@ describe('a key in the path', () => {
     expect((await ask('GET', '/v1/kv?key=a&prefix=b')).json.code).toBe('unknown_parameter')
   })
 
-  // A range can be deleted at /v1/kv alone. What says so is the parameter, not the key that is not there.
+  // A range can be deleted at /v1/kv alone. The parameter identifies it, not the missing key.
   test.each(['prefix=a', 'prefix=', 'prefix=&all=true', 'start=a&end=b', 'all'])(
     'is what is changed: ?%s is not known',
     async (query) => {

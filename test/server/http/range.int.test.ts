@@ -49,7 +49,7 @@ describe('a page', () => {
     const { kvs } = (await ask('GET', '/v1/kv')).json
     const sums = [0]
     for (const record of kvs) sums.push((sums.at(-1) ?? 0) + JSON.stringify(record).length)
-    // A scan is one slice ahead, since it says whether another record follows.
+    // A scan is one slice ahead, since it reports whether another record follows.
     expect(taken).toEqual([0, ...sums.slice(0, -2)])
     node.onSlice = () => {
       if (http.inspect().answerBytes > 0) node.corrupt = () => true

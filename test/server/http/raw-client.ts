@@ -22,7 +22,7 @@ export class Client {
       this.#received += chunk.toString('latin1')
       this.#changed()
     })
-    // A broken connection is an end as well; what came before it counts.
+    // A broken connection is an end as well; the bytes before it count.
     this.#socket.on('error', () => {})
     this.#socket.on('close', () => {
       this.#ended = true
@@ -42,7 +42,7 @@ export class Client {
     return this
   }
 
-  /** The next answer as it came, without its date; undefined when the connection ends without one. */
+  /** The next response as received, without its date; undefined when the connection ends without one. */
   async answer(bodiless = false): Promise<string | undefined> {
     for (;;) {
       const headEnd = this.#received.indexOf('\r\n\r\n') + 4
@@ -120,7 +120,7 @@ export async function onNodeHttp({ port }: Served): Promise<Client> {
 
 export const statusOf = (answer: string | undefined): number => Number(answer?.slice(9, 12))
 
-/** Proposals wait; each comes out of `release` as what lets it go. */
+/** Makes proposals wait. `release` has a function for each, which lets it continue. */
 export function holding(node: Served['node']) {
   const held: (() => void)[] = []
   let changed = (): void => {}
@@ -169,7 +169,7 @@ export async function until({ port }: Served, isSo: () => boolean): Promise<void
 export const atRest = (served: Served, connections = 0): Promise<void> =>
   until(served, () => {
     const { ranges, bodyBytes, answerBytes, ...counts } = served.http.inspect()
-    // Without the one that looks, and its question.
+    // Without the connection and the request of the test itself.
     const left = counts.connections - 1 - connections
     return left <= 0 && counts.requests <= 0 && ranges === 0 && bodyBytes === 0 && answerBytes === 0
   })

@@ -510,7 +510,7 @@ describe('a connection', () => {
         const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
         ;(await client.send(put('a', '1') + get('a') + last)).endSending()
         const { value: go } = await release.next()
-        // Until the server knows that nothing more comes.
+        // Waits until the server has noticed the end of the body.
         await settled(served, () => served.http.inspect().bodyBytes)
         served.node.hold = undefined
         go()
@@ -693,7 +693,7 @@ describe('closing', () => {
     for (const each of [client, idle])
       expect(statusOf(await (await each.send(put('a', '1'))).answer())).toBe(200)
     const closed = served.http.close({ graceful: true })
-    // First it takes those that wait to be accepted: nobody, after two turns of the event loop.
+    // The server first accepts waiting connections: after two turns of the event loop, there are none.
     const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
     for (let count = 0; count < 4; count++) await turn()
     vi.advanceTimersByTime(40)

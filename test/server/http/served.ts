@@ -40,9 +40,9 @@ export interface Served {
   readonly port: number
   readonly metrics: Metrics
   readonly logged: string[]
-  /** `target` goes out as it is. */
+  /** `target` is sent unchanged. */
   ask(method: string, target: string, asking?: Asking): Promise<Answered>
-  /** Everything that comes back before the server closes, or before `enough`. */
+  /** All bytes received before the server closes, or before `enough`. */
   raw(bytes: string | Uint8Array, enough?: (received: string) => boolean): Promise<string>
 }
 

@@ -169,7 +169,7 @@ test.each([
     await settled(served, () => served.http.inspect().answerBytes)
     expect(served.http.inspect().answerBytes).toBeGreaterThan(0)
     const closed = served.http.close({ graceful: true })
-    // Idle connections are looked for, and slow clients.
+    // The checks for idle connections and for slow clients run.
     vi.advanceTimersByTime(500)
     client.resume()
     await closed
@@ -199,7 +199,7 @@ test.each([
     // The client has taken little of it.
     expect(await settled(served, () => served.http.inspect().answerBytes)).toBe(0)
     const closed = served.http.close({ graceful: true })
-    // First it takes those that wait to be accepted: nobody, after two turns of the event loop.
+    // The server first accepts waiting connections: after two turns of the event loop, there are none.
     for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve))
     vi.advanceTimersByTime(50)
     await new Promise((resolve) => setImmediate(resolve))
@@ -243,7 +243,7 @@ test.each(['fast', 'full'] as const)(
     for (let count = 0; count < 4; count++) await turn()
     client.resume()
     for (const answer of await client.answers(asked)) expect(answer).toContain('Connection: keep-alive')
-    // Idle connections are looked for.
+    // The check for idle connections runs.
     vi.advanceTimersByTime(50)
     await turn()
     await client.send(put('b', '1'))

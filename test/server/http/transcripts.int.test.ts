@@ -350,7 +350,7 @@ async function transcriptOf(port: number, sample: Sample, before: string): Promi
   return `>>> ${asked.join('\n    ')}\n${answer.replaceAll('\r\n', '\n').trimEnd()}\n\n`
 }
 
-/** Everything that comes back on a connection of its own, after the answer to `before`. */
+/** All bytes received on a separate connection, after the response to `before`. */
 function exchange(port: number, request: string, before: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })

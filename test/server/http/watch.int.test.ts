@@ -8,7 +8,7 @@ import { type Served, serve } from './served.ts'
 
 const LINES = { Accept: 'application/x-ndjson' }
 
-/** A stream, as far as it has come. */
+/** The part of a stream that has arrived. */
 class Stream {
   readonly response: IncomingMessage
   text = ''

@@ -70,7 +70,7 @@ export class MuxClient {
     return this
   }
 
-  /** The connection is open, and its welcome has come. */
+  /** Resolves when the connection is open and its welcome has arrived. */
   open(): Promise<this> {
     return this.until(() => this.notices.length > 0)
   }

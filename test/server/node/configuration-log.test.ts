@@ -2,10 +2,10 @@
 
 import { expect, test } from 'vitest'
 import { applyChange, bootstrapConfiguration, emptyConfiguration } from '../../../src/raft/configuration.ts'
-import { asReplicaId, type ChangeStep, type Configuration, type Member } from '../../../src/raft/index.ts'
+import { asReplicaId, type ChangeStep, type Configuration, type RaftMember } from '../../../src/raft/index.ts'
 import { configurationLog } from '../../../src/server/node/configuration-log.ts'
 
-const member = (name: string): Member => ({
+const member = (name: string): RaftMember => ({
   id: asReplicaId(`1${name.slice(1)}0000000000000000`),
   name,
   peer: `${name}:1`,

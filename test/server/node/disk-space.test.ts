@@ -1,5 +1,5 @@
-// A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when
-// there is room again.
+// A disk that fills up: changes are refused while there is still room for deletes, reads continue, and the cluster
+// recovers when there is room again.
 
 import {
   existsSync,
@@ -30,7 +30,7 @@ function settled<T>(cluster: SimulatedCluster, promised: Promised<T>): Promised<
   return promised
 }
 
-/** Only who leads knows that nobody takes a change; a follower without room does not ask. */
+/** Only the leader knows that every node refuses changes; a follower without room does not forward them. */
 const refusalOf = (cluster: SimulatedCluster, node: SimulatedCluster['leading']): string =>
   node === cluster.leading || node.machine.space.fixed === undefined ? 'storage_full' : 'overloaded'
 
@@ -72,7 +72,7 @@ test('with one full disk of three the cluster goes on, led by a node that has ro
   leading.machine.space.fixed = NONE
   cluster.until(() => cluster.leader !== undefined && cluster.leader.machine !== leading.machine)
   for (const node of cluster.nodes) {
-    // What it cannot write it could not tell the outcome of either. Others can: a client asks them.
+    // A node that cannot write an entry cannot report its outcome either. A client retries at other nodes.
     const expected = node === leading ? 'overloaded' : 'ok'
     expect(settled(cluster, node.put('k', node.name)).code).toBe(expected)
   }
@@ -118,7 +118,7 @@ test('reads go on also where the one that leads next cannot commit, since a full
   full.machine.space.fixed = NONE
   cluster.advance(diskLookMs)
   expect(settled(cluster, first.put('k', 'v')).code).toBe('ok')
-  // The third one knows that, too.
+  // The third node learns of the commit, too.
   cluster.advance(100)
   first.crash()
   cluster.until(() => cluster.leader !== undefined)
@@ -218,7 +218,7 @@ test('a node with too little room for the snapshot that it needs leaves nobody w
   const { follower } = cluster
   follower.machine.space.fixed = LOW
   cluster.advance(diskLookMs)
-  // As long as it has what is committed it passes on what others take.
+  // While its log has every committed entry, it forwards changes to nodes that have room.
   for (const done of [follower.put('k', 'v'), follower.remove('k')])
     expect(settled(cluster, done).code).toBe('ok')
   follower.crash()
@@ -235,7 +235,7 @@ test('a node with too little room for the snapshot that it needs leaves nobody w
 
 test.each([
   ['low', LOW],
-  // Compaction, which gives it up as well, does not begin.
+  // Compaction, which also abandons the snapshot, does not begin.
   ['low and too little to compact', 0.4 * diskReserveBytes],
   ['none', NONE],
 ])(
@@ -252,7 +252,7 @@ test.each([
     cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
     follower.machine.space.fixed = free
     cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
-    // If it were complete, it would be installed by then.
+    // A complete snapshot would be installed by then.
     cluster.advance(5000)
     expect(follower.running.status().raft.applied).toBeLessThan(100)
     follower.machine.space.fixed = undefined
@@ -358,7 +358,7 @@ test('a part is kept once space grows short, and given back before the last is g
   expect(disk.reserve).toBe(100)
   at(400)
   expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 100, rooms: ['low'] })
-  // 190 free beside the file, 290 without it.
+  // 190 free beside the reserve file, 290 without it.
   at(290)
   expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 0, rooms: ['low'] })
   at(150)
@@ -441,7 +441,7 @@ test('while there is little room scans are ended, and more often while LevelDB c
   expect(scansEnded.times).toBe(4)
   expect(endedIn(1000)).toBe(10)
   compactions[0]?.()
-  // A snapshot gets through.
+  // No scan is ended, so a snapshot can be sent.
   expect(endedIn(3 * diskLookMs)).toBe(0)
   at(399)
   expect(endedIn(3 * diskLookMs)).toBe(3)
@@ -450,7 +450,7 @@ test('while there is little room scans are ended, and more often while LevelDB c
   at(700)
   clock.advance(driverLimits.diskCompactMs)
   expect([compactions.length, endedIn(1000)]).toEqual([2, 10])
-  // LevelDB goes on compacting, for minutes where there is much, and what it replaces has room.
+  // LevelDB continues to compact, for minutes on a large store, and there is room for the data that it replaces.
   at(3201)
   expect(endedIn(3 * diskLookMs)).toBe(0)
   at(3199)
@@ -522,7 +522,7 @@ test('where nothing is to be kept free there is always room, and no file', () =>
 test('while it is low it looks when a part of what is left above the last bound was written, and then no more', () => {
   const { disk, space, at } = watched()
   at(1000)
-  // 400 beside the file, 200 of them above the last bound.
+  // 400 beside the reserve file, 200 of them above the last bound.
   at(500)
   let { looks } = disk
   space.writes(50)
@@ -568,7 +568,7 @@ test('a file that cannot be written is given back, and is not left open', async 
   const dir = mkdtempSync(join(tmpdir(), 'quorate-reserve-'))
   try {
     const file = join(dir, 'RESERVE')
-    // It has no room for anything.
+    // The device accepts no bytes.
     symlinkSync('/dev/full', file)
     const disk = new DirectoryDisk(dir)
     disk.takeReserve(10)

@@ -1,5 +1,5 @@
-// A follower whose state is replaced by a snapshot: what waited for entries that the snapshot covers is told at once,
-// also where nothing comes behind it. In virtual time; its leader is this test.
+// A follower whose state is replaced by a snapshot. Requests that wait for entries that the snapshot covers complete
+// at once, even if no entry follows. In virtual time; this test is the leader.
 
 import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -18,7 +18,7 @@ import {
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
-import type { Network, ReadOptions, Result } from '../../../src/server/node/types.ts'
+import type { Network, ReadRequirements, Result } from '../../../src/server/node/types.ts'
 import type { SnapshotSource } from '../../../src/storage/types.ts'
 import { ask, putOf } from '../../kv/store.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
@@ -29,9 +29,9 @@ const SELF = identity.replicaId
 const LEADER = asReplicaId('2')
 const TERM = asTerm(2)
 const DISK_MS = 2
-/** More than one slice of applying takes. */
+/** More entries than one slice of applying takes. */
 const LAST = asIndex(60)
-/** Nobody is to wait for that long. */
+/** No request here may wait for that long. */
 const PATIENCE_MS = 60_000
 
 async function follower() {
@@ -62,7 +62,7 @@ async function follower() {
   const levers = { freeBytes: Number.POSITIVE_INFINITY }
   const driver = new Driver({
     ...{ clock, storage, raftLimits, random: () => 0, timing: raftTiming },
-    // So that the entries of one append are not all applied at once.
+    // With this limit, the entries of one append are not all applied at once.
     limits: { ...driverLimits, scrubEveryMs: 1e9, applySliceMs: 0 },
     observer: { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} },
     disk: {
@@ -89,7 +89,7 @@ async function follower() {
   return { clock, driver, storage, levers, sent, ends, from, append, meta }
 }
 
-/** Complete, and not the state yet. */
+/** Stages a complete snapshot that is not installed yet. */
 function stage({ clock, driver, meta }: Awaited<ReturnType<typeof follower>>): void {
   let staged = false
   driver.events.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
@@ -102,7 +102,7 @@ function stage({ clock, driver, meta }: Awaited<ReturnType<typeof follower>>): v
   expect(staged).toBe(true)
 }
 
-const linearizable: ReadOptions = {
+const linearizable: ReadRequirements = {
   ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
   timeoutMs: PATIENCE_MS,
 }
@@ -137,7 +137,7 @@ test('a proposal whose result a snapshot hides is told so', async () => {
   const own = forwarded?.proposals[0]?.frame
   if (own === undefined) throw new Error('nothing was forwarded')
   stage(node)
-  // It is the last of more entries than are applied at once; the snapshot goes one further.
+  // The proposal is the last of more entries than are applied at once; the snapshot is one entry longer.
   const entries = Array.from({ length: LAST - 2 }, (_, at): Entry => {
     const index = asIndex(at + 2)
     const header = { kind: ENTRY_NOOP, version: 1, proposer: LEADER, boot: 1, seq: 0 }

@@ -1,4 +1,4 @@
-// What the driver tells those around it: observer, network, errors, counts and callers, before and after its end. One
+// The driver's calls to the outside: observer, network, errors, counts and callers, before and after its end. One
 // voter, alone, in virtual time.
 
 import { expect, test } from 'vitest'
@@ -7,7 +7,7 @@ import {
   asReplicaId,
   bootstrapConfiguration,
   encodeAppliedState,
-  type Member,
+  type RaftMember,
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import type { DriverObserver } from '../../../src/server/node/driver-options.ts'
@@ -18,8 +18,8 @@ import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, hardState, identity } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
-const SELF: Member = { id: identity.replicaId, name: identity.name, peer: 'n1:1', url: 'http://n1' }
-const OTHER: Member = { id: asReplicaId('2'), name: 'n2', peer: 'n2:1', url: 'http://n2' }
+const SELF: RaftMember = { id: identity.replicaId, name: identity.name, peer: 'n1:1', url: 'http://n1' }
+const OTHER: RaftMember = { id: asReplicaId('2'), name: 'n2', peer: 'n2:1', url: 'http://n2' }
 const DISK_MS = 2
 
 interface Observed {
@@ -187,7 +187,7 @@ test('many changes at once are one batch, and a crowd that comes back is waited 
     3 * CROWD,
     3,
   ])
-  // The first of them alone: it waits for the others, but only for a while.
+  // The first proposal alone waits for others, but only for a while.
   propose()
   clock.advance(1)
   expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, gathered: 1 })
@@ -243,7 +243,7 @@ test('a learner that is added is a peer, and voters are asked to take part', asy
   ])
   const before = peers.length
   clock.advance(1000)
-  // It is not told again what it knows.
+  // An unchanged configuration is not reported again.
   expect([peers.length, sent.includes('snapshot')]).toEqual([before, false])
   driver.change({ kind: 'change', steps: [{ kind: 'remove', id: OTHER.id }] }, 1000, done)
   clock.advance(1000)
@@ -292,7 +292,7 @@ test('leadership goes nowhere without another voter, and that is said', async ()
     { ok: false, problem: { code: 'membership_refused', written: 'no' } },
   ])
   expect(underWay(driver)).toEqual({})
-  // To where it is already there is nothing to do.
+  // A transfer to the current leader does nothing.
   driver.transfer(SELF.id, 1000, done)
   clock.advance(1)
   expect(results[2]).toEqual({ ok: true, value: { leader: 'n1' } })
@@ -365,7 +365,7 @@ test.each(['stopped', 'crashed'] as const)(
     driver.events.snapshotOffered(OTHER.id, driver.term, 's', undefined as never, (refuse, sink) =>
       expect([refuse, sink]).toEqual(['this node has ended', undefined]),
     )
-    // Nobody asked it to end itself.
+    // The driver was not asked to end itself.
     expect(ends).toEqual([])
     driver.crash()
     driver.close(() => told++)

@@ -1,4 +1,4 @@
-// The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
+// The driver in virtual time: whole nodes, advanced by the test, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
 import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
@@ -21,7 +21,7 @@ test('a write at any node is read at every other node', () => {
     const put = node.put('k', node.name)
     cluster.until(() => put.result !== undefined)
     expect(put.code).toBe('ok')
-    // Its row is applied, and on its way to the disk.
+    // Its row is applied, and being written to the disk.
     cluster.advance(driverLimits.idleFlushMs + 5)
     for (const other of cluster.nodes) {
       const read = other.read('k')
@@ -86,7 +86,7 @@ test('what was held back waits for no company once there is room', () => {
   const puts = Array.from({ length: 20 }, (_, i) => leading.put(`k${i}`, 'v'))
   cluster.until(() => puts.every(({ result }) => result !== undefined))
   expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
-  // One write after the other, and each may have missed a batch.
+  // The writes are sequential, and each may have missed a batch.
   expect(cluster.time.now - start).toBeLessThan(20 * 2 * 11)
 })
 
@@ -192,7 +192,7 @@ test('after a stall of any length a follower hears its leader before it campaign
     expect(follower.running.leaderName).toBe('n1')
   }
   stall(10 * electionMaxMs)
-  // When a timer is due depends on what came before: just before the stall is over as well.
+  // The due time of a timer depends on earlier events: it may be just before the end of the stall.
   for (let count = 0; count < 200; count++) stall(electionMinMs + ((count * 37) % electionMaxMs))
 })
 
@@ -212,10 +212,10 @@ test('graceful stop hands leadership over and finishes what is under way', () =>
   expect(cluster.leading).not.toBe(leader)
 })
 
-/** Nothing heard from a follower for so long: it no longer counts as one that is there. */
+/** A follower that has been silent for this long no longer counts as reachable. */
 const LONG_AWAY_MS = 2 * raftTiming.electionMaxMs
 
-/** One crashes, and then 500 keys are written in ten batches: the log is kept, and compacted, by whole batches. */
+/** Crashes a follower, and then writes 500 keys in ten batches. The log is kept, and compacted, by whole batches. */
 function withoutFollower(cluster: SimulatedCluster) {
   const leader = cluster.leading
   const away = cluster.follower
@@ -287,7 +287,7 @@ test('so does one that finds damage in what it holds', () => {
   const { disk } = bad.machine
   const read = (): unknown => valueAt(bad.running, 'k')
   expect(read()).toBeDefined()
-  // One record after another, until it is the row's turn.
+  // Records are read one after another, up to the damaged row.
   expect(() => {
     for (let pick = 0; pick < 20; pick++) if (disk.flip(pick, 0)) read()
   }).toThrow('Damaged data')
@@ -383,7 +383,7 @@ test.each(['the leader', 'the one that is removed'])(
       done = result.ok
     })
     cluster.until(() => knowing().length > 0)
-    // Those that could hear of it are cut off in this moment: nobody may be let go.
+    // All nodes that could receive the change are isolated now, so no node may be removed.
     expect(knowing()).toEqual([leading])
     for (const other of others) cluster.isolate(other)
     cluster.advance(raftTiming.heartbeatMs * 2)
@@ -415,7 +415,8 @@ test('a follower that knows of a removal before the others do neither answers it
   expect(others.filter(isKnownBy)).toEqual([])
   cluster.advance(raftTiming.electionMinMs)
   expect([done, gone.end]).toEqual([false, undefined])
-  // A majority of those that are left does not know it: without these two it needs the vote of the one that is to go.
+  // A majority of the remaining voters does not have the change: without these two, it needs the vote of the removed
+  // node.
   leading.crash()
   asked.crash()
   cluster.heal()
@@ -486,7 +487,7 @@ test('a transfer without a leader is refused as that', () => {
   expect(code).toBe('no_leader')
 })
 
-/** What a client that asks for a transfer is told, once it is. */
+/** The response to a client that requests a transfer, set when it arrives. */
 function transferAsked({ running }: SimulatedNode, to: ReplicaId | undefined): { answer?: string } {
   const asked: { answer?: string } = {}
   running.transfer(to, 5000, (result) => {
@@ -668,7 +669,7 @@ test('one whose mark cannot be written stops all the same', () => {
   expect(lost.end?.reason).toMatch(/lost durable state.*--join URL --replace/)
 })
 
-/** Who does not know what others knew of it must not meet it again. */
+/** A replica that has lost state that others have acknowledged must not rejoin them. */
 function expectQuarantine(node: SimulatedNode): void {
   expect(node.machine.disk.quarantined).toBeDefined()
   expect(node.machine.disk.quarantined).toBe(node.end?.reason)
@@ -746,7 +747,7 @@ test('a disk on which every write is slow does not stall: the leader goes on', (
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster
   const { term } = leading.running
-  // A write that has just missed one waits for two.
+  // A write that has just missed a batch waits for two.
   for (const node of cluster.nodes) node.slowDisk(0.9 * raftTiming.electionMinMs)
   const puts = Array.from({ length: 200 }, (_, i) => {
     cluster.advance(20)
@@ -768,7 +769,7 @@ test.each([1.2, 2.4, 4])(
       cluster.until(() => begun.result !== undefined)
       return begun.code
     }
-    // The leader finds out how slow its disk is.
+    // The leader measures how slow its disk is.
     for (let at = 0; at < 10; at++) expect(put()).toBe('ok')
     const { term } = cluster.leading.running
     for (let at = 0; at < 10; at++) expect(put()).toBe('ok')
@@ -828,7 +829,7 @@ test('a replica that is about to cut off the end of its log is not taken for one
   const old = cluster.leading
   const [replica, ...others] = cluster.followers
   if (replica === undefined) throw new Error('no follower')
-  // Only this one gets what the leader writes, and acknowledges it.
+  // Only this follower receives the leader's entry, and acknowledges it.
   const before = replica.storage.log.lastIndex()
   for (const other of others) cluster.refuse(other, old)
   old.put('k', 'never committed')
@@ -837,7 +838,8 @@ test('a replica that is about to cut off the end of its log is not taken for one
   replica.crash()
   cluster.refuse(replica, old)
   cluster.until(() => others.some(({ driver }) => driver?.status().raft.role === 'leader'))
-  // The new leader's entries take the place of that one, and its disk is slow to say so: it is still in the old term.
+  // The new leader's entries replace that one. The disk completes the write late, so the replica is still in the old
+  // term.
   replica.start()
   cluster.until(() => replica.driver !== undefined)
   const acknowledged = replica.storage.log.lastIndex()

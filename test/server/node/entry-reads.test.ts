@@ -1,4 +1,4 @@
-// An entry is applied only when everything that it names is in memory. Entries behind it wait.
+// An entry is applied only when all its keys, ranges and leases are in memory. Later entries wait.
 
 import { expect, onTestFinished, test } from 'vitest'
 import { stream } from '../../../jepsen-lite/workload/random.ts'
@@ -11,11 +11,11 @@ import {
   encodeState,
   initialState,
   type KeyCommand,
+  type KvSettings,
   type LeaseId,
   type Request,
   requestBytes,
   requestKind,
-  type Settings,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { Operation } from '../../../src/kv/types.ts'
@@ -44,14 +44,14 @@ function entryOf(index: number, request: Request): Entry {
 
 type Read = () => void
 
-/** A node that applies. What it reads from the disk is answered when the test says so. */
+/** A node that applies. The test completes its reads from the disk. */
 class Applying {
   readonly storage: Storage
   readonly applier: Applier
   readonly #reads: Read[]
   readonly outcomes: (Applied['outcome'] | undefined)[] = []
   readonly failures: Error[] = []
-  /** How often it was told that an entry can be applied. */
+  /** The number of reports that an entry can be applied. */
   told = 0
   #index = 1
 
@@ -73,12 +73,12 @@ class Applying {
 
   static async start(
     limits: Partial<StoreLimits> = { rowHeads: 1 },
-    settings: Partial<Settings> = { rangeKeysMax: 10 },
+    settings: Partial<KvSettings> = { rangeKeysMax: 10 },
   ): Promise<Applying> {
     const kv = encodeState({ ...initialState(settings) })
     const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv }
     const reads: Read[] = []
-    // Until it is open, and while it closes, the disk answers by itself.
+    // The disk completes reads on its own during opening and closing.
     let isHeld = false
     const later = (what: 'write' | 'read', done: () => void): void => {
       if (what === 'read') reads.push(done)
@@ -109,7 +109,7 @@ class Applying {
     this.applier.run(() => false)
   }
 
-  /** One answer of the disk. */
+  /** Completes one read of the disk. */
   readOne(): boolean {
     const read = this.#reads.shift()
     read?.()
@@ -164,7 +164,7 @@ test('the heads of the entries that wait are read in one scan', async () => {
   node.readOn()
   const cold = many.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
   node.outcomes.length = 0
-  // The first of them begins the scan, and the others are read with it, each once.
+  // The first key begins the scan, and the others are read with it, each once.
   node.push(...cold.slice(0, 3).map((key) => putOf(key, '2')), putOf(cold[1] ?? '', '3'))
   node.told = 0
   let reads = 0
@@ -187,7 +187,7 @@ test('an entry with more keys than fit into memory finds all of them, also what 
 })
 
 test('keys that an entry creates may look alike to the filter of rows', async () => {
-  // A filter that grows while entries are applied, and not all keys are in memory.
+  // A filter that grows during applying, without all keys in memory.
   const node = await Applying.start({ rowHeads: 1, rowFilterBytes: 64 })
   const batches = Array.from({ length: 10 }, (_, batch) =>
     batchOf(...Array.from({ length: 1000 }, (_, at) => putOf(`${batch}/${at}`, 'value'))),
@@ -362,7 +362,7 @@ test('of many leases with neighbours those that an entry ends lose all of their 
   const below = (limit: number): number => Math.floor(random() * limit)
   const node = await Applying.start({ rowHeads: random() < 0.5 ? 1 : 10_000 }, { rangeKeysMax: 100_000 })
   const leases = Array.from({ length: 150 }, (_, at) => {
-    // Some are neighbours by their ids, some are far away.
+    // Some ids are neighbours, some are far apart.
     const id = (
       random() < 0.5 ? `${1000 + at}` : `${BigInt(below(2 ** 31)) * 2n ** 32n + BigInt(at)}`
     ) as LeaseId

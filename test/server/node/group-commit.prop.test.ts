@@ -1,6 +1,5 @@
-// Batches of bounded size: whatever the core and apply hand over, in entries and rows of all sizes, each batch that the
-// engine sees is within the limits, a message leaves when its write is durable as a whole, and in the end everything
-// is.
+// Batches of bounded size, for entries and rows of all sizes. Each batch that the engine receives is within the
+// limits. A message leaves when its write is completely durable, and in the end all writes are.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -29,7 +28,7 @@ import {
 } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
-/** What one batch does to the log and to the rows. */
+/** The effect of one batch on the log and on the rows. */
 interface Seen {
   /** Lengths of the frames. */
   readonly frames: number[]
@@ -71,7 +70,7 @@ function expectBounded({ frames, rows, truncates }: Seen, limits: StoreLimits): 
   const { batchBytesMax, batchItemsMax } = limits
   const fits = (list: readonly number[]): boolean =>
     list.reduce((sum, one) => sum + one, 0) <= batchBytesMax && list.length <= batchItemsMax
-  // What a truncation leaves of the record that it cuts is written anew.
+  // A truncation rewrites the rest of the record that it cuts.
   if (!truncates && frames.length > 1) expect({ frames, fits: fits(frames) }).toEqual({ frames, fits: true })
   const entries = new Set(rows.map(({ index }) => index))
   if (entries.size > 1)
@@ -79,12 +78,12 @@ function expectBounded({ frames, rows, truncates }: Seen, limits: StoreLimits): 
 }
 
 type Step =
-  /** One write of the core; `back`: it overwrites so many entries that are not committed. */
+  /** One write of the core; `back`: the number of uncommitted entries that it overwrites. */
   | { readonly kind: 'write'; readonly sizes: readonly number[]; readonly back: number }
   /** The next entries are committed, and their rows applied. */
   | { readonly kind: 'apply'; readonly sizes: readonly number[] }
   | { readonly kind: 'flush' }
-  /** The disk gets on by so much. */
+  /** The disk advances by this time. */
   | { readonly kind: 'disk'; readonly ms: number }
 
 const sizes = fc.array(fc.oneof(fc.nat({ max: 20 }), fc.nat({ max: 900 })), { maxLength: 12 })
@@ -102,7 +101,7 @@ const limits = fc.record({
   batchItemsMax: fc.integer({ min: 1, max: 20 }),
 })
 
-/** A replica whose disk takes ten virtual milliseconds for a write, and the core as far as it matters here. */
+/** A replica whose disk takes ten virtual milliseconds for a write, and the part of the core that matters here. */
 class Node {
   readonly clock = new VirtualClock()
   readonly disk = memoryDisk()
@@ -115,7 +114,7 @@ class Node {
   commit = 1
   readonly rows = new Map<string, string>()
   readonly failures: string[] = []
-  /** Thrown by whatever is read. */
+  /** Thrown by every read. */
   readFault: Error | undefined
   #writes = 0
   readonly #waiting = new Map<number, readonly Entry[]>()
@@ -182,11 +181,12 @@ class Node {
     applyRows(this.storage, changes(Object.fromEntries(list)), applied(index, committed.term))
   }
 
-  /** The write is durable as a whole, as far as the core has not overwritten it since. */
+  /** The number of writes whose messages have not left. */
   get waiting(): number {
     return this.#waiting.size
   }
 
+  /** Asserts that the write is completely durable, except for entries that the core has overwritten since. */
   #left({ term: number }: Message): void {
     const found = must(recovered(this.disk, this.limits).storage)
     for (const { index, term } of this.#waiting.get(number) ?? [])
@@ -272,7 +272,7 @@ test('a record that cannot be read when a batch is made is told, wherever that h
   node.clock.advance(100)
   node.write([1], 0)
   node.commits.flush()
-  // While that batch is being written: what it cuts off lies in a record that must be read first.
+  // During that batch, the next write truncates a record, which must be read first.
   node.write([1], 3)
   node.readFault = new Error('EIO: i/o error, read')
   node.clock.advance(100)

@@ -1,4 +1,4 @@
-// Messages that wait for a write, and what a batch says when it is durable. The batches themselves are in
+// Messages that wait for a write, and the report of a durable batch. The batches themselves are in
 // group-commit.prop.test.ts.
 
 import { expect, test } from 'vitest'
@@ -88,7 +88,7 @@ test('of answers that wait only those are kept that a newer one does not say', a
   wait(accepted(A, 5))
   wait(answer(A, 2))
   wait(answer(B, 1))
-  // An older one says less, and neither repeats the other's kind, or what waits for another write.
+  // An older message has less information. Neither message makes one of another kind, or of another write, redundant.
   wait(accepted(A, 4))
   wait(other(A))
   wait(other(A))

@@ -1,4 +1,4 @@
-// When the leader proposes that history ends: here each of its entries is applied at once.
+// The times at which the leader proposes compaction. Each of its entries is applied at once.
 
 import { expect, test } from 'vitest'
 import type { Request } from '../../../src/kv/index.ts'
@@ -14,7 +14,7 @@ class Leader {
   isLeading = true
   isRefused = false
   timeMs = 0
-  /** Answers that have not been given. */
+  /** Results that have not been delivered. */
   readonly #answers: (() => void)[] = []
   readonly compactor = new HistoryCompactor(this)
 
@@ -38,7 +38,7 @@ class Leader {
     })
   }
 
-  /** Until nothing is under way any more. */
+  /** Continues until no proposal is in flight. */
   settle(): void {
     for (let answer = this.#answers.shift(); answer !== undefined; answer = this.#answers.shift()) answer()
   }
@@ -47,7 +47,7 @@ class Leader {
     for (let at = 0; at < count; at++) this.store.apply(ask(putOf('k', `${at}`)), this.timeMs)
   }
 
-  /** Revisions that are kept. */
+  /** The number of revisions that are kept. */
   get kept(): number {
     return this.state.revision - this.state.history.compacted
   }

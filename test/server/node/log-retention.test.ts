@@ -9,7 +9,7 @@ const limits = {
   ...{ logTailEntries: 100, logTailBytes: 1 << 20, compactEntriesMin: 10 },
   ...{ logBehindEntries: 1000, logBehindBytes: 2 << 20 },
 }
-/** No follower lacks anything. */
+/** All followers have all entries. */
 const NOTHING = asIndex(1_000_000)
 
 function write(first: number, count: number, frameBytes: number, truncateFrom?: number): Write {
@@ -94,12 +94,12 @@ const KB = 1024
 
 test('bytes are counted in steps: as many are kept as were asked for, and less than one step more', () => {
   for (const [frameKb, kept] of [
-    // What is asked for is a whole number of steps.
+    // The limit is a whole number of steps.
     [64, 16],
     [128, 8],
     [256, 4],
     [512, 2],
-    // The step is passed with the third.
+    // The third entry exceeds the step.
     [100, 12],
   ] as const) {
     const tail = new LogRetention({ ...limits, logTailBytes: 1024 * KB, logTailEntries: 1000 })
@@ -114,7 +114,7 @@ test('a place where it was compacted to is one no more, and a write without entr
   tail.written(write(21, 0, 0))
   const first = tail.compactTo(asIndex(1), asIndex(20), NOTHING)
   expect(first).toBe(16)
-  // Little would go, and none of that is the end of a step.
+  // Compaction would free little, and no step ends there.
   tail.written(write(21, 1, 10))
   expect(tail.compactTo(asIndex(14), asIndex(16), NOTHING)).toBeUndefined()
   expect(tail.compactTo(asIndex(17), asIndex(16), NOTHING)).toBeUndefined()

@@ -1,4 +1,4 @@
-// The numbers that are scraped, each from where it comes.
+// The scraped values, each compared with its source.
 
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,15 +1,15 @@
-// What a waiting proposal is told: "not written" only where that is certain.
+// The outcome of a waiting proposal: "not written" only where that is certain.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { type ProposalEnd, Proposals } from '../../../src/server/node/proposals.ts'
+import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/proposals.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 function setUp(limits = driverLimits) {
   const clock = new VirtualClock()
   let nextSeq = 100
-  const proposals = new Proposals(clock, limits, {
+  const proposals = new ProposalTracker(clock, limits, {
     renew: (frame) => ({ seq: nextSeq++, frame: frame.slice() }),
     ended() {},
   })
@@ -288,7 +288,9 @@ test('a full disk is its own code; what the core does not know any more changes 
 })
 
 test('why nothing was written is said', () => {
-  const detailAfter = (refusal: Parameters<Proposals['resolve']>[0] & { outcome: 'refused' }): string => {
+  const detailAfter = (
+    refusal: Parameters<ProposalTracker['resolve']>[0] & { outcome: 'refused' },
+  ): string => {
     const { clock, proposals, add, ends } = setUp()
     add(1)
     proposals.nextBatch()
@@ -319,7 +321,7 @@ test('the end of the node leaves no timer behind', () => {
 test('no more is given to the core than there is room for: the others wait, and are told so if that lasts for half of their time', () => {
   const { clock, proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3, 4]) add(seq, 1000)
-  // As long as there is any room, one more goes.
+  // While there is any room, one more proposal is sent.
   expect(proposals.nextBatch(4).map(({ seq }) => seq)).toEqual([1, 2])
   expect(proposals.isHeldBack).toBe(true)
   expect(proposals.nextBatch(0)).toEqual([])

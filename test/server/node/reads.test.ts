@@ -1,11 +1,11 @@
-// Reads wait for a confirmation, then for the index, then for the revision; every wait has an end and a name.
+// Reads wait for a confirmation, then for the index, then for the revision. Every wait is limited and has a name.
 
 import { beforeEach, expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/types.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
-import type { ReadGrant, ReadOptions, Result } from '../../../src/server/node/types.ts'
+import type { ReadGrant, ReadRequirements, Result } from '../../../src/server/node/types.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 let clock: VirtualClock
@@ -46,7 +46,7 @@ const readsWith = (limits: DriverLimits): Reads =>
     stalenessMs: () => state.staleness,
   })
 
-const add = (options: Partial<ReadOptions> = {}): void =>
+const add = (options: Partial<ReadRequirements> = {}): void =>
   reads.add(
     {
       consistency: 'linearizable',
@@ -228,16 +228,16 @@ test('on a node without room to write, a read does not wait long for an index, w
   confirm(11)
   confirm(12)
   clock.advance(readAskAgainMs - 1)
-  // What a leader begins its term with is written.
+  // The first entry of the leader's term is written.
   state.endsAt = asIndex(11)
   clock.advance(1)
   expect(codes()).toEqual(['not_ready'])
-  // It is only not applied yet.
+  // The entry is written and not applied yet.
   state.appliedIndex = asIndex(11)
   reads.applied()
   expect(codes()).toEqual(['not_ready', 'linearizable'])
   expect(Object.values(reads.inspect())).toEqual(Object.values(reads.inspect()).map(() => 0))
-  // There is room again.
+  // The disk has room again.
   confirm(12)
   state.endsAt = undefined
   clock.advance(readAskAgainMs)
@@ -264,7 +264,7 @@ test('nor for a revision, once all that it holds is applied', () => {
 
 test('waiting reads are bounded', () => {
   const few = readsWith({ ...driverLimits, readsMax: 1 })
-  const options: ReadOptions = {
+  const options: ReadRequirements = {
     consistency: 'linearizable',
     maxStalenessMs: undefined,
     minRevision: undefined,
@@ -309,7 +309,7 @@ test('nor is one whose time ran out while it was fresh, or while its index was t
   }
   add({ minRevision: asRevision(6), consistency: 'stale' })
   clock.advance(980)
-  // The last of them is still waited for.
+  // The last read is still waiting.
   expect(reads.inspect()).toMatchObject({ open: 10 })
   clock.advance(20)
   expect(reads.inspect()).toEqual(nothing)
@@ -389,7 +389,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
     reads.applied()
     expect(answered.join('')).toBe('abc')
     expect(reads.inspect()).toMatchObject({ open: 5, awaitingTurn: 5 })
-    // Reads that come meanwhile wait behind them.
+    // Reads that arrive now wait behind them.
     ask('i')
     for (const { id } of reads.nextBatch())
       reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), lease: false })
@@ -567,7 +567,7 @@ test('what was to be asked again is not when its answer comes before, or nobody 
   clock.advance(driverLimits.readAskAgainMs)
   expect(reads.inspect()).toMatchObject({ open: 3, asked: 2 })
   reads.unpark()
-  // The lease read has had its time: only the first question is asked again, unless it is answered now.
+  // The lease read has expired, so only the first confirmation is requested again, unless it is answered now.
   expect(reads.inspect()).toMatchObject({ open: 3, asked: 1 })
   expect(reads.hasFresh).toBe(true)
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })

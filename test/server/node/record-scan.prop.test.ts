@@ -1,5 +1,5 @@
-// Records are read from rows of versions: few keys with many versions, and many keys with few. Pages
-// of all sizes, now and at every revision, forwards and backwards, against what was written.
+// Records are read from rows of versions: few keys with many versions, and many keys with few. Pages of all sizes, now
+// and at every revision, forwards and backwards, are compared with the writes.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -35,7 +35,7 @@ const scenario = fc.integer({ min: 1, max: 12 }).chain((keys) =>
   }),
 )
 
-/** What the store held at each revision. */
+/** The content of the store at each revision. */
 class Written {
   readonly node = new FakeNode()
   readonly at = new Map<number, Map<string, string>>()

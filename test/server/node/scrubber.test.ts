@@ -1,4 +1,4 @@
-// The scrub runs in slices with pauses, pass after pass, and ends the node only for what it has found.
+// The scrub runs in slices with pauses, pass after pass, and ends the node only for damage.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -63,7 +63,7 @@ async function setUp() {
   return {
     ...{ clock, scrubber, failures, slices, levers },
     counts: () => ({ scans, open: open.size, watchers }),
-    /** Time, and then whatever is read meanwhile. */
+    /** Advances the time, and then completes the reads. */
     pass: async (ms: number): Promise<void> => {
       clock.advance(ms)
       for (let round = 0; round < 10; round++) await turn()

@@ -71,8 +71,8 @@ test('only voters count towards a majority', () => {
 test('the oldest indexes are forgotten, the newest sixty-four are not', () => {
   const hashes = new StateHashes(a)
   for (let index = 1; index <= 65; index++) hashes.report(a, at(index, 1n), voters)
-  // Of the first nothing is known any more: it is as if this replica had not reached it. That report pushes out the
-  // second.
+  // The first index is forgotten: the report is treated as if this replica had not reached it, and evicts the second
+  // index.
   expect(hashes.report(b, at(1, 2n), voters).kind).toBe('equal')
   expect(hashes.report(b, at(65, 2n), voters).kind).toBe('differs')
   expect(hashes.report(b, at(4, 2n), voters).kind).toBe('differs')

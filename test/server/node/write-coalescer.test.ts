@@ -1,4 +1,4 @@
-// Changes that arrive together are proposed as one entry, and each caller gets what it would get alone.
+// Changes that arrive together are proposed as one entry, and each caller gets the same outcome as alone.
 
 import { expect, test } from 'vitest'
 import { asRevision, type Command, type Outcome, type Request } from '../../../src/kv/index.ts'
@@ -31,7 +31,7 @@ function gathering() {
   return { clock, gathered, proposals, answers, add }
 }
 
-/** Of a command: the keys, or its kind. */
+/** A command as text: its keys, or its kind. */
 const shown = ({ command }: Proposal): string =>
   command.kind === 'batch'
     ? command.commands.map(({ kind, key }) => `${kind} ${Buffer.from(key)}`).join(', ')
@@ -250,7 +250,7 @@ test('clients in a closed loop come to share their batches', () => {
     cluster.sent.length = 0
     let done = 0
     while (done < 50 * CLIENTS) {
-      // One after the other, as the answers come: some are in time for the next batch and some are not.
+      // Clients write again as outcomes arrive: some are in time for the next batch and some are not.
       const at = pending.findIndex(({ result }) => result !== undefined)
       if (at < 0) {
         cluster.until(() => pending.some(({ result }) => result !== undefined))
@@ -279,7 +279,7 @@ test('a write is measured from when it was handed in to its own end, and one tha
   expect(waited()).toBe(0)
   coalescer.proposed(1)
   clock.time += 3
-  // Another, and its end: neither says anything of the first.
+  // Another entry begins and ends, which changes nothing about the first.
   coalescer.proposed(2)
   coalescer.ended(2)
   clock.time += 4

@@ -1,4 +1,5 @@
-// Who is let in, and whom a node talks to: each rule of the handshake, with a puppet at the other end.
+// The rules of the handshake, one by one, with a puppet at the other end: which callers a node admits, and which
+// replies it accepts.
 
 import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
@@ -7,10 +8,10 @@ import { PROTOCOL_VERSION } from '../../../src/server/peers/accept.ts'
 import type { Frame, Hello } from '../../../src/server/peers/wires.ts'
 import { type Node, type Puppet, type Talk, World } from './world.ts'
 
-/** Longer than anything here takes, and shorter than a handshake may. */
+/** Longer than any step here takes, and shorter than the time limit of a handshake. */
 const SOON_MS = 100
 
-/** A node that answers callers and knows nobody. */
+/** A node that accepts callers and has no peers. */
 function alone(limits: ConstructorParameters<typeof World>[0] = {}) {
   const world = new World(limits)
   const node = world.start(1, 3)
@@ -18,7 +19,7 @@ function alone(limits: ConstructorParameters<typeof World>[0] = {}) {
   return { world, node, puppet: world.puppet(2) }
 }
 
-/** A node that calls a puppet, which does what `hears` says. */
+/** A node that calls a puppet, which reacts as `hears` defines. */
 function calling(hears?: Puppet['hears'], limits: ConstructorParameters<typeof World>[0] = {}) {
   const world = new World(limits)
   const node = world.start(1, 3)
@@ -71,7 +72,7 @@ describe('the accepting side', () => {
       expect(talk.heard).toEqual(answer)
       expect([talk.ended, node.links.counters.handshakesRefused]).toEqual(['the other side closed it', 1])
       expect([node.events, node.links.inspect().strangers]).toEqual([[], 0])
-      // What it said of itself is not remembered.
+      // Its refused greeting is not remembered.
       const next = puppet.call(node, [
         { ...puppet.hello(), greeting: { ...puppet.greeting, boot: 1, clusterId: '77' } },
       ])
@@ -118,7 +119,7 @@ describe('the accepting side', () => {
       ),
     )
     expect(call(4, 40n, 2)).toEqual([])
-    // A call that comes late says what may be out of date.
+    // A late call may carry outdated data.
     expect(call(4, 40n, 2)).toEqual(refused('a newer connection of the caller stands'))
     expect(call(4, 40n, 1)).toEqual(refused('a newer connection of the caller stands'))
     expect(call(5, 50n)).toEqual([])
@@ -228,7 +229,7 @@ describe('the accepting side', () => {
       0,
     ])
     expect(node.links.counters.handshakesRefused).toBe(0)
-    // The owner of the wire hears of its end; the reason is what is known of the caller.
+    // The wire's owner is notified of its end; the reason names the caller as far as it is known.
     expect(node.why('a connection ended before its handshake was done')).toEqual([{ from: 'n2 called', why }])
   })
 

@@ -1,5 +1,5 @@
-// The links by themselves: what is tried again, what is given back, and what the core is promised, whatever becomes of
-// connections and processes.
+// The links alone, through all breaks of connections and restarts of processes: retries, released resources, and the
+// guarantees to the core.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -20,7 +20,7 @@ function sourceOf(count: number): SnapshotSource {
   }
 }
 
-/** Every snapshot that is offered goes in here; a write takes `writeMs`. */
+/** The sink of all offered snapshots. A write takes `writeMs`. */
 class Sink implements SnapshotSink {
   readonly written: number[] = []
   finished = 0
@@ -74,7 +74,7 @@ describe('what is tried again', () => {
       world.pass(5_000)
       expect(a.of('refused')).toHaveLength(boot - 1)
       expect(a.underWay).toMatchObject({ 'broken of 2': 1 })
-      // It does not call by itself.
+      // It does not dial on its own.
       peer = world.start(2, boot)
       peer.links.setPeers([])
       world.pass(100 + 20)
@@ -89,7 +89,7 @@ describe('what is tried again', () => {
     for (let boot = 2; boot < 6; boot++) {
       world.stop(peer)
       world.pass(10)
-      // It could not be reached meanwhile.
+      // It was unreachable in the last ten milliseconds.
       expect(a.underWay).toMatchObject({ 'failures of 2': expect.any(Number) })
       peer = world.start(2, boot)
       peer.links.setPeers([a.member])
@@ -111,7 +111,7 @@ describe('what is tried again', () => {
     back.links.setPeers([a.member])
     world.pass(20)
     expect(a.of('connected')).toHaveLength(2)
-    // Found where the configuration looks for it, without a separate call.
+    // Reached at the configured address, without a separate call.
     const c = world.start(3)
     c.links.setPeers([])
     a.links.setPeers([back.member, { ...c.member, peer: 'nowhere' }])
@@ -156,7 +156,7 @@ describe('what is tried again', () => {
     const away = world.start(2)
     world.stop(away)
     a.links.setPeers([away.member])
-    // Each call takes a while, and the next one follows soon: it is removed within one.
+    // Each call takes a while, and the next one follows soon, so the peer is removed during a call.
     for (let ms = 0; ms < 100; ms++) {
       world.pass(1)
       a.links.setPeers([])
@@ -224,7 +224,7 @@ describe('what is tried again', () => {
       expect(a.links.inspect().chunksInFlight).toBe(0)
       world.pass(30)
     }
-    // Far less than a transfer without progress is given.
+    // Far less than the time limit of a transfer without progress.
     world.pass(1000)
     expect(a.of('sent')).toEqual([{ kind: 'sent', ok: true }])
     expect(sink.written).toEqual(Array.from({ length: 20 }, (_, number) => number))
@@ -383,7 +383,7 @@ describe('what the core is promised', () => {
   })
 })
 
-/** What one process has heard of each replica, checked event by event. */
+/** The events of one process about each replica, each checked on arrival. */
 class Ledger {
   readonly #node: Node
   readonly #connected = new Set<ReplicaId>()
@@ -402,8 +402,7 @@ class Ledger {
         const before = this.#heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
         expect(this.#connected.has(replicaId)).toBe(false)
         expect(boot).toBeGreaterThanOrEqual(before.boot)
-        // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its
-        // state.
+        // Never behind the replica's own messages: otherwise a healthy peer would be accused of lost state.
         expect(term).toBeGreaterThanOrEqual(before.term)
         this.#connected.add(replicaId)
         this.#heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
@@ -414,7 +413,7 @@ class Ledger {
         const before = this.#heard.get(message.from)
         if (message.type !== 'heartbeat' || before === undefined)
           throw new Error('a message before connected')
-        // While the link stands, so that an answer reaches it, or breaks with the link.
+        // Messages arrive while the link is connected, so that a reply reaches the peer, or breaks with the link.
         expect([this.#connected.has(message.from), message.commit]).toEqual([true, before.boot])
         expect(message.round).toBeGreaterThan(before.round)
         this.#heard.set(message.from, {

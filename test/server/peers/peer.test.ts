@@ -1,5 +1,4 @@
-// One link: what each side may say on it, when another try is made, what is told of its breaks, and what is left of it
-// in the end.
+// One link: the frames that each side may send, the retries, the reports of breaks, and the release of resources.
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message, type ReplicaId } from '../../../src/raft/types.ts'
@@ -12,7 +11,7 @@ interface Met {
   readonly puppet: Puppet
   /** The connection that the node has dialled, as the puppet sees it. */
   readonly ours: Talk
-  /** The one that the puppet has dialled. */
+  /** The connection that the puppet has dialled. */
   readonly theirs: Talk
 }
 
@@ -175,7 +174,7 @@ test('on the connection that a node sends on it hears nothing but why that is en
     ])
     expect(node.why('the connection to a peer broke')).toEqual([{ peer: 'n2', why }])
     world.pass(2)
-    // What the peer sends would be answered to nobody: it has to call again.
+    // A reply to the peer's messages could not be sent, so the peer has to dial again.
     expect([ours.ended, theirs.ended]).toEqual(['the other side closed it', 'the other side closed it'])
   }
 })
@@ -221,7 +220,7 @@ test('a peer that calls again is told of as it is now, and its first call is ove
     1,
   ])
   expect(node.underWay).toEqual({})
-  // It is the one that ends with ours.
+  // This connection ends together with ours.
   ours.wire?.close('no more')
   world.pass(3)
   expect(again.ended).toBe('the other side closed it')
@@ -280,7 +279,7 @@ test.each([
       world.pass(0.5)
       if (node.logged.length > failed.length) failed.push(world.now)
     }
-    // To fail takes two milliseconds.
+    // A failure takes two milliseconds.
     expect(failed.slice(1).map((at, which) => at - (failed[which] ?? 0) - 2)).toEqual(pauses)
     expect(node.logged.at(-1)).toEqual([
       'could not reach a peer',
@@ -384,7 +383,7 @@ test('who called without being named is kept for as long as its connection stand
     const theirs = puppet.call(node, [puppet.hello()])
     world.pass(10)
     expect(node.of('connected')).toHaveLength(1)
-    // Nobody waits for it.
+    // No count of the peer is left.
     expect(Object.keys(node.links.inspect()).filter((name) => name.endsWith('of 2'))).toEqual([])
     node.links.setPeers([])
     world.pass(10)

@@ -1,5 +1,5 @@
-// Snapshots from one node to another, with a puppet at the other end: what each says when, what it gives back, and when
-// it gives up.
+// Snapshots from one node to another, with a puppet at the other end: the frames of each side, the release of
+// resources, and the time limits.
 
 import { describe, expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
@@ -12,7 +12,7 @@ const applied = { index: asIndex(40), term: asTerm(4), raft: new Uint8Array(), k
 const META: SnapshotSource['meta'] = { index: asIndex(40), term: asTerm(4), applied, stateHash: 1n }
 
 describe('the sender', () => {
-  /** Its chunks are their numbers; each is read when the test says so, or at once. */
+  /** A source whose chunks are their numbers. The test completes each read, or they complete at once. */
   class Source implements SnapshotSource {
     readonly id = 's'
     readonly meta = META
@@ -48,7 +48,7 @@ describe('the sender', () => {
     readonly talks: readonly Talk[]
   }
 
-  /** A node that sends a snapshot to a puppet, which has heard the offer. */
+  /** A node that sends a snapshot to a puppet, which has received the offer. */
   function sending(count: number, limits: ConstructorParameters<typeof World>[0] = {}): Sending {
     const world = new World(limits)
     const node = world.start(1)
@@ -75,7 +75,7 @@ describe('the sender', () => {
   const chunk = (number: number): Frame => ({ type: 'snapshot-chunk', number, bytes: Uint8Array.of(number) })
   const OFFER: Frame = { type: 'snapshot-offer', term: TERM, snapshotId: 's', meta: META }
 
-  /** Nothing is left, and the caller has heard how it ended. */
+  /** Asserts that all resources are released, and that the caller was notified of the result. */
   function expectEnd(all: Sending, ok: boolean, why: string): void {
     const { world, node, source } = all
     world.pass(10)
@@ -140,7 +140,7 @@ describe('the sender', () => {
   test('ends when no chunk was written for so long, whatever else is said', () => {
     const all = sending(9, { snapshotStallMs: 100, snapshotChunksInflightMax: 1 })
     const { world, node } = all
-    // Of the first time ten milliseconds are over.
+    // Ten milliseconds of the time limit have already passed.
     world.pass(80)
     all.talks[0]?.say({ type: 'snapshot-accept', nextChunk: 0 })
     world.pass(5)
@@ -235,7 +235,7 @@ describe('the sender', () => {
 })
 
 describe('the receiver', () => {
-  /** Does one thing at a time, each when the test says how it ended. */
+  /** A sink that does one operation at a time. The test completes each with a result. */
   class Sink implements SnapshotSink {
     nextChunk = 0
     readonly written: string[] = []
@@ -270,7 +270,7 @@ describe('the receiver', () => {
   })
   const chunk = (number: number): Frame => ({ type: 'snapshot-chunk', number, bytes: Uint8Array.of(number) })
 
-  /** A node that takes what is offered into the sinks that the test gives it. */
+  /** A node that receives the offered snapshots into the sinks of the test. */
   function receiving(limits: ConstructorParameters<typeof World>[0] = {}) {
     const world = new World(limits)
     const node = world.start(1)
@@ -290,7 +290,7 @@ describe('the receiver', () => {
       return talk
     }
     const ended = (): unknown[] => node.why('a connection for a snapshot ended')
-    /** What is going on comes to this end. */
+    /** Completes the operation in progress. */
     const ends = (sink: Sink, error?: Error): void => {
       sink.under?.(error)
       world.pass(5)
@@ -330,7 +330,7 @@ describe('the receiver', () => {
     expect(said(talk).slice(3)).toEqual([{ type: 'snapshot-staged' }])
     expect(node.of('received')).toEqual([{ kind: 'received', snapshotId: 's' }])
     expect([sink.aborted, node.links.counters.snapshotChunksReceived, ended()]).toEqual([0, 2, []])
-    // It is whole once.
+    // A snapshot is complete only once.
     talk.say({ type: 'snapshot-end', chunks: 9 })
     world.pass(5)
     expect(ended()).toEqual([
@@ -460,7 +460,7 @@ describe('the receiver', () => {
         else ends(sink)
       }
       expect(offers.map(({ id }) => id)).toEqual(['first', 'second'])
-      // Nothing more is done for the first; that it is whole counts all the same.
+      // No more calls are made for the first snapshot, yet it counts as complete.
       expect([sink.written.length, sink.aborted]).toEqual([
         phase.startsWith('being o') || phase === 'doing nothing' ? 0 : 1,
         0,

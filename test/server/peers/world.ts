@@ -1,7 +1,7 @@
-// Links of several nodes on wires in memory, in virtual time: frames take a millisecond, and connections break when a
-// test says so.
+// Links of several nodes on wires in memory, in virtual time. Frames take a millisecond, and the test breaks
+// connections.
 
-import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../src/raft/types.ts'
 import type { Clock, Greeting, NetworkEvents } from '../../../src/server/node/types.ts'
 import {
   Links,
@@ -21,9 +21,9 @@ interface Task {
   cancelled: boolean
 }
 
-/** What has an address in a world. */
+/** A node or puppet with an address in a world. */
 interface Place {
-  readonly member: Member
+  readonly member: RaftMember
   readonly wires: Set<MemoryWire>
   called: ((wire: Wire) => WireOwner) | undefined
 }
@@ -56,7 +56,7 @@ class MemoryWire implements Wire {
   send(frame: Frame): boolean {
     if (this.closed) return false
     this.world.onFrame(this.place, frame)
-    // What a test does when it sees a frame may have ended the wire.
+    // The test's reaction to a frame may have ended the wire.
     if (this.closed) return true
     this.queuedFrames++
     this.#later(() => {
@@ -90,7 +90,7 @@ class MemoryWire implements Wire {
     this.world.after(2 * TRAVEL_MS, then)
   }
 
-  /** It breaks: what is on its way is lost. `told`: both ends learn of that, or only this one. */
+  /** Breaks the connection: frames in flight are lost. `told`: both ends are notified, or only this one. */
   breaks(told: 'both' | 'this'): void {
     const { other } = this
     this.other = undefined
@@ -120,7 +120,7 @@ export type Event =
   | { readonly kind: 'received'; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly ok: boolean }
 
-const greetingOf = (member: Member, boot: number): Greeting => ({
+const greetingOf = (member: RaftMember, boot: number): Greeting => ({
   ...{
     clusterId: '77',
     replicaId: member.id,
@@ -132,17 +132,17 @@ const greetingOf = (member: Member, boot: number): Greeting => ({
   ...{ peer: member.peer, clusterVersion: 1 },
 })
 
-const memberOf = (id: number): Member => ({
+const memberOf = (id: number): RaftMember => ({
   ...{ id: asReplicaId(String(id)), name: `n${id}`, peer: `n${id}`, url: '' },
 })
 
 export class Node implements Place {
   readonly world: World
-  readonly member: Member
+  readonly member: RaftMember
   readonly links: Links
   readonly events: Event[] = []
   readonly wires = new Set<MemoryWire>()
-  /** What was logged: the text, and why or of whom. */
+  /** The log: the text, and its fields. */
   readonly logged: (readonly [text: string, fields: object])[] = []
   readonly warnings: object[] = []
   greeting: Greeting
@@ -150,7 +150,7 @@ export class Node implements Place {
     done('no room', undefined)
   admit: NetworkEvents['admit'] = () => undefined
   called: ((wire: Wire) => WireOwner) | undefined
-  /** What it does as soon as it hears of something. */
+  /** The node's reaction to an event. */
   hears: (event: Event) => void = () => {}
 
   constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
@@ -202,12 +202,12 @@ export class Node implements Place {
     return this.events.filter((event): event is Event & { kind: K } => event.kind === kind)
   }
 
-  /** Of all that was logged with this text: what else was said. */
+  /** The fields of all log lines with this text. */
   why(text: string): object[] {
     return this.logged.flatMap(([said, fields]) => (said === text ? [fields] : []))
   }
 
-  /** What is not back at its start, by name. */
+  /** The counts that are not at their start value, by name. */
   get underWay(): Record<string, number> {
     return Object.fromEntries(Object.entries(this.links.inspect()).filter(([, value]) => value !== 0))
   }
@@ -216,7 +216,7 @@ export class Node implements Place {
 /** One connection of a puppet. */
 export class Talk {
   readonly heard: Frame[] = []
-  /** Why it is over. */
+  /** The reason of its end. */
   ended: string | undefined
   wire: Wire | undefined
   readonly #heardMore: (talk: Talk, frame: Frame) => void
@@ -243,16 +243,16 @@ export class Talk {
   }
 }
 
-/** A replica in the hands of a test: it says what it is told to, and keeps what it hears. */
+/** A replica that a test controls: it sends what the test chooses, and records the frames that it receives. */
 export class Puppet implements Place {
   readonly world: World
-  readonly member: Member
+  readonly member: RaftMember
   readonly wires = new Set<MemoryWire>()
-  /** Those that it was called for. */
+  /** The connections on which it was called. */
   readonly talks: Talk[] = []
   greeting: Greeting
   incarnation = 99n
-  /** What it does when it hears a frame on one of these; it answers a hello. */
+  /** The reaction to a frame on one of the connections. By default, a hello gets a welcome. */
   hears: (talk: Talk, frame: Frame) => void = (talk, { type }) => {
     if (type === 'hello') this.welcome(talk)
   }
@@ -272,7 +272,7 @@ export class Puppet implements Place {
     talk.say({ type: 'welcome', greeting: this.greeting, incarnation: this.incarnation })
   }
 
-  /** Calls a node, and says `first` as soon as it is connected. */
+  /** Calls a node, and sends `first` as soon as it is connected. */
   call({ member }: Node, first: readonly Frame[]): Talk {
     const talk = new Talk()
     this.world.dial(this, member.peer, {
@@ -303,10 +303,10 @@ export class World {
   readonly #places = new Map<string, Place>()
   #tasks: Task[] = []
   #draws = 0
-  /** Sees every frame before it leaves. */
+  /** Called with every frame before it leaves. */
   onFrame: (from: Place, frame: Frame) => void = () => {}
-  /** Where a member is looked for. */
-  resolve = ({ peer }: Member): string => peer
+  /** The address at which a member is dialled. */
+  resolve = ({ peer }: RaftMember): string => peer
   random = (): number => ((++this.#draws * 7919) % 1000) / 1000
   readonly clock: Clock = {
     now: () => this.now,
@@ -318,34 +318,34 @@ export class World {
     this.#limits = limits
   }
 
-  /** Starts a process of that replica, in place of the one before. */
+  /** Starts a process of that replica, in place of the previous one. */
   start(id: number, boot = 1): Node {
     const node = new Node(this, id, boot, this.#limits)
     this.#places.set(node.member.peer, node)
     return node
   }
 
-  /** Puts a puppet in the place of that replica. */
+  /** Replaces that replica by a puppet. */
   puppet(id: number): Puppet {
     const puppet = new Puppet(this, id)
     this.#places.set(puppet.member.peer, puppet)
     return puppet
   }
 
-  /** These know each other. */
+  /** Configures these nodes as members. */
   meet(...nodes: readonly Node[]): void {
     for (const { links } of nodes) links.setPeers(nodes.map(({ member }) => member))
   }
 
-  /** It is gone, as if killed. */
+  /** Stops the node, as if it was killed. */
   stop(node: Node): void {
     node.links.close()
     if (this.#places.get(node.member.peer) === node) this.#places.delete(node.member.peer)
   }
 
   /**
-   * Connections between two nodes break: those that the first has dialled, those that it was called on, or all; `this`:
-   * only the first learns of it.
+   * Breaks connections between two nodes: those that the first has dialled, those that it was called on, or all.
+   * `this`: only the first is notified.
    */
   breaks(
     one: Place,
@@ -406,7 +406,7 @@ export class World {
     }
   }
 
-  /** What is still to happen. */
+  /** The number of pending tasks. */
   get timers(): number {
     return this.#tasks.filter(({ cancelled }) => !cancelled).length
   }

@@ -1,5 +1,5 @@
-// What the reader of LevelDB's log files treats as torn, suspect and corrupt. Only what an interrupted append leaves
-// may be dropped.
+// The reader of LevelDB's log files: the damage that it reports as torn, suspect and corrupt. Only the rest of an
+// interrupted append may be dropped.
 
 import { expect, test } from 'vitest'
 import { readLogFile } from '../../../src/storage/level/log-file.ts'
@@ -20,7 +20,7 @@ const endOf = (file: Uint8Array): End =>
 
 const corrupt = (at: number, detail: string): End => ({ kind: 'corrupt', at, detail })
 
-/** This many bytes; none looks like a frame type. */
+/** This many bytes, none of which looks like a frame type. */
 const content = (bytes: number, fill = 9): Buffer => Buffer.alloc(bytes, fill)
 
 /** Overwrites bytes with `values`. */

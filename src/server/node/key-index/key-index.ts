@@ -11,7 +11,7 @@ import {
   type Row,
   type RowIndex,
 } from '../../../storage/index.ts'
-import type { BatchLimits, RowHash } from '../../../storage/types.ts'
+import type { BatchLimits, StoredRowHash } from '../../../storage/types.ts'
 import { RowFilter } from './row-filter.ts'
 import { HEAD_BYTES, RowHeads } from './row-heads.ts'
 
@@ -122,7 +122,7 @@ export class KeyIndex implements RowIndex {
     this.#heads.remember(key, hash, stored)
   }
 
-  changed(key: Uint8Array, row: Row, before: RowHash | undefined): void {
+  changed(key: Uint8Array, row: Row, before: StoredRowHash | undefined): void {
     if (before === undefined && !row.isDeleted) this.#filter.add(row.hash)
     this.#heads.changed(key, row)
   }

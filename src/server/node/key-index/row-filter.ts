@@ -1,7 +1,7 @@
 // Bloom filters over the keys of all rows: which rows certainly do not exist (README.md).
 
 const PROBES = 4
-/** With so many bits a key, one key in five hundred is looked for although it is absent. */
+/** With this many bits a key, one in five hundred absent keys passes the filter. */
 const BITS_PER_KEY = 16
 /** The last filter is not larger, and takes every further key. All of them together have room for 60 million keys. */
 const FILTER_BYTES_MAX = 64 * 1024 * 1024
@@ -25,7 +25,7 @@ export class RowFilter {
     return this.#isComplete && !this.#filters.some((filter) => contains(filter, hash))
   }
 
-  /** Must be called for every row that comes into being. */
+  /** Must be called for every new row. */
   add(hash: number): void {
     if (this.#filters.some((filter) => contains(filter, hash))) return
     if (this.#room === 0) this.#addFilter(2 * this.#newest.byteLength)

@@ -3,7 +3,7 @@
 import { hash as digestOf } from 'node:crypto'
 import { ROW_HEAD_BYTES, TABLE_HEADS } from '../../../kv/types.ts'
 import { hashAt, isAt, type Row, TRAILER_BYTES } from '../../../storage/rows.ts'
-import type { RowHash } from '../../../storage/types.ts'
+import type { StoredRowHash } from '../../../storage/types.ts'
 
 /** Longer row keys are replaced by names of this many bytes: the table, the SHA-256 of the key, zeros. */
 const NAME_BYTES = 61
@@ -25,7 +25,7 @@ const SETS_MIN = 512
 export const HEAD_BYTES = Math.ceil(((SLOT_BYTES + 4) * WAYS) / WAYS_FULL)
 
 /** The head of a row that exists. It is valid until the next call: its memory is used again. */
-export interface RowHead extends RowHash {
+export interface RowHead extends StoredRowHash {
   readonly bytes: Uint8Array
   /** Length of the whole row, as given to `apply`. */
   readonly length: number

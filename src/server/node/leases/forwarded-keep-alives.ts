@@ -4,7 +4,7 @@
 
 import type { LeaseId } from '../../../kv/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
-import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.ts'
+import type { Clock, KeepAliveAnswer, KeepAliveRequest, Timer } from '../types.ts'
 
 /**
  * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another
@@ -13,19 +13,19 @@ import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.
 const BOOTS = 2 ** 20
 const QUESTIONS = 2 ** 32
 
-type Kept = readonly (number | undefined)[]
+type RemainingTtls = readonly (number | undefined)[]
 
 interface PendingKeepAlive {
   readonly leader: ReplicaId
   readonly timer: Timer
   /** undefined: the leader has not answered. */
-  readonly done: (kept: Kept | undefined) => void
+  readonly done: (kept: RemainingTtls | undefined) => void
 }
 
 export interface LeaderLink {
   /** The other node that leads. */
   leader(): ReplicaId | undefined
-  ask(leader: ReplicaId, question: KeepAliveQuestion): void
+  ask(leader: ReplicaId, question: KeepAliveRequest): void
 }
 
 export class ForwardedKeepAlives {
@@ -63,13 +63,13 @@ export class ForwardedKeepAlives {
   }
 
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
-    // An answer of another leader comes too late: the question has ended.
+    // A reply of a previous leader is ignored: its request has ended.
     if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
   }
 
   /**
-   * Called after each step of the core, since the leader may have changed, and with a node to which the connection has
-   * broken or has come back: what was asked before, or in between, may be lost.
+   * Called after each step of the core, since the leader may have changed. Also called with a node whose connection
+   * has broken or is back: requests from before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
     if (this.#asked.size === 0) return
@@ -86,7 +86,7 @@ export class ForwardedKeepAlives {
     for (const number of [...this.#asked.keys()]) this.#end(number, undefined)
   }
 
-  #end(number: number, kept: Kept | undefined): void {
+  #end(number: number, kept: RemainingTtls | undefined): void {
     const asked = this.#asked.get(number)
     if (asked === undefined) return
     this.#asked.delete(number)

@@ -1,5 +1,5 @@
-// The leader keeps the leases (time to live; not to be confused with leader leases): it answers keep-alives, and ends
-// leases whose time has passed. README.md says why that is correct.
+// The leader's keeper of leases (time to live; not to be confused with leader leases). It confirms keep-alives, and
+// ends leases whose time has passed. README.md explains why that is correct.
 //
 // A new leader first waits until it has applied an entry of its own term, and so all entries of earlier ones. Then it
 // reads the lease table in slices, and follows each change (`rowChanged`).
@@ -50,7 +50,7 @@ export type KeptAlive = number | undefined
 type KeeperLimits = Pick<DriverLimits, 'leaseRetryMs' | 'leaseProposalMs'>
 
 /** A lease in memory. */
-interface Held {
+interface LeaseInMemory {
   readonly id: LeaseId
   lease: Lease
   /** In cluster time. It is ended then, if nothing keeps it alive. */
@@ -64,7 +64,7 @@ interface Held {
 }
 
 interface Due extends Timed {
-  readonly held: Held
+  readonly held: LeaseInMemory
 }
 
 const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
@@ -75,7 +75,7 @@ const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
 const RETURN_STAMP_MS = 100
 /** The number of overdue leases that are sorted at a time, which takes some ten milliseconds. */
 const OVERDUE_MAX = 4096
-/** A timer looks again after this long at the latest. */
+/** A timer checks again after this long at the latest. */
 const SLEEP_MS_MAX = 60_000
 
 export class LeaseKeeper {
@@ -86,10 +86,10 @@ export class LeaseKeeper {
   #term: Term | undefined
   /** The table of leases: not yet read, being read, or read. */
   #phase: 'waiting' | 'loading' | 'loaded' = 'waiting'
-  readonly #held = new Map<LeaseId, Held>()
+  readonly #held = new Map<LeaseId, LeaseInMemory>()
   readonly #deadlines = new Deadlines<Due>()
-  /** Leases whose time has passed, to be ended one after the other: the last one comes first. */
-  #overdue: Held[] = []
+  /** Leases whose time has passed, in the reverse order of ending them. */
+  #overdue: LeaseInMemory[] = []
   /** Leases that ended while the table was being read. */
   readonly #endedWhileLoading = new Set<LeaseId>()
   #scan: RowScan | undefined
@@ -343,13 +343,13 @@ export class LeaseKeeper {
   }
 
   #hold(id: LeaseId, lease: Lease, endsAtMs: number, isOwn: boolean): void {
-    const held: Held = { id, lease, endsAtMs, isOwn, isEnding: false, due: undefined }
+    const held: LeaseInMemory = { id, lease, endsAtMs, isOwn, isEnding: false, due: undefined }
     this.#held.set(id, held)
     this.#schedule(held)
   }
 
   /** A deadline that has moved into the future is found when the earlier one has passed. */
-  #schedule(held: Held): void {
+  #schedule(held: LeaseInMemory): void {
     const { due, endsAtMs: atMs } = held
     if (due !== undefined && due.atMs <= atMs) return
     if (due !== undefined) this.#deadlines.remove(due)
@@ -413,10 +413,10 @@ export class LeaseKeeper {
   }
 
   /** As many as one entry ends. */
-  #takeDue(clusterTimeMs: number): readonly Held[] {
+  #takeDue(clusterTimeMs: number): readonly LeaseInMemory[] {
     if (this.#overdue.length === 0) this.#collectOverdue(clusterTimeMs)
     const { settings } = this.#node.state
-    const taken: Held[] = []
+    const taken: LeaseInMemory[] = []
     let [keys, keyBytes] = [0, 0]
     while (taken.length < EXPIRE_LEASES_MAX) {
       const held = this.#overdue.at(-1)
@@ -454,7 +454,7 @@ export class LeaseKeeper {
   }
 
   /** The entry may still be applied, so only the log can keep this lease alive. */
-  #reschedule(held: Held): void {
+  #reschedule(held: LeaseInMemory): void {
     if (this.#held.get(held.id) === held && held.due === undefined) this.#schedule(held)
   }
 
@@ -485,7 +485,7 @@ export class LeaseKeeper {
 
   #arm(): void {
     const lead = this.#leading()
-    // While leases are being ended, the end of that decides what comes next.
+    // While leases are being ended, the result of that decides the next step.
     if (lead === undefined || this.#isExpiring || this.#held.size === 0) return
     const now = this.#clock.now()
     const { clusterTimeMs } = this.#node.state

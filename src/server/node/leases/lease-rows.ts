@@ -11,7 +11,7 @@ import {
   leasesAfter,
 } from '../../../kv/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
-import type { LeaseNow, Scan } from '../types.ts'
+import type { LeaseNow, SlicedScan } from '../types.ts'
 
 /**
  * `remainingMs`: what a leader knows. Others do not know of all keep-alives: at least the time to live after the last
@@ -46,16 +46,16 @@ export const scanLeases = (
   { settings: { leaseCheckpointMs } }: KvState,
   clusterTimeMs: number,
   remainingMs: (id: LeaseId) => number | undefined,
-): Scan<LeaseNow & { readonly id: LeaseId }> =>
+): SlicedScan<LeaseNow & { readonly id: LeaseId }> =>
   mapped(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
     const id = leaseOfKey(key)
     return { id, ...ofRow(value, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
   })
 
-export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): Scan<Uint8Array> =>
+export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): SlicedScan<Uint8Array> =>
   mapped(storage.scan({ ...attachmentsOf(id), reverse: false }), ({ key }) => attachedKey(key))
 
-const mapped = <T>(scan: RowScan, of: (row: StoredRow) => T): Scan<T> => ({
+const mapped = <T>(scan: RowScan, of: (row: StoredRow) => T): SlicedScan<T> => ({
   next: (limits, done) => scan.next(limits, (error, rows, more) => done(error, rows.map(of), more)),
   finish: (done) => scan.finish(done),
   close: () => scan.close(),

@@ -8,15 +8,15 @@ import type { DriverLimits } from '../limits.ts'
 import type {
   Clock,
   KeepAliveAnswer,
-  KeepAliveQuestion,
+  KeepAliveRequest,
   LeaseCounts,
   LeaseNow,
   Network,
   NodeApi,
   Problem,
-  ReadOptions,
+  ReadRequirements,
   Result,
-  Scan,
+  SlicedScan,
 } from '../types.ts'
 import { ForwardedKeepAlives } from './forwarded-keep-alives.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
@@ -118,7 +118,7 @@ export class LeaseService {
     this.#keeper.rowChanged(...row)
   }
 
-  keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveQuestion): void {
+  keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveRequest): void {
     this.#keeper.keepAliveFor(ids, timeoutMs, (kept) =>
       this.#options.network()?.answerKeepAlive(from, { number, kept }),
     )
@@ -147,7 +147,7 @@ export class LeaseService {
     )
   }
 
-  list(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+  list(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     const { applied, lifecycle, storage } = this.#options
     const timeMs = this.#clusterTimeSeenMs
     return lifecycle.guardRead(() =>
@@ -155,7 +155,7 @@ export class LeaseService {
     )
   }
 
-  keysOf(id: LeaseId): Scan<Uint8Array> {
+  keysOf(id: LeaseId): SlicedScan<Uint8Array> {
     const { lifecycle, storage } = this.#options
     return lifecycle.guardRead(() => scanKeysOfLease(storage, id))
   }
@@ -165,7 +165,7 @@ export class LeaseService {
   }
 }
 
-const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
+const LINEARIZABLE: Omit<ReadRequirements, 'timeoutMs'> = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
   minRevision: undefined,

@@ -1,35 +1,35 @@
 // Watchers that read history: they began at an earlier revision, their clients were too slow, or a snapshot was
-// installed. They read in slices, in turn, beside everything else that the node does. Rows are read one by one when
-// they are needed, with no scan that stays open, so what a watcher may still read is never older than its place.
+// installed. They read in slices, round-robin, beside everything else that the node does. Rows are read one by one
+// when they are needed. No scan stays open, so compaction waits for no watcher.
 //
-// The seam: rows are read and entries are applied in the same thread. A watcher that has read the row of the newest
-// revision becomes live in the same call, before another entry is applied. So it misses nothing and sees nothing twice.
+// Rows are read and entries are applied in the same thread. A watcher that has read the row of the newest revision
+// becomes live in the same call, before another entry is applied. So it misses no event and receives none twice.
 
 import { asRevision, type KvState, MalformedBytesError, type Revision } from '../../../kv/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
-import type { WatchEvent } from './events.ts'
+import type { ChangeEvent } from './events.ts'
 import type { HistoryRow, HistoryRows } from './history-rows.ts'
 import type { Watcher } from './watcher.ts'
 
 export interface CatchUpLimits {
-  /** Rows of events that one watcher reads before it is the turn of the next. */
+  /** Rows of events that one watcher reads before the next one reads. */
   readonly watchSliceRows: number
   /** How long watchers read before the event loop does other work. */
   readonly watchSliceMs: number
 }
 
-/** What a watcher that reads history comes to. */
+/** The results of a watcher's reading. */
 export interface CatchUpEvents {
   readonly state: KvState
   /** It has been sent everything. */
   caughtUp(watcher: Watcher): void
-  /** What it would read next is compacted. */
+  /** The next revision that it needs is compacted. */
   overtaken(watcher: Watcher): void
-  /** Its client must take what waits for it first. */
+  /** Its client must read its buffered messages first. */
   full(watcher: Watcher): void
   /** Sends the events of one revision. */
-  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly WatchEvent[]): void
+  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly ChangeEvent[]): void
   failed(error: unknown): void
 }
 
@@ -38,9 +38,9 @@ export class CatchUp {
   readonly #limits: CatchUpLimits
   readonly #rows: HistoryRows
   readonly #events: CatchUpEvents
-  /** Watchers whose turn will come, in its order. */
+  /** Watchers that are ready to read, in round-robin order. */
   readonly #queue = new Set<Watcher>()
-  /** Watchers for whose next revision the row is looked for. */
+  /** Watchers that wait for a search of the row with their next revision. */
   readonly #unplaced = new Set<Watcher>()
   #isLooking = false
   #turnsSoon = false
@@ -84,7 +84,7 @@ export class CatchUp {
     })
   }
 
-  /** Each watcher reads a slice, until the time is over. */
+  /** Each watcher reads a slice, until the time slice is over. */
   #turn(): void {
     const until = this.#clock.now() + this.#limits.watchSliceMs
     for (let left = this.#queue.size; left > 0; left--) {
@@ -120,7 +120,7 @@ export class CatchUp {
     return 'done'
   }
 
-  /** The row with the next revision of the watcher; undefined: it must be looked for. */
+  /** The row with the next revision of the watcher; undefined if a search must find it. */
   #rowOf(watcher: Watcher): HistoryRow | undefined {
     const { state } = this.#events
     watcher.row ??= this.#rows.knownFirst(watcher.next, state)
@@ -153,7 +153,7 @@ export class CatchUp {
     return 'whole'
   }
 
-  /** One search at a time. Watchers with revisions of the same row share what it finds. */
+  /** Searches for one row at a time. Watchers with revisions of the same row share the result. */
   #look(): void {
     const [watcher] = this.#unplaced
     if (watcher === undefined || this.#isLooking) return
@@ -170,7 +170,7 @@ export class CatchUp {
   }
 
   #found(watcher: Watcher, next: Revision, error: Error | undefined, first: Revision | undefined): void {
-    // A scan that was ended for lack of disk space is begun anew.
+    // A scan that was ended for lack of disk space is restarted.
     if (error !== undefined && !(error instanceof ScanEndedError)) throw error
     if (this.size === 0) return
     const { state } = this.#events
@@ -179,7 +179,7 @@ export class CatchUp {
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
       if (isInRow) other.row = row.first
-      // Of those that were overtaken meanwhile, perhaps all, nobody has a row to look for.
+      // Watchers that compaction has overtaken during the search, perhaps all, need no row.
       else if (other.next > compacted && (other !== watcher || other.next !== next)) continue
       this.#unplaced.delete(other)
       this.#queue.add(other)

@@ -1,33 +1,33 @@
-// The events of one revision, made once for all watchers: which keys it has changed, from its row of events, and the
-// records, which are read from their rows of versions when the first watcher needs them. A message is what watchers of
-// the same options are told of a revision. It is encoded once for each form.
+// The events of one revision, built once for all watchers: the keys that it has changed, from its row of events, and
+// the records, which are read from their rows of versions when the first watcher needs them. Watchers with the same
+// options share one message of a revision. It is encoded once for each form.
 
 import { latin1 } from '../../../bytes/index.ts'
 import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../../kv/index.ts'
 
-/** Of keys and values of the records before, in one message. One record is always told. */
+/** Limit on the keys and values of the previous records in one message. One record is always included. */
 export const PREV_BYTES_MAX = 4 * 1024 * 1024
 
 /**
- * Of keys of events, and of events themselves, in messages with a part of the events of one revision, as long as
- * others may share them. Thousands of watchers may each ask for another part of a revision that deletes thousands of
- * keys. The last message is always kept.
+ * Limit on the memory for messages that contain a part of the events of one revision. It counts the keys and the
+ * events while other watchers may share them. Thousands of watchers may each request another part of a revision that
+ * deletes thousands of keys. The last message is always kept.
  */
 const PARTS_BYTES_MAX = 256 * 1024
-/** Of an event in a message, beside its key. */
+/** Size of an event in a message, without its key. */
 const EVENT_BYTES = 64
 
 /** Reads the newest row. */
 export type GetRow = (rowKey: Uint8Array) => Uint8Array | undefined
 
 /** One key that a revision has changed. */
-export class WatchEvent {
+export class ChangeEvent {
   readonly key: Uint8Array
   /** The key with a character for each byte. */
   readonly name: string
   readonly revision: Revision
   readonly type: 'put' | 'delete'
-  /** Among the events of its revision. */
+  /** Position among the events of its revision. */
   readonly at: number
   readonly #before: KeyEvent['before']
   readonly #get: GetRow
@@ -44,43 +44,43 @@ export class WatchEvent {
     this.#get = get
   }
 
-  /** Of a put. */
+  /** The record of a put. */
   get record(): KeyRow {
     this.#record ??= readVersion(this.key, this.revision, this.#get)
     return this.#record
   }
 
-  /** The record before; null: the key did not exist. */
+  /** The previous record; null if the key did not exist. */
   get prev(): KeyRow | null {
     if (this.#prev === undefined)
       this.#prev = this.#before === undefined ? null : readVersion(this.key, this.#before.revision, this.#get)
     return this.#prev
   }
 
-  /** Of the record before, which is told with or without its value. */
+  /** The size of the previous record, with or without its value. */
   prevBytes(withValue: boolean): number {
     if (this.#before === undefined) return 0
     return this.key.length + (withValue ? this.#before.valueBytes : 0)
   }
 }
 
-/** How a way to clients writes messages. */
+/** The encoder of messages for one protocol. */
 export interface MessageForm {
   encode(message: EventsMessage): Uint8Array
 }
 
-/** What some watchers are told of one revision. */
+/** The message for watchers with the same options and the same events of one revision. */
 export class EventsMessage {
   readonly revision: Revision
-  readonly events: readonly WatchEvent[]
-  /** Of the keys of its events, and of the events themselves. Values, and records before, have other limits. */
+  readonly events: readonly ChangeEvent[]
+  /** Size of the keys of its events, and of the events themselves. Values and previous records have other limits. */
   readonly bytes: number
-  /** Records are told with their values. */
+  /** Whether records include their values. */
   readonly values: boolean
   readonly #prev: boolean
   readonly #encoded: { readonly form: MessageForm; readonly bytes: Uint8Array }[] = []
 
-  constructor(revision: Revision, events: readonly WatchEvent[], { prev, values }: MessageOptions) {
+  constructor(revision: Revision, events: readonly ChangeEvent[], { prev, values }: MessageOptions) {
     this.revision = revision
     this.events = events
     this.bytes = events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
@@ -97,8 +97,8 @@ export class EventsMessage {
   }
 
   /**
-   * The records before, one for each event; undefined: it was not asked for, or there is no room for it. One revision
-   * may delete thousands of long keys with large values.
+   * The previous records, one for each event; undefined if the watch did not request it, or there is no room for it.
+   * One revision may delete thousands of long keys with large values.
    */
   prevs(): (KeyRow | null | undefined)[] {
     let bytes = 0
@@ -116,12 +116,12 @@ interface MessageOptions {
   readonly values: boolean
 }
 
-/** What one revision has changed: at least one key. */
+/** The changes of one revision: at least one key. */
 export class RevisionEvents {
   readonly revision: Revision
-  readonly events: WatchEvent[] = []
+  readonly events: ChangeEvent[] = []
   readonly #messages = new Map<string, EventsMessage>()
-  /** Those with a part of the events. The one that was made first comes first. */
+  /** Messages with a part of the events, oldest first. */
   readonly #parts = new Map<string, EventsMessage>()
   #partsBytes = 0
 
@@ -129,8 +129,8 @@ export class RevisionEvents {
     this.revision = revision
   }
 
-  /** The message with these events, in their order. Watchers that are told the same share it. */
-  message(events: readonly WatchEvent[], options: MessageOptions): EventsMessage {
+  /** The message with these events, in their order. Watchers that need the same events share it. */
+  message(events: readonly ChangeEvent[], options: MessageOptions): EventsMessage {
     const { prev, values } = options
     let name = `${Number(prev)}${Number(values)}`
     const isPart = events.length < this.events.length
@@ -164,7 +164,7 @@ export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEv
       newest = new RevisionEvents(event.revision)
       revisions.push(newest)
     }
-    newest.events.push(new WatchEvent(event, newest.events.length, get))
+    newest.events.push(new ChangeEvent(event, newest.events.length, get))
   }
   return revisions
 }

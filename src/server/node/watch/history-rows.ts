@@ -1,5 +1,5 @@
-// The rows of events, decoded, for watchers that read history. Watchers that come back together after a node has
-// stopped read the same rows, so the last few are kept, with the records and the messages that were made of them.
+// The decoded rows of events, for watchers that read history. Watchers that reconnect together after a node has
+// stopped read the same rows. So the last few rows are kept, with their records and messages.
 
 import {
   decodeEvents,
@@ -12,9 +12,9 @@ import {
 import type { Storage } from '../../../storage/types.ts'
 import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
 
-/** Rows that are kept. */
+/** Limit on kept rows. */
 const ROWS_MAX = 32
-/** Of rows with more events only one is kept. Most rows have 16. */
+/** Rows with more events than this are large, and only one of them is kept. Most rows have 16. */
 const ROW_EVENTS_MAX = 1024
 /** Bytes of the rows of versions that were read for such a row. */
 const ROW_BYTES_MAX = 256 * 1024
@@ -23,16 +23,16 @@ export interface HistoryRow {
   readonly first: Revision
   readonly last: Revision
   readonly revisions: readonly RevisionEvents[]
-  /** It was the newest row when it was read, and may have become longer since. */
+  /** Whether it was the newest row when it was read, and may have become longer since. */
   readonly mayGrow: boolean
 }
 
 export class HistoryRows {
   readonly #storage: Pick<Storage, 'scan'>
   readonly #get: GetRow
-  /** By their first revisions, the one that was used last at the end. */
+  /** The kept rows by their first revisions, least recently used first. */
   readonly #kept = new Map<Revision, HistoryRow>()
-  /** Of the kept row with very many events. */
+  /** The first revision of the kept large row. */
   #large: Revision | undefined
 
   constructor(storage: Pick<Storage, 'scan'>, get: GetRow) {
@@ -49,7 +49,7 @@ export class HistoryRows {
     this.#large = undefined
   }
 
-  /** The row that begins with this revision; undefined: there is none. */
+  /** The row that begins with this revision, if there is one. */
   at(first: Revision, { history, revision }: KvState): HistoryRow | undefined {
     const kept = this.#kept.get(first)
     if (kept !== undefined && (!kept.mayGrow || kept.last === revision)) {
@@ -84,8 +84,8 @@ export class HistoryRows {
   }
 
   /**
-   * Looks for the first revision of the row that has this one, which is in the history now. It may be compacted before
-   * `done` is called.
+   * Searches for the first revision of the row that has this one, which is in the history now. It may be compacted
+   * before `done` is called.
    */
   findFirst(
     revision: Revision,

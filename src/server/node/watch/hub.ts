@@ -1,33 +1,33 @@
 // All watches of a node. README.md describes how they work together.
 
 import { asRevision, decodeEvents, eventsKey, type KvState, type Revision } from '../../../kv/index.ts'
-import type { UnderWay } from '../../../raft/types.ts'
+import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Clock, Problem, Result } from '../types.ts'
 import { CatchUp, type CatchUpLimits } from './catch-up.ts'
 import {
   byRevision,
+  type ChangeEvent,
   type EventsMessage,
   type GetRow,
   type RevisionEvents,
-  type WatchEvent,
 } from './events.ts'
 import { HistoryRows } from './history-rows.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { ProgressWheel } from './progress-wheel.ts'
-import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
+import type { WatchCounts, WatchHandle, WatchRequest, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
 /**
- * Of one entry: events times the watchers that are told of them in the call that applies it. One delete of a range has
- * ten thousand events, a batch a thousand revisions, and a node fifty thousand watchers.
+ * Limit on synchronous fan-out: events × watchers notified while one entry is applied. One delete of a range has ten
+ * thousand events, a batch a thousand revisions, and a node fifty thousand watchers.
  */
 const FANOUT_PER_ENTRY_MAX = 50_000
 
 export interface WatchLimits extends CatchUpLimits {
-  /** Watches of one node. More are refused as overloaded. */
+  /** Limit on the watches of one node. More are refused as overloaded. */
   readonly watchesMax: number
-  /** Of the keys of one message. A watch that would need a larger one ends. */
+  /** Limit on the keys of one message. A watch that would need a larger one ends. */
   readonly watchMessageBytesMax: number
 }
 
@@ -36,7 +36,7 @@ export interface WatchHubOptions {
   readonly limits: WatchLimits
   readonly storage: Pick<Storage, 'get' | 'scan'>
   readonly state: KvState
-  /** A row cannot be read. The node ends. */
+  /** Called when a row cannot be read. The node ends. */
   readonly failed: (error: unknown) => void
 }
 
@@ -48,19 +48,19 @@ export class WatchHub {
   readonly #catchUp: CatchUp
   readonly #wheel: ProgressWheel<Watcher>
   readonly #watchers = new Set<Watcher>()
-  /** The live ones. */
+  /** The live watchers. */
   readonly #live = new IntervalIndex<Watcher>()
-  /** As of the last entry that was applied. */
+  /** The state after the last entry that was applied. */
   #state: KvState
-  /** Everything up to this revision has been sent to the live ones. The state is ahead while they are told. */
+  /** The last revision that was sent to the live watchers. The state is ahead of it during a notification. */
   #sent: Revision
-  /** Why there are no more watches. */
+  /** The reason why there are no more watches. */
   #ended: string | undefined
-  /** How much of the newest row of events the live watchers have been told. */
+  /** The part of the newest row of events that the live watchers have received. */
   #told = { first: 0, bytes: 0 }
-  /** Of the entry that is being told: events times watchers, so far. */
+  /** Fan-out of the current entry so far: events × watchers. */
   #toldAtOnce = 0
-  /** Used again for each event. */
+  /** Scratch array, reused for each event. */
   readonly #found: Watcher[] = []
   #now: number
   #slow = 0
@@ -104,8 +104,8 @@ export class WatchHub {
     }
   }
 
-  /** What is under way; all 0 at rest. */
-  inspect(): UnderWay {
+  /** The work in flight; all 0 at rest. */
+  inspect(): InFlightCounts {
     return {
       open: this.#watchers.size,
       live: this.#live.size,
@@ -118,10 +118,10 @@ export class WatchHub {
   }
 
   /**
-   * Begins a watch. The sink is not called before this returns. If the first revision that it asks for is compacted, it
-   * ends with that.
+   * Begins a watch. The sink is not called before this returns. The watch ends at once if the first revision that it
+   * requests is compacted.
    */
-  open(request: WatchRequest, sink: WatchSink): Result<Watch> {
+  open(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
     if (this.#ended !== undefined) return refused('not_ready', this.#ended)
     if (this.#watchers.size >= this.#limits.watchesMax)
       return refused('overloaded', `this node has ${this.#limits.watchesMax} watches already`)
@@ -139,7 +139,7 @@ export class WatchHub {
     }
   }
 
-  /** An entry has been applied. */
+  /** Notifies the watchers of the entry that has been applied. */
   applied(state: KvState): void {
     const { revision } = this.#state
     this.#state = state
@@ -158,7 +158,7 @@ export class WatchHub {
     const { events } = decodeEvents(newest, row, seenBytes)
     const fresh = events.filter((event) => event.revision > revision)
     this.#toldAtOnce = 0
-    // If a row cannot be read, the node ends, and each watch says how far it was told.
+    // If a row cannot be read, the node ends, and each watch reports its last revision.
     for (const each of byRevision(fresh, this.#get)) {
       this.#tellAll(each)
       this.#sent = each.revision
@@ -166,7 +166,7 @@ export class WatchHub {
     this.#sent = state.revision
   }
 
-  /** A snapshot has replaced the store by a newer one. Live watchers go on from its history. */
+  /** A snapshot has replaced the store by a newer one. Live watchers continue from its history. */
   replaced(state: KvState): void {
     const next = asRevision(this.#state.revision + 1)
     this.#state = state
@@ -180,19 +180,22 @@ export class WatchHub {
     }
   }
 
-  /** The node stops. Clients go on elsewhere. */
+  /** Ends all watches, because the node stops. Clients continue elsewhere. */
   endAll(reason: string): void {
     if (this.#ended !== undefined) return
     this.#ended = reason
     this.#endEach('stopped', reason)
   }
 
-  /** The node has had no leader for too long, and is told nothing new. Clients go on elsewhere. */
+  /**
+   * Ends all watches, because the node has had no leader for too long and receives no new entries. Clients continue
+   * elsewhere.
+   */
   leaderless(reason: string): void {
     this.#endEach('no-leader', reason)
   }
 
-  /** The same where its disk has had no room for what is new. */
+  /** Ends all watches, because the node's disk has had no room for new entries. */
   withoutRoom(reason: string): void {
     this.#endEach('no-room', reason)
   }
@@ -246,22 +249,22 @@ export class WatchHub {
     }
     for (const watcher of touched) {
       const { told } = watcher
-      // It will read all of them together.
+      // Such a watcher reads all of the events from history.
       if (told === undefined) continue
       watcher.told = undefined
       this.#tellLive(watcher, revision, told)
     }
   }
 
-  /** Finds who watches its key. Returns whether there is no time left to tell them. */
-  #collect({ name }: WatchEvent): boolean {
+  /** Finds the watchers of the event's key. Returns whether the fan-out exceeds its limit. */
+  #collect({ name }: ChangeEvent): boolean {
     this.#live.collect(name, this.#found)
     const isTooMuch = this.#toldAtOnce >= FANOUT_PER_ENTRY_MAX
     this.#toldAtOnce += this.#found.length
     return isTooMuch
   }
 
-  /** A live watcher reads this revision in history, in its turn. */
+  /** Makes a live watcher read this revision from history. */
   #readLater(watcher: Watcher, revision: Revision): void {
     this.#live.remove(watcher)
     watcher.told = undefined
@@ -270,7 +273,7 @@ export class WatchHub {
     this.#catchUp.add(watcher)
   }
 
-  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly WatchEvent[]): void {
+  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly ChangeEvent[]): void {
     if (!watcher.sink.isFull) {
       this.#tell(watcher, revision.message(events, watcher))
       watcher.next = asRevision(revision.revision + 1)
@@ -296,24 +299,24 @@ export class WatchHub {
   }
 
   #progress(watcher: Watcher): void {
-    // Something that says more waits for the client already. A client that takes less than its progress would never
-    // have taken everything, and would be told of no event any more.
+    // A newer message is already queued for the client. For a client that reads more slowly than progress is sent, the
+    // queue would never become empty, and it would receive no event any more.
     if (watcher.state !== 'full') {
-      // It stays due, so that it comes before those that have left no room for it.
+      // The watcher stays due, so that it precedes those that have left no room for it.
       if (watcher.sink.isFull) return
       watcher.sink.progress(this.#upTo(watcher))
     }
     watcher.sentAt = this.#clock.now()
   }
 
-  /** Everything up to this revision has been sent. */
+  /** The last revision that has been sent to the watcher. */
   #upTo(watcher: Watcher): Revision {
     if (watcher.state === 'live') return this.#sent
     return asRevision(Math.min(this.#state.revision, watcher.next - 1))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Others
+  // Other watchers
 
   #full(watcher: Watcher): void {
     watcher.state = 'full'
@@ -348,7 +351,7 @@ export class WatchHub {
   }
 }
 
-const refused = (code: Problem['code'], detail: string): Result<Watch> => ({
+const refused = (code: Problem['code'], detail: string): Result<WatchHandle> => ({
   ok: false,
   problem: { code, detail, written: 'no' },
 })

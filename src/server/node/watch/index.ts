@@ -1,3 +1,3 @@
-export { EventsMessage, type MessageForm, PREV_BYTES_MAX, type WatchEvent } from './events.ts'
+export { type ChangeEvent, EventsMessage, type MessageForm, PREV_BYTES_MAX } from './events.ts'
 export { WatchHub, type WatchLimits } from './hub.ts'
-export type { Watch, WatchCounts, WatchEnd, WatchRequest, WatchSink } from './types.ts'
+export type { WatchCounts, WatchEnd, WatchHandle, WatchRequest, WatchSink } from './types.ts'

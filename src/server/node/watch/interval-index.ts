@@ -1,19 +1,19 @@
-// Who watches a key: watchers of single keys in a hash map, those of ranges in an interval tree. Keys are strings with
-// a character for each byte, so their order is that of the bytes.
+// The watchers of a key: those of single keys in a hash map, those of ranges in an interval tree. Keys are strings
+// with a character for each byte, so their order is that of the bytes.
 //
-// The tree is a treap (Seidel and Aragon, 1996): a search tree by (start, end), and a heap by priorities that are drawn
-// at random, so that it is balanced whatever the order of insertion. Each node knows the last end below it (Cormen et
-// al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it. Watchers
-// of one range share a node.
+// The tree is a treap (Seidel and Aragon, 1996): a search tree by (start, end), and a heap by priorities that are
+// drawn at random, so that it is balanced whatever the order of insertion. Each node has the last end below it (Cormen
+// et al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it.
+// Watchers of one range share a node.
 
 /** After all keys: no character of a key is above 255. */
 const LAST = '\u{ffff}'
 
 export interface Interval {
   readonly start: string
-  /** Exclusive; undefined: no end. */
+  /** The exclusive end; undefined for a range without one. */
   readonly end: string | undefined
-  /** The interval is the key `start` alone, and `end` means nothing. */
+  /** Whether the interval is the key `start` alone. Then `end` is ignored. */
   readonly isKey: boolean
 }
 

@@ -1,31 +1,32 @@
-// Which watchers have been silent for so long that their clients must be told how far they have come. All share one
-// timer: a wheel of slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time
-// at which it may be due. An event that is sent to it moves it nowhere: when its slot comes, it goes to the slot of its
-// new time.
+// Watchers whose last message is so old that they are due for a progress message. All share one timer: a wheel of
+// slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time at which it may be
+// due. Sending it an event does not move it. When its slot is reached, it moves to the slot of its new time.
 
 import type { Clock, Timer } from '../types.ts'
 
 const TICK_MS = 50
 const SLOTS = 256
-/** A watcher that stays due is looked at again after this part of its time. */
+/** A watcher that stays due is checked again after this part of its interval. */
 const AGAIN = 1 / 32
 
-/** What is in the wheel. */
+/** An item of the wheel. */
 interface Silent {
   readonly progressMs: number
   /** The time of its last message. */
   readonly sentAt: number
-  /** From 0 on, below 1: those with the same phase are due at the same time. */
+  /** The phase, in [0, 1). Items with the same phase are due at the same time. */
   readonly phase: number | undefined
   slot: number
 }
 
 export class ProgressWheel<T extends Silent> {
   readonly #clock: Clock
-  /** Sets `sentAt`, so that it is due later. Otherwise it stays due, and is called again, before those due since. */
+  /**
+   * Sets `sentAt`, so that the item is due later. Otherwise it stays due, and is called again before items due since.
+   */
   readonly #due: (silent: T) => void
   readonly #slots: Set<T>[] = Array.from({ length: SLOTS }, () => new Set())
-  /** The tick that was last looked at. */
+  /** The last tick that was processed. */
   #tick: number
   #size = 0
   #timer: Timer | undefined
@@ -58,13 +59,13 @@ export class ProgressWheel<T extends Silent> {
     const now = this.#now()
     const due: T[] = []
     const overdue: T[] = []
-    // After a pause of the process one round is enough.
+    // After a pause of the process, one round of the wheel is enough.
     for (let tick = Math.max(this.#tick + 1, now - SLOTS + 1); tick <= now; tick++)
       for (const silent of this.#slots[tick % SLOTS] ?? [])
         (dueTick(silent) < tick ? overdue : due).push(silent)
     this.#tick = now
     for (const silent of [...overdue, ...due]) {
-      // One of those before may have ended it.
+      // An earlier call may have ended this watcher.
       if (!this.#slots[silent.slot]?.delete(silent)) continue
       if (dueTick(silent) <= now) this.#due(silent)
       this.#put(silent)
@@ -88,7 +89,7 @@ export class ProgressWheel<T extends Silent> {
 function dueTick({ sentAt, progressMs, phase }: Silent): number {
   const latest = Math.floor((sentAt + progressMs) / TICK_MS)
   if (phase === undefined) return latest
-  // The ticks of a phase are half an interval apart, so it is due in the second half of its time.
+  // The ticks of a phase are half an interval apart, so an item is due in the second half of its interval.
   const half = Math.floor(progressMs / TICK_MS / 2)
   const offset = Math.floor(phase * half)
   const due = latest - ((latest - offset) % half)

@@ -1,4 +1,4 @@
-// What a watch asks for, and what those who carry it to a client (`http`, `mux`) must do.
+// The options of a watch, and the obligations of the protocols that carry it to a client (`http`, `mux`).
 
 import type { Revision, Where } from '../../../kv/index.ts'
 import type { EventsMessage } from './events.ts'
@@ -8,37 +8,38 @@ export interface WatchRequest {
   readonly where: Where
   /** The first revision of interest; undefined: the next one. */
   readonly from: Revision | undefined
-  /** undefined: both. */
+  /** The type of the events; undefined for both. */
   readonly only: 'put' | 'delete' | undefined
-  /** With the record before each change. */
+  /** Whether events have the previous record. */
   readonly prev: boolean
-  /** With the values of records. */
+  /** Whether records have their values. */
   readonly values: boolean
-  /** When so long nothing was sent, the client is told how far the watch has come. */
+  /** The client receives a progress message when nothing was sent for this long. */
   readonly progressMs: number
 }
 
-/** The way of one watch to its client. No method may call the hub back before it returns. */
+/** The path of one watch to its client. No method may call the hub back before it returns. */
 export interface WatchSink {
   /**
-   * From 0 on, below 1. Watches with the same phase, which share a connection, are told their progress together, some
-   * of them earlier than needed: one message for all costs much less than one for each. undefined: it shares none.
+   * The phase of the watch, in [0, 1). Watches with the same phase, which share a connection, share their progress
+   * messages, some of them earlier than needed. One message for all costs much less than one for each. undefined: it
+   * shares none.
    */
   readonly phase?: number | undefined
-  /** What waits for the client is as much as may wait. */
+  /** Whether the buffer for the client is full. */
   readonly isFull: boolean
-  /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken enough. */
+  /** The watch has found the sink full, and continues when `Watch.drained` is called. */
   waits(): void
-  /** All events of one revision that the watch asks for. */
+  /** Sends all events of one revision that the watch requests. */
   events(message: EventsMessage): void
   /** Everything up to this revision has been sent. */
   progress(revision: Revision): void
-  /** The watch ends without its client. Nothing follows. */
+  /** The node ends the watch. No further call follows. */
   ended(end: WatchEnd): void
 }
 
 export type WatchEnd = {
-  /** Everything before it has been sent, or can no longer be had. */
+  /** The revision to resume from. All earlier events have been sent, or are no longer available. */
   readonly resumeFrom: Revision
 } & (
   | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
@@ -47,24 +48,27 @@ export type WatchEnd = {
   | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 
-/** A watch in the hands of its sink. */
-export interface Watch {
-  /** The first revision that it may be told of. */
+/** A watch, as its sink uses it. */
+export interface WatchHandle {
+  /** The first revision that it may receive. */
   readonly from: Revision
-  /** The client has taken enough of what waited for it. */
+  /** The client has read enough of the buffer. */
   drained(): void
-  /** Nobody will read any more. The sink is not called again. */
+  /** Ends the watch for the client. The sink is not called again. */
   cancel(): void
 }
 
-/** For metrics. */
+/** Counts for the metrics. */
 export interface WatchCounts {
   readonly open: number
-  /** Those that read history. */
+  /** Watches that read history. */
   readonly behind: number
-  /** Those whose clients do not take what waits for them. */
+  /** Watches whose clients do not read their buffered messages. */
   readonly slow: number
-  /** Since the start: events sent to watchers, and how often a watcher was too slow, or was overtaken by compaction. */
+  /**
+   * Totals since the start: events sent to watchers, and how often a watcher was too slow or was overtaken by
+   * compaction.
+   */
   readonly eventsTotal: number
   readonly slowTotal: number
   readonly compactedTotal: number

@@ -2,17 +2,17 @@
 
 import { latin1 } from '../../../bytes/index.ts'
 import { asRevision, type Revision } from '../../../kv/index.ts'
-import type { WatchEvent } from './events.ts'
+import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { WatchRequest, WatchSink } from './types.ts'
 
 /**
- * `live`: it has been sent everything, and is told of each revision when it is applied. `behind`: it reads history.
- * `full`: its client must take what waits for it first.
+ * `live`: it has received everything, and is notified of each revision when it is applied. `behind`: it reads history.
+ * `full`: its client must read its buffered messages first.
  */
 export type WatcherState = 'live' | 'behind' | 'full' | 'ended'
 
-/** The store is empty at revision 1, so there is nothing to tell of it, and it is never missing. */
+/** The store is empty at revision 1, so that revision has no events and is never missing. */
 const FIRST_REVISION = 2
 
 export class Watcher implements Interval {
@@ -25,16 +25,16 @@ export class Watcher implements Interval {
   readonly sink: WatchSink
   readonly #only: WatchRequest['only']
   state: WatcherState = 'behind'
-  /** Everything before this revision has been sent. While it is live, the hub knows more. */
+  /** The next revision to send. For a live watcher, the hub has a newer one. */
   next: Revision
-  /** The first revision of the row of events that has `next`; undefined: not known. */
+  /** The first revision of the row of events that has `next`; undefined if unknown. */
   row: Revision | undefined
   /** The time of the last message. */
   sentAt: number
-  /** Its place in the wheel. */
+  /** Its slot in the wheel. */
   slot = -1
-  /** Its events of the revision that is being told. */
-  told: WatchEvent[] | undefined
+  /** Its events of the revision that is being sent. */
+  told: ChangeEvent[] | undefined
 
   constructor(
     { where, only, prev, values, progressMs }: WatchRequest,
@@ -58,12 +58,12 @@ export class Watcher implements Interval {
     return this.sink.phase
   }
 
-  /** Whether the watch asks for events like this one, whatever its key. */
-  wants({ revision, type }: WatchEvent): boolean {
+  /** Whether the watch requests events of this type and revision, whatever the key. */
+  wants({ revision, type }: ChangeEvent): boolean {
     return revision >= this.next && (this.#only === undefined || this.#only === type)
   }
 
-  watches({ name }: WatchEvent): boolean {
+  watches({ name }: ChangeEvent): boolean {
     if (this.isKey) return name === this.start
     return name >= this.start && (this.end === undefined || name < this.end)
   }

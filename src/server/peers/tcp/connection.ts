@@ -62,7 +62,7 @@ export class Connection implements Wire {
   #onHold = false
   readonly #held: Buffer[] = []
 
-  /** `asks`: this side sends the pings (the dialler), the other answers. */
+  /** `asks`: this side sends the pings (the dialler), the other replies. */
   constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, asks: boolean) {
     this.#socket = socket
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
@@ -83,7 +83,8 @@ export class Connection implements Wire {
     return this.#over
   }
 
-  // The socket is asked what it has not passed on: a callback would cost each write a closure and a call of nextTick.
+  // The count of unsent frames is read from the socket: a callback would cost each write a closure and a call of
+  // nextTick.
   get queuedFrames(): number {
     return this.#ownFrames + (this.#socket.writableLength === 0 ? 0 : this.#givenFrames)
   }

@@ -1,11 +1,11 @@
 // Frames on a connection between replicas:
 //
-//   offset size
-//   0      4    length of the body, everything from offset 8 on
-//   4      4    CRC-32 (IEEE) of the body
-//   8      4    group number, 0 today
-//   12     1    type
-//   13     …    the content, which depends on the type
+//   offset, size:
+//    0, 4:  length of the body, which is everything from offset 8 on
+//    4, 4:  CRC-32 (IEEE) of the body
+//    8, 4:  group number, 0 today
+//   12, 1:  type
+//   13, …:  the content, which depends on the type
 //
 // The writer copies small parts into one buffer, which is used again when the kernel has taken it. It does not copy
 // long entry frames. So all messages of a turn are sent in one system call, and no large entry is copied between the

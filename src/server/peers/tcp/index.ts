@@ -1,6 +1,6 @@
-// Links over TCP, ready to use. README.md says what they promise.
+// Links over TCP, ready to use. README.md lists their guarantees.
 
-import type { Member, ReplicaId } from '../../../raft/types.ts'
+import type { RaftMember, ReplicaId } from '../../../raft/types.ts'
 import { systemClock } from '../../node/clock.ts'
 import type { ListenAddress, Logger, NetworkEvents } from '../../node/types.ts'
 import { Links, newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../index.ts'
@@ -11,7 +11,7 @@ export interface TcpNetworkOptions {
   readonly listen: ListenAddress
   readonly events: NetworkEvents
   /** Connects to this host:port instead of the member's address. */
-  readonly resolvePeer?: ((member: Member) => string) | undefined
+  readonly resolvePeer?: ((member: RaftMember) => string) | undefined
   readonly limits?: Partial<TransportLimits>
   readonly logger: Logger
 }

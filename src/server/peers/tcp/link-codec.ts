@@ -4,7 +4,7 @@
 import type { Reader, Writer } from '../../../bytes/index.ts'
 import { type LeaseId, leaseOf, RENEW_LEASES_MAX } from '../../../kv/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../../raft/types.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveQuestion } from '../../node/types.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveRequest } from '../../node/types.ts'
 import { PROTOCOL_VERSION } from '../accept.ts'
 import type { Frame, LinkFrame, Purpose, Speaker } from '../wires.ts'
 import {
@@ -189,7 +189,7 @@ function readFields(code: number, input: Reader): LinkFrame {
   }
 }
 
-const readQuestion = (input: Reader): KeepAliveQuestion => ({
+const readQuestion = (input: Reader): KeepAliveRequest => ({
   number: input.uint64(),
   timeoutMs: input.uint64(),
   ids: Array.from({ length: countOf(input) }, () => readLease(input)),

@@ -1,5 +1,5 @@
-// All rows are read once in the background: the filter covers them, and their heads are known, unless they have changed
-// meanwhile.
+// All rows are read once in the background: the filter covers them, and their heads are known, unless they change
+// during the reading.
 
 import { expect, test } from 'vitest'
 import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/codec/rows.ts'
@@ -21,7 +21,7 @@ type Step = () => void
 
 interface Fail {
   with: Error | undefined
-  /** If the scan skips something, it reports this when it is finished. */
+  /** If the scan skips a row, it reports this when it is finished. */
   unread: Error | undefined
 }
 
@@ -31,10 +31,10 @@ interface Loading {
   readonly filter: RowFilter
   readonly heads: RowHeads
   readonly first: StickyError
-  /** The steps of scans, which are done when the test tells them to. */
+  /** The steps of scans. The test completes them. */
   readonly steps: Step[]
   readonly fail: Fail
-  /** Of the scans so far, whether they read only keys. */
+  /** Whether each scan so far reads only keys. */
   readonly keysOnly: boolean[]
 }
 
@@ -140,10 +140,10 @@ test('excludes nothing before it has read all rows, and none of them after', asy
     expect(excluded(filter, absent)).toBe(0)
     must(steps.shift())()
   }
-  // What is left of the rows, and the rows of versions.
+  // The rest of the rows, and the rows of versions.
   expect(await readOn(steps)).toBe(2)
   expect(excluded(filter, keys)).toBe(0)
-  // At 16 bits a key, one in five hundred is looked for although it is absent.
+  // At 16 bits a key, one in five hundred absent keys passes the filter.
   expect(excluded(filter, absent)).toBeGreaterThan(9950)
   expect(excluded(filter, keysOf(1000, 'other'))).toBeGreaterThan(985)
 })
@@ -186,7 +186,7 @@ test('gives way to who waits for the engine, and goes on between many who do', a
   must(steps.shift())()
   await turn()
   expect(steps).toHaveLength(0)
-  // One begins before the other has ended.
+  // Each call begins before the previous one has ended.
   for (let call = 0; call < 15; call++) {
     foreground.begin()
     foreground.end()
@@ -336,7 +336,7 @@ test('of each key the newest version gives the head, also when they are read in 
   })
   const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
   loader.readAll(1)
-  // One for the other rows, and one to find the end.
+  // One step for the other rows, and one to find the end.
   expect(await readOn(steps)).toBe(5)
   expect(heads.knowsAllKeys).toBe(true)
   for (let n = 0; n < 100; n++) {

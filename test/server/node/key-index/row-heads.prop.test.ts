@@ -76,7 +76,7 @@ test('heads are those of the last remembered rows, or unknown', () => {
   )
 })
 
-/** The keys of which something is known. */
+/** The keys whose head is known. */
 const ofKnown = (heads: RowHeads): number[] =>
   Array.from({ length: 25 }, (_, n) => n).filter(
     (n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined,
@@ -100,7 +100,7 @@ function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, strin
   expect([said.mix, said.crc]).toEqual([mix, crc])
 }
 
-/** What is known about the key: the text of its row. */
+/** The known head of the key: the text of its row. */
 const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
   const said = heads.get(key, hashOfKey(key))
   return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
@@ -131,12 +131,12 @@ test('keys of any length are kept, also those that differ only behind the longes
       { key: bytes(letter.padStart(length, '.')), text: `${letter} last of ${length}` },
     ]),
   )
-  // Of one byte, first and last are the same.
+  // For keys of one byte, the first and the last are the same.
   const different = keys.filter(({ key, text }) => key.length > 1 || text.includes('first'))
   for (const { key, text } of different) heads.remember(key, hashOfKey(key), stored(key, text))
   heads.endEntry()
   expect(different.map(({ key }) => known(heads, key))).toEqual(different.map(({ text }) => text))
-  // The name of a long key in the table is no key of its own.
+  // The name of a long key in the table is not a valid key.
   const long = bytes('a'.padEnd(61, '.'))
   const name = new Uint8Array(61)
   name[0] = long[0] ?? 0
@@ -145,7 +145,7 @@ test('keys of any length are kept, also those that differ only behind the longes
 })
 
 test('when all slots are taken, each further head takes the place of another one', () => {
-  // One set, of which seven slots may be needed and eight are there.
+  // One set, of which seven slots may be needed and eight exist.
   const heads = new RowHeads(7)
   const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
   for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))

@@ -1,4 +1,4 @@
-// Leases in whole clusters, in virtual time: which keys are there when, and what the log has.
+// Leases in whole clusters, in virtual time: the lifetime of their keys, and the entries of the log.
 
 import { expect, test } from 'vitest'
 import { decodeState, type LeaseId } from '../../../../src/kv/index.ts'
@@ -15,7 +15,7 @@ function done<T>(cluster: SimulatedCluster, promised: Promised<T>): T {
   return promised.value
 }
 
-/** A lease with one key. Returns when it was granted at the latest. */
+/** Grants a lease with one key. Returns the latest possible time of the grant. */
 function granted(cluster: SimulatedCluster, node: SimulatedNode, ttlMs = TTL): number {
   done(cluster, node.grantLease(ID, ttlMs))
   const at = cluster.time.now
@@ -23,7 +23,7 @@ function granted(cluster: SimulatedCluster, node: SimulatedNode, ttlMs = TTL): n
   return at
 }
 
-/** The time until the key is gone on every running node. */
+/** The time until the key is deleted on every running node. */
 function untilGone(cluster: SimulatedCluster): number {
   const running = () => cluster.nodes.flatMap(({ driver }) => driver ?? [])
   cluster.until(() => running().every((driver) => valueAt(driver, 'k') === undefined))
@@ -99,7 +99,7 @@ test.each(['leading', 'follower'] as const)(
     const kinds = kindsAfter(cluster.leading, before)
     expect(new Set(kinds)).toEqual(new Set([RENEW]))
     expect(kinds.length).toBeGreaterThanOrEqual(5)
-    // And one that tells the time.
+    // One entry for each checkpoint, and at most one more that advances cluster time.
     expect(kinds.length).toBeLessThanOrEqual(2 * (30_000 / CHECKPOINT))
     expect(cluster[role].running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
   },
@@ -167,7 +167,7 @@ test.each([
   const cluster = SimulatedCluster.formed(3)
   granted(cluster, cluster.leading, ttlMs)
   cluster.advance(3000)
-  // In memory only.
+  // Renewed in memory only.
   const asked = cluster.time.now
   expect(done(cluster, cluster.leading.keepAlive([ID]))).toEqual([ttlMs])
   cluster.advance(10_000)
@@ -247,12 +247,12 @@ test('a node that was away knows the time again when it is back: leaders may cha
     const old = cluster.leading
     old.crash()
     cluster.until(() => cluster.leader !== undefined && cluster.leading !== old)
-    // What comes now it hears of late.
+    // The crashed node receives this entry late.
     done(cluster, cluster.leading.put('x', `${time}`))
     cluster.advance(2000)
     old.start()
     cluster.until(() => cluster.nodes.every(({ driver }) => driver?.status().notReady.length === 0))
-    // It leads next.
+    // Makes it the next leader.
     while (cluster.leader === undefined || cluster.leading !== old) {
       if (cluster.leader !== undefined) cluster.leading.running.transfer(old.id, 300, () => {})
       cluster.advance(300)
@@ -273,7 +273,8 @@ test('a whole cluster that was restarted goes on from its last checkpoint', () =
   const started = cluster.time.now
   cluster.until(() => cluster.leader !== undefined)
   const gone = untilGone(cluster)
-  // What was left, one checkpoint for what a leader may have promised, and one for the time since the last entry.
+  // The remaining time, one checkpoint for keep-alives that a leader may have confirmed, and one for the time since
+  // the last entry.
   expect(gone - started).toBeGreaterThanOrEqual(10_000 - 1)
   expect(gone - started).toBeLessThan(10_000 + 2 * CHECKPOINT + 2000)
 })

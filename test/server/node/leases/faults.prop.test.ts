@@ -1,6 +1,5 @@
-// Leases under faults: leaders crash, are cut off and hand over, at random times. Whatever happens, no lease ends
-// before its time to live has passed since the last keep-alive that was answered; and when nobody keeps it alive any
-// more, it ends.
+// Leases under faults: leaders crash, are isolated and transfer leadership, at random times. No lease ends before its
+// time to live has passed since the last confirmed keep-alive. A lease without keep-alives does end.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -30,7 +29,7 @@ const schedule = fc.record({
 class Run {
   readonly #cluster = SimulatedCluster.formed(3)
   readonly #ttlMs: number
-  /** When the keep-alive was asked for that was answered last; at first the grant. */
+  /** The request time of the last confirmed keep-alive; at first that of the grant. */
   #keptAt = 0
   #out: SimulatedNode | undefined
   #restarts = 0
@@ -52,7 +51,7 @@ class Run {
     return promised
   }
 
-  /** Returns whether the lease is still there. */
+  /** Returns whether the lease still exists. */
   step({ step, waitMs }: { readonly step: Step; readonly waitMs: number }): boolean {
     const cluster = this.#cluster
     switch (step.kind) {
@@ -94,7 +93,7 @@ class Run {
     this.#out = undefined
   }
 
-  /** What a linearizable read says, if there is one. */
+  /** Returns false if a linearizable read finds that the key is deleted. */
   #check(): boolean {
     const node = this.#cluster.nodes.find((each) => each !== this.#out && each.driver !== undefined)
     const read = node && this.#settled(node.read('k', 3000))
@@ -107,12 +106,12 @@ class Run {
     return false
   }
 
-  /** Nobody keeps it alive any more. */
+  /** Waits until the lease ends without keep-alives. */
   end(leaseCheckpointMs: number): void {
     this.#mend()
     this.#cluster.until(() => this.#cluster.leader !== undefined)
     while (this.#check()) {
-      // A restart gives back no more than a checkpoint time, and elections and retries take a little.
+      // A restart adds at most a checkpoint interval, and elections and retries take a little.
       expect(this.#now - this.#keptAt).toBeLessThan(
         this.#ttlMs + leaseCheckpointMs * (1 + this.#restarts) + 30_000,
       )

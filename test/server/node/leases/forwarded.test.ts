@@ -1,10 +1,10 @@
-// Keep-alives that a node passes on to the leader.
+// Keep-alives that a node forwards to the leader.
 
 import { expect, test, vi } from 'vitest'
 import type { LeaseId } from '../../../../src/kv/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
-import type { KeepAliveQuestion } from '../../../../src/server/node/types.ts'
+import type { KeepAliveRequest } from '../../../../src/server/node/types.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
 const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]
@@ -12,11 +12,11 @@ const IDS = ['7'] as LeaseId[]
 
 function scene(boot = 1) {
   const clock = new VirtualClock()
-  const asked: { readonly to: ReplicaId; readonly question: KeepAliveQuestion }[] = []
+  const asked: { readonly to: ReplicaId; readonly question: KeepAliveRequest }[] = []
   const link = {
     current: ONE as ReplicaId | undefined,
     leader: () => link.current,
-    ask: (to: ReplicaId, question: KeepAliveQuestion) => void asked.push({ to, question }),
+    ask: (to: ReplicaId, question: KeepAliveRequest) => void asked.push({ to, question }),
   }
   const ended: (readonly (number | undefined)[] | undefined)[] = []
   const forwarded = new ForwardedKeepAlives(link, clock, boot)
@@ -95,7 +95,7 @@ test('however many questions are open, they are looked at only when something ha
   const { link, ended, forwarded, ask } = scene()
   const COUNT = 1000
   for (let i = 0; i < COUNT; i++) ask()
-  // Once a step of the core.
+  // The check runs once in each step of the core.
   const walks = vi.spyOn(Map.prototype, Symbol.iterator)
   for (let step = 0; step < 100; step++) forwarded.check()
   forwarded.check(TWO)
@@ -105,7 +105,7 @@ test('however many questions are open, they are looked at only when something ha
   link.current = TWO
   forwarded.check()
   expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
-  // Those that ask the next leader are its own, also if that changes while nothing is open.
+  // Requests to the next leader belong to it, even if the leader changes while none is open.
   forwarded.check()
   ask()
   forwarded.check()

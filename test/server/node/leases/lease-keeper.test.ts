@@ -1,9 +1,9 @@
-// The keeper of leases on one leader. The test says when a majority confirms it, and when and in which order its
+// The keeper of leases on one leader. The test decides when a majority confirms it, and when and in which order its
 // entries are applied.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { LeaseId, Outcome, Request, Settings } from '../../../../src/kv/index.ts'
+import type { KvSettings, LeaseId, Outcome, Request } from '../../../../src/kv/index.ts'
 import { type LeaseCommand, type RowChange, TABLE_LEASES } from '../../../../src/kv/types.ts'
 import { asTerm, type Term } from '../../../../src/raft/index.ts'
 import { Deadlines } from '../../../../src/server/node/leases/deadlines.ts'
@@ -31,10 +31,10 @@ class Leader implements LeaseNode {
   readonly keeper = new LeaseKeeper(this, this.clock, driverLimits)
   term: Term | undefined = asTerm(2)
   appliedTerm = asTerm(1)
-  /** Confirmations that were asked for, while the test holds them. */
+  /** Whether the test holds requested confirmations back. */
   holdsConfirmations = false
   readonly confirming: ((problem: Problem | undefined) => void)[] = []
-  /** Entries that were proposed, while the test holds them. */
+  /** Whether the test holds proposed entries back. */
   holdsEntries = false
   readonly proposed: Proposed[] = []
   /** All commands that were proposed. */
@@ -43,7 +43,7 @@ class Leader implements LeaseNode {
   /** Called before each page of a scan. */
   onPage: () => void = () => {}
 
-  constructor(settings: Partial<Settings> = {}) {
+  constructor(settings: Partial<KvSettings> = {}) {
     this.store = new MemoryStore(settings)
   }
 
@@ -62,7 +62,7 @@ class Leader implements LeaseNode {
     else this.clock.soon(() => done(undefined))
   }
 
-  /** Another node that leads answers this; undefined: there is none. */
+  /** The reply of another node that leads; undefined if there is none. */
   leader: ((ids: readonly LeaseId[]) => readonly (number | undefined)[] | undefined) | undefined
 
   askLeader(
@@ -88,7 +88,7 @@ class Leader implements LeaseNode {
     this.keeper.check()
   }
 
-  /** As the applier does. */
+  /** Applies a command as the applier does. */
   apply(command: Request['command'], clusterTimeMs = Math.floor(this.clock.now())): Outcome {
     const { outcome, changes } = this.store.apply(ask(command), clusterTimeMs)
     for (const { key, value } of changes as readonly RowChange[])
@@ -101,7 +101,7 @@ class Leader implements LeaseNode {
     this.keeper.check()
   }
 
-  /** An entry of this term is applied. */
+  /** Applies the first entry of this term. */
   begin(term = asTerm(2)): void {
     this.term = term
     this.appliedTerm = term
@@ -146,7 +146,7 @@ class Leader implements LeaseNode {
     return this.state.leases.count
   }
 
-  /** Those that an entry was to end. */
+  /** The leases that each entry was to end. */
   get ended(): LeaseId[][] {
     return this.commands.flatMap((each) => (each.kind === 'expire' ? [each.leases.map(({ id }) => id)] : []))
   }
@@ -255,7 +255,7 @@ describe('the end of a lease', () => {
     const sizes = leader.ended.map(({ length }) => length)
     expect(sizes.every((size) => size <= 128)).toBe(true)
     expect(sizes[0]).toBe(128)
-    // Of three keys each.
+    // 66 leases with three keys each.
     expect(sizes.at(-2)).toBe(66)
   })
 
@@ -367,7 +367,7 @@ describe('a new leader', () => {
     leader.clock.advance(5)
     expect([page, leader.openScans, leader.leases]).toEqual([4, 0, 4])
     expect(leader.keeper.remainingMs('4' as LeaseId)).toBeUndefined()
-    // Only of the one that was known before it was renewed it is certain that nobody else keeps it alive.
+    // Only the lease that was known before its renewal is certain to have no other keep-alive.
     leader.clock.advance(TTL + 10)
     expect(leader.leases).toBe(3)
     leader.clock.advance(CHECKPOINT - 100)
@@ -391,7 +391,7 @@ describe('a new leader', () => {
     expect(kept).toEqual(ok(10 * TTL))
     expect(leader.commands.map(({ kind }) => kind)).toEqual(['renew'])
     expect(leader.clock.timers).toBe(0)
-    // It leads again.
+    // It becomes leader again.
     leader.holdsConfirmations = false
     leader.begin(asTerm(5))
     leader.clock.advance(100 * TTL)
@@ -550,10 +550,10 @@ test('leases that end before their time leave no deadlines behind', () => {
   leader.begin()
   const [many, hour] = [3000, 3_600_000]
   leader.grant(ONE)
-  // As when a key that lives for an hour is written again and again.
+  // Simulates a key with a time to live of an hour that is overwritten again and again.
   for (let at = 0; at < many; at++) leader.apply({ ...putOf('k', 'v'), lease: { ttlMs: hour } })
   expect(leader.keeper.size).toEqual({ leases: 2, deadlines: 2 })
-  // Those that are needed stay.
+  // The deadlines of existing leases stay.
   leader.clock.advance(TTL + 100)
   expect(leader.commands.at(-1)).toMatchObject({ kind: 'expire', leases: [{ id: ONE }] })
   leader.clock.advance(2 * hour)
@@ -635,7 +635,7 @@ test('deadlines are taken in the order of their times, and any of them may be re
           for (const list of [all, model]) list.push(item)
           deadlines.add(item)
         } else {
-          // Also one that has gone already.
+          // The item may already have been removed.
           const item = kind === 'take' ? deadlines.take() : all[number % all.length]
           if (kind === 'take') expect(item?.atMs).toBe(times()[0])
           else if (item !== undefined) deadlines.remove(item)

@@ -1,5 +1,5 @@
-// Whatever is written, compacted and installed, and however slowly clients take it: every watch is told what it asked
-// for, in order, once, a revision as a whole, and is never told of progress too early.
+// Random writes, compactions, snapshots and slow clients: every watch receives the events that it requested, in order
+// and once, each revision as a whole, and never progress too early.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -19,7 +19,7 @@ const where = fc.oneof(
 
 const asked = fc.record({
   where,
-  // Before or after the revision of the node.
+  // An offset from the revision of the node.
   offset: fc.option(fc.integer({ min: -60, max: 10 }), { nil: undefined }),
   only: fc.constantFrom(undefined, undefined, 'put' as const, 'delete' as const),
   prev: fc.boolean(),
@@ -134,7 +134,7 @@ test('every watch is told what it asked for', () => {
         const isOpen = world.readers.map((reader) => reader.isOpen)
         world.hub.endAll('the node stops')
         world.judge()
-        // A watch that ends says from where another node must go on.
+        // A watch that ends reports the revision from which another node must continue.
         for (const [at, { end }] of world.readers.entries())
           if (isOpen[at]) expect(end?.resumeFrom).toBeGreaterThan(world.revision)
         world.expectRest()

@@ -1,4 +1,4 @@
-// What a hub does for one watch after the other, by hand. hub.prop.test.ts draws it at random.
+// The hub with single watches, case by case. hub.prop.test.ts draws them at random.
 
 import { expect, test } from 'vitest'
 import { initialState } from '../../../../src/kv/codec/state.ts'
@@ -16,7 +16,7 @@ const revisions = (reader: Reader): number[] =>
 const progresses = (reader: Reader): number[] =>
   reader.messages.flatMap(({ kind, revision }) => (kind === 'progress' ? [revision] : []))
 
-/** Puts one key so many times, each as an entry of its own. */
+/** Puts one key this many times, each in a separate entry. */
 function puts(world: World, count: number, key = 'a'): void {
   for (let at = 0; at < count; at++) world.change([[key, `${at}`]])
   world.apply()
@@ -33,7 +33,7 @@ test('a silent watch is told its progress in time, whatever its interval, and a 
   world.clock.advance(60_000)
   for (const [at, reader] of readers.entries()) {
     const interval = intervals[at] ?? 0
-    // Never later than asked for, and earlier by less than a tick of 50 ms.
+    // Never later than requested, and earlier by less than a tick of 50 ms.
     expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / interval))
     expect(progresses(reader).length).toBeLessThanOrEqual(Math.ceil(60_000 / (interval - 50)))
   }
@@ -71,10 +71,10 @@ test('watches of one connection are told their progress together, in time, whene
       if (count(readers) > told) connection.calls++
       told = count(readers)
     }
-    // Each once in its interval, as if it were alone, and all of them in two calls in place of fifty.
+    // Each receives it once in its interval, as if it was alone, and all of them in two calls instead of fifty.
     expect([told - before, connection.calls <= 2 * 6]).toEqual([6 * 50, true])
   }
-  // After an event it comes no earlier than half of the interval, and no later than all of it.
+  // After an event, progress follows no earlier than half of the interval, and no later than all of it.
   world.change([['idle', '1']])
   world.apply()
   const all = connections.flatMap(({ readers }) => readers)
@@ -118,11 +118,11 @@ test.each([
       return world.hub.open({ where, ...options }, sink)
     })
     for (let ms = 0; ms < 10_000; ms += 50) {
-      // The client takes at once what it is told.
+      // The client reads all messages at once.
       room = roomMax
       world.clock.advance(50)
     }
-    // Each once in its interval, but for the first time; or as often as there is room in 200 ticks.
+    // Once in each interval, except for the first time, or as often as 200 ticks have room.
     const times = Math.min(9, Math.floor((200 * roomMax) / count) - 1)
     for (const each of told) expect(each).toBeGreaterThanOrEqual(times)
     for (const watch of watches) if (watch.ok) watch.value.cancel()
@@ -160,7 +160,7 @@ test('a watch that reads history pauses when its time is over, also where it fin
   world.readMs = 1
   world.watch({ from: 2, where: { key: utf8('b') } })
   const reads: number[] = []
-  // Once in each turn, until it has come to the end.
+  // Records the reads of each turn, until the watch is no longer behind.
   const look = (): void => {
     reads.push(world.reads)
     if (world.hub.counts().behind > 0) world.clock.soon(look)
@@ -187,7 +187,7 @@ test('a watch that reads history sends no more than its client may have waiting'
 })
 
 test('a watch that pauses within a row of events goes on behind what it was told', () => {
-  // Its time is over after each revision.
+  // Its time slice ends after each revision.
   const world = new World({ watchSliceMs: 0 })
   puts(world, 40)
   const reader = world.watch({ from: 5 })
@@ -198,7 +198,7 @@ test('a watch that pauses within a row of events goes on behind what it was told
 })
 
 test('progress of a watch that reads history is no further than what it was told', () => {
-  // Its row must be looked for, which takes long.
+  // A search must find its row, which takes long.
   const world = new World({}, 500)
   puts(world, 60)
   const reader = world.watch({ from: 10, progressMs: 100 })
@@ -215,7 +215,7 @@ test('a watch that waits for its client is told no progress, so that a slow clie
   const world = new World()
   const reader = world.watch({ progressMs: 100 }, 2)
   puts(world, 5)
-  // It takes one message in two intervals: with progress among them, something would always wait for it.
+  // It reads one message in two intervals: with progress among them, its queue would never be empty.
   for (let at = 0; at < 20; at++) {
     world.clock.advance(200)
     reader.take(1)
@@ -227,7 +227,7 @@ test('a watch that waits for its client is told no progress, so that a slow clie
 })
 
 test('the newest row is read again when it has grown, also while another watch keeps it', () => {
-  // The row of the first watch must be looked for, which takes long.
+  // A search must find the row of the first watch, which takes long.
   const world = new World({}, 500)
   puts(world, 60)
   const [looking, first] = [world.watch({ from: 10 }), world.watch({ from: 55 })]
@@ -252,7 +252,7 @@ test('watches that come back together share one search and the rows that it lead
   expect(world.openScans).toBe(1)
   world.settle()
   for (const reader of readers) expect(revisions(reader)).toHaveLength(142)
-  // Of each row of events, and of each version in it, about once.
+  // Each row of events, and each version in it, is read about once.
   expect(world.reads - before).toBeLessThan(400)
   world.judge()
   world.expectRest()
@@ -342,7 +342,7 @@ test.each<[string, (world: World) => void]>([
   const world = new World({ watchesMax: many }, 10)
   puts(world, 60)
   const readers = Array.from({ length: many }, () => world.watch({ from: 6 }))
-  // Until all of them wait for the search.
+  // Advances until all of them wait for the search.
   for (let turn = 0; turn < 9; turn++) world.clock.advance(1)
   happens(world)
   world.settle()
@@ -356,7 +356,7 @@ test('a live watch that has had no event for long lacks nothing that a snapshot 
   const reader = world.watch({ where: { key: utf8('b') } })
   puts(world, 40)
   for (let at = 0; at < 10; at++) world.change([['b', `${at}`]])
-  // All up to here was applied, and so told.
+  // All revisions up to here were applied, and so sent.
   world.compact(world.revision)
   world.install()
   world.settle()
@@ -396,7 +396,7 @@ test('the same message is encoded once for all who are told it', () => {
     true,
   )
   world.apply()
-  // Both, only that of `a`, and both with those before.
+  // Both events, only that of `a`, and both with the previous records.
   expect([told.length, new Set(told).size, encoded]).toEqual([8, 5, 5])
   world.judge()
 })
@@ -437,11 +437,11 @@ test('a watch ends at a revision whose keys are too many for one message, and ca
   world.change([['k05', 'again']])
   world.apply()
   const { revision } = world
-  // 64 bytes for each, beside its key.
+  // 64 bytes for each event, and its key.
   const sizes = { bytes: 20 * (3 + 64), bytesMax: 1000 }
   const tooLarge = { kind: 'too-large', next: revision - 1, resumeFrom: revision, ...sizes }
   expect([all.end, revisions(all).length]).toEqual([tooLarge, 20])
-  // Those who ask for less of it are told.
+  // Watches that request fewer of its events receive them.
   expect([live.end, revisions(live).length]).toEqual([undefined, 3])
   const again = [world.watch({ from: revision - 2 }), world.watch({ from: revision })]
   world.settle()
@@ -506,12 +506,12 @@ test('messages with ever other parts of one revision are not kept for those who 
   const part = (from: number): EventsMessage => revision.message(revision.events.slice(from), options)
   const whole = revision.message(revision.events, options)
   const parts = Array.from({ length: 500 }, (_, at) => part(at + 1))
-  // Those who come together share it. The oldest ones are made anew.
+  // Watchers of the same part share a message. The oldest ones are built again.
   expect(part(500)).toBe(parts[499])
   expect(part(499)).toBe(parts[498])
   expect(part(1)).not.toBe(parts[0])
   expect(revision.message(revision.events, options)).toBe(whole)
-  // One alone may be as large as it likes.
+  // A single message is kept whatever its size.
   expect(part(1)).toBe(part(1))
 })
 

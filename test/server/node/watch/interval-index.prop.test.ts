@@ -1,4 +1,4 @@
-// Who watches a key, compared with a filter over all intervals, while they come and go.
+// The watchers of a key, compared with a filter over all intervals, while watchers are added and removed.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -19,7 +19,7 @@ test('a key finds exactly the intervals that have it', () => {
   fc.assert(
     fc.property(
       fc.array(fc.oneof(interval, fc.nat(), key), { maxLength: 200 }),
-      // A long row of ranges in order, as it makes trees unbalanced.
+      // A long sequence of ranges in order, which unbalances trees.
       fc.nat(300),
       (steps, inOrder) => {
         const index = new IntervalIndex<Interval>()

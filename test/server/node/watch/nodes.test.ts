@@ -1,5 +1,5 @@
-// Watches on whole nodes: which changes they are told of, whoever leads, whatever a node has missed, and what they are
-// told when it stops. In virtual time.
+// Watches on whole nodes, in virtual time: the events that they receive across changes of leader and missed entries,
+// and the report when a node stops.
 
 import { expect, test } from 'vitest'
 import { asRevision, type Revision } from '../../../../src/kv/index.ts'
@@ -7,14 +7,14 @@ import { errorOfWatch } from '../../../../src/server/api/watch.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
 import type {
   EventsMessage,
-  Watch,
   WatchEnd,
+  WatchHandle,
   WatchRequest,
   WatchSink,
 } from '../../../../src/server/node/watch/index.ts'
 import { SimulatedCluster, type SimulatedNode } from '../../simulated-cluster.ts'
 
-/** A client that takes everything at once. */
+/** A client that reads everything at once. */
 class Taker implements WatchSink {
   readonly isFull = false
   readonly told: [revision: number, ...keys: string[]][] = []
@@ -22,7 +22,7 @@ class Taker implements WatchSink {
   end: WatchEnd | undefined
   /** The revision of the store when it began. */
   created: number | undefined
-  watch: Watch | undefined
+  watch: WatchHandle | undefined
   problem: string | undefined
 
   waits(): void {
@@ -51,10 +51,10 @@ const ALL: WatchRequest = {
   ...{ from: undefined, only: undefined, prev: false, values: true, progressMs: 1000 },
 }
 
-/** A follower that is away for a few entries needs a snapshot. */
+/** With these limits, a follower that misses a few entries needs a snapshot. */
 const SHORT_LOG = { logTailEntries: 5, logBehindEntries: 5, compactEntriesMin: 1 }
 
-/** As an API begins a watch: when a linearizable read is granted. */
+/** Begins a watch as an API does: when a linearizable read is granted. */
 function watching(cluster: SimulatedCluster, node: SimulatedNode, from?: number): Taker {
   const taker = new Taker()
   const { running } = node
@@ -103,7 +103,7 @@ test('every node tells every change, also when the leader is gone', () => {
 test('a watch begins after every change that was answered before, on whatever node', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading, follower } = cluster
-  // Its disk is slow, so it learns late of what is committed.
+  // Its disk is slow, so it applies committed entries late.
   follower.slowDisk(200)
   put(cluster, leading, 'a', 'b', 'c')
   const taker = watching(cluster, follower)
@@ -191,7 +191,7 @@ test('a node without a leader ends its watches, which go on elsewhere', () => {
   const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
   cluster.until(() => elsewhere.told.length > 0)
   expect(elsewhere.told).toEqual([[revision + 1, 'b']])
-  // With a leader again, a watch can begin here, and stays.
+  // With a leader again, a watch can begin here, and remains open.
   cluster.heal()
   const again = watching(cluster, follower, revision + 1)
   put(cluster, cluster.leading, 'c')
@@ -209,7 +209,7 @@ test('a node whose full disk keeps it behind ends its watches, which go on elsew
   const { revision } = follower.running
   follower.machine.space.fixed = 0
   cluster.until(() => follower.running.status().diskSpace === 'none')
-  // Nothing is missed yet.
+  // No event has been missed yet.
   cluster.advance(20_000)
   expect(taker.end).toBeUndefined()
   const missed = cluster.time.now
@@ -223,7 +223,7 @@ test('a node whose full disk keeps it behind ends its watches, which go on elsew
   const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
   cluster.until(() => elsewhere.told.length > 0)
   expect(elsewhere.told).toEqual([[revision + 1, 'b']])
-  // With room again, a watch can begin here, and stays.
+  // With room again, a watch can begin here, and remains open.
   follower.machine.space.fixed = Number.POSITIVE_INFINITY
   cluster.converge()
   const again = watching(cluster, follower, revision + 1)

@@ -1,21 +1,21 @@
-// A hub over a real state machine in virtual time, with readers that take what they are sent when they are told to. The
-// node may lag behind a leader, from which it takes entries one by one or a snapshot. What each reader has received is
-// judged against a model: the list of all events, made without the code of the store (the guarantees of etcd's watch,
-// and the checks of its robustness tests).
+// A hub over a real state machine in virtual time, with readers that the test controls. The node may lag behind a
+// leader, from which it receives entries one by one or a snapshot. A model checks the messages of each reader. The
+// model is the list of all events, built without the code of the store (the guarantees of etcd's watch, and the checks
+// of its robustness tests).
 
 import { expect } from 'vitest'
 import {
   type Command,
   compareKeys,
   type KeyRow,
+  type KvSettings,
   type Revision,
-  type Settings,
   type Where,
 } from '../../../../src/kv/index.ts'
 import {
   type EventsMessage,
-  type Watch,
   type WatchEnd,
+  type WatchHandle,
   WatchHub,
   type WatchLimits,
   type WatchRequest,
@@ -26,19 +26,19 @@ import type { Range, RowScan, StoredRow } from '../../../../src/storage/types.ts
 import { ask, MemoryStore, rev, utf8 } from '../../../kv/store.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
-/** A record, so that it can be compared: key, value, create, mod, version. */
+/** A record in a form that can be compared: key, value, create, mod, version. */
 export type Told = readonly [key: string, value: string, create: number, mod: number, version: number]
 
 export interface ModelEvent {
   readonly revision: number
   readonly type: 'put' | 'delete'
   readonly key: string
-  /** Of a put. */
+  /** The record of a put. */
   readonly record: Told | undefined
   readonly prev: Told | null
 }
 
-/** What happened to the store, told by a map. */
+/** The events of the store, computed with a map. */
 class Model {
   readonly events: ModelEvent[] = []
   readonly #now = new Map<string, Told>()
@@ -68,7 +68,7 @@ class Model {
 
 export type Change = readonly [key: string, value: string | undefined]
 
-/** Work takes time here, if it is told to. */
+/** A clock on which work takes time, if the test sets `workedMs`. */
 class WorkingClock extends VirtualClock {
   workedMs = 0
 
@@ -86,16 +86,16 @@ export class World {
   readonly failures: unknown[] = []
   hub: WatchHub
   openScans = 0
-  /** Rows that the hub has read one by one. */
+  /** The number of rows that the hub has read one by one. */
   reads = 0
-  /** How long the hub takes for each of them, and for what it finds there. */
+  /** The time that the hub takes for each row and its events. */
   readMs = 0
-  /** Scans end with an error, as when the disk is short of room. */
+  /** Whether scans end with an error, as when the disk is short of room. */
   endsScans = false
-  /** Entries that the leader has applied, and the node has not. */
+  /** Entries that the leader has applied and the node has not. */
   readonly #queue: { readonly command: Command; readonly timeMs: number }[] = []
 
-  /** How long a scan takes to read. */
+  /** The duration of a scan. */
   readonly #scanMs: number
 
   constructor(limits: Partial<WatchLimits> = {}, scanMs = 0) {
@@ -126,7 +126,7 @@ export class World {
     return this.node.state.revision
   }
 
-  /** One entry for all changes: each at a revision of its own, or, in a transaction, all at one. */
+  /** Applies all changes as one entry: each at a separate revision, or, in a transaction, all at one. */
   change(changes: readonly Change[], inOne = false): void {
     const before = this.model.events.length
     let { revision } = this.leader.state
@@ -155,7 +155,7 @@ export class World {
     expect(this.leader.state.revision).toBe(isIdle ? revision - 1 : revision)
   }
 
-  /** All keys of a range at one revision. */
+  /** Deletes all keys of a range at one revision. */
   deleteRange(start: string, end: string | undefined): void {
     const revision = this.leader.state.revision + 1
     this.#lead({
@@ -170,8 +170,8 @@ export class World {
         this.model.delete(revision, key)
   }
 
-  /** A change of a setting: a revision without an event. */
-  set(settings: Partial<Settings>): void {
+  /** Changes a setting: a revision without an event. */
+  set(settings: Partial<KvSettings>): void {
     this.#lead({ kind: 'settings', settings })
   }
 
@@ -185,7 +185,7 @@ export class World {
     this.#queue.push({ command, timeMs })
   }
 
-  /** The node applies so many entries, or all. */
+  /** The node applies this many entries, or all. */
   apply(count = Number.POSITIVE_INFINITY): void {
     for (const { command, timeMs } of this.#queue.splice(0, count)) {
       this.node.apply(ask(command), timeMs)
@@ -208,7 +208,7 @@ export class World {
     return reader
   }
 
-  /** Everybody takes everything, until nothing moves. */
+  /** All readers read all messages, until no more are sent. */
   settle(): void {
     for (let round = 0; round < 1000; round++) {
       for (const reader of this.readers) reader.take()
@@ -219,16 +219,16 @@ export class World {
     throw new Error('watches do not come to rest')
   }
 
-  /** What is promised of every reader. */
+  /** Asserts the guarantees of every reader. */
   judge(): void {
     expect(this.failures).toEqual([])
     for (const reader of this.readers) reader.judge()
   }
 
-  /** Nothing is left of watches that have ended. */
+  /** Asserts that watches that have ended have released all resources. */
   expectRest(): void {
     for (const reader of this.readers) reader.cancel()
-    // A search may be under way.
+    // A search may be in progress.
     this.clock.advance(this.#scanMs)
     expect(Object.values(this.hub.inspect()).every((count) => count === 0)).toBe(true)
     expect([this.openScans, this.clock.timers]).toEqual([0, 0])
@@ -258,7 +258,7 @@ export class World {
       },
       close,
     }
-    // The hub reads nothing else of a scan.
+    // The hub uses no other method of a scan.
     return opened as RowScan
   }
 }
@@ -281,20 +281,20 @@ type Message =
   | { readonly kind: 'events'; readonly revision: number; readonly events: readonly ModelEvent[] }
   | { readonly kind: 'progress'; readonly revision: number }
 
-/** A client, and its judge. */
+/** A client that checks its messages. */
 export class Reader implements WatchSink {
   readonly #world: World
   readonly #request: WatchRequest
-  readonly #watch: Watch
-  /** Messages that may wait. */
+  readonly #watch: WatchHandle
+  /** Limit on queued messages. */
   readonly #bufferMax: number
   #waiting = 0
   #waits = false
-  /** What has reached it, in order. */
+  /** The messages received, in order. */
   readonly messages: Message[] = []
   end: WatchEnd | undefined
   isCancelled = false
-  /** The first revision that it was promised. */
+  /** The first revision that the watch must deliver. */
   readonly from: number
   readonly phase: number | undefined
 
@@ -364,7 +364,7 @@ export class Reader implements WatchSink {
     expect([this.end, this.isCancelled]).toEqual([undefined, false])
   }
 
-  /** Takes so many messages, or all. */
+  /** Reads this many messages, or all. */
   take(count = Number.POSITIVE_INFINITY): void {
     this.#waiting = Math.max(0, this.#waiting - count)
     if (!this.#waits || this.#waiting > 0) return
@@ -377,7 +377,7 @@ export class Reader implements WatchSink {
     this.#watch.cancel()
   }
 
-  /** The events that it asks for, up to a revision. */
+  /** The events that it requests, up to a revision. */
   #expected(upTo: number): ModelEvent[] {
     const { only, prev } = this.#request
     return this.#world.model.events
@@ -397,13 +397,13 @@ export class Reader implements WatchSink {
     const received: ModelEvent[] = []
     let last = 0
     for (const { kind, revision, ...rest } of this.messages) {
-      // Ordered; atomic: the events of a revision are in one message; bookmarkable: nothing comes at or below a
-      // progress.
+      // Ordered; atomic: the events of a revision are in one message; bookmarkable: no event follows at or below a
+      // progress revision.
       if (kind === 'events') expect(revision).toBeGreaterThan(last)
       else expect(revision).toBeGreaterThanOrEqual(last)
       last = revision
       if (kind === 'progress') {
-        // Never early: all up to there has been sent.
+        // Never early: all events up to there have been sent.
         expect(received).toEqual(this.#expected(revision))
       } else {
         const { events } = rest as Extract<Message, { kind: 'events' }>
@@ -412,7 +412,7 @@ export class Reader implements WatchSink {
         received.push(...events)
       }
     }
-    // Reliable, resumable, unique, filtered, with the right records before: exactly what the model says.
+    // Reliable, resumable, unique, filtered, with the right previous records: exactly the events of the model.
     expect(received).toEqual(this.#expected(last))
     if (this.end === undefined) return
     const { end } = this
@@ -423,7 +423,7 @@ export class Reader implements WatchSink {
     expect(end.resumeFrom).toBe(end.compactRevision + 1)
   }
 
-  /** It lacks nothing that the node has applied. */
+  /** Asserts that it has received all events that the node has applied. */
   judgeComplete(): void {
     const received = this.messages.flatMap((message) => (message.kind === 'events' ? message.events : []))
     if (this.isOpen) expect(received).toEqual(this.#expected(this.#world.revision))

@@ -1,6 +1,6 @@
-// Three nodes behind relays that are reset, black-holed and healed at random, and that are started anew at random,
-// while all of them talk and their terms rise. What the transport promises the core must hold all the time, and in the
-// end everybody must reach everybody.
+// Three nodes behind relays that are reset, black-holed and healed at random. The nodes restart at random, while all
+// of them send and their terms rise. The guarantees of the transport to the core must hold all the time, and at the
+// end all nodes must be connected.
 
 import { expect, test } from 'vitest'
 import { Random } from '../../../../jepsen-lite/workload/random.ts'
@@ -12,7 +12,7 @@ import { atEnd, type Event, portOf, type TestNode, testNode } from './test-nodes
 const IDS = [1, 2, 3]
 const STEPS = runs(400)
 
-/** What one process has heard of each replica, checked event by event. */
+/** The events of one process about each replica, each checked on arrival. */
 class Ledger {
   private readonly connectedTo = new Set<ReplicaId>()
   private readonly heard = new Map<ReplicaId, { boot: number; term: number; round: number }>()
@@ -34,7 +34,7 @@ class Ledger {
     this.connectedTo.add(replicaId)
     const before = this.heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
     expect(boot).toBeGreaterThanOrEqual(before.boot)
-    // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its state.
+    // Never behind the replica's own messages: otherwise a healthy peer would be accused of lost state.
     expect(term).toBeGreaterThanOrEqual(before.term)
     this.heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
   }

@@ -1,4 +1,4 @@
-// One connection by itself, with a bare socket at its other end: what it says unasked, how much waits, and why it ends.
+// One connection alone, with a bare socket at its other end: its pings, its queue, and the reasons of its end.
 
 import { createServer } from 'node:net'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -37,12 +37,12 @@ async function connected({ limits = {} as Partial<TransportLimits>, asks = true,
   return { connection, socket, other, counters, heard, ended }
 }
 
-/** Turns of the event loop, until it is so. */
+/** Runs turns of the event loop until `reached`. */
 async function until(reached: () => boolean): Promise<void> {
   while (!reached()) await new Promise(setImmediate)
 }
 
-/** What is on its way to the kernel and back arrives meanwhile. */
+/** Runs enough turns of the event loop for bytes to travel through the kernel and back. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate)
 }
@@ -118,7 +118,7 @@ test('the side that was called answers a ping, and says unasked that something h
     other.socket.write(bytes)
     await until(() => counters.bytesReceived === before + bytes.length)
   }
-  // Nothing has come: nothing is said.
+  // No frame has arrived, so none is sent.
   vi.advanceTimersByTime(TICK_MS)
   await turns()
   expect(counters.bytesSent).toBe(0)
@@ -131,7 +131,7 @@ test('the side that was called answers a ping, and says unasked that something h
   expect(counters.bytesSent).toBe(said)
   await received(frame(CODE.ping))
   expect((await other.next())?.type).toBe(CODE.pong)
-  // That was the answer for all that had come.
+  // That pong covers all frames received before.
   vi.advanceTimersByTime(TICK_MS)
   await turns()
   expect(counters.bytesSent).toBe(2 * said)
@@ -289,7 +289,7 @@ test('one that is drained lets all leave, tells its owner nothing, and calls bac
 
 test('one whose other side does not end is given up after a while', async () => {
   const { connection, other, ended } = await connected()
-  // It hears the end, and keeps its own side open.
+  // The other side receives the end, and keeps its own side open.
   other.socket.allowHalfOpen = true
   let drained = 0
   connection.drain(() => drained++)

@@ -1,5 +1,4 @@
-// Whatever bytes come, in whatever pieces: what was sent whole is read, and the rest is a MalformedError and nothing
-// else.
+// Arbitrary bytes in arbitrary pieces: complete frames are decoded, and anything else is a MalformedError.
 
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
@@ -87,7 +86,7 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(anyMessage, pending, ...Object.va
 
 const isLink = (frame: Frame): frame is LinkFrame => frame.type in byType
 
-/** With every piece of bytes as a plain Uint8Array, so that equality means content. */
+/** The frame with every piece of bytes as a plain Uint8Array, so that equality means content. */
 function comparable(frame: Frame): unknown {
   if (frame.type === 'snapshot-chunk') return { ...frame, bytes: new Uint8Array(frame.bytes) }
   if (frame.type === 'foreign-hello' || frame.type === 'unknown' || isLink(frame)) return frame
@@ -110,7 +109,9 @@ interface Decoded {
   readonly fault: unknown
 }
 
-/** Reads the pieces, each in separate memory that is overwritten once it was read, as the memory of a socket may be. */
+/**
+ * Reads the pieces, each in separate memory that is overwritten after it was read, as the memory of a socket may be.
+ */
 function decoded(pieces: readonly Buffer[], bytesMax = BYTES_MAX): Decoded {
   const reader = new FrameReader(bytesMax)
   const frames: unknown[] = []
@@ -127,7 +128,7 @@ function decoded(pieces: readonly Buffer[], bytesMax = BYTES_MAX): Decoded {
   }
 }
 
-/** In the pieces that the cuts make. */
+/** The pieces that the cuts make. */
 function pieces(whole: Buffer, cuts: readonly number[]): Buffer[] {
   const at = [...new Set([0, ...cuts.map((cut) => Math.max(0, Math.min(cut, whole.length))), whole.length])]
   at.sort((a, b) => a - b)
@@ -138,7 +139,7 @@ function pieces(whole: Buffer, cuts: readonly number[]): Buffer[] {
   })
 }
 
-/** Where each of the frames ends. */
+/** The end of each frame. */
 const ends = (frames: readonly Frame[]): number[] =>
   frames.map((_, count) => encoded(frames.slice(0, count + 1)).length)
 
@@ -246,7 +247,7 @@ test('content under a good checksum, changed anywhere: another frame or a fault,
         if (next === undefined) throw new Error('the frame itself is good')
         try {
           const got = read(next.type, next.body)
-          // By chance a frame: then it can be told to others, and is understood alike.
+          // The changed bytes may be another valid frame, which must decode to itself after it is encoded.
           if (got.type === 'unknown' || got.type === 'foreign-hello') continue
           expect(decoded([encoded([got])])).toEqual({ frames: [comparable(got)], fault: undefined })
         } catch (fault) {

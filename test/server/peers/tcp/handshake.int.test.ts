@@ -1,4 +1,4 @@
-// Who is let in: every rule of the handshake, and callers that follow none.
+// Every rule of the handshake over sockets, and callers that violate the protocol.
 
 import dns, { type LookupAddress } from 'node:dns'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -25,7 +25,7 @@ import {
   testNode,
 } from './test-nodes.ts'
 
-/** A node that knows no peers and answers callers. */
+/** A node that has no peers and accepts callers. */
 async function alone(options: Parameters<typeof testNode>[0] = {}): Promise<TestNode> {
   const made = await testNode(options)
   made.network.setPeers([])
@@ -127,7 +127,7 @@ test('a newer process of a replica takes the place of the older one, which stops
 
 test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
   const bare = await bareListener()
-  // Silence would tell as well.
+  // Silence would end the connection as well.
   const a = await testNode({ limits: { silenceMs: 600_000 } })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const old = await bare.accepted()
@@ -328,7 +328,7 @@ test.each([
 
 test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
   const [a, b] = [await testNode(), await testNode({ id: 2 })]
-  // A null byte is the one that a socket refuses by throwing.
+  // A socket refuses a null byte by throwing.
   const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
   for (const peer of nowhere)
     a.network.setPeers([b.member, { id: asReplicaId('3'), name: 'n3', peer, url: '' }])

@@ -47,7 +47,7 @@ async function expectRounds(from: TestNode, to: TestNode, wanted: readonly numbe
   for (const round of wanted) expect((await to.next('message')).message).toEqual(heartbeat(from, to, round))
 }
 
-/** A link in both directions works. */
+/** Asserts that a link in both directions works. */
 async function expectTalk(a: TestNode, b: TestNode, round: number): Promise<void> {
   a.network.send(heartbeat(a, b, round))
   b.network.send(heartbeat(b, a, round))
@@ -74,7 +74,7 @@ async function partyAndBare(
   return { a, called, caller }
 }
 
-/** The next frame that is no ping. */
+/** The next frame that is not a ping. */
 async function nextSaid(peer: RawPeer): ReturnType<RawPeer['next']> {
   const frame = await peer.next()
   return frame?.type === CODE.ping ? nextSaid(peer) : frame
@@ -105,7 +105,7 @@ test('long entries arrive whole, and forwarded frames in memory that can be stam
     round: 1,
   })
   a.network.send({ ...between, type: 'forward', boot: 1, proposals })
-  // Should this node come to lead, it stamps the same frames while they may still be waiting for the socket.
+  // If this node becomes leader, it stamps the same frames while they may still be queued for the socket.
   for (const { frame } of proposals) stampFrame(frame, asTerm(4), asIndex(9), 1)
   const append = (await b.next('message')).message
   if (append.type !== 'append') throw new Error(append.type)
@@ -219,7 +219,7 @@ test('a link that swallows everything breaks by silence, is not called refused, 
   await a.next('connected')
   for (const way of ways) way.setMode('blackhole')
   await a.next('disconnected', ({ peer }) => peer === '2')
-  // The time that a refusal would take passes: another peer's is seen.
+  // Another peer's refusal arrives, so the time for a refusal of this peer has passed too.
   c.network.close()
   await a.next('refused', ({ peer }) => peer === '3')
   for (const way of ways) way.setMode('pass')
@@ -272,7 +272,7 @@ test('a peer that this node does not know yet is called back where it says that 
   a.network.setPeers([a.member, b.member])
   await Promise.all([a.next('connected'), b.next('connected')])
   await expectTalk(a, b, 1)
-  // A configuration that still does not name it changes nothing; one that does adopts it.
+  // A configuration without the peer changes nothing; one with the peer adopts it.
   b.network.setPeers([b.member])
   await expectTalk(a, b, 2)
   b.network.setPeers([a.member, b.member])
@@ -332,7 +332,7 @@ test('a stalled reader bounds what waits for it; the rest is dropped, and what w
     frame?.body.uint64()
     expect(frame?.body.uint64()).toBe(index)
   }
-  // … and it goes on, with nothing left behind.
+  // The link continues, with nothing left in its queue.
   await atRest(a)
   a.network.send(heartbeat(a, b, 7))
   expect((await nextSaid(called))?.type).toBe(4)
@@ -348,7 +348,7 @@ test('a peer that reads slowly and says so is not given up, and all that is queu
     const queued = (): number => a.network.inspect()['queuedBytes of 2'] ?? 0
     const frame = sealedFrame(12_000)
     const sent: Message[] = []
-    /** As much waits as the kernel does not take at once: the ping waits behind it. */
+    /** Fills the queue with more than the kernel takes at once, so that the ping waits behind it. */
     const fill = async (): Promise<void> => {
       while (queued() < 8 << 20) {
         for (const message of [heartbeat(a, b, sent.length), forward(a, b, frame)]) {
@@ -358,7 +358,7 @@ test('a peer that reads slowly and says so is not given up, and all that is queu
         if (sent.length % 50 === 0) await new Promise(setImmediate)
       }
     }
-    /** The time passes in which the other side looks for a sign of life once, and in which it pings. */
+    /** Time passes in which the other side checks once for received bytes, and in which it pings. */
     const ticks = async (): Promise<void> => {
       vi.advanceTimersByTime(1000)
       caller.send(CODE.ping)
@@ -394,7 +394,7 @@ test('a peer that is reached slowly is not taken for one that is silent, however
   try {
     b.network.setPeers([a.member])
     a.network.setPeers([b.member])
-    // All that a sends is taken at once, and handed on as `pass` says.
+    // The relay reads all bytes from a at once, and forwards them as `pass` allows.
     const { socket: fromA } = await bare.accepted()
     const toB = connect(portOf(b.address), '127.0.0.1')
     atEnd(() => toB.destroy())
@@ -428,7 +428,7 @@ test('a peer that is reached slowly is not taken for one that is silent, however
     pass = Number.POSITIVE_INFINITY
     handOn()
     expect((await b.next('message')).message.type).toBe('forward')
-    // Nothing is handed on any more: that is silence.
+    // The relay forwards nothing more, which is silence for the other side.
     pass = 0
     for (let tick = 0; tick < 5; tick++) {
       vi.advanceTimersByTime(1000)

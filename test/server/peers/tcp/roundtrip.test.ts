@@ -1,4 +1,4 @@
-// Each message, with each of its parts there and absent, and what stands in the place of a value that nobody sends.
+// Each message, with each of its parts present and absent, and the default of a value that is not sent.
 
 import { expect, test } from 'vitest'
 import { Writer } from '../../../../src/bytes/index.ts'

@@ -14,7 +14,7 @@ import {
 const TERM = asTerm(5)
 
 interface Source extends SnapshotSource {
-  /** Chunks that were asked for, in order. */
+  /** The chunks that were requested, in order. */
   readonly asked: number[]
   readonly closes: number
 }
@@ -55,13 +55,13 @@ function sourceOf(count: number, bytes = 1000, failsAt = -1): Source {
   }
 }
 
-/** A sink whose steps the test lets happen one by one, or all as they come. */
+/** A sink whose steps complete one by one when the test allows it, or all at once. */
 class Sink implements SnapshotSink {
   readonly written: Uint8Array[] = []
   finished = 0
   aborted = 0
   free = true
-  /** What `write` or `finish` says next. */
+  /** The result of the next `write` or `finish`. */
   fails: Error | undefined
   private pending: (() => void) | undefined
   private wake = () => {}
@@ -91,7 +91,7 @@ class Sink implements SnapshotSink {
     this.aborted++
   }
 
-  /** Resolves with what lets the step happen that is being waited for. */
+  /** Resolves with the function that completes the waiting step. */
   async waiting(): Promise<() => void> {
     while (this.pending === undefined) {
       await new Promise<void>((resolve) => {
@@ -159,7 +159,7 @@ test('a chunk for which the queue has no room is sent when there is room', async
 
 test('the end for which the queue has no room is sent when there is room', async () => {
   const { a, b, sink } = await sending({ limits: { queueBytesMax: 1 } })
-  // More than the kernel takes at once: the end comes while the chunk is in the queue.
+  // More than the kernel takes at once, so the end arrives while the chunk is queued.
   a.network.sendSnapshot(b.member.id, TERM, sourceOf(1, 15_000_000))
   expect(await a.next('sent')).toEqual(ended(true))
   expect([sink.written.length, sink.finished]).toEqual([1, 1])
@@ -179,7 +179,7 @@ test('the sender reads no further ahead than the receiver has written, and messa
   a.network.sendSnapshot(b.member.id, TERM, source)
   for (let written = 0; written < 10; written++) {
     const step = await sink.waiting()
-    // All that may be on its way is: a message goes to and fro, and nothing more has been read.
+    // The maximum number of chunks is in flight: after several round trips, no further chunk has been read.
     for (let round = 0; round < 5; round++) {
       a.network.sendStateHash({ index: asIndex(round), hash: 1n })
       await b.next('hash')
@@ -209,12 +209,12 @@ test('a transfer that breaks off goes on where it stopped', async () => {
   a.network.sendSnapshot(b.member.id, TERM, source)
   for (let written = 0; written < 4; written++) (await sink.waiting())()
   const inTheMiddle = await sink.waiting()
-  // As many are on their way as may be: those do not count on the next connection.
+  // The maximum number of chunks is in flight. They do not count on the next connection.
   while (a.network.inspect().chunksInFlight !== 2) await new Promise(setImmediate)
   relay.reset()
   await a.next('disconnected')
   await a.next('connected')
-  // A write is still under way when the sender comes back: the new transfer begins after it.
+  // A write is still in progress when the sender reconnects: the new transfer begins after it.
   inTheMiddle()
   sink.free = true
   expect(await a.next('sent')).toEqual(ended(true))
@@ -233,7 +233,7 @@ test('a newer transfer waits for the write of the one whose place it takes', asy
   const step = await sink.waiting()
   const later = taking(b)
   c.network.sendSnapshot(b.member.id, asTerm(6), sourceOf(6))
-  // The older sender was replaced, has called again, and is told that a newer leader is sending.
+  // The older sender was replaced, has called again, and is refused because a newer leader is sending.
   expect(await a.next('sent')).toEqual(ended(false))
   expect(later.offers).toEqual([])
   step()

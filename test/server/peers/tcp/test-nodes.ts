@@ -1,14 +1,14 @@
-// Networks over real loopback sockets with fake nodes behind them: every event is written down and can be waited for.
+// Networks over real loopback sockets with fake nodes behind them: every event is recorded and can be awaited.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
-import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../../src/raft/types.ts'
 import type {
   Greeting,
   KeepAliveAnswer,
-  KeepAliveQuestion,
+  KeepAliveRequest,
   Logger,
   NetworkEvents,
   StateHashAt,
@@ -22,7 +22,7 @@ import type { Frame, Hello, LinkFrame } from '../../../../src/server/peers/wires
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
-  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveQuestion }
+  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveRequest }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
@@ -31,18 +31,18 @@ export type Event =
   | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
 
 export interface TestNode {
-  readonly member: Member
+  readonly member: RaftMember
   readonly network: Links
-  /** host:port bound. */
+  /** The bound host:port. */
   readonly address: string
-  /** Its port is free again. */
+  /** Resolves when its port is free again. */
   readonly closed: Promise<void>
   readonly events: Event[]
-  /** What it says of itself; tests change it. */
+  /** The node's greeting; tests change it. */
   greeting: Greeting
   admit: NetworkEvents['admit']
   snapshotOffered: NetworkEvents['snapshotOffered']
-  /** The first event not yet taken that fits; waits for it. Events before it count as taken. */
+  /** Waits for the next event that matches. Earlier events are skipped. */
   next<K extends Event['kind']>(
     kind: K,
     fits?: (event: Event & { kind: K }) => boolean,
@@ -56,7 +56,7 @@ export interface TestNodeOptions {
   readonly boot?: number
   readonly port?: number
   readonly limits?: Partial<TransportLimits>
-  readonly resolvePeer?: (member: Member) => string
+  readonly resolvePeer?: (member: RaftMember) => string
   readonly advertise?: string
 }
 
@@ -70,7 +70,7 @@ export const atEnd = (close: () => unknown): void => {
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** A node that listens; nobody is answered before its first `setPeers`. */
+/** A node that listens. It replies to no caller before its first `setPeers`. */
 export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
   const id = asReplicaId(String(options.id ?? 1))
   const clusterId = options.clusterId ?? '77'
@@ -143,11 +143,11 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
 const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & { kind: K } =>
   event.kind === kind
 
-/** Whatever was under way has ended, and all that was taken is given back. */
+/** Resolves when no work is in flight and all resources are released. */
 export async function atRest(...nodes: readonly TestNode[]): Promise<void> {
   for (const { network } of nodes) {
-    // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out
-    // of the test.
+    // Bytes on their way to the kernel take turns of the event loop. A resource that is never released runs into the
+    // time-out of the test.
     while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
   }
 }
@@ -165,7 +165,7 @@ export function introduce(...nodes: readonly TestNode[]): void {
   for (const each of nodes) each.network.setPeers(members)
 }
 
-/** One frame as its bytes. */
+/** The bytes of a frame. */
 export function frame(type: number, write: (out: Writer) => void = () => {}): Buffer {
   const out = new Writer()
   write(out)
@@ -174,10 +174,10 @@ export function frame(type: number, write: (out: Writer) => void = () => {}): Bu
   return Buffer.concat(writer.takePieces())
 }
 
-/** What a link says, as its bytes. */
+/** The bytes of a link's frame. */
 export const said = (what: LinkFrame): Buffer => frame(frameCode(what), (out) => writeFrame(out, what))
 
-/** What bytes say. */
+/** The frame in these bytes. */
 export const heard = ({ type, body }: { readonly type: number; readonly body: Reader }): Frame =>
   readFrame(type, body, { from: asReplicaId('1'), to: asReplicaId('2') })
 
@@ -234,12 +234,12 @@ export class RawPeer {
     this.socket.write(said(what))
   }
 
-  /** As replica 2 of cluster 77, unless told otherwise. */
+  /** Sends a hello, by default as replica 2 of cluster 77. */
   hello(hello: Partial<Hello> & { readonly greeting: Greeting }): void {
     this.socket.write(helloFrame(hello))
   }
 
-  /** undefined once the other side has closed. */
+  /** The next frame; undefined after the other side has closed. */
   async next(): Promise<{ type: number; body: Reader } | undefined> {
     while (this.frames.length === 0 && !this.ended) {
       await new Promise<void>((resolve) => {
