@@ -1,18 +1,39 @@
 // The conformance table through every wire.
 
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FakeNode } from '../http/fake-node.ts'
-import { serve } from '../http/served.ts'
+import { type Served, serve, start } from '../http/served.ts'
 import { CASES, FAILING_CHANGES, FAILING_READS } from './conformance-table.ts'
 import type { Expected, Step } from './steps.ts'
 import { WIRES } from './wires.ts'
 // Loaded before the first request, so that every request is answered at once.
 import '../../../src/server/http/routes.ts'
 
+let current = new FakeNode()
+/** Forwards to the node of the current test: a server for each test would cost more than all requests. */
+const shared = new Proxy(current, {
+  get(_, name) {
+    const value = Reflect.get(current, name, current)
+    return typeof value === 'function' ? value.bind(current) : value
+  },
+})
+
+let server: Awaited<ReturnType<typeof start>>
+beforeAll(async () => {
+  server = await start({ node: shared })
+})
+afterAll(() => server.close())
+
+/** A server with default limits is shared. */
+const servedBy = async (node: FakeNode, limits: object = {}): Promise<Served> => {
+  current = node
+  return Object.keys(limits).length === 0 ? server : await serve({ node, limits })
+}
+
 describe.each(WIRES)('%s', (name, open) => {
   test.each(CASES)('$title', async ({ rows, settings, limits }) => {
     const node = new FakeNode(settings)
-    const run = await open(await serve({ node, limits }))
+    const run = await open(await servedBy(node, limits))
     for (const [step, expected] of rows) {
       if (typeof step === 'function') {
         step(node)
@@ -45,7 +66,7 @@ describe.each(WIRES)('%s', (name, open) => {
     'a node that fails with %s (written: %s) is reported as %s',
     async (code, written, expected) => {
       const node = new FakeNode()
-      const run = await open(await serve({ node }))
+      const run = await open(await servedBy(node))
       node.problem = { code, detail: 'it failed', written }
       const problem = { code: expected, detail: 'it failed' }
       for (const step of FAILING_READS)

@@ -53,13 +53,13 @@ export interface Serving {
   readonly limits?: Partial<HttpLimits>
 }
 
-/** Closed when the test ends. */
-export async function serve({
+/** A server that the caller closes. */
+export async function start({
   node = new FakeNode(),
   allowedHosts = [],
   corsOrigins = [],
   limits,
-}: Serving = {}): Promise<Served> {
+}: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
   const metrics = new Metrics()
@@ -75,11 +75,12 @@ export async function serve({
   const { url } = await http.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)
   const kept = new Agent({ keepAlive: true })
-  onTestFinished(() => {
+  const close = (): Promise<void> => {
     kept.destroy()
     return http.close({ graceful: false })
-  })
+  }
   return {
+    close,
     node,
     http,
     port,
@@ -88,6 +89,13 @@ export async function serve({
     ask: (method, target, asking = {}) => ask(port, method, target, { agent: kept, ...asking }),
     raw: (bytes, enough) => raw(port, bytes, enough),
   }
+}
+
+/** A server that is closed when the test ends. */
+export async function serve(serving: Serving = {}): Promise<Served> {
+  const { close, ...served } = await start(serving)
+  onTestFinished(close)
+  return served
 }
 
 function ask(
