@@ -98,7 +98,7 @@ function picture(lines) {
   })
   const said = lines.map(({ text }) => stripVTControlCharacters(text)).join('\n')
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<title>A leader is killed, and the next write goes on</title>
+<title>A leader is killed, and the next write succeeds</title>
 <desc>${escaped(said)}</desc>
 <style>
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: ${TEXT}; white-space: pre }

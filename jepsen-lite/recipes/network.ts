@@ -17,6 +17,7 @@ import type {
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
 import { writeIdHeader } from '../../src/client/write-id.ts'
+import { asRevision } from '../../src/kv/index.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -332,7 +333,7 @@ class ClientStream implements WatchSink, WatchMessages {
   }
 
   created(revision: number, upTo: number): void {
-    this.#send(NDJSON.created(revision as never, upTo))
+    this.#send(NDJSON.created(asRevision(revision), upTo))
   }
 
   waits(): void {

@@ -152,7 +152,7 @@ class OneWatch {
         return this.#progress(told.revision)
       case 'due': {
         const missing = this.#wantedUntil(told.revision)[0]
-        return missing && [this.#missing(missing), `was never told of ${shown(missing)}`]
+        return missing && [this.#missing(missing), `never received ${shown(missing)}`]
       }
       case 'compacted':
         this.#hasEnded = true
@@ -270,7 +270,7 @@ class OneWatch {
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
     if (compactRevision > this.#compacted)
-      return ['ended', `ends as compacted up to ${compactRevision}, which was never so`]
+      return ['ended', `ends as compacted up to ${compactRevision}, but no compaction went that far`]
     if (resumeFrom !== compactRevision + 1)
       return ['ended', `may go on from ${resumeFrom}, the store is compacted up to ${compactRevision}`]
     return undefined
