@@ -17,7 +17,7 @@ const SIGNALS: readonly StopSignal[] = ['SIGINT', ...TERMINATING]
  */
 export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined
-  const hear = (signal: StopSignal): void => {
+  const receive = (signal: StopSignal): void => {
     const now = performance.now()
     if (firstAt === undefined) {
       firstAt = now
@@ -26,7 +26,7 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
       again()
     }
   }
-  for (const signal of SIGNALS) process.on(signal, hear)
+  for (const signal of SIGNALS) process.on(signal, receive)
   // Some tools send it so that a program reopens its log. Without a handler it would end the process.
   process.on('SIGUSR2', () => {})
 }

@@ -59,7 +59,7 @@ interface NewValue {
 
 /** `revision`: of the change. Returns the key as it is then. */
 export function writeKey(
-  { key, value, lease: given }: NewValue,
+  { key, value, lease: requested }: NewValue,
   rowKey: Uint8Array,
   current: KeyMetadata | null,
   revision: Revision,
@@ -68,7 +68,7 @@ export function writeKey(
   const { state, rows, events } = work
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
-  const lease = leaseOfPut(given, work)
+  const lease = leaseOfPut(requested, work)
   moveLease(key, current?.lease, lease, work)
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({

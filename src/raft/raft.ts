@@ -305,7 +305,7 @@ export class Raft {
   inspect(): InFlightCounts {
     const lead = this.#lead
     // The leader's counts appear in every role, to reveal work that a former leader left behind.
-    const underWay: Record<string, number> = {
+    const inFlight: Record<string, number> = {
       votes: this.#votes.size,
       proposals: this.#proposals.size,
       proposedBytes: this.#proposals.bytes,
@@ -321,15 +321,15 @@ export class Raft {
       retiring: Number(lead?.retirement !== undefined),
       ...this.#log.inspect(),
     }
-    if (lead === undefined) return underWay
+    if (lead === undefined) return inFlight
     const activeSince = this.#now - this.#timing.electionMaxMs
     for (const { id, lastContactAt, inflight, state, probing } of lead.followers) {
       if (lastContactAt <= activeSince) continue
-      underWay[`inflightMessages of ${id}`] = inflight.messages
-      underWay[`inflightBytes of ${id}`] = inflight.bytes
-      underWay[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
+      inFlight[`inflightMessages of ${id}`] = inflight.messages
+      inFlight[`inflightBytes of ${id}`] = inflight.bytes
+      inFlight[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
     }
-    return underWay
+    return inFlight
   }
 
   /** The view of this replica that its parts share. */
@@ -526,11 +526,15 @@ export class Raft {
     if (this.#now < lead.heartbeatAt) return
     // Check-quorum (thesis §6.2): a leader without contact to a majority steps down.
     const { electionMaxMs, heartbeatMs } = this.#timing
-    const heard = quorumValue(this.configuration, (id) =>
+    const quorumContactAt = quorumValue(this.configuration, (id) =>
       id === this.id ? this.#now : Math.max(lead.progress.get(id)?.lastContactAt ?? 0, lead.electedAt),
     )
-    if (this.#now - heard >= electionMaxMs) {
-      this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
+    if (this.#now - quorumContactAt >= electionMaxMs) {
+      this.#becomeFollower(
+        this.#term,
+        undefined,
+        `no quorum for ${Math.round(this.#now - quorumContactAt)} ms`,
+      )
       return
     }
     this.#replication.abandonLateSnapshots(lead)

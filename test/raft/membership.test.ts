@@ -29,7 +29,7 @@ const why = (change: ConfigurationChange, heard: readonly number[], unheard: rea
     unapplied: undefined,
     committedInTerm: true,
     isActive: (replica) => heard.map(id).includes(replica),
-    isUnheard: (replica) => unheard.map(id).includes(replica),
+    isSilent: (replica) => unheard.map(id).includes(replica),
     isCaughtUp: () => true,
   })
 
@@ -79,7 +79,7 @@ test('a change waits, or is refused, with a sentence that says why', () => {
       unapplied: undefined,
       committedInTerm: true,
       isActive: () => true,
-      isUnheard: () => false,
+      isSilent: () => false,
       isCaughtUp: () => true,
       ...other,
     })

@@ -139,7 +139,7 @@ class Totals {
   written = 0
   skipped = 0
   bytes = 0
-  bytesUnderway = 0
+  bytesInFlight = 0
   #hasOpenEnd = false
 
   wrote(bytes: number): void {
@@ -216,7 +216,7 @@ async function writeAll(
   stopReading: () => void,
 ): Promise<void> {
   const pace = new ImportPace()
-  const underway = new Set<Promise<void>>()
+  const inFlight = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
   /** Called when a write has ended. A race of all writes in flight would be quadratic. */
@@ -228,7 +228,7 @@ async function writeAll(
     stopReading()
   }
   const begin = (item: WriteItem): void => {
-    pace.begins(underway.size)
+    pace.begins(inFlight.size)
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
@@ -236,11 +236,11 @@ async function writeAll(
       .catch(fail)
       .finally(() => {
         pace.ended()
-        underway.delete(write)
+        inFlight.delete(write)
         if (lastOfKey.get(key) === write) lastOfKey.delete(key)
         wake()
       })
-    underway.add(write)
+    inFlight.add(write)
     lastOfKey.set(key, write)
   }
   try {
@@ -248,7 +248,7 @@ async function writeAll(
       if (item.kind === 'write') begin(item)
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
-      while (totals.bytesUnderway >= BYTES_AT_ONCE || !pace.hasRoom(underway.size))
+      while (totals.bytesInFlight >= BYTES_AT_ONCE || !pace.hasRoom(inFlight.size))
         await new Promise<void>((resolve) => (wake = resolve))
       if (totals.skipped > skippedBefore) {
         skippedBefore = totals.skipped
@@ -262,7 +262,7 @@ async function writeAll(
     fail(error)
   }
   // Every write ends before the result is known: an unknown outcome of a write counts more than the first failure.
-  await Promise.all(underway)
+  await Promise.all(inFlight)
   if (failures.length === 0) return
   const [first] = failures
   const error = failures.find(isUnknown) ?? first
@@ -289,7 +289,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
     totals.skip(item.name, tooLarge)
     return
   }
-  totals.bytesUnderway += value.length
+  totals.bytesInFlight += value.length
   try {
     await client.put(key, value, { signal })
     totals.wrote(value.length)
@@ -297,7 +297,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
     if (!(error instanceof QuorateError) || !SKIPPED.has(error.code)) throw error
     totals.skip(item.name, error.message)
   } finally {
-    totals.bytesUnderway -= value.length
+    totals.bytesInFlight -= value.length
   }
 }
 

@@ -206,7 +206,7 @@ function topics(_: string, { commands }: Context): Completion {
 
 async function withClient(
   flags: GlobalFlags,
-  ask: (client: Client) => Promise<Completion>,
+  load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
   const { urls, explicit } = chooseEndpoints(flags)
   const client = new Client({
@@ -217,7 +217,7 @@ async function withClient(
     onWarning: () => {},
   })
   try {
-    return await ask(client)
+    return await load(client)
   } finally {
     await client.close()
   }

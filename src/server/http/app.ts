@@ -151,10 +151,10 @@ const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
 function methodsOf(path: string, routes: readonly Route[]): string[] {
   const segments = path.split('/')
   const fitting = routes.filter((route) => {
-    const wanted = route.path.split('/')
+    const names = route.path.split('/')
     return (
-      wanted.length === segments.length &&
-      wanted.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
+      names.length === segments.length &&
+      names.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
     )
   })
   return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))

@@ -71,10 +71,10 @@ function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof 
   return { where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress }
 }
 
-function lastEventId({ 'last-event-id': given }: IncomingHttpHeaders): number | undefined {
-  if (given === undefined || given === '') return undefined
-  const id = Number(given)
-  if (/^[0-9]{1,16}$/.test(String(given)) && id < Number.MAX_SAFE_INTEGER) return id
+function lastEventId({ 'last-event-id': header }: IncomingHttpHeaders): number | undefined {
+  if (header === undefined || header === '') return undefined
+  const id = Number(header)
+  if (/^[0-9]{1,16}$/.test(String(header)) && id < Number.MAX_SAFE_INTEGER) return id
   throw new ApiError(
     'bad_request',
     'Last-Event-ID must be the id of a message of a watch, which is a revision',
@@ -190,13 +190,13 @@ export class WatchStream implements WatchSink {
     const whole = this.#ready.length === 1 ? first : Buffer.concat(this.#ready)
     this.#ready = []
     this.#isWriting = true
-    writeChunked(to, [whole], this.#budget, (taken) => {
+    writeChunked(to, [whole], this.#budget, (onDrain) => {
       this.#isWriting = false
-      if (taken) this.#onTaken(whole.length)
+      if (onDrain) this.#onDrain(whole.length)
     })
   }
 
-  #onTaken(bytes: number): void {
+  #onDrain(bytes: number): void {
     if (this.#to === undefined) return
     this.#bytes -= bytes
     this.#buffers.bytes -= bytes

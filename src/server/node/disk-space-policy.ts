@@ -159,6 +159,6 @@ export class DiskSpacePolicy {
 
 export function diskFullText(state: Exclude<DiskSpaceState, 'enough'>, freeBytes: number): string {
   const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
-  const taken = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
-  return `${free}: ${taken} until there is room again`
+  const effect = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  return `${free}: ${effect} until there is room again`
 }

@@ -91,7 +91,7 @@ export class Reads {
       open: this.#open.size,
       fresh: this.#fresh.length,
       parked: this.#parked.length,
-      asked: new Set(this.#requested.values()).size,
+      requested: new Set(this.#requested.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
       awaitingTurn: this.#awaitingTurn.length,
@@ -204,8 +204,9 @@ export class Reads {
       const { endsAt, appliedIndex } = this.#state
       if (endsAt === undefined) return
       for (const waiter of waiters) {
-        const comes = waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
-        if (waiter.open && !comes) this.#expire(waiter)
+        const willArrive =
+          waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
+        if (waiter.open && !willArrive) this.#expire(waiter)
       }
     })
   }
@@ -319,9 +320,9 @@ export class Reads {
 
   #tellExpired(waiter: Waiter): void {
     const { revision, hasLeader } = this.#state
-    const wanted = waiter.options.minRevision
+    const minRevision = waiter.options.minRevision
     if (waiter.waitsFor === 'revision') {
-      const detail = `this node is at revision ${revision}, the request asks for at least ${wanted}`
+      const detail = `this node is at revision ${revision}, the request asks for at least ${minRevision}`
       this.#end(waiter, { ok: false, problem: { code: 'revision_behind', detail, written: 'no' } })
     } else if (waiter.waitsFor === 'index') {
       const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`
