@@ -4,7 +4,7 @@ import { sendOnce } from '../load/http-connection.ts'
 import { keyName } from '../load/load.ts'
 import type { Scenario } from './scenario.ts'
 
-const ASK_EVERY_MS = 2
+const POLL_INTERVAL_MS = 2
 
 const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
   per: 'system',
@@ -27,7 +27,7 @@ const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
 
 /** Asks again until the answer is yes; an error is a no. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo().catch(() => false))) await sleep(ASK_EVERY_MS)
+  while (!(await isSo().catch(() => false))) await sleep(POLL_INTERVAL_MS)
 }
 
 export const RESTART: Scenario = {

@@ -6,12 +6,12 @@ import type { Intent } from './exit-codes.ts'
 import { escapeText } from './format-text.ts'
 
 const NOTHING = 'nothing was written'
-const SAID_BY_NODE = new RegExp(`; ${NOTHING}$`)
+const NODE_SUFFIX = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
 
 export function formatError(error: QuorateError, intent: Intent): string {
-  const text = withoutEnd(error.message).replace(SAID_BY_NODE, '')
+  const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
     return `the outcome is unknown: ${text}; the change may have been made, or may still be${check}`

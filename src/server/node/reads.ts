@@ -152,7 +152,7 @@ export class Reads {
   }
 
   /**
-   * Makes refused reads fresh again. A confirmation without a reply for `readAskAgainMs` is requested once more: the
+   * Makes refused reads fresh again. A confirmation without a reply for `readRetryMs` is requested once more: the
    * request or the reply may be lost, or only late. Each pause is twice the previous one: if replies are late because
    * of overload, more requests would make them later.
    */
@@ -162,7 +162,7 @@ export class Reads {
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
     const now = this.#clock.now()
     for (const confirmation of this.#requested.values()) {
-      const pauseMs = this.#limits.readAskAgainMs * 2 ** (confirmation.ids.length - 1)
+      const pauseMs = this.#limits.readRetryMs * 2 ** (confirmation.ids.length - 1)
       if (now - confirmation.requestedAt < pauseMs) continue
       if (confirmation.waiters.some(({ open }) => open)) {
         confirmation.requestedAt = now
@@ -200,7 +200,7 @@ export class Reads {
    * end of the log, such as the first entry of a term, does arrive.
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
-    this.#clock.after(this.#limits.readAskAgainMs, () => {
+    this.#clock.after(this.#limits.readRetryMs, () => {
       const { endsAt, appliedIndex } = this.#state
       if (endsAt === undefined) return
       for (const waiter of waiters) {
