@@ -100,7 +100,7 @@ export class RaftLog {
   constructor(reader: LogReader, commit: LogIndex, applied: LogIndex) {
     const last = reader.lastIndex()
     const lastTerm = reader.termAt(last)
-    invariant(lastTerm !== undefined, () => `the log cannot tell the term of its last index ${last}`)
+    invariant(lastTerm !== undefined, () => `the log has no term for its last index ${last}`)
     invariant(commit <= last, () => `the stored commit index ${commit} is beyond the end of the log, ${last}`)
     invariant(applied <= commit, () => `the applied index ${applied} is beyond the commit index ${commit}`)
     invariant(

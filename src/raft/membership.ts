@@ -162,7 +162,7 @@ function quorumLossRefusal(
   if (!isLost(away.filter((id) => !isSilent(id)).length)) {
     return {
       reason: 'membership-pending',
-      detail: `the leader is new and has not heard of ${names} yet; try again`,
+      detail: `the leader is new and has had no contact with ${names} yet; try again`,
     }
   }
   const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`

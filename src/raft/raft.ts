@@ -636,10 +636,10 @@ export class Raft {
         break
       case 'append':
       case 'heartbeat':
-        this.#becomeFollower(message.term, message.from, `heard the leader of term ${message.term}`)
+        this.#becomeFollower(message.term, message.from, `message from the leader of term ${message.term}`)
         return true
     }
-    this.#becomeFollower(message.term, undefined, `heard term ${message.term}`)
+    this.#becomeFollower(message.term, undefined, `message of term ${message.term}`)
     return true
   }
 
@@ -735,7 +735,7 @@ export class Raft {
     this.#candidateSince = this.#now
     this.#electionsSince ??= this.#now
     this.#setLeader(undefined)
-    this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
+    this.#why = transfer ? 'the leader requested a transfer' : 'won the pre-vote'
     this.#requestVotes('vote-request', this.#term, transfer)
     // The own vote counts once it is durable (`#stored`), like any other vote.
   }
@@ -981,7 +981,7 @@ export class Raft {
       () => `two leaders in term ${this.#term}: ${this.#leader} and ${from}`,
     )
     if (this.#leader === undefined) {
-      this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
+      this.#becomeFollower(this.#term, from, `message from the leader of term ${this.#term}`)
       this.#proposals.resendForwarded(from)
     }
     this.#contactAt = this.#now
@@ -1072,7 +1072,7 @@ export class Raft {
    * Installs a complete, staged snapshot from this node's driver. Its entries are committed, whichever replica leads.
    */
   #onSnapshot({ from, term, meta, snapshotId, clusterTimeMs }: SnapshotMessage): void {
-    if (term > this.#term) this.#becomeFollower(term, from, `heard the leader of term ${term}`)
+    if (term > this.#term) this.#becomeFollower(term, from, `message from the leader of term ${term}`)
     if (term === this.#term) this.#leaderContact(from)
     // A leader already holds all committed entries.
     if (meta.index > this.#log.commit && this.#role !== 'leader') {

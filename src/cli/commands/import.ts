@@ -106,10 +106,10 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
 
 /** An import is not remembered. It can be repeated: a key that is written twice has the same value. */
 function interrupted(error: unknown): Failure {
-  const also = isUnknown(error) ? '; the writes under way may have been made' : ''
+  const also = isUnknown(error) ? '; the writes in flight may have been made' : ''
   return new Failure(
     EXIT.interrupted,
-    `interrupted${also}. To go on, give the same command again: it writes every key, those above as well`,
+    `interrupted${also}. To continue, run the same command again: it writes every key, those above as well`,
   )
 }
 

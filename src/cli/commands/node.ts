@@ -46,17 +46,17 @@ function startCommand() {
     .option('--replace', 'with --join: take the place of the lost replica of the same name')
     .option(
       '--advertise-peer <host:port>',
-      'what the other nodes are told instead of --peer-listen',
+      'the address for the other nodes, instead of --peer-listen',
       peerAddress,
     )
-    .option('--advertise-url <url>', 'what clients are told instead of --listen', url)
+    .option('--advertise-url <url>', 'the address for clients, instead of --listen', url)
     .option(
       '--insecure',
       'allow addresses beyond this machine, although nothing is encrypted or authenticated',
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
-    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseTiming)
+    .option('--heartbeat <duration>', 'how often the leader sends a heartbeat (default: 50ms)', parseTiming)
     .option(
       '--election-timeout <duration>',
       'silence after which a follower campaigns; drawn from this to its double (default: 500ms)',

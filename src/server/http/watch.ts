@@ -25,11 +25,11 @@ const PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
   start: bytes('From this key on, inclusive'),
   end: bytes('Up to this key, exclusive'),
-  from: revision('The first revision to be told of; unless given, the next one'),
-  prev: flag('Tell the records before the changes as well'),
-  only: oneOf('Tell only changes of this type', 'put', 'delete'),
+  from: revision('The first revision to send; unless given, the next one'),
+  prev: flag('Send the records before the changes as well'),
+  only: oneOf('Send only changes of this type', 'put', 'delete'),
   progress: duration(
-    'How long nothing may be sent before the revision is told up to which everything has been sent; 10s unless given',
+    'Silence after which the watch sends the revision up to which it has sent everything; 10s unless given',
     PROGRESS_MS_MAX,
     PROGRESS_MS_MIN,
   ),
@@ -51,7 +51,9 @@ export const watchRoute = (budgets: WatchBudgets): Route =>
       parameters: PARAMETERS,
       answers: SSE.mediaType,
       answersLines: true,
-      headers: { 'Last-Event-ID': 'The id of the last message that was received: go on after it' },
+      headers: {
+        'Last-Event-ID': 'The id of the last message that was received: the watch continues after it',
+      },
     },
     ({ request, headers, values }) => {
       const watched = requestOf(headers, values)

@@ -261,7 +261,7 @@ function observeStatus(registers: Registers, status: () => DriverStatus): void {
 
 function observePending(registers: Registers, inFlight: () => InFlightCounts): void {
   const name = 'quorate_pending_bytes'
-  computedMetric(Gauge, registers, name, 'Memory of what is under way', ['part'], () => {
+  computedMetric(Gauge, registers, name, 'Memory of proposals and messages in flight', ['part'], () => {
     const now = inFlight()
     const queued = Object.keys(now).filter((key) => key.startsWith('links.queuedBytes of '))
     return [
@@ -273,7 +273,7 @@ function observePending(registers: Registers, inFlight: () => InFlightCounts): v
 
 function observeWatches(registers: Registers, counts: () => WatchCounts): void {
   const name = 'quorate_watches'
-  const help = 'Watches, by whether they are told of changes at once, read history, or wait for their clients'
+  const help = 'Watches, by state: live, behind (reading history), or slow (waiting for their clients)'
   computedMetric(Gauge, registers, name, help, ['state'], () => {
     const { open, behind, slow } = counts()
     return [

@@ -55,7 +55,7 @@ export class Acceptor {
 
   #called(wire: Wire): WireOwner {
     if (this.#strangers.size >= this.#context.limits.strangersMax) {
-      wire.close('too many callers have not said who they are')
+      wire.close('too many callers have not identified themselves')
       return { frame: () => {}, closed: () => {} }
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
