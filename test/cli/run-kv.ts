@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { EventEmitter } from 'node:events'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { type Io, runWithIo } from '../../src/cli/io.ts'
@@ -118,7 +118,7 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
     const write = (chunk: Buffer, _: string, done: (error?: Error) => void) => {
       if (reader === 'gone') return done(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }))
       if (reader === 'full-disk')
-        return done(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'write' }))
+        return done(Object.assign(new Error('ENOSPC'), { syscall: 'write', errno: -constants.errno.ENOSPC }))
       chunks.push(Buffer.from(chunk))
       printed.emit('more')
       if (reader === undefined) done()
