@@ -39,7 +39,7 @@ export async function perform(
   timeoutMs: number,
 ): Promise<OperationEnd> {
   const deadline = performance.now() + timeoutMs
-  const ask: Ask = (request) => client.ask(port, request, Math.max(1, deadline - performance.now()))
+  const ask: Ask = (request) => client.send(port, request, Math.max(1, deadline - performance.now()))
   switch (op.f) {
     case 'get': {
       const end = await ask(getRequest(op.key, readQuery(op)))

@@ -19,7 +19,7 @@ export async function performStore(
   op: OneRequest,
   timeoutMs: number,
 ): Promise<OperationEnd> {
-  const end = await client.ask(port, requestOf(op), timeoutMs)
+  const end = await client.send(port, requestOf(op), timeoutMs)
   const refused = REFUSED[op.f]
   if (
     refused !== undefined &&

@@ -76,7 +76,7 @@ export async function performTransaction(
     'Content-Type': 'application/json',
     ...(idempotency !== undefined && { 'Idempotency-Key': idempotency }),
   }
-  const end = await client.ask(port, { method: 'POST', target: '/v1/txn', headers, body }, timeoutMs)
+  const end = await client.send(port, { method: 'POST', target: '/v1/txn', headers, body }, timeoutMs)
   const changes = txn.steps.some(({ f }) => f !== 'get')
   const all = (one: OperationEnd): OperationEnd[] => txn.steps.map(() => one)
   const answer = changes ? changeAnswer(end) : readAnswer(end)

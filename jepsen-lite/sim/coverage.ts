@@ -59,7 +59,7 @@ export class StateCoverage {
   readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
   readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
 
-  heard(machine: Machine, type: Message['type']): void {
+  messageReceived(machine: Machine, type: Message['type']): void {
     const event = MESSAGE_NUMBERS.get(type)
     if (event !== undefined) this.#count(event, machine)
   }
@@ -78,7 +78,7 @@ export class StateCoverage {
     }
   }
 
-  asked(kind: OpKind, machine: Machine): void {
+  operationRequested(kind: OpKind, machine: Machine): void {
     this.#count(EVENT_NUMBERS.get(`asked ${kind}`) ?? 0, machine)
   }
 

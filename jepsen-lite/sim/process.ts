@@ -348,7 +348,7 @@ export class Process implements EventOwner {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
       if (this.ended || this.dying || this.closing || this.driver === undefined) return
-      throw new RuleViolation('STOP-2', `${this.name} goes on although its disk has failed`)
+      throw new RuleViolation('STOP-2', `${this.name} continues although its disk has failed`)
     })
   }
 

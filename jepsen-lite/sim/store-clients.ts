@@ -514,7 +514,7 @@ export class StoreClients {
         if (lives.every(({ to }) => to <= floor))
           throw this.#clients.wrong(
             'KV-24',
-            `${process.name} keeps lease ${id} alive, which had ended before; ${floor} was known before it was asked`,
+            `${process.name} keeps lease ${id} alive, which had ended before; ${floor} was known before the request`,
           )
         probeCoverage.hit('lease kept alive')
         this.promises.push({ id, ttlMs, askedMs, node: process.name })

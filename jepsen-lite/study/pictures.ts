@@ -198,8 +198,8 @@ function phases(scale: Scale, top: number): string {
   ] as const
   return named
     .map(([name, from, to]) => {
-      const told = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
-      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', told)
+      const label = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
+      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', label)
     })
     .join('')
 }

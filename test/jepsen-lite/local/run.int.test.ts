@@ -61,14 +61,14 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
 })
 
 test.each(['watch', 'queue'] as const)(
-  'a run of the workload %s is judged by what one client was told of every key',
+  'a run of the workload %s is judged by what one client received every key',
   async (workload) => {
     const results = await run(options({ workload, timeS: 3, nemeses: nemeses('kill-one') }))
     expect(results).toMatchObject({ verdict: 'pass', findings: [], checked: { model: 'log', finals: 3 } })
     const { header, watches, storeCalls } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
-    const log = watches.filter(({ client }) => client === header.log).flatMap(({ told }) => told)
-    const revisions = log.flatMap(({ told }) => (told.kind === 'events' ? [told.revision] : []))
-    const last = log.flatMap(({ told }) => (told.kind === 'due' ? [told.revision] : []))
+    const log = watches.filter(({ client }) => client === header.log).flatMap(({ messages }) => messages)
+    const revisions = log.flatMap(({ message }) => (message.kind === 'events' ? [message.revision] : []))
+    const last = log.flatMap(({ message }) => (message.kind === 'due' ? [message.revision] : []))
     expect(revisions.length).toBeGreaterThan(10)
     expect(last.at(-1)).toBe(Math.max(...revisions))
     expect(storeCalls.length).toBeGreaterThan(0)

@@ -115,7 +115,7 @@ test('what the clients of the store reach is much, under faults too', () => {
     'lease ended under another leader than it began',
     'watch begun',
     'watch begun at a revision',
-    'watch goes on at another node',
+    'watch continues at another node',
     'watch waits for a slow client',
     'watch overtaken by compaction',
   ])
