@@ -1,4 +1,4 @@
-// Prints what a put allocates on the leader and on a follower, as JSON. `heap.int.test.ts` starts it so that no garbage
+// Prints what a put allocates on the leader and on a follower, as JSON. `heap.long.test.ts` starts it so that no garbage
 // is collected during the count.
 
 import { PerformanceObserver } from 'node:perf_hooks'

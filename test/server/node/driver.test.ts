@@ -5,6 +5,7 @@ import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { isJoint } from '../../../src/raft/index.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../../src/server/node/limits.ts'
+import { runs } from '../../runs.ts'
 import { SimulatedCluster, type SimulatedNode, valueAt } from '../simulated-cluster.ts'
 
 test('a founder elects itself, and others join as learners and are promoted', () => {
@@ -56,10 +57,10 @@ test('nothing is answered before a majority has it on disk', () => {
 test.each(['leading', 'follower'] as const)(
   'of the changes of one node no more is under way than others can wait behind, and all of them come (%s)',
   (role) => {
-    const proposedBytesMax = driverLimits.proposedBytesMax / 16
+    const proposedBytesMax = driverLimits.proposedBytesMax / 64
     const cluster = SimulatedCluster.formed(3, { limits: { proposedBytesMax } })
     const node = cluster[role]
-    const value = 'x'.repeat(32 * 1024)
+    const value = 'x'.repeat(8 * 1024)
     const puts = Array.from({ length: 20 }, (_, i) => node.put(`k${i}`, value))
     const underWay = (name: string): number => node.running.inspect()[name] ?? 0
     const most = { 'raft.proposedBytes': 0, 'raft.uncommittedBytes': 0 }
@@ -193,7 +194,7 @@ test('after a stall of any length a follower hears its leader before it campaign
   }
   stall(10 * electionMaxMs)
   // The due time of a timer depends on earlier events: it may be just before the end of the stall.
-  for (let count = 0; count < 200; count++) stall(electionMinMs + ((count * 37) % electionMaxMs))
+  for (let count = 0; count < runs(200); count++) stall(electionMinMs + ((count * 37) % electionMaxMs))
 })
 
 test('graceful stop hands leadership over and finishes what is under way', () => {
