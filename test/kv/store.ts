@@ -129,7 +129,13 @@ export class MemoryStore {
   }
 
   /** Replaces rows and registers, as the installation of a snapshot does. */
-  becomes({ rows, state }: { readonly rows: ReadonlyMap<string, Uint8Array>; readonly state: KvState }): void {
+  becomes({
+    rows,
+    state,
+  }: {
+    readonly rows: ReadonlyMap<string, Uint8Array>
+    readonly state: KvState
+  }): void {
     this.rows.clear()
     for (const [name, row] of rows) this.rows.set(name, row)
     this.state = decodeState(encodeState(state))

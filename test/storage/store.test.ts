@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
-import { keyIndexLimits, rowHeadsFor, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
+import { keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { storeLimits } from '../../src/storage/store.ts'
@@ -43,11 +43,6 @@ test('the limits are those that are documented', () => {
     rowHeads: 16_000_000,
     rowFilterBytes: 2_097_152,
   })
-})
-
-test('the heads of rows take a sixteenth of the memory at most', () => {
-  const heads = [2 ** 30, 16 * 2 ** 30, 2 ** 40].map(rowHeadsFor)
-  expect(heads).toEqual([472_597, 7_561_562, keyIndexLimits.rowHeads])
 })
 
 /** A storage with a log up to `last`, all of it committed. */

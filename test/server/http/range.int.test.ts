@@ -117,7 +117,7 @@ describe('a page', () => {
     'where keys were deleted is answered in time too: %s',
     async (query) => {
       const { ask, node } = await serve()
-      for (let i = 0; i < 2000; i++) node.put(`k${i}`, '')
+      for (let i = 0; i < 4000; i++) node.put(`k${i}`, '')
       await ask('DELETE', '/v1/kv?prefix=k')
       expect((await ask('GET', `/v1/kv?timeout=1ms&${query}`)).json).toMatchObject({ code: 'overloaded' })
       const stream = { headers: { accept: 'application/x-ndjson' } }

@@ -147,7 +147,7 @@ async function expectServed(client: Client): Promise<void> {
 }
 
 /** The value at which `count` stays while other requests are served. */
-export async function settled({ port }: Served, count: () => number, rounds = 30): Promise<number> {
+export async function settled({ port }: Served, count: () => number, rounds = 100): Promise<number> {
   const other = new Client(port)
   for (let before = -1, calm = 0; calm < rounds; ) {
     await expectServed(other)

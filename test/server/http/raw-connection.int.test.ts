@@ -517,7 +517,7 @@ describe('a connection', () => {
         ;(await client.send(put('a', '1') + get('a') + last)).endSending()
         const { value: go } = await release.next()
         // Waits until the server has noticed the end of the body.
-        await settled(served, () => served.http.inspect().bodyBytes)
+        await settled(served, () => served.http.inspect().bodyBytes, 30)
         served.node.hold = undefined
         go()
         expect((await client.answers(3)).map(statusOf)).toEqual([200, 200, status])
@@ -538,7 +538,7 @@ describe('a connection', () => {
         await client.send(put('a', '1') + put('a', '2') + last)
         for (let i = 0; i < 2; i++) {
           const { value: go } = await release.next()
-          await settled(served, () => served.http.inspect().requests)
+          await settled(served, () => served.http.inspect().requests, 30)
           go()
         }
         const answers = await client.answers(3)
