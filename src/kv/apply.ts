@@ -25,6 +25,7 @@ import {
   keyFault,
   metadataKey,
   metaOf,
+  putFault,
   readCurrent,
   removeKey,
   rowOf,
@@ -199,11 +200,8 @@ function put(
 ): OutcomeOfKey {
   const { state } = work
   const { settings } = state
-  const fault = keyFault(key, state)
+  const fault = putFault(key, value, state)
   if (fault !== undefined) return fault
-  if (value.length > settings.valueBytesMax)
-    return rejection(state.revision, 'value-too-large', [value.length, settings.valueBytesMax])
-
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
   const leaseFault = lease && new LeaseChecks(work).fault(key, lease, current)

@@ -47,6 +47,14 @@ export function keyFault(key: Uint8Array, { revision, settings }: KvState): Reje
   return rejection(revision, 'key-too-long', [key.length, settings.keyBytesMax])
 }
 
+/** Why this value cannot be put under this key; undefined: it can, as far as their sizes matter. */
+export function putFault(key: Uint8Array, value: Uint8Array, state: KvState): Rejection | undefined {
+  const { valueBytesMax } = state.settings
+  const fault = keyFault(key, state)
+  if (fault !== undefined || value.length <= valueBytesMax) return fault
+  return rejection(state.revision, 'value-too-large', [value.length, valueBytesMax])
+}
+
 /** The key with its value, before it is changed. */
 export const rowOf = ({ key, modRevision }: KeyMetadata, rows: Rows): KeyRow =>
   readVersion(key, modRevision, (rowKey) => rows.read(rowKey, false)?.bytes)

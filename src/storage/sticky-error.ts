@@ -24,7 +24,7 @@ export class StickyError {
     return this.#error
   }
 
-  /** Calls `told` with the first error when it occurs; at once if it has occurred. */
+  /** Calls `listener` with the first error when it occurs; at once if it has occurred. */
   whenFailed(listener: (error: Error) => void): void {
     this.#listener = listener
     if (this.#error !== undefined) listener(this.#error)

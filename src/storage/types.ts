@@ -256,8 +256,8 @@ export interface Storage {
   ): void
 
   /**
-   * Calls `told` with the first error of any kind when it occurs, whichever call met it: a page for a client, a chunk
-   * of a snapshot. The node ends with it. If an error has occurred before, `told` is called at once.
+   * Calls `listener` with the first error of any kind when it occurs, whichever call met it: a page for a client, a
+   * chunk of a snapshot. The node ends with it. If an error has occurred before, `listener` is called at once.
    */
   whenFailed(listener: (error: Error) => void): void
   /**

@@ -56,7 +56,7 @@ const NAME_CHARACTERS_MAX = 4096
 /**
  * No cluster accepts more, so such items are skipped without a request. This saves reading and sending large values.
  * And a node would call a key malformed that does not fit into the head of a request. The settings of the cluster may
- * be lower. They are not asked for: the node that answers may not know of a change that raised them.
+ * be lower. They are not requested: the node that answers may not know of a change that raised them.
  */
 const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024

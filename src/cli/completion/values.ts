@@ -28,7 +28,7 @@ export interface Completion {
 
 /** How long one question to the cluster may take. */
 const TIMEOUT_MS = 500
-/** After this time no further question is asked. */
+/** After this time no further request is sent. */
 const QUESTIONS_MS_MAX = 2_000
 /** More candidates would not help a user. */
 const KEYS_MAX = 200

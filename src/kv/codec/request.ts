@@ -4,7 +4,7 @@
 //   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others)
 //                 [token: length (1), ASCII]  [since: revision (8)]
 //                 [session (8), slot (2), number of the change (6)]
-//   what is asked principal: length (1), ASCII
+//   command       principal: length (1), ASCII
 //                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
 //     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest

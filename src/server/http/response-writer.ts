@@ -84,7 +84,7 @@ export class ResponseWriter {
 
   /**
    * Writes a response to a bare socket, whose request has arrived completely and is under /v1. Returns whether the
-   * kernel has taken all of it. If not, `taken` is called once, later: when the kernel has taken it, or the connection
+   * kernel has taken all of it. If not, `onSent` is called once, later: when the kernel has taken it, or the connection
    * is gone.
    */
   writeToSocket(

@@ -62,7 +62,7 @@ export class Connection implements Wire {
   #onHold = false
   readonly #held: Buffer[] = []
 
-  /** `asks`: this side sends the pings (the dialler), the other replies. */
+  /** `sendsPings`: this side is the dialler, which sends the pings; the other side replies. */
   constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, sendsPings: boolean) {
     this.#socket = socket
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
