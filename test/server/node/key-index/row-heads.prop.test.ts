@@ -143,16 +143,6 @@ test('keys of any length are kept, also those that differ only behind the longes
   expect(known(heads, name)).toBeUndefined()
 })
 
-test('when all slots are taken, each further head takes the place of another one', () => {
-  // One set, of which seven slots may be needed and eight exist.
-  const heads = new RowHeads(7)
-  const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
-  for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))
-  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(1000)
-  heads.endEntry()
-  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(8)
-})
-
 describe("heads of users' keys", () => {
   const keyOfUser = (n: number, length = 0): Uint8Array => bytes(`\u0008user/${n}`.padEnd(length, '.'))
   const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): boolean =>
@@ -173,32 +163,6 @@ describe("heads of users' keys", () => {
     expect(heads.knowsAllKeys).toBe(true)
   })
 
-  test('keep their places while those of other tables come and go', () => {
-    const heads = new RowHeads(7)
-    heads.loaded()
-    for (let n = 0; n < 7; n++) put(heads, keyOfUser(n), 'head')
-    for (let n = 0; n < 100; n++) {
-      const token = bytes(`\u0002${n}`)
-      heads.remember(token, hashOfKey(token), stored(token, 'token'))
-      put(heads, keyOfUser(100 + n), undefined)
-      heads.endEntry()
-    }
-    for (let n = 0; n < 7; n++)
-      expect(heads.get(keyOfUser(n), hashOfKey(keyOfUser(n)))).toMatchObject({ length: 4 })
-    expect(heads.knowsAllKeys).toBe(true)
-  })
-
-  test('absent keys and rows of other tables may lose their places', () => {
-    const heads = new RowHeads(7)
-    heads.loaded()
-    for (let n = 0; n < 100; n++) {
-      put(heads, keyOfUser(n), undefined)
-      heads.remember(bytes(`\u0002${n}`), hashOfKey(bytes(`\u0002${n}`)), stored(bytes('k'), 'token'))
-    }
-    heads.endEntry()
-    expect(heads.knowsAllKeys).toBe(true)
-  })
-
   test('are all known as long as there may be more of them', () => {
     const heads = new RowHeads(100_000)
     heads.loaded()
@@ -207,28 +171,6 @@ describe("heads of users' keys", () => {
       heads.endEntry()
     }
     expect(heads.knowsAllKeys).toBe(true)
-  })
-
-  test('say whether the key is new', () => {
-    const heads = new RowHeads(64)
-    const key = keyOfUser(1)
-    const said = ['head', 'other', undefined, undefined, 'head', 'other'].map((head) => put(heads, key, head))
-    expect(said).toEqual([true, false, false, true, true, false])
-  })
-
-  test('are all known, long ones too', () => {
-    const heads = new RowHeads(64)
-    const [changed, read] = [keyOfUser(1, 61), keyOfUser(2, 61)]
-    put(heads, changed, 'head')
-    expect(heads.wants(read, hashOfKey(read))).toBe(true)
-    put(heads, read, 'other head')
-    heads.loaded()
-    heads.endEntry()
-    expect([known(heads, changed), known(heads, read), heads.knowsAllKeys]).toEqual([
-      'head',
-      'other head',
-      true,
-    ])
   })
 })
 
