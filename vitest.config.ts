@@ -69,7 +69,8 @@ function longestFirst() {
     'jepsen-lite/power/recording.long',
     'cli/commands.int',
     'jepsen-lite/sim/wrong-servers',
-    'server/http/fast-lane.int',
+    'server/http/slow-clients.int',
+    'server/http/raw-connection.int',
     'jepsen-lite/sim/harness',
   ].map((file) => `/test/${file}.test.ts`)
   const rank = ({ moduleId, project }: TestSpecification): number => {
