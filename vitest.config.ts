@@ -10,9 +10,14 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // These folders test code without state outside its objects, and mock no module: their files share processes.
 const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
-const SHARED = testsIn(['server', 'storage'])
+const SHARED = testsIn(['server', 'storage', 'jepsen-lite/sim', 'jepsen-lite/recipes'])
 /** They mock a module. */
-const MOCKING = ['storage/directory', 'storage/level/skipped-wals'].map((file) => `test/${file}.test.ts`)
+const MOCKING = [
+  'storage/directory',
+  'storage/level/skipped-wals',
+  'jepsen-lite/sim/oracle',
+  'jepsen-lite/recipes/wrong-recipes',
+].map((file) => `test/${file}.test.ts`)
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
