@@ -10,7 +10,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // These folders test code without state outside its objects, and mock no module: their files share processes.
 const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
-const SHARED = testsIn(['server', 'storage', 'jepsen-lite/sim', 'jepsen-lite/recipes'])
+const SHARED = testsIn([
+  'server',
+  'storage',
+  ...['sim', 'recipes', 'commands'].map((folder) => `jepsen-lite/${folder}`),
+])
 /** They mock a module. */
 const MOCKING = [
   'storage/directory',
