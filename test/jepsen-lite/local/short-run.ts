@@ -32,7 +32,7 @@ export function nemeses(...names: string[]): readonly Nemesis[] {
   return chosen
 }
 
-/** What one client received of every key judges the others. */
+/** A short run. Its history is judged by the changes of every key that one client received. */
 export async function runJudgedByLog(workload: 'watch' | 'queue', out: string): Promise<void> {
   const results = await run(options({ workload, timeS: 3, clients: 2, nemeses: nemeses('kill-one'), out }))
   expect(results).toMatchObject({ verdict: 'pass', findings: [], checked: { model: 'log', finals: 3 } })

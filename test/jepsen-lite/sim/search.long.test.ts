@@ -1,4 +1,4 @@
-// What a search reaches with any seeds: search.prop.test.ts tries a few that reach much.
+// The reach of a search with any seeds. search.prop.test.ts tries a few that reach much.
 
 import { expect, test } from 'vitest'
 import { Search } from '../../../jepsen-lite/sim/index.ts'
