@@ -275,7 +275,7 @@ export class Invariants {
         if (message.round !== 0 && message.round === replica.heartbeatRound) return
         replica.heartbeatRound = message.round
         const status = replica.status?.()
-        this.#believes(replica, status)
+        this.#checkProgress(replica, status)
         this.#countsAll(replica, status)
         return
       }
@@ -362,7 +362,7 @@ export class Invariants {
   }
 
   /** A leader's view of its followers (paper figure 2): match < next, `match` is durable there and never decreases. */
-  #believes({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
+  #checkProgress({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     for (const { id, match, next } of status.progress) {
       if (next <= match) this.#violated('RAFT-14', `${name}: next ${next} ≤ match ${match} of ${id}`)
@@ -631,7 +631,7 @@ export class Invariants {
     this.maxCommitted = status.commit
     this.commitSteps.push({ index: status.commit, term })
     this.onTrigger('committed', replica)
-    this.#believes(replica, status)
+    this.#checkProgress(replica, status)
   }
 
   /** Durable on a majority of each half (paper §5.4.2, §6). */

@@ -31,7 +31,7 @@ const RECEIVED = /^links\.receiving$/
 const LISTS: readonly (readonly [list: string, waiting: string])[] = [
   ['proposals.parked', 'proposals.waiting'],
   ['reads.parked', 'reads.open'],
-  ['reads.asked', 'reads.open'],
+  ['reads.requested', 'reads.open'],
   ['reads.awaitingIndex', 'reads.open'],
 ]
 
