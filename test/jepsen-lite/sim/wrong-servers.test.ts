@@ -155,7 +155,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
     'wait for what is no number',
     'REST-2',
     3,
-    { inspect: (right) => ({ ...right, 'reads.asked': Number.NaN }) },
+    { inspect: (right) => ({ ...right, 'reads.requested': Number.NaN }) },
   ],
   [
     'miscount until that is no number',
