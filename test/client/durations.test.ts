@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Client, type KvRecord, type QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
 import { problem } from './fake-node.ts'
-import { clientOf, failure, fake, freezeTime, noLeader } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noLeader, until } from './with-fakes.ts'
 
 const DAY_MS = 24 * 3_600_000
 
@@ -201,7 +201,7 @@ test('a callback that throws ends the list, and its connection', async () => {
     await expect(all(kv.list({ snapshot, onAnswer }))).rejects.toThrow('from the application')
   }
   // The page's connection is kept; the stream's is not.
-  await expect.poll(() => node.connections).toBeLessThanOrEqual(1)
+  await until(() => node.connections <= 1)
 })
 
 const line = (n: number) =>

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { problem } from './fake-node.ts'
-import { answering, clientOf, failure, fake } from './with-fakes.ts'
+import { answering, clientOf, failure, fake, until } from './with-fakes.ts'
 
 test('a snapshot list that is ended by its callback leaves no connection behind', async () => {
   const node = await fake()
@@ -12,7 +12,7 @@ test('a snapshot list that is ended by its callback leaves no connection behind'
     const kv = clientOf([node])
     const records = kv.list({ snapshot: true, signal: abort.signal, onAnswer: () => abort.abort() })
     expect(await failure(records.next())).toMatchObject({ name: 'AbortError', code: 'aborted' })
-    await expect.poll(() => node.connections).toBe(0)
+    await until(() => node.connections === 0)
   }
 })
 
@@ -50,7 +50,7 @@ test('a list that is aborted at any moment after its answer ends at once', async
       left === 0 ? abort.abort() : queueMicrotask(() => abortAfter(left - 1))
     const records = kv.list({ snapshot: true, signal: abort.signal, onAnswer: () => abortAfter(turns) })
     expect(await failure(records.next())).toMatchObject({ name: 'AbortError', code: 'aborted' })
-    await expect.poll(connections).toBe(0)
+    await until(() => connections() === 0)
   }
 })
 

@@ -41,7 +41,7 @@ const answers: [string, string, boolean][] = [
 
 test.each(answers)('%s', async (_, text, staysOpen) => {
   const { url, connections } = await answering(text, { staysOpen })
-  const kv = clientOf([url], { timeoutMs: 60 })
+  const kv = clientOf([url], { timeoutMs: 25 })
   for (let round = 0; round < 2; round++) {
     expect(await failure(kv.get('a'))).toMatchObject({ written: 'no' })
     expect(await failure(kv.list({ snapshot: true }).next())).toMatchObject({ written: 'no' })
