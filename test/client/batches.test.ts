@@ -120,13 +120,6 @@ describe('what goes together', () => {
     expect(opsOf(lines.items)).toEqual([CHANGES, GET, GET])
   })
 
-  test('one change alone is no batch', async () => {
-    const { lines, kv } = await oneWithBatches()
-    await kv.put('a', '1')
-    await kv.put('b', '2')
-    expect(opsOf(lines.items)).toEqual([PUT, PUT])
-  })
-
   test('not those with another signal, or another time-out', async () => {
     const { lines, kv } = await oneWithBatches()
     const [one, other] = [new AbortController(), new AbortController()]

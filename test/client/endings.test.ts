@@ -27,19 +27,6 @@ test('a node with a Retry-After does not keep the call from asking the others ag
   }
 })
 
-test('a record without its value is refused, unless only keys were asked for', async () => {
-  const node = await fake()
-  const record = { key: 'k', create_revision: 2, mod_revision: 2, version: 1 }
-  const kv = clientOf([node])
-  node.fault = ({ target }) => ({
-    status: 200,
-    body: target.startsWith('/v1/kv/') ? record : { kvs: [record], more: false, revision: 2 },
-  })
-  expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
-  expect(await failure(kv.list().next())).toMatchObject({ code: 'unexpected_answer', written: 'no' })
-  expect(await kv.list({ keysOnly: true }).next()).toMatchObject({ value: { key: 'k' } })
-})
-
 test('a list that is aborted at any moment after its answer ends at once', async () => {
   const begun = 'HTTP/1.1 200 OK\r\nKv-Cluster: 77\r\nKv-Revision: 1\r\nTransfer-Encoding: chunked\r\n\r\n'
   const { url, connections } = await answering(begun, { staysOpen: true })

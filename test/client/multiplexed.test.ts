@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import type { Client, KvRecord } from '../../src/client/index.ts'
+import type { Client } from '../../src/client/index.ts'
 import { PreconditionFailedError, type QuorateError } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import { memberJson, problem } from './fake-node.ts'
@@ -28,25 +28,6 @@ describe('a client that makes many calls', () => {
     expect(node.seen).toHaveLength(603)
     expect(lines.upgrades).toEqual(['/v1/connect?cluster=77'])
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('gets the same records as over HTTP', async () => {
-    const { node, kv } = await oneNode()
-    const http = clientOf([node])
-    const key = new Uint8Array([0xff, 0, 0x2f])
-    await kv.put(key, new Uint8Array([0xfe, 1]))
-    await kv.put('ü', '{"a":"ü"}')
-    const plain = (record: KvRecord | undefined) => ({ ...record, text: record?.text(), json: undefined })
-    for (const each of [key, 'ü'])
-      expect(plain(await kv.get(each))).toStrictEqual(plain(await http.get(each)))
-    expect((await kv.get('ü'))?.json()).toEqual({ a: 'ü' })
-    const list = async (client: Client, options: object) => {
-      const records = []
-      for await (const record of client.list(options)) records.push(plain(record))
-      return records
-    }
-    for (const options of [{}, { keysOnly: true }, { prefix: 'ü' }, { limit: 1 }])
-      expect(await list(kv, options)).toStrictEqual(await list(http, options))
   })
 
   test('reads lists page by page', async () => {
@@ -123,16 +104,6 @@ describe('a client that makes many calls', () => {
       }),
     ).rejects.toBe(thrown)
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('copies keys and values at once', async () => {
-    const { node, kv } = await oneNode()
-    const [key, value] = [Buffer.from('key'), Buffer.from('value')]
-    const put = kv.put(key, value)
-    key.fill('x')
-    value.fill('x')
-    await put
-    expect(node.contents).toEqual({ key: 'value' })
   })
 
   test.each([
