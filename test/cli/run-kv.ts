@@ -33,7 +33,7 @@ export interface RunOptions {
   /** The streams that are terminals. */
   readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly columns?: number
-  /** What becomes of a write to stdout; a number: how many milliseconds it takes. */
+  /** The reader of stdout: it takes nothing, is gone, has a full disk, or needs so many milliseconds for each write. */
   readonly reader?: 'stalled' | 'gone' | 'full-disk' | number
 }
 

@@ -9,7 +9,6 @@ import { held, oneNode, PUT, served } from './one-node.ts'
 import { clientOf, connected, failure, fake, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
-const _RANGE = 4
 
 describe('a client that makes many calls', () => {
   test('makes one connection, and every operation has its result', async () => {
