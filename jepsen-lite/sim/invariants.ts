@@ -38,6 +38,8 @@ export class ObservedReplica {
   stateHash = 0n
   /** The term that its process leads or led last, and the highest `match` of each follower in it. */
   leads = 0
+  /** The newest round of heartbeats that its process has begun as leader. */
+  heartbeatRound = 0
   readonly matches = new Map<ReplicaId, number>()
   /** Its status. It is expensive, so it is read only after a commit. */
   status: (() => RaftStatus) | undefined
@@ -269,6 +271,9 @@ export class Invariants {
       case 'heartbeat': {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
+        // The heartbeats of one round leave together.
+        if (message.round !== 0 && message.round === replica.heartbeatRound) return
+        replica.heartbeatRound = message.round
         const status = replica.status?.()
         this.#checkProgress(replica, status)
         this.#countsAll(replica, status)
@@ -769,6 +774,7 @@ export class Invariants {
     this.#protocolRules.role(replica, role, term)
     if (role === 'leader') {
       replica.leads = term
+      replica.heartbeatRound = 0
       replica.matches.clear()
       if (replica.now !== undefined && !this.#ledAt.has(term)) this.#ledAt.set(term, replica.now())
       this.#leading(replica, term)

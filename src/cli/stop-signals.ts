@@ -19,7 +19,7 @@ const SIGNALS: readonly StopSignal[] = ['SIGINT', ...TERMINATING]
  */
 export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined
-  const hear = withCurrentIo((signal: StopSignal): void => {
+  const receive = withCurrentIo((signal: StopSignal): void => {
     const now = performance.now()
     if (firstAt === undefined) {
       firstAt = now
@@ -28,7 +28,7 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
       again()
     }
   })
-  for (const signal of SIGNALS) io().signals.on(signal, hear)
+  for (const signal of SIGNALS) io().signals.on(signal, receive)
   // Some tools send it so that a program reopens its log. Without a handler it would end the process.
   io().signals.on('SIGUSR2', () => {})
 }

@@ -349,7 +349,7 @@ describe('NDJSON', () => {
     const interrupted = await running.ended
     expect(interrupted.code).toBe(130)
     expect(interrupted.err).toMatch(
-      /^stopped after [01] keys?, .*\nerror: interrupted(; the writes under way may have been made)?\. To go on, give the same command again: .*\n$/,
+      /^stopped after [01] keys?, .*\nerror: interrupted(; the writes in flight may have been made)?\. To continue, run the same command again: .*\n$/,
     )
   })
 

@@ -48,7 +48,7 @@ export class Processes {
   }
 
   /** Records a process that has answered or was let in, and to which there is no objection. */
-  heard({ greeting: { replicaId, boot }, incarnation }: Speaker): void {
+  greeted({ greeting: { replicaId, boot }, incarnation }: Speaker): void {
     const known = this.#newest.get(replicaId)
     if (known?.incarnation !== incarnation)
       this.#newest.set(replicaId, { boot, incarnation, attempts: new Map() })

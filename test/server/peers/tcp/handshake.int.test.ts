@@ -75,7 +75,7 @@ test('another cluster is refused, and not told to stop', async () => {
 
 test('a call for another replica is refused', async () => {
   const a = await alone()
-  const no = await refusal(await call(a, { greeting: greetingOf(), wanted: '5' }))
+  const no = await refusal(await call(a, { greeting: greetingOf(), target: '5' }))
   expect(no).toMatchObject({ stop: false, sentence: 'this is replica 1, not 5' })
 })
 
@@ -165,7 +165,7 @@ test('a start counter that is made up is rejected: the real replica gets in, and
 test('what a caller that is refused says of its replica is not remembered', async () => {
   const a = await alone()
   const real = greetingOf({ boot: 5 })
-  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n, wanted: '5' }))
+  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n, target: '5' }))
   a.admit = () => ({ refuse: 'not now', stop: false })
   await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n }))
   a.admit = () => undefined
