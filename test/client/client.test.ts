@@ -158,19 +158,6 @@ describe('lists', () => {
     expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
   })
 
-  test('end when they are aborted, a stream in the middle', async () => {
-    const node = await fake()
-    node.pageMax = 1
-    for (let n = 0; n < 400; n++) node.set(`key/${n}`, Buffer.alloc(1_000))
-    for (const snapshot of [false, true]) {
-      const abort = new AbortController()
-      const reading = async () => {
-        for await (const _ of clientOf([node]).list({ snapshot, signal: abort.signal })) abort.abort()
-      }
-      expect(await failure(reading())).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
-    }
-  })
-
   async function keysOf(records: AsyncIterable<{ readonly key: string }>): Promise<string[]> {
     const keys = []
     for await (const { key } of records) keys.push(key)
