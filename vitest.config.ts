@@ -27,7 +27,7 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 2),
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { interval: 10, timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
       {
