@@ -13,7 +13,7 @@
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
-import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
+import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
@@ -145,9 +145,7 @@ async function readLeader(
 ): Promise<{ readonly leader: KvRecord | undefined; readonly revision: number }> {
   for (;;) {
     const { results, revision } = await kv.txn({ success: [{ get: { prefix, keysOnly: true } }] }, options)
-    const [first] = (results[0]?.get?.kvs ?? [])
-      .filter(({ lease }) => lease !== undefined)
-      .toSorted((a, b) => a.createRevision - b.createRevision)
+    const [first] = keysBefore({ what: 'campaign' }, results[0]?.get?.kvs)
     if (first === undefined) return { leader: undefined, revision }
     const { keyBytes: key, createRevision: to } = first
     const compare = [{ key, target: 'createRevision', op: '=', to }] as const

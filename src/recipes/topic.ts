@@ -45,7 +45,7 @@ import {
   isText,
 } from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
@@ -130,7 +130,6 @@ class MessageTopic implements Topic {
   readonly #messagesMax: number
   readonly #ageMs: number | undefined
   readonly #onError: (error: unknown) => void
-  readonly #reportForeign = foreignKeyReporter('topic')
   readonly #trimEvery: number
   #ordinal = 0
   #published: number
@@ -303,7 +302,7 @@ class MessageTopic implements Topic {
   #isMessage({ key, keyBytes, lease }: KvRecord): boolean {
     const isOwn = MESSAGE.test(this.#space.suffix(keyBytes))
     if (isOwn && (this.#ageMs === undefined || lease !== undefined)) return true
-    this.#reportForeign(key)
+    reportForeignKey('topic', key)
     return false
   }
 
@@ -360,7 +359,7 @@ class MessageTopic implements Topic {
 
   #positionIn(record: KvRecord | undefined): { readonly revision: number; readonly modRevision: number } {
     const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
-    if (record !== undefined && revision < 0) this.#reportForeign(record.key)
+    if (record !== undefined && revision < 0) reportForeignKey('topic', record.key)
     return { revision, modRevision: record?.modRevision ?? 0 }
   }
 }

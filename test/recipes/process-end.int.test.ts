@@ -1,17 +1,23 @@
-// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin.
+// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin. A
+// registration keeps none alive in any case.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { expect, test } from 'vitest'
-import { startCluster } from '../../src/embed/index.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { cache, config, registry } from '../../src/recipes/index.ts'
 
 const root = pathToFileURL(join(import.meta.dirname, '../../src/')).href
 
+let cluster: EmbeddedCluster
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 1 })
+}, 60_000)
+afterAll(() => cluster.close())
+
 test('a process whose client is closed ends, although nobody has closed what was built on it', async () => {
-  await using cluster = await startCluster({ nodes: 1 })
   const program = `
     import { Client } from '${root}index.ts'
     import { cache, config, registry } from '${root}recipes/index.ts'
@@ -24,6 +30,15 @@ test('a process whose client is closed ends, although nobody has closed what was
     await services.resolver().resolve()
     await kv.close()
     console.log('closed')`
+  expect(await endOf(program)).toEqual([0, null])
+})
+
+test('a process that has registered an instance ends when it has nothing else to do', async () => {
+  const program = `
+    import { Client } from '${root}index.ts'
+    import { registry } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    await registry(kv, 'idle').register({ url: 'u' })`
   expect(await endOf(program)).toEqual([0, null])
 })
 
@@ -45,7 +60,6 @@ test('a process ends when nothing that it wanted to wait for could begin', async
 })
 
 test('what is asked of a client that was closed fails at once, and says so by its code', async () => {
-  await using cluster = await startCluster({ nodes: 1 })
   const kv = cluster.client()
   const own = [cache(kv, { prefix: 'x' }), registry(kv, 'x').resolver()] as const
   for (const each of own) await each.close()
