@@ -167,7 +167,7 @@ export class Client {
       cluster,
       closing,
       timeoutMs,
-      wantsSession: () => mux.isActive,
+      wantsSession: () => transport.carriesBatches || mux.isActive,
     })
     this.#endpoints = endpoints
     this.#http = transport

@@ -23,6 +23,7 @@ import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 export const SILENCE_MAX_MS = 70_000
 
 export class HttpTransport implements Transport {
+  readonly carriesBatches = false
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
   readonly #inFlight = new Set<ClientRequest>()
@@ -30,10 +31,6 @@ export class HttpTransport implements Transport {
 
   constructor(silenceMaxMs = SILENCE_MAX_MS) {
     this.#silenceMaxMs = silenceMaxMs
-  }
-
-  accepts(): boolean {
-    return true
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {

@@ -40,6 +40,7 @@ class Link {
 }
 
 export class MuxTransport implements Transport {
+  readonly carriesBatches = true
   readonly #options: MuxOptions
   readonly #links = new Map<Endpoint, Link>()
   /** All connections that have not ended, also those of former endpoints. */
