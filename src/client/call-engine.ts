@@ -26,7 +26,7 @@ import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
-import { type Closing, closedError, type Interruption, pause } from './interruption.ts'
+import { type Closing, closedError, pause } from './interruption.ts'
 import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operation.ts'
 import {
   INTERNAL_MAX,
@@ -115,10 +115,12 @@ export class CallEngine {
     this.inFlight += 1
     const retrying = new RetryingCall(this, call, waitedMs)
     try {
-      return await retrying.run()
+      const end = await retrying.run()
+      if (end.kind === 'answered') return end.answer
+      throw retrying.errorOf(end)
     } finally {
       this.inFlight -= 1
-      this.retryBudget.callEnded(retrying.copies)
+      retrying.release()
     }
   }
 
@@ -136,7 +138,7 @@ export class CallEngine {
     const neededMs = leastMs(kind === 'read', timeoutMs, this.limiter.usualMs)
     if (isAcquired && leftMs >= neededMs) return waitedMs
     if (isAcquired) this.limiter.release()
-    const reason = this.options.closing.interruption(signal).reason()
+    const reason = this.options.closing.reason(signal)
     if (reason !== undefined) throw reason
     const why = `since ${this.options.callsMax} calls of this client (callsMax) were in flight`
     const message =
@@ -154,7 +156,6 @@ class RetryingCall {
   readonly #engine: CallEngine
   readonly #call: ClientCall
   readonly #endpoints: Endpoints
-  readonly #interruption: Interruption
   readonly #deadline: number
   /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
   readonly #unreachableAt: number
@@ -170,7 +171,7 @@ class RetryingCall {
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
   #undatedSentAt: Stopwatch | undefined
   /** Tries that were given up within the retry budget. */
-  copies = 0
+  #copies = 0
   /** Endpoints that did not answer within the time limit of a try. */
   readonly #silent = new Set<Endpoint>()
   #attempts = 0
@@ -180,23 +181,11 @@ class RetryingCall {
     this.#engine = engine
     this.#call = call
     this.#endpoints = call.endpoints ?? engine.options.endpoints
-    this.#interruption = engine.options.closing.interruption(call.signal)
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<NodeAnswer> {
-    const { writeIds } = this.#engine.options
-    try {
-      const end = await this.#untilTheEnd()
-      if (end.kind === 'answered') return end.answer
-      throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
-    } finally {
-      if (this.#writeId !== undefined && this.#call.writeId === undefined) writeIds.release(this.#writeId)
-    }
-  }
-
-  async #untilTheEnd(): Promise<CallEnd<NodeAnswer>> {
+  async run(): Promise<CallEnd<NodeAnswer>> {
     for (;;) {
       const interrupted = this.#interrupted
       if (interrupted !== undefined) return interrupted
@@ -214,8 +203,20 @@ class RetryingCall {
     }
   }
 
+  errorOf(end: Exclude<CallEnd<NodeAnswer>, { kind: 'answered' }>): unknown {
+    return errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+  }
+
+  /** Must be called when the call has ended. */
+  release(): void {
+    const { options, retryBudget } = this.#engine
+    retryBudget.callEnded(this.#copies)
+    if (this.#writeId !== undefined && this.#call.writeId === undefined)
+      options.writeIds.release(this.#writeId)
+  }
+
   get #interrupted(): CallEnd<NodeAnswer> | undefined {
-    const reason = this.#interruption.reason()
+    const reason = this.#engine.options.closing.reason(this.#call.signal)
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
   }
@@ -334,7 +335,7 @@ class RetryingCall {
     )
     const isLate = mustWait(this.#call.timeoutMs, this.#leftMs)
     if (!isLate && retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
-      this.copies += 1
+      this.#copies += 1
       return true
     }
     // Other calls should not begin with a silent endpoint.
@@ -443,7 +444,7 @@ class RetryingCall {
     const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
-    await pause(untilMs - nowMs, this.#interruption)
+    await pause(untilMs - nowMs, this.#engine.options.closing.interruption(this.#call.signal))
     for (const endpoint of this.#tried)
       if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
     return undefined

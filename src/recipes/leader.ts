@@ -16,7 +16,7 @@ import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } f
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
-import { warn } from './run-user-callback.ts'
+import { runUserCallback, warn } from './run-user-callback.ts'
 import { isFull, isTransient } from './transient-errors.ts'
 import { anySignal, pause, readOnChange } from './watch-helpers.ts'
 
@@ -82,7 +82,7 @@ export async function runAsLeader<T>(
       lead = await campaign(kv, name, { ...candidate, signal })
     } catch (error) {
       if (!isTransient(error) && !isFull(error)) throw error
-      onError(error)
+      runUserCallback(() => onError(error))
       await pause(RETRY_MS, signal)
       continue
     }
@@ -95,7 +95,7 @@ export async function runAsLeader<T>(
       if (counts()) return result
     } catch (error) {
       if (counts()) throw error
-      onError(error)
+      runUserCallback(() => onError(error))
     } finally {
       await lead.release({ timeoutMs: candidate.timeoutMs })
     }

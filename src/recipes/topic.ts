@@ -16,8 +16,8 @@
 //
 // Keys:
 //   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's
-//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged
-//   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts)
+//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged.
+//   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts).
 //   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many,
 //                                  written in the transaction that removes it
 //
