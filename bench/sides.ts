@@ -60,8 +60,9 @@ async function etcdSide(
     built === undefined
       ? ({ name: 'etcd json', over: 'gateway', generator: NODE_GENERATOR, to: 'leader' } as const)
       : ({ name: 'etcd', over: 'etcd', generator: built, to: 'leader' } as const)
-  const wanted = built === undefined ? 1 : connections
-  const found = wanted === undefined ? await calibrated() : { writes: wanted, reads: wanted }
+  const connectionCount = built === undefined ? 1 : connections
+  const found =
+    connectionCount === undefined ? await calibrated() : { writes: connectionCount, reads: connectionCount }
   return { ...side, cluster: await etcdIn(setting.directory), connections: found }
 
   async function calibrated() {

@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { etcdGateway } from '../load/dialects.ts'
-import { askOnce } from '../load/http-connection.ts'
+import { sendOnce } from '../load/http-connection.ts'
 import type { Cluster, ClusterNode } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { consecutivePorts } from './ports.ts'
@@ -68,7 +68,7 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
   }
 
   async function call(url: string, path: string): Promise<Record<string, unknown>> {
-    return JSON.parse(await askOnce(url, { method: 'POST', path, body: Buffer.from('{}') }))
+    return JSON.parse(await sendOnce(url, { method: 'POST', path, body: Buffer.from('{}') }))
   }
 
   for (const member of members) start(member)
@@ -99,11 +99,11 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
       }
     },
     async isReady({ url }) {
-      const { health } = JSON.parse(await askOnce(url, { method: 'GET', path: '/health' }))
+      const { health } = JSON.parse(await sendOnce(url, { method: 'GET', path: '/health' }))
       return health === 'true'
     },
     async syncs({ url }) {
-      const text = await askOnce(url, { method: 'GET', path: '/metrics' })
+      const text = await sendOnce(url, { method: 'GET', path: '/metrics' })
       return (
         metric(text, 'etcd_disk_wal_fsync_duration_seconds_count') +
         metric(text, 'etcd_disk_backend_commit_duration_seconds_count')

@@ -8,7 +8,7 @@ import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import type { ControlRequest } from '../../src/local/control-protocol.ts'
 import { sendCommand } from '../../src/local/supervisor-socket.ts'
 import { quorateHttp } from '../load/dialects.ts'
-import { askOnce } from '../load/http-connection.ts'
+import { sendOnce } from '../load/http-connection.ts'
 import type { Cluster, ClusterNode, NodeView } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { consecutivePorts } from './ports.ts'
@@ -24,11 +24,11 @@ interface Status {
   readonly applied_index: number
 }
 
-const get = (url: string, path: string): Promise<string> => askOnce(url, { method: 'GET', path })
+const get = (url: string, path: string): Promise<string> => sendOnce(url, { method: 'GET', path })
 const statusOf = async (url: string): Promise<Status> => JSON.parse(await get(url, '/v1/status'))
 
 /** The nodes as they describe themselves, however they were started. */
-const asked = {
+const description = {
   system: 'quorate',
   dialect: quorateHttp,
   async view({ url }: ClusterNode): Promise<NodeView> {
@@ -72,7 +72,7 @@ export async function startQuorate(directory: string): Promise<Cluster> {
   }
   const [first] = await nodes()
   return {
-    ...asked,
+    ...description,
     version: (await statusOf(first?.url ?? '')).version,
     nodes,
     async restart(node) {
@@ -86,7 +86,7 @@ export async function givenQuorate(endpoints: readonly string[], pids: readonly 
   const statuses = await Promise.all(endpoints.map(statusOf))
   const nodes = statuses.map(({ name }, at) => ({ name, url: endpoints[at] ?? '', pid: pids[at] }))
   return {
-    ...asked,
+    ...description,
     version: statuses[0]?.version ?? '',
     nodes: async () => nodes,
     async restart() {

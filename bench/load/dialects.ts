@@ -10,15 +10,15 @@ export interface Dialect {
 }
 
 /** The default is left out, as most users do. */
-const asked = (consistency: Consistency, before: '?' | '&'): string =>
+const consistencyQuery = (consistency: Consistency, before: '?' | '&'): string =>
   consistency === 'linearizable' ? '' : `${before}consistency=${consistency}`
 
 export const quorateHttp: Dialect = {
   put: (key, body) => ({ method: 'PUT', path: `/v1/kv/${key}`, body }),
-  get: (key, consistency) => ({ method: 'GET', path: `/v1/kv/${key}${asked(consistency, '?')}` }),
+  get: (key, consistency) => ({ method: 'GET', path: `/v1/kv/${key}${consistencyQuery(consistency, '?')}` }),
   range: (start, limit, consistency) => ({
     method: 'GET',
-    path: `/v1/kv?start=${start}&limit=${limit}${asked(consistency, '&')}`,
+    path: `/v1/kv?start=${start}&limit=${limit}${consistencyQuery(consistency, '&')}`,
   }),
 }
 

@@ -30,7 +30,7 @@ export class HttpConnection {
   readonly #url: URL
   #socket: Socket | undefined
   /** The beginning of an answer that came in several reads. */
-  #arrived: Buffer | undefined
+  #received: Buffer | undefined
   #waiting: Waiting | undefined
 
   constructor(url: string) {
@@ -38,7 +38,7 @@ export class HttpConnection {
   }
 
   /** Connects when there is no connection. Rejects when the connection breaks before the answer. */
-  ask({ method, path, json, body }: Request): Promise<Answer> {
+  send({ method, path, json, body }: Request): Promise<Answer> {
     const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`
     const type = json === true ? 'Content-Type: application/json\r\n' : ''
     const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\n${type}${length}\r\n`
@@ -78,21 +78,21 @@ export class HttpConnection {
   #end(why: string): void {
     this.#socket?.destroy()
     this.#socket = undefined
-    this.#arrived = undefined
+    this.#received = undefined
     const waiting = this.#waiting
     this.#waiting = undefined
     waiting?.reject(new Error(why))
   }
 
   #take(read: Buffer): void {
-    const bytes = this.#arrived === undefined ? read : Buffer.concat([this.#arrived, read])
+    const bytes = this.#received === undefined ? read : Buffer.concat([this.#received, read])
     const headEnd = bytes.indexOf('\r\n\r\n')
     const end = headEnd < 0 ? undefined : endOfBody(bytes, headEnd)
     if (end === undefined || bytes.length < end) {
-      this.#arrived = bytes === read ? Buffer.from(bytes) : bytes
+      this.#received = bytes === read ? Buffer.from(bytes) : bytes
       return
     }
-    this.#arrived = undefined
+    this.#received = undefined
     // No answer follows before the next request.
     const waiting = this.#waiting
     this.#waiting = undefined
@@ -114,10 +114,10 @@ function endOfBody(bytes: Buffer, headEnd: number): number | undefined {
 }
 
 /** One request on a connection of its own. Rejects unless the answer is 200, with the URL in the message. */
-export async function askOnce(url: string, request: Request): Promise<string> {
+export async function sendOnce(url: string, request: Request): Promise<string> {
   const connection = new HttpConnection(url)
   try {
-    const { status, body } = await connection.ask(request)
+    const { status, body } = await connection.send(request)
     if (status !== 200) throw new Error(`status ${status}`)
     return body.toString()
   } catch (error) {

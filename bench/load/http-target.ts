@@ -17,26 +17,26 @@ export class HttpTarget implements Target {
   }
 
   put(key: string, value: Uint8Array): Promise<void> {
-    return this.#ask(this.#dialect.put(key, value))
+    return this.#send(this.#dialect.put(key, value))
   }
 
   get(key: string, consistency: Consistency): Promise<void> {
-    return this.#ask(this.#dialect.get(key, consistency))
+    return this.#send(this.#dialect.get(key, consistency))
   }
 
   range(start: string, limit: number, consistency: Consistency): Promise<void> {
-    return this.#ask(this.#dialect.range(start, limit, consistency))
+    return this.#send(this.#dialect.range(start, limit, consistency))
   }
 
   close(): void {
     for (const connection of this.#free) connection.close()
   }
 
-  async #ask(request: Request): Promise<void> {
+  async #send(request: Request): Promise<void> {
     const connection = this.#free.pop()
     if (connection === undefined) throw new Error('more operations than connections')
     try {
-      const { status } = await connection.ask(request)
+      const { status } = await connection.send(request)
       if (status !== 200) throw new Error(`status ${status}`)
     } finally {
       this.#free.push(connection)

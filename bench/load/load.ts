@@ -27,7 +27,7 @@ export interface Load {
   readonly fill_from: number | null
   readonly value_bytes: number
   readonly warmup_seconds: number
-  /** null: until the generator is asked to stop, or its input ends. */
+  /** null: until the generator is stopped, or its input ends. */
   readonly seconds: number | null
 }
 

@@ -36,7 +36,7 @@ export const systemClock: Clock = {
   until: (time) => sleep(Math.max(0, time - performance.now())),
 }
 
-/** A server that refuses at once is not asked in a busy loop. */
+/** A server that refuses at once gets no requests in a busy loop. */
 const AFTER_ERROR_MS = 20
 
 /**

@@ -28,25 +28,25 @@ export class MuxTarget implements Target {
   }
 
   async put(key: string, value: Uint8Array): Promise<void> {
-    await this.#ask(PUT, Buffer.from(key), value, null)
+    await this.#send(PUT, Buffer.from(key), value, null)
   }
 
   async get(key: string, consistency: Consistency): Promise<void> {
-    const [, , , record] = await this.#ask(GET, Buffer.from(key), null, freshness(consistency))
+    const [, , , record] = await this.#send(GET, Buffer.from(key), null, freshness(consistency))
     if (record === null) throw new Error('not_found')
   }
 
   async range(start: string, limit: number, consistency: Consistency): Promise<void> {
-    await this.#ask(RANGE, { start: Buffer.from(start), limit }, null, freshness(consistency))
+    await this.#send(RANGE, { start: Buffer.from(start), limit }, null, freshness(consistency))
   }
 
   close(): void {
     for (const connection of this.#connections) connection.close()
   }
 
-  #ask(op: number, ...fields: readonly unknown[]): Promise<Answer> {
+  #send(op: number, ...fields: readonly unknown[]): Promise<Answer> {
     const connection = this.#connections[this.#turn++ % this.#connections.length]
-    return connection?.ask(op, fields) ?? Promise.reject(new Error('no connection'))
+    return connection?.send(op, fields) ?? Promise.reject(new Error('no connection'))
   }
 }
 
@@ -85,7 +85,7 @@ class MuxConnection {
     return new MuxConnection(socket)
   }
 
-  ask(op: number, fields: readonly unknown[]): Promise<Answer> {
+  send(op: number, fields: readonly unknown[]): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#socket.readyState !== WebSocket.OPEN) {
         reject(new Error('connection closed'))

@@ -51,7 +51,7 @@ export function startGenerator({ command, args }: Program, load: Load | WatchLoa
     next,
     async expect(wanted) {
       const line = await next()
-      if (line !== wanted) throw new Error(`the load generator said: ${line}`)
+      if (line !== wanted) throw new Error(`the load generator printed: ${line}`)
     },
     go: () => child.stdin.write('go\n'),
     stop: () => child.stdin.end(),

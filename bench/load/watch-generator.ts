@@ -50,7 +50,7 @@ const endsAt = measuredFrom + load.seconds * 1000
 const errors = new Map<string, number>()
 let puts = 0
 let expected = 0
-let underWay = 0
+let inFlight = 0
 let cpuAtBegin = process.cpuUsage()
 let isBegun = false
 for (let number = 0; ; number++) {
@@ -67,7 +67,7 @@ for (let number = 0; ; number++) {
   void put(due)
 }
 const deadline = performance.now() + LAST_EVENTS_MS
-while ((underWay > 0 || latencies.count < expected) && performance.now() < deadline)
+while ((inFlight > 0 || latencies.count < expected) && performance.now() < deadline)
   await sleep(LOOK_EVERY_MS)
 const cpu = process.cpuUsage(cpuAtBegin)
 const report: WatchReport = {
@@ -87,7 +87,7 @@ process.exit(0)
 /** Its value is when it was due. */
 async function put(due: number): Promise<void> {
   const key = Math.floor(Math.random() * load.watched_keys)
-  underWay += 1
+  inFlight += 1
   try {
     await writer.put(keyName(key), String(due).padStart(load.value_bytes))
     if (due < countFrom) return
@@ -97,6 +97,6 @@ async function put(due: number): Promise<void> {
     const kind = error instanceof Error ? error.message : String(error)
     errors.set(kind, (errors.get(kind) ?? 0) + 1)
   } finally {
-    underWay -= 1
+    inFlight -= 1
   }
 }

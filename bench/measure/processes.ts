@@ -12,7 +12,7 @@ export interface ProcessSample {
   readonly rssAnonMb: number
   /** All resident memory, with files that are mapped. */
   readonly vmRssMb: number
-  /** undefined where the kernel does not tell: in some containers, or for processes of another user. */
+  /** undefined where the kernel does not report it: in some containers, or for processes of another user. */
   readonly writtenBytes: number | undefined
 }
 

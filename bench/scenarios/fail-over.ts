@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
-import { askOnce } from '../load/http-connection.ts'
+import { sendOnce } from '../load/http-connection.ts'
 import { keyName } from '../load/load.ts'
 import { median } from '../report/median.ts'
 import type { Scenario } from './scenario.ts'
@@ -38,7 +38,7 @@ async function untilWritten(cluster: Cluster, nodes: readonly ClusterNode[]): Pr
   for (let count = 0; endedAt === undefined; count++) {
     const url = nodes[count % nodes.length]?.url ?? ''
     const request = cluster.dialect.put(keyName(0), Buffer.from('fail-over'))
-    askOnce(url, request).then(
+    sendOnce(url, request).then(
       () => {
         endedAt ??= performance.now()
       },

@@ -1,7 +1,7 @@
 // The scenarios that are nothing but a load: puts, gets, a mix of both, ranges.
 
 import type { Cluster } from '../clusters/cluster.ts'
-import { askOnce } from '../load/http-connection.ts'
+import { sendOnce } from '../load/http-connection.ts'
 import type { Consistency } from '../load/load.ts'
 import { type LoadWish, measureLoad } from './measure-load.ts'
 import { type Scenario, TEN_MILLION } from './scenario.ts'
@@ -40,7 +40,7 @@ async function setLeases(cluster: Cluster, on: boolean): Promise<void> {
   const [node] = await cluster.nodes()
   const body = Buffer.from(JSON.stringify({ leases: { on } }))
   const path = '/v1/cluster/settings'
-  await askOnce(node?.url ?? '', { method: 'POST', path, json: true, body })
+  await sendOnce(node?.url ?? '', { method: 'POST', path, json: true, body })
 }
 
 /** Its processes have just been started, so it warms them up for longer. */

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kill, settled } from '../clusters/cluster.ts'
-import { askOnce } from '../load/http-connection.ts'
+import { sendOnce } from '../load/http-connection.ts'
 import { keyName } from '../load/load.ts'
 import type { Scenario } from './scenario.ts'
 
-const ASK_EVERY_MS = 2
+const POLL_INTERVAL_MS = 2
 
 const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
   per: 'system',
@@ -16,7 +16,7 @@ const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
     const begin = performance.now()
     const restarted = cluster.restart(follower.name)
     const read = cluster.dialect.get(keyName(0), 'stale')
-    await until(async () => (await askOnce(follower.url, read)).length > 0)
+    await until(async () => (await sendOnce(follower.url, read)).length > 0)
     const firstReadMs = performance.now() - begin
     await until(() => cluster.isReady(follower))
     const readyMs = performance.now() - begin
@@ -27,7 +27,7 @@ const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
 
 /** Asks again until the answer is yes; an error is a no. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo().catch(() => false))) await sleep(ASK_EVERY_MS)
+  while (!(await isSo().catch(() => false))) await sleep(POLL_INTERVAL_MS)
 }
 
 export const RESTART: Scenario = {

@@ -184,10 +184,10 @@ export class PeerLinks {
             setImmediate(() => to.driver?.events.stateHash(node.id, at))
         }
       },
-      askToKeepAlive: (id, question) => {
+      requestKeepAlive: (id, question) => {
         const to = this.#byId(id)
         if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.events.keepAliveAsked(node.id, question))
+          setImmediate(() => to.driver?.events.keepAliveRequested(node.id, question))
       },
       answerKeepAlive: (id, answer) => {
         const to = this.#byId(id)

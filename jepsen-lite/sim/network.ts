@@ -287,7 +287,7 @@ export class SimNetwork implements Carrier {
         links.send(message)
       },
       sendStateHash: (at) => links.sendStateHash(at),
-      askToKeepAlive: (to, question) => links.askToKeepAlive(to, question),
+      requestKeepAlive: (to, question) => links.requestKeepAlive(to, question),
       answerKeepAlive: (to, answer) => links.answerKeepAlive(to, answer),
       sendSnapshot: (to, term, source) => {
         probeCoverage.hit('snapshot stream begun')
@@ -321,7 +321,7 @@ export class SimNetwork implements Carrier {
       admit: (greeting) => driver.events.admit(greeting),
       message: (message) => this.#heard(process, message),
       stateHash: (from, at) => driver.events.stateHash(from, at),
-      keepAliveAsked: (from, question) => driver.events.keepAliveAsked(from, question),
+      keepAliveRequested: (from, question) => driver.events.keepAliveRequested(from, question),
       keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)

@@ -39,7 +39,7 @@ export const LIMITS = {
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },
   retryMs: { small: [1, 5, 200], usual: driver.retryMs },
   /** Not smaller: if one message in 200 delays all messages behind it, hundreds of questions would stop everything. */
-  readAskAgainMs: { small: [50, 50, 1000], usual: driver.readAskAgainMs },
+  readRetryMs: { small: [50, 50, 1000], usual: driver.readRetryMs },
   logTailEntries: { small: [0, 1, 5, 30], usual: driver.logTailEntries, always: true },
   logTailBytes: { small: [0, 200, 4000], usual: driver.logTailBytes },
   logBehindEntries: { small: [0, 0, 10, 100], usual: driver.logBehindEntries, always: true },

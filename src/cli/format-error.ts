@@ -6,48 +6,48 @@ import type { Intent } from './exit-codes.ts'
 import { escapeText } from './format-text.ts'
 
 const NOTHING = 'nothing was written'
-const SAID_BY_NODE = new RegExp(`; ${NOTHING}$`)
+const NODE_SUFFIX = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
 
 export function formatError(error: QuorateError, intent: Intent): string {
-  const said = withoutEnd(error.message).replace(SAID_BY_NODE, '')
+  const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
-    return `the outcome is unknown: ${said}; the change may have been made, or may still be${check}`
+    return `the outcome is unknown: ${text}; the change may have been made, or may still be${check}`
   }
   const nothing = intent.kind === 'write' ? `; ${intent.fromFiles === true ? NOTHING_OF_IT : NOTHING}` : ''
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':
-      return `${said}${nothing}; is the cluster running? \`${PROGRAM} cluster start\` starts one here`
+      return `${text}${nothing}; is the cluster running? \`${PROGRAM} cluster start\` starts one here`
     case 'no_quorum':
-      return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
+      return `${who} answered, but it cannot reach a majority of the cluster: ${text}${nothing}${staleHint(intent)}`
     case 'no_leader':
-      return `${who} answered: ${said}${nothing}${staleHint(intent)}`
+      return `${who} answered: ${text}${nothing}${staleHint(intent)}`
     case 'not_ready':
-      return `${who} answered, but it is not ready: ${said}${nothing}`
+      return `${who} answered, but it is not ready: ${text}${nothing}`
     case 'overloaded':
-      return `${who} answered that it is overloaded: ${said}${nothing}; try again later`
+      return `${who} answered that it is overloaded: ${text}${nothing}; try again later`
     case 'too_stale':
-      return `${who} answered, but it cannot prove that its data is fresh enough: ${said}`
+      return `${who} answered, but it cannot prove that its data is fresh enough: ${text}`
     case 'revision_behind':
-      return `${who} answered, but it is behind: ${said}`
+      return `${who} answered, but it is behind: ${text}`
     case 'storage_full':
-      return `${who} refused the change for lack of space: ${said}${nothing}; delete keys, or free disk space`
+      return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':
       // The text behind the colon is for programs.
-      return `${said.split(': ')[0]}${nothing}`
+      return `${text.split(': ')[0]}${nothing}`
     case 'range_too_large':
-      return `${said}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
+      return `${text}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
     case 'timeout':
-      return `${said}${nothing}`
+      return `${text}${nothing}`
     case 'aborted':
       return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
     case 'precondition_failed':
       return `the condition does not hold: ${whatIsThere(error)}${nothing}`
     default:
-      return said
+      return text
   }
 }
 

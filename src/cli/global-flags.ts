@@ -26,7 +26,7 @@ export type Format = (typeof FORMATS)[number]
 export function commandWithGlobalFlags(name: string) {
   return new Command(name)
     .addOption(
-      new Option('--endpoints <urls>', 'nodes to ask, separated by commas; these alone are asked')
+      new Option('--endpoints <urls>', 'nodes to use, separated by commas; no others are used')
         .env('KV_ENDPOINTS')
         .argParser(parseEndpoints),
     )

@@ -12,11 +12,11 @@ export const TOPICS: Readonly<Record<string, { readonly summary: string; readonl
 
 linearizable   The default. A read sees every write that was acknowledged before it began,
                whichever node answers. Needs a majority of the nodes.
-lease          Like linearizable, but the leader answers by its lease, without asking the others.
+lease          Like linearizable, but the leader answers by its lease, without a round trip.
                Rests on clocks that run at about the same speed, and not on machines that are
                suspended (a laptop asleep, a virtual machine paused). Leases are a setting of the
                cluster (${PROGRAM} settings set leases=on); while they are off, the read is linearizable.
-stale          What the node that is asked has applied. Needs nobody else. How old that is at most
+stale          What the contacted node has applied. Needs no other node. How old that is at most
                is proven by the cluster and said on stderr; after a restart it may be unknown.
 
 --max-staleness refuses stale reads that may be older, or whose age is unknown (exit code 5).
@@ -26,15 +26,15 @@ One command that reads several pages never goes back from one page to the next.`
     summary: 'variables, cluster.json, and which of them wins',
     text: `A flag wins over a variable, a variable over the local cluster, that over the default.
 
-KV_ENDPOINTS      nodes to ask, separated by commas: http://127.0.0.1:7301,127.0.0.1:7302
+KV_ENDPOINTS      nodes to use, separated by commas: http://127.0.0.1:7301,127.0.0.1:7302
 KV_TIMEOUT        how long a request may take: a number with ms, s, m or h
 KV_CONSISTENCY    linearizable, lease or stale
 KV_MAX_STALENESS  how old a stale read may be
 KV_OUTPUT         table, wide, plain, json or ndjson
 NO_COLOR          no colours
 
-Endpoints given by --endpoints or KV_ENDPOINTS are asked alone. Without them the nodes of the local
-cluster are asked (.kv/cluster/cluster.json in the working directory), or else
+Endpoints given by --endpoints or KV_ENDPOINTS are used alone. Without them the nodes of the local
+cluster are used (.kv/cluster/cluster.json in the working directory), or else
 http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from the first that answers.`,
   },
   'exit-codes': {

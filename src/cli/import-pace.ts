@@ -36,13 +36,13 @@ export class ImportPace {
   }
 
   /** A write begins. Time without a write in flight does not count: it says nothing about the cluster. */
-  begins(underway: number): void {
-    if (underway === 0) this.#windowFrom += this.#now() - this.#lastEnd
+  begins(inFlight: number): void {
+    if (inFlight === 0) this.#windowFrom += this.#now() - this.#lastEnd
   }
 
   /** Whether one more write may begin. */
-  hasRoom(underway: number): boolean {
-    if (underway < this.#limit) return true
+  hasRoom(inFlight: number): boolean {
+    if (inFlight < this.#limit) return true
     this.#wasFull = true
     return false
   }

@@ -52,7 +52,7 @@ const current = new AsyncLocalStorage<Io>()
 /** The Io of the running command. */
 export const io = (): Io => current.getStore() ?? PROCESS_IO
 
-export const runWithIo = <T>(given: Io, run: () => T): T => current.run(given, run)
+export const runWithIo = <T>(overrides: Io, run: () => T): T => current.run(overrides, run)
 
 /** An event listener that runs with the Io of its creator, not of the emitter. */
 export const withCurrentIo = <F extends (...args: never[]) => unknown>(listener: F): F =>

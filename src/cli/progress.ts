@@ -16,8 +16,8 @@ export class ProgressDisplay {
   readonly #startedAt = performance.now()
   #shownAt: number | undefined
 
-  constructor(isWanted = true) {
-    this.#visible = isWanted && io().stderr.isTTY === true
+  constructor(isEnabled = true) {
+    this.#visible = isEnabled && io().stderr.isTTY === true
   }
 
   /** `text` is called only when the line is shown. */
@@ -72,10 +72,10 @@ export class Rate {
   }
 
   /** As in "2150 keys/s, 13 s left"; empty at the very beginning. */
-  text({ keys, part: told }: Advance): string {
+  text({ keys, part: measured }: Advance): string {
     const at = this.#now()
     // A source may have grown since it was measured.
-    const part = told === undefined ? undefined : Math.min(1, told)
+    const part = measured === undefined ? undefined : Math.min(1, measured)
     const samples = this.#samples
     if (at - (samples.at(-1)?.at ?? 0) >= SAMPLE_EVERY_MS) samples.push({ at, keys, part })
     while (samples.length > 1 && at - (samples[1]?.at ?? at) >= RATE_OVER_MS) samples.shift()

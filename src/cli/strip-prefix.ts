@@ -11,7 +11,7 @@ export type Stripped =
 export class PrefixStripper {
   readonly #prefix: Buffer
   /** The new keys so far, in bytes; empty if two keys can never be equal. */
-  readonly #given = new Set<string>()
+  readonly #stripped = new Set<string>()
   readonly #canClash: boolean
 
   /** `listed`: the prefix of all exported keys. */
@@ -27,10 +27,10 @@ export class PrefixStripper {
     if (!this.#canClash) return { kind: 'key', key: rest }
     const name = Buffer.from(rest.buffer, rest.byteOffset, rest.byteLength)
     const bytes = name.toString('latin1')
-    if (this.#given.has(bytes)) {
+    if (this.#stripped.has(bytes)) {
       return { kind: 'refused', reason: `another key is exported as ${escapeText(name.toString())}` }
     }
-    this.#given.add(bytes)
+    this.#stripped.add(bytes)
     return { kind: 'key', key: rest }
   }
 }

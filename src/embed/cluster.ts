@@ -137,10 +137,10 @@ class InProcessCluster implements EmbeddedCluster {
     )
   }
 
-  client(given: EmbeddedClientOptions = {}): Client {
-    checkClientOptions(given)
+  client(clientOptions: EmbeddedClientOptions = {}): Client {
+    checkClientOptions(clientOptions)
     this.#refuseClosed()
-    const { transport, ...options } = given
+    const { transport, ...options } = clientOptions
     const endpoints = options.endpoints ?? this.endpoints
     const isInProcess = transport === 'inprocess'
     const client = new ClusterClient(

@@ -25,6 +25,7 @@ import {
   keyFault,
   metadataKey,
   metaOf,
+  putFault,
   readCurrent,
   removeKey,
   rowOf,
@@ -65,9 +66,9 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   work.events.begin(before, rows)
   const { outcome, replayed } =
     slot !== undefined
-      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), work)
+      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
       : token !== undefined
-        ? underToken(request, token, fingerprint(kind, body.subarray(request.askedAt)), work)
+        ? underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
         : evicting({ outcome: execute(command, work), replayed: false }, work)
   if (sweepDue(state)) state.sessions = sweep(state, rows)
   state.history = work.events.end(state, rows)
@@ -93,8 +94,8 @@ function underToken(
 ): Result {
   const { state, rows } = work
   const known = rows.read(tokenKey(token), false)
-  const said = answerOfToken(request, known?.bytes, print, state)
-  if (said !== undefined) return evicting(said, work)
+  const decided = answerOfToken(request, known?.bytes, print, state)
+  if (decided !== undefined) return evicting(decided, work)
 
   const outcome = refusalOfSince(request, state) ?? execute(request.command, work)
   const tokenRow = encodeTokenRow(print, outcome)
@@ -199,11 +200,8 @@ function put(
 ): OutcomeOfKey {
   const { state } = work
   const { settings } = state
-  const fault = keyFault(key, state)
+  const fault = putFault(key, value, state)
   if (fault !== undefined) return fault
-  if (value.length > settings.valueBytesMax)
-    return rejection(state.revision, 'value-too-large', [value.length, settings.valueBytesMax])
-
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
   const leaseFault = lease && new LeaseChecks(work).fault(key, lease, current)
@@ -266,8 +264,8 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
 }
 
 /** Returns undefined if the request did not request it; null if the key did not exist. */
-const prevOf = (asked: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
-  asked ? current && rowOf(current, rows) : undefined
+const prevOf = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
+  wantsPrev ? current && rowOf(current, rows) : undefined
 
 function preconditionFailed(current: KeyMeta | null, { revision }: KvState): OutcomeOfKey {
   if (current === null) return { kind: 'precondition-failed', revision, current }

@@ -47,6 +47,14 @@ export function keyFault(key: Uint8Array, { revision, settings }: KvState): Reje
   return rejection(revision, 'key-too-long', [key.length, settings.keyBytesMax])
 }
 
+/** Why this value cannot be put under this key; undefined: it can, as far as their sizes matter. */
+export function putFault(key: Uint8Array, value: Uint8Array, state: KvState): Rejection | undefined {
+  const { valueBytesMax } = state.settings
+  const fault = keyFault(key, state)
+  if (fault !== undefined || value.length <= valueBytesMax) return fault
+  return rejection(state.revision, 'value-too-large', [value.length, valueBytesMax])
+}
+
 /** The key with its value, before it is changed. */
 export const rowOf = ({ key, modRevision }: KeyMetadata, rows: Rows): KeyRow =>
   readVersion(key, modRevision, (rowKey) => rows.read(rowKey, false)?.bytes)
@@ -59,7 +67,7 @@ interface NewValue {
 
 /** `revision`: of the change. Returns the key as it is then. */
 export function writeKey(
-  { key, value, lease: given }: NewValue,
+  { key, value, lease: requested }: NewValue,
   rowKey: Uint8Array,
   current: KeyMetadata | null,
   revision: Revision,
@@ -68,7 +76,7 @@ export function writeKey(
   const { state, rows, events } = work
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
-  const lease = leaseOfPut(given, work)
+  const lease = leaseOfPut(requested, work)
   moveLease(key, current?.lease, lease, work)
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({

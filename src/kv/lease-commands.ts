@@ -50,15 +50,18 @@ export function executeOnLeases(command: LeaseCommand, work: ApplyContext): Outc
   }
 }
 
-function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, work: ApplyContext): Outcome {
+function grant(
+  { id: requested, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>,
+  work: ApplyContext,
+): Outcome {
   const { state } = work
   const fault = ttlFault(ttlMs, state)
   if (fault !== undefined) return fault
-  if (given !== undefined && readLease(given, work) !== undefined)
-    return rejection(state.revision, 'lease-exists', leaseNumbers(given))
+  if (requested !== undefined && readLease(requested, work) !== undefined)
+    return rejection(state.revision, 'lease-exists', leaseNumbers(requested))
   const full = countFault(1, state)
   if (full !== undefined) return full
-  const id = given ?? chooseId(work)
+  const id = requested ?? chooseId(work)
   addLease(id, { ttlMs, owned: false }, work)
   return { kind: 'granted', revision: state.revision, lease: id, ttlMs }
 }

@@ -188,11 +188,11 @@ function scattered(number: bigint): bigint {
 // Keys of leases
 
 /** The lease that a put gives its key. One of its own is made now. */
-export function leaseOfPut(given: PutLease | undefined, work: Changing): LeaseId | undefined {
-  if (given === undefined) return undefined
-  if ('id' in given) return given.id
+export function leaseOfPut(requested: PutLease | undefined, work: Changing): LeaseId | undefined {
+  if (requested === undefined) return undefined
+  if ('id' in requested) return requested.id
   const id = chooseId(work)
-  addLease(id, { ttlMs: given.ttlMs, owned: true }, work)
+  addLease(id, { ttlMs: requested.ttlMs, owned: true }, work)
   return id
 }
 
@@ -248,14 +248,14 @@ export class LeaseChecks {
   }
 
   /** Why the put of `key` is refused; undefined: it is not. `current`: the key before the entry. */
-  fault(key: Uint8Array, given: PutLease | undefined, current: KeyMeta | null): Rejection | undefined {
+  fault(key: Uint8Array, requested: PutLease | undefined, current: KeyMeta | null): Rejection | undefined {
     const before = current?.lease
-    if (given === undefined) return undefined
-    if ('id' in given) return this.#faultOf(key, given.id, before)
+    if (requested === undefined) return undefined
+    if ('id' in requested) return this.#faultOf(key, requested.id, before)
     const { state } = this.#work
     const endsOwn = before !== undefined && readLease(before, this.#work)?.owned === true
     this.#added += endsOwn ? 0 : 1
-    return ttlFault(given.ttlMs, state) ?? countFault(this.#added, state)
+    return ttlFault(requested.ttlMs, state) ?? countFault(this.#added, state)
   }
 
   #faultOf(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Rejection | undefined {

@@ -105,13 +105,13 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return `${name} must be a whole number from ${min} to ${max}, not ${second}`
     }
     case 'prev-with-token':
-      return 'the row before cannot be asked for under an idempotency token: values are not kept'
+      return 'the row before cannot be requested under an idempotency token: values are not kept'
     case 'token-reused':
       return 'this idempotency token was used for another request'
     case 'token-expired':
       return `outcomes up to revision ${first} are forgotten; this token is in use since ${second}`
     case 'since-ahead':
-      return `this token is said to be in use since revision ${first}, but the store is at revision ${second}`
+      return `this token claims to be in use since revision ${first}, but the store is at revision ${second}`
     case 'session-expired':
       return `session ${first} is not open: it was never opened, or it is forgotten`
     case 'seq-passed':

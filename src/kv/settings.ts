@@ -56,22 +56,8 @@ export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
   rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20 },
 }
 
-const NAMES: readonly (keyof KvSettings)[] = [
-  'keyBytesMax',
-  'valueBytesMax',
-  'storeBytesMax',
-  'idempotencyTokensMax',
-  'idempotencyBytesMax',
-  'idempotencyAgeMsMax',
-  'clusterVersion',
-  'historyAgeMs',
-  'historyRevisionsMax',
-  'historyBytesMax',
-  'rangeKeysMax',
-  'leaseCheckpointMs',
-  'leasesMax',
-  'rangeBytesMax',
-]
+/** In rising order of their ids, which is the order of the table. */
+const NAMES = Object.keys(SETTING_RULES) as readonly (keyof KvSettings)[]
 
 interface SettingFault {
   readonly reason: Reason

@@ -10,9 +10,9 @@ import { compareKeys } from './codec/rows.ts'
 import { assertNever } from './errors.ts'
 import {
   type KeyMetadata,
-  keyFault,
   metadataKey,
   metaOf,
+  putFault,
   readCurrent,
   removeKey,
   rowOf,
@@ -295,10 +295,8 @@ function refusalOf(chosen: Chosen, work: ApplyContext): Rejection | undefined {
     if (operation.kind === 'put') {
       const { key, value } = operation
       const current = currentOf(key, work)
-      const fault = keyFault(key, state)
+      const fault = putFault(key, value, state)
       if (fault !== undefined) return fault
-      if (value.length > settings.valueBytesMax)
-        return rejection(revision, 'value-too-large', [value.length, settings.valueBytesMax])
       const leaseFault = leases.fault(key, operation.lease, current)
       if (leaseFault !== undefined) return leaseFault
       free(current)

@@ -100,7 +100,7 @@ export class RaftLog {
   constructor(reader: LogReader, commit: LogIndex, applied: LogIndex) {
     const last = reader.lastIndex()
     const lastTerm = reader.termAt(last)
-    invariant(lastTerm !== undefined, () => `the log cannot tell the term of its last index ${last}`)
+    invariant(lastTerm !== undefined, () => `the log has no term for its last index ${last}`)
     invariant(commit <= last, () => `the stored commit index ${commit} is beyond the end of the log, ${last}`)
     invariant(applied <= commit, () => `the applied index ${applied} is beyond the commit index ${commit}`)
     invariant(
@@ -283,7 +283,7 @@ export class RaftLog {
   takeCommitted(bytesMax: number, upTo: LogIndex): readonly Entry[] {
     // The snapshot is about to replace the state that they would change.
     if (this.installing) return NO_ENTRIES
-    let taken = NO_ENTRIES
+    let entries = NO_ENTRIES
     while (this.#applying < upTo && this.#applyingBytes < bytesMax) {
       const room = bytesMax - this.#applyingBytes
       const page = this.entries((this.#applying + 1) as LogIndex, (upTo + 1) as LogIndex, room)
@@ -297,9 +297,9 @@ export class RaftLog {
       this.#applying = last
       this.#applyingBytes += bytes
       this.#applyBatches.push({ last, bytes })
-      taken = taken.length === 0 ? page : taken.concat(page)
+      entries = entries.length === 0 ? page : entries.concat(page)
     }
-    return taken
+    return entries
   }
 
   appliedTo(index: LogIndex): void {

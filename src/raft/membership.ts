@@ -95,7 +95,7 @@ export class Membership {
       unapplied: this.unapplied.oldest,
       committedInTerm: lead.committedInTerm(log.commit),
       isActive,
-      isUnheard: () => lead.electedAt > activeSince,
+      isSilent: () => lead.electedAt > activeSince,
       isCaughtUp: (id) => this.#isCaughtUp(lead, id),
     }
   }
@@ -114,7 +114,7 @@ export interface ChangeContext {
   readonly committedInTerm: boolean
   readonly isActive: (id: ReplicaId) => boolean
   /** Whether the leader is so new that this replica may simply not have responded yet. */
-  readonly isUnheard: (id: ReplicaId) => boolean
+  readonly isSilent: (id: ReplicaId) => boolean
   readonly isCaughtUp: (id: ReplicaId) => boolean
 }
 
@@ -150,7 +150,7 @@ function invalidReason(change: ConfigurationChange, context: ChangeContext): str
 /** Refuses a change whose new voters could not commit later entries: a majority of them must be reachable. */
 function quorumLossRefusal(
   change: ConfigurationChange,
-  { configuration, isActive, isUnheard }: ChangeContext,
+  { configuration, isActive, isSilent }: ChangeContext,
 ): Refusal | undefined {
   const result = applyChange(configuration, change)
   if (!result.ok || !isJoint(result.configuration)) return undefined
@@ -159,10 +159,10 @@ function quorumLossRefusal(
   const isLost = (missing: number): boolean => voters.length - missing <= voters.length / 2
   if (!isLost(away.length)) return undefined
   const names = away.map((id) => nameOf(configuration, id)).join(', ')
-  if (!isLost(away.filter((id) => !isUnheard(id)).length)) {
+  if (!isLost(away.filter((id) => !isSilent(id)).length)) {
     return {
       reason: 'membership-pending',
-      detail: `the leader is new and has not heard of ${names} yet; try again`,
+      detail: `the leader is new and has had no contact with ${names} yet; try again`,
     }
   }
   const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`

@@ -63,7 +63,7 @@ export class Peers {
     const { name, match } = expected
     const seen = this.#termsSeen.get(id) ?? 0
     if (term < seen)
-      return `${name} has lost durable state: it was heard in term ${seen}, but now starts in term ${term}`
+      return `${name} has lost durable state: it was seen in term ${seen}, but now starts in term ${term}`
     if (term === expected.term && lastIndex < match)
       return (
         `${name} has lost durable state: it acknowledged entry ${match} in term ${term}, ` +

@@ -305,7 +305,7 @@ export class Raft {
   inspect(): InFlightCounts {
     const lead = this.#lead
     // The leader's counts appear in every role, to reveal work that a former leader left behind.
-    const underWay: Record<string, number> = {
+    const inFlight: Record<string, number> = {
       votes: this.#votes.size,
       proposals: this.#proposals.size,
       proposedBytes: this.#proposals.bytes,
@@ -321,15 +321,15 @@ export class Raft {
       retiring: Number(lead?.retirement !== undefined),
       ...this.#log.inspect(),
     }
-    if (lead === undefined) return underWay
+    if (lead === undefined) return inFlight
     const activeSince = this.#now - this.#timing.electionMaxMs
     for (const { id, lastContactAt, inflight, state, probing } of lead.followers) {
       if (lastContactAt <= activeSince) continue
-      underWay[`inflightMessages of ${id}`] = inflight.messages
-      underWay[`inflightBytes of ${id}`] = inflight.bytes
-      underWay[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
+      inFlight[`inflightMessages of ${id}`] = inflight.messages
+      inFlight[`inflightBytes of ${id}`] = inflight.bytes
+      inFlight[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
     }
-    return underWay
+    return inFlight
   }
 
   /** The view of this replica that its parts share. */
@@ -526,11 +526,15 @@ export class Raft {
     if (this.#now < lead.heartbeatAt) return
     // Check-quorum (thesis §6.2): a leader without contact to a majority steps down.
     const { electionMaxMs, heartbeatMs } = this.#timing
-    const heard = quorumValue(this.configuration, (id) =>
+    const quorumContactAt = quorumValue(this.configuration, (id) =>
       id === this.id ? this.#now : Math.max(lead.progress.get(id)?.lastContactAt ?? 0, lead.electedAt),
     )
-    if (this.#now - heard >= electionMaxMs) {
-      this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
+    if (this.#now - quorumContactAt >= electionMaxMs) {
+      this.#becomeFollower(
+        this.#term,
+        undefined,
+        `no quorum for ${Math.round(this.#now - quorumContactAt)} ms`,
+      )
       return
     }
     this.#replication.abandonLateSnapshots(lead)
@@ -632,10 +636,10 @@ export class Raft {
         break
       case 'append':
       case 'heartbeat':
-        this.#becomeFollower(message.term, message.from, `heard the leader of term ${message.term}`)
+        this.#becomeFollower(message.term, message.from, `message from the leader of term ${message.term}`)
         return true
     }
-    this.#becomeFollower(message.term, undefined, `heard term ${message.term}`)
+    this.#becomeFollower(message.term, undefined, `message of term ${message.term}`)
     return true
   }
 
@@ -731,7 +735,7 @@ export class Raft {
     this.#candidateSince = this.#now
     this.#electionsSince ??= this.#now
     this.#setLeader(undefined)
-    this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
+    this.#why = transfer ? 'the leader requested a transfer' : 'won the pre-vote'
     this.#requestVotes('vote-request', this.#term, transfer)
     // The own vote counts once it is durable (`#stored`), like any other vote.
   }
@@ -977,7 +981,7 @@ export class Raft {
       () => `two leaders in term ${this.#term}: ${this.#leader} and ${from}`,
     )
     if (this.#leader === undefined) {
-      this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
+      this.#becomeFollower(this.#term, from, `message from the leader of term ${this.#term}`)
       this.#proposals.resendForwarded(from)
     }
     this.#contactAt = this.#now
@@ -1068,7 +1072,7 @@ export class Raft {
    * Installs a complete, staged snapshot from this node's driver. Its entries are committed, whichever replica leads.
    */
   #onSnapshot({ from, term, meta, snapshotId, clusterTimeMs }: SnapshotMessage): void {
-    if (term > this.#term) this.#becomeFollower(term, from, `heard the leader of term ${term}`)
+    if (term > this.#term) this.#becomeFollower(term, from, `message from the leader of term ${term}`)
     if (term === this.#term) this.#leaderContact(from)
     // A leader already holds all committed entries.
     if (meta.index > this.#log.commit && this.#role !== 'leader') {

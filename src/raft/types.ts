@@ -451,7 +451,7 @@ export interface RoleChange {
   readonly role: Role
   readonly term: Term
   readonly leader: ReplicaId | undefined
-  /** For the node's log: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
+  /** For the node's log: "election timeout", "message of term 7", "no quorum for 1000 ms", … */
   readonly why: string
 }
 

@@ -103,7 +103,7 @@ export async function join(
       // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
       if (clusterId === undefined)
         known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
-      await ask(url, joiner, seen, replace)
+      await requestMembership(url, joiner, seen, replace)
       addedAt ??= performance.now()
       if (performance.now() - addedAt > CONTACT_TIMEOUT_MS)
         report(url, `it was added, but has received nothing yet: the members dial it at ${joiner.peer}`)
@@ -117,7 +117,7 @@ export async function join(
   }
 }
 
-async function ask(
+async function requestMembership(
   url: string,
   joiner: JoiningReplica,
   seen: ClusterDescription,
@@ -141,12 +141,12 @@ async function ask(
   // list is current now. The refusal alone proves nothing: its reason may be temporary.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
     const { members } = await clusterAt(url)
-    if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)
+    if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameInUse(namesake)
   }
   throw new Error(detailOf(text) ?? `${url} answered ${status}`)
 }
 
-const nameTaken = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
+const nameInUse = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
   new JoinRefusedError(
     `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
   )

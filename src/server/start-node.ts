@@ -88,17 +88,17 @@ const ANNOUNCE_INTERVAL_MS = 50
  * Starts a node. Resolves when it listens; joining a cluster continues in the background. A start that fails for its
  * options or its listen addresses has formatted nothing.
  */
-export async function startNode(given: StartOptions): Promise<ServingNode> {
-  checkOptions(given)
-  const logger = given.logger === undefined ? silent : ignoringErrors(given.logger)
+export async function startNode(startOptions: StartOptions): Promise<ServingNode> {
+  checkOptions(startOptions)
+  const logger = startOptions.logger === undefined ? silent : ignoringErrors(startOptions.logger)
   const noSpace = (error: unknown): never => {
-    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(given.dataDir, error)) : error
+    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(startOptions.dataDir, error)) : error
   }
   // Discovery takes time, and the application may change its working directory.
-  const dataDir = resolve(given.dataDir)
-  await prepareDirectory({ ...given, dataDir }, logger).catch(noSpace)
+  const dataDir = resolve(startOptions.dataDir)
+  await prepareDirectory({ ...startOptions, dataDir }, logger).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
-  const options = { ...given, dataDir: realpathSync(dataDir) }
+  const options = { ...startOptions, dataDir: realpathSync(dataDir) }
   // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
@@ -189,7 +189,7 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     this.#metrics.watch({
       status: () => this.api.status(),
-      underWay: () => this.api.inspect(),
+      inFlight: () => this.api.inspect(),
       watches: () => this.api.watchCounts(),
       peers: () => counters,
       databaseDir: this.#options.dataDir,
@@ -223,11 +223,11 @@ class Node implements ServingNode {
   }
 
   inspect(): InFlightCounts {
-    const underWay: Record<string, number> = { ...this.api.inspect() }
+    const inFlight: Record<string, number> = { ...this.api.inspect() }
     // Totals count the past, not work in flight.
     for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
-      if (!name.endsWith('Total')) underWay[`http.${name}`] = count
-    return underWay
+      if (!name.endsWith('Total')) inFlight[`http.${name}`] = count
+    return inFlight
   }
 
   async stop(): Promise<void> {

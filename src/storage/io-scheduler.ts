@@ -7,18 +7,18 @@
 const CALLS_PER_STEP = 16
 
 export class IoScheduler {
-  #underWay = 0
+  #inFlight = 0
   /** Since the last step. */
   #ended = 0
   #step: (() => void) | undefined
 
   begin(): void {
-    this.#underWay++
+    this.#inFlight++
   }
 
   /** Is called after what follows at once has begun. */
   end(): void {
-    this.#underWay--
+    this.#inFlight--
     this.#ended++
     if (this.#isFree) this.#take()
   }
@@ -26,7 +26,7 @@ export class IoScheduler {
   /** Takes this step now, or when there is room for it. It replaces a step that waits. */
   whenFree(step: () => void): void {
     this.#step = step
-    if (this.#underWay === 0) this.#take()
+    if (this.#inFlight === 0) this.#take()
   }
 
   /** The step that waits is not taken. */
@@ -35,7 +35,7 @@ export class IoScheduler {
   }
 
   get #isFree(): boolean {
-    return this.#underWay === 0 || this.#ended >= CALLS_PER_STEP
+    return this.#inFlight === 0 || this.#ended >= CALLS_PER_STEP
   }
 
   #take(): void {

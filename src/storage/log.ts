@@ -295,7 +295,7 @@ function faultAfter(end: Position, entries: readonly Entry[]): string | undefine
   let { index, term } = end
   for (const entry of entries) {
     if (entry.index !== index + 1)
-      return `the log goes on with index ${entry.index} after index ${index}: a gap or an overlap`
+      return `the log continues with index ${entry.index} after index ${index}: a gap or an overlap`
     if (entry.term < term)
       return `the term of the log falls from ${term} to ${entry.term} at index ${entry.index}`
     ;({ index, term } = entry)

@@ -294,7 +294,7 @@ function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, 
     watermark.raise(heldTo)
     throw new StorageRefusedError(
       `${dir}: ${cause.message}, and the WALs cannot be put back: ${asError(error).message}. Look at the disk (space, ` +
-        `permissions, limit of open files), then start the node again: it tells whether anything is missing.`,
+        `permissions, limit of open files), then start the node again: it reports whether anything is missing.`,
       { cause },
     )
   }

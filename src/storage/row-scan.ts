@@ -36,7 +36,7 @@ export class OverlayScan implements RowScan {
   #isFinished = false
   #isClosed = false
   /** It waits for the engine. */
-  #isAsking = false
+  #isRequesting = false
   #isOld = false
   /** Why it was ended by somebody else than its reader. */
   #ended: Error | undefined
@@ -90,7 +90,7 @@ export class OverlayScan implements RowScan {
     }
     this.#assertOpen()
     this.#isFinished = true
-    this.#asks()
+    this.#beginRequest()
     this.#scan.finish((unread) => {
       const error = this.#faultOf(unread)
       this.#answered(() => {
@@ -120,17 +120,17 @@ export class OverlayScan implements RowScan {
     this.close()
   }
 
-  #asks(): void {
-    this.#isAsking = true
+  #beginRequest(): void {
+    this.#isRequesting = true
     this.#foreground.begin()
   }
 
   /** `then` may start another read. */
   #answered(then: () => void): void {
-    const wasAsking = this.#isAsking
-    this.#isAsking = false
+    const wasRequesting = this.#isRequesting
+    this.#isRequesting = false
     then()
-    if (wasAsking) this.#foreground.end()
+    if (wasRequesting) this.#foreground.end()
   }
 
   #fill(page: Page, done: WriteCallback): void {
@@ -140,8 +140,8 @@ export class OverlayScan implements RowScan {
       return
     }
     // One row more than wanted shows whether any are left.
-    this.#asks()
-    this.#scan.next(Math.min(SCAN_ROWS, page.rowsWanted + 1), (scanError, pairs, ended) => {
+    this.#beginRequest()
+    this.#scan.next(Math.min(SCAN_ROWS, page.rowsRequested + 1), (scanError, pairs, ended) => {
       this.#pairs = pairs
       this.#pairsAt = 0
       this.#isRead = ended
@@ -222,7 +222,7 @@ class Page {
     this.#limits = limits
   }
 
-  get rowsWanted(): number {
+  get rowsRequested(): number {
     return this.#limits.rowsMax - this.rows.length
   }
 
@@ -232,7 +232,7 @@ class Page {
     const value = openRow(key, stored)
     const bytes = key.length + value.length
     const isTooLarge = this.rows.length > 0 && this.#bytes + bytes > this.#limits.bytesMax
-    this.isFull = isTooLarge || this.rowsWanted === 0
+    this.isFull = isTooLarge || this.rowsRequested === 0
     if (this.isFull) return false
     this.rows.push({ key, value })
     this.#bytes += bytes

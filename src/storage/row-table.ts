@@ -22,7 +22,7 @@ export class RowTable implements Iterable<Row> {
   #slots: Uint32Array
   /** The rows in the order of their keys. Built for the second read of a range, and dropped by each change. */
   #sorted: readonly Keyed[] | undefined
-  #isAskedAgain = false
+  #hasBeenRead = false
 
   /** `rows`: the initial capacity. The table grows beyond it. */
   constructor(rows = SLOTS_MIN / 2) {
@@ -37,7 +37,7 @@ export class RowTable implements Iterable<Row> {
 
   /** `hash`: `hashOfKey(key)`. */
   get(key: Uint8Array, hash: number): Row | undefined {
-    for (let slot = this.#homeOf(hash); ; slot = this.#after(slot)) {
+    for (let slot = this.#slotOf(hash); ; slot = this.#after(slot)) {
       const row = this.#rows[(this.#slots[slot] ?? 0) - 1]
       if (row === undefined || (row.hash === hash && row.isOf(key))) return row
     }
@@ -46,8 +46,8 @@ export class RowTable implements Iterable<Row> {
   /** Replaces the row with the same key. */
   put(row: Row): void {
     this.#sorted = undefined
-    this.#isAskedAgain = false
-    for (let slot = this.#homeOf(row.hash); ; slot = this.#after(slot)) {
+    this.#hasBeenRead = false
+    for (let slot = this.#slotOf(row.hash); ; slot = this.#after(slot)) {
       const at = (this.#slots[slot] ?? 0) - 1
       const other = this.#rows[at]
       if (other === undefined) {
@@ -67,8 +67,8 @@ export class RowTable implements Iterable<Row> {
    * tables of that instant.
    */
   within(gte: Uint8Array, lt: Uint8Array): readonly Row[] {
-    if (this.#isAskedAgain) return this.#sortedWithin(gte, lt)
-    this.#isAskedAgain = true
+    if (this.#hasBeenRead) return this.#sortedWithin(gte, lt)
+    this.#hasBeenRead = true
     return this.#rows.filter((row) => {
       const { key } = row
       return Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
@@ -87,7 +87,7 @@ export class RowTable implements Iterable<Row> {
     return this.#rows.values()
   }
 
-  #homeOf(hash: number): number {
+  #slotOf(hash: number): number {
     return hash & (this.#slots.length - 1)
   }
 
@@ -99,7 +99,7 @@ export class RowTable implements Iterable<Row> {
     this.#slots = new Uint32Array(2 * this.#slots.length)
     let added = 0
     for (const { hash } of this.#rows) {
-      let slot = this.#homeOf(hash)
+      let slot = this.#slotOf(hash)
       while (this.#slots[slot] !== 0) slot = this.#after(slot)
       this.#slots[slot] = ++added
     }

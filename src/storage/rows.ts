@@ -45,9 +45,9 @@ export class Row implements StoredRowHash {
   ) {
     const stored = value === undefined ? 0 : value.length + rest.length + TRAILER_BYTES
     const bytesNeeded = prefix.length + key.length + stored
-    const taken = slabFor(bytesNeeded)
-    const { bytes, view, at } = taken
-    taken.at += bytesNeeded
+    const target = slabFor(bytesNeeded)
+    const { bytes, view, at } = target
+    target.at += bytesNeeded
     const keyAt = at + prefix.length
     const payloadAt = keyAt + key.length
     bytes.set(prefix, at)

@@ -172,9 +172,9 @@ class Sink implements SnapshotSink {
         done(this.#staged.whyGone(before))
         return
       }
-      const arrived = 'left' in read ? joinParts(before.id, this.#parts.splice(0)) : read
+      const pairs = 'left' in read ? joinParts(before.id, this.#parts.splice(0)) : read
       const received = new StateHash(before.received)
-      const rows = arrived.map(({ key, value }) => {
+      const rows = pairs.map(({ key, value }) => {
         const row = new Row(this.#prefix, key, hashOfKey(key), value)
         received.add(row)
         return row

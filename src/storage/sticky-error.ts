@@ -18,16 +18,16 @@ import {
 
 export class StickyError {
   #error: Error | undefined
-  #told: (error: Error) => void = () => {}
+  #listener: (error: Error) => void = () => {}
 
   get error(): Error | undefined {
     return this.#error
   }
 
-  /** Calls `told` with the first error when it occurs; at once if it has occurred. */
-  whenFailed(told: (error: Error) => void): void {
-    this.#told = told
-    if (this.#error !== undefined) told(this.#error)
+  /** Calls `listener` with the first error when it occurs; at once if it has occurred. */
+  whenFailed(listener: (error: Error) => void): void {
+    this.#listener = listener
+    if (this.#error !== undefined) listener(this.#error)
   }
 
   /** Throws the first error, if there was one. */
@@ -39,7 +39,7 @@ export class StickyError {
   fail(thrown: unknown): Error {
     if (this.#error === undefined) {
       this.#error = this.#explained(asError(thrown))
-      this.#told(this.#error)
+      this.#listener(this.#error)
     }
     return this.#error
   }

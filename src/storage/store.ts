@@ -525,8 +525,8 @@ class Store implements Storage {
   // -------------------------------------------------------------------------------------------------------------------
   // The end
 
-  whenFailed(told: (error: Error) => void): void {
-    this.#first.whenFailed(told)
+  whenFailed(listener: (error: Error) => void): void {
+    this.#first.whenFailed(listener)
   }
 
   compact(done: WriteCallback, isRoom?: () => boolean): void {

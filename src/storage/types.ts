@@ -256,10 +256,10 @@ export interface Storage {
   ): void
 
   /**
-   * Calls `told` with the first error of any kind when it occurs, whichever call met it: a page for a client, a chunk
-   * of a snapshot. The node ends with it. If an error has occurred before, `told` is called at once.
+   * Calls `listener` with the first error of any kind when it occurs, whichever call met it: a page for a client, a
+   * chunk of a snapshot. The node ends with it. If an error has occurred before, `listener` is called at once.
    */
-  whenFailed(told: (error: Error) => void): void
+  whenFailed(listener: (error: Error) => void): void
   /**
    * Prevents every later start from opening this directory. Durable when it returns, also after an error. Throws when
    * the mark cannot be written. `why`: sentences.

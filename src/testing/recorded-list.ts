@@ -35,9 +35,9 @@ interface Page {
 async function* pages(recording: Recording, options: ListOptions): AsyncGenerator<KvRecord, void, undefined> {
   const { client, history, name } = recording
   let answered: AnswerInfo | undefined
-  const onAnswer = (told: AnswerInfo): void => {
-    answered = told
-    options.onAnswer?.(told)
+  const onAnswer = (answerInfo: AnswerInfo): void => {
+    answered = answerInfo
+    options.onAnswer?.(answerInfo)
   }
   const records = client.list({ ...options, onAnswer })[Symbol.asyncIterator]()
   let page: Page | undefined
@@ -101,10 +101,12 @@ function resultOf(
   answer: RecordedResult,
   isLast: boolean,
 ): RecordedResult {
-  const told = { rows, ...answer }
-  if (stream) return { ...told, count: rows.length }
+  const answerInfo = { rows, ...answer }
+  if (stream) return { ...answerInfo, count: rows.length }
   // The application does not learn whether there are keys after the last requested one.
-  if (limit !== undefined && rows.length >= limit) return told
+  if (limit !== undefined && rows.length >= limit) return answerInfo
   const last = rows.at(-1)
-  return isLast || last === undefined ? { ...told, more: false } : { ...told, more: true, next: last.key }
+  return isLast || last === undefined
+    ? { ...answerInfo, more: false }
+    : { ...answerInfo, more: true, next: last.key }
 }

@@ -60,9 +60,9 @@ export const get: Method<'get'> =
   async (key, options = {}) => {
     checkGet(key, options)
     let info: AnswerInfo | undefined
-    const onAnswer = (told: AnswerInfo): void => {
-      info = told
-      options.onAnswer?.(told)
+    const onAnswer = (answerInfo: AnswerInfo): void => {
+      info = answerInfo
+      options.onAnswer?.(answerInfo)
     }
     return recordCall(
       recording,
@@ -82,9 +82,9 @@ export const count: Method<'count'> =
   async (options = {}) => {
     checkCount(options)
     let info: AnswerInfo | undefined
-    const onAnswer = (told: AnswerInfo): void => {
-      info = told
-      options.onAnswer?.(told)
+    const onAnswer = (answerInfo: AnswerInfo): void => {
+      info = answerInfo
+      options.onAnswer?.(answerInfo)
     }
     return recordCall(
       recording,

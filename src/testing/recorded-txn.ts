@@ -29,18 +29,18 @@ import {
 
 export const txn: Method<'txn'> =
   (recording) =>
-  async (given, options = {}) => {
+  async (txn, options = {}) => {
     // It is sent as it is now, whatever becomes of the caller's objects.
-    const sent = wireTxn(given)
+    const sent = wireTxn(txn)
     const { isRead } = propertiesOf(sent)
     checkRecordable(sent)
     let info: AnswerInfo | undefined
     const call = {
       ...options,
       ...(isRead && {
-        onAnswer: (told: AnswerInfo) => {
-          info = told
-          options.onAnswer?.(told)
+        onAnswer: (answerInfo: AnswerInfo) => {
+          info = answerInfo
+          options.onAnswer?.(answerInfo)
         },
       }),
     }
@@ -48,7 +48,7 @@ export const txn: Method<'txn'> =
     return history.transaction(async () => {
       const planned = new Planned(recording, sent, isRead ? readFields(recording, options) : {})
       try {
-        const answer = await client.txn(given, call)
+        const answer = await client.txn(txn, call)
         await planned.answered(answer, isRead ? answerFields(info) : asOf(answer))
         return answer
       } catch (error) {
@@ -212,19 +212,19 @@ class Planned {
   #end(
     planned: PlannedTxn,
     { succeeded, results }: TxnResult,
-    told: { readonly read: RecordedResult; readonly revision: number },
+    answer: { readonly read: RecordedResult; readonly revision: number },
     ends: [number, End][],
   ): void {
     if (succeeded) {
       for (const { id, held } of planned.compare)
-        if (id !== undefined) ends.push([id, { result: { ...held, ...told.read } }])
+        if (id !== undefined) ends.push([id, { result: { ...held, ...answer.read } }])
     }
     for (const [at, operation] of (succeeded ? planned.success : planned.failure).entries()) {
       const { id, inner, op } = operation
       const result = results[at]
-      if (inner !== undefined && result?.txn !== undefined) this.#end(inner, result.txn, told, ends)
+      if (inner !== undefined && result?.txn !== undefined) this.#end(inner, result.txn, answer, ends)
       if (id === undefined || op === undefined || result === undefined) continue
-      const found = resultOf(op, result, told)
+      const found = resultOf(op, result, answer)
       if (found !== undefined) ends.push([id, { result: found }])
     }
   }

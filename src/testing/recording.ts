@@ -86,12 +86,12 @@ export function answerFields(info: AnswerInfo | undefined, past?: number): Recor
 export async function recordCall<T>(
   { history, name }: Recording,
   op: HistoryOperation,
-  ask: () => Promise<T>,
+  request: () => Promise<T>,
   resultOf: (answer: T) => RecordedResult,
 ): Promise<T> {
   const id = history.invoke(name, op)
   try {
-    const answer = await ask()
+    const answer = await request()
     await history.end(id, { result: resultOf(answer) })
     return answer
   } catch (error) {

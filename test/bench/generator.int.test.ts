@@ -3,7 +3,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { askOnce, HttpConnection } from '../../bench/load/http-connection.ts'
+import { HttpConnection, sendOnce } from '../../bench/load/http-connection.ts'
 import type { Load } from '../../bench/load/load.ts'
 import { NODE_GENERATOR, startLoad } from '../../bench/load/run-generator.ts'
 
@@ -70,10 +70,10 @@ test('it goes on until it is told to stop, and reports what it saw', async () =>
 })
 
 test('the bare connection reads answers in chunks and in many parts, and connects again after a break', async () => {
-  expect(await askOnce(url, { method: 'GET', path: '/chunks' })).toContain('3]')
-  expect((await askOnce(url, { method: 'GET', path: '/large' })).length).toBe(300_000)
+  expect(await sendOnce(url, { method: 'GET', path: '/chunks' })).toContain('3]')
+  expect((await sendOnce(url, { method: 'GET', path: '/large' })).length).toBe(300_000)
   const connection = new HttpConnection(url)
-  const ask = (path: string) => connection.ask({ method: 'GET', path })
+  const ask = (path: string) => connection.send({ method: 'GET', path })
   await expect(ask('/break')).rejects.toThrow('connection closed')
   expect((await ask('/')).body.toString()).toBe('{}')
   connection.close()

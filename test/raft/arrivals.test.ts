@@ -94,7 +94,7 @@ describe('a snapshot', () => {
       bench.nowMs += 100
       arrives(bench, { index: 5, term: 2, at })
       expect([bench.raft.leader, bench.raft.term, waits(bench)]).toEqual([id(2), at, drawnElectionMs])
-      expect(bench.outputs.at(-1)?.roleChange?.why).toBe(`heard the leader of term ${at}`)
+      expect(bench.outputs.at(-1)?.roleChange?.why).toBe(`message from the leader of term ${at}`)
     }
   })
 

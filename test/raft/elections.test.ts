@@ -61,8 +61,8 @@ describe('each change of role, term or leader is reported with its reason', () =
       'pre-candidate@0: election timeout',
       'candidate@1: won the pre-vote',
       'leader@1: won the election',
-      'follower@3: heard term 3',
-      'follower@4: heard the leader of term 4',
+      'follower@3: message of term 3',
+      'follower@4: message from the leader of term 4',
       'follower@4: the connection to the leader broke and cannot be made again',
     ])
     expect(changes(bench).map(({ leader }) => leader)).toEqual([
@@ -84,8 +84,8 @@ describe('each change of role, term or leader is reported with its reason', () =
       'candidate@1: won the pre-vote',
       'follower@1: lost the election',
       'candidate@2: won the pre-vote',
-      'follower@2: heard the leader of term 2',
-      'candidate@3: asked by the leader to take over',
+      'follower@2: message from the leader of term 2',
+      'candidate@3: the leader requested a transfer',
     ])
   })
 
@@ -99,7 +99,7 @@ describe('each change of role, term or leader is reported with its reason', () =
   test('a follower without a leader that receives a newer term', () => {
     const bench = new Bench({ terms: [5], term: 5 })
     bench.receive(voteRequest(2, 7))
-    expect(roleChanges(bench)).toEqual(['follower@7: heard term 7'])
+    expect(roleChanges(bench)).toEqual(['follower@7: message of term 7'])
     bench.receive(voteRequest(2, 7))
     expect(changes(bench)).toHaveLength(1)
   })

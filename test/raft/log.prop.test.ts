@@ -430,7 +430,7 @@ describe('a broken guarantee ends the replica', () => {
         disk.termAt = () => undefined
         return new RaftLog(disk, asIndex(0), asIndex(0))
       },
-      'the log cannot tell the term of its last index 3',
+      'the log has no term for its last index 3',
     ],
     ['a gap', () => open().append(entry(5, 2, 1)), 'entry 5 cannot follow entry 3'],
     ['the same index again', () => open().append(entry(3, 2, 1)), 'entry 3 cannot follow entry 3'],

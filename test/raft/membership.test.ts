@@ -29,7 +29,7 @@ const why = (change: ConfigurationChange, heard: readonly number[], unheard: rea
     unapplied: undefined,
     committedInTerm: true,
     isActive: (replica) => heard.map(id).includes(replica),
-    isUnheard: (replica) => unheard.map(id).includes(replica),
+    isSilent: (replica) => unheard.map(id).includes(replica),
     isCaughtUp: () => true,
   })
 
@@ -45,7 +45,7 @@ test('a needed voter is not removed: a majority of the remaining ones must be re
 })
 
 test('a new leader waits for first responses before it calls a voter unreachable', () => {
-  const detail = 'the leader is new and has not heard of n4, n5 yet; try again'
+  const detail = 'the leader is new and has had no contact with n4, n5 yet; try again'
   expect(why(remove(2, 3), [1, 2, 3], [4, 5])).toEqual({ reason: 'membership-pending', detail })
   expect(why(remove(2, 3), [1, 2, 3], [4])).toEqual({ reason: 'membership-pending', detail })
   expect(why(remove(2, 3), [1], [4])).toEqual({ reason: 'membership-pending', detail })
@@ -79,7 +79,7 @@ test('a change waits, or is refused, with a sentence that says why', () => {
       unapplied: undefined,
       committedInTerm: true,
       isActive: () => true,
-      isUnheard: () => false,
+      isSilent: () => false,
       isCaughtUp: () => true,
       ...other,
     })

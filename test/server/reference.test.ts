@@ -130,7 +130,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
   const zero = { messagesSent: 0, messagesReceived: 0, messagesDropped: 0, bytesSent: 0, bytesReceived: 0 }
   metrics.watch({
     status: () => node.status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
     databaseDir: import.meta.dirname,

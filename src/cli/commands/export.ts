@@ -76,7 +76,7 @@ async function exportFrom(
   )
 }
 
-/** The last line tells a reader that nothing is missing. */
+/** The last line shows a reader that nothing is missing. */
 async function exportLines(
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,

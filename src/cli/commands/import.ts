@@ -56,7 +56,7 @@ const NAME_CHARACTERS_MAX = 4096
 /**
  * No cluster accepts more, so such items are skipped without a request. This saves reading and sending large values.
  * And a node would call a key malformed that does not fit into the head of a request. The settings of the cluster may
- * be lower. They are not asked for: the node that answers may not know of a change that raised them.
+ * be lower. They are not requested: the node that answers may not know of a change that raised them.
  */
 const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024
@@ -106,10 +106,10 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
 
 /** An import is not remembered. It can be repeated: a key that is written twice has the same value. */
 function interrupted(error: unknown): Failure {
-  const also = isUnknown(error) ? '; the writes under way may have been made' : ''
+  const also = isUnknown(error) ? '; the writes in flight may have been made' : ''
   return new Failure(
     EXIT.interrupted,
-    `interrupted${also}. To go on, give the same command again: it writes every key, those above as well`,
+    `interrupted${also}. To continue, run the same command again: it writes every key, those above as well`,
   )
 }
 
@@ -139,7 +139,7 @@ class Totals {
   written = 0
   skipped = 0
   bytes = 0
-  bytesUnderway = 0
+  bytesInFlight = 0
   #hasOpenEnd = false
 
   wrote(bytes: number): void {
@@ -216,7 +216,7 @@ async function writeAll(
   stopReading: () => void,
 ): Promise<void> {
   const pace = new ImportPace()
-  const underway = new Set<Promise<void>>()
+  const inFlight = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
   /** Called when a write has ended. A race of all writes in flight would be quadratic. */
@@ -228,7 +228,7 @@ async function writeAll(
     stopReading()
   }
   const begin = (item: WriteItem): void => {
-    pace.begins(underway.size)
+    pace.begins(inFlight.size)
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
@@ -236,11 +236,11 @@ async function writeAll(
       .catch(fail)
       .finally(() => {
         pace.ended()
-        underway.delete(write)
+        inFlight.delete(write)
         if (lastOfKey.get(key) === write) lastOfKey.delete(key)
         wake()
       })
-    underway.add(write)
+    inFlight.add(write)
     lastOfKey.set(key, write)
   }
   try {
@@ -248,7 +248,7 @@ async function writeAll(
       if (item.kind === 'write') begin(item)
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
-      while (totals.bytesUnderway >= BYTES_AT_ONCE || !pace.hasRoom(underway.size))
+      while (totals.bytesInFlight >= BYTES_AT_ONCE || !pace.hasRoom(inFlight.size))
         await new Promise<void>((resolve) => (wake = resolve))
       if (totals.skipped > skippedBefore) {
         skippedBefore = totals.skipped
@@ -262,7 +262,7 @@ async function writeAll(
     fail(error)
   }
   // Every write ends before the result is known: an unknown outcome of a write counts more than the first failure.
-  await Promise.all(underway)
+  await Promise.all(inFlight)
   if (failures.length === 0) return
   const [first] = failures
   const error = failures.find(isUnknown) ?? first
@@ -289,7 +289,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
     totals.skip(item.name, tooLarge)
     return
   }
-  totals.bytesUnderway += value.length
+  totals.bytesInFlight += value.length
   try {
     await client.put(key, value, { signal })
     totals.wrote(value.length)
@@ -297,7 +297,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
     if (!(error instanceof QuorateError) || !SKIPPED.has(error.code)) throw error
     totals.skip(item.name, error.message)
   } finally {
-    totals.bytesUnderway -= value.length
+    totals.bytesInFlight -= value.length
   }
 }
 

@@ -21,7 +21,7 @@ import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, LOG_LEVELS, type LogLevel, logLevel, parseTimeout, parseTiming } from '../flag-values.ts'
-import { io } from '../io.ts'
+import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 
@@ -46,17 +46,17 @@ function startCommand() {
     .option('--replace', 'with --join: take the place of the lost replica of the same name')
     .option(
       '--advertise-peer <host:port>',
-      'what the other nodes are told instead of --peer-listen',
+      'the address for the other nodes, instead of --peer-listen',
       peerAddress,
     )
-    .option('--advertise-url <url>', 'what clients are told instead of --listen', url)
+    .option('--advertise-url <url>', 'the address for clients, instead of --listen', url)
     .option(
       '--insecure',
       'allow addresses beyond this machine, although nothing is encrypted or authenticated',
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
-    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseTiming)
+    .option('--heartbeat <duration>', 'how often the leader sends a heartbeat (default: 50ms)', parseTiming)
     .option(
       '--election-timeout <duration>',
       'silence after which a follower campaigns; drawn from this to its double (default: 500ms)',
@@ -87,7 +87,7 @@ function startCommand() {
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
       await run(flags.logLevel, {
         name: flags.name,
-        dataDir: flags.data,
+        dataDir: userPath(flags.data),
         listen: flags.listen,
         peerListen: flags.peerListen,
         founding: foundingOf(flags),
@@ -111,11 +111,11 @@ function startCommand() {
 async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   const { startNode } = await import('../../server/start-node.ts')
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
-  let asked: StopSignal | undefined
+  let stopSignal: StopSignal | undefined
   let node: RunningNode | undefined
   onStopSignals(
     (signal) => {
-      asked = signal
+      stopSignal = signal
       options.logger?.info({ signal }, 'stopping')
       if (node === undefined) return io().exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
       void node.stop()
@@ -133,13 +133,13 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
-  if (end.kind === 'failed' || asked === undefined) {
+  if (end.kind === 'failed' || stopSignal === undefined) {
     // The log says why a node fails. People read that on the terminal; elsewhere the last line says it as well.
     const isSaid = io().stderr.isTTY === true && level !== 'silent'
     return leave(EXIT.failed, isSaid ? undefined : end.reason)
   }
   options.logger?.info({}, end.reason)
-  return leave(asked === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+  return leave(stopSignal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
 }
 
 const ADDRESS_HINTS: Readonly<Record<string, string>> = {

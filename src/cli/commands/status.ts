@@ -26,7 +26,7 @@ interface Row extends Target {
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('status'), ['kv status', 'kv status -o json'])
-    .description('what every node says of itself')
+    .description('the report of each node')
     .action(async () => {
       await withContext(flags(), { kind: 'read' }, printStatus)
     })

@@ -25,7 +25,10 @@ export const command = ({ flags }: ProgramContext) =>
     'kv txn transfer.json -o json',
   ])
     .description('compare keys, and do one of two lists of operations, all at one revision')
-    .argument('[file]', "the transaction; '-' or a pipe reads standard input; on a terminal it is asked for")
+    .argument(
+      '[file]',
+      "the transaction; '-' or a pipe reads standard input; on a terminal the command prompts for it",
+    )
     .addHelpText('after', TXN_NOTES)
     .action(async (file) => {
       const readAt = performance.now()

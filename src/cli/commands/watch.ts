@@ -105,7 +105,7 @@ function compacted({ resumeFrom, compactRevision, message }: CompactedError): Fa
   // The text behind the colon is for programs.
   return new Failure(
     EXIT.failed,
-    `${message.split(': ')[0]}: read the keys anew (ls, export), and ${next} to go on`,
+    `${message.split(': ')[0]}: read the keys anew (ls, export), and ${next} to continue`,
   )
 }
 

@@ -28,7 +28,7 @@ export interface Completion {
 
 /** How long one question to the cluster may take. */
 const TIMEOUT_MS = 500
-/** After this time no further question is asked. */
+/** After this time no further request is sent. */
 const QUESTIONS_MS_MAX = 2_000
 /** More candidates would not help a user. */
 const KEYS_MAX = 200
@@ -206,7 +206,7 @@ function topics(_: string, { commands }: Context): Completion {
 
 async function withClient(
   flags: GlobalFlags,
-  ask: (client: Client) => Promise<Completion>,
+  load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
   const { urls, explicit } = chooseEndpoints(flags)
   const client = new Client({
@@ -217,7 +217,7 @@ async function withClient(
     onWarning: () => {},
   })
   try {
-    return await ask(client)
+    return await load(client)
   } finally {
     await client.close()
   }

@@ -184,19 +184,19 @@ class Parser {
 
   /** Options up to the end of the line, in any order, each at most once. */
   #options({ options, exclusive }: OperationSyntax): object {
-    const taken = new Map<string, object>()
+    const used = new Map<string, object>()
     for (let token = this.#tokens.take(); !isLineEnd(token); token = this.#tokens.take()) {
       const isExcluded = (name: string): boolean =>
-        taken.has(name) || (exclusive.includes(name) && exclusive.some((other) => taken.has(other)))
+        used.has(name) || (exclusive.includes(name) && exclusive.some((other) => used.has(other)))
       const possible = Object.keys(options).filter((name) => !isExcluded(name))
       const option = isName(token, options) && possible.includes(token.text) ? options[token.text] : undefined
       if (option === undefined) {
         const expected = oneOf([...possible.map(quoted), 'the end of the line'])
-        return this.#tokens.unexpected(token, expected, taken.size === 0 ? SPACES : undefined)
+        return this.#tokens.unexpected(token, expected, used.size === 0 ? SPACES : undefined)
       }
-      taken.set(token.text, option(this))
+      used.set(token.text, option(this))
     }
-    return Object.assign({}, ...taken.values())
+    return Object.assign({}, ...used.values())
   }
 
   place(): Place {

@@ -4,7 +4,7 @@
 //   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others)
 //                 [token: length (1), ASCII]  [since: revision (8)]
 //                 [session (8), slot (2), number of the change (6)]
-//   what is asked principal: length (1), ASCII
+//   command       principal: length (1), ASCII
 //                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
 //     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest
@@ -202,8 +202,8 @@ function commandBytes(command: KeyCommand): number {
 const LEASE_BYTES = 8
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {
-  const askedAt = writeEnvelope(request.idempotency, target, at)
-  const optionsAt = writeText(request.principal, target, askedAt)
+  const commandAt = writeEnvelope(request.idempotency, target, at)
+  const optionsAt = writeText(request.principal, target, commandAt)
   const { command } = request
   if (command.kind === 'open-session') {
     target[optionsAt] = 0
@@ -317,7 +317,7 @@ export interface ParsedRequest {
   readonly since: Revision | undefined
   readonly slot: SessionSlot | undefined
   /** The fingerprint covers the body from this byte on. */
-  readonly askedAt: number
+  readonly commandAt: number
   readonly principal: string
   readonly command: Command
 }
@@ -336,9 +336,9 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
     envelope === HAS_SESSION
       ? { session: from.uint64(), slot: from.uint16(), seq: from.uint16() * 2 ** 32 + from.uint32() }
       : undefined
-  const askedAt = from.at
+  const commandAt = from.at
   const principal = from.ascii(from.uint8())
-  return { token, since, slot, askedAt, principal, command: readCommand(kind, from) }
+  return { token, since, slot, commandAt, principal, command: readCommand(kind, from) }
 }
 
 function readCommand(kind: number, from: Reader): Command {

@@ -97,19 +97,19 @@ export function writeChunked(
   to: Writable,
   parts: readonly BudgetPart[],
   budget: OutboundBudget,
-  done: (taken: boolean) => void,
+  done: (isSent: boolean) => void,
 ): void {
   const pieces = piecesOf([...parts])
   // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
   let isOver = false
   budget.add(bytes)
-  const end = (taken: boolean): void => {
+  const end = (isSent: boolean): void => {
     if (isOver) return
     isOver = true
     to.off('close', onClose)
     budget.remove(bytes)
-    done(taken)
+    done(isSent)
   }
   const onClose = (): void => end(false)
   const next = (): void => {

@@ -38,7 +38,7 @@ export const PROBLEMS = {
   wrong_cluster: { status: 421, title: 'This node belongs to another cluster' },
   idempotency_key_reused: { status: 422, title: 'The idempotency token was used for another request' },
   upgrade_required: { status: 426, title: 'This resource is for WebSocket connections' },
-  overloaded: { status: 429, title: 'Too much is asked of this node', retryAfterMs: 50 },
+  overloaded: { status: 429, title: 'The node is overloaded', retryAfterMs: 50 },
   cancelled: { status: 499, title: 'The client has cancelled the operation' },
   internal: { status: 500, title: 'The node failed' },
   no_leader: { status: 503, title: 'There is no leader', retryAfterMs: 100 },

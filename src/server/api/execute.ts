@@ -267,14 +267,14 @@ const CHANGE_RESULT_BYTES_MAX = 512
 
 function changeKeys(
   api: Api,
-  given: readonly BatchedCommand[],
+  changes: readonly BatchedCommand[],
   idempotency: Idempotency | undefined,
   call: Call,
   respond: Respond,
 ) {
   const { node } = api
   let bytes = 0
-  const commands = given.map((command) => {
+  const commands = changes.map((command) => {
     // Only a failed condition is answered with the key.
     const keyBytes = command.condition === undefined ? 0 : call.expansion * command.key.length
     bytes += CHANGE_RESULT_BYTES_MAX + keyBytes
@@ -378,25 +378,25 @@ const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone
 function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond) {
   const { revision, freshness, idempotency } = operation
   const { node } = api
-  const given = withLeases(operation.txn, (lease) => raised(node, lease))
-  checkTxn(node, given)
-  if (onlyReads(given)) {
+  const txn = withLeases(operation.txn, (lease) => raised(node, lease))
+  checkTxn(node, txn)
+  if (onlyReads(txn)) {
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(node, revision, grant)
       const { settings } = node.status()
-      const { result, reservation } = await evaluateTxn(given, instant, api.ranges, revision, settings)
+      const { result, reservation } = await evaluateTxn(txn, instant, api.ranges, revision, settings)
       reservation.release()
-      respond({ kind: 'txn-read', grant, txn: given, result })
+      respond({ kind: 'txn-read', grant, txn, result })
     }
     api.ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
     return
   }
   checkNoRead(revision, freshness)
-  checkPrev(wantsPrev(given), idempotency)
+  checkPrev(wantsPrev(txn), idempotency)
   const reservation = api.outbound.reserve()
-  reservation.grow(answerBytesMax(given, node.status().settings, call.expansion))
-  proposeReserved(api, { kind: 'txn', txn: given }, idempotency, call, respond, reservation)
+  reservation.grow(answerBytesMax(txn, node.status().settings, call.expansion))
+  proposeReserved(api, { kind: 'txn', txn }, idempotency, call, respond, reservation)
 }
 
 /** Throws `ApiError` if a transaction with changes has an option of reads. */

@@ -51,10 +51,10 @@ export interface TxnFields<B> {
 }
 
 /** The transaction with these fields. Throws `ApiError`, which names the field. */
-export const txnOf = <B>(given: TxnFields<B>, bytesOf: BytesOf<B>): KvTxn =>
-  new Reader(bytesOf).txn(given, '')
+export const txnOf = <B>(fields: TxnFields<B>, bytesOf: BytesOf<B>): KvTxn =>
+  new Reader(bytesOf).txn(fields, '')
 
-type BytesOf<B> = (given: B | string, name: string) => Uint8Array
+type BytesOf<B> = (fields: B | string, name: string) => Uint8Array
 
 /** `name` and `path` are those of the fields, for messages. */
 class Reader<B> {
@@ -66,18 +66,18 @@ class Reader<B> {
 
   txn({ compare = [], success = [], failure = [] }: TxnFields<B>, path: string): KvTxn {
     return {
-      compare: compare.map((given, at) => this.#comparison(given, `${path}compare[${at}]`)),
-      success: success.map((given, at) => this.#operation(given, `${path}success[${at}]`)),
-      failure: failure.map((given, at) => this.#operation(given, `${path}failure[${at}]`)),
+      compare: compare.map((fields, at) => this.#comparison(fields, `${path}compare[${at}]`)),
+      success: success.map((fields, at) => this.#operation(fields, `${path}success[${at}]`)),
+      failure: failure.map((fields, at) => this.#operation(fields, `${path}failure[${at}]`)),
     }
   }
 
-  #comparison(given: ComparisonFields<B>, name: string): Comparison {
-    const where = this.#where(given, name)
-    if (given.exists !== undefined) return existence(given, given.exists, where, name)
-    const target = needed(TARGETS, given.target, `${name}.target`)
-    const op = needed(OPERATORS, given.op, `${name}.op`)
-    const { to } = given
+  #comparison(fields: ComparisonFields<B>, name: string): Comparison {
+    const where = this.#where(fields, name)
+    if (fields.exists !== undefined) return existence(fields, fields.exists, where, name)
+    const target = needed(TARGETS, fields.target, `${name}.target`)
+    const op = needed(OPERATORS, fields.op, `${name}.op`)
+    const { to } = fields
     if (to === undefined) throw lacking(`${name}.to`)
     switch (target) {
       case 'value':
@@ -91,8 +91,8 @@ class Reader<B> {
     }
   }
 
-  #operation(given: OperationFields<B>, name: string): Operation {
-    const { put, get, delete: removed, txn } = given
+  #operation(fields: OperationFields<B>, name: string): Operation {
+    const { put, get, delete: removed, txn } = fields
     if (put !== undefined) return this.#put(put, `${name}.put`)
     if (get !== undefined) {
       const { limit, keys_only: keysOnly = false, count_only: countOnly = false } = get
@@ -104,13 +104,13 @@ class Reader<B> {
     throw new Error(`${name} is no operation, and its wire accepts it`)
   }
 
-  #put(given: PutFields<B>, name: string): Operation {
-    checkOneLease(given.lease, given.ttl, `${name}.`, 'ttl')
-    const ttlMs = given.ttl === undefined ? undefined : ttlMsOf(given.ttl, `${name}.ttl`)
-    const lease = putLeaseOf(given.lease, ttlMs, `${name}.`)
-    const key = checkedKey(this.#bytesOf(given.key, `${name}.key`), `${name}.key: `)
-    const value = checkedValue(this.#bytesOf(given.value, `${name}.value`), `${name}: `)
-    return { kind: 'put', key, value, prev: given.prev ?? false, lease }
+  #put(fields: PutFields<B>, name: string): Operation {
+    checkOneLease(fields.lease, fields.ttl, `${name}.`, 'ttl')
+    const ttlMs = fields.ttl === undefined ? undefined : ttlMsOf(fields.ttl, `${name}.ttl`)
+    const lease = putLeaseOf(fields.lease, ttlMs, `${name}.`)
+    const key = checkedKey(this.#bytesOf(fields.key, `${name}.key`), `${name}.key: `)
+    const value = checkedValue(this.#bytesOf(fields.value, `${name}.value`), `${name}: `)
+    return { kind: 'put', key, value, prev: fields.prev ?? false, lease }
   }
 
   #where({ key, prefix, start, end }: WhereFields<B>, name: string): Where {
@@ -118,21 +118,21 @@ class Reader<B> {
     const forms = Number(key !== undefined) + Number(prefix !== undefined) + Number(isRange)
     if (forms !== 1) throw wrong(name, 'must have either key, or prefix, or start and end')
     if (key !== undefined) return { key: checkedKey(this.#bytesOf(key, `${name}.key`), `${name}.key: `) }
-    const bound = (given: B | string | undefined, field: string): Uint8Array | undefined =>
-      given === undefined
+    const bound = (fields: B | string | undefined, field: string): Uint8Array | undefined =>
+      fields === undefined
         ? undefined
-        : checkedBound(this.#bytesOf(given, `${name}.${field}`), `${name}.${field}`)
+        : checkedBound(this.#bytesOf(fields, `${name}.${field}`), `${name}.${field}`)
     return rangeOf({ prefix: bound(prefix, 'prefix'), start: bound(start, 'start'), end: bound(end, 'end') })
   }
 }
 
 function existence(
-  given: ComparisonFields<unknown>,
+  fields: ComparisonFields<unknown>,
   exists: boolean,
   where: Where,
   name: string,
 ): Comparison {
-  const { target, op, to } = given
+  const { target, op, to } = fields
   if (target !== undefined || op !== undefined || to !== undefined)
     throw wrong(`${name}.exists`, 'stands in place of target, op and to')
   if (!('key' in where)) throw wrong(`${name}.exists`, 'is for one key, not for a range')
@@ -140,8 +140,8 @@ function existence(
 }
 
 /** The one of the options that is given. */
-function needed<T extends string>(options: readonly T[], given: string | undefined, name: string): T {
-  const found = options.find((option) => option === given)
+function needed<T extends string>(options: readonly T[], fields: string | undefined, name: string): T {
+  const found = options.find((option) => option === fields)
   if (found === undefined) throw lacking(name)
   return found
 }

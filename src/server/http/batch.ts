@@ -84,15 +84,15 @@ function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: st
 type GivenTags = FromSchema<typeof Tags> | undefined
 
 function targetOf(
-  given: { readonly key: JsonBytesValue; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
+  change: { readonly key: JsonBytesValue; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
   name: string,
 ): { readonly key: Uint8Array; readonly condition: Condition | undefined } {
-  const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}: `)
-  const ifMatch = tagsOf(given.if_match)
-  const ifNoneMatch = tagsOf(given.if_none_match)
+  const key = checkedKey(bytesOf(change.key, `${name}.key`), `${name}: `)
+  const ifMatch = tagsOf(change.if_match)
+  const ifNoneMatch = tagsOf(change.if_none_match)
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
   return { key, condition }
 }
 
-const tagsOf = (given: GivenTags): 'any' | readonly Revision[] | undefined =>
-  typeof given === 'string' ? 'any' : given?.map(asRevision)
+const tagsOf = (tags: GivenTags): 'any' | readonly Revision[] | undefined =>
+  typeof tags === 'string' ? 'any' : tags?.map(asRevision)

@@ -67,7 +67,7 @@ export const RANGE_PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
   start: bytes('From this key on, inclusive'),
   end: bytes('Up to this key, exclusive'),
-  after: bytes('Only keys behind this one in the order asked for: `next` of the page before'),
+  after: bytes('Only keys behind this one in the requested order: `next` of the page before'),
   limit: limitUpTo(Number.MAX_SAFE_INTEGER),
   order,
   keys_only: flag('Leave the values out'),

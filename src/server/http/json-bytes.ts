@@ -11,13 +11,13 @@ export const JsonBytes = {
 export type JsonBytesValue = FromSchema<typeof JsonBytes>
 
 /** `name` is that of the field, for the message. Throws `ApiError`. */
-export function bytesOf(given: JsonBytesValue, name: string): Uint8Array {
-  if (typeof given === 'string') {
-    if (given.isWellFormed()) return Buffer.from(given)
+export function bytesOf(json: JsonBytesValue, name: string): Uint8Array {
+  if (typeof json === 'string') {
+    if (json.isWellFormed()) return Buffer.from(json)
     throw new ApiError('bad_request', `${name} has half of a surrogate pair, which has no UTF-8`)
   }
-  const bytes = Buffer.from(given.base64, 'base64')
+  const bytes = Buffer.from(json.base64, 'base64')
   // Buffer skips characters that it does not know.
-  if (bytes.toString('base64') === given.base64) return bytes
+  if (bytes.toString('base64') === json.base64) return bytes
   throw new ApiError('bad_request', `${name}.base64 is not base64 with padding`)
 }

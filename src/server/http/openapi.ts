@@ -37,7 +37,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
     const token = route.takesToken ? IDENTITY : []
-    const given = Object.entries(route.headers ?? {}).map(([name, description]) =>
+    const headers = Object.entries(route.headers ?? {}).map(([name, description]) =>
       inHeader(name, description),
     )
     const answer: Content = {
@@ -49,7 +49,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const described = {
       ...operation(
         route.summary,
-        [...names, ...token, ...given, ...inQuery(route.parameters)],
+        [...names, ...token, ...headers, ...inQuery(route.parameters)],
         answer,
         answeredBy(route),
       ),

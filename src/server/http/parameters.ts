@@ -49,8 +49,8 @@ function nameOf(pair: string): string {
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
-const invalid = (name: string, wanted: string): ApiError =>
-  new ApiError('bad_request', `${name} must be ${wanted}`)
+const invalid = (name: string, expected: string): ApiError =>
+  new ApiError('bad_request', `${name} must be ${expected}`)
 
 export const bytes = (description: string): Parameter<Uint8Array> => ({
   schema: { type: 'string', description: `${description}; percent-encoded bytes` },

@@ -135,7 +135,7 @@ class RawConnection implements ConnectionOwner {
   readonly #events: RawConnectionEvents
   readonly #requests: RawParser
   /** Bytes that have arrived and are not part of a request that was read. */
-  #arrived: Buffer = NOTHING
+  #received: Buffer = NOTHING
   /** When the first of these bytes arrived; undefined if that was during a request. */
   #arrivedAt: number | undefined
   #current: HttpRequest | undefined
@@ -148,7 +148,7 @@ class RawConnection implements ConnectionOwner {
   /** The loop that reads requests is running. */
   #reading = false
   readonly #sink: ResponseSink
-  readonly #onTaken: () => void
+  readonly #onDrain: () => void
 
   constructor(socket: Socket, options: RawConnectionsOptions, events: RawConnectionEvents) {
     this.#socket = socket
@@ -159,7 +159,7 @@ class RawConnection implements ConnectionOwner {
       isAbandoned: () => socket.destroyed,
       send: (request, response) => this.#send(request, response),
     }
-    this.#onTaken = () => {
+    this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
     }
@@ -167,7 +167,7 @@ class RawConnection implements ConnectionOwner {
   }
 
   isIdle(): boolean {
-    return !this.#busy && this.#arrived.length === 0
+    return !this.#busy && this.#received.length === 0
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -185,9 +185,9 @@ class RawConnection implements ConnectionOwner {
 
   readonly #onData = (chunk: Buffer): void => {
     if (!this.#socket.writable) return
-    if (this.#arrived.length > 0) this.#arrived = Buffer.concat([this.#arrived, chunk])
+    if (this.#received.length > 0) this.#received = Buffer.concat([this.#received, chunk])
     else {
-      this.#arrived = chunk
+      this.#received = chunk
       this.#arrivedAt = this.#busy ? undefined : performance.now()
     }
     if (this.#busy) this.#setPace()
@@ -206,8 +206,8 @@ class RawConnection implements ConnectionOwner {
   #readRequests(): void {
     const socket = this.#socket
     this.#reading = true
-    while (!this.#busy && this.#arrived.length > 0 && socket.writable) {
-      const request = this.#requests.read(this.#arrived)
+    while (!this.#busy && this.#received.length > 0 && socket.writable) {
+      const request = this.#requests.read(this.#received)
       if (request === 'uncommon' || (request === 'incomplete' && this.#ended)) {
         this.handOver()
         return
@@ -217,18 +217,19 @@ class RawConnection implements ConnectionOwner {
         this.#events.waits()
         break
       }
-      this.#arrived = request.bytes === this.#arrived.length ? NOTHING : this.#arrived.subarray(request.bytes)
+      this.#received =
+        request.bytes === this.#received.length ? NOTHING : this.#received.subarray(request.bytes)
       this.#serve(request)
     }
     this.#reading = false
-    if (this.#ended && !this.#busy && this.#arrived.length === 0) socket.end()
+    if (this.#ended && !this.#busy && this.#received.length === 0) socket.end()
     else this.#setPace()
   }
 
   /** A connection whose client is far ahead of its answers is not read. */
   #setPace(): void {
     const socket = this.#socket
-    const ahead = this.#busy && this.#arrived.length > AHEAD_BYTES_MAX
+    const ahead = this.#busy && this.#received.length > AHEAD_BYTES_MAX
     if (ahead === socket.isPaused()) return
     if (ahead) socket.pause()
     else socket.resume()
@@ -258,7 +259,7 @@ class RawConnection implements ConnectionOwner {
     const { writer, isClosing } = this.#options
     this.#isLast = isClosing()
     const { method, extra } = request
-    this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onTaken, this.#isLast)
+    this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onDrain, this.#isLast)
     if (!this.#isUntaken) this.#answered()
   }
 
@@ -275,16 +276,16 @@ class RawConnection implements ConnectionOwner {
     if (socket.destroyed) return
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#events.left)
     this.#events.left()
-    if (this.#options.upgrade(socket, this.#arrived)) return
+    if (this.#options.upgrade(socket, this.#received)) return
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.
-      const arrived = Readable.from([this.#arrived], { objectMode: false })
-      this.#options.handOver(socket, Duplex.from({ readable: arrived, writable: socket }))
+      const received = Readable.from([this.#received], { objectMode: false })
+      this.#options.handOver(socket, Duplex.from({ readable: received, writable: socket }))
       return
     }
     // The bytes are put back while the socket is paused, so the next owner receives them before newer bytes.
     socket.pause()
-    socket.unshift(this.#arrived)
+    socket.unshift(this.#received)
     this.#options.handOver(socket, socket)
     socket.resume()
   }

@@ -75,8 +75,8 @@ export class ResponseWriter {
     if (bodiless) response.flushHeaders()
     // The response ends when the client has taken it, not before: node:http treats a connection with an ended response
     // as idle, and closes it when the server closes.
-    writeChunked(response, bodiless ? [] : parts, outbound, (taken) => {
-      if (!taken) return
+    writeChunked(response, bodiless ? [] : parts, outbound, (isSent) => {
+      if (!isSent) return
       if (received.ended) response.end()
       else received.endWhenDropped(response)
     })
@@ -84,7 +84,7 @@ export class ResponseWriter {
 
   /**
    * Writes a response to a bare socket, whose request has arrived completely and is under /v1. Returns whether the
-   * kernel has taken all of it. If not, `taken` is called once, later: when the kernel has taken it, or the connection
+   * kernel has taken all of it. If not, `onSent` is called once, later: when the kernel has taken it, or the connection
    * is gone.
    */
   writeToSocket(
@@ -92,7 +92,7 @@ export class ResponseWriter {
     method: string,
     { body, status, headers, revision }: HttpResponse,
     extra: readonly string[],
-    taken: () => void,
+    onSent: () => void,
     isLast: boolean,
   ): boolean {
     const { node, outbound } = this.#options
@@ -114,13 +114,13 @@ export class ResponseWriter {
     else {
       socket.cork()
       socket.write(head)
-      if (bytes > PIECE_BYTES) writeChunked(socket, [whole], outbound, taken)
+      if (bytes > PIECE_BYTES) writeChunked(socket, [whole], outbound, onSent)
       else socket.write(whole)
       socket.uncork()
       if (bytes > PIECE_BYTES) return false
     }
     if (socket.writableLength === 0) return true
-    afterDrain(socket, outbound, taken)
+    afterDrain(socket, outbound, onSent)
     return false
   }
 
@@ -187,8 +187,8 @@ const sinkOf = (response: ServerResponse, budget: OutboundBudget): BodySink => (
     return new Promise((resolve) => writeChunked(response, [text], budget, resolve))
   },
   end(text) {
-    writeChunked(response, [text], budget, (taken) => {
-      if (taken) response.end()
+    writeChunked(response, [text], budget, (isSent) => {
+      if (isSent) response.end()
     })
   },
   cut() {

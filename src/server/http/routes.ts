@@ -352,11 +352,11 @@ const CLUSTER_ROUTES: readonly Route[] = [
 ]
 
 function settingsOf(body: Readonly<Record<string, unknown>>): Partial<KvSettings> {
-  const given = SETTING_FIELDS.flatMap(([field, name]) => {
+  const settings = SETTING_FIELDS.flatMap(([field, name]) => {
     const value = body[field]
     return typeof value === 'number' ? [[name, value] as const] : []
   })
-  return Object.fromEntries(given)
+  return Object.fromEntries(settings)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ const problemMore = {
 export const ProblemSchema = object(problemFields, {
   ...problemMore,
   compact_revision: { ...integer, description: 'Of compacted: the first revision that can be read' },
-  resume_from: { ...integer, description: 'Of a watch: the revision to give as from to go on' },
+  resume_from: { ...integer, description: 'Of a watch: the revision to give as from to continue' },
   count: { ...integer, description: 'Of range_too_large: the keys of the range, counted after the refusal' },
   reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
 })
@@ -93,7 +93,7 @@ export const ClusterSchema = object({
   cluster_id: Id,
   leader: anyOf(string, nothing),
   term: integer,
-  joint: { ...boolean, description: 'A change of voters is under way' },
+  joint: { ...boolean, description: 'A change of voters is in progress' },
   members: arrayOf(MemberSchema),
 })
 

@@ -25,11 +25,11 @@ const PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
   start: bytes('From this key on, inclusive'),
   end: bytes('Up to this key, exclusive'),
-  from: revision('The first revision to be told of; unless given, the next one'),
-  prev: flag('Tell the records before the changes as well'),
-  only: oneOf('Tell only changes of this type', 'put', 'delete'),
+  from: revision('The first revision to send; unless given, the next one'),
+  prev: flag('Send the records before the changes as well'),
+  only: oneOf('Send only changes of this type', 'put', 'delete'),
   progress: duration(
-    'How long nothing may be sent before the revision is told up to which everything has been sent; 10s unless given',
+    'Silence after which the watch sends the revision up to which it has sent everything; 10s unless given',
     PROGRESS_MS_MAX,
     PROGRESS_MS_MIN,
   ),
@@ -51,7 +51,9 @@ export const watchRoute = (budgets: WatchBudgets): Route =>
       parameters: PARAMETERS,
       answers: SSE.mediaType,
       answersLines: true,
-      headers: { 'Last-Event-ID': 'The id of the last message that was received: go on after it' },
+      headers: {
+        'Last-Event-ID': 'The id of the last message that was received: the watch continues after it',
+      },
     },
     ({ request, headers, values }) => {
       const watched = requestOf(headers, values)
@@ -71,10 +73,10 @@ function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof 
   return { where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress }
 }
 
-function lastEventId({ 'last-event-id': given }: IncomingHttpHeaders): number | undefined {
-  if (given === undefined || given === '') return undefined
-  const id = Number(given)
-  if (/^[0-9]{1,16}$/.test(String(given)) && id < Number.MAX_SAFE_INTEGER) return id
+function lastEventId({ 'last-event-id': header }: IncomingHttpHeaders): number | undefined {
+  if (header === undefined || header === '') return undefined
+  const id = Number(header)
+  if (/^[0-9]{1,16}$/.test(String(header)) && id < Number.MAX_SAFE_INTEGER) return id
   throw new ApiError(
     'bad_request',
     'Last-Event-ID must be the id of a message of a watch, which is a revision',
@@ -190,13 +192,13 @@ export class WatchStream implements WatchSink {
     const whole = this.#ready.length === 1 ? first : Buffer.concat(this.#ready)
     this.#ready = []
     this.#isWriting = true
-    writeChunked(to, [whole], this.#budget, (taken) => {
+    writeChunked(to, [whole], this.#budget, (onDrain) => {
       this.#isWriting = false
-      if (taken) this.#onTaken(whole.length)
+      if (onDrain) this.#onDrain(whole.length)
     })
   }
 
-  #onTaken(bytes: number): void {
+  #onDrain(bytes: number): void {
     if (this.#to === undefined) return
     this.#bytes -= bytes
     this.#buffers.bytes -= bytes

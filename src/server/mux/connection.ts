@@ -83,7 +83,7 @@ export class MuxConnection implements WatchConnection {
   /** Bytes of a message that has not arrived completely; a part of one chunk may be missing in it. */
   #arrivingBytes = 0
   /** A message was complete in the chunk that is being read. */
-  #hasArrived = false
+  #isMessageComplete = false
   /** Bytes of pings and pongs that were complete in this chunk. They may come between the pieces of a message. */
   #controlBytes = 0
   /** Time without bytes from the client, counted in checks: only time counts in which bytes would have been noticed. */
@@ -220,7 +220,7 @@ export class MuxConnection implements WatchConnection {
   }
 
   /** The kernel has taken the last message. */
-  #onTaken(): void {
+  #onDrain(): void {
     const { watchBuffers } = this.#options.api
     watchBuffers.bytes -= this.#watchBytesSent
     this.#watchBytes -= this.#watchBytesSent
@@ -241,7 +241,7 @@ export class MuxConnection implements WatchConnection {
   // From the client
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#hasArrived = true
+    this.#isMessageComplete = true
     if (this.#isOver) return
     try {
       if (!isBinary) throw new ProtocolFault(UNSUPPORTED_DATA, 'a message is binary')
@@ -289,9 +289,9 @@ export class MuxConnection implements WatchConnection {
   #countArriving(bytes: number): void {
     const { inbound } = this.#options.api
     const before = this.#arrivingBytes
-    const isWhole = this.#hasArrived || this.#isOver
+    const isWhole = this.#isMessageComplete || this.#isOver
     this.#arrivingBytes = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
-    this.#hasArrived = false
+    this.#isMessageComplete = false
     this.#controlBytes = 0
     inbound.bytes += this.#arrivingBytes - before
     if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
@@ -312,10 +312,10 @@ export class MuxConnection implements WatchConnection {
   /** Sends what is ready, until the client does not take it. */
   flush(): void {
     this.#flushesSoon = false
-    if (this.#untakenBytes === 0) this.#onTaken()
+    if (this.#untakenBytes === 0) this.#onDrain()
     while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) {
       this.#sendMessage()
-      if (this.#untakenBytes === 0) this.#onTaken()
+      if (this.#untakenBytes === 0) this.#onDrain()
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
     this.#resumeWatches()

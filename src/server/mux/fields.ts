@@ -9,8 +9,8 @@ import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api
 import type { FreshnessOptions } from '../api/operation.ts'
 import type { Item } from './messages.ts'
 
-export const invalid = (name: string, wanted: string): ApiError =>
-  new ApiError('bad_request', `${name} must be ${wanted}`)
+export const invalid = (name: string, expected: string): ApiError =>
+  new ApiError('bad_request', `${name} must be ${expected}`)
 
 /** An absent field is nil. */
 export const isNil = (field: unknown): field is null | undefined => field === null || field === undefined
@@ -117,10 +117,10 @@ const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const
 export function readFreshness(revision: unknown, field: unknown): FreshnessOptions {
   const minRevision = isNil(revision) ? undefined : readRevision(revision, 'min_revision')
   if (isNil(field)) return { minRevision }
-  const given = readMap(field, 'freshness', FRESHNESS)
+  const fields = readMap(field, 'freshness', FRESHNESS)
   return {
-    consistency: readOneOf(given.get('consistency'), 'consistency', CONSISTENCIES),
-    maxStalenessMs: readStaleness(given.get('max_staleness_ms')),
+    consistency: readOneOf(fields.get('consistency'), 'consistency', CONSISTENCIES),
+    maxStalenessMs: readStaleness(fields.get('max_staleness_ms')),
     minRevision,
   }
 }

@@ -231,11 +231,11 @@ const readConditions = (field: unknown): Conditions =>
 /** The conditions of a put, and its lease. */
 function readPutOptions(field: unknown): Conditions & { readonly lease?: PutLease | undefined } {
   if (isNil(field)) return UNCONDITIONAL
-  const given = readMap(field, 'conditions', PUT_OPTIONS)
-  const id = readText(given.get('lease'), 'lease')
-  const ttlMs = readTtl(given.get('ttl_ms'))
+  const options = readMap(field, 'conditions', PUT_OPTIONS)
+  const id = readText(options.get('lease'), 'lease')
+  const ttlMs = readTtl(options.get('ttl_ms'))
   checkOneLease(id, ttlMs, '', 'ttl_ms')
-  return { ...conditionsIn(given), lease: putLeaseOf(id, ttlMs) }
+  return { ...conditionsIn(options), lease: putLeaseOf(id, ttlMs) }
 }
 
 function readTtl(field: unknown): number | undefined {
@@ -244,11 +244,11 @@ function readTtl(field: unknown): number | undefined {
   throw invalid('ttl_ms', `a number from ${TTL_MS_MIN} to ${TTL_MS_MAX}`)
 }
 
-function conditionsIn(given: { readonly get: (name: (typeof CONDITIONS)[number]) => unknown }): Conditions {
-  const ifMatch = readTags(given.get('if_match'), 'if_match')
-  const ifNoneMatch = readTags(given.get('if_none_match'), 'if_none_match')
+function conditionsIn(options: { readonly get: (name: (typeof CONDITIONS)[number]) => unknown }): Conditions {
+  const ifMatch = readTags(options.get('if_match'), 'if_match')
+  const ifNoneMatch = readTags(options.get('if_none_match'), 'if_none_match')
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
-  return { condition, prev: readFlag(given.get('prev'), 'prev') ?? false }
+  return { condition, prev: readFlag(options.get('prev'), 'prev') ?? false }
 }
 
 const UNCONDITIONAL = { condition: undefined, prev: false } as const
@@ -284,10 +284,10 @@ const RANGE_FIELDS = [
 const ORDERS = ['asc', 'desc'] as const
 
 /** The bytes of named fields; a field that is nil is absent. */
-function boundsIn<N extends string>(given: Fields<N>, ...names: readonly N[]) {
+function boundsIn<N extends string>(options: Fields<N>, ...names: readonly N[]) {
   const bounds: { [Name in N]?: Uint8Array } = {}
   for (const name of names) {
-    const field = given.get(name)
+    const field = options.get(name)
     if (!isNil(field)) bounds[name] = readBytes(field, name)
   }
   return bounds
@@ -297,14 +297,14 @@ const mapOf = <N extends string>(field: unknown, name: string, names: readonly N
   isNil(field) ? new Map() : readMap(field, name, names)
 
 function decodeRange(call: MuxCall, item: Item, limits: ApiLimits): ApiOperation {
-  const given = mapOf(item[3], 'the range', RANGE_FIELDS)
-  const { after, ...bounds } = boundsIn(given, 'prefix', 'start', 'end', 'after')
-  const limit = readWhole(given.get('limit'), 'limit', 1, limits.pageRowsMax)
-  const order = readOneOf(given.get('order'), 'order', ORDERS)
-  const keysOnly = readFlag(given.get('keys_only'), 'keys_only') ?? false
-  const count = readFlag(given.get('count'), 'count')
-  const countOnly = readFlag(given.get('count_only'), 'count_only')
-  const revision = readAsOf(given.get('revision'))
+  const options = mapOf(item[3], 'the range', RANGE_FIELDS)
+  const { after, ...bounds } = boundsIn(options, 'prefix', 'start', 'end', 'after')
+  const limit = readWhole(options.get('limit'), 'limit', 1, limits.pageRowsMax)
+  const order = readOneOf(options.get('order'), 'order', ORDERS)
+  const keysOnly = readFlag(options.get('keys_only'), 'keys_only') ?? false
+  const count = readFlag(options.get('count'), 'count')
+  const countOnly = readFlag(options.get('count_only'), 'count_only')
+  const revision = readAsOf(options.get('revision'))
   const freshness = readFreshness(item[4], item[5])
   call.page = new MuxPage(keysOnly)
   return {
@@ -316,22 +316,22 @@ function decodeRange(call: MuxCall, item: Item, limits: ApiLimits): ApiOperation
 const DELETE_RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
 
 function readRangeToDelete(field: unknown) {
-  const given = readMap(field, 'the range', DELETE_RANGE_FIELDS)
-  return rangeToDelete(boundsIn(given, 'prefix', 'start', 'end'), readFlag(given.get('all'), 'all'))
+  const options = readMap(field, 'the range', DELETE_RANGE_FIELDS)
+  return rangeToDelete(boundsIn(options, 'prefix', 'start', 'end'), readFlag(options.get('all'), 'all'))
 }
 
 const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms'] as const
 
-function readWatch(range: unknown, from: unknown, options: unknown): WatchRequest {
+function readWatch(range: unknown, from: unknown, field: unknown): WatchRequest {
   const where = whereToWatch(boundsIn(mapOf(range, 'the range', WHERE), ...WHERE))
-  const given = mapOf(options, 'options', WATCH_OPTIONS)
+  const options = mapOf(field, 'options', WATCH_OPTIONS)
   return {
     where,
     from: isNil(from) ? undefined : readRevision(from, 'from'),
-    only: readOneOf(given.get('only'), 'only', ['put', 'delete']),
-    prev: readFlag(given.get('prev'), 'prev') ?? false,
-    values: readFlag(given.get('values'), 'values') ?? true,
-    progressMs: readProgress(given.get('progress_ms')),
+    only: readOneOf(options.get('only'), 'only', ['put', 'delete']),
+    prev: readFlag(options.get('prev'), 'prev') ?? false,
+    values: readFlag(options.get('values'), 'values') ?? true,
+    progressMs: readProgress(options.get('progress_ms')),
   }
 }
 
@@ -347,9 +347,9 @@ function readProgress(field: unknown): number {
 const WHERE = ['key', 'prefix', 'start', 'end'] as const
 
 function readTxn(field: unknown, name = 'txn'): TxnFields<Buffer> {
-  const given = readMap(field, name, ['compare', 'success', 'failure'] as const)
+  const options = readMap(field, name, ['compare', 'success', 'failure'] as const)
   const list = <T>(of: 'compare' | 'success' | 'failure', read: (each: unknown, name: string) => T) =>
-    readList(given.get(of), `${name}.${of}`).map((each, at) => read(each, `${name}.${of}[${at}]`))
+    readList(options.get(of), `${name}.${of}`).map((each, at) => read(each, `${name}.${of}[${at}]`))
   return {
     compare: list('compare', readComparison),
     success: list('success', readOperation),
@@ -364,20 +364,20 @@ function readList(field: unknown, name: string): readonly unknown[] {
 }
 
 function readComparison(field: unknown, name: string): ComparisonFields<Buffer> {
-  const given = readMap(field, name, [...WHERE, 'target', 'op', 'to', 'exists'] as const)
-  const to = given.get('to')
+  const options = readMap(field, name, [...WHERE, 'target', 'op', 'to', 'exists'] as const)
+  const to = options.get('to')
   return defined({
-    ...whereIn(given, name),
-    target: readOneOf(given.get('target'), `${name}.target`, TARGETS),
-    op: readOneOf(given.get('op'), `${name}.op`, OPERATORS),
+    ...whereIn(options, name),
+    target: readOneOf(options.get('target'), `${name}.target`, TARGETS),
+    op: readOneOf(options.get('op'), `${name}.op`, OPERATORS),
     to: typeof to === 'number' ? readWhole(to, `${name}.to`, 0, MAX) : maybeBytes(to, `${name}.to`),
-    exists: readFlag(given.get('exists'), `${name}.exists`),
+    exists: readFlag(options.get('exists'), `${name}.exists`),
   })
 }
 
 function readOperation(field: unknown, name: string): OperationFields<Buffer> {
-  const given = readMap(field, name, ['put', 'get', 'delete', 'txn'] as const)
-  const [entry, ...others] = given
+  const options = readMap(field, name, ['put', 'get', 'delete', 'txn'] as const)
+  const [entry, ...others] = options
   if (entry === undefined || others.length > 0) throw invalid(name, 'a map with one of put, get, delete, txn')
   const [kind, fields] = entry
   const inside = `${name}.${kind}`
@@ -418,10 +418,10 @@ function readPut(fields: unknown, name: string): PutFields<Buffer> {
 
 /** Which of these fields may stand together is checked with the transaction. */
 function whereIn(
-  given: { readonly get: (field: (typeof WHERE)[number]) => unknown },
+  options: { readonly get: (field: (typeof WHERE)[number]) => unknown },
   name: string,
 ): WhereFields<Buffer> {
-  const bytes = (field: (typeof WHERE)[number]) => maybeBytes(given.get(field), `${name}.${field}`)
+  const bytes = (field: (typeof WHERE)[number]) => maybeBytes(options.get(field), `${name}.${field}`)
   return defined({ key: bytes('key'), prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') })
 }
 

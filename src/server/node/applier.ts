@@ -25,8 +25,8 @@ import type { AppliedRecord, Storage } from '../../storage/types.ts'
 import { EntryReads } from './entry-reads.ts'
 
 /** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
-const ASK_EVERY_ENTRIES = 16
-const ASK_EVERY_BYTES = 64 * 1024
+const CHECK_EVERY_ENTRIES = 16
+const CHECK_EVERY_BYTES = 64 * 1024
 
 /** The approximate number of keys whose heads are read together, from the queued entries. */
 const KEYS_AHEAD = 256
@@ -144,7 +144,7 @@ export class Applier {
       this.#head++
       this.#apply(entry)
       bytes += entry.frame.length
-      if (count % ASK_EVERY_ENTRIES !== 0 && bytes < ASK_EVERY_BYTES) continue
+      if (count % CHECK_EVERY_ENTRIES !== 0 && bytes < CHECK_EVERY_BYTES) continue
       if (enough()) break
       bytes = 0
     }

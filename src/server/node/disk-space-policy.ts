@@ -1,6 +1,6 @@
 // The conduct of a node while its disk is short of space (NODE-15). `disk-space.ts` measures the space. The consensus
-// core is not involved: the leader's node checks commands before they are appended, a node without space drops appends
-// as the network may, and leadership moves by the ordinary transfer.
+// core knows nothing of disks: before it appends a proposal it calls `admission`, which refuses commands that need
+// space. A node without space drops appends as the network may, and leadership moves by the ordinary transfer.
 
 import { takesNoRoom } from '../../kv/index.ts'
 import {
@@ -159,6 +159,6 @@ export class DiskSpacePolicy {
 
 export function diskFullText(state: Exclude<DiskSpaceState, 'enough'>, freeBytes: number): string {
   const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
-  const taken = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
-  return `${free}: ${taken} until there is room again`
+  const effect = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  return `${free}: ${effect} until there is room again`
 }

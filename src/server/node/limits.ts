@@ -53,7 +53,7 @@ export interface DriverLimits {
    */
   readonly retryMs: number
   /** After this long without a reply, a read index is requested again. */
-  readonly readAskAgainMs: number
+  readonly readRetryMs: number
   /** Log kept before the applied index for followers that are a little behind, in entries and in bytes of frames. */
   readonly logTailEntries: number
   readonly logTailBytes: number
@@ -121,7 +121,7 @@ export const driverLimits: DriverLimits = {
   idleFlushMs: 20,
   applySliceMs: 10,
   retryMs: 20,
-  readAskAgainMs: 250,
+  readRetryMs: 250,
   logTailEntries: 10_000,
   logTailBytes: 32 * MiB,
   logBehindEntries: 500_000,

@@ -15,7 +15,7 @@ import type { WatchCounts } from './watch/types.ts'
 /** Sources of values that are read at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
   readonly status: () => DriverStatus
-  readonly underWay: () => InFlightCounts
+  readonly inFlight: () => InFlightCounts
   readonly watches: () => WatchCounts
   /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
@@ -86,7 +86,7 @@ export class Metrics implements DriverObserver {
     const answered = Object.entries(this.#answered)
     const requests = 'quorate_http_requests_total'
     const help = 'Requests answered, by operation and HTTP status'
-    asked(CounterMetric, registers, requests, help, ['operation', 'status'], () =>
+    computedMetric(CounterMetric, registers, requests, help, ['operation', 'status'], () =>
       answered.flatMap(([operation, of]) => of.counts(operation)),
     )
     const name = 'quorate_http_request_duration_seconds'
@@ -94,7 +94,7 @@ export class Metrics implements DriverObserver {
       answered.flatMap(([operation, of]) => of.durations(name, operation)),
     )
     const ended = 'Proposals of this node that ended, by outcome'
-    asked(CounterMetric, registers, 'quorate_proposals_total', ended, ['outcome'], () =>
+    computedMetric(CounterMetric, registers, 'quorate_proposals_total', ended, ['outcome'], () =>
       PROPOSAL_OUTCOMES.map((outcome) => [{ outcome }, this.#proposals[outcome].count]),
     )
     const fsync = 'quorate_fsync_duration_seconds'
@@ -102,7 +102,7 @@ export class Metrics implements DriverObserver {
       this.#fsyncs.series(fsync, {}),
     )
     const counter = (of: string, what: string, count: () => number): void =>
-      asked(CounterMetric, registers, of, what, [], () => [[{}, count()]])
+      computedMetric(CounterMetric, registers, of, what, [], () => [[{}, count()]])
     counter('quorate_entries_stored_total', 'Log entries made durable', () => this.#stored)
     counter('quorate_entries_applied_total', 'Log entries applied', () => this.#applied)
     counter('quorate_role_changes_total', 'Changes of role, term or known leader', () => this.#roleChanges)
@@ -131,11 +131,11 @@ export class Metrics implements DriverObserver {
   }
 
   /** Called once, when the node runs. */
-  watch({ status, underWay, watches, peers, databaseDir }: MetricSources): void {
+  watch({ status, inFlight, watches, peers, databaseDir }: MetricSources): void {
     const registers = [this.#registry]
     this.#eventLoopLag.start()
     observeStatus(registers, status)
-    observePending(registers, underWay)
+    observePending(registers, inFlight)
     observeWatches(registers, watches)
     observePeers(registers, peers)
     observeDatabase(registers, databaseDir)
@@ -185,7 +185,7 @@ function durations(
 }
 
 /** A metric whose series are computed at each scrape. */
-function asked(
+function computedMetric(
   Kind: typeof CounterMetric<string> | typeof Gauge<string>,
   registers: Registers,
   name: string,
@@ -210,11 +210,11 @@ function asked(
 
 function observeStatus(registers: Registers, status: () => DriverStatus): void {
   const gauge = (name: string, help: string, value: (status: DriverStatus) => number | undefined): void =>
-    asked(Gauge, registers, name, help, [], () => {
+    computedMetric(Gauge, registers, name, help, [], () => {
       const now = value(status())
       return now === undefined ? [] : [[{}, now]]
     })
-  asked(Gauge, registers, 'quorate_role', '1 for the role that the node has now', ['role'], () => {
+  computedMetric(Gauge, registers, 'quorate_role', '1 for the role that the node has now', ['role'], () => {
     const { role } = status().raft
     return ROLES.map((name) => [{ role: name }, name === role ? 1 : 0])
   })
@@ -245,11 +245,11 @@ function observeStatus(registers: Registers, status: () => DriverStatus): void {
   )
   gauge('quorate_leases', 'Leases (time to live) that exist', ({ leases }) => leases.count)
   const expired = 'Leases that this node has ended as the leader'
-  asked(CounterMetric, registers, 'quorate_leases_expired_total', expired, [], () => [
+  computedMetric(CounterMetric, registers, 'quorate_leases_expired_total', expired, [], () => [
     [{}, status().leases.expired],
   ])
   const kept = 'Keep-alives of leases that this node has answered: from memory, or by an entry of the log'
-  asked(CounterMetric, registers, 'quorate_lease_keepalives_total', kept, ['by'], () => {
+  computedMetric(CounterMetric, registers, 'quorate_lease_keepalives_total', kept, ['by'], () => {
     const { inMemory, inLog } = status().leases
     return [
       [{ by: 'memory' }, inMemory],
@@ -259,10 +259,10 @@ function observeStatus(registers: Registers, status: () => DriverStatus): void {
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
 }
 
-function observePending(registers: Registers, underWay: () => InFlightCounts): void {
+function observePending(registers: Registers, inFlight: () => InFlightCounts): void {
   const name = 'quorate_pending_bytes'
-  asked(Gauge, registers, name, 'Memory of what is under way', ['part'], () => {
-    const now = underWay()
+  computedMetric(Gauge, registers, name, 'Memory of proposals and messages in flight', ['part'], () => {
+    const now = inFlight()
     const queued = Object.keys(now).filter((key) => key.startsWith('links.queuedBytes of '))
     return [
       [{ part: 'proposals' }, now['proposals.bytes'] ?? 0],
@@ -273,8 +273,8 @@ function observePending(registers: Registers, underWay: () => InFlightCounts): v
 
 function observeWatches(registers: Registers, counts: () => WatchCounts): void {
   const name = 'quorate_watches'
-  const help = 'Watches, by whether they are told of changes at once, read history, or wait for their clients'
-  asked(Gauge, registers, name, help, ['state'], () => {
+  const help = 'Watches, by state: live, behind (reading history), or slow (waiting for their clients)'
+  computedMetric(Gauge, registers, name, help, ['state'], () => {
     const { open, behind, slow } = counts()
     return [
       [{ state: 'live' }, open - behind - slow],
@@ -283,7 +283,7 @@ function observeWatches(registers: Registers, counts: () => WatchCounts): void {
     ]
   })
   const counter = (of: string, what: string, value: (now: WatchCounts) => number): void =>
-    asked(CounterMetric, registers, of, what, [], () => [[{}, value(counts())]])
+    computedMetric(CounterMetric, registers, of, what, [], () => [[{}, value(counts())]])
   counter('quorate_watch_events_total', 'Events sent to watches', (now) => now.eventsTotal)
   counter('quorate_watch_slow_total', 'Watches that had to wait for clients', (now) => now.slowTotal)
   counter(
@@ -299,15 +299,22 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
     name: string,
     help: string,
     value: (now: HttpCounts) => number,
-  ): void => asked(Kind, registers, name, help, [], () => [[{}, value(counts())]])
-  asked(Gauge, registers, 'quorate_http_connections', 'Connections of clients, by lane', ['lane'], () => {
-    const { connections, fastConnections, muxConnections } = counts()
-    return [
-      [{ lane: 'fast' }, fastConnections],
-      [{ lane: 'full' }, connections - fastConnections - muxConnections],
-      [{ lane: 'mux' }, muxConnections],
-    ]
-  })
+  ): void => computedMetric(Kind, registers, name, help, [], () => [[{}, value(counts())]])
+  computedMetric(
+    Gauge,
+    registers,
+    'quorate_http_connections',
+    'Connections of clients, by lane',
+    ['lane'],
+    () => {
+      const { connections, fastConnections, muxConnections } = counts()
+      return [
+        [{ lane: 'fast' }, fastConnections],
+        [{ lane: 'full' }, connections - fastConnections - muxConnections],
+        [{ lane: 'mux' }, muxConnections],
+      ]
+    },
+  )
   metric(Gauge, 'quorate_http_requests_open', 'Requests not answered yet', (now) => now.requests)
   metric(Gauge, 'quorate_http_operations_open', 'Operations not answered yet', (now) => now.operations)
   metric(Gauge, 'quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
@@ -335,7 +342,7 @@ function observePeers(registers: Registers, totals: () => PeerTotals): void {
     label: string,
     series: (now: PeerTotals) => Record<string, number>,
   ): void =>
-    asked(CounterMetric, registers, name, help, [label], () =>
+    computedMetric(CounterMetric, registers, name, help, [label], () =>
       Object.entries(series(totals())).map(([value, count]) => [{ [label]: value }, count]),
     )
   counter('quorate_peer_bytes_total', 'Bytes exchanged with peers', 'direction', (now) => ({
@@ -363,7 +370,7 @@ function observeDatabase(registers: Registers, dir: string): void {
     return sizes
   }
   const gauge = (name: string, help: string, value: (sizes: readonly number[]) => number): void =>
-    asked(Gauge, registers, name, help, ['kind'], async () =>
+    computedMetric(Gauge, registers, name, help, ['kind'], async () =>
       [...(await current())].map(([kind, found]) => [{ kind }, value(found)]),
     )
   gauge('quorate_leveldb_files', 'Files of LevelDB', (found) => found.length)
@@ -394,7 +401,7 @@ function kindOf(name: string): string {
 /** Metrics of the whole process, even if several nodes run in it. */
 function observeProcess(registers: Registers, lag: EventLoopLag): void {
   const gauge = (name: string, help: string, value: () => number | undefined): void =>
-    asked(Gauge, registers, name, help, [], () => {
+    computedMetric(Gauge, registers, name, help, [], () => {
       const now = value()
       return now === undefined ? [] : [[{}, now]]
     })
@@ -405,13 +412,20 @@ function observeProcess(registers: Registers, lag: EventLoopLag): void {
     const max = openFilesMax()
     return Number.isFinite(max) ? max : undefined
   })
-  asked(CounterMetric, registers, 'process_cpu_seconds_total', 'User and system CPU time', [], () => {
-    const { user, system } = process.cpuUsage()
-    return [[{}, (user + system) / 1e6]]
-  })
+  computedMetric(
+    CounterMetric,
+    registers,
+    'process_cpu_seconds_total',
+    'User and system CPU time',
+    [],
+    () => {
+      const { user, system } = process.cpuUsage()
+      return [[{}, (user + system) / 1e6]]
+    },
+  )
   const name = 'nodejs_eventloop_lag_seconds'
   const help = 'How late timers ran since the scrape before'
-  asked(Gauge, registers, name, help, ['quantile'], () =>
+  computedMetric(Gauge, registers, name, help, ['quantile'], () =>
     lag.take().map(([quantile, seconds]) => [{ quantile }, seconds]),
   )
 }

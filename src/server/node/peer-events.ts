@@ -109,8 +109,8 @@ export class PeerEvents implements NetworkEvents {
     this.#options.checks.hashReceived(from, at)
   }
 
-  keepAliveAsked(from: ReplicaId, question: KeepAliveRequest): void {
-    if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAsked(from, question)
+  keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveRequested(from, question)
   }
 
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {

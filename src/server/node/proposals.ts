@@ -199,7 +199,7 @@ export class ProposalTracker {
         this.#park(proposal, { reason: 'not-leader' })
         return
       case 'unknown':
-        this.#end(proposal, unknown('the entries that tell what became of it were replaced by a snapshot'))
+        this.#end(proposal, unknown('the entries that show its outcome were replaced by a snapshot'))
         return
       case 'refused':
         this.#refused(proposal, outcome.refusal)

@@ -91,7 +91,7 @@ export class Reads {
       open: this.#open.size,
       fresh: this.#fresh.length,
       parked: this.#parked.length,
-      asked: new Set(this.#requested.values()).size,
+      requested: new Set(this.#requested.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
       awaitingTurn: this.#awaitingTurn.length,
@@ -152,7 +152,7 @@ export class Reads {
   }
 
   /**
-   * Makes refused reads fresh again. A confirmation without a reply for `readAskAgainMs` is requested once more: the
+   * Makes refused reads fresh again. A confirmation without a reply for `readRetryMs` is requested once more: the
    * request or the reply may be lost, or only late. Each pause is twice the previous one: if replies are late because
    * of overload, more requests would make them later.
    */
@@ -162,7 +162,7 @@ export class Reads {
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
     const now = this.#clock.now()
     for (const confirmation of this.#requested.values()) {
-      const pauseMs = this.#limits.readAskAgainMs * 2 ** (confirmation.ids.length - 1)
+      const pauseMs = this.#limits.readRetryMs * 2 ** (confirmation.ids.length - 1)
       if (now - confirmation.requestedAt < pauseMs) continue
       if (confirmation.waiters.some(({ open }) => open)) {
         confirmation.requestedAt = now
@@ -200,12 +200,13 @@ export class Reads {
    * end of the log, such as the first entry of a term, does arrive.
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
-    this.#clock.after(this.#limits.readAskAgainMs, () => {
+    this.#clock.after(this.#limits.readRetryMs, () => {
       const { endsAt, appliedIndex } = this.#state
       if (endsAt === undefined) return
       for (const waiter of waiters) {
-        const comes = waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
-        if (waiter.open && !comes) this.#expire(waiter)
+        const willArrive =
+          waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
+        if (waiter.open && !willArrive) this.#expire(waiter)
       }
     })
   }
@@ -319,9 +320,9 @@ export class Reads {
 
   #tellExpired(waiter: Waiter): void {
     const { revision, hasLeader } = this.#state
-    const wanted = waiter.options.minRevision
+    const minRevision = waiter.options.minRevision
     if (waiter.waitsFor === 'revision') {
-      const detail = `this node is at revision ${revision}, the request asks for at least ${wanted}`
+      const detail = `this node is at revision ${revision}, the request asks for at least ${minRevision}`
       this.#end(waiter, { ok: false, problem: { code: 'revision_behind', detail, written: 'no' } })
     } else if (waiter.waitsFor === 'index') {
       const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`

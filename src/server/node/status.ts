@@ -53,7 +53,7 @@ function notReady({ applyLoop, lifecycle, members, raft }: StatusSources): strin
   if (raft.leader === undefined) reasons.push('no leader is known')
   if (!isVoter(members.configuration, raft.id)) reasons.push('this replica is not a voter yet')
   // During a joint configuration the loss of one node may cost the majority of one half.
-  if (isJoint(members.configuration)) reasons.push('a change of voters is under way')
+  if (isJoint(members.configuration)) reasons.push('a change of voters is in progress')
   if (applyLoop.notReady !== undefined) reasons.push(applyLoop.notReady)
   return reasons
 }

@@ -87,7 +87,7 @@ export interface NetworkEvents {
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
-  keepAliveAsked(from: ReplicaId, question: KeepAliveRequest): void
+  keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
@@ -118,7 +118,7 @@ export interface Network {
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
   /** Both keep-alive messages are dropped, like other messages, without a connection. */
-  askToKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
+  requestKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
   /**
    * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this

@@ -55,7 +55,7 @@ export class Acceptor {
 
   #called(wire: Wire): WireOwner {
     if (this.#strangers.size >= this.#context.limits.strangersMax) {
-      wire.close('too many callers have not said who they are')
+      wire.close('too many callers have not identified themselves')
       return { frame: () => {}, closed: () => {} }
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
@@ -131,12 +131,12 @@ export class Acceptor {
       )
       return { refuse: 'the caller has reached an older process of its own replica', stop: false }
     }
-    if (hello.wanted !== self.greeting.replicaId) {
-      return { refuse: `this is replica ${self.greeting.replicaId}, not ${hello.wanted}`, stop: false }
+    if (hello.target !== self.greeting.replicaId) {
+      return { refuse: `this is replica ${self.greeting.replicaId}, not ${hello.target}`, stop: false }
     }
     const refused = events.admit(greeting)
     if (refused !== undefined) return { ...refused, isExpected: true }
-    processes.heard(hello)
+    processes.greeted(hello)
     if (!processes.accepts(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
     return undefined
   }

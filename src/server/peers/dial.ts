@@ -18,7 +18,7 @@ export interface DialOutcome {
 export function dial(
   context: Context,
   address: string,
-  wanted: ReplicaId,
+  target: ReplicaId,
   purpose: Purpose,
   outcome: DialOutcome,
 ): () => void {
@@ -45,7 +45,7 @@ export function dial(
     connected(dialled) {
       wire = dialled
       const attempt = context.nextAttempt()
-      dialled.send({ type: 'hello', purpose, wanted, attempt, ...context.speaker() })
+      dialled.send({ type: 'hello', purpose, target, attempt, ...context.speaker() })
       return { frame: (frame) => answered(dialled, frame), closed: fail }
     },
     failed: fail,
@@ -61,7 +61,7 @@ export function dial(
       fail(`an answer of type ${frame.type} to the handshake`)
       return
     }
-    const mistaken = mistake(context, frame, wanted)
+    const mistaken = mistake(context, frame, target)
     if (mistaken !== undefined) fail(mistaken)
     else end(() => outcome.reached(dialled, frame))
   }
@@ -70,12 +70,12 @@ export function dial(
 }
 
 /** Why the process that answered is not the one that was called; undefined when it is. */
-function mistake({ clusterId, processes }: Context, speaker: Speaker, wanted: ReplicaId): string | undefined {
+function mistake({ clusterId, processes }: Context, speaker: Speaker, target: ReplicaId): string | undefined {
   const { greeting } = speaker
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
-  if (greeting.replicaId !== wanted) return `replica ${greeting.replicaId} answered instead of ${wanted}`
+  if (greeting.replicaId !== target) return `replica ${greeting.replicaId} answered instead of ${target}`
   const objection = processes.objection(speaker)
   if (objection !== undefined) return objection.refuse
-  processes.heard(speaker)
+  processes.greeted(speaker)
   return undefined
 }

@@ -88,7 +88,7 @@ export class Links implements Network {
     }
     if (this.#open) return
     this.#open = true
-    this.#context.processes.heard(this.#context.speaker())
+    this.#context.processes.greeted(this.#context.speaker())
     this.#acceptor.open()
   }
 
@@ -106,7 +106,7 @@ export class Links implements Network {
     for (const peer of this.#peers.values()) peer.send({ type: 'state-hash', at })
   }
 
-  askToKeepAlive(to: ReplicaId, question: KeepAliveRequest): void {
+  requestKeepAlive(to: ReplicaId, question: KeepAliveRequest): void {
     this.#peers.get(to)?.send({ type: 'keep-alive', question })
   }
 
@@ -135,18 +135,18 @@ export class Links implements Network {
   }
 
   inspect(): InFlightCounts {
-    const underWay: Record<string, number> = {
+    const inFlight: Record<string, number> = {
       strangers: this.#acceptor.waiting,
-      receiving: this.#receiver.underWay,
+      receiving: this.#receiver.inFlight,
       transfers: this.#transfers.size,
       chunksInFlight: [...this.#transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
     }
     for (const peer of this.#peers.values()) {
       if (!peer.configured) continue
       const values = peer.inspect()
-      for (const name in values) underWay[`${name} of ${peer.id}`] = values[name] ?? 0
+      for (const name in values) inFlight[`${name} of ${peer.id}`] = values[name] ?? 0
     }
-    return underWay
+    return inFlight
   }
 
   close(): void {

@@ -249,7 +249,7 @@ export class Peer {
         events.stateHash(this.id, frame.at)
         return
       case 'keep-alive':
-        events.keepAliveAsked(this.id, frame.question)
+        events.keepAliveRequested(this.id, frame.question)
         return
       case 'kept-alive':
         events.keepAliveAnswered(this.id, frame.answer)

@@ -41,7 +41,7 @@ export class SnapshotReceiver {
   }
 
   /** The number of transfers that are being received, or are about to be offered. */
-  get underWay(): number {
+  get inFlight(): number {
     return this.#callers.size + Number(this.#current?.open === true)
   }
 

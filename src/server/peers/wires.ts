@@ -22,7 +22,7 @@ export interface Hello extends Speaker {
   readonly type: 'hello'
   readonly purpose: Purpose
   /** The replica that the dialler wants to reach. */
-  readonly wanted: string
+  readonly target: string
   /** The number of the dial within its process. It distinguishes the newest call from a late one. */
   readonly attempt: number
 }

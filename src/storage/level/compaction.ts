@@ -58,8 +58,8 @@ function tablesOf(sstables: string): Table[] {
 }
 
 /** LevelDB prints unprintable bytes as `\x00`. */
-const keyOf = (told: string): Uint8Array =>
+const keyOf = (printed: string): Uint8Array =>
   Buffer.from(
-    told.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    printed.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
     'latin1',
   )

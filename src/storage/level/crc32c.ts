@@ -57,11 +57,11 @@ export const storedCrc = (bytes: Uint8Array, at: number): number =>
   )
 
 /** Whether a run of bytes that begins at `from`, and ends at `to` or before, has this checksum. */
-export function hasPrefixWithCrc32c(bytes: Uint8Array, from: number, to: number, wanted: number): boolean {
+export function hasPrefixWithCrc32c(bytes: Uint8Array, from: number, to: number, expected: number): boolean {
   let crc = ~0
   for (let at = from; at < to; at++) {
     crc = step(crc, bytes[at] ?? 0)
-    if (~crc >>> 0 === wanted) return true
+    if (~crc >>> 0 === expected) return true
   }
   return false
 }

@@ -24,7 +24,7 @@ export function assertRecovered(dir: string, wals: Wals): void {
   const skipped = [...wals.keys()].find((name) => !lines.some((line) => line.endsWith(recovering(name))))
   if (ignored !== undefined || skipped !== undefined)
     throw new SkippedError(
-      `LevelDB did not read ${skipped ?? 'a WAL to its end'} (${ignored ?? 'its LOG does not tell why'})`,
+      `LevelDB did not read ${skipped ?? 'a WAL to its end'} (${ignored ?? 'its LOG gives no reason'})`,
     )
 }
 

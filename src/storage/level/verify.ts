@@ -207,7 +207,7 @@ function walkLogs(
     }
     if (empty !== undefined) throw new Damage(empty, `it is empty, although ${name} after it is not`)
     if (unfinished !== undefined)
-      throw new Damage(unfinished, `it ends in the middle of a record, although ${name} goes on after it`)
+      throw new Damage(unfinished, `it ends in the middle of a record, although ${name} continues after it`)
     const walked = walkLog(name, file, next, lastSequence, discardSuspectTail)
     next = walked.next
     if (walked.isUnfinished) unfinished = name
@@ -217,7 +217,7 @@ function walkLogs(
     throw new Damage(
       [...wals.keys()].at(-1) ?? manifestName,
       `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence} ` +
-        `(or only one that failed for lack of room: LevelDB counts it all the same, and the files do not tell)`,
+        `(or only one that failed for lack of room: LevelDB counts it all the same, and the files do not show it)`,
     )
   return next - 1
 }

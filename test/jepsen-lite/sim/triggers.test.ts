@@ -131,7 +131,7 @@ test('a cut ends with the trigger that it lasts until', () => {
       isBack ||=
         node === old?.node &&
         atMs < WRITES_END_MS &&
-        /heard the leader of term/.test(what) &&
+        /message from the leader of term/.test(what) &&
         atMs > STRIKES_MS
     })
     return isBack

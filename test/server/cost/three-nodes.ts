@@ -231,7 +231,7 @@ export class CountedNode {
       sendStateHash: (at) => {
         for (const { member } of others) send(member.id, { type: 'state-hash', at })
       },
-      askToKeepAlive: (to, question) => send(to, { type: 'keep-alive', question }),
+      requestKeepAlive: (to, question) => send(to, { type: 'keep-alive', question }),
       answerKeepAlive: (to, answer) => send(to, { type: 'kept-alive', answer }),
       sendSnapshot() {
         throw new Error('a follower is behind')

@@ -405,7 +405,7 @@ describe('health', () => {
     const { ask, metrics, node } = await serve()
     metrics.watch({
       status: () => node.status(),
-      underWay: () => ({}),
+      inFlight: () => ({}),
       watches: () => NO_WATCHES,
       peers: () => ({
         messagesSent: 1,

@@ -67,7 +67,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
     setPeers: (members) => peers.push(members.map(({ name }) => name)),
     send: ({ type }) => sent.push(type),
     sendStateHash: (at) => hashes.push(at),
-    askToKeepAlive: () => sent.push('a keep-alive'),
+    requestKeepAlive: () => sent.push('a keep-alive'),
     answerKeepAlive: () => sent.push('an answer to a keep-alive'),
     sendSnapshot: () => sent.push('a snapshot'),
     inspect: () => ({ links: 0 }),

@@ -15,7 +15,7 @@ const network: Network = {
   setPeers() {},
   send() {},
   sendStateHash() {},
-  askToKeepAlive() {},
+  requestKeepAlive() {},
   answerKeepAlive() {},
   sendSnapshot() {},
   inspect: () => ({}),

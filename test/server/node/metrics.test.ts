@@ -39,7 +39,7 @@ test('what the node says of itself', async () => {
   const node = new FakeNode()
   metrics.watch({
     status: () => ({ ...node.status(), leases: { count: 1, expired: 2, inMemory: 5, inLog: 3 } }),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
@@ -102,7 +102,7 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
     const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, diskSpace: room }
     metrics.watch({
       status: () => full,
-      underWay: () => ({}),
+      inFlight: () => ({}),
       watches: () => NO_WATCHES,
       peers: () => PEERS,
       databaseDir: database({}),
@@ -116,7 +116,7 @@ test('peers, by direction and fate, as running totals', async () => {
   const totals = { ...PEERS }
   metrics.watch({
     status: () => new FakeNode().status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => totals,
     databaseDir: database({}),
@@ -149,7 +149,7 @@ test('files of LevelDB by kind, counted and added up; directories are none', asy
   })
   metrics.watch({
     status: () => new FakeNode().status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir,
@@ -267,7 +267,7 @@ test('watches, by what they wait for, and what they have been sent', async () =>
   const watches = { open: 9, behind: 3, slow: 2, eventsTotal: 5, slowTotal: 6, compactedTotal: 7 }
   metrics.watch({
     status: () => node.status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => watches,
     peers: () => PEERS,
     databaseDir: database({}),
@@ -293,7 +293,7 @@ test('bytes of proposals and of frames to all peers that wait', async () => {
   }
   metrics.watch({
     status: () => new FakeNode().status(),
-    underWay: () => underWay,
+    inFlight: () => underWay,
     watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
@@ -323,7 +323,7 @@ test('how late timers run, while a node is watched', async () => {
   expect(await lag()).toEqual({})
   metrics.watch({
     status: () => new FakeNode().status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
@@ -380,7 +380,7 @@ test('each metric says in words what it is', async () => {
   const metrics = new Metrics()
   metrics.watch({
     status: () => new FakeNode().status(),
-    underWay: () => ({}),
+    inFlight: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),

@@ -367,7 +367,7 @@ test('why the outcome is not known is said, and why nothing more is taken', () =
   expect(ends.has(2)).toBe(false)
   proposals.skipped(asIndex(7))
   expect([detail(1), detail(2)]).toEqual([
-    'the entries that tell what became of it were replaced by a snapshot',
+    'the entries that show its outcome were replaced by a snapshot',
     'it was committed, but a snapshot hid its result',
   ])
   expect(Object.values(proposals.inspect())).toEqual([0, 0, 0, 0, 0])

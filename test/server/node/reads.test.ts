@@ -117,7 +117,7 @@ test('a refused confirmation is asked for again under a new id', () => {
 test('a question without an answer is asked again after its pause, not before', () => {
   add()
   reads.nextBatch()
-  clock.advance(driverLimits.readAskAgainMs - 1)
+  clock.advance(driverLimits.readRetryMs - 1)
   reads.unpark()
   expect(reads.nextBatch()).toEqual([])
   clock.advance(1)
@@ -130,7 +130,7 @@ test('each pause before it is asked again is twice the one before', () => {
   reads.nextBatch()
   const askedAt: number[] = []
   for (let pauses = 0; pauses < 31; pauses++) {
-    clock.advance(driverLimits.readAskAgainMs)
+    clock.advance(driverLimits.readRetryMs)
     reads.unpark()
     if (reads.nextBatch().length > 0) askedAt.push(pauses + 1)
   }
@@ -140,7 +140,7 @@ test('each pause before it is asked again is twice the one before', () => {
 test('an answer that takes longer than that pause is an answer all the same', () => {
   add()
   const [first] = reads.nextBatch()
-  clock.advance(driverLimits.readAskAgainMs)
+  clock.advance(driverLimits.readRetryMs)
   reads.unpark()
   const [second] = reads.nextBatch()
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
@@ -153,7 +153,7 @@ test('an answer that takes longer than that pause is an answer all the same', ()
 test('of a question that was asked twice the refusal of one waits for the other', () => {
   add()
   const [first] = reads.nextBatch()
-  clock.advance(driverLimits.readAskAgainMs)
+  clock.advance(driverLimits.readRetryMs)
   reads.unpark()
   const [second] = reads.nextBatch()
   reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
@@ -218,7 +218,7 @@ test('no callback runs before the call returns', () => {
 })
 
 test('on a node without room to write, a read does not wait long for an index, which may not come', () => {
-  const { readAskAgainMs } = driverLimits
+  const { readRetryMs } = driverLimits
   const confirm = (index: number): void => {
     add()
     const [asked] = reads.nextBatch()
@@ -227,7 +227,7 @@ test('on a node without room to write, a read does not wait long for an index, w
   state.endsAt = asIndex(10)
   confirm(11)
   confirm(12)
-  clock.advance(readAskAgainMs - 1)
+  clock.advance(readRetryMs - 1)
   // The first entry of the leader's term is written.
   state.endsAt = asIndex(11)
   clock.advance(1)
@@ -240,7 +240,7 @@ test('on a node without room to write, a read does not wait long for an index, w
   // The disk has room again.
   confirm(12)
   state.endsAt = undefined
-  clock.advance(readAskAgainMs)
+  clock.advance(readRetryMs)
   expect(codes()).toHaveLength(2)
   state.appliedIndex = asIndex(12)
   reads.applied()
@@ -248,14 +248,14 @@ test('on a node without room to write, a read does not wait long for an index, w
 })
 
 test('nor for a revision, once all that it holds is applied', () => {
-  const { readAskAgainMs } = driverLimits
+  const { readRetryMs } = driverLimits
   state.endsAt = asIndex(11)
   add({ consistency: 'stale', minRevision: asRevision(6) })
-  clock.advance(readAskAgainMs)
+  clock.advance(readRetryMs)
   expect(codes()).toEqual([])
   state.endsAt = asIndex(10)
   add({ consistency: 'stale', minRevision: asRevision(7) })
-  clock.advance(readAskAgainMs)
+  clock.advance(readRetryMs)
   expect(codes()).toEqual(['revision_behind'])
   state.revision = asRevision(6)
   reads.applied()
@@ -280,7 +280,7 @@ const nothing = {
   open: 0,
   fresh: 0,
   parked: 0,
-  asked: 0,
+  requested: 0,
   awaitingIndex: 0,
   awaitingRevision: 0,
   awaitingTurn: 0,
@@ -533,7 +533,7 @@ test('what is to be asked, and what may have to be asked again, is known', () =>
   reads.unpark()
   expect(known()).toEqual([true, false])
   reads.nextBatch()
-  clock.advance(driverLimits.readAskAgainMs)
+  clock.advance(driverLimits.readRetryMs)
   reads.unpark()
   expect(known()).toEqual([true, true])
   const [again] = reads.nextBatch()
@@ -545,12 +545,12 @@ test('a question that was asked twice is forgotten as a whole, whichever of its 
   for (const refusedFirst of [0, 1]) {
     add()
     const [first] = reads.nextBatch()
-    clock.advance(driverLimits.readAskAgainMs)
+    clock.advance(driverLimits.readRetryMs)
     reads.unpark()
     const [second] = reads.nextBatch()
     const ids = [first?.id ?? -1, second?.id ?? -1]
     reads.resolve({ id: ids[refusedFirst] ?? -1, outcome: 'refused', refusal: 'no-leader' })
-    expect(reads.inspect()).toMatchObject({ asked: 1, parked: 0 })
+    expect(reads.inspect()).toMatchObject({ requested: 1, parked: 0 })
     reads.resolve({ id: ids[1 - refusedFirst] ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
     expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
     expect(reads.hasParked).toBe(false)
@@ -560,15 +560,15 @@ test('a question that was asked twice is forgotten as a whole, whichever of its 
 
 test('what was to be asked again is not when its answer comes before, or nobody waits for it any more', () => {
   for (let i = 0; i < 3; i++) add()
-  add({ timeoutMs: driverLimits.readAskAgainMs })
+  add({ timeoutMs: driverLimits.readRetryMs })
   const [first] = reads.nextBatch()
   add({ consistency: 'lease', timeoutMs: 10 })
   reads.nextBatch()
-  clock.advance(driverLimits.readAskAgainMs)
-  expect(reads.inspect()).toMatchObject({ open: 3, asked: 2 })
+  clock.advance(driverLimits.readRetryMs)
+  expect(reads.inspect()).toMatchObject({ open: 3, requested: 2 })
   reads.unpark()
   // The lease read has expired, so only the first confirmation is requested again, unless it is answered now.
-  expect(reads.inspect()).toMatchObject({ open: 3, asked: 1 })
+  expect(reads.inspect()).toMatchObject({ open: 3, requested: 1 })
   expect(reads.hasFresh).toBe(true)
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect([reads.hasFresh, reads.nextBatch()]).toEqual([false, []])
@@ -636,7 +636,7 @@ test('of those that share a question some may run out of time, and the others ar
   for (let i = 0; i < 5; i++) add({ timeoutMs: i === 2 ? 1000 : 10 })
   const [asked] = reads.nextBatch()
   clock.advance(10)
-  expect(reads.inspect()).toMatchObject({ open: 1, asked: 1 })
+  expect(reads.inspect()).toMatchObject({ open: 1, requested: 1 })
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect(codes()).toEqual([...Array(4).fill('no_quorum'), 'linearizable'])
 })

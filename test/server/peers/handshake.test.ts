@@ -55,11 +55,11 @@ describe('the accepting side', () => {
 
   const refusals: [string, Partial<Hello> & { readonly of?: Partial<Greeting> }, Frame[]][] = [
     ['of another cluster', { of: { clusterId: '78' } }, refused('this node belongs to cluster 77, not 78')],
-    ['for another replica', { wanted: '5' }, refused('this is replica 1, not 5')],
+    ['for another replica', { target: '5' }, refused('this is replica 1, not 5')],
     [
-      'whose start counter nobody can believe',
+      'whose start counter is out of range',
       { of: { boot: 10_000_001 } },
-      refused(/^replica 2 \(n2\) says that it has been started 10000001 times, and was never heard before/),
+      refused(/^replica 2 \(n2\) states 10000001 starts, and has never connected before/),
     ],
   ]
   test.each(refusals)(
@@ -81,7 +81,7 @@ describe('the accepting side', () => {
     },
   )
 
-  test('the longest jump of a start counter is believed, from what was heard last', () => {
+  test('the longest jump of a start counter is accepted, from that of the last connection', () => {
     const { world, node, puppet } = alone({ bootJumpMax: 10 })
     for (const [boot, answer] of [
       [11, 'refusal'],
@@ -95,7 +95,7 @@ describe('the accepting side', () => {
       expect([boot, ...talk.heard.map(({ type }) => type)]).toEqual([boot, answer])
       if (boot === 21)
         expect(talk.heard).toEqual(
-          refused(/started 21 times, the last that was heard is 10: a jump of more than 10/),
+          refused(/states 21 starts, 10 at its last connection: a jump of more than 10/),
         )
     }
   })
@@ -192,26 +192,26 @@ describe('the accepting side', () => {
 
   test('each refusal is logged once in ten minutes, also where callers are refused for two reasons in turn', () => {
     const { world, node, puppet } = alone()
-    const call = (wanted: string): void => {
-      puppet.call(node, [puppet.hello({ wanted })])
+    const call = (target: string): void => {
+      puppet.call(node, [puppet.hello({ target })])
       world.pass(SOON_MS)
     }
-    for (const wanted of ['5', '6', '5', '6']) call(wanted)
-    const logged = (...wanted: string[]) => wanted.map((id) => ({ why: `this is replica 1, not ${id}` }))
+    for (const target of ['5', '6', '5', '6']) call(target)
+    const logged = (...target: string[]) => target.map((id) => ({ why: `this is replica 1, not ${id}` }))
     expect(node.why('refused a peer')).toEqual(logged('5', '6'))
     world.pass(600_000)
-    for (const wanted of ['6', '5', '6']) call(wanted)
+    for (const target of ['6', '5', '6']) call(target)
     expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5'))
     expect(node.links.counters.handshakesRefused).toBe(7)
   })
 
   test('what callers are refused for is not remembered without bound', () => {
     const { world, node, puppet } = alone()
-    const call = (wanted: number): void => {
-      puppet.call(node, [puppet.hello({ wanted: String(wanted) })])
+    const call = (target: number): void => {
+      puppet.call(node, [puppet.hello({ target: String(target) })])
       world.pass(SOON_MS)
     }
-    for (let wanted = 5; wanted <= 5 + 64; wanted++) call(wanted)
+    for (let target = 5; target <= 5 + 64; target++) call(target)
     call(5)
     expect(node.why('refused a peer')).toHaveLength(66)
   })
@@ -298,7 +298,7 @@ describe('a call', () => {
     expect(hellos.length).toBeGreaterThan(3)
     for (const [at, hello] of hellos.entries()) {
       expect(hello).toEqual({
-        ...{ type: 'hello', purpose: 'messages', wanted: '2', attempt: at + 1, greeting: node.greeting },
+        ...{ type: 'hello', purpose: 'messages', target: '2', attempt: at + 1, greeting: node.greeting },
         incarnation: hellos[0]?.type === 'hello' ? hellos[0].incarnation : undefined,
       })
     }
@@ -323,7 +323,7 @@ describe('a call', () => {
       welcomeAs({ replicaId: asReplicaId('5') }),
       'replica 5 answered instead of 2',
     ],
-    ['reaches one that cannot be', welcomeAs({ boot: 10_000_001 }), /is not believed$/],
+    ['reaches one that cannot be', welcomeAs({ boot: 10_000_001 }), /is rejected$/],
   ]
   test.each(failures)('that %s ends, and is made again', (_, hears, why) => {
     const { world, node, puppet } = calling(hears, { handshakeMs: 50 })

@@ -90,7 +90,7 @@ describe('the sender', () => {
     const all = sending(5, { snapshotChunksInflightMax: 2 })
     const { world, node, talks, source } = all
     const [talk] = talks
-    expect(talk?.heard[0]).toMatchObject({ type: 'hello', purpose: 'snapshot', wanted: '2' })
+    expect(talk?.heard[0]).toMatchObject({ type: 'hello', purpose: 'snapshot', target: '2' })
     expect(said(talk)).toEqual([OFFER])
     talk?.say({ type: 'snapshot-accept', nextChunk: 1 })
     world.pass(10)

@@ -185,7 +185,7 @@ export class Node implements Place {
         admit: (greeting) => this.admit(greeting),
         message: (message) => add({ kind: 'message', message }),
         stateHash: (from, { hash }) => add({ kind: 'hash', from, hash }),
-        keepAliveAsked() {},
+        keepAliveRequested() {},
         keepAliveAnswered() {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),
@@ -291,7 +291,7 @@ export class Puppet implements Place {
   hello(change: Partial<Hello> = {}): Hello {
     const { greeting, incarnation } = this
     return {
-      ...{ type: 'hello', purpose: 'messages', wanted: '1', attempt: 1, greeting, incarnation },
+      ...{ type: 'hello', purpose: 'messages', target: '1', attempt: 1, greeting, incarnation },
       ...change,
     }
   }

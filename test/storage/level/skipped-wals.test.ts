@@ -193,7 +193,7 @@ test('a failure to put it back is reported', async () => {
   expect(await startWhile(standInTheWay)).toMatchObject({
     name: 'StorageRefusedError',
     message: expect.stringMatching(
-      /did not read .*cannot be put back: EISDIR.*start the node again: it tells whether anything is missing/,
+      /did not read .*cannot be put back: EISDIR.*start the node again: it reports whether anything is missing/,
     ),
   })
   expect(await startWhile(() => {})).toMatchObject({

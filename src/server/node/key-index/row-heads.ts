@@ -216,7 +216,7 @@ class Table {
   readonly #tags: Int32Array
   /** Called with a slot whose key is about to lose it, and the tag of this key. */
   readonly #lose: (table: Table, slot: number, tag: number) => void
-  #taken = 0
+  #used = 0
   /** Which slot of a full set is replaced next. */
   #turn = 0
 
@@ -231,7 +231,7 @@ class Table {
 
   /** So many slots are taken that sets begin to overflow. */
   get isCrowded(): boolean {
-    return this.#taken > this.sets * WAYS_FULL
+    return this.#used > this.sets * WAYS_FULL
   }
 
   /** Below 0: the key has no slot. */
@@ -268,7 +268,7 @@ class Table {
 
   free(slot: number): void {
     this.#tags[slot] = FREE
-    this.#taken--
+    this.#used--
   }
 
   moveSet(set: number, to: Table): void {
@@ -332,7 +332,7 @@ class Table {
     const set = this.#freeIn(second) > this.#freeIn(first) ? second : first
     let slot = set
     while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
-    if (slot < set + WAYS) this.#taken++
+    if (slot < set + WAYS) this.#used++
     else {
       slot = this.#slotToLose(set)
       this.#lose(this, slot, this.#tags[slot] ?? FREE)

@@ -25,13 +25,13 @@ interface PendingKeepAlive {
 export interface LeaderLink {
   /** The other node that leads. */
   leader(): ReplicaId | undefined
-  ask(leader: ReplicaId, question: KeepAliveRequest): void
+  forward(leader: ReplicaId, question: KeepAliveRequest): void
 }
 
 export class ForwardedKeepAlives {
   readonly #link: LeaderLink
   readonly #clock: Clock
-  readonly #asked = new Map<number, PendingKeepAlive>()
+  readonly #pending = new Map<number, PendingKeepAlive>()
   /** The receiver of all open questions, until `check` finds another leader. */
   #leader: ReplicaId | undefined
   #last: number
@@ -46,25 +46,25 @@ export class ForwardedKeepAlives {
 
   /** Number of questions without an answer. */
   get size(): number {
-    return this.#asked.size
+    return this.#pending.size
   }
 
   /** Returns whether another node leads. `done` is called once, never within this call. */
-  ask(ids: readonly LeaseId[], timeoutMs: number, done: PendingKeepAlive['done']): boolean {
+  forward(ids: readonly LeaseId[], timeoutMs: number, done: PendingKeepAlive['done']): boolean {
     const leader = this.#link.leader()
     if (leader === undefined || this.#isStopped) return false
-    if (this.#asked.size === 0) this.#leader = leader
+    if (this.#pending.size === 0) this.#leader = leader
     const number = ++this.#last
     const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
-    this.#asked.set(number, { leader, timer, done })
+    this.#pending.set(number, { leader, timer, done })
     // A frame has whole milliseconds.
-    this.#link.ask(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), ids })
+    this.#link.forward(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), ids })
     return true
   }
 
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
     // A reply of a previous leader is ignored: its request has ended.
-    if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
+    if (this.#pending.get(number)?.leader === from) this.#end(number, kept)
   }
 
   /**
@@ -72,25 +72,25 @@ export class ForwardedKeepAlives {
    * has broken or is back: requests from before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
-    if (this.#asked.size === 0) return
+    if (this.#pending.size === 0) return
     const leader = this.#link.leader()
     if (leader === this.#leader && leader !== broken) return
     this.#leader = leader
-    for (const [number, asked] of [...this.#asked])
-      if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
+    for (const [number, pending] of [...this.#pending])
+      if (pending.leader !== leader || pending.leader === broken) this.#end(number, undefined)
   }
 
   /** The node ends. It still knows the leader, but cannot reach it. */
   stop(): void {
     this.#isStopped = true
-    for (const number of [...this.#asked.keys()]) this.#end(number, undefined)
+    for (const number of [...this.#pending.keys()]) this.#end(number, undefined)
   }
 
   #end(number: number, kept: RemainingTtls | undefined): void {
-    const asked = this.#asked.get(number)
-    if (asked === undefined) return
-    this.#asked.delete(number)
-    asked.timer.cancel()
-    asked.done(kept)
+    const pending = this.#pending.get(number)
+    if (pending === undefined) return
+    this.#pending.delete(number)
+    pending.timer.cancel()
+    pending.done(kept)
   }
 }

@@ -36,7 +36,7 @@ export interface LeaseNode {
   confirm(timeoutMs: number, done: (problem: Problem | undefined) => void): void
   propose(request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void): void
   /** Asks the node that leads. Returns whether there is one; `done(undefined)`: it has not answered. */
-  askLeader(
+  forwardToLeader(
     ids: readonly LeaseId[],
     timeoutMs: number,
     done: (kept: readonly KeptAlive[] | undefined) => void,
@@ -207,7 +207,7 @@ export class LeaseKeeper {
       done(result)
     }
     if (leadBefore === undefined) {
-      const isForwarded = this.#node.askLeader(ids, timeoutMs, (kept) => {
+      const isForwarded = this.#node.forwardToLeader(ids, timeoutMs, (kept) => {
         if (kept !== undefined) answer({ ok: true, value: kept })
         else this.#renew(ids, Math.max(1, until - this.#clock.now()), answer)
       })
@@ -416,9 +416,9 @@ export class LeaseKeeper {
   #takeDue(clusterTimeMs: number): readonly LeaseInMemory[] {
     if (this.#overdue.length === 0) this.#collectOverdue(clusterTimeMs)
     const { settings } = this.#node.state
-    const taken: LeaseInMemory[] = []
+    const due: LeaseInMemory[] = []
     let [keys, keyBytes] = [0, 0]
-    while (taken.length < EXPIRE_LEASES_MAX) {
+    while (due.length < EXPIRE_LEASES_MAX) {
       const held = this.#overdue.at(-1)
       if (held === undefined) break
       const isThere = this.#held.get(held.id) === held
@@ -429,12 +429,12 @@ export class LeaseKeeper {
       }
       keys += held.lease.keys
       keyBytes += held.lease.keyBytes
-      if (taken.length > 0 && areTooManyKeys(keys, keyBytes, settings)) break
+      if (due.length > 0 && areTooManyKeys(keys, keyBytes, settings)) break
       this.#overdue.pop()
       held.isEnding = true
-      taken.push(held)
+      due.push(held)
     }
-    return taken
+    return due
   }
 
   /**

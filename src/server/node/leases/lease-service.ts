@@ -31,7 +31,7 @@ export interface LeaseServiceOptions {
   readonly lifecycle: Pick<Lifecycle, 'fail' | 'guardRead'>
   readonly applied: { readonly state: KvState }
   /** Undefined before the start. */
-  network(): Pick<Network, 'askToKeepAlive' | 'answerKeepAlive'> | undefined
+  network(): Pick<Network, 'requestKeepAlive' | 'answerKeepAlive'> | undefined
   readonly node: Pick<NodeApi, 'propose' | 'read'>
 }
 
@@ -46,7 +46,7 @@ export class LeaseService {
     this.#forwarded = new ForwardedKeepAlives(
       {
         leader: () => (raft.leader === raft.id ? undefined : raft.leader),
-        ask: (leader, question) => options.network()?.askToKeepAlive(leader, question),
+        forward: (leader, question) => options.network()?.requestKeepAlive(leader, question),
       },
       clock,
       storage.boot,
@@ -71,7 +71,8 @@ export class LeaseService {
         options.node.propose(request, timeoutMs, (result) =>
           done(result.ok ? { ok: true, value: result.value.outcome } : result),
         ),
-      askLeader: (...question: Parameters<ForwardedKeepAlives['ask']>) => this.#forwarded.ask(...question),
+      forwardToLeader: (...question: Parameters<ForwardedKeepAlives['forward']>) =>
+        this.#forwarded.forward(...question),
       failed: (error: Error) => lifecycle.fail(error),
     }
     this.#keeper = new LeaseKeeper(node, clock, limits)
@@ -118,7 +119,7 @@ export class LeaseService {
     this.#keeper.rowChanged(...row)
   }
 
-  keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveRequest): void {
+  keepAliveRequested(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveRequest): void {
     this.#keeper.keepAliveFor(ids, timeoutMs, (kept) =>
       this.#options.network()?.answerKeepAlive(from, { number, kept }),
     )

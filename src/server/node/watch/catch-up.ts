@@ -29,7 +29,7 @@ export interface CatchUpEvents {
   /** Its client must read its buffered messages first. */
   full(watcher: Watcher): void
   /** Sends the events of one revision. */
-  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly ChangeEvent[]): void
+  deliver(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly ChangeEvent[]): void
   failed(error: unknown): void
 }
 
@@ -142,7 +142,7 @@ export class CatchUp {
           this.#events.full(watcher)
           return 'done'
         }
-        this.#events.tell(watcher, revision, events)
+        this.#events.deliver(watcher, revision, events)
         if (watcher.state === 'ended') return 'done'
       }
       watcher.next = asRevision(revision.revision + 1)

@@ -57,11 +57,11 @@ export class WatchHub {
   /** The reason why there are no more watches. */
   #ended: string | undefined
   /** The part of the newest row of events that the live watchers have received. */
-  #told = { first: 0, bytes: 0 }
+  #delivered = { first: 0, bytes: 0 }
   /** Fan-out of the current entry so far: events × watchers. */
-  #toldAtOnce = 0
+  #fanOut = 0
   /** Scratch array, reused for each event. */
-  readonly #found: Watcher[] = []
+  readonly #matches: Watcher[] = []
   #now: number
   #slow = 0
   #eventsTotal = 0
@@ -84,9 +84,9 @@ export class WatchHub {
       caughtUp: (watcher) => this.#goLive(watcher),
       overtaken: (watcher) => this.#overtaken(watcher),
       full: (watcher) => this.#full(watcher),
-      tell: (watcher, revision, events) => {
+      deliver: (watcher, revision, events) => {
         this.#now = this.#clock.now()
-        this.#tell(watcher, revision.message(events, watcher))
+        this.#deliver(watcher, revision.message(events, watcher))
       },
       failed,
     })
@@ -146,18 +146,18 @@ export class WatchHub {
     if (state.revision === revision) return
     const { newest, first } = state.history
     if (this.#live.size === 0 || newest < first) {
-      this.#told = { first: 0, bytes: 0 }
+      this.#delivered = { first: 0, bytes: 0 }
       this.#sent = state.revision
       return
     }
     const row = this.#get(eventsKey(newest))
     if (row === undefined) throw new Error(`revision ${newest} has no row of events`)
-    const seenBytes = this.#told.first === newest ? this.#told.bytes : undefined
-    this.#told = { first: newest, bytes: row.length }
+    const seenBytes = this.#delivered.first === newest ? this.#delivered.bytes : undefined
+    this.#delivered = { first: newest, bytes: row.length }
     this.#now = this.#clock.now()
     const { events } = decodeEvents(newest, row, seenBytes)
     const fresh = events.filter((event) => event.revision > revision)
-    this.#toldAtOnce = 0
+    this.#fanOut = 0
     // If a row cannot be read, the node ends, and each watch reports its last revision.
     for (const each of byRevision(fresh, this.#get)) {
       this.#tellAll(each)
@@ -171,7 +171,7 @@ export class WatchHub {
     const next = asRevision(this.#state.revision + 1)
     this.#state = state
     this.#sent = state.revision
-    this.#told = { first: 0, bytes: 0 }
+    this.#delivered = { first: 0, bytes: 0 }
     this.#rows.clear()
     for (const watcher of this.#watchers) {
       watcher.row = undefined
@@ -219,13 +219,13 @@ export class WatchHub {
 
   #tellAll(revision: RevisionEvents): void {
     const { events } = revision
-    const found = this.#found
+    const found = this.#matches
     const [event] = events
     if (event !== undefined && events.length === 1) {
       const isTooMuch = this.#collect(event)
       for (const watcher of found) {
         if (isTooMuch) this.#readLater(watcher, revision.revision)
-        else if (watcher.wants(event)) this.#tellLive(watcher, revision, events)
+        else if (watcher.wants(event)) this.#deliverLive(watcher, revision, events)
       }
       found.length = 0
       return
@@ -239,43 +239,43 @@ export class WatchHub {
           continue
         }
         if (!watcher.wants(event)) continue
-        if (watcher.told === undefined) {
-          watcher.told = []
+        if (watcher.batch === undefined) {
+          watcher.batch = []
           touched.push(watcher)
         }
-        watcher.told.push(event)
+        watcher.batch.push(event)
       }
       found.length = 0
     }
     for (const watcher of touched) {
-      const { told } = watcher
+      const { batch } = watcher
       // Such a watcher reads all of the events from history.
-      if (told === undefined) continue
-      watcher.told = undefined
-      this.#tellLive(watcher, revision, told)
+      if (batch === undefined) continue
+      watcher.batch = undefined
+      this.#deliverLive(watcher, revision, batch)
     }
   }
 
   /** Finds the watchers of the event's key. Returns whether the fan-out exceeds its limit. */
   #collect({ name }: ChangeEvent): boolean {
-    this.#live.collect(name, this.#found)
-    const isTooMuch = this.#toldAtOnce >= FANOUT_PER_ENTRY_MAX
-    this.#toldAtOnce += this.#found.length
+    this.#live.collect(name, this.#matches)
+    const isTooMuch = this.#fanOut >= FANOUT_PER_ENTRY_MAX
+    this.#fanOut += this.#matches.length
     return isTooMuch
   }
 
   /** Makes a live watcher read this revision from history. */
   #readLater(watcher: Watcher, revision: Revision): void {
     this.#live.remove(watcher)
-    watcher.told = undefined
+    watcher.batch = undefined
     if (watcher.next < revision) watcher.next = revision
     watcher.state = 'behind'
     this.#catchUp.add(watcher)
   }
 
-  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly ChangeEvent[]): void {
+  #deliverLive(watcher: Watcher, revision: RevisionEvents, events: readonly ChangeEvent[]): void {
     if (!watcher.sink.isFull) {
-      this.#tell(watcher, revision.message(events, watcher))
+      this.#deliver(watcher, revision.message(events, watcher))
       watcher.next = asRevision(revision.revision + 1)
       return
     }
@@ -285,7 +285,7 @@ export class WatchHub {
   }
 
   /** Ends the watch if the message is too large: a revision is never split. */
-  #tell(watcher: Watcher, message: EventsMessage): void {
+  #deliver(watcher: Watcher, message: EventsMessage): void {
     const { revision: next, bytes } = message
     const { watchMessageBytesMax: bytesMax } = this.#limits
     if (bytes > bytesMax) {

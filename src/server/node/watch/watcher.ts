@@ -34,7 +34,7 @@ export class Watcher implements Interval {
   /** Its slot in the wheel. */
   slot = -1
   /** Its events of the revision that is being sent. */
-  told: ChangeEvent[] | undefined
+  batch: ChangeEvent[] | undefined
 
   constructor(
     { where, only, prev, values, progressMs }: WatchRequest,

@@ -57,13 +57,13 @@ export class Connection implements Wire {
   #ownBytes = 0
   /** Frames that the socket was given since it was last empty. */
   #givenFrames = 0
-  #flushAsked = false
+  #isFlushScheduled = false
   #over = false
   #onHold = false
   readonly #held: Buffer[] = []
 
-  /** `asks`: this side sends the pings (the dialler), the other replies. */
-  constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, asks: boolean) {
+  /** `sendsPings`: this side is the dialler, which sends the pings; the other side replies. */
+  constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, sendsPings: boolean) {
     this.#socket = socket
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
     this.#limits = limits
@@ -71,12 +71,12 @@ export class Connection implements Wire {
     this.#reader = new FrameReader(limits.helloBytesMax)
     counters.connectionsOpened++
     socket.setNoDelay(true)
-    socket.on('data', (chunk) => this.#arrived(chunk))
+    socket.on('data', (chunk) => this.#receive(chunk))
     socket.on('drain', this.#flush)
     socket.on('end', () => this.#ended('the other side closed it'))
     socket.on('error', (error) => this.#ended(error.message))
     socket.on('close', () => this.#ended('it was cut'))
-    this.#ticker = setInterval(() => this.#tick(asks), limits.silenceMs / SILENT_TICKS)
+    this.#ticker = setInterval(() => this.#tick(sendsPings), limits.silenceMs / SILENT_TICKS)
   }
 
   get closed(): boolean {
@@ -126,8 +126,8 @@ export class Connection implements Wire {
     this.#ownBytes += bytes
     this.#ownFrames++
     this.#unbundledFrames++
-    if (!this.#flushAsked) {
-      this.#flushAsked = true
+    if (!this.#isFlushScheduled) {
+      this.#isFlushScheduled = true
       process.nextTick(this.#flush)
     }
     return true
@@ -156,7 +156,7 @@ export class Connection implements Wire {
     this.#onHold = false
     this.#silentTicks = 0
     this.#read()
-    for (const chunk of this.#held.splice(0)) this.#arrived(chunk)
+    for (const chunk of this.#held.splice(0)) this.#receive(chunk)
     if (!this.#over) this.#socket.resume()
   }
 
@@ -184,7 +184,7 @@ export class Connection implements Wire {
   }
 
   readonly #flush = (): void => {
-    this.#flushAsked = false
+    this.#isFlushScheduled = false
     if (!this.#socket.writableNeedDrain) this.#writeOut()
   }
 
@@ -221,7 +221,7 @@ export class Connection implements Wire {
     this.#unbundledFrames = 0
   }
 
-  #arrived(chunk: Buffer): void {
+  #receive(chunk: Buffer): void {
     this.#silentTicks = 0
     this.#owesPong = true
     this.#counters.bytesReceived += chunk.length
@@ -267,13 +267,13 @@ export class Connection implements Wire {
     this.close(`it sent ${error instanceof Error ? error.message : String(error)}`)
   }
 
-  #tick(asks: boolean): void {
+  #tick(sendsPings: boolean): void {
     this.#silentTicks++
     // While it is on hold, this side answers no ping. So after this time the peer also gives up the connection, if it
     // still exists.
     if (this.#silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.#limits.silenceMs} ms`)
     else if (this.#onHold) return
-    else if (asks) this.#sendBare(CODE.ping)
+    else if (sendsPings) this.#sendBare(CODE.ping)
     // On a slow connection a ping waits behind earlier frames. So this side reports without a ping that some of them
     // arrived.
     else if (this.#owesPong && this.#between !== undefined) this.#sendPong()

@@ -94,7 +94,7 @@ export function writeFrame(out: Writer, frame: Frame): void {
       out.uint32(MAGIC)
       out.uint32(PROTOCOL_VERSION)
       out.uint8(PURPOSES.indexOf(frame.purpose))
-      out.utf8(frame.wanted)
+      out.utf8(frame.target)
       out.uint64(frame.attempt)
       writeSpeaker(out, frame)
       return
@@ -230,7 +230,7 @@ function readHello(input: Reader): LinkFrame {
   const purpose = PURPOSES[input.uint8()]
   if (purpose === undefined) throw new MalformedError('a connection of unknown purpose')
   return {
-    ...{ type: 'hello', purpose, wanted: input.utf8(), attempt: input.uint64() },
+    ...{ type: 'hello', purpose, target: input.utf8(), attempt: input.uint64() },
     ...readSpeaker(input),
   }
 }

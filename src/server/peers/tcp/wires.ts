@@ -103,8 +103,8 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
   return { host, port: Number(port) }
 }
 
-function addressOf(given: string, bound: ReturnType<Server['address']>): string {
+function addressOf(address: string, bound: ReturnType<Server['address']>): string {
   if (bound === null || typeof bound === 'string') throw new Error('not bound to a port')
-  const host = given === '' ? bound.address : given
+  const host = address === '' ? bound.address : address
   return `${isIPv6(host) ? `[${host}]` : host}:${bound.port}`
 }

@@ -16,11 +16,11 @@ function scene(boot = 1) {
   const link = {
     current: ONE as ReplicaId | undefined,
     leader: () => link.current,
-    ask: (to: ReplicaId, question: KeepAliveRequest) => void asked.push({ to, question }),
+    forward: (to: ReplicaId, question: KeepAliveRequest) => void asked.push({ to, question }),
   }
   const ended: (readonly (number | undefined)[] | undefined)[] = []
   const forwarded = new ForwardedKeepAlives(link, clock, boot)
-  const ask = () => forwarded.ask(IDS, 100, (kept) => ended.push(kept))
+  const ask = () => forwarded.forward(IDS, 100, (kept) => ended.push(kept))
   return { clock, asked, link, ended, forwarded, ask }
 }
 
@@ -56,7 +56,7 @@ test('an answer to an earlier process of this node does not count, although it i
 
 test('the time that is left may be any number, and the leader is told whole milliseconds', () => {
   const { asked, forwarded } = scene()
-  for (const timeoutMs of [1979.559836, 0.2]) forwarded.ask(IDS, timeoutMs, () => {})
+  for (const timeoutMs of [1979.559836, 0.2]) forwarded.forward(IDS, timeoutMs, () => {})
   expect(asked.map(({ question }) => question.timeoutMs)).toEqual([1979, 1])
   forwarded.stop()
 })

@@ -65,7 +65,7 @@ class Leader implements LeaseNode {
   /** The reply of another node that leads; undefined if there is none. */
   leader: ((ids: readonly LeaseId[]) => readonly (number | undefined)[] | undefined) | undefined
 
-  askLeader(
+  forwardToLeader(
     ids: readonly LeaseId[],
     _: number,
     done: (kept: readonly (number | undefined)[] | undefined) => void,

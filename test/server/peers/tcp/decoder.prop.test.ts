@@ -44,7 +44,7 @@ type Sent = Exclude<LinkFrame['type'], 'foreign-hello' | 'unknown'>
 const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
   hello: fc.record({
     ...{ type: fc.constant('hello'), purpose: fc.constantFrom('messages', 'snapshot') },
-    ...{ wanted: text, attempt: integer, ...speaker },
+    ...{ target: text, attempt: integer, ...speaker },
   }),
   welcome: fc.record({ type: fc.constant('welcome'), ...speaker }),
   refusal: fc.record({ type: fc.constant('refusal'), clusterId: text, stop: fc.boolean(), sentence: text }),

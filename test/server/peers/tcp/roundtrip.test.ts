@@ -155,7 +155,7 @@ const meta = {
 }
 const GREETINGS: readonly LinkFrame[] = [
   ...(['messages', 'snapshot'] as const).map((purpose): LinkFrame => {
-    return { type: 'hello', purpose, wanted: '2', attempt: 6, incarnation: 99n, greeting }
+    return { type: 'hello', purpose, target: '2', attempt: 6, incarnation: 99n, greeting }
   }),
   { type: 'welcome', incarnation: 99n, greeting },
   ...[true, false].map((stop): LinkFrame => ({ type: 'refusal', clusterId: '77', stop, sentence: 'no' })),

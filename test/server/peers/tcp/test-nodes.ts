@@ -92,7 +92,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       admit: (greeting) => made.admit(greeting),
       message: (message) => add({ kind: 'message', message }),
       stateHash: (from, at) => add({ kind: 'hash', from, at }),
-      keepAliveAsked: (from, question) => add({ kind: 'asked', from, question }),
+      keepAliveRequested: (from, question) => add({ kind: 'asked', from, question }),
       keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
       connected: (greeting) => add({ kind: 'connected', greeting }),
       disconnected: (peer) => add({ kind: 'disconnected', peer }),
@@ -182,7 +182,7 @@ export const heard = ({ type, body }: { readonly type: number; readonly body: Re
   readFrame(type, body, { from: asReplicaId('1'), to: asReplicaId('2') })
 
 export const helloFrame = (hello: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
-  said({ type: 'hello', purpose: 'messages', wanted: '1', attempt: 1, incarnation: 99n, ...hello })
+  said({ type: 'hello', purpose: 'messages', target: '1', attempt: 1, incarnation: 99n, ...hello })
 
 export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
   clusterId: '77',
