@@ -77,7 +77,8 @@ export interface ClientCall {
 interface EngineOptions {
   readonly endpoints: Endpoints
   readonly http: Transport
-  readonly mux: MuxTransport
+  /** undefined: the client uses none. */
+  readonly mux: MuxTransport | undefined
   readonly cluster: ClusterView
   readonly writeIds: WriteIdSource
   readonly closing: Closing
@@ -127,7 +128,7 @@ export class CallEngine {
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
   acquire(call: Omit<ClientCall, 'request'>): number | Promise<number> {
     if (this.options.closing.isClosed) throw closedError()
-    this.options.mux.noteCall(this.limiter.acquired)
+    this.options.mux?.noteCall(this.limiter.acquired)
     return this.limiter.tryAcquire() ? 0 : this.#wait(call)
   }
 
@@ -189,14 +190,16 @@ class RetryingCall {
     for (;;) {
       const interrupted = this.#interrupted
       if (interrupted !== undefined) return interrupted
-      if (this.#attempts > 0 && this.#leftMs < this.#tryMinMs) {
-        // A process that was busy when its time ran out must first see what has arrived.
-        if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
-        if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
-        continue
+      if (this.#attempts > 0) {
+        if (this.#leftMs < this.#tryMinMs) {
+          // A process that was busy when its time ran out must first see what has arrived.
+          if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
+          if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
+          continue
+        }
+        const tooLate = this.#tooLate()
+        if (tooLate !== undefined) return tooLate
       }
-      const tooLate = this.#tooLate()
-      if (tooLate !== undefined) return tooLate
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
       if (end !== undefined) return end
@@ -244,7 +247,7 @@ class RetryingCall {
     const { mux } = this.#engine.options
     const { request, endpoints } = this.#call
     const nowMs = performance.now()
-    if (this.#attempts === 0 && endpoints === undefined && request.op !== API) {
+    if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && request.op !== API) {
       const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
       if (endpoint !== undefined) return endpoint
     }
@@ -259,8 +262,8 @@ class RetryingCall {
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster } = this.#engine.options
     const { request, signal, endpoints } = this.#call
-    const transport =
-      endpoints === undefined && mux.accepts(endpoint, request, this.#attempts > 0) ? mux : http
+    const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
+    const transport = isMuxed ? mux : http
     this.#tried.add(endpoint)
     this.#attempts += 1
     endpoint.requestSent(this, performance.now())

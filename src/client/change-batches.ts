@@ -53,7 +53,8 @@ export class ChangeBatches {
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change)
     const { http, mux, writeIds } = this.#engine.options
-    const isBatched = signal?.aborted !== true && (http.carriesBatches || mux.isReady(performance.now()))
+    const isBatched =
+      signal?.aborted !== true && (http.carriesBatches || mux?.isReady(performance.now()) === true)
     const writeId = isBatched ? writeIds.next() : undefined
     if (writeId === undefined || !isSlot(writeId)) return this.#alone(change, limits)
     const batch = new Batch(change, limits)

@@ -70,7 +70,8 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
   if ((options.key === undefined) === (options.prefix === undefined))
     throw new TypeError('config: give either key or prefix')
   const { key, validate, initial, signal, confirmMs = CONFIRM_MS, timeoutMs = TIMEOUT_MS } = options
-  if (signal?.aborted === true) throw abortedError(signal, 'the configuration')
+  const isAborted = () => signal?.aborted === true
+  if (isAborted()) throw abortedError(signal, 'the configuration')
   const onError = options.onError ?? warn('config')
   const start = Buffer.from(key ?? options.prefix ?? '')
   const listeners = new Set<(current: T, before: T) => void>()
@@ -134,7 +135,7 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
     await first.promise
   } catch (failure) {
     // `initial` serves until the store has a good value.
-    if (good === undefined || options.signal?.aborted === true || isClosed(failure)) {
+    if (good === undefined || isAborted() || isClosed(failure)) {
       await close()
       throw failure
     }

@@ -117,7 +117,7 @@ export async function leaderOf(
  * Yields the current leader, then each new one, and each new value of the same leader; undefined: no process leads. Of
  * changes in quick succession it yields the last. It ends with `break`, or with its signal (`AbortError`).
  */
-export async function* followLeader(
+export function followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
   name: string | Uint8Array,
   options: { readonly signal?: AbortSignal | undefined } = {},
@@ -125,7 +125,7 @@ export async function* followLeader(
   const space = keySpace('followLeader', 'election', name)
   checkOptions('followLeader', options, { signal: isSignal })
   const { signal } = options
-  yield* readOnChange(
+  return readOnChange(
     kv,
     async () => {
       const { leader, revision } = await readLeader(kv, space, { signal })

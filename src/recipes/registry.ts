@@ -74,7 +74,8 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     watch: (options = {}) => {
       checkOptions('registry.watch', options, { signal: isSignal })
-      return readOnChange(kv, () => read(instancesIn, options.signal), options.signal)
+      const { signal } = options
+      return readOnChange(kv, () => read(instancesIn, signal), signal)
     },
   }
 }

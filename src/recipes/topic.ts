@@ -162,9 +162,17 @@ class MessageTopic implements Topic {
     return results[0]?.put?.modRevision ?? revision
   }
 
-  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
+  subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
     checkOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
-    const { from = 'next', group, ttlMs = TTL_MS, signal } = options
+    return this.#subscribe({ ...options })
+  }
+
+  async *#subscribe({
+    from = 'next',
+    group,
+    ttlMs = TTL_MS,
+    signal,
+  }: SubscribeOptions): AsyncGenerator<TopicMessage, void, undefined> {
     if (group === undefined) {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
