@@ -100,7 +100,7 @@ export async function acquire(kv: LockClient, queue: LockQueue, options: LockOpt
   // A try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) {
     const { results } = await kv.txn({ success: [readConflicts(queue)] }, call)
-    const holders = keysBefore(queue, results[0]?.get?.kvs)
+    const holders = keysBefore(queue.what, results[0]?.get?.kvs)
     if (holders.length >= queue.permits) throw notTaken(queue, holders.length)
   }
   const timeLimit = timeLimitOf(waitMs)
@@ -161,7 +161,7 @@ async function acquireWith(
       call,
     )
     if (!succeeded) throw lost(queue, 'its key was deleted, or has another lease')
-    const before = keysBefore(queue, results[0]?.get?.kvs, own)
+    const before = keysBefore(queue.what, results[0]?.get?.kvs, own)
     waitsFor = before.length
     return before.length < queue.permits ? { token: own, revision } : pendingOn(queue, before, revision)
   }
@@ -177,9 +177,9 @@ async function acquireWith(
 
 const readConflicts = ({ conflicts }: LockQueue) => ({ get: { prefix: conflicts, keysOnly: true } }) as const
 
-/** The keys of clients with a lower position, the first one first. Reports the others. */
+/** The keys of clients with a lower position, the first one first. Reports foreign keys. `what`: the recipe. */
 export function keysBefore(
-  { what }: Pick<LockQueue, 'what'>,
+  what: string,
   records: readonly KvRecord[] = [],
   position = Number.POSITIVE_INFINITY,
 ): readonly KvRecord[] {

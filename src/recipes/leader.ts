@@ -145,7 +145,7 @@ async function readLeader(
 ): Promise<{ readonly leader: KvRecord | undefined; readonly revision: number }> {
   for (;;) {
     const { results, revision } = await kv.txn({ success: [{ get: { prefix, keysOnly: true } }] }, options)
-    const [first] = keysBefore({ what: 'campaign' }, results[0]?.get?.kvs)
+    const [first] = keysBefore('campaign', results[0]?.get?.kvs)
     if (first === undefined) return { leader: undefined, revision }
     const { keyBytes: key, createRevision: to } = first
     const compare = [{ key, target: 'createRevision', op: '=', to }] as const

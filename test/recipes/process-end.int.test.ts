@@ -17,11 +17,14 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => cluster.close())
 
-test('a process whose client is closed ends, although nobody has closed what was built on it', async () => {
-  const program = `
+test('a process ends when its client is closed, or when it has only registered an instance', async () => {
+  const client = `
     import { Client } from '${root}index.ts'
-    import { cache, config, registry } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    import { barrier, cache, campaign, config, doubleBarrier, lock, registry } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })`
+  const registered = `${client}
+    await registry(kv, 'idle').register({ url: 'u' })`
+  const closed = `${client}
     await kv.put('c', '1')
     await cache(kv, { prefix: 'x' }).get('y')
     await config(kv, { key: 'c', validate: Number, confirmMs: 3_600_000, onError: () => {} })
@@ -29,25 +32,7 @@ test('a process whose client is closed ends, although nobody has closed what was
     await services.register({ url: 'u' })
     await services.resolver().resolve()
     await kv.close()
-    console.log('closed')`
-  expect(await endOf(program)).toEqual([0, null])
-})
-
-test('a process that has registered an instance ends when it has nothing else to do', async () => {
-  const program = `
-    import { Client } from '${root}index.ts'
-    import { registry } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
-    await registry(kv, 'idle').register({ url: 'u' })`
-  expect(await endOf(program)).toEqual([0, null])
-})
-
-test('a process ends when nothing that it wanted to wait for could begin', async () => {
-  const program = `
-    import { Client } from '${root}index.ts'
-    import { barrier, campaign, doubleBarrier, lock } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ['http://127.0.0.1:1'] })
-    await kv.close()
+    // Waits that cannot begin any more.
     const waitMs = 3_600_000
     const waiting = [
       lock(kv, 'a'), campaign(kv, 'a'), barrier(kv, 'a').wait(), doubleBarrier(kv, 'a', 2).enter(),
@@ -56,7 +41,10 @@ test('a process ends when nothing that it wanted to wait for could begin', async
     ]
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
-  expect(await endOf(program)).toEqual([0, null])
+  expect(await Promise.all([registered, closed].map(endOf))).toEqual([
+    [0, null],
+    [0, null],
+  ])
 })
 
 test('what is asked of a client that was closed fails at once, and says so by its code', async () => {
