@@ -93,7 +93,11 @@ export class HttpWatchClients implements WatchClients {
       ? setTimeout(() => !this.#hurries && left.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
       : undefined
     try {
-      const stream = await begin(target.port, this.#asking(watched), AbortSignal.any([signal, left.signal]))
+      const stream = await begin(
+        target.port,
+        this.#requestOf(watched),
+        AbortSignal.any([signal, left.signal]),
+      )
       if (stream.statusCode !== 200) {
         this.#refused(id, stream.statusCode ?? 0, await text(stream), from)
         return
@@ -135,7 +139,7 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** A browser sends back the id of the last event that it received. */
-  #asking(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
+  #requestOf(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
     const { isBrowser, selection } = this.#options
     if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
     const { from } = watched

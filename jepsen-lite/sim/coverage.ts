@@ -35,7 +35,7 @@ const NUMBERS = new Map(STATES.map((state, number) => [state, number]))
 export const EVENTS = [
   ...TRIGGERS.map((trigger) => `when ${trigger}`),
   ...FAULT_KINDS.map((kind) => `fault ${kind}`),
-  ...OP_KINDS.map((kind) => `asked ${kind}`),
+  ...OP_KINDS.map((kind) => `requested ${kind}`),
   ...MESSAGE_TYPES.map((type) => `hears ${type}`),
 ]
 const EVENT_NUMBERS = new Map(EVENTS.map((event, number) => [event, number]))
@@ -79,7 +79,7 @@ export class StateCoverage {
   }
 
   operationRequested(kind: OpKind, machine: Machine): void {
-    this.#count(EVENT_NUMBERS.get(`asked ${kind}`) ?? 0, machine)
+    this.#count(EVENT_NUMBERS.get(`requested ${kind}`) ?? 0, machine)
   }
 
   #count(event: number, machine: Machine): void {
@@ -123,7 +123,7 @@ export class StateCoverage {
           rare: [trigger, 'fault', kind] as const,
         })),
         ...OP_KINDS.map((kind) => ({
-          times: this.times(`asked ${kind}`, state),
+          times: this.times(`requested ${kind}`, state),
           rare: [trigger, 'op', kind] as const,
         })),
       ]

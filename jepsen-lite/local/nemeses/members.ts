@@ -219,10 +219,10 @@ async function persistently(
  */
 async function memberNames(cluster: LocalCluster, except?: TestedNode): Promise<string[] | undefined> {
   const { leader } = cluster
-  const asked =
+  const request =
     leader !== undefined && leader === except ? cluster.running.find((node) => node !== except) : leader
-  if (asked === undefined) return undefined
-  const members = membersIn(await cluster.request(asked, 'GET', '/v1/cluster', undefined, 1_000))
+  if (request === undefined) return undefined
+  const members = membersIn(await cluster.request(request, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.map(({ name }) => name)
 }
 

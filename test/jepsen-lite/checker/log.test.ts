@@ -458,9 +458,7 @@ test('the log tells the last revision, too', () => {
   const endsAt = (told: WatchMessage): string => twoKeys((_, log) => log(told))
   for (const kind of ['due', 'progress'] as const) {
     expect(endsAt({ kind, revision: 3 })).toBe('')
-    expect(endsAt({ kind, revision: 4 })).toContain(
-      'has everything up to revision 4, and nothing after 3',
-    )
+    expect(endsAt({ kind, revision: 4 })).toContain('has everything up to revision 4, and nothing after 3')
   }
 })
 
