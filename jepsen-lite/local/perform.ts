@@ -17,7 +17,7 @@ import type {
 import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
-export type OperationEnd =
+export type RequestEnd =
   | { readonly kind: 'ok'; readonly result: RecordedResult }
   /** Certainly not applied. `unreachable`: there was no connection to the node. */
   | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
@@ -37,7 +37,7 @@ export async function perform(
   port: number,
   op: HistoryOperation,
   timeoutMs: number,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   const deadline = performance.now() + timeoutMs
   const ask: Ask = (request) => client.ask(port, request, Math.max(1, deadline - performance.now()))
   switch (op.f) {
@@ -81,7 +81,7 @@ export async function perform(
  * A read, then a put under the condition that the key has not changed since. If that condition fails, the operation
  * fails: its result is not known.
  */
-async function compareAndSet(ask: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<OperationEnd> {
+async function compareAndSet(ask: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<RequestEnd> {
   const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
     ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
@@ -99,7 +99,7 @@ async function append(
   ask: Ask,
   op: Extract<HistoryOperation, { f: 'append' }>,
   deadline: number,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   while (performance.now() < deadline) {
     const read = readEnd(await ask(getRequest(op.key)), recordRead)
     if (read.kind !== 'ok') return read
@@ -117,7 +117,7 @@ async function putUnchanged(
   op: Extract<HistoryOperation, { f: 'cas' | 'append' }>,
   value: string,
   modRevision: number | undefined,
-): Promise<OperationEnd | undefined> {
+): Promise<RequestEnd | undefined> {
   const put = await ask(putRequest(op.key, value, { ...unchanged(modRevision), ...once(op) }))
   const end = changeEnd(put, op)
   if (end.kind !== 'ok' || end.result.applied !== false) return end
@@ -195,7 +195,7 @@ const once = (op: TokenField): Record<string, string> =>
 // Answers
 
 /** A read changes nothing, so a read that was not answered has failed and is never unknown. */
-function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): OperationEnd {
+function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): RequestEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
   try {
@@ -208,13 +208,13 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): Oper
 }
 
 /** The document of a POST that changes something, or the end of the operation if it was not answered with 200. */
-export function changeAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+export function changeAnswer(end: HttpEnd): RequestEnd | { readonly json: Record<string, unknown> } {
   if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
   return notMade(end)
 }
 
 /** The same for a POST that only reads. */
-export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+export function readAnswer(end: HttpEnd): RequestEnd | { readonly json: Record<string, unknown> } {
   if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   return refusal(end)
@@ -223,7 +223,7 @@ export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record
 export const isReplay = (end: HttpEnd): boolean =>
   end.kind === 'answer' && header(end, 'idempotency-replayed') === 'true'
 
-function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
+function changeEnd(end: HttpEnd, asked: Change): RequestEnd {
   if (end.kind !== 'answer') return notMade(end)
   if (end.status === 200) {
     const made = madeChange(end, asked)
@@ -241,7 +241,7 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
 }
 
 /** The end of a change that was not answered with its result. */
-function notMade(end: HttpEnd): OperationEnd {
+function notMade(end: HttpEnd): RequestEnd {
   if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   // Only the code of an error says that the change was not made.
@@ -252,7 +252,7 @@ function notMade(end: HttpEnd): OperationEnd {
 }
 
 /** The answer must contain the current state of the key, and the revision of the store. */
-function conditionFailed(answer: Answer, asked: Change): OperationEnd {
+function conditionFailed(answer: Answer, asked: Change): RequestEnd {
   const { code, current } = json(answer)
   const meta = isObject(current) && current.key === asked.key ? metaOf(current) : undefined
   const revision = wholeIn(header(answer, 'kv-revision'))
@@ -266,7 +266,7 @@ function conditionFailed(answer: Answer, asked: Change): OperationEnd {
   }
 }
 
-const wrongRefusal = (wrong: string): OperationEnd => ({
+const wrongRefusal = (wrong: string): RequestEnd => ({
   ...{ kind: 'fail', why: 'wrong answer', unreachable: false },
   wrong,
 })
@@ -274,7 +274,7 @@ const wrongRefusal = (wrong: string): OperationEnd => ({
 /** Status codes with which a server may refuse correct requests. */
 export const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
 
-function refusal(answer: Answer): OperationEnd {
+function refusal(answer: Answer): RequestEnd {
   const why = codeOf(answer)
   const end = { kind: 'fail', why, unreachable: false } as const
   return REFUSALS.has(answer.status) ? end : { ...end, wrong: `${answer.status} ${why}: ${shown(answer)}` }

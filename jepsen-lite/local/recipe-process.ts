@@ -3,8 +3,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
-import { type RecipeEnd, runRecipe } from '../recipes/clients.ts'
-import type { StoreOperation } from '../workload/history.ts'
+import { runRecipe } from '../recipes/clients.ts'
+import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
 
@@ -50,7 +50,7 @@ async function begin(order: RecipeOrder): Promise<void> {
 const rest = (ms: number): Promise<void> => sleep(ms, undefined, { signal: over.signal }).catch(() => {})
 
 /** Tells that it begins; the returned function tells how it ended. */
-function invoke(client: number, op: StoreOperation): (end: RecipeEnd) => void {
+function invoke(client: number, op: StoreOperation): (end: OperationEnd) => void {
   refs += 1
   const ref = refs
   tell({ kind: 'invoke', ref, client, op })

@@ -119,10 +119,7 @@ export class RecipeProcesses {
       const { ref, end } = message
       const id = open.get(ref)
       open.delete(ref)
-      if (id === undefined) return
-      if (end.kind === 'ok') recorder.ok(id, end.result)
-      else if (end.kind === 'fail') recorder.fail(id, end.why)
-      else recorder.unknown(id, end.why)
+      if (id !== undefined) recorder.end(id, end)
     }
   }
 

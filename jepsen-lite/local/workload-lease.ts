@@ -2,9 +2,9 @@
 // end, revoke some, and ask whether they exist.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AnyOperation } from '../workload/history.ts'
+import type { AnyOperation, OperationEnd } from '../workload/history.ts'
 import type { LocalCluster } from './cluster.ts'
-import { json, type OperationEnd } from './perform.ts'
+import { json } from './perform.ts'
 import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
 /** The cluster grants no less than twice its election time-out. */

@@ -14,10 +14,16 @@ import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule.
 import { judgeStore } from '../sim/store-verdict.ts'
 import { IO } from '../sim/time.ts'
 import { RuleViolation } from '../sim/violation.ts'
-import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../workload/history.ts'
+import {
+  FIRST_REVISION,
+  type HistoryEvent,
+  historyOf,
+  type OperationEnd,
+  Recorder,
+} from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { WatchedEvent } from '../workload/watch-record.ts'
-import { drain, type RecipeEnd, runRecipe } from './clients.ts'
+import { drain, runRecipe } from './clients.ts'
 import { Holders } from './holders.ts'
 import { ClientNetwork } from './network.ts'
 import { type VirtualProcess, VirtualProcesses } from './virtual-process.ts'
@@ -204,11 +210,8 @@ class RecipeProcesses {
     )
   }
 
-  #ended(open: Set<number>, id: number, end: RecipeEnd): void {
-    if (!open.delete(id)) return
-    if (end.kind === 'ok') this.#recorder.ok(id, end.result)
-    else if (end.kind === 'fail') this.#recorder.fail(id, end.why)
-    else this.#recorder.unknown(id, end.why)
+  #ended(open: Set<number>, id: number, end: OperationEnd): void {
+    if (open.delete(id)) this.#recorder.end(id, end)
   }
 
   // ---- what is done to them

@@ -13,6 +13,8 @@ import {
   type ReplicaId,
   sameConfiguration,
 } from '../../src/raft/index.ts'
+import { Driver } from '../../src/server/node/driver.ts'
+import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import type { Network, NodeEnd } from '../../src/server/node/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
@@ -100,6 +102,8 @@ export class SimCluster implements SimWorld {
       this.triggers.met(trigger, process)
     }
   }
+
+  createDriver = (options: DriverOptions): Driver => new Driver(options)
 
   get leases(): LeaseSetting {
     return { on: this.config.leases === 1, durationMs: this.config.leaseMs }

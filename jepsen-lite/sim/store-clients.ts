@@ -15,8 +15,15 @@ import type { Comparison, KvTxn, Operation, OperationResult, Where } from '../..
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
-import type { Recorder } from '../workload/history.ts'
+import type { OperationEnd, Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
+import {
+  appendToLists,
+  type KnownList,
+  readLists,
+  recordTransaction,
+  type StoreTransaction,
+} from '../workload/transaction.ts'
 import { type Clients, isSameRow, type Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import { linearizable } from './null-requests.ts'
@@ -244,101 +251,38 @@ export class StoreClients {
     const keys = rng
       .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
       .slice(0, rng.int(1, LISTS + 1))
-    const reads = keys.map(read)
-    const recorded = this.#recorded(asking, keys, [])
-    const txn = { compare: [], success: reads, failure: [] }
-    this.#propose(
-      asking,
-      { kind: 'txn', txn },
-      (outcome) => {
-        const rows = recorded.ends(outcome)
-        const full = rows?.some((row) => (row?.value.length ?? 0) > LIST_BYTES_MAX)
-        if (rows === undefined || full || rng.chance(0.2)) return
-        this.#appendTo(asking, keys, rows, rng.int(1, Math.min(2, keys.length) + 1))
-      },
-      recorded.isUnknown,
-    )
+    this.#transact(asking, readLists(this.#sent, keys), (lists) => {
+      if (lists.some(({ value }) => value.length > LIST_BYTES_MAX) || rng.chance(0.2)) return
+      const grown = lists.slice(0, rng.int(1, Math.min(2, keys.length) + 1))
+      if (asking.lane.busy || asking.process.serving === undefined) return
+      const element = `${asking.lane.name}.${this.#sent},`
+      this.#transact(asking, appendToLists(this.#sent, keys, grown, element))
+    })
   }
 
-  #appendTo(
+  /** `done`: the lists as they were read. */
+  #transact(
     asking: DrawnRequester,
-    keys: readonly string[],
-    rows: readonly (KeyRow | undefined)[],
-    count: number,
+    txn: StoreTransaction,
+    done: (lists: readonly KnownList[]) => void = () => {},
   ): void {
-    if (asking.lane.busy || asking.process.serving === undefined) return
-    const element = `${asking.lane.name}.${this.#sent},`
-    const written = keys.slice(0, count)
-    const compare = written.map(
-      (key, at): Comparison => ({
-        ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision' },
-        to: rows[at]?.modRevision ?? 0,
-      }),
-    )
-    const puts = written.map(
-      (key, at): Operation => ({
-        ...{ kind: 'put', key: bytes(key), prev: false },
-        value: bytes(`${rows[at] === undefined ? '' : text(rows[at].value)}${element}`),
-      }),
-    )
-    const recorded = this.#recorded(asking, keys, written, element)
-    const txn = { compare, success: [...keys.map(read), ...puts], failure: keys.map(read) }
-    this.#propose(asking, { kind: 'txn', txn }, recorded.ends, recorded.isUnknown)
-  }
-
-  /** Writes a transaction into the history: reads of all keys, then appends to some. */
-  #recorded(
-    { lane, process }: DrawnRequester,
-    keys: readonly string[],
-    written: readonly string[],
-    element = '',
-  ) {
-    const recorder = this.#transactions
-    const number = this.#sent
-    const invoke = (at: number, op: Parameters<Recorder['invoke']>[2]): number =>
-      recorder.invoke(`${lane.name}+${at}`, process.name, op, number)
-    const reads = keys.map((key, at) => invoke(at, { f: 'get', key }))
-    const appends = written.map((key, at) => invoke(keys.length + at, { f: 'append', key, value: element }))
-    return {
-      isUnknown: (): void => {
-        for (const id of [...reads, ...appends]) recorder.unknown(id, 'unknown')
-      },
-      /** The records that it has read, in the order of the keys. */
-      ends: (outcome: Outcome): (KeyRow | undefined)[] | undefined => {
-        if (outcome.kind !== 'txn') {
-          for (const id of [...reads, ...appends]) recorder.fail(id, outcome.kind)
-          return undefined
-        }
-        const { results, succeeded } = outcome
-        const rows = reads.map((id, at) => {
-          const result = results[at]
-          const row = result?.kind === 'get' ? result.found?.records[0] : undefined
-          recorder.ok(
-            id,
-            row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision },
-          )
-          return row
-        })
-        for (const [at, id] of appends.entries()) {
-          const result = results[reads.length + at]
-          if (!succeeded || result?.kind !== 'put') recorder.fail(id, 'compared')
-          else {
-            const { modRevision, version } = result
-            const before = rows[at] === undefined ? '' : text(rows[at].value)
-            recorder.ok(id, {
-              value: `${before}${element}`,
-              modRevision,
-              version,
-              revision: outcome.revision,
-            })
-          }
-        }
-        this.#world.probeCoverage.hit(
-          succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
-        )
-        return rows
-      },
+    const { lane, process } = asking
+    const record = recordTransaction(this.#transactions, lane.name, process.name, txn)
+    const end = (outcome: Outcome): void => {
+      record(endsOf(outcome, txn))
+      if (outcome.kind !== 'txn') return
+      this.#world.probeCoverage.hit(
+        outcome.succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
+      )
+      done(
+        txn.steps.flatMap(({ f, key }, at) => {
+          const row = f === 'get' ? rowIn(outcome.results[at]) : undefined
+          if (f !== 'get') return []
+          return { key, value: row === undefined ? '' : text(row.value), revision: row?.modRevision ?? 0 }
+        }),
+      )
     }
+    this.#propose(asking, { kind: 'txn', txn: kvTxnOf(txn) }, end, () => record([]))
   }
 
   // ---- reads
@@ -524,9 +468,46 @@ export class StoreClients {
   }
 }
 
-const read = (key: string): Operation => ({
-  ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
-})
+/** A transaction of a workload, as the store has it. */
+function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
+  const operations = steps.map(({ key: name, ...step }): Operation => {
+    const key = bytes(name)
+    if (step.f === 'get')
+      return { kind: 'get', where: { key }, limit: undefined, keysOnly: false, countOnly: false }
+    if (step.f === 'del') return { kind: 'delete', where: { key }, prev: false }
+    const value = step.f === 'append' ? `${before.get(name) ?? ''}${step.value}` : step.value
+    return { kind: 'put', key, prev: false, value: bytes(value) }
+  })
+  return {
+    compare: [...unchanged].map(([key, to]) => ({
+      ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision', to },
+    })),
+    success: operations,
+    failure: unchanged.size === 0 ? [] : operations.filter(({ kind }) => kind === 'get'),
+  }
+}
+
+/** One end for each of its operations. */
+function endsOf(outcome: Outcome, { steps, before }: StoreTransaction): OperationEnd[] {
+  if (outcome.kind !== 'txn') return steps.map(() => ({ kind: 'fail', why: outcome.kind }))
+  const { results, succeeded, revision } = outcome
+  return steps.map(({ f, key, ...step }, at): OperationEnd => {
+    const result = results[at]
+    if (f === 'get') {
+      const row = rowIn(result)
+      const read =
+        row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision }
+      return { kind: 'ok', result: read }
+    }
+    if (!succeeded || result?.kind !== 'put' || !('value' in step)) return { kind: 'fail', why: 'compared' }
+    const { modRevision, version } = result
+    const value = `${before.get(key) ?? ''}${step.value}`
+    return { kind: 'ok', result: { value, modRevision, version, revision } }
+  })
+}
+
+const rowIn = (result: OperationResult | undefined): KeyRow | undefined =>
+  result?.kind === 'get' ? result.found?.records[0] : undefined
 
 /** Settings: retention of history, interval of cluster time, limits of keys and leases. */
 function settingsOf(rng: Random): Partial<KvSettings> {

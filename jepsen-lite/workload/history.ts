@@ -369,6 +369,11 @@ export const formatEvent = (event: HistoryEvent): string => JSON.stringify(event
 /**
  * Numbers the operations and adds the times. `write` decides where the events go: to a file, a list, a trace hash.
  */
+/** How an operation ended. */
+export type OperationEnd =
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
+  | { readonly kind: 'fail' | 'unknown'; readonly why: string }
+
 export class Recorder {
   readonly #now: () => number
   readonly #write: (event: HistoryEvent) => void
@@ -390,6 +395,12 @@ export class Recorder {
     const part = transaction === undefined ? {} : { transaction }
     this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op, ...part })
     return this.#lastId
+  }
+
+  end(id: number, end: OperationEnd): void {
+    if (end.kind === 'ok') this.ok(id, end.result)
+    else if (end.kind === 'fail') this.fail(id, end.why)
+    else this.unknown(id, end.why)
   }
 
   ok(id: number, result: RecordedResult): void {
