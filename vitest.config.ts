@@ -27,7 +27,7 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 2),
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { interval: 10, timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
       {
@@ -73,7 +73,8 @@ function longestFirst() {
     'jepsen-lite/power/recording.long',
     'cli/commands.int',
     'jepsen-lite/sim/wrong-servers',
-    'server/http/fast-lane.int',
+    'server/http/slow-clients.int',
+    'server/http/raw-connection.int',
     'jepsen-lite/sim/harness',
   ].map((file) => `/test/${file}.test.ts`)
   const rank = ({ moduleId, project }: TestSpecification): number => {

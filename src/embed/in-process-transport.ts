@@ -3,7 +3,7 @@
 
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { Endpoint } from '../client/endpoints.ts'
-import { API, type CallRequest, type ClientOperation } from '../client/operation.ts'
+import { API, type CallRequest, CHANGES, type ClientOperation, sealed } from '../client/operation.ts'
 import { ASK_AGAIN_MS } from '../client/retry-policy.ts'
 import { afterPendingEvents } from '../client/timer.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
@@ -17,6 +17,7 @@ import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 export type FindNode = (url: string) => NodeApi | 'stopped' | undefined
 
 export class InProcessTransport implements Transport {
+  readonly carriesBatches = true
   readonly #findNode: FindNode
   readonly #http = new HttpTransport()
   /** The API of each node that was used. A node that starts again is another one. */
@@ -30,10 +31,6 @@ export class InProcessTransport implements Transport {
 
   get inFlight(): number {
     return this.#inFlight.size + this.#http.inFlight
-  }
-
-  accepts(): boolean {
-    return true
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
@@ -84,12 +81,18 @@ export class InProcessTransport implements Transport {
       this.#inFlight.add(leave)
       const deadline = startedAt + answerWithinMs(timeoutMs)
       const call = { deadline, expansion: 1, page, isAbandoned: () => !isOpen }
-      try {
-        const operation = decode(request, options.writeId)
-        execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
-      } catch (error) {
-        settle(encode(api.errorOf(error), page, api.node))
+      const begin = (): void => {
+        if (!isOpen) return
+        try {
+          const operation = decode(sealed(request), options.writeId)
+          execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
+        } catch (error) {
+          settle(encode(api.errorOf(error), page, api.node))
+        }
       }
+      // A batch grows until the end of the turn.
+      if (request.op === CHANGES) setImmediate(begin)
+      else begin()
     })
   }
 }
