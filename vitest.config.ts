@@ -8,8 +8,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 // These folders test code without state outside its objects, and mock no module: their files share processes. The
-// simulator's code is large, so compiling it anew for each file takes longer than the tests. Not jepsen-lite/recipes:
-// its runs replace global functions.
+// simulator's code is large, so compiling it anew for each file takes longer than the tests. The runs of
+// jepsen-lite/recipes replace global functions, so they are not among these.
 const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
 const SHARED = testsIn(['server', 'storage', ...['sim', 'commands'].map((folder) => `jepsen-lite/${folder}`)])
