@@ -3,12 +3,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
-import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../server/process/small-heap.ts'
 import { HOST, portOf, urlOf } from './addresses.ts'
 import type { Stage } from './cluster-file.ts'
+import { compileCacheEnv } from './compile-cache.ts'
 import type { FromNode, PeerAddresses, ToNode } from './node-messages.ts'
 import type { NodeView } from './node-view.ts'
 import type { NodePlan } from './plan.ts'
@@ -118,7 +118,7 @@ export class SupervisedNode {
     const args = [...SMALL_HEAP_FLAGS, siblingModule(import.meta, 'node-process'), this.name]
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
+      env: { ...SMALL_HEAP_ENV, ...process.env, ...compileCacheEnv(), ...this.#env },
     })
     closeSync(log)
     const nodeProcess: NodeProcess = {

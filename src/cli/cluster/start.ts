@@ -2,10 +2,10 @@
 
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { portOf } from '../../local/addresses.ts'
 import type { ControlAddress } from '../../local/cluster-file.ts'
+import { compileCacheEnv } from '../../local/compile-cache.ts'
 import { createDataDirectory } from '../../local/create-data-directory.ts'
 import { Failure, writing } from '../../local/failure.ts'
 import { DEFAULT_NODES, nodeCountMismatch } from '../../local/plan.ts'
@@ -113,7 +113,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
     cwd: io().cwd,
-    env: { ...io().env, ...PROGRAM_ENV, NODE_COMPILE_CACHE: getCompileCacheDir() },
+    env: { ...io().env, ...PROGRAM_ENV, ...compileCacheEnv() },
   })
   closeSync(log)
   const result = await new Promise<FromSupervisor>((resolve) => {
