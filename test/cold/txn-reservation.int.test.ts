@@ -31,3 +31,23 @@ test('64 small transactions that read one key each are taken at a time', async (
   const refused = [...client.answers.values()].filter((answer) => answer[1] === 1)
   expect(refused.map((answer) => answer[2].code)).toEqual([])
 })
+
+// The reservation lasts as long as the transaction waits, 60 s where there is no leader. Meanwhile all ranges of all clients
+// are refused, also those that need no leader, with a reason that is not so ("too many answers wait for clients that do not
+// take them"): src/server/api/ranges.ts #granted checks the same budget.
+test('32 small transactions that wait for a leader do not refuse the stale ranges of others', async () => {
+  const two = await startCluster({ nodes: 2 })
+  try {
+    await two.client().put('k', 'old')
+    await two.node('n2').crash()
+    const { url } = two.node('n1')
+    const client = await new MuxClient(Number(new URL(url).port)).open()
+    const txn = { success: [{ put: { key: 'k', value: 'new' } }, { get: { key: 'other' } }] }
+    client.send(...Array.from({ length: 32 }, (_, at) => [at + 1, TXN, 60_000, txn] as const))
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    const answer = await fetch(`${url}/v1/kv?consistency=stale`)
+    expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('"old"')])
+  } finally {
+    await two.close()
+  }
+}, 30_000)
