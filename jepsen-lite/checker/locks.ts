@@ -1,5 +1,5 @@
 // Locks and elections, judged only by fencing tokens in the order of the log. No lock can keep a stopped process from
-// believing that it holds it. The promises are:
+// acting as its holder. The promises are:
 //
 // - one token each: no two holders have the same token.
 // - fenced: no change under a lower token follows a change under a higher token of the same lock.

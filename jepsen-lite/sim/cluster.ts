@@ -382,11 +382,8 @@ export class SimCluster implements SimWorld {
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
       // Its own assertion should not be the first to find out: its leader must have notified it. But messages that the
       // leader sent before may arrive first.
-      if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
-        return new RuleViolation(
-          'RAFT-19',
-          `${machine.name} was believed, and found out by itself: ${reason}`,
-        )
+      if (this.rollbacks.isAccepted(process) && /the leader knows entry/.test(reason))
+        return new RuleViolation('RAFT-19', `${machine.name} was accepted, and stopped itself: ${reason}`)
       if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
         return new RuleViolation('STORE-25', `${machine.name} may be started again: ${reason}`)
       this.probeCoverage.hit('replica put back to an earlier state was refused')

@@ -196,23 +196,17 @@ export class SimEngine implements Engine {
   }
 
   scan(range: ScanRange): Scan {
-    const pairs = this.#disk.rows.between(range)
-    let at = 0
+    const rows = this.#disk.rows.scan(range)
     return {
       next: (pairsMax, done) => {
-        const page = pairs.slice(at, at + pairsMax)
-        at += pairsMax
+        const page = rows.next(pairsMax)
         this.#later('read', () => {
           if (!this.#disk.takeFailedRead()) return done(undefined, page, page.length === 0)
           this.#events.failed()
           done(new Error('EIO: i/o error, read'), [], false)
         })
       },
-      seek: (key) => {
-        const name = keyString(key)
-        at = pairs.findIndex(([found]) => keyString(found) >= name)
-        if (at < 0) at = pairs.length
-      },
+      seek: (key) => rows.seek(key),
       finish: (done) => done(undefined),
       close: () => {},
     }

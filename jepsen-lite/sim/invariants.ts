@@ -38,6 +38,8 @@ export class ObservedReplica {
   stateHash = 0n
   /** The term that its process leads or led last, and the highest `match` of each follower in it. */
   leads = 0
+  /** The newest round of heartbeats that its process has begun as leader. */
+  heartbeatRound = 0
   readonly matches = new Map<ReplicaId, number>()
   /** Its status. It is expensive, so it is read only after a commit. */
   status: (() => RaftStatus) | undefined
@@ -269,8 +271,11 @@ export class Invariants {
       case 'heartbeat': {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
+        // The heartbeats of one round leave together.
+        if (message.round !== 0 && message.round === replica.heartbeatRound) return
+        replica.heartbeatRound = message.round
         const status = replica.status?.()
-        this.#believes(replica, status)
+        this.#checkProgress(replica, status)
         this.#countsAll(replica, status)
         return
       }
@@ -357,7 +362,7 @@ export class Invariants {
   }
 
   /** A leader's view of its followers (paper figure 2): match < next, `match` is durable there and never decreases. */
-  #believes({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
+  #checkProgress({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     for (const { id, match, next } of status.progress) {
       if (next <= match) this.#violated('RAFT-14', `${name}: next ${next} ≤ match ${match} of ${id}`)
@@ -626,7 +631,7 @@ export class Invariants {
     this.maxCommitted = status.commit
     this.commitSteps.push({ index: status.commit, term })
     this.onTrigger('committed', replica)
-    this.#believes(replica, status)
+    this.#checkProgress(replica, status)
   }
 
   /** Durable on a majority of each half (paper §5.4.2, §6). */
@@ -769,6 +774,7 @@ export class Invariants {
     this.#protocolRules.role(replica, role, term)
     if (role === 'leader') {
       replica.leads = term
+      replica.heartbeatRound = 0
       replica.matches.clear()
       if (replica.now !== undefined && !this.#ledAt.has(term)) this.#ledAt.set(term, replica.now())
       this.#leading(replica, term)

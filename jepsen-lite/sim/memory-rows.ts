@@ -1,4 +1,5 @@
-// The content of a simulated disk, an ordered set of bytes: sorted pairs.
+// The content of a simulated disk, an ordered set of bytes. The sorted rows are copied only when an edit follows a scan
+// or a copy, so that a scan costs no more than the rows that it reads.
 
 import type { Pair, ScanRange } from '../../src/storage/engine.ts'
 import { keyString } from '../../src/storage/keys.ts'
@@ -9,8 +10,10 @@ export type RowEdit = readonly [name: string, pair: Pair | undefined]
 
 export class MemoryRows {
   readonly #pairs: Map<string, Pair>
-  /** In order; undefined: not sorted yet. */
-  #names: string[] | undefined
+  /** undefined: not sorted yet. */
+  #sorted: RowEdit[] | undefined
+  /** A scan or a copy reads the sorted rows too. */
+  #isShared = false
 
   constructor(pairs: Map<string, Pair> = new Map()) {
     this.#pairs = pairs
@@ -21,18 +24,30 @@ export class MemoryRows {
   }
 
   copy(): MemoryRows {
-    return new MemoryRows(new Map(this.#pairs))
+    const copy = new MemoryRows(new Map(this.#pairs))
+    copy.#sorted = this.#share()
+    copy.#isShared = true
+    return copy
   }
 
   edit(edits: readonly RowEdit[]): void {
-    for (const [name, pair] of edits) {
+    let sorted = this.#sorted
+    if (sorted !== undefined && this.#isShared && edits.length > 0) {
+      sorted = sorted.slice()
+      this.#sorted = sorted
+      this.#isShared = false
+    }
+    for (const edit of edits) {
+      const [name, pair] = edit
       const isNamed = this.#pairs.has(name)
       if (pair === undefined) this.#pairs.delete(name)
       else this.#pairs.set(name, pair)
-      if (this.#names === undefined || isNamed === (pair !== undefined)) continue
-      const at = firstAtLeast(this.#names, name)
-      if (isNamed) this.#names.splice(at, 1)
-      else this.#names.splice(at, 0, name)
+      if (sorted === undefined || !(isNamed || pair !== undefined)) continue
+      const at = firstAtLeast(sorted, name)
+      if (pair === undefined) sorted.splice(at, 1)
+      else if (isNamed) sorted[at] = edit
+      else if (at === sorted.length) sorted.push(edit)
+      else sorted.splice(at, 0, edit)
     }
   }
 
@@ -40,16 +55,15 @@ export class MemoryRows {
     return this.#pairs.get(keyString(key))?.[1]
   }
 
-  between(range: ScanRange): Pair[] {
-    this.#names ??= [...this.#pairs.keys()].sort()
-    const from = firstAtLeast(this.#names, keyString(range.gte))
-    const to = firstAtLeast(this.#names, keyString(range.lt))
-    const pairs: Pair[] = []
-    for (let at = from; at < to; at++) {
-      const pair = this.#pairs.get(this.#names[at] ?? '')
-      if (pair !== undefined) pairs.push(pair)
-    }
-    return range.reverse ? pairs.reverse() : pairs
+  /** The rows of this instant. */
+  scan(range: ScanRange): RowScan {
+    const sorted = this.#share()
+    return new RowScan(
+      sorted,
+      firstAtLeast(sorted, keyString(range.gte)),
+      firstAtLeast(sorted, keyString(range.lt)),
+      range.reverse,
+    )
   }
 
   /** Damage: flips one bit of one value; false when there is no value. `pick` and `where` may be any numbers. */
@@ -61,10 +75,46 @@ export class MemoryRows {
     const value = Uint8Array.from(pair[1])
     const at = where % (value.length * 8)
     value[at >> 3] = (value[at >> 3] ?? 0) ^ (1 << (at & 7))
-    this.#pairs.set(name, [pair[0], value])
+    this.edit([[name, [pair[0], value]]])
     return true
+  }
+
+  #share(): RowEdit[] {
+    this.#sorted ??= [...this.#pairs].sort(([a], [b]) => (a < b ? -1 : 1))
+    this.#isShared = true
+    return this.#sorted
   }
 }
 
-const firstAtLeast = (sorted: readonly string[], name: string): number =>
-  countWhile(sorted, (other) => other < name)
+/** A position in sorted rows, between two ends. */
+export class RowScan {
+  readonly #sorted: readonly RowEdit[]
+  #from: number
+  #to: number
+  readonly #isReverse: boolean
+
+  constructor(sorted: readonly RowEdit[], from: number, to: number, isReverse: boolean) {
+    this.#sorted = sorted
+    this.#from = from
+    this.#to = Math.max(from, to)
+    this.#isReverse = isReverse
+  }
+
+  next(pairsMax: number): Pair[] {
+    const count = Math.min(pairsMax, this.#to - this.#from)
+    const page: Pair[] = []
+    for (let taken = 0; taken < count; taken++) {
+      const pair = this.#sorted[this.#isReverse ? --this.#to : this.#from++]?.[1]
+      if (pair !== undefined) page.push(pair)
+    }
+    return page
+  }
+
+  /** Only in rising order. */
+  seek(key: Uint8Array): void {
+    this.#from = Math.min(this.#to, firstAtLeast(this.#sorted, keyString(key)))
+  }
+}
+
+const firstAtLeast = (sorted: readonly RowEdit[], name: string): number =>
+  countWhile(sorted, ([other]) => other < name)

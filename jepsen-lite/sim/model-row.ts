@@ -10,11 +10,8 @@ export interface ModelRow {
 }
 
 /** Keys and values of the simulator are plain ASCII. */
-export function text(bytes: Uint8Array): string {
-  let string = ''
-  for (const byte of bytes) string += String.fromCharCode(byte)
-  return string
-}
+export const text = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 
 export function bytes(string: string): Uint8Array {
   const array = new Uint8Array(string.length)

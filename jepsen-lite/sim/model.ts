@@ -108,8 +108,8 @@ export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, 
 
 export class StoreModel {
   readonly #violated: (invariant: string, detail: string) => never
-  /** The requests as their clients sent them, by principal. */
-  readonly #asked = new Map<string, Request>()
+  /** The content of the requests as their clients sent them, by principal. */
+  readonly #asked = new Map<string, string>()
   revision = 1
   /** How many tokens were forgotten. */
   evicted = 0
@@ -170,7 +170,7 @@ export class StoreModel {
 
   /** A client is about to send this request. A principal is unique to a request; a repeated request keeps it. */
   asked(request: Request): void {
-    if (!this.#asked.has(request.principal)) this.#asked.set(request.principal, structuredClone(request))
+    if (!this.#asked.has(request.principal)) this.#asked.set(request.principal, textOf(request))
   }
 
   /** Entries before this index are unknown. */
@@ -234,12 +234,10 @@ export class StoreModel {
         'ANSWER-6',
         `${this.#index} holds a request of ${entry.principal}, who asked for nothing`,
       )
-    if (textOf(entry) !== textOf(sent))
-      this.#violated(
-        'ANSWER-6',
-        `${entry.principal} asked for ${textOf(sent)}, ${this.#index} holds ${textOf(entry)}`,
-      )
-    return sent
+    const text = textOf(entry)
+    if (text !== sent)
+      this.#violated('ANSWER-6', `${entry.principal} asked for ${sent}, ${this.#index} holds ${text}`)
+    return entry
   }
 
   /** The key after everything up to `index` was applied. */
@@ -777,15 +775,16 @@ const batched = (outcome: string): string[] => {
   return outcomes === '' ? [] : outcomes.split(' | ')
 }
 
+function textOf({ idempotency, command }: Request): string {
+  return JSON.stringify([Object.entries(idempotency ?? {}).sort(), plainly(command)])
+}
+
 /** A request that a leader proposes by itself. */
-const COMPACTS: Request = {
+const COMPACTS = textOf({
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,
   principal: '',
-}
-
-const textOf = ({ idempotency, command }: Request): string =>
-  JSON.stringify([Object.entries(idempotency ?? {}).sort(), plainly(command)])
+})
 
 /** The content of a request, without absent or undefined fields. */
 function plainly(command: Command): unknown {

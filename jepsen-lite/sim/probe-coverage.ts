@@ -79,7 +79,7 @@ export const PROBES = [
   'crash in the middle of a turn',
   'batch durable, report lost in a crash',
   'replica put back to an earlier state was refused',
-  'replica put back to an earlier state was believed',
+  'replica put back to an earlier state was accepted',
   'replica under quarantine did not start',
   'corruption found on reading',
   'corruption found on opening',

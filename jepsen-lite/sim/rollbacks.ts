@@ -48,7 +48,7 @@ export class Rollbacks {
   }
 
   /** The leader has met the replica without refusing it. */
-  isBelieved({ id }: Process): boolean {
+  isAccepted({ id }: Process): boolean {
     const rollback = this.#rollbacks.get(id)
     return rollback?.met !== undefined && !rollback.told
   }

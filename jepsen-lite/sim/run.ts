@@ -156,7 +156,7 @@ export class Run {
     const { model } = invariants
     if (model.evicted > 0) probeCoverage.hit('idempotency token evicted')
     if (model.forgotten > 0) probeCoverage.hit('session forgotten')
-    if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was believed')
+    if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was accepted')
     const violation = rollbacks.isOver ? undefined : invariants.violation
     if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
     return {

@@ -1,5 +1,7 @@
 // Ctrl-C and SIGTERM: the first signal ends the process in order, a second one, some time later, ends it at once.
 
+import { io, withCurrentIo } from './io.ts'
+
 /**
  * npm repeats, within a millisecond, a Ctrl-C that the terminal has already delivered. Signals closer than this count
  * as one.
@@ -17,7 +19,7 @@ const SIGNALS: readonly StopSignal[] = ['SIGINT', ...TERMINATING]
  */
 export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined
-  const receive = (signal: StopSignal): void => {
+  const receive = withCurrentIo((signal: StopSignal): void => {
     const now = performance.now()
     if (firstAt === undefined) {
       firstAt = now
@@ -25,8 +27,8 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
     } else if (now - firstAt >= SAME_SIGNAL_MS) {
       again()
     }
-  }
-  for (const signal of SIGNALS) process.on(signal, receive)
+  })
+  for (const signal of SIGNALS) io().signals.on(signal, receive)
   // Some tools send it so that a program reopens its log. Without a handler it would end the process.
-  process.on('SIGUSR2', () => {})
+  io().signals.on('SIGUSR2', () => {})
 }

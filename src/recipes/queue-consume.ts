@@ -1,11 +1,13 @@
-// The loop of a consumer: takes an item, extends it while the handler runs, and acknowledges it or gives it back.
+// The loop of a consumer: takes as many items as handlers are free, extends each while its handler runs, and then
+// acknowledges it or gives it back.
 
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { isDelay } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
+import { runUserCallback } from './run-user-callback.ts'
 import { isClosed } from './transient-errors.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { pause } from './watch-helpers.ts'
 
 const RETRY_DELAY_MS = 1_000
 /** An item is extended after this share of its time, and again after the second share if that has failed. */
@@ -23,16 +25,16 @@ export interface ConsumeOptions {
   readonly retryDelayMs?: number | undefined
   /**
    * Called when a handler has thrown, an item was lost, or the store was unreachable; `item`: the item concerned. The
-   * loop continues, unless this throws. Default: `process.emitWarning`.
+   * loop continues. Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown, item: QueueItem | undefined) => void) | undefined
 }
 
-/** Waits for an item. `onChosen`: called before each attempt to take one. */
-type Take = (signal: AbortSignal, onChosen: () => void) => Promise<QueueItem | undefined>
+/** Takes up to `count` items. Waits for the first one. */
+type TakeItems = (count: number, signal: AbortSignal) => Promise<readonly QueueItem[]>
 
 export async function consume(
-  take: Take,
+  take: TakeItems,
   visibilityMs: number,
   handler: (item: QueueItem) => unknown,
   options: ConsumeOptions,
@@ -40,70 +42,56 @@ export async function consume(
   checkValue('queue.consume', 'handler', handler, isFunction)
   checkOptions('queue.consume', options, CONSUME_OPTIONS)
   checkValue('queue.consume', 'signal', options.signal, isSignal)
-  const { concurrency = 1, retryDelayMs = RETRY_DELAY_MS } = options
+  const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS } = options
   if (concurrency === Number.POSITIVE_INFINITY)
     throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
-  /** Fires when a worker fails: `onError` has thrown, or the client is closed. */
-  const failed = new AbortController()
-  const signal = anySignal(failed.signal, options.signal)
-  const onError: NonNullable<ConsumeOptions['onError']> = (error, item) => {
-    try {
-      ;(options.onError ?? warnOfItem)(error, item)
-    } catch (thrown) {
-      failed.abort(thrown)
-    }
-  }
-
-  /** Resolves when no worker before looks for an item. One at a time reads and watches, however many handlers run. */
-  let isFree = Promise.resolve()
-
-  async function takeItem(): Promise<QueueItem | undefined> {
-    const before = isFree
-    const { promise, resolve } = Promise.withResolvers<void>()
-    isFree = promise
-    try {
-      await before
-      return signal.aborted ? undefined : await take(signal, resolve)
-    } finally {
-      resolve()
-    }
-  }
-
-  async function work(): Promise<void> {
-    while (!signal.aborted) {
-      let item: QueueItem | undefined
-      try {
-        item = await takeItem()
-        if (item !== undefined) await handle(item)
-      } catch (error) {
-        if (item === undefined && signal.aborted) return
-        if (item === undefined && isClosed(error)) throw error
-        onError(error, item)
-        if (item === undefined) await pause(RETRY_MS, signal)
-      }
-    }
-  }
+  const onError = (error: unknown, item?: QueueItem) =>
+    runUserCallback(() => (options.onError ?? warnOfItem)(error, item))
+  const running = new Set<Promise<void>>()
+  let onFree = () => {}
 
   async function handle(item: QueueItem): Promise<void> {
     const done = new AbortController()
     const extending = keepExtending(item, visibilityMs, done.signal)
-    let failure: { readonly error: unknown } | undefined
-    try {
-      await handler(item)
-    } catch (error) {
-      failure = { error }
-    }
+    const [end] = await Promise.allSettled([(async () => handler(item))()])
     done.abort()
     await extending
-    if (failure === undefined) return item.ack()
-    onError(failure.error, item)
-    await item.nack({ delayMs: retryDelayMs, error: errorText(failure.error) })
+    try {
+      if (end.status === 'fulfilled') return await item.ack()
+      onError(end.reason, item)
+      await item.nack({ delayMs: retryDelayMs, error: errorText(end.reason) })
+    } catch (error) {
+      onError(error, item)
+    }
   }
 
-  // A worker that fails ends the others, but not their handlers.
-  const run = () => work().catch((error: unknown) => failed.abort(error))
-  await Promise.all(Array.from({ length: concurrency }, run))
-  failed.signal.throwIfAborted()
+  function start(item: QueueItem): void {
+    const handling = handle(item).finally(() => {
+      running.delete(handling)
+      onFree()
+    })
+    running.add(handling)
+  }
+
+  try {
+    while (!signal.aborted) {
+      try {
+        const free = concurrency - running.size
+        if (free > 0) for (const item of await take(free, signal)) start(item)
+        else
+          await new Promise<void>((resolve) => {
+            onFree = resolve
+          })
+      } catch (error) {
+        if (signal.aborted) return
+        if (isClosed(error)) throw error
+        onError(error)
+        await pause(RETRY_MS, signal)
+      }
+    }
+  } finally {
+    await Promise.all(running)
+  }
 }
 
 /** Ends when `done` fires, or the item is lost: `ack` will throw that. */

@@ -38,18 +38,19 @@ import {
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
 import { foreignKeyReporter } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
-import { abortedError, CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
+import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
-import { anySignal, changeAfter, isAborted, orAborted, pause } from './watch-helpers.ts'
+import { timeLimitOf } from './wait-until.ts'
+import { anySignal, changeAfter, pause } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
 const PRIORITY_MAX = 999
 /** Maximum number of first items among which competing consumers choose. */
 const CONTENTION_MAX = 32
-/** Maximum pause of a consumer that has lost races, before it looks for a new item. */
+/** Maximum pause of a consumer that has lost races. It saves three of four attempts of twelve idle consumers. */
 const PAUSE_MAX_MS = 250
 const NOT_ACKNOWLEDGED = 'it was not acknowledged in time'
 
@@ -130,10 +131,6 @@ class WorkQueue implements Queue {
   readonly #reportForeign = foreignKeyReporter('queue')
   /** From 1 on: doubled after each lost race, and one less after each item that was taken. */
   #contention = 1
-  /** Items that calls of this object are taking. The other calls prefer other items. */
-  readonly #taking = new Map<string, Promise<unknown>>()
-  /** How many of the first items could not be taken at the last read. */
-  #skipped = 0
   #ordinal = 0
 
   constructor(kv: QueueClient, space: KeySpace, { visibilityMs, attemptsMax }: QueueOptions) {
@@ -164,48 +161,42 @@ class WorkQueue implements Queue {
 
   async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
     checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
-    return this.#pop(options)
+    const [item] = await this.#takeItems(1, options)
+    return item
   }
 
-  /** `onChosen`: called before each attempt to take an item. */
-  async #pop(options: PopOptions, onChosen?: () => void): Promise<QueueItem | undefined> {
+  /** Takes up to `count` items. Waits for the first one. */
+  async #takeItems(count: number, options: PopOptions): Promise<readonly QueueItem[]> {
     const { waitMs = 0, signal, ...call } = options
     const begun = stopwatch()
     for (;;) {
-      if (isAborted(signal)) throw abortedError(signal, WAIT)
-      const { items, isEmpty, revision } = await orAborted(this.#read(call), signal, WAIT)
-      if (isAborted(signal)) throw abortedError(signal, WAIT)
+      const { items, revision } = await this.#read(count, { ...call, signal })
       const leftMs = waitMs - begun.elapsedMs()
-      const free = items.filter(({ id }) => !this.#taking.has(id))
-      const random = free[Math.floor(Math.random() * Math.min(this.#contention, free.length))]
-      // At the end of the time it competes with the other calls of this object: their attempts may fail.
-      const chosen = random ?? (leftMs <= 0 ? items[0] : undefined)
-      if (chosen !== undefined) {
-        onChosen?.()
-        const item = await this.#take(chosen, call)
-        if (item !== undefined) return item
-      } else if (items.length > 0) {
-        await waitAtMost(leftMs, signal, () => Promise.race(this.#taking.values()))
-      } else if (isEmpty) {
-        if (leftMs <= 0) return undefined
-        // At the end of the time it reads once more: the watch may be at a node that has just stopped.
-        await waitAtMost(leftMs, signal, (isOver) => this.#change(revision, isOver))
-      }
+      if (items.length > 0) {
+        // Competing consumers choose different items.
+        const chosen = items.slice(0, count + this.#contention - 1)
+        while (chosen.length > count) chosen.splice(Math.floor(Math.random() * chosen.length), 1)
+        // Each call that has taken an item must return it, whatever happens to the others.
+        const ends = await Promise.allSettled(chosen.map((item) => this.#take(item, call)))
+        const taken = ends.flatMap((end) => (end.status === 'fulfilled' && end.value) || [])
+        if (taken.length > 0) return taken
+        for (const end of ends) if (end.status === 'rejected') throw end.reason
+      } else if (leftMs <= 0) return []
+      // At the end of the time it reads once more: the watch may be at a node that has just stopped.
+      else await this.#change(revision, leftMs, signal)
     }
   }
 
   async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
     checkOptions('queue.peek', options, CALL_OPTIONS)
-    for (;;) {
-      const { items, isEmpty } = await this.#read(options)
-      for (const item of items) {
-        if (item.attempts >= this.#attemptsMax) continue
-        const value = await this.#kv.get(this.#key('value', item.id), options)
-        // Otherwise the item was acknowledged in between.
-        if (value !== undefined) return entryOf(item, value)
-      }
-      if (isEmpty || items.length > 0) return undefined
+    const { items } = await this.#read(1, options)
+    for (const item of items) {
+      if (item.attempts >= this.#attemptsMax) continue
+      const value = await this.#kv.get(this.#key('value', item.id), options)
+      // Otherwise the item was acknowledged in between.
+      if (value !== undefined) return entryOf(item, value)
     }
+    return undefined
   }
 
   async len(options: CallOptions = {}): Promise<QueueLength> {
@@ -216,8 +207,8 @@ class WorkQueue implements Queue {
   }
 
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
-    const take = (signal: AbortSignal, onChosen: () => void) =>
-      this.#pop({ waitMs: Number.POSITIVE_INFINITY, signal }, onChosen)
+    const take = (count: number, signal: AbortSignal) =>
+      this.#takeItems(count, { waitMs: Number.POSITIVE_INFINITY, signal })
     return consume(take, this.#visibilityMs, handler, options)
   }
 
@@ -242,42 +233,31 @@ class WorkQueue implements Queue {
   }
 
   /**
-   * The first items without a hold. `isEmpty`: there is no other one. `revision`: everything up to it was read. The two
-   * reads may be of different revisions, because taking an item compares both keys.
+   * The first items without a hold, at least `count` if there are so many. `revision`: everything up to it was read.
+   * The two reads may be of different revisions, because taking an item compares both keys.
    */
-  async #read(call: CallOptions) {
-    const limit = this.#skipped + CONTENTION_MAX
-    let revision = Number.POSITIVE_INFINITY
+  async #read(count: number, call: CallOptions) {
+    let revision: number | undefined
     const onAnswer = (answer: AnswerInfo) => {
-      revision = Math.min(revision, answer.revision ?? 0)
+      revision ??= answer.revision
     }
-    const records: KvRecord[] = []
-    const readItems = async () => {
+    const holds = await this.#holds({ ...call, onAnswer })
+    for (let limit = holds.size + count + CONTENTION_MAX; ; limit *= 2) {
       const range = { prefix: this.#key('item', ''), limit }
-      for await (const record of this.#kv.list({ ...range, ...call, onAnswer })) records.push(record)
-    }
-    const [holds] = await Promise.all([this.#holds({ ...call, onAnswer }), readItems()])
-    const items = records.flatMap((record) => this.#itemIn('item', record) ?? [])
-    const free = items.filter(({ id }) => !holds.has(id))
-    this.#skipped = records.length - free.length
-    return { items: free, isEmpty: records.length < limit && free.length === 0, revision }
-  }
-
-  async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
-    const taking = this.#tryTake(item, call)
-    this.#taking.set(
-      item.id,
-      taking.catch(() => undefined),
-    )
-    try {
-      return await taking
-    } finally {
-      this.#taking.delete(item.id)
+      let found = 0
+      const items: ItemRecord[] = []
+      for await (const record of this.#kv.list({ ...range, ...call })) {
+        found += 1
+        const item = this.#itemIn('item', record)
+        if (item !== undefined && !holds.has(item.id)) items.push(item)
+      }
+      // Otherwise all of the first keys are foreign.
+      if (items.length > 0 || found < limit) return { items, revision: revision ?? 0 }
     }
   }
 
   /** undefined: another consumer was first, or the item has become a dead letter. */
-  async #tryTake(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
+  async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
     const { id, error } = item
     const attempts = item.attempts + 1
     const compare = [
@@ -333,23 +313,26 @@ class WorkQueue implements Queue {
     })
   }
 
-  /** Resolves when an item may have become free, or when `isOver` fires. */
-  async #change(revision: number, isOver: AbortSignal): Promise<void> {
+  /** Resolves when an item may have become free, or after `leftMs`. */
+  async #change(revision: number, leftMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const hold = this.#key('hold', '')
     // Keys of `hold/` and `item/` are neighbours.
-    const range = { start: this.#key('hold', ''), end: this.#key('item0'), keysOnly: true }
-    await changeAfter(this.#kv, range, revision, isOver, (batch) => this.#freesItem(batch))
-    if (this.#contention > 1)
-      await pause(Math.random() * Math.min(8 * this.#contention, PAUSE_MAX_MS), isOver)
-  }
-
-  /** A new item, one that was given back, or the end of a hold. */
-  #freesItem({ events }: WatchBatch): boolean {
-    const keys = events.map(({ type, keyBytes }) => `${type} ${this.#space.suffix(keyBytes)}`)
-    return keys.some((key) => {
-      const [, part, id] = /^(?:put|delete) (item|hold)\/(.*)$/.exec(key) ?? []
-      if (part === 'item') return key.startsWith('put') && !keys.includes(`put hold/${id}`)
-      return key.startsWith('delete') && !keys.includes(`delete item/${id}`)
-    })
+    const range = { start: hold, end: this.#key('item0'), keysOnly: true }
+    // A revision in which an item was taken, held longer or acknowledged frees none.
+    const frees = ({ events }: WatchBatch) =>
+      events.every(
+        ({ type, keyBytes }) => (type === 'delete') === Buffer.compare(keyBytes, this.#key('item')) < 0,
+      )
+    const timeLimit = timeLimitOf(leftMs)
+    try {
+      await changeAfter(this.#kv, range, revision, anySignal(timeLimit.signal, signal), frees)
+      if (this.#contention > 1)
+        await pause(Math.random() * Math.min(8 * this.#contention, PAUSE_MAX_MS), signal)
+    } catch (error) {
+      if (!timeLimit.signal.aborted) throw error
+    } finally {
+      timeLimit.stop()
+    }
   }
 
   async *#deadLetters(): AsyncGenerator<QueueEntry, void, undefined> {
@@ -415,25 +398,6 @@ class WorkQueue implements Queue {
     }
     this.#reportForeign(record.key)
     return undefined
-  }
-}
-
-const WAIT = 'the wait for an item'
-
-/** Resolves with `wait`, which gets a signal for the end of the time, or after `leftMs`, or when `signal` fires. */
-async function waitAtMost(
-  leftMs: number,
-  signal: AbortSignal | undefined,
-  wait: (isOver: AbortSignal) => Promise<unknown>,
-): Promise<void> {
-  const over = new AbortController()
-  const isOver = anySignal(over.signal, signal)
-  const waiting = wait(isOver)
-  waiting.catch(() => undefined)
-  try {
-    await Promise.race([waiting, pause(leftMs, isOver)])
-  } finally {
-    over.abort()
   }
 }
 

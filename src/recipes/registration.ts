@@ -1,23 +1,17 @@
 // One instance of a service (registry.ts) that this process keeps registered.
 //
-// Invariant: `#fields` is what the next write has, and every write compares the key's mod revision.
+// Invariant: writes run one after another, and every write compares the key's mod revision, so a late copy of an
+// earlier one changes nothing. `#fields` is what the last successful write had, and only that is written again.
 
 import { randomUUID } from 'node:crypto'
-import {
-  AbortedError,
-  type CallOptions,
-  type Client,
-  OutcomeUnknownError,
-  QuorateError,
-  type Session,
-} from '../client/index.ts'
+import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
-import { abortedError, CALL_OPTIONS } from './option-checks.ts'
+import { CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
-import { isClosed, isTooLarge } from './transient-errors.ts'
+import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { REVOKE_WAIT_MS } from './wait-until.ts'
-import { anySignal, orAborted, pause } from './watch-helpers.ts'
+import { anySignal, pause } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const RETRY_MS = 1_000
@@ -41,7 +35,7 @@ export interface NewInstance {
   readonly ttlMs?: number | undefined
   /** Called when the instance was lost, and for each failed attempt to register again. */
   readonly onProblem?: ((error: unknown) => void) | undefined
-  /** Ends the registration with an `AbortError`, and removes what was written. No effect once it is registered. */
+  /** Ends the call with an `AbortError`, and removes what it has written. No effect once it is registered. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -50,9 +44,8 @@ export interface Registration extends AsyncDisposable {
   /** Whether its lease is alive. A revoked lease is noticed within a third of `ttlMs`. */
   readonly isRegistered: boolean
   /**
-   * Replaces weight, metadata or URL, one update after another. While the instance is lost, the update waits for the
-   * next registration; `signal` ends it with an `AbortError`. Throws if another process has registered this id, and
-   * after `close`.
+   * Replaces weight, metadata or URL, one update after another. If the lease is lost, it registers the instance again.
+   * Throws if another process has registered this id, and after `close`.
    */
   update(
     changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>,
@@ -73,16 +66,11 @@ export class OwnRegistration implements Registration {
   readonly #ttlMs: number
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
-  /** The fields that the next write has. */
   #fields: Fields
-  #written: Fields | undefined
   /** The key's mod revision as it was last seen; 0: no key. */
   #revision = 0
   #session: Session | undefined
-  /** Fires when the session is lost, and when there is a new one. */
-  #sessionChange = new AbortController()
-  /** Settles when the last update in the line has ended. */
-  #lastUpdate = Promise.resolve()
+  #lastWrite: Promise<unknown> = Promise.resolve()
   #keeping: Promise<void> | undefined
 
   constructor(kv: RegistryClient, space: KeySpace, instance: NewInstance) {
@@ -96,13 +84,7 @@ export class OwnRegistration implements Registration {
   }
 
   async begin(signal: AbortSignal | undefined): Promise<void> {
-    await this.#register(signal)
-    if (signal?.aborted === true) {
-      await this.#session?.close({ timeoutMs: REVOKE_WAIT_MS })
-      // Others may have seen the instance.
-      const details = { code: 'aborted', written: 'unknown', cause: signal.reason } as const
-      throw new AbortedError('registry.register was aborted', details)
-    }
+    await this.#write(this.#fields, anySignal(this.#end.signal, signal))
     this.#keeping = this.#keepRegistered()
   }
 
@@ -118,28 +100,22 @@ export class OwnRegistration implements Registration {
     checkOptions('registration.update', options, { signal: isSignal })
     const { url, weight } = changes
     const meta = changes.meta && jsonCopy('registration.update', changes.meta)
-    const before = this.#lastUpdate
-    const ended = Promise.withResolvers<void>()
-    this.#lastUpdate = ended.promise
-    try {
-      await orAborted(before, options.signal, 'registration.update')
-      const fields = this.#fields
-      this.#fields = { url: url ?? fields.url, weight: weight ?? fields.weight, meta: meta ?? fields.meta }
+    await this.#inTurn(async () => {
+      const { url: oldUrl, weight: oldWeight, meta: oldMeta } = this.#fields
+      const fields = { url: url ?? oldUrl, weight: weight ?? oldWeight, meta: meta ?? oldMeta }
       try {
-        await this.#writeWhileRegistered(options.signal)
+        await this.#write(fields, anySignal(this.#end.signal, options.signal))
       } catch (error) {
-        if (!isRepeated(error)) this.#fields = fields
-        throw error
+        throw this.#end.signal.aborted ? registrationClosed(error) : error
       }
-    } finally {
-      void before.then(ended.resolve)
-    }
+    })
   }
 
   async close(options: CallOptions = {}): Promise<boolean> {
     checkOptions('registration.close', options, CALL_OPTIONS)
     this.#end.abort()
     await this.#keeping
+    await this.#lastWrite
     return (await this.#session?.close(options)) === true
   }
 
@@ -147,20 +123,23 @@ export class OwnRegistration implements Registration {
     await this.close()
   }
 
+  async #inTurn(write: () => Promise<void>): Promise<void> {
+    const writing = this.#lastWrite.then(write)
+    this.#lastWrite = writing.catch(() => undefined)
+    await writing
+  }
+
   async #keepRegistered(): Promise<void> {
     const { signal } = this.#end
     while (!signal.aborted) {
-      const lost = anySignal(signal, this.#session?.signal, this.#sessionChange.signal)
-      await pause(Number.POSITIVE_INFINITY, lost, { unref: true })
+      await pause(Number.POSITIVE_INFINITY, anySignal(signal, this.#session?.signal), { unref: true })
       if (signal.aborted) return
-      this.#onProblem(this.#session?.signal.reason ?? registrationLost(this.id))
-      this.#session = undefined
-      while (!signal.aborted && this.#session === undefined) {
+      this.#onProblem(registrationLost(this.id, this.#session?.signal.reason))
+      while (!signal.aborted && !this.isRegistered) {
         try {
-          await this.#register(signal)
+          await this.#inTurn(() => this.#write(this.#fields, signal))
         } catch (error) {
-          if (isClosed(error)) this.#end.abort()
-          if (signal.aborted) return
+          if (signal.aborted || isClosed(error)) return
           this.#onProblem(error)
           await pause(RETRY_MS, signal, { unref: true })
         }
@@ -168,67 +147,26 @@ export class OwnRegistration implements Registration {
     }
   }
 
-  /** Replaces an instance that another process has registered under this id: this one, before a restart. */
-  async #register(signal: AbortSignal | undefined): Promise<void> {
-    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal })
-    try {
-      await this.#write(session, signal, true)
-    } catch (error) {
-      await session.close({ timeoutMs: REVOKE_WAIT_MS })
-      throw error
-    }
-    this.#session = session
-    this.#changeSession()
-  }
-
-  /** Wakes what waits for a change of the session. */
-  #changeSession(): void {
-    const change = this.#sessionChange
-    this.#sessionChange = new AbortController()
-    change.abort()
-  }
-
-  async #writeWhileRegistered(signal: AbortSignal | undefined): Promise<void> {
-    const isOver = anySignal(this.#end.signal, signal)
-    let wasLost = false
-    try {
-      // The next registration writes the fields too.
-      while (this.#written !== this.#fields) {
-        if (this.#end.signal.aborted) throw registrationClosed()
-        if (signal?.aborted === true) throw abortedError(signal, 'registration.update')
-        const session = this.#session
-        if (session !== undefined && session.leftMs > 0) {
-          if (await this.#writeIn(session, isOver)) return
-          wasLost = true
-        } else {
-          wasLost = true
-          // The wait keeps the process alive, though the registration does not.
-          await pause(Number.POSITIVE_INFINITY, anySignal(this.#sessionChange.signal, isOver))
-        }
+  /** Without a live session it begins one, and replaces an instance that another process has registered. */
+  async #write(fields: Fields, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const registered = this.isRegistered ? this.#session : undefined
+      const session = registered ?? (await this.#kv.session({ ttlMs: this.#ttlMs, signal }))
+      try {
+        await this.#put(fields, session.lease, signal, registered === undefined)
+        this.#fields = fields
+        this.#session = session
+        return
+      } catch (error) {
+        const isGone = isLeaseGone(error)
+        if (isGone || registered === undefined) await session.close({ timeoutMs: REVOKE_WAIT_MS })
+        // The session did not know yet that its lease has ended: the next one registers again.
+        if (!isGone || registered === undefined) throw error
       }
-    } catch (error) {
-      // A registration of unknown outcome may have written the fields.
-      throw wasLost ? unknownOutcome(error) : error
     }
   }
 
-  /** false: the instance is lost. */
-  async #writeIn(session: Session, isOver: AbortSignal): Promise<boolean> {
-    try {
-      await this.#write(session, isOver)
-      return true
-    } catch (error) {
-      if (this.#end.signal.aborted) throw registrationClosed(error)
-      if (!(error instanceof QuorateError && LOST_CODES.includes(error.code))) throw error
-      if (this.#session === session) this.#session = undefined
-      await session.close({ timeoutMs: REVOKE_WAIT_MS })
-      return false
-    }
-  }
-
-  async #write(session: Session, signal: AbortSignal | undefined, isRegistering = false): Promise<void> {
-    const { lease } = session
-    const fields = this.#fields
+  async #put(fields: Fields, lease: string, signal: AbortSignal, replaces: boolean): Promise<void> {
     const put = { key: this.#key, value: JSON.stringify(fields), lease }
     for (;;) {
       const same = { key: this.#key, target: 'modRevision', op: '=', to: this.#revision } as const
@@ -238,30 +176,17 @@ export class OwnRegistration implements Registration {
       )
       if (succeeded) {
         this.#revision = revision
-        this.#written = fields
         return
       }
       const read = results[0]?.get
-      // The client has sent it twice: the cluster remembers what was written, but not what was read.
+      // A transaction that was sent twice returns no reads: the next one does.
       if (read === undefined || read.omitted === true) continue
       const [found] = read.kvs
-      if (!isRegistering && found?.lease === undefined) throw registrationLost(this.id)
-      if (!isRegistering && found?.lease !== lease) throw registrationReplaced(this.id)
+      const isReplaced = found?.lease !== undefined && found.lease !== lease
+      if (isReplaced && !replaces) throw registrationReplaced(this.id)
       this.#revision = found?.modRevision ?? 0
     }
   }
-}
-
-/** Whether the next write has the fields of this update too: not if a proxy rejects it. */
-const isRepeated = (error: unknown): boolean =>
-  error instanceof OutcomeUnknownError && !isTooLarge(error.cause)
-
-/** The same error for a call whose change may have been written by another call. */
-function unknownOutcome(error: unknown): unknown {
-  if (!(error instanceof QuorateError) || error.written !== 'no') return error
-  const details = { code: error.code, written: 'unknown', cause: error } as const
-  if (error instanceof AbortedError) return new AbortedError(error.message, details)
-  return new OutcomeUnknownError(error.message, details)
 }
 
 /** A copy as the store will return it. It must be an object as JSON too. */
@@ -278,13 +203,12 @@ const registrationReplaced = (id: string) =>
     written: 'no',
   })
 
-const registrationLost = (id: string) =>
-  new QuorateError(`the key of ${id} is gone: its lease has expired, or it was deleted`, {
+const registrationLost = (id: string, cause: unknown) =>
+  new QuorateError(`the instance ${id} has lost its lease, and is registered again`, {
     code: 'registration_lost',
     written: 'no',
+    cause,
   })
-
-const LOST_CODES: readonly string[] = ['registration_lost', 'lease_not_found']
 
 /** `cause`: the error of a write that was in flight. */
 const registrationClosed = (cause?: unknown) =>

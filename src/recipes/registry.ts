@@ -2,19 +2,19 @@
 //
 // Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
 // been silent for `ttlMs`. If its lease is lost although the process lives, the instance registers again by itself,
-// with the fields of its last update. `list` is linearizable. `resolver` and `watch` follow the store within
+// with the fields of its last successful update. `list` is linearizable. `resolver` and `watch` follow the store within
 // milliseconds.
 //
-// Limits: a live process may still not serve: see `failed` of the resolver. An update with the error `written:
-// 'unknown'` may have been written; the next update or registration writes it. Of two processes with one id, the one
-// that has registered last is listed. A service has at most 10,000 instances with 4 MiB of metadata (`range_keys_max`,
-// `range_bytes_max`), and each change makes every resolver read them again: this is for some hundred.
+// Limits: a live process may still not serve: see `failed` of the resolver. An update that fails with `written:
+// 'unknown'` may be listed until the next update or registration, which writes what the updates before have made:
+// repeat it. Of two processes with one id, the one that has registered last is listed. A service has at most 10,000
+// instances with 4 MiB of metadata (`range_keys_max`, `range_bytes_max`), and each change makes every resolver read
+// them again: this is for some hundred.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 //
-// Invariant: every write compares the key's mod revision, so of two writes of one instance the later call wins, even if
-// the first one arrives late. A key without a lease, or with other content, is no instance: it is left out and
-// reported.
+// Invariant: every write compares the key's mod revision, so a write that arrives late undoes no later one. A key
+// without a lease, or with other content, is no instance: it is left out and reported.
 
 import type { KvRecord, QuorateError } from '../client/index.ts'
 import { checkOptions, checkValue, isFunction, isSignal, isText } from '../client/validators.ts'

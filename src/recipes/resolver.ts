@@ -6,8 +6,8 @@
 // Limits: the number of connections is that of this resolver. Instances for which `failed` was called are left out for
 // `failedMs`, as long as another one is left.
 //
-// Invariant of weighted round robin: each instance covers a distance of 1 between two turns, at the speed of its
-// weight. So a new weight applies from then on, and no earlier turn is made up for.
+// Weighted round robin: each turn raises the credit of every instance by its weight, and the one with the highest
+// credit gets the turn and pays the sum of all weights. A change of instances or weights begins a new count.
 
 import { type Client, type KvRecord, UnavailableError } from '../client/index.ts'
 import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/validators.ts'
@@ -63,10 +63,11 @@ export const checkResolver = (options: ResolverOptions): void =>
     onError: isFunction,
   })
 
-/** State of one instance in this resolver. */
-interface Usage {
-  /** Distance to its next turn, from 0 to 1. A new instance begins half-way, which is fair on average. */
-  distance: number
+/** An instance, and its state in this resolver. */
+interface Candidate {
+  instance: Instance
+  /** Turns that it is owed: its weight for each turn, less the sum of the weights for each of its own turns. */
+  credit: number
   connections: number
   /** End of the time for which it is left out, by `performance.now()`. */
   failedUntil: number
@@ -80,21 +81,21 @@ export function startResolver(
 ): Resolver {
   const { strategy, confirmMs = CONFIRM_MS, staleMs = STALE_MS, failedMs = FAILED_MS, onError } = options
   const { timeoutMs = TIMEOUT_MS } = options
-  let instances: readonly Instance[] = []
+  let candidates: readonly Candidate[] = []
+  let weights = ''
   let lastError: unknown
-  const usages = new Map<string, Usage>()
-  const usageOf = ({ id }: Instance): Usage => {
-    const usage = usages.get(id) ?? { distance: 0.5, connections: 0, failedUntil: 0 }
-    usages.set(id, usage)
-    return usage
-  }
   const view = new RangeView(kv, {
     range: { prefix },
     confirmMs,
     onContent: ({ records }) => {
-      instances = instancesIn(records)
-      const ids = new Set(instances.map(({ id }) => id))
-      for (const [id, { connections }] of usages) if (!ids.has(id) && connections === 0) usages.delete(id)
+      const known = new Map(candidates.map((each) => [each.instance.id, each]))
+      candidates = instancesIn(records).map((instance) => {
+        const candidate = known.get(instance.id) ?? { instance, credit: 0, connections: 0, failedUntil: 0 }
+        return Object.assign(candidate, { instance })
+      })
+      const before = weights
+      weights = JSON.stringify(candidates.map(({ instance: { id, weight } }) => [id, weight]))
+      if (weights !== before) for (const each of candidates) each.credit = 0
     },
     onError: (error) => {
       lastError = error
@@ -113,33 +114,19 @@ export function startResolver(
     })
   }
 
-  function choose(): Instance | undefined {
-    const now = performance.now()
-    const working = instances.filter((each) => usageOf(each).failedUntil <= now)
-    const usable = working.length > 0 ? working : instances
-    const isWeighted = usable.some(({ weight }) => weight > 0)
-    const weightOf = ({ weight }: Instance) => (isWeighted ? weight : 1)
+  function choose(): Candidate | undefined {
+    const working = candidates.filter(({ failedUntil }) => failedUntil <= performance.now())
+    const usable = working.length > 0 ? working : candidates
+    const isWeighted = usable.some(({ instance }) => instance.weight > 0)
+    const weightOf = ({ instance }: Candidate) => (isWeighted ? instance.weight : 1)
+    const loadOf = (each: Candidate) =>
+      strategy === 'least-connections' ? each.connections / weightOf(each) : 0
     const weighted = usable.filter((each) => weightOf(each) > 0)
-    if (strategy !== 'least-connections') return nextTurn(weighted, weightOf)
-    const loadOf = (each: Instance) => usageOf(each).connections / weightOf(each)
     const least = Math.min(...weighted.map(loadOf))
-    return nextTurn(
-      weighted.filter((each) => loadOf(each) === least),
-      weightOf,
-    )
-  }
-
-  /** All move until the first one has covered its distance. */
-  function nextTurn(candidates: readonly Instance[], weightOf: (each: Instance) => number) {
-    const timeOf = (each: Instance) => usageOf(each).distance / weightOf(each)
-    const [chosen] = candidates.toSorted((a, b) => timeOf(a) - timeOf(b))
-    if (chosen === undefined) return undefined
-    const time = timeOf(chosen)
-    for (const each of candidates) {
-      const usage = usageOf(each)
-      usage.distance = Math.max(0, usage.distance - time * weightOf(each))
-    }
-    usageOf(chosen).distance = 1
+    const equal = weighted.filter((each) => loadOf(each) === least)
+    for (const each of equal) each.credit += weightOf(each)
+    const [chosen] = equal.toSorted((a, b) => b.credit - a.credit)
+    if (chosen !== undefined) chosen.credit -= equal.reduce((sum, each) => sum + weightOf(each), 0)
     return chosen
   }
 
@@ -148,22 +135,21 @@ export function startResolver(
       if (!view.isRead) await firstRead()
       const chosen = choose()
       if (chosen === undefined) return undefined
-      const usage = usageOf(chosen)
-      usage.connections += 1
+      chosen.connections += 1
       let isOpen = true
       const release = () => {
-        if (isOpen) usage.connections -= 1
+        if (isOpen) chosen.connections -= 1
         isOpen = false
       }
-      const { confirmedMsAgo } = view
       const failed = () => {
         release()
-        usage.failedUntil = performance.now() + failedMs
+        chosen.failedUntil = performance.now() + failedMs
       }
-      return { ...chosen, confirmedMsAgo, isStale: confirmedMsAgo > staleMs, release, failed }
+      const { confirmedMsAgo } = view
+      return { ...chosen.instance, confirmedMsAgo, isStale: confirmedMsAgo > staleMs, release, failed }
     },
     get instances() {
-      return instances
+      return candidates.map(({ instance }) => instance)
     },
     get confirmedMsAgo() {
       return view.confirmedMsAgo

@@ -5,10 +5,11 @@
 // key.
 
 import type { Client } from '../client/index.ts'
-import { CompactedError } from '../client/index.ts'
 import { abortedError } from './option-checks.ts'
-import type { SagaOutcome } from './saga-record.ts'
-import { isClosed } from './transient-errors.ts'
+import { runUserCallback } from './run-user-callback.ts'
+import type { SagaOutcome, SagaView } from './saga-record.ts'
+import { isClosed, isCompacted } from './transient-errors.ts'
+import { timeLimitOf } from './wait-until.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
 const CONCURRENCY = 8
@@ -39,8 +40,8 @@ export interface ResumableSagas {
   readonly ownerPrefix: Uint8Array
   /** The saga that an owner's key belongs to. */
   ownedSaga(ownerKey: Uint8Array): string
-  /** Reports each foreign record, and yields the ids of the sagas that have not ended. */
-  unfinished(onForeign: (error: unknown) => void, signal: AbortSignal | undefined): AsyncIterable<string>
+  /** Reports each foreign record, and yields the sagas that have not ended. */
+  unfinished(onForeign: (error: unknown) => void, signal: AbortSignal | undefined): AsyncIterable<SagaView>
   /** undefined: another process runs it, or has ended it. */
   resume(id: string, signal: AbortSignal | undefined): Promise<SagaOutcome | undefined>
 }
@@ -51,7 +52,10 @@ export async function resumeAll(
 ): Promise<readonly SagaOutcome[]> {
   const outcomes: SagaOutcome[] = []
   const errors: unknown[] = []
-  const pool = new WorkPool(concurrency, async (id) => {
+  async function* ids() {
+    for await (const { id } of sagas.unfinished((error) => errors.push(error), signal)) yield id
+  }
+  await forEach(ids(), concurrency, async (id) => {
     if (signal?.aborted === true) return
     try {
       const outcome = await sagas.resume(id, signal)
@@ -60,11 +64,6 @@ export async function resumeAll(
       errors.push(error)
     }
   })
-  try {
-    for await (const id of sagas.unfinished((error) => errors.push(error), signal)) pool.add(id)
-  } finally {
-    await pool.idle()
-  }
   if (signal?.aborted === true) throw abortedError(signal, 'the resumption')
   if (errors.length === 1) throw errors[0]
   if (errors.length > 1) throw new AggregateError(errors, `${errors.length} sagas could not be ended`)
@@ -72,99 +71,65 @@ export async function resumeAll(
 }
 
 export async function keepResuming(
-  { kv, ownerPrefix, ownedSaga, unfinished, resume }: ResumableSagas,
+  sagas: ResumableSagas,
   { signal, concurrency = CONCURRENCY, onError }: KeepResumingOptions,
 ): Promise<void> {
-  /** Fires when `onError` has thrown: that ends the call. */
-  const failed = new AbortController()
-  const isOver = anySignal(failed.signal, signal)
   const report = (error: unknown) => {
-    try {
-      if (!isOver.aborted) onError?.(error)
-    } catch (thrown) {
-      failed.abort(thrown)
-    }
+    if (!signal.aborted) runUserCallback(() => onError?.(error))
   }
-  /** Sagas that could not be ended, until the next scan. */
-  const postponed = new Set<string>()
-  const pool = new WorkPool(concurrency, async (id) => {
-    await pause(Math.random() * SPREAD_MS, isOver)
-    if (isOver.aborted || postponed.has(id)) return
+  /** Sagas that could not be ended since the last scan. */
+  const failed = new Set<string>()
+  await forEach(abandoned(sagas, failed, signal, report), concurrency, async (id) => {
+    await pause(Math.random() * SPREAD_MS, signal)
+    if (signal.aborted || failed.has(id)) return
     try {
-      await resume(id, isOver)
+      await sagas.resume(id, signal)
     } catch (error) {
-      postponed.add(id)
+      failed.add(id)
       report(error)
     }
   })
-
-  async function scanAndWatch(): Promise<void> {
-    const { revision } = await kv.txn({}, { signal: isOver })
-    postponed.clear()
-    for await (const id of unfinished(report, isOver)) pool.add(id)
-    const over = new AbortController()
-    void pause(RESCAN_MS, anySignal(over.signal, isOver)).then(() => over.abort())
-    try {
-      const range = { prefix: ownerPrefix, only: 'delete', fromRevision: revision + 1 } as const
-      for await (const { events } of kv.watch({ ...range, signal: anySignal(over.signal, isOver) }))
-        for (const { keyBytes } of events) pool.add(ownedSaga(keyBytes))
-    } catch (error) {
-      // The time of the watch is over, or its events were compacted: the next scan finds the rest.
-      if (!over.signal.aborted && !(error instanceof CompactedError)) throw error
-    } finally {
-      over.abort()
-    }
-  }
-
-  try {
-    while (!isOver.aborted) {
-      try {
-        await scanAndWatch()
-      } catch (error) {
-        if (isOver.aborted) break
-        if (isClosed(error)) throw error
-        report(error)
-        await pause(RETRY_MS, isOver)
-      }
-    }
-  } finally {
-    failed.abort()
-    await pool.idle()
-  }
-  if (!signal.aborted) throw failed.signal.reason
 }
 
-/** Runs `work` for each id that is added: at most `size` at a time, and not twice at a time for one id. */
-class WorkPool {
-  readonly #size: number
-  readonly #work: (id: string) => Promise<void>
-  readonly #waiting = new Set<string>()
-  readonly #running = new Map<string, Promise<void>>()
-
-  constructor(size: number, work: (id: string) => Promise<void>) {
-    this.#size = size
-    this.#work = work
-  }
-
-  add(id: string): void {
-    this.#waiting.add(id)
-    this.#start()
-  }
-
-  async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running.values())
-  }
-
-  #start(): void {
-    for (const id of this.#waiting) {
-      if (this.#running.size >= this.#size) return
-      if (this.#running.has(id)) continue
-      this.#waiting.delete(id)
-      const end = () => {
-        this.#running.delete(id)
-        this.#start()
+/** Yields the sagas that have not ended, then each whose process has died or released it, until `signal` fires. */
+async function* abandoned(
+  { kv, ownerPrefix, ownedSaga, unfinished }: ResumableSagas,
+  failed: Set<string>,
+  signal: AbortSignal,
+  report: (error: unknown) => void,
+): AsyncGenerator<string, void, undefined> {
+  while (!signal.aborted) {
+    let timeLimit: ReturnType<typeof timeLimitOf> | undefined
+    try {
+      failed.clear()
+      const { revision } = await kv.txn({}, { signal })
+      for await (const { id } of unfinished(report, signal)) yield id
+      timeLimit = timeLimitOf(RESCAN_MS)
+      const range = { prefix: ownerPrefix, only: 'delete', fromRevision: revision + 1 } as const
+      for await (const { events } of kv.watch({ ...range, signal: anySignal(timeLimit.signal, signal) }))
+        for (const { keyBytes } of events) yield ownedSaga(keyBytes)
+    } catch (error) {
+      if (isClosed(error)) throw error
+      // Otherwise the next scan finds the rest.
+      if (timeLimit?.signal.aborted !== true && !isCompacted(error)) {
+        report(error)
+        await pause(RETRY_MS, signal)
       }
-      this.#running.set(id, this.#work(id).then(end))
+    } finally {
+      timeLimit?.stop()
     }
   }
+}
+
+/** Runs `work` for each id, `concurrency` at a time. */
+async function forEach(
+  ids: AsyncIterable<string>,
+  concurrency: number,
+  work: (id: string) => Promise<void>,
+): Promise<void> {
+  const worker = async () => {
+    for await (const id of ids) await work(id)
+  }
+  const ends = await Promise.allSettled(Array.from({ length: concurrency }, worker))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
 }

@@ -56,7 +56,7 @@ import {
   type ResumeOptions,
   resumeAll,
 } from './saga-resume.ts'
-import { isClosed, isFull, isTooLarge, isTransient } from './transient-errors.ts'
+import { hasCode, isClosed, isFull, isTooLarge, isTransient } from './transient-errors.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
@@ -191,27 +191,32 @@ export function saga<Input = unknown>(
     }
   }
 
-  const contextOf = (owned: OwnedSaga, step: string, kind: 'run' | 'compensate'): StepContext<Input> => ({
-    id: owned.id,
-    // Copies: a change that a step makes must not become part of the next record.
-    input: structuredClone(owned.record.input) as Input,
-    results: structuredClone(resultsOf(owned.record)),
-    token: tokenOf(owned.id, step, kind),
-    signal: owned.signal,
-  })
+  /** The end of a step or compensation. Throws if the process has lost the saga: then the end does not count. */
+  async function settle(owned: OwnedSaga, step: string, kind: 'run' | 'compensate') {
+    throwIfInterrupted(owned)
+    const { id, record, signal } = owned
+    const context: StepContext<Input> = {
+      id,
+      // Copies: a change that a step makes must not become part of the next record.
+      input: structuredClone(record.input) as Input,
+      results: structuredClone(resultsOf(record)),
+      token: tokenOf(id, step, kind),
+      signal,
+    }
+    const call = async () => planned.find(({ name }) => name === step)?.[kind]?.(context)
+    const [end] = await Promise.allSettled([call()])
+    throwIfInterrupted(owned)
+    return end
+  }
 
-  async function runStep(owned: OwnedSaga, step: SagaStep<Input>): Promise<void> {
-    const { name } = step
+  async function runStep(owned: OwnedSaga, { name }: SagaStep<Input>): Promise<void> {
     const fail = (error: unknown, change: Partial<SagaRecord> = {}) =>
       write(owned, { ...change, status: 'compensating', failure: { step: name, message: errorText(error) } })
-    throwIfInterrupted(owned)
-    const { result, error } = await settle(() => step.run(contextOf(owned, name, 'run')))
-    // The result of a step that has lost its saga does not count.
-    throwIfInterrupted(owned)
-    if (error !== undefined) return fail(error.cause)
+    const end = await settle(owned, name, 'run')
+    if (end.status === 'rejected') return fail(end.reason)
     const withResult = (value: unknown) => ({ steps: [...owned.record.steps, { name, result: value }] })
     try {
-      await write(owned, withResult(plainJson(result)))
+      await write(owned, withResult(plainJson(end.value)))
     } catch (cause) {
       if (cause instanceof QuorateError && !isTooLarge(cause)) throw cause
       await fail(`its result: ${errorText(cause)}`, withResult(null))
@@ -222,15 +227,13 @@ export function saga<Input = unknown>(
     const { steps: recorded, compensated } = owned.record
     const name = recorded[recorded.length - 1 - compensated.length]?.name
     if (name === undefined) return write(owned, { status: 'compensated' })
-    const step = planned.find((each) => each.name === name)
     for (let attempt = 1, pauseMs = retryMs; ; attempt++, pauseMs *= 2) {
-      throwIfInterrupted(owned)
-      const { error } = await settle(() => step?.compensate?.(contextOf(owned, name, 'compensate')))
-      throwIfInterrupted(owned)
-      if (error === undefined) return write(owned, { compensated: [...compensated, name] })
+      const end = await settle(owned, name, 'compensate')
+      if (end.status === 'fulfilled') return write(owned, { compensated: [...compensated, name] })
       const { id } = owned
-      runUserCallback(() => onProblem?.({ id, step: name, attempt, error: error.cause }))
-      if (attempt >= attemptsMax) throw stuck(id, name, attempt, error.cause)
+      const { reason: error } = end
+      runUserCallback(() => onProblem?.({ id, step: name, attempt, error }))
+      if (attempt >= attemptsMax) throw stuck(id, name, attempt, error)
       await pause(Math.min(pauseMs, RETRY_MAX_MS), owned.signal)
     }
   }
@@ -300,16 +303,13 @@ export function saga<Input = unknown>(
     kv,
     ownerPrefix: space.key('owner', ''),
     ownedSaga: (key) => unescapePart(space.suffix(key).split('/')[1] ?? ''),
-    unfinished: async function* (onForeign, signal) {
-      for await (const { id } of unfinished(onForeign, signal)) yield id
-    },
+    unfinished,
     resume: async (id, signal) => {
       const found = await stored(id, signal)
       if (found === undefined || hasEnded(found.record)) return undefined
       return own(id, 0, signal).catch((error: unknown) => {
-        const isElsewhere = error instanceof LockNotTakenError || isNotFound(error)
-        if (!isElsewhere) throw error
-        return undefined
+        if (error instanceof LockNotTakenError || hasCode(error, 'not_found')) return undefined
+        throw error
       })
     },
   }
@@ -321,7 +321,7 @@ export function saga<Input = unknown>(
         const view = viewOf(id, recordIn(found))
         if (!hasEnded(view)) yield view
       } catch (error) {
-        if (!isUnknownRecord(error)) throw error
+        if (!hasCode(error, 'saga_unknown_record')) throw error
         onForeign(error)
       }
     }
@@ -370,16 +370,6 @@ export function saga<Input = unknown>(
   }
 }
 
-async function settle(
-  run: () => unknown,
-): Promise<{ readonly result?: unknown; readonly error?: { readonly cause: unknown } }> {
-  try {
-    return { result: await run() }
-  } catch (cause) {
-    return { error: { cause } }
-  }
-}
-
 function throwIfInterrupted({ held, signal }: OwnedSaga): void {
   held.throwIfLost()
   if (signal.aborted)
@@ -420,11 +410,6 @@ const takenOver = (id: string, cause?: unknown) =>
 
 const notFound = (id: string) =>
   new QuorateError(`there is no saga ${id}: it was forgotten`, { code: 'not_found', written: 'no' })
-
-const isNotFound = (error: unknown): boolean => error instanceof QuorateError && error.code === 'not_found'
-
-const isUnknownRecord = (error: unknown): boolean =>
-  error instanceof QuorateError && error.code === 'saga_unknown_record'
 
 const isStepList: Check = (value) => {
   if (!Array.isArray(value) || value.length === 0) return 'a list of steps that is not empty'

@@ -5,7 +5,8 @@
 // A group has a position, which is a key. One member of the group at a time gets the messages after it and moves it
 // with `ack`; when that member dies, another one continues there. So a group gets each message at least once.
 //
-// Retention: a topic holds at least the last `messagesMax` messages, and some more. With `ageMs` a message is deleted
+// Retention: a topic holds at least the last `messagesMax` messages, and some more: publishers remove older ones now
+// and then, some thousand at a time. With `ageMs` a message is deleted
 // after that time, by the clock of the cluster, and is not yielded after that. A subscription that begins before the
 // oldest message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
 //
@@ -17,13 +18,15 @@
 //   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's
 //   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged
 //   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts)
-//   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many
+//   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many,
+//                                  written in the transaction that removes it
 //
 // Invariant: a subscription reads the messages that are there up to a revision, and then watches from the next one. So
 // what was removed before is not yielded, and nothing is yielded twice or out of order.
 
 import { randomBytes } from 'node:crypto'
 import {
+  type AnswerInfo,
   type CallOptions,
   type Client,
   CompactedError,
@@ -46,9 +49,7 @@ import { foreignKeyReporter } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
-import { trimTopic } from './topic-trim.ts'
 import { isClosed } from './transient-errors.ts'
-import { REVOKE_WAIT_MS } from './wait-until.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
@@ -58,6 +59,11 @@ const TRIM_EVERY = 64
 const TRIM_SHARE = 1 / 64
 /** How long a publisher waits for the trim: long enough for most, if the process ends after its message. */
 const TRIM_WAIT_MS = 1_000
+/** Counting a million messages takes seconds. */
+const TRIM_TIMEOUT_MS = 60_000
+/** Maximum number of messages that one trim removes, and that one transaction of it removes. */
+const TRIM_MAX = 4_096
+const TRIM_BATCH = 64
 /** Messages that a subscription reads at a time. */
 const READ_AHEAD = 16
 
@@ -200,14 +206,9 @@ class MessageTopic implements Topic {
         else position = this.#positionIn(result?.get?.kvs?.[0])
       }
     }
-    const memberError = async (error: unknown): Promise<never> => {
+    const memberError = (error: unknown): never => {
       const isLost = error instanceof LockLostError || (held.signal.aborted && signal?.aborted !== true)
-      if (!isLost) throw error
-      // The session of a closed client ends too: then the read fails with `closed`.
-      await this.#kv.get(key, { timeoutMs: REVOKE_WAIT_MS }).catch((cause: unknown) => {
-        if (isClosed(cause)) throw cause
-      })
-      throw memberLost(group, error)
+      throw isLost && !isClosed(error) ? memberLost(group, error) : error
     }
     // The group has a position from now on, whenever the first message comes.
     await move(start - 1, { signal })
@@ -221,7 +222,7 @@ class MessageTopic implements Topic {
         yield { ...message, ack }
       }
     } catch (error) {
-      await memberError(error)
+      memberError(error)
     }
   }
 
@@ -290,12 +291,12 @@ class MessageTopic implements Topic {
 
   /** The keys of the messages between two revisions, in the order of their revisions. */
   async #keysBetween(first: number, last: number, signal: AbortSignal | undefined): Promise<Uint8Array[]> {
-    const messages: { readonly key: Uint8Array; readonly revision: number }[] = []
+    const messages: KvRecord[] = []
     for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })) {
-      const { keyBytes: key, modRevision: revision } = record
-      if (this.#isMessage(record) && revision >= first && revision <= last) messages.push({ key, revision })
+      const { modRevision } = record
+      if (this.#isMessage(record) && modRevision >= first && modRevision <= last) messages.push(record)
     }
-    return messages.toSorted((a, b) => a.revision - b.revision).map(({ key }) => key)
+    return messages.toSorted(byRevision).map(({ keyBytes }) => keyBytes)
   }
 
   /** A message without a lease in a topic with an age would stay without end: an import wrote it. */
@@ -314,11 +315,42 @@ class MessageTopic implements Topic {
   async #trim(): Promise<void> {
     this.#isTrimming = true
     try {
-      await trimTopic(this.#kv, this.#space, this.#messagesMax)
+      await this.#removeOldest()
     } catch (error) {
       if (!isClosed(error)) runUserCallback(() => this.#onError(error))
     } finally {
       this.#isTrimming = false
+    }
+  }
+
+  /** Writes the mark with each removal, and compares the one before. So of concurrent trims one succeeds. */
+  async #removeOldest(): Promise<void> {
+    const call = { timeoutMs: TRIM_TIMEOUT_MS }
+    const key = this.#space.key('trimmed')
+    const mark = await this.#kv.get(key, call)
+    let modRevision = mark?.modRevision ?? 0
+    let revision: number | undefined
+    const onAnswer = (answer: AnswerInfo) => {
+      revision = answer.revision
+    }
+    const range = { prefix: this.#messages, ...call }
+    const excess = (await this.#kv.count({ ...range, onAnswer })) - this.#messagesMax
+    if (excess <= 0) return
+    const oldest: KvRecord[] = []
+    // At the revision of the count: a message that expires in between is in the excess already.
+    const list = this.#kv.list({ ...range, keysOnly: true, limit: Math.min(excess, TRIM_MAX) + 1, revision })
+    for await (const record of list) if (this.#isMessage(record)) oldest.push(record)
+    // A key begins with a revision before that of its message. So all messages after these are newer than the last key.
+    const bound = revisionIn(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#messages))
+    const old = oldest.filter((each) => each.modRevision <= bound).toSorted(byRevision)
+    for (let at = 0; at < old.length; at += TRIM_BATCH) {
+      const batch = old.slice(at, at + TRIM_BATCH)
+      const put = { key, value: String(batch.at(-1)?.modRevision) }
+      const success = [{ put }, ...batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } }))]
+      const compare = [{ key, target: 'modRevision', op: '=', to: modRevision } as const]
+      const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
+      if (!succeeded) return
+      modRevision = results[0]?.put?.modRevision ?? 0
     }
   }
 
@@ -343,8 +375,13 @@ const messageOf = (record: KvRecord, missed: boolean): UnacknowledgedMessage => 
   missed,
 })
 
+const byRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
+
 const messageId = (ordinal: number, revision: number): string =>
   `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+
+/** The revision in the key of a message. */
+const revisionIn = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])
 
 const MESSAGE = /^message\/[0-9]{16}-[0-9a-f]+$/
 

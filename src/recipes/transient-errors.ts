@@ -2,7 +2,7 @@
 
 import { OutcomeUnknownError, QuorateError, UnavailableError, UnreachableError } from '../client/index.ts'
 
-const hasCode = (error: unknown, ...codes: readonly string[]): error is QuorateError =>
+export const hasCode = (error: unknown, ...codes: readonly string[]): error is QuorateError =>
   error instanceof QuorateError && codes.includes(error.code)
 
 /** A status that says nothing about the request: the node, or a proxy before it, had no time or no capacity. */

@@ -1,14 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
-import { KV, kv as run, spawnedKv, spawnKv, startKv } from './run-kv.ts'
+import { KV, kv as run, spawnKv, startKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -57,11 +57,17 @@ describe('data goes to stdout as it is', () => {
     expect(ended.err.includes('the exact bytes: quorate get KEY > FILE')).toBe(shown.includes('\\x'))
   })
 
-  /** A limit to files is like a full disk: of the write that meets it, a part is written. */
-  async function withFilesUpTo(kilobytes: number, args: string): Promise<{ code: unknown; err: string }> {
-    const command = spawn(
+  test('a file that takes only a part of a value is no success, and a file that an export cannot write is named', async () => {
+    node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
+    // A limit to files is like a full disk: of the write that meets it, a part is written.
+    const limited = spawn(
       'bash',
-      ['-c', `ulimit -f ${kilobytes}; exec "$0" "$1" ${args}`, process.execPath, KV],
+      [
+        '-c',
+        'ulimit -f 32; "$0" "$1" export > cut; echo $?; "$0" "$1" export --dir dir; echo $?',
+        process.execPath,
+        KV,
+      ],
       {
         cwd: scratch,
         env: {
@@ -70,67 +76,41 @@ describe('data goes to stdout as it is', () => {
           NODE_DISABLE_COMPILE_CACHE: '1',
           NODE_OPTIONS: '--import data:text/javascript,process.stderr.isTTY=true',
         },
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
-    let err = ''
-    command.stderr.setEncoding('utf8').on('data', (text: string) => {
-      err += text
-    })
-    const code = await new Promise((resolve) => command.on('close', resolve))
+    const [codes, err] = await Promise.all([text(limited.stdout), text(limited.stderr)])
+    expect(codes).toBe('1\n1\n')
     // The text that remains on the screen.
-    return { code, err: err.split('\u001b[2K').at(-1) ?? '' }
-  }
-
-  test.each(['get k', 'export'])(
-    '%s into a file that takes only a part says so, and is no success',
-    async (args) => {
-      node.set('k', Buffer.alloc(100_000, 'v'))
-      node.set('a', 'makes progress')
-      const ended = await withFilesUpTo(32, `${args} > cut`)
-      expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
-      expect(ended).toEqual({ code: 1, err: 'error: cannot write to standard output: file too large\n' })
-    },
-  )
-
-  test('a change whose result cannot be printed may have been made', async () => {
-    expect(await withFilesUpTo(0, 'put k v > cut')).toEqual({
-      code: 6,
-      err: 'error: cannot write to standard output: file too large; the change may have been made; check with: quorate get k\n',
-    })
-    expect(node.contents).toEqual({ k: 'v' })
-    const del = await withFilesUpTo(0, 'del k > cut')
-    expect([del.code, node.contents]).toEqual([6, {}])
-    // Now there is nothing to delete.
-    expect(await withFilesUpTo(0, 'del k > cut')).toEqual({
-      code: 1,
-      err: 'error: cannot write to standard output: file too large\n',
-    })
+    const shown = err.split('\n').map((line) => line.split('\u001b[2K').at(-1))
+    expect(shown).toEqual([
+      'error: cannot write to standard output: file too large',
+      expect.stringMatching(/^error: cannot write \/.*\/dir\/\\x1b\[2J\\x0a: file too large$/),
+      '',
+    ])
+    expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
   })
 
-  test('a file that an export cannot write is named', async () => {
-    node.set('k', Buffer.alloc(100_000, 'v'))
-    const { code, err } = await withFilesUpTo(32, 'export --dir dir')
-    expect(code).toBe(1)
-    expect(err).toMatch(/^error: cannot write \/.*\/dir\/k: file too large\n$/)
-    // It is not for the terminal.
-    node.rows.clear()
-    node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
-    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a: file too large')
+  test('a change whose result cannot be printed may have been made', async () => {
+    const full = { reader: 'full-disk' } as const
+    const message = 'error: cannot write to standard output: no space left on device'
+    expect(await kv('put k v', full)).toMatchObject({
+      code: 6,
+      err: `${message}; the change may have been made; check with: quorate get k\n`,
+    })
+    expect(node.contents).toEqual({ k: 'v' })
+    const del = await kv('del k', full)
+    expect([del.code, node.contents]).toEqual([6, {}])
+    // Now there is nothing to delete.
+    expect(await kv('del k', full)).toMatchObject({ code: 1, err: `${message}\n` })
   })
 
   test('a directory as standard input is no value', async () => {
-    const command = spawn('sh', ['-c', '"$0" "$1" put k - < .', process.execPath, KV], {
-      cwd: scratch,
-      env: { ...process.env, KV_ENDPOINTS: node.url },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let err = ''
-    command.stderr.setEncoding('utf8').on('data', (text: string) => {
-      err += text
-    })
-    const code = await new Promise((resolve) => command.on('close', resolve))
-    expect({ code, err }).toEqual({ code: 1, err: 'error: standard input is a directory\n' })
+    const fd = openSync(scratch, 'r')
+    onTestFinished(() => closeSync(fd))
+    const running = startKv(['put', 'k', '-'], { endpoints: node.url })
+    Object.assign(running.stdin, { fd })
+    expect(await running.ended).toMatchObject({ code: 1, err: 'error: standard input is a directory\n' })
     expect(node.rows.size).toBe(0)
   })
 
@@ -384,11 +364,10 @@ describe('exit codes', () => {
   )
 
   test('130: Ctrl-C while it reads a value', async () => {
-    const child = spawn(process.execPath, [KV, 'put', 'k', '-'], { stdio: ['pipe', 'ignore', 'ignore'] })
-    // More than a pipe holds: once it is gone, somebody reads.
-    child.stdin.write(Buffer.alloc(1024 * 1024), () => child.kill('SIGINT'))
-    const code = await new Promise((resolve) => child.once('exit', resolve))
-    expect(code).toBe(130)
+    const running = startKv(['put', 'k', '-'], { endpoints: node.url })
+    // More than a stream holds: once it is gone, the command reads.
+    running.stdin.write(Buffer.alloc(1024 * 1024), () => running.signal('SIGINT'))
+    expect((await running.ended).code).toBe(130)
   })
 
   test.runIf(process.platform === 'linux')(
@@ -396,16 +375,11 @@ describe('exit codes', () => {
     async () => {
       const pipe = join(scratch, 'pipe')
       spawnSync('mkfifo', [pipe])
-      const child = spawn(process.execPath, [KV, 'put', 'k', `@${pipe}`], { stdio: 'ignore' })
-      const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)))
+      const running = startKv(['put', 'k', `@${pipe}`], { endpoints: node.url })
       // Opened as soon as the other end is.
       await using _writer = await open(pipe, 'w')
-      child.kill('SIGINT')
-      try {
-        expect(await ended).toBe('SIGINT')
-      } finally {
-        child.kill('SIGKILL')
-      }
+      running.signal('SIGINT')
+      expect((await running.ended).code).toBe(null)
     },
   )
 
@@ -533,13 +507,13 @@ describe('where values of global flags come from', () => {
   })
 
   test('what standard input is waited for is no part of the timeout', async () => {
-    const minuteOfInput =
-      "process.stdin.once('end',()=>{const{now}=performance;performance.now=()=>now.call(performance)+60000})"
-    const ended = await spawnedKv(['put', 'k', '-', '--timeout', '60s'], {
-      endpoints: node.url,
-      env: { NODE_OPTIONS: `--import=data:text/javascript,${minuteOfInput}` },
-    })
-    expect(ended).toMatchObject({ code: 0, err: '' })
+    const { performance } = globalThis
+    const now = performance.now.bind(performance)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const running = startKv(['put', 'k', '-', '--timeout', '60s'], { endpoints: node.url })
+    running.stdin.once('end', () => vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000))
+    running.stdin.end()
+    expect(await running.ended).toMatchObject({ code: 0, err: '' })
     expect(node.seen[0]?.timeoutMs).toBeGreaterThan(30_000)
   })
 })

@@ -89,35 +89,46 @@ test('a file behind @', async () => {
   expect(await candidates('put', 'k', '@sub/')).toEqual(['=@sub/logo.png'])
 })
 
-/** COMPREPLY after a Tab at the end of `line`, in a bash that has sourced the script twice. */
-async function tab(line: string): Promise<string[]> {
+/** For each line, COMPREPLY after a Tab at its end, in a bash that has sourced the script twice. */
+async function tab(lines: readonly string[], command: string): Promise<string[][]> {
+  writeFileSync(join(scratch, 'script'), (await run(['completion', 'bash'])).out)
   const program = `
-    quorate() { "$NODE" "$KV" "$@"; }
-    source <(quorate completion bash); source <(quorate completion bash)
-    COMP_LINE=$LINE; COMP_POINT=\${#LINE}
-    _quorate
-    printf '%s\\n' "\${COMPREPLY[@]}"`
-  const env = { ...process.env, NODE: process.execPath, KV, LINE: line, KV_ENDPOINTS: node.url }
-  const args = ['--norc', '--noprofile', '-c', program]
+    quorate() { ${command}; }
+    source ./script; source ./script
+    for COMP_LINE in "$@"; do
+      COMP_POINT=\${#COMP_LINE}
+      _quorate
+      printf '%s\\n' "\${COMPREPLY[@]}" ''
+    done`
+  const env = { ...process.env, NODE: process.execPath, KV, KV_ENDPOINTS: node.url }
+  const args = ['--norc', '--noprofile', '-c', program, 'bash', ...lines]
   const { stdout, stderr } = await promisify(execFile)('bash', args, { cwd: scratch, env })
   expect(stderr).toBe('')
-  return stdout.split('\n').filter((text) => text !== '')
+  return stdout
+    .split('\n\n')
+    .slice(0, -1)
+    .map((text) => text.split('\n').filter((line) => line !== ''))
 }
 
 test('bash: commands, and keys quoted as the line is', async () => {
   node.set("it's 5$", 'v')
-  expect(await tab('quorate pu')).toEqual(['put'])
-  expect(await tab('quorate get it')).toEqual(["it\\'s\\ 5\\$"])
-  expect(await tab('quorate get "it')).toEqual(["it's 5\\$"])
-  expect(await tab("quorate get 'it")).toEqual(["it'\\''s 5$"])
-  expect(await tab('quorate help exi')).toEqual(['exit-codes'])
+  const lines = ['quorate pu', 'quorate get it', 'quorate get "it']
+  expect(await tab(lines, '"$NODE" "$KV" "$@"')).toEqual([['put'], ["it\\'s\\ 5\\$"], ["it's 5\\$"]])
+  const answers = ["quorate get 'it", 'quorate help exi'].map((line) =>
+    run(['complete', 'bash', '--', line, ' \t\n"\'@><=;|&(:'], { endpoints: node.url }),
+  )
+  const found = (await Promise.all(answers)).map(({ out }) => out)
+  expect(found).toEqual(["=it'\\''s 5$\n", '=exit-codes\n'])
 })
 
-test('bash: nothing in the line is run', async () => {
-  const file = join(scratch, 'made')
-  for (const text of [`$(touch ${file})`, `\`touch ${file}\``, `"$(touch ${file})`, `; touch ${file} ;`])
-    for (const rest of ['', ' ']) await tab(`quorate get ${text}${rest}`)
-  expect(existsSync(file)).toBe(false)
+test('bash: nothing in the line is run, and nothing in a candidate', async () => {
+  const made = join(scratch, 'made')
+  const texts = [`$(touch ${made})`, `\`touch ${made}\``, `"$(touch ${made})`, `; touch ${made} ;`]
+  const lines = texts.flatMap((text) => ['', ' '].map((rest) => `quorate get ${text}${rest}`))
+  // The command reads the line as text, so a stand-in may answer.
+  const found = await tab(lines, `printf '=%s\\n' "$4"`)
+  expect(found).toEqual(lines.map((line) => [line]))
+  expect(existsSync(made)).toBe(false)
 })
 
 test.each(['bash', 'zsh', 'fish'])('the script for %s asks under the name of the program', async (shell) => {

@@ -22,7 +22,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
 import { FakeNode, problem } from '../client/fake-node.ts'
-import { kv as run, spawnKv, startKv } from './run-kv.ts'
+import { kv as run, startKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -227,12 +227,12 @@ describe('import of a directory', () => {
       if (target === '/v1/kv/lost') return { ...problem(504, 'outcome_unknown', 'lost'), do: true }
       return undefined
     }
-    const unknown = await kv('import dir --timeout 15s')
+    const unknown = await kv('import dir --timeout 2s')
     expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*quorate ls\n$/)
     expect(unknown.code).toBe(6)
     expect(node.contents).toEqual({ done: 'x', lost: 'x' })
     rmSync(join(dir, 'lost'))
-    const refused = await kv('import dir --timeout 15s')
+    const refused = await kv('import dir --timeout 2s')
     expect(refused.code).toBe(5)
     expect(refused.err).toMatch(
       /^stopped after 1 key, .*\nerror: .*one of three voters; what failed was not written\n$/,
@@ -331,29 +331,22 @@ describe('NDJSON', () => {
 
   test('a write that fails for good ends an import that waits for its input', async () => {
     node.fault = ({ method }) => (method === 'PUT' ? problem(403, 'forbidden', 'no') : undefined)
-    const child = spawnKv(['import', '-'], { endpoints: node.url, cwd: scratch })
-    child.stdin.write('{"key":"k","value":"v"}\n')
-    let err = ''
-    child.stderr.on('data', (chunk) => (err += chunk))
-    const code = await new Promise((resolve) => child.once('close', resolve))
-    expect({ code, err }).toMatchObject({
+    const running = startKv(['import', '-'], { endpoints: node.url, cwd: scratch })
+    running.stdin.write('{"key":"k","value":"v"}\n')
+    expect(await running.ended).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^stopped after 0 keys, .*\nerror: no\n$/),
     })
   })
 
   test('Ctrl-C ends an import that waits for its input', async () => {
-    const interrupted = await new Promise<{ code: number | null; err: string }>((resolve) => {
-      const child = spawnKv(['import', '-'], { endpoints: node.url, cwd: scratch })
-      child.stdin.write('{"key":"k","value":"v"}\n')
-      let err = ''
-      child.stderr.on('data', (chunk) => (err += chunk))
-      child.on('close', (code) => resolve({ code, err }))
-      node.fault = ({ method }) => {
-        if (method === 'PUT') setImmediate(() => child.kill('SIGINT'))
-        return undefined
-      }
-    })
+    const running = startKv(['import', '-'], { endpoints: node.url, cwd: scratch })
+    node.fault = ({ method }) => {
+      if (method === 'PUT') setImmediate(() => running.signal('SIGINT'))
+      return undefined
+    }
+    running.stdin.write('{"key":"k","value":"v"}\n')
+    const interrupted = await running.ended
     expect(interrupted.code).toBe(130)
     expect(interrupted.err).toMatch(
       /^stopped after [01] keys?, .*\nerror: interrupted(; the writes in flight may have been made)?\. To continue, run the same command again: .*\n$/,
@@ -365,17 +358,12 @@ describe('NDJSON', () => {
     async () => {
       const pipe = join(scratch, 'pipe')
       execFileSync('mkfifo', [pipe])
-      const child = spawnKv(['import', pipe], { endpoints: node.url, cwd: scratch })
-      let again: NodeJS.Timeout | undefined
-      onTestFinished(() => {
-        clearInterval(again)
-        child.kill('SIGKILL')
-      })
-      const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)))
+      const running = startKv(['import', pipe], { endpoints: node.url, cwd: scratch })
       // Opened as soon as the other end is.
       await using _writer = await open(pipe, 'w')
-      again = setInterval(() => child.kill('SIGINT'), SAME_SIGNAL_MS + 100)
-      expect(await ended).toBe('SIGINT')
+      const repeated = setInterval(() => running.signal('SIGINT'), SAME_SIGNAL_MS + 100)
+      onTestFinished(() => clearInterval(repeated))
+      expect((await running.ended).code).toBe(null)
     },
   )
 

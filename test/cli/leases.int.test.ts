@@ -1,11 +1,9 @@
 // kv lease, and kv put with a lease, on a real node.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { KV, kv as run } from './run-kv.ts'
+import { kv as run, startKv } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
 let client: Client
@@ -20,28 +18,6 @@ beforeAll(async () => {
 afterAll(() => cluster.close())
 
 const kv = (...args: readonly string[]) => run(args, { endpoints: url })
-
-/** A command that runs until it is ended. */
-function running(...args: readonly string[]) {
-  const child = spawn(process.execPath, [KV, ...args], { env: { ...process.env, KV_ENDPOINTS: url } })
-  const texts = { out: '', err: '' }
-  child.stdout.on('data', (chunk) => (texts.out += String(chunk)))
-  child.stderr.on('data', (chunk) => (texts.err += String(chunk)))
-  const said = async (what: 'out' | 'err', text: string) => {
-    while (!texts[what].includes(text)) {
-      const ended = child.exitCode !== null || child.signalCode !== null
-      if (ended) throw new Error(`it has ended: ${JSON.stringify(texts)}`)
-      await Promise.race([once(child[what === 'out' ? 'stdout' : 'stderr'], 'data'), once(child, 'close')])
-    }
-  }
-  const closed = once(child, 'close')
-  const end = async (signal: NodeJS.Signals = 'SIGINT') => {
-    child.kill(signal)
-    await closed
-    return child.exitCode
-  }
-  return { child, texts, said, closed, end }
-}
 
 test('leases are granted, shown, kept alive, listed and revoked', async () => {
   const granted = await kv('lease', 'grant', '30s')
@@ -74,24 +50,25 @@ test('a short time to live is raised, and that is said', async () => {
 
 test('keep-alive goes on until Ctrl-C, or until the lease is gone', async () => {
   const { id } = await client.grantLease({ ttlMs: 60_000 })
-  const kept = running('lease', 'keep-alive', id)
-  await kept.said('err', 'is kept alive')
-  expect(await kept.end()).toBe(130)
+  const kept = startKv(['lease', 'keep-alive', id], { endpoints: url })
+  await kept.printed('is kept alive')
+  kept.signal('SIGINT')
+  expect((await kept.ended).code).toBe(130)
   const { id: short } = await client.grantLease({ ttlMs: 2000 })
-  const lost = running('lease', 'keep-alive', short)
-  await lost.said('err', 'is kept alive')
+  const lost = startKv(['lease', 'keep-alive', short], { endpoints: url })
+  await lost.printed('is kept alive')
   await client.revokeLease(short)
-  await lost.closed
-  expect(lost.child.exitCode).toBe(3)
-  expect(lost.texts.err).toContain(`there is no lease ${short}`)
+  expect(await lost.ended).toMatchObject({
+    code: 3,
+    err: expect.stringContaining(`there is no lease ${short}`),
+  })
 })
 
-test('a key with a time to live is deleted by itself', async () => {
-  await kv('put', 'short', 'x', '--ttl', '1s')
-  const watch = client.watch({ key: 'short', only: 'delete' })
-  await watch.ready
-  // It may have been deleted before the watch began.
-  if ((await client.get('short')) !== undefined) await watch.next()
-  await watch.close()
-  expect((await kv('get', 'short')).code).toBe(3)
+test('a key with a time to live has a lease of its own', async () => {
+  await kv('put', 'short', 'x', '--ttl', '30s')
+  const { lease = '' } = (await client.get('short')) ?? {}
+  expect(await client.lease(lease, { keys: true })).toMatchObject({
+    grantedTtlMs: 30_000,
+    keys: [new Uint8Array(Buffer.from('short'))],
+  })
 })

@@ -7,8 +7,6 @@ import { kv, type RunOptions } from './run-kv.ts'
 const runs = (await json(process.stdin)) as readonly (RunOptions & { readonly args: readonly string[] })[]
 const printed: string[] = []
 for (const { args, ...options } of runs) {
-  // The local cluster uses the directory of the process.
-  if (options.cwd !== undefined) process.chdir(options.cwd)
   const { out, err } = await kv(args, options)
   printed.push(out + err)
 }

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { EventEmitter } from 'node:events'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { type Io, runWithIo } from '../../src/cli/io.ts'
@@ -33,6 +33,8 @@ export interface RunOptions {
   /** The streams that are terminals. */
   readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly columns?: number
+  /** What becomes of a write to stdout; a number: how many milliseconds it takes. */
+  readonly reader?: 'stalled' | 'gone' | 'full-disk' | number
 }
 
 function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
@@ -77,6 +79,8 @@ function endedWith(code: number | null, out: readonly Buffer[], err: readonly Bu
 export interface RunningKv {
   readonly ended: Promise<Ended>
   readonly stdin: PassThrough
+  /** The next line of stdout. */
+  line(): Promise<string>
   /** Resolves when the command has printed this to stdout or stderr. */
   printed(text: string | RegExp): Promise<void>
   signal(name: NodeJS.Signals): void
@@ -91,17 +95,36 @@ export async function printedBy(run: () => Promise<void>): Promise<string> {
   return (await ended).out
 }
 
+const ENDED = new Error('the command has ended')
+
+class TestOutput extends Writable {
+  /** A listener that ends a process is the last one that runs. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    try {
+      return super.emit(event, ...args)
+    } catch (error) {
+      if (error !== ENDED) throw error
+      return true
+    }
+  }
+}
+
 function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {}): RunningKv {
   const printed = new EventEmitter().setMaxListeners(0)
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   const isTerminal = (name: 'stdin' | 'stdout' | 'stderr') => options.terminals?.includes(name) === true
   const collector = (chunks: Buffer[], name: 'stdout' | 'stderr') => {
-    const write = (chunk: Buffer, _: string, done: () => void) => {
+    const reader = name === 'stdout' ? options.reader : undefined
+    const write = (chunk: Buffer, _: string, done: (error?: Error) => void) => {
+      if (reader === 'gone') return done(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }))
+      if (reader === 'full-disk')
+        return done(Object.assign(new Error('ENOSPC'), { syscall: 'write', errno: -constants.errno.ENOSPC }))
       chunks.push(Buffer.from(chunk))
       printed.emit('more')
-      done()
+      if (reader === undefined) done()
+      else if (reader !== 'stalled') setTimeout(done, reader)
     }
-    return Object.assign(new Writable({ write }), {
+    return Object.assign(new TestOutput({ write }), {
       isTTY: isTerminal(name),
       columns: options.columns ?? 0,
     })
@@ -109,8 +132,9 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
   const stdin = Object.assign(new PassThrough(), { isTTY: isTerminal('stdin') })
   const signals = new EventEmitter().setMaxListeners(0)
   const cut = Promise.withResolvers<number | null>()
+  const stdout = collector(out, 'stdout')
   const io: Io = {
-    ...{ stdin, stdout: collector(out, 'stdout'), stderr: collector(err, 'stderr') },
+    ...{ stdin, stdout, stderr: collector(err, 'stderr') },
     env: environment(options),
     cwd: options.cwd ?? tmpdir(),
     signals,
@@ -120,13 +144,38 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
     },
     exit(code) {
       cut.resolve(code)
-      throw new Error(`the command has ended with ${code}`)
+      throw ENDED
     },
   }
-  const ended = Promise.race([run(io), cut.promise]).then((code) => endedWith(code, out, err))
+  /** A process ends when its output is written. */
+  const written = async (code: number) => {
+    stdout.end()
+    if (!stdout.closed) await new Promise((resolve) => stdout.once('close', resolve))
+    return code
+  }
+  const ended = Promise.race([run(io).then(written), cut.promise]).then((code) => endedWith(code, out, err))
+  let hasEnded = false
+  void ended.then(() => {
+    hasEnded = true
+    printed.emit('more')
+  })
+  let read = 0
   return {
     ended,
     stdin,
+    async line() {
+      for (;;) {
+        const text = Buffer.concat(out).toString()
+        const end = text.indexOf('\n', read)
+        if (end !== -1) {
+          const line = text.slice(read, end)
+          read = end + 1
+          return line
+        }
+        if (hasEnded) throw new Error(`ended without another line: ${Buffer.concat(err)}`)
+        await new Promise((resolve) => printed.once('more', resolve))
+      }
+    },
     async printed(text) {
       const isThere = () => {
         const all = Buffer.concat([...out, ...err]).toString()

@@ -194,15 +194,12 @@ test.each(['SIGTERM', 'SIGHUP'] as const)(
     setInterval(() => {}, 1000)
     console.log('runs ' + process.pid)`)
     const args = ['slow/b', '--from', `${revision}`, '--exec', '--', process.execPath, command]
-    const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch })
-    const closed = new Promise((resolve) => child.on('close', (_, name) => resolve(name)))
-    const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
-    onTestFinished(() => kill(Number(told.toString().split(' ')[1])))
-    const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
-    child.kill(signal)
-    expect(await ended).toBe(signal)
+    const running = startKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch })
+    onTestFinished(async () => kill(Number((await running.ended).out.split(' ')[1])))
+    await running.line()
+    running.signal(signal)
+    expect((await running.ended).code).toBe(null)
     expect(existsSync(join(scratch, 'ended'))).toBe(true)
-    expect(await closed).toBe(signal)
   },
 )
 
@@ -218,8 +215,8 @@ test('a signal that comes while the command is started is for it too', async () 
   const env = startingUntil(started)
   const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch, env })
   const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
-  const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
-  onTestFinished(() => kill(Number(told.toString())))
+  const pid: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
+  onTestFinished(() => kill(Number(pid.toString())))
   child.kill('SIGTERM')
   writeFileSync(started, '')
   expect(await ended).toBe('SIGTERM')
@@ -228,17 +225,8 @@ test('a signal that comes while the command is started is for it too', async () 
 
 test('a reader of the output that stops ends it quietly', async () => {
   const { revision } = await client.put('pipe/a', '1')
-  const child = spawnKv(['watch', 'pipe/a', '--from', `${revision}`], { endpoints: endpoints() })
-  let err = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString()
-  })
-  const ended = new Promise((resolve) => child.on('close', resolve))
-  await new Promise((resolve) => child.stdout.once('data', resolve))
-  child.stdout.destroy()
-  await client.put('pipe/a', '2')
-  expect(await ended).toBe(0)
-  expect(err).toBe('')
+  const args = ['watch', 'pipe/a', '--from', `${revision}`]
+  expect(await run(args, { endpoints: endpoints(), reader: 'gone' })).toMatchObject({ code: 0, err: '' })
 })
 
 test('compacted events are an error that says how to go on', async () => {

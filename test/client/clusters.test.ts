@@ -32,7 +32,7 @@ test('one of three is left out for every request, with one warning', async () =>
   expect(warnings).toEqual([expect.stringContaining(`${other.url} belongs to another cluster (78)`)])
 })
 
-test('reads that begin together believe the first answer only', async () => {
+test('reads that begin together accept the first answer only', async () => {
   const [own, other] = [await fake(), await foreign()]
   own.set('k', 'own')
   other.set('k', 'other')

@@ -121,7 +121,7 @@ test('but not later than without the failure', async () => {
   expect(lists(node).length).toBe(2)
 })
 
-test('the list of another cluster is not believed', async () => {
+test('the list of another cluster is rejected', async () => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
   node.fault = ({ target }) => {

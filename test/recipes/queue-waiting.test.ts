@@ -1,8 +1,6 @@
 // Consumers that wait for the items of one queue, on a virtual clock: so the number of their attempts depends on no
 // machine.
 
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import type { Txn } from '../../src/client/index.ts'
@@ -20,9 +18,6 @@ beforeAll(() => {
 afterAll(() => {
   Math.random = random
 })
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 it('fires the signal of an item only while it is held', async () => {
   const own = queue(kv, 'signals', { visibilityMs: 30_000 })
@@ -66,26 +61,4 @@ it('does not make all consumers try to take one item', async () => {
   expect(handled).toBe(40)
   // 80 of them take and acknowledge an item. If each of the twelve tried to take each item, there would be 520.
   expect(changes).toBeLessThan(260)
-})
-
-it('keeps no memory for calls that have waited in vain while a consumer waits', async () => {
-  const own = queue(kv, 'memory')
-  const end = new AbortController()
-  const consuming = own.consume(() => {}, { signal: end.signal })
-  const heapAfter = async (rounds: number) => {
-    for (let n = 0; n < rounds; n++)
-      await Promise.all(Array.from({ length: 100 }, () => own.pop({ waitMs: 20 })))
-    for (let n = 0; n < 3; n++) {
-      await sleep(1)
-      collect()
-    }
-    return process.memoryUsage().heapUsed
-  }
-  await heapAfter(20)
-  const before = await heapAfter(20)
-  const after = await heapAfter(60)
-  end.abort()
-  await consuming
-  // If each of 6,000 calls were kept, that would be more than 1,000 bytes a call.
-  expect((after - before) / 6_000).toBeLessThan(700)
 })

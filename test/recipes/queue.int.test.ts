@@ -64,14 +64,6 @@ describe('a queue', () => {
     ])
   })
 
-  it('keeps the order of what one process pushes, also without waiting for the push before', async () => {
-    const name = newName()
-    const own = queue(kv, name)
-    for (let n = 0; n < 5; n++) await own.push(String(n))
-    expect((await own.peek())?.text()).toBe('0')
-    expect(await textsOf(own, 5)).toEqual(['0', '1', '2', '3', '4'])
-  })
-
   it('holds bytes and text of any kind, under any name', async () => {
     const bytes = new Uint8Array([0, 0xff, 0x2f])
     const names = ['a', 'a/ready', 'a%2Fready', bytes]
@@ -117,26 +109,6 @@ describe('a queue', () => {
     await expect(waiting).rejects.toMatchObject({ name: 'AbortError' })
     await own.push('x')
     expect((await own.pop())?.text()).toBe('x')
-  })
-
-  it('ends with its signal also while it looks for an item, and others look on', async () => {
-    const name = newName()
-    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const slow = withCall(kv, 'list', async function* (options) {
-      asked.resolve()
-      await answer.promise
-      yield* kv.list(options)
-    })
-    const own = queue(slow, name)
-    await own.push('a')
-    const end = new AbortController()
-    const first = own.pop({ signal: end.signal })
-    const second = own.pop()
-    await asked.promise
-    end.abort()
-    await expect(first).rejects.toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
-    answer.resolve()
-    expect((await second)?.text()).toBe('a')
   })
 
   it('gives an item back whose consumer has died, and refuses the late acknowledgement', async () => {
@@ -289,79 +261,6 @@ describe('a queue', () => {
     expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 1, dead: 0 })
   })
 
-  it('wakes a call for an item that was left to another call, which has failed', async () => {
-    const name = newName()
-    const client = cluster.client()
-    const failing = Promise.withResolvers<void>()
-    let isFirst = true
-    const inTaking = Promise.withResolvers<void>()
-    const store = new Proxy(client, {
-      get: (_, key) => {
-        const member: unknown = Reflect.get(client, key, client)
-        if (typeof member !== 'function') return member
-        if (key !== 'txn') return member.bind(client)
-        return async (...args: Parameters<Client['txn']>) => {
-          if (args[0].compare === undefined || !isFirst) return client.txn(...args)
-          isFirst = false
-          inTaking.resolve()
-          await failing.promise
-          throw new Error('it has failed')
-        }
-      },
-    })
-    const own = queue(store, name)
-    await own.push('x')
-    const first = own.pop()
-    first.catch(() => undefined)
-    await inTaking.promise
-    const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-    // The other call has read, and waits: the only item is being taken.
-    await sleep(50)
-    failing.resolve()
-    await expect(first).rejects.toThrow('it has failed')
-    expect((await second)?.text()).toBe('x')
-  })
-
-  it('gives every waiting call an item when the calls that were taking them have failed', async () => {
-    const client = cluster.client()
-    const failing = Promise.withResolvers<never>()
-    let attempts = 0
-    const store = withCall(client, 'txn', (txn, options) => {
-      if (txn.compare === undefined || attempts === 2) return client.txn(txn, options)
-      attempts += 1
-      return failing.promise
-    })
-    const own = queue(store, newName())
-    const early = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-    await own.push('x')
-    await own.push('y')
-    const failed = [early, own.pop()].map((each) => expect(each).rejects.toThrow('it has failed'))
-    await expect.poll(() => attempts).toBe(2)
-    const late = [1, 2].map(() => own.pop({ waitMs: Number.POSITIVE_INFINITY }))
-    await sleep(50)
-    failing.reject(new Error('it has failed'))
-    await Promise.all(failed)
-    const items = await Promise.all(late)
-    expect(items.map((item) => item?.text()).toSorted()).toEqual(['x', 'y'])
-  })
-
-  it('takes an item itself at the end of its time while another call of its process hangs with it', async () => {
-    const client = cluster.client()
-    const failing = Promise.withResolvers<never>()
-    let attempts = 0
-    const store = withCall(client, 'txn', (txn, options) => {
-      if (txn.compare === undefined || ++attempts > 1) return client.txn(txn, options)
-      return failing.promise
-    })
-    const own = queue(store, newName())
-    await own.push('x')
-    const first = expect(own.pop()).rejects.toThrow('it has failed')
-    await expect.poll(() => attempts).toBe(1)
-    expect((await own.pop({ waitMs: 2_000 }))?.text()).toBe('x')
-    failing.reject(new Error('it has failed'))
-    await first
-  })
-
   it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
     await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
@@ -499,22 +398,6 @@ describe('consume', () => {
     expect(await queue(kv, name).len()).toEqual({ ready: 8, held: 0, dead: 0 })
   })
 
-  it('takes an item although reads of other calls of its process fail', async () => {
-    const name = newName()
-    await queue(kv, name).push('a')
-    await queue(kv, name).push('b')
-    const store = withCall(kv, 'list', (options) => {
-      if (options?.timeoutMs === 1_000)
-        throw new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
-      return kv.list(options)
-    })
-    const own = queue(store, name)
-    const failing = [own.pop({ timeoutMs: 1_000 }), own.pop({ timeoutMs: 1_000 })]
-    const [one, other] = [own.pop({ timeoutMs: 9_000 }), own.pop({ timeoutMs: 9_000 })]
-    for (const each of await Promise.allSettled(failing)) expect(each.status).toBe('rejected')
-    expect([(await one)?.text(), (await other)?.text()].toSorted()).toEqual(['a', 'b'])
-  })
-
   it('gives back what a handler has thrown at, says so, and goes on', async () => {
     const name = newName()
     const own = queue(kv, name, { attemptsMax: 2 })
@@ -537,33 +420,6 @@ describe('consume', () => {
     expect(errors).toEqual(['bad: Error: cannot', 'bad: Error: cannot'])
     expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
     expect(await lettersOf(own)).toMatchObject([{ error: 'cannot', attempts: 2 }])
-  })
-
-  it('ends with what onError throws, when all that is under way has ended and is given back', async () => {
-    const own = queue(kv, newName(), { attemptsMax: 1 })
-    await own.push('bad')
-    await own.push('slow')
-    const bothRun = Promise.withResolvers<void>()
-    let [running, done] = [0, 0]
-    const consuming = own.consume(
-      async (item) => {
-        if (++running === 2) bothRun.resolve()
-        await bothRun.promise
-        if (item.text() === 'bad') throw new Error('cannot')
-        while ((await own.len()).dead === 0) await sleep(1)
-        done += 1
-      },
-      {
-        signal: new AbortController().signal,
-        concurrency: 2,
-        onError: () => {
-          throw new Error('of onError')
-        },
-      },
-    )
-    await expect(consuming).rejects.toThrow('of onError')
-    expect(done).toBe(1)
-    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
   })
 
   it('keeps an item back for as long as it is told to when its handler has thrown', async () => {

@@ -1,8 +1,7 @@
 // A registered instance, whatever the outcomes of its writes and the fate of its leases, on a virtual clock. Each
 // update sets a number of its own, so the history of the key shows which updates were written:
 //
-// - An update that has resolved was written, and only a later update of the same field replaces it. The same holds for
-//   one whose outcome was unknown, if it was written and its caller has not aborted it.
+// - An update that has resolved was written, and only a later update of the same field replaces it.
 // - An update that has failed with `written: 'no'` was never written.
 // - When all calls succeed again the instance is listed with its updates, also after another loss of its lease. When it
 //   is closed it leaves no key and no timer behind.
@@ -74,7 +73,7 @@ const step = fc.oneof(
 interface Update {
   readonly field: Field
   readonly number: number
-  outcome: 'pending' | 'done' | 'no' | 'unknown' | 'aborted'
+  outcome: 'pending' | 'done' | 'no' | 'unknown'
 }
 
 /** A cluster whose network is faulty until `deliveries` and `grants` are used up. */
@@ -164,7 +163,7 @@ function expectRight(updates: readonly Update[], written: readonly ReturnType<ty
     const context = JSON.stringify({ field, number, outcome, numbers })
     if (outcome === 'done') expect(first, context).not.toBe(-1)
     if (outcome === 'no') expect(first, context).toBe(-1)
-    if (first === -1 || outcome === 'aborted') continue
+    if (outcome !== 'done') continue
     // Later updates have higher numbers.
     expect(Math.min(...numbers.slice(first)), context).toBe(number)
   }
@@ -196,8 +195,7 @@ test('an instance is as its updates have made it, whatever happens to its writes
             await instance.update(changeOf(field, own.number), { signal: end.signal })
             own.outcome = 'done'
           } catch (error) {
-            if (error instanceof QuorateError && error.written === 'no') own.outcome = 'no'
-            else own.outcome = error instanceof AbortedError ? 'aborted' : 'unknown'
+            own.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
           }
         }
         for (const next of steps) {

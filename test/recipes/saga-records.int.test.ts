@@ -229,21 +229,6 @@ describe('a value that no saga has written', () => {
 })
 
 describe('keepResuming', () => {
-  it('does not call its onError again after that has thrown', async () => {
-    const name = newName()
-    await Promise.all(['x', 'y', 'z'].map((id) => leaveBehind(name, id)))
-    let calls = 0
-    const onError = () => {
-      calls += 1
-      throw new Error('enough')
-    }
-    // None of the sagas has begun with this step.
-    const other = saga(kv, name, [{ name: 'other', run: () => 1 }])
-    const { signal } = new AbortController()
-    await expect(other.keepResuming({ signal, onError })).rejects.toThrow('enough')
-    expect(calls).toBe(1)
-  })
-
   it('ends with its signal while the store is unreachable, and so does resume', async () => {
     const listed: unknown[] = []
     const end = new AbortController()

@@ -582,21 +582,6 @@ describe('a saga', () => {
     expect(log).toEqual(['a', 'b', 'undo b', 'undo a'])
   })
 
-  it('ends with what its own onError throws, when what it runs has ended', async () => {
-    const name = newName()
-    const crash = new AbortController()
-    const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
-    await crashing.run('1', 1, { signal: crash.signal }).catch(() => undefined)
-    const onError = (error: unknown) => {
-      throw error
-    }
-    const resuming = saga(kv, name, steps('xb', [])).keepResuming({
-      signal: new AbortController().signal,
-      onError,
-    })
-    await expect(resuming).rejects.toMatchObject({ code: 'saga_steps_differ' })
-  })
-
   it('is ended elsewhere and forgotten while others are resumed: that is no error', async () => {
     const name = newName()
     for (const id of ['1', '2']) {

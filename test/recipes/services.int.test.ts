@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
+import { AbortedError, type Client, OutcomeUnknownError } from '../../src/client/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
 import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -34,39 +34,6 @@ const aborted = () => new AbortedError('aborted', { code: 'aborted', written: 'u
 
 const unknown = () =>
   new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
-const noLeader = () => new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
-
-/**
- * From the update to the weight 7 until the next session, every transaction is rejected. `endSession` ends the first
- * session for this process only: its lease stays alive.
- */
-function cutAfterSeven(under: Client) {
-  const end = new AbortController()
-  let [isCut, wasCut] = [false, false]
-  let sessions = 0
-  const cut = withCall(under, 'txn', async (txn, options) => {
-    if (isCut) throw noLeader()
-    if (puts(txn, '"weight":7') && !wasCut) [isCut, wasCut] = [true, true]
-    return under.txn(txn, options)
-  })
-  const store = withCall(cut, 'session', async (options) => {
-    const session = await under.session(options)
-    isCut = false
-    if (++sessions > 1) return session
-    const signal = AbortSignal.any([session.signal, end.signal])
-    const shown = {
-      lease: session.lease,
-      signal,
-      get leftMs() {
-        return signal.aborted ? 0 : session.leftMs
-      },
-      close: () => session.close(),
-    }
-    return Object.create(session, Object.getOwnPropertyDescriptors(shown))
-  })
-  return { store, endSession: () => end.abort() }
-}
-
 /** No instance has two turns, one after another. */
 const alternate = (turns: string) => [...turns].every((turn, at) => turn !== turns[at + 1])
 
@@ -171,30 +138,6 @@ describe('a registry', () => {
     goOn.resolve()
     await closing
     expect(await registry(kv, service).list()).toEqual([])
-  })
-
-  it('a signal ends the registering, also when it is written already', async () => {
-    const service = newService()
-    const end = new AbortController()
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      const result = await kv.txn(txn, options)
-      end.abort(new Error('enough'))
-      return result
-    })
-    const instance = { id: 'a', url: 'one', signal: end.signal }
-    const aborted = { code: 'aborted', cause: { message: 'enough' } }
-    await expect(registry(store, service).register(instance)).rejects.toMatchObject({
-      ...aborted,
-      written: 'unknown',
-    })
-    await expect(registry(kv, service).register(instance)).rejects.toMatchObject(aborted)
-    expect(await registry(kv, service).list()).toEqual([])
-    const again = new AbortController()
-    const registration = await registry(kv, service).register({ ...instance, signal: again.signal })
-    again.abort()
-    await registration.update({ weight: 2 })
-    expect(await registry(kv, service).list()).toMatchObject([{ id: 'a', weight: 2 }])
-    await registration.close()
   })
 
   it('keeps the last update, also of those under way at a time, and of one while it registers again', async () => {
@@ -343,48 +286,6 @@ describe('a registry', () => {
     await instance.close()
   })
 
-  it('updates of an instance that is lost wait until it has registered again, and fail each by itself', async () => {
-    const service = newService()
-    const [lost, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    let sessions = 0
-    const slow = withCall(kv, 'session', async (options) => {
-      if (++sessions === 2) await goOn.promise
-      return kv.session(options)
-    })
-    const problems: unknown[] = []
-    const instance = await registry(slow, service).register({
-      id: 'a',
-      url: 'one',
-      ttlMs: TTL_MS,
-      onProblem: (problem) => {
-        problems.push(problem)
-        lost.resolve()
-      },
-    })
-    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    const end = new AbortController()
-    const updates = [
-      // The session does not know yet that its lease has ended.
-      instance.update({ weight: 7 }),
-      instance.update({ meta: { text: 'x'.repeat(3_000_000) } }),
-      instance.update({ url: 'two' }, { signal: end.signal }),
-      instance.update({ meta: { zone: 'c' } }),
-    ]
-    const settled = Promise.allSettled(updates)
-    await lost.promise
-    expect(instance.isRegistered).toBe(false)
-    end.abort(new Error('enough'))
-    await expect(updates[2]).rejects.toMatchObject({ name: 'AbortError', written: 'no' })
-    goOn.resolve()
-    const [first, large, , last] = await settled
-    expect([first?.status, last?.status]).toEqual(['fulfilled', 'fulfilled'])
-    expect(large).toMatchObject({ reason: { code: 'request_too_large', written: 'no' } })
-    const fields = { url: 'one', weight: 7, meta: { zone: 'c' } }
-    expect(await registry(kv, service).list()).toMatchObject([fields])
-    expect(problems).toMatchObject([{ code: 'registration_lost' }])
-    await instance.close()
-  })
-
   it('updates end when the registration is closed', async () => {
     const service = newService()
     const asked = Promise.withResolvers<void>()
@@ -411,7 +312,7 @@ describe('a registry', () => {
     const end = new AbortController()
     let late = () => Promise.resolve<unknown>(undefined)
     const slow = withCall(kv, 'txn', async (txn, options) => {
-      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
+      if (!puts(txn, '"weight":7') || options?.signal?.aborted === true) return kv.txn(txn, options)
       late = () => kv.txn(txn)
       setImmediate(() => end.abort())
       return noAnswer(options?.signal)
@@ -428,193 +329,6 @@ describe('a registry', () => {
     await instance.update({ url: 'two' })
     await late()
     expect(await own.list()).toMatchObject([{ url: 'two', weight: 1 }])
-    await instance.close()
-  })
-
-  /** The first update to the weight 7 is written, but its outcome is unknown. */
-  const unsureOfSeven = () => {
-    let isUnsure = false
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      const isFirst = puts(txn, '"weight":7') && !isUnsure
-      const result = await kv.txn(txn, options)
-      isUnsure ||= isFirst
-      if (isFirst) throw unknown()
-      return result
-    })
-    return { store }
-  }
-
-  it('an update goes on from one before it whose outcome is unknown', async () => {
-    const { store } = unsureOfSeven()
-    const refusing = withCall(store, 'txn', (txn, options) => {
-      if (!puts(txn, 'two')) return store.txn(txn, options)
-      throw noLeader()
-    })
-    const own = registry(refusing, newService())
-    const instance = await own.register({ id: 'a', url: 'one' })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    await expect(instance.update({ url: 'two' })).rejects.toMatchObject({ written: 'no' })
-    await instance.update({ meta: { zone: 'c' } })
-    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7, meta: { zone: 'c' } }])
-    await instance.close()
-  })
-
-  it('registers again with an update that was written although its outcome was unknown', async () => {
-    const { store } = unsureOfSeven()
-    const service = newService()
-    const own = registry(store, service)
-    const lost = Promise.withResolvers<void>()
-    const instance = await own.register({
-      id: 'a',
-      url: 'one',
-      ttlMs: TTL_MS,
-      onProblem: () => lost.resolve(),
-    })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    await lost.promise
-    await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7 }])
-    await instance.close()
-  })
-
-  it('registers again with an update of unknown outcome that turns out then to be written', async () => {
-    const { store } = unsureOfSeven()
-    const service = newService()
-    const cut = cutAfterSeven(store)
-    const instance = await registry(cut.store, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    cut.endSession()
-    await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
-    await instance.close()
-  })
-
-  it('registers again with an update of unknown outcome that is written just before', async () => {
-    const service = newService()
-    let late = () => Promise.resolve<unknown>(undefined)
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      await late()
-      if (!puts(txn, '"weight":7') || sessions > 1) return kv.txn(txn, options)
-      late = () => kv.txn(txn)
-      throw unknown()
-    })
-    let sessions = 0
-    const counted = withCall(store, 'session', (options) => {
-      sessions += 1
-      return kv.session(options)
-    })
-    const cut = cutAfterSeven(counted)
-    const instance = await registry(cut.store, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    cut.endSession()
-    await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
-    await instance.close()
-  })
-
-  it('registers again, and can be closed, while an update has no response', async () => {
-    const isAsked = Promise.withResolvers<void>()
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      if (!puts(txn, '"weight":8')) return kv.txn(txn, options)
-      if (options?.signal?.aborted === true) throw aborted()
-      isAsked.resolve()
-      return noAnswer(options?.signal)
-    })
-    const service = newService()
-    const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
-    const updating = expect(instance.update({ weight: 8 })).rejects.toMatchObject({ written: 'unknown' })
-    await isAsked.promise
-    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    expect(await instance.close()).toBe(true)
-    await updating
-    expect(await registry(kv, service).list()).toEqual([])
-  })
-
-  it('a late copy of an update whose outcome was unknown does not undo the one after it', async () => {
-    const copies: (() => Promise<unknown>)[] = []
-    const store = withCall(kv, 'txn', (txn, options) => {
-      if (copies.length > 0 || !puts(txn, '"weight":7')) return kv.txn(txn, options)
-      copies.push(() => kv.txn(txn))
-      throw unknown()
-    })
-    const own = registry(store, newService())
-    const instance = await own.register({ id: 'a', url: 'one' })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    await instance.update({ url: 'two' })
-    await copies[0]?.()
-    expect(await own.list()).toMatchObject([{ url: 'two', weight: 7 }])
-    await instance.close()
-  })
-
-  it('a late copy of a registration that was given up does not take the key away', async () => {
-    const service = newService()
-    let late = () => Promise.resolve<unknown>(undefined)
-    const txn: Client['txn'] = (asked, options) => {
-      if (sessions !== 2) return kv.txn(asked, options)
-      late = () => kv.txn(asked)
-      throw unknown()
-    }
-    let sessions = 0
-    const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
-      const session = await kv.session(options)
-      if (++sessions !== 2) return session
-      // The revocation has no response either.
-      return Object.assign(Object.create(session), {
-        lease: session.lease,
-        signal: session.signal,
-        close: () => {},
-      })
-    })
-    const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
-    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    await instance.update({ url: 'two' })
-    const before = await kv.get(`service/${service}/a`)
-    await late()
-    expect(await kv.get(`service/${service}/a`)).toMatchObject({ lease: before?.lease })
-    await instance.close()
-  })
-
-  // 413: too large; 403: forbidden; undefined: the proxy sends a page as if it was the response.
-  it.each([413, 403, undefined])(
-    'an update that a proxy refuses with %s does not come with the next registration',
-    async (status) => {
-      const service = newService()
-      const store = withCall(kv, 'txn', (txn, options) => {
-        if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
-        throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
-      })
-      const lost = Promise.withResolvers<void>()
-      const instance = await registry(store, service).register({
-        id: 'a',
-        url: 'one',
-        ttlMs: TTL_MS,
-        onProblem: () => lost.resolve(),
-      })
-      await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
-      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-      await lost.promise
-      await expect.poll(() => instance.isRegistered).toBe(true)
-      expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1 }])
-      await instance.close()
-    },
-  )
-
-  it('an update that a node refuses as too large stays away, also if another endpoint was asked before', async () => {
-    const service = newService()
-    const tooLarge = new QuorateError('too large', { code: 'request_too_large', written: 'no', status: 413 })
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      if (!JSON.stringify(txn).includes('big')) return kv.txn(txn, options)
-      throw new OutcomeUnknownError('another endpoint was asked', {
-        code: 'outcome_unknown',
-        written: 'unknown',
-        cause: tooLarge,
-      })
-    })
-    const instance = await registry(store, service).register({ id: 'a', url: 'one' })
-    await expect(instance.update({ meta: { big: 1 } })).rejects.toMatchObject({ code: 'outcome_unknown' })
-    await instance.update({ weight: 2 })
-    expect(await registry(kv, service).list()).toMatchObject([{ weight: 2, meta: {} }])
     await instance.close()
   })
 
@@ -641,20 +355,56 @@ describe('a registry', () => {
     await instance.close()
   })
 
-  it.each([
-    ['that is not JSON', { n: 1n }],
-    ['that the store refuses', { text: 'x'.repeat(3_000_000) }],
-  ])('registers again with what it had, if an update failed because of metadata %s', async (_, meta) => {
+  it('a signal ends the registering, and what was written is removed', async () => {
     const service = newService()
-    const own = registry(kv, service)
+    const end = new AbortController()
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      await kv.txn(txn)
+      end.abort(new Error('enough'))
+      return kv.txn({}, options)
+    })
+    const registering = registry(store, service).register({ id: 'a', url: 'one', signal: end.signal })
+    await expect(registering).rejects.toMatchObject({ code: 'aborted', cause: { message: 'enough' } })
+    expect(await registry(kv, service).list()).toEqual([])
+  })
+
+  it('an update registers the instance again when its lease is lost', async () => {
+    const service = newService()
+    const problems: unknown[] = []
+    const instance = await registry(kv, service).register({
+      ...{ id: 'a', url: 'one', ttlMs: TTL_MS },
+      onProblem: (problem) => problems.push(problem),
+    })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    // The session does not know yet that its lease has ended.
+    expect(instance.isRegistered).toBe(true)
+    await instance.update({ weight: 7 })
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    expect(problems).toMatchObject([{ code: 'registration_lost' }])
+    await kv.delete(`service/${service}/a`)
+    await instance.update({ url: 'two' })
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'two', weight: 7 }])
+    await instance.close()
+  })
+
+  it.each([
+    ['its metadata is not JSON', { n: 1n }],
+    ['the store refuses it', { text: 'x'.repeat(3_000_000) }],
+    ['its outcome is unknown', { text: 'lost' }],
+  ])('registers again as it was before an update that has failed, because %s', async (_, meta) => {
+    const service = newService()
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      if (puts(txn, 'lost')) throw unknown()
+      return result
+    })
+    const own = registry(store, service)
     const instance = await own.register({ id: 'a', url: 'one', ttlMs: TTL_MS })
     await instance.update({ weight: 2 })
     await expect(instance.update({ meta })).rejects.toThrow()
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
     for await (const instances of own.watch()) if (instances.length === 1) break
-    expect(await own.list()).toMatchObject([{ url: 'one', weight: 2, meta: {} }])
-    await instance.update({ weight: 3 })
-    expect(await own.list()).toMatchObject([{ url: 'one', weight: 3, meta: {} }])
+    await expect.poll(() => own.list()).toMatchObject([{ url: 'one', weight: 2, meta: {} }])
     await instance.close()
   })
 

@@ -224,59 +224,6 @@ describe('a topic', () => {
     await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBeLessThan(25)
   })
 
-  it('is trimmed in parts when it has far too many messages: a publisher does not hold all of their keys', async () => {
-    const name = newName()
-    let { revision } = await kv.put('x', '')
-    for (let n = 0; n < 90; n++) {
-      // The order in which one process publishes them.
-      const idOf = (at: number) => `${String(revision).padStart(16, '0')}-${String(at).padStart(6, '0')}`
-      const puts = Array.from({ length: 100 }, (_, at) => ({
-        put: { key: `topic/${name}/message/${idOf(at)}`, value: '' },
-      }))
-      revision = (await kv.txn({ success: puts })).revision
-    }
-    let most = 0
-    const listing = withCall(kv, 'list', async function* (options) {
-      let listed = 0
-      for await (const each of kv.list(options)) {
-        listed += 1
-        most = Math.max(most, listed)
-        yield each
-      }
-    })
-    await topic(listing, name, { messagesMax: 1 }).publish('last')
-    const left = () => kv.count({ prefix: `topic/${name}/message/` })
-    // Each message with the revision of the first one that stays may be one of the last.
-    await expect.poll(left).toBeLessThan(500)
-    expect(most).toBeLessThan(5_000)
-  })
-
-  it('is trimmed in parts: no message stays that is older than one that is removed', async () => {
-    const name = newName()
-    const prefix = `topic/${name}/message/`
-    let { revision } = await kv.put('x', '')
-    const publish = async (from: number, count: number, first = 0) => {
-      const idOf = (at: number) => `${String(from).padStart(16, '0')}-${String(first + at).padStart(6, '0')}`
-      const puts = Array.from({ length: count }, (_, at) => ({
-        put: { key: `${prefix}${idOf(at)}`, value: '' },
-      }))
-      return (await kv.txn({ success: puts })).revision
-    }
-    for (let n = 0; n < 39; n++) revision = await publish(revision, 100)
-    // Messages of a slow publisher: when they arrive, others have published messages with later keys.
-    const slow = revision
-    for (let n = 0; n < 60; n++) revision = await publish(revision, 100)
-    await publish(slow, 90, 500)
-    for (let n = 0; n < 10; n++) revision = await publish(revision, 100)
-    await topic(kv, name, { messagesMax: 1 }).publish('last')
-    const trimmed = async () => Number((await kv.get(`topic/${name}/trimmed`))?.text() ?? 0)
-    await expect.poll(() => kv.count({ prefix })).toBeLessThan(500)
-    let oldest = Number.POSITIVE_INFINITY
-    for await (const { modRevision } of kv.list({ prefix, keysOnly: true }))
-      oldest = Math.min(oldest, modRevision)
-    expect(oldest).toBeGreaterThan(await trimmed())
-  })
-
   it('publishes while its messages are counted, and counts them for one publisher at a time', async () => {
     const name = newName()
     const goOn = Promise.withResolvers<void>()
@@ -406,16 +353,6 @@ describe('a group', () => {
     expect(texts(await second)).toEqual(['0', '1', '2'])
     await expect(message?.ack()).rejects.toMatchObject({ code: 'member_lost' })
     await first.return()
-  })
-
-  it('ends with its client, and says that it was closed', async () => {
-    const client = cluster.client()
-    const own = topic(client, newName())
-    await published(topic(kv, `t${topics}`), 3)
-    const reading = (async () => {
-      for await (const _ of own.subscribe({ group: 'g', from: 'oldest' })) await client.close()
-    })()
-    await expect(reading).rejects.toMatchObject({ code: 'closed' })
   })
 
   it('moves its position only forward, in whichever order its messages are acknowledged', async () => {

@@ -58,7 +58,7 @@ export interface WatchAnomaly {
 export interface WatchesOptions {
   /**
    * The highest revision up to which the store was ever compacted. Absent: not known, so every end for this reason is
-   * believed, and an absent record before, too.
+   * accepted, and an absent record before, too.
    */
   readonly compacted?: number | undefined
 }

@@ -12,6 +12,7 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
+import { io } from '../io.ts'
 import { say } from '../output.ts'
 
 const DATA = '--data <dir>'
@@ -61,7 +62,7 @@ function startCommand() {
       const { startReport } = await import('./report.ts')
       await startCluster(
         {
-          dataDir: resolve(options.data),
+          dataDir: pathOf(options.data),
           nodes: options.nodes,
           port: options.port,
           direct: options.direct === true,
@@ -90,7 +91,7 @@ function stopCommand() {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
       const { stopCluster } = await import('../../local/stop-cluster.ts')
-      const ran = await stopCluster(resolve(data))
+      const ran = await stopCluster(pathOf(data))
       say(
         ran
           ? `the cluster is stopped; its data stays: ${PROGRAM} cluster start continues with it`
@@ -109,7 +110,7 @@ function destroyCommand() {
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
       const { destroyCluster } = await import('../../local/stop-cluster.ts')
-      const existed = await destroyCluster(resolve(data), async () => {
+      const existed = await destroyCluster(pathOf(data), async () => {
         if (yes === true) return
         const { confirm } = await import('../confirm.ts')
         await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data`)
@@ -193,15 +194,18 @@ function orThrow(reply: ControlReply): ControlReply & { ok: true } {
 async function exchange(data: string, request: ControlRequest): Promise<ControlReply> {
   const { sendCommand } = await import('../../local/supervisor-socket.ts')
   const { findSupervisor } = await import('../../local/supervisor-lock.ts')
-  const supervisor = await findSupervisor(resolve(data))
+  const supervisor = await findSupervisor(pathOf(data))
   if (supervisor === undefined)
     throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start`)
   return sendCommand(supervisor, request)
 }
 
 function notRunning(data: string): string {
-  return `no local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}`
+  return `no local cluster runs in ${data}${existsSync(pathOf(data)) ? '' : ': there is no such directory'}`
 }
+
+/** The absolute path of --data. */
+const pathOf = (data: string): string => resolve(io().cwd, data)
 
 /** Returns NaN if the text is not a whole number. */
 const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)
@@ -223,5 +227,5 @@ function portNumber(text: string): number {
 function formatOf(command: { optsWithGlobals(): object }): Format {
   const globals = command.optsWithGlobals()
   const chosen = FORMATS.find((format) => 'output' in globals && globals.output === format)
-  return chosen ?? (process.stdout.isTTY ? 'table' : 'plain')
+  return chosen ?? (io().stdout.isTTY ? 'table' : 'plain')
 }

@@ -17,6 +17,7 @@ import { findSupervisor } from '../../local/supervisor-lock.ts'
 import { sendCommand } from '../../local/supervisor-socket.ts'
 import { OPEN_FILES_MIN, openFilesMax } from '../../server/node/descriptors.ts'
 import { EXIT } from '../exit-codes.ts'
+import { io } from '../io.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 import { eventLine, type StartReport } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
@@ -34,7 +35,7 @@ export async function startCluster(
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
   checkOpenFiles(options)
-  if (process.stderr.isTTY) report.say('Starting the nodes …')
+  if (io().stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startForeground(options, report)
 }
 
@@ -111,7 +112,8 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
   const child = spawn(process.execPath, [siblingModule(import.meta, 'supervisor-process')], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
-    env: { ...process.env, ...PROGRAM_ENV, NODE_COMPILE_CACHE: getCompileCacheDir() },
+    cwd: io().cwd,
+    env: { ...io().env, ...PROGRAM_ENV, NODE_COMPILE_CACHE: getCompileCacheDir() },
   })
   closeSync(log)
   const result = await new Promise<FromSupervisor>((resolve) => {

@@ -21,7 +21,7 @@ import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, LOG_LEVELS, type LogLevel, logLevel, parseTimeout, parseTiming } from '../flag-values.ts'
-import { io } from '../io.ts'
+import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 
@@ -87,7 +87,7 @@ function startCommand() {
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
       await run(flags.logLevel, {
         name: flags.name,
-        dataDir: flags.data,
+        dataDir: userPath(flags.data),
         listen: flags.listen,
         peerListen: flags.peerListen,
         founding: foundingOf(flags),

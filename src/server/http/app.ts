@@ -2,7 +2,12 @@
 // and replies are not used: requests have been read before, and responses are sent as on the hot path.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
+import Fastify, {
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifySchemaCompiler,
+  type ValidationResult,
+} from 'fastify'
 import { ApiError, asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import { codingRefusal } from './body.ts'
@@ -44,6 +49,12 @@ const CHECKS = {
   removeAdditional: false,
   validateSchema: false,
 } as const
+
+/**
+ * Compiles schemas, and keeps what it has compiled. The servers of a process share it: compiling takes longer than the
+ * rest of the start of a server, and an embedded cluster has several.
+ */
+let compiler: FastifySchemaCompiler<unknown> | undefined
 
 export async function createApp({ routes, requestBytesMax }: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
@@ -102,7 +113,9 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
       },
     })
   }
+  if (compiler !== undefined) app.setValidatorCompiler(compiler)
   await app.ready()
+  compiler ??= app.validatorCompiler
   return {
     decode(request, url, done) {
       const { method, headers } = request

@@ -1,5 +1,5 @@
-// Coalesces the changes of this node, from all transports. It is the first of two stages that batch; the other one is
-// group commit.
+// Coalesces the changes of this node, from all transports. It is the first of the two stages of a node that batch; the
+// other one is group commit. A batch of the client library arrives here as one change already.
 //
 // Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times as
 // much as a change in it. A change is plain if it cannot be repeated: it has no token and no session. A batch applies

@@ -36,7 +36,7 @@ export class Processes {
     const known = this.#newest.get(replicaId)
     const whom = `replica ${replicaId} (${name})`
     if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {
-      const refuse = `${whom} says that it has been started ${boot} times, ${known === undefined ? 'and was never heard before' : `the last that was heard is ${known.boot}`}: a jump of more than ${this.#bootJumpMax} is not believed`
+      const refuse = `${whom} states ${boot} starts, ${known === undefined ? 'and has never connected before' : `${known.boot} at its last connection`}: a jump of more than ${this.#bootJumpMax} is rejected`
       return { refuse, stop: false }
     }
     if (known === undefined || boot > known.boot || known.incarnation === incarnation) return undefined

@@ -231,7 +231,7 @@ describe('the command', () => {
     expect(report(join(folder, 'absent'))).toMatchObject({ status: 3 })
   })
 
-  test('does not believe a run that found nothing where the checker finds something', () => {
+  test('does not accept a run that found nothing where the checker finds something', () => {
     const run = mkdtempSync(join(folder, 'run-'))
     writeFileSync(join(run, 'history.jsonl'), staleRead().events.map(formatEvent).join('\n'))
     writeFileSync(join(run, 'results.json'), '{"verdict":"pass","findings":[],"skipped":{}}')

@@ -57,9 +57,9 @@ describe('the accepting side', () => {
     ['of another cluster', { of: { clusterId: '78' } }, refused('this node belongs to cluster 77, not 78')],
     ['for another replica', { target: '5' }, refused('this is replica 1, not 5')],
     [
-      'whose start counter nobody can believe',
+      'whose start counter is out of range',
       { of: { boot: 10_000_001 } },
-      refused(/^replica 2 \(n2\) says that it has been started 10000001 times, and was never heard before/),
+      refused(/^replica 2 \(n2\) states 10000001 starts, and has never connected before/),
     ],
   ]
   test.each(refusals)(
@@ -81,7 +81,7 @@ describe('the accepting side', () => {
     },
   )
 
-  test('the longest jump of a start counter is believed, from what was heard last', () => {
+  test('the longest jump of a start counter is accepted, from that of the last connection', () => {
     const { world, node, puppet } = alone({ bootJumpMax: 10 })
     for (const [boot, answer] of [
       [11, 'refusal'],
@@ -95,7 +95,7 @@ describe('the accepting side', () => {
       expect([boot, ...talk.heard.map(({ type }) => type)]).toEqual([boot, answer])
       if (boot === 21)
         expect(talk.heard).toEqual(
-          refused(/started 21 times, the last that was heard is 10: a jump of more than 10/),
+          refused(/states 21 starts, 10 at its last connection: a jump of more than 10/),
         )
     }
   })
@@ -323,7 +323,7 @@ describe('a call', () => {
       welcomeAs({ replicaId: asReplicaId('5') }),
       'replica 5 answered instead of 2',
     ],
-    ['reaches one that cannot be', welcomeAs({ boot: 10_000_001 }), /is not believed$/],
+    ['reaches one that cannot be', welcomeAs({ boot: 10_000_001 }), /is rejected$/],
   ]
   test.each(failures)('that %s ends, and is made again', (_, hears, why) => {
     const { world, node, puppet } = calling(hears, { handshakeMs: 50 })

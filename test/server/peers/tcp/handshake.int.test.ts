@@ -144,19 +144,19 @@ test('a peer that calls as a new process is called anew, even if the end of the 
   expect((await a.next('connected')).greeting.boot).toBe(2)
 })
 
-test('a start counter that is made up is not believed: the real replica gets in, and nobody stops', async () => {
+test('a start counter that is made up is rejected: the real replica gets in, and nobody stops', async () => {
   const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
   const real = greetingOf({ boot: 5 })
   for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
     const no = await refusal(await call(a, { greeting: { ...real, boot }, incarnation: 7n }))
-    expect(no).toMatchObject({ stop: false, sentence: expect.stringContaining('is not believed') })
+    expect(no).toMatchObject({ stop: false, sentence: expect.stringContaining('is rejected') })
     const asSelf = { ...real, replicaId: asReplicaId('1'), boot: Math.max(104, boot) }
     expect(await refusal(await call(a, { greeting: asSelf, incarnation: 7n }))).toMatchObject({ stop: false })
   }
   await welcomed(await call(a, { greeting: real }))
   const later = await refusal(await call(a, { greeting: { ...real, boot: 106 }, incarnation: 7n }))
   expect(later.sentence).toMatch(
-    /replica 2 \(n2\) says that it has been started 106 times.* heard is 5: a jump of more than 100/,
+    /replica 2 \(n2\) states 106 starts, 5 at its last connection: a jump of more than 100/,
   )
   await welcomed(await call(a, { greeting: real, attempt: 2 }))
   expect(a.seen('stop')).toBe(0)

@@ -1,0 +1,34 @@
+// docs/architecture.md names files and folders: each of them exists.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+
+const TOPS = ['src', 'test', 'docs', 'jepsen-lite', 'bench', 'mutation', 'scripts', 'bin']
+const paths = TOPS.flatMap((top) => [
+  `/${top}`,
+  ...readdirSync(join(root, top), { recursive: true, encoding: 'utf8' }).map(
+    (path) => `/${top}/${path.split(sep).join('/')}`,
+  ),
+])
+
+/** `driver.ts`, `transport/` and `server/http` are the ends of paths. `*.prop.test.ts` is the end of a name. */
+const exists = (name: string): boolean => {
+  const end = name.startsWith('*') ? name.slice(1) : `/${name.replace(/\/$/, '')}`
+  return paths.some((path) => path.endsWith(end))
+}
+
+test('every file and folder that the page names exists', () => {
+  const words = [...page.matchAll(/`([^`\n]+)`/g)].map(([, word = '']) => word)
+  const folders = new RegExp(`^(${TOPS.join('|')})(/|$)|/$`)
+  const named = words.filter(
+    (word) => /^[\w*./-]+$/.test(word) && (folders.test(word) || /\.\w*ts$/.test(word)),
+  )
+  expect(named.length).toBeGreaterThan(50)
+  expect(named.filter((name) => !exists(name))).toEqual([])
+  const links = [...page.matchAll(/\]\(([^)#:]+\.md)/g)].map(([, target = '']) => target)
+  expect(links.filter((target) => !exists(join('docs', target)))).toEqual([])
+})
