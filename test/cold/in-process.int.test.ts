@@ -50,26 +50,31 @@ describe('a node that is stopped while a client in its process writes', () => {
 // counts on 60 s).
 // Mend: in `#execute`, `deadline = startedAt + answerWithinMs(Math.min(timeoutMs, TIMEOUT_MS_MAX))`.
 describe('a call with a long time-out', () => {
-  test.each([Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 40])('of %s ms keeps a lease alive', async (timeoutMs) => {
-    const lease = await kv.grantLease({ ttlMs: 60_000 })
-    expect(await http.keepLeaseAlive(lease.id, { timeoutMs })).toEqual({ ttlMs: 60_000 })
-    for (const { name } of cluster.nodes) {
-      const at = cluster.client({
-        transport: 'inprocess',
-        endpoints: [cluster.node(name).url],
-        discover: false,
-      })
-      expect(await at.keepLeaseAlive(lease.id, { timeoutMs })).toEqual({ ttlMs: 60_000 })
-      await at.close()
-    }
-  }, 60_000)
+  test.each([Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 40])(
+    'of %s ms keeps a lease alive',
+    async (timeoutMs) => {
+      const lease = await kv.grantLease({ ttlMs: 60_000 })
+      expect(await http.keepLeaseAlive(lease.id, { timeoutMs })).toEqual({ ttlMs: 60_000 })
+      for (const { name } of cluster.nodes) {
+        const at = cluster.client({
+          transport: 'inprocess',
+          endpoints: [cluster.node(name).url],
+          discover: false,
+        })
+        expect(await at.keepLeaseAlive(lease.id, { timeoutMs })).toEqual({ ttlMs: 60_000 })
+        await at.close()
+      }
+    },
+    60_000,
+  )
 
   test('reads as well as one with a short time-out', async () => {
     const warnings: string[] = []
     const onWarning = ({ name, message }: Error): void => void warnings.push(`${name}: ${message}`)
     process.on('warning', onWarning)
     const ms: number[] = []
-    for (let i = 0; i < 5; i++) ms.push(await msOf(() => kv.get('a', { timeoutMs: Number.POSITIVE_INFINITY })))
+    for (let i = 0; i < 5; i++)
+      ms.push(await msOf(() => kv.get('a', { timeoutMs: Number.POSITIVE_INFINITY })))
     process.off('warning', onWarning)
     console.log(`reads took ${ms.map(Math.round).join(', ')} ms`)
     // Each one is a try that the node has given up after 1 ms.

@@ -41,7 +41,9 @@ async function sendPart(port: number, bytes: number): Promise<void> {
   const head = Buffer.alloc(14)
   head.writeUInt16BE(0x82ff)
   head.writeUInt32BE(4 * MiB, 6)
-  await new Promise<void>((resolve) => socket.write(Buffer.concat([head, Buffer.alloc(bytes)]), () => resolve()))
+  await new Promise<void>((resolve) =>
+    socket.write(Buffer.concat([head, Buffer.alloc(bytes)]), () => resolve()),
+  )
 }
 
 async function put(url: string): Promise<[number, string]> {

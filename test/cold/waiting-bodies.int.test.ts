@@ -41,7 +41,9 @@ test('the bodies of transactions that wait are bounded', async () => {
   await new Promise((resolve) => setTimeout(resolve, 8_000))
   const metrics = await (await fetch(`${node.url}/metrics`)).text()
   const [, counted] = /^quorate_http_body_bytes (\d+)/m.exec(metrics) ?? []
-  console.log(`12 requests of ${body.length} bytes, ${counted} bytes are counted; answers so far: ${statuses}`)
+  console.log(
+    `12 requests of ${body.length} bytes, ${counted} bytes are counted; answers so far: ${statuses}`,
+  )
   const refused = statuses.filter((status) => status === 429).length
   await Promise.all(all)
   // At most four of them fit.

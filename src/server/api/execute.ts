@@ -345,7 +345,7 @@ function changeSettings(api: Api, operation: OperationOf<'change-settings'>, cal
 function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond) {
   const { key, revision, condition } = operation
   const { node } = api
-  node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
+  call.withdraw = node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     const grant = result.value
@@ -409,7 +409,7 @@ function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevisi
 
 function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond: Respond) {
   const { node } = api
-  node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
+  call.withdraw = node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     try {

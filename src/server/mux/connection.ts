@@ -283,6 +283,7 @@ export class MuxConnection implements WatchConnection {
     const call = this.#open?.get(id)
     if (call === undefined || call.isChange || call.status !== undefined) return
     encodeError(call, new ApiError('cancelled', 'the client has cancelled it'))
+    call.withdraw?.()
   }
 
   /** Messages that are not complete use memory, on all connections together. */
@@ -403,7 +404,9 @@ export class MuxConnection implements WatchConnection {
     this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
+    const open = this.#open
     this.#open = undefined
+    for (const call of open?.values() ?? []) call.withdraw?.()
     if (this.#ws.isPaused) this.#ws.resume()
   }
 }

@@ -31,9 +31,9 @@ vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
         return wrong.greeting?.(right, this) ?? right
       }
     }
-    override read(...asked: Parameters<Read>): void {
+    override read(...asked: Parameters<Read>): () => void {
       const right: Read = (...args) => super.read(...args)
-      ;(wrong.read?.(right) ?? right)(...asked)
+      return (wrong.read?.(right) ?? right)(...asked)
     }
     override propose(...asked: Parameters<Propose>): void {
       const right: Propose = (...args) => super.propose(...args)

@@ -46,7 +46,7 @@ const readsWith = (limits: DriverLimits): Reads =>
     stalenessMs: () => state.staleness,
   })
 
-const add = (options: Partial<ReadRequirements> = {}): void =>
+const add = (options: Partial<ReadRequirements> = {}): (() => void) =>
   reads.add(
     {
       consistency: 'linearizable',
@@ -313,6 +313,18 @@ test('nor is one whose time ran out while it was fresh, or while its index was t
   expect(reads.inspect()).toMatchObject({ open: 10 })
   clock.advance(20)
   expect(reads.inspect()).toEqual(nothing)
+})
+
+test('a read that is withdrawn ends at once and once, and leaves room for others', () => {
+  reads = readsWith({ ...driverLimits, readsMax: 2 })
+  const withdrawals = [add({ minRevision: asRevision(6), consistency: 'stale' }), add()]
+  clock.advance(0)
+  for (const withdraw of [...withdrawals, ...withdrawals]) withdraw()
+  expect(codes()).toEqual(['cancelled', 'cancelled'])
+  expect(reads.inspect()).toEqual(nothing)
+  add({ consistency: 'stale' })
+  clock.advance(1000)
+  expect(codes()).toEqual(['cancelled', 'cancelled', 'stale'])
 })
 
 test('a question that is never answered keeps nobody whose time is over', () => {
