@@ -1,6 +1,7 @@
 // The codec of the API for clients in the process of the node: operations of the client become operations of the API,
 // and results become answers. No bytes are encoded.
 
+import { duration } from '../client/address.ts'
 import {
   type ChangeOperation,
   type ClientOperation,
@@ -18,6 +19,7 @@ import {
 import type { CompleteAnswer, Json } from '../client/transport/transport.ts'
 import { isSlot, type WriteId } from '../client/write-id.ts'
 import { asRevision, type Condition, type Idempotency, type KeyRow, type Revision } from '../kv/index.ts'
+import { ttlMsOf } from '../server/api/duration.ts'
 import { ApiError, problemDocument } from '../server/api/errors.ts'
 import {
   checkedKey,
@@ -27,6 +29,7 @@ import {
   rangeOf,
   rangeToDelete,
 } from '../server/api/keys.ts'
+import { apiLimits } from '../server/api/limits.ts'
 import type {
   AcceptedOutcome,
   ApiOperation,
@@ -34,6 +37,7 @@ import type {
   FreshnessOptions,
   PageCollector,
 } from '../server/api/operation.ts'
+import { bytesOfTxn, checkTxnBytes } from '../server/api/txn.ts'
 import { txnOf } from '../server/api/txn-fields.ts'
 import { txnJson } from '../server/http/txn-json.ts'
 import type { NodeApi, ReadGrant } from '../server/node/types.ts'
@@ -66,6 +70,7 @@ export function decode(operation: ClientOperation, writeId: WriteId | undefined)
     }
     case TXN: {
       const txn = txnOf<Buffer>(operation.txn, (bytes) => Buffer.from(bytes))
+      checkTxnBytes(bytesOfTxn(txn), apiLimits)
       return { kind: 'txn', txn, idempotency, freshness: freshnessOf(operation.freshness) }
     }
     case DELETE_RANGE:
@@ -90,7 +95,7 @@ function changeOf(change: ChangeOperation) {
     value: checkedValue(change.value),
     condition,
     prev: false,
-    lease: putLeaseOf(lease, ttlMs),
+    lease: putLeaseOf(lease, ttlMs === undefined ? undefined : ttlMsOf(duration(ttlMs), 'ttl')),
   } as const
 }
 

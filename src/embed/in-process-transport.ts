@@ -14,7 +14,7 @@ import type { Call } from '../server/api/operation.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 
-/** Finds the running node with this URL. 'stopped': it belongs to the cluster, and does not run. */
+/** Finds the serving node with this URL. 'stopped': it belongs to the cluster, and stops or does not run. */
 export type FindNode = (url: string) => NodeApi | 'stopped' | undefined
 
 export class InProcessTransport implements Transport {
