@@ -160,20 +160,6 @@ describe.runIf(process.platform === 'linux')('a process with few files', () => {
   })
 })
 
-test.each(['fast', 'full'] as const)(
-  'a read whose client has reset its connection takes no more room on the node (%s lane)',
-  async (lane) => {
-    const served = await serve()
-    const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
-    served.node.hold = () => {}
-    await client.send(get('a'))
-    await until(served, () => served.node.openReads === 1)
-    client.reset()
-    await until(served, () => served.node.openReads === 0)
-    await atRest(served)
-  },
-)
-
 test('pauses that no timer can keep are refused before anything is made', async () => {
   const dir = join(tmpdir(), `quorate-never-made-${process.pid}`)
   const address = { host: '127.0.0.1', port: 0 }

@@ -337,6 +337,16 @@ test.each([
   await expectServed(served)
 })
 
+test('a message that does not arrive ends its connection', async () => {
+  const served = await serve({ limits: { writeStallMsMax: 100 } })
+  const idle = await new MuxClient(served.port).open()
+  const stalled = await new MuxClient(served.port).open()
+  stalled.ws.send(Buffer.alloc(100_000), { fin: false })
+  expect((await stalled.end()).code).toBe(1006)
+  await expectRest(served, 1)
+  expect((await idle.ask(1, PUT, null, 'a', '1'))[1]).toBe(0)
+})
+
 test('a client that ends its side of the connection is gone', async () => {
   const served = await serve()
   const client = await new Client(served.port).send(OPENING)
