@@ -7,12 +7,16 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
-// These folders test code without state outside its objects, and mock no module: their files share processes.
+// These folders test code without state outside its objects, and mock no module: their files share processes. The
+// simulator's code is large, so compiling it anew for each file takes longer than the tests. The runs of
+// jepsen-lite/recipes replace global functions, so they are not among these.
 const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
-const SHARED = testsIn(['server', 'storage'])
+const SHARED = testsIn(['server', 'storage', ...['sim', 'commands'].map((folder) => `jepsen-lite/${folder}`)])
 /** They mock a module. */
-const MOCKING = ['storage/directory', 'storage/level/skipped-wals'].map((file) => `test/${file}.test.ts`)
+const MOCKING = ['storage/directory', 'storage/level/skipped-wals', 'jepsen-lite/sim/oracle'].map(
+  (file) => `test/${file}.test.ts`,
+)
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
@@ -23,7 +27,7 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 2),
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { interval: 10, timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
       {
@@ -69,7 +73,8 @@ function longestFirst() {
     'jepsen-lite/power/recording.long',
     'cli/commands.int',
     'jepsen-lite/sim/wrong-servers',
-    'server/http/fast-lane.int',
+    'server/http/slow-clients.int',
+    'server/http/raw-connection.int',
     'jepsen-lite/sim/harness',
   ].map((file) => `/test/${file}.test.ts`)
   const rank = ({ moduleId, project }: TestSpecification): number => {

@@ -26,18 +26,22 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
 
 /** Resolves when the command has ended; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {
-  // The reader of our output may stop at any time (`| head`). If there is a verdict, the exit code stays the same;
-  // otherwise the command has failed.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.failed)
-    throw error
-  })
+  process.stdout.off('error', outputFailed).on('error', outputFailed)
   try {
     const program = await buildProgram(args)
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = exitCodeOf(error)
   }
+}
+
+/**
+ * The reader of our output may stop at any time (`| head`). If there is a verdict, the exit code stays the same;
+ * otherwise the command has failed.
+ */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.failed)
+  throw error
 }
 
 /** Adds only the subcommand that `args` name, or all of them if `args` name none. */

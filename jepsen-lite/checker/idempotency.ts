@@ -105,7 +105,7 @@ function notOneFirst(token: string, attempts: readonly HistoryCall[]): Anomaly[]
 /** A repeat must tell the same as the first answer. A field that one of the two does not tell is not compared. */
 function whatDiffers(a: AnsweredCall, b: AnsweredCall): string | undefined {
   if (textOf(a.op) !== textOf(b.op))
-    return `asked for different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
+    return `requested different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
   const [one, other] = [effectOf(a.result), effectOf(b.result)]
   const field = one.findIndex(
     (value, at) => value !== undefined && other[at] !== undefined && value !== other[at],
@@ -118,9 +118,9 @@ function whatDiffers(a: AnsweredCall, b: AnsweredCall): string | undefined {
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
 /** A change leaves its key at the revision that it made, so each of the two revisions gives the other. */
-function effectOf({ applied = true, modRevision, revision, ...told }: RecordedResult): readonly unknown[] {
+function effectOf({ applied = true, modRevision, revision, ...result }: RecordedResult): readonly unknown[] {
   const made = modRevision ?? revision
   const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }
-  const effect = { ...told, applied, ...revisions }
+  const effect = { ...result, applied, ...revisions }
   return EFFECTS.map((name) => effect[name])
 }

@@ -152,8 +152,8 @@ function judgeLogged(history: History): HistoryJudgement {
   return { verdict, findings, check, transactions: undefined }
 }
 
-function modelFor(history: History, asked: string | undefined): KeyModel<unknown> {
-  const name = asked ?? history.header.model ?? (hasRevisions(history) ? 'versioned-register' : 'kv')
+function modelFor(history: History, modelName: string | undefined): KeyModel<unknown> {
+  const name = modelName ?? history.header.model ?? (hasRevisions(history) ? 'versioned-register' : 'kv')
   const model = MODELS.get(name)
   if (model !== undefined) return model
   throw new HistoryError(

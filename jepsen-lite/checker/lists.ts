@@ -5,7 +5,7 @@
 //   its rows rise (or fall, where that was asked for), so each key is there once; they lie in the range, and are no more than asked for
 //   `more` says that there are further keys, and `next` is where to continue: the last row
 //   `count` is the number of all keys in the range at that revision, where it was asked for
-//   values are there, unless they were not asked for
+//   values are there, unless they were not requested
 
 import type { HistoryCall, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
@@ -52,39 +52,39 @@ function brokenRows(op: RecordedRange, result: RecordedResult): string[] {
     if (before === key) messages.push(`lists ${key} twice`)
     else if (before !== undefined && sign * compareKeys(before, key) > 0)
       messages.push(`lists ${key} behind ${before}: in the wrong order`)
-    if (!contains(rest, key)) messages.push(`lists ${key}, which is not in the range that was asked for`)
+    if (!contains(rest, key)) messages.push(`lists ${key}, which is not in the requested range`)
     if (messages.length > 0) break
   }
   const valued = rows.find(({ value }) => (value === undefined) !== (op.keysOnly === true))
   if (valued !== undefined)
     messages.push(
-      `lists ${valued.key} ${op.keysOnly ? 'with its value, which was not' : 'without its value, which was'} asked for`,
+      `lists ${valued.key} ${op.keysOnly ? 'with its value, which was not' : 'without its value, which was'} requested`,
     )
   const limit = op.countOnly ? 0 : op.limit
   if (limit !== undefined && rows.length > limit)
-    messages.push(`lists ${rows.length} rows, ${limit} at most were asked for`)
+    messages.push(`lists ${rows.length} rows, ${limit} at most were requested`)
   const last = rows.at(-1)?.key
   if (more !== true && next !== undefined)
-    messages.push(`says to go on after ${next}, although there is no more`)
+    messages.push(`says to continue after ${next}, although there is no more`)
   if (more === true && last === undefined)
-    messages.push('says that there is more, and shows nothing to go on from')
+    messages.push('says that there is more, and shows nothing to continue from')
   else if (more === true && op.stream !== true && next !== last)
-    messages.push(`says to go on after ${next ?? 'nothing'}; its last row is ${last ?? 'none'}`)
+    messages.push(`says to continue after ${next ?? 'nothing'}; its last row is ${last ?? 'none'}`)
   return messages
 }
 
 function brokenCount(op: RecordedRange, result: RecordedResult, end: number, keyCounts: KeyCounts): string[] {
   const { count, rows, revision } = result
-  const isAsked = op.count === true || op.countOnly === true
+  const wantsCount = op.count === true || op.countOnly === true
   if (count === undefined)
-    return isAsked || op.stream
-      ? [`was asked for a count${op.stream ? ' of what was sent' : ''} and told none`]
+    return wantsCount || op.stream
+      ? [`was requested with a count${op.stream ? ' of what was sent' : ''} and returned none`]
       : []
   if (op.stream && !op.countOnly)
     return rows !== undefined && rows.length !== count
       ? [`says that it sent ${count} rows, and sent ${rows.length}`]
       : []
-  if (!isAsked) return ['counted, and was not asked to']
+  if (!wantsCount) return ['counted without a request to']
   const shown = rows?.length ?? 0
   const whole = rows !== undefined && !op.countOnly && op.after === undefined
   if (whole && (isPartial(op, result) ? count < shown + (result.more ? 1 : 0) : count !== shown))

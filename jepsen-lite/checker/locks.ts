@@ -34,8 +34,8 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   const highest = new Map<string, { readonly call: GuardedPutCall; readonly revision: number }>()
   const lines = new WaitQueues()
   /** Holders that may still have had a predecessor when they received the lock. The earliest is last. */
-  const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
-  told.sort((a, b) => b.call.end - a.call.end)
+  const recorded = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
+  recorded.sort((a, b) => b.call.end - a.call.end)
   /** The first is last. */
   const refused = storeCalls.flatMap(refusedIn).sort((a, b) => b.revision - a.revision)
   /** The state is that of the revision before this one. */
@@ -56,8 +56,12 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
     judgeRefused(revision)
     const maker = doubtful.has(revision) ? undefined : makers.get(revision)
     // A later request found the state in which they received the lock, or a later one.
-    for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
-      told.pop()
+    for (
+      let one = recorded.at(-1);
+      one !== undefined && one.call.end < (maker?.start ?? 0);
+      one = recorded.at(-1)
+    ) {
+      recorded.pop()
       const before = lines.before(one.token)
       if (before !== undefined)
         find(

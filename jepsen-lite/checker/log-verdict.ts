@@ -41,22 +41,22 @@ export function checkLogged(history: History): LogFindings {
 /** The header names it. The watches of that client must be able to tell every change. */
 function mustHaveLog(history: History): void {
   const { header, watches } = history
-  const told = watches.filter((watch) => tellsLog(history, watch))
-  const [first] = told
+  const logWatches = watches.filter((watch) => tellsLog(history, watch))
+  const [first] = logWatches
   const refuse = (why: string): never => {
-    throw new HistoryError(`the log is what client ${header.log} was told: ${why}`)
+    throw new HistoryError(`the log is what client ${header.log} received: ${why}`)
   }
   if (first === undefined) refuse('it has no watch')
-  for (const { id, asked } of told)
+  for (const { id, selection } of logWatches)
     if (
-      asked.key !== undefined ||
-      (asked.start ?? '') !== '' ||
-      asked.end !== undefined ||
-      asked.only !== undefined ||
-      !asked.values
+      selection.key !== undefined ||
+      (selection.start ?? '') !== '' ||
+      selection.end !== undefined ||
+      selection.only !== undefined ||
+      !selection.values
     )
       refuse(`watch ${id} does not ask for every change of every key, with values`)
-  if ((first?.asked.from ?? Number.POSITIVE_INFINITY) > FIRST_REVISION + 1)
+  if ((first?.selection.from ?? Number.POSITIVE_INFINITY) > FIRST_REVISION + 1)
     refuse('its first watch does not begin at revision 1')
   if (typeof header.initial === 'string')
     refuse('the store is empty at its beginning, so the header has no initial value')
@@ -66,9 +66,9 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
   const answeredBefore = newestAnswered(history)
   const records = history.watches.map((watch) => ({
     name: nameOf(watch),
-    asked: watch.asked,
+    selection: watch.selection,
     answered: answeredBefore(watch.start),
-    told: watch.told.map(({ told }) => told),
+    messages: watch.messages.map(({ message }) => message),
   }))
   // An unrecorded client may have compacted as well.
   const compacted = history.header.complete === true ? compactedIn(history) : undefined

@@ -242,8 +242,8 @@ function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item
     const isLower = last !== undefined && last.op.priority < priority
     const isLate = last !== undefined && last.op.priority === priority && push.end < last.start
     if ((isLower || isLate) && taken > 0) {
-      const told = deliveries.filter((one) => one.call !== call).map((one) => one.attempts ?? 0)
-      if (attempts > 1 + Math.max(0, ...told.filter((each) => each < attempts))) {
+      const otherAttempts = deliveries.filter((one) => one.call !== call).map((one) => one.attempts ?? 0)
+      if (attempts > 1 + Math.max(0, ...otherAttempts.filter((each) => each < attempts))) {
         taken -= 1
         continue
       }

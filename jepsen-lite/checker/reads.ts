@@ -15,7 +15,7 @@ const RANK: Record<ReadLevel, number> = { stale: 0, lease: 1, linearizable: 2 }
 
 interface Read {
   readonly call: HistoryCall
-  readonly asked: ReadFields
+  readonly op: ReadFields
   readonly result: RecordedResult
 }
 
@@ -28,7 +28,7 @@ export interface ReadsResult {
 export function checkReads(history: History): ReadsResult {
   const reads = history.calls.flatMap(readOf)
   const answered = { stale: 0, lease: 0, linearizable: 0 }
-  for (const { asked } of reads) answered[asked.consistency ?? 'linearizable'] += 1
+  for (const { op } of reads) answered[op.consistency ?? 'linearizable'] += 1
   const ageOf = ageAgainst(history)
   const writtenBy = writersIn(history)
   const findings = reads.flatMap((read) => [
@@ -42,28 +42,26 @@ export function checkReads(history: History): ReadsResult {
 function readOf(call: HistoryCall): Read[] {
   const { op, outcome } = call
   if ((op.f !== 'get' && op.f !== 'range') || outcome.kind !== 'ok') return []
-  return [{ call, asked: op, result: outcome.result }]
+  return [{ call, op: op, result: outcome.result }]
 }
 
-function brokenOptions({ call, asked, result }: Read): Anomaly[] {
+function brokenOptions({ call, op, result }: Read): Anomaly[] {
   const messages: string[] = []
-  const level = asked.consistency ?? 'linearizable'
+  const level = op.consistency ?? 'linearizable'
   if (result.served !== undefined && RANK[result.served] < RANK[level]) {
-    messages.push(`was asked for ${level} and served ${result.served}`)
+    messages.push(`was requested with ${level} and served ${result.served}`)
   }
   if (
-    asked.minRevision !== undefined &&
-    (revisionOf(call, result) ?? Number.POSITIVE_INFINITY) < asked.minRevision
+    op.minRevision !== undefined &&
+    (revisionOf(call, result) ?? Number.POSITIVE_INFINITY) < op.minRevision
   ) {
-    messages.push(
-      `asked for revision ${asked.minRevision} or later and was shown ${revisionOf(call, result)}`,
-    )
+    messages.push(`requested revision ${op.minRevision} or later and was shown ${revisionOf(call, result)}`)
   }
-  if (asked.maxStalenessMs !== undefined && isStaleRead(call) && result.served !== 'linearizable') {
+  if (op.maxStalenessMs !== undefined && isStaleRead(call) && result.served !== 'linearizable') {
     const claimed = result.stalenessMs
-    if (claimed === undefined || claimed > asked.maxStalenessMs) {
+    if (claimed === undefined || claimed > op.maxStalenessMs) {
       messages.push(
-        `allowed ${asked.maxStalenessMs} ms of staleness and was given ${claimed === undefined ? 'no bound' : `${claimed} ms`}`,
+        `allowed ${op.maxStalenessMs} ms of staleness and was given ${claimed === undefined ? 'no bound' : `${claimed} ms`}`,
       )
     }
   }
@@ -83,21 +81,22 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
   const stale = history.calls.flatMap((call) =>
     isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
   )
-  const told = requestsOf(history)
+  const answers = requestsOf(history)
     .flatMap(({ calls: [call], result, endMs }) => (call === undefined ? [] : toldBy(call, result, endMs)))
     .concat(stale)
     .sort((a, b) => a.endMs - b.endMs)
   // The highest revision so far at each place.
-  for (const [at, here] of told.entries()) {
-    const before = told[at - 1]
-    if (before !== undefined && before.revision > here.revision) told[at] = { ...before, endMs: here.endMs }
+  for (const [at, here] of answers.entries()) {
+    const before = answers[at - 1]
+    if (before !== undefined && before.revision > here.revision)
+      answers[at] = { ...before, endMs: here.endMs }
   }
   const drift = history.header.clockDriftMax ?? 0
   return ({ call, result }) => {
     const revision = revisionOf(call, result)
     if (!isStaleRead(call) || result.stalenessMs === undefined || revision === undefined) return []
     const since = call.startMs - result.stalenessMs * ((1 + drift) / (1 - drift))
-    const known = told[countWhile(told, ({ endMs }) => endMs < since) - 1]
+    const known = answers[countWhile(answers, ({ endMs }) => endMs < since) - 1]
     if (known === undefined || known.revision <= revision) return []
     return [
       findingAbout(

@@ -16,8 +16,8 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   const early = history.calls.find(isTooEarly)
   if (early !== undefined) return [beforeTheBeginning(early)]
   const requests = requestsOf(history)
-  const told = answeredRevisionsIn(history)
-  const newestBefore = newestAnswered(told)
+  const answered = answeredRevisionsIn(history)
+  const newestBefore = newestAnswered(answered)
   const made = new Set<number>()
   /** For each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
@@ -30,7 +30,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   }
   let last = FIRST_REVISION
   for (const { revision } of history.finals) last = Math.max(last, revision)
-  for (const { revision } of told) last = Math.max(last, revision)
+  for (const { revision } of answered) last = Math.max(last, revision)
   // A request can have made any revision above all those that were known before it began. So these sets only grow, and
   // counting is enough.
   candidates.sort((a, b) => a - b)
@@ -43,7 +43,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
     if (missing <= able) continue
     const message =
       `revision ${revision} is not accounted for: of the revisions up to it ${missing} belong to no answer, and only ${able} operations ` +
-      'whose revision no client was told can have made them'
+      'whose revision no client received can have made them'
     return [{ check: 'revision-accounting', key: undefined, message, calls: [] }]
   }
   return []
@@ -93,9 +93,9 @@ const answeredRevisionsIn = ({ calls }: History): readonly AnsweredRevision[] =>
     .sort((a, b) => a.end - b.end)
 
 /** The highest revision that had been answered before a position of the history. */
-function newestAnswered(told: readonly AnsweredRevision[]): (start: number) => number {
+function newestAnswered(answered: readonly AnsweredRevision[]): (start: number) => number {
   let newest = FIRST_REVISION
-  const rising = told.map(({ end, revision }) => {
+  const rising = answered.map(({ end, revision }) => {
     newest = Math.max(newest, revision)
     return { end, newest }
   })

@@ -309,14 +309,14 @@ export class RevisionHistory {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1]
       const { revision, key, value, request } = change
-      const told = request.result?.version
+      const version = request.result?.version
       const from = before?.revision ?? 0
       const isMade = before === undefined ? this.#initial === null : before.value === null
       const count = isMade ? 0 : before?.request.result?.version
-      if (told === undefined || value === null || count === undefined) continue
+      if (version === undefined || value === null || count === undefined) continue
       // The state that it found tells whether it created the key.
       const met = metBy(request)
-      if (told === count + 1 && (met === undefined || (met === 'nothing') === (told === 1))) continue
+      if (version === count + 1 && (met === undefined || (met === 'nothing') === (version === 1))) continue
       // Changes that may lie between count too. If one of them deletes the key, the count may begin again.
       const between = possibleChanges.filter(({ request: other }) => other.start < request.end)
       const room = this.#roomIn(from, revision - 1)
@@ -324,11 +324,11 @@ export class RevisionHistory {
       const mayDelete = room > 0 && between.some(({ request: other }) => deletes(other))
       const most = met === 'nothing' ? 1 : count + 1 + makes
       const least = Math.max(mayDelete ? 1 : count + 1, met === 'a key' ? 2 : 1)
-      if (least <= told && told <= most) continue
+      if (least <= version && version <= most) continue
       this.findings.push({
         check: 'revisions',
         key,
-        message: `${describe(change)} and calls that version ${told}; it was version ${least}${most > least ? ` to ${most}` : ''}`,
+        message: `${describe(change)} and calls that version ${version}; it was version ${least}${most > least ? ` to ${most}` : ''}`,
         calls: before === undefined ? callsOf(change) : callsOf(before, change),
       })
     }

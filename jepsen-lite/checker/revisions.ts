@@ -119,35 +119,35 @@ function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
   const findings: Anomaly[] = []
   const byStart = [...answers].sort((a, b) => a.start - b.start)
   const byEnd = [...answers].sort((a, b) => a.end - b.end)
-  let told: Answer | undefined
+  let newest: Answer | undefined
   let at = 0
   const tellUpTo = (position: number): void => {
     for (let next = byEnd[at]; next !== undefined && next.end < position; next = byEnd[at]) {
-      if (told === undefined || next.revision > told.revision) told = next
+      if (newest === undefined || next.revision > newest.revision) newest = next
       at += 1
     }
   }
   for (const { call, start, revision, kind } of byStart) {
     tellUpTo(start)
-    const least = told === undefined ? 0 : told.revision + (kind === 'change' ? 1 : 0)
-    if (told === undefined || revision >= least || kind === 'stale') continue
+    const least = newest === undefined ? 0 : newest.revision + (kind === 'change' ? 1 : 0)
+    if (newest === undefined || revision >= least || kind === 'stale') continue
     findings.push({
       check: 'revisions',
       key: call.op.f === 'range' ? undefined : call.op.key,
       message:
-        `operation ${call.id} began after operation ${told.call.id} had been answered at revision ${told.revision}, ` +
+        `operation ${call.id} began after operation ${newest.call.id} had been answered at revision ${newest.revision}, ` +
         `but ${kind === 'change' ? 'made' : 'saw'} revision ${revision}`,
-      calls: [told.call.id, call.id],
+      calls: [newest.call.id, call.id],
     })
   }
   for (const { node, position, revision } of [...finals].sort((a, b) => a.position - b.position)) {
     tellUpTo(position)
-    if (told === undefined || revision >= told.revision) continue
+    if (newest === undefined || revision >= newest.revision) continue
     findings.push({
       check: 'durability',
       key: undefined,
-      message: `at the end ${node} is at revision ${revision}, but operation ${told.call.id} was answered at ${told.revision}`,
-      calls: [told.call.id],
+      message: `at the end ${node} is at revision ${revision}, but operation ${newest.call.id} was answered at ${newest.revision}`,
+      calls: [newest.call.id],
     })
   }
   return findings
@@ -172,12 +172,12 @@ export function conditionHeld(
   { result }: Pick<CheckedRequest, 'result'>,
 ): string | undefined {
   if (result?.applied !== false || result.current === undefined) return undefined
-  const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
+  const expected = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
   const ifAbsent = op.f === 'acquire' || ('ifAbsent' in op && op.ifAbsent === true)
   const held =
     (!ifAbsent || result.current === null) &&
-    (asked === undefined || result.current === asked) &&
-    (ifAbsent || asked !== undefined)
+    (expected === undefined || result.current === expected) &&
+    (ifAbsent || expected !== undefined)
   return held ? 'was refused because of its condition, but the answer shows that it held' : undefined
 }
 

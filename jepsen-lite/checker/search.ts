@@ -93,7 +93,7 @@ class Search<State> {
    */
   readonly #configurations = new Set<string>()
   /** Calls are numbered by their start; this is the place of each in the given list. */
-  readonly #given: Int32Array
+  readonly #order: Int32Array
   readonly #starts: Float64Array
   readonly #ends: Float64Array
   /** Its number among the required calls, or among the optional ones. */
@@ -132,11 +132,11 @@ class Search<State> {
     this.#configurationsMax = configurationsMax
     this.#steps = steps
     this.#position = { state: steps.initial, before: NONE, from: 0, last: -1, turn: 0 }
-    const given = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
-    this.#given = Int32Array.from(given)
-    steps.renumber(this.#given)
-    this.#starts = Float64Array.from(given, (at) => startOf(calls, at))
-    this.#ends = Float64Array.from(given, (at) => calls[at]?.end ?? 0)
+    const order = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
+    this.#order = Int32Array.from(order)
+    steps.renumber(this.#order)
+    this.#starts = Float64Array.from(order, (at) => startOf(calls, at))
+    this.#ends = Float64Array.from(order, (at) => calls[at]?.end ?? 0)
     this.#bit = new Int32Array(n)
     this.#isOptional = new Uint8Array(n)
     this.#twin = new Int32Array(n).fill(NONE)
@@ -281,8 +281,8 @@ class Search<State> {
     const placed = verdict === 'linearizable' ? this.#placed : order
     return {
       verdict,
-      order: placed.map((call) => at(this.#given, call)),
-      blocked: verdict === 'impossible' ? at(this.#given, blocked) : undefined,
+      order: placed.map((call) => at(this.#order, call)),
+      blocked: verdict === 'impossible' ? at(this.#order, blocked) : undefined,
       configurations: this.#configurations.size,
     }
   }
@@ -421,8 +421,8 @@ class Steps<State> {
   }
 
   /** Renumbers the calls: call 0 becomes the one at `given[0]`. */
-  renumber(given: Int32Array): void {
-    this.#ofCall = given.map((call) => at(this.#ofCall, call))
+  renumber(order: Int32Array): void {
+    this.#ofCall = order.map((call) => at(this.#ofCall, call))
   }
 
   ofCall(call: number): number {

@@ -56,7 +56,7 @@ export function add(program: CommandUnknownOpts): void {
     .addOption(
       new Option(
         '--cut <kind>',
-        'silent: no bytes pass, and no node is told; refused: connections are reset and refused',
+        'silent: no bytes pass, and no node is notified; refused: connections are reset and refused',
       )
         .choices(CUTS)
         .default('silent' as const),

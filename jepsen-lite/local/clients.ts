@@ -4,10 +4,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isStoreOperation, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
+import { recordTransaction, type StoreTransaction } from '../workload/transaction.ts'
 import { HttpClient, type NodeAddress } from './http.ts'
-import { type OperationEnd, perform } from './perform.ts'
+import { perform, type RequestEnd } from './perform.ts'
 import { performStore } from './store-requests.ts'
-import { performTransaction, recordTransaction, type StoreTransaction } from './transactions.ts'
+import { performTransaction } from './transactions.ts'
 import type { Workload, WorkloadRequest } from './workload.ts'
 
 /** The deadline of an operation. */
@@ -50,30 +51,28 @@ export async function runClient(options: LoadClientOptions): Promise<void> {
     const targets = options.targets()
     const target = options.stays ? targets[id % targets.length] : random.pick(targets)
     if (target === undefined) continue
-    const asked = workload.next()
+    const request = workload.next()
     const end =
-      asked.f === 'txn'
-        ? await transact(options, http, target, asked)
-        : await ask(options, http, target, asked)
+      request.f === 'txn'
+        ? await transact(options, http, target, request)
+        : await performRecorded(options, http, target, request)
     // After a failed connection, the client waits before its next operation.
     if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)
   }
   http.close()
 }
 
-async function ask(
+async function performRecorded(
   { id, recorder, workload, report }: LoadClientOptions,
   http: HttpClient,
   target: NodeAddress,
   op: Exclude<WorkloadRequest, StoreTransaction>,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   const operation = recorder.invoke(id, target.name, op)
   const end = await (isStoreOperation(op)
     ? performStore(http, target.port, op, OPERATION_MS_MAX)
     : perform(http, target.port, op, OPERATION_MS_MAX))
-  if (end.kind === 'ok') recorder.ok(operation, end.result)
-  else if (end.kind === 'fail') recorder.fail(operation, end.why)
-  else recorder.unknown(operation, end.why)
+  recorder.end(operation, end)
   reportWrong(report, `operation ${operation} (${op.f})`, end)
   workload.ended(op, end)
   return end
@@ -85,7 +84,7 @@ async function transact(
   http: HttpClient,
   target: NodeAddress,
   txn: StoreTransaction,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   const ended = recordTransaction(recorder, id, target.name, txn)
   const ends = await performTransaction(http, target.port, txn, OPERATION_MS_MAX)
   ended(ends)
@@ -96,7 +95,7 @@ async function transact(
   return first
 }
 
-function reportWrong(report: LoadClientOptions['report'], what: string, end: OperationEnd): void {
+function reportWrong(report: LoadClientOptions['report'], what: string, end: RequestEnd): void {
   if (end.kind !== 'ok' && end.wrong !== undefined)
     report(`${what} got an answer that no server should give: ${end.wrong}`)
 }

@@ -39,7 +39,7 @@ export class ClusterObserver {
       }
       case 'ended':
         this.#recorder.note('ended', { node, reason: event.reason })
-        if (!event.wanted) this.surprises.push(`${node} ended by itself: ${event.reason}`)
+        if (!event.isExpected) this.surprises.push(`${node} ended by itself: ${event.reason}`)
         break
       default:
         this.#recorder.note(event.kind, { node })

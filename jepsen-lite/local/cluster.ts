@@ -29,8 +29,8 @@ export type LocalClusterEvent =
       readonly view: NodeView
       readonly before: NodeView | undefined
     }
-  /** The process ended. `wanted`: a fault or a request explains it. */
-  | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly wanted: boolean }
+  /** The process ended. `isExpected`: a fault or a request explains it. */
+  | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly isExpected: boolean }
 
 export interface LocalClusterOptions {
   /** Data and logs of the nodes go here. */
@@ -90,8 +90,8 @@ export class LocalCluster {
     })
     for (const [at, name] of names.entries()) {
       const plan = { name, port: ports[at] ?? 0, peerPort: 0, stage: 'new' } as const
-      const hear = (event: NodeEvent): void => cluster.#hear(node, event)
-      const node: TestedNode = new TestedNode(plan, options.dir, hear, options.env(name))
+      const receive = (event: NodeEvent): void => cluster.#receive(node, event)
+      const node: TestedNode = new TestedNode(plan, options.dir, receive, options.env(name))
       node.outside = at >= options.nodes.length
       nodes.push(node)
     }
@@ -181,12 +181,18 @@ export class LocalCluster {
   }
 
   /** Sends a request to a node's API, as a client does, without relays. */
-  ask(node: TestedNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
+  request(
+    node: TestedNode,
+    method: 'GET' | 'POST' | 'DELETE',
+    target: string,
+    body?: object,
+    timeoutMs = 5_000,
+  ) {
     const content =
       body === undefined
         ? {}
         : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }
-    return this.#api.ask(node.port, { method, target, ...content }, timeoutMs)
+    return this.#api.send(node.port, { method, target, ...content }, timeoutMs)
   }
 
   /** Waits until every member is a ready voter. Resolves to what is missing if that takes too long. */
@@ -215,7 +221,7 @@ export class LocalCluster {
     }
   }
 
-  #hear(node: TestedNode, event: NodeEvent): void {
+  #receive(node: TestedNode, event: NodeEvent): void {
     const { name } = node
     switch (event.kind) {
       case 'started':
@@ -228,8 +234,8 @@ export class LocalCluster {
       case 'ended': {
         void this.network.link(CLIENTS, name).shut()
         const { reason } = event
-        const wanted = reason === 'killed' || reason === 'stopped' || node.endAllowedBy > 0
-        this.#options.onEvent({ kind: 'ended', node: name, reason, wanted })
+        const isExpected = reason === 'killed' || reason === 'stopped' || node.endAllowedBy > 0
+        this.#options.onEvent({ kind: 'ended', node: name, reason, isExpected })
         break
       }
     }

@@ -14,7 +14,7 @@ const STATUS_MS = 1_000
 /** The part of `LocalCluster` that is needed here. */
 interface RequestedRead<Node> {
   readonly members: readonly Node[]
-  ask(node: Node, method: 'GET', target: string, body: undefined, timeoutMs: number): Promise<HttpEnd>
+  request(node: Node, method: 'GET', target: string, body: undefined, timeoutMs: number): Promise<HttpEnd>
 }
 
 interface Named {
@@ -37,7 +37,7 @@ export async function recordFinalReads<Node extends Named>(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const deadline = performance.now() + limitMs
-  let apart = 'no node was asked'
+  let apart = 'no node got a request'
   let before: string | undefined
   while (performance.now() < deadline && !signal.aborted) {
     const readings = await Promise.all(
@@ -81,7 +81,7 @@ async function readAll<Node extends Named>(
     do {
       const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`
       const page = objectOf(
-        await cluster.ask(
+        await cluster.request(
           node,
           'GET',
           `/v1/kv?consistency=stale&limit=${PAGE_ROWS}${from}`,
@@ -116,7 +116,7 @@ const leadsOn = (rows: readonly RecordedRow[], next: string, after: string | und
 
 /** Returns undefined if the node did not answer, or a field was missing. */
 async function standingOf<Node>(cluster: RequestedRead<Node>, node: Node): Promise<NodeAnswer | undefined> {
-  const status = objectOf(await cluster.ask(node, 'GET', '/v1/status', undefined, STATUS_MS))
+  const status = objectOf(await cluster.request(node, 'GET', '/v1/status', undefined, STATUS_MS))
   if (status === undefined) return undefined
   const { applied_index: applied, revision, state_hash: hash, errors } = status
   const isWhole = typeof applied === 'number' && typeof revision === 'number' && typeof hash === 'string'

@@ -35,8 +35,8 @@ export class HttpClient {
   readonly #transport = new HttpTransport()
 
   /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
-  async ask(port: number, asked: ClientHttpRequest, timeoutMs: number): Promise<HttpEnd> {
-    const { method, target, headers = {}, body = '' } = asked
+  async send(port: number, request: ClientHttpRequest, timeoutMs: number): Promise<HttpEnd> {
+    const { method, target, headers = {}, body = '' } = request
     const separator = target.includes('?') ? '&' : '?'
     const path = `${target}${separator}timeout=${Math.round(timeoutMs)}ms`
     const bytes = body === '' ? undefined : Buffer.from(body)
@@ -52,7 +52,7 @@ export class HttpClient {
 }
 
 function endOf(outcome: SendOutcome): HttpEnd {
-  if (outcome.kind === 'streaming') throw new RangeError('no stream was asked for')
+  if (outcome.kind === 'streaming') throw new RangeError('no stream was requested')
   if (outcome.kind === 'answered') {
     const { status, headers, body } = outcome
     return { kind: 'answer', status, headers, body: body.toString() }

@@ -28,7 +28,7 @@ export class LibraryWatchClients implements WatchClients {
   constructor(options: WatchingOptions) {
     this.client = options.client
     this.#options = options
-    this.#from = options.asked.from
+    this.#from = options.selection.from
     this.done = this.#run()
   }
 
@@ -44,27 +44,27 @@ export class LibraryWatchClients implements WatchClients {
   }
 
   async #watch(kv: Client): Promise<void> {
-    const { asked, client, recorder, signal } = this.#options
+    const { selection, client, recorder, signal } = this.#options
     const from = this.#from
-    const { key, start = '', end, only, prev, values } = asked
-    const id = recorder.watch(client, 'any', { ...asked, ...(from !== undefined && { from }) })
+    const { key, start = '', end, only, prev, values } = selection
+    const id = recorder.watch(client, 'any', { ...selection, ...(from !== undefined && { from }) })
     const place =
       key !== undefined ? { key } : start === '' && end === undefined ? { all: true } : { start, end }
     const watch = kv.watch({
       ...{ ...place, only, prev, keysOnly: !values, fromRevision: from, progressMs: PROGRESS_MS, signal },
       onProgress: (revision) => {
-        recorder.told(id, { kind: 'progress', revision })
+        recorder.watchMessage(id, { kind: 'progress', revision })
         this.#reach(revision)
       },
     })
     try {
       const revision = await watch.ready
       const begins = Math.max(2, from ?? revision + 1)
-      recorder.told(id, { kind: 'created', revision, from: begins })
+      recorder.watchMessage(id, { kind: 'created', revision, from: begins })
       this.id = id
       this.#reach(begins - 1)
       for await (const batch of watch) {
-        recorder.told(id, { kind: 'events', revision: batch.revision, events: this.#eventsOf(batch) })
+        recorder.watchMessage(id, { kind: 'events', revision: batch.revision, events: this.#eventsOf(batch) })
         this.#reach(batch.revision)
       }
     } catch (error) {
@@ -73,7 +73,7 @@ export class LibraryWatchClients implements WatchClients {
       if (error instanceof CompactedError && error.resumeFrom !== undefined) {
         const { compactRevision = 0, resumeFrom } = error
         const next = Math.max(FIRST_REVISION + 1, this.#from ?? 0)
-        recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
+        recorder.watchMessage(id, { kind: 'compacted', next, compactRevision, resumeFrom })
         this.#from = resumeFrom
       }
     }
@@ -94,7 +94,7 @@ export class LibraryWatchClients implements WatchClients {
 
   #rowOf(record: KvRecord): NonNullable<WatchedEvent['record']> {
     const { key, createRevision, modRevision, version, lease } = record
-    const value = this.#options.asked.values ? { value: nameOf(record.text()) } : {}
+    const value = this.#options.selection.values ? { value: nameOf(record.text()) } : {}
     return { key, createRevision, modRevision, version, ...value, ...(lease !== undefined && { lease }) }
   }
 }

@@ -17,7 +17,7 @@ import type {
 import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
-export type OperationEnd =
+export type RequestEnd =
   | { readonly kind: 'ok'; readonly result: RecordedResult }
   /** Certainly not applied. `unreachable`: there was no connection to the node. */
   | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
@@ -37,12 +37,12 @@ export async function perform(
   port: number,
   op: HistoryOperation,
   timeoutMs: number,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   const deadline = performance.now() + timeoutMs
-  const ask: Ask = (request) => client.ask(port, request, Math.max(1, deadline - performance.now()))
+  const send: Ask = (request) => client.send(port, request, Math.max(1, deadline - performance.now()))
   switch (op.f) {
     case 'get': {
-      const end = await ask(getRequest(op.key, readQuery(op)))
+      const end = await send(getRequest(op.key, readQuery(op)))
       const isForgotten = op.at !== undefined && end.kind === 'answer' && end.status === 410
       if (isForgotten && codeOf(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
       return readEnd(end, (answer) => ({
@@ -52,28 +52,30 @@ export async function perform(
       }))
     }
     case 'range': {
-      const end = await ask(rangeRequest(op))
+      const end = await send(rangeRequest(op))
       return readEnd(end, (answer) => ({
         ...(op.stream ? streamOf(answer) : pageOf(answer)),
         ...served(answer),
       }))
     }
     case 'put': {
-      const end = await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) }, attachedTo(op)))
+      const end = await send(
+        putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) }, attachedTo(op)),
+      )
       const isGone = op.lease !== undefined && end.kind === 'answer' && end.status === 404
       if (isGone && codeOf(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
       return changeEnd(end, op)
     }
     case 'del':
-      return changeEnd(await ask(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
+      return changeEnd(await send(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
     case 'acquire':
-      return changeEnd(await ask(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })), op)
+      return changeEnd(await send(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })), op)
     case 'release':
-      return changeEnd(await ask(deleteRequest(op.key, { ...ifRevision(op.token), ...once(op) })), op)
+      return changeEnd(await send(deleteRequest(op.key, { ...ifRevision(op.token), ...once(op) })), op)
     case 'cas':
-      return compareAndSet(ask, op)
+      return compareAndSet(send, op)
     case 'append':
-      return append(ask, op, deadline)
+      return append(send, op, deadline)
   }
 }
 
@@ -81,8 +83,8 @@ export async function perform(
  * A read, then a put under the condition that the key has not changed since. If that condition fails, the operation
  * fails: its result is not known.
  */
-async function compareAndSet(ask: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<OperationEnd> {
-  const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
+async function compareAndSet(send: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<RequestEnd> {
+  const read = readEnd(await send(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
     ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
   }))
@@ -90,21 +92,21 @@ async function compareAndSet(ask: Ask, op: Extract<HistoryOperation, { f: 'cas' 
   const { value = null, modRevision, ...rest } = read.result
   if (value !== op.from)
     return { kind: 'ok', result: { ...rest, value, current: modRevision ?? null, applied: false } }
-  const put = await putUnchanged(ask, op, op.to, modRevision)
+  const put = await putUnchanged(send, op, op.to, modRevision)
   return put ?? { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
 }
 
 /** The same for an append, repeated until the put succeeds: a condition that fails means that nothing was written. */
 async function append(
-  ask: Ask,
+  send: Ask,
   op: Extract<HistoryOperation, { f: 'append' }>,
   deadline: number,
-): Promise<OperationEnd> {
+): Promise<RequestEnd> {
   while (performance.now() < deadline) {
-    const read = readEnd(await ask(getRequest(op.key)), recordRead)
+    const read = readEnd(await send(getRequest(op.key)), recordRead)
     if (read.kind !== 'ok') return read
     const value = (read.result.value ?? '') + op.value
-    const put = await putUnchanged(ask, op, value, read.result.modRevision)
+    const put = await putUnchanged(send, op, value, read.result.modRevision)
     if (put?.kind === 'ok') return { kind: 'ok', result: { ...put.result, value } }
     if (put !== undefined) return put
   }
@@ -113,12 +115,12 @@ async function append(
 
 /** Puts under the condition that the key has not changed since it was read. Returns undefined if it has. */
 async function putUnchanged(
-  ask: Ask,
+  send: Ask,
   op: Extract<HistoryOperation, { f: 'cas' | 'append' }>,
   value: string,
   modRevision: number | undefined,
-): Promise<OperationEnd | undefined> {
-  const put = await ask(putRequest(op.key, value, { ...unchanged(modRevision), ...once(op) }))
+): Promise<RequestEnd | undefined> {
+  const put = await send(putRequest(op.key, value, { ...unchanged(modRevision), ...once(op) }))
   const end = changeEnd(put, op)
   if (end.kind !== 'ok' || end.result.applied !== false) return end
   if (end.result.current !== (modRevision ?? null)) return undefined
@@ -195,7 +197,7 @@ const once = (op: TokenField): Record<string, string> =>
 // Answers
 
 /** A read changes nothing, so a read that was not answered has failed and is never unknown. */
-function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): OperationEnd {
+function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): RequestEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
   try {
@@ -208,13 +210,13 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): Oper
 }
 
 /** The document of a POST that changes something, or the end of the operation if it was not answered with 200. */
-export function changeAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+export function changeAnswer(end: HttpEnd): RequestEnd | { readonly json: Record<string, unknown> } {
   if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
   return notMade(end)
 }
 
 /** The same for a POST that only reads. */
-export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+export function readAnswer(end: HttpEnd): RequestEnd | { readonly json: Record<string, unknown> } {
   if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   return refusal(end)
@@ -223,10 +225,10 @@ export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record
 export const isReplay = (end: HttpEnd): boolean =>
   end.kind === 'answer' && header(end, 'idempotency-replayed') === 'true'
 
-function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
+function changeEnd(end: HttpEnd, change: Change): RequestEnd {
   if (end.kind !== 'answer') return notMade(end)
   if (end.status === 200) {
-    const made = madeChange(end, asked)
+    const made = madeChange(end, change)
     // The change was made, but the answer does not say at which revision.
     if (made === undefined)
       return {
@@ -234,14 +236,14 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
         why: 'wrong answer',
         wrong: `200 without a correct result: ${shown(end)}`,
       }
-    return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
+    return { kind: 'ok', result: { ...made, ...replayedBy(end, change) } }
   }
-  if (end.status === 412 && typeof json(end).code === 'string') return conditionFailed(end, asked)
+  if (end.status === 412 && typeof json(end).code === 'string') return conditionFailed(end, change)
   return notMade(end)
 }
 
 /** The end of a change that was not answered with its result. */
-function notMade(end: HttpEnd): OperationEnd {
+function notMade(end: HttpEnd): RequestEnd {
   if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   // Only the code of an error says that the change was not made.
@@ -252,9 +254,9 @@ function notMade(end: HttpEnd): OperationEnd {
 }
 
 /** The answer must contain the current state of the key, and the revision of the store. */
-function conditionFailed(answer: Answer, asked: Change): OperationEnd {
+function conditionFailed(answer: Answer, change: Change): RequestEnd {
   const { code, current } = json(answer)
-  const meta = isObject(current) && current.key === asked.key ? metaOf(current) : undefined
+  const meta = isObject(current) && current.key === change.key ? metaOf(current) : undefined
   const revision = wholeIn(header(answer, 'kv-revision'))
   const isWhole = code === 'precondition_failed' && (current === null || meta !== undefined)
   if (!isWhole || revision === undefined)
@@ -262,11 +264,11 @@ function conditionFailed(answer: Answer, asked: Change): OperationEnd {
   const { modRevision = null } = meta ?? {}
   return {
     kind: 'ok',
-    result: { applied: false, current: modRevision, revision, ...replayedBy(answer, asked) },
+    result: { applied: false, current: modRevision, revision, ...replayedBy(answer, change) },
   }
 }
 
-const wrongRefusal = (wrong: string): OperationEnd => ({
+const wrongRefusal = (wrong: string): RequestEnd => ({
   ...{ kind: 'fail', why: 'wrong answer', unreachable: false },
   wrong,
 })
@@ -274,7 +276,7 @@ const wrongRefusal = (wrong: string): OperationEnd => ({
 /** Status codes with which a server may refuse correct requests. */
 export const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
 
-function refusal(answer: Answer): OperationEnd {
+function refusal(answer: Answer): RequestEnd {
   const why = codeOf(answer)
   const end = { kind: 'fail', why, unreachable: false } as const
   return REFUSALS.has(answer.status) ? end : { ...end, wrong: `${answer.status} ${why}: ${shown(answer)}` }

@@ -1,8 +1,7 @@
 // Messages between the processes of recipes and the run.
 
-import type { RecipeEnd } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'
-import type { StoreOperation } from '../workload/history.ts'
+import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 
 export interface RecipeOrder {
   readonly recipe: Recipe
@@ -17,7 +16,7 @@ export interface RecipeOrder {
 /** `ref` numbers the operations of one process. */
 export type FromRecipes =
   | { readonly kind: 'invoke'; readonly ref: number; readonly client: number; readonly op: StoreOperation }
-  | { readonly kind: 'end'; readonly ref: number; readonly end: RecipeEnd }
+  | { readonly kind: 'end'; readonly ref: number; readonly end: OperationEnd }
   /** The process is about to end: something that must not happen has happened. */
   | { readonly kind: 'wrong'; readonly message: string }
 

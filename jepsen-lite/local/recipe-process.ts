@@ -3,8 +3,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
-import { type RecipeEnd, runRecipe } from '../recipes/clients.ts'
-import type { StoreOperation } from '../workload/history.ts'
+import { runRecipe } from '../recipes/clients.ts'
+import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
 
@@ -17,7 +17,7 @@ const over = new AbortController()
 let refs = 0
 let values = 0
 
-const tell = (message: FromRecipes): void => void process.send?.(message)
+const report = (message: FromRecipes): void => void process.send?.(message)
 const endNow = (): boolean => process.kill(process.pid, 'SIGKILL')
 process.on('disconnect', endNow)
 for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {})
@@ -40,7 +40,10 @@ async function begin(order: RecipeOrder): Promise<void> {
   try {
     await Promise.all(Array.from({ length: order.clients }, (_, at) => run(at)))
   } catch (error) {
-    tell({ kind: 'wrong', message: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    report({
+      kind: 'wrong',
+      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    })
   }
   await kv.close()
   process.off('disconnect', endNow)
@@ -50,9 +53,9 @@ async function begin(order: RecipeOrder): Promise<void> {
 const rest = (ms: number): Promise<void> => sleep(ms, undefined, { signal: over.signal }).catch(() => {})
 
 /** Tells that it begins; the returned function tells how it ended. */
-function invoke(client: number, op: StoreOperation): (end: RecipeEnd) => void {
+function invoke(client: number, op: StoreOperation): (end: OperationEnd) => void {
   refs += 1
   const ref = refs
-  tell({ kind: 'invoke', ref, client, op })
-  return (end) => tell({ kind: 'end', ref, end })
+  report({ kind: 'invoke', ref, client, op })
+  return (end) => report({ kind: 'end', ref, end })
 }

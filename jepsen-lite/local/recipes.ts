@@ -84,9 +84,9 @@ export class RecipeProcesses {
       ...{ child, name, open, isKilled: false },
       ended: new Promise((resolve) => {
         // Its earlier messages are read first.
-        const heard = once(child, 'disconnect')
+        const disconnected = once(child, 'disconnect')
         child.on('exit', async (code, signal) => {
-          await heard
+          await disconnected
           this.#running.delete(running)
           this.#guardThem()
           for (const id of open.values()) recorder.unknown(id, 'its process has ended')
@@ -100,7 +100,7 @@ export class RecipeProcesses {
     }
     this.#running.add(running)
     this.#guardThem()
-    child.on('message', (message: FromRecipes) => this.#hear(running, message))
+    child.on('message', (message: FromRecipes) => this.#receive(running, message))
     child.on('error', () => {})
     const order = {
       ...{ recipe, endpoints: endpoints(), clients: this.#perProcess, seed: `${seed} ${name}` },
@@ -110,7 +110,7 @@ export class RecipeProcesses {
     return running
   }
 
-  #hear({ name, open }: RecipeProcess, message: FromRecipes): void {
+  #receive({ name, open }: RecipeProcess, message: FromRecipes): void {
     const { recorder, report } = this.#options
     if (message.kind === 'wrong') report(`${name}, a process of clients, failed: ${message.message}`)
     else if (message.kind === 'invoke')
@@ -119,10 +119,7 @@ export class RecipeProcesses {
       const { ref, end } = message
       const id = open.get(ref)
       open.delete(ref)
-      if (id === undefined) return
-      if (end.kind === 'ok') recorder.ok(id, end.result)
-      else if (end.kind === 'fail') recorder.fail(id, end.why)
-      else recorder.unknown(id, end.why)
+      if (id !== undefined) recorder.end(id, end)
     }
   }
 

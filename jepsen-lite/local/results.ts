@@ -58,7 +58,7 @@ export interface Facts {
   readonly stats: RunStats
   readonly schedule: ScheduleResult
   readonly findings: readonly Finding[]
-  readonly calm: { readonly okCount: number; readonly wanted: number }
+  readonly calm: { readonly okCount: number; readonly required: number }
   readonly elections: number
   readonly recoveredMs: number | undefined
   readonly snapshotsInstalled: number
@@ -91,9 +91,9 @@ export function resultsOf(facts: Facts): Results {
 
 function whyNothingIsProven({ options, schedule, calm, elections, stats }: Facts): Finding[] {
   const reasons = lackingFeatures(stats)
-  if (calm.okCount < calm.wanted)
+  if (calm.okCount < calm.required)
     reasons.push(
-      `only ${calm.okCount} operations succeeded before the first fault; at least ${calm.wanted} should`,
+      `only ${calm.okCount} operations succeeded before the first fault; at least ${calm.required} should`,
     )
   if (schedule.faults.every(({ effect }) => effect === undefined)) reasons.push('no fault took effect')
   if (elections === 0) reasons.push('no election happened')

@@ -23,7 +23,7 @@ export type OutcomeCounts = Record<'ok' | 'not_applied' | 'fail' | 'unknown', nu
 
 /** How often a feature of the store was asked for, and how often that was answered. */
 export interface Feature {
-  asked: number
+  requested: number
   answered: number
 }
 
@@ -66,7 +66,7 @@ export class RunStats {
     if (event.type === 'invoke') {
       const features = [...featuresOf(event.op)]
       if (event.transaction !== undefined) features.push(`${event.op.f} in a transaction`)
-      for (const name of features) countedIn(this.features, name).asked++
+      for (const name of features) countedIn(this.features, name).requested++
       this.#open.set(event.id, { f: event.op.f, at: event.time, features })
     }
     if (event.type !== 'ok' && event.type !== 'fail' && event.type !== 'unknown') return
@@ -106,7 +106,7 @@ export class RunStats {
       return
     }
     const effect = countedIn(this.effects, name)
-    effect.asked++
+    effect.requested++
     if (isDone) effect.answered++
   }
 
@@ -129,7 +129,7 @@ export class RunStats {
 }
 
 function countedIn(features: Map<string, Feature>, name: string): Feature {
-  const known = features.get(name) ?? { asked: 0, answered: 0 }
+  const known = features.get(name) ?? { requested: 0, answered: 0 }
   features.set(name, known)
   return known
 }
@@ -149,18 +149,20 @@ const STRUCK_MIN = 5
 /** Messages about features that did not work for clients: the run proves nothing about them. */
 export function lackingFeatures({ features, effects, without, holders }: RunStats): string[] {
   const unanswered = [...features]
-    .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
+    .filter(
+      ([, { requested, answered }]) => requested >= ASKED_MIN && answered < requested * ANSWERED_PART_MIN,
+    )
     .map(
-      ([name, { asked, answered }]) =>
-        `only ${answered} of ${asked} operations that ask for ${name} were answered`,
+      ([name, { requested, answered }]) =>
+        `only ${answered} of ${requested} operations that request ${name} were answered`,
     )
   const names = new Set([...effects.keys(), ...without.keys()])
   const none = [...names].flatMap((name) => {
-    const { asked, answered } = effects.get(name) ?? { asked: 0, answered: 0 }
+    const { requested, answered } = effects.get(name) ?? { requested: 0, answered: 0 }
     const refused = without.get(name) ?? 0
-    if (answered > 0 || asked + refused < ASKED_MIN) return []
+    if (answered > 0 || requested + refused < ASKED_MIN) return []
     return [
-      `there was no ${name}: all ${asked + refused} tries failed, are of unknown outcome, or found nothing to do`,
+      `there was no ${name}: all ${requested + refused} tries failed, are of unknown outcome, or found nothing to do`,
     ]
   })
   const idle =

@@ -12,7 +12,7 @@ import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
 /** The name of the client whose watches are the log. */
 export const LOG = 'log'
 /** Maximum time until a watch has received everything after the end of all faults. */
-const TOLD_MS_MAX = 20_000
+const CATCH_UP_MS_MAX = 20_000
 const POLL_MS = 50
 /** Keys of the workloads begin with this letter and a digit (workloads.ts). */
 const KEY = 'k'
@@ -35,16 +35,16 @@ export class RunWatchers {
 
   constructor({ count, random, ...options }: WatchersOptions) {
     this.#recorder = options.recorder
-    const asked: WatchSelection = { start: '', from: 1, prev: false, values: true }
+    const selection: WatchSelection = { start: '', from: 1, prev: false, values: true }
     this.#log = new HttpWatchClients({
-      ...{ ...options, client: LOG, asked, random: random.named(LOG) },
+      ...{ ...options, client: LOG, selection, random: random.named(LOG) },
       ...{ isSlow: false, moves: false },
     })
     const others = Array.from({ length: count }, (_, at) => {
       const own = random.named(`watch ${at}`)
       const Kind = at % 4 === 3 ? LibraryWatchClients : HttpWatchClients
       return new Kind({
-        ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
+        ...{ ...options, client: `w${at + 1}`, selection: drawn(own), random: own },
         ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
       })
     })
@@ -59,16 +59,16 @@ export class RunWatchers {
   /** The faults are over: each receives everything up to this revision. Returns what is wrong. */
   async settle(revision: number): Promise<string[]> {
     for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
-    const deadline = performance.now() + TOLD_MS_MAX
-    const isTold = ({ upTo, id }: WatchClients): boolean => upTo >= revision && id !== undefined
-    while (!this.#all.every(isTold) && performance.now() < deadline) await sleep(POLL_MS)
+    const deadline = performance.now() + CATCH_UP_MS_MAX
+    const isCaughtUp = ({ upTo, id }: WatchClients): boolean => upTo >= revision && id !== undefined
+    while (!this.#all.every(isCaughtUp) && performance.now() < deadline) await sleep(POLL_MS)
     for (const { id, upTo } of this.#all)
-      if (id !== undefined && upTo >= revision) this.#recorder.told(id, { kind: 'due', revision })
+      if (id !== undefined && upTo >= revision) this.#recorder.watchMessage(id, { kind: 'due', revision })
     return this.#all
-      .filter((one) => !isTold(one))
+      .filter((one) => !isCaughtUp(one))
       .map(
         ({ client, upTo }) =>
-          `the watch of client ${client} was told up to revision ${upTo} only, ${TOLD_MS_MAX} ms after all nodes had reached ${revision}`,
+          `the watch of client ${client} received changes up to revision ${upTo} only, ${CATCH_UP_MS_MAX} ms after all nodes had reached ${revision}`,
       )
   }
 }

@@ -73,7 +73,7 @@ class Run {
   #watchers: RunWatchers | undefined
   #recipes: RecipeProcesses | undefined
   #clientsDone: Promise<unknown> = Promise.resolve()
-  #calm = { okCount: 0, wanted: 0 }
+  #calm = { okCount: 0, required: 0 }
   #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
   #recoveredMs: number | undefined
   #snapshotsInstalled = 0
@@ -153,12 +153,12 @@ class Run {
     await sleep(calmMs, undefined, { signal }).catch(() => {})
     // Their processes must start, and those who wait for a lock do nothing else.
     const part = isRecipe(workload) ? CALM_OK.part / 10 : CALM_OK.part
-    const wanted = Math.ceil((calmMs / 1_000) * rate * part)
+    const required = Math.ceil((calmMs / 1_000) * rate * part)
     const { stats } = this.#recording
     const until = performance.now() + CALM_OK.waitMsMax
-    while (stats.okCount < wanted && performance.now() < until && !signal.aborted)
+    while (stats.okCount < required && performance.now() < until && !signal.aborted)
       await sleep(50, undefined, { signal }).catch(() => {})
-    this.#calm = { okCount: stats.okCount, wanted }
+    this.#calm = { okCount: stats.okCount, required }
     return calmMs
   }
 

@@ -3,7 +3,7 @@
 
 import type { RecordedResult, StoreOperation } from '../workload/history.ts'
 import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
-import { changeAnswer, codeOf, json, type OperationEnd, readAnswer, wholeOf } from './perform.ts'
+import { changeAnswer, codeOf, json, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
 
 /** Operations that are one request. Recipes make the others (recipes.ts). */
 export type OneRequest = Extract<
@@ -18,8 +18,8 @@ export async function performStore(
   port: number,
   op: OneRequest,
   timeoutMs: number,
-): Promise<OperationEnd> {
-  const end = await client.ask(port, requestOf(op), timeoutMs)
+): Promise<RequestEnd> {
+  const end = await client.send(port, requestOf(op), timeoutMs)
   const refused = REFUSED[op.f]
   if (
     refused !== undefined &&

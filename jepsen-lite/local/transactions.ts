@@ -1,67 +1,12 @@
-// Transactions of the store (POST /v1/txn). In a history each of its operations is a call of its own, and all have the
-// same `transaction` number: reads and changes of keys as everywhere else. They are open at the same time, so each gets
-// a lane of its own.
-//
-// A transaction first reads, then changes keys if they are still at the revisions at which an earlier one has read
-// them. If they are not, it reads the same keys, and its changes have certainly failed.
-//
-// With an idempotency token it may be sent again, under the same number. A repeat is answered with the first outcome,
-// but without what was read.
+// Transactions of a workload over the public HTTP API (POST /v1/txn).
 
-import type { HistoryOperation, RecordedResult, Recorder } from '../workload/history.ts'
+import type { RecordedResult } from '../workload/history.ts'
+import type { StoreStep, StoreTransaction } from '../workload/transaction.ts'
 import type { HttpClient } from './http.ts'
-import {
-  changeAnswer,
-  isObject,
-  isReplay,
-  metaOf,
-  type OperationEnd,
-  readAnswer,
-  wholeOf,
-} from './perform.ts'
+import { changeAnswer, isObject, isReplay, metaOf, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
 import { bodyOf, nameOf } from './values.ts'
 
-export type StoreStep = Extract<HistoryOperation, { f: 'get' | 'put' | 'del' | 'append' }>
 type ChangingStep = Exclude<StoreStep, { f: 'get' }>
-
-export interface StoreTransaction {
-  readonly f: 'txn'
-  /** In the history; of all attempts, if it is sent several times. */
-  readonly number: number
-  readonly idempotency: string | undefined
-  /** The keys that it changes, and the revision at which each must be; 0: it does not exist. */
-  readonly unchanged: ReadonlyMap<string, number>
-  /** Reads first. */
-  readonly steps: readonly StoreStep[]
-  /** The value that an append finds, if its key is unchanged. */
-  readonly before: ReadonlyMap<string, string>
-}
-
-/** Writes all of its operations into a history. The returned function writes their ends. */
-export function recordTransaction(
-  recorder: Recorder,
-  client: number,
-  node: string,
-  { steps, number, idempotency }: StoreTransaction,
-): (ends: readonly OperationEnd[]) => void {
-  const ids = steps.map((step, at) =>
-    recorder.invoke(
-      at === 0 ? client : `${client}.${at + 1}`,
-      node,
-      // For the checker each change is a request, with a token of its own.
-      idempotency === undefined || step.f === 'get' ? step : { ...step, idempotency: `${idempotency}/${at}` },
-      number,
-    ),
-  )
-  return (ends) => {
-    for (const [at, id] of ids.entries()) {
-      const end = ends[at]
-      if (end?.kind === 'ok') recorder.ok(id, end.result)
-      else if (end?.kind === 'fail') recorder.fail(id, end.why)
-      else recorder.unknown(id, end?.why ?? 'no answer')
-    }
-  }
-}
 
 /** One end for each of its operations. */
 export async function performTransaction(
@@ -69,16 +14,16 @@ export async function performTransaction(
   port: number,
   txn: StoreTransaction,
   timeoutMs: number,
-): Promise<readonly OperationEnd[]> {
+): Promise<readonly RequestEnd[]> {
   const body = JSON.stringify(bodyOfTransaction(txn))
   const { idempotency } = txn
   const headers = {
     'Content-Type': 'application/json',
     ...(idempotency !== undefined && { 'Idempotency-Key': idempotency }),
   }
-  const end = await client.ask(port, { method: 'POST', target: '/v1/txn', headers, body }, timeoutMs)
+  const end = await client.send(port, { method: 'POST', target: '/v1/txn', headers, body }, timeoutMs)
   const changes = txn.steps.some(({ f }) => f !== 'get')
-  const all = (one: OperationEnd): OperationEnd[] => txn.steps.map(() => one)
+  const all = (one: RequestEnd): RequestEnd[] => txn.steps.map(() => one)
   const answer = changes ? changeAnswer(end) : readAnswer(end)
   if ('kind' in answer) return all(answer)
   const replayed = idempotency === undefined ? undefined : isReplay(end)
@@ -121,7 +66,7 @@ function endsIn(
   json: Readonly<Record<string, unknown>>,
   txn: StoreTransaction,
   replayed: boolean | undefined,
-): OperationEnd[] | undefined {
+): RequestEnd[] | undefined {
   const { succeeded, results } = json
   const revision = wholeOf(json.revision)
   if (typeof succeeded !== 'boolean' || !Array.isArray(results) || revision === undefined) return undefined
@@ -134,7 +79,7 @@ function endsIn(
   const mayHaveMadeNone = changes.every(({ f }) => f === 'del')
   const asOf = changes.length === 0 ? { revision } : mayHaveMadeNone ? {} : { revision: revision - 1 }
   let at = 0
-  const ends: OperationEnd[] = []
+  const ends: RequestEnd[] = []
   for (const step of txn.steps) {
     if (!succeeded && step.f !== 'get') {
       ends.push(
@@ -169,7 +114,7 @@ const isCondition = (step: ChangingStep, { unchanged }: StoreTransaction): boole
   (step.ifRevision ?? step.ifAbsent) !== undefined
 
 /** The reads beside the refusal show that every key is as it was compared. */
-const isAllUnchanged = ({ unchanged, steps }: StoreTransaction, ends: readonly OperationEnd[]): boolean =>
+const isAllUnchanged = ({ unchanged, steps }: StoreTransaction, ends: readonly RequestEnd[]): boolean =>
   [...unchanged].every(([key, revision]) => {
     const end = ends[steps.findIndex((step) => step.f === 'get' && step.key === key)]
     return end?.kind === 'ok' && (end.result.modRevision ?? 0) === revision

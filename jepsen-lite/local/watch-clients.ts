@@ -24,7 +24,7 @@ const SLOW_MS = { min: 200, max: 3_000 }
 
 export interface WatchingOptions {
   readonly client: string
-  readonly asked: WatchSelection
+  readonly selection: WatchSelection
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
@@ -61,7 +61,7 @@ export class HttpWatchClients implements WatchClients {
   constructor(options: WatchingOptions) {
     this.client = options.client
     this.#options = options
-    this.#from = options.asked.from
+    this.#from = options.selection.from
     this.done = this.#run()
   }
 
@@ -84,16 +84,20 @@ export class HttpWatchClients implements WatchClients {
   }
 
   async #connection(target: NodeAddress): Promise<void> {
-    const { asked, client, recorder, random, signal, moves } = this.#options
+    const { selection, client, recorder, random, signal, moves } = this.#options
     const from = this.#from
     const left = new AbortController()
-    const watched = { ...asked, ...(from !== undefined && { from }) }
+    const watched = { ...selection, ...(from !== undefined && { from }) }
     const id = recorder.watch(client, target.name, watched)
     const leaves = moves
       ? setTimeout(() => !this.#hurries && left.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
       : undefined
     try {
-      const stream = await begin(target.port, this.#asking(watched), AbortSignal.any([signal, left.signal]))
+      const stream = await begin(
+        target.port,
+        this.#requestOf(watched),
+        AbortSignal.any([signal, left.signal]),
+      )
       if (stream.statusCode !== 200) {
         this.#refused(id, stream.statusCode ?? 0, await text(stream), from)
         return
@@ -103,11 +107,11 @@ export class HttpWatchClients implements WatchClients {
       try {
         const texts = this.#options.isBrowser ? eventsOf(linesOf(stream)) : linesOf(stream)
         for await (const text of texts) {
-          silence.heard()
-          const told = this.#toldIn(text.toString(), from)
-          if (told === undefined) return
-          recorder.told(id, told)
-          if (told.kind === 'compacted' || told.kind === 'stopped') return
+          silence.noteContact()
+          const messages = this.#toldIn(text.toString(), from)
+          if (messages === undefined) return
+          recorder.watchMessage(id, messages)
+          if (messages.kind === 'compacted' || messages.kind === 'stopped') return
           await this.#slowly(stream)
         }
       } finally {
@@ -130,17 +134,17 @@ export class HttpWatchClients implements WatchClients {
       return
     }
     const next = Math.max(FIRST_REVISION + 1, from)
-    this.#options.recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
+    this.#options.recorder.watchMessage(id, { kind: 'compacted', next, compactRevision, resumeFrom })
     this.#from = resumeFrom
   }
 
   /** A browser sends back the id of the last event that it received. */
-  #asking(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
-    const { isBrowser, asked } = this.#options
+  #requestOf(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
+    const { isBrowser, selection } = this.#options
     if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
     const { from } = watched
-    const last = from === undefined || from === asked.from ? {} : { 'Last-Event-ID': String(from - 1) }
-    return { target: targetOf(asked), headers: { Accept: 'text/event-stream', ...last } }
+    const last = from === undefined || from === selection.from ? {} : { 'Last-Event-ID': String(from - 1) }
+    return { target: targetOf(selection), headers: { Accept: 'text/event-stream', ...last } }
   }
 
   async #slowly(stream: IncomingMessage): Promise<void> {
@@ -158,7 +162,7 @@ export class HttpWatchClients implements WatchClients {
     // Before its first revision exists, a watch receives the progress of the store with the id before that revision.
     const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
     if (id !== undefined && message?.type !== 'created' && id !== Math.max(revision ?? 0, lowest)) {
-      this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)
+      this.#options.report(`a watch received an id that is not its revision: ${line.slice(0, 300)}`)
       return undefined
     }
     switch (message?.type) {
@@ -193,7 +197,7 @@ export class HttpWatchClients implements WatchClients {
     }
     // The last line of a connection that was cut may end in the middle.
     if (message === undefined) return undefined
-    this.#options.report(`a watch was told what no server should tell: ${line.slice(0, 300)}`)
+    this.#options.report(`a watch received what no server should send: ${line.slice(0, 300)}`)
     return undefined
   }
 
@@ -226,7 +230,7 @@ class Silence {
     this.#timer = setTimeout(onSilence, SILENT_MS)
   }
 
-  heard(): void {
+  noteContact(): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(this.#onSilence, SILENT_MS)
   }
@@ -236,7 +240,7 @@ class Silence {
   }
 }
 
-const abortError = (): Error => Object.assign(new Error('nothing was told'), { code: 'SILENT' })
+const abortError = (): Error => Object.assign(new Error('nothing was received'), { code: 'SILENT' })
 
 async function begin(
   port: number,

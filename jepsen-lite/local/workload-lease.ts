@@ -2,9 +2,9 @@
 // end, revoke some, and ask whether they exist.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AnyOperation } from '../workload/history.ts'
+import type { AnyOperation, OperationEnd } from '../workload/history.ts'
 import type { LocalCluster } from './cluster.ts'
-import { json, type OperationEnd } from './perform.ts'
+import { json } from './perform.ts'
 import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
 /** The cluster grants no less than twice its election time-out. */
@@ -60,10 +60,10 @@ export class LeaseWorkload implements Workload {
 /** Waits until no lease is left. Returns what is wrong if that takes too long. */
 export async function leasesEnd(cluster: LocalCluster, signal: AbortSignal): Promise<string | undefined> {
   const deadline = performance.now() + END_MS_MAX
-  let left = 'no node said how many leases there are'
+  let left = 'no node reported how many leases there are'
   while (performance.now() < deadline && !signal.aborted) {
     for (const node of cluster.members) {
-      const end = await cluster.ask(node, 'GET', '/v1/leases', undefined, 1_000)
+      const end = await cluster.request(node, 'GET', '/v1/leases', undefined, 1_000)
       const leases = end.kind === 'answer' && end.status === 200 ? json(end).leases : undefined
       if (!Array.isArray(leases)) continue
       if (leases.length === 0) return undefined

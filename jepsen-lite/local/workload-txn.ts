@@ -1,8 +1,7 @@
 // Transactions that read several lists and add to some.
 
-import type { HistoryOperation } from '../workload/history.ts'
-import type { OperationEnd } from './perform.ts'
-import type { StoreTransaction } from './transactions.ts'
+import type { HistoryOperation, OperationEnd } from '../workload/history.ts'
+import { appendToLists, readLists, type StoreTransaction } from '../workload/transaction.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'
 
 /** Keys of one transaction. */
@@ -44,9 +43,7 @@ export class ListAppend implements Workload {
     const known = keys.filter((one) => this.#read.has(one))
     if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
     this.#next = keys
-    const steps = keys.map((one): HistoryOperation & { f: 'get' } => ({ f: 'get', key: one }))
-    const number = this.#surroundings.transaction()
-    return { f: 'txn', number, unchanged: new Map(), steps, before: new Map(), idempotency: undefined }
+    return readLists(this.#surroundings.transaction(), keys)
   }
 
   ended(op: HistoryOperation, end: OperationEnd): void {
@@ -70,14 +67,6 @@ export class ListAppend implements Workload {
     const grown = known.slice(0, random.below(2) + 1)
     const element = `${unique()} `
     const number = this.#surroundings.transaction()
-    return {
-      ...{ f: 'txn', number, idempotency: random.chance(0.5) ? `t${number}` : undefined },
-      unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
-      steps: [
-        ...keys.map((key) => ({ f: 'get' as const, key })),
-        ...grown.map(({ key }) => ({ f: 'append' as const, key, value: element })),
-      ],
-      before: new Map(grown.map(({ key, value }) => [key, value])),
-    }
+    return appendToLists(number, keys, grown, element, random.chance(0.5) ? `t${number}` : undefined)
   }
 }

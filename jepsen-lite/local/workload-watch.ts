@@ -1,9 +1,8 @@
 // Clients that change keys for others to watch: puts, deletes of keys and of ranges, several keys in one transaction,
 // and sometimes compaction, up to the newest revision in the log of the history.
 
-import type { AnyOperation, ConditionFields } from '../workload/history.ts'
-import type { OperationEnd } from './perform.ts'
-import type { StoreStep, StoreTransaction } from './transactions.ts'
+import type { AnyOperation, ConditionFields, OperationEnd } from '../workload/history.ts'
+import type { StoreStep, StoreTransaction } from '../workload/transaction.ts'
 import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
 type Change = Extract<StoreStep, { f: 'put' | 'del' }>

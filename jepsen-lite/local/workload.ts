@@ -1,10 +1,9 @@
 // A workload chooses the next request of its client, and receives the outcome.
 
-import type { AnyOperation, HistoryOperation } from '../workload/history.ts'
+import type { AnyOperation, HistoryOperation, OperationEnd } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
-import type { OperationEnd } from './perform.ts'
+import type { StoreTransaction } from '../workload/transaction.ts'
 import type { OneRequest } from './store-requests.ts'
-import type { StoreTransaction } from './transactions.ts'
 
 /** The operations of one client. */
 export interface Workload {

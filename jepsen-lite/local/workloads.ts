@@ -2,9 +2,8 @@
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
 import { RECIPES, type Recipe } from '../sim/index.ts'
-import type { HistoryOperation, RecordedRange, RecordedResult } from '../workload/history.ts'
+import type { HistoryOperation, OperationEnd, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
-import type { OperationEnd } from './perform.ts'
 import { LOG } from './run-watchers.ts'
 import { sizedName } from './values.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'

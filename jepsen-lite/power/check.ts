@@ -68,7 +68,7 @@ export class PowerCheck {
   async run(random: Random, deadline: number): Promise<void> {
     const opener = new Opener()
     const jobs = this.#inOrder(random)
-    let told = performance.now()
+    let reportedAt = performance.now()
     try {
       const whole = jobs.filter(({ planned }) => planned.wholeAt !== undefined)
       for (let count = 0; count < this.#options.damaged && !this.#isOver(deadline); count++)
@@ -76,8 +76,8 @@ export class PowerCheck {
       for (const job of jobs) {
         if (this.#opened.size >= this.#options.states || this.#isOver(deadline)) break
         await this.#open(job, opener)
-        if (performance.now() - told < 1000) continue
-        told = performance.now()
+        if (performance.now() - reportedAt < 1000) continue
+        reportedAt = performance.now()
         this.#options.progress(`opened ${this.#opened.size} states`)
       }
     } finally {

@@ -38,7 +38,7 @@ export class NodeObserver implements Observer {
   /** By idempotency token: the newest entry that carries it. */
   readonly #entries = new Map<string, Entry>()
   #term = 0
-  #underWay: (() => void) | undefined
+  #inFlight: (() => void) | undefined
   /** How many batches truncated the log. */
   truncations = 0
 
@@ -57,14 +57,14 @@ export class NodeObserver implements Observer {
         if (error === undefined) this.#marks.add({ kind: 'stored' })
         done(error)
       })
-      this.#underWay?.()
+      this.#inFlight?.()
     }
   }
 
   /** Calls back right after the next batch was handed to the storage, in the same turn. */
   whenWriting(then: () => void): void {
-    this.#underWay = () => {
-      this.#underWay = undefined
+    this.#inFlight = () => {
+      this.#inFlight = undefined
       then()
     }
   }

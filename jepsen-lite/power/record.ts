@@ -92,13 +92,13 @@ async function run(options: SubjectOptions, traceFile: string): Promise<string |
     // A write through io_uring is not a system call.
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } },
   )
-  let said = ''
+  let output = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text
+    output += text
   })
   const [code, signal] = await once(child, 'close')
   if (code === 0) return undefined
-  return `the recorded process ended with ${signal ?? code}: ${said.trim() || 'it said nothing'}`
+  return `the recorded process ended with ${signal ?? code}: ${output.trim() || 'it printed nothing'}`
 }
 
 /** The files after all events, if the power stays on. */

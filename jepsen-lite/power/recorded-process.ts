@@ -188,9 +188,9 @@ async function load(nodes: readonly PeerNode[], count = options.requests): Promi
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-function request(node: PeerNode, asked: Command | ((token: string) => Command)): Promise<void> {
+function request(node: PeerNode, change: Command | ((token: string) => Command)): Promise<void> {
   const token = `request-${options.seed}-${++requests}`
-  const command = typeof asked === 'function' ? asked(token) : asked
+  const command = typeof change === 'function' ? change(token) : change
   return new Promise((resolve) => {
     const idempotency = { token, since: undefined }
     node.running.propose({ command, idempotency, principal: '' }, REQUEST_MS_MAX, (result) => {

@@ -195,7 +195,7 @@ function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {
     case 'answered': {
       const [index, term] = mark.at
       return {
-        what: `a client was told that index ${index} of term ${term} is committed`,
+        what: `a client learned that index ${index} of term ${term} is committed`,
         isKeptBy: holder(index, [term, mark.crc]),
       }
     }

@@ -85,7 +85,7 @@ export class TraceReader<Mark> {
       const call = this.#begun.get(pid)
       this.#begun.delete(pid)
       if (call === undefined || call.name !== resumed[1])
-        throw new RecordingError(`a system call goes on that never began: ${excerpt(line)}`)
+        throw new RecordingError(`a system call resumes that never began: ${excerpt(line)}`)
       this.#over({ ...call, args: call.args + (resumed[2] ?? '') })
       return
     }

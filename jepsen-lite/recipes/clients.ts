@@ -16,12 +16,8 @@ import {
 } from '../../src/recipes/index.ts'
 import { DRAIN } from '../checker/queues.ts'
 import type { Recipe } from '../sim/schedule.ts'
-import type { RecordedResult, Recorder, StoreOperation } from '../workload/history.ts'
+import type { OperationEnd, RecordedResult, Recorder, StoreOperation } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
-
-export type RecipeEnd =
-  | { readonly kind: 'ok'; readonly result: RecordedResult }
-  | { readonly kind: 'fail' | 'unknown'; readonly why: string }
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const QUEUE = 'jobs'
@@ -45,16 +41,16 @@ export interface RecipeClient {
   /** Ends early when it is over. */
   rest(ms: number): Promise<void>
   /** Tells that it begins; the returned function tells how it ended. */
-  invoke(op: StoreOperation): (end: RecipeEnd) => void
+  invoke(op: StoreOperation): (end: OperationEnd) => void
 }
 
 /** Resolves when the client is over and has ended what it had begun. */
 export const runRecipe = (recipe: Recipe, client: RecipeClient): Promise<void> => CLIENTS[recipe](client)
 
-const ok = (result: RecordedResult = {}): RecipeEnd => ({ kind: 'ok', result })
+const ok = (result: RecordedResult = {}): OperationEnd => ({ kind: 'ok', result })
 
 /** The end of a call of a recipe that has thrown. With `written: 'no'` it has failed; in doubt it is unknown. */
-function endOf(error: unknown): RecipeEnd {
+function endOf(error: unknown): OperationEnd {
   const isLost = error instanceof LockLostError || error instanceof ItemLostError
   if (isLost || error instanceof LockNotTakenError) return ok({ applied: false })
   if (!(error instanceof QuorateError)) throw error

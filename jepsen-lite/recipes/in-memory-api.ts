@@ -162,7 +162,7 @@ function observed(driver: Driver, { invariants, newName, enter }: Around): NodeA
     const { idempotency } = request
     const isToken = idempotency !== undefined && 'token' in idempotency
     const named = { ...request, principal: isToken ? idempotency.token : newName() }
-    invariants.asked(named)
+    invariants.requested(named)
     driver.propose(named, timeoutMs, (result) => {
       const isUnwritten = !result.ok && result.problem.written === 'no'
       if (isUnwritten && idempotency === undefined) invariants.notWritten(named.principal)

@@ -98,7 +98,7 @@ export class ClientNetwork {
     const network = this
     let inFlight = 0
     return {
-      accepts: () => true,
+      carriesBatches: false,
       send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
         inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
@@ -200,7 +200,7 @@ export class ClientNetwork {
       return
     }
     const { method, path, headers, body } = httpRequestOf(request)
-    const asked = {
+    const sentRequest = {
       ...{ method, target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }), body },
       headers: {
         ...headers,
@@ -209,7 +209,7 @@ export class ClientNetwork {
       },
     }
     front.serve(
-      asked,
+      sentRequest,
       () => !pending.host.live,
       (answered) => this.#answer(pending, answered),
     )
@@ -382,7 +382,7 @@ class ClientStream implements WatchSink, WatchMessages {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
       const stop = after(this.#silentMs, () => {
-        this.#end ??= new Error('it has told nothing for too long')
+        this.#end ??= new Error('it has reported nothing for too long')
         resolve()
       })
       await promise

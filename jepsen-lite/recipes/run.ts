@@ -14,10 +14,16 @@ import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule.
 import { judgeStore } from '../sim/store-verdict.ts'
 import { IO } from '../sim/time.ts'
 import { RuleViolation } from '../sim/violation.ts'
-import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../workload/history.ts'
+import {
+  FIRST_REVISION,
+  type HistoryEvent,
+  historyOf,
+  type OperationEnd,
+  Recorder,
+} from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { WatchedEvent } from '../workload/watch-record.ts'
-import { drain, type RecipeEnd, runRecipe } from './clients.ts'
+import { drain, runRecipe } from './clients.ts'
 import { Holders } from './holders.ts'
 import { ClientNetwork } from './network.ts'
 import { type VirtualProcess, VirtualProcesses } from './virtual-process.ts'
@@ -132,13 +138,13 @@ class RecipeProcesses {
           triggers.whenever(fault, (about) => this.#inject(fault, cluster.machine(fault.node, about))),
         )
     await this.#until(config.ms)
-    if (!this.#run.goesOn) return
+    if (!this.#run.isRunning) return
     faults.endAll()
     await this.#until(config.ms + config.timeoutMs + 10)
-    if (this.#run.goesOn) await this.#endAll()
-    if (!this.#run.goesOn) return
+    if (this.#run.isRunning) await this.#endAll()
+    if (!this.#run.isRunning) return
     converge(cluster, clients, undefined)
-    if (this.#run.goesOn) judgeStore(cluster, store)
+    if (this.#run.isRunning) judgeStore(cluster, store)
   }
 
   #until(ms: number, isOver?: () => boolean): Promise<void> {
@@ -204,11 +210,8 @@ class RecipeProcesses {
     )
   }
 
-  #ended(open: Set<number>, id: number, end: RecipeEnd): void {
-    if (!open.delete(id)) return
-    if (end.kind === 'ok') this.#recorder.ok(id, end.result)
-    else if (end.kind === 'fail') this.#recorder.fail(id, end.why)
-    else this.#recorder.unknown(id, end.why)
+  #ended(open: Set<number>, id: number, end: OperationEnd): void {
+    if (open.delete(id)) this.#recorder.end(id, end)
   }
 
   // ---- what is done to them
@@ -262,7 +265,7 @@ class RecipeProcesses {
       )
     for (const { host } of this.#processes) this.#end(host)
     await this.#quiet()
-    if (this.#schedule.recipe.name !== 'queue' || !this.#run.goesOn) return
+    if (this.#schedule.recipe.name !== 'queue' || !this.#run.isRunning) return
     await this.#drain()
     await this.#quiet()
   }
@@ -270,7 +273,7 @@ class RecipeProcesses {
   /** A request that was given up may still arrive, and be done. */
   async #quiet(): Promise<void> {
     const { time, config } = this.#run.cluster
-    if (this.#run.goesOn)
+    if (this.#run.isRunning)
       await this.#until(Math.max(time.now, this.#network.busyUntil) + config.timeoutMs + TIMEOUT_MS)
   }
 
@@ -299,11 +302,11 @@ class RecipeProcesses {
     const { model } = this.#run.cluster.invariants
     const recorder = this.#recorder
     const id = recorder.watch(LOG, 'model', { start: '', from: FIRST, prev: false, values: true })
-    recorder.told(id, { kind: 'created', revision: model.revision, from: FIRST })
+    recorder.watchMessage(id, { kind: 'created', revision: model.revision, from: FIRST })
     const byRevision = Map.groupBy(model.events, ({ revision }) => revision)
     for (const [revision, events] of byRevision)
-      recorder.told(id, { kind: 'events', revision, events: events.map(toldOf) })
-    recorder.told(id, { kind: 'progress', revision: model.revision })
+      recorder.watchMessage(id, { kind: 'events', revision, events: events.map(toldOf) })
+    recorder.watchMessage(id, { kind: 'progress', revision: model.revision })
     const rows = model.keys.flatMap((key) => {
       const row = model.atRevision(key, model.revision)
       return row === null

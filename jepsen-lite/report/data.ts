@@ -98,8 +98,8 @@ function nodesOf(history: History): string[] {
   const seen = [...notes, ...finals, ...calls].flatMap(({ node }) => node ?? []).sort(NATURALLY)
   const named = Array.isArray(header.nodes) ? header.nodes : []
   // A node that only operations name gets no lane: it may have another name there.
-  const told = new Set([...notes, ...finals].map(({ node }) => node))
-  return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || told.has(name))
+  const reporting = new Set([...notes, ...finals].map(({ node }) => node))
+  return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || reporting.has(name))
 }
 
 function endOf(history: History): number {

@@ -75,7 +75,7 @@ const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verd
 /** Judges of a history with a log. */
 const LOGGED = {
   log: 'all changes, answers and last reads, against the log of the store',
-  watches: 'what each watch was told',
+  watches: 'what each watch received',
   leases: 'how long leases have lived, and which keys went with them',
   locks: 'tokens, in the order of the guarded changes',
   queues: 'what was pushed, delivered and acknowledged',
@@ -97,7 +97,7 @@ export function verdictsTable({ history, verdict, transactions }: ReportSources)
     'revision-accounting': counts.complete
       ? 'every revision, because all changes are in the history'
       : 'the history may not contain all changes',
-    transactions: transactions === undefined ? 'not asked for' : transactionWords(transactions.counts),
+    transactions: transactions === undefined ? 'not requested' : transactionWords(transactions.counts),
     ...LOGGED,
   } satisfies Record<Anomaly['check'], string>
   const nothing = {

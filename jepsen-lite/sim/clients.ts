@@ -130,11 +130,11 @@ export class Clients {
     if (client === undefined || process === undefined || driver === undefined) return false
     if (op.kind === 'slot' || op.kind === 'slot-again') return this.#inSession(client, process, driver, op)
     if (client.busy) return false
-    this.#ask(client, process, driver, op)
+    this.#request(client, process, driver, op)
     return true
   }
 
-  #ask(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
+  #request(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
     const key = `k${op.key}`
     switch (op.kind) {
       case 'get':
@@ -179,13 +179,13 @@ export class Clients {
     }
     const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
     const request: Request = { command, idempotency: undefined, principal: name }
-    this.#world.invariants.asked(request)
-    const asked = { process, floor: this.#floorAt(this.#world.time.now) }
+    this.#world.invariants.requested(request)
+    const requestedAt = { process, floor: this.#floorAt(this.#world.time.now) }
     driver.propose(request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
         const { outcome, replayed } = result.value
-        this.#judge(request, asked, process.replica.applied, shown(outcome), replayed)
+        this.#judge(request, requestedAt, process.replica.applied, shown(outcome), replayed)
         this.#raise(process.replica.applied)
         if (outcome.kind === 'refused') this.#recorder.fail(id, outcome.code)
         else this.#recorder.ok(id, resultOf(outcome, false))
@@ -391,7 +391,7 @@ export class Clients {
   ): void {
     const { process } = open
     const { invariants, probeCoverage, config } = this.#world
-    invariants.asked(request)
+    invariants.requested(request)
     driver.propose(request, config.timeoutMs, (result) => {
       if (!result.ok) {
         const { code, written } = result.problem
@@ -421,12 +421,12 @@ export class Clients {
     process: Process,
     driver: Driver,
     request: Request,
-    told: AnswerCallback<Outcome>,
+    done: AnswerCallback<Outcome>,
   ): void {
-    const open = this.#begin(lane, process, [], told)
+    const open = this.#begin(lane, process, [], done)
     this.#proposeTo(open, driver, request, ({ outcome }) => {
       this.#ok(open)
-      told(outcome)
+      done(outcome)
       this.#world.triggers.met('answered', process)
     })
   }
@@ -451,8 +451,8 @@ export class Clients {
   }
 
   /** Another request. */
-  begin(lane: Lane, process: Process, told: () => void): OpenRequest {
-    return this.#begin(lane, process, [], told)
+  begin(lane: Lane, process: Process, done: () => void): OpenRequest {
+    return this.#begin(lane, process, [], done)
   }
 
   /** Ends a request; `why`: it was refused. */
@@ -557,7 +557,7 @@ export class Clients {
       minRevision: x % 4 === 2 ? asRevision(client.revision) : undefined,
       timeoutMs: config.timeoutMs,
     }
-    const operation: HistoryOperation = { f: 'get', key, ...told(options) }
+    const operation: HistoryOperation = { f: 'get', key, ...requirementsText(options) }
     const open = this.#begin(client, process, [operation])
     driver.read(options, (result) => {
       if (!result.ok) {
@@ -570,7 +570,7 @@ export class Clients {
       this.#raise(index)
       // The age at this moment: the clock may jump while rows are read.
       const served = this.#servedAs(open, result.value)
-      const asked = unlessDamaged(() =>
+      const scan = unlessDamaged(() =>
         driver.get(bytes(key), (error, stored) => {
           const row = stored ?? null
           if (error !== undefined)
@@ -587,7 +587,7 @@ export class Clients {
           })
         }),
       )
-      if (asked === DAMAGED) this.#fail(open, 'internal')
+      if (scan === DAMAGED) this.#fail(open, 'internal')
     })
   }
 
@@ -600,7 +600,7 @@ export class Clients {
       timeoutMs: config.timeoutMs,
     }
     const list = listOf(new DerivedChoices(x), config.keys, this.#bounded)
-    const open = this.#begin(client, process, [{ ...list.op, ...told(options) }])
+    const open = this.#begin(client, process, [{ ...list.op, ...requirementsText(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
       const index = process.replica.applied
@@ -623,16 +623,16 @@ export class Clients {
   /** Compares with the rows that existed according to the log, in the order asked for. */
   #compareList(process: Process, op: RecordedRange, index: number, { rows, more }: ListRows): void {
     const { prefix = '', start = '', end, order, limit } = op
-    const wanted = this.#world.invariants.model
+    const expected = this.#world.invariants.model
       .keysAt(index)
       .filter((key) => key.startsWith(prefix) && key >= start && (end === undefined || key < end))
-    if (order === 'desc') wanted.reverse()
-    const shown = wanted.slice(0, limit)
+    if (order === 'desc') expected.reverse()
+    const shown = expected.slice(0, limit)
     const found = rows.map(({ key }) => text(key))
-    if (found.join() !== shown.join() || more !== wanted.length > shown.length)
+    if (found.join() !== shown.join() || more !== expected.length > shown.length)
       throw this.wrong(
         'READ-2',
-        `${process.name} lists ${found.join()}${more ? ' and more' : ''} at ${index}, the log says ${wanted.join()}`,
+        `${process.name} lists ${found.join()}${more ? ' and more' : ''} at ${index}, the log says ${expected.join()}`,
       )
     for (const row of rows) this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
   }
@@ -652,7 +652,7 @@ export class Clients {
     if (grant.revision < (options.minRevision ?? 0))
       throw this.wrong(
         'READ-5',
-        `${name} serves revision ${grant.revision}, asked for ${options.minRevision}`,
+        `${name} serves revision ${grant.revision}, requested ${options.minRevision}`,
       )
     if (grant.revision !== invariants.model.revisionAt(index))
       throw this.wrong(
@@ -666,7 +666,7 @@ export class Clients {
       if (options.maxStalenessMs === undefined) return
       throw this.wrong(
         'READ-3',
-        `${name} serves a state of unknown age, asked for ${options.maxStalenessMs} ms at most`,
+        `${name} serves a state of unknown age, requested ${options.maxStalenessMs} ms at most`,
       )
     }
     probeCoverage.hit('stale read with a proven bound')
@@ -681,7 +681,7 @@ export class Clients {
     if (options.maxStalenessMs !== undefined && grant.stalenessMs > options.maxStalenessMs)
       throw this.wrong(
         'READ-3',
-        `${name} serves a state ${grant.stalenessMs} ms old, asked for ${options.maxStalenessMs}`,
+        `${name} serves a state ${grant.stalenessMs} ms old, requested ${options.maxStalenessMs}`,
       )
   }
 
@@ -694,11 +694,11 @@ export class Clients {
   }
 
   #compare(process: Process, key: string, index: number, found: ModelRow | null): void {
-    const wanted = this.#world.invariants.model.at(key, index)
-    if (!isSameRow(found, wanted))
+    const expected = this.#world.invariants.model.at(key, index)
+    if (!isSameRow(found, expected))
       throw this.wrong(
         'READ-2',
-        `${process.name} reads ${JSON.stringify(found)} from ${key} at ${index}, the log says ${JSON.stringify(wanted)}`,
+        `${process.name} reads ${JSON.stringify(found)} from ${key} at ${index}, the log says ${JSON.stringify(expected)}`,
       )
   }
 
@@ -759,7 +759,7 @@ export class Clients {
     unanswered: () => void = () => {},
   ): OpenRequest {
     client.busy = true
-    this.#world.say(process, () => `is asked by ${client.name}: ${JSON.stringify(operations)}`)
+    this.#world.say(process, () => `gets from ${client.name}: ${JSON.stringify(operations)}`)
     const ids = operations.map((operation, at) =>
       this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
     )
@@ -858,14 +858,14 @@ export class Clients {
   }
 }
 
-export const isSameRow = (found: ModelRow | null, wanted: ModelRow | null): boolean =>
-  found === null || wanted === null
-    ? found === wanted
-    : found.value === wanted.value &&
-      found.modRevision === wanted.modRevision &&
-      found.createRevision === wanted.createRevision &&
-      found.version === wanted.version &&
-      found.lease === wanted.lease
+export const isSameRow = (found: ModelRow | null, expected: ModelRow | null): boolean =>
+  found === null || expected === null
+    ? found === expected
+    : found.value === expected.value &&
+      found.modRevision === expected.modRevision &&
+      found.createRevision === expected.createRevision &&
+      found.version === expected.version &&
+      found.lease === expected.lease
 
 /** One of the limits, either so small that a few keys reach it, or its initial value. */
 function settingsOf(x: number): Partial<KvSettings> {
@@ -930,7 +930,7 @@ function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
 }
 
 /** Without the bound on age: that is in ms of the node's clock, and was checked before. */
-const told = ({ consistency, minRevision }: ReadRequirements) => ({
+const requirementsText = ({ consistency, minRevision }: ReadRequirements) => ({
   consistency,
   ...(minRevision === undefined ? {} : { minRevision }),
 })

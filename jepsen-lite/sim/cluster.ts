@@ -13,6 +13,8 @@ import {
   type ReplicaId,
   sameConfiguration,
 } from '../../src/raft/index.ts'
+import { Driver } from '../../src/server/node/driver.ts'
+import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import type { Network, NodeEnd } from '../../src/server/node/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
@@ -100,6 +102,8 @@ export class SimCluster implements SimWorld {
       this.triggers.met(trigger, process)
     }
   }
+
+  createDriver = (options: DriverOptions): Driver => new Driver(options)
 
   get leases(): LeaseSetting {
     return { on: this.config.leases === 1, durationMs: this.config.leaseMs }
@@ -202,9 +206,9 @@ export class SimCluster implements SimWorld {
 
   #withRole(role: 'leader' | 'candidate' | (typeof FOLLOWERS)[number]): Machine | undefined {
     if (role === 'leader') return this.leader?.machine
-    const wanted = role === 'candidate' ? ['candidate', 'pre-candidate'] : ['follower']
+    const allowedRoles = role === 'candidate' ? ['candidate', 'pre-candidate'] : ['follower']
     const found = this.machines.filter(
-      ({ process }) => process?.driver !== undefined && wanted.includes(process.role),
+      ({ process }) => process?.driver !== undefined && allowedRoles.includes(process.role),
     )
     const count = role === 'candidate' ? 0 : FOLLOWERS.indexOf(role)
     return found[count % Math.max(1, found.length)]
@@ -245,7 +249,7 @@ export class SimCluster implements SimWorld {
   end(machine: Machine, inFlight: InFlight, silent = false): void {
     const { process } = machine
     if (process === undefined) return
-    this.say(process, `dies, batch under way ${inFlight}${silent ? ', without a word' : ''}`)
+    this.say(process, `dies, batch in flight ${inFlight}${silent ? ', without a word' : ''}`)
     if (machine.disk.holds(STAGING_KEY)) this.probeCoverage.hit('snapshot staged when the process crashed')
     this.network.silentDeath = silent
     machine.kill(inFlight)
@@ -337,7 +341,7 @@ export class SimCluster implements SimWorld {
       this.invariants.violation ??= new RuleViolation('STORE-25', `${machine.name} starts under quarantine`)
     process.isStaging = machine.disk.holds(STAGING_KEY)
     this.triggers.met('started', process)
-    if (machine.joining) this.#askToJoin(machine, process)
+    if (machine.joining) this.#requestJoin(machine, process)
   }
 
   ended(process: Process, { reason }: NodeEnd): void {
@@ -360,7 +364,7 @@ export class SimCluster implements SimWorld {
       this.time.push(this.time.now + wait, IO, undefined, () => this.start(machine))
     })
     if (/was removed/.test(reason)) {
-      probeCoverage.hit('replica told of its removal')
+      probeCoverage.hit('replica notified of its removal')
       machine.removed = true
       this.#settled.push(({ removed }) => removed.includes(process.id))
     }
@@ -492,12 +496,12 @@ export class SimCluster implements SimWorld {
     else if (/no quorum/.test(why)) probeCoverage.hit('leader deposed without quorum')
   }
 
-  heard(process: Process, message: Message): void {
+  messageReceived(process: Process, message: Message): void {
     const { coverage, triggers } = this
     // A leader that sends entries to the receiver of a snapshot has given the snapshot up, or it is installed.
     if (process.isStaging && message.type === 'append')
       process.isStaging = process.machine.disk.holds(STAGING_KEY)
-    coverage.heard(process.machine, message.type)
+    coverage.messageReceived(process.machine, message.type)
     if (message.type === 'read-index')
       triggers.met('read-asked', process, this.network.processOf(message.from))
   }
@@ -525,10 +529,10 @@ export class SimCluster implements SimWorld {
     this.start(machine)
   }
 
-  #askToJoin(machine: Machine, process: Process): void {
+  #requestJoin(machine: Machine, process: Process): void {
     const again = (): void => {
       const wait = JOIN_MS * (0.5 + uniform(this.seed, DRAW.join, process.number, this.#draws++))
-      this.time.push(this.time.now + wait, IO, process, () => this.#askToJoin(machine, process))
+      this.time.push(this.time.now + wait, IO, process, () => this.#requestJoin(machine, process))
     }
     const { driver } = process
     if (driver === undefined) return
@@ -541,12 +545,12 @@ export class SimCluster implements SimWorld {
       (one) => one !== machine && one.process?.serving !== undefined && !one.joining,
     )
     const pick = bits(this.seed, DRAW.join, process.number, this.#draws++)
-    const asked = others[pick % Math.max(1, others.length)]?.process?.serving
-    if (asked === undefined) {
+    const contact = others[pick % Math.max(1, others.length)]?.process?.serving
+    if (contact === undefined) {
       again()
       return
     }
-    const { members } = asked.configuration
+    const { members } = contact.configuration
     const namesake = members.find(({ name }) => name === machine.name)
     if (namesake?.id === process.id || members.length === 0) {
       again()
@@ -557,15 +561,15 @@ export class SimCluster implements SimWorld {
       kind: 'change',
       steps: namesake === undefined ? [add] : [{ kind: 'remove', id: namesake.id }, add],
     }
-    asked.change(change, this.config.timeoutMs, () => {
+    contact.change(change, this.config.timeoutMs, () => {
       if (machine.process === process) again()
     })
   }
 
   /** This node tells an operator that a member is no longer a voter. */
-  letGo(asked: Process, id: ReplicaId, configuration: Configuration): void {
+  letGo(contact: Process, id: ReplicaId, configuration: Configuration): void {
     this.#settled.push((other) => sameConfiguration(other, configuration))
-    this.triggers.met('let-go', asked, this.network.processOf(id))
+    this.triggers.met('let-go', contact, this.network.processOf(id))
   }
 
   /**
@@ -621,7 +625,7 @@ export class SimCluster implements SimWorld {
       if (driver === undefined) continue
       const { configuration } = driver
       if (configuration.members.length === 0) continue
-      if (isJoint(configuration) || this.#changeUnderWay()) return false
+      if (isJoint(configuration) || this.#hasPendingChange()) return false
       known = true
       const { voters } = configuration
       const lost = voters.filter((voter) => voter === id || !this.isWhole(voter)).length
@@ -645,7 +649,7 @@ export class SimCluster implements SimWorld {
     return this.machines.some(({ replica, suspect, retired }) => replica?.id === id && !suspect && !retired)
   }
 
-  #changeUnderWay(): boolean {
+  #hasPendingChange(): boolean {
     return this.invariants.newestChange > (this.leader?.replica.applied ?? 0)
   }
 }

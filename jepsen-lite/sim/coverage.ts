@@ -35,7 +35,7 @@ const NUMBERS = new Map(STATES.map((state, number) => [state, number]))
 export const EVENTS = [
   ...TRIGGERS.map((trigger) => `when ${trigger}`),
   ...FAULT_KINDS.map((kind) => `fault ${kind}`),
-  ...OP_KINDS.map((kind) => `asked ${kind}`),
+  ...OP_KINDS.map((kind) => `requested ${kind}`),
   ...MESSAGE_TYPES.map((type) => `hears ${type}`),
 ]
 const EVENT_NUMBERS = new Map(EVENTS.map((event, number) => [event, number]))
@@ -59,7 +59,7 @@ export class StateCoverage {
   readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
   readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
 
-  heard(machine: Machine, type: Message['type']): void {
+  messageReceived(machine: Machine, type: Message['type']): void {
     const event = MESSAGE_NUMBERS.get(type)
     if (event !== undefined) this.#count(event, machine)
   }
@@ -78,8 +78,8 @@ export class StateCoverage {
     }
   }
 
-  asked(kind: OpKind, machine: Machine): void {
-    this.#count(EVENT_NUMBERS.get(`asked ${kind}`) ?? 0, machine)
+  operationRequested(kind: OpKind, machine: Machine): void {
+    this.#count(EVENT_NUMBERS.get(`requested ${kind}`) ?? 0, machine)
   }
 
   #count(event: number, machine: Machine): void {
@@ -123,7 +123,7 @@ export class StateCoverage {
           rare: [trigger, 'fault', kind] as const,
         })),
         ...OP_KINDS.map((kind) => ({
-          times: this.times(`asked ${kind}`, state),
+          times: this.times(`requested ${kind}`, state),
           rare: [trigger, 'op', kind] as const,
         })),
       ]

@@ -94,7 +94,7 @@ export const pause: Injection<'pause'> = (injector, { kind, target, ms }, about)
     injector.until(ms, () => {
       process.resume()
       if (!process.live) return
-      cluster.say(process, 'goes on')
+      cluster.say(process, 'resumes')
     })
   })
 

@@ -19,7 +19,7 @@ interface ForwardedProposal {
   /** The leader of that term. */
   readonly to: ReplicaId
   readonly seqs: number[]
-  heard: number
+  newest: number
 }
 
 export class Forwards {
@@ -41,7 +41,7 @@ export class Forwards {
     const forwarded =
       before?.term === message.term
         ? before
-        : { term: message.term, to: message.to, seqs: [] as number[], heard: -1 }
+        : { term: message.term, to: message.to, seqs: [] as number[], newest: -1 }
     this.#sent.set(from, forwarded)
     for (const { seq } of message.proposals) if (seq > (forwarded.seqs.at(-1) ?? -1)) forwarded.seqs.push(seq)
   }
@@ -60,7 +60,7 @@ export class Forwards {
 
   #waitsForNone(from: Process): void {
     const forwarded = this.#sent.get(from)
-    if (forwarded !== undefined) forwarded.seqs.length = forwarded.heard + 1
+    if (forwarded !== undefined) forwarded.seqs.length = forwarded.newest + 1
   }
 
   arrives(from: Process | undefined, to: Process, message: Message): RuleViolation | undefined {
@@ -69,14 +69,14 @@ export class Forwards {
     if (forwarded?.term !== message.term || to.role !== 'leader' || to.term !== message.term) return undefined
     for (const { seq } of message.proposals) {
       const at = forwarded.seqs.indexOf(seq)
-      if (at > forwarded.heard + 1) {
-        const missed = forwarded.seqs[forwarded.heard + 1]
+      if (at > forwarded.newest + 1) {
+        const missed = forwarded.seqs[forwarded.newest + 1]
         return new RuleViolation(
           'NODE-14',
-          `${to.name} hears of proposal ${seq} of ${from.name} and has not heard of ${missed}, which it will take for an old one`,
+          `${to.name} receives proposal ${seq} of ${from.name} and has not received ${missed}, which it will take for an old one`,
         )
       }
-      forwarded.heard = Math.max(forwarded.heard, at)
+      forwarded.newest = Math.max(forwarded.newest, at)
     }
     return undefined
   }

@@ -294,9 +294,9 @@ export class Invariants {
   }
 
   /** The obligations of the receiver of a message; `term` is the receiver's. */
-  heard(replica: ObservedReplica, message: Message, term: number): void {
+  messageReceived(replica: ObservedReplica, message: Message, term: number): void {
     const { type } = message
-    this.#protocolRules.heard(replica, message)
+    this.#protocolRules.messageReceived(replica, message)
     if ((type === 'append' || type === 'heartbeat') && message.term >= term) {
       replica.contactAt = replica.now?.() ?? Number.NEGATIVE_INFINITY
       replica.contactTerm = message.term
@@ -317,7 +317,7 @@ export class Invariants {
     if (since < leases.durationMs - ROUNDING_MS)
       this.#violated(
         'LEASE-1',
-        `${replica.name} ${what} ${since.toFixed(3)} ms after it heard a leader, with leases of ${leases.durationMs} ms`,
+        `${replica.name} ${what} ${since.toFixed(3)} ms after contact with a leader, with leases of ${leases.durationMs} ms`,
       )
   }
 
@@ -586,7 +586,7 @@ export class Invariants {
     if (stampedMs < askedMs - WHOLE_MS)
       this.#violated(
         'KV-12',
-        `${principal} was asked for when term ${term} had lasted ${askedMs} ms, and cluster time had gone on by ${stampedMs} at ${index}`,
+        `${principal} was requested when term ${term} had lasted ${askedMs} ms, and cluster time had advanced by ${stampedMs} at ${index}`,
       )
   }
 
@@ -744,8 +744,8 @@ export class Invariants {
   // ---- answers to clients
 
   /** A client is about to send this request, for the first time or again. */
-  asked(request: Request): void {
-    this.model.asked(request)
+  requested(request: Request): void {
+    this.model.requested(request)
     const { principal } = request
     if (this.#askedAt.has(principal)) return
     const clocks = [...this.replicas.values()].flatMap(({ role, leads, now }): [number, number][] =>

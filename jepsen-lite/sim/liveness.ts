@@ -59,7 +59,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   const { time, config } = cluster
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])
-  askPatiently(cluster, core)
+  requestPatiently(cluster, core)
   const handedOverAt = Math.max(handOverInVain(cluster, core), lateHandOverAt(cluster))
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
@@ -67,7 +67,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS + slowestMs
   const probes = new Probes(cluster, clients, core, until)
   const whyNot = (): string | undefined =>
-    whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
+    whyNotConverged(cluster, core, probes) ?? whyNotNotified(core, outsiders)
   cluster.pollUntil(until, () => {
     probes.send()
     return whyNot() === undefined
@@ -116,7 +116,7 @@ function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
  * be answered when the cluster works again, and only their node may repeat them. A request that still waits at rest
  * breaks REST-1.
  */
-function askPatiently(cluster: SimCluster, core: readonly Machine[]): void {
+function requestPatiently(cluster: SimCluster, core: readonly Machine[]): void {
   for (const { name, process } of core) {
     const driver = process?.serving
     if (driver === undefined) continue
@@ -271,7 +271,7 @@ function chooseOutsiders(cluster: SimCluster, configuration: Configuration | und
 }
 
 /** A removed replica learns of its removal from any old peer that it reaches, and stops. */
-function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
+function whyNotNotified(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
   const others = core.filter((machine) => !outsiders.includes(machine))
   const ids = new Set(others.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
   for (const { name, removed, process } of outsiders) {

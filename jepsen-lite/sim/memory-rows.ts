@@ -56,9 +56,9 @@ export class MemoryRows {
   }
 
   /** The rows of this instant. */
-  scan(range: ScanRange): RowScan {
+  scan(range: ScanRange): MemoryScan {
     const sorted = this.#share()
-    return new RowScan(
+    return new MemoryScan(
       sorted,
       firstAtLeast(sorted, keyString(range.gte)),
       firstAtLeast(sorted, keyString(range.lt)),
@@ -87,7 +87,7 @@ export class MemoryRows {
 }
 
 /** A position in sorted rows, between two ends. */
-export class RowScan {
+class MemoryScan {
   readonly #sorted: readonly RowEdit[]
   #from: number
   #to: number

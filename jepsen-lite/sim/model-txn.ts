@@ -163,12 +163,12 @@ function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
     }
     case 'get': {
       const all = keysAt(step.where, store)
-      const told = step.countOnly ? [] : all.slice(0, step.limit)
-      const rows = told.map((key) => {
+      const shown = step.countOnly ? [] : all.slice(0, step.limit)
+      const rows = shown.map((key) => {
         const row = store.row(key)
         return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
       })
-      const outcome = gotText(all.length, !step.countOnly && told.length < all.length, rows)
+      const outcome = gotText(all.length, !step.countOnly && shown.length < all.length, rows)
       return { outcome, remembered: NOT_REMEMBERED, bytes: 0 }
     }
     case 'delete': {

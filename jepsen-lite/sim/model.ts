@@ -41,7 +41,7 @@ export interface Effect {
 }
 
 interface Token {
-  readonly asked: string
+  readonly request: string
   readonly outcome: string
   /** How much of `idempotencyBytesMax` it uses. */
   readonly bytes: number
@@ -56,7 +56,7 @@ interface Session {
 
 interface Slot {
   readonly seq: number
-  readonly asked: string
+  readonly request: string
   readonly outcome: string
   readonly bytes: number
 }
@@ -97,7 +97,7 @@ interface Version {
 }
 
 /** Leases that the puts of one request name. */
-interface GivenLeases {
+interface AddedLeases {
   /** Leases that they make, less those that end with the old values of their keys. */
   added: number
   /** How many keys leases have with these puts. */
@@ -109,7 +109,7 @@ export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, 
 export class StoreModel {
   readonly #violated: (invariant: string, detail: string) => never
   /** The content of the requests as their clients sent them, by principal. */
-  readonly #asked = new Map<string, string>()
+  readonly #requests = new Map<string, string>()
   revision = 1
   /** How many tokens were forgotten. */
   evicted = 0
@@ -169,8 +169,8 @@ export class StoreModel {
   }
 
   /** A client is about to send this request. A principal is unique to a request; a repeated request keeps it. */
-  asked(request: Request): void {
-    if (!this.#asked.has(request.principal)) this.#asked.set(request.principal, textOf(request))
+  requested(request: Request): void {
+    if (!this.#requests.has(request.principal)) this.#requests.set(request.principal, textOf(request))
   }
 
   /** Entries before this index are unknown. */
@@ -228,15 +228,15 @@ export class StoreModel {
     // A node keeps leases alive for clients, and ends them, by entries of its own.
     if (entry.principal === '' && (entry.command.kind === 'renew' || entry.command.kind === 'expire'))
       return entry
-    const sent = entry.principal === '' ? COMPACTS : this.#asked.get(entry.principal)
+    const sent = entry.principal === '' ? COMPACTS : this.#requests.get(entry.principal)
     if (sent === undefined)
       this.#violated(
         'ANSWER-6',
-        `${this.#index} holds a request of ${entry.principal}, who asked for nothing`,
+        `${this.#index} holds a request of ${entry.principal}, which requested nothing`,
       )
     const text = textOf(entry)
     if (text !== sent)
-      this.#violated('ANSWER-6', `${entry.principal} asked for ${sent}, ${this.#index} holds ${text}`)
+      this.#violated('ANSWER-6', `${entry.principal} requested ${sent}, ${this.#index} holds ${text}`)
     return entry
   }
 
@@ -329,15 +329,15 @@ export class StoreModel {
       this.#evict(0)
       return { principal, outcome, replayed: false, keyed: false }
     }
-    const asked = JSON.stringify([principal, plainly(command)])
-    if ('session' in idempotency) return this.#inSession(request, idempotency, asked)
+    const requestKey = JSON.stringify([principal, plainly(command)])
+    if ('session' in idempotency) return this.#inSession(request, idempotency, requestKey)
     const known = this.#tokens.get(idempotency.token)
     const refused = (code: string): Effect => {
       this.#evict(0)
       return { principal, outcome: `refused ${code} at ${this.revision}`, replayed: false, keyed: true }
     }
     if ('key' in request.command && request.command.prev) return refused('bad_request')
-    if (known !== undefined && known.asked !== asked) return refused('idempotency_key_reused')
+    if (known !== undefined && known.request !== requestKey) return refused('idempotency_key_reused')
     if (known !== undefined) {
       this.#evict(0)
       return { principal, outcome: known.outcome, replayed: true, keyed: true }
@@ -353,7 +353,7 @@ export class StoreModel {
     this.#evict(bytes)
     this.#tokenBytes += bytes
     this.#tokens.set(idempotency.token, {
-      ...{ asked, outcome: remembered, bytes },
+      ...{ request: requestKey, outcome: remembered, bytes },
       revision: this.revision,
       clusterTimeMs: this.#clusterTimeMs,
     })
@@ -377,7 +377,7 @@ export class StoreModel {
   }
 
   /** At most once: by the number of the slot alone. */
-  #inSession({ command, principal }: Request, { session, slot, seq }: SessionSlot, asked: string): Effect {
+  #inSession({ command, principal }: Request, { session, slot, seq }: SessionSlot, request: string): Effect {
     const settled = (outcome: string, replayed = false): Effect => {
       this.#evict(0)
       return { principal, outcome, replayed, keyed: true }
@@ -390,12 +390,12 @@ export class StoreModel {
     const last = slots.get(slot)
     if (last !== undefined && seq < last.seq) return refused('idempotency_expired')
     if (last !== undefined && seq === last.seq)
-      return asked === last.asked ? settled(last.outcome, true) : refused('idempotency_key_reused')
+      return request === last.request ? settled(last.outcome, true) : refused('idempotency_key_reused')
     const { outcome, remembered, bytes: outcomeBytes } = this.#executeKept({ command })
     // Table, session, slot; number, fingerprint, outcome.
     const bytes = 1 + 8 + 2 + 6 + 4 + outcomeBytes
     this.#slotBytes += bytes - (last?.bytes ?? 0)
-    slots.set(slot, { seq, asked, outcome: remembered, bytes })
+    slots.set(slot, { seq, request, outcome: remembered, bytes })
     return settled(outcome)
   }
 
@@ -496,11 +496,11 @@ export class StoreModel {
     freed: ReadonlySet<string>,
   ): string | undefined {
     let storeBytes = this.#storeBytes
-    const given: GivenLeases = { added: 0, attached: new Map() }
+    const added: AddedLeases = { added: 0, attached: new Map() }
     for (const { key, value, lease } of puts) {
       if (key.length > this.#settings.keyBytesMax) return 'key_too_long'
       if (value.length > this.#settings.valueBytesMax) return 'value_too_large'
-      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index), given)
+      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index), added)
       if (unfit !== undefined) return unfit
       storeBytes += key.length + value.length
     }
@@ -508,10 +508,10 @@ export class StoreModel {
     return storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes) ? 'storage_full' : undefined
   }
 
-  #put(key: string, value: string, given: PutLease | undefined): ModelRow | null {
+  #put(key: string, value: string, added: PutLease | undefined): ModelRow | null {
     const before = this.at(key, this.#index)
     this.#storeBytes += value.length - (before === null ? -key.length : before.value.length)
-    const lease = given && ('id' in given ? given.id : this.#grant(undefined, given.ttlMs, true))
+    const lease = added && ('id' in added ? added.id : this.#grant(undefined, added.ttlMs, true))
     const row = this.#change(key, {
       value,
       createRevision: before?.createRevision ?? this.revision + 1,
@@ -659,26 +659,26 @@ export class StoreModel {
     return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
   }
 
-  /** `given`: what the puts before this one of the same request have asked for. */
+  /** `added`: the leases of the puts before this one in the same request. */
   #leaseRefusal(
     lease: PutLease | undefined,
     before: ModelRow | null,
-    given: GivenLeases = { added: 0, attached: new Map() },
+    added: AddedLeases = { added: 0, attached: new Map() },
   ): string | undefined {
     if (lease === undefined) return undefined
     const { leasesMax, rangeKeysMax } = this.#settings
     if ('ttlMs' in lease) {
       const endsOwn = before?.lease !== undefined && this.#leases.get(before.lease)?.owned
-      if (!endsOwn) given.added++
-      return given.added > 0 && this.#leases.size + given.added > leasesMax ? 'storage_full' : undefined
+      if (!endsOwn) added.added++
+      return added.added > 0 && this.#leases.size + added.added > leasesMax ? 'storage_full' : undefined
     }
     const known = this.#leases.get(lease.id)
     if (known === undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
     const keys = this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === lease.id)
-    const attached = (given.attached.get(lease.id) ?? keys.length) + 1
-    given.attached.set(lease.id, attached)
+    const attached = (added.attached.get(lease.id) ?? keys.length) + 1
+    added.attached.set(lease.id, attached)
     return attached > rangeKeysMax ? 'range_too_large' : undefined
   }
 

@@ -319,7 +319,7 @@ export class SimNetwork implements Carrier {
         return greeting
       },
       admit: (greeting) => driver.events.admit(greeting),
-      message: (message) => this.#heard(process, message),
+      message: (message) => this.#received(process, message),
       stateHash: (from, at) => driver.events.stateHash(from, at),
       keepAliveRequested: (from, question) => driver.events.keepAliveRequested(from, question),
       keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
@@ -349,21 +349,21 @@ export class SimNetwork implements Carrier {
     }
   }
 
-  #heard(process: Process, message: Message): void {
+  #received(process: Process, message: Message): void {
     const { driver } = process
     const { trace, probeCoverage, invariants, config } = this.#world
     if (driver === undefined) return
     trace.mix((TYPE_NUMBERS.get(message.type) ?? 0) + 32 * message.term)
     trace.mix('index' in message ? Number(message.index) : 'commit' in message ? message.commit : 0)
     if (message.type === 'heartbeat' && message.term < driver.term)
-      probeCoverage.hit('old leader heard after a newer one')
+      probeCoverage.hit('message of an old leader after a newer one')
     if (message.type === 'forward') probeCoverage.hit('write forwarded to the leader')
     if (message.type === 'read-index') probeCoverage.hit('read forwarded to the leader')
     // Does not hold where messages may be lost on an open connection.
     if (config.harsh === 0)
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
-    this.#world.heard(process, message)
-    invariants.heard(process.replica, message, driver.term)
+    this.#world.messageReceived(process, message)
+    invariants.messageReceived(process.replica, message, driver.term)
     driver.events.message(message)
   }
 
@@ -476,7 +476,7 @@ export class SimNetwork implements Carrier {
     if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, process, then)
   }
 
-  whenTold({ process, other }: WireEnd, then: () => void): void {
+  whenNotified({ process, other }: WireEnd, then: () => void): void {
     const { time, config } = this.#world
     time.push(Math.max(time.now, other.lastAt) + config.delayMs, IO, process, then)
   }
@@ -489,7 +489,7 @@ export class SimNetwork implements Carrier {
   readonly #endArrives = (event: Event): void => {
     const end = event.subject
     if (!(end instanceof WireEnd) || end.closed) return
-    if (!this.isCut(end.other.process, end.process)) this.#given(event, end, this.#endRead)
+    if (!this.isCut(end.other.process, end.process)) this.#deliver(event, end, this.#endRead)
     else if (!this.#hold(this.link(end.other.process, end.process), event)) this.#breaksBySilence(end)
   }
 
@@ -591,7 +591,7 @@ export class SimNetwork implements Carrier {
     if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = event.detail as Frame
-    if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)
+    if (!this.isCut(other.process, process)) this.#deliver(event, end, this.#frameRead)
     else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
       // If a frame of the links is lost, the rest of its connection is lost too.
@@ -618,14 +618,14 @@ export class SimNetwork implements Carrier {
       if (end.closed) this.#answerReset(other)
       return
     }
-    end.arrived(frame)
+    end.deliver(frame)
   }
 
   /**
    * A frame that has passed all cuts is at the machine. A stopped process reads such frames in the order of arrival
    * when it continues.
    */
-  #given(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
+  #deliver(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
     if (!process.live) return
     if (!process.paused) read(event)
     else process.defer(new Event(event.at, event.seq, event.kind, process, read, event.subject, event.detail))

@@ -20,6 +20,6 @@ export function proposeNothing(
 ): void {
   const command = { kind: 'delete', key: bytes('none'), condition: undefined, prev: false } as const
   const request = { command, idempotency: undefined, principal }
-  invariants.asked(request)
+  invariants.requested(request)
   driver.propose(request, timeoutMs, done)
 }

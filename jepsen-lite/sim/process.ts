@@ -16,7 +16,8 @@ import {
   type RaftTiming,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import { Driver } from '../../src/server/node/driver.ts'
+import type { Driver } from '../../src/server/node/driver.ts'
+import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/node/limits.ts'
 import type { Clock, Network, NodeEnd, Timer } from '../../src/server/node/types.ts'
 import {
@@ -54,6 +55,8 @@ export interface Environment {
   readonly probeCoverage: ProbeCoverage
   readonly invariants: Invariants
   readonly triggers: { met(trigger: Trigger, process: Process): void }
+  /** The shipped driver. Tests of the simulator itself replace it by one with a defect. */
+  createDriver(options: DriverOptions): Driver
   /** The wires of a process that begins. */
   networkOf(process: Process): Network
   /** A process serves. */
@@ -348,7 +351,7 @@ export class Process implements EventOwner {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
       if (this.ended || this.dying || this.closing || this.driver === undefined) return
-      throw new RuleViolation('STOP-2', `${this.name} goes on although its disk has failed`)
+      throw new RuleViolation('STOP-2', `${this.name} continues although its disk has failed`)
     })
   }
 
@@ -388,7 +391,7 @@ export class Process implements EventOwner {
     const world = this.#world
     const { invariants } = world
     try {
-      return new Driver({
+      return world.createDriver({
         clock: this.clock,
         storage,
         disk: this.machine.space,

@@ -37,7 +37,7 @@ interface Record {
   /** For its leadership: what each follower acknowledged, and the commit index that it received. */
   ledTerm: number
   readonly acknowledged: Map<ReplicaId, number>
-  readonly told: Map<ReplicaId, number>
+  readonly commitReported: Map<ReplicaId, number>
   /** It leads and is not a voter: since when, and when this was last observed. */
   strangerSince: number | undefined
   heartbeatAt: number
@@ -82,7 +82,7 @@ export class ProtocolRules {
       campaignedAt: Number.NEGATIVE_INFINITY,
       ledTerm: 0,
       acknowledged: new Map(),
-      told: new Map(),
+      commitReported: new Map(),
       strangerSince: undefined,
       heartbeatAt: 0,
     }
@@ -92,7 +92,7 @@ export class ProtocolRules {
 
   // ---- elections
 
-  heard(replica: ReplicaFacts, message: Message): void {
+  messageReceived(replica: ReplicaFacts, message: Message): void {
     switch (message.type) {
       case 'pre-vote-answer': {
         if (!message.granted) return
@@ -120,7 +120,7 @@ export class ProtocolRules {
     if (role === 'leader' && record.ledTerm !== term) {
       record.ledTerm = term
       record.acknowledged.clear()
-      record.told.clear()
+      record.commitReported.clear()
       record.strangerSince = undefined
     }
     if (role === 'candidate') {
@@ -216,14 +216,14 @@ export class ProtocolRules {
    */
   #heartbeat(replica: ReplicaFacts, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
-    const told = record.told.get(to) ?? 0
+    const reported = record.commitReported.get(to) ?? 0
     const configuration = replica.configurationNow?.()
-    if (commit < told && (configuration === undefined || isMember(configuration, to)))
+    if (commit < reported && (configuration === undefined || isMember(configuration, to)))
       this.#violated(
         'RAFT-14',
-        `${replica.name} tells ${to} of commit ${commit}, after ${told} in the same term`,
+        `${replica.name} reports commit to ${to}: ${commit}, after ${reported} in the same term`,
       )
-    record.told.set(to, commit)
+    record.commitReported.set(to, commit)
     this.#stillVotes(replica, record)
   }
 

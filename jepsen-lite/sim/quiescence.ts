@@ -43,8 +43,8 @@ export function watchLists(cluster: SimCluster): void {
     const process = machines[turn++ % machines.length]?.process
     const driver = process?.serving
     if (process !== undefined && driver !== undefined) {
-      const underWay = driver.inspect()
-      const why = longerThanItsWaiters(underWay) ?? creditsThatAreLost(cluster, process, underWay)
+      const inFlight = driver.inspect()
+      const why = longerThanItsWaiters(inFlight) ?? creditsThatAreLost(cluster, process, inFlight)
       if (why !== undefined) invariants.violation ??= new RuleViolation('REST-2', `${process.name}: ${why}`)
     }
     time.push(time.now + config.electionMaxMs, IO, undefined, poll)
@@ -56,19 +56,19 @@ export function watchLists(cluster: SimCluster): void {
 function creditsThatAreLost(
   { network }: SimCluster,
   process: Process,
-  underWay: InFlightCounts,
+  counts: InFlightCounts,
 ): string | undefined {
-  const counted = underWay['links.chunksInFlight']
+  const counted = counts['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
 }
 
 /** Answered requests may be forgotten a little later, within a limit that depends on the waiting ones. */
-export function longerThanItsWaiters(underWay: InFlightCounts): string | undefined {
+export function longerThanItsWaiters(inFlight: InFlightCounts): string | undefined {
   for (const [list, waiting] of LISTS) {
-    const [length, waiters] = [underWay[list], underWay[waiting]]
+    const [length, waiters] = [inFlight[list], inFlight[waiting]]
     // A node that does not report these numbers must not count as one where nothing waits.
-    if (length === undefined || waiters === undefined) return `does not tell of ${list} and ${waiting}`
+    if (length === undefined || waiters === undefined) return `does not report ${list} and ${waiting}`
     // Written with `!`, so that NaN does not pass.
     if (!(length <= 2 * waiters)) return `${list} holds ${length}, and only ${waiters} wait`
   }
@@ -76,8 +76,8 @@ export function longerThanItsWaiters(underWay: InFlightCounts): string | undefin
 }
 
 /** Counters of one peer disappear with the peer. */
-const isGivenBack = (underWay: InFlightCounts, name: string, most: number): boolean =>
-  underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
+const isGivenBack = (inFlight: InFlightCounts, name: string, most: number): boolean =>
+  inFlight[name] === undefined ? name.includes(' of ') : inFlight[name] <= most
 
 /** A round begins with each heartbeat. If a message and its answer take longer than that, some are always in flight. */
 function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster['config']): number {
@@ -111,10 +111,10 @@ export function comesToRest(cluster: SimCluster, core: readonly Machine[], snaps
   // Each poll is a separate event. A poll during other events would see a heartbeat in flight each time.
   const poll = (): void => {
     for (const [process, names] of owed) {
-      const underWay = process.serving?.inspect()
+      const inFlight = process.serving?.inspect()
       for (const name of names) {
         const most = mostAtRest(name, cluster.config)
-        if (underWay === undefined || isGivenBack(underWay, name, most)) names.delete(name)
+        if (inFlight === undefined || isGivenBack(inFlight, name, most)) names.delete(name)
       }
       if (names.size === 0) owed.delete(process)
     }

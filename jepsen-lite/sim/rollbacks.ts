@@ -17,7 +17,7 @@ interface Rollback {
   /** When the two first met, and which process of the replica it was. */
   met: { readonly at: number; readonly process: Process } | undefined
   /** The leader has refused the replica. */
-  told: boolean
+  isNotified: boolean
 }
 
 /** Lost messages are repeated with the next one. */
@@ -38,7 +38,7 @@ export class Rollbacks {
   }
 
   putBack(id: ReplicaId, leader: Process): void {
-    this.#rollbacks.set(id, { leader, term: leader.term, met: undefined, told: false })
+    this.#rollbacks.set(id, { leader, term: leader.term, met: undefined, isNotified: false })
   }
 
   connected(leader: Process, peer: Process | undefined): void {
@@ -50,13 +50,13 @@ export class Rollbacks {
   /** The leader has met the replica without refusing it. */
   isAccepted({ id }: Process): boolean {
     const rollback = this.#rollbacks.get(id)
-    return rollback?.met !== undefined && !rollback.told
+    return rollback?.met !== undefined && !rollback.isNotified
   }
 
   /** The replica is about to send a message that others may count on, or it is refused. */
   leaving(process: Process, message: Message): void {
     const refused = message.type === 'lost-state' ? this.#rollbacks.get(message.to) : undefined
-    if (refused?.leader === process) refused.told = true
+    if (refused?.leader === process) refused.isNotified = true
     const rollback = this.#rollbacks.get(process.id)
     if (rollback === undefined || !binds(message)) return
     const { leader, met } = rollback

@@ -57,13 +57,13 @@ export function runSchedule(
   prepare?.(cluster)
   try {
     cluster.runUntil(config.ms)
-    if (run.goesOn) {
+    if (run.isRunning) {
       faults.endAll()
       // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (run.goesOn) converge(cluster, clients, run.usesStore ? store : undefined)
+      if (run.isRunning) converge(cluster, clients, run.usesStore ? store : undefined)
     }
-    if (run.goesOn) judgeStore(cluster, store)
+    if (run.isRunning) judgeStore(cluster, store)
   } catch (error) {
     run.threw(error)
   }
@@ -116,7 +116,7 @@ export class Run {
     if (config.clocks > 0) probeCoverage.fault('clock-drift')
     watchLists(cluster)
     cluster.found()
-    for (const op of ops) if (op.at < config.ms) this.#at(op, (about) => this.#ask(op, about))
+    for (const op of ops) if (op.at < config.ms) this.#at(op, (about) => this.#request(op, about))
     for (const fault of faults)
       if (fault.at < config.ms) this.#at(fault, (about) => this.faults.inject(fault, about))
   }
@@ -126,16 +126,16 @@ export class Run {
     time.push(what.at, IO, undefined, () => triggers.whenever(what, act))
   }
 
-  #ask(op: ScheduledOp, about: About | undefined): boolean {
+  #request(op: ScheduledOp, about: About | undefined): boolean {
     const { cluster } = this
     const machine = cluster.machine(op.node, about)
     if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
-    if (machine !== undefined) cluster.coverage.asked(op.kind, machine)
+    if (machine !== undefined) cluster.coverage.operationRequested(op.kind, machine)
     return true
   }
 
   /** No rule is broken, and nothing that makes it prove nothing has happened. */
-  get goesOn(): boolean {
+  get isRunning(): boolean {
     const { invariants, rollbacks } = this.cluster
     return invariants.violation === undefined && !rollbacks.isOver
   }

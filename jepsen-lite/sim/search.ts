@@ -3,6 +3,7 @@
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
 import { historyOf } from '../workload/history.ts'
+import type { SimCluster } from './cluster.ts'
 import { type Rare, StateCoverage } from './coverage.ts'
 import { generate } from './generate.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
@@ -32,9 +33,9 @@ export interface CheckedRun extends RunResult {
   readonly verdict: Verdict | undefined
 }
 
-/** Runs a schedule and lets the checker judge what its clients saw. */
-export function judged(schedule: Schedule): CheckedRun {
-  const result = runSchedule(schedule)
+/** Runs a schedule and lets the checker judge what its clients saw. `prepare`: see `runSchedule`. */
+export function judged(schedule: Schedule, prepare?: (cluster: SimCluster) => void): CheckedRun {
+  const result = runSchedule(schedule, undefined, prepare)
   if (result.violation !== undefined) return { ...result, verdict: undefined }
   const [cycle] = checkTransactions(historyOf(result.transactions)).findings
   if (cycle !== undefined) {

@@ -138,7 +138,7 @@ export function optional<T>(field: Field<T>, odds: number): OptionalField<T> {
 
 /** The expected value; undefined: the value is valid. */
 export function mismatch(value: unknown, spec: Spec): string | undefined {
-  return isValid(value, spec) ? undefined : `expected ${wanted(spec)}, found ${JSON.stringify(value)}`
+  return isValid(value, spec) ? undefined : `expected ${expectation(spec)}, found ${JSON.stringify(value)}`
 }
 
 const isNatural = (value: unknown, min = 0, max = NATURAL_MAX): boolean =>
@@ -167,7 +167,7 @@ function isValid(value: unknown, spec: Spec): boolean {
   }
 }
 
-function wanted(spec: Spec): string {
+function expectation(spec: Spec): string {
   switch (spec.is) {
     case 'natural':
       return `a whole number from ${spec.min} to ${spec.max}`

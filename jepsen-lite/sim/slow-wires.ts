@@ -22,9 +22,9 @@ const FRAME_BYTES = 64
 export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]): void {
   const { leader, network, time, config, probeCoverage, invariants } = cluster
   const { electionMinMs, electionMaxMs, heartbeatMs, limits } = config
-  const underWay = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
+  const bytesInFlight = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
   const bytesPerMs = Math.max(
-    (UNDER_WAY_PART * underWay) / electionMinMs,
+    (UNDER_WAY_PART * bytesInFlight) / electionMinMs,
     (FRAMES_MIN * FRAME_BYTES) / heartbeatMs,
   )
   const ms = ASKED_ELECTIONS * electionMaxMs
@@ -51,6 +51,6 @@ export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]):
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
   invariants.violation = new RuleViolation(
     'LIVE-6',
-    `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node was asked for ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
+    `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node got ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
   )
 }

@@ -15,8 +15,15 @@ import type { Comparison, KvTxn, Operation, OperationResult, Where } from '../..
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
-import type { Recorder } from '../workload/history.ts'
+import type { OperationEnd, Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
+import {
+  appendToLists,
+  type KnownList,
+  readLists,
+  recordTransaction,
+  type StoreTransaction,
+} from '../workload/transaction.ts'
 import { type Clients, isSameRow, type Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import { linearizable } from './null-requests.ts'
@@ -80,51 +87,51 @@ export class StoreClients {
     if (op.kind === 'unwatch') return this.watchers.move(op.client, process.machine)
     const lane = this.#lanes[op.client % this.#lanes.length]
     if (lane === undefined || lane.busy) return false
-    return this.#ask({ lane, process, driver, rng }, op)
+    return this.#request({ lane, process, driver, rng }, op)
   }
 
-  #ask(asking: DrawnRequester, op: ScheduledOp): boolean {
+  #request(requester: DrawnRequester, op: ScheduledOp): boolean {
     switch (op.kind) {
       case 'txn':
-        this.#propose(asking, { kind: 'txn', txn: this.#txn(asking, 1) }, (outcome) => {
+        this.#propose(requester, { kind: 'txn', txn: this.#txn(requester, 1) }, (outcome) => {
           if (outcome.kind === 'txn') for (const result of outcome.results) this.#saw(result)
         })
         return true
       case 'append':
-        this.#append(asking)
+        this.#append(requester)
         return true
       case 'delete-range': {
-        const where = this.#range(asking.rng)
-        this.#propose(asking, { kind: 'delete-range', range: where }, () => {})
+        const where = this.#range(requester.rng)
+        this.#propose(requester, { kind: 'delete-range', range: where }, () => {})
         return true
       }
       case 'read-at':
-        if (op.x % 4 === 0) this.#readLease(asking)
-        else this.#readAt(asking)
+        if (op.x % 4 === 0) this.#readLease(requester)
+        else this.#readAt(requester)
         return true
       case 'compact': {
-        const { revision, compactRevision } = asking.driver
-        const to = asking.rng.int(compactRevision, revision + 2)
-        this.#propose(asking, { kind: 'compact', revision: asRevision(to) }, (outcome) => {
+        const { revision, compactRevision } = requester.driver
+        const to = requester.rng.int(compactRevision, revision + 2)
+        this.#propose(requester, { kind: 'compact', revision: asRevision(to) }, (outcome) => {
           if (outcome.kind === 'compacted') this.#world.probeCoverage.hit('history compacted by a client')
         })
         return true
       }
       case 'history':
-        this.#propose(asking, { kind: 'settings', settings: settingsOf(asking.rng) }, () => {})
+        this.#propose(requester, { kind: 'settings', settings: settingsOf(requester.rng) }, () => {})
         return true
       case 'grant':
-        this.#grant(asking)
+        this.#grant(requester)
         return true
       case 'attach':
-        this.#attach(asking)
+        this.#attach(requester)
         return true
       case 'keep-alive':
-        return this.#keepAlive(asking)
+        return this.#keepAlive(requester)
       case 'revoke': {
-        const id = this.#known(asking.rng)
+        const id = this.#known(requester.rng)
         if (id === undefined) return false
-        this.#propose(asking, { kind: 'revoke', id }, () => {})
+        this.#propose(requester, { kind: 'revoke', id }, () => {})
         return true
       }
       default:
@@ -179,10 +186,10 @@ export class StoreClients {
     return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
   }
 
-  #txn(asking: DrawnRequester, depth: number): KvTxn {
-    const { rng } = asking
+  #txn(requester: DrawnRequester, depth: number): KvTxn {
+    const { rng } = requester
     const operations = (most: number): Operation[] =>
-      Array.from({ length: rng.below(most + 1) }, () => this.#operation(asking, depth))
+      Array.from({ length: rng.below(most + 1) }, () => this.#operation(requester, depth))
     return {
       compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#comparison(rng)),
       success: operations(4),
@@ -209,16 +216,16 @@ export class StoreClients {
     }
   }
 
-  #operation(asking: DrawnRequester, depth: number): Operation {
-    const { rng } = asking
+  #operation(requester: DrawnRequester, depth: number): Operation {
+    const { rng } = requester
     const kind = rng.below(8)
     if (kind < 3)
       return {
         ...{ kind: 'put', key: bytes(this.#key(rng)), prev: rng.chance(0.3) },
-        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(asking) : undefined },
+        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(requester) : undefined },
       }
     if (kind === 3) return { kind: 'delete', where: this.#where(rng, 0.4), prev: rng.chance(0.3) }
-    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(asking, depth - 1) }
+    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(requester, depth - 1) }
     return {
       ...{ kind: 'get', where: this.#where(rng, 0.5), limit: rng.pick([undefined, undefined, 1, 3]) },
       ...{ keysOnly: rng.chance(0.2), countOnly: rng.chance(0.1) },
@@ -239,106 +246,43 @@ export class StoreClients {
   // ---- lists, which grow at their ends
 
   /** First reads some lists, then adds an element to one or two of them, if they are still as they were. */
-  #append(asking: DrawnRequester): void {
-    const { rng } = asking
+  #append(requester: DrawnRequester): void {
+    const { rng } = requester
     const keys = rng
       .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
       .slice(0, rng.int(1, LISTS + 1))
-    const reads = keys.map(read)
-    const recorded = this.#recorded(asking, keys, [])
-    const txn = { compare: [], success: reads, failure: [] }
-    this.#propose(
-      asking,
-      { kind: 'txn', txn },
-      (outcome) => {
-        const rows = recorded.ends(outcome)
-        const full = rows?.some((row) => (row?.value.length ?? 0) > LIST_BYTES_MAX)
-        if (rows === undefined || full || rng.chance(0.2)) return
-        this.#appendTo(asking, keys, rows, rng.int(1, Math.min(2, keys.length) + 1))
-      },
-      recorded.isUnknown,
-    )
+    this.#transact(requester, readLists(this.#sent, keys), (lists) => {
+      if (lists.some(({ value }) => value.length > LIST_BYTES_MAX) || rng.chance(0.2)) return
+      const grown = lists.slice(0, rng.int(1, Math.min(2, keys.length) + 1))
+      if (requester.lane.busy || requester.process.serving === undefined) return
+      const element = `${requester.lane.name}.${this.#sent},`
+      this.#transact(requester, appendToLists(this.#sent, keys, grown, element))
+    })
   }
 
-  #appendTo(
-    asking: DrawnRequester,
-    keys: readonly string[],
-    rows: readonly (KeyRow | undefined)[],
-    count: number,
+  /** `done`: the lists as they were read. */
+  #transact(
+    requester: DrawnRequester,
+    txn: StoreTransaction,
+    done: (lists: readonly KnownList[]) => void = () => {},
   ): void {
-    if (asking.lane.busy || asking.process.serving === undefined) return
-    const element = `${asking.lane.name}.${this.#sent},`
-    const written = keys.slice(0, count)
-    const compare = written.map(
-      (key, at): Comparison => ({
-        ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision' },
-        to: rows[at]?.modRevision ?? 0,
-      }),
-    )
-    const puts = written.map(
-      (key, at): Operation => ({
-        ...{ kind: 'put', key: bytes(key), prev: false },
-        value: bytes(`${rows[at] === undefined ? '' : text(rows[at].value)}${element}`),
-      }),
-    )
-    const recorded = this.#recorded(asking, keys, written, element)
-    const txn = { compare, success: [...keys.map(read), ...puts], failure: keys.map(read) }
-    this.#propose(asking, { kind: 'txn', txn }, recorded.ends, recorded.isUnknown)
-  }
-
-  /** Writes a transaction into the history: reads of all keys, then appends to some. */
-  #recorded(
-    { lane, process }: DrawnRequester,
-    keys: readonly string[],
-    written: readonly string[],
-    element = '',
-  ) {
-    const recorder = this.#transactions
-    const number = this.#sent
-    const invoke = (at: number, op: Parameters<Recorder['invoke']>[2]): number =>
-      recorder.invoke(`${lane.name}+${at}`, process.name, op, number)
-    const reads = keys.map((key, at) => invoke(at, { f: 'get', key }))
-    const appends = written.map((key, at) => invoke(keys.length + at, { f: 'append', key, value: element }))
-    return {
-      isUnknown: (): void => {
-        for (const id of [...reads, ...appends]) recorder.unknown(id, 'unknown')
-      },
-      /** The records that it has read, in the order of the keys. */
-      ends: (outcome: Outcome): (KeyRow | undefined)[] | undefined => {
-        if (outcome.kind !== 'txn') {
-          for (const id of [...reads, ...appends]) recorder.fail(id, outcome.kind)
-          return undefined
-        }
-        const { results, succeeded } = outcome
-        const rows = reads.map((id, at) => {
-          const result = results[at]
-          const row = result?.kind === 'get' ? result.found?.records[0] : undefined
-          recorder.ok(
-            id,
-            row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision },
-          )
-          return row
-        })
-        for (const [at, id] of appends.entries()) {
-          const result = results[reads.length + at]
-          if (!succeeded || result?.kind !== 'put') recorder.fail(id, 'compared')
-          else {
-            const { modRevision, version } = result
-            const before = rows[at] === undefined ? '' : text(rows[at].value)
-            recorder.ok(id, {
-              value: `${before}${element}`,
-              modRevision,
-              version,
-              revision: outcome.revision,
-            })
-          }
-        }
-        this.#world.probeCoverage.hit(
-          succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
-        )
-        return rows
-      },
+    const { lane, process } = requester
+    const record = recordTransaction(this.#transactions, lane.name, process.name, txn)
+    const end = (outcome: Outcome): void => {
+      record(endsOf(outcome, txn))
+      if (outcome.kind !== 'txn') return
+      this.#world.probeCoverage.hit(
+        outcome.succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
+      )
+      done(
+        txn.steps.flatMap(({ f, key }, at) => {
+          const row = f === 'get' ? rowIn(outcome.results[at]) : undefined
+          if (f !== 'get') return []
+          return { key, value: row === undefined ? '' : text(row.value), revision: row?.modRevision ?? 0 }
+        }),
+      )
     }
+    this.#propose(requester, { kind: 'txn', txn: kvTxnOf(txn) }, end, () => record([]))
   }
 
   // ---- reads
@@ -368,20 +312,20 @@ export class StoreClients {
         ...{ rowsMax: rng.pick([512, 1, 2]), bytesMax: rng.pick([1 << 20, 150]) },
       } as const
       clients.list(open, driver, list, revision, ({ rows }) => {
-        const wanted = model.keys
+        const expected = model.keys
           .filter(
             (key) => key >= list.op.start && key < list.op.end && model.atRevision(key, revision) !== null,
           )
           .sort()
-        if (list.op.order === 'desc') wanted.reverse()
+        if (list.op.order === 'desc') expected.reverse()
         const keys = rows.map(({ key }) => text(key))
         const differs = rows.find(
           (row) => !isSameRow({ ...row, value: text(row.value) }, model.atRevision(text(row.key), revision)),
         )
-        if (keys.join() !== wanted.join() || differs !== undefined)
+        if (keys.join() !== expected.join() || differs !== undefined)
           throw clients.wrong(
             'KV-20',
-            `${process.name} reads ${keys.join()} at revision ${revision}, the log says ${wanted.join()}${differs === undefined ? '' : `; ${text(differs.key)} differs`}`,
+            `${process.name} reads ${keys.join()} at revision ${revision}, the log says ${expected.join()}${differs === undefined ? '' : `; ${text(differs.key)} differs`}`,
           )
         if (revision < grant.revision) this.#world.probeCoverage.hit('read at an earlier revision')
         clients.end(open)
@@ -422,33 +366,33 @@ export class StoreClients {
   }
 
   /** Lease of a put: one of its own, or a known one. */
-  #lease(asking: DrawnRequester): PutLease | undefined {
-    if (asking.rng.chance(0.2)) {
+  #lease(requester: DrawnRequester): PutLease | undefined {
+    if (requester.rng.chance(0.2)) {
       this.hasLeases = true
-      return { ttlMs: this.#ttlMs(asking) }
+      return { ttlMs: this.#ttlMs(requester) }
     }
-    const id = this.#known(asking.rng)
+    const id = this.#known(requester.rng)
     return id === undefined ? undefined : { id }
   }
 
-  #grant(asking: DrawnRequester): void {
-    const { rng } = asking
-    const ttlMs = this.#ttlMs(asking)
+  #grant(requester: DrawnRequester): void {
+    const { rng } = requester
+    const ttlMs = this.#ttlMs(requester)
     const id = rng.chance(0.2) ? (String(1 + rng.below(3)) as LeaseId) : undefined
-    this.grant(asking, { id, ttlMs })
+    this.grant(requester, { id, ttlMs })
   }
 
   /** `done`: with its id, or it is not known whether it exists. */
   grant(
-    asking: Requester,
+    requester: Requester,
     { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
     done: (lease?: LeaseId) => void = () => {},
   ): void {
     const askedMs = this.#world.time.now
     this.hasLeases = true
-    const { name } = asking.process
+    const { name } = requester.process
     this.#propose(
-      asking,
+      requester,
       { kind: 'grant', id, ttlMs },
       (outcome) => {
         if (outcome.kind === 'granted') {
@@ -463,19 +407,19 @@ export class StoreClients {
     )
   }
 
-  #attach(asking: DrawnRequester): void {
-    const { rng, process } = asking
+  #attach(requester: DrawnRequester): void {
+    const { rng, process } = requester
     const key = this.#key(rng)
     const prev = rng.chance(0.2)
     if (rng.chance(0.15)) {
-      this.#propose(asking, { kind: 'delete', key: bytes(key), condition: undefined, prev }, () => {})
+      this.#propose(requester, { kind: 'delete', key: bytes(key), condition: undefined, prev }, () => {})
       return
     }
-    const lease = rng.chance(0.8) ? this.#lease(asking) : undefined
+    const lease = rng.chance(0.8) ? this.#lease(requester) : undefined
     const askedMs = this.#world.time.now
     const value = bytes(this.#value(rng))
     this.#propose(
-      asking,
+      requester,
       { kind: 'put', key: bytes(key), value, condition: undefined, prev, lease },
       (outcome) => {
         if (outcome.kind !== 'put') return
@@ -487,9 +431,9 @@ export class StoreClients {
     )
   }
 
-  #keepAlive(asking: DrawnRequester): boolean {
-    const ids = this.#leases.filter(() => asking.rng.chance(0.6))
-    if (ids.length > 0) this.keepAlive(asking, ids)
+  #keepAlive(requester: DrawnRequester): boolean {
+    const ids = this.#leases.filter(() => requester.rng.chance(0.6))
+    if (ids.length > 0) this.keepAlive(requester, ids)
     return ids.length > 0
   }
 
@@ -514,7 +458,7 @@ export class StoreClients {
         if (lives.every(({ to }) => to <= floor))
           throw this.#clients.wrong(
             'KV-24',
-            `${process.name} keeps lease ${id} alive, which had ended before; ${floor} was known before it was asked`,
+            `${process.name} keeps lease ${id} alive, which had ended before; ${floor} was known before the request`,
           )
         probeCoverage.hit('lease kept alive')
         this.promises.push({ id, ttlMs, askedMs, node: process.name })
@@ -524,9 +468,46 @@ export class StoreClients {
   }
 }
 
-const read = (key: string): Operation => ({
-  ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
-})
+/** A transaction of a workload, as the store has it. */
+function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
+  const operations = steps.map(({ key: name, ...step }): Operation => {
+    const key = bytes(name)
+    if (step.f === 'get')
+      return { kind: 'get', where: { key }, limit: undefined, keysOnly: false, countOnly: false }
+    if (step.f === 'del') return { kind: 'delete', where: { key }, prev: false }
+    const value = step.f === 'append' ? `${before.get(name) ?? ''}${step.value}` : step.value
+    return { kind: 'put', key, prev: false, value: bytes(value) }
+  })
+  return {
+    compare: [...unchanged].map(([key, to]) => ({
+      ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision', to },
+    })),
+    success: operations,
+    failure: unchanged.size === 0 ? [] : operations.filter(({ kind }) => kind === 'get'),
+  }
+}
+
+/** One end for each of its operations. */
+function endsOf(outcome: Outcome, { steps, before }: StoreTransaction): OperationEnd[] {
+  if (outcome.kind !== 'txn') return steps.map(() => ({ kind: 'fail', why: outcome.kind }))
+  const { results, succeeded, revision } = outcome
+  return steps.map(({ f, key, ...step }, at): OperationEnd => {
+    const result = results[at]
+    if (f === 'get') {
+      const row = rowIn(result)
+      const read =
+        row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision }
+      return { kind: 'ok', result: read }
+    }
+    if (!succeeded || result?.kind !== 'put' || !('value' in step)) return { kind: 'fail', why: 'compared' }
+    const { modRevision, version } = result
+    const value = `${before.get(key) ?? ''}${step.value}`
+    return { kind: 'ok', result: { value, modRevision, version, revision } }
+  })
+}
+
+const rowIn = (result: OperationResult | undefined): KeyRow | undefined =>
+  result?.kind === 'get' ? result.found?.records[0] : undefined
 
 /** Settings: retention of history, interval of cluster time, limits of keys and leases. */
 function settingsOf(rng: Random): Partial<KvSettings> {

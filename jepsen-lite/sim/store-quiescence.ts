@@ -21,7 +21,7 @@ const TTL_MS = 20_000
 const BEFORE_MS = 2000
 const TRANSFER_MS = 2000
 /** A watch receives its progress after two seconds. */
-const TOLD_MS_MAX = 180_000
+const CATCH_UP_MS_MAX = 180_000
 /** How many leases are kept alive when they end. */
 const RACES = 4
 
@@ -35,8 +35,8 @@ export function settleStore(cluster: SimCluster, store: StoreClients, core: read
   store.watchers.settleAt(core)
   if (store.hasLeases) leasesEnd(cluster, store, core)
   const { revision } = invariants.model
-  cluster.runUntil(time.now + TOLD_MS_MAX, () => store.watchers.whyNotTold(revision) === undefined)
-  const why = store.watchers.whyNotTold(revision)
+  cluster.runUntil(time.now + CATCH_UP_MS_MAX, () => store.watchers.whyIncomplete(revision) === undefined)
+  const why = store.watchers.whyIncomplete(revision)
   if (why !== undefined) invariants.violation ??= new RuleViolation('WATCH-1', `complete: ${why}`)
   store.watchers.endAll(revision)
 }
@@ -55,9 +55,9 @@ function racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonl
       if (lease === undefined) return
       const at = time.now + ttlMs + windowMs * (uniform(seed, DRAW.store, race, 0) - 0.7)
       time.push(at, IO, undefined, () => {
-        const asked = other.serving
-        if (asked !== undefined)
-          store.keepAlive({ lane: lane('keeps'), process: other, driver: asked }, [lease])
+        const contact = other.serving
+        if (contact !== undefined)
+          store.keepAlive({ lane: lane('keeps'), process: other, driver: contact }, [lease])
       })
     })
   }

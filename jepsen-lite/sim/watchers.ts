@@ -33,7 +33,7 @@ const PAUSE_MS = 40
 /** A client with one watch, over all its connections. */
 interface SimWatchClient {
   readonly lane: Lane
-  readonly asked: Omit<WatchSelection, 'from'>
+  readonly selection: Omit<WatchSelection, 'from'>
   readonly progressMs: number
   /** Messages that may wait for it, and how long it takes to take them. */
   readonly waitingMax: number
@@ -81,7 +81,7 @@ export class SimWatchers {
     const { revision, compactRevision } = driver
     const watching: SimWatchClient = {
       lane: { name: `w${this.#watching.length + 1}`, busy: false },
-      asked: {
+      selection: {
         ...bounds,
         ...{ only: rng.pick([undefined, undefined, undefined, 'put', 'delete']) },
         ...{ prev: rng.chance(0.4), values: rng.chance(0.8) },
@@ -109,7 +109,7 @@ export class SimWatchers {
   move(client: number, machine: Machine): boolean {
     const watching = this.#watching[client % Math.max(1, this.#watching.length)]
     if (watching?.connection === undefined) return false
-    this.#world.probeCoverage.hit('watch goes on at another node')
+    this.#world.probeCoverage.hit('watch continues at another node')
     this.#lose(watching, machine.place)
     return true
   }
@@ -134,11 +134,11 @@ export class SimWatchers {
   }
 
   /** The reason if a watch lacks an event up to this revision. */
-  whyNotTold(revision: number): string | undefined {
+  whyIncomplete(revision: number): string | undefined {
     for (const { lane, connection } of this.#watching) {
       if (connection === undefined) return `${lane.name} finds no node that serves its watch`
       if (connection.upTo < revision)
-        return `${connection.name} was told of everything up to ${connection.upTo}, and not up to ${revision}`
+        return `${connection.name} received everything up to ${connection.upTo}, and not up to ${revision}`
     }
     return undefined
   }
@@ -159,17 +159,17 @@ export class SimWatchers {
       connection.close(undefined)
       watching.from = connection.resumesFrom
     }
-    this.#goOn(watching, place)
+    this.#resume(watching, place)
   }
 
-  #goOn(watching: SimWatchClient, place: number): void {
+  #resume(watching: SimWatchClient, place: number): void {
     const { time } = this.#world
     time.push(time.now + PAUSE_MS, IO, undefined, () => {
       if (this.#isOver || watching.connection !== undefined || watching.lane.busy) return
       const machines = this.#nodes ?? this.#world.machines
       const machine = machines[place % machines.length]
       const process = machine?.process
-      if (process?.serving === undefined) this.#goOn(watching, place + 1)
+      if (process?.serving === undefined) this.#resume(watching, place + 1)
       else this.#connect(watching, process, process.serving)
     })
   }
@@ -179,21 +179,21 @@ export class SimWatchers {
     const { timeoutMs } = this.#world.config
     const { model } = this.#world.invariants
     const answered = model.revisionAt(clients.floor)
-    const again = (): void => this.#goOn(watching, process.place + 1)
+    const again = (): void => this.#resume(watching, process.place + 1)
     clients.read(
       watching.lane,
       process,
       driver,
       linearizable(timeoutMs),
       (_index, { revision }, open) => {
-        const { asked, from, progressMs } = watching
+        const { selection, from, progressMs } = watching
         const connection = new Connection(this.#world, process, watching, answered, (resumeFrom) => {
           if (watching.connection !== connection) return
           watching.connection = undefined
           watching.from = resumeFrom
-          this.#goOn(watching, process.place + 1)
+          this.#resume(watching, process.place + 1)
         })
-        const begun = driver.watch(requestOf(asked, from, progressMs), connection)
+        const begun = driver.watch(requestOf(selection, from, progressMs), connection)
         if (!begun.ok) return clients.end(open, begun.problem.code)
         connection.begin(begun.value, revision)
         if (this.#nodes !== undefined) connection.hurry()
@@ -208,11 +208,11 @@ export class SimWatchers {
 }
 
 function requestOf(
-  asked: SimWatchClient['asked'],
+  selection: SimWatchClient['selection'],
   from: number | undefined,
   progressMs: number,
 ): WatchRequest {
-  const { key, start = '', end, only, prev, values } = asked
+  const { key, start = '', end, only, prev, values } = selection
   const where =
     key === undefined
       ? { start: bytes(start), end: end === undefined ? end : bytes(end) }
@@ -227,9 +227,9 @@ class Connection implements WatchSink, WatchRecord {
   readonly #over: (resumeFrom: number) => void
   readonly process: Process
   readonly name: string
-  readonly asked: WatchSelection
+  readonly selection: WatchSelection
   readonly answered: number
-  readonly told: WatchMessage[] = []
+  readonly messages: WatchMessage[] = []
   #watch: WatchHandle | undefined
   #takesMs: number
   /** The revisions of messages that the client has not taken. */
@@ -246,7 +246,7 @@ class Connection implements WatchSink, WatchRecord {
   constructor(
     world: SimWorld,
     process: Process,
-    { lane, asked, from, waitingMax, takesMs }: SimWatchClient,
+    { lane, selection, from, waitingMax, takesMs }: SimWatchClient,
     answered: number,
     over: (resumeFrom: number) => void,
   ) {
@@ -256,7 +256,7 @@ class Connection implements WatchSink, WatchRecord {
     this.#over = over
     this.process = process
     this.name = `${lane.name} at ${process.name}`
-    this.asked = { ...asked, from }
+    this.selection = { ...selection, from }
     this.answered = answered
     this.#next = from ?? 0
   }
@@ -264,7 +264,7 @@ class Connection implements WatchSink, WatchRecord {
   begin(watch: WatchHandle, revision: number): void {
     this.#watch = watch
     this.#next = watch.from
-    this.told.push({ kind: 'created', revision, from: watch.from })
+    this.messages.push({ kind: 'created', revision, from: watch.from })
   }
 
   get resumesFrom(): number {
@@ -273,7 +273,7 @@ class Connection implements WatchSink, WatchRecord {
 
   /** It has received everything up to this revision. */
   get upTo(): number {
-    const last = this.told.at(-1)
+    const last = this.messages.at(-1)
     return last?.kind === 'events' || last?.kind === 'progress' ? last.revision : 0
   }
 
@@ -288,7 +288,7 @@ class Connection implements WatchSink, WatchRecord {
     const { time } = this.#world
     // A stopped process does not notice yet.
     time.push(time.now, IO, this.process, () => this.#watch?.cancel())
-    if (due !== undefined) this.told.push({ kind: 'due', revision: due })
+    if (due !== undefined) this.messages.push({ kind: 'due', revision: due })
   }
 
   // ---- what the node does
@@ -324,12 +324,12 @@ class Connection implements WatchSink, WatchRecord {
     if (this.process.live && !this.#isClosed) this.#over(end.resumeFrom)
   }
 
-  #sent(told: WatchMessage): void {
+  #sent(message: WatchMessage): void {
     if (this.#hasEnded)
-      throw new RuleViolation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
+      throw new RuleViolation('WATCH-3', `${this.name} receives ${message.kind} after its end`)
     if (this.#isClosed) return
-    this.told.push(told)
-    this.#world.say(this.process, () => `tells ${this.name}: ${JSON.stringify(told)}`)
+    this.messages.push(message)
+    this.#world.say(this.process, () => `tells ${this.name}: ${JSON.stringify(message)}`)
   }
 
   // ---- what the client does

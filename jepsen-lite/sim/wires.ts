@@ -18,7 +18,7 @@ export interface Carrier {
   /** An end is on hold. Calls back when that has lasted too long, if there is a limit. */
   whenHeldLong(end: WireEnd, then: () => void): void
   /** Calls back when the other end has heard that this one has closed, and everything sent before. */
-  whenTold(end: WireEnd, then: () => void): void
+  whenNotified(end: WireEnd, then: () => void): void
 }
 
 const nobody: WireOwner = { frame: () => {}, closed: () => {} }
@@ -107,10 +107,10 @@ export class WireEnd implements Wire {
     this.#owner = nobody
     this.#held = undefined
     this.close('drained')
-    this.#carrier.whenTold(this, then)
+    this.#carrier.whenNotified(this, then)
   }
 
-  arrived(frame: Frame): void {
+  deliver(frame: Frame): void {
     if (this.#held === undefined) this.#take(frame)
     else this.#held.push(frame)
   }

@@ -16,7 +16,7 @@ export interface SimWorld extends Environment {
   /** A message is about to leave. A fault may end the process here. */
   leaving(process: Process, message: Message): void
   /** A message has arrived, and the process is about to read it. */
-  heard(process: Process, message: Message): void
+  messageReceived(process: Process, message: Message): void
   /** For the observer of a replay. A text that costs much is a function, called only if there is an observer. */
   say(process: Process | undefined, what: string | (() => string)): void
 }

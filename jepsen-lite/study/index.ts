@@ -154,7 +154,7 @@ class Study {
     const on = this.#options.leases
     const [node] = cluster.members
     if (node === undefined) return
-    const answer = await cluster.ask(node, 'POST', '/v1/cluster/settings', { leases: { on } })
+    const answer = await cluster.request(node, 'POST', '/v1/cluster/settings', { leases: { on } })
     if (answer.kind !== 'answer' || answer.status !== 200)
       throw new CommandError(`leases could not be switched ${on ? 'on' : 'off'}: ${JSON.stringify(answer)}`)
   }

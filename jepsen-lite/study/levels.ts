@@ -12,38 +12,38 @@ export type PartitionSide = (typeof SIDES)[number]
 
 interface LevelDescription {
   /** The request. */
-  readonly asks: string
+  readonly request: string
   readonly promise: string
 }
 
 export const MEANINGS: Readonly<Record<Level, LevelDescription>> = {
   write: {
-    asks: 'PUT',
+    request: 'PUT',
     promise:
       'an acknowledged write is not lost; every linearizable read that begins later shows it, or a newer one',
   },
   linearizable: {
-    asks: 'GET (the default)',
+    request: 'GET (the default)',
     promise: 'shows every write that was acknowledged before the read began, on any node',
   },
   lease: {
-    asks: 'GET ?consistency=lease',
+    request: 'GET ?consistency=lease',
     promise: 'the same, if the clocks of the nodes run at the same speed within 5 % and never stop',
   },
   token: {
-    asks: 'GET ?consistency=stale&min_revision=R; R is the highest revision that any client has seen',
+    request: 'GET ?consistency=stale&min_revision=R; R is the highest revision that any client has seen',
     promise: 'shows every write up to revision R',
   },
   bounded: {
-    asks: 'GET ?consistency=stale&max_staleness=…',
+    request: 'GET ?consistency=stale&max_staleness=…',
     promise: 'shows every write that had been acknowledged for at least max_staleness when the read began',
   },
   session: {
-    asks: 'GET ?consistency=stale&min_revision=R; R is the highest revision that this client has seen',
+    request: 'GET ?consistency=stale&min_revision=R; R is the highest revision that this client has seen',
     promise: 'never shows this client an older state than it has seen before',
   },
   stale: {
-    asks: 'GET ?consistency=stale',
+    request: 'GET ?consistency=stale',
     promise: 'shows a state that the store has had, with an upper bound on its age if the node can prove one',
   },
 }

@@ -105,10 +105,8 @@ export class StudyLoad {
     const end = await perform(client.http, target.port, op, timeoutMs)
     if (end.kind !== 'ok' && end.wrong !== undefined)
       report(`operation ${id} (${level}, ${side}) got an answer that no server should give: ${end.wrong}`)
-    if (end.kind === 'fail') recorder.fail(id, end.why)
-    else if (end.kind === 'unknown') recorder.unknown(id, end.why)
-    else {
-      recorder.ok(id, end.result)
+    recorder.end(id, end)
+    if (end.kind === 'ok') {
       const revision = revisionIn(end.result) ?? 0
       session.seen = Math.max(session.seen ?? 0, revision)
       this.#newest = Math.max(this.#newest ?? 0, revision)

@@ -40,7 +40,7 @@ function levels(results: StudyResults): string {
     heads: ['level', 'what is sent', 'what is promised'],
     rows: LEVELS.map((level) => [
       labelOf(level, results),
-      `\`${MEANINGS[level].asks}\``,
+      `\`${MEANINGS[level].request}\``,
       MEANINGS[level].promise,
     ]),
   })

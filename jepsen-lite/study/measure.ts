@@ -113,9 +113,9 @@ function ageAgainst({ calls }: History): (call: HistoryCall) => Age | undefined 
     const revision = revisionIn(outcome.result)
     if (revision === undefined) return undefined
     const newest = newestBy[countWhile(byTime, ({ endMs }) => endMs < startMs) - 1] ?? 0
-    const told = toldFrom[countWhile(byRevision, (write) => write.revision <= revision)]
+    const firstSeen = toldFrom[countWhile(byRevision, (write) => write.revision <= revision)]
     return {
-      behindMs: told === undefined ? 0 : Math.max(0, startMs + told),
+      behindMs: firstSeen === undefined ? 0 : Math.max(0, startMs + firstSeen),
       behindRevisions: Math.max(0, newest - revision),
       claimedMs: outcome.result.stalenessMs,
     }

@@ -52,7 +52,7 @@ ${details.map(sectionOf).join('\n')}
 }
 
 const levelRows = (results: StudyResults): string[][] =>
-  LEVELS.map((level) => [labelOf(level, results), MEANINGS[level].asks, MEANINGS[level].promise])
+  LEVELS.map((level) => [labelOf(level, results), MEANINGS[level].request, MEANINGS[level].promise])
 
 const sectionOf = ({ title, note, heads, rows }: StudyTable): string =>
   `<section>${table(title, heads, rows)}<p class="note">${escapeHtml(note)}</p></section>`

@@ -15,7 +15,7 @@ export interface Pictures {
 interface Bucket {
   /** Tenths of a second from the beginning of the picture. */
   readonly at: number
-  readonly asked: number
+  readonly requests: number
   readonly answered: number
   readonly behindMs: number | undefined
   readonly claimedMs: number | undefined
@@ -116,7 +116,7 @@ function buckets(requests: readonly StudyRequest[], scale: Scale): Bucket[] {
       const ages = group.flatMap(({ age }) => age ?? [])
       return {
         at,
-        asked: group.length,
+        requests: group.length,
         answered: group.filter(isAnswered).length,
         behindMs: medianOf(ages.map(({ behindMs }) => behindMs)),
         claimedMs: medianOf(ages.flatMap(({ claimedMs }) => claimedMs ?? [])),
@@ -152,8 +152,8 @@ function stripOf(label: string, top: number, buckets: readonly Bucket[], scale: 
 /** Neighbours with the same fraction of answered requests are one bar. */
 function runsOf(buckets: readonly Bucket[]): { from: number; to: number; answered: number }[] {
   const runs: { from: number; to: number; answered: number }[] = []
-  for (const { at, asked, answered: count } of buckets) {
-    const answered = count / asked
+  for (const { at, requests, answered: count } of buckets) {
+    const answered = count / requests
     const last = runs.at(-1)
     if (last?.to === at && last.answered === answered) last.to = at + 1
     else if (answered > 0) runs.push({ from: at, to: at + 1, answered })
@@ -198,8 +198,8 @@ function phases(scale: Scale, top: number): string {
   ] as const
   return named
     .map(([name, from, to]) => {
-      const told = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
-      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', told)
+      const label = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
+      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', label)
     })
     .join('')
 }

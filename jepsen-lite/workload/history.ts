@@ -369,6 +369,11 @@ export const formatEvent = (event: HistoryEvent): string => JSON.stringify(event
 /**
  * Numbers the operations and adds the times. `write` decides where the events go: to a file, a list, a trace hash.
  */
+/** How an operation ended. */
+export type OperationEnd =
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
+  | { readonly kind: 'fail' | 'unknown'; readonly why: string }
+
 export class Recorder {
   readonly #now: () => number
   readonly #write: (event: HistoryEvent) => void
@@ -392,6 +397,12 @@ export class Recorder {
     return this.#lastId
   }
 
+  end(id: number, end: OperationEnd): void {
+    if (end.kind === 'ok') this.ok(id, end.result)
+    else if (end.kind === 'fail') this.fail(id, end.why)
+    else this.unknown(id, end.why)
+  }
+
   ok(id: number, result: RecordedResult): void {
     this.#write({ type: 'ok', id, time: this.#now(), result })
   }
@@ -405,14 +416,14 @@ export class Recorder {
   }
 
   /** Returns the id of the watch. */
-  watch(client: string | number, node: string, asked: WatchSelection): number {
+  watch(client: string | number, node: string, selection: WatchSelection): number {
     this.#lastId += 1
-    this.#write({ type: 'watch', id: this.#lastId, client, time: this.#now(), node, asked })
+    this.#write({ type: 'watch', id: this.#lastId, client, time: this.#now(), node, asked: selection })
     return this.#lastId
   }
 
-  told(id: number, told: WatchMessage): void {
-    this.#write({ type: 'told', id, time: this.#now(), told })
+  watchMessage(id: number, message: WatchMessage): void {
+    this.#write({ type: 'told', id, time: this.#now(), told: message })
   }
 
   note(what: string, details: { readonly node?: string; readonly [detail: string]: unknown } = {}): void {
@@ -473,12 +484,12 @@ export interface WatchCall {
   readonly id: number
   readonly client: string | number
   readonly node: string
-  readonly asked: WatchSelection
+  readonly selection: WatchSelection
   readonly start: number
-  readonly told: readonly {
+  readonly messages: readonly {
     readonly position: number
     readonly timeMs: number
-    readonly told: WatchMessage
+    readonly message: WatchMessage
   }[]
 }
 
@@ -496,7 +507,7 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
   const seen = new Set<number>()
   const calls: HistoryCall[] = []
   const storeCalls: StoreCall[] = []
-  const watches = new Map<number, WatchCall & { told: WatchCall['told'][number][] }>()
+  const watches = new Map<number, WatchCall & { messages: WatchCall['messages'][number][] }>()
   const keep = (call: Omit<HistoryCall, 'op'> & { op: AnyOperation }): void => {
     const { op, ...rest } = call
     if (isStoreOperation(op)) storeCalls.push({ ...rest, op })
@@ -544,13 +555,13 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
           throw new HistoryError(`event ${position}: a watch of one key has no start and no end`)
         if (seen.has(id)) throw new HistoryError(`event ${position}: ${id} is the id of an operation`)
         seen.add(id)
-        watches.set(id, { id, client, node, asked, start: position, told: [] })
+        watches.set(id, { id, client, node, selection: asked, start: position, messages: [] })
         break
       }
       case 'told': {
         const watch = watches.get(event.id)
         if (watch === undefined) throw new HistoryError(`event ${position}: there is no watch ${event.id}`)
-        watch.told.push({ position, timeMs: event.time, told: event.told })
+        watch.messages.push({ position, timeMs: event.time, message: event.told })
         break
       }
       case 'note':

@@ -13,10 +13,10 @@ export interface WatchedRow {
 export interface WatchRecord {
   /** For messages: the client, and the node that it asked. */
   readonly name: string
-  readonly asked: WatchSelection
+  readonly selection: WatchSelection
   /** The highest revision of a change that any client knew before the watch was requested. */
   readonly answered: number
-  readonly told: readonly WatchMessage[]
+  readonly messages: readonly WatchMessage[]
 }
 
 export interface WatchSelection {
@@ -53,6 +53,6 @@ export interface WatchedEvent {
   readonly type: 'put' | 'delete'
   /** Only of a put. Its value is absent if values were not requested. */
   readonly record?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | undefined
-  /** null: the key did not exist; absent: it was not asked for. */
+  /** null: the key did not exist; absent: it was not requested. */
   readonly prev?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | null | undefined
 }

@@ -26,7 +26,7 @@ import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
-import { type Closing, closedError, type Interruption, pause } from './interruption.ts'
+import { type Closing, closedError, pause } from './interruption.ts'
 import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operation.ts'
 import {
   INTERNAL_MAX,
@@ -77,7 +77,8 @@ export interface ClientCall {
 interface EngineOptions {
   readonly endpoints: Endpoints
   readonly http: Transport
-  readonly mux: MuxTransport
+  /** undefined: the client uses none. */
+  readonly mux: MuxTransport | undefined
   readonly cluster: ClusterView
   readonly writeIds: WriteIdSource
   readonly closing: Closing
@@ -115,17 +116,19 @@ export class CallEngine {
     this.inFlight += 1
     const retrying = new RetryingCall(this, call, waitedMs)
     try {
-      return await retrying.run()
+      const end = await retrying.run()
+      if (end.kind === 'answered') return end.answer
+      throw retrying.errorOf(end)
     } finally {
       this.inFlight -= 1
-      this.retryBudget.callEnded(retrying.copies)
+      retrying.release()
     }
   }
 
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
   acquire(call: Omit<ClientCall, 'request'>): number | Promise<number> {
     if (this.options.closing.isClosed) throw closedError()
-    this.options.mux.noteCall(this.limiter.acquired)
+    this.options.mux?.noteCall(this.limiter.acquired)
     return this.limiter.tryAcquire() ? 0 : this.#wait(call)
   }
 
@@ -136,7 +139,7 @@ export class CallEngine {
     const neededMs = leastMs(kind === 'read', timeoutMs, this.limiter.usualMs)
     if (isAcquired && leftMs >= neededMs) return waitedMs
     if (isAcquired) this.limiter.release()
-    const reason = this.options.closing.interruption(signal).reason()
+    const reason = this.options.closing.reason(signal)
     if (reason !== undefined) throw reason
     const why = `since ${this.options.callsMax} calls of this client (callsMax) were in flight`
     const message =
@@ -154,7 +157,6 @@ class RetryingCall {
   readonly #engine: CallEngine
   readonly #call: ClientCall
   readonly #endpoints: Endpoints
-  readonly #interruption: Interruption
   readonly #deadline: number
   /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
   readonly #unreachableAt: number
@@ -170,7 +172,7 @@ class RetryingCall {
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
   #undatedSentAt: Stopwatch | undefined
   /** Tries that were given up within the retry budget. */
-  copies = 0
+  #copies = 0
   /** Endpoints that did not answer within the time limit of a try. */
   readonly #silent = new Set<Endpoint>()
   #attempts = 0
@@ -180,42 +182,44 @@ class RetryingCall {
     this.#engine = engine
     this.#call = call
     this.#endpoints = call.endpoints ?? engine.options.endpoints
-    this.#interruption = engine.options.closing.interruption(call.signal)
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<NodeAnswer> {
-    const { writeIds } = this.#engine.options
-    try {
-      const end = await this.#untilTheEnd()
-      if (end.kind === 'answered') return end.answer
-      throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
-    } finally {
-      if (this.#writeId !== undefined && this.#call.writeId === undefined) writeIds.release(this.#writeId)
-    }
-  }
-
-  async #untilTheEnd(): Promise<CallEnd<NodeAnswer>> {
+  async run(): Promise<CallEnd<NodeAnswer>> {
     for (;;) {
       const interrupted = this.#interrupted
       if (interrupted !== undefined) return interrupted
-      if (this.#attempts > 0 && this.#leftMs < this.#tryMinMs) {
-        // A process that was busy when its time ran out must first see what has arrived.
-        if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
-        if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
-        continue
+      if (this.#attempts > 0) {
+        if (this.#leftMs < this.#tryMinMs) {
+          // A process that was busy when its time ran out must first see what has arrived.
+          if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
+          if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
+          continue
+        }
+        const tooLate = this.#tooLate()
+        if (tooLate !== undefined) return tooLate
       }
-      const tooLate = this.#tooLate()
-      if (tooLate !== undefined) return tooLate
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
       if (end !== undefined) return end
     }
   }
 
+  errorOf(end: Exclude<CallEnd<NodeAnswer>, { kind: 'answered' }>): unknown {
+    return errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+  }
+
+  /** Must be called when the call has ended. */
+  release(): void {
+    const { options, retryBudget } = this.#engine
+    retryBudget.callEnded(this.#copies)
+    if (this.#writeId !== undefined && this.#call.writeId === undefined)
+      options.writeIds.release(this.#writeId)
+  }
+
   get #interrupted(): CallEnd<NodeAnswer> | undefined {
-    const reason = this.#interruption.reason()
+    const reason = this.#engine.options.closing.reason(this.#call.signal)
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
   }
@@ -243,7 +247,7 @@ class RetryingCall {
     const { mux } = this.#engine.options
     const { request, endpoints } = this.#call
     const nowMs = performance.now()
-    if (this.#attempts === 0 && endpoints === undefined && request.op !== API) {
+    if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && request.op !== API) {
       const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
       if (endpoint !== undefined) return endpoint
     }
@@ -258,8 +262,8 @@ class RetryingCall {
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster } = this.#engine.options
     const { request, signal, endpoints } = this.#call
-    const transport =
-      endpoints === undefined && mux.accepts(endpoint, request, this.#attempts > 0) ? mux : http
+    const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
+    const transport = isMuxed ? mux : http
     this.#tried.add(endpoint)
     this.#attempts += 1
     endpoint.requestSent(this, performance.now())
@@ -334,7 +338,7 @@ class RetryingCall {
     )
     const isLate = mustWait(this.#call.timeoutMs, this.#leftMs)
     if (!isLate && retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
-      this.copies += 1
+      this.#copies += 1
       return true
     }
     // Other calls should not begin with a silent endpoint.
@@ -443,7 +447,7 @@ class RetryingCall {
     const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
-    await pause(untilMs - nowMs, this.#interruption)
+    await pause(untilMs - nowMs, this.#engine.options.closing.interruption(this.#call.signal))
     for (const endpoint of this.#tried)
       if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
     return undefined

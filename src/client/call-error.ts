@@ -104,9 +104,9 @@ function outOfTime(
     })
   }
   const others = endpoints.all.filter((endpoint) => !foreign.has(endpoint))
-  const asked = others.map((endpoint) => endpoint.url).join(', ')
+  const urls = others.map((endpoint) => endpoint.url).join(', ')
   const last = cause === undefined ? '' : `: ${cause.message}`
-  return new UnreachableError(`cannot connect to ${asked}${last}${left}`, {
+  return new UnreachableError(`cannot connect to ${urls}${last}${left}`, {
     code: 'unreachable',
     written: 'no',
     cause,

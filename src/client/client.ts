@@ -26,8 +26,6 @@ import { count, list, ownBorders, type RangeReads } from './list.ts'
 import {
   API,
   type CallRequest,
-  type CallResult,
-  type ChangeOperation,
   COMPACT,
   DELETE,
   DELETE_RANGE,
@@ -116,7 +114,8 @@ export const inspect = Symbol('inspect')
 export class Client {
   readonly #endpoints: Endpoints
   readonly #http: Transport
-  readonly #mux: MuxTransport
+  /** undefined: every call goes over HTTP, or over the transport that was given. */
+  readonly #mux: MuxTransport | undefined
   readonly #cluster: ClusterView
   readonly #engine: CallEngine
   readonly #batches: ChangeBatches
@@ -153,22 +152,17 @@ export class Client {
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const closing = this.#closing
     const endpoints = new Endpoints(options.endpoints)
-    const onMembers = () => mux.retireOthers()
+    const onMembers = () => mux?.retireOthers()
     const cluster = new ClusterView({ endpoints, http: transport, closing, discover, warn, onMembers })
-    const mux = new MuxTransport({
-      endpoints,
-      clusterId: () => cluster.id,
-      onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
-      isOff: options.transport === 'http',
-    })
-    const writeIds = new WriteIdSource({
-      endpoints,
-      http: transport,
-      cluster,
-      closing,
-      timeoutMs,
-      wantsSession: () => mux.isActive,
-    })
+    const mux =
+      options.transport === 'http'
+        ? undefined
+        : new MuxTransport({
+            endpoints,
+            clusterId: () => cluster.id,
+            onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
+          })
+    const writeIds = new WriteIdSource({ endpoints, http: transport, mux, cluster, closing, timeoutMs })
     this.#endpoints = endpoints
     this.#http = transport
     this.#mux = mux
@@ -210,7 +204,8 @@ export class Client {
       // Over HTTP it is rounded. A put that is sent again over the other transport must be the same request there.
       const conditions = { ifRevision, ifAbsent, lease, ttlMs: ttlMs && roundedMs(ttlMs) }
       const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ...conditions } as const
-      return this.#change(operation, options) as Promise<PutResult>
+      const { signal, timeoutMs = this.#timeoutMs } = options
+      return this.#batches.run(operation, timeoutMs, signal) as Promise<PutResult>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -229,7 +224,8 @@ export class Client {
     try {
       checkDelete(key, options)
       const operation = { op: DELETE, key: ownKey(key), ifRevision: options.ifRevision } as const
-      return this.#change(operation, options) as Promise<DeleteResult>
+      const { signal, timeoutMs = this.#timeoutMs } = options
+      return this.#batches.run(operation, timeoutMs, signal) as Promise<DeleteResult>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -417,7 +413,7 @@ export class Client {
     this.#closing.close()
     this.#engine.limiter.close()
     this.#http.close()
-    this.#mux.close()
+    this.#mux?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -434,7 +430,7 @@ export class Client {
     return {
       calls: Math.max(inFlight, limiter.acquired) + limiter.waiting,
       permits: limiter.acquired + limiter.waiting,
-      requests: this.#http.inFlight + this.#mux.inFlight,
+      requests: this.#http.inFlight + (this.#mux?.inFlight ?? 0),
       probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
     }
   }
@@ -446,13 +442,6 @@ export class Client {
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
   ): Promise<NodeAnswer> {
     return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
-  }
-
-  #change(
-    change: ChangeOperation,
-    { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-  ): Promise<CallResult> {
-    return this.#batches.run(change, timeoutMs, signal)
   }
 
   #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
@@ -474,7 +463,7 @@ export class Client {
     // first wait for the connection that is being made.
     const startedAt = performance.now()
     if (this.#firstWatch !== undefined)
-      await this.#mux.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2))
+      await this.#mux?.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2))
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
     const opening = this.#run({ kind: 'read', request: operation }, { timeoutMs: leftMs, signal })
     const settled = () => {}

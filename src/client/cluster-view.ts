@@ -28,27 +28,19 @@ export class ClusterView {
   readonly #options: ViewOptions
   /** Endpoints of other clusters for which a warning was given. */
   readonly #warned = new Set<string>()
-  #id: string | undefined
-  #revision = 0
+  /** undefined: no node has answered yet. */
+  id: string | undefined
+  /** The highest revision seen; 0: none yet. */
+  revision = 0
   #discoverAt = 0
 
   constructor(options: ViewOptions) {
     this.#options = options
   }
 
-  /** undefined: no node has answered yet. */
-  get id(): string | undefined {
-    return this.#id
-  }
-
-  /** The highest revision seen; 0: none yet. */
-  get revision(): number {
-    return this.#revision
-  }
-
   /** The application has seen this revision: later reads are at least as recent. */
   seen(revision: number): void {
-    this.#revision = Math.max(this.#revision, revision)
+    this.revision = Math.max(this.revision, revision)
   }
 
   /**
@@ -58,21 +50,21 @@ export class ClusterView {
   noteAnswer({ headers, endpoint }: NodeAnswer, isKnown: boolean): string | undefined {
     const clusterId = headerText(headers, 'kv-cluster')
     if (clusterId === undefined) return undefined
-    if (isKnown) this.#id ??= clusterId
-    if (clusterId === this.#id) {
+    if (isKnown) this.id ??= clusterId
+    if (clusterId === this.id) {
       this.noteRevision(endpoint, headerWholeNumber(headers, 'kv-revision'))
       return undefined
     }
-    if (this.#id === undefined) return undefined
-    if (isKnown) this.#warnOf(endpoint, clusterId, this.#id)
+    if (this.id === undefined) return undefined
+    if (isKnown) this.#warnOf(endpoint, clusterId, this.id)
     return clusterId
   }
 
   /** Returns whether the node belongs to this cluster. */
   noteWelcome(endpoint: Endpoint, { cluster, revision }: MuxWelcome): boolean {
-    if (cluster === this.#id) this.noteRevision(endpoint, revision)
-    else if (this.#id !== undefined) this.#warnOf(endpoint, cluster, this.#id)
-    return cluster === this.#id
+    if (cluster === this.id) this.noteRevision(endpoint, revision)
+    else if (this.id !== undefined) this.#warnOf(endpoint, cluster, this.id)
+    return cluster === this.id
   }
 
   noteRevision(endpoint: Endpoint, revision: number | undefined): void {
@@ -98,13 +90,13 @@ export class ClusterView {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
     const { http, endpoints, onMembers } = this.#options
     const request = { op: API, method: 'GET', path: '/v1/cluster' } as const
-    const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.#id }
+    const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.id }
     void http
       .send(endpoint, request, options)
       .then((outcome) => {
         if (outcome.kind !== 'answered' || outcome.status !== 200) throw new Error('no list of members')
         const cluster = clusterInfo({ ...outcome, endpoint })
-        if (cluster.clusterId !== this.#id) return
+        if (cluster.clusterId !== this.id) return
         // A node that was removed while it was stopped knows no leader and none of the newer members.
         const isCurrent = cluster.leader !== undefined
         endpoints.learn(

@@ -9,30 +9,22 @@ type Waiter = (isAcquired: boolean) => void
 
 export class ConcurrencyLimiter {
   readonly #max: number
-  #acquired = 0
+  /** Number of permits held. */
+  acquired = 0
   readonly #waiters = new Set<Waiter>()
   /** Position behind the waiters that have been served. A new iterator would pass over all of them each time. */
   #queue = this.#waiters.values()
   #isClosed = false
-  #usualMs = 0
+  /**
+   * The usual duration of a call that has its permit: a moving average in which the newest call counts an eighth. The
+   * first calls, up to those that first held all permits, do not count: they make the connections.
+   */
+  usualMs = 0
   /** When a call first ended while all permits were held. The calls before it also had to make the connections. */
   #warmAt = Number.POSITIVE_INFINITY
 
   constructor(max: number) {
     this.#max = max
-  }
-
-  /**
-   * The usual duration of a call that has its permit: a moving average in which the newest call counts an eighth. The
-   * first calls, up to those that first held all permits, do not count: they make the connections.
-   */
-  get usualMs(): number {
-    return this.#usualMs
-  }
-
-  /** Number of permits held. */
-  get acquired(): number {
-    return this.#acquired
   }
 
   /** Number of calls that wait for a permit. */
@@ -42,8 +34,8 @@ export class ConcurrencyLimiter {
 
   /** Acquires a permit if one is free. No call waits then: a released permit goes to the next waiter at once. */
   tryAcquire(): boolean {
-    if (this.#acquired >= this.#max) return false
-    this.#acquired += 1
+    if (this.acquired >= this.#max) return false
+    this.acquired += 1
     return true
   }
 
@@ -67,13 +59,13 @@ export class ConcurrencyLimiter {
   /** Releases the permits of `calls` that took this long. */
   releaseAfter(ms: number, calls = 1): void {
     const now = performance.now()
-    if (calls > 0 && now - ms >= this.#warmAt) this.#usualMs += (ms - this.#usualMs) / 8
-    if (this.#acquired >= this.#max) this.#warmAt = Math.min(this.#warmAt, now)
+    if (calls > 0 && now - ms >= this.#warmAt) this.usualMs += (ms - this.usualMs) / 8
+    if (this.acquired >= this.#max) this.#warmAt = Math.min(this.#warmAt, now)
     for (let left = calls; left > 0; left--) this.release()
   }
 
   release(): void {
-    if (this.#waiters.size === 0) this.#acquired -= 1
+    if (this.#waiters.size === 0) this.acquired -= 1
     else this.#next()?.(true)
   }
 

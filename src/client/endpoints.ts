@@ -78,20 +78,16 @@ export class Endpoint {
 }
 
 export class Endpoints {
-  readonly #given: readonly Endpoint[]
-  #all: readonly Endpoint[]
+  readonly #configured: readonly Endpoint[]
+  all: readonly Endpoint[]
   #next: number
 
-  constructor(given: readonly string[], random: () => number = Math.random) {
-    if (given.length === 0) throw new TypeError('a client needs at least one endpoint')
-    this.#given = unique(given.map(endpointUrl)).map((url) => new Endpoint(url))
-    this.#all = this.#given
+  constructor(urls: readonly string[], random: () => number = Math.random) {
+    if (urls.length === 0) throw new TypeError('a client needs at least one endpoint')
+    this.#configured = unique(urls.map(endpointUrl)).map((url) => new Endpoint(url))
+    this.all = this.#configured
     // A random start, so that clients that start together do not all begin with the same node.
-    this.#next = Math.floor(random() * this.#all.length)
-  }
-
-  get all(): readonly Endpoint[] {
-    return this.#all
+    this.#next = Math.floor(random() * this.all.length)
   }
 
   /** The next endpoint of those that `suits`, closed breakers first. */
@@ -106,7 +102,7 @@ export class Endpoints {
   learn(urls: readonly string[], isCurrent: boolean): void {
     // A node that is about to join knows no members.
     if (urls.length === 0) return
-    const known = new Map(this.#all.map((endpoint) => [endpoint.url, endpoint]))
+    const known = new Map(this.all.map((endpoint) => [endpoint.url, endpoint]))
     const learned = urls.flatMap((url) => {
       try {
         return [endpointUrl(url)]
@@ -114,18 +110,18 @@ export class Endpoints {
         return []
       }
     })
-    const given = new Set(this.#given.map((endpoint) => endpoint.url))
+    const configured = new Set(this.#configured.map((endpoint) => endpoint.url))
     const others = unique(learned)
-      .filter((url) => !given.has(url.origin))
+      .filter((url) => !configured.has(url.origin))
       .map((url) => known.get(url.origin) ?? new Endpoint(url))
-    this.#all = [...new Set([...(isCurrent ? this.#given : this.#all), ...others])]
+    this.all = [...new Set([...(isCurrent ? this.#configured : this.all), ...others])]
   }
 
   /** The next endpoint that suits. */
   pickWhere(suits: (endpoint: Endpoint) => boolean): Endpoint | undefined {
-    for (let step = 0; step < this.#all.length; step++) {
-      const at = (this.#next + step) % this.#all.length
-      const endpoint = this.#all[at]
+    for (let step = 0; step < this.all.length; step++) {
+      const at = (this.#next + step) % this.all.length
+      const endpoint = this.all[at]
       if (endpoint === undefined || !suits(endpoint)) continue
       this.#next = at + 1
       return endpoint

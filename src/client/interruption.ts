@@ -17,31 +17,30 @@ export const closedError = (): AbortedError =>
 /** Whether a client is closed, and who must know when it is. */
 export class Closing {
   readonly #listeners = new Set<() => void>()
-  #isClosed = false
-
-  get isClosed(): boolean {
-    return this.#isClosed
-  }
+  isClosed = false
 
   close(): void {
-    this.#isClosed = true
+    this.isClosed = true
     for (const end of [...this.#listeners]) end()
   }
 
   /** Calls `end` when the client is closed, at once if it is. Returns a function that unsubscribes. */
   whenClosed(end: () => void): () => void {
     this.#listeners.add(end)
-    if (this.#isClosed) end()
+    if (this.isClosed) end()
     return () => this.#listeners.delete(end)
   }
 
+  /** Why a call with this signal must end; undefined while it may continue. */
+  reason(signal: AbortSignal | undefined): AbortedError | undefined {
+    if (this.isClosed) return closedError()
+    if (signal?.aborted !== true) return undefined
+    const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
+    return new AbortedError('the call was aborted', details)
+  }
+
   interruption(signal: AbortSignal | undefined): Interruption {
-    const reason = () => {
-      if (this.#isClosed) return closedError()
-      if (signal?.aborted !== true) return undefined
-      const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
-      return new AbortedError('the call was aborted', details)
-    }
+    const reason = () => this.reason(signal)
     return {
       reason,
       listen: (end) => {

@@ -100,7 +100,7 @@ export class Sessions {
     this.#disarm()
     // There may be more sessions than a function takes arguments.
     let dueMs = Number.POSITIVE_INFINITY
-    for (const session of this.#open) if (!session.isAsking) dueMs = Math.min(dueMs, session.dueInMs)
+    for (const session of this.#open) if (!session.isRequesting) dueMs = Math.min(dueMs, session.dueInMs)
     if (dueMs < Number.POSITIVE_INFINITY) {
       this.#firesAtMs = this.#clocks.monotonicMs() + dueMs
       this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })
@@ -110,7 +110,7 @@ export class Sessions {
   #keepAlive(): void {
     this.#atOnce(() => {
       for (const session of [...this.#open]) session.look()
-      const due = [...this.#open].filter((session) => !session.isAsking && session.isDueSoon)
+      const due = [...this.#open].filter((session) => !session.isRequesting && session.isDueSoon)
       for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
         void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
       this.#arm()
@@ -129,7 +129,7 @@ export class Sessions {
 
   async #keep(sessions: readonly LeaseSession[]): Promise<void> {
     const sentAt = startStopwatch(this.#clocks)
-    for (const session of sessions) session.isAsking = true
+    for (const session of sessions) session.isRequesting = true
     try {
       const timeoutMs = Math.max(1, Math.min(...sessions.map(({ leftMs }) => leftMs)))
       const kept = await this.#calls.keepLeasesAlive(
@@ -145,7 +145,7 @@ export class Sessions {
         for (const session of sessions) session.failed(error)
       })
     }
-    for (const session of sessions) session.isAsking = false
+    for (const session of sessions) session.isRequesting = false
     this.#atOnce(() => this.#arm())
   }
 }
@@ -153,7 +153,7 @@ export class Sessions {
 class LeaseSession implements Session {
   readonly lease: string
   readonly signal: AbortSignal
-  isAsking = false
+  isRequesting = false
   readonly #calls: SessionCalls
   readonly #lost = new AbortController()
   readonly #ended: () => void

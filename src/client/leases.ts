@@ -128,11 +128,11 @@ export async function keepAliveMany(
   options: CallOptions,
 ): Promise<readonly KeptLease[]> {
   checkKeepAliveMany(ids, options)
-  const asked = [...ids]
+  const requested = [...ids]
   const kept: KeptLease[] = []
   const startedAt = performance.now()
-  while (kept.length < asked.length) {
-    const some = asked.slice(kept.length, kept.length + KEEP_ALIVE_MAX)
+  while (kept.length < requested.length) {
+    const some = requested.slice(kept.length, kept.length + KEEP_ALIVE_MAX)
     const { timeoutMs } = options
     const left = timeoutMs && { timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) }
     const answer = await calls.keepAlive(some, { ...options, ...left })

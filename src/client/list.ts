@@ -124,7 +124,7 @@ function pageFromJson(
   const records = arrayIn(json, 'kvs').map((record) =>
     inOrder(recordFromJson(objectOf(record, 'a record'), keysOnly)),
   )
-  if (records.length > limit) disagree(`${records.length} records are more than the ${limit} asked for`)
+  if (records.length > limit) disagree(`${records.length} records are more than the limit, ${limit}`)
   const { more } = json
   if (typeof more !== 'boolean') disagree('"more" is neither true nor false')
   if (!more) return { records, next: undefined }
@@ -139,18 +139,18 @@ function pageFromJson(
  * and has nothing of another list.
  */
 function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
-  const wanted = order === 'desc' ? -1 : 1
+  const sign = order === 'desc' ? -1 : 1
   const [beginning, first, beyond] = [prefix, start, end].map(maybeBytes)
   let last: Uint8Array | undefined
   return (record) => {
     const key = record.keyBytes
-    if (last !== undefined && Buffer.compare(key, last) !== wanted)
+    if (last !== undefined && Buffer.compare(key, last) !== sign)
       disagree('the records are not in the order of their keys')
     const isInRange =
       (beginning === undefined || Buffer.compare(key.subarray(0, beginning.length), beginning) === 0) &&
       (first === undefined || Buffer.compare(key, first) >= 0) &&
       (beyond === undefined || Buffer.compare(key, beyond) < 0)
-    if (!isInRange) disagree('a record is not in the range that was asked for')
+    if (!isInRange) disagree('a record is not in the requested range')
     last = key
     return record
   }

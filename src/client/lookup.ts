@@ -37,14 +37,14 @@ export const lookup: LookupFunction = (host, { all, ...options }, done) => {
     waiting.push(found)
     return
   }
-  const asking = [found]
-  inFlight.set(host, asking)
+  const pending = [found]
+  inFlight.set(host, pending)
   const askedAt = performance.now()
   dns.lookup(host, { ...options, all: true }, (error, addresses) => {
     inFlight.delete(host)
     const now = performance.now()
     if (error === null && now - askedAt > SLOW_MS) known.set(host, { addresses, until: now + KEEP_MS })
     else known.delete(host)
-    for (const each of asking) each(error, addresses ?? [])
+    for (const each of pending) each(error, addresses ?? [])
   })
 }

@@ -13,7 +13,7 @@ const TRY_SHARE = 0.1
 export const TRY_MIN_MS = 250
 const TRY_MAX_MS = 1_000
 /** After this time a silent try checks again whether it may be given up. */
-export const ASK_AGAIN_MS = 50
+export const RECHECK_MS = 50
 /** A large body gets extra time: as long as it takes at 3 Mbit/s. */
 export const SLOW_BYTES_PER_MS = 400
 /** The `timeout` that a node gets is a little shorter than the client's, so that its reason arrives in time. */

@@ -8,13 +8,14 @@ const DELAY_MAX_MS = 2 ** 31 - 1
  * An unreferenced timer keeps no process alive.
  */
 export function after(delayMs: number, run: () => void, { unref = false } = {}): () => void {
-  let timer: NodeJS.Timeout
-  const arm = (leftMs: number) => {
-    const isLast = leftMs <= DELAY_MAX_MS
-    timer = isLast ? setTimeout(run, leftMs) : setTimeout(() => arm(leftMs - DELAY_MAX_MS), DELAY_MAX_MS)
+  let leftMs = delayMs
+  let timer = leftMs <= DELAY_MAX_MS ? setTimeout(run, Math.max(0, leftMs)) : setTimeout(wait, DELAY_MAX_MS)
+  function wait() {
+    leftMs -= DELAY_MAX_MS
+    timer = leftMs <= DELAY_MAX_MS ? setTimeout(run, leftMs) : setTimeout(wait, DELAY_MAX_MS)
     if (unref) timer.unref()
   }
-  arm(Math.max(0, delayMs))
+  if (unref) timer.unref()
   return () => clearTimeout(timer)
 }
 

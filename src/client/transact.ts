@@ -210,17 +210,17 @@ class Attempt implements Transaction {
   // Reads
 
   /** The first read is linearizable. The others show the same revision, from whichever node has it. */
-  async #readWith<T>(ask: (options: ReadOptions) => Promise<T>): Promise<T> {
+  async #readWith<T>(read: (options: ReadOptions) => Promise<T>): Promise<T> {
     while (this.#revision === undefined && this.#first !== undefined) await this.#first
     const limits = this.#limits()
     if (this.#revision !== undefined) {
       try {
-        return await ask({ ...limits, consistency: 'stale', revision: this.#revision })
+        return await read({ ...limits, consistency: 'stale', revision: this.#revision })
       } catch (error) {
         throw this.#noted(error)
       }
     }
-    const reading = ask({
+    const reading = read({
       ...limits,
       onAnswer: ({ revision }) => {
         this.#revision = revision
@@ -291,11 +291,11 @@ class Attempt implements Transaction {
     const range = () => ({ ...optionsOf(rest), order, keysOnly, limit }) as const
     if (this.#revision === undefined) {
       // A page that is not complete may be continued at another revision. One record is always complete.
-      const ask = async (options: ReadOptions): Promise<KvRecord | undefined> => {
+      const read = async (options: ReadOptions): Promise<KvRecord | undefined> => {
         for await (const record of this.#calls.list({ ...range(), ...options, limit: 1 })) return record
         return undefined
       }
-      const first = await this.#readWith(ask)
+      const first = await this.#readWith(read)
       if (first === undefined) return
       const name = nameOf(first.keyBytes)
       rest = isDescending ? { ...rest, end: name } : { ...rest, start: following(name) }

@@ -40,10 +40,10 @@ const LISTS = ['compare', 'success', 'failure'] as const
 const CONDITIONS: ReadonlySet<string> = new Set(['compare'])
 
 /** Throws a TypeError that names what is wrong. */
-export function wireTxn(given: unknown, where = 'txn', depth = 1): WireTxn {
+export function wireTxn(fields: unknown, where = 'txn', depth = 1): WireTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
-  checkOptions(where, given, { compare: isList, success: isList, failure: isList }, CONDITIONS)
-  const lists = given as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
+  checkOptions(where, fields, { compare: isList, success: isList, failure: isList }, CONDITIONS)
+  const lists = fields as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
   const nameOf = (list: (typeof LISTS)[number], at: number) =>
     `${where}${depth === 1 ? ': ' : '.'}${list}[${at}]`
   const operations = (list: 'success' | 'failure') =>
@@ -79,15 +79,15 @@ const isCount: Check = (value) =>
 
 const COMPARISON = { target: isOneOf(...Object.keys(TARGETS)), op: isOneOf('=', '!=', '<', '>') }
 
-function sentComparison(given: unknown, where: string): WireComparison {
-  checkValue(where, 'a comparison', given, isObject)
-  const fields = given as Readonly<Record<string, unknown>>
+function sentComparison(comparison: unknown, where: string): WireComparison {
+  checkValue(where, 'a comparison', comparison, isObject)
+  const fields = comparison as Readonly<Record<string, unknown>>
   if ('exists' in fields) {
-    checkFields(where, given, { key: isBytes, exists: isFlag })
+    checkFields(where, fields, { key: isBytes, exists: isFlag })
     return { key: ownKey(fields.key as string), exists: fields.exists === true }
   }
   const known: Readonly<Record<string, Check>> = { ...PLACE, ...COMPARISON, to: anything, exists: isFlag }
-  checkOptions(where, given, known)
+  checkOptions(where, fields, known)
   const { target, op, to } = fields
   checkFields(where, { target, op }, COMPARISON)
   const name = TARGETS[target as string] ?? ''
@@ -98,13 +98,15 @@ function sentComparison(given: unknown, where: string): WireComparison {
 
 const anything: Check = () => undefined
 
-function sentOperation(given: unknown, where: string, depth: number): WireTxnOperation {
-  checkValue(where, 'an operation', given, isObject)
-  const [entry, ...others] = Object.entries(given as object)
+function sentOperation(operation: unknown, where: string, depth: number): WireTxnOperation {
+  checkValue(where, 'an operation', operation, isObject)
+  const [entry, ...others] = Object.entries(operation as object)
   if (entry === undefined || others.length > 0)
-    throw new TypeError(`${where}: an operation has one of put, get, delete, txn, not ${described(given)}`)
+    throw new TypeError(
+      `${where}: an operation has one of put, get, delete, txn, not ${described(operation)}`,
+    )
   const [kind, fields] = entry
-  checkOptions(where, given, { put: isObject, get: isObject, delete: isObject, txn: isObject })
+  checkOptions(where, fields, { put: isObject, get: isObject, delete: isObject, txn: isObject })
   checkValue(where, kind, fields, isObject)
   return OPERATIONS[kind as keyof typeof OPERATIONS](fields, `${where}.${kind}`, depth)
 }
@@ -157,10 +159,10 @@ const flag = (flags: Readonly<Record<string, unknown>>): Readonly<Record<string,
   Object.fromEntries(Object.entries(flags).flatMap(([name, value]) => (value === true ? [[name, true]] : [])))
 
 /** A field of a place that is there, but undefined, would make the place larger. */
-function sentPlace(given: Fields, where: string): WireRange {
+function sentPlace(fields: Fields, where: string): WireRange {
   for (const [name, check] of Object.entries(PLACE))
-    if (name in given) checkValue(where, name, given[name], check)
-  const { key, prefix, start, end } = given as Readonly<Record<keyof typeof PLACE, string | undefined>>
+    if (name in fields) checkValue(where, name, fields[name], check)
+  const { key, prefix, start, end } = fields as Readonly<Record<keyof typeof PLACE, string | undefined>>
   const forms = [key, prefix, start ?? end].filter((form) => form !== undefined)
   if (forms.length !== 1) throw new TypeError(`${where}: name either key, or prefix, or start and end`)
   if (key !== undefined) return { key: ownKey(key) }
@@ -178,9 +180,9 @@ function ownBound(bound: string | Uint8Array): Buffer {
 }
 
 /** Without a range nothing is deleted, and everything only if the caller says so. */
-export function wireRange(given: DeleteRange): WireRange & { readonly all?: true } {
-  checkOptions('deleteRange', given, { ...PLACE_OF_RANGE, all: isFlag })
-  const { all, ...place } = given as Fields
+export function wireRange(fields: DeleteRange): WireRange & { readonly all?: true } {
+  checkOptions('deleteRange', fields, { ...PLACE_OF_RANGE, all: isFlag })
+  const { all, ...place } = fields as Fields
   if (all === true) {
     if (Object.keys(place).length > 0)
       throw new TypeError('deleteRange: all cannot be combined with prefix, start or end')

@@ -43,9 +43,9 @@ export function checkFields(where: string, given: unknown, checks: Readonly<Reco
 }
 
 export function checkValue(where: string, name: string, value: unknown, check: Check): void {
-  const wanted = check(value)
-  if (wanted !== undefined)
-    throw new TypeError(`${where}: ${name} must be ${wanted}, not ${described(value)}`)
+  const expected = check(value)
+  if (expected !== undefined)
+    throw new TypeError(`${where}: ${name} must be ${expected}, not ${described(value)}`)
 }
 
 const NONE: ReadonlySet<string> = new Set()
@@ -155,6 +155,6 @@ export const isOneOf =
     options.some((option) => option === value) ? undefined : `one of ${options.join(', ')}`
 
 export const isListOf =
-  (check: Check, wanted: string): Check =>
+  (check: Check, expected: string): Check =>
   (value) =>
-    Array.isArray(value) && value.every((each) => check(each) === undefined) ? undefined : wanted
+    Array.isArray(value) && value.every((each) => check(each) === undefined) ? undefined : expected

@@ -7,6 +7,7 @@ import { headerText, isWholeNumber, parseObject } from './decode.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
 import { API } from './operation.ts'
+import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Transport } from './transport/transport.ts'
 import { isSlot, type WriteId } from './write-id.ts'
 
@@ -23,8 +24,8 @@ interface SourceOptions {
   readonly cluster: ClusterView
   readonly closing: Closing
   readonly timeoutMs: number
-  /** Whether the client makes many calls, for which a session pays. */
-  readonly wantsSession: () => boolean
+  /** undefined: the client uses none. */
+  readonly mux: MuxTransport | undefined
 }
 
 /** The session in use. */
@@ -51,8 +52,10 @@ export class WriteIdSource {
 
   /** A free slot of the session, or a token. `release` must be called when the write has ended. */
   next(): WriteId {
-    const { cluster, wantsSession } = this.#options
-    if (cluster.revision === 0 || !wantsSession()) return this.token()
+    const { cluster, http, mux } = this.#options
+    // A session pays for a client with many calls.
+    const hasManyCalls = http.carriesBatches || mux?.isActive === true
+    if (cluster.revision === 0 || !hasManyCalls) return this.token()
     const nowMs = performance.now()
     if (nowMs >= this.#openAt) this.#openSession(nowMs)
     const session = this.#session

@@ -3,6 +3,7 @@
 
 import { duration } from '../client/address.ts'
 import {
+  CHANGES,
   type ChangeOperation,
   type ClientOperation,
   COMPACT,
@@ -18,9 +19,16 @@ import {
 } from '../client/operation.ts'
 import type { CompleteAnswer, Json } from '../client/transport/transport.ts'
 import { isSlot, type WriteId } from '../client/write-id.ts'
-import { asRevision, type Condition, type Idempotency, type KeyRow, type Revision } from '../kv/index.ts'
+import {
+  asRevision,
+  type Condition,
+  type Idempotency,
+  type KeyRow,
+  type OutcomeOfKey,
+  type Revision,
+} from '../kv/index.ts'
 import { ttlMsOf } from '../server/api/duration.ts'
-import { ApiError, problemDocument } from '../server/api/errors.ts'
+import { ApiError, errorOfOutcome, problemDocument } from '../server/api/errors.ts'
 import {
   checkedKey,
   checkedValue,
@@ -45,7 +53,17 @@ import type { NodeApi, ReadGrant } from '../server/node/types.ts'
 /** Whether `decode` knows the operation. */
 export const hasCodec = ({ op }: { readonly op: number }): boolean => CODED.has(op)
 
-const CODED: ReadonlySet<number> = new Set([PUT, DELETE, GET, RANGE, TXN, DELETE_RANGE, COMPACT, KEEP_ALIVE])
+const CODED: ReadonlySet<number> = new Set([
+  PUT,
+  DELETE,
+  CHANGES,
+  GET,
+  RANGE,
+  TXN,
+  DELETE_RANGE,
+  COMPACT,
+  KEEP_ALIVE,
+])
 
 /** Throws `ApiError`. */
 export function decode(operation: ClientOperation, writeId: WriteId | undefined): ApiOperation {
@@ -54,6 +72,8 @@ export function decode(operation: ClientOperation, writeId: WriteId | undefined)
     case PUT:
     case DELETE:
       return { ...changeOf(operation), idempotency }
+    case CHANGES:
+      return { kind: 'batch', commands: operation.changes.map(changeOf), idempotency }
     case GET: {
       const revision = revisionOf(operation.revision)
       return { kind: 'get', key: checkedKey(operation.key), revision, freshness: freshnessOf(operation) }
@@ -202,11 +222,19 @@ function outcomeBody(outcome: AcceptedOutcome): Json {
     case 'delete':
     case 'delete-range':
       return { revision, deleted: outcome.deleted }
+    case 'batch':
+      return { revision, results: outcome.outcomes.map(changeBody) }
     case 'compacted':
       return { revision, compact_revision: outcome.compactRevision }
     default:
       throw new Error(`no operation of a client in this process ends as ${outcome.kind}`)
   }
+}
+
+function changeBody(outcome: OutcomeOfKey): Json {
+  if (outcome.kind === 'put') return { put: revisionsOf(outcome) }
+  if (outcome.kind === 'delete') return { delete: { deleted: outcome.deleted, revision: outcome.revision } }
+  return { problem: { ...problemDocument(errorOfOutcome(outcome)), written: 'no' } }
 }
 
 const revisionsOf = ({

@@ -3,8 +3,8 @@
 
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { Endpoint } from '../client/endpoints.ts'
-import { API, type CallRequest, type ClientOperation } from '../client/operation.ts'
-import { ASK_AGAIN_MS } from '../client/retry-policy.ts'
+import { API, type CallRequest, CHANGES, type ClientOperation, sealed } from '../client/operation.ts'
+import { RECHECK_MS } from '../client/retry-policy.ts'
 import { afterPendingEvents } from '../client/timer.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../client/transport/transport.ts'
@@ -18,6 +18,7 @@ import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 export type FindNode = (url: string) => NodeApi | 'stopped' | undefined
 
 export class InProcessTransport implements Transport {
+  readonly carriesBatches = true
   readonly #findNode: FindNode
   readonly #http = new HttpTransport()
   /** The API of each node that was used. A node that starts again is another one. */
@@ -31,10 +32,6 @@ export class InProcessTransport implements Transport {
 
   get inFlight(): number {
     return this.#inFlight.size + this.#http.inFlight
-  }
-
-  accepts(): boolean {
-    return true
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
@@ -81,17 +78,23 @@ export class InProcessTransport implements Transport {
       const look = (): void => {
         const isLast = performance.now() - startedAt >= timeoutMs
         if (isLast || mayGiveUp?.() !== false) giveUp('no answer in time', true)
-        else stopTimer = afterPendingEvents(ASK_AGAIN_MS, look, { unref: background })
+        else stopTimer = afterPendingEvents(RECHECK_MS, look, { unref: background })
       }
       let stopTimer = afterPendingEvents(Math.min(silenceMs, timeoutMs), look, { unref: background })
       const stopListening = whenAborted(signal, leave)
       this.#inFlight.add(leave)
-      try {
-        const operation = decode(request, options.writeId)
-        execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
-      } catch (error) {
-        settle(encode(api.errorOf(error), page, api.node))
+      const begin = (): void => {
+        if (!isOpen) return
+        try {
+          const operation = decode(sealed(request), options.writeId)
+          execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
+        } catch (error) {
+          settle(encode(api.errorOf(error), page, api.node))
+        }
       }
+      // A batch grows until the end of the turn.
+      if (request.op === CHANGES) setImmediate(begin)
+      else begin()
     })
   }
 }

@@ -48,7 +48,9 @@ export function lookUp(
  * exactly at its `since`. Below the horizon both kinds may be forgotten; at the horizon only the second kind. A token
  * at the horizon is refused too, unless the store is still at that revision. In that case neither keys nor settings
  * have changed since the forgotten outcome, so a late copy of the request gets the same outcome again and changes
- * nothing. Therefore a token whose `since` is the store's revision is never refused.
+ * nothing. Therefore a token whose `since` is the store's revision is never refused. Leases and compaction are the
+ * exception: they change what an outcome may be and raise no revision. A late copy that grants or needs a lease, or
+ * compacts, may have another outcome then.
  */
 export function isForgotten(since: Revision, { revision, tokens }: KvState): boolean {
   return since < tokens.horizon || (since === tokens.horizon && since < revision)

@@ -23,7 +23,6 @@ import { abortedError } from './option-checks.ts'
 import { RangeView, type ViewClient, type ViewContent } from './range-view.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import { isClosed } from './transient-errors.ts'
-import { isAborted } from './watch-helpers.ts'
 
 const CONFIRM_MS = 10_000
 const TIMEOUT_MS = 5_000
@@ -71,7 +70,8 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
   if ((options.key === undefined) === (options.prefix === undefined))
     throw new TypeError('config: give either key or prefix')
   const { key, validate, initial, signal, confirmMs = CONFIRM_MS, timeoutMs = TIMEOUT_MS } = options
-  if (signal?.aborted === true) throw abortedError(signal, 'the configuration')
+  const isAborted = () => signal?.aborted === true
+  if (isAborted()) throw abortedError(signal, 'the configuration')
   const onError = options.onError ?? warn('config')
   const start = Buffer.from(key ?? options.prefix ?? '')
   const listeners = new Set<(current: T, before: T) => void>()
@@ -135,7 +135,7 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
     await first.promise
   } catch (failure) {
     // `initial` serves until the store has a good value.
-    if (good === undefined || isAborted(signal) || isClosed(failure)) {
+    if (good === undefined || isAborted() || isClosed(failure)) {
       await close()
       throw failure
     }
@@ -159,9 +159,8 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
     },
     onChange: (listener) => {
       checkValue('config.onChange', 'listener', listener, isFunction)
-      const added = (current: T, before: T) => listener(current, before)
-      listeners.add(added)
-      return () => listeners.delete(added)
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -23,7 +23,7 @@ import {
 import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import type { LockOptions } from './fair-lock-queue.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait, LOCK_OPTIONS } from './option-checks.ts'
 import { isLeaseGone } from './transient-errors.ts'
@@ -55,7 +55,6 @@ export function doubleBarrier(
   checkValue('doubleBarrier', 'count', count, isCount)
   const inside = space.key('in', '')
   const begun = space.key('begun')
-  const reportForeign = foreignKeyReporter('double barrier')
   const created = (key: Uint8Array, to: number): TxnComparison => ({
     key,
     target: 'createRevision',
@@ -69,7 +68,7 @@ export function doubleBarrier(
       call,
     )
     const keys = results[1]?.get?.kvs ?? []
-    for (const { key, lease } of keys) if (lease === undefined) reportForeign(key)
+    for (const { key, lease } of keys) if (lease === undefined) reportForeignKey('double barrier', key)
     const members = keys.filter(({ lease }) => lease !== undefined)
     return { round: results[0]?.get?.kvs?.[0]?.createRevision, members, revision }
   }

@@ -27,7 +27,7 @@ import {
   type WatchBatch,
 } from '../client/index.ts'
 import { checkOptions } from '../client/validators.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
@@ -97,11 +97,10 @@ export interface LockQueue {
 export async function acquire(kv: LockClient, queue: LockQueue, options: LockOptions): Promise<HeldLock> {
   const { ttlMs = TTL_MS, waitMs, signal, timeoutMs } = options
   const call = { signal, timeoutMs }
-  const ahead = aheadReader(queue)
   // A try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) {
     const { results } = await kv.txn({ success: [readConflicts(queue)] }, call)
-    const holders = ahead(results[0]?.get?.kvs, Number.POSITIVE_INFINITY)
+    const holders = keysBefore(queue.what, results[0]?.get?.kvs)
     if (holders.length >= queue.permits) throw notTaken(queue, holders.length)
   }
   const timeLimit = timeLimitOf(waitMs)
@@ -109,7 +108,7 @@ export async function acquire(kv: LockClient, queue: LockQueue, options: LockOpt
     for (;;) {
       const session = await kv.session({ ttlMs, ...call })
       try {
-        return await acquireWith(kv, queue, session, call, timeLimit.signal, ahead)
+        return await acquireWith(kv, queue, session, call, timeLimit.signal)
       } catch (error) {
         const isLost = session.signal.aborted || error instanceof LockLostError || isLeaseGone(error)
         await session.close({ timeoutMs: REVOKE_WAIT_MS })
@@ -127,7 +126,6 @@ async function acquireWith(
   session: Session,
   options: CallOptions,
   timeLimit: AbortSignal,
-  ahead: ReturnType<typeof aheadReader>,
 ): Promise<HeldLock> {
   const { lease } = session
   const key = queue.key(lease)
@@ -163,7 +161,7 @@ async function acquireWith(
       call,
     )
     if (!succeeded) throw lost(queue, 'its key was deleted, or has another lease')
-    const before = ahead(results[0]?.get?.kvs, own)
+    const before = keysBefore(queue.what, results[0]?.get?.kvs, own)
     waitsFor = before.length
     return before.length < queue.permits ? { token: own, revision } : pendingOn(queue, before, revision)
   }
@@ -179,15 +177,16 @@ async function acquireWith(
 
 const readConflicts = ({ conflicts }: LockQueue) => ({ get: { prefix: conflicts, keysOnly: true } }) as const
 
-/** Returns the clients with a lower position, the first one first. */
-function aheadReader({ what }: LockQueue) {
-  const reportForeign = foreignKeyReporter(what)
-  return (records: readonly KvRecord[] = [], own: number): readonly KvRecord[] => {
-    for (const { key, lease } of records) if (lease === undefined) reportForeign(key)
-    return records
-      .filter(({ lease, createRevision }) => lease !== undefined && createRevision < own)
-      .toSorted((a, b) => a.createRevision - b.createRevision)
-  }
+/** The keys of clients with a lower position, the first one first. Reports foreign keys. `what`: the recipe. */
+export function keysBefore(
+  what: string,
+  records: readonly KvRecord[] = [],
+  position = Number.POSITIVE_INFINITY,
+): readonly KvRecord[] {
+  for (const { key, lease } of records) if (lease === undefined) reportForeignKey(what, key)
+  return records
+    .filter(({ lease, createRevision }) => lease !== undefined && createRevision < position)
+    .toSorted((a, b) => a.createRevision - b.createRevision)
 }
 
 /** With one permit only the predecessor is watched; otherwise any of the clients before may go. */

@@ -5,22 +5,22 @@
 import { QuorateError } from '../client/index.ts'
 
 /** Returns a function that reports each foreign key once. `onError` may be application code that handles its errors. */
-export function foreignKeyReporter(
-  recipe: string,
-  onError: (error: QuorateError) => void = warnForeign,
-): (key: string) => void {
+export function foreignKeyReporter(onError: (error: QuorateError) => void) {
   const reported = new Set<string>()
-  return (key) => {
+  return (recipe: string, key: string): void => {
     if (reported.has(key)) return
     reported.add(key)
     onError(foreignKeyError(recipe, key))
   }
 }
 
+/** Reports each foreign key once in the life of the process, by a warning of the process. */
+export const reportForeignKey = foreignKeyReporter(({ message }) =>
+  process.emitWarning(message, 'QuorateWarning'),
+)
+
 export const foreignKeyError = (recipe: string, key: string): QuorateError =>
   new QuorateError(
     `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it`,
     { code: 'foreign_key', written: 'no' },
   )
-
-const warnForeign = (error: QuorateError): void => process.emitWarning(error.message, 'QuorateWarning')

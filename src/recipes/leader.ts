@@ -13,10 +13,10 @@
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
-import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
+import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
-import { warn } from './run-user-callback.ts'
+import { runUserCallback, warn } from './run-user-callback.ts'
 import { isFull, isTransient } from './transient-errors.ts'
 import { anySignal, pause, readOnChange } from './watch-helpers.ts'
 
@@ -82,7 +82,7 @@ export async function runAsLeader<T>(
       lead = await campaign(kv, name, { ...candidate, signal })
     } catch (error) {
       if (!isTransient(error) && !isFull(error)) throw error
-      onError(error)
+      runUserCallback(() => onError(error))
       await pause(RETRY_MS, signal)
       continue
     }
@@ -95,7 +95,7 @@ export async function runAsLeader<T>(
       if (counts()) return result
     } catch (error) {
       if (counts()) throw error
-      onError(error)
+      runUserCallback(() => onError(error))
     } finally {
       await lead.release({ timeoutMs: candidate.timeoutMs })
     }
@@ -117,7 +117,7 @@ export async function leaderOf(
  * Yields the current leader, then each new one, and each new value of the same leader; undefined: no process leads. Of
  * changes in quick succession it yields the last. It ends with `break`, or with its signal (`AbortError`).
  */
-export async function* followLeader(
+export function followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
   name: string | Uint8Array,
   options: { readonly signal?: AbortSignal | undefined } = {},
@@ -125,7 +125,7 @@ export async function* followLeader(
   const space = keySpace('followLeader', 'election', name)
   checkOptions('followLeader', options, { signal: isSignal })
   const { signal } = options
-  yield* readOnChange(
+  return readOnChange(
     kv,
     async () => {
       const { leader, revision } = await readLeader(kv, space, { signal })
@@ -145,9 +145,7 @@ async function readLeader(
 ): Promise<{ readonly leader: KvRecord | undefined; readonly revision: number }> {
   for (;;) {
     const { results, revision } = await kv.txn({ success: [{ get: { prefix, keysOnly: true } }] }, options)
-    const [first] = (results[0]?.get?.kvs ?? [])
-      .filter(({ lease }) => lease !== undefined)
-      .toSorted((a, b) => a.createRevision - b.createRevision)
+    const [first] = keysBefore('campaign', results[0]?.get?.kvs)
     if (first === undefined) return { leader: undefined, revision }
     const { keyBytes: key, createRevision: to } = first
     const compare = [{ key, target: 'createRevision', op: '=', to }] as const

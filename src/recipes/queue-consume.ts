@@ -42,11 +42,10 @@ export async function consume(
   checkValue('queue.consume', 'handler', handler, isFunction)
   checkOptions('queue.consume', options, CONSUME_OPTIONS)
   checkValue('queue.consume', 'signal', options.signal, isSignal)
-  const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS } = options
+  const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS, onError: report = warnOfItem } = options
   if (concurrency === Number.POSITIVE_INFINITY)
     throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
-  const onError = (error: unknown, item?: QueueItem) =>
-    runUserCallback(() => (options.onError ?? warnOfItem)(error, item))
+  const onError = (error: unknown, item?: QueueItem) => runUserCallback(() => report(error, item))
   const running = new Set<Promise<void>>()
   let onFree = () => {}
 

@@ -36,7 +36,7 @@ import {
   type WatchBatch,
 } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
@@ -128,7 +128,6 @@ class WorkQueue implements Queue {
   readonly #space: KeySpace
   readonly #visibilityMs: number
   readonly #attemptsMax: number
-  readonly #reportForeign = foreignKeyReporter('queue')
   /** From 1 on: doubled after each lost race, and one less after each item that was taken. */
   #contention = 1
   #ordinal = 0
@@ -226,7 +225,7 @@ class WorkQueue implements Queue {
   async #holds(call: ReadOptions): Promise<Set<string>> {
     const ids = new Set<string>()
     for await (const record of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call })) {
-      if (record.lease === undefined) this.#reportForeign(record.key)
+      if (record.lease === undefined) reportForeignKey('queue', record.key)
       else ids.add(this.#idIn('hold', record.keyBytes))
     }
     return ids
@@ -284,7 +283,7 @@ class WorkQueue implements Queue {
     const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
     if (value !== undefined) return this.#heldItem(entryOf({ id, attempts, error }, value), token, start)
     // Another client has deleted the value. The item ends as a dead letter.
-    this.#reportForeign(Buffer.from(this.#key('item', id)).toString())
+    reportForeignKey('queue', Buffer.from(this.#key('item', id)).toString())
     return undefined
   }
 
@@ -396,7 +395,7 @@ class WorkQueue implements Queue {
     } catch {
       // Not JSON.
     }
-    this.#reportForeign(record.key)
+    reportForeignKey('queue', record.key)
     return undefined
   }
 }

@@ -15,7 +15,7 @@
 
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
 import { checkOptions, checkValue, isBound } from '../client/validators.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 
@@ -48,7 +48,6 @@ export function rateLimiter(
   checkValue('rateLimiter', 'limit', options.limit, isBound)
   checkValue('rateLimiter', 'windowMs', options.windowMs, isLeaseTime)
   const { limit, windowMs } = options
-  const reportForeign = foreignKeyReporter('rate limiter')
 
   /** `lease`: that of the window that has refused. */
   const tryTake = (n: number, call: CallOptions) =>
@@ -56,7 +55,7 @@ export function rateLimiter(
       const record = await tx.get(key)
       const value = record === undefined ? Number.NaN : Number(record.text())
       const isWindow = record?.lease !== undefined && Number.isSafeInteger(value)
-      if (record !== undefined && !isWindow) reportForeign(record.key)
+      if (record !== undefined && !isWindow) reportForeignKey('rate limiter', record.key)
       const used = isWindow ? value : 0
       const remaining = Math.max(0, limit - used)
       if (n > remaining) return { allowed: false, remaining, lease: record?.lease }

@@ -18,7 +18,7 @@
 
 import type { KvRecord, QuorateError } from '../client/index.ts'
 import { checkOptions, checkValue, isFunction, isSignal, isText } from '../client/validators.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { foreignKeyReporter, reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace, unescapePart } from './key-space.ts'
 import { isLeaseTime } from './option-checks.ts'
 import {
@@ -74,7 +74,8 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     watch: (options = {}) => {
       checkOptions('registry.watch', options, { signal: isSignal })
-      return readOnChange(kv, () => read(instancesIn, options.signal), options.signal)
+      const { signal } = options
+      return readOnChange(kv, () => read(instancesIn, signal), signal)
     },
   }
 }
@@ -84,12 +85,12 @@ function instanceReader(
   { suffix }: KeySpace,
   onForeign?: (error: QuorateError) => void,
 ): (records: readonly KvRecord[]) => readonly Instance[] {
-  const reportForeign = foreignKeyReporter('registry', onForeign)
+  const reportForeign = onForeign === undefined ? reportForeignKey : foreignKeyReporter(onForeign)
   return (records) =>
     records.flatMap((record) => {
       const { url, weight, meta } = record.lease === undefined ? {} : jsonOf(record)
       if (typeof url !== 'string') {
-        reportForeign(record.key)
+        reportForeign('registry', record.key)
         return []
       }
       return {

@@ -257,10 +257,7 @@ export function saga<Input = unknown>(
     const record = recordIn(found)
     if (given === undefined || isDeepStrictEqual(record.input, given.input))
       return { record, modRevision: found.modRevision }
-    throw new QuorateError(`saga ${id} exists with another input: choose another id`, {
-      code: 'saga_exists',
-      written: 'no',
-    })
+    throw refused('saga_exists', `saga ${id} exists with another input: choose another id`)
   }
 
   /** `given`: the input of `run`, with which a saga begins if `mayBegin`. */
@@ -274,17 +271,12 @@ export function saga<Input = unknown>(
     let hasWritten = false
     try {
       const found = await stored(id, signal, given)
-      if (found === undefined && given?.mayBegin !== true) throw notFound(id)
+      if (found === undefined && given?.mayBegin !== true)
+        throw refused('not_found', `there is no saga ${id}: it was forgotten`)
       const { record, modRevision } = found ?? { record: newRecord(given?.input), modRevision: 0 }
-      const owned = {
-        id,
-        key: stateKey(id),
-        held,
-        signal: anySignal(held.signal, signal),
-        record,
-        modRevision,
-      }
       if (hasEnded(record)) return outcomeOf(id, record)
+      const ended = anySignal(held.signal, signal)
+      const owned = { id, key: stateKey(id), held, signal: ended, record, modRevision }
       hasWritten = true
       if (found === undefined) await write(owned, {})
       return await runToEnd(owned)
@@ -358,10 +350,7 @@ export function saga<Input = unknown>(
       const found = await stored(id, undefined)
       if (found === undefined) return false
       if (!hasEnded(found.record))
-        throw new QuorateError(`saga ${id} has not ended: its record is still needed`, {
-          code: 'saga_unfinished',
-          written: 'no',
-        })
+        throw refused('saga_unfinished', `saga ${id} has not ended: its record is still needed`)
       // Another saga may have begun with this id since.
       const key = stateKey(id)
       const compare = [{ key, target: 'modRevision', op: '=', to: found.modRevision } as const]
@@ -408,8 +397,7 @@ const takenOver = (id: string, cause?: unknown) =>
     { code: 'saga_taken_over', written: 'unknown', cause },
   )
 
-const notFound = (id: string) =>
-  new QuorateError(`there is no saga ${id}: it was forgotten`, { code: 'not_found', written: 'no' })
+const refused = (code: string, message: string) => new QuorateError(message, { code, written: 'no' })
 
 const isStepList: Check = (value) => {
   if (!Array.isArray(value) || value.length === 0) return 'a list of steps that is not empty'
@@ -432,7 +420,7 @@ function checkRecorded({ id, record }: OwnedSaga, steps: readonly { readonly nam
   const unknown = record.steps.find(({ name }, at) => steps[at]?.name !== name)
   if (unknown === undefined) return
   const message = `saga ${id} has recorded the step ${unknown.name}, which is not there in the steps given: give it the steps that it has begun with`
-  throw new QuorateError(message, { code: 'saga_steps_differ', written: 'no' })
+  throw refused('saga_steps_differ', message)
 }
 
 const isConcurrency: Check = (value) =>

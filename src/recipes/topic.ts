@@ -16,8 +16,8 @@
 //
 // Keys:
 //   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's
-//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged
-//   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts)
+//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged.
+//   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts).
 //   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many,
 //                                  written in the transaction that removes it
 //
@@ -45,7 +45,7 @@ import {
   isText,
 } from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
-import { foreignKeyReporter } from './foreign-keys.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
@@ -130,7 +130,6 @@ class MessageTopic implements Topic {
   readonly #messagesMax: number
   readonly #ageMs: number | undefined
   readonly #onError: (error: unknown) => void
-  readonly #reportForeign = foreignKeyReporter('topic')
   readonly #trimEvery: number
   #ordinal = 0
   #published: number
@@ -163,9 +162,17 @@ class MessageTopic implements Topic {
     return results[0]?.put?.modRevision ?? revision
   }
 
-  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
+  subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
     checkOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
-    const { from = 'next', group, ttlMs = TTL_MS, signal } = options
+    return this.#subscribe({ ...options })
+  }
+
+  async *#subscribe({
+    from = 'next',
+    group,
+    ttlMs = TTL_MS,
+    signal,
+  }: SubscribeOptions): AsyncGenerator<TopicMessage, void, undefined> {
     if (group === undefined) {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
@@ -303,7 +310,7 @@ class MessageTopic implements Topic {
   #isMessage({ key, keyBytes, lease }: KvRecord): boolean {
     const isOwn = MESSAGE.test(this.#space.suffix(keyBytes))
     if (isOwn && (this.#ageMs === undefined || lease !== undefined)) return true
-    this.#reportForeign(key)
+    reportForeignKey('topic', key)
     return false
   }
 
@@ -360,7 +367,7 @@ class MessageTopic implements Topic {
 
   #positionIn(record: KvRecord | undefined): { readonly revision: number; readonly modRevision: number } {
     const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
-    if (record !== undefined && revision < 0) this.#reportForeign(record.key)
+    if (record !== undefined && revision < 0) reportForeignKey('topic', record.key)
     return { revision, modRevision: record?.modRevision ?? 0 }
   }
 }

@@ -4,7 +4,6 @@
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
 import { after } from '../client/timer.ts'
-import { abortedError } from './option-checks.ts'
 import { isClosed, isCompacted, isTransient } from './transient-errors.ts'
 
 const REWATCH_PAUSE_MS = 1_000
@@ -78,16 +77,8 @@ export const anySignal = (
   first: AbortSignal,
   ...others: readonly (AbortSignal | undefined)[]
 ): AbortSignal => {
-  const given = others.filter((signal) => signal !== undefined)
-  return given.length === 0 ? first : AbortSignal.any([first, ...given])
-}
-
-/** Rejects when `signal` fires. It does not cancel `promise`, which other callers may be waiting for. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stopListening = whenAborted(signal, () => reject(abortedError(signal, what)))
-    promise.then(resolve, reject).finally(stopListening)
-  })
+  const present = others.filter((signal) => signal !== undefined)
+  return present.length === 0 ? first : AbortSignal.any([first, ...present])
 }
 
 /** The result of a read, and the range to watch before the next one. */
@@ -118,6 +109,3 @@ export async function* readOnChange<T>(
     }
   }
 }
-
-/** For a signal that was already checked: TypeScript does not know that it fires later. */
-export const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true

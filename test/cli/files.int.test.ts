@@ -367,28 +367,6 @@ describe('NDJSON', () => {
     },
   )
 
-  test('what export writes, import takes', async () => {
-    node.set('text', 'grüße\n')
-    node.set('bytes/\xff', Buffer.from([0, 255]))
-    node.set('empty', '')
-    const exported = await kv('export')
-    expect(exported).toMatchObject({ code: 0, err: '' })
-    expect(JSON.parse(exported.out.trimEnd().split('\n').at(-1) ?? '')).toEqual({
-      end: true,
-      count: 3,
-      revision: 4,
-    })
-    const before = new Map(node.rows)
-    node.rows.clear()
-    writeFileSync(join(scratch, 'backup.ndjson'), exported.out)
-    expect(await kv('import backup.ndjson')).toMatchObject({ code: 0 })
-    expect(await kv('import - --prefix copy/', exported.bytes)).toMatchObject({ code: 0 })
-    for (const [key, row] of before) {
-      expect(node.rows.get(key)?.value).toEqual(row.value)
-      expect(node.rows.get(`copy/${key}`)?.value).toEqual(row.value)
-    }
-  })
-
   test('an export that breaks off fails and writes no end line', async () => {
     for (let n = 0; n < 5; n++) node.set(`k${n}`, 'v')
     node.streamBreaksAfter = 3

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { recordJson } from '../../src/cli/format-json.ts'
 import type { ImportItem } from '../../src/cli/import-item.ts'
 import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
+import { character } from '../characters.ts'
 import { runs } from '../runs.ts'
 
 /** Text that ends a line somewhere, has more than one byte, or is not UTF-8. */
@@ -29,7 +30,7 @@ const ODD = [
 ]
 const piece = fc.oneof(
   fc.constantFrom(...ODD).map((text) => Buffer.from(text)),
-  fc.string({ unit: 'binary', maxLength: 8 }).map((text) => Buffer.from(text)),
+  fc.string({ unit: character, maxLength: 8 }).map((text) => Buffer.from(text)),
   fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)),
 )
 const bytes = (piecesMax: number) =>

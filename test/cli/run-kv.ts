@@ -33,7 +33,7 @@ export interface RunOptions {
   /** The streams that are terminals. */
   readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly columns?: number
-  /** What becomes of a write to stdout; a number: how many milliseconds it takes. */
+  /** The reader of stdout: it takes nothing, is gone, has a full disk, or needs so many milliseconds for each write. */
   readonly reader?: 'stalled' | 'gone' | 'full-disk' | number
 }
 
@@ -113,9 +113,11 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
   const printed = new EventEmitter().setMaxListeners(0)
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   const isTerminal = (name: 'stdin' | 'stdout' | 'stderr') => options.terminals?.includes(name) === true
+  let isCut = false
   const collector = (chunks: Buffer[], name: 'stdout' | 'stderr') => {
     const reader = name === 'stdout' ? options.reader : undefined
     const write = (chunk: Buffer, _: string, done: (error?: Error) => void) => {
+      if (isCut) return done()
       if (reader === 'gone') return done(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }))
       if (reader === 'full-disk')
         return done(Object.assign(new Error('ENOSPC'), { syscall: 'write', errno: -constants.errno.ENOSPC }))
@@ -132,6 +134,10 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
   const stdin = Object.assign(new PassThrough(), { isTTY: isTerminal('stdin') })
   const signals = new EventEmitter().setMaxListeners(0)
   const cut = Promise.withResolvers<number | null>()
+  const endWith = (code: number | null) => {
+    isCut = true
+    cut.resolve(code)
+  }
   const stdout = collector(out, 'stdout')
   const io: Io = {
     ...{ stdin, stdout, stderr: collector(err, 'stderr') },
@@ -140,10 +146,10 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
     signals,
     startedAtMs: performance.now(),
     raise(name) {
-      if (!signals.emit(name, name)) cut.resolve(null)
+      if (!signals.emit(name, name)) endWith(null)
     },
     exit(code) {
-      cut.resolve(code)
+      endWith(code)
       throw ENDED
     },
   }

@@ -88,23 +88,6 @@ describe('a record', () => {
     expect(await failure(kv.list().next())).toMatchObject(says('"kvs" is not a list'))
   })
 
-  test.each([
-    [
-      { kvs: [{ ...record, key: 'l' }, record], more: false },
-      'the records are not in the order of their keys',
-    ],
-    [
-      { kvs: [record, { ...record, key: 'l' }, { ...record, key: 'm' }], more: false },
-      '3 records are more than the 2 asked for',
-    ],
-    [{ kvs: [record] }, '"more" is neither true nor false'],
-    [{ kvs: [record], more: true, next: 'j' }, '"next" is not the last key'],
-    [{ kvs: [], more: true, next: 'j' }, '"next" is not the last key'],
-  ])('in a page is where it belongs (%j)', async (body, what) => {
-    answering(body)
-    expect(await failure(kv.list({ limit: 2 }).next())).toMatchObject(says(what))
-  })
-
   test('has a value, unless only keys were asked for', async () => {
     answering({ kvs: [{ ...record, value: undefined }], more: false })
     for (const keysOnly of [undefined, false])
@@ -298,11 +281,5 @@ describe('a refusal', () => {
       expect(error).toMatchObject({ code: 'unexpected_answer', written: 'no', status, message })
       expect(node.seen.length).toBe(length + 1)
     }
-  })
-
-  test.each([502, 503, 504])('of a proxy, %d, passes', async (status) => {
-    node.faults.push({ status, body: '<html>bad gateway</html>' })
-    await kv.get('k')
-    expect(node.seen.length).toBe(2)
   })
 })

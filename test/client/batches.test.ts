@@ -120,13 +120,6 @@ describe('what goes together', () => {
     expect(opsOf(lines.items)).toEqual([CHANGES, GET, GET])
   })
 
-  test('one change alone is no batch', async () => {
-    const { lines, kv } = await oneWithBatches()
-    await kv.put('a', '1')
-    await kv.put('b', '2')
-    expect(opsOf(lines.items)).toEqual([PUT, PUT])
-  })
-
   test('not those with another signal, or another time-out', async () => {
     const { lines, kv } = await oneWithBatches()
     const [one, other] = [new AbortController(), new AbortController()]
@@ -140,24 +133,6 @@ describe('what goes together', () => {
     const seconds = lines.items.map((item) => Math.ceil(Number(item[2]) / 1_000))
     expect(seconds).toEqual([5, 5, 5, 1])
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('not those that began more than a hundredth of their time-out apart', async () => {
-    freezeTime()
-    const { lines, kv } = await oneWithBatches({}, { operations_max: 1 })
-    const items = held(lines)
-    const first = kv.put('first', '1')
-    await until(() => items.length === 1)
-    const waiting = [kv.put('a', '1')]
-    await vi.advanceTimersByTimeAsync(50)
-    waiting.push(kv.put('b', '1'))
-    await vi.advanceTimersByTimeAsync(1)
-    waiting.push(kv.put('c', '1'))
-    lines.onItem = () => false
-    const { item, line } = items[0] as { item: Item; line: Line }
-    lines.serve(item, line)
-    await Promise.all([first, ...waiting])
-    expect(sizesOf(lines.items)).toEqual([1, 2, 1])
   })
 
   test('none without a session: they have tokens', async () => {
@@ -233,20 +208,6 @@ describe('what goes together', () => {
     lines.serve(item, line)
     await Promise.all([first, ...waiting])
     expect(sizesOf(lines.items)).toEqual([1, 256, 44])
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('give all their credit back', async () => {
-    const { lines, kv } = await oneWithBatches({}, { bytes_max: 1_000 })
-    for (let batch = 0; batch < 5; batch++)
-      await Promise.all(Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(150))))
-    const items = held(lines)
-    const large = kv.put('large', Buffer.alloc(900))
-    await until(() => items.length === 1)
-    const small = kv.put('small', Buffer.alloc(90))
-    await until(() => items.length === 2)
-    for (const { item, line } of items) lines.serve(item, line)
-    await Promise.all([large, small])
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
@@ -409,27 +370,6 @@ describe('a batch that was not served', () => {
     expect(sizesOf(lines.items)).toEqual([2])
   })
 
-  test('refused as a whole: changes that begin meanwhile do not go with what was in it', async () => {
-    const { node, lines, kv } = await oneWithBatches({}, { operations_max: 1 })
-    const items = held(lines)
-    const calls = many(kv)
-    await until(() => items.length === 1)
-    const { item, line } = items[0] as { item: Item; line: Line }
-    lines.onItem = () => false
-    const later = puts(kv, 2)
-    line.send([item[0], 1, problem(507, 'storage_full', 'no room').body, 1, false])
-    await isRead(line)
-    later.push(...puts(kv, 2))
-    expect(await Promise.all(calls.map(outcome))).toEqual(RESULTS)
-    await Promise.all(later)
-    const keysOf = (each: Item) => changesOf(each).map(([, key]) => String(key))
-    const together = lines.items.filter(({ 1: op }) => op === CHANGES).slice(1)
-    expect(together.length).toBeGreaterThan(0)
-    for (const each of together) expect(keysOf(each).every((key) => key.startsWith('k'))).toBe(true)
-    expect(node.contents).toEqual({ a: '1', b: '2', k0: 'v0', k1: 'v1' })
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
   test('refused as a whole: what is wrong with one change concerns only that one', async () => {
     const { node, kv } = await oneWithBatches()
     const refusal = problem(400, 'key_too_long', 'too long')
@@ -488,23 +428,6 @@ describe('a batch that was not served', () => {
     expect(other.kv[inspect]()).toEqual(AT_REST)
   })
 
-  test('without an answer in time: unknown, and all turns are free', async () => {
-    freezeTime()
-    const { node, lines, kv } = await oneWithBatches({ timeoutMs: 200, callsMax: 3 })
-    const items = held(lines)
-    const calls = puts(kv, 3).map(outcome)
-    await until(() => items.length === 1)
-    await passing(200)
-    expect(await Promise.all(calls)).toEqual(Array(3).fill(['outcome_unknown', 'unknown']))
-    expect(kv[inspect]()).toEqual(AT_REST)
-    // A late answer reaches nobody.
-    const { item, line } = items[0] as { item: Item; line: Line }
-    lines.onItem = () => false
-    lines.serve(item, line)
-    expect(await Promise.all(puts(kv, 3).map(outcome))).toEqual(['done', 'done', 'done'])
-    expect(node.rows.get('k0')?.version).toBe(2)
-  })
-
   test('refused when its time is nearly over: what was not made is not begun again', async () => {
     freezeTime()
     const { node, kv } = await oneWithBatches({ timeoutMs: 1_000 })
@@ -549,58 +472,6 @@ describe('a batch that was not served', () => {
     await put
     await kv.put('next', '1')
     expect(node.rows.has('k0')).toBe(when === 'is sent')
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('in the turn in which it began, when its signal is aborted', async () => {
-    const { node, kv } = await oneWithBatches()
-    const abort = new AbortController()
-    const calls = puts(kv, 3, { signal: abort.signal }).map(outcome)
-    abort.abort()
-    const late = outcome(kv.put('late', '1', { signal: abort.signal }))
-    expect(await Promise.all([...calls, late])).toEqual(Array(4).fill(['aborted', 'no']))
-    await kv.put('next', '1')
-    expect(node.contents).toEqual({ warm: '1', next: '1' })
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('when the client is closed: what was not sent was not written', async () => {
-    const { lines, kv } = await oneWithBatches({}, { operations_max: 1 })
-    const items = held(lines)
-    const sent = puts(kv, 2).map(outcome)
-    await until(() => items.length === 1)
-    const waiting = puts(kv, 3).map(outcome)
-    await kv.close()
-    expect(await Promise.all(sent)).toEqual(Array(2).fill(['closed', 'unknown']))
-    expect(await Promise.all(waiting)).toEqual(Array(3).fill(['closed', 'no']))
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('when the node is closing: what was not sent goes elsewhere', async () => {
-    const { node, lines, kv } = await oneWithBatches({}, { operations_max: 1 })
-    const { item, line, put } = await occupied(kv, lines)
-    const calls = puts(kv, 3)
-    line.send([0, 'closing'])
-    await Promise.all(calls)
-    expect(sizesOf(lines.items)).toEqual([1])
-    expect(node.contents).toMatchObject({ k0: 'v0', k2: 'v2' })
-    lines.serve(item, line)
-    expect(await put).toBe('done')
-    expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('waits for credit in vain: over HTTP', async () => {
-    freezeTime()
-    const { node, lines, kv } = await oneWithBatches({}, { operations_max: 1 })
-    const { item, line, put } = await occupied(kv, lines)
-    const calls = puts(kv, 3)
-    await passing(1_000)
-    await Promise.all(calls)
-    expect(node.seen.map(({ target }) => target)).toEqual(['/v1/changes'])
-    lines.serve(item, line)
-    await put
-    await kv.put('k0', 'later')
-    expect(node.contents).toMatchObject({ k0: 'later', k1: 'v1' })
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 })

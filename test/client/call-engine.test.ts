@@ -353,16 +353,3 @@ test('what a callback throws is what the call throws', async () => {
   await expect(inVirtualTime(kv.get('k', { onAnswer }))).rejects.toBe(thrown)
   expect(kv[inspect]()).toEqual(atRest)
 })
-
-test('reads carry the highest revision seen', async () => {
-  const paths: string[] = []
-  const { kv, transport } = scripted(2, () => RECORD)
-  const send = transport.send.bind(transport)
-  transport.send = (endpoint, request, options) => {
-    if ('minRevision' in request) paths.push(String(request.minRevision))
-    return send(endpoint, request, options)
-  }
-  await inVirtualTime(kv.get('k'))
-  await inVirtualTime(kv.get('k'))
-  expect(paths).toEqual(['0', '9'])
-})

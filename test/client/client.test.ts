@@ -1,30 +1,14 @@
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { inspect } from '../../src/client/client.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
-  AbortedError,
   type Client,
   OutcomeUnknownError,
-  PreconditionFailedError,
-  type QuorateError,
   UnavailableError,
   UnreachableError,
 } from '../../src/client/index.ts'
-import { type FakeNode, type Fault, memberJson, problem } from './fake-node.ts'
-import {
-  clientOf,
-  failure,
-  fake,
-  freezeTime,
-  noLeader,
-  noQuorum,
-  noQuorumForLong,
-  passes,
-  refusing,
-  unknown,
-  until,
-} from './with-fakes.ts'
+import type { FakeNode } from './fake-node.ts'
+import { clientOf, failure, fake, noLeader, noQuorumForLong, refusing } from './with-fakes.ts'
 
 describe('records', () => {
   test('a get returns the value of the put, byte for byte', async () => {
@@ -44,14 +28,6 @@ describe('records', () => {
     expect((await kv.get('json'))?.json()).toEqual({ a: [1] })
     expect((await kv.get('empty'))?.value).toStrictEqual(new Uint8Array())
     expect(await kv.get('text')).toMatchObject({ key: 'text', createRevision: 2, modRevision: 2, version: 1 })
-  })
-
-  test('a missing key is undefined, and deleting it is not an error', async () => {
-    const kv = clientOf([await fake()])
-    expect(await kv.get('nothing')).toBeUndefined()
-    expect(await kv.delete('nothing')).toEqual({ deleted: 0, revision: 1 })
-    await kv.put('something', '1')
-    expect(await kv.delete('something')).toEqual({ deleted: 1, revision: 3 })
   })
 
   test.each([
@@ -147,18 +123,6 @@ describe('records', () => {
     expect(node.seen).toEqual([])
     expect(node.seen).toEqual([])
   })
-
-  test('conditions are sent, and their failure shows the current record', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    const { modRevision } = await kv.put('k', '1', { ifAbsent: true })
-    await kv.put('k', '2', { ifRevision: modRevision })
-    const error = await failure(kv.put('k', '3', { ifRevision: modRevision }))
-    expect(error).toBeInstanceOf(PreconditionFailedError)
-    expect(error).toMatchObject({ code: 'precondition_failed', written: 'no', current: { modRevision: 3 } })
-    expect(await failure(kv.delete('gone', { ifRevision: 7 }))).toMatchObject({ current: null })
-    expect(node.contents).toEqual({ k: '2' })
-  })
 })
 
 describe('lists', () => {
@@ -194,19 +158,6 @@ describe('lists', () => {
     expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
   })
 
-  test('end when they are aborted, a stream in the middle', async () => {
-    const node = await fake()
-    node.pageMax = 1
-    for (let n = 0; n < 2_000; n++) node.set(`key/${n}`, Buffer.alloc(1_000))
-    for (const snapshot of [false, true]) {
-      const abort = new AbortController()
-      const reading = async () => {
-        for await (const _ of clientOf([node]).list({ snapshot, signal: abort.signal })) abort.abort()
-      }
-      expect(await failure(reading())).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
-    }
-  })
-
   async function keysOf(records: AsyncIterable<{ readonly key: string }>): Promise<string[]> {
     const keys = []
     for await (const { key } of records) keys.push(key)
@@ -215,65 +166,6 @@ describe('lists', () => {
 })
 
 describe('retries', () => {
-  test.each<[string, Fault]>([
-    ['a cut connection', 'cut'],
-    ['a cut connection after the write was applied', 'cut-after'],
-    ['no leader', noLeader],
-    ['an unknown outcome', unknown],
-    ['an unknown outcome of a write that was applied', { ...unknown, do: true }],
-    ['overload', problem(429, 'overloaded', 'too many', { retry_after_ms: 5 })],
-    ['an internal error', problem(500, 'internal', 'oops')],
-    ['a gateway in between', { status: 502, body: '<html>bad gateway</html>' }],
-  ])('a write survives %s, and is applied once', async (_, fault) => {
-    const node = await fake()
-    node.faults.push(fault, fault)
-    const kv = clientOf([node])
-    expect(await kv.put('k', 'v')).toMatchObject({ revision: 2, version: 1 })
-    expect(node.contents).toEqual({ k: 'v' })
-    expect(node.revision).toBe(2)
-    // Copies of one write are the same request, although the client knows a revision when it sends the later ones.
-    const keys = new Set(node.seen.map((seen) => seen.headers['idempotency-key']))
-    expect(node.seen.length).toBe(3)
-    expect(keys.size).toBe(1)
-  })
-
-  test('the node that failed is left for another at once', async () => {
-    const [down, up] = [await refusing(), await fake()]
-    const kv = clientOf([down, up])
-    for (let n = 0; n < 6; n++) await kv.put(`k${n}`, 'v')
-    expect(up.seen.length).toBe(6)
-  })
-
-  test('a call waits for a slow node while the others cannot serve it', async () => {
-    const [slow, minority] = [await fake(), await fake('n2')]
-    slow.fault = () => ({ afterMs: 600 })
-    minority.fault = () => noQuorum
-    freezeTime()
-    const kv = clientOf([slow, minority], { timeoutMs: 3_600_000 })
-    const puts = Promise.all([kv.put('a', '1'), kv.put('b', '2')])
-    await until(() => slow.seen.length === 2)
-    await vi.advanceTimersByTimeAsync(600)
-    await puts
-    expect(slow.contents).toEqual({ a: '1', b: '2' })
-    expect(slow.seen.length).toBe(2)
-  })
-
-  test('healthy nodes take turns', async () => {
-    freezeTime()
-    const nodes = [await fake('n1'), await fake('n2'), await fake('n3')]
-    const kv = clientOf(nodes)
-    for (let n = 0; n < 9; n++) await kv.get('k')
-    expect(nodes.map((node) => node.seen.length)).toEqual([3, 3, 3])
-  })
-
-  test('a definite refusal is not repeated', async () => {
-    const node = await fake()
-    node.faults.push(problem(413, 'value_too_large', 'too large'))
-    const error = await failure(clientOf([node]).put('k', 'v'))
-    expect(error).toMatchObject({ code: 'value_too_large', written: 'no', status: 413, node: 'n1' })
-    expect(node.seen.length).toBe(1)
-  })
-
   test('the node is told the remaining time, a little less each time', async () => {
     const node = await fake()
     node.faults.push(noLeader)
@@ -282,41 +174,6 @@ describe('retries', () => {
     expect(first).toBeGreaterThan(1_000)
     expect(first).toBeLessThanOrEqual(2_000)
     expect(second).toBeLessThan(first)
-  })
-
-  test('changes of the cluster are never sent twice once they may have arrived', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    node.faults.push('cut-after')
-    const error = await failure(kv.transferLeader('n3'))
-    expect(error).toBeInstanceOf(OutcomeUnknownError)
-    expect(error.written).toBe('unknown')
-    expect(node.seen.length).toBe(1)
-  })
-
-  test('nor after a node has said that the outcome is unknown', async () => {
-    const node = await fake()
-    node.faults.push(unknown)
-    expect(await failure(clientOf([node]).transferLeader('n3'))).toMatchObject({ written: 'unknown' })
-    expect(node.seen.length).toBe(1)
-  })
-
-  test('nor to a second node while the first is silent', async () => {
-    const [silent, node] = [await fake(), await fake('n2')]
-    silent.fault = () => 'hang'
-    freezeTime()
-    const kv = clientOf([silent, node], { timeoutMs: 600 })
-    // One of the two calls begins at the silent node.
-    const calls = [1, 2].map(() => kv.transferLeader('n3').catch((error: QuorateError) => error.code))
-    await passes(600, () => silent.seen.length === 1, calls)
-    expect((await Promise.all(calls)).sort()).toEqual(['n3', 'outcome_unknown'])
-    expect(node.seen.length).toBe(1)
-  })
-
-  test('changes of the cluster are sent again while nothing has been done', async () => {
-    const node = await fake()
-    node.faults.push(noLeader)
-    expect(await clientOf([await refusing(), node]).transferLeader('n3')).toBe('n3')
   })
 })
 
@@ -340,11 +197,6 @@ describe('failures say whether something was written', () => {
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
   })
 
-  test('unreachableAfterMs ends the wait for a first connection early', async () => {
-    const kv = clientOf([await refusing()], { timeoutMs: 3_600_000, unreachableAfterMs: 50 })
-    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unreachable' })
-  })
-
   test('no answer to a write: unknown', async () => {
     const node = await fake()
     node.fault = () => 'hang'
@@ -361,60 +213,11 @@ describe('failures say whether something was written', () => {
     expect(error).toMatchObject({ code: 'timeout', written: 'no' })
   })
 
-  test('every node says no quorum: not written', async () => {
-    const node = await fake()
-    node.fault = () => noQuorumForLong
-    const error = await failure(clientOf([node]).put('k', 'v'))
-    expect(error).toMatchObject({
-      code: 'no_quorum',
-      written: 'no',
-      node: 'n1',
-      message: 'one of three voters',
-    })
-    expect(error).toBeInstanceOf(UnavailableError)
-  })
-
   test('one node refused, another was never reached: not written, with the reason of the first', async () => {
     const node = await fake()
     node.fault = () => noQuorumForLong
     const error = await failure(clientOf([await refusing(), node], { timeoutMs }).put('k', 'v'))
     expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
-  })
-
-  test('a refusal does not become unknown by a last try without time for an answer', async () => {
-    const node = await fake()
-    const kv = await knowing(node)
-    node.fault = ({ timeoutMs = 0 }) => (timeoutMs < 90 ? 'hang' : noQuorum)
-    const error = await failure(kv.put('k', 'v', { timeoutMs }))
-    expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
-  })
-
-  test('a refusal after a try with unknown outcome leaves it unknown', async () => {
-    const node = await fake()
-    node.faults.push('cut')
-    node.fault = () => noQuorumForLong
-    const error = await failure(clientOf([node]).put('k', 'v'))
-    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  })
-
-  test('so does a refusal after an answer that said unknown', async () => {
-    const node = await fake()
-    node.faults.push(unknown)
-    node.fault = () => noQuorumForLong
-    const error = await failure(clientOf([node]).put('k', 'v'))
-    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  })
-
-  test('so does a refusal while another node still keeps silent', async () => {
-    const [silent, node] = [await fake(), await fake('n2')]
-    silent.fault = () => 'hang'
-    node.fault = () => problem(413, 'value_too_large', 'too large')
-    freezeTime()
-    const kv = clientOf([silent, node], { timeoutMs: 3_600_000 })
-    const puts = [failure(kv.put('a', '1')), failure(kv.put('b', '2'))]
-    await passes(1_000, () => silent.seen.length === 1, puts)
-    const errors = await Promise.all(puts)
-    expect(errors.map((error) => error.code).sort()).toEqual(['outcome_unknown', 'value_too_large'])
   })
 
   test('a kept connection that breaks may have carried the write, even if no node listens any more', async () => {
@@ -427,54 +230,6 @@ describe('failures say whether something was written', () => {
     }
     const error = await failure(kv.put('k', 'w', { timeoutMs }))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  })
-
-  test('even a definite one', async () => {
-    const node = await fake()
-    node.faults.push('cut', problem(413, 'value_too_large', 'too large'))
-    const error = await failure(clientOf([node]).put('k', 'v'))
-    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  })
-
-  test('but a failed condition is the outcome of the token itself', async () => {
-    const node = await fake()
-    node.set('k', 'old')
-    node.faults.push('cut')
-    const error = await failure(clientOf([node]).put('k', 'v', { ifAbsent: true }))
-    expect(error).toMatchObject({ code: 'precondition_failed', written: 'no' })
-  })
-
-  test('an internal error of a write is unknown, of a read it is not', async () => {
-    const node = await fake()
-    node.fault = () => problem(500, 'internal', 'oops')
-    const kv = clientOf([node])
-    expect(await failure(kv.put('k', 'v'))).toMatchObject({ code: 'internal', written: 'unknown' })
-    expect(await failure(kv.get('k'))).toMatchObject({ code: 'internal', written: 'no' })
-  })
-
-  test('another program on the port: a write is unknown, a read just failed', async () => {
-    const node = await fake()
-    node.fault = () => ({ status: 404, body: '<html>nginx</html>' })
-    const kv = clientOf([node])
-    expect(await failure(kv.put('k', 'v'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
-    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
-  })
-
-  test('an abort before the request, and one after it was sent', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    const before = await failure(kv.put('k', 'v', { signal: AbortSignal.abort() }))
-    expect(before).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
-    expect(node.seen.length).toBe(0)
-
-    const abort = new AbortController()
-    node.fault = () => {
-      abort.abort(new Error('enough'))
-      return 'hang'
-    }
-    const after = await failure(kv.put('k', 'v', { signal: abort.signal }))
-    expect(after).toBeInstanceOf(AbortedError)
-    expect(after).toMatchObject({ name: 'AbortError', written: 'unknown', cause: new Error('enough') })
   })
 
   test('close ends all calls under way, and every connection', async () => {
@@ -513,43 +268,6 @@ describe('what the client remembers', () => {
       '42',
     ])
     expect(kv.revision).toBe(42)
-  })
-
-  test('the other nodes, learned from the first answer', async () => {
-    const [first, second] = [await fake('n1'), await fake('n2')]
-    first.members = [memberJson('n1', first.url), memberJson('n2', second.url)]
-    second.members = first.members
-    const kv = clientOf([first], { discover: true })
-    await kv.put('k', 'v')
-    await expect.poll(() => kv.endpoints).toEqual([first.url, second.url])
-    await first.close()
-    await kv.put('k', 'w')
-    expect(second.contents).toEqual({ k: 'w' })
-  })
-
-  test('a node that is about to join knows no members: the known nodes stay', async () => {
-    const now = performance.now.bind(performance)
-    let skippedMs = 0
-    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + skippedMs)
-    onTestFinished(() => clock.mockRestore())
-    const [node, other] = [await fake(), await fake('n2')]
-    const members = [memberJson('n1', node.url), memberJson('n2', other.url)]
-    const kv = clientOf([node], { discover: true })
-    for (let round = 0; round < 2; round++) {
-      node.members = other.members = members
-      await kv.get('a')
-      await expect.poll(() => kv.endpoints).toEqual([node.url, other.url])
-      node.members = other.members = []
-      skippedMs += 30_000
-      const lists = () =>
-        [...node.seen, ...other.seen].filter(({ target }) => target === '/v1/cluster').length
-      const before = lists()
-      await kv.get('a')
-      await expect.poll(lists).toBe(before + 1)
-      await expect.poll(() => kv[inspect]().requests).toBe(0)
-      expect(kv.endpoints).toEqual([node.url, other.url])
-      skippedMs += 30_000
-    }
   })
 
   test('not with discover: false', async () => {
@@ -599,26 +317,5 @@ describe('the cluster', () => {
     expect(await kv.status({ endpoint: node.url })).toMatchObject({ name: 'n1', role: 'leader', revision: 1 })
     expect(await kv.changeSettings({ value_bytes_max: 5 })).toMatchObject({ value_bytes_max: 5 })
     expect(await kv.settings()).toMatchObject({ value_bytes_max: 5 })
-  })
-
-  test('members are added, removed and replaced by their contract', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
-    await kv.addMember(member)
-    await kv.replaceMember('n3', member)
-    await kv.removeMember('n4')
-    const body = { name: 'n4', replica_id: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
-    const sent = node.seen.map((seen) => [
-      seen.method,
-      seen.target,
-      seen.body.length > 0 ? JSON.parse(seen.body.toString()) : undefined,
-    ])
-    expect(sent).toEqual([
-      ['POST', '/v1/cluster/members', body],
-      ['POST', '/v1/cluster/members/n3/replace', body],
-      ['DELETE', '/v1/cluster/members/n4', undefined],
-    ])
-    expect(node.seen[0]?.headers['content-type']).toBe('application/json')
   })
 })

@@ -4,7 +4,6 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import { ConcurrencyLimiter } from '../../src/client/concurrency-limiter.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
 import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
@@ -249,26 +248,6 @@ describe('one that waits', () => {
     await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
     expect(later()).toEqual([])
   })
-})
-
-/** If each searched all, they would not end within the time of the test. */
-const MANY = 150_000
-
-test('many that wait, each with its own signal, end when their signals fire', {
-  timeout: 60_000,
-}, async () => {
-  const turns = new ConcurrencyLimiter(1)
-  turns.tryAcquire()
-  const aborts = Array.from({ length: MANY }, () => new AbortController())
-  const ends = aborts.map(({ signal }) => turns.wait(60_000, signal))
-  const last = turns.wait(60_000, undefined)
-  for (const abort of aborts) abort.abort()
-  expect(turns.waiting).toBe(1)
-  turns.release()
-  expect(await last).toBe(true)
-  expect(new Set(await Promise.all(ends))).toEqual(new Set([false]))
-  turns.release()
-  expect([turns.acquired, turns.waiting]).toEqual([0, 0])
 })
 
 test('those that have left are passed over when turns are given', async () => {

@@ -8,6 +8,8 @@ import { inspect } from '../../src/client/client.ts'
 import type { Client, Session } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 
+/** The shortest time to live depends on the election time-out. */
+const TIMING = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 const LOST = { name: 'SessionLostError', code: 'session_lost', written: 'no' }
 
@@ -15,7 +17,7 @@ let cluster: EmbeddedCluster
 let other: Client
 
 beforeAll(async () => {
-  cluster = await startCluster({ nodes: 3 })
+  cluster = await startCluster({ nodes: 3, timing: TIMING })
   other = cluster.client({ timeoutMs: 30_000 })
 })
 
@@ -84,18 +86,6 @@ describe.each(['http', 'auto'] as const)('transport %s', (transport) => {
     await kv.delete('leased/c')
   })
 
-  test('a lease is shown with all its keys, however many', async () => {
-    const { id } = await kv.grantLease({ ttlMs: 600_000 })
-    const keys = Array.from({ length: 600 }, (_, i) => `many/${i + 1000}${'\u0001'.repeat(1000)}`)
-    const puts = keys.map((key) => ({ put: { key, value: '', lease: id } }))
-    for (let at = 0; at < puts.length; at += 100) await kv.txn({ success: puts.slice(at, at + 100) })
-    const shown = await kv.lease(id, { keys: true })
-    const names = shown?.keys?.map((key) => Buffer.from(key).toString()) ?? []
-    // More than one slice: 256 KiB are read at a time.
-    expect([names.length, names.every((name, at) => name === keys[at])]).toEqual([keys.length, true])
-    expect(await kv.revokeLease(id)).toMatchObject({ deleted: keys.length })
-  })
-
   test('a lease that does not exist is an error of every call that needs it, and nothing is written', async () => {
     const missing = { code: 'lease_not_found', written: 'no' }
     await expect(kv.keepLeaseAlive('77')).rejects.toMatchObject(missing)
@@ -106,19 +96,6 @@ describe.each(['http', 'auto'] as const)('transport %s', (transport) => {
     expect([refused?.status, made?.status]).toEqual(['rejected', 'fulfilled'])
     expect(refused).toMatchObject({ reason: missing })
     expect(await kv.get('refused')).toBeUndefined()
-  })
-
-  test('the largest id and the longest time to live are taken, and a used id is refused', async () => {
-    const id = String(2n ** 64n - 1n)
-    const ttlMs = 3650 * 86_400_000
-    expect(await kv.grantLease({ id, ttlMs })).toEqual({ id, ttlMs })
-    await expect(kv.grantLease({ id, ttlMs })).rejects.toMatchObject({ code: 'lease_exists', written: 'no' })
-    const session = await kv.session({ lease: id })
-    expect(session.ttlMs).toBe(ttlMs)
-    await session.put('long', '1')
-    expect((await kv.get('long'))?.lease).toBe(id)
-    await session.close()
-    expect(await kv.get('long')).toBeUndefined()
   })
 
   test('when another one revokes the lease, a put of the session is refused, and its signal fires', async () => {
@@ -145,26 +122,54 @@ describe.each(['http', 'auto'] as const)('transport %s', (transport) => {
     await expect(kv.session({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
     expect(await collected(other.leases())).toHaveLength(before)
   })
+})
 
-  test('sessions live on while each node in turn crashes, with keep-alives under way', async () => {
-    const sessions = await Promise.all(Array.from({ length: 20 }, () => kv.session({ ttlMs: 15_000 })))
-    await Promise.all(sessions.map((session, n) => session.put(`held/${n}`, '1')))
-    let isOver = false
-    const asking = (async () => {
-      const ids = sessions.map(({ lease }) => lease)
-      while (!isOver) for (const { ttlMs } of await kv.keepLeasesAlive(ids)) expect(ttlMs).toBe(15_000)
-    })()
-    for (const node of cluster.nodes) {
-      await node.crash()
-      await node.start()
-    }
-    isOver = true
-    await asking
-    expect(sessions.map(({ signal }) => signal.aborted)).not.toContain(true)
-    expect(await kv.count({ prefix: 'held/' })).toBe(20)
-    await Promise.all(sessions.map((session) => session.close()))
-    expect(await kv.count({ prefix: 'held/' })).toBe(0)
-  })
+test('a lease is shown with all its keys, however many', async () => {
+  const kv = cluster.client({ timeoutMs: 30_000 })
+  const { id } = await kv.grantLease({ ttlMs: 600_000 })
+  const keys = Array.from({ length: 600 }, (_, i) => `many/${i + 1000}${'\u0001'.repeat(1000)}`)
+  const puts = keys.map((key) => ({ put: { key, value: '', lease: id } }))
+  for (let at = 0; at < puts.length; at += 100) await kv.txn({ success: puts.slice(at, at + 100) })
+  const shown = await kv.lease(id, { keys: true })
+  const names = shown?.keys?.map((key) => Buffer.from(key).toString()) ?? []
+  // More than one slice: 256 KiB are read at a time.
+  expect([names.length, names.every((name, at) => name === keys[at])]).toEqual([keys.length, true])
+  expect(await kv.revokeLease(id)).toMatchObject({ deleted: keys.length })
+})
+
+test('the largest id and the longest time to live are taken, and a used id is refused', async () => {
+  const kv = cluster.client({ timeoutMs: 30_000 })
+  const id = String(2n ** 64n - 1n)
+  const ttlMs = 3650 * 86_400_000
+  expect(await kv.grantLease({ id, ttlMs })).toEqual({ id, ttlMs })
+  await expect(kv.grantLease({ id, ttlMs })).rejects.toMatchObject({ code: 'lease_exists', written: 'no' })
+  const session = await kv.session({ lease: id })
+  expect(session.ttlMs).toBe(ttlMs)
+  await session.put('long', '1')
+  expect((await kv.get('long'))?.lease).toBe(id)
+  await session.close()
+  expect(await kv.get('long')).toBeUndefined()
+})
+
+test('sessions live on while each node in turn crashes, with keep-alives under way', async () => {
+  const kv = cluster.client({ timeoutMs: 30_000 })
+  const sessions = await Promise.all(Array.from({ length: 20 }, () => kv.session({ ttlMs: 15_000 })))
+  await Promise.all(sessions.map((session, n) => session.put(`held/${n}`, '1')))
+  let isOver = false
+  const asking = (async () => {
+    const ids = sessions.map(({ lease }) => lease)
+    while (!isOver) for (const { ttlMs } of await kv.keepLeasesAlive(ids)) expect(ttlMs).toBe(15_000)
+  })()
+  for (const node of cluster.nodes) {
+    await node.crash()
+    await node.start()
+  }
+  isOver = true
+  await asking
+  expect(sessions.map(({ signal }) => signal.aborted)).not.toContain(true)
+  expect(await kv.count({ prefix: 'held/' })).toBe(20)
+  await Promise.all(sessions.map((session) => session.close()))
+  expect(await kv.count({ prefix: 'held/' })).toBe(0)
 })
 
 test('without a leader for longer than the time to live the signal fires, and no lease has ended before', async () => {

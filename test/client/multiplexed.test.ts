@@ -2,15 +2,13 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import type { Client, KvRecord } from '../../src/client/index.ts'
-import { PreconditionFailedError, type QuorateError } from '../../src/client/index.ts'
+import type { Client, QuorateError } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import { memberJson, problem } from './fake-node.ts'
 import { held, oneNode, PUT, served } from './one-node.ts'
-import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
+import { clientOf, connected, failure, fake, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
-const RANGE = 4
 
 describe('a client that makes many calls', () => {
   test('makes one connection, and every operation has its result', async () => {
@@ -28,41 +26,6 @@ describe('a client that makes many calls', () => {
     expect(node.seen).toHaveLength(603)
     expect(lines.upgrades).toEqual(['/v1/connect?cluster=77'])
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('gets the same records as over HTTP', async () => {
-    const { node, kv } = await oneNode()
-    const http = clientOf([node])
-    const key = new Uint8Array([0xff, 0, 0x2f])
-    await kv.put(key, new Uint8Array([0xfe, 1]))
-    await kv.put('ü', '{"a":"ü"}')
-    const plain = (record: KvRecord | undefined) => ({ ...record, text: record?.text(), json: undefined })
-    for (const each of [key, 'ü'])
-      expect(plain(await kv.get(each))).toStrictEqual(plain(await http.get(each)))
-    expect((await kv.get('ü'))?.json()).toEqual({ a: 'ü' })
-    const list = async (client: Client, options: object) => {
-      const records = []
-      for await (const record of client.list(options)) records.push(plain(record))
-      return records
-    }
-    for (const options of [{}, { keysOnly: true }, { prefix: 'ü' }, { limit: 1 }])
-      expect(await list(kv, options)).toStrictEqual(await list(http, options))
-  })
-
-  test('reads lists page by page', async () => {
-    const { node, lines, kv } = await oneNode()
-    for (let n = 0; n < 25; n++) node.set(`k${String(n).padStart(2, '0')}`, 'v')
-    node.pageMax = 10
-    const keys = []
-    for await (const { key } of kv.list({ prefix: 'k', keysOnly: true })) keys.push(key)
-    expect(keys).toEqual([...node.rows.keys()])
-    const from = (text: string) => ({ after: Buffer.from(text) })
-    const range = { prefix: Buffer.from('k'), limit: 1_000, keys_only: true }
-    expect(lines.items.map(([, op, , fields]) => [op, fields])).toEqual([
-      [RANGE, range],
-      [RANGE, { ...range, ...from('k09') }],
-      [RANGE, { ...range, ...from('k19') }],
-    ])
   })
 
   test('sends what is asked in one turn in one message', async () => {
@@ -86,24 +49,6 @@ describe('a client that makes many calls', () => {
     ])
   })
 
-  test('asks for conditions, and tells the record that was in the way', async () => {
-    const { lines, kv } = await oneNode()
-    await kv.put('a', '1', { ifAbsent: true })
-    const error = await failure(kv.put('a', '2', { ifAbsent: true }))
-    expect(error).toBeInstanceOf(PreconditionFailedError)
-    expect(error).toMatchObject({
-      current: { key: 'a', modRevision: 2 },
-      written: 'no',
-      node: 'n1',
-      status: 412,
-    })
-    await kv.put('a', '3', { ifRevision: 2 })
-    await expect(kv.delete('a', { ifRevision: 2 })).rejects.toThrow(PreconditionFailedError)
-    const conditions = lines.items.map((item) => item.at(-1))
-    const first = { if_none_match: '*' }
-    expect(conditions).toEqual([first, first, { if_match: [2] }, { if_match: [2] }])
-  })
-
   test('tells about the answers to reads, also of a key that does not exist', async () => {
     const { lines, kv } = await oneNode()
     const infos: unknown[] = []
@@ -123,16 +68,6 @@ describe('a client that makes many calls', () => {
       }),
     ).rejects.toBe(thrown)
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('copies keys and values at once', async () => {
-    const { node, kv } = await oneNode()
-    const [key, value] = [Buffer.from('key'), Buffer.from('value')]
-    const put = kv.put(key, value)
-    key.fill('x')
-    value.fill('x')
-    await put
-    expect(node.contents).toEqual({ key: 'value' })
   })
 
   test.each([
@@ -366,15 +301,6 @@ describe('where no connection can be used, HTTP serves', () => {
     expect(lines.items).toHaveLength(1)
     expect(node.rows.get('b')?.value).toHaveLength(10_000)
   })
-
-  test('an operation of another node, when the first one refuses connections', async () => {
-    const node = await fake()
-    node.multiplex()
-    const kv = clientOf([await refusing(), node], { transport: 'auto' })
-    await connected(kv, [node])
-    for (let n = 0; n < 20; n++) await kv.put(`k${n}`, 'v')
-    expect(node.lines?.items).toHaveLength(20)
-  })
 })
 
 /** Makes calls until so many connections were tried. */
@@ -502,24 +428,6 @@ describe('operations', () => {
     await other
     expect(items.map(({ item }) => String(item[3]))).toEqual(['a', 'd'])
     expect(kv[inspect]()).toEqual(AT_REST)
-  })
-
-  test('whose signal has fired before are not sent', async () => {
-    const { lines, kv } = await oneNode()
-    expect(await failure(kv.put('a', '1', { signal: AbortSignal.abort() }))).toMatchObject({ written: 'no' })
-    await kv.get('b')
-    expect(lines.items).toHaveLength(1)
-  })
-
-  test('share one listener of a signal, and leave none behind', async () => {
-    const { kv } = await oneNode()
-    const { signal } = new AbortController()
-    const [add, remove] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')]
-    for (let round = 1; round <= 2; round++) {
-      await Promise.all(Array.from({ length: 50 }, (_, n) => kv.put(`k${n}`, 'v', { signal })))
-      expect(add).toHaveBeenCalledTimes(round)
-      expect(remove).toHaveBeenCalledTimes(round)
-    }
   })
 
   test('that are read and given up are cancelled; answers to those are for nobody', async () => {
@@ -694,21 +602,6 @@ describe('operations', () => {
     const written = (await Promise.all(calls)).map((error) => error.written)
     expect(written[0]).toBe('unknown')
     expect(written.at(-1)).toBe('no')
-  })
-
-  test('wait for their turn when callsMax are under way', async () => {
-    const { lines, kv } = await oneNode({ callsMax: 2 })
-    const items = held(lines)
-    const puts = Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v'))
-    await until(() => items.length === 2)
-    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 5, permits: 5, requests: 2 })
-    for (let n = 0; n < 5; n++) {
-      await until(() => items.length > n)
-      items[n]?.line.send(served(items[n]?.item as Item))
-    }
-    await Promise.all(puts)
-    expect(items.map(({ item }) => String(item[3]))).toEqual(puts.map((_, n) => `k${n}`))
-    expect(kv[inspect]()).toEqual(AT_REST)
   })
 
   test.each(['aborted', 'closed'])(

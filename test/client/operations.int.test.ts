@@ -7,7 +7,6 @@ import {
   type KvRecord,
   PreconditionFailedError,
   QuorateError,
-  type TxnComparison,
   type TxnResult,
 } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
@@ -201,30 +200,8 @@ describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => 
     expect(none).toEqual({ delete: { deleted: 0 } })
   })
 
-  test('every comparison is made as it says', async () => {
-    const { kv, p } = setting()
-    const { revision } = await kv.put(`${p}a`, 'x')
-    const key = `${p}a`
-    const holds = async (...compare: TxnComparison[]) => (await kv.txn({ compare })).succeeded
-    expect(await holds({ key, target: 'value', op: '=', to: 'x' })).toBe(true)
-    expect(await holds({ key, target: 'value', op: '<', to: 'x' })).toBe(false)
-    expect(await holds({ key, target: 'version', op: '=', to: 1 })).toBe(true)
-    for (const target of ['mod_revision', 'modRevision', 'create_revision', 'createRevision'] as const) {
-      expect(await holds({ key, target, op: '=', to: revision })).toBe(true)
-      expect(await holds({ prefix: p, target, op: '>', to: revision })).toBe(false)
-    }
-    expect(await holds({ key, target: 'lease', op: '=', to: '0' })).toBe(true)
-    expect(await holds({ key, exists: true }, { key: `${p}b`, exists: false })).toBe(true)
-    expect(await holds({ start: key, target: 'version', op: '!=', to: 1 })).toBe(false)
-    expect(await holds({ end: `${p}a`, target: 'version', op: '=', to: 0 })).toBe(false)
-    expect(await holds()).toBe(true)
-  })
-
   test.each([
-    ['control characters', '\0'],
     ['quotes', '"'],
-    ['line ends', '\n'],
-    ['letters', 'a'],
     ['characters of four bytes', '\u{1F600}'],
   ])('a value of the largest size may consist of %s', async (_, character) => {
     const { kv, p } = setting()
@@ -246,30 +223,6 @@ describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => 
     const { results } = await kv.txn({ success: [{ get: { key: `${p}a` } }] }, options)
     expect(textsOf(results[0]?.get?.kvs)).toEqual({ [`${p}a`]: 'x' })
     expect(seen).toMatchObject([{ consistency: 'stale', revision, stalenessMs: expect.any(Number) }])
-  })
-
-  test.each<[string, Parameters<Client['txn']>[0], string]>([
-    [
-      'a key is changed twice',
-      { success: [{ put: { key: 'a', value: '' } }, { delete: { prefix: 'a' } }] },
-      'duplicate_key',
-    ],
-    [
-      'it has too many operations',
-      { success: Array(200).fill({ delete: { key: 'a' } }) },
-      'too_many_operations',
-    ],
-    ['it is nested too deep', { success: [nested(18)] }, 'too_many_operations'],
-    [
-      'a value is too large',
-      { success: [{ put: { key: 'a', value: 'x'.repeat(1_200_000) } }] },
-      'value_too_large',
-    ],
-  ])('when %s, nothing is written', async (_, txn, code) => {
-    const { kv } = setting()
-    const { revision } = await kv.put('before', '')
-    expect(await failure(kv.txn(txn))).toMatchObject({ code, written: 'no' })
-    expect((await kv.put('behind', '')).revision).toBe(revision + 1)
   })
 
   test('keys, lists and counts are as they were at a revision, until it is compacted', async () => {
@@ -302,24 +255,7 @@ describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => 
     expect(await failure(kv.compact(revision))).toMatchObject({ code: 'compacted', written: 'no' })
     expect(await read({ revision: revision + 1 })).toEqual([{ [`${p}a`]: '3' }, 1, undefined])
   })
-
-  test('the keys of a range are deleted at one revision', async () => {
-    const { kv, p } = setting()
-    for (const name of ['a', 'aa', 'b', 'c']) await kv.put(`${p}${name}`, '')
-    const { revision } = await kv.put(`${p}d`, '')
-    expect(await kv.deleteRange({ prefix: `${p}a` })).toEqual({ deleted: 2, revision: revision + 1 })
-    expect(await kv.deleteRange({ prefix: `${p}a` })).toEqual({ deleted: 0, revision: revision + 1 })
-    expect(await kv.deleteRange({ start: `${p}b`, end: `${p}d` })).toEqual({
-      deleted: 2,
-      revision: revision + 2,
-    })
-    expect(await kv.count({ prefix: p })).toBe(1)
-  })
 })
-
-function nested(depth: number): { txn: { success: object[] } } {
-  return { txn: { success: depth === 0 ? [] : [nested(depth - 1)] } }
-}
 
 test('all keys are deleted only if the caller says so', async () => {
   await using own = await startCluster({ nodes: 1 })

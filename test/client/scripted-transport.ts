@@ -34,16 +34,13 @@ export interface Sent {
 export class ScriptedTransport implements Transport {
   readonly sent: Sent[] = []
   inFlight = 0
+  readonly carriesBatches = false
   readonly #script: (at: number, nth: number) => Fate
   readonly #startedAt = performance.now()
   readonly #open = new Set<() => void>()
 
   constructor(script: (at: number, nth: number) => Fate) {
     this.#script = script
-  }
-
-  accepts(): boolean {
-    return true
   }
 
   send(...[endpoint, request, options]: Parameters<Transport['send']>): Promise<SendOutcome> {

@@ -41,7 +41,7 @@ const answers: [string, string, boolean][] = [
 
 test.each(answers)('%s', async (_, text, staysOpen) => {
   const { url, connections } = await answering(text, { staysOpen })
-  const kv = clientOf([url], { timeoutMs: 60 })
+  const kv = clientOf([url], { timeoutMs: 25 })
   for (let round = 0; round < 2; round++) {
     expect(await failure(kv.get('a'))).toMatchObject({ written: 'no' })
     expect(await failure(kv.list({ snapshot: true }).next())).toMatchObject({ written: 'no' })
@@ -228,28 +228,6 @@ describe('where another program has taken the address of a node', () => {
     }
     for (const told of results) expect(told).toEqual(results[0])
     expect(stranger.contents).toEqual({})
-  })
-
-  test('it is passed over for a while, and does not affect the freshness of reads', async () => {
-    freezeTime()
-    const [stranger, node] = [await fake('n9'), await fake()]
-    stranger.fault = strange(404, page)
-    const kv = clientOf([stranger, node])
-    const told: unknown[] = []
-    for (let n = 0; n < 8; n++) await kv.get('k', { onAnswer: (info) => told.push(info.node) })
-    expect(told).toEqual(Array.from({ length: 8 }, () => 'n1'))
-    expect(stranger.seen.length).toBe(1)
-  })
-
-  test('a change that must not be sent twice goes nowhere else', async () => {
-    const [stranger, node] = [await fake('n9'), await fake()]
-    const kv = clientOf([stranger, node])
-    await Promise.all([kv.get('a'), kv.get('b')])
-    stranger.fault = strange(404, page)
-    const [first, second] = await Promise.allSettled([kv.transferLeader('n2'), kv.transferLeader('n2')])
-    const reasons = [first, second].flatMap((end) => (end.status === 'rejected' ? [end.reason] : []))
-    expect(reasons).toEqual([expect.objectContaining({ code: 'unexpected_answer', written: 'unknown' })])
-    expect(node.asked.filter(({ method }) => method === 'POST').length).toBe(1)
   })
 
   test('and no other node is left, the outcome of a write is unknown', async () => {

@@ -1,12 +1,13 @@
 // How a transaction is sent: over which transport, under which identity, how often; and what becomes of odd answers.
 
 import { getEventListeners } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, Transaction, TransactOptions, Txn } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
-import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
 
 const TXN = 7
 const put = (value = 'v', more = {}): Txn => ({ success: [{ put: { key: 'k', value, ...more } }] })
@@ -150,6 +151,27 @@ test('a body that leaves too little time for an answer is not committed, so noth
   })
   expect(await failure(late)).toMatchObject({ name: 'UnavailableError', code: 'timeout', written: 'no' })
   expect(node.asked.filter(({ target }) => target === '/v1/txn')).toEqual([])
+})
+
+test('a conflict is the reason when the time of the next attempt is up', async () => {
+  freezeTime()
+  const node = await fake()
+  node.set('k', 'v')
+  node.fault = ({ target }) =>
+    target === '/v1/txn'
+      ? { status: 200, body: { succeeded: false, revision: 3, results: [] }, headers: { 'kv-revision': '3' } }
+      : undefined
+  let attempts = 0
+  const late = clientOf([node], { timeoutMs: 1_000 }).transact(async (tx) => {
+    if (++attempts === 2) vi.advanceTimersByTime(1_001)
+    tx.put('k', `${(await tx.get('k'))?.text()}`)
+  })
+  await until(() => vi.getTimerCount() > 0 && node.asked.some(({ target }) => target === '/v1/txn'))
+  while (attempts < 2) {
+    await nextTurn()
+    vi.advanceTimersByTime(1)
+  }
+  expect(await failure(late)).toMatchObject({ code: 'conflict', written: 'no' })
 })
 
 test('an outcome that is unknown is not tried again by the body of a transaction', async () => {

@@ -16,6 +16,9 @@ import {
   UnavailableError,
 } from '../../src/index.ts'
 
+/** Elections do not take most of the time. */
+const timing = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
+
 // A separate place for temporary data, so that what is left behind can be seen.
 const usual = process.env.TMPDIR
 const place = mkdtempSync(join(tmpdir(), 'quorate-embed-'))
@@ -53,7 +56,7 @@ test('the data of a process that did not close its cluster is removed later, and
 })
 
 test('waits for a leader', async () => {
-  const cluster = await startCluster({ nodes: 3 })
+  const cluster = await startCluster({ nodes: 3, timing })
   const first = defined(cluster.leader())
   expect(await cluster.waitForLeader()).toBe(first)
   await first.crash()
@@ -72,7 +75,7 @@ test('waits for a leader', async () => {
 
 test('a cluster serves, survives a crash, and leaves nothing behind', async () => {
   const listeners = process.eventNames()
-  const cluster = await startCluster({ nodes: 3 })
+  const cluster = await startCluster({ nodes: 3, timing })
   expect(cluster.endpoints).toHaveLength(3)
   expect(cluster.nodes.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3'])
   const kv = cluster.client()
@@ -111,7 +114,7 @@ test('a client that is closed is not kept until its cluster is', async () => {
 })
 
 test('a partition cuts the minority off until it heals', async () => {
-  await using cluster = await startCluster({ nodes: 3 })
+  await using cluster = await startCluster({ nodes: 3, timing })
   await cluster.client().put('a', '1')
   const cut = defined(cluster.leader())
   const others = cluster.nodes.filter((node) => node !== cut)
@@ -131,14 +134,14 @@ test('a partition cuts the minority off until it heals', async () => {
 test('data in a directory of the user stays, and the next cluster goes on with it', async () => {
   const dataDir = join(place, 'kept')
   {
-    await using cluster = await startCluster({ nodes: 3, dataDir })
+    await using cluster = await startCluster({ nodes: 3, dataDir, timing })
     await cluster.client().put('a', '1')
   }
   // Fewer nodes would call the others where they were: in a copy of the directory that is the original.
   for (let round = 0; round < 2; round++) {
     await expect(startCluster({ nodes: 2, dataDir })).rejects.toThrow(/nodes is 2, but .* holds n3 as well/)
   }
-  await using cluster = await startCluster({ nodes: 3, dataDir })
+  await using cluster = await startCluster({ nodes: 3, dataDir, timing })
   // Clients learn from any node where the others are. What was announced before is, in a copy, where the original is.
   for (const { url } of cluster.nodes) {
     const { members } = await cluster.client().cluster({ endpoint: url })

@@ -36,6 +36,31 @@ test('its operations use no socket', async () => {
   expect(await operationsOverHttp()).toBeGreaterThan(before)
 })
 
+test('changes that begin together are few entries of the log, each with its own outcome', async () => {
+  const client = cluster.client({ transport: 'inprocess' })
+  const putAll = () =>
+    Promise.allSettled([
+      ...Array.from({ length: 60 }, (_, n) => client.put(`b${n}`, '1')),
+      client.put('b0', '2', { ifAbsent: true }),
+      client.delete('b1'),
+    ])
+  const entries = async () => (await client.status()).commitIndex
+  await putAll()
+  // The session, which batches need, is opened in the background.
+  await expect
+    .poll(async () => {
+      const before = await entries()
+      await putAll()
+      return (await entries()) - before
+    })
+    .toBeLessThan(30)
+  const outcomes = await putAll()
+  expect(outcomes.filter(({ status }) => status === 'rejected')).toMatchObject([
+    { reason: { code: 'precondition_failed', current: { version: expect.any(Number) } } },
+  ])
+  expect(outcomes.at(-1)).toMatchObject({ value: { deleted: 1 } })
+})
+
 test('a node that does not run is left for another one', async () => {
   const [first] = cluster.nodes
   const client = cluster.client({ transport: 'inprocess', timeoutMs: 30_000 })

@@ -257,8 +257,10 @@ describe('forgetting', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     store.apply(OPEN, 0)
     store.apply(OPEN, 900)
-    for (const session of [1, 2])
-      for (let slot = 0; slot < SESSION_SLOTS_MAX; slot++) put(store, inSlot(slot, 1, session), 900)
+    const change = (slot: number, session: number, atMs: number) =>
+      store.apply(ask(deleteOf('none'), inSlot(slot, 1, session)), atMs)
+    for (let slot = 0; slot < SESSION_SLOTS_MAX; slot++) change(slot, 1, 900)
+    for (let slot = 0; slot < 100; slot++) change(slot, 2, 900)
     const held: number[] = []
     for (let entry = 0; entry < 4; entry++) {
       tick(store, 1001)
@@ -266,13 +268,13 @@ describe('forgetting', () => {
       expect(store.state.sessions.bytes).toBe(slotBytes(store))
     }
     // The first step forgets the session.
-    const first = 2 * SESSION_SLOTS_MAX - Math.ceil((STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION)
+    const first = SESSION_SLOTS_MAX + 100 - Math.ceil((STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION)
     const each = Math.ceil(STEPS_PER_ENTRY / STEPS_OF_DELETION)
     expect(held).toEqual([first, first - each, first - 2 * each, first - 3 * each])
     while (store.state.sessions.toSweep > 0) tick(store, 1001)
     expect(store.state.sessions).toMatchObject({ horizon: 2 })
-    expect(rowsOf(store, '05')).toHaveLength(SESSION_SLOTS_MAX)
-    expect(store.apply(ask(putOf('k', ''), inSlot(SESSION_SLOTS_MAX - 1, 1, 2)), 1001).replayed).toBe(true)
+    expect(rowsOf(store, '05')).toHaveLength(100)
+    expect(change(99, 2, 1001).replayed).toBe(true)
   })
 
   test('many that are due are forgotten by a few entries', () => {
@@ -295,7 +297,7 @@ describe('forgetting', () => {
 
   test.each([0, SESSION_SLOTS_MAX - 1])('rows of short sessions that use slot %d do not pile up', (slot) => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
-    for (let session = 1; session <= 500; session++) {
+    for (let session = 1; session <= 100; session++) {
       store.apply(OPEN, 200 * session)
       expect(put(store, inSlot(slot, 1, session), 200 * session + 100).kind).toBe('put')
       expect(rowsOf(store, '05').length).toBeLessThan(10)

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { decodeVersionKey } from '../../src/kv/codec/rows.ts'
 import { decodeEvents, eventsKey, type KeyEvent } from '../../src/kv/history.ts'
 import { type Command, type KeyRow, type Revision, TABLE_EVENTS, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
@@ -155,10 +156,10 @@ const eventsAt = (store: MemoryStore, first: Revision) => {
 
 function expectHistory(store: MemoryStore, model: Model): void {
   const { history, revision, keys } = store.state
-  expect(shape(store.list(undefined))).toEqual(sorted(model.at(revision)))
+  expectEqual(shape(store.list(undefined)), sorted(model.at(revision)))
   for (let at = history.compacted; at <= revision; at = rev(at + 1)) {
-    expect(shape(store.list(at)), `at ${at}`).toEqual(sorted(model.at(at)))
-    expect(shape(store.list(at, true)), `at ${at}, backwards`).toEqual(sorted(model.at(at)).reverse())
+    expectEqual(shape(store.list(at)), sorted(model.at(at)), `at ${at}`)
+    expectEqual(shape(store.list(at, true)), sorted(model.at(at)).reverse(), `at ${at}, backwards`)
   }
   // Every revision from the first on is in exactly one row, with its changes.
   let first = history.first
@@ -171,11 +172,14 @@ function expectHistory(store: MemoryStore, model: Model): void {
   for (const { key, revision: at, tombstone, before } of events) {
     const name = Buffer.from(key).toString()
     const [was, is] = [model.at(at - 1)[name], model.at(at)[name]]
-    expect([before?.revision, before?.valueBytes]).toEqual([was?.[2], was && utf8(was[0]).length])
-    expect(tombstone === undefined).toBe(is !== undefined)
+    expectEqual([before?.revision, before?.valueBytes], [was?.[2], was && utf8(was[0]).length])
+    expectEqual(tombstone === undefined, is !== undefined)
   }
   const changed = model.states.flatMap((_, at) => (at >= history.first ? differences(model, at) : []))
-  expect(events.map(({ key, revision: at }) => [at, Buffer.from(key).toString()])).toEqual(changed)
+  expectEqual(
+    events.map(({ key, revision: at }) => [at, Buffer.from(key).toString()]),
+    changed,
+  )
   // Versions that no read can reach are deleted.
   const rows = [...store.rows.keys()].map((name) => Buffer.from(name, 'hex'))
   const versions = rows.filter(([table]) => table === TABLE_VERSIONS).map(decodeVersionKey)

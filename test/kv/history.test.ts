@@ -2,20 +2,16 @@
 
 import { describe, expect, test } from 'vitest'
 import { versionKey } from '../../src/kv/codec/rows.ts'
-import { initialState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import {
   decodeEvents,
   EVENT_ROWS_PER_STEP_MAX,
   EVENTS_PER_STEP_MAX,
   type EventRow,
-  eventsFrom,
   eventsKey,
   firstOfEvents,
-  isDue,
   REVISIONS_PER_ROW,
   ROW_BYTES,
-  spanOfEvents,
 } from '../../src/kv/history.ts'
 import { TABLE_EVENTS } from '../../src/kv/types.ts'
 import { ask, batchOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
@@ -135,48 +131,6 @@ describe('one step of compaction', () => {
     while (eventRows(store).length > 0) step(store)
     expect(store.state.history.bytes).toBe(0)
   })
-
-  test('leaves what is not due', () => {
-    const store = new MemoryStore({ historyAgeMs: 1000 })
-    for (let n = 0; n < 40; n++) store.apply(ask(putOf('a', `${n}`)), n < 20 ? 0 : 5000)
-    const [first, ...rest] = eventRows(store)
-    expect(first?.clusterTimeMs).toBe(0)
-    store.apply(ask({ kind: 'compact', revision: undefined }), 5500)
-    expect(eventRows(store)).toEqual(rest)
-  })
-})
-
-test('a row is due', () => {
-  const { settings, history } = initialState()
-  const limits = { historyRevisionsMax: 10, historyBytesMax: 100, historyAgeMs: 1000 }
-  const due = (change: { compacted?: number; bytes?: number; revision?: number; nowMs?: number }) => {
-    const { compacted = 1, bytes = 100, revision = 29, nowMs = 6000 } = change
-    const state = {
-      ...{ revision: rev(revision), clusterTimeMs: nowMs, settings: { ...settings, ...limits } },
-      history: { ...history, compacted: rev(compacted), bytes },
-    }
-    return isDue(state, rev(20), 5000)
-  }
-  expect(due({})).toBe(false)
-  expect([due({ compacted: 19 }), due({ compacted: 20 })]).toEqual([false, true])
-  expect([due({ revision: 29 }), due({ revision: 30 })]).toEqual([false, true])
-  expect([due({ bytes: 100 }), due({ bytes: 101 })]).toEqual([false, true])
-  expect([due({ nowMs: 6000 }), due({ nowMs: 6001 })]).toEqual([false, true])
-})
-
-test('the span of a row is that of its events', () => {
-  const store = new MemoryStore()
-  for (let n = 0; n < 5; n++) store.apply(ask(putOf('a', `${n}`)), 100 * n)
-  const [row] = eventRows(store)
-  if (row === undefined) throw new Error('there is no row')
-  const bytes = store.rows.get(hex(eventsKey(row.first))) ?? new Uint8Array()
-  expect(spanOfEvents(row.first, bytes)).toEqual({ last: row.last, clusterTimeMs: row.clusterTimeMs })
-  expect([row.first, row.last, row.clusterTimeMs]).toEqual([2, 6, 400])
-  const { gte, lt } = eventsFrom(rev(4))
-  expect(firstOfEvents(gte)).toBe(4)
-  expect([gte, eventsKey(rev(Number.MAX_SAFE_INTEGER)), lt].map(hex)).toEqual(
-    [gte, eventsKey(rev(Number.MAX_SAFE_INTEGER)), lt].map(hex).sort(),
-  )
 })
 
 test('bytes that are no events are refused', () => {

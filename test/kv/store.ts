@@ -1,9 +1,8 @@
 // A state machine on rows in memory. It calls `applyEntry` as a driver does.
 
-import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/codec/request.ts'
-import { compareKeys, versionsEnd, versionsStart } from '../../src/kv/codec/rows.ts'
+import { compareKeys, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
@@ -18,6 +17,7 @@ import type {
   KeyRange,
   KeyRow,
   KvSettings,
+  KvState,
   Request,
   Revision,
   RowChange,
@@ -26,6 +26,7 @@ import type {
 } from '../../src/kv/types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
+import { expectEqual } from '../expect-equal.ts'
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -69,13 +70,41 @@ export const batchOf = (...commands: readonly KeyCommand[]): Command => ({
 const whole = (condition: Partial<Condition> | undefined): Condition | undefined =>
   condition && { ifMatch: condition.ifMatch, ifNoneMatch: condition.ifNoneMatch }
 
+/** Rows by their keys in hexadecimal. */
+class RowMap extends Map<string, Uint8Array> {
+  /** The rows of versions, by the beginning that those of one key share: a search would look at all rows. */
+  readonly #versions = new Map<string, Set<string>>()
+
+  override set(name: string, row: Uint8Array): this {
+    if (Number.parseInt(name.slice(0, 2), 16) === TABLE_VERSIONS) {
+      const start = name.slice(0, -2 * REVISION_BYTES)
+      this.#versions.set(start, (this.#versions.get(start) ?? new Set()).add(name))
+    }
+    return super.set(name, row)
+  }
+
+  override delete(name: string): boolean {
+    this.#versions.get(name.slice(0, -2 * REVISION_BYTES))?.delete(name)
+    return super.delete(name)
+  }
+
+  override clear(): void {
+    this.#versions.clear()
+    super.clear()
+  }
+
+  versionsOf(key: Uint8Array): ReadonlySet<string> {
+    return this.#versions.get(hex(versionsStart(key))) ?? new Set()
+  }
+}
+
 /** A result with the rows that were written, in order. */
 export interface AppliedHere extends Applied {
   readonly changes: readonly RowChange[]
 }
 
 export class MemoryStore {
-  readonly rows = new Map<string, Uint8Array>()
+  readonly rows = new RowMap()
   state
 
   constructor(settings?: Partial<KvSettings>) {
@@ -95,12 +124,18 @@ export class MemoryStore {
     this.state = applied.state
     // A head that storage remembers must equal the head of the newest row.
     for (const [name, head] of this.#heads)
-      expect(head).toEqual(this.#headOf(Buffer.from(name, 'hex').subarray(1)))
+      expectEqual(head, this.#headOf(Buffer.from(name, 'hex').subarray(1)))
     return { ...applied, changes: this.#changes }
   }
 
   /** Replaces rows and registers, as the installation of a snapshot does. */
-  becomes({ rows, state }: Pick<MemoryStore, 'rows' | 'state'>): void {
+  becomes({
+    rows,
+    state,
+  }: {
+    readonly rows: ReadonlyMap<string, Uint8Array>
+    readonly state: KvState
+  }): void {
     this.rows.clear()
     for (const [name, row] of rows) this.rows.set(name, row)
     this.state = decodeState(encodeState(state))
@@ -145,7 +180,7 @@ export class MemoryStore {
         rest: new Uint8Array(rest),
         ...(before !== undefined && { before }),
       })
-      if (before !== undefined) expect(before).toEqual(hashOf(key, this.rows.get(hex(key))))
+      if (before !== undefined) expectEqual(before, hashOf(key, this.rows.get(hex(key))))
       if (value === undefined) this.rows.delete(hex(key))
       else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
       return hashOf(key, this.rows.get(hex(key))) ?? NO_HASH
@@ -167,10 +202,7 @@ export class MemoryStore {
 
   /** The head of the newest row of versions. */
   #headOf(key: Uint8Array): Uint8Array | undefined {
-    const [start, end] = [hex(versionsStart(key)), hex(versionsEnd(key))]
-    let newest: string | undefined
-    for (const name of this.rows.keys())
-      if (name >= start && name < end && (newest === undefined || name < newest)) newest = name
+    const [newest] = [...this.rows.versionsOf(key)].sort()
     if (newest === undefined) return undefined
     const [rowKey, row] = [Buffer.from(newest, 'hex'), this.rows.get(newest) ?? new Uint8Array()]
     const head = metadataOfVersion(rowKey, row, hashOfRow(rowKey, row))
@@ -204,6 +236,9 @@ export class MemoryStore {
     return found && { ...found, key: new Uint8Array(found.key) }
   }
 }
+
+/** The end of the key of a version. */
+const REVISION_BYTES = 8
 
 type Writable<T> = { -readonly [name in keyof T]: T[name] }
 

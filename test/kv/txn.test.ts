@@ -17,16 +17,11 @@ import type {
   KeyRange,
   KvSettings,
   KvTxn,
-  LeaseId,
   Operation,
   Where,
 } from '../../src/kv/types.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
-type Target = Comparison['target']
-type Op = Comparison['op']
-
-const OPS: readonly Op[] = ['=', '!=', '<', '>']
 const ALL: KeyRange = { start: utf8(''), end: undefined }
 
 const txnOf = (txn: Partial<KvTxn>): KvTxn => ({ compare: [], success: [], failure: [], ...txn })
@@ -44,70 +39,6 @@ const nested = (txn: Partial<KvTxn>): Operation => ({ kind: 'txn', txn: txnOf(tx
 
 const done = (store: MemoryStore, txn: Partial<KvTxn>) =>
   store.apply(ask({ kind: 'txn', txn: txnOf(txn) })).outcome
-
-function succeeded(store: MemoryStore, compare: readonly Comparison[]): boolean {
-  const outcome = done(store, { compare })
-  if (outcome.kind !== 'txn') throw new Error(`it is refused: ${JSON.stringify(outcome)}`)
-  return outcome.succeeded
-}
-
-describe('a comparison', () => {
-  /** `k`: created at 3, changed at 5, version 2, value `m`, lease 50. `none` does not exist. */
-  const store = new MemoryStore()
-  const lease = '50' as LeaseId
-  store.apply(ask(putOf('other', '')))
-  store.apply(ask({ kind: 'grant', id: lease, ttlMs: 60_000 }))
-  store.apply(ask(putOf('k', 'l')))
-  store.apply(ask({ kind: 'delete', key: utf8('other'), condition: undefined, prev: false }))
-  store.apply(ask({ ...putOf('k', 'm'), lease: { id: lease } }))
-
-  const comparison = (where: Where, target: Target, op: Op, to: unknown): Comparison =>
-    ({ where, target, op, to }) as Comparison
-
-  // The stored value, a smaller one and a greater one.
-  test.each<[Target, unknown, unknown, unknown]>([
-    ['value', utf8('m'), utf8('lz'), utf8('ma')],
-    ['version', 2, 1, 3],
-    ['create_revision', 3, 2, 4],
-    ['mod_revision', 5, 4, 6],
-    ['lease', '50', '49', '51'],
-    ['lease', '50', '6', '100'],
-    ['lease', '50', undefined, '500'],
-  ])('of %s', (target, same, less, more) => {
-    const outcomes = (where: Where, to: unknown) =>
-      OPS.map((op) => succeeded(store, [comparison(where, target, op, to)]))
-    for (const where of [{ key: utf8('k') }, ALL]) {
-      expect(outcomes(where, same)).toEqual([true, false, false, false])
-      expect(outcomes(where, less)).toEqual([false, true, false, true])
-      expect(outcomes(where, more)).toEqual([false, true, true, false])
-    }
-  })
-
-  test('of a key that does not exist: all numbers are 0, and it has no lease and no value', () => {
-    const outcomes = (target: Target, to: unknown) =>
-      OPS.map((op) => succeeded(store, [comparison({ key: utf8('none') }, target, op, to)]))
-    for (const target of ['version', 'create_revision', 'mod_revision'] as const) {
-      expect(outcomes(target, 0)).toEqual([true, false, false, false])
-      expect(outcomes(target, 1)).toEqual([false, true, true, false])
-    }
-    for (const noLease of [undefined, '0'])
-      expect(outcomes('lease', noLease)).toEqual([true, false, false, false])
-    expect(outcomes('lease', '1')).toEqual([false, true, true, false])
-    expect(outcomes('value', utf8(''))).toEqual([false, false, false, false])
-  })
-
-  test('of a range holds if it holds for every key, and with the others', () => {
-    const two = new MemoryStore()
-    two.apply(ask(putOf('a', '')))
-    two.apply(ask(putOf('b', '')))
-    const version = (place: Where, op: Op, to: number) => comparison(place, 'mod_revision', op, to)
-    expect(succeeded(two, [version(ALL, '<', 4)])).toBe(true)
-    expect(succeeded(two, [version(ALL, '<', 3)])).toBe(false)
-    expect(succeeded(two, [version(ALL, '>', 1), version({ key: utf8('b') }, '=', 3)])).toBe(true)
-    expect(succeeded(two, [version(ALL, '>', 1), version({ key: utf8('b') }, '=', 2)])).toBe(false)
-    expect(succeeded(two, [version({ start: utf8('x'), end: undefined }, '=', 99)])).toBe(true)
-  })
-})
 
 describe('is accepted, and not with one more', () => {
   const compared: Comparison = { where: { key: utf8('k') }, target: 'version', op: '=', to: 0 }
@@ -279,70 +210,6 @@ test('a key that is put is neither put nor deleted again, whichever branches tha
   )
   expect(outcome(nested({ success: [put('a')], failure: [remove(ALL)] }), put('b'))).toBe('duplicate_key')
   expect(outcome(nested({ success: [put('a')], failure: [remove('a'), put('b')] }), put('c'))).toBe('txn')
-})
-
-describe('an operation sees what those before it have changed', () => {
-  const names = (outcome: ReturnType<typeof done>) =>
-    outcome.kind === 'txn'
-      ? outcome.results.flatMap((result) =>
-          result.kind === 'get'
-            ? [
-                (result.found?.records ?? [])
-                  .map(({ key, value }) => Buffer.concat([key, value]).toString())
-                  .join(),
-              ]
-            : [],
-        )
-      : outcome
-
-  test('in a range, in the order of its keys', () => {
-    const store = new MemoryStore()
-    for (const name of ['b', 'd']) store.apply(ask(putOf(name, '1')))
-    const range = { start: utf8('b'), end: utf8('e') }
-    const outcome = done(store, {
-      success: [
-        get(range),
-        put('c', '2'),
-        get(range),
-        put('a'),
-        put('e'),
-        get(range),
-        remove('b'),
-        get(range),
-      ],
-    })
-    expect(names(outcome)).toEqual(['b1,d1', 'b1,c2,d1', 'b1,c2,d1', 'c2,d1'])
-    const replaced = done(store, { success: [put('d', '3'), get(range), put('c', '4'), get(range)] })
-    expect(names(replaced)).toEqual(['c2,d3', 'c4,d3'])
-    const again = done(store, {
-      success: [remove(range), get(ALL), nested({ success: [put('x', '3')] }), get(ALL)],
-    })
-    expect(names(again)).toEqual(['a,e', 'a,e,x3'])
-  })
-
-  test('and a delete removes, and counts, each key once', () => {
-    const store = new MemoryStore()
-    for (const name of ['a', 'b', 'c']) store.apply(ask(putOf(name, '')))
-    expect(done(store, { success: [remove('b'), remove(ALL), remove(ALL)] })).toMatchObject({
-      results: [{ deleted: 1 }, { deleted: 2 }, { deleted: 0 }],
-    })
-    expect(store.state.keys).toBe(0)
-  })
-
-  test('a limit leaves records out, and says so; a count does not', () => {
-    const store = new MemoryStore()
-    for (const name of ['a', 'b']) store.apply(ask(putOf(name, '')))
-    const limited = (limit: number, countOnly = false): Operation => ({
-      ...{ kind: 'get', where: ALL, limit, keysOnly: false, countOnly },
-    })
-    expect(done(store, { success: [limited(1), limited(2), limited(1, true)] })).toMatchObject({
-      results: [
-        { found: { records: [{}], more: true, count: 2 } },
-        { found: { records: [{}, {}], more: false, count: 2 } },
-        { found: { records: [], more: false, count: 2 } },
-      ],
-    })
-  })
 })
 
 test('what a transaction names, and whether it only reads', () => {

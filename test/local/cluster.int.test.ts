@@ -41,7 +41,7 @@ describe('a cluster that runs', () => {
       nodes: NAMES.map((name, at) => ({ name, url: `http://127.0.0.1:${space.port + at}`, ...node })),
     }
     expect(started).toStrictEqual(whole)
-    const { code, stdout } = await space.kv('cluster', 'status', '-o', 'json')
+    const { code, stdout } = await space.spawned('cluster', 'status', '-o', 'json')
     expect({ code, status: JSON.parse(stdout) }).toStrictEqual({ code: 0, status: whole })
     expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
     expect((await space.kv('put', 'a', '1')).code).toBe(0)
@@ -174,6 +174,7 @@ describe('faults', () => {
     expect(await stored('a')).toMatch(/^[34]$/)
   })
 
+  // The next test continues with the node that has ended here.
   test('an aborted process is reported with the command that helps', async () => {
     const [name] = followersOf(await space.status())
     process.kill(nodeOf(await space.status(), name).pid ?? 0, 'SIGABRT')
@@ -181,14 +182,13 @@ describe('faults', () => {
     const { code, stderr } = await space.kv('cluster', 'status')
     expect(code).toBe(0)
     expect(stderr).toContain(`quorate cluster rejoin ${name}`)
-    await space.execute({ command: 'restart', node: name })
   })
 })
 
 describe('data that is lost or damaged', () => {
   test('a node comes back only as a fresh replica', async () => {
-    const [wiped, damaged] = followersOf(await space.status())
-    await space.execute({ command: 'kill', node: wiped })
+    const status = await space.status()
+    const [damaged, wiped] = followersOf(status).sort((name) => (nodeOf(status, name).pid === null ? 1 : -1))
     rmSync(space.path(wiped), { recursive: true })
     const refused = await space.kv('cluster', 'restart', wiped)
     expect(refused).toMatchObject({
@@ -226,7 +226,6 @@ describe('data that is lost or damaged', () => {
     const refused = await space.kv('cluster', 'rejoin', kept, '--yes')
     expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('nothing was changed') })
     expect(nodeOf(await space.status(), kept).pid).toBe(pid)
-    await space.execute({ command: 'restart', node: dead })
   })
 
   /** LevelDB opens the file that CURRENT names. */
@@ -250,34 +249,20 @@ describe('data that is lost or damaged', () => {
 
 describe('the end of a cluster', () => {
   test('nodes do not outlive a supervisor that was killed, not even paused ones', async () => {
-    const { nodes } = await space.status()
-    await space.execute({ command: 'pause', node: 'n2' })
-    process.kill(nodeOf(await space.status(), 'n1').pid ?? 0, 'SIGSTOP')
+    const running = (await space.status()).nodes.filter(({ state }) => state === 'running')
+    await space.execute({ command: 'pause', node: running[0]?.name ?? '' })
+    process.kill(running[1]?.pid ?? 0, 'SIGSTOP')
     process.kill(supervisorPid(space), 'SIGKILL')
-    await eventually(() => nodes.every(({ pid }) => isGone(pid ?? 0)))
+    await eventually(() => running.every(({ pid }) => isGone(pid ?? 0)))
     expect((await space.kv('cluster', 'status')).code).toBe(7)
-    expect((await space.start()).cluster_id).toBe(started.cluster_id)
-    expect(await stored('a')).toMatch(/^[34]$/)
-  })
-
-  test('stop ends everything, also a paused node', async () => {
-    const { nodes } = await space.status()
-    const supervisor = supervisorPid(space)
-    await space.execute({ command: 'pause', node: 'n2' })
-    expect((await space.kv('cluster', 'stop')).code).toBe(0)
-    expect(isGone(supervisor)).toBe(true)
-    expectGone(nodes)
-    for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
-    expect((await space.kv('cluster', 'stop')).code).toBe(0)
-    expect((await space.kv('cluster', 'status')).code).toBe(7)
-    expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
   })
 
   test('a cluster continues at other ports, and a node without data does not start', async () => {
     rmSync(space.path('n3'), { recursive: true })
     const partly = await space.kv('cluster', 'start', '--detach', '--port', String(space.port + 1))
     expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining('quorate cluster rejoin n3') })
-    expect(nodeOf(await space.status(), 'n3').state).toBe('stopped')
+    const { cluster_id, nodes } = await space.status()
+    expect([cluster_id, nodes.at(-1)?.state]).toEqual([started.cluster_id, 'stopped'])
     await space.execute({ command: 'rejoin', node: 'n3', evenIfHealthy: false })
     // A client learns the present URLs from any node.
     const urls = NAMES.map((_, at) => `http://127.0.0.1:${space.port + 1 + at}`)
@@ -289,9 +274,20 @@ describe('the end of a cluster', () => {
     expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[34]$/) })
   })
 
+  test('stop ends everything, also a paused node', async () => {
+    const { nodes } = await space.status()
+    const supervisor = supervisorPid(space)
+    await space.execute({ command: 'pause', node: 'n2' })
+    expect((await space.kv('cluster', 'stop')).code).toBe(0)
+    expect(isGone(supervisor)).toBe(true)
+    expectGone(nodes)
+    for (const offset of [1, 2, 3]) expect(await isFree(space.port + offset)).toBe(true)
+    expect((await space.kv('cluster', 'stop')).code).toBe(0)
+    expect((await space.kv('cluster', 'status')).code).toBe(7)
+    expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+  })
+
   test('a start without a majority serves, and waits for no node that cannot come', async () => {
-    await space.execute({ command: 'stop' })
-    await eventually(() => isFree(space.port + 1))
     for (const lost of ['n2', 'n3']) rmSync(space.path(lost), { recursive: true })
     const { code, stderr } = await space.kv('cluster', 'start', '--detach')
     expect(code).toBe(1)

@@ -49,7 +49,7 @@ test('a start waits until a cluster is deleted', async () => {
   const space = await Workspace.open()
   await (await startSupervisor(space)).stop()
   // Deleting takes a while.
-  for (let at = 0; at < 3000; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
+  for (let at = 0; at < 300; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
   const deleted = destroyCluster(space.path(), async () => {})
   await eventually(() => !existsSync(space.path('n1/IDENTITY')), 1)
   const { cluster_id } = await space.start('--nodes', '1')

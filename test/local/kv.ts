@@ -1,4 +1,4 @@
-// The kv command as a user runs it: the real program in a new process and a new directory.
+// The kv command in a new directory: in this process, or the real program as a user runs it.
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -13,6 +13,7 @@ import { processExists, processState } from '../../src/local/processes.ts'
 import { stopCluster } from '../../src/local/stop-cluster.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
 import { sendCommand } from '../../src/local/supervisor-socket.ts'
+import { kv as runInProcess } from '../cli/run-kv.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
 
@@ -80,8 +81,15 @@ export class Workspace {
     return child
   }
 
-  /** Runs a command until it has ended and its output is closed: no other process may hold the output open. */
-  kv(...args: string[]): Promise<CommandResult> {
+  /** Runs a command until it has ended: in this process, if it needs no program or environment of its own. */
+  async kv(...args: string[]): Promise<CommandResult> {
+    if (this.program !== KV || Object.keys(this.env).length > 0) return this.spawned(...args)
+    const { code, out, err } = await runInProcess(args, { cwd: this.dir, env: { NO_COLOR: '1' } })
+    return { code, stdout: out, stderr: err }
+  }
+
+  /** The same in a process of its own. No other process may hold its output open. */
+  spawned(...args: string[]): Promise<CommandResult> {
     return outcomeOf(this.spawn(...args))
   }
 

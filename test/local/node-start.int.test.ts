@@ -4,12 +4,16 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
 import { eventually, KV, outcomeOf, Workspace } from './kv.ts'
+
+// They are for a process that only runs a node. A start that is refused runs in this one.
+vi.mock('../../src/server/process/small-heap.ts', () => ({ keepHeapSmall() {} }))
+vi.mock('../../src/server/process/jit-threshold.ts', () => ({ lowerJitThreshold() {} }))
 
 test('a directory founds a cluster once, and needs no flag afterwards', async () => {
   const space = await Workspace.open()

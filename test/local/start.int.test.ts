@@ -76,7 +76,7 @@ test('a supervisor and nodes that were started as kv name kv in their messages',
   const damaged = await space.kv('cluster', 'start', '--detach')
   expect(damaged.stderr).toContain(hint.trimStart())
   const listen = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']
-  const alone = await space.kv('node', 'start', '--name', 'n1', '--data', space.path('n1'), ...listen)
+  const alone = await space.spawned('node', 'start', '--name', 'n1', '--data', space.path('n1'), ...listen)
   expect(alone.stderr).toMatch(/IDENTITY is damaged/)
   expect(alone.stderr).not.toMatch(/\b(kv|quorate) (cluster|node)/)
 })

@@ -12,6 +12,12 @@ const HEADLESS = /^(Of|Who|What|Those|So long)\b/
 /** Metaphors of speech and life, where the field has a literal word: notified, continues, reaches, in flight. */
 const METAPHOR = /\b(told|goes on|go on|comes to|come to|under way|takes its turn|take their turns)\b/i
 
+/** Speech as a metaphor for messages: a node requests, receives, reports. */
+const SPEECH = /\b(told|asked|heard|believed|goes on|go on|comes to|under way)\b/i
+/** Fields of recorded histories, schedules and results, whose formats are fixed. */
+const RECORDED_FIELDS = /\b(told|asked)(?=\??:|'|,? \})|\.(told|asked)\b/g
+const FORMATS = new Set(['history', 'json-shapes'].map((name) => `jepsen-lite/workload/${name}.ts`))
+
 const root = join(import.meta.dirname, '../..')
 
 const isOurs = (path: string): boolean =>
@@ -112,6 +118,18 @@ test('comments wrap', () => {
 
 test('comments and Markdown are plain', () => {
   expect([...MARKDOWN, ...CODE].flatMap(offencesIn)).toEqual([])
+})
+
+test('names and messages in code are plain', () => {
+  const isComment = /^\s*(\/\/|\/?\*)/
+  const found = CODE.filter((path) => /^(src|jepsen-lite|bench)\//.test(path) && !FORMATS.has(path)).flatMap(
+    (path) =>
+      linesOf(path).flatMap((line, at) => {
+        const metaphor = isComment.test(line) ? null : SPEECH.exec(line.replace(RECORDED_FIELDS, ''))
+        return metaphor === null ? [] : [`${path}:${at + 1}: says "${metaphor[0]}"`]
+      }),
+  )
+  expect(found).toEqual([])
 })
 
 test.each([

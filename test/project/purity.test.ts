@@ -260,9 +260,14 @@ interface SyntaxNode {
   readonly [field: string]: unknown
 }
 
+const parsed = new Map<string, SyntaxNode[]>()
+
 /** Every node of the syntax tree, parents before children. */
 function nodesOf(code: string): SyntaxNode[] {
+  const known = parsed.get(code)
+  if (known !== undefined) return known
   const nodes: SyntaxNode[] = []
+  parsed.set(code, nodes)
   const visit = (value: unknown): void => {
     if (typeof value !== 'object' || value === null) return
     if (isNode(value)) nodes.push(value)

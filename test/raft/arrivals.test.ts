@@ -493,20 +493,6 @@ describe('a lease', () => {
       expect([valid(bench), bench.raft.inspect().leaseRounds]).toEqual([true, 0])
     }
   })
-
-  test('keeps only those rounds without an echo that could still extend it', () => {
-    const bench = leader({
-      leases: { on: true, durationMs: 120 },
-      timing: { electionMaxMs: 100 * heartbeatMs },
-    })
-    const kept: (number | undefined)[] = []
-    for (let beat = 0; beat < 20; beat++) {
-      bench.pass(heartbeatMs)
-      answer(bench, 2, 0)
-      kept.push(bench.raft.inspect().leaseRounds)
-    }
-    expect(Math.max(...kept.map((count) => count ?? 0))).toBeLessThanOrEqual(Math.ceil(120 / heartbeatMs) + 1)
-  })
 })
 
 describe('whether the voters no longer need the replicas that a change has removed', () => {

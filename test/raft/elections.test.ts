@@ -70,40 +70,6 @@ describe('each change of role, term or leader is reported with its reason', () =
     ])
   })
 
-  test('from a campaign that is lost, given up, or won by another one', () => {
-    const bench = new Bench()
-    bench.timeout()
-    for (const from of [2, 3]) vote(bench, from, false)
-    bench.campaign()
-    for (const from of [2, 3]) vote(bench, from, false)
-    bench.campaign()
-    bench.receive(append(3, bench.raft.term, [0, 0]))
-    bench.receive({ type: 'timeout-now', from: 3, term: bench.raft.term })
-    expect(roleChanges(bench).filter((line) => !line.startsWith('pre-candidate'))).toEqual([
-      'follower@0: lost the pre-vote',
-      'candidate@1: won the pre-vote',
-      'follower@1: lost the election',
-      'candidate@2: won the pre-vote',
-      'follower@2: message from the leader of term 2',
-      'candidate@3: the leader requested a transfer',
-    ])
-  })
-
-  test('a leader without contact to a majority', () => {
-    const bench = new Bench()
-    bench.lead()
-    bench.pass(electionMaxMs)
-    expect(roleChanges(bench).at(-1)).toBe(`follower@1: no quorum for ${electionMaxMs} ms`)
-  })
-
-  test('a follower without a leader that receives a newer term', () => {
-    const bench = new Bench({ terms: [5], term: 5 })
-    bench.receive(voteRequest(2, 7))
-    expect(roleChanges(bench)).toEqual(['follower@7: message of term 7'])
-    bench.receive(voteRequest(2, 7))
-    expect(changes(bench)).toHaveLength(1)
-  })
-
   test('a follower that may not campaign when its leader is silent: the reason', () => {
     const learner = new Bench({
       configuration: { ...votersUpTo(3), voters: [2, 3].map(id), learners: [id(1)] },
@@ -580,18 +546,6 @@ describe('messages of a term that is over', () => {
     ])
     expect(said({ type: 'timeout-now', from: 2, term: led })).toEqual([])
   })
-})
-
-test('a message for another replica, or from this one, is ignored', () => {
-  const bench = new Bench({ term: 1 })
-  for (const [from, to] of [
-    [2, 3],
-    [1, 1],
-  ] as const) {
-    const message = { ...voteRequest(2, 9), from: id(from), to: id(to), term: asTerm(9) }
-    bench.step({ kind: 'message', message: message as never })
-  }
-  expect([bench.raft.term, bench.take()]).toEqual([1, []])
 })
 
 test('a setting of leases that is truncated from the log binds no replica', () => {

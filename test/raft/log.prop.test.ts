@@ -1,8 +1,6 @@
 // The log against a simple model: an array of all entries and a disk that lags behind. Appends, truncations, commits,
 // applying, snapshots and writes that become durable late, in any order, with many sizes and limits.
 
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { stampFrame } from '../../src/raft/entry.ts'
@@ -537,36 +535,4 @@ test('for how long nothing became durable counts from the oldest write, or from 
   expect(log.idleMs(200)).toBe(0)
   log.takeWrite(hardState, true, 300)
   expect(log.idleMs(310)).toBe(10)
-})
-
-test("entries that left the log's memory can be garbage collected", async () => {
-  const disk = new TestLog(asIndex(0), asTerm(0), [])
-  const log = new RaftLog(disk, asIndex(0), asIndex(0))
-  const frames: WeakRef<Uint8Array>[] = []
-  const grow = (): void => {
-    for (let index = 1; index <= 3000; index++) {
-      const added = entry(index, 1, 8 + (index % 5))
-      frames.push(new WeakRef(added.frame))
-      log.append(added)
-      log.commitTo(asIndex(index))
-      log.takeCommitted(100, log.commit)
-      log.appliedTo(asIndex(index))
-      log.takeWrite(hardState, false, 0)
-      disk.base = asIndex(index)
-      disk.baseTerm = asTerm(1)
-      log.stored(index, { ...LIMITS, tailBytesMax: 100, applyBytesMax: 100 }, 0)
-    }
-  }
-  grow()
-  setFlagsFromString('--expose-gc')
-  const collect: () => void = runInNewContext('gc')
-  await new Promise((resolve) => setImmediate(resolve))
-  collect()
-  const kept = frames.filter((frame) => frame.deref() !== undefined).length
-  // The tail.
-  expect(kept).toBe(10)
-  // 8, 9, 10 and 11 bytes: the fourth does not fit.
-  expect(log.entries(asIndex(2995), asIndex(3001), 37).map(({ index }) => index)).toEqual([2995, 2996, 2997])
-  for (let index = 3001; index <= 3003; index++) log.append(entry(index, 1, 100))
-  expect(log.uncommittedBytes).toBe(300)
 })

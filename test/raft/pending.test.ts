@@ -493,24 +493,3 @@ describe('a snapshot that is offered', () => {
     expect([why(bench, 3, 10), bench.raft.installing]).toEqual([undefined, false])
   })
 })
-
-test('a leader reports what is under way, and nothing at rest', () => {
-  const bench = leader()
-  for (const from of [2, 3]) heartbeatAnswer(bench, from)
-  expect(underWay(bench)).toEqual({})
-  propose(bench, 1, 'abc')
-  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
-  const bytes = 57
-  expect(underWay(bench)).toEqual({
-    proposals: 1,
-    proposedBytes: bytes,
-    readers: 1,
-    pendingWrites: 1,
-    uncommittedEntries: 1,
-    uncommittedBytes: bytes,
-    'inflightMessages of 2': 1,
-    'inflightMessages of 3': 1,
-    'inflightBytes of 2': bytes,
-    'inflightBytes of 3': bytes,
-  })
-})

@@ -325,22 +325,6 @@ describe('replication', () => {
     expect(bench.raft.commit).toBe(2)
   })
 
-  test('a heartbeat carries no commit index beyond what its receiver has acknowledged', () => {
-    const bench = leader()
-    const { lastIndex } = bench.raft
-    bench.node.propose('x')
-    bench.settle()
-    bench.acknowledge([2])
-    expect(bench.raft.commit).toBe(lastIndex + 1)
-    bench.take()
-    bench.pass(heartbeatMs)
-    const beats = bench.take().flatMap((message) => (message.type === 'heartbeat' ? [message] : []))
-    expect(beats.map(({ to, commit }) => [Number(to), commit])).toEqual([
-      [2, lastIndex + 1],
-      [3, lastIndex],
-    ])
-  })
-
   test('the commit index does not go back', () => {
     const bench = new Bench({ terms: [1, 1], term: 1, commit: 2 })
     bench.receive(append(2, 2, [2, 1], [], 1))
@@ -576,16 +560,6 @@ describe('snapshots', () => {
     bench.node.disk.staged.set(snapshotId, { meta, clusterTimeMs: 0, machine: [] })
     return { type: 'snapshot', from: at.from ?? 2, term: at.term ?? 3, meta, snapshotId, clusterTimeMs: 0 }
   }
-
-  test('one that is no news changes nothing and is acknowledged', () => {
-    const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
-    bench.settle()
-    bench.receive(snapshot(bench, 2, 1))
-    bench.settle()
-    expect(bench.terms).toEqual([1, 1, 1])
-    expect(bench.outputs.flatMap(({ write }) => (write?.snapshot ? [write] : []))).toEqual([])
-    expect(bench.takeOf('append-accepted').at(-1)).toMatchObject({ index: 3 })
-  })
 
   test('one that the log matches keeps what follows', () => {
     const bench = new Bench({ terms: [1, 1, 1, 1], term: 1 })

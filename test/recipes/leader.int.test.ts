@@ -1,7 +1,7 @@
 // Leader election, barriers and double barriers on a virtual clock.
 
 import { getEventListeners } from 'node:events'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import {
@@ -233,6 +233,17 @@ describe('runAsLeader', () => {
     await expect.poll(() => seen).toEqual([undefined, 'a', 'b', undefined])
     end.abort()
     await expect(following).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('leaves out and reports keys that no candidate has written', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    await kv.put('election/imported/7', 'of an import')
+    expect(await leaderOf(kv, 'imported')).toBeUndefined()
+    const led = await campaign(kv, 'imported', { value: 'one', waitMs: 0 })
+    expect(await leaderOf(kv, 'imported')).toMatchObject({ createRevision: led.token })
+    expect(warned.mock.calls).toEqual([[expect.stringContaining('"election/imported/7"'), 'QuorateWarning']])
+    await led.release()
+    await kv.delete('election/imported/7')
   })
 
   it('finds the leader also among candidates whose values together are more than an answer may have', async () => {

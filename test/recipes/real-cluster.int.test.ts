@@ -1,12 +1,8 @@
-// Recipes on a real cluster whose leader crashes, and in processes of their own.
+// Recipes on a real cluster whose leader crashes.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { createRelay } from '../../src/local/relays/relay.ts'
 import { lock, queue, runAsLeader, saga } from '../../src/recipes/index.ts'
 
 describe('when the leader of the cluster crashes', () => {
@@ -91,55 +87,5 @@ describe('when the leader of the cluster crashes', () => {
     )
     expect(await own.run('1', 1)).toMatchObject({ status: 'compensated', failure: { step: 'b' } })
     expect(log).toEqual(['a', 'undo a'])
-  })
-})
-
-describe('a registered instance', () => {
-  it('keeps no process alive, but an update that waits does', { timeout: 60_000 }, async () => {
-    await using own = await startCluster({ nodes: 1 })
-    const { hostname: host, port } = new URL(own.endpoints[0] ?? '')
-    const target = () => ({ host, port: Number(port) })
-    const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
-    const endpoints = [`http://127.0.0.1:${relay.address.port}`]
-    const program = (service: string, rest: string) => `
-      import { Client } from '${new URL('../../src/client/index.ts', import.meta.url)}'
-      import { registry } from '${new URL('../../src/recipes/index.ts', import.meta.url)}'
-      const kv = new Client({ endpoints: ${JSON.stringify(endpoints)}, discover: false, timeoutMs: 1_500 })
-      const { promise: lost, resolve: lose } = Promise.withResolvers()
-      const onProblem = () => {
-        console.log('problem')
-        lose()
-      }
-      const instance = await registry(kv, '${service}').register({ url: 'one', ttlMs: 1_000, onProblem })
-      console.log('registered')
-      const alive = setInterval(() => {}, 1_000)
-      await lost
-      clearInterval(alive)
-      ${rest}`
-    const begin = async (service: string, rest: string) => {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(service, rest)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const ended = once(child, 'close')
-      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-      const line = async () => (await lines.next()).value
-      expect(await line()).toBe('registered')
-      return { line, ended }
-    }
-    const idle = await begin('idle', '')
-    const waiting = await begin(
-      'waiting',
-      `await instance.update({ weight: 7 })
-      console.log('updated')
-      await kv.close()`,
-    )
-    relay.setMode('blackhole')
-    expect(await idle.ended).toEqual([0, null])
-    // The instance is lost; after the second loss it waits to register again.
-    for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
-    relay.setMode('pass')
-    await expect.poll(waiting.line, { timeout: 20_000 }).toBe('updated')
-    expect(await waiting.ended).toEqual([0, null])
-    await relay.close()
   })
 })

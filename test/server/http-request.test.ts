@@ -1,7 +1,7 @@
 // The listener there may be something other than a node: each question ends.
 
 import { createServer, type Socket } from 'node:net'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { requestHttp } from '../../src/server/http-request.ts'
 
 const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
@@ -89,22 +89,4 @@ test('why there is no answer is said', async () => {
   // A URL with TLS never falls back to plain HTTP.
   await expect(requestHttp('https://127.0.0.1:1/', { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
   await expect(requestHttp('no url', { timeoutMs: 5000 })).rejects.toThrow('Invalid URL')
-})
-
-test('an answer may end with its connection, and no timer is left when it is there', async () => {
-  const server = createServer((socket) => {
-    socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nas much as there is'))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' ? address?.port : undefined
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  try {
-    const answer = await requestHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 20_000 })
-    expect(answer).toEqual({ status: 200, text: 'as much as there is' })
-    while (vi.getTimerCount() > 0) await new Promise(setImmediate)
-  } finally {
-    vi.useRealTimers()
-  }
-  await new Promise((resolve) => server.close(resolve))
 })

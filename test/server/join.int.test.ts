@@ -134,20 +134,6 @@ test('a refusal that passes is not taken for one because of a name that has beco
   await joined
 })
 
-test('a replica does not ask itself, although its own URL is among those to ask', async () => {
-  const itself = await played({ answers: 503 })
-  const { url, node } = await played({ answers: 503 })
-  node.members = [{ name: 'n4', replica_id: '4', peer: '127.0.0.1:3', url: itself.url }]
-  const joined = join(
-    { ...joiner, url: itself.url },
-    { urls: [itself.url, url], replace: false, logger: silent, isKnown: () => node.answers === 200 },
-  )
-  while (node.asked.length < 3) await Promise.race([new Promise(setImmediate), joined])
-  node.answers = 200
-  await joined
-  expect([itself.node.looks, itself.node.asked]).toEqual([0, []])
-})
-
 test('a replica that was added, and that the leader does not contact, logs its address', async () => {
   const { url } = await played({
     members: [{ ...NAMESAKE, replica_id: '4', peer: joiner.peer, url: joiner.url }],
@@ -166,16 +152,6 @@ test('a replica that was added, and that the leader does not contact, logs its a
   } finally {
     vi.useRealTimers()
   }
-})
-
-test('a replica that was added is not alarmed by a node that does not answer', async () => {
-  const gone = await played()
-  servers[0]?.close()
-  const { url, node } = await played()
-  const { said, logger } = listening()
-  const isKnown = (): boolean => node.looks >= 3
-  await join(joiner, { urls: [url, gone.url], replace: false, logger, isKnown })
-  expect(said).toEqual([])
 })
 
 test('a node that cannot be reached is told of in words, not in codes', async () => {
@@ -237,12 +213,6 @@ function listening() {
   return { said, logger: { ...silent, warn: (_: object, text: string) => void said.push(text) } }
 }
 
-test('what a replica asks for is itself, at its addresses', async () => {
-  const { url, node } = await played()
-  await joinThrough([url], [node])
-  expect(node.wanted).toEqual({ name: 'n4', replica_id: '4', peer: joiner.peer, url: joiner.url })
-})
-
 test('why it is not a member yet is said once, until there is another reason', async () => {
   const { said, logger } = listening()
   const { url, node } = await played({ answers: 503 })
@@ -277,26 +247,6 @@ test.each([
   expect(said).toEqual([`cannot reach the cluster yet (${strange.url}: ${why}); trying again`])
   Object.assign(strange.node, { body: undefined, says: 200 })
   expect(await found).toEqual({ clusterId: '77', members: [] })
-})
-
-test('members are told by name, replica and addresses, whatever stands beside them', async () => {
-  const { url, node } = await played()
-  node.body = JSON.stringify({
-    ...{ cluster_id: '77', more: 1 },
-    members: [null, 'n0', { name: 'n1', replica_id: '1', peer: 'p:1', url: 'http://u', role: 'voter' }],
-  })
-  expect(await discoverCluster({ urls: [url] }, silent)).toEqual({
-    clusterId: '77',
-    members: [{ name: 'n1', replicaId: '1', peer: 'p:1', url: 'http://u' }],
-  })
-})
-
-test('who is to join through nobody but itself is told so', async () => {
-  for (const urls of [[], [''], [joiner.url]]) {
-    const joined = joinThrough(urls, [])
-    await expect(joined).rejects.toThrow('no URL of another node to join was given')
-    await expect(joined).rejects.toMatchObject({ name: 'JoinRefusedError' })
-  }
 })
 
 test('the search for a cluster ends after half a minute with what was found last, and pauses ever longer in between', async () => {

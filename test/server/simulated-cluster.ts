@@ -270,7 +270,7 @@ export class SimulatedNode {
   #propose(command: Command, timeoutMs: number): Promised<Outcome> {
     const promised = new Promised<Outcome>()
     const request = { command, idempotency: undefined, principal: `${this.name}.${this.#puts++}` }
-    this.#cluster.invariants.model.asked(request)
+    this.#cluster.invariants.model.requested(request)
     this.running.propose(request, timeoutMs, (result) =>
       promised.settle(result.ok ? { ok: true, value: result.value.outcome } : result),
     )

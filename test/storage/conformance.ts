@@ -157,58 +157,6 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(storage.log.lastIndex()).toBe(4)
     })
 
-    test('reads across records, also after a restart', async () => {
-      const { storage, reopened } = await fresh()
-      const list = entries(2, 13, 1)
-      for (let at = 0; at < list.length; at += 3)
-        await store(storage, batch(hardState(1, 1), [write({ entries: list.slice(at, at + 3) })]))
-      expect(frames(storage.log.entries(asIndex(3), asIndex(12), 1e6))).toEqual(frames(list.slice(1, 10)))
-      const { log } = await reopened()
-      expect([log.firstIndex(), log.lastIndex()]).toEqual([2, 13])
-      expect(frames(log.entries(asIndex(2), asIndex(14), 1e6))).toEqual(frames(list))
-    })
-
-    test('packs more than one record of a large append', async () => {
-      const { storage, reopened } = await fresh()
-      const list = Array.from({ length: 9 }, (_, at) => entry(at + 2, 1, `${at}`.repeat(100_000)))
-      await store(storage, batch(hardState(1, 1), [write({ entries: list })]))
-      const { log } = await reopened()
-      expect(frames(log.entries(asIndex(2), asIndex(11), 1e7))).toEqual(frames(list))
-    })
-
-    test.each([
-      ['inside a record', 4],
-      ['at the beginning of a record', 5],
-      ['at its first entry', 2],
-      ['at its last entry', 7],
-    ])('is truncated %s and goes on from there', async (_where, from) => {
-      const { storage, reopened } = await fresh()
-      await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 4, 2) })]))
-      await store(storage, batch(hardState(2, 1), [write({ entries: entries(5, 7, 2) })]))
-      const newer = entries(from, 9, 3)
-      const stored = store(storage, batch(hardState(3, 1), [write({ truncateFrom: from, entries: newer })]))
-      if (from > 2)
-        expect(frames(storage.log.entries(asIndex(2), asIndex(from), 1e6))).toEqual(
-          frames(entries(2, from - 1, 2)),
-        )
-      await stored
-      const expected = [...entries(2, from - 1, 2), ...newer]
-      expect(frames(storage.log.entries(asIndex(2), asIndex(10), 1e6))).toEqual(frames(expected))
-      expect(storage.log.termAt(asIndex(from))).toBe(3)
-      const { log } = await reopened()
-      expect(log.lastIndex()).toBe(9)
-      expect(frames(log.entries(asIndex(2), asIndex(10), 1e6))).toEqual(frames(expected))
-    })
-
-    test('may become shorter for good', async () => {
-      const { storage, reopened } = await fresh()
-      await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 9, 2) })]))
-      await store(storage, batch(hardState(4, 1), [write({ truncateFrom: 5 })]))
-      expect(storage.log.lastIndex()).toBe(4)
-      const { log } = await reopened()
-      expect([log.lastIndex(), log.termAt(asIndex(4)), log.termAt(asIndex(5))]).toEqual([4, 2, undefined])
-    })
-
     test('takes several writes of one batch in their order', async () => {
       const { storage, reopened } = await fresh()
       await store(
@@ -324,20 +272,6 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(Buffer.compare(must(again.get(key)), value)).toBe(0)
       expect(again.get(Uint8Array.of(1))).toHaveLength(0)
       await scrub(again)
-    })
-
-    test('are all right when many are read one after the other', async () => {
-      const { storage, reopened } = await fresh()
-      await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
-      const names = Array.from({ length: 100 }, (_, at) => `row ${at}`)
-      applyRows(storage, changes(Object.fromEntries(names.map((name) => [name, name]))), applied(2, 1))
-      await store(storage, batch(hardState(1, 2)))
-      const again = await reopened()
-      const headOf = (name: string) => text(again.rowBefore(rowKey(name), true)?.bytes)
-      expect(names.map(headOf)).toEqual(names)
-      // The last ones are in memory, and are replaced by the first ones.
-      const back = names.toReversed()
-      expect(back.map(headOf)).toEqual(back)
     })
 
     test('must be applied in the order of the log', async () => {
@@ -479,25 +413,6 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await names({ reverse: true })).toEqual(['dcb', true])
       expect(await names({ reverse: true, lt: rowKey('b') })).toEqual(['a', false])
       expect(await names({ reverse: true, bytesMax: 50 })).toEqual(['dc', true])
-    })
-
-    test('gives pages of more rows than are read at once', async () => {
-      const storage = await withRows()
-      const many = Object.fromEntries(Array.from({ length: 1500 }, (_, at) => [`m${10_000 + at}`, `${at}`]))
-      applyRows(storage, changes(many), applied(4, 1))
-      await store(storage, batch(hardState(1, 9)))
-      const deleted = Object.fromEntries(
-        Array.from({ length: 700 }, (_, at) => [`m${10_100 + at}`, undefined]),
-      )
-      applyRows(storage, changes(deleted), applied(5, 1))
-      const expected = Array.from({ length: 1500 }, (_, at) => `m${10_000 + at}=${at}`).toSpliced(100, 700)
-      const gte = rowKey('m')
-      const lt = rowKey('n')
-      expect(await firstPage(storage, { gte, lt })).toEqual({ rows: expected, more: false })
-      expect(await firstPage(storage, { gte, lt, reverse: true, rowsMax: 750 })).toEqual({
-        rows: expected.toReversed().slice(0, 750),
-        more: true,
-      })
     })
 
     test('closed in the middle of a page ends that, and harms nothing else', async () => {

@@ -233,7 +233,7 @@ describe('a replica of several tables and blocks', () => {
     const verdicts: string[] = []
     for (const name of named(whole, /\.ldb$/)) {
       const size = contentOfFile(whole, name).length
-      const bits = Array.from({ length: runs(size > 1000 ? 120 : 20) }, () => randomInt(size * 8))
+      const bits = Array.from({ length: runs(size > 1000 ? 60 : 10) }, () => randomInt(size * 8))
       verdicts.push(...(await verdictsOf(name, bits, expected)))
     }
     const noticed = /refused|found|ended the process|unharmed$/

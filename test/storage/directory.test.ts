@@ -280,38 +280,6 @@ test('a formatting that begins when another has just ended is told that there is
   await expect(formatStorage(path, another, initial)).rejects.toThrow(`${path} holds a node already.`)
 })
 
-test('a failure after IDENTITY is reported as such, and not as a quicker other process', async () => {
-  const home = await temporaryDirectory()
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
-  disk.removing = (path) => {
-    if (path.endsWith('FORMATTING')) throw new Error('EIO: i/o error')
-  }
-  const refused = formatStorage(home, identity, initial)
-  await expect(refused).rejects.toThrow(`${home} cannot be formatted: EIO: i/o error`)
-  disk.removing = () => {}
-  const storage = await openStorage(home)
-  await new Promise<void>((resolve) => storage.close(() => resolve()))
-})
-
-test('a directory in use is not called damaged because the temporary directory for asking the lock cannot be deleted', async () => {
-  const { home } = await formatted(3)
-  const dir = join(home, 'a', 'b', 'n1')
-  const storage = await openStorage(dir)
-  rmSync(join(dir, 'WATERMARK'))
-  disk.silent = '/proc/locks'
-  const left: string[] = []
-  disk.removing = (path) => {
-    left.push(path)
-    throw new Error('EMFILE: too many open files')
-  }
-  const refused = await openStorage(dir).catch((error: unknown) => error)
-  Object.assign(disk, { silent: '', removing: () => {} })
-  for (const path of left) rmSync(path, { recursive: true })
-  expect(left).toHaveLength(1)
-  expect(refused).toMatchObject({ name: 'StorageInUseError' })
-  await new Promise<void>((resolve) => storage.close(() => resolve()))
-})
-
 test('an unreachable directory counts neither as missing nor as unmarked', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')

@@ -1,11 +1,9 @@
 // The first error: kept with the explanation from when it occurred, reported once, and returned by every later call.
 
-import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import {
   asError,
   CorruptionError,
-  hasCode,
   isDiskFull,
   StorageFailedError,
   StorageInUseError,
@@ -47,25 +45,6 @@ test.each<[boolean, unknown]>([
   [false, undefined],
 ])('says %j to whether the disk is full: %s', (expected, error) => {
   expect(isDiskFull(error)).toBe(expected)
-})
-
-test('anything thrown is an error', () => {
-  const error = new TypeError('as it is')
-  expect(asError(error)).toBe(error)
-  expect(asError('text')).toEqual(new Error('text'))
-  expect(asError(undefined)).toEqual(new Error('undefined'))
-})
-
-test('an error from another global object is an error too', () => {
-  const full: unknown = runInNewContext("new Error('failed', { cause: new Error('ENOSPC') })")
-  expect(full).not.toBeInstanceOf(Error)
-  expect(asError(full)).toBe(full)
-  expect(isDiskFull(full)).toBe(true)
-  expect(new StickyError().fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
-  const locked: unknown = runInNewContext("Object.assign(new Error('locked'), { code: 'LEVEL_LOCKED' })")
-  expect(hasCode(locked, 'LEVEL_LOCKED')).toBe(true)
-  expect(hasCode(locked, 'LEVEL_ABORTED')).toBe(false)
-  expect(hasCode({ code: 'LEVEL_LOCKED' }, 'LEVEL_LOCKED')).toBe(false)
 })
 
 describe('an error is explained', () => {

@@ -8,7 +8,7 @@ import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { keyString, logKey } from '../../src/storage/keys.ts'
 import { seal } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
-import { Counted, FaultyEngine } from './faulty.ts'
+import { FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
@@ -62,29 +62,6 @@ const named = (
 })
 
 describe('a truncated log', () => {
-  test.each<[number, number, number, number[]]>([
-    // Terms of the indexes 1 to 7. The log had the terms 1 2 2 2 2 3 3 3.
-    [6, 3, 6, [1, 2, 2, 2, 2, 3, 3]],
-    [6, 4, 6, [1, 2, 2, 2, 2, 4, 4]],
-    [5, 3, 5, [1, 2, 2, 2, 3, 3, 3]],
-    [7, 4, 7, [1, 2, 2, 2, 2, 3, 4]],
-    [2, 3, 2, [1, 3, 3, 3, 3, 3, 3]],
-  ])(
-    'from %i on, that goes on in term %i, has the terms of what it holds',
-    async (from, term, first, terms) => {
-      const storage = await withRecords([
-        [2, 5, 2],
-        [6, 8, 3],
-      ])
-      await store(
-        storage,
-        batch(hardState(4, 1), [write({ truncateFrom: from, entries: entries(first, 7, term) })]),
-      )
-      expect(termsOf(storage, 1, 8)).toEqual([...terms, undefined])
-      expect(read(storage, first, 7)).toEqual(frames(entries(first, 7, term)))
-    },
-  )
-
   test.each([
     ['the last that is committed', [write({ truncateFrom: 3, entries: entries(3, 9, 3) })]],
     ['one before that', [write({ truncateFrom: 2, entries: entries(2, 9, 3) })]],
@@ -133,15 +110,6 @@ describe('a log that a snapshot replaces', () => {
     expect(read(storage, 9, 10)).toEqual(frames(entries(9, 10, 3)))
   })
 
-  test('no longer gives out any entries', async () => {
-    const storage = await withRecords([[2, 6, 2]])
-    const source = await staged(storage, 8, 3)
-    const stored = store(storage, batch(hardState(3, 8), [write({ snapshot: named(source, false) })]))
-    const told = 'entries were read of a log that a snapshot is replacing'
-    expect(() => read(storage, 2, 6)).toThrow(told)
-    await expect(stored).rejects.toThrow(told)
-  })
-
   test('is kept by a snapshot whose last entry came with the same batch', async () => {
     const disk = memoryDisk()
     const storage = await withRecords([[2, 3, 2]], disk)
@@ -170,33 +138,6 @@ describe('a log that a snapshot replaces', () => {
   })
 })
 
-describe('a compacted log', () => {
-  test('drops the records that end at or below the given index, and knows the terms of the others', async () => {
-    const storage = await withRecords([
-      [2, 4, 1],
-      [5, 7, 2],
-      [8, 9, 2],
-      [10, 11, 3],
-      [12, 13, 4],
-    ])
-    applyRows(storage, [], applied(13, 4))
-    const compacted = async (to: number): Promise<unknown> => {
-      await store(storage, batch(hardState(4, 13), [], to))
-      return [storage.log.firstIndex(), termsOf(storage, 1, 14)]
-    }
-    const none = undefined
-    expect(await compacted(3)).toEqual([2, [1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, none]])
-    expect(await compacted(4)).toEqual([5, [none, none, none, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, none]])
-    expect(await compacted(7)).toEqual([8, [...Array(6).fill(none), 2, 2, 2, 3, 3, 4, 4, none]])
-    expect(await compacted(9)).toEqual([10, [...Array(8).fill(none), 2, 3, 3, 4, 4, none]])
-    expect(read(storage, 10, 13)).toEqual(frames([...entries(10, 11, 3), ...entries(12, 13, 4)]))
-    expect(await compacted(13)).toEqual([14, [...Array(12).fill(none), 4, none]])
-    expect(() => storage.log.entries(asIndex(13), asIndex(14), 1)).toThrow(RangeError)
-    await store(storage, batch(hardState(4, 13), [write({ entries: entries(14, 15, 4) })]))
-    expect(termsOf(storage, 13, 15)).toEqual([4, 4, 4])
-  })
-})
-
 test('one batch drops 4096 records of the log, the next one goes on', async () => {
   const storage = await openDisk(memoryDisk(), (_what, complete) => void process.nextTick(complete))
   for (let index = 2; index <= 4100; index++)
@@ -206,47 +147,6 @@ test('one batch drops 4096 records of the log, the next one goes on', async () =
   expect(storage.log.firstIndex()).toBe(2 + 4096)
   await store(storage, batch(hardState(1, 4100), [], 4100))
   expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([4101, 4100])
-})
-
-test('a start reads more records than one step of its scan', async () => {
-  const disk = memoryDisk()
-  const records = Array.from({ length: 150 }, (_, at) => [at + 2, at + 2, 1] as const)
-  await closed(await withRecords(records, disk))
-  const storage = await openDisk(disk)
-  expect(read(storage, 2, 151)).toEqual(frames(entries(2, 151, 1)))
-})
-
-test.each([
-  [5, 5],
-  [6, 5],
-  [1, 3],
-  [9, 11],
-])('entries from %i to before %i are not there', async (from, to) => {
-  const storage = await withRecords([[2, 9, 1]])
-  expect(() => storage.log.entries(asIndex(from), asIndex(to), 1e6)).toThrow(RangeError)
-})
-
-test('a record is read from the disk once, as long as it is among the last eight', async () => {
-  let reads = 0
-  const storage = await withRecords(
-    Array.from({ length: 12 }, (_, at) => [2 * at + 2, 2 * at + 3, 1] as const),
-    memoryDisk(),
-    (engine) => new FaultyEngine(engine, { beforeRead: () => void reads++ }),
-  )
-  const readsFor = (from: number, to: number): number => {
-    reads = 0
-    expect(read(storage, from, to)).toEqual(frames(entries(from, to, 1)))
-    return reads
-  }
-  expect(readsFor(4, 5)).toBe(1)
-  expect(readsFor(5, 5)).toBe(0)
-  expect(readsFor(4, 19)).toBe(7)
-  expect(readsFor(4, 19)).toBe(0)
-  // A ninth record replaces the one that was read first.
-  expect(readsFor(20, 21)).toBe(1)
-  expect(readsFor(6, 21)).toBe(0)
-  expect(readsFor(4, 5)).toBe(1)
-  expect(readsFor(8, 21)).toBe(0)
 })
 
 describe('what is not taken for a record of the log', () => {
@@ -333,35 +233,3 @@ class Replaced extends FaultyEngine {
     return this.#replaced.has(name) ? this.#replaced.get(name) : super.get(key)
   }
 }
-
-test('a start, truncations, compactions and snapshots close all scans that they open', async () => {
-  const disk = memoryDisk()
-  let open = 0
-  const under = (engine: Engine): Engine =>
-    new Counted(engine, (by) => {
-      open += by
-    })
-  const storage = await withRecords(
-    [
-      [2, 6, 2],
-      [7, 9, 3],
-    ],
-    disk,
-    under,
-  )
-  await store(storage, batch(hardState(4, 4), [write({ truncateFrom: 8, entries: entries(8, 9, 4) })]))
-  for (const [index, keepLog] of [
-    [8, true],
-    [20, false],
-  ] as const) {
-    const source = await staged(storage, index, 4)
-    await store(storage, batch(hardState(4, index), [write({ snapshot: named(source, keepLog) })]))
-  }
-  for (let batches = 0; storage.hasGarbage; batches++) {
-    expect(batches).toBeLessThan(10)
-    await new Promise((resolve) => setImmediate(resolve))
-    await store(storage, batch(hardState(4, 20)))
-  }
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(open).toBe(0)
-})

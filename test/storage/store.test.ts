@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
-import { keyIndexLimits, rowHeadsFor, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
+import { keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { storeLimits } from '../../src/storage/store.ts'
@@ -43,11 +43,6 @@ test('the limits are those that are documented', () => {
     rowHeads: 16_000_000,
     rowFilterBytes: 2_097_152,
   })
-})
-
-test('the heads of rows take a sixteenth of the memory at most', () => {
-  const heads = [2 ** 30, 16 * 2 ** 30, 2 ** 40].map(rowHeadsFor)
-  expect(heads).toEqual([472_597, 7_561_562, keyIndexLimits.rowHeads])
 })
 
 /** A storage with a log up to `last`, all of it committed. */
@@ -249,65 +244,6 @@ test('the rows of an abandoned generation go with the first two batches after a 
     await store(again, batch(hardState(1, 1)))
   }
   expect(again.hasGarbage).toBe(false)
-})
-
-describe('what memory tells is not read from the disk', () => {
-  /** A storage with a durable row `there`, and a counter of reads. */
-  async function counted(): Promise<{ storage: Storage; reads: () => number }> {
-    let count = 0
-    const faults = { beforeRead: () => void count++ }
-    const storage = await withLog(9, { rowHeads: 8, rowFilterBytes: 1024 }, faults)
-    applyRows(storage, changes({ there: '1' }), applied(2, 1))
-    await store(storage, batch(hardState(1, 9)))
-    await turn()
-    return {
-      storage,
-      reads: () => {
-        const now = count
-        count = 0
-        return now
-      },
-    }
-  }
-
-  test('the head of a row that was changed or asked for', async () => {
-    const { storage, reads } = await counted()
-    reads()
-    expect(text(storage.rowBefore(rowKey('there'), true)?.bytes)).toBe('1')
-    expect(reads()).toBe(0)
-    expect(text(storage.rowBefore(rowKey('there'), false)?.bytes)).toBe('1')
-    expect(reads()).toBe(1)
-    for (let index = 3; index <= 5; index++)
-      applyRows(storage, changes({ there: `${index}` }), applied(index, 1))
-    expect(reads()).toBe(0)
-  })
-
-  test('the head of a row that was read once, and after a start those of all rows, soon', async () => {
-    const disk = memoryDisk()
-    let count = 0
-    const first = await openDisk(disk)
-    await store(first, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
-    applyRows(first, changes({ there: '1', too: '2' }), applied(2, 1))
-    await store(first, batch(hardState(1, 2)))
-    await closed(first)
-    const storage = await openDisk(disk, undefined, { beforeRead: () => void count++ })
-    const headOf = (name: string): string | undefined => text(storage.rowBefore(rowKey(name), true)?.bytes)
-    count = 0
-    for (let times = 0; times < 3; times++) expect(headOf('there')).toBe('1')
-    expect(count).toBe(1)
-    await turn()
-    count = 0
-    expect([headOf('there'), headOf('too')]).toEqual(['1', '2'])
-    expect(count).toBe(0)
-  })
-
-  test('that a row does not exist', async () => {
-    const { storage, reads } = await counted()
-    reads()
-    for (let at = 0; at < 20; at++) expect(storage.rowBefore(rowKey(`not there ${at}`), true)).toBeUndefined()
-    applyRows(storage, changes({ 'new row': '1', 'another one': '2' }), applied(3, 1))
-    expect(reads()).toBe(0)
-  })
 })
 
 test('a watcher is told of each change until it is stopped', async () => {

@@ -102,7 +102,8 @@ describe('a list', () => {
     const prefix = newPrefix()
     const kv = recorded(cluster.client({ timeoutMs: 60_000 }))
     const keys = Array.from({ length: 1500 }, (_, at) => `${prefix}${String(at).padStart(4, '0')}`)
-    await Promise.all(keys.map((key) => kv.put(key, 'x')))
+    for (let at = 0; at < keys.length; at += 100)
+      await kv.txn({ success: keys.slice(at, at + 100).map((key) => ({ put: { key, value: 'x' } })) })
     const seen: string[] = []
     for await (const { key } of kv.list({ prefix })) {
       // Between the pages, so that they are of different revisions.

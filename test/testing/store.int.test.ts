@@ -57,7 +57,7 @@ test('nothing is reported, and the cluster is whole afterwards', async () => {
       const clients = Array.from({ length: CLIENTS }, (_, client) => {
         // Half of them use one node only, whatever its state.
         const endpoints = [cluster.endpoints[client % 3] ?? '']
-        return recorded(cluster.client({ endpoints, discover: client >= 3, timeoutMs: 1000 }), { history })
+        return recorded(cluster.client({ endpoints, discover: client >= 3, timeoutMs: 400 }), { history })
       })
       await Promise.all(clients.map((kv, client) => use(kv, history, client)))
     })

@@ -168,7 +168,7 @@ function back({ calls, storeCalls }: History, { log }: LogVerdict, ends: Ends): 
       isOver(op.lease, end, `operation ${id} had revoked it`)
   for (const { revision, position } of log.revisions) {
     const end = ends.get(revision)
-    if (end !== undefined) isOver(end.id, position, `the log had told its end, revision ${revision}`)
+    if (end !== undefined) isOver(end.id, position, `the log had reported its end, revision ${revision}`)
   }
   return [...calls, ...storeCalls].flatMap((call) => {
     const lease = leaseOf(call)
@@ -223,7 +223,7 @@ function shortened({ storeCalls }: History): LeaseAnomaly[] {
     if (op.f === 'grant') granted.set(lease, op.ttlMs)
     const leastMs = granted.get(lease) ?? 0
     if (ttlMs >= leastMs) return []
-    const message = `is given ${ttlMs} ms by operation ${id}, and was asked for with ${leastMs} ms`
+    const message = `is given ${ttlMs} ms by operation ${id}, and was requested with ${leastMs} ms`
     return [anomaly('early', 'KV-24', lease, message)]
   })
 }

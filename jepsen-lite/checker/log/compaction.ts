@@ -26,7 +26,7 @@ export function checkCompaction({ header, calls, storeCalls }: History): Anomaly
     )
       find(
         [id],
-        `operation ${id} was told that revision ${revision} is compacted, and nobody had asked for that`,
+        `operation ${id} learned that revision ${revision} is compacted, and nobody had requested that`,
       )
   }
   for (const call of calls) {

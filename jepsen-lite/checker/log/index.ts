@@ -112,20 +112,20 @@ class Judge implements KeyCounts {
       if (!this.#makers.has(revision))
         this.#find(
           request.ids,
-          `${said(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
+          `${operationsOf(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
         )
     // A setting makes a revision as well; a complete history has none.
     const { due, events } = this.#log
     if (isComplete && Math.max(due, events.upTo) > last)
       this.#find(
         [],
-        `the log has told everything up to revision ${Math.max(due, events.upTo)}, and nothing after ${last}`,
+        `the log has everything up to revision ${Math.max(due, events.upTo)}, and nothing after ${last}`,
       )
     const [newest] = this.#tellings
     if (isComplete && newest !== undefined && newest.revision > Math.max(due, events.upTo, last))
       this.#find(
         newest.calls,
-        `${newest.what} told revision ${newest.revision}, and the log tells nothing after ${last}`,
+        `${newest.what} showed revision ${newest.revision}, and the log has nothing after ${last}`,
       )
     this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
@@ -159,7 +159,7 @@ class Judge implements KeyCounts {
       if (other !== undefined)
         this.#find(
           [...other.ids, ...request.ids],
-          `${said(other)} and ${said(request)} both made ${revision}`,
+          `${operationsOf(other)} and ${operationsOf(request)} both made ${revision}`,
         )
       this.#acknowledged.set(revision, request)
       this.#compared += 1
@@ -184,7 +184,10 @@ class Judge implements KeyCounts {
       this.#makers.set(revision, acknowledged)
       const wrong = this.#differs(acknowledged, events)
       if (wrong !== undefined)
-        this.#find(acknowledged.ids, `${said(acknowledged)} made revision ${revision}, and the log ${wrong}`)
+        this.#find(
+          acknowledged.ids,
+          `${operationsOf(acknowledged)} made revision ${revision}, and the log ${wrong}`,
+        )
     } else {
       const known = this.#knownSince.get(revision) ?? position
       const able = this.#ableOf(revision, events, known)
@@ -197,19 +200,19 @@ class Judge implements KeyCounts {
 
   /** How the log differs from what this request has done to the present state. */
   #differs(request: LogRequest, events: readonly LoggedEvent[]): string | undefined {
-    for (const [key, wanted] of request.conditions) {
+    for (const [key, expected] of request.conditions) {
       const found = this.#rows.get(key)?.modRevision ?? null
-      if (found !== wanted)
-        return `has ${key} ${found === null ? 'absent' : `of revision ${found}`} before it, where its condition wants ${wanted === null ? 'nothing' : `revision ${wanted}`}`
+      if (found !== expected)
+        return `has ${key} ${found === null ? 'absent' : `of revision ${found}`} before it, where its condition wants ${expected === null ? 'nothing' : `revision ${expected}`}`
     }
     for (const key of request.deleted)
       if (!this.#rows.has(key)) return `has no ${key} before it, which it has deleted`
     const keys = keysChangedBy(request, this.#rows)
     const extra = events.find(({ key }) => !keys.has(key))
     if (extra !== undefined) return `has a change of ${extra.key} there as well`
-    const told = new Map(events.map(({ key, record }) => [key, record]))
+    const logged = new Map(events.map(({ key, record }) => [key, record]))
     for (const key of keys) {
-      const record = told.get(key)
+      const record = logged.get(key)
       const put = request.puts.get(key)
       if (record === undefined) return `has no change of ${key} there`
       if (put === undefined) {
@@ -241,14 +244,19 @@ class Judge implements KeyCounts {
     const found = new Set(makers.values())
     for (const request of this.#unplaced)
       if (!found.has(request))
-        this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
+        this.#find(
+          request.ids,
+          `${operationsOf(request)} was answered as made, and the log knows nothing of it`,
+        )
   }
 
   /** The requests, of those whose revision is not known, that may have made this of the present state. */
   #ableOf(revision: number, events: readonly LoggedEvent[], known: number): LogRequest[] {
     const put = events.find(({ record }) => record !== null)
-    const asked = put?.record ? (this.#byPut.get(textOf(put.key, put.record.value)) ?? []) : this.#deletes
-    return asked.filter(
+    const candidates = put?.record
+      ? (this.#byPut.get(textOf(put.key, put.record.value)) ?? [])
+      : this.#deletes
+    return candidates.filter(
       (maker) =>
         (maker.revision ?? revision) === revision &&
         maker.start < known &&
@@ -279,7 +287,7 @@ class Judge implements KeyCounts {
       failed?.ids ?? [],
       failed === undefined
         ? `revision ${revision} (${what}) was made by no request, and by no lease that ended`
-        : `revision ${revision} (${what}) was made by ${said(failed)}, which was answered as not made`,
+        : `revision ${revision} (${what}) was made by ${operationsOf(failed)}, which was answered as not made`,
       events[0]?.key,
     )
   }
@@ -345,7 +353,7 @@ class Judge implements KeyCounts {
           if (key === undefined) return
           this.#find(
             request.ids,
-            `${said(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
+            `${operationsOf(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
             key,
           )
         },
@@ -446,5 +454,5 @@ function addTo(map: Map<string, LogRequest[]>, text: string, request: LogRequest
 
 const textOf = (key: string, value: string): string => JSON.stringify([key, value])
 
-const said = ({ ids }: LogRequest): string =>
+const operationsOf = ({ ids }: LogRequest): string =>
   ids.length === 1 ? `operation ${ids[0]}` : `the transaction of operations ${ids.join(', ')}`

@@ -43,22 +43,22 @@ export function makersOf(
 /** Finds a partner for one that has none, if the others can be moved so that one is free, or can do without. */
 function match<One, Other>(
   one: One,
-  ableOf: (asking: One) => readonly Other[],
+  ableOf: (path: One) => readonly Other[],
   partners: Map<One, Other>,
   owners: Map<Other, One>,
   needsNone: (owner: One) => boolean = () => false,
 ): void {
   if (partners.has(one)) return
   const askedBy = new Map<Other, One>()
-  const asking = [one]
+  const path = [one]
   // The list grows.
-  for (const now of asking) {
+  for (const now of path) {
     for (const partner of ableOf(now)) {
       if (askedBy.has(partner)) continue
       askedBy.set(partner, now)
       const owner = owners.get(partner)
       if (owner !== undefined && !needsNone(owner)) {
-        asking.push(owner)
+        path.push(owner)
         continue
       }
       if (owner !== undefined) partners.delete(owner)

@@ -38,16 +38,16 @@ export function checkOrder(history: History): Anomaly[] {
   const answers = answersOf(history)
   const byEnd = [...answers, ...toldIn(history)].sort((a, b) => a.end - b.end)
   const findings: Anomaly[] = []
-  let told: KnownRevision | undefined
+  let newest: KnownRevision | undefined
   let next = 0
   for (const answer of answers.sort((a, b) => a.start - b.start)) {
     for (let one = byEnd[next]; one !== undefined && one.end < answer.start; one = byEnd[++next])
-      if (told === undefined || one.revision > told.revision) told = one
-    if (told === undefined || answer.isStale) continue
-    if (answer.revision >= told.revision + (answer.isChange ? 1 : 0)) continue
+      if (newest === undefined || one.revision > newest.revision) newest = one
+    if (newest === undefined || answer.isStale) continue
+    if (answer.revision >= newest.revision + (answer.isChange ? 1 : 0)) continue
     const how = answer.isChange ? 'made' : 'reflects'
-    const message = `${answer.what} ${how} revision ${answer.revision}, and before it was asked for ${told.what} had told ${told.revision}`
-    findings.push({ check: 'log', key: answer.key, message, calls: [...told.calls, ...answer.calls] })
+    const message = `${answer.what} ${how} revision ${answer.revision}, and before it was requested ${newest.what} had shown ${newest.revision}`
+    findings.push({ check: 'log', key: answer.key, message, calls: [...newest.calls, ...answer.calls] })
   }
   return findings
 }
@@ -79,9 +79,9 @@ const ofCall = (id: number): Pick<KnownRevision, 'what' | 'calls'> => ({
 
 /** How watches began. */
 const watchesIn = ({ watches }: History): Answer[] =>
-  watches.flatMap(({ id, start, told: [first] }): Answer[] => {
-    if (first?.told.kind !== 'created') return []
-    const { revision } = first.told
+  watches.flatMap(({ id, start, messages: [first] }): Answer[] => {
+    if (first?.message.kind !== 'created') return []
+    const { revision } = first.message
     return [
       {
         what: `watch ${id}`,
@@ -97,8 +97,8 @@ const watchesIn = ({ watches }: History): Answer[] =>
 
 /** Later messages. */
 const toldIn = ({ watches }: History): KnownRevision[] =>
-  watches.flatMap(({ id, told }) =>
-    told.flatMap(({ position, told: one }): KnownRevision[] =>
+  watches.flatMap(({ id, messages }) =>
+    messages.flatMap(({ position, message: one }): KnownRevision[] =>
       one.kind === 'events' || one.kind === 'progress'
         ? [{ what: `watch ${id}`, calls: [], end: position, revision: one.revision }]
         : [],

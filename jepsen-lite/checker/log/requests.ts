@@ -85,7 +85,7 @@ function requestOf(calls: readonly HistoryCall[]): LogRequest {
     if (op.idempotency !== undefined)
       throw new HistoryError('a history with a log knows no idempotency tokens')
     const isRefused = result?.applied === false
-    const told = result?.revision ?? result?.modRevision
+    const answeredRevision = result?.revision ?? result?.modRevision
     const isConditional = op.ifAbsent === true || op.ifRevision !== undefined
     if (isConditional && outcome.kind !== 'fail') conditions.set(op.key, op.ifRevision ?? null)
     if (op.f === 'put') {
@@ -97,7 +97,7 @@ function requestOf(calls: readonly HistoryCall[]): LogRequest {
       if (result?.deleted === 1) deleted.add(op.key)
     }
     if (result === undefined || isRefused) continue
-    revision = told ?? revision
+    revision = answeredRevision ?? revision
     // A delete that does not tell whether there was something to delete may have changed nothing.
     if (op.f === 'put' || result.deleted === 1) changed = true
     else if (changed === false) changed = undefined
@@ -123,24 +123,24 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
   const { op, outcome, start } = call
   const result = resultOf(call)
   const end = outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end
-  const told = { ids: [call.id], start, end, kind: outcome.kind, revision: result?.revision }
+  const answer = { ids: [call.id], start, end, kind: outcome.kind, revision: result?.revision }
   const removed = result?.removed
   const removedSome = removed === undefined ? undefined : removed > 0
   const changed = outcome.kind === 'unknown' ? undefined : result !== undefined && result.applied !== false
   switch (op.f) {
     case 'del-range':
       return {
-        ...{ ...told, ...NONE, ranges: [rangeOf({ ...op, f: 'range' })], removed },
+        ...{ ...answer, ...NONE, ranges: [rangeOf({ ...op, f: 'range' })], removed },
         changed: changed === true ? removedSome : changed,
       }
     case 'revoke':
       return {
-        ...{ ...told, ...NONE, lease: op.lease, removed },
+        ...{ ...answer, ...NONE, lease: op.lease, removed },
         changed: changed === true ? removedSome : changed,
       }
     case 'guarded-put':
       return {
-        ...{ ...told, ...NONE, removed: undefined, changed },
+        ...{ ...answer, ...NONE, removed: undefined, changed },
         puts: new Map([
           [op.key, { value: op.value, version: undefined, lease: undefined, ttlMs: undefined }],
         ]),
@@ -160,8 +160,14 @@ export function nothingIn(history: History): { readonly request: LogRequest; rea
     if (revision === undefined || result?.applied === false) return []
     if (op.f === 'del' && result?.deleted === 0) {
       const request = { ...NONE, ids: [call.id], start: call.start, end: call.end, kind: call.outcome.kind }
-      const asked = { ...request, deletes: new Set([op.key]), revision, changed: false, removed: undefined }
-      return [{ request: asked, revision }]
+      const deletion = {
+        ...request,
+        deletes: new Set([op.key]),
+        revision,
+        changed: false,
+        removed: undefined,
+      }
+      return [{ request: deletion, revision }]
     }
     if ((op.f !== 'del-range' && op.f !== 'revoke') || result?.removed !== 0) return []
     const request = storeRequestOf({ ...call, op })

@@ -29,18 +29,18 @@ export function storeLogOf(history: History): StoreLog {
   const findings: Anomaly[] = []
   let [upTo, due] = [FIRST_REVISION, FIRST_REVISION]
   for (const watch of history.watches.filter((one) => tellsLog(history, one))) {
-    for (const { position, timeMs, told } of watch.told) {
-      if (told.kind === 'compacted') {
-        const message = `the watch that tells the log ended at ${told.next}, because it was compacted; nobody had asked for that yet`
-        findings.push({ check: 'log', key: undefined, message, calls: [] })
+    for (const { position, timeMs, message } of watch.messages) {
+      if (message.kind === 'compacted') {
+        const why = `the watch that records the log ended at ${message.next}, because it was compacted; nobody had requested that yet`
+        findings.push({ check: 'log', key: undefined, message: why, calls: [] })
       }
-      if (told.kind === 'due') due = Math.max(due, told.revision)
-      if (told.kind === 'progress') upTo = Math.max(upTo, told.revision)
+      if (message.kind === 'due') due = Math.max(due, message.revision)
+      if (message.kind === 'progress') upTo = Math.max(upTo, message.revision)
       // Another watch of this client may tell it again, which checker/watch judges.
-      if (told.kind !== 'events' || told.revision <= (revisions.at(-1)?.revision ?? 1)) continue
-      const { revision } = told
+      if (message.kind !== 'events' || message.revision <= (revisions.at(-1)?.revision ?? 1)) continue
+      const { revision } = message
       upTo = Math.max(upTo, revision)
-      const events = told.events.map((event) => loggedEvent(event, revision))
+      const events = message.events.map((event) => loggedEvent(event, revision))
       revisions.push({ revision, position, timeMs, events })
     }
   }

@@ -407,12 +407,12 @@ function reportInternal({ name, writes, reads }: Key, report: Report): void {
     if (known === undefined) steps.set(step.transaction, [step])
     else known.push(step)
   }
-  for (const [transaction, told] of steps) {
-    if (told.length < 2) continue
+  for (const [transaction, parts] of steps) {
+    if (parts.length < 2) continue
     /** undefined: not known. */
     let value: string | null | undefined
     let ending = ''
-    for (const { step } of told.sort((a, b) => a.at - b.at)) {
+    for (const { step } of parts.sort((a, b) => a.at - b.at)) {
       if (step.f === 'write') {
         if (step.end === Number.POSITIVE_INFINITY) break
         const appended =

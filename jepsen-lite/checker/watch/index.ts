@@ -112,82 +112,85 @@ class OneWatch {
   }
 
   check(): WatchFault {
-    const [first, ...others] = this.#record.told
+    const [first, ...others] = this.#record.messages
     if (first === undefined) return undefined
-    if (first.kind === 'compacted' && this.#record.asked.from === undefined)
+    if (first.kind === 'compacted' && this.#record.selection.from === undefined)
       return ['ended', 'is refused as compacted, and did not ask for the past']
     if (first.kind === 'compacted')
-      this.#from = this.#next = Math.max(FIRST_REVISION, this.#record.asked.from ?? 0)
-    else if (first.kind !== 'created') return ['created', `is told of ${first.kind} before it exists`]
+      this.#from = this.#next = Math.max(FIRST_REVISION, this.#record.selection.from ?? 0)
+    else if (first.kind !== 'created') return ['created', `receives ${first.kind} before it exists`]
     const wrong = first.kind === 'created' ? this.#created(first) : this.#judge(first)
     if (wrong !== undefined) return wrong
-    for (const told of others) {
-      if (this.#hasEnded) return ['ended', `is told of ${told.kind} after its end`]
-      const found = this.#judge(told)
+    for (const message of others) {
+      if (this.#hasEnded) return ['ended', `receives ${message.kind} after its end`]
+      const found = this.#judge(message)
       if (found !== undefined) return found
     }
     return undefined
   }
 
   #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): WatchFault {
-    const { asked, answered } = this.#record
+    const { selection, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
     if (revision > this.#log.upTo)
       return ['created', `begins at revision ${revision}, and the store is at ${this.#log.upTo}`]
-    const wanted = Math.max(FIRST_REVISION, asked.from ?? revision + 1)
-    if (from !== wanted) return ['created', `begins with ${from}, and should with ${wanted}`]
+    const first = Math.max(FIRST_REVISION, selection.from ?? revision + 1)
+    if (from !== first) return ['created', `begins with ${from}, and should with ${first}`]
     this.#from = from
     this.#next = from
     return undefined
   }
 
-  #judge(told: WatchMessage): WatchFault {
-    switch (told.kind) {
+  #judge(message: WatchMessage): WatchFault {
+    switch (message.kind) {
       case 'created':
-        return ['created', 'is told twice that it exists']
+        return ['created', 'is confirmed twice']
       case 'events':
-        return this.#events(told.revision, told.events)
+        return this.#events(message.revision, message.events)
       case 'progress':
-        return this.#progress(told.revision)
+        return this.#progress(message.revision)
       case 'due': {
-        const missing = this.#wantedUntil(told.revision)[0]
+        const missing = this.#wantedUntil(message.revision)[0]
         return missing && [this.#missing(missing), `never received ${shown(missing)}`]
       }
       case 'compacted':
         this.#hasEnded = true
-        return this.#overtaken(told)
+        return this.#overtaken(message)
       case 'stopped': {
         this.#hasEnded = true
-        const missing = this.#wantedUntil(told.resumeFrom - 1)[0]
+        const missing = this.#wantedUntil(message.resumeFrom - 1)[0]
         if (missing !== undefined)
-          return ['ended', `may go on from ${told.resumeFrom}, and was not told of ${shown(missing)}`]
-        if (told.resumeFrom <= this.#last)
-          return ['ended', `may go on from ${told.resumeFrom}, and was told of ${this.#last} already`]
-        if (told.resumeFrom < this.#from)
-          return ['ended', `may go on from ${told.resumeFrom}, and began with ${this.#from}`]
-        if (told.resumeFrom > Math.max(this.#from, this.#log.upTo + 1))
-          return ['ended', `may go on from ${told.resumeFrom} only, and the store is at ${this.#log.upTo}`]
+          return ['ended', `may resume from ${message.resumeFrom}, and did not receive ${shown(missing)}`]
+        if (message.resumeFrom <= this.#last)
+          return ['ended', `may resume from ${message.resumeFrom}, and received ${this.#last} already`]
+        if (message.resumeFrom < this.#from)
+          return ['ended', `may resume from ${message.resumeFrom}, and began with ${this.#from}`]
+        if (message.resumeFrom > Math.max(this.#from, this.#log.upTo + 1))
+          return [
+            'ended',
+            `may resume from ${message.resumeFrom} only, and the store is at ${this.#log.upTo}`,
+          ]
         return undefined
       }
     }
   }
 
   #events(revision: number, events: readonly WatchedEvent[]): WatchFault {
-    if (events.length === 0) return ['filter', `is told nothing of ${revision}`]
-    if (revision < this.#from) return ['resumable', `is told of ${revision}, and begins with ${this.#from}`]
+    if (events.length === 0) return ['filter', `receives nothing of ${revision}`]
+    if (revision < this.#from) return ['resumable', `receives ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
-      return ['bookmark', `is told of ${revision} after the progress ${this.#bookmark}`]
+      return ['bookmark', `receives ${revision} after the progress ${this.#bookmark}`]
     if (revision === this.#last) {
       const again = events.find(({ key }) => this.#keys.has(key))
       return again === undefined
-        ? ['atomic', `is told of revision ${revision} in two messages`]
-        : ['unique', `is told of ${again.key} at ${revision} twice`]
+        ? ['atomic', `receives revision ${revision} in two messages`]
+        : ['unique', `receives ${again.key} at ${revision} twice`]
     }
-    if (revision < this.#last) return ['ordered', `is told of ${revision} after ${this.#last}`]
+    if (revision < this.#last) return ['ordered', `receives ${revision} after ${this.#last}`]
     const skipped = this.#wantedUntil(revision - 1)[0]
     if (skipped !== undefined)
-      return [this.#missing(skipped), `is told of ${revision}, and was not told of ${shown(skipped)}`]
+      return [this.#missing(skipped), `receives ${revision}, and did not receive ${shown(skipped)}`]
     const found = this.#revision(revision, events)
     this.#keys = new Set(events.map(({ key }) => key))
     this.#last = revision
@@ -197,61 +200,61 @@ class OneWatch {
 
   /** All events of one revision. */
   #revision(revision: number, events: readonly WatchedEvent[]): WatchFault {
-    const { asked } = this.#record
+    const { selection } = this.#record
     const logged = new Map(this.#log.between(revision, revision).map((event) => [event.key, event]))
     const seen = new Set<string>()
     for (const event of events) {
       const { key, type } = event
-      const what = `is told of a ${type} of ${key} at ${revision}`
-      const wanted = logged.get(key)
-      if (wanted === undefined) return ['committed', `${what}, which never happened`]
+      const what = `receives a ${type} of ${key} at ${revision}`
+      const change = logged.get(key)
+      if (change === undefined) return ['committed', `${what}, which never happened`]
       if (seen.has(key)) return ['unique', `${what} twice`]
       seen.add(key)
-      if (typeOf(wanted) !== type) return ['committed', `${what}, which was a ${typeOf(wanted)}`]
-      if (!isWanted(wanted, asked)) return ['filter', `${what}, for which it did not ask`]
-      const wrong = this.#recordTold(event, wanted, what) ?? this.#prev(event, revision, what)
+      if (typeOf(change) !== type) return ['committed', `${what}, which was a ${typeOf(change)}`]
+      if (!isSelected(change, selection)) return ['filter', `${what}, for which it did not ask`]
+      const wrong = this.#recordReceived(event, change, what) ?? this.#prev(event, revision, what)
       if (wrong !== undefined) return wrong
     }
-    const left = [...logged.values()].find((event) => isWanted(event, asked) && !seen.has(event.key))
-    return left && ['atomic', `is told of ${revision} without ${left.key}`]
+    const left = [...logged.values()].find((event) => isSelected(event, selection) && !seen.has(event.key))
+    return left && ['atomic', `receives ${revision} without ${left.key}`]
   }
 
-  #recordTold({ record }: WatchedEvent, { record: wanted }: LoggedEvent, what: string): WatchFault {
-    const { values } = this.#record.asked
-    if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
+  #recordReceived({ record }: WatchedEvent, { record: expected }: LoggedEvent, what: string): WatchFault {
+    const { values } = this.#record.selection
+    if (expected === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
     if (!values && record.value !== undefined)
       return ['filter', `${what} with its value, for which it did not ask`]
-    const whole = values ? wanted : { ...wanted, value: undefined }
+    const whole = values ? expected : { ...expected, value: undefined }
     return same(record, whole)
       ? undefined
-      : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(wanted)}`]
+      : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(expected)}`]
   }
 
   #prev({ key, prev }: WatchedEvent, revision: number, what: string): WatchFault {
-    const { asked } = this.#record
-    if (!asked.prev)
+    const { selection } = this.#record
+    if (!selection.prev)
       return prev === undefined
         ? undefined
         : ['filter', `${what} with the record before, for which it did not ask`]
-    const wanted = this.#log.before(key, revision)
+    const expected = this.#log.before(key, revision)
     // A compacted record cannot be delivered. But then the event is deleted as well.
     if (prev === undefined) return ['prev', `${what} without the record before`]
-    const whole = wanted === null || asked.values ? wanted : { ...wanted, value: undefined }
+    const whole = expected === null || selection.values ? expected : { ...expected, value: undefined }
     const isSame = prev === null || whole === null ? prev === whole : same(prev, whole)
     return isSame
       ? undefined
-      : ['prev', `${what} instead of ${JSON.stringify(prev)}, which was ${JSON.stringify(wanted)}`]
+      : ['prev', `${what} instead of ${JSON.stringify(prev)}, which was ${JSON.stringify(expected)}`]
   }
 
   #progress(revision: number): WatchFault {
     const missing = this.#wantedUntil(revision)[0]
     if (missing !== undefined)
-      return ['bookmark', `is told of the progress ${revision}, and was not told of ${shown(missing)}`]
+      return ['bookmark', `receives the progress ${revision}, and did not receive ${shown(missing)}`]
     if (revision < this.#bookmark || revision < this.#last)
-      return ['bookmark', `is told of the progress ${revision} after ${Math.max(this.#bookmark, this.#last)}`]
+      return ['bookmark', `receives the progress ${revision} after ${Math.max(this.#bookmark, this.#last)}`]
     if (revision > this.#log.upTo)
-      return ['committed', `is told of the progress ${revision}, the store is at ${this.#log.upTo}`]
+      return ['committed', `receives the progress ${revision}, the store is at ${this.#log.upTo}`]
     this.#bookmark = Math.max(this.#bookmark, revision)
     this.#next = Math.max(this.#next, revision + 1)
     return undefined
@@ -263,28 +266,30 @@ class OneWatch {
     resumeFrom,
   }: Extract<WatchMessage, { kind: 'compacted' }>): WatchFault {
     const missing = this.#wantedUntil(next - 1)[0]
-    if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
-    const told = Math.max(this.#last, this.#bookmark)
-    if (next <= told) return ['ended', `ends at ${next}, and was told of ${told} already`]
+    if (missing !== undefined) return ['ended', `ends at ${next}, and did not receive ${shown(missing)}`]
+    const received = Math.max(this.#last, this.#bookmark)
+    if (next <= received) return ['ended', `ends at ${next}, and received ${received} already`]
     if (next < this.#from) return ['ended', `ends at ${next}, and begins with ${this.#from}`]
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
     if (compactRevision > this.#compacted)
       return ['ended', `ends as compacted up to ${compactRevision}, but no compaction went that far`]
     if (resumeFrom !== compactRevision + 1)
-      return ['ended', `may go on from ${resumeFrom}, the store is compacted up to ${compactRevision}`]
+      return ['ended', `may resume from ${resumeFrom}, the store is compacted up to ${compactRevision}`]
     return undefined
   }
 
   /** Requested events from the next revision on that were not delivered. */
   #wantedUntil(revision: number): readonly LoggedEvent[] {
     if (revision < this.#next) return []
-    return this.#log.between(this.#next, revision).filter((event) => isWanted(event, this.#record.asked))
+    return this.#log
+      .between(this.#next, revision)
+      .filter((event) => isSelected(event, this.#record.selection))
   }
 
   /** The first events are missing, or some in between. */
   #missing({ revision }: LoggedEvent): WatchGuarantee {
-    return this.#last < this.#from && this.#record.asked.from !== undefined && revision >= this.#from
+    return this.#last < this.#from && this.#record.selection.from !== undefined && revision >= this.#from
       ? 'resumable'
       : 'complete'
   }
@@ -292,7 +297,7 @@ class OneWatch {
 
 const typeOf = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ? 'delete' : 'put')
 
-function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchSelection): boolean {
+function isSelected(event: LoggedEvent, { key, start = '', end, only }: WatchSelection): boolean {
   if (only !== undefined && typeOf(event) !== only) return false
   if (key !== undefined) return event.key === key
   return compareKeys(event.key, start) >= 0 && (end === undefined || compareKeys(event.key, end) < 0)

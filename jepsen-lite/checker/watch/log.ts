@@ -55,10 +55,10 @@ export class EventLog {
  * The log that a watch of all keys from revision 1 on received. That it is complete is not shown by this: compare it
  * with the acknowledged writes, and with other watches.
  */
-export function logOfWatch({ told }: WatchRecord): EventLog {
+export function logOfWatch({ messages }: WatchRecord): EventLog {
   const events: LoggedEvent[] = []
   let upTo = 0
-  for (const message of told) {
+  for (const message of messages) {
     if (message.kind === 'events')
       for (const event of message.events) events.push({ ...eventOf(event), revision: message.revision })
     if (message.kind === 'events' || message.kind === 'progress') upTo = message.revision

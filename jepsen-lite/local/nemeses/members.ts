@@ -47,7 +47,13 @@ const shrink: Nemesis = {
     const forbidEnd = allowEnd(node)
     if (paused) cluster.pause(node)
     const through = random.pick(paused ? others : [...others, node])
-    const answer = await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 3_000)
+    const answer = await cluster.request(
+      through,
+      'DELETE',
+      `/v1/cluster/members/${node.name}`,
+      undefined,
+      3_000,
+    )
     if (paused) cluster.resume(node)
     return {
       nodes: [node.name],
@@ -104,7 +110,7 @@ const leases: Nemesis = {
     const { leader } = cluster
     if (leader === undefined) return 'there is no leader'
     conditions.leasesMayBeOn = true
-    const answer = await cluster.ask(leader, 'POST', '/v1/cluster/settings', { leases: { on } }, 2_000)
+    const answer = await cluster.request(leader, 'POST', '/v1/cluster/settings', { leases: { on } }, 2_000)
     if (isOk(answer) && !on) conditions.leasesMayBeOn = false
     return {
       nodes: [],
@@ -130,14 +136,14 @@ export async function reconcile(cluster: LocalCluster): Promise<void> {
 
 /** After `reconcile`: a message if the members of the cluster are not those that it should have. */
 export async function wrongMembers(cluster: LocalCluster): Promise<string | undefined> {
-  const wanted = namesIn(cluster.members)
-  let told: string | undefined
+  const expected = namesIn(cluster.members)
+  let listed: string | undefined
   const isRight = await persistently(cluster, async () => {
     const names = await memberNames(cluster)
-    told = names?.toSorted().join(' ')
-    return told === wanted
+    listed = names?.toSorted().join(' ')
+    return listed === expected
   })
-  return isRight ? undefined : `the members are ${told ?? 'unknown'}; they should be ${wanted}`
+  return isRight ? undefined : `the members are ${listed ?? 'unknown'}; they should be ${expected}`
 }
 
 const namesIn = (nodes: readonly TestedNode[]): string =>
@@ -152,7 +158,7 @@ const namesIn = (nodes: readonly TestedNode[]): string =>
  */
 async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const isOut = await persistently(cluster, async (through) => {
-    await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
+    await cluster.request(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
     return isOutside(cluster, node)
   })
   node.outside = true
@@ -213,17 +219,17 @@ async function persistently(
  */
 async function memberNames(cluster: LocalCluster, except?: TestedNode): Promise<string[] | undefined> {
   const { leader } = cluster
-  const asked =
+  const request =
     leader !== undefined && leader === except ? cluster.running.find((node) => node !== except) : leader
-  if (asked === undefined) return undefined
-  const members = membersIn(await cluster.ask(asked, 'GET', '/v1/cluster', undefined, 1_000))
+  if (request === undefined) return undefined
+  const members = membersIn(await cluster.request(request, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.map(({ name }) => name)
 }
 
 async function replicaIdOf(cluster: LocalCluster, node: TestedNode): Promise<string | undefined> {
   const { leader } = cluster
   if (leader === undefined) return undefined
-  const members = membersIn(await cluster.ask(leader, 'GET', '/v1/cluster', undefined, 1_000))
+  const members = membersIn(await cluster.request(leader, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.find(({ name }) => name === node.name)?.replica_id
 }
 

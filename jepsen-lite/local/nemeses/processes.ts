@@ -154,10 +154,10 @@ const transfer: Nemesis = {
     if (cluster.leader === undefined) return 'there is no leader'
     let handed = 0
     const end = repeatedly(async () => {
-      const [asked, to] = [random.pick(cluster.members), random.pick(cluster.members)]
+      const [contact, to] = [random.pick(cluster.members), random.pick(cluster.members)]
       const { leader } = cluster
       const body = random.chance(0.2) ? {} : { to: to.name }
-      const answer = await cluster.ask(asked, 'POST', '/v1/cluster/leader', body, 2_000)
+      const answer = await cluster.request(contact, 'POST', '/v1/cluster/leader', body, 2_000)
       if (answer.kind === 'answer' && answer.status === 200 && cluster.leader !== leader) handed++
       await sleep(random.between(50, 1_000))
     })

@@ -378,7 +378,7 @@ class Page {
       ['interval', intervalOf(call)],
       [
         'client',
-        `${clients[call.client]}, operation ${call.id}${call.node === '' ? '' : `, asked ${call.node}`}`,
+        `${clients[call.client]}, operation ${call.id}${call.node === '' ? '' : `, sent to ${call.node}`}`,
       ],
     ]
     if (isMisfit) {

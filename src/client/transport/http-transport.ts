@@ -2,7 +2,7 @@
 // the request may have left. Bytes leave when the request has a connected socket: at once on a kept connection, and not
 // before 'connect' on a new one. Without a connected socket no node has seen the request.
 
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
 import type { LookupFunction, Socket } from 'node:net'
 import { http } from '../../node-http.ts'
 import { whenAborted } from '../abort-listeners.ts'
@@ -10,8 +10,8 @@ import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
 import { lookup } from '../lookup.ts'
 import { type CallRequest, isStreamed } from '../operation.ts'
-import { ASK_AGAIN_MS, nodeTimeoutMs } from '../retry-policy.ts'
-import { after, afterPendingEvents } from '../timer.ts'
+import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
+import { afterPendingEvents } from '../timer.ts'
 import { writeIdHeader } from '../write-id.ts'
 import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
@@ -23,17 +23,14 @@ import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 export const SILENCE_MAX_MS = 70_000
 
 export class HttpTransport implements Transport {
+  readonly carriesBatches = false
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
-  readonly #inFlight = new Set<ClientRequest>()
+  readonly #inFlight = new Set<Exchange>()
   readonly #silenceMaxMs: number
 
   constructor(silenceMaxMs = SILENCE_MAX_MS) {
     this.#silenceMaxMs = silenceMaxMs
-  }
-
-  accepts(): boolean {
-    return true
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
@@ -60,17 +57,14 @@ export class HttpTransport implements Transport {
     options: SendOptions,
     stream = false,
   ): Promise<SendOutcome> {
-    const { method, path, headers, body } = outgoing
+    const { host, port } = endpoint
+    const where = { agent: this.#agent, host, port, timeout: this.#silenceMaxMs }
     return new Promise((resolve) => {
-      const exchange = new Exchange(options, stream, (outcome) => {
-        this.#inFlight.delete(req)
+      const exchange = new Exchange(where, outgoing, options, stream, (outcome) => {
+        this.#inFlight.delete(exchange)
         resolve(outcome)
       })
-      const { host, port } = endpoint
-      const where = { host, port, lookup: exchange.lookup, timeout: this.#silenceMaxMs }
-      const req = http.request({ agent: this.#agent, ...where, method, path, headers })
-      this.#inFlight.add(req)
-      exchange.begin(req, body, this.#silenceMaxMs)
+      this.#inFlight.add(exchange)
     })
   }
 
@@ -79,7 +73,7 @@ export class HttpTransport implements Transport {
   }
 
   close(): void {
-    for (const req of this.#inFlight) req.destroy(new Error('the client was closed'))
+    for (const exchange of this.#inFlight) exchange.giveUp('the client was closed')
     this.#agent.destroy()
   }
 }
@@ -90,7 +84,7 @@ class Exchange {
   readonly #stream: boolean
   readonly #settled: (outcome: SendOutcome) => void
   readonly #startedAt = performance.now()
-  #req: ClientRequest | undefined
+  readonly #req: ClientRequest
   /** A connection was accepted. */
   #isAccepted = false
   /** Bytes may have left. */
@@ -99,19 +93,40 @@ class Exchange {
   #isOpen = true
   #isLookingUp = false
   /** Time of the last byte received, or of the request. */
-  #heardAt = this.#startedAt
+  #receivedAt = this.#startedAt
   #stopTimer = () => {}
-  #stopSilence = () => {}
   #stopConnect = () => {}
   #stopListening = () => {}
 
-  constructor(options: SendOptions, stream: boolean, settled: (outcome: SendOutcome) => void) {
+  constructor(
+    where: RequestOptions & { readonly timeout: number },
+    { method, path, headers, body }: OutgoingRequest,
+    options: SendOptions,
+    stream: boolean,
+    settled: (outcome: SendOutcome) => void,
+  ) {
     this.#options = options
     this.#stream = stream
     this.#settled = settled
+    const req = http.request({ ...where, lookup: this.#lookup, method, path, headers })
+    this.#req = req
+    this.#limit()
+    this.#stopListening = whenAborted(options.signal, () => this.giveUp('given up'))
+    req.on('socket', this.#onSocket)
+    req.on('error', this.#fail)
+    req.on('timeout', () => this.#timeOut(where.timeout))
+    // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
+    req.on('close', this.#onClose)
+    req.on('response', this.#onResponse)
+    // In one piece, so that Node sends it with its length.
+    req.end(body)
   }
 
-  readonly lookup: LookupFunction = (name, how, done) => {
+  giveUp(why: string): void {
+    this.#req.destroy(new Error(why))
+  }
+
+  readonly #lookup: LookupFunction = (name, how, done) => {
     const { waitsForLookup = false } = this.#options
     this.#isLookingUp = waitsForLookup
     lookup(name, how, (...found) => {
@@ -121,26 +136,7 @@ class Exchange {
     })
   }
 
-  begin(req: ClientRequest, body: Uint8Array | undefined, silenceMaxMs: number): void {
-    this.#req = req
-    const { timeoutMs, signal, background = false } = this.#options
-    this.#stopTimer = afterPendingEvents(timeoutMs, () => this.#giveUp(timeoutMs), { unref: background })
-    this.#limitSilence()
-    this.#stopListening = whenAborted(signal, () => req.destroy(new Error('given up')))
-    req.on('socket', (socket) => this.#onSocket(socket))
-    req.on('error', this.#fail)
-    req.on('timeout', () => this.#giveUp(silenceMaxMs))
-    // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
-    req.on('close', this.#onClose)
-    req.on('response', (response) => {
-      req.off('close', this.#onClose)
-      this.#onResponse(response)
-    })
-    // In one piece, so that Node sends it with its length.
-    req.end(body)
-  }
-
-  #onSocket(socket: Socket): void {
+  readonly #onSocket = (socket: Socket): void => {
     if (this.#options.background === true) socket.unref()
     if (!socket.connecting) {
       this.#isSent = true
@@ -155,21 +151,22 @@ class Exchange {
     this.#isAccepted = true
     // If the process was busy and the time is over, the request is not sent.
     const { timeoutMs } = this.#options
-    if (performance.now() - this.#startedAt >= timeoutMs) this.#giveUp(timeoutMs)
+    if (performance.now() - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)
     else this.#isSent = true
   }
 
-  #onResponse(response: IncomingMessage): void {
+  readonly #onResponse = (response: IncomingMessage): void => {
+    this.#req.off('close', this.#onClose)
     if (this.#stream && response.statusCode === 200) {
-      this.#req?.setTimeout(0)
+      this.#req.setTimeout(0)
       this.#settle({ kind: 'streaming', headers: response.headers, stream: response })
       return
     }
-    this.#heardAt = performance.now()
+    this.#receivedAt = performance.now()
     const chunks: Buffer[] = []
     response.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
-      this.#heardAt = performance.now()
+      this.#receivedAt = performance.now()
     })
     response.on('error', this.#fail)
     response.on('close', this.#onClose)
@@ -186,24 +183,30 @@ class Exchange {
   #limitConnect(): void {
     const { connectMs, background = false } = this.#options
     if (connectMs === undefined || this.#isLookingUp) return
-    this.#stopConnect = afterPendingEvents(connectMs, () => this.#giveUp(connectMs), { unref: background })
+    this.#stopConnect = afterPendingEvents(connectMs, () => this.#timeOut(connectMs), { unref: background })
   }
 
-  #limitSilence(): void {
+  /** Checks the limits at the next moment at which one can be exceeded. */
+  #limit(againMs = 0): void {
     const { timeoutMs, silenceMs = timeoutMs, background = false } = this.#options
-    if (silenceMs >= timeoutMs) return
-    const look = () => {
-      if (this.#heardAt + silenceMs > performance.now()) this.#limitSilence()
-      else if (this.#options.mayGiveUp?.() === false) this.#stopSilence = after(ASK_AGAIN_MS, look, unref)
-      else this.#giveUp(silenceMs)
-    }
-    const unref = { unref: background }
-    this.#stopSilence = afterPendingEvents(this.#heardAt + silenceMs - performance.now(), look, unref)
+    const nowMs = performance.now()
+    const silentAt = Math.max(this.#receivedAt + silenceMs, nowMs + againMs)
+    const leftMs = Math.min(this.#startedAt + timeoutMs, silentAt) - nowMs
+    this.#stopTimer = afterPendingEvents(leftMs, this.#look, { unref: background })
   }
 
-  #giveUp(ms: number): void {
+  readonly #look = (): void => {
+    const { timeoutMs, silenceMs = timeoutMs, mayGiveUp } = this.#options
+    const nowMs = performance.now()
+    if (nowMs - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)
+    else if (nowMs - this.#receivedAt < silenceMs) this.#limit()
+    else if (mayGiveUp?.() === false) this.#limit(RECHECK_MS)
+    else this.#timeOut(silenceMs)
+  }
+
+  #timeOut(ms: number): void {
     this.#isTimedOut = true
-    this.#req?.destroy(new Error(`no answer within ${Math.round(ms)} ms`))
+    this.giveUp(`no answer within ${Math.round(ms)} ms`)
   }
 
   readonly #onClose = (): void => this.#fail(new Error('the connection was cut'))
@@ -220,7 +223,6 @@ class Exchange {
   #settle(outcome: SendOutcome): void {
     this.#isOpen = false
     this.#stopTimer()
-    this.#stopSilence()
     this.#stopConnect()
     this.#stopListening()
     this.#settled(outcome)

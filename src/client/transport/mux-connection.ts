@@ -108,7 +108,7 @@ export class NodeConnection {
 
   #timer: NodeJS.Timeout | undefined
   #timerMs = Number.POSITIVE_INFINITY
-  #heardAt = 0
+  #receivedAt = 0
   /** A part of a message has arrived. */
   #isReceiving = false
   #pongUntil = 0
@@ -138,7 +138,7 @@ export class NodeConnection {
     ws.on('close', (_, reason) => this.#onBroken(new Error(reason.toString() || 'the connection was cut')))
     ws.on('open', () => {
       this.#socket.prependListener('data', () => {
-        this.#heard(performance.now())
+        this.#noteReceived(performance.now())
         this.#isReceiving = true
       })
       this.#socket.on('drain', () => {
@@ -148,7 +148,7 @@ export class NodeConnection {
       this.#wakeAt(performance.now() + HANDSHAKE_MS)
     })
     ws.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary))
-    ws.on('pong', () => this.#heard(performance.now()))
+    ws.on('pong', () => this.#noteReceived(performance.now()))
   }
 
   /** Whether new operations may go here. */
@@ -174,7 +174,7 @@ export class NodeConnection {
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
   get receivingAt(): number {
-    return this.#isReceiving ? this.#heardAt : 0
+    return this.#isReceiving ? this.#receivedAt : 0
   }
 
   /** Whether it can be sent now. The answers that would give credit back may never come. */
@@ -208,7 +208,7 @@ export class NodeConnection {
 
   /** Checks the connection: an operation is pending and nothing has arrived. */
   suspect(sinceMs: number): void {
-    if (this.#isSuspect || this.#isEnded || this.#heardAt > sinceMs) return
+    if (this.#isSuspect || this.#isEnded || this.#receivedAt > sinceMs) return
     this.#isSuspect = true
     this.#ws.ping()
     this.#pongUntil = performance.now() + PING_MS + this.#bytes / SLOW_BYTES_PER_MS
@@ -335,7 +335,7 @@ export class NodeConnection {
 
   #onMessage(data: Buffer, isBinary: boolean): void {
     const nowMs = performance.now()
-    this.#heard(nowMs)
+    this.#noteReceived(nowMs)
     const items = isBinary ? listIn(data) : undefined
     if (items === undefined) this.#fault('a message is not a list in MessagePack')
     else for (const item of items) this.#onItem(item, nowMs)
@@ -350,9 +350,9 @@ export class NodeConnection {
     else this.#onAnswer(item, this.#welcome, nowMs)
   }
 
-  #heard(nowMs: number): void {
+  #noteReceived(nowMs: number): void {
     this.#isReceiving = false
-    this.#heardAt = nowMs
+    this.#receivedAt = nowMs
     this.#isSuspect = false
   }
 

@@ -29,7 +29,6 @@ interface MuxOptions {
   readonly clusterId: () => string | undefined
   /** Returns whether the node belongs to the client's cluster. */
   readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
-  readonly isOff: boolean
 }
 
 /** The state of the connection to one endpoint. */
@@ -40,6 +39,7 @@ class Link {
 }
 
 export class MuxTransport implements Transport {
+  readonly carriesBatches = true
   readonly #options: MuxOptions
   readonly #links = new Map<Endpoint, Link>()
   /** All connections that have not ended, also those of former endpoints. */
@@ -50,13 +50,12 @@ export class MuxTransport implements Transport {
   #leaderTerm = 0
   #make: typeof NodeConnection | undefined
   #loading: Promise<void> | undefined
-  #isOff: boolean
+  #isClosed = false
   /** Resolves when a connection is made or has ended, and at the end. */
   #change = Promise.withResolvers<void>()
 
   constructor(options: MuxOptions) {
     this.#options = options
-    this.#isOff = options.isOff
   }
 
   /** Number of operations that wait for an answer. */
@@ -71,7 +70,7 @@ export class MuxTransport implements Transport {
 
   /** A call begins, one of this many. */
   noteCall(inFlight: number): void {
-    if (this.#make !== undefined || this.#isOff || this.#loading !== undefined) return
+    if (this.#make !== undefined || this.#isClosed || this.#loading !== undefined) return
     this.#calls += 1
     if (this.#calls >= CALLS_BEFORE || inFlight >= IN_FLIGHT) void this.#load()
   }
@@ -123,7 +122,7 @@ export class MuxTransport implements Transport {
    * none is being made, at the latest after `timeoutMs`.
    */
   async settled(first: Promise<void>, timeoutMs: number): Promise<void> {
-    if (this.#isOff || this.isReady(performance.now())) return
+    if (this.#isClosed || this.isReady(performance.now())) return
     let isOver = false
     let stop = () => {}
     const timedOut = new Promise<void>((resolve) => {
@@ -134,7 +133,7 @@ export class MuxTransport implements Transport {
     })
     await Promise.race([first, timedOut])
     await this.#load()
-    while (!isOver && !this.#isOff && !this.isReady(performance.now()) && this.#isConnecting)
+    while (!isOver && !this.#isClosed && !this.isReady(performance.now()) && this.#isConnecting)
       await Promise.race([this.#change.promise, timedOut])
     stop()
   }
@@ -149,7 +148,7 @@ export class MuxTransport implements Transport {
   }
 
   close(): void {
-    this.#isOff = true
+    this.#isClosed = true
     this.#make = undefined
     for (const connection of this.#open) connection.close()
     this.#changed()
@@ -177,7 +176,7 @@ export class MuxTransport implements Transport {
   #load(): Promise<void> {
     this.#loading ??= import('./mux-connection.ts').then(
       ({ NodeConnection: Make }) => {
-        if (!this.#isOff) this.#make = Make
+        if (!this.#isClosed) this.#make = Make
       },
       // Without these packages HTTP serves.
       () => {},

@@ -2,7 +2,7 @@
 
 import { whenAborted } from '../abort-listeners.ts'
 import type { ClientOperation } from '../operation.ts'
-import { ASK_AGAIN_MS, tryLimitMs } from '../retry-policy.ts'
+import { RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
 import type { WriteId } from '../write-id.ts'
 import { type MuxItem, type MuxWelcome, outcomeOf } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
@@ -81,13 +81,13 @@ export class PendingRequest implements PendingOperation {
 
   /** A node that sends parts of an answer is not silent. */
   due(nowMs: number): void {
-    const heardAt = Math.max(this.#startedAt, this.#connection.receivingAt)
+    const receivedAt = Math.max(this.#startedAt, this.#connection.receivingAt)
     const isQueued = this.id === QUEUED && nowMs >= this.#startedAt + this.#limitMs
     if (nowMs < this.deadline && !isQueued) {
-      if (nowMs >= heardAt + this.#limitMs) this.#connection.suspect(this.#startedAt)
-      const silentAt = heardAt + this.#silenceMs
+      if (nowMs >= receivedAt + this.#limitMs) this.#connection.suspect(this.#startedAt)
+      const silentAt = receivedAt + this.#silenceMs
       if (nowMs < silentAt) this.dueMs = silentAt
-      else if (this.#mayGiveUp?.() === false) this.dueMs = nowMs + ASK_AGAIN_MS
+      else if (this.#mayGiveUp?.() === false) this.dueMs = nowMs + RECHECK_MS
       this.dueMs = Math.min(this.deadline, this.dueMs)
       if (this.dueMs > nowMs) return
     }

@@ -63,7 +63,7 @@ export class PendingWatch implements PendingOperation, WatchMessages {
       this.#settle('over', outcome)
       return
     }
-    this.#heard(nowMs)
+    this.#noteReceived(nowMs)
     this.#push({ type: 'created', revision: item[2] })
     this.#settle('streaming', { kind: 'streaming', headers: outcome.headers, stream: this })
   }
@@ -107,7 +107,7 @@ export class PendingWatch implements PendingOperation, WatchMessages {
 
   received(item: MuxItem, nowMs: number): void {
     if (this.#state !== 'streaming') return
-    this.#heard(nowMs)
+    this.#noteReceived(nowMs)
     this.#push(messageOf(item))
   }
 
@@ -141,7 +141,7 @@ export class PendingWatch implements PendingOperation, WatchMessages {
     this.#wake()
   }
 
-  #heard(nowMs: number): void {
+  #noteReceived(nowMs: number): void {
     this.dueMs = nowMs + this.operation.silentMs
   }
 

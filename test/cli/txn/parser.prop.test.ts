@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseTxn } from '../../../src/cli/txn/parser.ts'
 import { formatSyntaxError as describe, TxnSyntaxError } from '../../../src/cli/txn/syntax-error.ts'
+import { character } from '../../characters.ts'
 import { runs } from '../../runs.ts'
 import { formatTxn, httpForm } from './format-txn.ts'
 import { anyTxn } from './transactions.ts'
@@ -87,7 +88,7 @@ const SNIPPETS = [
     '"success"',
   ],
 ]
-const snippet = fc.oneof(fc.constantFrom(...SNIPPETS), fc.string({ unit: 'binary', maxLength: 3 }))
+const snippet = fc.oneof(fc.constantFrom(...SNIPPETS), fc.string({ unit: character, maxLength: 3 }))
 
 /** A valid text of which a part is replaced. */
 const damaged = fc

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { textOrBytes } from '../../../src/cli/txn/bytes.ts'
 import type { Place, Txn, TxnComparison, TxnOperation } from '../../../src/client/index.ts'
+import { character } from '../../characters.ts'
 
 /** Text that has a meaning in the language, or cannot be seen. */
 const ODD = [
@@ -47,7 +48,7 @@ const ODD = [
 ]
 const piece = fc.oneof(
   fc.constantFrom(...ODD).map((text) => Buffer.from(text)),
-  fc.string({ unit: 'binary', maxLength: 6 }).map((text) => Buffer.from(text)),
+  fc.string({ unit: character, maxLength: 6 }).map((text) => Buffer.from(text)),
   fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes)),
 )
 const bytes = fc.array(piece, { maxLength: 5 }).map((pieces) => textOrBytes(Buffer.concat(pieces)))

@@ -194,29 +194,6 @@ describe('an endpoint of another cluster', () => {
     }
     expect(told.length).toBe(1)
   })
-
-  test('causes no warning when the caller named it', async () => {
-    const [own, other] = [await fake(), await fake('n9')]
-    other.clusterId = '78'
-    const told: string[] = []
-    const kv = clientOf([own], { onWarning: (message) => void told.push(message) })
-    await kv.get('k')
-    expect(await failure(kv.status({ endpoint: other.url }))).toMatchObject({ code: 'wrong_cluster' })
-    expect(told).toEqual([])
-  })
-
-  test('without an id is not a node: neither its answer nor its revision counts', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    await kv.put('k', 'v')
-    node.fault = () => ({
-      status: 404,
-      body: { code: 'not_found' },
-      headers: { 'kv-cluster': '', 'kv-revision': '99' },
-    })
-    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
-    expect(kv.revision).toBe(2)
-  })
 })
 
 test('what is in flight is counted: a call, its request, a probe', async () => {

@@ -256,7 +256,7 @@ test('a request in the background keeps no process alive', async () => {
     })
     // It has its socket in the next tick, which is connecting then.
     await new Promise<void>((resolve) => process.nextTick(resolve))
-    expect(count('Timeout')).toBe(timers + (background ? 0 : 3))
+    expect(count('Timeout')).toBe(timers + (background ? 0 : 2))
     await until(() => node.seen.length > length)
     // One is the node's own.
     expect(count('TCPSocketWrap')).toBe(background ? 1 : 2)

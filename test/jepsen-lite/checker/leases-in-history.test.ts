@@ -200,12 +200,12 @@ test.each<[string, Leased, string | undefined]>([
   [
     'it is kept alive after its end was seen',
     new Leased().pass(TTL_MS).gone('a', 'b').keepAlive(true),
-    'KV-23 log: lease 77 exists for operation 5, and the log had told its end, revision 4',
+    'KV-23 log: lease 77 exists for operation 5, and the log had reported its end, revision 4',
   ],
   [
     'it is found after its end was seen',
     new Leased().pass(TTL_MS).gone('a', 'b').asks({ f: 'lease', lease: LEASE }, { ttlMs: 1 }),
-    'the log had told its end',
+    'the log had reported its end',
   ],
   [
     'it is not found after its end was seen',
@@ -215,7 +215,7 @@ test.each<[string, Leased, string | undefined]>([
   [
     'it is revoked twice',
     new Leased().revoke('a', 'b').asks({ f: 'revoke', lease: LEASE }, { removed: 0, revision: 4 }),
-    'exists for operation 6, and the log had told its end, revision 4',
+    'exists for operation 6, and the log had reported its end, revision 4',
   ],
   [
     'it is kept alive between two revokes that both say that they have ended it',
@@ -223,7 +223,7 @@ test.each<[string, Leased, string | undefined]>([
       .revoke('a', 'b')
       .keepAlive(true)
       .asks({ f: 'revoke', lease: LEASE }, { removed: 0, revision: 4 }),
-    'exists for operation 6, and the log had told its end, revision 4',
+    'exists for operation 6, and the log had reported its end, revision 4',
   ],
   [
     'a key is attached to it after it was revoked without keys',

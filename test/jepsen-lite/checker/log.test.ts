@@ -134,7 +134,7 @@ test.each<[string, HistoryEvent[], string]>([
   [
     'a reader saw the past',
     changed(isOk(6), answer({ value: 'a', modRevision: 2, revision: 2 })),
-    'had told 3',
+    'had shown 3',
   ],
   [
     'a reader of the past saw the present',
@@ -287,7 +287,7 @@ const LOGGED = { workload: 'watch', log: 'log' }
 test.each<[string, () => Story, string]>([
   ['nobody has watched', () => new Story(LOGGED).tell(get('a'), { value: null }), 'it has no watch'],
   [
-    'its watch has not asked for everything',
+    'its watch has not requested everything',
     () => {
       const story = new Story(LOGGED)
       story.watch({ ...ALL, only: 'put' })
@@ -421,7 +421,7 @@ test.each<[string, AnyOperation, RecordedResult, string | undefined]>([
     'asks for a linearizable read, and is served a stale one',
     get('a'),
     { value: 'v', modRevision: 2, revision: 3, served: 'stale' },
-    'was asked for linearizable and served stale',
+    'was requested with linearizable and served stale',
   ],
 ])('in a history with a log, who %s', (_, op, result, message) => {
   const story = twoKeys((one) => void one.tell(op, result, 'r'))
@@ -458,9 +458,7 @@ test('the log tells the last revision, too', () => {
   const endsAt = (told: WatchMessage): string => twoKeys((_, log) => log(told))
   for (const kind of ['due', 'progress'] as const) {
     expect(endsAt({ kind, revision: 3 })).toBe('')
-    expect(endsAt({ kind, revision: 4 })).toContain(
-      'has told everything up to revision 4, and nothing after 3',
-    )
+    expect(endsAt({ kind, revision: 4 })).toContain('has everything up to revision 4, and nothing after 3')
   }
 })
 
@@ -546,7 +544,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       story.watch(inNone, 'w')({ kind: 'created', revision: 4, from: 5 })
       story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
     },
-    'operation 5 made revision 4, and before it was asked for watch 4 had told 4',
+    'operation 5 made revision 4, and before it was requested watch 4 had shown 4',
   ],
   [
     'progress is ahead of a change that began later',
@@ -556,7 +554,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       watch({ kind: 'progress', revision: 4 })
       story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
     },
-    'operation 5 made revision 4, and before it was asked for watch 4 had told 4',
+    'operation 5 made revision 4, and before it was requested watch 4 had shown 4',
   ],
   [
     'a watch begins below what a reader was told',
@@ -564,7 +562,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       story.tell(get('a'), { value: 'v', modRevision: 2, revision: 3 })
       story.watch(inNone, 'w')({ kind: 'created', revision: 2, from: 3 })
     },
-    'watch 5 reflects revision 2, and before it was asked for operation 3 had told 3',
+    'watch 5 reflects revision 2, and before it was requested operation 3 had shown 3',
   ],
   [
     'a reader is told less than a watch before',
@@ -573,7 +571,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       log({ kind: 'events', revision: 4, events: [deleted('b')] })
       story.tell(get('a'), { value: 'v', modRevision: 2, revision: 3 })
     },
-    'operation 5 reflects revision 3, and before it was asked for watch 1 had told 4',
+    'operation 5 reflects revision 3, and before it was requested watch 1 had shown 4',
   ],
   [
     'a stale read shows what is there already, though a reader was told more before',
@@ -591,7 +589,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
       log({ kind: 'events', revision: 4, events: [deleted('b')] })
     },
-    'operation 5 made revision 4, and before it was asked for operation 4 had told 4',
+    'operation 5 made revision 4, and before it was requested operation 4 had shown 4',
   ],
   [
     'a stale read shows more than there is at the end',
@@ -599,7 +597,7 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
       story.tell(STALE, { value: 'v', modRevision: 3, revision: 9, served: 'stale' })
       story.final('n1', 3, 'h', ROWS)
     },
-    'the content of n1 at the end reflects revision 3, and before it was asked for operation 4 had told 9',
+    'the content of n1 at the end reflects revision 3, and before it was requested operation 4 had shown 9',
   ],
   [
     'a read of the past is of a later revision than the present',
@@ -610,12 +608,12 @@ test.each<[string, (story: Story, log: (told: WatchMessage) => void) => void, st
   [
     'a node is behind at the end',
     (story) => story.final('n1', 2, 'h', [ROW_A]),
-    'the content of n1 at the end reflects revision 2, and before it was asked for',
+    'the content of n1 at the end reflects revision 2, and before it was requested',
   ],
   [
     'an answer told more than there is at the end',
     (story) => story.tell(get('a'), { value: 'v', modRevision: 2, revision: 9 }).final('n1', 3, 'h', ROWS),
-    'the content of n1 at the end reflects revision 3, and before it was asked for operation 4 had told 9',
+    'the content of n1 at the end reflects revision 3, and before it was requested operation 4 had shown 9',
   ],
   [
     'a key is not there to be deleted',
@@ -673,12 +671,12 @@ test.each<[string, (story: Story) => unknown, string | undefined]>([
       story
         .tell({ f: 'compact', revision: 2 }, { revision: 3 })
         .tell({ f: 'get', key: 'a', at: 2 }, { applied: false }),
-    'operation 5 was told that revision 2 is compacted, and nobody had asked for that',
+    'operation 5 learned that revision 2 is compacted, and nobody had requested that',
   ],
   [
     'a compaction is refused as done, and nobody has asked for it before',
     (story) => story.tell({ f: 'compact', revision: 2 }, { applied: false }),
-    'operation 4 was told that revision 2 is compacted',
+    'operation 4 learned that revision 2 is compacted',
   ],
 ])('in a history with a log: %s', (_, tell, message) => {
   const story = twoKeys((one) => void tell(one))
@@ -776,7 +774,7 @@ test('a request that was asked for when its revision was known has not made it',
 test('no answer tells a revision that the log does not', () => {
   expect(twoKeys((story) => story.tell(get('a'), seen('v', 2, 3)))).toBe('')
   expect(twoKeys((story) => story.tell(get('a'), seen('v', 2, 4)))).toContain(
-    'told revision 4, and the log tells nothing after 3',
+    'showed revision 4, and the log has nothing after 3',
   )
 })
 

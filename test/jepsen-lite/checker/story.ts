@@ -44,7 +44,7 @@ export class Story {
   /** A watch begins. Returns how to tell it something. */
   watch(asked: WatchSelection, client = 'log'): (told: WatchMessage) => void {
     const id = this.#recorder.watch(client, 'n1', asked)
-    return (told) => this.#recorder.told(id, told)
+    return (told) => this.#recorder.watchMessage(id, told)
   }
 
   note(what: string, details: Readonly<Record<string, unknown>> = {}): this {

@@ -53,14 +53,16 @@ const ALL: readonly WatchMessage[] = [
 const FROM_1: WatchSelection = { start: '', from: 1, prev: false, values: true }
 
 const judged = (
-  told: readonly WatchMessage[],
+  messages: readonly WatchMessage[],
   {
-    asked = FROM_1,
+    selection = FROM_1,
     answered = 0,
     compacted,
-  }: { asked?: WatchSelection; answered?: number; compacted?: number } = {},
+  }: { selection?: WatchSelection; answered?: number; compacted?: number } = {},
 ): WatchGuarantee[] =>
-  checkWatches([{ name: 'w', asked, answered, told }], LOG, { compacted }).map(({ guarantee }) => guarantee)
+  checkWatches([{ name: 'w', selection, answered, messages }], LOG, { compacted }).map(
+    ({ guarantee }) => guarantee,
+  )
 
 test('a watch that was told everything, with progress between, keeps every promise', () => {
   expect(judged([created(), ...ALL, progress(8), due(8)])).toEqual([])
@@ -87,8 +89,8 @@ describe('is refused if', () => {
     expect(judged([...before, events(5, put(A5)), events(5, put(B5))])).toEqual(['atomic'])
     expect(judged([...before, events(5, put(B5))])).toEqual(['atomic'])
     // A watch of b must not receive the change of a.
-    const asked = { ...FROM_1, key: 'b' }
-    expect(judged([created(), events(3, put(B3)), events(5, put(B5)), due(8)], { asked })).toEqual([])
+    const selection = { ...FROM_1, key: 'b' }
+    expect(judged([created(), events(3, put(B3)), events(5, put(B5)), due(8)], { selection })).toEqual([])
   })
 
   test('an event in between is missing, or one at the end that was due', () => {
@@ -98,21 +100,21 @@ describe('is refused if', () => {
   })
 
   test('the first event after its revision is missing, or one before it is told', () => {
-    const asked = { ...FROM_1, from: 3 }
-    expect(judged([created(3), ...ALL.slice(1), due(8)], { asked })).toEqual([])
-    expect(judged([created(3), ...ALL.slice(2)], { asked })).toEqual(['resumable'])
-    expect(judged([created(3), ...ALL], { asked })).toEqual(['resumable'])
+    const selection = { ...FROM_1, from: 3 }
+    expect(judged([created(3), ...ALL.slice(1), due(8)], { selection })).toEqual([])
+    expect(judged([created(3), ...ALL.slice(2)], { selection })).toEqual(['resumable'])
+    expect(judged([created(3), ...ALL], { selection })).toEqual(['resumable'])
   })
 
   test('progress is ahead of what was told, falls, or is followed by something older', () => {
     expect(judged([created(), ...ALL.slice(0, 2), progress(5)])).toEqual(['bookmark'])
     expect(judged([created(), ...ALL.slice(0, 2), progress(2)])).toEqual(['bookmark'])
-    const asked = { ...FROM_1, key: 'b' }
-    expect(judged([created(), events(3, put(B3)), progress(4), events(3, put(B3))], { asked })).toEqual([
+    const selection = { ...FROM_1, key: 'b' }
+    expect(judged([created(), events(3, put(B3)), progress(4), events(3, put(B3))], { selection })).toEqual([
       'bookmark',
     ])
     // Where it begins later, progress tells that the store is not there yet.
-    expect(judged([created(12), progress(8)], { asked: { ...FROM_1, from: 12 } })).toEqual([])
+    expect(judged([created(12), progress(8)], { selection: { ...FROM_1, from: 12 } })).toEqual([])
   })
 
   test('it is told what the store has not changed, or not so', () => {
@@ -131,41 +133,43 @@ describe('is refused if', () => {
 
   test('it is told what it did not ask for', () => {
     const puts: WatchSelection = { ...FROM_1, only: 'put' }
-    expect(judged([created(), ...ALL.slice(0, 3), ALL[4] ?? due(0), due(8)], { asked: puts })).toEqual([])
-    expect(judged([created(), ...ALL], { asked: puts })).toEqual(['filter'])
-    expect(judged([created(), events(2, put(A2))], { asked: { ...FROM_1, start: 'b' } })).toEqual(['filter'])
-    expect(judged([created(), events(2, put(A2))], { asked: { ...FROM_1, values: false } })).toEqual([
+    expect(judged([created(), ...ALL.slice(0, 3), ALL[4] ?? due(0), due(8)], { selection: puts })).toEqual([])
+    expect(judged([created(), ...ALL], { selection: puts })).toEqual(['filter'])
+    expect(judged([created(), events(2, put(A2))], { selection: { ...FROM_1, start: 'b' } })).toEqual([
+      'filter',
+    ])
+    expect(judged([created(), events(2, put(A2))], { selection: { ...FROM_1, values: false } })).toEqual([
       'filter',
     ])
     const { value: _, ...withoutValue } = A2
     const told = [created(), events(2, { key: 'a', type: 'put', record: withoutValue } as const)]
-    expect(judged(told, { asked: { ...FROM_1, values: false } })).toEqual([])
+    expect(judged(told, { selection: { ...FROM_1, values: false } })).toEqual([])
     expect(judged(told)).toEqual(['committed'])
     expect(judged([created(), events(2, { ...put(A2), prev: null })])).toEqual(['filter'])
   })
 
   test('the record before is another one, or is missing', () => {
-    const asked = { ...FROM_1, prev: true, key: 'a' }
+    const selection = { ...FROM_1, prev: true, key: 'a' }
     const first = events(2, { ...put(A2), prev: null })
-    expect(judged([created(), first, events(5, { ...put(A5), prev: A2 })], { asked })).toEqual([])
-    expect(judged([created(), first, events(5, { ...put(A5), prev: null })], { asked })).toEqual(['prev'])
-    expect(judged([created(), first, events(5, put(A5))], { asked })).toEqual(['prev'])
-    expect(judged([created(), events(2, { ...put(A2), prev: A2 })], { asked })).toEqual(['prev'])
+    expect(judged([created(), first, events(5, { ...put(A5), prev: A2 })], { selection })).toEqual([])
+    expect(judged([created(), first, events(5, { ...put(A5), prev: null })], { selection })).toEqual(['prev'])
+    expect(judged([created(), first, events(5, put(A5))], { selection })).toEqual(['prev'])
+    expect(judged([created(), events(2, { ...put(A2), prev: A2 })], { selection })).toEqual(['prev'])
     const all = [
       created(),
       first,
       events(5, { ...put(A5), prev: A2 }),
       events(6, { ...deleted('a'), prev: A5 }),
     ]
-    expect(judged([...all, events(7, { ...put(A7), prev: null })], { asked })).toEqual([])
-    expect(judged([...all, events(7, { ...put(A7), prev: A5 })], { asked })).toEqual(['prev'])
+    expect(judged([...all, events(7, { ...put(A7), prev: null })], { selection })).toEqual([])
+    expect(judged([...all, events(7, { ...put(A7), prev: A5 })], { selection })).toEqual(['prev'])
   })
 
   test('it begins before what was answered, or elsewhere than it should', () => {
     const next: WatchSelection = { ...FROM_1, from: undefined }
-    expect(judged([created(6, 5), ...ALL.slice(3), due(8)], { asked: next, answered: 5 })).toEqual([])
-    expect(judged([created(6, 5)], { asked: next, answered: 6 })).toEqual(['created'])
-    expect(judged([created(5, 5)], { asked: next })).toEqual(['created'])
+    expect(judged([created(6, 5), ...ALL.slice(3), due(8)], { selection: next, answered: 5 })).toEqual([])
+    expect(judged([created(6, 5)], { selection: next, answered: 6 })).toEqual(['created'])
+    expect(judged([created(5, 5)], { selection: next })).toEqual(['created'])
     expect(judged([created(3)])).toEqual(['created'])
     expect(judged([events(2, put(A2))])).toEqual(['created'])
   })
@@ -195,29 +199,29 @@ describe('is refused if', () => {
     const bookmarked = [created(), ...ALL.slice(0, 2), progress(4)]
     expect(judged([...bookmarked, compacted(5, 6)], { compacted: 6 })).toEqual([])
     expect(judged([...bookmarked, compacted(4, 6)], { compacted: 6 })).toEqual(['ended'])
-    const asked = { ...FROM_1, from: 5 }
-    expect(judged([created(5), compacted(5, 6)], { asked })).toEqual([])
-    expect(judged([created(5), compacted(4, 6)], { asked })).toEqual(['ended'])
+    const selection = { ...FROM_1, from: 5 }
+    expect(judged([created(5), compacted(5, 6)], { selection })).toEqual([])
+    expect(judged([created(5), compacted(4, 6)], { selection })).toEqual(['ended'])
     // It is refused at its beginning.
-    expect(judged([compacted(5, 6)], { asked, compacted: 6 })).toEqual([])
-    expect(judged([compacted(5, 4)], { asked, compacted: 6 })).toEqual(['ended'])
-    expect(judged([compacted(5, 7)], { asked, compacted: 6 })).toEqual(['ended'])
-    expect(judged([compacted(5, 6, 8)], { asked, compacted: 6 })).toEqual(['ended'])
-    expect(judged([compacted(6, 6)], { asked, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(5, 6)], { selection, compacted: 6 })).toEqual([])
+    expect(judged([compacted(5, 4)], { selection, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(5, 7)], { selection, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(5, 6, 8)], { selection, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(6, 6)], { selection, compacted: 6 })).toEqual(['ended'])
     // From now on, nothing is compacted.
-    expect(judged([compacted(2, 6)], { asked: { ...asked, from: undefined }, compacted: 6 })).toEqual([
-      'ended',
-    ])
+    expect(judged([compacted(2, 6)], { selection: { ...selection, from: undefined }, compacted: 6 })).toEqual(
+      ['ended'],
+    )
   })
 
   test('it may go on before where it began, or where the store has never been', () => {
     const stopped = (resumeFrom: number): WatchMessage => ({ kind: 'stopped', resumeFrom })
-    const asked = { ...FROM_1, from: 5 }
-    expect(judged([created(5), stopped(5)], { asked })).toEqual([])
-    expect(judged([created(5), stopped(4)], { asked })).toEqual(['ended'])
+    const selection = { ...FROM_1, from: 5 }
+    expect(judged([created(5), stopped(5)], { selection })).toEqual([])
+    expect(judged([created(5), stopped(4)], { selection })).toEqual(['ended'])
     expect(judged([created(), ...ALL, stopped(9)])).toEqual([])
     expect(judged([created(), ...ALL, stopped(10)])).toEqual(['ended'])
-    expect(judged([created(12), stopped(12)], { asked: { ...FROM_1, from: 12 } })).toEqual([])
+    expect(judged([created(12), stopped(12)], { selection: { ...FROM_1, from: 12 } })).toEqual([])
   })
 
   test('it is told more after its end, or nothing', () => {
@@ -226,14 +230,14 @@ describe('is refused if', () => {
     expect(judged([created(), ALL[0] as WatchMessage, stopped, ALL[1] as WatchMessage])).toEqual(['ended'])
     expect(judged([created(), events(2)])).toEqual(['filter'])
     expect(
-      judged([created(), ALL[0] as WatchMessage, events(4)], { asked: { ...FROM_1, key: 'a' } }),
+      judged([created(), ALL[0] as WatchMessage, events(4)], { selection: { ...FROM_1, key: 'a' } }),
     ).toEqual(['filter'])
   })
 
   test('it begins where the store has never been', () => {
-    const asked = { start: '', prev: false, values: true }
-    expect(judged([created(9, 8)], { asked })).toEqual([])
-    expect(judged([created(10, 9)], { asked })).toEqual(['created'])
+    const selection = { start: '', prev: false, values: true }
+    expect(judged([created(9, 8)], { selection })).toEqual([])
+    expect(judged([created(10, 9)], { selection })).toEqual(['created'])
   })
 })
 
@@ -241,19 +245,19 @@ test('keys are in the order of their bytes in UTF-8', () => {
   const [last, other] = ['\u{10000}', '\u{ffff}']
   const log = new EventLog([logged(row(last, 2)), logged(row(other, 3))], 3)
   const told = (...all: readonly WatchMessage[]) => [
-    { ...FROM_1, name: 'w', answered: 0, told: [created(2, 3), ...all] },
+    { name: 'w', selection: FROM_1, answered: 0, messages: [created(2, 3), ...all] },
   ]
   const from = (start: string) => ({ ...FROM_1, start })
   const [one, two] = [events(2, put(row(last, 2))), events(3, put(row(other, 3)))]
   expect(
     checkWatches(
-      told(one, two, due(3)).map((record) => ({ ...record, asked: from(other) })),
+      told(one, two, due(3)).map((record) => ({ ...record, selection: from(other) })),
       log,
     ),
   ).toEqual([])
   expect(
     checkWatches(
-      told(one, due(3)).map((record) => ({ ...record, asked: from(last) })),
+      told(one, due(3)).map((record) => ({ ...record, selection: from(last) })),
       log,
     ),
   ).toEqual([])
@@ -262,10 +266,15 @@ test('keys are in the order of their bytes in UTF-8', () => {
 test('each anomaly names its promise', () => {
   const found = checkWatches(
     [
-      { name: 'one', asked: FROM_1, answered: 0, told: [created(), events(3, put(B3))] },
-      { name: 'two', asked: FROM_1, answered: 0, told: [created(), progress(3)] },
-      { name: 'three', asked: FROM_1, answered: 0, told: [created(), { kind: 'stopped', resumeFrom: 4 }] },
-      { name: 'four', asked: FROM_1, answered: 9, told: [created()] },
+      { name: 'one', selection: FROM_1, answered: 0, messages: [created(), events(3, put(B3))] },
+      { name: 'two', selection: FROM_1, answered: 0, messages: [created(), progress(3)] },
+      {
+        name: 'three',
+        selection: FROM_1,
+        answered: 0,
+        messages: [created(), { kind: 'stopped', resumeFrom: 4 }],
+      },
+      { name: 'four', selection: FROM_1, answered: 9, messages: [created()] },
     ],
     LOG,
   )
@@ -278,8 +287,13 @@ test('each anomaly names its promise', () => {
 })
 
 test('a watch of everything is a log by which the others can be judged', () => {
-  const log = logOfWatch({ name: 'all', asked: FROM_1, answered: 0, told: [created(), ...ALL, progress(8)] })
-  const record = { name: 'w', asked: FROM_1, answered: 0 }
-  expect(checkWatches([{ ...record, told: [created(), ...ALL, progress(8), due(8)] }], log)).toEqual([])
-  expect(checkWatches([{ ...record, told: [created(), ...ALL.slice(1)] }], log)).toHaveLength(1)
+  const log = logOfWatch({
+    name: 'all',
+    selection: FROM_1,
+    answered: 0,
+    messages: [created(), ...ALL, progress(8)],
+  })
+  const record = { name: 'w', selection: FROM_1, answered: 0 }
+  expect(checkWatches([{ ...record, messages: [created(), ...ALL, progress(8), due(8)] }], log)).toEqual([])
+  expect(checkWatches([{ ...record, messages: [created(), ...ALL.slice(1)] }], log)).toHaveLength(1)
 })

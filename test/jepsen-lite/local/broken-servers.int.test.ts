@@ -25,7 +25,7 @@ interface Judged {
 async function judged(
   bug: Bug | undefined,
   workload: Exclude<WorkloadName, Recipe> = 'kv',
-  operations = 700,
+  operations = 500,
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
   await once(server.listen(0, '127.0.0.1'), 'listening')

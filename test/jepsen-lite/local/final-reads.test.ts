@@ -34,7 +34,7 @@ async function taken(
   )
   const cluster = {
     members: NODES,
-    async ask({ name }: (typeof NODES)[number], _method: 'GET', target: string): Promise<HttpEnd> {
+    async request({ name }: (typeof NODES)[number], _method: 'GET', target: string): Promise<HttpEnd> {
       if (target !== '/v1/status') return page(target)
       const before = asked.get(name) ?? 0
       asked.set(name, before + 1)

@@ -9,38 +9,15 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, expect, test } from 'vitest'
 import { check, parse } from '../../../jepsen-lite/checker/index.ts'
-import { chooseNemeses } from '../../../jepsen-lite/local/catalogue.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
-import type { LocalRunOptions } from '../../../jepsen-lite/local/options.ts'
 import { run } from '../../../jepsen-lite/local/run.ts'
+import { nemeses, options, runJudgedByLog } from './short-run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
 
-const options = (rest: Partial<LocalRunOptions> & { nemeses: readonly Nemesis[] }): LocalRunOptions => ({
-  timeS: 4.5,
-  workload: 'kv',
-  rate: 100,
-  clients: 5,
-  nodes: 3,
-  out,
-  // Its first two faults are short.
-  seed: 236_018,
-  command: 'a test',
-  portFrom: 27_301,
-  signal: new AbortController().signal,
-  say: () => {},
-  ...rest,
-})
-
-function nemeses(...names: string[]): readonly Nemesis[] {
-  const chosen = chooseNemeses(names)
-  if (typeof chosen === 'string') throw new Error(chosen)
-  return chosen
-}
-
 test('a cluster that is killed and cut keeps its promises, and the history that says so can be judged again', async () => {
-  const results = await run(options({ nemeses: nemeses('isolate', 'kill-one') }))
+  const results = await run(options({ out, nemeses: nemeses('isolate', 'kill-one') }))
   expect(results).toMatchObject({ verdict: 'pass', exit_code: 0, findings: [] })
   // Each fault was looked at while it stood: no byte passed, the process was gone.
   for (const kind of ['isolate', 'kill-one']) {
@@ -60,20 +37,9 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
   expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['n1.log', 'n2.log', 'n3.log'])
 })
 
-test.each(['watch', 'queue'] as const)(
-  'a run of the workload %s is judged by what one client was told of every key',
-  async (workload) => {
-    const results = await run(options({ workload, timeS: 3, nemeses: nemeses('kill-one') }))
-    expect(results).toMatchObject({ verdict: 'pass', findings: [], checked: { model: 'log', finals: 3 } })
-    const { header, watches, storeCalls } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
-    const log = watches.filter(({ client }) => client === header.log).flatMap(({ told }) => told)
-    const revisions = log.flatMap(({ told }) => (told.kind === 'events' ? [told.revision] : []))
-    const last = log.flatMap(({ told }) => (told.kind === 'due' ? [told.revision] : []))
-    expect(revisions.length).toBeGreaterThan(10)
-    expect(last.at(-1)).toBe(Math.max(...revisions))
-    expect(storeCalls.length).toBeGreaterThan(0)
-  },
-)
+test('a run of the workload queue is judged by what one client received every key', async () => {
+  await runJudgedByLog('queue', out)
+})
 
 test('a run whose faults do nothing proves nothing, and fails', async () => {
   const harmless: Nemesis = {
@@ -82,7 +48,7 @@ test('a run whose faults do nothing proves nothing, and fails', async () => {
     groups: [],
     inject: async () => ({ nodes: [], effect: () => undefined, heal() {} }),
   }
-  const results = await run(options({ timeS: 2, nodes: 1, nemeses: [harmless] }))
+  const results = await run(options({ out, timeS: 2, nodes: 1, nemeses: [harmless] }))
   expect(results).toMatchObject({ verdict: 'failed', exit_code: 3 })
   expect(results.findings.map(({ message }) => message)).toEqual([
     'no fault took effect',
@@ -98,7 +64,7 @@ test('an interrupted run leaves no process behind, paused ones neither, and writ
     if (line.startsWith('pause-one')) abort.abort()
   }
   const results = await run(
-    options({ timeS: 60, nodes: 1, nemeses: nemeses('pause-one'), signal: abort.signal, say }),
+    options({ out, timeS: 10, nodes: 1, nemeses: nemeses('pause-one'), signal: abort.signal, say }),
   )
   expect(results).toMatchObject({ verdict: 'failed', exit_code: 3 })
   expect(results.findings.map(({ kind }) => kind)).toContain('interrupted')
@@ -111,7 +77,7 @@ test('an interrupted run leaves no process behind, paused ones neither, and writ
 
 test('a run that is killed leaves no process behind, paused ones neither', async () => {
   const bin = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
-  const flags = ['--nemesis', 'pause-one', '--nodes', '1', '--port', '28301', '--out', out]
+  const flags = ['--nemesis', 'pause-one', '--nodes', '1', '--time', '10', '--port', '28301', '--out', out]
   const harness = spawn(process.execPath, [bin, 'run', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })
   for await (const line of createInterface(harness.stderr)) if (line.includes('pause-one')) break
   const { notes } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')

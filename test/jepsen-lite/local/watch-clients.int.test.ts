@@ -44,7 +44,7 @@ async function watched(
   const { port } = server.address() as AddressInfo
   const range: WatchSelection = { start: '', from, prev: false, values: true }
   const watching = new Kind({
-    ...{ client: 'w', asked: range, random: new Random('watching'), isSlow: false, moves: false },
+    ...{ client: 'w', selection: range, random: new Random('watching'), isSlow: false, moves: false },
     recorder: new Recorder(
       { workload: 'watch', command: '' },
       () => 0,

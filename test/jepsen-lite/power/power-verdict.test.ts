@@ -77,7 +77,7 @@ test('an entry that was acknowledged may be truncated later', () => {
   expect(fault(marks, found({ term: 2, log: [entry(1, 1), entry(1, 2)] }))).toBe('strange')
 })
 
-test('an entry that a client was told of may be compacted, or be in a snapshot', () => {
+test('an entry that a client received may be compacted, or be in a snapshot', () => {
   const told = { kind: 'answered', at: [1, 1], crc: 1001 } as const
   const applied = { commit: 1, applied: [1, 1], stateHash: '7' } as const
   const compacted = [appended(1, entry(1, 1)), stored, told, batch({ ...applied, compactTo: 1 }), stored]

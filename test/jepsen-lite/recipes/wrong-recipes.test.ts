@@ -48,15 +48,13 @@ vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
 const { generateRecipe } = await import('../../../jepsen-lite/recipes/generate.ts')
 const { runRecipes } = await import('../../../jepsen-lite/recipes/run.ts')
 
-const rulesOf = async (recipe: Recipe): Promise<string[]> => {
-  const rules: string[] = []
-  // The first schedule takes long.
-  for (let seed = 2; seed <= 5; seed++) {
+/** The rule that a short schedule breaks. */
+async function brokenRule(recipe: Recipe): Promise<string | undefined> {
+  for (const seed of [2, 4, 14, 16]) {
     const { violation } = await runRecipes(generateRecipe(seed, recipe))
-    if (violation !== undefined) rules.push(violation.invariant)
-    if (rules.length > 0) break
+    if (violation !== undefined) return violation.invariant
   }
-  return rules
+  return undefined
 }
 
 test.each<[string, Recipe]>([
@@ -66,5 +64,5 @@ test.each<[string, Recipe]>([
   ['deaf', 'lock'],
 ])('%s: a %s is found', async (kind, recipe) => {
   wrong.kind = kind
-  expect(await rulesOf(recipe)).toContainEqual(expect.stringMatching(/^(?:CHECK|RECIPE)-/))
+  expect(await brokenRule(recipe)).toMatch(/^(?:CHECK|RECIPE)-/)
 })

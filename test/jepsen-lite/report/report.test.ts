@@ -57,7 +57,7 @@ describe('the file', () => {
 test('transactions that were checked too are among the verdicts, and what is wrong with them comes first', () => {
   const { history } = staleRead()
   const verdict = check(history)
-  expect(textOf(reportOf({ history, verdict }))).toContain('not asked for')
+  expect(textOf(reportOf({ history, verdict }))).toContain('not requested')
   const right = new Story().tell(put('x', '1'), at(2)).history
   const passed = textOf(
     reportOf({ history: right, verdict: check(right), transactions: checkTransactions(right) }),

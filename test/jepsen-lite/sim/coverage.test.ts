@@ -49,7 +49,7 @@ test('triggers, requests and messages are counted with the state of whom they re
   expect(coverage.times('when elected', 'leader')).toBe(0)
   expect(coverage.times('hears append', 'follower')).toBeGreaterThan(50)
   expect(coverage.times('hears append', 'leader')).toBe(0)
-  const asked = ['leader', 'follower'].map((state) => coverage.times('asked put', state))
+  const asked = ['leader', 'follower'].map((state) => coverage.times('requested put', state))
   expect(asked).toEqual([20, 40])
 })
 

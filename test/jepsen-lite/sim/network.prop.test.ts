@@ -75,11 +75,11 @@ function named(frame: Frame): string {
 test('what arrives on a connection is what was sent on it, from the first frame on and in order, whatever is cut, slow and stopped', () => {
   const sent = new Map<WireEnd, string[]>()
   const wrong: string[] = []
-  const { arrived } = WireEnd.prototype
-  const spy = vi.spyOn(WireEnd.prototype, 'arrived').mockImplementation(function (this: WireEnd, frame) {
+  const { deliver } = WireEnd.prototype
+  const spy = vi.spyOn(WireEnd.prototype, 'deliver').mockImplementation(function (this: WireEnd, frame) {
     const due = sent.get(this.other)?.shift()
     if (due !== named(frame)) wrong.push(`${named(frame)} arrives where ${due} is due`)
-    arrived.call(this, frame)
+    deliver.call(this, frame)
   })
   onTestFinished(() => spy.mockRestore())
   fc.assert(

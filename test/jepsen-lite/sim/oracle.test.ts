@@ -2,8 +2,9 @@
 // reading agree with each other, and every replica holds the same wrong bytes. Only the request as its client sent it
 // tells.
 
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { KvState as State } from '../../../src/kv/index.ts'
+import type { LeaderState } from '../../../src/raft/leader-state.ts'
 
 type Codec = typeof import('../../../src/kv/codec/request.ts')
 
@@ -34,10 +35,22 @@ vi.mock(import('../../../src/kv/apply.ts'), async (original) => {
   }
 })
 
+let clusterTimeMs: (right: number, electedAt: number, now: number) => number = (right) => right
+
+vi.mock(import('../../../src/raft/leader-state.ts'), async (original) => {
+  const { LeaderState: Right, ...rest } = await original()
+  class DefectiveLeaderState extends Right {
+    override clusterTimeMs(...[now]: Parameters<LeaderState['clusterTimeMs']>): number {
+      return clusterTimeMs(super.clusterTimeMs(now), this.electedAt, now)
+    }
+  }
+  return { ...rest, LeaderState: DefectiveLeaderState }
+})
+
 const { generate, runSchedule } = await import('../../../jepsen-lite/sim/index.ts')
 
 test('a codec that damages every value is found, although all replicas agree and every read shows what was stored', () => {
-  const schedule = { ...generate(1, 3), faults: [] }
+  const schedule = { ...generate(4, 3), faults: [] }
   damage = () => {}
   expect(runSchedule(schedule).violation).toBeUndefined()
   damage = (body, end) => {
@@ -59,4 +72,16 @@ test('a count that is not given back is found, although all replicas agree and n
     miscount = lie
     expect(runSchedule(schedule).violation?.invariant).toBe('KV-5')
   }
+})
+
+test.each<[string, typeof clusterTimeMs]>([
+  ['stands still', () => 5],
+  ['runs too fast', (right) => 2 * right],
+  ['begins again with each leader', (_right, electedAt, now) => Math.floor(now - electedAt)],
+])('cluster time that %s is found', (_, defect) => {
+  clusterTimeMs = defect
+  onTestFinished(() => {
+    clusterTimeMs = (right) => right
+  })
+  expect(runSchedule(generate(6, 3)).violation?.invariant).toBe('KV-12')
 })

@@ -50,7 +50,8 @@ function replica() {
     rules.role(state, 'leader', term)
   }
   const send = (message: object): void => rules.sent(state, { from: me, to: peer, ...message } as Message)
-  const hear = (message: object): void => rules.heard(state, { from: peer, to: me, ...message } as Message)
+  const hear = (message: object): void =>
+    rules.messageReceived(state, { from: peer, to: me, ...message } as Message)
   const heartbeat = (time: number, commit = 0): void => {
     state.time = time
     send({ type: 'heartbeat', term: asTerm(2), commit: asIndex(commit) })
@@ -100,7 +101,7 @@ describe('elections', () => {
 })
 
 describe('leaders', () => {
-  test('what a follower is told of the commit does not fall in a term', () => {
+  test('what a follower receives the commit does not fall in a term', () => {
     const { lead, heartbeat } = replica()
     lead(2)
     heartbeat(10, 7)

@@ -32,12 +32,18 @@ function calm(faults: readonly SimFault[]): Schedule {
   }
 }
 
-/** When each fault of a kind struck, and whom. */
-function strikes(schedule: Schedule, kind: string): { readonly atMs: number; readonly node: string }[] {
-  const seen: { readonly atMs: number; readonly node: string }[] = []
+interface Strike {
+  readonly atMs: number
+  readonly node: string
+  readonly when: Trigger | undefined
+}
+
+/** When each fault of a kind struck, whom, and for which trigger it waited. */
+function strikes(schedule: Schedule, kind: string): readonly Strike[] {
+  const seen: Strike[] = []
   const { violation } = runSchedule(schedule, ({ atMs, what }) => {
-    const node = new RegExp(`^fault ${kind}: (n\\d)`).exec(what)?.[1]
-    if (node !== undefined) seen.push({ atMs, node })
+    const [, node, details] = new RegExp(`^fault ${kind}: (n\\d)[^{]*(.*)$`).exec(what) ?? []
+    if (node !== undefined) seen.push({ atMs, node, when: JSON.parse(details ?? '').when })
   })
   expect(violation).toBeUndefined()
   return seen
@@ -90,11 +96,20 @@ const causes: Readonly<Record<Trigger, readonly SimFault[]>> = {
 const isCaused = (when: Trigger): boolean => causes[when].length > 0 && when !== 'ahead'
 const waitingFor = (when: Trigger): SimFault => ({ ...breaksStreams, when })
 
-test.each(TRIGGERS)('%s is a trigger that a fault can wait for', (when) => {
-  const [first, ...others] = strikes(calm([waitingFor(when), ...causes[when]]), 'break-streams')
-  expect(first?.atMs).toBeGreaterThanOrEqual(isCaused(when) ? STRIKES_MS : 2000)
-  expect(first?.atMs).toBeLessThan(WRITES_END_MS)
-  expect(others).toEqual([])
+/** The triggers with the same cause wait in one schedule. */
+const together = Map.groupBy(TRIGGERS, (when) => causes[when][0])
+
+test.each([...together])('faults can wait for triggers with the cause %o', (cause, triggers) => {
+  const seen = strikes(
+    calm([...triggers.map(waitingFor), ...(cause === undefined ? [] : [cause])]),
+    'break-streams',
+  )
+  for (const when of triggers) {
+    const struck = seen.filter((strike) => strike.when === when)
+    expect(struck, when).toHaveLength(1)
+    expect(struck[0]?.atMs, when).toBeGreaterThanOrEqual(isCaused(when) ? STRIKES_MS : 2000)
+    expect(struck[0]?.atMs, when).toBeLessThan(WRITES_END_MS)
+  }
 })
 
 test('without what brings it about no trigger is noticed', () => {

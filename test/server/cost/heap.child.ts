@@ -1,5 +1,5 @@
-// Prints what a put allocates on the leader and on a follower, as JSON. `heap.int.test.ts` starts it so that no garbage
-// is collected during the count.
+// Prints what a put allocates on the leader and on a follower, as JSON. `heap.long.test.ts` starts it so that no
+// garbage is collected during the count.
 
 import { PerformanceObserver } from 'node:perf_hooks'
 import { KINDS, type Kind, Puts } from './puts.ts'

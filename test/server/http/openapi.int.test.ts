@@ -205,35 +205,6 @@ test('every answer has the fields that are described, and no others', async () =
   expect(differences(schema, (await served.ask('GET', '/v1/kv/a')).json)).toEqual([])
 })
 
-test('the fields that an answer may lack are those that depend on something', async () => {
-  const paths = await pathsOf(await serve())
-  const optional = (path: string, method: string): string[] => {
-    const schema = paths[path]?.[method]?.responses['200']?.content?.['application/json']?.schema
-    const { properties = {}, required = [] } = schema ?? {}
-    expect([path, Object.keys(properties).length > 0]).toEqual([path, true])
-    return Object.keys(properties).filter((name) => !required.includes(name))
-  }
-  for (const [path, method] of [
-    ['/v1/status', 'get'],
-    ['/v1/cluster', 'get'],
-    ['/v1/cluster/leader', 'post'],
-    ['/v1/kv/{key}', 'delete'],
-  ] as const)
-    expect([path, optional(path, method)]).toEqual([path, []])
-  expect(optional('/v1/kv/{key}', 'put')).toEqual(['prev'])
-  expect(optional('/v1/kv/{key}', 'get')).toEqual(['lease'])
-  expect(optional('/v1/leases/{id}', 'get')).toEqual(['keys'])
-  expect(optional('/v1/leases', 'get')).toEqual(['next'])
-  // With `verbose`.
-  const more = ['name', 'role', 'term', 'commit_index', 'applied_index', 'revision', 'reasons', 'errors']
-  for (const path of ['/livez', '/readyz']) expect([path, optional(path, 'get')]).toEqual([path, more])
-  const [page] = paths['/v1/kv']?.get?.responses['200']?.content?.['application/json']?.schema.anyOf ?? []
-  expect([Object.keys(page?.properties ?? {}), page?.required]).toEqual([
-    ['kvs', 'more', 'revision', 'next', 'count'],
-    ['kvs', 'more', 'revision'],
-  ])
-})
-
 test('what can be read can be asked for without its body', async () => {
   const served = await serve()
   for (const [path, { get, head }] of Object.entries(await pathsOf(served))) {
@@ -246,39 +217,6 @@ test('what can be read can be asked for without its body', async () => {
 
 /** Not only what is said of all of its kind. */
 const WORDS = /^[\w"]../
-
-test('what the name of a field does not say is said in words', async () => {
-  const { json } = await (await serve()).ask('GET', '/openapi.json')
-  const saidOf = ({ properties = {}, items, anyOf = [] }: Schema): string[] => [
-    ...Object.entries(properties).flatMap(([name, field]) => {
-      if (field.description !== undefined)
-        expect([name, field.description]).toEqual([name, expect.stringMatching(WORDS)])
-      const inner = saidOf(field).map((each) => `${name}.${each}`)
-      return field.description === undefined ? inner : [name, ...inner]
-    }),
-    ...(items === undefined ? [] : saidOf(items)),
-    ...anyOf.flatMap(saidOf),
-  ]
-  const of = (path: string, method: string): string[] =>
-    saidOf(json.paths[path][method].responses['200'].content['application/json'].schema)
-  const members = ['members.name', 'members.replica_id', 'members.match_index']
-  expect(of('/v1/status', 'get')).toEqual(['role', 'state_hash', ...members, 'errors'])
-  expect(of('/v1/cluster', 'get')).toEqual(['cluster_id', 'joint', ...members])
-  expect(of('/v1/cluster/settings', 'get')).toContain('leases.on')
-  for (const path of ['/livez', '/readyz']) expect(of(path, 'get')).toEqual(['reasons'])
-  expect(of('/v1/kv/{key}', 'put')).toEqual(['prev.key', 'prev.value', 'prev.lease'])
-  const { schema } = json.components.responses.Problem.content['application/problem+json']
-  const told = [
-    'current',
-    'current.key',
-    'current.lease',
-    'compact_revision',
-    'resume_from',
-    'count',
-    'reasons',
-  ]
-  expect(saidOf(schema)).toEqual(told)
-})
 
 test('every operation, parameter, field of a body and answer is described in words', async () => {
   const paths = await pathsOf(await serve())

@@ -8,7 +8,6 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
-  statfsSync,
   statSync,
   symlinkSync,
 } from 'node:fs'
@@ -367,25 +366,6 @@ test('a part is kept once space grows short, and given back before the last is g
   expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 100, rooms: ['low', 'none', 'enough'] })
 })
 
-test('it looks sooner when much is written, and not at every write', () => {
-  const { disk, rooms, space, at } = watched()
-  at(1800)
-  const { looks } = disk
-  for (let count = 0; count < 20; count++) space.writes(10)
-  expect(disk.looks).toBe(looks)
-  disk.free = 700
-  for (let count = 0; count < 20; count++) space.writes(10)
-  expect(rooms).toEqual(['low'])
-})
-
-test('it looks no more once it is stopped', () => {
-  const { clock, disk, space } = watched()
-  space.stop()
-  const { looks } = disk
-  clock.advance(10 * diskLookMs)
-  expect(disk.looks).toBe(looks)
-})
-
 test('nothing is compacted where no room is left for it', () => {
   const { clock, at, compactions } = watched()
   for (const free of [150, 300, 399]) {
@@ -494,16 +474,6 @@ test('what is kept is a file of that size, written out, and giving it back takes
   }
 })
 
-test('of a directory that is gone nothing is known, and nothing is kept there', async () => {
-  const gone = mkdtempSync(join(tmpdir(), 'quorate-space-'))
-  rmSync(gone, { recursive: true })
-  const disk = new DirectoryDisk(gone)
-  expect(disk.freeBytes()).toBe(Number.POSITIVE_INFINITY)
-  disk.takeReserve(10)
-  await new Promise(setImmediate)
-  expect(disk.hasReserve).toBe(false)
-})
-
 test('where nothing is to be kept free there is always room, and no file', () => {
   const clock = new VirtualClock()
   const disk = new FakeDisk()
@@ -517,51 +487,6 @@ test('where nothing is to be kept free there is always room, and no file', () =>
   space.start()
   clock.advance(10 * diskLookMs)
   expect([rooms, disk.reserve, space.freeBytes]).toEqual([[], 0, 0])
-})
-
-test('while it is low it looks when a part of what is left above the last bound was written, and then no more', () => {
-  const { disk, space, at } = watched()
-  at(1000)
-  // 400 beside the reserve file, 200 of them above the last bound.
-  at(500)
-  let { looks } = disk
-  space.writes(50)
-  expect(disk.looks).toBe(looks)
-  space.writes(1)
-  expect(disk.looks).toBeGreaterThan(looks)
-  at(100)
-  looks = disk.looks
-  space.writes(1_000_000)
-  expect(disk.looks).toBe(looks)
-})
-
-test('exactly at its bounds the file is made, and kept', () => {
-  const { disk, at } = watched()
-  at(999)
-  expect(disk.reserve).toBe(0)
-  at(1000)
-  expect(disk.reserve).toBe(100)
-  at(300)
-  expect(disk.reserve).toBe(100)
-  at(299)
-  expect(disk.reserve).toBe(0)
-})
-
-test('of a reserve too small to have a part no file is made', () => {
-  const disk = new FakeDisk()
-  let taken = 0
-  disk.takeReserve = () => taken++
-  disk.free = 20
-  const events = { changed() {}, compact() {}, endOldScans() {} }
-  new DiskSpace(new VirtualClock(), { ...driverLimits, diskReserveBytes: 7 }, disk, events).start()
-  expect(taken).toBe(0)
-})
-
-test('free bytes are those that the system tells', () => {
-  const { bavail, bsize } = statfsSync(tmpdir())
-  const share = new DirectoryDisk(tmpdir()).freeBytes() / (bavail * bsize)
-  expect(share).toBeGreaterThan(0.5)
-  expect(share).toBeLessThan(2)
 })
 
 test('a file that cannot be written is given back, and is not left open', async () => {

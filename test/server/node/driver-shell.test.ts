@@ -13,7 +13,7 @@ import { Driver } from '../../../src/server/node/driver.ts'
 import type { DriverObserver } from '../../../src/server/node/driver-options.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Network, NodeEnd, Result, StateHashAt } from '../../../src/server/node/types.ts'
-import { ask, putOf, utf8 } from '../../kv/store.ts'
+import { ask, putOf } from '../../kv/store.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, hardState, identity } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
@@ -176,28 +176,6 @@ test('a change that is done is counted as committed, with the batch and the entr
   expect(underWay(driver)).toEqual({})
 })
 
-test('many changes at once are one batch, and a crowd that comes back is waited for', async () => {
-  const { clock, driver, propose, results, observed } = await alone()
-  const CROWD = 20
-  for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < CROWD; i++) propose(ask(putOf(`k${i}`, `${round}`)))
-    clock.advance(50)
-  }
-  expect([results.length, observed.batches.filter(([, entries]) => entries > 0).length]).toEqual([
-    3 * CROWD,
-    3,
-  ])
-  // The first proposal alone waits for others, but only for a while.
-  propose()
-  clock.advance(1)
-  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, gathered: 1 })
-  propose()
-  clock.advance(2)
-  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, gathered: 2 })
-  clock.advance(50)
-  expect([results.length, underWay(driver)]).toEqual([3 * CROWD + 2, {}])
-})
-
 test('what is refused is counted as refused, and what nobody can know as unknown', async () => {
   const { clock, driver, propose, results, observed } = await alone()
   propose(ask({ kind: 'settings', settings: { clusterVersion: 9 } }))
@@ -218,96 +196,6 @@ test('what is refused is counted as refused, and what nobody can know as unknown
     { ok: false, problem: { code: 'membership_refused', written: 'no' } },
   ])
   expect(observed.outcomes).toEqual(['unknown', 'refused'])
-})
-
-test('too many changes at once are refused, each in a later turn', async () => {
-  const { clock, propose, results } = await alone({ limits: { proposalsMax: 2 } })
-  for (let i = 0; i < 3; i++) propose()
-  expect(results).toEqual([])
-  clock.advance(100)
-  expect(results.map((result) => (result.ok ? 'ok' : result.problem.code)).sort()).toEqual([
-    'ok',
-    'ok',
-    'overloaded',
-  ])
-})
-
-test('a learner that is added is a peer, and voters are asked to take part', async () => {
-  const { clock, driver, peers, results, sent, done } = await alone()
-  driver.change({ kind: 'change', steps: [{ kind: 'add-learner', member: OTHER }] }, 1000, done)
-  clock.advance(100)
-  expect(results).toMatchObject([{ ok: true, value: { learners: [OTHER.id], voters: [SELF.id] } }])
-  expect([peers.at(-1), driver.configuration.members.map(({ name }) => name).sort()]).toEqual([
-    ['n2'],
-    ['n1', 'n2'],
-  ])
-  const before = peers.length
-  clock.advance(1000)
-  // An unchanged configuration is not reported again.
-  expect([peers.length, sent.includes('snapshot')]).toEqual([before, false])
-  driver.change({ kind: 'change', steps: [{ kind: 'remove', id: OTHER.id }] }, 1000, done)
-  clock.advance(1000)
-  expect(results).toHaveLength(2)
-  expect(driver.configuration.members.map(({ name }) => name)).toEqual(['n1'])
-  expect(driver.configuration.removed).toEqual([OTHER.id])
-  const hello = { ...driver.events.greeting(), replicaId: OTHER.id, name: 'n2' }
-  expect(driver.events.admit(hello)).toMatchObject({
-    stop: true,
-    refuse: expect.stringContaining('was removed from the cluster'),
-  })
-  expect(driver.events.admit({ ...hello, replicaId: asReplicaId('3') })).toBeUndefined()
-})
-
-test('leases are a setting, answered as they are then', async () => {
-  const { clock, driver, results, done } = await alone()
-  driver.setLeases({ on: true, durationMs: 400 }, 1000, done)
-  clock.advance(100)
-  expect(results).toEqual([{ ok: true, value: { on: true, durationMs: 400 } }])
-  expect(driver.status().raft.leases).toEqual({ on: true, durationMs: 400 })
-})
-
-test('hashes are told while nothing happens, and at every index that is to be compared', async () => {
-  const { clock, hashes, propose } = await alone({ limits: { hashIdleMs: 1000, hashEveryEntries: 4 } })
-  hashes.length = 0
-  clock.advance(3000)
-  expect(hashes).toHaveLength(3)
-  hashes.length = 0
-  for (let i = 0; i < 8; i++) {
-    propose()
-    clock.advance(20)
-  }
-  const told = hashes.map(({ index }) => index)
-  expect(told.filter((index) => index % 4 === 0).length).toBeGreaterThanOrEqual(2)
-  expect(told.length).toBeLessThan(5)
-})
-
-test('leadership goes nowhere without another voter, and that is said', async () => {
-  const { clock, driver, results, done } = await alone()
-  driver.transfer(undefined, 1000, done)
-  driver.transfer(OTHER.id, 1000, done)
-  expect(results).toEqual([])
-  clock.advance(1)
-  expect(results).toMatchObject([
-    { ok: false, problem: { code: 'membership_refused', written: 'no' } },
-    { ok: false, problem: { code: 'membership_refused', written: 'no' } },
-  ])
-  expect(underWay(driver)).toEqual({})
-  // A transfer to the current leader does nothing.
-  driver.transfer(SELF.id, 1000, done)
-  clock.advance(1)
-  expect(results[2]).toEqual({ ok: true, value: { leader: 'n1' } })
-})
-
-test('a node that drains finishes what is under way, takes more until then, and is not ready', async () => {
-  const { clock, driver, propose, results } = await alone()
-  propose()
-  let drained = 0
-  driver.drain(() => drained++)
-  expect(driver.status().notReady).toEqual(['the node is stopping'])
-  propose()
-  expect(drained).toBe(0)
-  clock.advance(100)
-  expect([results.map(({ ok }) => ok), drained, underWay(driver)]).toEqual([[true, true], 1, {}])
 })
 
 test('a node that drains waits no longer than it may', async () => {
@@ -373,24 +261,6 @@ test.each(['stopped', 'crashed'] as const)(
   },
 )
 
-test('a row that cannot be read ends the node, and the one who asked for it hears why', async () => {
-  const range = { start: utf8('a'), end: utf8('b'), reverse: false, revision: undefined, keysOnly: false }
-  for (const how of ['get', 'scan'] as const) {
-    const { driver, storage, ends, closed } = await alone()
-    const fail = () => {
-      throw new Error('EIO')
-    }
-    storage.head = fail
-    storage.scan = fail
-    const told: unknown[] = []
-    if (how === 'get') driver.get(utf8('a'), (error, record) => told.push(error?.message, record))
-    else expect(() => driver.list(range)).toThrow('EIO')
-    expect(told).toEqual(how === 'get' ? ['EIO', undefined] : [])
-    expect([ends, closed()]).toEqual([[{ kind: 'failed', reason: expect.stringContaining('EIO') }], 1])
-    expect(driver.status().errors).toEqual([expect.stringContaining('EIO')])
-  }
-})
-
 test('another node may tell it to stop: for good, unless it leaves anyhow', async () => {
   const { driver, ends, clock } = await alone()
   driver.events.stop('lost its state')
@@ -400,75 +270,12 @@ test('another node may tell it to stop: for good, unless it leaves anyhow', asyn
   expect(ends).toHaveLength(1)
 })
 
-test('a disk that is short of room is an error with its size, and is compacted again and again until it is not', async () => {
-  const { clock, driver, levers, storage } = await alone()
-  const compactions: ((error: Error | undefined) => void)[] = []
-  storage.compact = (done) => compactions.push(done)
-  levers.freeBytes = driverLimits.diskReserveBytes - 1
-  clock.advance(driverLimits.diskLookMs)
-  expect(driver.status().errors).toEqual([
-    expect.stringMatching(/disk is nearly full .*deletes are taken, other changes are refused/),
-  ])
-  expect(compactions).toHaveLength(1)
-  clock.advance(10 * driverLimits.diskCompactMs)
-  expect(compactions).toHaveLength(1)
-  compactions[0]?.(undefined)
-  clock.advance(driverLimits.diskCompactMs + driverLimits.diskLookMs)
-  expect(compactions).toHaveLength(2)
-  compactions[1]?.(undefined)
-  levers.freeBytes = 1
-  clock.advance(driverLimits.diskLookMs)
-  expect(driver.status().errors).toEqual([expect.stringMatching(/nothing is written/)])
-  levers.freeBytes = Number.POSITIVE_INFINITY
-  clock.advance(driverLimits.diskLookMs)
-  expect([driver.status().errors, driver.status().diskFreeBytes]).toEqual([[], Number.POSITIVE_INFINITY])
-})
-
 test('a compaction that fails ends the node', async () => {
   const { clock, levers, storage, ends } = await alone()
   storage.compact = (done) => done(new Error('ENOSPC: no space left'))
   levers.freeBytes = driverLimits.diskReserveBytes - 1
   clock.advance(driverLimits.diskLookMs)
   expect(ends).toEqual([{ kind: 'failed', reason: expect.stringContaining('ENOSPC') }])
-})
-
-test('reads: of what is applied, at once or when it is, and with the bound that a leader knows', async () => {
-  const { clock, driver, propose, read, results } = await alone()
-  propose()
-  clock.advance(20)
-  results.length = 0
-  read()
-  expect(results).toEqual([])
-  clock.advance(0)
-  expect(results).toEqual([
-    { ok: true, value: { served: 'linearizable', stalenessMs: undefined, revision: 2 } },
-  ])
-  driver.read({ consistency: 'stale', maxStalenessMs: 0, minRevision: undefined, timeoutMs: 1 }, (result) =>
-    results.push(result),
-  )
-  clock.advance(0)
-  expect(results[1]).toMatchObject({ ok: true, value: { served: 'stale', stalenessMs: 0, revision: 2 } })
-  expect(underWay(driver)).toEqual({})
-})
-
-test('while the disk is short of room deletes are done and other changes are not, and scans that take long are ended', async () => {
-  const { clock, levers, storage, propose, results } = await alone()
-  storage.compact = () => {}
-  let ended = 0
-  storage.endOldScans = () => ended++
-  levers.freeBytes = driverLimits.diskReserveBytes - 1
-  clock.advance(driverLimits.diskLookMs)
-  propose()
-  propose(ask({ kind: 'delete', key: Buffer.from('k'), condition: undefined, prev: false }))
-  clock.advance(50)
-  expect(results).toMatchObject([
-    { ok: false, problem: { code: 'storage_full', written: 'no' } },
-    { ok: true },
-  ])
-  levers.freeBytes = driverLimits.diskReserveBytes / 2 - 1
-  const before = ended
-  clock.advance(driverLimits.diskLookMs)
-  expect(ended).toBeGreaterThan(before)
 })
 
 test('what happens to a node is logged, with what an operator asks for next', async () => {

@@ -23,7 +23,6 @@ import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entr
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
 import { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
-import { StorageClosedError } from '../../../src/storage/errors.ts'
 import { ScanEndedError, type Storage } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { crc32 } from '../../raft/harness/frames.ts'
@@ -184,27 +183,6 @@ test('an entry with more keys than fit into memory finds all of them, also what 
   if (outcome?.kind !== 'batch') return expect.fail()
   const versions = outcome.outcomes.map((each) => (each.kind === 'put' ? each.version : each.kind))
   expect(versions).toEqual([...keys.map(() => 2), ...keys.map(() => 'delete'), ...keys.map(() => 1)])
-})
-
-test('keys that an entry creates may look alike to the filter of rows', async () => {
-  // A filter that grows during applying, without all keys in memory.
-  const node = await Applying.start({ rowHeads: 1, rowFilterBytes: 64 })
-  const batches = Array.from({ length: 10 }, (_, batch) =>
-    batchOf(...Array.from({ length: 1000 }, (_, at) => putOf(`${batch}/${at}`, 'value'))),
-  )
-  for (const batch of batches) {
-    node.push(batch)
-    node.readOn()
-  }
-  expect(node.outcomes).toHaveLength(10)
-  expect([node.applier.state.keys, node.failures]).toEqual([10_000, []])
-})
-
-test('a long key is known as a short one is', async () => {
-  const node = await Applying.start({ rowHeads: 1000 })
-  const long = 'n'.repeat(200)
-  node.push(putOf(long, '1'), putOf(long, '2'), putOf(`${long}m`, '1'), deleteOf(long), putOf(long, '4'))
-  expect(node.shown).toEqual(['put 2/1', 'put 3/2', 'put 4/1', 'delete 5', 'put 6/1'])
 })
 
 const range = (start: string, end: string) =>
@@ -394,59 +372,6 @@ test('of many leases with neighbours those that an entry ends lose all of their 
   }
 })
 
-test('the keys of a lease are read again when their scan was ended for lack of space', async () => {
-  const node = await leased()
-  node.push({ kind: 'revoke', id: one as LeaseId })
-  node.readOne()
-  node.storage.endOldScans()
-  node.storage.endOldScans()
-  node.readOn()
-  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'revoked', deleted: 400 })
-  expect(node.failures).toEqual([])
-})
-
-test('nor are those there twice that were read before it was ended', async () => {
-  const node = await leased()
-  const { scan } = node.storage
-  let ended = 0
-  node.storage.scan = (asked) => {
-    const opened = scan.call(node.storage, asked)
-    const { next } = opened
-    opened.next = (limits, done) =>
-      next.call(opened, limits, (error, rows, more) => {
-        if (more && ended++ === 0) {
-          node.storage.endOldScans()
-          node.storage.endOldScans()
-        }
-        done(error, rows, more)
-      })
-    return opened
-  }
-  node.push({ kind: 'revoke', id: one as LeaseId })
-  node.readOn()
-  expect(ended).toBeGreaterThan(0)
-  expect([node.failures, node.outcomes.at(-1)]).toMatchObject([[], { kind: 'revoked', deleted: 400 }])
-})
-
-test('ranges that begin with the same key are read each by itself', async () => {
-  const node = await Applying.start({ rowHeads: 1000 }, { rangeKeysMax: 100 })
-  const count = (end: string | undefined) =>
-    ({
-      kind: 'get',
-      where: { start: utf8('a'), end: end === undefined ? undefined : utf8(end) },
-      limit: undefined,
-      keysOnly: false,
-      countOnly: true,
-    }) as const
-  const success = [count('c'), count('f'), count(undefined)]
-  node.push(...puts, { kind: 'txn', txn: { compare: [], success, failure: [] } })
-  node.readOn()
-  expect(node.outcomes.at(-1)).toMatchObject({
-    kind: 'txn',
-    results: [2, 5, 12].map((found) => ({ found: { count: found } })),
-  })
-})
-
 test('an error of the disk is the error of the node', async () => {
   const node = await Applying.start({ rowHeads: 1000 })
   node.push(...puts)
@@ -476,18 +401,4 @@ test('a row that this program does not know is the error of the node, and not of
   node.readOn()
   expect(node.failures).toEqual([new UnknownKindError('row flags 128 are not known to this program')])
   expect(node.outcomes).toHaveLength(12)
-})
-
-test('a scan that was ended, and cannot be begun again because the node ends, is no error of the disk', async () => {
-  const node = await Applying.start()
-  node.push(...puts)
-  node.readOn()
-  node.push(range('b', 'f'))
-  node.storage.endOldScans()
-  node.storage.endOldScans()
-  node.storage.scan = () => {
-    throw new StorageClosedError()
-  }
-  node.readOn()
-  expect(node.failures).toEqual([new StorageClosedError()])
 })

@@ -5,7 +5,6 @@ import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
 import { GroupCommit, type StoredBatch } from '../../../src/server/node/group-commit.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { costOf } from '../../../src/storage/index.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, applyRows, changes, entries, hardState } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
@@ -103,41 +102,6 @@ test('of answers that wait only those are kept that a newer one does not say', a
   expect(sent.at(-1)).toEqual(accepted(B, 9))
 })
 
-test('an answer to the same index takes the place of the one before', async () => {
-  const { commits, write } = await setUp()
-  const number = write(2, 1)
-  commits.flush()
-  for (let round = 0; round < 5; round++) commits.send({ message: accepted(A, 2), after: number })
-  for (let round = 0; round < 5; round++) commits.send({ message: answer(A, round), after: number })
-  expect(commits.inspect().heldMessages).toBe(2)
-})
-
-test('a write goes in as many batches as it needs, and is durable with the last', async () => {
-  const { clock, commits, stored, write } = await setUp({ batchItemsMax: 2 })
-  const number = write(2, 5)
-  commits.flush()
-  clock.advance(10 * DISK_MS)
-  expect(stored.map(({ entries: count, write: done }) => [count, done])).toEqual([
-    [2, 0],
-    [2, 0],
-    [1, number],
-  ])
-})
-
-test('small writes share a batch as far as it has room, in items and in bytes', async () => {
-  for (const [limits, counts] of [
-    [{ batchItemsMax: 3 }, [3, 3, 1]],
-    [{ batchItemsMax: 100 }, [7]],
-    [{ batchBytesMax: 1 }, [1, 1, 1, 1, 1, 1, 1]],
-  ] as const) {
-    const { clock, commits, stored, write } = await setUp(limits)
-    for (let index = 2; index < 9; index++) write(index, 1)
-    commits.flush()
-    clock.advance(100 * DISK_MS)
-    expect([limits, stored.map(({ entries: count }) => count)]).toEqual([limits, counts])
-  }
-})
-
 test('rows alone wait a little for company, and then go', async () => {
   const { clock, storage, commits, stored, write } = await setUp()
   write(2, 2)
@@ -191,61 +155,4 @@ test('a batch that fails is told to the node and to who closes, and nothing goes
   commits.flush()
   clock.advance(10 * DISK_MS)
   expect(failures).toHaveLength(1)
-})
-
-test('behind a batch that fails nothing goes any more, whatever waits, and who closes hears of it once', async () => {
-  for (const closes of [false, true]) {
-    const { clock, storage, commits, failures, write } = await setUp()
-    let submitted = 0
-    storage.write = (_, done) => {
-      submitted++
-      clock.after(DISK_MS, () => done(new Error('EIO')))
-    }
-    write(2, 1)
-    commits.flush()
-    write(3, 1)
-    const ends: unknown[] = []
-    if (closes) commits.close((error) => ends.push(error?.message))
-    clock.advance(10 * DISK_MS)
-    commits.flush()
-    clock.advance(10 * DISK_MS)
-    expect([submitted, failures, ends]).toEqual([1, ['EIO'], closes ? ['EIO'] : []])
-  }
-})
-
-test('a batch that cannot be made is under way no longer', async () => {
-  const { storage, commits, failures, write } = await setUp()
-  storage.write = () => {
-    throw new Error('damaged')
-  }
-  write(2, 1)
-  commits.flush()
-  expect([failures, commits.inspect().inFlight]).toEqual([['damaged'], 0])
-})
-
-test('what is durable is said as of the last write in the batch', async () => {
-  const { clock, commits, write } = await setUp({ batchItemsMax: 3 })
-  for (const term of [1, 2, 3, 4]) write(1 + term, 1, term)
-  commits.flush()
-  clock.advance(DISK_MS)
-  expect(commits.durable).toEqual({ term: 3, lastIndex: 4 })
-})
-
-test('a batch is filled to its last byte', async () => {
-  const entry = (index: number) => ({
-    ...{ number: index, hardState: hardState(1, 1), truncateFrom: undefined, snapshot: undefined },
-    entries: entries(index, index, 1),
-  })
-  for (const [less, counts] of [
-    [0, [2, 2]],
-    [1, [1, 1, 1, 1]],
-  ] as const) {
-    const { clock, commits, stored, write } = await setUp({
-      batchBytesMax: 2 * costOf(entry(2)).bytes - less,
-    })
-    for (let index = 2; index < 6; index++) write(index, 1)
-    commits.flush()
-    clock.advance(10 * DISK_MS)
-    expect(stored.map(({ entries: count }) => count)).toEqual(counts)
-  }
 })

@@ -3,12 +3,10 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
-import { EventLoopLag } from '../../../src/server/node/process-load.ts'
 import { FakeNode, NO_WATCHES } from '../http/fake-node.ts'
-import { SimulatedCluster } from '../simulated-cluster.ts'
 
 function database(files: Readonly<Record<string, number>>): string {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-metrics-'))
@@ -305,12 +303,6 @@ test('bytes of proposals and of frames to all peers that wait', async () => {
   })
 })
 
-test('the bytes that wait have these names in a node', () => {
-  const names = Object.keys(SimulatedCluster.formed(3).leading.running.inspect())
-  expect(names).toContain('proposals.bytes')
-  expect(names.filter((name) => name.startsWith('links.queuedBytes of '))).toHaveLength(2)
-})
-
 /** Holds up all timers for a while. */
 function holdUp(): void {
   const until = performance.now() + 200
@@ -341,27 +333,6 @@ test('how late timers run, while a node is watched', async () => {
   metrics.close()
   holdUp()
   expect(await lag()).toEqual({})
-})
-
-test('each scrape tells of the time since the one before', async () => {
-  let now = 0
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
-  const lag = new EventLoopLag()
-  onTestFinished(() => {
-    lag.stop()
-    clock.mockRestore()
-  })
-  const longest = (): number | undefined => lag.take().at(-1)?.[1]
-  lag.start()
-  // Also what holds the timer up when it is scraped, and right after.
-  for (let scrape = 0; scrape < 2; scrape++) {
-    now += 250
-    expect(longest()).toBeCloseTo(0.2)
-    expect(longest()).toBeUndefined()
-  }
-  now += 60
-  await new Promise((resolve) => setTimeout(resolve, 70))
-  expect(longest()).toBeCloseTo(0.01)
 })
 
 test('open file descriptors where the system lists them, and how many there may be', async () => {

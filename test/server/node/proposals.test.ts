@@ -160,36 +160,6 @@ test('a membership change that must wait for another one is tried again until it
   expect(problem(1)).toBe('membership_refused no')
 })
 
-test('what was answered without a leader is kept nowhere: neither its frame nor its place', () => {
-  const { clock, proposals, add, problem } = setUp()
-  for (let seq = 1; seq <= 100; seq++) {
-    add(seq, 1000)
-    for (const { seq: taken } of proposals.nextBatch()) {
-      proposals.resolve({ seq: taken, outcome: 'refused', refusal: { reason: 'no-leader' } })
-    }
-  }
-  expect(proposals.inspect()).toMatchObject({ waiting: 100, bytes: 300, parked: 100 })
-  clock.advance(1000)
-  expect(problem(1)).toBe('no_leader no')
-  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, queued: 0, parked: 0, committed: 0 })
-})
-
-test('one whose time runs out before it is handed over, or before it is applied, is kept no longer than until then', () => {
-  const { clock, proposals, add, problem } = setUp()
-  const nothing = { waiting: 0, bytes: 0, queued: 0, parked: 0, committed: 0 }
-  add(1, 10)
-  clock.advance(10)
-  expect(proposals.nextBatch()).toEqual([])
-  expect(proposals.inspect()).toEqual(nothing)
-  add(2)
-  proposals.nextBatch()
-  proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(7) })
-  clock.advance(1000)
-  expect(problem(2)).toBe('outcome_unknown unknown')
-  proposals.applied(asIndex(7), undefined)
-  expect(proposals.inspect()).toEqual(nothing)
-})
-
 test('what is handed over rises in seq, also where some of it was given before: a leader hears of no seq after a later one', () => {
   const { proposals, add, problem } = setUp()
   add(1)
@@ -265,14 +235,6 @@ test('each is answered when its own time runs out, whenever it came', () => {
   }
 })
 
-test('those whose time runs out together are answered in the order in which they came', () => {
-  const { clock, proposals } = setUp()
-  const order: number[] = []
-  for (const seq of [7, 3, 300, 5]) proposals.add(seq, new Uint8Array(1), 100, () => order.push(seq))
-  clock.advance(100)
-  expect(order).toEqual([3, 5, 7, 300])
-})
-
 test('a full disk is its own code; what the core does not know any more changes nothing', () => {
   const { proposals, add, ends } = setUp()
   add(1)
@@ -333,18 +295,6 @@ test('no more is given to the core than there is room for: the others wait, and 
   expect(proposals.isHeldBack).toBe(false)
 })
 
-test('what was held back until its time ran out is kept nowhere', () => {
-  const { clock, proposals, add, problem } = setUp()
-  for (const seq of [1, 2, 3]) add(seq, 1000)
-  expect(proposals.nextBatch(0)).toEqual([])
-  add(4, 2000)
-  clock.advance(1000)
-  expect([1, 2, 3, 4].map(problem)).toEqual([...Array(3).fill('overloaded no'), undefined])
-  expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, queued: 1 })
-  expect(proposals.nextBatch().map(({ seq }) => seq)).toEqual([4])
-  expect(proposals.isHeldBack).toBe(false)
-})
-
 test('why the outcome is not known is said, and why nothing more is taken', () => {
   const { proposals, add, ends } = setUp({ ...driverLimits, proposalsMax: 2, proposalBytesMax: 6 })
   const detail = (seq: number): unknown => {
@@ -371,25 +321,4 @@ test('why the outcome is not known is said, and why nothing more is taken', () =
     'it was committed, but a snapshot hid its result',
   ])
   expect(Object.values(proposals.inspect())).toEqual([0, 0, 0, 0, 0])
-})
-
-test('at first nothing is under way, and what is parked is known', () => {
-  const { proposals, add } = setUp()
-  expect([Object.values(proposals.inspect()), proposals.hasParked]).toEqual([[0, 0, 0, 0, 0], false])
-  add(1)
-  proposals.nextBatch()
-  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'no-leader' } })
-  expect(proposals.hasParked).toBe(true)
-  proposals.unpark()
-  expect(proposals.hasParked).toBe(false)
-})
-
-test('those whose time runs out are answered in order, wherever they are kept, and no timer is left', () => {
-  const { clock, proposals } = setUp()
-  const told: number[] = []
-  for (const seq of [200, 255, 256, 300, 511, 513])
-    proposals.add(seq, new Uint8Array(1), 10, () => told.push(seq))
-  expect(clock.timers).toBe(1)
-  clock.advance(10)
-  expect([told, clock.timers]).toEqual([[200, 255, 256, 300, 511, 513], 0])
 })

@@ -125,18 +125,6 @@ test('a question without an answer is asked again after its pause, not before', 
   expect(reads.nextBatch()).toHaveLength(1)
 })
 
-test('each pause before it is asked again is twice the one before', () => {
-  add({ timeoutMs: 60_000 })
-  reads.nextBatch()
-  const askedAt: number[] = []
-  for (let pauses = 0; pauses < 31; pauses++) {
-    clock.advance(driverLimits.readRetryMs)
-    reads.unpark()
-    if (reads.nextBatch().length > 0) askedAt.push(pauses + 1)
-  }
-  expect(askedAt).toEqual([1, 3, 7, 15, 31])
-})
-
 test('an answer that takes longer than that pause is an answer all the same', () => {
   add()
   const [first] = reads.nextBatch()
@@ -148,20 +136,6 @@ test('an answer that takes longer than that pause is an answer all the same', ()
   reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(2), lease: false })
   expect(codes()).toEqual(['linearizable'])
   expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
-})
-
-test('of a question that was asked twice the refusal of one waits for the other', () => {
-  add()
-  const [first] = reads.nextBatch()
-  clock.advance(driverLimits.readRetryMs)
-  reads.unpark()
-  const [second] = reads.nextBatch()
-  reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
-  reads.unpark()
-  expect(reads.nextBatch()).toEqual([])
-  reads.resolve({ id: second?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
-  reads.unpark()
-  expect(reads.nextBatch()).toHaveLength(1)
 })
 
 test('each way of running out of time has its code, and none claims a write', () => {
@@ -286,35 +260,6 @@ const nothing = {
   awaitingTurn: 0,
 }
 
-test('what was answered without a leader is kept no longer', () => {
-  for (let count = 0; count < 100; count++) {
-    add()
-    for (const { id } of reads.nextBatch()) reads.resolve({ id, outcome: 'refused', refusal: 'no-leader' })
-  }
-  expect(reads.inspect()).toMatchObject({ open: 100, parked: 100 })
-  state.hasLeader = false
-  clock.advance(1000)
-  expect(codes()).toHaveLength(100)
-  expect(reads.inspect()).toEqual(nothing)
-})
-
-test('nor is one whose time ran out while it was fresh, or while its index was to be applied, or its revision', () => {
-  add({ timeoutMs: 10 })
-  clock.advance(10)
-  expect(reads.inspect()).toEqual(nothing)
-  for (let index = 11; index < 31; index++) {
-    add({ timeoutMs: 1000 - index })
-    for (const { id } of reads.nextBatch())
-      reads.resolve({ id, outcome: 'confirmed', index: asIndex(index), lease: false })
-  }
-  add({ minRevision: asRevision(6), consistency: 'stale' })
-  clock.advance(980)
-  // The last read is still waiting.
-  expect(reads.inspect()).toMatchObject({ open: 10 })
-  clock.advance(20)
-  expect(reads.inspect()).toEqual(nothing)
-})
-
 test('a read that is withdrawn ends at once and once, and leaves room for others', () => {
   reads = readsWith({ ...driverLimits, readsMax: 2 })
   const withdrawals = [add({ minRevision: asRevision(6), consistency: 'stale' }), add()]
@@ -325,14 +270,6 @@ test('a read that is withdrawn ends at once and once, and leaves room for others
   add({ consistency: 'stale' })
   clock.advance(1000)
   expect(codes()).toEqual(['cancelled', 'cancelled', 'stale'])
-})
-
-test('a question that is never answered keeps nobody whose time is over', () => {
-  add()
-  reads.nextBatch()
-  clock.advance(1000)
-  expect(codes()).toEqual(['no_quorum'])
-  expect(reads.inspect()).toEqual(nothing)
 })
 
 test('when the node ends, nothing is kept of those that it answered, whatever they waited for', () => {
@@ -533,78 +470,6 @@ test('why a read is not answered is said, and that nothing was written', () => {
   expect(details()).toEqual([[`${driverLimits.readsMax} reads wait on this node already`, 'no']])
 })
 
-test('what is to be asked, and what may have to be asked again, is known', () => {
-  const known = (): boolean[] => [reads.hasFresh, reads.hasParked]
-  expect(known()).toEqual([false, false])
-  add()
-  expect(known()).toEqual([true, false])
-  const [asked] = reads.nextBatch()
-  expect(known()).toEqual([false, true])
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
-  expect(known()).toEqual([false, true])
-  reads.unpark()
-  expect(known()).toEqual([true, false])
-  reads.nextBatch()
-  clock.advance(driverLimits.readRetryMs)
-  reads.unpark()
-  expect(known()).toEqual([true, true])
-  const [again] = reads.nextBatch()
-  reads.resolve({ id: again?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-  expect([known(), codes()]).toEqual([[false, false], ['linearizable']])
-})
-
-test('a question that was asked twice is forgotten as a whole, whichever of its answers comes last', () => {
-  for (const refusedFirst of [0, 1]) {
-    add()
-    const [first] = reads.nextBatch()
-    clock.advance(driverLimits.readRetryMs)
-    reads.unpark()
-    const [second] = reads.nextBatch()
-    const ids = [first?.id ?? -1, second?.id ?? -1]
-    reads.resolve({ id: ids[refusedFirst] ?? -1, outcome: 'refused', refusal: 'no-leader' })
-    expect(reads.inspect()).toMatchObject({ requested: 1, parked: 0 })
-    reads.resolve({ id: ids[1 - refusedFirst] ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-    expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
-    expect(reads.hasParked).toBe(false)
-  }
-  expect(codes()).toEqual(['linearizable', 'linearizable'])
-})
-
-test('what was to be asked again is not when its answer comes before, or nobody waits for it any more', () => {
-  for (let i = 0; i < 3; i++) add()
-  add({ timeoutMs: driverLimits.readRetryMs })
-  const [first] = reads.nextBatch()
-  add({ consistency: 'lease', timeoutMs: 10 })
-  reads.nextBatch()
-  clock.advance(driverLimits.readRetryMs)
-  expect(reads.inspect()).toMatchObject({ open: 3, requested: 2 })
-  reads.unpark()
-  // The lease read has expired, so only the first confirmation is requested again, unless it is answered now.
-  expect(reads.inspect()).toMatchObject({ open: 3, requested: 1 })
-  expect(reads.hasFresh).toBe(true)
-  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-  expect([reads.hasFresh, reads.nextBatch()]).toEqual([false, []])
-  expect(codes()).toEqual(['no_quorum', 'no_quorum', ...Array(3).fill('linearizable')])
-})
-
-test('whose time is over is neither asked for nor waited for, while others are', () => {
-  add({ consistency: 'lease', timeoutMs: 10 })
-  add()
-  add()
-  clock.advance(10)
-  expect(reads.nextBatch().map(({ lease }) => lease)).toEqual([false])
-  for (const outcome of ['confirmed', 'refused'] as const) {
-    add({ timeoutMs: 10 })
-    add()
-    const [asked] = reads.nextBatch()
-    clock.advance(10)
-    const id = asked?.id ?? -1
-    if (outcome === 'confirmed') reads.resolve({ id, outcome, index: asIndex(12), lease: false })
-    else reads.resolve({ id, outcome, refusal: 'no-leader' })
-    expect(reads.inspect()).toMatchObject(outcome === 'confirmed' ? { awaitingIndex: 1 } : { parked: 1 })
-  }
-})
-
 test('each revision is waited for by itself, within the time of the read', () => {
   for (const revision of [7, 9]) add({ minRevision: asRevision(revision), timeoutMs: 100 })
   const [asked] = reads.nextBatch()
@@ -619,38 +484,6 @@ test('each revision is waited for by itself, within the time of the read', () =>
   clock.advance(1)
   expect(codes()).toEqual(['linearizable', 'revision_behind'])
   expect([reads.inspect().awaitingRevision, clock.timers]).toEqual([0, 0])
-})
-
-test('how old it may be does not matter to a read that is confirmed', () => {
-  add({ maxStalenessMs: 1 })
-  const [asked] = reads.nextBatch()
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-  expect(results).toEqual([
-    { ok: true, value: { served: 'linearizable', stalenessMs: undefined, revision: 5 } },
-  ])
-})
-
-test('one too many that is told so as the node ends is told once', () => {
-  const readsMax = 100
-  reads = readsWith({ ...driverLimits, readsMax })
-  for (let i = 0; i <= readsMax; i++) add()
-  reads.endAll('the node was stopped')
-  clock.advance(10_000)
-  expect(results).toHaveLength(readsMax + 1)
-  for (const result of results)
-    expect(result).toEqual({
-      ok: false,
-      problem: { code: 'not_ready', detail: 'the node was stopped', written: 'no' },
-    })
-})
-
-test('of those that share a question some may run out of time, and the others are answered', () => {
-  for (let i = 0; i < 5; i++) add({ timeoutMs: i === 2 ? 1000 : 10 })
-  const [asked] = reads.nextBatch()
-  clock.advance(10)
-  expect(reads.inspect()).toMatchObject({ open: 1, requested: 1 })
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-  expect(codes()).toEqual([...Array(4).fill('no_quorum'), 'linearizable'])
 })
 
 test('confirmations in any order are served by their index, and each that is answered leaves no timer behind', () => {

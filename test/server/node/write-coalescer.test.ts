@@ -229,19 +229,6 @@ test('where writes take long, nobody waits for longer than the limit', () => {
   expect(crowd.delayMs(1, 1, 15)).toBe(0)
 })
 
-test('a crowd that has left is forgotten', () => {
-  const crowd = delayAfter(2)
-  crowd.delayMs(64, 64, 0)
-  let waited = 0
-  for (let now = 10; now < 1000; now += 10) {
-    if (crowd.delayMs(1, 1, now) === 0) continue
-    waited++
-    expect(crowd.delayMs(1, 1, now + 4)).toBe(0)
-  }
-  expect(waited).toBeGreaterThan(10)
-  expect(waited).toBeLessThan(60)
-})
-
 test('clients in a closed loop come to share their batches', () => {
   const CLIENTS = 20
   const batchesOf = (batchDelayFrom: number): number => {
@@ -266,50 +253,4 @@ test('clients in a closed loop come to share their batches', () => {
     return cluster.sent.filter(({ type }) => type === 'append').length
   }
   expect(batchesOf(2)).toBeLessThan(batchesOf(1_000_000) / 2)
-})
-
-test('a write is measured from when it was handed in to its own end, and one that never ends is given up', () => {
-  const clock = { time: 0, now: () => clock.time }
-  const coalescer = new WriteCoalescer(clock, { ...delayLimits, batchDelayMsMax: 1_000_000 }, () => {})
-  const waited = (): number => {
-    coalescer.delayMs(1000, 1000)
-    const ms = coalescer.delayMs(1, 1)
-    clock.time += 2 * ms
-    coalescer.delayMs(1, 1)
-    return ms
-  }
-  expect(waited()).toBe(0)
-  coalescer.proposed(1)
-  clock.time += 3
-  // Another entry begins and ends, which changes nothing about the first.
-  coalescer.proposed(2)
-  coalescer.ended(2)
-  clock.time += 4
-  coalescer.ended(1)
-  expect(waited()).toBe(14)
-  coalescer.proposed(3)
-  clock.time += 1000
-  coalescer.proposed(4)
-  coalescer.ended(4)
-  expect(waited()).toBe(14)
-  clock.time += 1
-  coalescer.proposed(5)
-  clock.time += 9
-  coalescer.ended(5)
-  expect(waited()).toBe(18)
-})
-
-test('a crowd is one as soon as so many are under way, and has come back with nine tenths of them', () => {
-  expect(delayAfter(2).delayMs(7, 8, 0)).toBe(4)
-  expect(delayAfter(2).delayMs(8, 8, 0)).toBe(0)
-  expect(delayAfter(2).delayMs(9, 10, 0)).toBe(0)
-  expect(delayAfter(2).delayMs(8, 10, 0)).toBe(4)
-  expect(delayAfter(2).delayMs(1, 7, 0)).toBe(0)
-})
-
-test('who has waited to the end begins anew the next time', () => {
-  const crowd = delayAfter(2)
-  expect(crowd.delayMs(1, 64, 0)).toBe(4)
-  expect(crowd.delayMs(1, 64, 4)).toBe(0)
-  expect(crowd.delayMs(1, 64, 5)).toBe(4)
 })

@@ -337,26 +337,6 @@ test('a peer is looked for where the configuration says and, when it says otherw
   for (const [at, address] of both.entries()) expect(address).not.toBe(both[at + 1])
 })
 
-test('a peer that is named again at its address is neither called sooner nor more often', () => {
-  const { world, node, puppet, ours } = met({ reconnectMinMs: 10_000, reconnectMaxMs: 10_000 })
-  for (const member of [puppet.member, { ...puppet.member, peer: 'nowhere' }, puppet.member]) {
-    node.links.setPeers([member])
-    world.pass(10)
-  }
-  expect([puppet.talks.length, ours.ended]).toEqual([1, undefined])
-  puppet.hears = (talk) => talk.wire?.close('no')
-  ours.wire?.close('no more')
-  world.pass(10)
-  expect(puppet.talks).toHaveLength(2)
-  node.links.setPeers([puppet.member])
-  world.pass(1000)
-  expect([puppet.talks.length, node.links.inspect()['retrying of 2']]).toEqual([2, 1])
-  node.links.setPeers([{ ...puppet.member, peer: 'nowhere' }])
-  node.links.setPeers([puppet.member])
-  world.pass(1000)
-  expect(puppet.talks).toHaveLength(3)
-})
-
 test('a peer that moves while it is called is called where it is now, once', () => {
   const world = new World()
   const node = world.start(1)
@@ -427,59 +407,4 @@ test('a peer that is removed while it waits to be called back is hung up on', ()
     'the other side closed it',
     'the other side closed it',
   ])
-})
-
-test('a node that ends as it hears of a break leaves nothing behind', () => {
-  for (const how of ['ours breaks', 'theirs breaks', 'it calls again']) {
-    const { world, node, puppet, ours, theirs } = met()
-    node.hears = ({ kind }) => {
-      if (kind === 'disconnected') node.links.close()
-    }
-    const again = how === 'it calls again' ? puppet.call(node, [puppet.hello({ attempt: 2 })]) : undefined
-    if (how === 'ours breaks') ours.wire?.close('no more')
-    if (how === 'theirs breaks') theirs.wire?.close('no more')
-    world.pass(10_000)
-    expect([how, node.events.slice(1), puppet.talks.length]).toEqual([
-      how,
-      [{ kind: 'disconnected', what: '2' }],
-      1,
-    ])
-    for (const talk of [ours, theirs, again]) if (talk !== undefined) expect(talk.ended).toBeDefined()
-    expect(node.underWay).toEqual({})
-  }
-})
-
-test('a node that has closed connects to no peer that it is told of', () => {
-  const { world, node, puppet } = met()
-  node.links.close()
-  node.links.close()
-  node.links.setPeers([puppet.member])
-  node.links.send(heartbeat(puppet.member.id))
-  world.pass(10_000)
-  expect([node.events.length, puppet.talks.length, node.underWay]).toEqual([1, 1, {}])
-  expect(node.links.counters).toMatchObject({ messagesSent: 0, messagesDropped: 1 })
-})
-
-test('who called before the node was told its peers for the second time has its connection for good', () => {
-  const world = new World({ handshakeMs: 50 })
-  const node = world.start(1)
-  const puppet = world.puppet(2)
-  node.links.setPeers([])
-  const theirs = puppet.call(node, [])
-  world.pass(10)
-  node.links.setPeers([puppet.member])
-  theirs.say(puppet.hello())
-  world.pass(1000)
-  expect([theirs.ended, node.underWay]).toEqual([undefined, {}])
-})
-
-test('a peer that is removed while it is away is not refused any more', () => {
-  const { world, node, ours } = met({ refusedAfterMs: 20 })
-  world.resolve = () => 'nowhere'
-  ours.wire?.close('no more')
-  world.pass(10)
-  expect(node.underWay).toMatchObject({ 'grace of 2': 1 })
-  node.links.setPeers([])
-  world.pass(1000)
-  expect([node.of('refused'), world.timers]).toEqual([[], 0])
 })

@@ -222,16 +222,6 @@ describe('the sender', () => {
     }
     expect([source.closed, talks.length, talks[0]?.ended]).toEqual([0, 1, undefined])
   })
-
-  test('a transfer that could not begin is told to nobody when the node has closed meanwhile', () => {
-    const world = new World()
-    const node = world.start(1)
-    node.links.setPeers([])
-    node.links.sendSnapshot(asReplicaId('404'), TERM, new Source(1))
-    node.links.close()
-    world.pass(10)
-    expect(node.events).toEqual([])
-  })
 })
 
 describe('the receiver', () => {
@@ -478,19 +468,6 @@ describe('the receiver', () => {
       expect(node.links.inspect().receiving).toBe(1)
     },
   )
-
-  test('one that is replaced before its turn has come is never begun', () => {
-    const { world, node, offers, call } = receiving()
-    call(offer('first'))
-    const second = call(offer('second'))
-    const third = call(offer('third'))
-    expect(offers.map(({ id }) => id)).toEqual(['first'])
-    offers[0]?.give(new Sink())
-    world.pass(5)
-    expect([second.ended, third.ended]).toEqual(['the other side closed it', undefined])
-    expect(offers.map(({ id }) => id)).toEqual(['first', 'third'])
-    expect(node.links.inspect().receiving).toBe(1)
-  })
 
   test('a node that closes ends what it receives, and who has not offered yet', () => {
     const { world, node, offers, call, ended } = receiving()

@@ -242,7 +242,7 @@ test("without LevelDB's own LOG it is unknown what LevelDB has read", async () =
       mkdirSync(join(file, 'in the way'), { recursive: true })
     }
   }
-  expect(await startWhile(standInTheWay)).toMatchObject(refusal(`${wal} .*does not tell why`))
+  expect(await startWhile(standInTheWay)).toMatchObject(refusal(`${wal} .*gives no reason`))
   for (const file of files) rmSync(file, { recursive: true })
   await expectWhole()
 })

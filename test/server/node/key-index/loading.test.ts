@@ -178,56 +178,6 @@ test('forgets everything when it reads another generation, also in the middle of
   expect(excluded(filter, now)).toBeGreaterThan(2380)
 })
 
-test('gives way to who waits for the engine, and goes on between many who do', async () => {
-  const { loader, foreground, filter, steps } = await loaderOf({ 1: keysOf(300) })
-  foreground.begin()
-  loader.readAll(1)
-  await turn()
-  must(steps.shift())()
-  await turn()
-  expect(steps).toHaveLength(0)
-  // Each call begins before the previous one has ended.
-  for (let call = 0; call < 15; call++) {
-    foreground.begin()
-    foreground.end()
-  }
-  await turn()
-  expect(steps).toHaveLength(0)
-  foreground.begin()
-  foreground.end()
-  await turn()
-  expect(steps).toHaveLength(1)
-  must(steps.shift())()
-  await turn()
-  expect(steps).toHaveLength(0)
-  foreground.end()
-  await readOn(steps)
-  expect(excluded(filter, keysOf(10_000, 'absent'))).toBeGreaterThan(9950)
-})
-
-test('a step that waits is not taken after it is closed', async () => {
-  const { loader, foreground, steps } = await loaderOf({ 1: keysOf(300) })
-  foreground.begin()
-  loader.readAll(1)
-  await turn()
-  must(steps.shift())()
-  await turn()
-  loader.close()
-  foreground.end()
-  expect(await readOn(steps)).toBe(0)
-})
-
-test('reads nothing and excludes nothing after it is closed', async () => {
-  const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1)
-  await turn()
-  loader.close()
-  fail.with = new Error('the scan is closed')
-  expect(await readOn(steps)).toBe(1)
-  expect(first.error).toBeUndefined()
-  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
-})
-
 test('a step that fails is an error of the storage', async () => {
   const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
   loader.readAll(1)
@@ -246,14 +196,6 @@ test('a step that has skipped something is an error of the storage', async () =>
   expect(await readOn(steps)).toBe(1)
   expect(first.error).toMatchObject({ name: 'StorageFailedError' })
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
-})
-
-test('after an error of the storage nothing is read', async () => {
-  const { loader, steps, first } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1)
-  await turn()
-  first.fail(new Error('EIO'))
-  expect(await readOn(steps)).toBe(1)
 })
 
 test('afterwards the heads of all rows are known, and none of another generation', async () => {
@@ -284,38 +226,6 @@ test('a row that has changed meanwhile stays as it is now', async () => {
     const now = at % 4 === 0 ? 'newer' : at % 4 === 2 ? 'absent' : Buffer.from(key).toString()
     expect([now, undefined]).toContain(headOf(heads, key))
   }
-})
-
-test('a row that has changed meanwhile, and whose head was lost since, is not known as it was', async () => {
-  const keys = keysOf(3120)
-  // The table has 3,576 slots, and does not grow. Some sets are full before the others.
-  const { loader, heads, steps } = await loaderOf({ 1: keys }, { headRows: 3129 })
-  loader.readAll(1)
-  await turn()
-  for (const key of keys) changed(heads, key, 'newer')
-  heads.endEntry()
-  const lost = keys.filter((key) => headOf(heads, key) === undefined)
-  expect(lost).not.toEqual([])
-  await readOn(steps)
-  expect(lost.map((key) => headOf(heads, key))).toEqual(lost.map(() => undefined))
-  expect(keys.filter((key) => headOf(heads, key) === 'newer').length).toBe(keys.length - lost.length)
-})
-
-test('a full table takes no row that was read, and then only keys are read', async () => {
-  const keys = keysOf(375)
-  const { loader, filter, heads, steps, keysOnly } = await loaderOf({ 1: keys }, { headRows: 7 })
-  loader.readAll(1)
-  await turn()
-  const used = keysOf(20, 'used')
-  for (const key of used) changed(heads, key, 'newer')
-  heads.endEntry()
-  const known = used.map((key) => headOf(heads, key))
-  expect(known.filter((head) => head !== undefined)).toHaveLength(8)
-  await readOn(steps)
-  expect(used.map((key) => headOf(heads, key))).toEqual(known)
-  expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
-  expect(keysOnly).toEqual([false, true, true, true, true])
-  expect(excluded(filter, keys)).toBe(0)
 })
 
 test('of each key the newest version gives the head, also when they are read in different steps', async () => {

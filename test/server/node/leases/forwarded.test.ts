@@ -1,6 +1,6 @@
 // Keep-alives that a node forwards to the leader.
 
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { LeaseId } from '../../../../src/kv/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
@@ -54,20 +54,6 @@ test('an answer to an earlier process of this node does not count, although it i
   expect(ended).toEqual([[2]])
 })
 
-test('the time that is left may be any number, and the leader is told whole milliseconds', () => {
-  const { asked, forwarded } = scene()
-  for (const timeoutMs of [1979.559836, 0.2]) forwarded.forward(IDS, timeoutMs, () => {})
-  expect(asked.map(({ question }) => question.timeoutMs)).toEqual([1979, 1])
-  forwarded.stop()
-})
-
-test('without a leader nobody is asked', () => {
-  const { link, asked, ask } = scene()
-  link.current = undefined
-  expect(ask()).toBe(false)
-  expect(asked).toEqual([])
-})
-
 test.each<[string, (given: ReturnType<typeof scene>) => void]>([
   ['its time is over', ({ clock }) => clock.advance(100)],
   [
@@ -89,45 +75,4 @@ test.each<[string, (given: ReturnType<typeof scene>) => void]>([
   given.forwarded.answered(ONE, { number: 1, kept: [1] })
   expect(given.ended).toHaveLength(1)
   expect([given.forwarded.size, given.clock.timers]).toEqual([0, 0])
-})
-
-test('however many questions are open, they are looked at only when something has happened to the leader', () => {
-  const { link, ended, forwarded, ask } = scene()
-  const COUNT = 1000
-  for (let i = 0; i < COUNT; i++) ask()
-  // The check runs once in each step of the core.
-  const walks = vi.spyOn(Map.prototype, Symbol.iterator)
-  for (let step = 0; step < 100; step++) forwarded.check()
-  forwarded.check(TWO)
-  const walked = walks.mock.calls.length
-  walks.mockRestore()
-  expect([walked, ended.length]).toEqual([0, 0])
-  link.current = TWO
-  forwarded.check()
-  expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
-  // Requests to the next leader belong to it, even if the leader changes while none is open.
-  forwarded.check()
-  ask()
-  forwarded.check()
-  forwarded.check(ONE)
-  expect(ended).toHaveLength(COUNT)
-  link.current = ONE
-  forwarded.check()
-  expect(ended).toHaveLength(COUNT + 1)
-  forwarded.check()
-  link.current = TWO
-  ask()
-  link.current = ONE
-  forwarded.check()
-  expect([ended.length, forwarded.size]).toEqual([COUNT + 2, 0])
-})
-
-test('when the node ends everyone is told, nobody is asked any more, and no timer is left', () => {
-  const { clock, ended, forwarded, ask } = scene()
-  ask()
-  forwarded.stop()
-  clock.advance(1000)
-  expect(ended).toEqual([undefined])
-  expect(ask()).toBe(false)
-  expect([forwarded.size, clock.timers]).toEqual([0, 0])
 })

@@ -1,18 +1,15 @@
 // The keeper of leases on one leader. The test decides when a majority confirms it, and when and in which order its
 // entries are applied.
 
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { KvSettings, LeaseId, Outcome, Request } from '../../../../src/kv/index.ts'
 import { type LeaseCommand, type RowChange, TABLE_LEASES } from '../../../../src/kv/types.ts'
 import { asTerm, type Term } from '../../../../src/raft/index.ts'
-import { Deadlines } from '../../../../src/server/node/leases/deadlines.ts'
 import { LeaseKeeper, type LeaseNode } from '../../../../src/server/node/leases/lease-keeper.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
 import type { Problem, Result } from '../../../../src/server/node/types.ts'
 import type { RowScan, StoredRow } from '../../../../src/storage/types.ts'
 import { ask, MemoryStore, putOf } from '../../../kv/store.ts'
-import { runs } from '../../../runs.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
 const [ONE, TWO] = ['1', '2'] as [LeaseId, LeaseId]
@@ -375,71 +372,6 @@ describe('a new leader', () => {
     leader.clock.advance(200)
     expect(leader.leases).toBe(0)
   })
-
-  test('that lost its leadership answers by the log, and ends nothing', () => {
-    const leader = new Leader()
-    leader.begin()
-    leader.grant(ONE)
-    leader.grant(TWO, 10 * TTL)
-    leader.holdsConfirmations = true
-    leader.clock.advance(TTL + 1)
-    const kept = leader.keepAlive(TWO)
-    leader.term = undefined
-    leader.keeper.check()
-    for (const confirmed of leader.confirming.splice(0)) confirmed(undefined)
-    leader.clock.advance(10 * (TTL + CHECKPOINT))
-    expect(kept).toEqual(ok(10 * TTL))
-    expect(leader.commands.map(({ kind }) => kind)).toEqual(['renew'])
-    expect(leader.clock.timers).toBe(0)
-    // It becomes leader again.
-    leader.holdsConfirmations = false
-    leader.begin(asTerm(5))
-    leader.clock.advance(100 * TTL)
-    expect(leader.leases).toBe(0)
-  })
-
-  test('that stops while it reads leaves no scan', () => {
-    const leader = new Leader()
-    leader.grant(ONE)
-    leader.begin()
-    const other = new Leader()
-    other.grant(ONE)
-    other.onPage = () => other.keeper.stop()
-    other.begin()
-    other.clock.advance(1000)
-    expect([other.openScans, other.clock.timers]).toEqual([0, 0])
-  })
-
-  test('that stops between two slices reads no more', () => {
-    const leader = new Leader()
-    leader.grant(ONE)
-    leader.grant(TWO)
-    let pages = 0
-    leader.onPage = () => {
-      pages++
-      leader.clock.soon(() => leader.keeper.stop())
-    }
-    leader.begin()
-    leader.clock.advance(1000)
-    expect([pages, leader.openScans, leader.clock.timers]).toEqual([1, 0, 0])
-  })
-
-  test('waits for no failure of its earlier term', () => {
-    const leader = new Leader()
-    leader.begin()
-    leader.grant(ONE)
-    leader.holdsConfirmations = true
-    while (leader.clock.now() <= TTL + CHECKPOINT) {
-      leader.clock.advance(driverLimits.leaseRetryMs)
-      leader.confirming.shift()?.(LOST)
-    }
-    leader.holdsConfirmations = false
-    leader.term = undefined
-    leader.keeper.check()
-    leader.begin(asTerm(3))
-    leader.clock.advance(10)
-    expect([leader.ended, leader.leases]).toEqual([[[ONE]], 0])
-  })
 })
 
 describe('keep-alives', () => {
@@ -533,32 +465,6 @@ describe('keep-alives', () => {
     expect(answers).toEqual([[TTL, undefined], undefined, undefined])
     expect(leader.commands).toEqual([])
   })
-
-  test('leave nothing behind', () => {
-    const leader = new Leader()
-    leader.begin()
-    leader.grant(ONE)
-    leader.keepAlive(ONE, TWO)
-    leader.clock.advance(10 * TTL)
-    expect(Object.values(leader.keeper.inspect())).toEqual([0, 0, 0, 0])
-    expect(leader.clock.timers).toBe(0)
-  })
-})
-
-test('leases that end before their time leave no deadlines behind', () => {
-  const leader = new Leader()
-  leader.begin()
-  const [many, hour] = [3000, 3_600_000]
-  leader.grant(ONE)
-  // Simulates a key with a time to live of an hour that is overwritten again and again.
-  for (let at = 0; at < many; at++) leader.apply({ ...putOf('k', 'v'), lease: { ttlMs: hour } })
-  expect(leader.keeper.size).toEqual({ leases: 2, deadlines: 2 })
-  // The deadlines of existing leases stay.
-  leader.clock.advance(TTL + 100)
-  expect(leader.commands.at(-1)).toMatchObject({ kind: 'expire', leases: [{ id: ONE }] })
-  leader.clock.advance(2 * hour)
-  expect(leader.keeper.size).toEqual({ leases: 0, deadlines: 0 })
-  expect([leader.store.state.leases.count, leader.store.state.keys]).toEqual([0, 0])
 })
 
 describe('the time', () => {
@@ -592,58 +498,4 @@ describe('the time', () => {
     leader.clock.advance(1000)
     expect(leader.proposed).toHaveLength(1)
   })
-
-  test('is told again after a failure', () => {
-    const leader = new Leader()
-    leader.begin()
-    leader.grant(ONE, 1_000_000)
-    leader.holdsEntries = true
-    leader.clock.advance(CHECKPOINT + 1)
-    leader.proposed.shift()?.done({ ok: false, problem: LOST })
-    leader.clock.advance(driverLimits.leaseRetryMs - 2)
-    expect(leader.proposed).toEqual([])
-    leader.clock.advance(3)
-    expect(leader.proposed).toHaveLength(1)
-  })
-
-  test('is told once when a node has come back, and then as rarely as before', () => {
-    const leader = new Leader()
-    leader.begin()
-    leader.grant(ONE, 1_000_000)
-    leader.clock.advance(CHECKPOINT / 2)
-    leader.keeper.connected()
-    leader.clock.advance(2)
-    expect(leader.commands).toEqual([{ kind: 'renew', ids: [] }])
-    leader.clock.advance(CHECKPOINT - 10)
-    expect(leader.commands).toHaveLength(1)
-    leader.clock.advance(20)
-    expect(leader.commands).toHaveLength(2)
-  })
-})
-
-test('deadlines are taken in the order of their times, and any of them may be removed', () => {
-  const step = fc.record({ kind: fc.constantFrom('add', 'add', 'take', 'remove'), number: fc.nat(50) })
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const deadlines = new Deadlines<{ atMs: number; place: number }>()
-      const all: { atMs: number; place: number }[] = []
-      let model: typeof all = []
-      const times = () => model.map(({ atMs }) => atMs).sort((a, b) => a - b)
-      for (const { kind, number } of steps) {
-        if (kind === 'add') {
-          const item = { atMs: number, place: 0 }
-          for (const list of [all, model]) list.push(item)
-          deadlines.add(item)
-        } else {
-          // The item may already have been removed.
-          const item = kind === 'take' ? deadlines.take() : all[number % all.length]
-          if (kind === 'take') expect(item?.atMs).toBe(times()[0])
-          else if (item !== undefined) deadlines.remove(item)
-          model = model.filter((one) => one !== item)
-        }
-        expect([deadlines.first?.atMs, deadlines.size]).toEqual([times()[0], model.length])
-      }
-    }),
-    { numRuns: runs(500) },
-  )
 })

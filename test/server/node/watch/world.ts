@@ -3,6 +3,7 @@
 // model is the list of all events, built without the code of the store (the guarantees of etcd's watch, and the checks
 // of its robustness tests).
 
+import assert from 'node:assert/strict'
 import { expect } from 'vitest'
 import {
   type Command,
@@ -23,6 +24,7 @@ import {
 } from '../../../../src/server/node/watch/index.ts'
 import { ScanEndedError } from '../../../../src/storage/index.ts'
 import type { Range, RowScan, StoredRow } from '../../../../src/storage/types.ts'
+import { expectEqual } from '../../../expect-equal.ts'
 import { ask, MemoryStore, rev, utf8 } from '../../../kv/store.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
@@ -344,13 +346,13 @@ export class Reader implements WatchSink {
   }
 
   waits(): void {
-    expect([this.isFull, this.#waits]).toEqual([true, false])
+    assert(this.isFull && !this.#waits, 'a watch waits for a client that can take messages')
     this.#waits = true
   }
 
   progress(revision: Revision): void {
     this.#isTold()
-    expect(revision).toBeLessThanOrEqual(this.#world.revision)
+    assert(revision <= this.#world.revision, 'progress beyond the store')
     this.#waiting++
     this.messages.push({ kind: 'progress', revision })
   }
@@ -361,7 +363,7 @@ export class Reader implements WatchSink {
   }
 
   #isTold(): void {
-    expect([this.end, this.isCancelled]).toEqual([undefined, false])
+    assert(this.isOpen, 'a message after the end')
   }
 
   /** Reads this many messages, or all. */
@@ -399,25 +401,23 @@ export class Reader implements WatchSink {
     for (const { kind, revision, ...rest } of this.messages) {
       // Ordered; atomic: the events of a revision are in one message; bookmarkable: no event follows at or below a
       // progress revision.
-      if (kind === 'events') expect(revision).toBeGreaterThan(last)
-      else expect(revision).toBeGreaterThanOrEqual(last)
+      assert(kind === 'events' ? revision > last : revision >= last, `revision ${revision} after ${last}`)
       last = revision
       if (kind === 'progress') {
         // Never early: all events up to there have been sent.
-        expect(received).toEqual(this.#expected(revision))
+        expectEqual(received, this.#expected(revision))
       } else {
         const { events } = rest as Extract<Message, { kind: 'events' }>
-        expect(events.length).toBeGreaterThan(0)
-        for (const event of events) expect(event.revision).toBe(revision)
+        assert(events.length > 0 && events.every((event) => event.revision === revision))
         received.push(...events)
       }
     }
     // Reliable, resumable, unique, filtered, with the right previous records: exactly the events of the model.
-    expect(received).toEqual(this.#expected(last))
+    expectEqual(received, this.#expected(last))
     if (this.end === undefined) return
     const { end } = this
     const next = 'next' in end ? end.next : end.resumeFrom
-    expect(received).toEqual(this.#expected(next - 1))
+    expectEqual(received, this.#expected(next - 1))
     if (end.kind !== 'compacted') return
     expect(end.next).toBeLessThanOrEqual(end.compactRevision)
     expect(end.resumeFrom).toBe(end.compactRevision + 1)
@@ -426,7 +426,7 @@ export class Reader implements WatchSink {
   /** Asserts that it has received all events that the node has applied. */
   judgeComplete(): void {
     const received = this.messages.flatMap((message) => (message.kind === 'events' ? message.events : []))
-    if (this.isOpen) expect(received).toEqual(this.#expected(this.#world.revision))
+    if (this.isOpen) expectEqual(received, this.#expected(this.#world.revision))
   }
 }
 

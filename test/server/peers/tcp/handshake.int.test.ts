@@ -3,7 +3,6 @@
 import dns, { type LookupAddress } from 'node:dns'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId, asTerm } from '../../../../src/raft/types.ts'
-import { PROTOCOL_VERSION } from '../../../../src/server/peers/accept.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../../src/server/peers/index.ts'
 import { noOwner } from '../../../../src/server/peers/tcp/connection.ts'
 import { CODE } from '../../../../src/server/peers/tcp/link-codec.ts'
@@ -15,11 +14,9 @@ import {
   greetingOf,
   heard,
   helloFrame,
-  introduce,
   pair,
   portOf,
   RawPeer,
-  said,
   silent,
   type TestNode,
   testNode,
@@ -73,42 +70,6 @@ test('another cluster is refused, and not told to stop', async () => {
   })
 })
 
-test('a call for another replica is refused', async () => {
-  const a = await alone()
-  const no = await refusal(await call(a, { greeting: greetingOf(), target: '5' }))
-  expect(no).toMatchObject({ stop: false, sentence: 'this is replica 1, not 5' })
-})
-
-test('another version of the protocol is refused', async () => {
-  const a = await alone()
-  const caller = await RawPeer.to(a.address)
-  caller.send(CODE.hello, (out) => {
-    out.uint32(0x51_52_54_45)
-    out.uint32(PROTOCOL_VERSION + 1)
-    out.utf8('whatever that version says')
-  })
-  expect(await refusal(caller)).toMatchObject({
-    stop: false,
-    sentence: expect.stringContaining(`version ${PROTOCOL_VERSION}`),
-  })
-})
-
-test('whom the node does not admit is told why, and stops when that is said', async () => {
-  const a = await testNode({ id: 1 })
-  const b = await testNode({ id: 2 })
-  a.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
-  introduce(a, b)
-  expect((await b.next('stop')).reason).toBe('n2 was removed')
-  expect(b.seen('connected') + a.seen('connected')).toBe(0)
-})
-
-test('an older process of a replica is refused and stops', async () => {
-  const [a] = await pair({}, { boot: 4 })
-  const older = await testNode({ id: 2, boot: 3 })
-  older.network.setPeers([a.member])
-  expect((await older.next('stop')).reason).toMatch(/newer process of replica 2 \(n2\).*4 starts against 3/)
-})
-
 test('a copy of a replica, with the same boot counter, is refused and stops', async () => {
   const [a, b] = await pair({}, { boot: 4 })
   const copy = await testNode({ id: 2, boot: 4 })
@@ -123,129 +84,6 @@ test('a newer process of a replica takes the place of the older one, which stops
   newer.network.setPeers([a.member])
   await a.next('disconnected')
   expect((await b.next('stop')).reason).toMatch(/newer process/)
-})
-
-test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
-  const bare = await bareListener()
-  // Silence would end the connection as well.
-  const a = await testNode({ limits: { silenceMs: 600_000 } })
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
-  const old = await bare.accepted()
-  await old.next()
-  old.say({ type: 'welcome', incarnation: 1n, greeting: greetingOf() })
-  const greeting = greetingOf({ peer: bare.address })
-  await welcomed(await call(a, { greeting, incarnation: 1n }))
-  await a.next('connected')
-  await welcomed(await call(a, { greeting: { ...greeting, boot: 2 }, incarnation: 2n }))
-  await old.closed()
-  const called = await bare.accepted()
-  await called.next()
-  called.say({ type: 'welcome', incarnation: 2n, greeting: { ...greeting, boot: 2 } })
-  expect((await a.next('connected')).greeting.boot).toBe(2)
-})
-
-test('a start counter that is made up is rejected: the real replica gets in, and nobody stops', async () => {
-  const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
-  const real = greetingOf({ boot: 5 })
-  for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
-    const no = await refusal(await call(a, { greeting: { ...real, boot }, incarnation: 7n }))
-    expect(no).toMatchObject({ stop: false, sentence: expect.stringContaining('is rejected') })
-    const asSelf = { ...real, replicaId: asReplicaId('1'), boot: Math.max(104, boot) }
-    expect(await refusal(await call(a, { greeting: asSelf, incarnation: 7n }))).toMatchObject({ stop: false })
-  }
-  await welcomed(await call(a, { greeting: real }))
-  const later = await refusal(await call(a, { greeting: { ...real, boot: 106 }, incarnation: 7n }))
-  expect(later.sentence).toMatch(
-    /replica 2 \(n2\) states 106 starts, 5 at its last connection: a jump of more than 100/,
-  )
-  await welcomed(await call(a, { greeting: real, attempt: 2 }))
-  expect(a.seen('stop')).toBe(0)
-})
-
-test('what a caller that is refused says of its replica is not remembered', async () => {
-  const a = await alone()
-  const real = greetingOf({ boot: 5 })
-  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n, target: '5' }))
-  a.admit = () => ({ refuse: 'not now', stop: false })
-  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n }))
-  a.admit = () => undefined
-  await welcomed(await call(a, { greeting: real }))
-})
-
-test('a process that hears of a newer one of its own replica stops', async () => {
-  const a = await alone({ boot: 3 })
-  const caller = await call(a, { greeting: greetingOf({ replicaId: asReplicaId('1'), boot: 4 }) })
-  expect((await a.next('stop')).reason).toMatch(/superseded/)
-  expect(await refusal(caller)).toMatchObject({ stop: false })
-})
-
-test('a node that reaches itself goes on', async () => {
-  const a = await testNode()
-  const c = await testNode({ id: 3 })
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.address, url: '' }, c.member])
-  c.network.setPeers([a.member])
-  await a.next('connected')
-  while (a.network.counters.handshakesRefused < 2) await new Promise(setImmediate)
-  expect(a.seen('stop')).toBe(0)
-})
-
-test('a process that calls again is given its new connection, and an earlier call that comes late is not', async () => {
-  const a = await alone()
-  const first = await call(a, { greeting: greetingOf(), attempt: 5 })
-  await welcomed(first)
-  const second = await call(a, { greeting: greetingOf(), attempt: 7 })
-  await welcomed(second)
-  await first.closed()
-  expect(await refusal(await call(a, { greeting: greetingOf(), attempt: 6 }))).toMatchObject({ stop: false })
-})
-
-test('calls for messages and for snapshots are told apart, whichever comes late', async () => {
-  const a = await alone()
-  const greeting = greetingOf()
-  await welcomed(await call(a, { greeting, attempt: 1 }))
-  await welcomed(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))
-  await welcomed(await call(a, { greeting, attempt: 2 }))
-  expect((await refusal(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))).stop).toBe(false)
-})
-
-test('an older process that answers a call is not talked to, and one that has answered is remembered', async () => {
-  const bare = await bareListener()
-  const greeting = greetingOf({ peer: bare.address, boot: 5 })
-  const a = await testNode({ limits: { silenceMs: 600_000, refusedAfterMs: 600_000 } })
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
-  const newest = await bare.accepted()
-  newest.say({ type: 'welcome', incarnation: 5n, greeting })
-  newest.socket.end()
-  const older = await bare.accepted()
-  older.say({ type: 'welcome', incarnation: 4n, greeting: { ...greeting, boot: 4 } })
-  await older.closed()
-  const no = await refusal(await call(a, { greeting: { ...greeting, boot: 4 }, incarnation: 4n }))
-  expect(no).toMatchObject({ stop: true, sentence: expect.stringContaining('newer process') })
-  expect(a.events).toEqual([])
-})
-
-test('only the own cluster can stop a node, and who answers must be who was called', async () => {
-  const bare = await bareListener()
-  const a = await testNode()
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
-  const answers = [
-    said({ type: 'refusal', clusterId: '78', stop: true, sentence: 'end' }),
-    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ clusterId: '78' }) }),
-    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ replicaId: asReplicaId('3') }) }),
-    Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
-    frame(CODE.pong),
-  ]
-  for (const answer of answers) {
-    const called = await bare.accepted()
-    await called.next()
-    called.socket.write(answer)
-    await called.closed()
-  }
-  const called = await bare.accepted()
-  await called.next()
-  expect(a.events).toEqual([])
-  called.say({ type: 'refusal', clusterId: '77', stop: true, sentence: 'end' })
-  expect((await a.next('stop')).reason).toBe('end')
 })
 
 test('a hello that arrives byte by byte is understood', async () => {
@@ -280,27 +118,6 @@ function flipped(bytes: Buffer, at: number): Buffer {
   bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at)
   return bytes
 }
-
-test('who says nothing is not waited for', async () => {
-  const a = await alone({ limits: { handshakeMs: 30 } })
-  await (await RawPeer.to(a.address)).closed()
-  const slow = await RawPeer.to(a.address)
-  slow.socket.write(helloFrame({ greeting: greetingOf() }).subarray(0, 20))
-  await slow.closed()
-})
-
-test('strangers are limited in number, and peers still get in when they have gone', async () => {
-  // Silence would close them as well.
-  const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000, silenceMs: 600_000 } })
-  const strangers = [1, 2, 3].map(() => RawPeer.to(a.address))
-  const [first] = await Promise.all(strangers)
-  await (await RawPeer.to(a.address)).closed()
-  first?.socket.destroy()
-  for (;;) {
-    const answer = await (await call(a)).next()
-    if (answer?.type === CODE.welcome) break
-  }
-})
 
 test.each([
   ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), 1],

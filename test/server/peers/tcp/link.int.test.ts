@@ -3,7 +3,6 @@ import { expect, test, vi } from 'vitest'
 import type { Relay } from '../../../../src/local/relays/relay.ts'
 import { stampFrame } from '../../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../../src/raft/types.ts'
-import { writeBig } from '../../../../src/server/peers/tcp/frames.ts'
 import { CODE, readFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
@@ -118,21 +117,6 @@ test('long entries arrive whole, and forwarded frames in memory that can be stam
   expect(Buffer.compare(forward.proposals[1]?.frame ?? Buffer.alloc(0), sealedFrame(20_000, 2))).toBe(0)
 })
 
-test('more forwarded proposals than a frame holds arrive in several messages, in order', async () => {
-  const [a, b] = await pair(
-    { limits: { frameBytesMax: 64 * 1024 } },
-    { limits: { frameBytesMax: 64 * 1024 } },
-  )
-  const proposals = rounds(20).map((seq) => ({ seq, frame: sealedFrame(10_000, seq) }))
-  a.network.send({ type: 'forward', from: a.member.id, to: b.member.id, term: asTerm(1), boot: 1, proposals })
-  const seqs: number[] = []
-  while (seqs.length < 20) {
-    const { message } = await b.next('message')
-    if (message.type === 'forward') seqs.push(...message.proposals.map(({ seq }) => seq))
-  }
-  expect(seqs).toEqual(rounds(20))
-})
-
 test('what was sent is not counted as waiting any more, however often', async () => {
   const limits = { queueBytesMax: 1 << 20, queueMessagesMax: 100 }
   const [a, b] = await pair({ limits }, { limits })
@@ -142,13 +126,6 @@ test('what was sent is not counted as waiting any more, however often', async ()
     await atRest(a, b)
   }
   expect(a.network.counters).toMatchObject({ messagesSent: 450, messagesDropped: 0 })
-})
-
-test('state hashes reach every peer', async () => {
-  const [a, b] = await pair()
-  const at = { index: asIndex(8), hash: 2n ** 64n - 1n }
-  a.network.sendStateHash(at)
-  expect(await b.next('hash')).toEqual({ kind: 'hash', from: '1', at })
 })
 
 test('five nodes that call each other at once connect once each, and nothing breaks', async () => {
@@ -162,24 +139,6 @@ test('five nodes that call each other at once connect once each, and nothing bre
   for (const each of nodes) expect([each.seen('connected'), each.seen('disconnected')]).toEqual([4, 0])
 })
 
-test('callers wait until the node has been told its peers', async () => {
-  const a = await testNode()
-  a.admit = () => ({ refuse: 'too early', stop: false })
-  const caller = await RawPeer.to(a.address)
-  caller.hello({ greeting: greetingOf() })
-  await pair({ id: 3 }, { id: 4 }) // meanwhile others meet
-  a.admit = () => undefined
-  a.network.setPeers([])
-  expect((await caller.next())?.type).toBe(CODE.welcome)
-})
-
-test('a message without a connection is dropped and counted', async () => {
-  const a = await testNode({ id: 1 })
-  const b = await testNode({ id: 2 })
-  a.network.send(heartbeat(a, b, 1))
-  expect(a.network.counters.messagesDropped).toBe(1)
-})
-
 test('a break is told at once, that the peer is gone soon after, and its return', async () => {
   const [a, b] = await pair()
   b.network.close()
@@ -190,17 +149,6 @@ test('a break is told at once, that the peer is gone soon after, and its return'
   introduce(a, again)
   await Promise.all([a.next('connected'), again.next('connected')])
   expect(a.seen('refused')).toBe(1)
-})
-
-test('a peer behind a relay that dies looks gone as well', async () => {
-  const b = await testNode({ id: 2 })
-  const relay = await relayTo(() => b.address)
-  const a = await testNode({ id: 1, resolvePeer: () => dialled(relay) })
-  introduce(a, b)
-  await a.next('connected')
-  b.network.close()
-  await a.next('disconnected')
-  await a.next('refused')
 })
 
 test('a link that swallows everything breaks by silence, is not called refused, and works again when healed', async () => {
@@ -228,80 +176,6 @@ test('a link that swallows everything breaks by silence, is not called refused, 
   a.network.setPeers([a.member, b.member])
   await atRest(a)
   expect(a.events.filter((event) => event.kind === 'refused' && event.peer === '2')).toEqual([])
-})
-
-test('when only our own connection breaks, the peer calls anew, and states its state', async () => {
-  const b = await testNode({ id: 2 })
-  const relay = await relayTo(() => b.address)
-  const a = await testNode({ id: 1, resolvePeer: () => dialled(relay) })
-  introduce(a, b)
-  await Promise.all([a.next('connected'), b.next('connected')])
-  b.greeting = { ...b.greeting, term: asTerm(9) }
-  b.network.send(heartbeat(b, a, 1))
-  await a.next('message')
-  relay.reset()
-  await a.next('disconnected')
-  expect((await a.next('connected')).greeting.term).toBe(9)
-  await expectTalk(a, b, 2)
-})
-
-test('nothing of a peer is delivered before the link stands in both directions', async () => {
-  const a = await testNode()
-  const bare = await bareListener()
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
-  const called = await bare.accepted()
-  await called.next()
-  const caller = await RawPeer.to(a.address)
-  caller.hello({ greeting: greetingOf({ peer: bare.address, term: asTerm(5) }) })
-  caller.send(CODE['state-hash'], (out) => {
-    out.uint64(1)
-    writeBig(out, 1n)
-  })
-  expect((await caller.next())?.type).toBe(CODE.welcome)
-  expect(a.events).toEqual([])
-  called.say({ type: 'welcome', incarnation: 99n, greeting: greetingOf() })
-  await a.next('hash')
-  expect(a.events.map(({ kind }) => kind)).toEqual(['connected', 'hash'])
-  expect(a.events[0]).toMatchObject({ greeting: { term: 5 } })
-})
-
-test('a peer that this node does not know yet is called back where it says that it listens', async () => {
-  const a = await testNode({ id: 1 })
-  const b = await testNode({ id: 2 })
-  b.network.setPeers([])
-  a.network.setPeers([a.member, b.member])
-  await Promise.all([a.next('connected'), b.next('connected')])
-  await expectTalk(a, b, 1)
-  // A configuration without the peer changes nothing; one with the peer adopts it.
-  b.network.setPeers([b.member])
-  await expectTalk(a, b, 2)
-  b.network.setPeers([a.member, b.member])
-  await expectTalk(a, b, 3)
-  expect(b.seen('disconnected')).toBe(0)
-})
-
-test('a peer that has moved is found where it says that it listens', async () => {
-  const gone = await bareListener()
-  gone.server.close()
-  const a = await testNode({ id: 1 })
-  const b = await testNode({ id: 2 })
-  a.network.setPeers([{ ...b.member, peer: gone.address }])
-  b.network.setPeers([a.member])
-  await Promise.all([a.next('connected'), b.next('connected')])
-  await expectTalk(a, b, 1)
-})
-
-test('a peer that was removed gets what was queued, and is told when it calls again', async () => {
-  const [a, b] = await pair()
-  for (const round of rounds(50)) a.network.send(heartbeat(a, b, round))
-  a.admit = () => ({ refuse: 'you were removed', stop: true })
-  a.network.setPeers([a.member])
-  a.network.send(heartbeat(a, b, 99))
-  expect(a.network.counters.messagesDropped).toBe(1)
-  expect((await b.next('stop')).reason).toBe('you were removed')
-  const got = b.events.flatMap((event) => (event.kind === 'message' ? [event.message] : []))
-  expect(got).toEqual(rounds(50).map((round) => heartbeat(a, b, round)))
-  expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 1])
 })
 
 test('a stalled reader bounds what waits for it; the rest is dropped, and what waited arrives in order', async () => {
@@ -449,14 +323,6 @@ test('a message that alone is larger than the queue is sent when nothing else wa
     await atRest(a)
   }
   expect(a.network.counters).toMatchObject({ messagesSent: 3, messagesDropped: 3 })
-})
-
-test('many small messages to a stalled reader are bounded by number', async () => {
-  const { a, called } = await partyAndBare({ limits: { queueMessagesMax: 100 } })
-  called.socket.pause()
-  const b = await testNode({ id: 2 })
-  for (const round of rounds(150)) a.network.send(heartbeat(a, b, round))
-  expect(a.network.counters).toMatchObject({ messagesSent: 100, messagesDropped: 50 })
 })
 
 test('a peer that says nothing, not even to a ping, is given up', async () => {

@@ -3,15 +3,7 @@
 import { expect, test } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { readMessage } from '../../../../src/server/peers/tcp/codec.ts'
-import {
-  FrameReader,
-  FrameWriter,
-  MalformedError,
-  readBig,
-  readerOf,
-  unpinned,
-  writeBig,
-} from '../../../../src/server/peers/tcp/frames.ts'
+import { MalformedError, readBig, readerOf, writeBig } from '../../../../src/server/peers/tcp/frames.ts'
 import { readFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { from, to } from './messages.ts'
 
@@ -50,15 +42,6 @@ test('an integer is exact, and a large number is hexadecimal', () => {
   for (const digits of ['', 'F', '0x1', '-1', '1 ', 'g1', 'f'.repeat(129)])
     expect(() => ofText(digits)).toThrow(MalformedError)
   expect(() => writeBig(new Writer(), -1n)).toThrow(RangeError)
-})
-
-test('bytes that are kept pin no memory that is more than twice as large', () => {
-  const large = new Uint8Array(100).fill(7)
-  const half = large.subarray(0, 50)
-  expect(unpinned(half)).toBe(half)
-  const less = large.subarray(0, 49)
-  const copy = unpinned(less)
-  expect([copy, copy.buffer.byteLength]).toEqual([less, 49])
 })
 
 const base = (more: (out: Writer) => void): Reader =>
@@ -131,47 +114,4 @@ test('what a newer peer may send is known by its code, and left unread', () => {
       { from, to },
     ),
   ).toEqual({ type: 'unknown', code: 255 })
-})
-
-test('a writer that has sent all uses its memory again, and keeps no large piece', () => {
-  const writer = new FrameWriter()
-  expect(writer.empty).toBe(true)
-  const body = Buffer.alloc(100, 'a')
-  writer.append(1, body, [], false)
-  expect(writer.empty).toBe(false)
-  const [first] = writer.takePieces()
-  expect(writer.empty).toBe(true)
-  writer.allSent()
-  writer.append(1, body, [], false)
-  const [again] = writer.takePieces()
-  expect(again?.buffer).toBe(first?.buffer)
-  expect(again?.byteOffset).toBe(first?.byteOffset)
-  writer.append(1, Buffer.alloc(1 << 20), [], false)
-  const [large] = writer.takePieces()
-  writer.allSent()
-  writer.append(1, body, [], false)
-  const [small] = writer.takePieces()
-  expect(small?.buffer.byteLength).toBeLessThan(large?.buffer.byteLength ?? 0)
-})
-
-test('frames that lie one behind the other are one piece, and a long part that nobody changes is sent from where it lies', () => {
-  const writer = new FrameWriter()
-  const part = Buffer.alloc(100_000, 'p')
-  writer.append(1, Buffer.from('a'), [], false)
-  writer.append(2, Buffer.from('b'), [], false)
-  writer.append(3, Buffer.from('c'), [part, Buffer.from('tail')], true)
-  writer.append(4, Buffer.from('d'), [part.subarray(0, 1000)], false)
-  const pieces = writer.takePieces()
-  expect(pieces.map((piece) => piece === part)).toEqual([false, true, false])
-  const reader = new FrameReader(1 << 20)
-  reader.push(Buffer.concat(pieces))
-  const read: [number, string][] = []
-  for (let frame = reader.next(); frame !== undefined; frame = reader.next())
-    read.push([frame.type, Buffer.from(frame.body.rest()).toString()])
-  expect(read).toEqual([
-    [1, 'a'],
-    [2, 'b'],
-    [3, `c${part}tail`],
-    [4, `d${part.subarray(0, 1000)}`],
-  ])
 })

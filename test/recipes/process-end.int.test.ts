@@ -1,21 +1,30 @@
-// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin.
+// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin. A
+// registration keeps none alive in any case.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { expect, test } from 'vitest'
-import { startCluster } from '../../src/embed/index.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { cache, config, registry } from '../../src/recipes/index.ts'
 
 const root = pathToFileURL(join(import.meta.dirname, '../../src/')).href
 
-test('a process whose client is closed ends, although nobody has closed what was built on it', async () => {
-  await using cluster = await startCluster({ nodes: 1 })
-  const program = `
+let cluster: EmbeddedCluster
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 1 })
+}, 60_000)
+afterAll(() => cluster.close())
+
+test('a process ends when its client is closed, or when it has only registered an instance', async () => {
+  const client = `
     import { Client } from '${root}index.ts'
-    import { cache, config, registry } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    import { barrier, cache, campaign, config, doubleBarrier, lock, registry } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })`
+  const registered = `${client}
+    await registry(kv, 'idle').register({ url: 'u' })`
+  const closed = `${client}
     await kv.put('c', '1')
     await cache(kv, { prefix: 'x' }).get('y')
     await config(kv, { key: 'c', validate: Number, confirmMs: 3_600_000, onError: () => {} })
@@ -23,16 +32,7 @@ test('a process whose client is closed ends, although nobody has closed what was
     await services.register({ url: 'u' })
     await services.resolver().resolve()
     await kv.close()
-    console.log('closed')`
-  expect(await endOf(program)).toEqual([0, null])
-})
-
-test('a process ends when nothing that it wanted to wait for could begin', async () => {
-  const program = `
-    import { Client } from '${root}index.ts'
-    import { barrier, campaign, doubleBarrier, lock } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ['http://127.0.0.1:1'] })
-    await kv.close()
+    // Waits that cannot begin any more.
     const waitMs = 3_600_000
     const waiting = [
       lock(kv, 'a'), campaign(kv, 'a'), barrier(kv, 'a').wait(), doubleBarrier(kv, 'a', 2).enter(),
@@ -41,11 +41,13 @@ test('a process ends when nothing that it wanted to wait for could begin', async
     ]
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
-  expect(await endOf(program)).toEqual([0, null])
+  expect(await Promise.all([registered, closed].map(endOf))).toEqual([
+    [0, null],
+    [0, null],
+  ])
 })
 
 test('what is asked of a client that was closed fails at once, and says so by its code', async () => {
-  await using cluster = await startCluster({ nodes: 1 })
   const kv = cluster.client()
   const own = [cache(kv, { prefix: 'x' }), registry(kv, 'x').resolver()] as const
   for (const each of own) await each.close()
