@@ -106,7 +106,7 @@ function sentOperation(operation: unknown, where: string, depth: number): WireTx
       `${where}: an operation has one of put, get, delete, txn, not ${described(operation)}`,
     )
   const [kind, fields] = entry
-  checkOptions(where, fields, { put: isObject, get: isObject, delete: isObject, txn: isObject })
+  checkOptions(where, operation, { put: isObject, get: isObject, delete: isObject, txn: isObject })
   checkValue(where, kind, fields, isObject)
   return OPERATIONS[kind as keyof typeof OPERATIONS](fields, `${where}.${kind}`, depth)
 }
