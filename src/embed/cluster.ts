@@ -154,7 +154,7 @@ class InProcessCluster implements EmbeddedCluster {
 
   #nodeAt(url: string): NodeApi | 'stopped' | undefined {
     const node = this.#nodes.find((candidate) => candidate.url === url)
-    return node && (node.api ?? 'stopped')
+    return node && (node.serving ?? 'stopped')
   }
 
   partition(groups: readonly (readonly string[])[], options: PartitionOptions = {}): void {

@@ -1,6 +1,7 @@
 // The codec of the API for clients in the process of the node: operations of the client become operations of the API,
 // and results become answers. No bytes are encoded.
 
+import { duration } from '../client/address.ts'
 import {
   CHANGES,
   type ChangeOperation,
@@ -26,6 +27,7 @@ import {
   type OutcomeOfKey,
   type Revision,
 } from '../kv/index.ts'
+import { ttlMsOf } from '../server/api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../server/api/errors.ts'
 import {
   checkedKey,
@@ -35,6 +37,7 @@ import {
   rangeOf,
   rangeToDelete,
 } from '../server/api/keys.ts'
+import { apiLimits } from '../server/api/limits.ts'
 import type {
   AcceptedOutcome,
   ApiOperation,
@@ -42,6 +45,7 @@ import type {
   FreshnessOptions,
   PageCollector,
 } from '../server/api/operation.ts'
+import { bytesOfTxn, checkTxnBytes } from '../server/api/txn.ts'
 import { txnOf } from '../server/api/txn-fields.ts'
 import { txnJson } from '../server/http/txn-json.ts'
 import type { NodeApi, ReadGrant } from '../server/node/types.ts'
@@ -86,6 +90,7 @@ export function decode(operation: ClientOperation, writeId: WriteId | undefined)
     }
     case TXN: {
       const txn = txnOf<Buffer>(operation.txn, (bytes) => Buffer.from(bytes))
+      checkTxnBytes(bytesOfTxn(txn), apiLimits)
       return { kind: 'txn', txn, idempotency, freshness: freshnessOf(operation.freshness) }
     }
     case DELETE_RANGE:
@@ -110,7 +115,7 @@ function changeOf(change: ChangeOperation) {
     value: checkedValue(change.value),
     condition,
     prev: false,
-    lease: putLeaseOf(lease, ttlMs),
+    lease: putLeaseOf(lease, ttlMs === undefined ? undefined : ttlMsOf(duration(ttlMs), 'ttl')),
   } as const
 }
 

@@ -9,11 +9,12 @@ import { afterPendingEvents } from '../client/timer.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../client/transport/transport.ts'
 import { Api, execute } from '../server/api/execute.ts'
-import { answerWithinMs, apiLimits } from '../server/api/limits.ts'
+import { answerWithinMs, apiLimits, TIMEOUT_MS_MAX } from '../server/api/limits.ts'
+import type { Call } from '../server/api/operation.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 
-/** Finds the running node with this URL. 'stopped': it belongs to the cluster, and does not run. */
+/** Finds the serving node with this URL. 'stopped': it belongs to the cluster, and stops or does not run. */
 export type FindNode = (url: string) => NodeApi | 'stopped' | undefined
 
 export class InProcessTransport implements Transport {
@@ -57,8 +58,11 @@ export class InProcessTransport implements Transport {
   #execute(api: Api, request: ClientOperation, options: SendOptions): Promise<SendOutcome> {
     const { timeoutMs, silenceMs = timeoutMs, mayGiveUp, signal, background = false } = options
     const page = new RecordPage()
+    const startedAt = performance.now()
     return new Promise((resolve) => {
       let isOpen = true
+      const deadline = startedAt + answerWithinMs(Math.min(timeoutMs, TIMEOUT_MS_MAX))
+      const call: Call = { deadline, expansion: 1, page, isAbandoned: () => !isOpen }
       const settle = (outcome: SendOutcome): void => {
         if (!isOpen) return
         isOpen = false
@@ -66,11 +70,11 @@ export class InProcessTransport implements Transport {
         stopListening()
         this.#inFlight.delete(leave)
         resolve(outcome)
+        call.withdraw?.()
       }
       const giveUp = (cause: string, timedOut: boolean): void =>
         settle({ kind: 'maybe-applied', cause: new Error(cause), timedOut })
       const leave = (): void => giveUp('given up', false)
-      const startedAt = performance.now()
       const look = (): void => {
         const isLast = performance.now() - startedAt >= timeoutMs
         if (isLast || mayGiveUp?.() !== false) giveUp('no answer in time', true)
@@ -79,8 +83,6 @@ export class InProcessTransport implements Transport {
       let stopTimer = afterPendingEvents(Math.min(silenceMs, timeoutMs), look, { unref: background })
       const stopListening = whenAborted(signal, leave)
       this.#inFlight.add(leave)
-      const deadline = startedAt + answerWithinMs(timeoutMs)
-      const call = { deadline, expansion: 1, page, isAbandoned: () => !isOpen }
       const begin = (): void => {
         if (!isOpen) return
         try {

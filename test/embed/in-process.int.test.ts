@@ -1,6 +1,6 @@
 // A client without sockets: what is particular to it. test/client/operations.int.test.ts has its operations.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 
 let cluster: EmbeddedCluster
@@ -69,6 +69,50 @@ test('a node that does not run is left for another one', async () => {
   expect((await client.get('kept', { consistency: 'stale' }))?.text()).toBe('1')
   await first?.start()
   expect((await client.get('kept'))?.text()).toBe('1')
+})
+
+test('a node that stops waits for what is in flight, not for clients that continue to write', async () => {
+  const client = cluster.client({ transport: 'inprocess', timeoutMs: 30_000 })
+  let isOver = false
+  let writes = 0
+  const writers = Array.from({ length: 8 }, async (_, at) => {
+    for (; !isOver; writes++) await client.put(`w${at}`, 'x')
+  })
+  await vi.waitUntil(() => writes > 8)
+  const leader = await cluster.waitForLeader()
+  const begun = performance.now()
+  await leader.stop()
+  // A node that waits until no change is open ends after 10 s.
+  expect(performance.now() - begun).toBeLessThan(8_000)
+  isOver = true
+  await leader.start()
+  await Promise.all(writers)
+})
+
+test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a call may have a time-out of %s ms', async (timeoutMs) => {
+  const client = cluster.client({ transport: 'inprocess', timeoutMs })
+  const { id } = await client.grantLease({ ttlMs: 60_000 })
+  for (const { url } of cluster.nodes) {
+    const one = cluster.client({ transport: 'inprocess', timeoutMs, endpoints: [url], discover: false })
+    expect(await one.keepLeaseAlive(id)).toEqual({ ttlMs: 60_000 })
+  }
+})
+
+test('times to live and transactions have the limits of the other transports', async () => {
+  for (const transport of ['inprocess', 'http'] as const) {
+    const client = cluster.client({ transport })
+    for (const ttlMs of [1, 999, 1e15, 1e300])
+      await expect(client.put('t', '1', { ttlMs })).rejects.toMatchObject({
+        code: 'bad_request',
+        written: 'no',
+      })
+    await client.put('t', '1', { ttlMs: 2500.5 })
+    const { lease = '' } = (await client.get('t')) ?? {}
+    expect((await client.lease(lease))?.grantedTtlMs).toBe(2501)
+    const value = 'x'.repeat(0.95 * 2 ** 20)
+    const success = [{ put: { key: 'x', value } }, { put: { key: 'y', value } }]
+    await expect(client.txn({ success })).rejects.toMatchObject({ code: 'request_too_large', written: 'no' })
+  }
 })
 
 test('a client that is closed gives up what is in flight', async () => {

@@ -22,6 +22,17 @@ export class InboundBudget {
     if (bytes > bytesMax) return new ApiError(tooLarge, `body of ${bytes} bytes, at most ${bytesMax}`)
     return this.bytes - own + bytes > this.bytesMax ? tooManyBodies() : undefined
   }
+
+  /** Counts the bytes of a request that waits, until the returned function is called. Throws `ApiError`. */
+  hold(bytes: number): () => void {
+    if (this.bytes + bytes > this.bytesMax) throw tooManyBodies()
+    this.bytes += bytes
+    let held = bytes
+    return () => {
+      this.bytes -= held
+      held = 0
+    }
+  }
 }
 
 export const tooManyBodies = (): ApiError =>

@@ -78,7 +78,7 @@ function whenNewest(
   then: () => void,
   problemOf = (problem: Problem): Problem => problem,
 ): void {
-  node.read(
+  call.withdraw = node.read(
     {
       consistency: 'linearizable',
       maxStalenessMs: undefined,

@@ -31,7 +31,15 @@ import type {
   Respond,
 } from './operation.ts'
 import { errorOfScan, finish, type Instant, Ranges, readFirst } from './ranges.ts'
-import { answerBytesMax, checkTxn, evaluateTxn, wantsPrev, withLeases } from './txn.ts'
+import {
+  type AnswerEstimate,
+  bytesOfTxn,
+  checkTxn,
+  estimateAnswer,
+  evaluateTxn,
+  wantsPrev,
+  withLeases,
+} from './txn.ts'
 import { beginWatch, WatchBuffers } from './watch.ts'
 
 export interface ApiOptions {
@@ -247,19 +255,43 @@ function changeKey(
 ) {
   if (!command.prev) return propose(api, command, idempotency, call, respond)
   checkPrev(true, idempotency)
-  // The answer to a change is never refused, so room for the current record is reserved. Concurrent writers may exceed
-  // it; the limits of proposals bound by how much.
+  const estimate = { keys: [command.key], recordBytesMax: Number.POSITIVE_INFINITY, bytes: 0 }
+  proposeEstimated(api, command, idempotency, call, respond, estimate)
+}
+
+/**
+ * Proposes a change whose answer may have records. The answer to a change is never refused, so room for the current
+ * records is reserved. Concurrent writers may exceed it; the limits of proposals bound by how much.
+ */
+function proposeEstimated(
+  api: Api,
+  command: Command,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+  { keys, recordBytesMax, bytes }: AnswerEstimate,
+) {
   const reservation = api.outbound.reserve()
-  api.node.get(command.key, (error, row) => {
-    try {
-      if (error !== undefined) throw errorOfScan(error)
-      if (row !== undefined)
-        reservation.grow(call.expansion * (RECORD_BYTES + row.key.length + row.value.length))
+  let recordBytes = 0
+  const next = (at: number): void => {
+    const key = recordBytes < recordBytesMax ? keys[at] : undefined
+    if (key === undefined) {
+      reservation.grow(bytes + Math.min(recordBytes, recordBytesMax))
       proposeReserved(api, command, idempotency, call, respond, reservation)
-    } catch (thrown) {
-      respond(api.errorOf(thrown))
+      return
     }
-  })
+    api.node.get(key, (error, row) => {
+      try {
+        if (error !== undefined) throw errorOfScan(error)
+        if (row !== undefined)
+          recordBytes += call.expansion * (RECORD_BYTES + row.key.length + row.value.length)
+        next(at + 1)
+      } catch (thrown) {
+        respond(api.errorOf(thrown))
+      }
+    })
+  }
+  next(0)
 }
 
 /** Largest size of the result of one change without its key. */
@@ -345,7 +377,7 @@ function changeSettings(api: Api, operation: OperationOf<'change-settings'>, cal
 function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond) {
   const { key, revision, condition } = operation
   const { node } = api
-  node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
+  call.withdraw = node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     const grant = result.value
@@ -381,7 +413,14 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
   const txn = withLeases(operation.txn, (lease) => raised(node, lease))
   checkTxn(node, txn)
   if (onlyReads(txn)) {
+    // Its bytes wait with it until the read is granted.
+    const release = api.inbound.hold(bytesOfTxn(txn))
+    const fail = (error: unknown): void => {
+      release()
+      respond(api.errorOf(error))
+    }
     const read = async (instant: Instant): Promise<void> => {
+      release()
       const { grant } = instant
       checkRevision(node, revision, grant)
       const { settings } = node.status()
@@ -389,14 +428,17 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
       reservation.release()
       respond({ kind: 'txn-read', grant, txn, result })
     }
-    api.ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
+    try {
+      api.ranges.readInstant(call, freshness, read, fail)
+    } catch (error) {
+      fail(error)
+    }
     return
   }
   checkNoRead(revision, freshness)
   checkPrev(wantsPrev(txn), idempotency)
-  const reservation = api.outbound.reserve()
-  reservation.grow(answerBytesMax(txn, node.status().settings, call.expansion))
-  proposeReserved(api, { kind: 'txn', txn }, idempotency, call, respond, reservation)
+  const estimate = estimateAnswer(txn, node.status().settings, call.expansion)
+  proposeEstimated(api, { kind: 'txn', txn }, idempotency, call, respond, estimate)
 }
 
 /** Throws `ApiError` if a transaction with changes has an option of reads. */
@@ -409,7 +451,7 @@ function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevisi
 
 function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond: Respond) {
   const { node } = api
-  node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
+  call.withdraw = node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     try {

@@ -31,9 +31,11 @@ export function checkedValue(value: Uint8Array, prefix = ''): Uint8Array {
 }
 
 /** The first key after the longest one has one byte more, so a longer bound has no use. */
+export const BOUND_BYTES_MAX = KEY_BYTES_MAX + 1
+
 export function checkedBound(bound: Uint8Array, name: string): Uint8Array {
-  if (bound.length <= KEY_BYTES_MAX + 1) return bound
-  throw new ApiError('key_too_long', `${name} of ${bound.length} bytes, at most ${KEY_BYTES_MAX + 1}`)
+  if (bound.length <= BOUND_BYTES_MAX) return bound
+  throw new ApiError('key_too_long', `${name} of ${bound.length} bytes, at most ${BOUND_BYTES_MAX}`)
 }
 
 /** The keys of a range as a client names them. */

@@ -142,6 +142,8 @@ export interface Call {
   readonly page?: PageCollector | undefined
   /** Whether the client has disconnected, or has cancelled the operation. */
   isAbandoned(): boolean
+  /** Withdraws the read of the call, if it still waits. Its wire calls this as soon as the call is abandoned. */
+  withdraw?: (() => void) | undefined
   /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
   openSink?(): WatchSink
 }

@@ -93,7 +93,7 @@ export class Ranges {
     failed: (error: unknown) => void,
   ): void {
     const options = readOptions(freshness, timeLeftMs(call))
-    this.#node.read(options, (result) => {
+    call.withdraw = this.#node.read(options, (result) => {
       try {
         this.#granted(call, result, use, failed)
       } catch (error) {

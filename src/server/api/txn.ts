@@ -22,6 +22,7 @@ import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Reservation } from './budget.ts'
 import { ApiError, errorOfOutcome } from './errors.ts'
+import type { ApiLimits } from './limits.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
 
 /** Throws `ApiError` for a transaction that is refused whatever the store has. */
@@ -50,23 +51,79 @@ const operationsOf = ({ success, failure }: KvTxn): readonly Operation[] =>
 export const wantsPrev = (txn: KvTxn): boolean =>
   operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Memory
+
+/** Throws `ApiError` for a transaction with so many bytes of keys and values, if that is too much for one request. */
+export function checkTxnBytes(bytes: number, { requestBytesMax }: Pick<ApiLimits, 'requestBytesMax'>): void {
+  if (bytes > requestBytesMax)
+    throw new ApiError('request_too_large', `transaction of ${bytes} bytes, at most ${requestBytesMax}`)
+}
+
+/** Bytes of the keys and values of a transaction. */
+export function bytesOfTxn({ compare, success, failure }: KvTxn): number {
+  let bytes = 0
+  for (const comparison of compare)
+    bytes += whereBytes(comparison.where) + (comparison.target === 'value' ? comparison.to.length : 0)
+  for (const operation of [...success, ...failure]) {
+    if (operation.kind === 'put') bytes += operation.key.length + operation.value.length
+    else bytes += operation.kind === 'txn' ? bytesOfTxn(operation.txn) : whereBytes(operation.where)
+  }
+  return bytes
+}
+
+const whereBytes = (where: Where): number =>
+  'key' in where ? where.key.length : where.start.length + (where.end?.length ?? 0)
+
 /** Largest size of a result without records. */
 const RESULT_BYTES_MAX = 128
 
-/** Memory that is reserved for an answer. The number of its records is unknown before, so the limit is reserved. */
-export function answerBytesMax(txn: KvTxn, { rangeBytesMax }: KvSettings, expansion: number): number {
-  const operations = operationsOf(txn)
-  const keys = operations.map((operation) => keyBytesMax(operation, expansion))
-  const hasRecords = wantsPrev(txn) || keys.includes(undefined)
-  const bytes = hasRecords ? rangeBytesMax : keys.reduce<number>((sum, one = 0) => sum + one, 0)
-  return (1 + operations.length) * RESULT_BYTES_MAX + bytes
+/** The estimate of an answer to a change, for its reservation. */
+export interface AnswerEstimate {
+  /** Keys whose records it may have. */
+  readonly keys: readonly Uint8Array[]
+  /** Limit on the bytes of these records. */
+  readonly recordBytesMax: number
+  /** Bytes of everything else. */
+  readonly bytes: number
 }
 
-/** Size of the answer to a read without values; undefined: it may have many keys, or a value. */
-function keyBytesMax(operation: Operation, expansion: number): number | undefined {
-  if (operation.kind !== 'get' || operation.countOnly) return 0
-  const { where, keysOnly } = operation
-  return 'key' in where && keysOnly ? RESULT_BYTES_MAX + expansion * where.key.length : undefined
+/** The number of records in a range is unknown before, so the limit on all records of an answer stands for them. */
+export function estimateAnswer(
+  txn: KvTxn,
+  { rangeBytesMax }: Pick<KvSettings, 'rangeBytesMax'>,
+  expansion: number,
+): AnswerEstimate {
+  const operations = operationsOf(txn)
+  const keys: Uint8Array[] = []
+  let bytes = (1 + operations.length) * RESULT_BYTES_MAX
+  let writtenBytes = 0
+  for (const operation of operations) {
+    if (operation.kind === 'put') writtenBytes += expansion * operation.value.length
+    const where = answeredBy(operation)
+    if (where === undefined) continue
+    if (!('key' in where)) return { keys: [], recordBytesMax: 0, bytes: bytes + rangeBytesMax }
+    if (operation.kind === 'get' && operation.keysOnly)
+      bytes += RESULT_BYTES_MAX + expansion * where.key.length
+    else keys.push(where.key)
+  }
+  // A get may answer what a put of its own transaction has written.
+  if (keys.length > 0) bytes += Math.min(writtenBytes, rangeBytesMax)
+  return { keys, recordBytesMax: rangeBytesMax, bytes }
+}
+
+/** The keys whose records the result of the operation may have. */
+function answeredBy(operation: Operation): Where | undefined {
+  switch (operation.kind) {
+    case 'put':
+      return operation.prev ? { key: operation.key } : undefined
+    case 'delete':
+      return operation.prev ? operation.where : undefined
+    case 'get':
+      return operation.countOnly ? undefined : operation.where
+    case 'txn':
+      return undefined
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

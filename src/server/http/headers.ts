@@ -37,7 +37,8 @@ function readTags(text: string, header: string, weakCounts: boolean): 'any' | re
     const [, weak, opaque] = found
     if (opaque === undefined) continue // an empty list element
     isEmpty = false
-    const revision = /^[1-9][0-9]{0,15}$/.test(opaque) ? Number(opaque) : Number.NaN
+    // No key is ever at revision 0. It is read as in the other wires, so that a change is the same in all of them.
+    const revision = /^(?:0|[1-9][0-9]{0,15})$/.test(opaque) ? Number(opaque) : Number.NaN
     if (Number.isSafeInteger(revision) && (weak === undefined || weakCounts))
       revisions.push(asRevision(revision))
   }

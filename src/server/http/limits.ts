@@ -11,8 +11,6 @@ export interface HttpLimits extends ApiLimits, MuxLimits {
   /** Bytes and time for which a refused body is read and dropped, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
-  /** The connection of a client that takes nothing of an answer for this long is closed. */
-  readonly writeStallMsMax: number
   /**
    * Connections of clients; fewer if the limit of open files is low. Beyond: the connection that has been idle longest
    * is closed; if none is idle, overloaded.
@@ -33,7 +31,6 @@ export const httpLimits: HttpLimits = {
   headBytesMax: 64 * KiB,
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
-  writeStallMsMax: 10_000,
   connectionsMax: 10_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,

@@ -65,6 +65,7 @@ export class HttpRequest implements Call {
   extra: readonly string[] = []
   isAnswered = false
   page: (PageCollector & { readonly slices: readonly string[] }) | undefined
+  withdraw: (() => void) | undefined
   openSink?: () => WatchSink
 
   constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {

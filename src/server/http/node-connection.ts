@@ -229,12 +229,12 @@ class NodeConnection implements ConnectionOwner {
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer } = this.#options
-    serve(
-      new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
-        isAbandoned: () => response.destroyed,
-        send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
-      }),
-    )
+    const served = new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
+      isAbandoned: () => response.destroyed,
+      send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
+    })
+    response.once('close', () => served.withdraw?.())
+    serve(served)
   }
 }
 

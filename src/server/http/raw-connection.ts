@@ -163,7 +163,7 @@ class RawConnection implements ConnectionOwner {
       this.#isUntaken = false
       this.#answered()
     }
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', events.left)
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
   }
 
   isIdle(): boolean {
@@ -197,6 +197,11 @@ class RawConnection implements ConnectionOwner {
   readonly #onEnd = (): void => {
     this.#ended = true
     if (!this.#busy) this.#readRequests()
+  }
+
+  readonly #onClose = (): void => {
+    this.#events.left()
+    this.#current?.withdraw?.()
   }
 
   /**
@@ -274,7 +279,7 @@ class RawConnection implements ConnectionOwner {
   handOver(): void {
     const socket = this.#socket
     if (socket.destroyed) return
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#events.left)
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
     this.#events.left()
     if (this.#options.upgrade(socket, this.#received)) return
     if (this.#ended) {

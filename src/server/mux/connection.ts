@@ -137,16 +137,20 @@ export class MuxConnection implements WatchConnection {
     if (this.waitsFor() === 'nothing') this.#close(GOING_AWAY, 'the node stops')
   }
 
-  /** Called at intervals of `sinceMs`: pings a silent client, and cuts a connection whose ping is not answered. */
+  /**
+   * Called at intervals of `sinceMs`: pings a silent client, and cuts a connection whose ping is not answered, or whose
+   * message does not arrive. The bytes of that message count for the budget of all clients.
+   */
   check(sinceMs: number): void {
-    const { muxPingMs } = this.#options.limits
+    const { muxPingMs, writeStallMsMax } = this.#options.limits
     const { bytesRead } = this.#socket
     // While the client does not take its answers, nothing is read, and another limit applies.
     const isActive = bytesRead !== this.#receivedBytes || this.#ws.isPaused
     const before = this.#silentMs
     this.#receivedBytes = bytesRead
     this.#silentMs = isActive ? 0 : before + sinceMs
-    if (this.#silentMs >= 2 * muxPingMs) this.#socket.destroy()
+    const silentMsMax = this.#arrivingBytes > 0 ? writeStallMsMax : 2 * muxPingMs
+    if (this.#silentMs >= silentMsMax) this.#socket.destroy()
     else if (before < muxPingMs && this.#silentMs >= muxPingMs && !this.#isOver) this.#ws.ping()
   }
 
@@ -283,6 +287,7 @@ export class MuxConnection implements WatchConnection {
     const call = this.#open?.get(id)
     if (call === undefined || call.isChange || call.status !== undefined) return
     encodeError(call, new ApiError('cancelled', 'the client has cancelled it'))
+    call.withdraw?.()
   }
 
   /** Messages that are not complete use memory, on all connections together. */
@@ -403,7 +408,9 @@ export class MuxConnection implements WatchConnection {
     this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
+    const open = this.#open
     this.#open = undefined
+    for (const call of open?.values() ?? []) call.withdraw?.()
     if (this.#ws.isPaused) this.#ws.resume()
   }
 }

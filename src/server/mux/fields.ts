@@ -4,7 +4,7 @@
 import type { Idempotency, LeaseId, Revision } from '../../kv/index.ts'
 import { asRevision, RENEW_LEASES_MAX, SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import { ApiError } from '../api/errors.ts'
-import { isToken, leaseIdOf, SEQ_MAX } from '../api/keys.ts'
+import { BOUND_BYTES_MAX, isToken, leaseIdOf, SEQ_MAX } from '../api/keys.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
 import type { FreshnessOptions } from '../api/operation.ts'
 import type { Item } from './messages.ts'
@@ -26,11 +26,23 @@ export function readTimeout(field: unknown): number {
   throw invalid('timeout_ms', `a number above 0 and up to ${TIMEOUT_MS_MAX}`)
 }
 
-/** The bytes of a field; a string means its UTF-8. */
+/**
+ * The bytes of a field; a string means its UTF-8. An operation may wait for a minute. Bytes that share the memory of
+ * their message keep all of it for so long, so they are copied, unless they are most of it.
+ */
 export function readBytes(field: unknown, name: string): Buffer {
-  if (Buffer.isBuffer(field)) return field
+  if (Buffer.isBuffer(field)) return 2 * field.length < field.buffer.byteLength ? Buffer.from(field) : field
   if (typeof field === 'string') return Buffer.from(field)
   throw invalid(name, 'bytes or a string')
+}
+
+/**
+ * A bound of a range to read. No key is longer than the longest one, so the rest of a longer bound decides nothing: it
+ * is dropped, and not kept while the read waits.
+ */
+export function readBound(field: unknown, name: string): Uint8Array {
+  const bound = readBytes(field, name)
+  return bound.length <= BOUND_BYTES_MAX ? bound : Buffer.from(bound.subarray(0, BOUND_BYTES_MAX))
 }
 
 /** Number of bytes of a field; 0 if it is neither bytes nor a string. */

@@ -144,7 +144,7 @@ export class Multiplexer {
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)
     connection.notice('welcome', welcome(api.node, version, limits))
-    const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4)
+    const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
     this.#timer ??= setInterval(() => {
       for (const connection of this.#connections) connection.check(everyMs)
     }, everyMs).unref()

@@ -33,6 +33,7 @@ export class MuxCall implements Call {
   /** Arrival of its message, on the clock of `performance.now()`. */
   readonly arrivedAt: number
   deadline: number
+  withdraw: (() => void) | undefined
   page: MuxPage | undefined
   /** The HTTP status that its answer would have; undefined: not answered yet. */
   status: number | undefined

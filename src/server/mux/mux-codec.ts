@@ -23,6 +23,7 @@ import {
 } from '../api/keys.ts'
 import type { ApiLimits } from '../api/limits.ts'
 import type { AcceptedOutcome, ApiOperation, ApiResult } from '../api/operation.ts'
+import { checkTxnBytes } from '../api/txn.ts'
 import {
   type ComparisonFields,
   OPERATORS,
@@ -43,6 +44,7 @@ import {
   invalid,
   isNil,
   readAsOf,
+  readBound,
   readBytes,
   readFlag,
   readFreshness,
@@ -143,12 +145,8 @@ export function decode(call: MuxCall, item: Item, limits: ApiLimits): ApiOperati
     case CHANGES:
       return { kind: 'batch', commands: readChanges(item[3]), idempotency: readIdempotency(item[4]) }
     case TXN: {
-      if (call.bytes > limits.requestBytesMax)
-        throw new ApiError(
-          'request_too_large',
-          `transaction of ${call.bytes} bytes, at most ${limits.requestBytesMax}`,
-        )
-      const txn = txnOf(readTxn(item[3]), readBytes)
+      checkTxnBytes(call.bytes, limits)
+      const txn = txnOf(readTxn(item[3]), (bytes) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes))
       const idempotency = readIdempotency(item[4])
       return { kind: 'txn', txn, idempotency, freshness: readFreshness(item[5], item[6]) }
     }
@@ -284,11 +282,11 @@ const RANGE_FIELDS = [
 const ORDERS = ['asc', 'desc'] as const
 
 /** The bytes of named fields; a field that is nil is absent. */
-function boundsIn<N extends string>(options: Fields<N>, ...names: readonly N[]) {
+function boundsIn<N extends string>(options: Fields<N>, read: typeof readBound, ...names: readonly N[]) {
   const bounds: { [Name in N]?: Uint8Array } = {}
   for (const name of names) {
     const field = options.get(name)
-    if (!isNil(field)) bounds[name] = readBytes(field, name)
+    if (!isNil(field)) bounds[name] = read(field, name)
   }
   return bounds
 }
@@ -298,7 +296,7 @@ const mapOf = <N extends string>(field: unknown, name: string, names: readonly N
 
 function decodeRange(call: MuxCall, item: Item, limits: ApiLimits): ApiOperation {
   const options = mapOf(item[3], 'the range', RANGE_FIELDS)
-  const { after, ...bounds } = boundsIn(options, 'prefix', 'start', 'end', 'after')
+  const { after, ...bounds } = boundsIn(options, readBound, 'prefix', 'start', 'end', 'after')
   const limit = readWhole(options.get('limit'), 'limit', 1, limits.pageRowsMax)
   const order = readOneOf(options.get('order'), 'order', ORDERS)
   const keysOnly = readFlag(options.get('keys_only'), 'keys_only') ?? false
@@ -317,13 +315,16 @@ const DELETE_RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
 
 function readRangeToDelete(field: unknown) {
   const options = readMap(field, 'the range', DELETE_RANGE_FIELDS)
-  return rangeToDelete(boundsIn(options, 'prefix', 'start', 'end'), readFlag(options.get('all'), 'all'))
+  return rangeToDelete(
+    boundsIn(options, readBytes, 'prefix', 'start', 'end'),
+    readFlag(options.get('all'), 'all'),
+  )
 }
 
 const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms'] as const
 
 function readWatch(range: unknown, from: unknown, field: unknown): WatchRequest {
-  const where = whereToWatch(boundsIn(mapOf(range, 'the range', WHERE), ...WHERE))
+  const where = whereToWatch(boundsIn(mapOf(range, 'the range', WHERE), readBytes, ...WHERE))
   const options = mapOf(field, 'options', WATCH_OPTIONS)
   return {
     where,

@@ -297,15 +297,16 @@ export class Driver implements NodeApi {
     this.#proposer.propose(request, refusal, timeoutMs, done)
   }
 
-  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void {
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
     const { end } = this.#lifecycle
     if (end === undefined) {
-      this.#reads.add(options, done)
+      const withdraw = this.#reads.add(options, done)
       this.#scheduler.wake()
-    } else {
-      const problem = { code: 'not_ready', detail: end.reason, written: 'no' } as const
-      this.#options.clock.soon(() => done({ ok: false, problem }))
+      return withdraw
     }
+    const problem = { code: 'not_ready', detail: end.reason, written: 'no' } as const
+    this.#options.clock.soon(() => done({ ok: false, problem }))
+    return () => {}
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {

@@ -63,8 +63,11 @@ export class Reads {
   #awaitingTurn: Waiter[] = []
   /** Open reads by number. */
   readonly #open = new Map<number, Waiter>()
-  /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
-  #expired = 0
+  /**
+   * Reads that expired or were withdrawn, and may still be in one of the lists above. There are never more of these
+   * than open ones.
+   */
+  #endedEarly = 0
 
   constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
     this.#clock = clock
@@ -98,7 +101,8 @@ export class Reads {
     }
   }
 
-  add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void {
+  /** Returns a function that withdraws the read: if it still waits, it ends as `cancelled`. */
+  add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
     const waiter: Waiter = {
       number: this.#nextNumber++,
       options,
@@ -115,15 +119,14 @@ export class Reads {
       this.#clock.soon(() =>
         this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } }),
       )
-      return
-    }
-    if (options.consistency === 'stale') {
+    } else if (options.consistency === 'stale') {
       if (this.#stale.length === 0) this.#clock.soon(() => this.#grantAll(this.#stale.splice(0)))
       this.#stale.push(waiter)
-      return
+    } else {
+      this.#arm(waiter)
+      this.#fresh.push(waiter)
     }
-    this.#arm(waiter)
-    this.#fresh.push(waiter)
+    return () => this.#withdraw(waiter)
   }
 
   /** The next requests for the core: at most one linearizable and one lease read for all that arrived. */
@@ -300,13 +303,20 @@ export class Reads {
   }
 
   #expire(waiter: Waiter): void {
-    this.#expired++
+    this.#endedEarly++
     this.#tellExpired(waiter)
+  }
+
+  #withdraw(waiter: Waiter): void {
+    if (!waiter.open) return
+    this.#endedEarly++
+    const detail = 'the client has gone, or has cancelled the read'
+    this.#end(waiter, { ok: false, problem: { code: 'cancelled', detail, written: 'no' } })
   }
 
   /** Removes finished reads here, because without a leader parked reads are never requested again. */
   #forgetAnswered(): void {
-    this.#expired = 0
+    this.#endedEarly = 0
     const isOpen = ({ open }: Waiter): boolean => open
     this.#fresh = this.#fresh.filter(isOpen)
     this.#parked = this.#parked.filter(isOpen)
@@ -343,7 +353,7 @@ export class Reads {
     if (!waiter.open) return
     waiter.open = false
     this.#open.delete(waiter.number)
-    if (this.#expired > this.#open.size) this.#forgetAnswered()
+    if (this.#endedEarly > this.#open.size) this.#forgetAnswered()
     this.#awaitingRevision.delete(waiter)
     waiter.timer?.cancel()
     waiter.done(result)

@@ -146,6 +146,7 @@ export interface Problem {
     | 'request_too_large'
     | 'storage_full'
     | 'outcome_unknown'
+    | 'cancelled'
     | 'internal'
   readonly detail: string
   /** Whether a change may have been made. */
@@ -248,8 +249,11 @@ export interface NodeApi {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
   ): void
-  /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
-  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): void
+  /**
+   * Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. The returned
+   * function withdraws the read: if it still waits, it ends at once as `cancelled`.
+   */
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void
   /** The store can be read as it was at this revision and later ones. */
   readonly compactRevision: Revision
   /** Reads a key's current record. `done` may be called before this returns. */

@@ -26,8 +26,12 @@ type Propose = (request: Request, timeoutMs: number, count: number, done: Propos
 
 /** Limit on the bytes of keys and values in one entry. No entry makes others wait for long. */
 const BYTES_MAX = 128 * 1024
-/** Changes whose deadlines differ by less than this share an entry. A caller is answered too early by this at most. */
+/**
+ * Changes share an entry if their deadlines differ by at most this, and by at most this share of the time that is left.
+ * The entry has the first of their deadlines, so a caller is answered too early by this at most.
+ */
 const TIMEOUTS_APART_MS = 100
+const TIMEOUTS_APART_SHARE = 0.02
 
 /** The share of the recent number of changes that is awaited. The last few may not come. */
 const SHARE_AWAITED = 0.9
@@ -126,7 +130,8 @@ export class WriteCoalescer {
     const { principal } = request
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
-    const full = this.#hasRoom(principal, command, bytes, deadline) ? undefined : this.#take()
+    const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
+    const full = this.#hasRoom(principal, command, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= { principal, commands: [], callers: [], bytes: 0, deadline, lastDeadline: deadline }
     const group = this.#group
     group.commands.push(command)
@@ -175,7 +180,13 @@ export class WriteCoalescer {
     refuseAll(this.#take()?.callers ?? [], problem)
   }
 
-  #hasRoom(principal: string, { kind }: BatchedCommand, bytes: number, deadline: MonotonicMs): boolean {
+  #hasRoom(
+    principal: string,
+    { kind }: BatchedCommand,
+    bytes: number,
+    deadline: MonotonicMs,
+    apartMs: number,
+  ): boolean {
     const group = this.#group
     if (group === undefined) return true
     return (
@@ -183,8 +194,8 @@ export class WriteCoalescer {
       group.commands[0]?.kind === kind &&
       group.commands.length < BATCH_COMMANDS_MAX &&
       group.bytes + bytes <= BYTES_MAX &&
-      deadline - group.deadline <= TIMEOUTS_APART_MS &&
-      group.lastDeadline - deadline <= TIMEOUTS_APART_MS
+      deadline - group.deadline <= apartMs &&
+      group.lastDeadline - deadline <= apartMs
     )
   }
 }

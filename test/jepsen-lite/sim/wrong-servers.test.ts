@@ -30,9 +30,9 @@ const withDefect =
           return defect.greeting?.(right, this) ?? right
         }
       }
-      override read(...asked: Parameters<Read>): void {
+      override read(...asked: Parameters<Read>): () => void {
         const right: Read = (...args) => super.read(...args)
-        ;(defect.read?.(right) ?? right)(...asked)
+        return (defect.read?.(right) ?? right)(...asked)
       }
       override propose(...asked: Parameters<Propose>): void {
         const right: Propose = (...args) => super.propose(...args)

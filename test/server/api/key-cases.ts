@@ -87,6 +87,9 @@ export const KEY_CASES: readonly Case[] = [
     ...condition({ ifMatch: [3] }, false, true),
     ...condition({ ifMatch: [1, 3] }, false, true),
     ...condition({ ifMatch: [2] }, false, false),
+    ...condition({ ifMatch: [0] }, false, false),
+    // The same request over every wire, so that a copy over another one is recognized.
+    [(node) => expect(node.asked.at(-1)?.request?.command).toMatchObject({ condition: { ifMatch: [0] } })],
     ...condition({ ifNoneMatch: '*' }, true, false),
     ...condition({ ifNoneMatch: [3] }, true, false),
     ...condition({ ifNoneMatch: [2, 3] }, true, false),

@@ -45,7 +45,8 @@ const removal = (bounds: RangeBounds, left: readonly string[]): Row[] => {
   ]
 }
 
-const LONG_BOUND = 'k'.repeat(4098)
+const LONGEST = 'k'.repeat(4096)
+const LONG_BOUND = `${LONGEST}kk`
 
 export const RANGE_CASES: readonly Case[] = [
   story('a range has bounds, an order, a limit and a first key after another', [
@@ -159,6 +160,14 @@ export const RANGE_CASES: readonly Case[] = [
       },
     ],
     [range({ countOnly: true }), { count: 2 }],
+  ]),
+  story('a bound may be longer than any key', [
+    [put(LONGEST, ''), { revision: 2 }],
+    [range({ prefix: LONG_BOUND }), { records: [] }],
+    [range({ start: LONG_BOUND }), { records: [] }],
+    [range({ end: LONG_BOUND }), { records: [[LONGEST, '', 2, 2, 1]] }],
+    [range({ after: LONG_BOUND }), { records: [] }],
+    [range({ after: LONG_BOUND, order: 'desc' }), { records: [[LONGEST, '', 2, 2, 1]] }],
   ]),
   story('all keys of a range are deleted at one revision', [
     ...removal({ prefix: 'a' }, ['b', 'c', '\xff']),

@@ -45,6 +45,7 @@ test('where the keys cannot be counted in time, or at all, it is refused without
   node.unread = undefined
   node.read = (_, done) => {
     setImmediate(done, { ok: false, problem: { code: 'not_ready', detail: 'the node stops', written: 'no' } })
+    return () => {}
   }
   await refused()
 })

@@ -91,6 +91,8 @@ export class FakeNode implements NodeApi {
     readonly timeoutMs: number
   }[] = []
   readonly changes: ConfigurationChange[] = []
+  /** Reads without a result. */
+  openReads = 0
   openScans = 0
   /** The error of unreadable rows that ranges skip. It is reported when they finish. */
   unread: Error | undefined
@@ -223,8 +225,16 @@ export class FakeNode implements NodeApi {
     }, done)
   }
 
-  read(options: ReadRequirements, done: Done<ReadGrant>): void {
+  read(options: ReadRequirements, done: Done<ReadGrant>): () => void {
     this.asked.push({ options, timeoutMs: options.timeoutMs })
+    let isOpen = true
+    this.openReads++
+    const end: Done<ReadGrant> = (result) => {
+      if (!isOpen) return
+      isOpen = false
+      this.openReads--
+      done(result)
+    }
     this.#later(() => {
       if (this.problem !== undefined) return { ok: false, problem: this.problem }
       const served = this.served ?? options.consistency
@@ -236,7 +246,9 @@ export class FakeNode implements NodeApi {
           revision: this.revision,
         },
       }
-    }, done)
+    }, end)
+    return () =>
+      end({ ok: false, problem: { code: 'cancelled', detail: 'the client has gone', written: 'no' } })
   }
 
   get compactRevision(): Revision {

@@ -149,11 +149,11 @@ test('room for the answer is reserved before changes are made, and released', as
   const served = await serve({ limits: { answersBytesMax: 7 << 20 } })
   const { node, http } = served
   const { release } = holding(node)
-  const reading = { success: [put('b', ''), { txn: { failure: [get({ key: 'a' })] } }] }
+  const reading = { success: [put('b', ''), { txn: { failure: [get({ prefix: 'a' })] } }] }
   const first = post(served, reading)
   const { value: letFirst } = await release.next()
   expect(http.inspect().answerBytes).toBeGreaterThan(4 << 20)
-  for (const body of [reading, { success: [put('c', '', { prev: true })] }])
+  for (const body of [reading, { success: [put('c', ''), { delete: { prefix: 'c/', prev: true } }] }])
     expect((await post(served, body)).json.code).toBe('overloaded')
   expect(proposals(node)).toBe(1)
   // A transaction without values and with few keys needs little room.
@@ -169,6 +169,55 @@ test('room for the answer is reserved before changes are made, and released', as
   }
   expect((await post(served, reading)).json.code).toBe('internal')
   expectAtRest(served)
+})
+
+test('changes that may answer the record of one key reserve room for that record', async () => {
+  const served = await serve({ limits: { answersBytesMax: 64 << 10 } })
+  const { node, http } = served
+  node.put('a', 'v'.repeat(1_000))
+  const { release } = holding(node)
+  const answers: Promise<Answered>[] = []
+  const held: (() => void)[] = []
+  for (const operation of [
+    get({ key: 'a' }),
+    put('a', '', { prev: true }),
+    { delete: { key: 'a', prev: true } },
+  ]) {
+    const before = http.inspect().answerBytes
+    answers.push(post(served, { success: [put('b', ''), operation] }))
+    const { value: letGo } = await release.next()
+    const reserved = http.inspect().answerBytes - before
+    // One byte of a value may become six bytes of JSON.
+    expect(reserved).toBeGreaterThan(6_000)
+    expect(reserved).toBeLessThan(8_000)
+    held.push(letGo)
+  }
+  for (const letGo of held) letGo()
+  for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
+  await atRest(served, answers.length)
+})
+
+test('the bytes of a read that waits for its grant count, until it is granted or withdrawn', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 4_000 } })
+  const { node, http, port } = served
+  const { release } = holding(node)
+  const reading = { compare: [{ key: 'a', target: 'value', op: '=', to: 'x'.repeat(1_500) }] }
+  const first = post(served, reading)
+  const { value: letFirst } = await release.next()
+  const client = new Client(port)
+  const body = JSON.stringify(reading)
+  const fields = `Host: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`
+  await client.send(`POST /v1/txn HTTP/1.1\r\n${fields}\r\n\r\n${body}`)
+  await release.next()
+  expect(http.inspect().bodyBytes).toBe(3_002)
+  expect((await post(served, reading)).json).toMatchObject({ status: 429, code: 'overloaded' })
+  client.reset()
+  await until(served, () => http.inspect().bodyBytes === 1_501)
+  letFirst()
+  expect((await first).status).toBe(200)
+  node.hold = undefined
+  expect((await post(served, reading, '?max_staleness=5s')).json.code).toBe('bad_request')
+  expect(http.inspect().bodyBytes).toBe(0)
 })
 
 test('a read reserves room for what it has read, and releases it', async () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { PARTS_MAX } from '../../../src/server/mux/unpack.ts'
 import { atRest, Client, holding, statusOf, until } from '../http/raw-client.ts'
 import { type Served, serve } from '../http/served.ts'
-import { DELETE, GET, MuxClient, PUT, pack, RANGE, soon } from './mux-client.ts'
+import { DELETE, GET, MuxClient, PUT, pack, RANGE, soon, TXN } from './mux-client.ts'
 
 const CANCEL = 0
 const OPENING =
@@ -82,12 +82,29 @@ test('a read that is cancelled is answered at once and only once; its id is free
     expect(await client.answer(id)).toEqual([
       ...[id, 1, expect.objectContaining({ code: 'cancelled', status: 499 }), null, false],
     ])
+  expect(node.openReads).toBe(0)
   node.hold = undefined
   for (const go of gets) go?.()
   expect((await client.ask(1, GET, null, 'a'))[1]).toBe(0)
   expect((await client.ask(2, RANGE))[1]).toBe(0)
   expect(client.answers.size).toBe(0)
   await expectRest(served, 1)
+})
+
+test('the reads of a connection that ends take no more room on the node', async () => {
+  const served = await serve()
+  const { port, node } = served
+  node.hold = () => {}
+  const client = await new MuxClient(port).open()
+  client.send(
+    [1, GET, 60_000, 'a'],
+    [2, RANGE, 60_000],
+    [3, TXN, 60_000, { success: [{ get: { key: 'a' } }] }],
+  )
+  await soon(() => expect(node.openReads).toBe(3))
+  client.ws.terminate()
+  await soon(() => expect(node.openReads).toBe(0))
+  expect(served.http.inspect()).toMatchObject({ operations: 0, answerBytes: 0 })
 })
 
 test('a range that is cancelled while it is read is read no further', async () => {
@@ -318,6 +335,16 @@ test.each([
   await expectRest(served)
   expect(node.revision).toBe(3)
   await expectServed(served)
+})
+
+test('a message that does not arrive ends its connection', async () => {
+  const served = await serve({ limits: { writeStallMsMax: 100 } })
+  const idle = await new MuxClient(served.port).open()
+  const stalled = await new MuxClient(served.port).open()
+  stalled.ws.send(Buffer.alloc(100_000), { fin: false })
+  expect((await stalled.end()).code).toBe(1006)
+  await expectRest(served, 1)
+  expect((await idle.ask(1, PUT, null, 'a', '1'))[1]).toBe(0)
 })
 
 test('a client that ends its side of the connection is gone', async () => {

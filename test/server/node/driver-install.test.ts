@@ -168,10 +168,11 @@ test('while a snapshot is installed readers see the state from before, and nobod
   })
   const results: Result<unknown>[] = []
   const ages: unknown[] = []
-  const askForAge = (): void =>
+  const askForAge = (): void => {
     driver.read({ ...linearizable, consistency: 'stale' }, (result) =>
       ages.push(result.ok && result.value.stalenessMs !== undefined),
     )
+  }
   askForAge()
   driver.read(linearizable, (result) => results.push(result))
   clock.advance(0)

@@ -93,7 +93,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
   const done = (result: Result<unknown>): void => void results.push(result)
   const propose = (request: Request = ask(putOf('k', 'v')), timeoutMs = 1000): void =>
     driver.propose(request, timeoutMs, done)
-  const read = (timeoutMs = 1000): void =>
+  const read = (timeoutMs = 1000) =>
     driver.read(
       { consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined, timeoutMs },
       done,

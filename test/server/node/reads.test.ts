@@ -46,7 +46,7 @@ const readsWith = (limits: DriverLimits): Reads =>
     stalenessMs: () => state.staleness,
   })
 
-const add = (options: Partial<ReadRequirements> = {}): void =>
+const add = (options: Partial<ReadRequirements> = {}): (() => void) =>
   reads.add(
     {
       consistency: 'linearizable',
@@ -259,6 +259,18 @@ const nothing = {
   awaitingRevision: 0,
   awaitingTurn: 0,
 }
+
+test('a read that is withdrawn ends at once and once, and leaves room for others', () => {
+  reads = readsWith({ ...driverLimits, readsMax: 2 })
+  const withdrawals = [add({ minRevision: asRevision(6), consistency: 'stale' }), add()]
+  clock.advance(0)
+  for (const withdraw of [...withdrawals, ...withdrawals]) withdraw()
+  expect(codes()).toEqual(['cancelled', 'cancelled'])
+  expect(reads.inspect()).toEqual(nothing)
+  add({ consistency: 'stale' })
+  clock.advance(1000)
+  expect(codes()).toEqual(['cancelled', 'cancelled', 'stale'])
+})
 
 test('when the node ends, nothing is kept of those that it answered, whatever they waited for', () => {
   add()

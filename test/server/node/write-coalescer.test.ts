@@ -136,11 +136,13 @@ test('where each change has a little less time than the one before, none of them
 
 test('nobody waits longer than wanted, and nobody is answered much too early', () => {
   const { gathered, proposals, add } = gathering()
-  for (const timeoutMs of [5000, 4950, 5001, 1000, 950]) add('', putOf('k', 'v'), timeoutMs)
+  for (const timeoutMs of [5000, 4950, 5001, 1000, 985, 155, 60]) add('', putOf('k', 'v'), timeoutMs)
   gathered.flush()
   expect(proposals.map(({ count, timeoutMs }) => [count, timeoutMs])).toEqual([
     [3, 4950],
-    [2, 950],
+    [2, 985],
+    [1, 155],
+    [1, 60],
   ])
 })
 
