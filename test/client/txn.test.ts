@@ -162,16 +162,18 @@ test('a conflict is the reason when the time of the next attempt is up', async (
       ? { status: 200, body: { succeeded: false, revision: 3, results: [] }, headers: { 'kv-revision': '3' } }
       : undefined
   let attempts = 0
-  const late = clientOf([node], { timeoutMs: 1_000 }).transact(async (tx) => {
-    if (++attempts === 2) vi.advanceTimersByTime(1_001)
-    tx.put('k', `${(await tx.get('k'))?.text()}`)
-  })
+  const late = failure(
+    clientOf([node], { timeoutMs: 1_000 }).transact(async (tx) => {
+      if (++attempts === 2) vi.advanceTimersByTime(1_001)
+      tx.put('k', `${(await tx.get('k'))?.text()}`)
+    }),
+  )
   await until(() => vi.getTimerCount() > 0 && node.asked.some(({ target }) => target === '/v1/txn'))
   while (attempts < 2) {
     await nextTurn()
     vi.advanceTimersByTime(1)
   }
-  expect(await failure(late)).toMatchObject({ code: 'conflict', written: 'no' })
+  expect(await late).toMatchObject({ code: 'conflict', written: 'no' })
 })
 
 test('an outcome that is unknown is not tried again by the body of a transaction', async () => {

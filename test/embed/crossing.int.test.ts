@@ -20,18 +20,15 @@ afterAll(() => {
   rmSync(place, { recursive: true, force: true })
 })
 
-/** Ports that were free a moment ago, and the servers that hold them until then. */
+/** Ports that are in use, each by a server that can free it. */
 async function ports(count: number) {
+  const first = await freePorts(count)
   const servers = new Map<number, Server>()
-  while (servers.size < count) {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const address = server.address()
-    if (typeof address === 'object' && address !== null) servers.set(address.port, server)
-  }
+  for (let port = first; port < first + count; port++) servers.set(port, createServer())
   const free = (port: number) => new Promise<void>((resolve) => servers.get(port)?.close(() => resolve()))
   const take = (port: number) =>
     new Promise<void>((resolve) => servers.get(port)?.listen(port, '127.0.0.1', resolve))
+  for (const port of servers.keys()) await take(port)
   return { numbers: [...servers.keys()], free, take }
 }
 

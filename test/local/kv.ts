@@ -167,10 +167,19 @@ export function isGone(pid: number): boolean {
   return !processExists(pid) || processState(pid) === 'Z'
 }
 
+/** Ports below those that the system gives to clients. Files that run at the same time use different ones. */
+const PORTS_FROM = 20_000
+const PORTS_OF_WORKER = 1_000
+const WORKERS = 10
+const WORKER = Number(process.env.VITEST_POOL_ID ?? 0)
+
 /** The first of `count` consecutive free ports. */
 export async function freePorts(count: number): Promise<number> {
   for (;;) {
-    const first = 20_000 + Math.floor(Math.random() * 10_000)
+    const first =
+      PORTS_FROM +
+      PORTS_OF_WORKER * (WORKER % WORKERS) +
+      Math.floor(Math.random() * (PORTS_OF_WORKER - count))
     const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(first + at)))
     if (free.every(Boolean)) return first
   }
