@@ -221,7 +221,7 @@ test('nor is one whose answers tell less than they could, whatever they leave ou
           expect(check(history, { model }).linearizability.verdict).toBe('linearizable')
       },
     ),
-    { numRuns: runs(5_000) },
+    { numRuns: runs(2_500) },
   )
 })
 
