@@ -19,6 +19,11 @@ const MOCKING = ['storage/directory', 'storage/level/skipped-wals', 'jepsen-lite
 )
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
+/** Tests that compute for seconds: random ones, whole simulated clusters, every planted bug. */
+const QUICK_EXCLUDES =
+  process.env.QUORATE_QUICK === '1'
+    ? ['**/*.prop.test.ts', 'test/jepsen-lite/{sim,recipes,mutants}/**', 'test/server/cost/**']
+    : []
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
 
 export default defineConfig({
@@ -35,13 +40,18 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: [...PURE, ...SHARED, ...SLOW],
+          exclude: [...PURE, ...SHARED, ...SLOW, ...QUICK_EXCLUDES],
         },
       },
-      { extends: true, test: { name: 'pure', include: PURE, isolate: false } },
+      { extends: true, test: { name: 'pure', include: PURE, exclude: QUICK_EXCLUDES, isolate: false } },
       {
         extends: true,
-        test: { name: 'shared', include: SHARED, exclude: [...MOCKING, ...SLOW], isolate: false },
+        test: {
+          name: 'shared',
+          include: SHARED,
+          exclude: [...MOCKING, ...SLOW, ...QUICK_EXCLUDES],
+          isolate: false,
+        },
       },
       { extends: true, test: { name: 'mocking', include: MOCKING } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },

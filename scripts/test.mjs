@@ -4,7 +4,7 @@
 //
 //   npm test                      all but *.long.test.ts; a fifth of the runs of each property
 //   npm run test:long             all tests, and all runs
-//   npm run test:quick            without *.int.test.ts; a tenth of the runs
+//   npm run test:quick            without processes, properties and searches of the simulator
 //   npm test -- test/kv -t name   arguments go to vitest
 
 import { spawn } from 'node:child_process'
@@ -23,8 +23,9 @@ const countsFile = join(scratch, 'counts.json')
 const env = {
   ...process.env,
   QUORATE_TEST_COUNTS: countsFile,
+  QUORATE_QUICK: quick ? '1' : '0',
   QUORATE_LONG: long ? '1' : (process.env.QUORATE_LONG ?? '0'),
-  QUORATE_RUNS_PERCENT: quick ? '10' : long ? '100' : '20',
+  QUORATE_RUNS_PERCENT: long ? '100' : '20',
   // The nodes that tests start take less time to load.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
 }
