@@ -6,9 +6,9 @@
 // with `ack`; when that member dies, another one continues there. So a group gets each message at least once.
 //
 // Retention: a topic holds at least the last `messagesMax` messages, and some more: publishers remove older ones now
-// and then, some thousand at a time. With `ageMs` a message is deleted
-// after that time, by the clock of the cluster, and is not yielded after that. A subscription that begins before the
-// oldest message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
+// and then, some thousand at a time. With `ageMs` a message is deleted after that time, by the clock of the cluster,
+// and is not yielded after that. A subscription that begins before the oldest message begins with that one. A slower
+// subscriber loses messages, and the next message has `missed: true`.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
 // the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
@@ -340,7 +340,8 @@ class MessageTopic implements Topic {
     const onAnswer = (answer: AnswerInfo) => {
       revision = answer.revision
     }
-    const range = { prefix: this.#messages, ...call }
+    // Only keys that begin like an id: foreign keys take no place of messages.
+    const range = { start: this.#space.key('message', '0'), end: this.#space.key('message', ':'), ...call }
     const excess = (await this.#kv.count({ ...range, onAnswer })) - this.#messagesMax
     if (excess <= 0) return
     const oldest: KvRecord[] = []

@@ -118,6 +118,16 @@ describe('a topic', () => {
     }
   })
 
+  it('holds the last messages although its prefix has foreign keys', async () => {
+    const name = newName()
+    const own = topic(kv, name, { messagesMax: 8 })
+    for (let n = 0; n < 8; n++)
+      for (const key of ['!', 'x']) await kv.put(`topic/${name}/message/${key}${n}`, 'of another program')
+    for (let n = 1; n <= 24; n++) await own.publish(String(n))
+    const [oldest] = await taken(own, 1, { from: 'oldest' })
+    expect(Number(oldest?.text())).toBeLessThanOrEqual(24 - 7)
+  })
+
   it('is trimmed however many messages it holds', async () => {
     await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
