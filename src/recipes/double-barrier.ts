@@ -112,7 +112,7 @@ export function doubleBarrier(
     for (;;) {
       const { round: current, members, revision } = await read(call)
       if (current !== round) return {}
-      if (members.length > 0) return { revision, watch: { prefix: space.prefix, only: 'delete' } }
+      if (members.length > 0) return { revision, watch: { prefix: space.prefix, keysOnly: true } }
       await endRound(round, call)
     }
   }

@@ -31,7 +31,7 @@ import { reportForeignKey } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
-import { anySignal, changeAfter, pause } from './watch-helpers.ts'
+import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const REWATCH_PAUSE_MS = 1_000
@@ -189,20 +189,28 @@ export function keysBefore(
     .toSorted((a, b) => a.createRevision - b.createRevision)
 }
 
-/** With one permit only the predecessor is watched; otherwise any of the clients before may go. */
+/**
+ * With one permit only the predecessor is watched; otherwise any of the clients before may go. A client is gone when
+ * its key is deleted, and when the key is overwritten without a lease.
+ */
 function pendingOn(
   { conflicts, permits }: LockQueue,
   before: readonly KvRecord[],
   revision: number,
 ): PendingWait {
   const last = before.at(-1)
-  if (permits === 1 && last !== undefined) return { revision, watch: { key: last.keyBytes, only: 'delete' } }
+  if (permits === 1 && last !== undefined)
+    return {
+      revision,
+      watch: { key: last.keyBytes, keysOnly: true },
+      wakesOn: ({ events }) => events.some(isGone),
+    }
   const keys = new Set(before.map(({ key }) => key))
   const wakesOn = ({ events }: WatchBatch) => {
-    for (const { key } of events) keys.delete(key)
+    for (const event of events) if (isGone(event)) keys.delete(event.key)
     return keys.size < permits
   }
-  return { revision, watch: { prefix: conflicts, only: 'delete' }, wakesOn }
+  return { revision, watch: { prefix: conflicts, keysOnly: true }, wakesOn }
 }
 
 /** The key still goes with the lease that is in its name. */

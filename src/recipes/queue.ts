@@ -43,7 +43,7 @@ import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { timeLimitOf } from './wait-until.ts'
-import { anySignal, changeAfter, pause } from './watch-helpers.ts'
+import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
@@ -318,10 +318,9 @@ class WorkQueue implements Queue {
     // Keys of `hold/` and `item/` are neighbours.
     const range = { start: hold, end: this.#key('item0'), keysOnly: true }
     // A revision in which an item was taken, held longer or acknowledged frees none.
-    const frees = ({ events }: WatchBatch) =>
-      events.every(
-        ({ type, keyBytes }) => (type === 'delete') === Buffer.compare(keyBytes, this.#key('item')) < 0,
-      )
+    const isFree = (event: WatchBatch['events'][number]): boolean =>
+      Buffer.compare(event.keyBytes, this.#key('item')) < 0 ? isGone(event) : event.type === 'put'
+    const frees = ({ events }: WatchBatch) => events.every(isFree)
     const timeLimit = timeLimitOf(leftMs)
     try {
       await changeAfter(this.#kv, range, revision, anySignal(timeLimit.signal, signal), frees)

@@ -29,6 +29,10 @@ export async function changeAfter(
   }
 }
 
+/** Whether the event ends the ownership of its key: the key is deleted, or has no lease any more. */
+export const isGone = (event: WatchBatch['events'][number]): boolean =>
+  event.type === 'delete' || event.kv.lease === undefined
+
 /**
  * Watches until `signal` fires or the client is closed. Calls `onGap` whenever batches may have been lost: at each
  * start of the watch (`cause` is undefined then) and at each failure.

@@ -1,0 +1,96 @@
+// A waiter resumes when a key before it is overwritten without its lease, by an import for example (RECIPE-7,
+// RECIPE-32).
+
+import { beforeAll, expect, it, vi } from 'vitest'
+import { doubleBarrier, lock, queue, semaphore } from '../../src/recipes/index.ts'
+import { sleep, virtualCluster } from './virtual-cluster.ts'
+
+const cluster = virtualCluster()
+const kv = cluster.client()
+beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+
+/** 'hangs': not settled after ten minutes. */
+const within = (waits: Promise<unknown>) =>
+  Promise.race([waits.then(() => 'resumes'), sleep(600_000).then(() => 'hangs')])
+
+it('a client that waits for a lock gets it when the key of its holder has lost its lease', async () => {
+  const holder = await lock(kv, 'l')
+  const end = new AbortController()
+  const waits = lock(cluster.client(), 'l', { signal: end.signal })
+  waits.catch(() => {})
+  await sleep(1_000)
+  await kv.put(holder.key, 'restored')
+  await sleep(1_000)
+  expect(holder.signal.aborted).toBe(true)
+  await holder.release()
+  // Nobody holds it now, and everybody who comes queues behind the one that does not wake.
+  const later = lock(cluster.client(), 'l', { signal: end.signal })
+  later.catch(() => {})
+  const ends = await within(Promise.race([waits, later]))
+  end.abort()
+  expect(ends).toBe('resumes')
+})
+
+it('those that wait for a lock get it although the key of one that waits has lost its lease', async () => {
+  const holder = await lock(kv, 'm')
+  const end = new AbortController()
+  const first = lock(cluster.client(), 'm', { signal: end.signal })
+  first.catch(() => {})
+  await sleep(1_000)
+  const second = lock(cluster.client(), 'm', { signal: end.signal })
+  second.catch(() => {})
+  await sleep(1_000)
+  for await (const { keyBytes } of kv.list({ prefix: 'lock/m/' }))
+    if (!Buffer.from(keyBytes).equals(holder.key)) {
+      await kv.put(keyBytes, 'restored')
+      break
+    }
+  await holder.release()
+  const ends = await within(Promise.race([first, second]))
+  end.abort()
+  expect(ends).toBe('resumes')
+})
+
+it('a client that waits for a semaphore gets it then', async () => {
+  const second = await semaphore(kv, 's2', 2).acquire()
+  const third = await semaphore(kv, 's2', 2).acquire()
+  const end = new AbortController()
+  const waits = semaphore(cluster.client(), 's2', 2).acquire({ signal: end.signal })
+  waits.catch(() => {})
+  await sleep(1_000)
+  await kv.put(second.key, 'restored')
+  await second.release()
+  const ends = await within(waits)
+  end.abort()
+  await third.release()
+  expect(ends).toBe('resumes')
+})
+
+it('a process that leaves a double barrier resumes then', async () => {
+  const own = doubleBarrier(kv, 'd', 2)
+  const [a, b] = await Promise.all([own.enter(), doubleBarrier(cluster.client(), 'd', 2).enter()])
+  const end = new AbortController()
+  const waits = a.leave({ signal: end.signal })
+  waits.catch(() => {})
+  await sleep(1_000)
+  for await (const { keyBytes } of kv.list({ prefix: 'doublebarrier/d/in/' }))
+    await kv.put(keyBytes, 'restored')
+  const ends = await within(waits)
+  end.abort()
+  await b.leave()
+  expect(ends).toBe('resumes')
+})
+
+it('a consumer that waits gets an item whose hold has lost its lease', async () => {
+  const own = queue(kv, 'q')
+  await own.push('x')
+  await own.pop()
+  const end = new AbortController()
+  const waits = queue(cluster.client(), 'q').pop({ waitMs: Number.POSITIVE_INFINITY, signal: end.signal })
+  waits.catch(() => {})
+  await sleep(1_000)
+  for await (const { keyBytes } of kv.list({ prefix: 'queue/q/hold/' })) await kv.put(keyBytes, 'restored')
+  const ends = await within(waits)
+  end.abort()
+  expect(ends).toBe('resumes')
+})
