@@ -1,5 +1,4 @@
-// A waiter resumes when a key before it is overwritten without its lease, by an import for example (RECIPE-7,
-// RECIPE-32).
+// A waiter resumes when a key before it is overwritten without its lease, by an import for example (RECIPE-33).
 
 import { beforeAll, expect, it, vi } from 'vitest'
 import { doubleBarrier, lock, queue, semaphore } from '../../src/recipes/index.ts'
