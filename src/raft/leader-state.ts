@@ -4,6 +4,7 @@
 import { LeaderLease } from './leader-lease.ts'
 import type { Progress } from './progress.ts'
 import { QuorumRounds, type ReadOrigin } from './quorum-rounds.ts'
+import { DiskLag } from './slow-disk.ts'
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 
 /** A leadership transfer to `target` in progress (thesis §3.10). */
@@ -39,6 +40,7 @@ export class LeaderState {
   readonly rounds = new QuorumRounds()
   earlyReads: EarlyRead[] = []
   readonly lease = new LeaderLease()
+  readonly diskLag = new DiskLag()
   /** Cluster time at the election (KV-12). */
   readonly #clusterTimeMs: number
 

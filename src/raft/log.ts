@@ -161,9 +161,16 @@ export class RaftLog {
       ? this.#reader.firstIndex()
       : ((this.#snapshotEnd.index + 1) as LogIndex)
   }
-  /** Bytes of entries that are not committed. */
-  get uncommittedBytes(): number {
-    return this.#endOf(this.#last) - this.#endOf(this.#commit)
+  /**
+   * Last index that is committed and durable here. Memory holds all entries after it, so a leader bounds their number
+   * and bytes: a majority may commit them long before they are durable here.
+   */
+  get evictable(): LogIndex {
+    return Math.min(this.#stable, this.#commit) as LogIndex
+  }
+  /** Bytes of the entries after `evictable`. */
+  get unevictableBytes(): number {
+    return this.#endOf(this.#last) - this.#endOf(this.evictable)
   }
   /** How long writes have been pending without progress. A disk that completes writes, even slowly, does not stall. */
   idleMs(now: MonotonicMs): number {
@@ -180,7 +187,10 @@ export class RaftLog {
       pendingWrites: this.#pending.length,
       installing: Number(this.installing),
       uncommittedEntries: this.#last - this.#commit,
-      uncommittedBytes: this.uncommittedBytes,
+      uncommittedBytes: this.#endOf(this.#last) - this.#endOf(this.#commit),
+      // A snapshot that is not durable yet has replaced the entries before the tail.
+      undurableEntries: this.#last - Math.max(this.#stable, this.#tailFirst - 1),
+      undurableBytes: this.#endOf(this.#last) - this.#endOf(this.#stable),
       unappliedEntries: this.#commit - this.#applied,
       applyBatches: this.#applyBatches.length,
       applyingBytes: this.#applyingBytes,
@@ -404,7 +414,7 @@ export class RaftLog {
   }
 
   #evict({ tailBytesMax, applyBytesMax }: RaftLimits): void {
-    const evictable = Math.min(this.#stable, this.#commit)
+    const { evictable } = this
     const end = this.#endOf(this.#last)
     while (this.#tailFirst <= evictable) {
       const bytesMax =

@@ -40,6 +40,9 @@ export class Progress {
   /** Index that the follower must reach by snapshot, and the start of the snapshot state. */
   pendingSnapshot = 0 as LogIndex
   snapshotSince: MonotonicMs = 0
+  /** Whether a snapshot was transmitted since the follower was last caught up, and how many of them came too late. */
+  #hasSnapshot = false
+  lateSnapshots = 0
   /** Time of the last response in this leadership; -Infinity before the first. */
   lastContactAt: MonotonicMs = Number.NEGATIVE_INFINITY
   applied = 0 as LogIndex
@@ -52,7 +55,7 @@ export class Progress {
   leaseRound = 0
   openContact: OpenContact | undefined
   confirmedContact: ConfirmedContact | undefined
-  /** Catch-up round of a learner (thesis §4.2.1): its target index, its start, and the duration of the last one. */
+  /** Catch-up round (thesis §4.2.1): its target index, its start, and the duration of the last one. */
   catchUpTo: LogIndex
   catchUpSince: MonotonicMs
   lastCatchUpMs = Number.POSITIVE_INFINITY
@@ -100,10 +103,19 @@ export class Progress {
   }
 
   becomeSnapshot(atLeast: LogIndex, now: MonotonicMs): void {
+    if (this.#hasSnapshot) this.lateSnapshots++
+    this.#hasSnapshot = false
     this.state = 'snapshot'
     this.inflight.clear()
     this.pendingSnapshot = atLeast
     this.snapshotSince = now
+  }
+
+  /** Returns to probing after a snapshot of this index, or a later one, was transmitted. */
+  snapshotTransmitted(index: LogIndex): void {
+    this.pendingSnapshot = Math.max(this.pendingSnapshot, index) as LogIndex
+    this.becomeProbe()
+    this.#hasSnapshot = true
   }
 
   /** Returns to probing after a failed snapshot. */
@@ -150,12 +162,18 @@ export class Progress {
     return true
   }
 
-  /** Ends the catch-up round of a learner that has reached its target, and begins the next one. */
-  catchUp(lastIndex: LogIndex, now: MonotonicMs): void {
+  /**
+   * Ends the catch-up round of a follower that has reached its target, and begins the next one. `withinMs`: the duration
+   * of a round after which few entries can be missing.
+   */
+  catchUp(lastIndex: LogIndex, now: MonotonicMs, withinMs: MonotonicMs): void {
     if (this.match < this.catchUpTo) return
     this.lastCatchUpMs = now - this.catchUpSince
     this.catchUpTo = lastIndex
     this.catchUpSince = now
+    if (this.lastCatchUpMs >= withinMs) return
+    this.#hasSnapshot = false
+    this.lateSnapshots = 0
   }
 
   /** Whether the last round was short and the current one is so far, so that few entries can be missing. */
@@ -186,6 +204,7 @@ export class Progress {
       inflightBytes: this.inflight.bytes,
       paused: this.paused,
       recentlyActive: this.lastContactAt > activeSince,
+      lateSnapshots: this.lateSnapshots,
     }
   }
 }

@@ -166,8 +166,7 @@ export class Proposals {
   }
 
   #appendRefusal(lead: LeaderState, frame: Uint8Array): Refusal | undefined {
-    const { limits, log } = this.#replica
-    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = limits
+    const { entryBytesMax } = this.#replica.limits
     invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
     if (frame.length > entryBytesMax) {
       return {
@@ -178,16 +177,28 @@ export class Proposals {
     const kind = frameKind(frame)
     if (lead.transfer !== undefined) return { reason: 'transferring' }
     if (lead.retirement !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
-    if (kind < ENTRY_KINDS_OF_CORE) return this.#coreEntryRefusal(lead, kind, frame)
-    const refusal = this.#admission(frame)
-    if (refusal !== undefined) return refusal
-    const entries = log.last - log.commit
+    if (kind < ENTRY_KINDS_OF_CORE) {
+      const refusal = this.#coreEntryRefusal(lead, kind, frame)
+      return refusal ?? (kind === ENTRY_LEASES ? this.#overload(frame) : undefined)
+    }
+    return this.#admission(frame) ?? this.#overload(frame)
+  }
+
+  /**
+   * Refuses what would make the leader's memory grow without bound, while the disks of a majority or its own disk are
+   * slower than clients, or while it applies more slowly.
+   */
+  #overload(frame: Uint8Array): Refusal | undefined {
+    const { limits, log } = this.#replica
+    const { uncommittedBytesMax, uncommittedEntriesMax } = limits
+    const entries = log.last - Math.min(log.evictable, log.applied)
     if (entries === 0) return undefined
-    const bytes = log.uncommittedBytes
-    if (entries < uncommittedEntriesMax && bytes + frame.length <= uncommittedBytesMax) return undefined
+    const bytes = log.unevictableBytes
+    const fits = bytes === 0 || bytes + frame.length <= uncommittedBytesMax
+    if (entries < uncommittedEntriesMax && fits) return undefined
     return {
       reason: 'overloaded',
-      detail: `${entries} entries (${bytes} bytes) are not committed yet; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
+      detail: `the leader has ${entries} entries (${bytes} bytes) to commit, store and apply; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
     }
   }
 

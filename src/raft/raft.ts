@@ -49,6 +49,7 @@ import type {
   Message,
   MessageContent,
   MonotonicMs,
+  NeededLog,
   Outgoing,
   Output,
   RaftLimits,
@@ -253,16 +254,20 @@ export class Raft {
   }
 
   /**
-   * Index after which a reachable follower still needs the leader's entries. A snapshot in flight counts as received.
-   * The end of the log if no follower responds, and on other replicas.
+   * The part of the leader's log that reachable followers still need. On other replicas, and if no follower needs
+   * anything, the index is the end of the log.
    */
-  get neededAfter(): LogIndex {
+  get needed(): NeededLog {
     const activeSince = this.#now - this.#timing.electionMaxMs
-    let index = this.#log.last
-    for (const follower of this.#lead?.followers ?? []) {
-      if (follower.lastContactAt > activeSince && follower.holds < index) index = follower.holds
+    let after = this.#log.last
+    let lateSnapshots = 0
+    for (const { lastContactAt, holds, lateSnapshots: late } of this.#lead?.followers ?? []) {
+      if (lastContactAt <= activeSince) continue
+      lateSnapshots = Math.max(lateSnapshots, late)
+      // Without the entry after that one, it needs a snapshot, and then no log before the end of the snapshot.
+      if (holds >= this.#log.first - 1 && holds < after) after = holds
     }
-    return index
+    return { after, lateSnapshots }
   }
 
   status(): RaftStatus {
@@ -1243,10 +1248,8 @@ export class Raft {
   #snapshotSent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
     const follower = this.#lead?.progress.get(peer)
     if (follower?.state !== 'snapshot') return
-    if (ok) {
-      follower.pendingSnapshot = Math.max(follower.pendingSnapshot, index) as LogIndex
-      follower.becomeProbe()
-    } else follower.abandonSnapshot()
+    if (ok) follower.snapshotTransmitted(index)
+    else follower.abandonSnapshot()
     // The next response shows whether the snapshot was installed. Until then nothing is sent.
     follower.probing = true
   }

@@ -16,8 +16,7 @@ import type {
   ConfirmedContact,
   HeartbeatAnswerMessage,
   LogIndex,
-  Output,
-  ReplicaId,
+  SnapshotRequest,
 } from './types.ts'
 
 /** Callbacks into the rest of the state machine. */
@@ -33,7 +32,7 @@ export class Replication {
   readonly #membership: Membership
   readonly #peers: Peers
   readonly #actions: ReplicationActions
-  #snapshots: { readonly to: ReplicaId; readonly atLeast: LogIndex }[] = []
+  #snapshots: SnapshotRequest[] = []
 
   constructor(replica: ReplicaView, membership: Membership, peers: Peers, actions: ReplicationActions) {
     this.#replica = replica
@@ -43,7 +42,7 @@ export class Replication {
   }
 
   /** The snapshots that followers need, for the output of this step. */
-  takeSnapshots(): Output['snapshots'] {
+  takeSnapshots(): readonly SnapshotRequest[] {
     const snapshots = this.#snapshots
     this.#snapshots = []
     return snapshots
@@ -139,7 +138,7 @@ export class Replication {
     if (follower.lastContactAt <= now - timing.electionMaxMs) return
     const atLeast = (log.first - 1) as LogIndex
     follower.becomeSnapshot(atLeast, now)
-    this.#snapshots.push({ to: follower.id, atLeast })
+    this.#snapshots.push({ to: follower.id, atLeast, late: follower.lateSnapshots })
   }
 
   /** Gives up snapshot streams whose end was not reported in time. */
@@ -154,7 +153,7 @@ export class Replication {
   // Responses of followers
 
   onAccepted(message: AppendAcceptedMessage): void {
-    const { lead, log, now } = this.#replica
+    const { lead, log, now, timing } = this.#replica
     if (lead === undefined) return
     const follower = this.#recordContact(lead, message, message.applied)
     if (follower === undefined) return
@@ -166,7 +165,7 @@ export class Replication {
     if (follower.state === 'probe' && (hasRisen || message.index === follower.match)) {
       follower.becomeReplicate()
     } else if (follower.state === 'snapshot' && follower.match + 1 >= log.first) follower.becomeReplicate()
-    follower.catchUp(log.last, now)
+    follower.catchUp(log.last, now, timing.electionMinMs)
     if (hasRisen) this.commitByCounting()
     this.replicate(follower, false)
     this.propagateCommit(lead, follower)
@@ -184,12 +183,12 @@ export class Replication {
   }
 
   onHeartbeatAnswer(message: HeartbeatAnswerMessage): void {
-    const { lead, log, now } = this.#replica
+    const { lead, log, now, timing } = this.#replica
     if (lead === undefined) return
     const follower = this.#recordContact(lead, message, message.applied)
     if (follower === undefined) return
     follower.probing = false
-    follower.catchUp(log.last, now)
+    follower.catchUp(log.last, now, timing.electionMinMs)
     // Appends may be lost without notice. An empty append detects the loss (etcd).
     if (follower.match < log.last || follower.state === 'probe') this.replicate(follower, true)
   }

@@ -1,17 +1,47 @@
-// Detection of a stalled local disk. A disk on which every write is slow does not count. If all disks are slow, no
-// other replica is a better leader, and nothing would commit if each leader transferred leadership during each write.
+// Detection of a local disk that is a reason to transfer leadership: one that stalls, or one that lags behind the disks
+// of a majority.
+//
+// A disk on which every write is slow does not stall. If all disks are slow, no other replica is a better leader, and
+// nothing would commit if each leader transferred leadership during each write. Such a disk lags only if others are
+// faster: entries commit without it.
 
 import type { ReplicaView } from './replica-view.ts'
 import type { RaftTiming } from './timing.ts'
+import type { LogIndex, MonotonicMs } from './types.ts'
+
+type DiskView = Pick<ReplicaView, 'log' | 'now' | 'timing'>
 
 /** Limit on the duration of a slow write, in election time-outs. A disk that takes longer stalls. */
 export const SLOW_DISK_MAX = 5
+
+/**
+ * Limit on the lag of the leader's disk, in election time-outs. Disks of the same speed differ by less: by the phase of
+ * a write, and by chance.
+ */
+const LAG_MAX = 3
 
 /** Time allowed for a write on any replica's disk that usually takes `ms`. */
 export function timeForDisk(ms: number, { electionMaxMs }: RaftTiming): number {
   return Math.min(2 * ms, SLOW_DISK_MAX * electionMaxMs)
 }
 
-export function diskStalls({ log, now, timing }: Pick<ReplicaView, 'log' | 'now' | 'timing'>): boolean {
+export function diskStalls({ log, now, timing }: DiskView): boolean {
   return log.idleMs(now) >= Math.max(timing.electionMinMs, timeForDisk(log.usualIdleMs, timing))
+}
+
+/** The lag of a leader's disk: how long it needs for entries after a majority has them. */
+export class DiskLag {
+  /** A commit index of an earlier heartbeat, and the time of that heartbeat. */
+  #index = 0 as LogIndex
+  #since: MonotonicMs = 0
+
+  /** Whether the lag is too long, since the start or since it was last reported. Called with each heartbeat. */
+  isTooLong({ log, now, timing }: DiskView): boolean {
+    const isStored = log.stable >= this.#index
+    const lagMsMax = Math.max(LAG_MAX * timing.electionMaxMs, 2 * log.usualIdleMs)
+    if (!isStored && now - this.#since < lagMsMax) return false
+    this.#index = log.commit
+    this.#since = now
+    return !isStored
+  }
 }

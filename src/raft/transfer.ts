@@ -1,6 +1,6 @@
 // Leadership transfer (thesis §3.10): a leader stops accepting proposals, brings one voter up to date, and requests it
-// to campaign at once. An operator may request a transfer. A leader also begins one when its disk stalls, and when it
-// is no longer a voter.
+// to campaign at once. An operator may request a transfer. A leader also begins one when its disk stalls or lags behind,
+// and when it is no longer a voter.
 
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'
@@ -90,11 +90,11 @@ export class LeadershipTransfer {
     if (this.#successorBlocker(lead, target) === undefined) this.#begin(lead, target)
   }
 
-  /** Continues a transfer, or begins one if the disk stalls. Called with each heartbeat of a leader. */
+  /** Continues a transfer, or begins one if the disk is slow. Called with each heartbeat of a leader. */
   tick(lead: LeaderState): void {
     const { transfer } = lead
     if (transfer === undefined) {
-      this.#transferIfDiskStalls(lead)
+      this.#transferIfDiskIsSlow(lead)
     } else if (this.#replica.now < transfer.deadline) this.#advance(lead, transfer)
     else this.#abort(lead, `${this.#nameOf(transfer.target)} did not take over in time`)
   }
@@ -124,17 +124,19 @@ export class LeadershipTransfer {
   }
 
   /**
-   * Transfers leadership away from a stalled disk. Entries still commit through the other disks, but clients of this
-   * node wait.
+   * Transfers leadership away from a slow disk. Entries still commit through the other disks. But clients of this node
+   * wait while its disk stalls, and entries that only the others hold count on all of them.
    */
-  #transferIfDiskStalls(lead: LeaderState): void {
-    if (!diskStalls(this.#replica) || lead.retirement !== undefined) return
+  #transferIfDiskIsSlow(lead: LeaderState): void {
+    const lags = lead.diskLag.isTooLong(this.#replica)
+    const stalls = diskStalls(this.#replica)
+    if (!(lags || stalls) || lead.retirement !== undefined) return
     const { configuration, id: self } = this.#replica
     const { voters, votersOutgoing } = configuration
     if ([...voters, ...votersOutgoing].every((id) => id === self)) return
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#begin(lead, target)
-    else this.#actions.stepDown('own disk stalls and nobody can take over')
+    else if (stalls) this.#actions.stepDown('own disk stalls and nobody can take over')
   }
 
   #nameOf(id: ReplicaId): string {

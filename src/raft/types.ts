@@ -455,6 +455,13 @@ export interface RoleChange {
   readonly why: string
 }
 
+/** A follower to which the driver sends a snapshot. */
+export interface SnapshotRequest {
+  readonly to: ReplicaId
+  readonly atLeast: LogIndex
+  readonly late: number
+}
+
 export interface Output {
   readonly write: Write | undefined
   readonly messages: readonly Outgoing[]
@@ -464,9 +471,9 @@ export interface Output {
   readonly reads: readonly ReadOutcome[]
   /**
    * Followers whose next entry is compacted here. The driver streams each a snapshot of the applied state that ends at
-   * `atLeast` or later.
+   * `atLeast` or later. `late`: how many snapshots to it came too late for the log since it was last caught up.
    */
-  readonly snapshots: readonly { readonly to: ReplicaId; readonly atLeast: LogIndex }[]
+  readonly snapshots: readonly SnapshotRequest[]
   readonly transfer: { readonly outcome: 'done' | 'aborted' | 'refused'; readonly detail: string } | undefined
   readonly roleChange: RoleChange | undefined
   /** Message with which the node must stop, because it lost durable state that others have seen. */
@@ -481,8 +488,12 @@ export interface RaftLimits {
   readonly inflightMessagesMax: number
   /** Bytes of frames in flight to one follower. */
   readonly inflightBytesMax: number
-  /** Bytes of frames that this leader appended and that are not committed. More are refused as overloaded. */
+  /**
+   * Bytes of frames in the log of this leader that are not committed, or not on its own disk yet. More are refused as
+   * overloaded.
+   */
   readonly uncommittedBytesMax: number
+  /** Entries that are not committed, not on its own disk, or not applied yet. */
   readonly uncommittedEntriesMax: number
   /** Bytes of frames in `committed` that are not yet reported as applied. */
   readonly applyBytesMax: number
@@ -528,6 +539,19 @@ export interface ProgressStatus {
   readonly inflightBytes: number
   readonly paused: boolean
   readonly recentlyActive: boolean
+  /**
+   * Snapshots that came too late since the follower was last caught up: when each was installed, the log after it was
+   * compacted.
+   */
+  readonly lateSnapshots: number
+}
+
+/** The part of a leader's log that its followers still need. */
+export interface NeededLog {
+  /** Some follower needs the entries after this index. A snapshot in flight counts as received. */
+  readonly after: LogIndex
+  /** The most snapshots that came too late for one follower (`ProgressStatus`). */
+  readonly lateSnapshots: number
 }
 
 /** Work in flight, by name: counts, bytes, and 1 for "yes". All are 0 at rest, which reveals leaks. */

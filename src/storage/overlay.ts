@@ -39,6 +39,7 @@ export class Overlay {
   #open = new RowTable()
   #openBytes = 0
   #submitted: readonly Layer[] = []
+  #submittedBytes = 0
 
   /** A layer is closed before it becomes larger than this. Only a single entry can make it larger. */
   constructor(layerMax: Room) {
@@ -50,6 +51,11 @@ export class Overlay {
     const isFull =
       this.#openBytes + bytes > this.#layerMax.bytes || this.#open.size + items > this.#layerMax.items
     if (isFull) this.#close(state)
+  }
+
+  /** Bytes of all rows here, replaced ones included. */
+  get bytes(): number {
+    return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#openBytes + this.#submittedBytes)
   }
 
   put(row: Row): void {
@@ -92,18 +98,22 @@ export class Overlay {
     this.#closed = this.#closed.slice(fits.length)
     const layers = fits.map(({ rows }) => rows)
     this.#submitted = [...this.#submitted, ...layers]
+    const submittedBytes = fits.reduce((sum, layer) => sum + layer.bytes, 0)
+    this.#submittedBytes += submittedBytes
     return {
       rows: merged(layers),
       state: fits.at(-1)?.state,
       left: fits.length < due.length,
       stored: () => {
         this.#submitted = this.#submitted.filter((layer) => !layers.includes(layer))
+        this.#submittedBytes -= submittedBytes
       },
     }
   }
 
   /** A snapshot is about to replace all rows, so none is written. They stay readable until it has replaced them. */
   submitAll(): Submission {
+    this.#submittedBytes = this.bytes
     this.#submitted = [...this.#submitted, ...this.#closed.map(({ rows }) => rows), this.#open]
     this.#closed = []
     this.#reopen()
@@ -113,6 +123,7 @@ export class Overlay {
       left: false,
       stored: () => {
         this.#submitted = []
+        this.#submittedBytes = 0
       },
     }
   }

@@ -224,6 +224,9 @@ class Store implements Storage {
   get dirty(): boolean {
     return this.#applied.index > this.#appliedSubmitted
   }
+  get overlayBytes(): number {
+    return this.#overlay.bytes
+  }
   get rowsLeft(): boolean {
     return this.#rowsLeft
   }

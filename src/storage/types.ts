@@ -196,6 +196,8 @@ export interface Storage {
   end(record: AppliedRecord): void
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
+  /** Bytes of rows that are applied and not durable yet. They are in memory. */
+  readonly overlayBytes: number
   /** The newest batch did not hold all rows that were due. The next one is for them, without writes. */
   readonly rowsLeft: boolean
   /** Rows up to this index have been submitted. */

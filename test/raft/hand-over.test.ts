@@ -1,4 +1,4 @@
-// Transfers that a leader begins by itself, because its disk stalls or it is no longer a voter, and transfers that
+// Transfers that a leader begins by itself, because its disk is slow or it is no longer a voter, and transfers that
 // fail.
 
 import { describe, expect, test } from 'vitest'
@@ -131,6 +131,65 @@ describe('because its disk stalls', () => {
     expect([bench.role, target(bench)]).toEqual(['leader', undefined])
     bench.settle()
     expect(bench.raft.commit).toBe(bench.raft.lastIndex)
+  })
+})
+
+describe('because its disk lags behind those of a majority, although it does not stall', () => {
+  /** The others acknowledge everything at once. The leader's disk completes one write with every second heartbeat. */
+  function lag(bench: Bench, ms: number, others: readonly number[] = [2, 3]): void {
+    for (let beat = 0; beat * heartbeatMs < ms && bench.role === 'leader'; beat++) {
+      propose(bench, TEXT)
+      for (const from of others)
+        bench.receive({
+          ...{ type: 'append-accepted', from, term: bench.raft.term, index: bench.raft.lastIndex },
+          ...{ round: bench.round, sentAt: 1, applied: asIndex(0) },
+        })
+      if (beat % 2 === 1) bench.node.store()
+      bench.pass(heartbeatMs)
+    }
+  }
+
+  test('as soon as it lacks for three election time-outs what was committed', () => {
+    const bench = leader()
+    // After this time the disk is behind by half of it.
+    lag(bench, 6 * electionMaxMs)
+    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+    lag(bench, electionMaxMs)
+    expect([bench.role, target(bench)]).toEqual(['leader', id(2)])
+  })
+
+  test('if that fails it continues to lead, and tries again as late', () => {
+    const bench = leader()
+    lag(bench, 7 * electionMaxMs)
+    expect(target(bench)).toBe(id(2))
+    for (let times = 0; times < 2; times++) {
+      lag(bench, electionMaxMs)
+      expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+    }
+    lag(bench, electionMaxMs / 2)
+    expect(target(bench)).toBe(id(2))
+  })
+
+  test('not while the others are no faster', () => {
+    const bench = leader()
+    for (let beat = 0; beat * heartbeatMs < 10 * electionMaxMs; beat++) {
+      propose(bench, TEXT)
+      if (beat % 2 === 1) {
+        bench.node.store()
+        for (const from of [2, 3])
+          bench.receive({
+            ...{
+              type: 'append-accepted',
+              from,
+              term: bench.raft.term,
+              index: asIndex(bench.raft.status().stableIndex),
+            },
+            ...{ round: bench.round, sentAt: 1, applied: asIndex(0) },
+          })
+      }
+      bench.pass(heartbeatMs)
+    }
+    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
   })
 })
 

@@ -216,7 +216,8 @@ class Model {
       installing: log.installing,
       storedWrite: log.storedWrite,
       first: log.first,
-      uncommittedBytes: log.uncommittedBytes,
+      evictable: log.evictable,
+      unevictableBytes: log.unevictableBytes,
     }).toEqual({
       last: this.last,
       lastTerm: this.termAt(this.last),
@@ -227,7 +228,11 @@ class Model {
       installing: this.installing !== undefined,
       storedWrite: this.stored,
       first: this.installing?.replaced ? this.base + 1 : this.disk.base + 1,
-      uncommittedBytes: this.bytes(this.commit, this.last),
+      evictable: Math.min(this.stable, this.commit),
+      unevictableBytes: this.bytes(
+        Math.max(Math.min(this.stable, this.commit), this.tailFirst - 1),
+        this.last,
+      ),
     })
     const { applyingBytes, applyBatches, ...underWay } = log.inspect()
     expect(underWay).toEqual({
@@ -235,6 +240,8 @@ class Model {
       installing: Number(this.installing !== undefined),
       uncommittedEntries: this.last - this.commit,
       uncommittedBytes: this.bytes(this.commit, this.last),
+      undurableEntries: this.last - Math.max(this.stable, this.tailFirst - 1),
+      undurableBytes: this.bytes(Math.max(this.stable, this.tailFirst - 1), this.last),
       unappliedEntries: this.commit - this.applied,
     })
     // Bytes are freed by whole batches, so the unapplied entries account for at most this many.
@@ -391,7 +398,7 @@ describe('the log, against a simple model', () => {
         model.applied = model.handed
         model.log.appliedTo(asIndex(model.applied))
       }
-      expect(Object.values(model.log.inspect())).toEqual([0, 0, 0, 0, 0, 0, 0])
+      expect(Object.values(model.log.inspect())).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0])
       expect(model.log.stable).toBe(model.last)
     })
     fc.assert(property, { numRuns: runs(400) })

@@ -2,10 +2,11 @@
 // and leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
-import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
+import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
 import { EARLY_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
+import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -366,7 +367,7 @@ describe('a second transfer', () => {
 
 test('as many entries, or bytes, as may be uncommitted are taken, and the next one is refused', () => {
   const detail = (entries: number, bytes: number, limits: string): string =>
-    `${entries} entries (${bytes} bytes) are not committed yet; limits: ${limits} bytes`
+    `the leader has ${entries} entries (${bytes} bytes) to commit, store and apply; limits: ${limits} bytes`
   const byCount = leader({ limits: { uncommittedEntriesMax: 2 } })
   for (const seq of [1, 2]) propose(byCount, seq)
   expect(refusals(byCount)).toEqual([])
@@ -381,6 +382,63 @@ test('as many entries, or bytes, as may be uncommitted are taken, and the next o
   const alone = leader({ limits: { uncommittedBytesMax: 10 } })
   propose(alone, 1)
   expect(refusals(alone)).toEqual([])
+})
+
+describe('a leader refuses what is beyond its own progress, although the followers have everything', () => {
+  /** The followers acknowledge the whole log; the leader has neither stored nor applied it. */
+  function acknowledged(bench: Bench): void {
+    for (const from of [2, 3])
+      bench.receive({
+        ...{ type: 'append-accepted', from, term: bench.raft.term, index: bench.raft.lastIndex },
+        ...{ round: bench.round, sentAt: 1, applied: asIndex(0) },
+      })
+  }
+  function storeAll(bench: Bench): void {
+    bench.node.store(bench.node.process.pending.length)
+  }
+  const isRefused = (bench: Bench): boolean => refusals(bench).length > 0
+
+  test('while its disk has not stored it', () => {
+    const bench = leader({ limits: { uncommittedBytesMax: 108, applyBytesMax: 1000 } })
+    for (const seq of [1, 2]) propose(bench, seq)
+    acknowledged(bench)
+    expect(bench.raft.status()).toMatchObject({ commit: 3, stableIndex: 1 })
+    expect(bench.raft.inspect()).toMatchObject({
+      uncommittedBytes: 0,
+      undurableEntries: 2,
+      undurableBytes: 108,
+    })
+    propose(bench, 3)
+    expect(isRefused(bench)).toBe(true)
+    storeAll(bench)
+    propose(bench, 4)
+    expect(isRefused(bench)).toBe(false)
+  })
+
+  test('while it has not applied it', () => {
+    const bench = leader({ limits: { uncommittedEntriesMax: 2 } })
+    for (const seq of [1, 2]) propose(bench, seq)
+    storeAll(bench)
+    acknowledged(bench)
+    expect(bench.raft.status()).toMatchObject({ commit: 3, stableIndex: 3, applied: 1 })
+    propose(bench, 3)
+    expect(isRefused(bench)).toBe(true)
+    bench.settle()
+    propose(bench, 4)
+    expect(isRefused(bench)).toBe(false)
+  })
+
+  test('settings of leases too, but not changes of the configuration', () => {
+    const bench = leader({ limits: { uncommittedEntriesMax: 1 } })
+    propose(bench, 1)
+    acknowledged(bench)
+    const entry = (seq: number, kind: number, body: Uint8Array): void =>
+      bench.step({ kind: 'propose', proposals: [{ seq, frame: sealed(kind, id(1), 1, seq, body) }] })
+    entry(2, ENTRY_LEASES, encodeLeases({ on: true, durationMs: 500 }))
+    expect(isRefused(bench)).toBe(true)
+    entry(3, ENTRY_CONFIGURATION, encodeChange({ kind: 'change', steps: stepsOf('+9') }))
+    expect(isRefused(bench)).toBe(false)
+  })
 })
 
 test('requests to a leader that is gone are refused: there is no leader, or another one', () => {

@@ -272,6 +272,63 @@ describe('a follower that needs a snapshot', () => {
   })
 })
 
+describe('a snapshot that comes too late for the log', () => {
+  /** Count of late snapshots before each snapshot that was requested so far. */
+  const late = (bench: Bench): number[] =>
+    bench.outputs.flatMap(({ snapshots }) => snapshots.map((request) => request.late))
+
+  /** Replica 2 has received a snapshot at 6, and the log was compacted up to 8 by then. */
+  function tooLate(): Bench {
+    const bench = new Bench({
+      base: 5,
+      terms: [1, 1],
+      term: 1,
+      limits: { tailBytesMax: 0, applyBytesMax: 1 },
+    })
+    bench.lead()
+    for (const from of [2, 3]) answer(bench, from)
+    reject(bench, 2, 7, [0, 0])
+    for (const text of ['x', 'y']) {
+      bench.node.propose(text)
+      bench.acknowledge([3])
+    }
+    bench.node.compact(asIndex(8))
+    bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(6), ok: true })
+    answer(bench, 2)
+    return bench
+  }
+
+  test('is counted until the follower is caught up, and needed tells it', () => {
+    const bench = tooLate()
+    expect([late(bench), of(bench, 2).lateSnapshots, bench.raft.needed.lateSnapshots]).toEqual([[0, 1], 1, 1])
+    bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(9), ok: true })
+    bench.nowMs += 2 * electionMaxMs
+    answer(bench, 3)
+    accept(bench, 2, asIndex(9))
+    expect([of(bench, 2).state, of(bench, 2).lateSnapshots]).toEqual(['replicate', 1])
+    // A short round of catching up.
+    accept(bench, 2, bench.raft.lastIndex)
+    accept(bench, 2, bench.raft.lastIndex)
+    expect([of(bench, 2).lateSnapshots, bench.raft.needed.lateSnapshots]).toEqual([0, 0])
+  })
+
+  test('a snapshot that was not received is not late', () => {
+    const bench = tooLate()
+    for (let failed = 0; failed < 2; failed++) {
+      bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(8), ok: false })
+      answer(bench, 2)
+    }
+    expect(late(bench)).toEqual([0, 1, 1, 1])
+  })
+
+  test('no log is kept for a follower that needs a snapshot first', () => {
+    const bench = tooLate()
+    expect(bench.raft.needed.after).toBe(8)
+    bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(8), ok: false })
+    expect([of(bench, 2).next, bench.raft.needed.after]).toEqual([1, bench.raft.lastIndex])
+  })
+})
+
 describe('a follower receives the commit index', () => {
   const COMMIT_DELAY_MS = 5
   const commitsSent = (bench: Bench): string[] =>

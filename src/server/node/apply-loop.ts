@@ -2,7 +2,13 @@
 // wait.
 
 import type { KvState } from '../../kv/index.ts'
-import { type Entry, encodeAppliedState, type LogIndex, type Raft } from '../../raft/index.ts'
+import {
+  type Entry,
+  encodeAppliedState,
+  type InFlightCounts,
+  type LogIndex,
+  type Raft,
+} from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import { Applier, type ApplierEvents } from './applier.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -12,7 +18,7 @@ import type { Clock } from './types.ts'
 export interface ApplyLoopOptions {
   readonly clock: Clock
   readonly storage: Storage
-  readonly limits: Pick<DriverLimits, 'applySliceMs'>
+  readonly limits: Pick<DriverLimits, 'applySliceMs' | 'overlayBytesMax'>
   readonly raft: Pick<Raft, 'appliedState'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
   /** Reports to the core that its entry at this index is applied. */
@@ -65,13 +71,19 @@ export class ApplyLoop {
     return `catching up: applied ${this.index} of ${this.#commitAtStart}`
   }
 
-  inspect(): { readonly unapplied: number; readonly applySoon: number } {
-    return { unapplied: this.#applier.queued, applySoon: Number(this.#isScheduled) }
+  inspect(): InFlightCounts {
+    const { overlayBytes } = this.#options.storage
+    return { unapplied: this.#applier.queued, applySoon: Number(this.#isScheduled), overlayBytes }
   }
 
   push(entries: readonly Entry[]): void {
     this.#applier.push(entries)
     this.#run()
+  }
+
+  /** Continues after rows have become durable. */
+  resume(): void {
+    this.#options.lifecycle.failOnThrow(() => this.#run())
   }
 
   /** A snapshot is about to replace the applied state. */
@@ -91,20 +103,26 @@ export class ApplyLoop {
     this.#isRunning = true
     const { clock, lifecycle, limits } = this.#options
     const until = clock.now() + limits.applySliceMs
-    while (this.#applier.pending && lifecycle.end === undefined) {
+    while (this.#applier.pending && lifecycle.end === undefined && !this.#isFull) {
       const before = this.#applier.index
-      this.#applier.run(() => clock.now() >= until)
+      this.#applier.run(() => clock.now() >= until || this.#isFull)
       const { index } = this.#applier
       this.#options.sliceApplied(index - before, index)
       if (clock.now() >= until) break
     }
     this.#isRunning = false
-    if (!this.#applier.pending || lifecycle.end !== undefined) return
+    if (!this.#applier.pending || this.#isFull || lifecycle.end !== undefined) return
     this.#isScheduled = true
     clock.soon(() => {
       this.#isScheduled = false
       lifecycle.failOnThrow(() => this.#run())
     })
+  }
+
+  /** Whether memory has as many rows that are not durable as it may have. The disk is slower than apply. */
+  get #isFull(): boolean {
+    const { limits, storage } = this.#options
+    return storage.overlayBytes >= limits.overlayBytesMax
   }
 
   #coreEntryApplied({ index }: Entry): void {

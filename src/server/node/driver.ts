@@ -431,7 +431,7 @@ export class Driver implements NodeApi {
     this.#commits.flush()
     for (const outcome of output.outcomes) this.#proposer.proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
-    for (const { to } of output.snapshots) this.#snapshots.send(to)
+    for (const request of output.snapshots) this.#snapshots.send(request)
     if (output.transfer !== undefined) this.#transfers.ended(output.transfer, refuse)
     if (output.committed.length > 0) this.#applyLoop.push(output.committed)
     this.#commits.flush()
@@ -476,6 +476,7 @@ export class Driver implements NodeApi {
     if (installed) this.#lifecycle.failOnThrow(() => this.#installed())
     // Also called when no write of the core has ended: it shows that the disk does not stall.
     this.#step({ kind: 'stored', now: clock.now(), write })
+    this.#applyLoop.resume()
   }
 
   /** The snapshot is durable and has become the state. */

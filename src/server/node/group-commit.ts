@@ -19,9 +19,10 @@ import {
   type WriteNumber,
 } from '../../raft/types.ts'
 import { costOf, cut, endAfter, type Storage } from '../../storage/index.ts'
+import type { DiskSpace } from './disk-space.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogRetention } from './log-retention.ts'
-import type { Clock, DiskSpaceState, Timer } from './types.ts'
+import type { Clock, Timer } from './types.ts'
 
 /**
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
@@ -34,9 +35,9 @@ export interface DurableLogPosition {
 
 export interface GroupCommitContext {
   /** Its newest hard state has a commit index that the writes submitted so far cover. */
-  readonly raft: Pick<Raft, 'hardState' | 'neededAfter'>
+  readonly raft: Pick<Raft, 'hardState' | 'needed'>
   /** While the disk is short of space, the log is kept no longer than needed. */
-  readonly space: { readonly state: DiskSpaceState }
+  readonly space: Pick<DiskSpace, 'state' | 'freeBytes'>
   send(message: Message): void
   stored(batch: StoredBatch): void
   /** Final: nothing is submitted after this. */
@@ -152,8 +153,7 @@ export class GroupCommit {
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
     const { raft, space } = this.#context
-    const isShort = space.state !== 'enough'
-    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.neededAfter, isShort)
+    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.needed, space)
     const began = this.#clock.now()
     this.#inFlight = true
     try {

@@ -45,6 +45,8 @@ export interface DriverLimits {
   readonly batchDelayMsMax: number
   /** The longest time until applied rows become durable while no entry is written. */
   readonly idleFlushMs: number
+  /** Bytes of rows that are applied and not durable yet. Beyond it, applying waits for the disk. */
+  readonly overlayBytesMax: number
   /** Applying, and answering reads that were granted together, pauses after this long, so that other events can run. */
   readonly applySliceMs: number
   /**
@@ -119,6 +121,7 @@ export const driverLimits: DriverLimits = {
   batchDelayFrom: 8,
   batchDelayMsMax: 5,
   idleFlushMs: 20,
+  overlayBytesMax: 64 * MiB,
   applySliceMs: 10,
   retryMs: 20,
   readRetryMs: 250,

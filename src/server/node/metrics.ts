@@ -229,6 +229,11 @@ function observeStatus(registers: Registers, status: () => DriverStatus): void {
   gauge('quorate_revision', 'Revision of the store', ({ revision }) => revision)
   gauge('quorate_voters', 'Voters of the configuration', ({ raft }) => raft.configuration.voters.length)
   gauge(
+    'quorate_followers_late',
+    'Followers of this leader whose last snapshot came too late for the log',
+    ({ raft }) => raft.progress.filter(({ lateSnapshots }) => lateSnapshots > 0).length,
+  )
+  gauge(
     'quorate_staleness_seconds',
     'Proven bound on how old the applied state is; absent when unknown',
     ({ raft }) => (raft.stalenessMs === undefined ? undefined : raft.stalenessMs / 1000),

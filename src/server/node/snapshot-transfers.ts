@@ -7,6 +7,7 @@ import {
   type LogIndex,
   type Raft,
   type ReplicaId,
+  type SnapshotRequest,
   type Term,
 } from '../../raft/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
@@ -42,13 +43,17 @@ export class SnapshotTransfers {
     return this.#receivers.size
   }
 
-  send(to: ReplicaId): void {
+  /** `late`: how many snapshots came too late for the log (`ProgressStatus`). */
+  send({ to, late }: SnapshotRequest): void {
     const { logger, members, raft, storage } = this.#options
     const network = this.#options.network()
     if (this.#receivers.has(to) || network === undefined) return
     this.#receivers.add(to)
     const source = storage.snapshotSource()
-    logger.info({ to: members.nameOf(to), index: source.meta.index }, 'sending a snapshot')
+    const fields = { to: members.nameOf(to), index: source.meta.index }
+    if (late === 0) logger.info(fields, 'sending a snapshot')
+    else
+      logger.warn({ ...fields, late }, 'sending a snapshot again: the one before came too late for the log')
     network.sendSnapshot(to, raft.term, source)
   }
 

@@ -1,6 +1,6 @@
 // The status of a node, and the numbers that `inspect` reports.
 
-import { type InFlightCounts, isJoint, isVoter, type Raft } from '../../raft/index.ts'
+import { type InFlightCounts, isJoint, isVoter, type Raft, type RaftStatus } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { ApplyLoop } from './apply-loop.ts'
 import type { BackgroundChecks } from './background-checks.ts'
@@ -15,7 +15,7 @@ export interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>
   readonly raft: Pick<Raft, 'id' | 'leader' | 'status'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'isDraining'>
-  readonly members: Pick<Members, 'configuration'>
+  readonly members: Pick<Members, 'configuration' | 'nameOf'>
   readonly space: Pick<DiskSpace, 'freeBytes' | 'state'>
   readonly applyLoop: Pick<ApplyLoop, 'notReady' | 'state'>
   readonly leases: Pick<LeaseService, 'counts'>
@@ -23,18 +23,20 @@ export interface StatusSources {
 }
 
 export function nodeStatus(sources: StatusSources): DriverStatus {
-  const { applyLoop, checks, leases, lifecycle, raft, space, storage } = sources
+  const { applyLoop, checks, leases, lifecycle, members, raft, space, storage } = sources
   const errors: string[] = []
   if (lifecycle.end !== undefined) errors.push(lifecycle.end.reason)
   if (checks.error !== undefined) errors.push(checks.error)
   const { freeBytes, state } = space
   if (state !== 'enough') errors.push(diskFullText(state, freeBytes))
   if (raft.leader === undefined) errors.push('no leader is known')
+  const raftStatus = raft.status()
+  errors.push(...lateFollowers(raftStatus, members))
   return {
     name: storage.identity.name,
     clusterId: storage.identity.clusterId,
     replicaId: raft.id,
-    raft: raft.status(),
+    raft: raftStatus,
     diskFreeBytes: freeBytes,
     diskSpace: state,
     revision: applyLoop.state.revision,
@@ -44,6 +46,16 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
     errors,
     notReady: notReady(sources),
   }
+}
+
+/** Followers that do not catch up by snapshots, on their leader. */
+function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'nameOf'>): string[] {
+  return progress
+    .filter(({ lateSnapshots }) => lateSnapshots > 0)
+    .map(({ id, lateSnapshots: late }) => {
+      const snapshots = late === 1 ? 'a snapshot' : `${late} snapshots`
+      return `${members.nameOf(id) ?? id} does not catch up: ${snapshots} for it came too late for the log`
+    })
 }
 
 function notReady({ applyLoop, lifecycle, members, raft }: StatusSources): string[] {

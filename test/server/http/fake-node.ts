@@ -176,6 +176,7 @@ export class FakeNode implements NodeApi {
       inflightBytes: 0,
       paused: false,
       recentlyActive: true,
+      lateSnapshots: 0,
     })
     const raft: RaftStatus = {
       id: self,

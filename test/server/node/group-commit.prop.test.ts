@@ -143,8 +143,11 @@ class Node {
     this.engine = must(engine)
     this.storage = must(opened)
     this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
-      raft: { hardState: () => hardState(this.term, this.commit), neededAfter: asIndex(0) },
-      space: { state: 'enough' },
+      raft: {
+        hardState: () => hardState(this.term, this.commit),
+        needed: { after: asIndex(0), lateSnapshots: 0 },
+      },
+      space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => void this.failures.push(error.message),

@@ -27,8 +27,11 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
   const stored: StoredBatch[] = []
   const failures: string[] = []
   const commits = new GroupCommit(clock, storage, driverLimits, {
-    raft: { hardState: () => hardState(1, storage.log.lastIndex()), neededAfter: asIndex(0) },
-    space: { state: 'enough' },
+    raft: {
+      hardState: () => hardState(1, storage.log.lastIndex()),
+      needed: { after: asIndex(0), lateSnapshots: 0 },
+    },
+    space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
     send: (message) => sent.push(message),
     stored: (batch) => stored.push(batch),
     failed: ({ message }) => failures.push(message),

@@ -50,6 +50,7 @@ test('what the node says of itself', async () => {
     quorate_disk_free_bytes: 80 * 1024 ** 3,
     quorate_disk_room: 2,
     quorate_errors: 0,
+    quorate_followers_late: 0,
     quorate_has_leader: 1,
     'quorate_lease_keepalives_total{by="log"}': 3,
     'quorate_lease_keepalives_total{by="memory"}': 5,
