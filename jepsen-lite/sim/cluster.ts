@@ -21,16 +21,17 @@ import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../workload/history.ts'
 import { bits, uniform } from '../workload/random.ts'
 import type { SimConfig } from './config.ts'
+import { CounterBounds } from './counter-bounds.ts'
 import { StateCoverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { type DiskContent, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
-import { Machine, type Process } from './process.ts'
+import { Machine, Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { Rollbacks } from './rollbacks.ts'
 import { FOLLOWERS, type MachineTarget, ROLES } from './shape.ts'
-import { type Event, IO, Time } from './time.ts'
+import { type Event, type EventOwner, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
 import { type About, Triggers } from './triggers.ts'
 import { CrashSignal, RuleViolation } from './violation.ts'
@@ -39,6 +40,8 @@ import type { SimWorld } from './world.ts'
 const JOIN_MS = 200
 /** How often `pollUntil` tests its condition: it reads the status of nodes, which costs more than an event. */
 const POLL_MS = 50
+/** The bounds of counters are checked after every such event: reading them costs more than an event. */
+const COUNTED_EVERY = 32
 /** Limit for the events in one virtual instant. */
 const SPINS_MAX = 20_000
 
@@ -68,6 +71,8 @@ export class SimCluster implements SimWorld {
   readonly recorder: Recorder
   readonly crashTriggers = new Map<Machine, CrashTrigger>()
   readonly rollbacks = new Rollbacks(this)
+  /** Bytes of the largest entry that clients make. */
+  readonly entryBytesMax: number = 2048
   /** Called when a process is gone, for clients that wait for its answers. */
   onGone: (process: Process) => void = () => {}
   onSay: ((process: Process | undefined, what: string) => void) | undefined
@@ -83,12 +88,14 @@ export class SimCluster implements SimWorld {
   /**
    * Checks for the configurations that an operator knows of. Nothing may depend on the replicas that these removed.
    */
+  readonly #counterBounds: CounterBounds
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
 
   constructor(seed: number, config: SimConfig, recorder: (now: () => number) => Recorder) {
     this.seed = seed
     this.config = config
     this.invariants = new Invariants(config)
+    this.#counterBounds = new CounterBounds(config.limits)
     this.invariants.model.now = () => this.time.now
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
@@ -179,7 +186,23 @@ export class SimCluster implements SimWorld {
       if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
     }
     if (this.#dying.length > 0) this.#killDying()
+    if (time.count % COUNTED_EVERY === 0) this.#checkCounters(event.owner)
     return invariants.violation === undefined && !this.rollbacks.isOver
+  }
+
+  /** Checks the upper bounds of the process that has just run. */
+  #checkCounters(owner: EventOwner | undefined): void {
+    if (!(owner instanceof Process) || owner.ended) return
+    const driver = owner.serving
+    if (driver === undefined) return
+    const { invariants, machines } = this
+    const measures = {
+      members: machines.length,
+      terms: invariants.maxTerm,
+      entryBytes: this.entryBytesMax,
+    }
+    const why = this.#counterBounds.exceeded(driver.inspect(), measures)
+    if (why !== undefined) invariants.violation ??= new RuleViolation('REST-3', `${owner.name}: ${why}`)
   }
 
   #thrown(error: unknown): void {

@@ -83,6 +83,9 @@ export class Leases {
   }
 }
 
+/** Limit on the rounds that can extend a lease and are not confirmed yet. */
+export const LEASE_ROUNDS_MAX = 1_000
+
 /** The lease of one leader in one term. */
 export class LeaderLease {
   /** Start of the newest confirmed round. */
@@ -95,7 +98,13 @@ export class LeaderLease {
     return this.#rounds.length
   }
 
-  began(number: number, startedAt: MonotonicMs): void {
+  /**
+   * Records a round, unless it began a moment after the last recorded one, whose confirmation extends the lease as
+   * well.
+   */
+  began(number: number, startedAt: MonotonicMs, durationMs: number): void {
+    const last = this.#rounds.at(-1)
+    if (last !== undefined && startedAt - last.startedAt < durationMs / LEASE_ROUNDS_MAX) return
     this.#rounds.push({ number, startedAt })
   }
 

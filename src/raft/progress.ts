@@ -163,8 +163,8 @@ export class Progress {
   }
 
   /**
-   * Ends the catch-up round of a follower that has reached its target, and begins the next one. `withinMs`: the duration
-   * of a round after which few entries can be missing.
+   * Ends the catch-up round of a follower that has reached its target, and begins the next one. `withinMs`: the
+   * duration of a round after which few entries can be missing.
    */
   catchUp(lastIndex: LogIndex, now: MonotonicMs, withinMs: MonotonicMs): void {
     if (this.match < this.catchUpTo) return

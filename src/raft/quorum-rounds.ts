@@ -21,6 +21,7 @@ export interface QuorumRound {
 export class QuorumRounds {
   #newest = 0
   #open: QuorumRound[] = []
+  #readers = 0
 
   get newest(): number {
     return this.#newest
@@ -28,6 +29,10 @@ export class QuorumRounds {
   /** Rounds without a quorum, oldest first. */
   get open(): readonly QuorumRound[] {
     return this.#open
+  }
+  /** Number of reads that wait for these rounds. */
+  get readers(): number {
+    return this.#readers
   }
 
   begin(
@@ -37,12 +42,15 @@ export class QuorumRounds {
   ): QuorumRound {
     const round = { number: ++this.#newest, startedAt, readIndex, origins }
     this.#open.push(round)
+    this.#readers += origins.length
     return round
   }
 
   /** Removes and returns the rounds up to `number`, which a quorum has echoed. */
   confirm(number: number): readonly QuorumRound[] {
     const waits = this.#open.findIndex((round) => round.number > number)
-    return this.#open.splice(0, waits === -1 ? this.#open.length : waits)
+    const confirmed = this.#open.splice(0, waits === -1 ? this.#open.length : waits)
+    for (const { origins } of confirmed) this.#readers -= origins.length
+    return confirmed
   }
 }

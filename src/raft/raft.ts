@@ -319,7 +319,7 @@ export class Raft {
       pendingTransfer: Number(this.#transfer.isPending),
       unappliedChanges: this.#membership.unapplied.size,
       unappliedLeases: this.#leases.unapplied,
-      readers: lead?.rounds.open.reduce((sum, { origins }) => sum + origins.length, 0) ?? 0,
+      readers: lead?.rounds.readers ?? 0,
       earlyReads: lead?.earlyReads.length ?? 0,
       leaseRounds: lead?.lease.openRounds ?? 0,
       transfer: Number(lead?.transfer !== undefined),

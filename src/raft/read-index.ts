@@ -17,8 +17,11 @@ import type {
   ReadRequest,
 } from './types.ts'
 
-/** Limit on reads that wait for a new leader's first commit. More are refused as not ready. */
-export const EARLY_READS_MAX = 10_000
+/**
+ * Limit on reads that wait in the core: on a leader for its first commit, on a leader for a round, and on a follower
+ * for the response of the leader. More are refused as not ready.
+ */
+export const WAITING_READS_MAX = 10_000
 
 /** Callbacks into the rest of the state machine. */
 export interface ReadActions {
@@ -78,6 +81,10 @@ export class ReadIndex {
     for (const lease of [false, true]) {
       const ids = reads.filter((read) => read.lease === lease).map(({ id }) => id)
       if (ids.length === 0) continue
+      if (this.#pending.size >= WAITING_READS_MAX) {
+        this.#refuseAll(ids, 'not-ready')
+        continue
+      }
       const request = this.#pending.register(ids, now + timing.electionMaxMs)
       this.#replica.send(to, { type: 'read-index', request, lease })
     }
@@ -141,7 +148,7 @@ export class ReadIndex {
     const { commit: index } = this.#replica.log
     if (!lead.knowsCommit(index)) {
       for (const read of reads) {
-        if (lead.earlyReads.length < EARLY_READS_MAX) lead.earlyReads.push(read)
+        if (lead.earlyReads.length < WAITING_READS_MAX) lead.earlyReads.push(read)
         else this.#refuse(read.origin, 'not-ready')
       }
       return
@@ -152,7 +159,10 @@ export class ReadIndex {
       if (lease && leaseHolds) this.#confirm(origin, index, true)
       else inRound.push(origin)
     }
-    if (inRound.length > 0) this.#actions.beginRound(lead, inRound)
+    const room = WAITING_READS_MAX - lead.rounds.readers
+    for (const origin of inRound.slice(room)) this.#refuse(origin, 'not-ready')
+    const accepted = inRound.slice(0, room)
+    if (accepted.length > 0) this.#actions.beginRound(lead, accepted)
   }
 
   #confirm(origin: ReadOrigin, index: LogIndex, lease: boolean): void {

@@ -241,7 +241,7 @@ export class Replication {
     const { configuration, leases, log, now } = this.#replica
     const readIndex = lead.knowsCommit(log.commit) ? log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(now, readIndex, origins)
-    if (leases.trustMs > 0) lead.lease.began(number, startedAt)
+    if (leases.trustMs > 0) lead.lease.began(number, startedAt, leases.trustMs)
     for (const follower of lead.followers) {
       if (to === 'all' || isVoter(configuration, follower.id)) this.sendHeartbeat(follower, number)
     }

@@ -5,11 +5,15 @@
 // nothing would commit if each leader transferred leadership during each write. Such a disk lags only if others are
 // faster: entries commit without it.
 
-import type { ReplicaView } from './replica-view.ts'
+import type { RaftLog } from './log.ts'
 import type { RaftTiming } from './timing.ts'
 import type { LogIndex, MonotonicMs } from './types.ts'
 
-type DiskView = Pick<ReplicaView, 'log' | 'now' | 'timing'>
+interface DiskView {
+  readonly log: RaftLog
+  readonly now: MonotonicMs
+  readonly timing: RaftTiming
+}
 
 /** Limit on the duration of a slow write, in election time-outs. A disk that takes longer stalls. */
 export const SLOW_DISK_MAX = 5

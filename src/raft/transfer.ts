@@ -1,6 +1,6 @@
 // Leadership transfer (thesis §3.10): a leader stops accepting proposals, brings one voter up to date, and requests it
-// to campaign at once. An operator may request a transfer. A leader also begins one when its disk stalls or lags behind,
-// and when it is no longer a voter.
+// to campaign at once. An operator may request a transfer. A leader also begins one when its disk stalls or lags
+// behind, and when it is no longer a voter.
 
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
-import { EARLY_READS_MAX } from '../../src/raft/read-index.ts'
+import { WAITING_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
@@ -501,7 +501,7 @@ test('the response to a read request has the commit index for the follower', () 
 test('reads that wait for the first commit of a leader are bounded', () => {
   const bench = new Bench({ terms: [1], commit: 0 })
   bench.lead()
-  const reads = Array.from({ length: EARLY_READS_MAX + 2 }, (_, at) => ({ id: at + 1, lease: false }))
+  const reads = Array.from({ length: WAITING_READS_MAX + 2 }, (_, at) => ({ id: at + 1, lease: false }))
   bench.step({ kind: 'read', reads })
   const refused = last(bench).reads
   expect(refused.length).toBe(2)
@@ -515,6 +515,44 @@ test('reads that wait for the first commit of a leader are bounded', () => {
     .filter((read) => read.outcome === 'confirmed')
   expect(confirmed.length + refused.length).toBe(reads.length)
   expect(bench.raft.inspect()).toMatchObject({ earlyReads: 0, readers: 0 })
+})
+
+describe('reads that wait for a confirmation are bounded', () => {
+  const request = (bench: Bench, id: number): void =>
+    bench.step({ kind: 'read', reads: [{ id, lease: false }] })
+  const refusal = (bench: Bench): unknown =>
+    last(bench).reads.map((read) => (read.outcome === 'refused' ? read.refusal : read.outcome))
+
+  test('on a leader, which waits for answers to its rounds', () => {
+    const bench = leader()
+    const reads = Array.from({ length: WAITING_READS_MAX - 1 }, (_, at) => ({ id: at + 1, lease: false }))
+    bench.step({ kind: 'read', reads })
+    request(bench, WAITING_READS_MAX)
+    expect([refusal(bench), bench.raft.inspect().readers]).toEqual([[], WAITING_READS_MAX])
+    request(bench, WAITING_READS_MAX + 1)
+    expect([refusal(bench), bench.raft.inspect().readers]).toEqual([['not-ready'], WAITING_READS_MAX])
+    heartbeatAnswer(bench, 2)
+    expect([last(bench).reads.length, bench.raft.inspect().readers]).toEqual([WAITING_READS_MAX, 0])
+  })
+
+  test('on a follower, which waits for its leader', () => {
+    const bench = follower()
+    for (let read = 1; read <= WAITING_READS_MAX; read++) request(bench, read)
+    expect(bench.raft.inspect().pendingReads).toBe(WAITING_READS_MAX)
+    request(bench, WAITING_READS_MAX + 1)
+    expect([refusal(bench), bench.raft.inspect().pendingReads]).toEqual([['not-ready'], WAITING_READS_MAX])
+  })
+
+  test('and so are rounds that may extend a lease', () => {
+    const bench = leader({ leases: { on: true, durationMs: 1000 } })
+    for (let read = 1; read <= 50; read++) {
+      request(bench, read)
+      bench.nowMs += 0.1
+    }
+    expect(bench.raft.inspect()).toMatchObject({ readers: 50, leaseRounds: 5 })
+    for (const from of [2, 3]) heartbeatAnswer(bench, from)
+    expect(bench.raft.inspect()).toMatchObject({ readers: 0, leaseRounds: 0 })
+  })
 })
 
 describe('a snapshot that is offered', () => {

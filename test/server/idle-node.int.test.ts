@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
+import { COUNTER_BOUNDS, counterName } from '../../jepsen-lite/sim/counter-bounds.ts'
 import type { Founding, ServingNode } from '../../src/server/node/types.ts'
 import { startNode } from '../../src/server/start-node.ts'
 
@@ -77,6 +78,10 @@ test('a cluster at rest has nothing under way, whatever it has been through', as
   await start(name, { kind: 'existing' })
   await until(() => all().every(({ api }) => api.status().notReady.length === 0))
   agent.destroy()
+
+  // docs/reference/queues.md has the bounds.
+  const counters = new Set(all().flatMap((node) => Object.keys(node.inspect()).map(counterName)))
+  expect([...counters].sort()).toEqual(Object.keys(COUNTER_BOUNDS).sort())
 
   // Heartbeats continue, so each number must be 0 at one of several moments.
   const owed = all().map((node) => ({ node, names: new Set(Object.keys(node.inspect())) }))

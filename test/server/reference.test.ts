@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { BOUND_NAMES, COUNTER_BOUNDS, termsOf } from '../../jepsen-lite/sim/counter-bounds.ts'
 import { BYTES_AT_ONCE } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
@@ -18,6 +19,7 @@ import {
 import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
 import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
+import { WAITING_READS_MAX } from '../../src/raft/index.ts'
 import { PROBLEMS } from '../../src/server/api/errors.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
@@ -76,7 +78,7 @@ describe('docs/reference/limits.md', () => {
       },
     ],
     ['One node', driverLimits],
-    ['Agreement', { ...raftTiming, ...raftLimits }],
+    ['Agreement', { ...raftTiming, ...raftLimits, WAITING_READS_MAX }],
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
     ['The store', { ...storeLimits, ...keyIndexLimits }],
@@ -114,6 +116,34 @@ describe('docs/reference/limits.md', () => {
         ...range.split(' to ').map(quantity),
       ]),
     ).toEqual(inCode)
+  })
+})
+
+describe('docs/reference/queues.md', () => {
+  const queues = page('queues.md')
+  const [counters = '', buffers = ''] = queues.split('## Counters')[1]?.split('## Buffers') ?? []
+  const limits = { ...httpLimits, ...driverLimits, ...raftLimits, ...TRANSPORT_LIMITS }
+  const stored = { ...storeLimits, ...keyIndexLimits, ...levelLimits }
+  const names = new Set([...Object.keys(limits), ...Object.keys(stored), ...BOUND_NAMES])
+
+  test('has the bound of each counter that the simulator checks', () => {
+    const documented = [...counters.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)].map(
+      ([, name = '', bound = '']) => [name, bound.replaceAll('`', '').replace(/^the disk$/, 'disk')],
+    )
+    expect(Object.fromEntries(documented)).toEqual(COUNTER_BOUNDS)
+  })
+
+  test('names limits that exist', () => {
+    for (const bound of Object.values(COUNTER_BOUNDS)) {
+      const [, counter] = /^in ([\w.]+)$/.exec(bound) ?? []
+      if (counter !== undefined) expect(COUNTER_BOUNDS).toHaveProperty([counter])
+      const unknown = (termsOf(bound) ?? []).flat().filter((name) => !/^\d+$/.test(name) && !names.has(name))
+      expect([bound, unknown]).toEqual([bound, []])
+    }
+    const cells = [...buffers.matchAll(/^\| [^|]+ \| ([^|]+) \|/gm)].map(([, cell = '']) => cell)
+    const named = cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name))
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter((name) => !names.has(name))).toEqual([])
   })
 })
 

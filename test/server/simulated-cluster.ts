@@ -23,7 +23,7 @@ import type {
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import { raftTiming } from '../../src/server/node/limits.ts'
+import { raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/node/types.ts'
 import type { Storage } from '../../src/storage/index.ts'
 
@@ -51,6 +51,7 @@ interface Options {
 }
 
 export class SimulatedCluster extends SimCluster {
+  override readonly entryBytesMax = raftLimits.entryBytesMax
   readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
   /** Every message that left. */
   readonly sent: Message[] = []

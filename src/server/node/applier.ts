@@ -134,9 +134,10 @@ export class Applier {
   }
 
   /**
-   * Applies at least one entry, until none is left or `enough` returns true. It is called after every few entries.
+   * Applies at least one entry, until none is left or `enough` returns true. It is called after every few entries, and
+   * when memory has as many rows as it may have.
    */
-  run(enough: () => boolean): void {
+  run(enough: () => boolean, isFull: () => boolean = () => false): void {
     let bytes = 0
     for (let count = 1; ; count++) {
       const entry = this.#queue[this.#head]
@@ -144,7 +145,7 @@ export class Applier {
       this.#head++
       this.#apply(entry)
       bytes += entry.frame.length
-      if (count % CHECK_EVERY_ENTRIES !== 0 && bytes < CHECK_EVERY_BYTES) continue
+      if (count % CHECK_EVERY_ENTRIES !== 0 && bytes < CHECK_EVERY_BYTES && !isFull()) continue
       if (enough()) break
       bytes = 0
     }

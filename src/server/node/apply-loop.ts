@@ -103,9 +103,10 @@ export class ApplyLoop {
     this.#isRunning = true
     const { clock, lifecycle, limits } = this.#options
     const until = clock.now() + limits.applySliceMs
-    while (this.#applier.pending && lifecycle.end === undefined && !this.#isFull) {
+    const isFull = (): boolean => this.#isFull
+    while (this.#applier.pending && lifecycle.end === undefined && !isFull()) {
       const before = this.#applier.index
-      this.#applier.run(() => clock.now() >= until || this.#isFull)
+      this.#applier.run(() => clock.now() >= until || isFull(), isFull)
       const { index } = this.#applier
       this.#options.sliceApplied(index - before, index)
       if (clock.now() >= until) break

@@ -108,7 +108,7 @@ export class Driver implements NodeApi {
     const waits = new StateWaiters(clock)
     this.#waits = waits
     this.#transfers = new TransferRequests({
-      ...{ clock, logger, raft, waits, end },
+      ...{ clock, limits, logger, raft, waits, end },
       leaderName: () => this.leaderName,
       step: (to, refuse) => this.#step({ kind: 'transfer', now: clock.now(), to }, refuse),
     })

@@ -112,7 +112,9 @@ export class GroupCommit {
     }
     const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
     if (same >= 0) this.#held.splice(same, 1)
-    this.#held.push(outgoing)
+    // The network may lose a message, too. But a proposal is forwarded once, and the core limits those.
+    const isFull = this.#held.length >= this.#limits.heldMessagesMax
+    if (!isFull || outgoing.message.type === 'forward') this.#held.push(outgoing)
   }
 
   /** Submits the queued writes, unless a batch is in flight. Rows without writes wait a little for more. */

@@ -45,6 +45,12 @@ export interface DriverLimits {
   readonly batchDelayMsMax: number
   /** The longest time until applied rows become durable while no entry is written. */
   readonly idleFlushMs: number
+  /** Messages that wait until a write is durable. More are dropped, except forwarded proposals. */
+  readonly heldMessagesMax: number
+  /** Requests to keep leases alive without a result. More are refused as overloaded. */
+  readonly keepAlivesMax: number
+  /** Requests for a transfer of leadership without a result. More are refused as overloaded. */
+  readonly transfersMax: number
   /** Bytes of rows that are applied and not durable yet. Beyond it, applying waits for the disk. */
   readonly overlayBytesMax: number
   /** Applying, and answering reads that were granted together, pauses after this long, so that other events can run. */
@@ -121,6 +127,9 @@ export const driverLimits: DriverLimits = {
   batchDelayFrom: 8,
   batchDelayMsMax: 5,
   idleFlushMs: 20,
+  heldMessagesMax: 5_000,
+  keepAlivesMax: 20_000,
+  transfersMax: 100,
   overlayBytesMax: 64 * MiB,
   applySliceMs: 10,
   retryMs: 20,

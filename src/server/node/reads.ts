@@ -113,13 +113,15 @@ export class Reads {
       index: undefined,
       served: options.consistency === 'stale' ? 'stale' : 'linearizable',
     }
-    this.#open.set(waiter.number, waiter)
-    if (this.#open.size > this.#limits.readsMax) {
+    if (this.#open.size >= this.#limits.readsMax) {
       const detail = `${this.#limits.readsMax} reads wait on this node already`
       this.#clock.soon(() =>
         this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } }),
       )
-    } else if (options.consistency === 'stale') {
+      return () => this.#withdraw(waiter)
+    }
+    this.#open.set(waiter.number, waiter)
+    if (options.consistency === 'stale') {
       if (this.#stale.length === 0) this.#clock.soon(() => this.#grantAll(this.#stale.splice(0)))
       this.#stale.push(waiter)
     } else {

@@ -1,6 +1,7 @@
 // Requests of clients for a transfer of leadership, until another node leads, the core gives up, or the time is over.
 
 import type { Output, Raft, ReplicaId } from '../../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
 import type { StateWaiters } from './state-waiters.ts'
 import type { Clock, Logger, NodeApi, NodeEnd, Problem } from './types.ts'
 
@@ -9,6 +10,7 @@ export type TransferRefusal = (detail: string) => void
 
 export interface TransferRequestsOptions {
   readonly clock: Clock
+  readonly limits: Pick<DriverLimits, 'transfersMax'>
   readonly logger: Logger
   readonly raft: Pick<Raft, 'leader' | 'term'>
   readonly waits: StateWaiters
@@ -48,6 +50,12 @@ export class TransferRequests {
       const end = this.#options.end()
       if (end !== undefined) {
         done({ ok: false, problem: { code: 'not_ready', detail: end.reason, written: 'no' } })
+        return
+      }
+      const { transfersMax } = this.#options.limits
+      if (this.#open.size >= transfersMax) {
+        const detail = `${transfersMax} requests for a transfer of leadership wait on this node already`
+        done({ ok: false, problem: { code: 'overloaded', detail, written: 'no' } })
         return
       }
       this.#open.add(refuse)

@@ -169,9 +169,20 @@ export class Links implements Network {
       this.#receiver.accept(wire, replicaId)
       return
     }
-    const peer =
-      this.#peers.get(replicaId) ?? this.#meet({ id: replicaId, name, peer: address, url: '' }, false)
+    const known = this.#peers.get(replicaId)
+    if (known === undefined && this.#guests >= this.#context.limits.strangersMax) {
+      wire.close('too many replicas that are no members are connected')
+      return
+    }
+    const peer = known ?? this.#meet({ id: replicaId, name, peer: address, url: '' }, false)
     peer.accept(wire, hello)
+  }
+
+  /** Number of connected replicas that the configuration does not have. */
+  get #guests(): number {
+    let count = 0
+    for (const { configured } of this.#peers.values()) if (!configured) count++
+    return count
   }
 
   #meet(member: RaftMember, configured: boolean): Peer {

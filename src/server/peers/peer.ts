@@ -16,6 +16,9 @@ import type { Context } from './context.ts'
 import { dial } from './dial.ts'
 import type { Frame, Speaker, Wire } from './wires.ts'
 
+/** How many failed attempts to connect prolong the next pause. */
+export const FAILURES_MAX = 16
+
 interface Inbound {
   readonly wire: Wire
   readonly greeting: Greeting
@@ -184,7 +187,8 @@ export class Peer {
     this.#abandonDial = undefined
     this.#context.logger.debug({ peer: this.#member.name, address, why }, 'could not reach a peer')
     const { reconnectMinMs, reconnectMaxMs } = this.#context.limits
-    const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures++, 16))
+    const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** this.#failures)
+    this.#failures = Math.min(this.#failures + 1, FAILURES_MAX)
     this.#retry = this.#context.clock.after(pauseMs * (0.5 + this.#context.random() / 2), () => {
       this.#retry = undefined
       this.#dial()

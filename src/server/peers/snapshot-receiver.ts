@@ -20,6 +20,10 @@ export class SnapshotReceiver {
 
   /** Accepts a connection for a snapshot. Its first frame is the offer. */
   accept(wire: Wire, from: ReplicaId): void {
+    if (this.#callers.size >= this.#context.limits.strangersMax) {
+      wire.close('too many connections for snapshots wait already')
+      return
+    }
     this.#callers.add(wire)
     wire.established(from, this.#context.self, {
       frame: (frame) => {

@@ -483,6 +483,20 @@ function transferAsked({ running }: SimulatedNode, to: ReplicaId | undefined): {
   return asked
 }
 
+test('requests for a transfer of leadership that wait are bounded', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower, leading } = cluster
+  // The leader cannot answer them.
+  cluster.isolate(leading)
+  const asked = Array.from({ length: driverLimits.transfersMax + 1 }, () =>
+    transferAsked(follower, undefined),
+  )
+  cluster.advance(1)
+  const detail = `${driverLimits.transfersMax} requests for a transfer of leadership wait on this node already`
+  expect(asked.flatMap(({ answer }) => answer ?? [])).toEqual([`overloaded: ${detail}`])
+  expect(follower.running.inspect().transferRefused).toBe(driverLimits.transfersMax)
+})
+
 test('what is refused while leadership is handed over is forwarded again after growing pauses', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
 import { GroupCommit, type StoredBatch } from '../../../src/server/node/group-commit.ts'
-import { driverLimits } from '../../../src/server/node/limits.ts'
+import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, applyRows, changes, entries, hardState } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
@@ -16,7 +16,10 @@ const [ME, A, B] = ['9', '1', '2'].map(asReplicaId) as [
   ReturnType<typeof asReplicaId>,
 ]
 
-async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } = {}) {
+async function setUp(
+  limits: { batchBytesMax?: number; batchItemsMax?: number } = {},
+  ofDriver: Partial<DriverLimits> = {},
+) {
   const clock = new VirtualClock()
   let isOpen = false
   const later = (_: unknown, complete: () => void): void =>
@@ -26,16 +29,21 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
   const sent: Message[] = []
   const stored: StoredBatch[] = []
   const failures: string[] = []
-  const commits = new GroupCommit(clock, storage, driverLimits, {
-    raft: {
-      hardState: () => hardState(1, storage.log.lastIndex()),
-      needed: { after: asIndex(0), lateSnapshots: 0 },
+  const commits = new GroupCommit(
+    clock,
+    storage,
+    { ...driverLimits, ...ofDriver },
+    {
+      raft: {
+        hardState: () => hardState(1, storage.log.lastIndex()),
+        needed: { after: asIndex(0), lateSnapshots: 0 },
+      },
+      space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+      send: (message) => sent.push(message),
+      stored: (batch) => stored.push(batch),
+      failed: ({ message }) => failures.push(message),
     },
-    space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
-    send: (message) => sent.push(message),
-    stored: (batch) => stored.push(batch),
-    failed: ({ message }) => failures.push(message),
-  })
+  )
   let number = 0
   const write = (first: number, count: number, term = 1): number => {
     number++
@@ -103,6 +111,18 @@ test('of answers that wait only those are kept that a newer one does not say', a
   ])
   clock.advance(DISK_MS)
   expect(sent.at(-1)).toEqual(accepted(B, 9))
+})
+
+test('messages that wait are bounded: more are lost, as on the network, but not proposals, which are sent once', async () => {
+  const { clock, commits, sent, write } = await setUp({}, { heldMessagesMax: 3 })
+  const number = write(2, 1)
+  commits.flush()
+  const forward: Message = { type: 'forward', from: ME, to: A, term: asTerm(1), boot: 1, proposals: [] }
+  for (const message of [other(A), other(A), other(B), other(B), forward, accepted(A, 2), forward])
+    commits.send({ message, after: number })
+  expect(commits.inspect().heldMessages).toBe(5)
+  clock.advance(DISK_MS)
+  expect(sent).toEqual([other(A), other(A), other(B), forward, forward])
 })
 
 test('rows alone wait a little for company, and then go', async () => {

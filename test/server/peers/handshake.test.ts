@@ -277,6 +277,20 @@ describe('the accepting side', () => {
     expect(next.heard.map(({ type }) => type)).toEqual(['welcome'])
   })
 
+  test.each(['messages', 'snapshot'] as const)(
+    'no more replicas than so many may call for %s that are no members',
+    (purpose) => {
+      const { world, node } = alone({ strangersMax: 2 })
+      const talks = [7, 8, 9].map((id) => {
+        const other = world.puppet(id)
+        const talk = other.call(node, [other.hello({ purpose })])
+        world.pass(10)
+        return talk
+      })
+      expect(talks.map(({ ended }) => ended)).toEqual([undefined, undefined, 'the other side closed it'])
+    },
+  )
+
   test('when the node closes, connections without a greeting are closed, and no greeting is answered any more', () => {
     const { world, node, puppet } = alone()
     const talk = puppet.call(node, [])

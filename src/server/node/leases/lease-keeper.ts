@@ -47,7 +47,7 @@ export interface LeaseNode {
 /** The time to live of a lease that was kept alive; undefined: there is no such lease. */
 export type KeptAlive = number | undefined
 
-type KeeperLimits = Pick<DriverLimits, 'leaseRetryMs' | 'leaseProposalMs'>
+type KeeperLimits = Pick<DriverLimits, 'keepAlivesMax' | 'leaseRetryMs' | 'leaseProposalMs'>
 
 /** A lease in memory. */
 interface LeaseInMemory {
@@ -199,6 +199,12 @@ export class LeaseKeeper {
     timeoutMs: number,
     done: (result: Result<readonly KeptAlive[]>) => void,
   ): void {
+    const { keepAlivesMax } = this.#limits
+    if (this.#openKeepAlives >= keepAlivesMax) {
+      const detail = `${keepAlivesMax} requests to keep leases alive wait on this node already`
+      this.#clock.soon(() => done({ ok: false, problem: { code: 'overloaded', detail, written: 'no' } }))
+      return
+    }
     const until = this.#clock.now() + timeoutMs
     const leadBefore = this.#leading()
     this.#openKeepAlives++

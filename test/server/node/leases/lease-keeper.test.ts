@@ -151,6 +151,21 @@ class Leader implements LeaseNode {
 
 const ok = (...ttls: (number | undefined)[]) => ({ kept: { ok: true, value: ttls } })
 
+test('keep-alives that wait are bounded', () => {
+  const leader = new Leader()
+  leader.begin()
+  leader.grant(ONE)
+  leader.holdsConfirmations = true
+  const codes: string[] = []
+  const keepAlive = (): void =>
+    leader.keeper.keepAlive([ONE], 1000, (result) => codes.push(result.ok ? 'ok' : result.problem.code))
+  for (let count = 0; count <= driverLimits.keepAlivesMax; count++) keepAlive()
+  leader.clock.advance(1)
+  expect([codes, leader.keeper.inspect().keepAlives]).toEqual([['overloaded'], driverLimits.keepAlivesMax])
+  for (const confirm of leader.confirming.splice(0)) confirm(undefined)
+  expect([codes.length, leader.keeper.inspect().keepAlives]).toEqual([1 + driverLimits.keepAlivesMax, 0])
+})
+
 describe('the end of a lease', () => {
   test('is proposed only when a majority has confirmed the leader since its time has passed', () => {
     const leader = new Leader()
