@@ -26,6 +26,7 @@ import {
   leadershipConfig,
 } from './themes-leadership.ts'
 import { drawLinkScenarios, drawLinkWriters, linksConfig } from './themes-links.ts'
+import { drawOverload, drawOverloadWriters, overloadConfig } from './themes-overload.ts'
 import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
 import {
   behindConfig,
@@ -44,7 +45,8 @@ import type { Trigger } from './trigger-wait.ts'
  * because leases, read indexes, bounds on age and diverging logs can go wrong there. `snapshots`: logs of a few entries
  * and disks that die under installs. `members`: many changes of the membership, while leaders are cut off and die.
  * `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others: themes-state.ts;
- * `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts.
+ * `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts; `overload`:
+ * themes-overload.ts.
  */
 type Theme =
   | 'anything'
@@ -55,6 +57,7 @@ type Theme =
   | 'links'
   | 'removals'
   | 'triggered'
+  | 'overload'
   | LeadershipTheme
 
 /** `rare`: what a search has seen least, for the theme that uses it. The same arguments give the same schedule. */
@@ -90,6 +93,8 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'triggered',
     'triggered',
     'triggered',
+    'overload',
+    'overload',
   ])
   const config = themed(theme, rng, drawConfig(rng, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
@@ -99,9 +104,11 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
       ? []
       : theme === 'links'
         ? drawLinkScenarios(part(16), config)
-        : theme === 'removals'
-          ? drawRemovals(part(13), config)
-          : drawFaults(part(2), config, theme)
+        : theme === 'overload'
+          ? drawOverload(part(20), config)
+          : theme === 'removals'
+            ? drawRemovals(part(13), config)
+            : drawFaults(part(2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenarios(theme, part(6), config))
   if (theme === 'members') faults.push(...drawJointElections(part(9), config))
@@ -113,6 +120,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   if (isAboutLeaders) ops.push(...drawWatchers(theme, part(5), config))
   if (theme === 'deposed') ops.push(...drawWatch(part(3), config, faults))
   if (theme === 'behind') ops.push(...drawAgeWatchers(part(7), config))
+  if (theme === 'overload') ops.push(...drawOverloadWriters(part(21), config))
   if (theme === 'links') ops.push(...drawLinkWriters(part(11), config, faults))
   if (theme === 'removals') ops.push(...drawRemovalWriters(part(14), config))
   if (theme === 'snapshots') ops.push(...drawTails(part(8), config), ...drawInstallWatchers(part(15), config))
@@ -147,6 +155,8 @@ function themed(theme: Theme, rng: Random, config: SimConfig): SimConfig {
       return behindConfig(rng, config)
     case 'links':
       return linksConfig(rng, config)
+    case 'overload':
+      return overloadConfig(rng, config)
     case 'removals':
       return removalsConfig(rng, config)
     case 'triggered':
@@ -416,7 +426,7 @@ const SNAPSHOTS: Partial<Record<SimFaultKind, number>> = {
 
 const THEMES: Readonly<
   Record<
-    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered'>,
+    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered' | 'overload'>,
     Partial<Record<SimFaultKind, number>>
   >
 > = {

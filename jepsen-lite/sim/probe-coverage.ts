@@ -97,6 +97,8 @@ export const PROBES = [
   'lagged behind and stayed fresh',
   'led on slow disks',
   'led on slow wires',
+  'handed over from a slow disk',
+  'caught up under load',
   'read on full disks',
 ] as const
 export type Probe = (typeof PROBES)[number]

@@ -94,7 +94,7 @@ const found = (defect: Defect): string[] => [
 
 test('what the clients of the store reach is much, under faults too', () => {
   const search = new Search(3)
-  for (const seed of [58, 80, 83]) search.run(seed, NOTHING_RARE)
+  for (const seed of [282, 304, 330]) search.run(seed, NOTHING_RARE)
   expect(search.found).toEqual([])
   const { probes } = search.probeCoverage
   for (const probe of [

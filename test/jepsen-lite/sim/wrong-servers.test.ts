@@ -127,7 +127,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'rest on leases whatever is asked for',
     'CHECK-reads',
-    13,
+    3,
     {
       read: (right) => (options, done) =>
         right({ ...options, consistency: options.consistency === 'stale' ? 'stale' : 'lease' }, done),
@@ -148,12 +148,13 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
     5,
     { greeting: (right, { term }) => ({ ...right, term }) },
   ],
+  ['hold more than they may', 'REST-3', 3, { inspect: (right) => ({ ...right, overlayBytes: 1e9 }) }],
   ['do not count what is parked', 'REST-2', 3, { inspect: without('reads.parked') }],
   ['do not count who waits', 'REST-2', 3, { inspect: without('proposals.waiting') }],
   ['do not count their chunks', 'REST-2', 3, { inspect: without('links.chunksInFlight') }],
   [
     'wait for what is no number',
-    'REST-2',
+    'REST-3',
     3,
     { inspect: (right) => ({ ...right, 'reads.requested': Number.NaN }) },
   ],

@@ -1,0 +1,70 @@
+// A replica that was away catches up while changes are made. The leader may have compacted its log, and the transfer
+// of a snapshot may take longer than the log is kept for it.
+
+import { isVoter } from '../../src/raft/index.ts'
+import { bits } from '../workload/random.ts'
+import type { SimCluster } from './cluster.ts'
+import { proposeNothing } from './null-requests.ts'
+import type { Machine } from './process.ts'
+import { DRAW } from './random-purposes.ts'
+import { IO } from './time.ts'
+import { RuleViolation } from './violation.ts'
+
+const AWAY_ELECTIONS = 4
+/** Limit until it has caught up, in longest election time-outs, and in snapshots. */
+const ELECTIONS_MAX = 40
+const SNAPSHOTS_MAX = 6
+/** The leader keeps at most so many times the usual log for it (`log-retention.ts`). */
+const KEPT_MAX = 64
+const ENTRY_BYTES = 200
+/** Entries of which its leader does not know yet that it has them. */
+const BEHIND_MAX = 5
+const PATIENCE_MS = 600_000
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]): void {
+  const { leader, time, config, seed, probeCoverage, invariants } = cluster
+  const driver = leader?.driver
+  if (leader === undefined || driver === undefined) return
+  const { configuration } = driver
+  const voters = core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
+  const away = voters.find((machine) => machine !== leader.machine)
+  if (away === undefined || 2 * (voters.length - 1) <= configuration.voters.length) return
+  const { electionMaxMs, electionMinMs, heartbeatMs, limits } = config
+  const writeMs = config.writeMs + config.writeJitterMs
+  // Each row may be a write of its own.
+  const transferMs = away.disk.rowCount * writeMs
+  const kept = KEPT_MAX * Math.min(limits.logBehindEntries, limits.logBehindBytes / ENTRY_BYTES)
+  // A follower counts as caught up when it is behind by less than an election time-out. The log is long enough for
+  // that.
+  const caughtUpMs = (2 * KEPT_MAX * electionMinMs) / kept
+  const everyMs = Math.max(heartbeatMs / 4, 4 * writeMs, (4 * transferMs) / kept, caughtUpMs)
+  if (everyMs > electionMaxMs) return
+  for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
+  cluster.kill(away, 'lost', bits(seed, DRAW.core, 0, 16) % 2 === 0, AWAY_ELECTIONS * electionMaxMs)
+  const began = time.now
+  let count = 0
+  let isOver = false
+  const write = (): void => {
+    const serving = cluster.leader?.serving
+    if (serving !== undefined) proposeNothing(cluster, serving, `late.${count++}`, PATIENCE_MS)
+    if (!isOver) time.push(time.now + everyMs, IO, undefined, write)
+  }
+  write()
+  const applied = (): number => away.process?.driver?.status().raft.applied ?? 0
+  const hasCaughtUp = (): boolean =>
+    away.process?.driver !== undefined &&
+    applied() + BEHIND_MAX >= (cluster.leader?.driver?.status().raft.applied ?? Number.POSITIVE_INFINITY)
+  cluster.pollUntil(began + ELECTIONS_MAX * electionMaxMs + SNAPSHOTS_MAX * transferMs, hasCaughtUp)
+  isOver = true
+  if (invariants.violation !== undefined) return
+  if (hasCaughtUp()) {
+    probeCoverage.hit('caught up under load')
+    return
+  }
+  const status = cluster.leader?.driver?.status()
+  invariants.violation = new RuleViolation(
+    'LIVE-10',
+    `a change is made every ${Math.round(everyMs)} ms, and in ${Math.round(time.now - began)} ms ${away.name} has applied ${applied()} of ${status?.raft.applied} (${status?.errors.join('; ')})`,
+  )
+}

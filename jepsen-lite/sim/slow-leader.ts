@@ -1,0 +1,71 @@
+// A leader whose disk is evenly slow hands over, if the other disks are faster and clients send more than it stores.
+// No write of it takes as long as an election time-out, so its disk does not stall. What it accepts in the meantime is
+// bounded, as always (`counter-bounds.ts`).
+
+import { isVoter } from '../../src/raft/index.ts'
+import type { SimCluster } from './cluster.ts'
+import { proposeNothing } from './null-requests.ts'
+import type { Machine } from './process.ts'
+import { IO } from './time.ts'
+import { RuleViolation } from './violation.ts'
+
+/** The duration of a write in shortest election time-outs. */
+const WRITE = 0.6
+/** The other disks are so many times faster, and clients send so many times more than the slow disk stores. */
+const FASTER = 8
+const SENT = 4
+/** A slow disk must not be able to store more at once, or the requests would cost too many events. */
+const ENTRIES_MAX = 10
+const ENTRY_BYTES = 150
+/** In longest election time-outs: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
+const BACKLOG = 4
+const HAND_OVER = 12
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machine[]): void {
+  const { leader, time, config, probeCoverage, invariants } = cluster
+  const driver = leader?.driver
+  if (leader === undefined || driver === undefined) return
+  const { configuration } = driver
+  const others = core.filter(
+    (machine) =>
+      machine !== leader.machine &&
+      machine.replica !== undefined &&
+      isVoter(configuration, machine.replica.id),
+  )
+  if (2 * others.length <= configuration.voters.length) return
+  const { electionMinMs, electionMaxMs, limits } = config
+  const writeMs = WRITE * electionMinMs
+  const usualMs = config.writeMs + config.writeJitterMs
+  const entries = Math.max(1, Math.min(limits.batchItemsMax, Math.floor(limits.batchBytesMax / ENTRY_BYTES)))
+  const accepted = Math.min(
+    ...[limits.uncommittedEntriesMax, limits.proposalsMax],
+    Math.min(limits.uncommittedBytesMax, limits.proposalBytesMax) / ENTRY_BYTES,
+  )
+  if (entries > ENTRIES_MAX || FASTER * usualMs > writeMs) return
+  if ((accepted / entries) * writeMs < BACKLOG * electionMaxMs) return
+  for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
+  const { machine } = leader
+  machine.slowFactor = writeMs / usualMs
+  machine.slowUntil = Number.POSITIVE_INFINITY
+  const until = time.now + HAND_OVER * electionMaxMs
+  let count = 0
+  const write = (): void => {
+    if (leader.serving === undefined || cluster.leader !== leader || time.now >= until) return
+    proposeNothing(cluster, leader.serving, `slow-leader.${count++}`, electionMaxMs)
+    time.push(time.now + writeMs / entries / SENT, IO, undefined, write)
+  }
+  write()
+  cluster.pollUntil(until, () => cluster.leader !== undefined && cluster.leader !== leader)
+  machine.slowUntil = 0
+  if (invariants.violation !== undefined) return
+  if (cluster.leader !== leader) {
+    probeCoverage.hit('handed over from a slow disk')
+    return
+  }
+  const { commit, lastIndex, stableIndex } = driver.status().raft
+  invariants.violation = new RuleViolation(
+    'LIVE-9',
+    `each write takes ${Math.round(writeMs)} ms at ${leader.name} only, and after ${count} changes it still leads (commit ${commit} and stored ${stableIndex} of ${lastIndex})`,
+  )
+}
