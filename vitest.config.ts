@@ -14,17 +14,31 @@ const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${
 const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
 const SHARED = testsIn(['server', 'storage', ...['sim', 'commands'].map((folder) => `jepsen-lite/${folder}`)])
 /** They mock a module. */
-const MOCKING = ['storage/directory', 'storage/level/skipped-wals', 'jepsen-lite/sim/oracle'].map(
-  (file) => `test/${file}.test.ts`,
-)
+const MOCKING = [
+  'storage/directory',
+  'storage/level/skipped-wals',
+  'jepsen-lite/sim/oracle',
+  'embed/full-disk.int',
+  'server/http/loading.int',
+  'server/node/disk-space.int',
+].map((file) => `test/${file}.test.ts`)
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
 /** Tests that compute for seconds: random ones, whole simulated clusters, every planted bug. */
 const QUICK_EXCLUDES =
   process.env.QUORATE_QUICK === '1'
-    ? ['**/*.prop.test.ts', 'test/jepsen-lite/{sim,recipes,mutants}/**', 'test/server/cost/**']
+    ? [
+        '**/*.int.test.ts',
+        '**/*.prop.test.ts',
+        'test/jepsen-lite/{sim,recipes,mutants}/**',
+        'test/server/cost/**',
+      ]
     : []
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
+/** They start nodes in their own process, whose code is compiled once for all these files. */
+const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'testing'].map(
+  (folder) => `test/${folder}/**/*.int.test.ts`,
+)
 
 export default defineConfig({
   test: {
@@ -41,6 +55,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: [...PURE, ...SHARED, ...SLOW, ...QUICK_EXCLUDES],
+          // A thread starts faster than a process.
+          pool: 'threads',
         },
       },
       { extends: true, test: { name: 'pure', include: PURE, exclude: QUICK_EXCLUDES, isolate: false } },
@@ -53,9 +69,10 @@ export default defineConfig({
           isolate: false,
         },
       },
-      { extends: true, test: { name: 'mocking', include: MOCKING } },
+      { extends: true, test: { name: 'mocking', include: MOCKING, exclude: QUICK_EXCLUDES } },
+      { extends: true, test: { name: 'embedded', include: EMBEDDED, exclude: MOCKING, isolate: false } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
-      { extends: true, test: { name: 'int', include: INT } },
+      { extends: true, test: { name: 'int', include: INT, exclude: [...EMBEDDED, ...MOCKING] } },
     ],
   },
 })
@@ -90,7 +107,7 @@ function longestFirst() {
   const rank = ({ moduleId, project }: TestSpecification): number => {
     const at = longest.findIndex((path) => moduleId.endsWith(path))
     if (at !== -1) return at
-    return project.name === 'int' ? longest.length : longest.length + 1
+    return ['int', 'embedded'].includes(project.name) ? longest.length : longest.length + 1
   }
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
