@@ -17,7 +17,7 @@ export function overloadConfig(rng: Random, config: SimConfig): SimConfig {
   const { limits } = config
   return {
     ...config,
-    ...{ ms: 30_000, grow: 0, clients: WRITERS, keys: rng.pick([8, 20]), timeoutMs: rng.pick([1000, 5000]) },
+    ...{ ms: 30_000, grow: 0, clients: WRITERS, keys: rng.pick([20, 40]), timeoutMs: rng.pick([1000, 5000]) },
     ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, tail: 0 },
     ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1]) },
     ...{ writeMs: rng.pick([0.5, 2, 8]), writeJitterMs: rng.pick([0, 1]) },
