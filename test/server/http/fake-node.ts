@@ -290,6 +290,10 @@ export class FakeNode implements NodeApi {
     return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
   }
 
+  remainingTtls(ids: readonly LeaseId[], _timeoutMs: number, done: (ttlsMs: undefined[]) => void): void {
+    setImmediate(() => done(ids.map(() => undefined)))
+  }
+
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     const storage = { scan: (range: Range) => this.scan(range) }
     return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
