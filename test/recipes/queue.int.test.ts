@@ -1,3 +1,5 @@
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type QuorateError, type Txn, UnavailableError } from '../../src/client/index.ts'
@@ -118,6 +120,21 @@ describe('a queue', () => {
     await sleep(2_000)
     expect(item.signal.aborted).toBe(false)
     await item.ack()
+  })
+
+  it('signals the loss of an item within a second after the machine was suspended', async () => {
+    const own = queue(kv, newName(), { visibilityMs: 3_600_000 })
+    await own.push('x')
+    const { signal } = await taken(own)
+    const clock = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + 3_600)
+    syncBuiltinESMExports()
+    try {
+      await sleep(1_001)
+      expect(signal.reason).toMatchObject({ code: 'item_lost' })
+    } finally {
+      clock.mockRestore()
+      syncBuiltinESMExports()
+    }
   })
 
   it('wakes a consumer that waits', async () => {

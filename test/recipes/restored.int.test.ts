@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { type Client, startCluster } from '../../src/index.ts'
 import {
+  barrier,
   campaign,
   counter,
   doubleBarrier,
@@ -27,6 +28,8 @@ async function use(kv: Client): Promise<void> {
   await registry(kv, 'a').register({ url: 'old' })
   await doubleBarrier(kv, 'a', 1).enter(WITHIN)
   await counter(kv, 'a').add(1, { once: 'order' })
+  await barrier(kv, 'leased').raise({ lease: (await kv.session()).lease })
+  await barrier(kv, 'plain').raise()
   await rateLimiter(kv, 'a', LIMIT).take()
   const jobs = queue(kv, 'a')
   await jobs.push('held')
@@ -71,6 +74,10 @@ test('what had a lease blocks nobody in a cluster that an import has restored', 
   expect(await registry(kv, 'a').list()).toEqual([])
   await (await doubleBarrier(kv, 'a', 1).enter(WITHIN)).leave({ waitMs: 5_000 })
   expect(await counter(kv, 'a').add(1, { once: 'order' })).toBe(2)
+  expect(await barrier(kv, 'plain').isRaised()).toBe(true)
+  await barrier(kv, 'leased').wait({ waitMs: 0 })
+  expect(await barrier(kv, 'leased').raise()).toBe(true)
+  expect(await barrier(kv, 'leased').lower()).toBe(true)
   expect(await rateLimiter(kv, 'a', LIMIT).take()).toMatchObject({ allowed: true })
   const refused = await rateLimiter(kv, 'a', LIMIT).take()
   expect(refused.allowed).toBe(false)
