@@ -145,7 +145,13 @@ class Planned {
     conditions: ReadonlyMap<string, number>,
   ): PlannedTxn {
     const own = new Map(conditions)
-    const inBranch = new Set(success.flatMap((operation) => ('txn' in operation ? [] : changedBy(operation))))
+    /** A delete may have the condition that its key has a revision, and not that it is absent. */
+    const isCondition = (key: string, revision: number): boolean =>
+      own.get(key) === revision &&
+      success.some(
+        (each) =>
+          !('txn' in each) && (revision > 0 || 'put' in each) && changedBy(each).some((one) => one === key),
+      )
     const compared = compare.map((comparison) => {
       const { op, held } = readIn(comparison)
       const key = keyText(comparison.key ?? '')
@@ -153,8 +159,8 @@ class Planned {
       if (changed.has(key))
         throw unrecordable('a comparison of a key that the transaction has changed before')
       const revision = op.f !== 'get' ? undefined : held.value === null ? 0 : held.modRevision
-      if (revision !== undefined) own.set(key, revision)
-      return revision !== undefined && inBranch.has(key)
+      if (revision !== undefined && !own.has(key)) own.set(key, revision)
+      return revision !== undefined && isCondition(key, revision)
         ? { id: undefined, held }
         : { id: this.#begin({ ...op, ...this.#readFields }), held }
     })

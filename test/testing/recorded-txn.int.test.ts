@@ -199,6 +199,30 @@ describe('txn', () => {
     passes(kv.history)
   })
 
+  test('is recorded with comparisons that are no condition of a change', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const { revision } = await kv.put(`${at}a`, '1')
+    const a = { key: `${at}a` }
+    const same = { ...a, target: 'modRevision', op: '=', to: revision } as const
+    const b = { key: `${at}b` }
+    await kv.txn({
+      compare: [same, same, { ...b, exists: false }],
+      success: [{ put: { ...a, value: '2' } }, { delete: b }],
+    })
+    const after = { revision: revision + 1 }
+    expect(told(kv.history).slice(1)).toEqual([
+      [1, { f: 'get', ...b }, { value: null, revision }],
+      [
+        1,
+        { f: 'put', ...a, value: '2', ifRevision: revision },
+        { modRevision: revision + 1, version: 2, ...after },
+      ],
+      [1, { f: 'del', ...b }, { deleted: 0, ...after }],
+    ])
+    passes(kv.history)
+  })
+
   test('of which nobody knows the outcome may have changed what it was to change', async () => {
     const at = newPrefix()
     const client = cluster.client()
