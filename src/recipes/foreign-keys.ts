@@ -5,7 +5,7 @@
 import { type KvRecord, QuorateError } from '../client/index.ts'
 
 /** An import may have restored thousands of foreign keys, and another program may write new ones without end. */
-const REPORTS_MAX = 100
+const REPORTS_MAX = 1_000
 
 /** Returns a function that reports each foreign key once. `onError` may be application code that handles its errors. */
 export function foreignKeyReporter(onError: (error: QuorateError) => void) {

@@ -655,12 +655,12 @@ it('waits for the handlers under way when its client is closed', async () => {
   expect(isDone).toBe(true)
 })
 
-it('reports a hundred foreign keys at most, once each', async () => {
-  const keys = Array.from({ length: 150 }, (_, n) => `k${n}`)
+it('reports a thousand foreign keys at most, once each', async () => {
+  const keys = Array.from({ length: 1_500 }, (_, n) => `k${n}`)
   const errors: QuorateError[] = []
   const report = foreignKeyReporter((error) => errors.push(error))
   for (const key of [...keys, ...keys]) report('queue', key)
-  expect(errors).toHaveLength(100)
+  expect(errors).toHaveLength(1_000)
   expect(errors[0]?.message).toContain('"k0"')
   expect(errors.at(-1)?.message).toContain('no more are reported')
 })
