@@ -180,7 +180,7 @@ export class Supervisor {
     if (!isNew) return withRecoveryHint(problem, node)
     throw new Failure(
       1,
-      `the cluster could not be formed: ${problem}\nlogs: ${this.#options.dataDir}; another start continues with it, ${PROGRAM} cluster destroy deletes it`,
+      `the cluster could not be formed: ${problem}; the logs are in ${this.#options.dataDir}; another start continues with it, ${PROGRAM} cluster destroy deletes it`,
     )
   }
 

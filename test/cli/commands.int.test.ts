@@ -441,7 +441,7 @@ describe('exit codes', () => {
     ])
     expect(results.map((result) => result.code)).toEqual([7, 7, 7, 7])
     expect(results[0]?.err).toBe(
-      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written; is the cluster running? `quorate cluster start` starts one here\n',
+      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written; check --endpoints or KV_ENDPOINTS, and that a node runs there\n',
     )
   })
 
@@ -458,7 +458,7 @@ describe('exit codes', () => {
     expect(await running.ended).toMatchObject({
       code: 130,
       out: '',
-      err: 'error: interrupted; the change may have been made\n',
+      err: 'interrupted; the change may have been made\n',
     })
   })
 })

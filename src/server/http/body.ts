@@ -238,4 +238,7 @@ export interface IncomingRequest {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly body: NodeBody
+  /** The budget of all connections has no room for it. */
+  readonly isRefused: boolean
+  readonly headBytes: number
 }
