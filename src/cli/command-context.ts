@@ -1,7 +1,7 @@
 // The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
 import { type AnswerInfo, Client, QuorateError, type ReadOptions, UnreachableError } from '../client/index.ts'
-import { Failure, Interruption } from '../local/failure.ts'
+import { Cancellation, Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
@@ -84,7 +84,7 @@ export async function withContext(
     if (!(error instanceof QuorateError)) throw error
     const text = formatError(error, intent, endpoints.source)
     const late = delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
-    const EndOfCommand = error.code === 'aborted' ? Interruption : Failure
+    const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text, late)
   } finally {
     delays.close()
@@ -125,7 +125,9 @@ class Delays {
     const elapsedMs = performance.now() - io().startedAtMs - waitedMs
     const lateMs = elapsedMs - timeoutMs
     if (lateMs < LATE_MS_MIN || this.#delayedMs - waitedMs < lateMs / 2) return []
-    return [`note: this took ${formatMs(elapsedMs)} instead of ${formatMs(timeoutMs)}, since the machine is busy`]
+    return [
+      `note: this took ${formatMs(elapsedMs)} instead of ${formatMs(timeoutMs)}, since the machine is busy`,
+    ]
   }
 
   #look(): void {

@@ -14,7 +14,7 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure, Interruption, messageOf } from '../local/failure.ts'
+import { Cancellation, Failure, messageOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Io, PROCESS_IO, runWithIo } from './io.ts'
 import { say, watchOutput } from './output.ts'
@@ -41,7 +41,7 @@ export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<numb
         return EXIT.failed
       }
       const { message, details, exitCode } = error
-      if (message !== '') say(error instanceof Interruption ? message : `error: ${message}`)
+      if (message !== '') say(error instanceof Cancellation ? message : `error: ${message}`)
       for (const line of details) say(line)
       return exitCode
     }

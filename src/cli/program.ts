@@ -133,7 +133,10 @@ function inheritSettings(command: CommandUnknownOpts, path: readonly string[] = 
  * The arguments without `--help` behind a word that is no command. commander would print the help of the program, as if
  * the word had a meaning, and not that it is unknown.
  */
-export function withoutHelpOnUnknown(program: CommandUnknownOpts, argv: readonly string[]): readonly string[] {
+export function withoutHelpOnUnknown(
+  program: CommandUnknownOpts,
+  argv: readonly string[],
+): readonly string[] {
   let command = program
   for (const word of program.parseOptions([...argv]).operands) {
     if (command.commands.length === 0) return argv

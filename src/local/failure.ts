@@ -19,8 +19,8 @@ export class Failure extends Error {
 }
 
 /** The end that the user has requested, by a signal or by an answer. */
-export class Interruption extends Failure {
-  override readonly name = 'Interruption'
+export class Cancellation extends Failure {
+  override readonly name = 'Cancellation'
 }
 
 export class FullDiskFailure extends Failure {

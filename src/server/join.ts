@@ -66,7 +66,7 @@ export async function discoverCluster(
     await pause(retryMs(round))
   }
   throw new JoinRefusedError(
-    `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}. Check --join, and that those nodes run`,
+    `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}; check --join, and that those nodes run`,
   )
 }
 
@@ -148,7 +148,7 @@ async function requestMembership(
 
 const nameInUse = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
   new JoinRefusedError(
-    `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
+    `the cluster has a member named ${name} already (replica ${replicaId}); add --replace if the data of that replica is lost, otherwise choose another --name`,
   )
 
 /**

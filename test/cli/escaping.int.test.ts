@@ -1,4 +1,4 @@
-// What is stored, and the names of files, do not control the terminal of the user who looks at them.
+// Stored bytes and names of files do not control the terminal of a user who looks at them.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

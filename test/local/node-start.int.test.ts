@@ -31,7 +31,7 @@ test('a directory founds a cluster once, and needs no flag afterwards', async ()
 
   const again = await space.kv('node', 'start', ...flags, '--bootstrap')
   expect(again.code).toBe(2)
-  expect(again.stderr).toContain('is in use')
+  expect(again.stderr).toContain('already holds node')
 
   const known = await serving(space, ...flags)
   expect(known.clusterId).toBe(founded.clusterId)

@@ -19,7 +19,7 @@ export class InboundBudget {
     { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ApiErrorCode },
     own = 0,
   ): ApiError | undefined {
-    if (bytes > bytesMax) return new ApiError(tooLarge, `body of ${bytes} bytes, at most ${bytesMax}`)
+    if (bytes > bytesMax) return tooLong(tooLarge, bytes, bytesMax)
     return this.bytes - own + bytes > this.bytesMax ? tooManyBodies() : undefined
   }
 
@@ -34,6 +34,14 @@ export class InboundBudget {
     }
   }
 }
+
+const tooLong = (code: ApiErrorCode, bytes: number, bytesMax: number): ApiError =>
+  new ApiError(
+    code,
+    code === 'value_too_large'
+      ? `value of ${bytes} bytes, at most ${bytesMax} (value_bytes_max)`
+      : `body of ${bytes} bytes, at most ${bytesMax}`,
+  )
 
 export const tooManyBodies = (): ApiError =>
   new ApiError('overloaded', 'too many bytes of requests wait at this node')

@@ -1,5 +1,5 @@
-// GET /: what this server is, and where things are. JSON for programs, a page for browsers. The page loads nothing, runs
-// nothing, and cannot be shown inside another page.
+// GET /: the identity of the node, and the paths of its resources. JSON for programs, a page for browsers. The page
+// loads nothing, runs nothing, and cannot be shown inside another page.
 
 import { createHash } from 'node:crypto'
 import type { DriverStatus } from '../node/types.ts'

@@ -207,7 +207,7 @@ class RawConnection implements ConnectionOwner {
     return this.#share.set(this.#received.length + this.#currentBytes)
   }
 
-  /** What is not a complete request yet is dropped. The current request is still answered. */
+  /** Drops an incomplete request. The current one is still answered. */
   #refuseMore(): void {
     this.#isOverloaded = true
     this.#received = NOTHING

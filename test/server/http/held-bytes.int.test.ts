@@ -1,5 +1,5 @@
-// Every byte of a request that a connection holds counts, of its head too, whichever reader reads it. Over the budget of
-// all connections, one that sends more is refused, and a small request is served.
+// Every byte of a request that a connection holds counts, of its head too, whichever reader reads it. Beyond the budget
+// of all connections, one that sends more is refused, and a small request is served.
 
 import { expect, test } from 'vitest'
 import { WATCH } from '../../../src/server/mux/protocol.ts'
