@@ -1,4 +1,4 @@
-import { getSystemErrorMessage } from 'node:util'
+import { getSystemErrorMap } from 'node:util'
 import { hostPort } from '../server/addresses.ts'
 
 /**
@@ -55,7 +55,7 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 /** "no such file or directory", without the call, the code and the path that Node.js adds. */
 export function reasonOf(error: unknown): string {
   if (isSystemError(error) && error.errno !== undefined)
-    return getSystemErrorMessage(error.errno) ?? error.message
+    return getSystemErrorMap().get(error.errno)?.[1] ?? error.message
   return error instanceof Error ? error.message : String(error)
 }
 

@@ -1,6 +1,6 @@
 // Joining of a new replica to a running cluster, through the HTTP API of the nodes at the given URLs.
 
-import { getSystemErrorMessage } from 'node:util'
+import { getSystemErrorMap } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from './http-request.ts'
 import type { Logger } from './node/types.ts'
@@ -204,7 +204,7 @@ function parsed(text: string): unknown {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const number = 'errno' in error ? error.errno : undefined
-  return typeof number === 'number' ? getSystemErrorMessage(number) : error.message
+  return typeof number === 'number' ? (getSystemErrorMap().get(number)?.[1] ?? error.message) : error.message
 }
 
 const retryMs = (round: number): number => Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(round, 10))

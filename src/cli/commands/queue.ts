@@ -1,5 +1,5 @@
-// kv queue push|pop|peek|len|dead|requeue NAME, kv queue list: work queues. `pop` writes the value, and acknowledges the
-// item when the system has all of it. If the command dies before, the item is delivered again.
+// kv queue push|pop|peek|len|dead|requeue NAME, kv queue list: work queues. `pop` writes the value, and acknowledges
+// the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
