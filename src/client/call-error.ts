@@ -212,5 +212,6 @@ const REASONS: Readonly<Record<string, string>> = {
 export function failureText({ cause, timedOut }: NotSent | MaybeApplied): string {
   if (timedOut) return SILENT
   const code = 'code' in cause ? String(cause.code) : ''
+  if (code.startsWith('HPE_')) return 'what answers there does not speak HTTP'
   return REASONS[code] ?? (cause.message === '' ? code : cause.message)
 }

@@ -92,7 +92,7 @@ const txnRoute = route(
   {
     method: 'POST',
     path: '/v1/txn',
-    summary: 'Compare, and do one of two lists of operations, at one revision',
+    summary: 'Run a transaction: if the comparisons hold, the first list of operations, else the second',
     parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
     takesToken: true,
     body: TxnBody,

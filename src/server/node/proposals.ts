@@ -268,7 +268,7 @@ export class ProposalTracker {
       case 'storage-full':
         this.#end(
           proposal,
-          notWritten('storage_full', `${refusal.detail}; deletes are taken as long as there is any room`),
+          notWritten('storage_full', `${refusal.detail}; deletes are still accepted`),
         )
         return
       case 'too-large':
