@@ -157,7 +157,7 @@ export const COMMANDS: readonly OfCommand[] = [
   },
   {
     of: 'docs/guides/scripts.md: quorate import',
-    command: 'quorate import --strict records',
+    command: 'quorate import records',
     before: 'grep -q end records.ndjson',
   },
   {
