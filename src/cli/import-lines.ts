@@ -68,7 +68,7 @@ export async function* itemsOf(
     else throw bad(`${line} is not a record: it has no "key"`)
   }
   if (ended) return
-  if (records === 0) throw bad(`${where} is empty. An export has an end line even when there are no records`)
+  if (records === 0) throw bad(`${where} is empty, and an export has an end line even without records`)
   yield {
     kind: 'open-end',
     reason: `${where} has no end line: if ${PROGRAM} export wrote it, it is incomplete`,

@@ -441,7 +441,7 @@ function checkOptions(options: StartOptions): void {
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue
     throw new NodeStartError(
-      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet. Listen on 127.0.0.1, or accept that with --insecure`,
+      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet; listen on 127.0.0.1, or accept that with --insecure`,
       { usage: true },
     )
   }

@@ -114,3 +114,12 @@ test('a warning of a recipe is one line, and an error has no stack', async () =>
   ])
   expect(controlsIn(list.err + pop.err)).toEqual([])
 })
+
+test('a defect is one line, wherever it is thrown', async () => {
+  const preload = "setTimeout(() => { throw new TypeError('\\x1b[2J of a defect') }, 300)"
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
+  expect(await spawnedKv(['watch', 'a'], { endpoints, env })).toMatchObject({
+    code: 1,
+    err: 'error: \\x1b[2J of a defect\n',
+  })
+})
