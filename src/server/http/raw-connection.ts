@@ -298,6 +298,7 @@ class RawConnection implements ConnectionOwner {
   #answered(): void {
     this.quietSince = performance.now()
     if (this.#isLast) this.end()
+    else if (this.#isOverloaded) endWith(this.#socket, tooManyBodies())
     else if (!this.#reading) this.#readRequests()
   }
 
