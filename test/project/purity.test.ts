@@ -57,7 +57,18 @@ const MAY_IMPORT = new Map([
   ['embed', ['client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
-  ['testing', ['require-node.ts', 'client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker']],
+  [
+    'testing',
+    [
+      'require-node.ts',
+      'client',
+      'local',
+      'embed',
+      'jepsen-lite',
+      'jepsen-lite/workload',
+      'jepsen-lite/checker',
+    ],
+  ],
   [
     'jepsen-lite',
     [

@@ -107,7 +107,12 @@ test.each([
   ['/', 'navigate', 'document', 'POST', 'origin_not_allowed'],
   ['/v1/kv', 'navigate', 'document', 'GET', 'origin_not_allowed'],
 ])('a link of another site to %s (%s, %s, %s): %s', (path, mode, dest, method, expected) => {
-  const headers = { host: 'h', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': mode, 'sec-fetch-dest': dest }
+  const headers = {
+    host: 'h',
+    'sec-fetch-site': 'cross-site',
+    'sec-fetch-mode': mode,
+    'sec-fetch-dest': dest,
+  }
   expect(codeOf(() => new Guard(OPEN).checkOrigin(head(headers, method), path) && 'ok')).toBe(expected)
 })
 

@@ -10,7 +10,12 @@ test('a program gets the facts, and paths that exist', async () => {
   const { ask, node } = await serve()
   const { status, json, headers } = await ask('GET', '/')
   expect({ status, type: headers['content-type'] }).toEqual({ status: 200, type: 'application/json' })
-  expect(json).toMatchObject({ product: 'quorate', version: '1.2.3', name: node.name, cluster_id: node.clusterId })
+  expect(json).toMatchObject({
+    product: 'quorate',
+    version: '1.2.3',
+    name: node.name,
+    cluster_id: node.clusterId,
+  })
   const { leader } = (await ask('GET', '/v1/status')).json
   expect(json.leader).toBe(leader)
   for (const path of Object.values<string>(json.links)) expect((await ask('GET', path)).status).toBe(200)

@@ -392,11 +392,15 @@ test('the metrics keep the rules of promtool', async () => {
     }),
   )
   const faults = [...types].flatMap(([name, type]) => {
-    const series = lines.filter((line) => line.replace(/_(?:bucket|sum|count)\b/, '').startsWith(`${name}{`)).join()
+    const series = lines
+      .filter((line) => line.replace(/_(?:bucket|sum|count)\b/, '').startsWith(`${name}{`))
+      .join()
     return [
       lines.some((line) => line.startsWith(`# HELP ${name} `)) ? [] : 'no help text',
       /^[a-z][a-z0-9_]*$/.test(name) ? [] : 'a name has small letters',
-      (type === 'counter') === name.endsWith('_total') ? [] : 'counters end with _total, and nothing else does',
+      (type === 'counter') === name.endsWith('_total')
+        ? []
+        : 'counters end with _total, and nothing else does',
       type !== 'summary' && /\bquantile=/.test(series) ? 'quantile is a label of summaries' : [],
       type !== 'histogram' && /\ble=/.test(series) ? 'le is a label of histograms' : [],
       /_(?:ms|milliseconds|minutes|kb|mb|kib|mib)(?:_|$)/.test(name) ? 'a unit is a base unit' : [],
