@@ -26,10 +26,14 @@ function run() {
   // A clone has src/ and always runs it; the package has only dist/. So no build is ever stale.
   const root = dirname(dirname(realpathSync(process.argv[1])))
   const entry = existsSync(join(root, 'src')) ? '../src/cli/main.ts' : '../dist/src/cli/main.js'
-  // A defect that gets this far ends the process with its stack, as an unhandled rejection.
   void import(entry)
     .then((cli) => cli.main(process.argv.slice(2)))
     .then((exitCode) => {
       process.exitCode = exitCode
+    })
+    .catch((error) => {
+      const hint = error.code === 'ERR_MODULE_NOT_FOUND' ? '; `npm ci` installs what is missing' : ''
+      console.error(`error: ${error.message}${hint}`)
+      process.exitCode = 1
     })
 }

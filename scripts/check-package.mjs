@@ -1,6 +1,6 @@
-// Checks the package as its users get it. Packs it and installs it in an empty project. There it runs the command, a
-// script with a cluster, the same from CommonJS, and a type check under both ways to resolve modules. Too slow for
-// npm test: `npm run check:package` before a release.
+// Checks the package as its users get it. Packs the last commit in a fresh clone and installs it in an empty project.
+// There it runs the command, a script with a cluster, the same from CommonJS and from Jest, and a type check under both
+// ways to resolve modules. Too slow for npm test: `npm run check:package` before a release.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const project = mkdtempSync(join(tmpdir(), 'quorate-package-'))
+
+const clone = join(project, 'clone')
 
 const esm = `
 import { Client, startCluster } from 'quorate'
@@ -37,6 +39,22 @@ const { Client, startCluster } = require('quorate')
 startCluster({ nodes: 1 })
   .then((cluster) => new Client({ endpoints: cluster.endpoints }).put('a', 'b').finally(() => cluster.close()))
   .then(() => console.log('served'))
+`
+
+// The line of docs/guides/embedding.md.
+const jest = 'NODE_OPTIONS=--experimental-vm-modules npx jest'
+
+const jestTest = `
+const { startCluster } = require('quorate')
+test('a cluster', async () => {
+  const cluster = await startCluster({ nodes: 1 })
+  try {
+    await cluster.client().put('a', 'b')
+    expect((await cluster.client().get('a')).text()).toBe('b')
+  } finally {
+    await cluster.close()
+  }
+})
 `
 
 const recipes = `
@@ -113,7 +131,9 @@ const tsconfig = (module, moduleResolution) => ({
 })
 
 try {
-  const tarball = run(root, 'npm', ['pack', '--silent', '--pack-destination', project]).split('\n').at(-1)
+  run(project, 'git', ['clone', '--quiet', root, clone])
+  const tarball = run(clone, 'npm', ['pack', '--silent', '--pack-destination', project]).split('\n').at(-1)
+  check('packing changes nothing in the clone', run(clone, 'git', ['status', '--short']), '')
   write('package.json', { name: 'application', private: true, type: 'module' })
   run(project, 'npm', [
     'install',
@@ -122,6 +142,7 @@ try {
     '--no-fund',
     '--loglevel=error',
     `./${tarball}`,
+    'jest@30',
   ])
   check(
     'no Node is installed with the package',
@@ -150,6 +171,10 @@ try {
   write('check.cjs', cjs)
   check('a cluster in a script', run(project, 'node', ['check.mjs']), 'served')
   check('a cluster in CommonJS', run(project, 'node', ['check.cjs']), 'served')
+
+  write('check.test.cjs', jestTest)
+  run(project, 'sh', ['-c', `${jest} --testMatch '**/*.test.cjs' 2>&1`])
+  console.log('ok  a cluster in Jest')
 
   write('recipes.ts', recipes)
   write('recipes.mjs', recipes)

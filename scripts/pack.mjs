@@ -1,4 +1,5 @@
-// Steps of `npm pack` and `npm publish` around the packing itself.
+// Steps of `npm pack` and `npm publish` around the packing itself. In a fresh clone they first install the
+// dependencies, as `npm start` does.
 //
 // The pinned Node (optionalDependencies node-*) and the script `prepare` are for those who develop quorate, not for
 // those who install the package. npm packs package.json as it lies on disk, so `strip` rewrites it and
@@ -25,8 +26,10 @@ function strip() {
   // The parent is npm itself, because the prepack script starts with exec.
   const npm = process.ppid
   putBack()
-  const build = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: 'inherit' })
-  if (build.status !== 0) {
+  for (const script of ['setup.mjs', 'build.mjs']) {
+    // The output of npm is the name of the packed file.
+    const stdio = ['inherit', process.stderr, 'inherit']
+    if (spawnSync(process.execPath, [join(root, 'scripts', script)], { stdio }).status === 0) continue
     process.exitCode = 1
     return
   }

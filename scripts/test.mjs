@@ -36,7 +36,8 @@ process.on('SIGINT', () => {})
 const [tests, ...checks] = await Promise.all([
   run('vitest/vitest.mjs', [
     'run',
-    '--reporter=default',
+    // Off a terminal a line for each file would hide the failures.
+    `--reporter=${process.stdout.isTTY ? 'default' : 'dot'}`,
     '--reporter=./scripts/count-reporter.mjs',
     ...(quick ? ['unit', 'isolated'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,

@@ -107,7 +107,10 @@ export function add(program: CommandUnknownOpts): void {
         say: progress(),
       }
       const results = await study(options)
-      process.stdout.write(flags.output === 'json' ? `${JSON.stringify(results)}\n` : markdownOf(results))
+      const { columns } = process.stdout
+      process.stdout.write(
+        flags.output === 'json' ? `${JSON.stringify(results)}\n` : markdownOf(results, columns),
+      )
       process.stderr.write(
         `${results.verdict}: ${flags.out}/study.html, study.md, study.json, history.jsonl\n`,
       )

@@ -4,8 +4,10 @@ import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
 import { labelOf, type StudyTable, tablesOf } from './tables.ts'
 
-export function markdownOf(results: StudyResults): string {
-  return `${[head(results), levels(results), ...tablesOf(results).map(tableOf)].join('\n\n')}\n`
+/** `columns`: the width of the terminal that shows it. A wider table becomes a list. */
+export function markdownOf(results: StudyResults, columns = Number.POSITIVE_INFINITY): string {
+  const tables = [levels(results), ...tablesOf(results)]
+  return `${[head(results), ...tables.map((table) => tableOf(table, columns))].join('\n\n')}\n`
 }
 
 function head(results: StudyResults): string {
@@ -33,8 +35,8 @@ export function headings({ seed, versions, checked }: StudyResults): string[] {
   ]
 }
 
-function levels(results: StudyResults): string {
-  return tableOf({
+function levels(results: StudyResults): StudyTable {
+  return {
     title: 'The levels',
     note: settings(results),
     heads: ['level', 'what is sent', 'what is promised'],
@@ -43,7 +45,7 @@ function levels(results: StudyResults): string {
       `\`${MEANINGS[level].request}\``,
       MEANINGS[level].promise,
     ]),
-  })
+  }
 }
 
 export function settings({ settings: s }: StudyResults): string {
@@ -58,12 +60,18 @@ export function settings({ settings: s }: StudyResults): string {
   )
 }
 
-function tableOf({ title, note, heads, rows }: StudyTable): string {
+function tableOf({ title, note, heads, rows }: StudyTable, columns: number): string {
   const cells = [heads, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = heads.map((_, at) => Math.max(3, ...cells.map((row) => row[at]?.length ?? 0)))
   const lineOf = (row: readonly string[]): string =>
     `| ${widths.map((width, at) => (row[at] ?? '').padEnd(width)).join(' | ')} |`
   const [first = [], ...others] = cells
+  if (lineOf(first).length > columns) {
+    const items = rows.map((row) =>
+      row.map((cell, at) => (at === 0 ? `- ${cell}` : `  ${heads[at]}: ${cell}`)),
+    )
+    return [`## ${title}`, '', note, '', ...items.flat()].join('\n')
+  }
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`
   return [`## ${title}`, '', note, '', lineOf(first), rule, ...others.map(lineOf)].join('\n')
 }

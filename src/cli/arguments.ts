@@ -4,11 +4,11 @@ import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 
 export function keyArgument(key: string): string {
-  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
+  if (key === '') throw new Failure(EXIT.usage, 'the key is empty')
   return key
 }
 
-/** The words before and behind `--`, which commander does not tell apart. `words` are the last ones of `argv`. */
+/** The words before and after `--`, which commander does not tell apart. `words` are the last ones of `argv`. */
 export function splitAtDashes(words: readonly string[], argv: readonly string[]) {
   const dashes = argv.indexOf('--')
   const before = dashes < 0 ? words.length : Math.max(0, words.length - (argv.length - dashes - 1))
@@ -18,8 +18,8 @@ export function splitAtDashes(words: readonly string[], argv: readonly string[])
 /** The first of at most `max` words before `--`. */
 export function nameBeforeDashes(words: readonly string[], max: number): string {
   const [name = '', ...more] = words
-  if (words.length === 0) throw new Failure(EXIT.usage, 'expected NAME before --')
+  if (words.length === 0) throw new Failure(EXIT.usage, "missing required argument 'name'")
   if (words.length > max)
-    throw new Failure(EXIT.usage, `a command stands behind --, as in: -- ${more.slice(max - 1).join(' ')}`)
+    throw new Failure(EXIT.usage, `put the command after --, as in: -- ${more.slice(max - 1).join(' ')}`)
   return name
 }

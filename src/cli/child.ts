@@ -4,13 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { Failure, isSystemError, reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { escapeText } from './format-text.ts'
 import { io, PROCESS_IO, withCurrentIo } from './io.ts'
 import { say } from './output.ts'
 
 /** Throws a Failure for words that name no command. */
 export function checkCommand([file]: readonly string[]): void {
-  if (file === '') throw new Failure(EXIT.usage, 'the name of the command is empty: it stands behind --')
+  if (file === '') throw new Failure(EXIT.usage, 'the name of the command is empty: it comes after --')
 }
 
 export interface ChildOptions {
@@ -48,7 +47,7 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
       const onError = (error: Error) => {
         if (child.pid === undefined) return reject(error)
         // It runs. A signal could not be sent to it: it belongs to another user, as with sudo.
-        if (!isReported) say(`cannot end ${escapeText(file)}${when}: ${reasonOf(error)}`)
+        if (!isReported) say(`cannot end ${file}${when}: ${reasonOf(error)}`)
         isReported = true
       }
       child.on('error', withCurrentIo(onError))
@@ -62,5 +61,5 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
 function cannotRun(file: string, when: string, error: unknown): unknown {
   if (!isSystemError(error)) return error
   const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error)
-  return new Failure(EXIT.failed, `cannot run ${escapeText(file)}${when}: ${reason}`)
+  return new Failure(EXIT.failed, `cannot run ${file}${when}: ${reason}`)
 }

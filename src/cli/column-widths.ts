@@ -21,22 +21,33 @@ export function fitting(widths: readonly number[], gap: number, lineMax: number)
   return fitted
 }
 
-/** The beginning of the text, with "…" at the end, if it is wider than `widthMax`. */
-export function shortened(text: string, widthMax: number): string {
+/** The text with "…" in place of its end, or of its middle, if it is wider than `widthMax`. */
+export function shortened(text: string, widthMax: number, keepsEnd = false): string {
   if (widthOf(text) <= widthMax) return text
-  let start = ''
+  const characters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment)
+  const end = keepsEnd ? beginningOf(characters.toReversed(), (widthMax - 1) / 2).toReversed() : []
+  const start = beginningOf(characters, widthMax - 1 - widthOf(end.join('')))
+  return `${start.join('')}…${end.join('')}`
+}
+
+/** As many of the characters as fit. */
+function beginningOf(characters: readonly string[], widthMax: number): string[] {
   let width = 0
-  for (const { segment } of new Intl.Segmenter().segment(text)) {
-    width += widthOf(segment)
-    if (width >= widthMax) break
-    start += segment
-  }
-  return `${start}…`
+  const end = characters.findIndex((character) => {
+    width += widthOf(character)
+    return width > widthMax
+  })
+  return characters.slice(0, end < 0 ? characters.length : end)
+}
+
+interface FillOptions {
+  readonly alignRight?: boolean
+  readonly keepsEnd?: boolean
 }
 
 /** The text with exactly this width. */
-export function fill(text: string, width: number, alignRight: boolean): string {
-  const shown = shortened(text, width)
+export function fill(text: string, width: number, { alignRight, keepsEnd }: FillOptions = {}): string {
+  const shown = shortened(text, width, keepsEnd)
   const space = ' '.repeat(width - widthOf(shown))
   return alignRight ? space + shown : shown + space
 }

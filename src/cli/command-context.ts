@@ -1,7 +1,7 @@
 // The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
-import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
-import { Failure } from '../local/failure.ts'
+import { type AnswerInfo, Client, QuorateError, type ReadOptions, UnreachableError } from '../client/index.ts'
+import { Cancellation, Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
@@ -12,6 +12,9 @@ import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
+/** A command that misses its time-out by more than this says so. */
+const LATE_MS_MIN = 1_000
+const DELAY_LOOK_MS = 50
 /** How long a command tries to connect. A user wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
@@ -62,8 +65,11 @@ export async function withContext(
       }),
   )
   const signals = new CommandSignals()
+  const delays = new Delays()
   if (intent.kind === 'write') setWriteIntent(intent)
   try {
+    if (endpoints.source === 'default' && io().stderr.isTTY === true)
+      await sayCluster(client, options, signals.interrupted)
     await run({
       client,
       endpoints,
@@ -75,12 +81,59 @@ export async function withContext(
       read: readOptions(flags, signals.interrupted),
     })
   } catch (error) {
-    if (error instanceof QuorateError)
-      throw new Failure(exitCodeOf(error, intent), formatError(error, intent))
-    throw error
+    if (!(error instanceof QuorateError)) throw error
+    const text = formatError(error, intent, endpoints.source)
+    const late = delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+    const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
+    throw new EndOfCommand(exitCodeOf(error, intent), text, late)
   } finally {
+    delays.close()
     signals.close()
     await client.close()
+  }
+}
+
+/** Another project's cluster may answer at the default addresses. */
+async function sayCluster(
+  client: Client,
+  { unreachableAfterMs }: ContextOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const { clusterId } = await client.cluster({ signal })
+    say(`no local cluster here: cluster ${clusterId} answers at ${client.endpoints[0]}`)
+  } catch (error) {
+    // A command that keeps trying reports it later.
+    if (error instanceof UnreachableError && unreachableAfterMs === undefined) throw error
+  }
+}
+
+/** How long this process could not run: on a busy machine neither its start nor its timers are in time. */
+class Delays {
+  readonly #begunAt = performance.now()
+  readonly #timer = setInterval(() => this.#look(), DELAY_LOOK_MS).unref()
+  #lookedAt = this.#begunAt
+  #delayedMs = this.#begunAt - io().startedAtMs
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** That delays are the reason why a command has taken longer than its time-out, if it has. */
+  lateness(timeoutMs: number, waitedMs: number): readonly string[] {
+    this.#look()
+    const elapsedMs = performance.now() - io().startedAtMs - waitedMs
+    const lateMs = elapsedMs - timeoutMs
+    if (lateMs < LATE_MS_MIN || this.#delayedMs - waitedMs < lateMs / 2) return []
+    return [
+      `note: this took ${formatMs(elapsedMs)} instead of ${formatMs(timeoutMs)}, since the machine is busy`,
+    ]
+  }
+
+  #look(): void {
+    const now = performance.now()
+    this.#delayedMs += Math.max(0, now - this.#lookedAt - DELAY_LOOK_MS)
+    this.#lookedAt = now
   }
 }
 

@@ -1,6 +1,6 @@
 // Asks before something running or healthy is destroyed: a question on a terminal, --yes elsewhere.
 
-import { Failure } from '../local/failure.ts'
+import { Cancellation, Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { withStdin } from './input.ts'
 import { io } from './io.ts'
@@ -17,5 +17,5 @@ export async function confirm(consequence: string): Promise<void> {
     for await (const typed of stdin) return String(typed)
     return ''
   })
-  if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Failure(EXIT.failed, 'nothing was changed')
+  if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Cancellation(EXIT.failed, 'cancelled: nothing was changed')
 }

@@ -3,7 +3,7 @@
 
 import { constants } from 'node:os'
 import type { QuorateError } from '../client/index.ts'
-import { Failure } from '../local/failure.ts'
+import { Cancellation } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 
 export const EXIT = {
@@ -22,8 +22,8 @@ export const EXIT = {
 } as const
 
 /** How a command ends that a signal asks to, as a shell reports it. */
-export const endedBy = (name: NodeJS.Signals, how: string): Failure =>
-  new Failure(128 + constants.signals[name], `ended by ${name}: ${how}`)
+export const endedBy = (name: NodeJS.Signals, how: string): Cancellation =>
+  new Cancellation(128 + constants.signals[name], name === 'SIGINT' ? how : `ended by ${name}: ${how}`)
 
 /** When it ends what a lease keeps, and no node has confirmed that the lease has ended. */
 export const withinLease = (ttlMs: number): string =>

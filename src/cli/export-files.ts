@@ -22,7 +22,6 @@ import {
 } from 'node:fs'
 import { makeDirectories } from '../files/durable.ts'
 import { reasonOf, unwritable } from '../local/failure.ts'
-import { escapeText } from './format-text.ts'
 
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
@@ -54,7 +53,7 @@ export class ExportDirectory {
       return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
     } catch (error) {
       if (isFaultOfName(error)) return refused(reasonOf(error))
-      throw unwritable(escapeText(this.#path(bytes).toString()), error)
+      throw unwritable(this.#path(bytes).toString(), error)
     }
   }
 

@@ -17,6 +17,12 @@ export function parseText(text: string): string {
   return text === '' ? invalid('it must not be empty') : text
 }
 
+/** Its scheme may be any. `localhost:80` alone would be one with the scheme `localhost`. */
+export function parseUrl(text: string): string {
+  const isUrl = URL.canParse(text) && /^[a-z][a-z0-9+.-]*:\/\/./i.test(text)
+  return isUrl ? text : invalid('it must be a URL, as in http://10.0.0.1:80')
+}
+
 /** An empty path, for example from an unset variable, would mean the working directory. */
 export const directory = parseText
 

@@ -3,14 +3,20 @@
 import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import type { Intent } from './exit-codes.ts'
-import { escapeText } from './format-text.ts'
+import type { EndpointSource } from './global-flags.ts'
 
 const NOTHING = 'nothing was written'
 const NODE_SUFFIX = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
 
-export function formatError(error: QuorateError, intent: Intent): string {
+const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
+  user: 'check --endpoints or KV_ENDPOINTS, and that a node runs there',
+  'local cluster': `\`${PROGRAM} cluster start\` resumes the cluster here`,
+  default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
+}
+
+export function formatError(error: QuorateError, intent: Intent, source: EndpointSource): string {
   const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
@@ -20,7 +26,7 @@ export function formatError(error: QuorateError, intent: Intent): string {
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':
-      return `${text}${nothing}; is the cluster running? \`${PROGRAM} cluster start\` starts one here`
+      return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${text}${nothing}${staleHint(intent)}`
     case 'no_leader':
@@ -55,7 +61,7 @@ function whatIsThere(error: QuorateError): string {
   if (!(error instanceof PreconditionFailedError)) return withoutEnd(error.message)
   const { current } = error
   if (current === null) return 'there is no such key'
-  return `${escapeText(current.key)} is at revision ${current.modRevision}`
+  return `${current.key} is at revision ${current.modRevision}`
 }
 
 const staleHint = (intent: Intent): string =>

@@ -1,10 +1,11 @@
 // Rows of records: in columns for people, or separated by tabs and without a header for scripts.
 
 import { paint, type Style } from './colors.ts'
+import { toJson, toJsonLine } from './format-json.ts'
 import { escapeText } from './format-text.ts'
 import type { Format } from './global-flags.ts'
 import { io } from './io.ts'
-import { write } from './output.ts'
+import { write, writeLine } from './output.ts'
 
 export interface Column<Row> {
   readonly title: string
@@ -12,6 +13,8 @@ export interface Column<Row> {
   readonly alignRight?: boolean
   /** Rarely needed: in a table only with `-o wide`. */
   readonly wide?: boolean
+  /** The end says as much as the beginning: of a URL, the port. The middle is left out where there is no space. */
+  readonly keepsEnd?: boolean
 }
 
 const COLUMN_GAP = 2
@@ -67,7 +70,7 @@ export class RowWriter<Row> {
     const widths = fitting(this.#widths, COLUMN_GAP, lineMax)
     const lineOf = (row: readonly string[]): string =>
       row
-        .map((cell, at) => fill(cell, widths[at] ?? 0, this.#columns[at]?.alignRight === true))
+        .map((cell, at) => fill(cell, widths[at] ?? 0, this.#columns[at]))
         .join(' '.repeat(COLUMN_GAP))
         .trimEnd()
     const lines = rows.map((row, at) => {
@@ -90,6 +93,22 @@ export async function printTable<Row>(
   const table = new RowWriter(columns, format, style)
   for await (const row of rows) await table.add(row)
   await table.end()
+}
+
+/** Prints a list in any format: in JSON as one array, or an object on each line. */
+export async function printList<Row>(
+  format: Format,
+  rows: AsyncIterable<Row> | Iterable<Row>,
+  jsonOf: (row: Row) => object,
+  columns: readonly Column<Row>[],
+): Promise<void> {
+  if (format === 'ndjson') for await (const row of rows) await writeLine(toJsonLine(jsonOf(row)))
+  else if (format !== 'json') await printTable(columns, format, rows)
+  else {
+    const all: object[] = []
+    for await (const row of rows) all.push(jsonOf(row))
+    await writeLine(toJson(all))
+  }
 }
 
 /** The width of a terminal; elsewhere lines have any length. */

@@ -1,16 +1,26 @@
 // Stored bytes, names and messages as text for people. A control character could move the cursor, change the title of
-// a terminal or hide text, so none of them reaches a terminal.
+// a terminal, hide text or turn it around, so none of them reaches a terminal. output.ts, format-table.ts and
+// node-log.ts, through which all text for people passes, call these functions. Nothing else needs to.
 
 import { isUtf8 } from 'node:buffer'
 
-/** A character up to U+00FF as \xNN. */
-const escapeChar = (char: string): string => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+/** A character up to U+00FF as \xNN, another one as \uNNNN. */
+function escapeChar(char: string): string {
+  const code = char.charCodeAt(0)
+  const digits = code.toString(16)
+  return code <= 0xff ? `\\x${digits.padStart(2, '0')}` : `\\u${digits.padStart(4, '0')}`
+}
 
-/** For a field within a line: escapes all control characters, also tabs and line ends. */
-export const escapeText = (text: string): string => text.replace(/\p{Cc}/gu, escapeChar)
+/** Control characters, line and paragraph separators, and characters that change the direction of the text behind. */
+const CONTROL = String.raw`[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]`
+const CONTROLS = new RegExp(CONTROL, 'gu')
+const CONTROLS_WITHIN_LINES = new RegExp(String.raw`(?!\r?\n|\t)${CONTROL}`, 'gu')
 
-/** For whole texts: escapes all control characters but tabs and line ends. */
-export const escapeLines = (text: string): string => text.replace(/(?!\r?\n|\t)\p{Cc}/gu, escapeChar)
+/** For one line, or a field of it: escapes tabs and line ends too. */
+export const escapeText = (text: string): string => text.replace(CONTROLS, escapeChar)
+
+/** For whole texts: leaves tabs and line ends. */
+export const escapeLines = (text: string): string => text.replace(CONTROLS_WITHIN_LINES, escapeChar)
 
 /** Bytes as text. If they are not UTF-8, the bytes that `escaped` matches are escaped: all but printable ASCII. */
 export function textOfBytes(bytes: Uint8Array, escaped: RegExp = /[^ -~]/g): string {

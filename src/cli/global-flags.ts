@@ -57,14 +57,18 @@ export type GlobalFlags = ReturnType<ReturnType<typeof commandWithGlobalFlags>['
 
 export interface ChosenEndpoints {
   readonly urls: readonly string[]
+  readonly source: EndpointSource
   /** Given by the user: the client uses only these and discovers no others. */
   readonly explicit: boolean
 }
 
+export type EndpointSource = 'user' | 'local cluster' | 'default'
+
 export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
-  if (flags.endpoints !== undefined) return { urls: flags.endpoints, explicit: true }
+  if (flags.endpoints !== undefined) return { urls: flags.endpoints, source: 'user', explicit: true }
   const local = localEndpoints()
-  return { urls: local.length > 0 ? local : DEFAULT_ENDPOINTS, explicit: false }
+  if (local.length > 0) return { urls: local, source: 'local cluster', explicit: false }
+  return { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
 }
 
 function localEndpoints(): string[] {

@@ -1,6 +1,9 @@
 // Reads the NDJSON of `kv export`: one record per line, and at the end `{"end":true,"count":…}`. A file made by hand
 // may have no end line. Then it is unknown whether the file is complete, and the command says so.
 //
+// A record that had a lease is left out unless the user wants it. Its lease does not exist here, so the key would stay
+// until somebody deletes it: a lock that nobody can take, an instance of a service that no longer runs.
+//
 // Only LF ends a line. JSON strings may contain U+2028, U+2029 and U+0085, where `readline` would end lines.
 
 import { createReadStream } from 'node:fs'
@@ -9,7 +12,6 @@ import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
 import { bytesFromJson, isObject } from './format-json.ts'
-import { escapeText } from './format-text.ts'
 import type { ImportItem } from './import-item.ts'
 import { io, userPath } from './io.ts'
 
@@ -20,21 +22,28 @@ import { io, userPath } from './io.ts'
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 
-/** Opens a file; `-` means standard input. `onLine` receives the number of bytes of each line. */
+export interface LineOptions {
+  /** Records that had a lease become plain keys. */
+  readonly leased?: boolean
+  /** Receives the number of bytes of each line. */
+  readonly onLine?: (bytes: number) => void
+}
+
+/** Opens a file; `-` means standard input. */
 export function linesOfFile(
   path: string,
   signal: AbortSignal,
-  onLine: (bytes: number) => void = () => {},
+  options?: LineOptions,
 ): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? io().stdin : createReadStream(userPath(path)))
-  return itemsOf(input, path === '-' ? 'standard input' : path, onLine)
+  return itemsOf(input, path === '-' ? 'standard input' : path, options)
 }
 
 /** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
 export async function* itemsOf(
   input: AsyncIterable<Buffer>,
   where: string,
-  onLine: (bytes: number) => void = () => {},
+  { leased = false, onLine = () => {} }: LineOptions = {},
 ): AsyncGenerator<ImportItem, void, undefined> {
   let number = 0
   let records = 0
@@ -50,17 +59,16 @@ export async function* itemsOf(
     if (json === undefined) throw bad(`${line} is not a record: no JSON object`)
     if ('key' in json) {
       records += 1
-      yield recordOf(json, line)
+      yield recordOf(json, line, leased)
     } else if (json.end === true) {
       if (json.count !== records)
         throw bad(`${where} is incomplete: ${records} records, but its end line says ${json.count}`)
       ended = true
-    } else if ('error' in json)
-      throw bad(`${where} ends with an error: ${escapeText(JSON.stringify(json.error))}`)
+    } else if ('error' in json) throw bad(`${where} ends with an error: ${JSON.stringify(json.error)}`)
     else throw bad(`${line} is not a record: it has no "key"`)
   }
   if (ended) return
-  if (records === 0) throw bad(`${where} is empty. An export has an end line even when there are no records`)
+  if (records === 0) throw bad(`${where} is empty, and an export has an end line even without records`)
   yield {
     kind: 'open-end',
     reason: `${where} has no end line: if ${PROGRAM} export wrote it, it is incomplete`,
@@ -104,11 +112,14 @@ function textOf(bytes: Buffer, line: string): string {
   }
 }
 
-function recordOf(json: Readonly<Record<string, unknown>>, line: string): ImportItem {
+function recordOf(json: Readonly<Record<string, unknown>>, line: string, leased: boolean): ImportItem {
   try {
     const key = bytesFromJson(json.key)
     const value = bytesFromJson(json.value)
-    return { kind: 'write', name: Buffer.from(key).toString(), key, value: () => value }
+    const name = Buffer.from(key).toString()
+    const hadLease = json.lease !== undefined && json.lease !== null
+    if (hadLease && !leased) return { kind: 'skip', name, reason: HAD_LEASE }
+    return { kind: 'write', name, key, value: () => value }
   } catch {
     throw bad(`${line} is not a record with "key" and "value"`)
   }
@@ -122,5 +133,8 @@ function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
     return undefined
   }
 }
+
+/** Why a record is left out. */
+const HAD_LEASE = 'it had a lease; --leased imports it as a plain key'
 
 const bad = (message: string): Failure => new Failure(EXIT.failed, message)

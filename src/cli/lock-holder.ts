@@ -6,19 +6,20 @@
 
 import { type Client, QuorateError } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
-import type { HeldLock, LockOptions } from '../recipes/index.ts'
+import { type HeldLock, LockNotTakenError, type LockOptions } from '../recipes/index.ts'
 import { checkCommand, exitCodeOfChild, startChild } from './child.ts'
 import { type CommandContext, untilSecondSignal, withContext } from './command-context.ts'
+import { formatMs } from './duration.ts'
 import { EXIT, endedBy, withinLease } from './exit-codes.ts'
 import { bytesToJson } from './format-json.ts'
-import { escapeText } from './format-text.ts'
 import type { GlobalFlags } from './global-flags.ts'
 import { io } from './io.ts'
 import { keepProcessAlive } from './keep-alive.ts'
 import { onLostOutput, printResult, say } from './output.ts'
+import { formatBytes } from './txn/format-txn.ts'
 
-export const BEHIND_DASHES =
-  'behind --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of which it is the create revision'
+export const AFTER_DASHES =
+  'after --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of the holder as a word of txn: the token is its create revision'
 
 const TTL_MS = 10_000
 /** A shorter wait is not reported. */
@@ -34,7 +35,7 @@ export interface HoldOptions {
   readonly flags: GlobalFlags
   /** The lock, as messages name it. */
   readonly what: string
-  /** The words behind `--`. */
+  /** The words after `--`. */
   readonly command: readonly string[]
   readonly wait?: number | undefined
   readonly ttl?: number | undefined
@@ -46,7 +47,8 @@ export async function holdWhile(
 ): Promise<void> {
   checkCommand(command)
   await withContext(flags, { kind: 'write' }, async (context) => {
-    const held = await acquired(context, what, (signal) => acquire(context.client, { waitMs, ttlMs, signal }))
+    const acquireNow = (signal: AbortSignal) => acquire(context.client, { waitMs, ttlMs, signal })
+    const held = await acquired(context, what, waitMs, acquireNow)
     await whileHeld(context, what, held, ttlMs, command)
   })
 }
@@ -55,6 +57,7 @@ export async function holdWhile(
 async function acquired(
   { forwardSignals }: CommandContext,
   what: string,
+  waitMs: number | undefined,
   acquire: (signal: AbortSignal) => Promise<HeldLock>,
 ): Promise<HeldLock> {
   const end = new AbortController()
@@ -68,6 +71,10 @@ async function acquired(
     return await acquire(end.signal)
   } catch (error) {
     if (received !== undefined) throw endedBy(received, `${what} was not taken`)
+    if (error instanceof LockNotTakenError) {
+      const wait = waitMs === undefined || waitMs === 0 ? '' : ` within ${formatMs(waitMs)}`
+      throw new Failure(EXIT.unavailable, `could not take ${what}${wait}: another client holds it`)
+    }
     // Whatever became of its requests, this attempt holds no lock: a key that it created goes with its lease.
     if (error instanceof QuorateError && error.written === 'unknown')
       throw new Failure(EXIT.unavailable, `${what} was not taken: ${error.message}`)
@@ -107,7 +114,8 @@ async function untilEnded(context: CommandContext, what: string, held: HeldLock)
     held.signal.addEventListener('abort', onLost, { once: true })
   })
   const json = { token: held.token, key: bytesToJson(held.key) }
-  await printResult(context.format, json, String(held.token))
+  const text = `holding ${what} (token ${held.token}); Ctrl-C releases it`
+  await printResult(context.format, json, String(held.token), text)
   const result = await keepProcessAlive(end)
   if (result instanceof Failure) throw result
   return result
@@ -125,7 +133,7 @@ async function run(
   const env = {
     ...io().env,
     KV_LOCK_TOKEN: String(held.token),
-    KV_LOCK_KEY: Buffer.from(held.key).toString(),
+    KV_LOCK_KEY: formatBytes(held.key),
   }
   // A terminal sends Ctrl-C to both. Many commands end at once on a second one.
   const isAtTerminal = [io().stdin, io().stdout, io().stderr].some(({ isTTY }) => isTTY)
@@ -139,7 +147,7 @@ async function run(
     if (held.leftMs <= ttlMs * KILL_SHARE && isTerminated) child.kill('SIGKILL')
     if (held.leftMs > ttlMs * TERMINATE_SHARE || isTerminated) return
     isTerminated = true
-    say(`${what} may soon be lost: ending ${escapeText(file)}`)
+    say(`${what} may soon be lost: ending ${file}`)
     child.kill('SIGTERM')
   }
   const checking = setInterval(check, Math.min(ttlMs * CHECK_SHARE, CHECK_MS_MAX))

@@ -14,11 +14,11 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure, messageOf } from '../local/failure.ts'
+import { Cancellation, Failure, messageOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Io, PROCESS_IO, runWithIo } from './io.ts'
 import { say, watchOutput } from './output.ts'
-import { buildProgram } from './program.ts'
+import { buildProgram, withoutHelpOnUnknown } from './program.ts'
 
 const debug = debuglog('quorate')
 
@@ -26,23 +26,42 @@ const debug = debuglog('quorate')
 export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<number> {
   return runWithIo(io, async () => {
     watchOutput()
+    if (io === PROCESS_IO) watchProcess()
     try {
       if (io === PROCESS_IO && isGarbled(argv))
         throw new Failure(EXIT.usage, 'the command line is not valid UTF-8; a value can come from a file')
       const program = await buildProgram(argv)
-      await program.parseAsync(argv, { from: 'user' })
+      await program.parseAsync(withoutHelpOnUnknown(program, argv), { from: 'user' })
       return EXIT.ok
     } catch (error) {
       // The message is already printed.
       if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
       if (!(error instanceof Failure)) {
-        say(`error: ${messageOf(error)}`)
-        debug('%O', error)
+        sayDefect(error)
         return EXIT.failed
       }
-      if (error.message !== '') say(`error: ${error.message}`)
-      return error.exitCode
+      const { message, details, exitCode } = error
+      if (message !== '') say(error instanceof Cancellation ? message : `error: ${message}`)
+      for (const line of details) say(line)
+      return exitCode
     }
+  })
+}
+
+function sayDefect(error: unknown): void {
+  say(`error: ${messageOf(error)}`)
+  debug('%O', error)
+}
+
+/** Node.js would print warnings with the bytes of stored keys as they are, and defects with a stack. */
+function watchProcess(): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') say(`warning: ${message}`)
+  })
+  process.on('uncaughtException', (error) => {
+    sayDefect(error)
+    process.exit(EXIT.failed)
   })
 }
 

@@ -5,6 +5,7 @@ import { type DestinationStream, pino } from 'pino'
 import type { Logger } from '../server/node/types.ts'
 import { logDestination } from '../server/process/log-destination.ts'
 import type { LogLevel } from './flag-values.ts'
+import { escapeText } from './format-text.ts'
 import { terminal } from './terminal.ts'
 
 export function nodeLog(name: string, level: LogLevel): Logger {
@@ -23,11 +24,12 @@ export function oneLine(json: string): string {
   const { level, time, msg, node, ...fields } = JSON.parse(json)
   const details = Object.entries(fields).flatMap(([field, value]) => {
     const text = brief(value)
-    return text === '' || says(msg, text) ? [] : `${field}=${text}`
+    return text === '' || says(msg, text) ? [] : escapeText(`${field}=${text}`)
   })
   const paint = isPainted(level) ? PAINT[level] : 'none'
   const clock = new Date(time).toTimeString().slice(0, 8)
-  return [styleText('dim', `${clock} ${node}`, STDERR), styleText(paint, msg, STDERR), ...details].join('  ')
+  const head = styleText('dim', escapeText(`${clock} ${node}`), STDERR)
+  return [head, styleText(paint, escapeText(String(msg)), STDERR), ...details].join('  ')
 }
 
 const STDERR = { stream: process.stderr }

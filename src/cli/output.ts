@@ -1,7 +1,7 @@
 // Data goes to stdout, everything else to stderr. The reader of the output may stop at any time (`kv ls | head`).
 //
-// `write` and `writeLine` print exact bytes, for programs. All text for people passes `print`, `say` or a table, which
-// escape control characters.
+// `write` and `writeLine` print exact bytes, for programs. All text for people passes `print`, `say`, a function beside
+// them or a table, which escape control characters.
 
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { reasonOf } from '../local/failure.ts'
 import { paint, type Style } from './colors.ts'
 import { EXIT } from './exit-codes.ts'
 import { toJson, toJsonLine } from './format-json.ts'
-import { escapeLines } from './format-text.ts'
+import { escapeLines, escapeText } from './format-text.ts'
 import type { Format } from './global-flags.ts'
 import { type Io, io, type OutputStream, withCurrentIo } from './io.ts'
 import { clearProgress } from './progress.ts'
@@ -142,7 +142,10 @@ function writeToFile(fd: number, bytes: Buffer): void {
 export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
 /** Prints a line of data for people. */
-export const print = (text: string): Promise<void> => writeLine(escapeLines(text))
+export const print = (text: string): Promise<void> => writeLine(escapeText(text))
+
+/** Prints data of several lines for people. */
+export const printLines = (text: string): Promise<void> => writeLine(escapeLines(text))
 
 /** Prints one result: as JSON, for a script, or for people. Without `table` both of the latter are `plain`. */
 export async function printResult(
@@ -157,24 +160,31 @@ export async function printResult(
   else await print(table)
 }
 
-/** Prints a message to stderr. */
-export const say = (text: string): void => prompt(`${text}\n`)
+/** Prints a message of one line to stderr. */
+export function say(text: string): void {
+  io().stderr.write(`${escapeText(text)}\n`)
+}
 
-/** Prints text to stderr, and leaves the cursor behind it. */
-export function prompt(text: string): void {
+/** Prints text of several lines to stderr. */
+export function sayLines(text: string): void {
   io().stderr.write(escapeLines(text))
 }
 
 export function sayPainted(style: Style, text: string): void {
-  io().stderr.write(`${paint(style, escapeLines(text), io().stderr)}\n`)
+  io().stderr.write(`${paint(style, escapeText(text), io().stderr)}\n`)
 }
 
-/** `say` for a process that others depend on: if the terminal is stopped, the line is lost. */
-export function sayInPassing(text: string): void {
-  if (io().stderr.isTTY !== true) say(text)
+/**
+ * `say` for a process that others depend on: if the terminal is stopped, the line is lost. `before`, if any, is printed
+ * dimmed before the text.
+ */
+export function sayInPassing(text: string, before?: string): void {
+  const head = before === undefined ? '' : `${paint('dim', escapeText(before), io().stderr)}  `
+  const line = `${head}${escapeText(text)}\n`
+  if (io().stderr.isTTY !== true) io().stderr.write(line)
   else {
     try {
-      writeSync(terminal(), `${escapeLines(text)}\n`)
+      writeSync(terminal(), line)
     } catch {
       // There is no other place to report it.
     }

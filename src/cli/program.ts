@@ -8,7 +8,7 @@ import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
 import { io } from './io.ts'
-import { prompt } from './output.ts'
+import { sayLines } from './output.ts'
 import type { ProgramContext } from './program-context.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     import: () => import('./commands/import.ts'),
     export: () => import('./commands/export.ts'),
     watch: () => import('./commands/watch.ts'),
+    history: () => import('./commands/history.ts'),
     lease: () => import('./commands/lease.ts'),
     lock: () => import('./commands/lock.ts'),
     elect: () => import('./commands/elect.ts'),
@@ -60,10 +61,10 @@ export async function buildProgram(argv: readonly string[]) {
     .helpCommand(false)
     .showHelpAfterError(`See: ${PROGRAM} help`)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
+    .configureHelp({ helpWidth: 100 })
     .configureOutput({
       writeOut: (text) => void io().stdout.write(text),
-      writeErr: prompt,
+      writeErr: sayLines,
       outputError: (text, write) => write(inHouseStyle(text)),
     })
     .hook('preAction', (thisCommand) => {
@@ -123,13 +124,34 @@ function inheritSettings(command: CommandUnknownOpts, path: readonly string[] = 
       .copyInheritedSettings(command)
       .helpCommand(false)
       .showHelpAfterError(`See: ${PROGRAM} help ${childPath.join(' ')}`)
+      .addHelpText('after', `\nGlobal options, such as --endpoints and --output: ${PROGRAM} help`)
     inheritSettings(child, childPath)
   }
 }
 
-/** The cause of an error follows a colon. */
+/**
+ * The arguments without `--help` behind a word that is no command. commander would print the help of the program, as if
+ * the word had a meaning, and not that it is unknown.
+ */
+export function withoutHelpOnUnknown(
+  program: CommandUnknownOpts,
+  argv: readonly string[],
+): readonly string[] {
+  let command = program
+  for (const word of program.parseOptions([...argv]).operands) {
+    if (command.commands.length === 0) return argv
+    const next = command.commands.find((child) => child.name() === word)
+    if (next === undefined) return argv.filter((arg) => arg !== '--help' && arg !== '-h')
+    command = next
+  }
+  return argv
+}
+
+/** The cause of an error follows a colon, and no full stop follows an error. */
 const inHouseStyle = (text: string): string =>
-  text.replace(/( is invalid(?: for argument '[^']*')?)\. /, '$1: ')
+  text
+    .replace(/( is invalid(?: for argument '[^']*')?)\. /, '$1: ')
+    .replace(/\. Expected (.*)\./, ': expected $1')
 
 /** Commands of other stores and shells, with our command that does the same. */
 const COMMAND_MEANT: Readonly<Record<string, string>> = {

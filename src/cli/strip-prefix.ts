@@ -2,8 +2,6 @@
 // both become `a`. The second one is refused, because a reader of the export would keep only one of them, without an
 // error.
 
-import { escapeText } from './format-text.ts'
-
 export type Stripped =
   | { readonly kind: 'key'; readonly key: Uint8Array }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -28,7 +26,7 @@ export class PrefixStripper {
     const name = Buffer.from(rest.buffer, rest.byteOffset, rest.byteLength)
     const bytes = name.toString('latin1')
     if (this.#stripped.has(bytes)) {
-      return { kind: 'refused', reason: `another key is exported as ${escapeText(name.toString())}` }
+      return { kind: 'refused', reason: `another key is exported as ${name}` }
     }
     this.#stripped.add(bytes)
     return { kind: 'key', key: rest }

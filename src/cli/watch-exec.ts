@@ -4,7 +4,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { Failure } from '../local/failure.ts'
 import { exitCodeOfChild, startChild } from './child.ts'
-import { escapeText } from './format-text.ts'
 import { io } from './io.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
@@ -53,7 +52,7 @@ export async function runOnce(
     if (code === 0 || signal.aborted) return
     throw new Failure(
       code,
-      `${escapeText(file)} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
+      `${file} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
     )
   } finally {
     signal.removeEventListener('abort', terminate)

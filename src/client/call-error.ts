@@ -70,7 +70,7 @@ export function errorOf(
             end.error,
           )
     case 'out-of-time':
-      return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints, foreign)
+      return outOfTime(tries, shortTime(call.timeoutMs), endpoints, foreign)
   }
 }
 
@@ -96,7 +96,7 @@ function outOfTime(
   if (refusal !== undefined) return refusal
   const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
   if (reached) {
-    const last = cause === undefined ? '' : ` (${cause.message})`
+    const last = cause === undefined || cause.message === SILENT ? '' : ` (${cause.message})`
     return new UnavailableError(`no answer within ${seconds}${last}${left}`, {
       code: 'timeout',
       written: 'no',
@@ -194,6 +194,12 @@ function preconditionFailed(
   }
 }
 
+/** A node accepted a connection, and sent nothing. */
+const SILENT = 'no answer'
+
+const shortTime = (ms: number): string =>
+  ms < 100 ? `${Number(ms.toFixed(1))} ms` : `${Number((ms / 1_000).toFixed(3))} s`
+
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut',
@@ -204,7 +210,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Why a try failed. For several refused addresses of one name, Node's message is empty; its code is more useful. */
 export function failureText({ cause, timedOut }: NotSent | MaybeApplied): string {
-  if (timedOut) return 'no answer'
+  if (timedOut) return SILENT
   const code = 'code' in cause ? String(cause.code) : ''
+  if (code.startsWith('HPE_')) return 'what answers there does not speak HTTP'
   return REASONS[code] ?? (cause.message === '' ? code : cause.message)
 }

@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'duplicate_key'
   | 'future_revision'
   | 'not_found'
+  | 'route_not_found'
   | 'precondition_failed'
   | 'compacted'
   | 'too_many_operations'

@@ -5,6 +5,8 @@
 //   await kv.put('greeting', 'hello')
 //   console.log((await kv.get('greeting'))?.text())
 
+import '../require-node.ts'
+
 export { Client } from './client.ts'
 export {
   AbortedError,

@@ -214,5 +214,5 @@ export function ownKey(key: string | Uint8Array): Buffer {
   const bytes = ownBytes(key)
   checkKeyLength(bytes)
   if (bytes.length > 0) return bytes
-  throw new QuorateError('a key has at least one byte', { code: 'key_empty', written: 'no' })
+  throw new QuorateError('the key is empty', { code: 'key_empty', written: 'no' })
 }

@@ -1,12 +1,12 @@
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions } from '../client/index.ts'
 import type { Transport } from '../client/transport/transport.ts'
+import { lackOfRoom } from '../local/disk-room.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
 import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
 import { poll } from '../local/poll.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays/mesh.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import { driverLimits } from '../server/node/limits.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition, checkWait } from './arguments.ts'
 import { InProcessTransport } from './in-process-transport.ts'
@@ -21,7 +21,6 @@ import type {
   WaitOptions,
 } from './types.ts'
 
-const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
 const WAIT_TIMEOUT_MS = 30_000
 /** The nodes of this process do not report changes. */
@@ -58,7 +57,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
         }),
       )
     }
-    await form(nodes, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
+    await form(nodes, dataDir, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
     return new InProcessCluster(nodes, mesh, temporary)
   } catch (error) {
     await closeAll(nodes, mesh, temporary)
@@ -218,13 +217,17 @@ function refuseFewerNodes(names: readonly string[], dataDir: string | undefined)
  * Starts the nodes. Nodes with data continue with it. In a new cluster the first node founds it and the others join,
  * like a node that was interrupted before it became a member. Members ignore `join`.
  */
-async function form(nodes: readonly InProcessNode[], timeoutMs: number): Promise<void> {
+async function form(nodes: readonly InProcessNode[], dataDir: string, timeoutMs: number): Promise<void> {
   for (const node of nodes) await node.checkPort()
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
   const isNew = !first.hasData
+  const lack = isNew && others.length > 0 ? lackOfRoom(dataDir) : undefined
+  if (lack !== undefined)
+    throw new Error(
+      `${lack}; free some, or choose another disk with dataDir, or with TMPDIR in the environment`,
+    )
   await first.startAs(foundingOf({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
-  if (isNew && others.length > 0) refuseFullDisk(first)
   // They join through the first node only: it may know the others at URLs of an earlier start.
   const founding = foundingOf({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
   const starts = others.map((node) => node.startAs(founding))
@@ -232,16 +235,6 @@ async function form(nodes: readonly InProcessNode[], timeoutMs: number): Promise
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await becomeReady(nodes, timeoutMs)
-}
-
-/** On a full disk no other node can join. A test runner would time out before the cluster reports that. */
-function refuseFullDisk({ api }: InProcessNode): void {
-  const needed = driverLimits.diskReserveBytes
-  const free = api?.status().diskFreeBytes ?? needed
-  if (free >= needed) return
-  throw new Error(
-    `the disk is nearly full (${Math.floor(free / MiB)} MiB free), and a new cluster needs ${needed / MiB} MiB; free some, or choose another disk with dataDir, or with TMPDIR in the environment`,
-  )
 }
 
 async function becomeReady(nodes: readonly InProcessNode[], timeoutMs: number): Promise<void> {

@@ -6,7 +6,7 @@ export class UnknownKindError extends Error {
 }
 
 /** The remedy for the operator of a node that has met such an entry or row. */
-export const REMEDY_FOR_NEWER = 'a newer version wrote it. Start this node with that version'
+export const REMEDY_FOR_NEWER = 'a newer version wrote it; start this node with that version'
 
 /** Bytes that no version of this program writes: a bug, or damage that every checksum missed. */
 export class MalformedBytesError extends Error {

@@ -94,11 +94,11 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
     case 'empty-key':
       return 'empty key'
     case 'key-too-long':
-      return `key of ${first} bytes, at most ${second}`
+      return `key of ${first} bytes, at most ${second} (key_bytes_max)`
     case 'value-too-large':
-      return `value of ${first} bytes, at most ${second}`
+      return `value of ${first} bytes, at most ${second} (value_bytes_max)`
     case 'store-full':
-      return `the store would hold ${first} bytes, at most ${second}`
+      return `the store would hold ${first} bytes, at most ${second} (store_bytes_max)`
     case 'setting-out-of-range': {
       const name = settingOf(first)
       const { min, max } = SETTING_RULES[name]

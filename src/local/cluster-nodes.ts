@@ -118,7 +118,7 @@ export class ClusterNodes {
       node.view?.notReady.join('; ') ?? 'it has not joined the cluster',
       ...faultsOf(this.nodes),
     ]
-    return `${node.name} runs but is not ready after ${READY_TIMEOUT_MS / 1000} s: ${reasons.join('\n  ')}`
+    return `${node.name} runs but is not ready after ${READY_TIMEOUT_MS / 1000} s: ${reasons.join('; ')}`
   }
 
   status(nodes = this.nodes, timeoutMs?: number): Promise<ClusterStatus> {

@@ -1,18 +1,26 @@
-import { getSystemErrorMessage } from 'node:util'
+import { getSystemErrorMap } from 'node:util'
 import { hostPort } from '../server/addresses.ts'
 
 /**
- * An expected failure: a message for the user and the exit code, without a stack. An empty message prints nothing: the
- * reason has been printed already.
+ * An expected failure: a message of one line for the user and the exit code, without a stack. An empty message prints
+ * nothing: the reason has been printed already.
  */
 export class Failure extends Error {
-  override readonly name = 'Failure'
+  override readonly name: string = 'Failure'
   readonly exitCode: number
+  /** Lines that follow the message. */
+  readonly details: readonly string[]
 
-  constructor(exitCode: number, message: string) {
+  constructor(exitCode: number, message: string, details: readonly string[] = []) {
     super(message)
     this.exitCode = exitCode
+    this.details = details
   }
+}
+
+/** The end that the user has requested, by a signal or by an answer. */
+export class Cancellation extends Failure {
+  override readonly name = 'Cancellation'
 }
 
 export class FullDiskFailure extends Failure {
@@ -36,13 +44,8 @@ export function unwritable(path: string, error: unknown): unknown {
   return new Failure(1, `cannot write ${path}: ${reasonOf(error)}`)
 }
 
-export function failureOf(error: unknown): Failure {
-  if (error instanceof Failure) return error
-  return new Failure(
-    1,
-    error instanceof Error && !isSystemError(error) ? (error.stack ?? error.message) : messageOf(error),
-  )
-}
+export const failureOf = (error: unknown): Failure =>
+  error instanceof Failure ? error : new Failure(1, messageOf(error))
 
 /** An error of the system for a file or socket: not a defect of this program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
@@ -52,7 +55,7 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 /** "no such file or directory", without the call, the code and the path that Node.js adds. */
 export function reasonOf(error: unknown): string {
   if (isSystemError(error) && error.errno !== undefined)
-    return getSystemErrorMessage(error.errno) ?? error.message
+    return getSystemErrorMap().get(error.errno)?.[1] ?? error.message
   return error instanceof Error ? error.message : String(error)
 }
 

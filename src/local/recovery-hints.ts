@@ -14,7 +14,7 @@ export function withRecoveryHint(problem: string, { name, dataDir, stage }: Supe
   const rejoin = `${PROGRAM} cluster rejoin ${name}${data}`
   if (stage === 'member' && !holdsNode(dataDir))
     return `${name} has lost its data: ${dataDir} holds no replica; make it a fresh replica with ${rejoin}`
-  return `${problem}\nif the data of ${name} is damaged or lost: ${rejoin}`
+  return `${problem}; if the data of ${name} is damaged or lost: ${rejoin}`
 }
 
 export const readyOnlyWithQuorum = ({ name, pid }: SupervisedNode): string =>

@@ -21,6 +21,7 @@ import { type ClusterStatus, FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts
 import { ControlCommands } from './control-commands.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
 import { createDataDirectory } from './create-data-directory.ts'
+import { lackOfRoom } from './disk-room.ts'
 import { Failure, failureOf } from './failure.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
 import { isUrlKnown } from './node-view.ts'
@@ -140,6 +141,9 @@ export class Supervisor {
 
   async #launch(file: ClusterFile | undefined): Promise<void> {
     const { nodes } = this.#cluster
+    const isNew = this.#cluster.clusterId === null && !nodes.some(({ dataDir }) => holdsNode(dataDir))
+    const lack = isNew && nodes.length > 1 ? lackOfRoom(this.#options.dataDir) : undefined
+    if (lack !== undefined) throw new Failure(1, `${lack}; free some, or choose another disk with --data`)
     // The nodes of a killed supervisor may still be ending.
     const timeoutMs = file?.supervisor ? ORPHAN_EXIT_TIMEOUT_MS : 0
     for (const { name, port } of nodes) {
@@ -153,8 +157,7 @@ export class Supervisor {
     if (!this.#options.direct) await this.#cluster.openRelays()
     // The plan is written before the first node exists, so the next start knows what it may find after any crash.
     this.#cluster.save({ running: true })
-    const founds = this.#cluster.clusterId === null && !nodes.some(({ dataDir }) => holdsNode(dataDir))
-    for (const node of nodes) await this.#cluster.launch(node, founds && node === nodes[0])
+    for (const node of nodes) await this.#cluster.launch(node, isNew && node === nodes[0])
     this.#cluster.save({ running: true })
   }
 
@@ -180,7 +183,7 @@ export class Supervisor {
     if (!isNew) return withRecoveryHint(problem, node)
     throw new Failure(
       1,
-      `the cluster could not be formed: ${problem}\nlogs: ${this.#options.dataDir}; another start continues with it, ${PROGRAM} cluster destroy deletes it`,
+      `the cluster could not be formed: ${problem}; the logs are in ${this.#options.dataDir}; another start continues with it, ${PROGRAM} cluster destroy deletes it`,
     )
   }
 

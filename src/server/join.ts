@@ -1,6 +1,6 @@
 // Joining of a new replica to a running cluster, through the HTTP API of the nodes at the given URLs.
 
-import { getSystemErrorMessage } from 'node:util'
+import { getSystemErrorMap } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from './http-request.ts'
 import type { Logger } from './node/types.ts'
@@ -66,7 +66,7 @@ export async function discoverCluster(
     await pause(retryMs(round))
   }
   throw new JoinRefusedError(
-    `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}. Check --join, and that those nodes run`,
+    `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}; check --join, and that those nodes run`,
   )
 }
 
@@ -148,7 +148,7 @@ async function requestMembership(
 
 const nameInUse = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
   new JoinRefusedError(
-    `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
+    `the cluster has a member named ${name} already (replica ${replicaId}); add --replace if the data of that replica is lost, otherwise choose another --name`,
   )
 
 /**
@@ -204,7 +204,7 @@ function parsed(text: string): unknown {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const number = 'errno' in error ? error.errno : undefined
-  return typeof number === 'number' ? getSystemErrorMessage(number) : error.message
+  return typeof number === 'number' ? (getSystemErrorMap().get(number)?.[1] ?? error.message) : error.message
 }
 
 const retryMs = (round: number): number => Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(round, 10))

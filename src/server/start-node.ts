@@ -117,7 +117,7 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
     throw error instanceof UnknownKindError
-      ? new NodeStartError(`${options.dataDir}: ${error.message}. Its data was not changed`)
+      ? new NodeStartError(`${options.dataDir}: ${error.message}; its data was not changed`)
       : error
   }
   try {
@@ -326,7 +326,7 @@ function defined<Options extends object>(options: Optional<Options> = {}): Parti
 }
 
 const noSpaceToStart = (dir: string, error: unknown): string =>
-  `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
+  `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}); free space on it and start the node again: nothing that it acknowledged is lost`
 
 /** The memory of the machine, or of the container if that may use less. */
 const memoryBytes = (): number =>
@@ -339,13 +339,13 @@ async function prepareDirectory(options: StartOptions, logger: Logger): Promise<
   if (found.kind === 'formatted') {
     if (founding.kind === 'bootstrap') {
       throw new NodeStartError(
-        `${dataDir} is in use: it belongs to node ${found.identity.name} of cluster ${found.identity.clusterId}. Leave --bootstrap out to start that node; it is for founding a new cluster on an empty directory, once`,
+        `${dataDir} already holds node ${found.identity.name} of cluster ${found.identity.clusterId}; leave --bootstrap out to start it (--bootstrap founds a new cluster in an empty directory, once)`,
         { usage: true },
       )
     }
     if (found.identity.name !== name) {
       throw new NodeStartError(
-        `${dataDir} belongs to node ${found.identity.name}, not ${name}. Check --data and --name`,
+        `${dataDir} belongs to node ${found.identity.name}, not ${name}; check --data and --name`,
       )
     }
     return
@@ -353,7 +353,7 @@ async function prepareDirectory(options: StartOptions, logger: Logger): Promise<
   switch (founding.kind) {
     case 'existing':
       throw new NodeStartError(
-        `${dataDir} holds no node. Use --bootstrap to found a new cluster with this node (once), or --join URL to add it to a running one`,
+        `${dataDir} holds no node; found a new cluster with --bootstrap (once), or join a running one with --join URL`,
         { usage: true },
       )
     case 'bootstrap':
@@ -417,13 +417,13 @@ function foundingMember(options: StartOptions, id: ReplicaId): RaftMember {
 function checkOptions(options: StartOptions): void {
   const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
-    throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
+    throw new NodeStartError(`not a node name: ${JSON.stringify(name)}; use 1 to 63 of a-z, 0-9 and -`, {
       usage: true,
     })
   }
   if (openFilesMax() < OPEN_FILES_MIN) {
     throw new NodeStartError(
-      `this process may have ${openFilesMax()} open files, and a node needs ${OPEN_FILES_MIN}. Raise the limit: ulimit -n 4096`,
+      `this process may have ${openFilesMax()} open files, and a node needs ${OPEN_FILES_MIN}; raise the limit with ulimit -n 4096`,
     )
   }
   if (founding.kind === 'join' && founding.urls.length === 0) {
@@ -441,7 +441,7 @@ function checkOptions(options: StartOptions): void {
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue
     throw new NodeStartError(
-      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet. Listen on 127.0.0.1, or accept that with --insecure`,
+      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet; listen on 127.0.0.1, or accept that with --insecure`,
       { usage: true },
     )
   }

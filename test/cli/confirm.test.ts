@@ -29,7 +29,7 @@ test.each(['y\n', 'Y\r\n', ' yes \n', 'y'])('%j is yes', async (text) => {
 test.each(['', '\n', 'n\n', 'yesterday\n', 'no\ny\n'])('%j is no', async (text) => {
   expect(await answered(text)).toMatchObject({
     code: 1,
-    err: expect.stringContaining('error: nothing was changed\n'),
+    err: expect.stringMatching(/\ncancelled: nothing was changed\n$/),
   })
   expect(node.contents).toEqual({ a: 'v' })
 })
@@ -47,6 +47,7 @@ test('a voter is removed with --yes or after a question, a learner at once', asy
   node.members = [
     { name: 'n1', role: 'voter', ...member },
     { name: 'n2', role: 'learner', ...member },
+    { name: 'n3', role: 'voter', ...member },
   ]
   const removed = () => node.seen.splice(0).filter(({ method }) => method === 'DELETE').length
   const remove = (args: readonly string[], more: RunOptions = {}) =>
@@ -54,7 +55,7 @@ test('a voter is removed with --yes or after a question, a learner at once', asy
   removed()
   expect(await remove(['n1'])).toMatchObject({
     code: 2,
-    err: 'error: this removes n1, a voter of the cluster; to do that, add --yes\n',
+    err: 'error: this removes n1, a voter, and leaves 1 voter, which survives no failure; to do that, add --yes\n',
   })
   expect(await remove(['n1'], { stdin: 'n\n', terminals: TERMINALS })).toMatchObject({ code: 1 })
   expect(removed()).toBe(0)

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { recordJson } from '../../src/cli/format-json.ts'
 import type { ImportItem } from '../../src/cli/import-item.ts'
-import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
+import { itemsOf, LINE_BYTES_MAX, type LineOptions } from '../../src/cli/import-lines.ts'
 import { character } from '../characters.ts'
 import { runs } from '../runs.ts'
 
@@ -104,9 +104,22 @@ test('without an end line the reader is told so at the end', async () => {
   expect(items.map(({ kind }) => kind)).toEqual(['write', 'open-end'])
 })
 
-async function all(input: AsyncIterable<Buffer>): Promise<ImportItem[]> {
+test('a record that had a lease is left out, unless it may become a plain key', async () => {
+  const lines =
+    '{"key":"a","value":"1","lease":"7"}\n{"key":"b","value":"2","lease":null}\n{"end":true,"count":2}'
+  expect(await all(chunksOf(Buffer.from(lines)))).toMatchObject([
+    { kind: 'skip', name: 'a', reason: 'it had a lease; --leased imports it as a plain key' },
+    { kind: 'write', name: 'b' },
+  ])
+  expect(await all(chunksOf(Buffer.from(lines)), { leased: true })).toMatchObject([
+    { kind: 'write', name: 'a' },
+    { kind: 'write', name: 'b' },
+  ])
+})
+
+async function all(input: AsyncIterable<Buffer>, options: LineOptions = {}): Promise<ImportItem[]> {
   const items: ImportItem[] = []
-  for await (const item of itemsOf(input, 'it')) items.push(item)
+  for await (const item of itemsOf(input, 'it', options)) items.push(item)
   return items
 }
 

@@ -7,8 +7,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KV, type RunOptions } from './run-kv.ts'
 
-const NOWHERE = ['--endpoints', '127.0.0.1:1']
-
 const dir = mkdtempSync(join(tmpdir(), 'quorate-name-'))
 const cwd = join(dir, 'a kv node, a quorate node')
 beforeAll(() => {
@@ -28,7 +26,6 @@ const namesProgram = (name: string): readonly (readonly [string[], string])[] =>
   [['cluster', 'kill', 'n1'], `; start one with ${name} cluster start`],
   [['frobnicate'], `See: ${name} help`],
   [['get'], `See: ${name} help get`],
-  [['get', 'a', ...NOWHERE], `\`${name} cluster start\` starts one here`],
   [['put', 'a'], `a value is missing: ${name} put KEY VALUE`],
 ]
 

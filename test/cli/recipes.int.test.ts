@@ -64,7 +64,7 @@ test('items go through a queue from one command to another', async () => {
     priority: 0,
   })
   expect(await kv('queue pop mail')).toMatchObject({ code: 3, out: '' })
-  expect((await kv('queue peek mail')).err).toContain('no item of the queue mail can be taken')
+  expect((await kv('queue peek mail')).err).toContain('the queue mail has no item that is ready')
   expect(await queue(client, 'mail').len()).toEqual({ ready: 0, held: 0, dead: 0 })
 })
 
@@ -141,10 +141,10 @@ test('a pop whose item cannot be printed has changed nothing', async () => {
 })
 
 test.each([
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const)('%s ends an instance that is being registered', async (signal, code) => {
-  const err = `error: ended by ${signal}: no instance is kept alive\n`
+  ['SIGINT', 130, ''],
+  ['SIGTERM', 143, 'ended by SIGTERM: '],
+] as const)('%s ends an instance that is being registered', async (signal, code, by) => {
+  const err = `${by}no instance is kept alive\n`
   const silent = createServer()
   const endpoints = await listening(silent)
   const connected = once(silent, 'connection')
@@ -202,7 +202,7 @@ test('a command runs while the lock is held, with its token, and its exit code i
   expect(held.token).toBeGreaterThan(Number(token))
   const refused = await kv('lock deploy --wait 50ms -- true')
   expect(refused).toMatchObject({ code: 5, out: '' })
-  expect(refused.err).toContain('not taken within the time to wait: another one holds it')
+  expect(refused.err).toContain('error: could not take the lock deploy within 50 ms: another client holds it')
   const waiting = begin(['lock', 'deploy', ...shell('echo in')])
   await expect.poll(() => client.count({ prefix: 'lock/deploy/' })).toBe(2)
   await held.release()
@@ -350,10 +350,10 @@ test('a signal that comes while the lock is released does not leave its key', as
 })
 
 test.each([
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-  ['SIGHUP', 129],
-] as const)('%s releases a lock that is held or waited for, and an instance', async (signal, code) => {
+  ['SIGINT', 130, ''],
+  ['SIGTERM', 143, 'ended by SIGTERM: '],
+  ['SIGHUP', 129, 'ended by SIGHUP: '],
+] as const)('%s releases a lock that is held or waited for, and an instance', async (signal, code, by) => {
   const holding = begin('lock by-hand -o ndjson')
   const { token, key } = JSON.parse(await holding.line())
   expect((await client.get(key))?.createRevision).toBe(token)
@@ -362,7 +362,7 @@ test.each([
   waiting.signal(signal)
   expect(await waiting.ended).toMatchObject({
     ...{ code, out: '' },
-    err: expect.stringContaining(`ended by ${signal}`),
+    err: stderr(`${by}the lock by-hand was not taken\n`),
   })
   expect(await client.count({ prefix: 'lock/by-hand/' })).toBe(1)
   holding.signal(signal)
@@ -373,7 +373,7 @@ test.each([
   registering.signal(signal)
   expect(await registering.ended).toMatchObject({
     code,
-    err: expect.stringContaining(`ended by ${signal}: the instance is removed`),
+    err: stderr(`${by}the instance is removed\n`),
   })
   expect(await registry(client, 'ended').list()).toEqual([])
 })
@@ -426,7 +426,7 @@ test('a repeated signal ends what releases a key, and no end is stated that no n
     expect(await running.ended).toMatchObject({
       code: 143,
       err: stderr(
-        `error: ended by SIGTERM: ${what} within 3600.0 s, when its lease ends: no node has confirmed that it has ended\n`,
+        `ended by SIGTERM: ${what} within 3600.0 s, when its lease ends: no node has confirmed that it has ended\n`,
       ),
     })
 })
@@ -487,8 +487,8 @@ test('one candidate leads, and listeners receive each leader', async () => {
 
 test.each([
   ['lock', "missing required argument 'name'"],
-  ['lock deploy make', 'a command stands behind --, as in: -- make'],
-  ['lock -- make', 'expected NAME before --'],
+  ['lock deploy make', 'put the command after --, as in: -- make'],
+  ['lock -- make', "missing required argument 'name'"],
   ['lock deploy --ttl 10ms', 'from 1s to 87600h'],
   ['elect boss a make', 'as in: -- make'],
   ['elect boss --listen -- make', '--listen takes no value'],
@@ -496,10 +496,137 @@ test.each([
   ['queue push mail x --priority 1000', 'from 0 to 999'],
   ['queue push mail x --delay 10ms', 'from 1s to 87600h'],
   ['queue push mail x --value y', 'given twice'],
-  ['service register api u --meta [1]', '--meta is a JSON object'],
-  ['service register api u --weight -1', 'number from 0 on'],
+  ['service register api localhost:80', 'it must be a URL'],
+  ['service register api http://u --meta [1]', '--meta is a JSON object'],
+  ['service register api http://u --weight -1', 'number from 0 on'],
 ])('%s is refused', async (args, message) => {
   const { code, err } = await kv(args)
   expect(err).toContain(message)
   expect(code).toBe(2)
+})
+
+test('dead letters are listed and put back, and all queues are listed', async () => {
+  const items = queue(client, 'a/b %', { attemptsMax: 1 })
+  for (const value of ['one', 'two']) {
+    await items.push(value)
+    await (await items.pop())?.nack({ error: `no ${value}` })
+  }
+  const command = (...args: readonly string[]) => run(['queue', ...args], { endpoints: url })
+  const dead = JSON.parse((await command('dead', 'a/b %', '-o', 'json')).out)
+  expect(dead).toMatchObject([
+    { value: 'one', attempts: 1, priority: 0, error: 'no one' },
+    { value: 'two', attempts: 1, priority: 0, error: 'no two' },
+  ])
+  const listed = JSON.parse((await command('list', '-o', 'json')).out)
+  expect(listed).toContainEqual({ name: 'a/b %', ready: 0, held: 0, dead: 2 })
+  expect(await command('requeue', 'a/b %', dead[0].id)).toMatchObject({ code: 0, out: '1\n' })
+  expect(await command('requeue', 'a/b %', dead[0].id)).toMatchObject({ code: 3, out: '' })
+  expect(await command('requeue', 'a/b %', '-o', 'table')).toMatchObject({
+    out: '1 dead letter is in the queue again\n',
+  })
+  expect(await items.len()).toEqual({ ready: 2, held: 0, dead: 0 })
+  expect(await command('dead', 'a/b %', '-o', 'json')).toMatchObject({ code: 0, out: '[]\n' })
+})
+
+test('the instances of all services', async () => {
+  const registrations = await Promise.all(
+    [
+      ['a', 'http://1'],
+      ['a/b', 'http://2'],
+      ['a0', 'http://3'],
+    ].map(([name = '', address = '']) => registry(client, name).register({ url: address, id: 'x' })),
+  )
+  const { out } = await kv('service list -o json')
+  const named = JSON.parse(out).filter(({ service }: { service: string }) => /^a/.test(service))
+  expect(
+    named.map(({ service, url: address }: { service: string; url: string }) => [service, address]),
+  ).toEqual([
+    // The key of this one has `%2F`.
+    ['a/b', 'http://2'],
+    ['a', 'http://1'],
+    ['a0', 'http://3'],
+  ])
+  for (const registration of registrations) await registration.close()
+})
+
+test('the locks that are held, with their tokens and who waits', async () => {
+  await client.put('lock/imported/7', '')
+  const held = await lock(client, 'listed', { ttlMs: 3_600_000 })
+  const waiting = begin('lock listed -o plain --ttl 1h')
+  await expect.poll(() => client.count({ prefix: 'lock/listed/' })).toBe(2)
+  const [state, ...others] = JSON.parse((await kv('lock --list -o json')).out)
+  expect(others).toEqual([])
+  expect(state).toMatchObject({ name: 'listed', token: held.token, waiting: 1, lease: expect.any(String) })
+  expect(state.remaining_ttl_ms).toBeLessThanOrEqual(3_600_000)
+  expect(await kv('lock --list deploy')).toMatchObject({ code: 2 })
+  await held.release()
+  await waiting.line()
+  waiting.signal('SIGINT')
+  await waiting.ended
+  await client.delete('lock/imported/7')
+})
+
+test('a lock on a terminal says what it holds, and how it ends', async () => {
+  const holding = begin('lock shown --ttl 1h', { terminals: ['stdout', 'stderr'] })
+  const line = await holding.line()
+  const { value: key } = await client.list({ prefix: 'lock/shown/' }).next()
+  expect(line).toBe(`holding the lock shown (token ${key?.createRevision}); Ctrl-C releases it`)
+  holding.signal('SIGINT')
+  expect(await holding.ended).toMatchObject({ code: 130, err: 'the lock shown is released\n' })
+})
+
+// The line of docs/reference/cli.md.
+const WRITE_UNDER_LOCK =
+  'printf "create_revision(%s) = %s\\nthen\\nput report done\\n" "$KV_LOCK_KEY" "$KV_LOCK_TOKEN"'
+
+test.each([
+  'report',
+  'nightly report',
+  'a)b',
+  "it's",
+  'say "hi"',
+  'a\nb',
+  '100%',
+  'a/b',
+  '#1',
+  'prefix',
+  '📦👩‍👩‍👧',
+  '\\n',
+])('a write under the lock %j', async (name) => {
+  const holding = begin(['lock', name, ...shell(`${WRITE_UNDER_LOCK}; ${RUN}`)])
+  const lines = [await holding.line(), await holding.line(), await holding.line()]
+  expect(await kv('txn', { stdin: lines.join('\n') })).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^succeeded\n/),
+  })
+  holding.signal('SIGTERM')
+  await holding.ended
+})
+
+test('the history of a key is what was not compacted, the oldest first', async () => {
+  await client.put('h', 'zero')
+  const { revision } = await client.put('h', 'one')
+  await client.compact(revision)
+  await client.put('h', 'two')
+  await client.delete('h')
+  await client.put('h', 'three')
+  await client.put('h/other', 'x')
+  const changes = (out: string) =>
+    out
+      .trim()
+      .split('\n')
+      .map((line) => line.split('\t').slice(1))
+  expect(changes((await kv('history h')).out)).toEqual([
+    ['put', '2', 'one'],
+    ['put', '3', 'two'],
+    ['delete', '-', '-'],
+    ['put', '1', 'three'],
+  ])
+  expect(JSON.parse((await kv('history h -o json')).out)).toMatchObject([
+    { revision, type: 'put', kv: { key: 'h', value: 'one', mod_revision: revision } },
+    { type: 'put' },
+    { type: 'delete', key: 'h', revision: expect.any(Number) },
+    { type: 'put' },
+  ])
+  expect(await kv('history nothing')).toMatchObject({ code: 3, out: '' })
 })

@@ -157,8 +157,8 @@ export const COMMANDS: readonly OfCommand[] = [
   },
   {
     of: 'docs/guides/scripts.md: quorate import',
-    command: 'quorate import backup',
-    before: 'grep -q end backup.ndjson',
+    command: 'quorate import records',
+    before: 'grep -q end records.ndjson',
   },
   {
     of: 'docs/guides/scripts.md: quorate watch --prefix conf/ -o',

@@ -30,6 +30,11 @@ export const NOT_RUN: readonly NotRun[] = [
   { of: 'docs/guides/local-cluster.md: npm start', command: 'npm start', because: CLONE },
   { of: 'docs/guides/membership.md: NODE_OPTIONS=', because: 'lines of a unit file' },
   {
+    of: 'docs/guides/embedding.md: NODE_OPTIONS=',
+    because: 'Jest is no dependency; that script runs it',
+    test: 'scripts/check-package.mjs',
+  },
+  {
     of: 'docs/guides/testing-your-service.md: npm install',
     because: 'it would ask a registry',
   },

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startCluster } from '../../src/index.ts'
+import { Supervisor } from '../../src/local/supervisor.ts'
 
 const disk = vi.hoisted(() => ({ freeBytes: Number.POSITIVE_INFINITY }))
 vi.mock('node:fs', async (original) => ({
@@ -26,6 +27,14 @@ test('a new cluster says so before a test that waits for it gives up', async () 
   disk.freeBytes = 200 * 2 ** 20
   await expect(startCluster({ nodes: 2 })).rejects.toThrow(/nearly full.*200 MiB free.*dataDir/)
   expect(readdirSync(place)).toEqual([])
+})
+
+test('a new local cluster does not start its nodes', async () => {
+  disk.freeBytes = 200 * 2 ** 20
+  const dataDir = join(place, 'local')
+  const start = Supervisor.start({ dataDir, nodes: 2, port: 7301, direct: true })
+  await expect(start).rejects.toThrow(/^the disk is nearly full.*200 MiB free.*another disk with --data$/)
+  expect(existsSync(join(dataDir, 'cluster.json'))).toBe(false)
 })
 
 test('one that goes on says what its nodes know to be wrong', async () => {

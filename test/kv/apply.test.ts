@@ -131,7 +131,7 @@ describe('settings', () => {
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
     expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(
-      'cluster version 2, and this version of quorate knows up to 1: a newer version wrote it. Start this node with that version',
+      'cluster version 2, and this version of quorate knows up to 1: a newer version wrote it; start this node with that version',
     )
     expect(store.apply(ask({ kind: 'settings', settings: { clusterVersion: 1 } })).outcome.revision).toBe(1)
   })

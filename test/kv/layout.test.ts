@@ -288,7 +288,7 @@ test('registers of a newer layout are those of a newer version, and none has lay
   const of = (layout: number) => () => decodeState(Uint8Array.of(layout, ...bytes.subarray(1)))
   expect(of(CLUSTER_VERSION + 1)).toThrow(UnknownKindError)
   expect(of(CLUSTER_VERSION + 1)).toThrow(
-    `the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it. Start this node with that version`,
+    `the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it; start this node with that version`,
   )
   expect(of(0)).toThrow(MalformedBytesError)
 })

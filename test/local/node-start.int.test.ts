@@ -31,7 +31,7 @@ test('a directory founds a cluster once, and needs no flag afterwards', async ()
 
   const again = await space.kv('node', 'start', ...flags, '--bootstrap')
   expect(again.code).toBe(2)
-  expect(again.stderr).toContain('is in use')
+  expect(again.stderr).toContain('already holds node')
 
   const known = await serving(space, ...flags)
   expect(known.clusterId).toBe(founded.clusterId)
@@ -128,7 +128,7 @@ test('a directory of a newer version is refused with that reason, and stays as i
     expect(stderr.trim().split('\n')).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^error: .*/n1: the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it\\. Start this node with that version\\. Its data was not changed$`,
+          `^error: .*/n1: the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it; start this node with that version; its data was not changed$`,
         ),
       ),
     ])

@@ -66,7 +66,7 @@ test('a supervisor and nodes that were started as kv name kv in their messages',
   process.kill(started.nodes[0]?.pid ?? 0, 'SIGABRT')
   await eventually(async () => nodeOf(await space.status(), 'n1').state === 'stopped')
   expect((await space.send({ command: 'resume', node: 'n1' })).message).toContain('kv cluster restart n1')
-  const hint = '\nif the data of n1 is damaged or lost: kv cluster rejoin n1\n'
+  const hint = '; if the data of n1 is damaged or lost: kv cluster rejoin n1\n'
   expect((await space.kv('cluster', 'status')).stderr).toContain(hint)
   expect(readFileSync(space.path('supervisor.log'), 'utf8')).toContain(hint)
 

@@ -89,4 +89,15 @@ describe('the commands', () => {
     expect(stderr).toContain(`needs Node.js 22.18 or newer; this is Node.js ${version}`)
     expect(stderr).toContain('npm ci')
   })
+
+  test.each(['index.ts', 'client/index.ts', 'recipes/index.ts', 'testing/index.ts'])(
+    'a program that imports %s on an old Node gets the reason',
+    (entry) => {
+      const code = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })
+        await import(${JSON.stringify(join(root, 'src', entry))}).catch(({ message }) => console.log(message))`
+      const args = ['--input-type=module', '-e', code]
+      const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+      expect(stdout).toMatch(/^quorate needs Node.js 22.18 or newer; this is Node.js 20.20.2/)
+    },
+  )
 })

@@ -23,6 +23,7 @@ const MAY_IMPORT = new Map([
   ['files', []],
   ['src/node-http.ts', []],
   ['src/did-you-mean.ts', []],
+  ['src/require-node.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
@@ -46,7 +47,7 @@ const MAY_IMPORT = new Map([
   ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts']],
+  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
   [
     'cli',
@@ -56,7 +57,18 @@ const MAY_IMPORT = new Map([
   ['embed', ['client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
-  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker']],
+  [
+    'testing',
+    [
+      'require-node.ts',
+      'client',
+      'local',
+      'embed',
+      'jepsen-lite',
+      'jepsen-lite/workload',
+      'jepsen-lite/checker',
+    ],
+  ],
   [
     'jepsen-lite',
     [

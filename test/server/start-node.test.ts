@@ -136,7 +136,7 @@ test.each<Partial<NodeOptions>>([
 ])('%j: is no fault of the options', async (options) => {
   const failure = await failureOf({ founding: { kind: 'existing' }, ...options })
   expect(failure.message).toBe(
-    `${dataDir} holds no node. Use --bootstrap to found a new cluster with this node (once), or --join URL to add it to a running one`,
+    `${dataDir} holds no node; found a new cluster with --bootstrap (once), or join a running one with --join URL`,
   )
   expect(failure.usage).toBe(true)
   expect(existsSync(dataDir)).toBe(false)
@@ -148,7 +148,7 @@ test('a directory in use is not founded again, and belongs to one name', async (
   const used = join(home, 'node')
   await formatStorage(used, identity, initial)
   const again = await failureOf({ dataDir: used, name: identity.name })
-  expect(again.message).toContain(`it belongs to node ${identity.name} of cluster ${identity.clusterId}`)
+  expect(again.message).toContain(`already holds node ${identity.name} of cluster ${identity.clusterId}`)
   expect(again.usage).toBe(true)
   const other = await failureOf({ dataDir: used, name: 'other', founding: { kind: 'existing' } })
   expect(other.message).toContain(`belongs to node ${identity.name}, not other`)

@@ -24,5 +24,5 @@ function guess(text: string): HistoryFormat {
   if (start === '{:') return 'porcupine'
   if (start === '{"') return 'jsonl'
   if (text.includes('jepsen.util - ')) return 'jepsen'
-  throw new HistoryError('not a history in any format that is known; --format names one')
+  throw new HistoryError('not a history in a known format; choose one with --format')
 }

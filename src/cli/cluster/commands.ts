@@ -81,7 +81,7 @@ function statusCommand() {
       const reply = await sendRequest(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
       if (reply.status) await showStatus(reply.status, formatOf(command))
-      if (reply.message !== '') say(reply.message)
+      if (reply.message !== '') for (const line of reply.message.split('\n')) say(line)
     })
 }
 
@@ -94,7 +94,7 @@ function stopCommand() {
       const ran = await stopCluster(pathOf(data))
       say(
         ran
-          ? `the cluster is stopped; its data stays: ${PROGRAM} cluster start continues with it`
+          ? `the cluster is stopped and its data kept; ${PROGRAM} cluster start resumes it`
           : notRunning(data),
       )
     })

@@ -1,7 +1,6 @@
 // The output of `kv cluster start` and `status`, and one line for each event of a cluster in the foreground.
 
 import { extname } from 'node:path'
-import { styleText } from 'node:util'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { SupervisorEvent } from '../../local/cluster-nodes.ts'
 import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.ts'
@@ -10,20 +9,20 @@ import { shellWord } from '../../local/shell-word.ts'
 import { toJson } from '../format-json.ts'
 import { type Column, RowWriter } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
-import { sayInPassing, write, writeLine } from '../output.ts'
+import { say, sayInPassing, write, writeLine } from '../output.ts'
 
 type StartMode = 'foreground' | 'detached' | 'running'
 
 export interface StartReport {
   /** Called once, when the cluster is formed. `running`: another supervisor runs it. */
   show(status: ClusterStatus, mode: StartMode): Promise<void>
-  /** Prints to stderr. */
-  say(text: string): void
+  /** Prints a line to stderr; `before` dimmed, if given. */
+  say(text: string, before?: string): void
 }
 
 const BRIEF: readonly Column<LocalNodeStatus>[] = [
   { title: 'NAME', cell: (node) => node.name },
-  { title: 'URL', cell: (node) => node.url },
+  { title: 'URL', cell: (node) => node.url, keepsEnd: true },
   { title: 'ROLE', cell: (node) => node.role },
   { title: 'PID', cell: (node) => node.pid, alignRight: true },
   { title: 'STATE', cell: (node) => node.state },
@@ -47,6 +46,7 @@ export function startReport(data: string, format: Format): StartReport {
   return {
     async show(status, mode) {
       if (format === 'json' || format === 'ndjson') return showStatus(status, format)
+      if (mode === 'running') say(`the cluster in ${data} runs already`)
       await write('\n')
       await writeNodes(status, BRIEF, 'table')
       await write(`\n${commandsToTry(status, data, mode)}\n\n`)
@@ -96,17 +96,15 @@ function commandsToTry(status: ClusterStatus, data: string, mode: StartMode): st
     ...lines.map(([command, why]) => `  ${command.padEnd(width)}   ${why}`),
     '',
     mode === 'foreground'
-      ? 'Ctrl-C stops the cluster; its data stays.'
-      : `${cluster('stop')} stops the cluster; its data stays.`,
+      ? 'Ctrl-C stops the cluster and keeps its data.'
+      : `${cluster('stop')} stops the cluster and keeps its data.`,
   ].join('\n')
 }
 
-/** Formats an event; undefined for an event without a line. */
-export function eventLine(event: SupervisorEvent): string | undefined {
+/** Prints a line for an event, unless it needs none. */
+export function sayEvent(event: SupervisorEvent): void {
   const text = eventText(event)
-  if (text === undefined) return undefined
-  const time = new Date().toTimeString().slice(0, 8)
-  return `${styleText('dim', time, { stream: process.stderr })}  ${text}`
+  if (text !== undefined) sayInPassing(text, new Date().toTimeString().slice(0, 8))
 }
 
 function eventText(event: SupervisorEvent): string | undefined {
@@ -118,7 +116,11 @@ function eventText(event: SupervisorEvent): string | undefined {
       return `${name} has started`
     case 'ended':
       // The command that killed it has reported it.
-      return event.event.reason === 'killed' ? undefined : `${name} ended: ${event.event.reason}`
+      return event.event.reason === 'killed'
+        ? undefined
+        : event.event.reason === 'stopped'
+          ? `${name} stopped`
+          : `${name} ended: ${event.event.reason}`
     case 'view': {
       const { view, before } = event.event
       if (view.role === before?.role && (view.term === before.term || view.role === 'follower'))
@@ -129,9 +131,9 @@ function eventText(event: SupervisorEvent): string | undefined {
         case 'candidate':
           return `${name} is a candidate in term ${view.term}`
         case 'pre-candidate':
-          return `${name} has lost its leader`
+          return `${name} has lost contact with the leader`
         case 'follower':
-          return before?.role === 'leader' ? `${name} no longer leads` : undefined
+          return before?.role === 'leader' ? `${name} stepped down` : undefined
       }
     }
   }

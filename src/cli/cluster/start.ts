@@ -19,7 +19,7 @@ import { OPEN_FILES_MIN, openFilesMax } from '../../server/node/descriptors.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io } from '../io.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
-import { eventLine, type StartReport } from './report.ts'
+import { type StartReport, sayEvent } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 
 /** Files of a supervisor beside its relays: the runtime, the control socket, and a channel and a log for each node. */
@@ -35,7 +35,7 @@ export async function startCluster(
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
   checkOpenFiles(options)
-  if (io().stderr.isTTY) report.say('Starting the nodes …')
+  if (io().stderr.isTTY) report.say('starting the nodes …')
   return detach ? startDetached(options, report) : startForeground(options, report)
 }
 
@@ -85,7 +85,7 @@ async function startForeground(options: SupervisorOptions, report: StartReport):
   onStopSignals(
     (received) => {
       signal = received
-      report.say('Stopping …')
+      report.say('stopping …')
       void supervisor.stop()
     },
     () => void supervisor.killAll(),
@@ -95,8 +95,7 @@ async function startForeground(options: SupervisorOptions, report: StartReport):
     await report.show(status, 'foreground')
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
-      const line = signal === undefined ? eventLine(event) : undefined
-      if (line !== undefined) report.say(line)
+      if (signal === undefined) sayEvent(event)
     })
   } catch (error) {
     if (signal === undefined) throw error
@@ -135,6 +134,6 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
       throw new Failure(result.exitCode, result.reason)
     case 'formed':
       await report.show(result.status, 'detached')
-      if (result.problems.length > 0) throw new Failure(1, result.problems.join('\n'))
+      if (result.problems.length > 0) throw new Failure(1, result.problems[0] ?? '', result.problems.slice(1))
   }
 }

@@ -3,9 +3,8 @@
 
 import { failureOf } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor.ts'
-import { say } from '../output.ts'
 import { onStopSignals } from '../stop-signals.ts'
-import { eventLine } from './report.ts'
+import { sayEvent } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 
 // The disk of its log may be full.
@@ -20,10 +19,7 @@ async function supervise(options: ToSupervisor): Promise<void> {
       report({ kind: 'held', holder: supervisor.holder })
       return
     }
-    supervisor.watch((event) => {
-      const line = eventLine(event)
-      if (line !== undefined) say(line)
-    })
+    supervisor.watch(sayEvent)
     onStopSignals(
       () => void supervisor.stop(),
       () => void supervisor.killAll(),

@@ -10,7 +10,6 @@ import { confirm } from '../confirm.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount } from '../flag-values.ts'
-import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printResult, setWriteIntent } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
@@ -41,7 +40,7 @@ export const command = ({ flags }: ProgramContext) =>
           ...(ifRevision === undefined ? {} : { ifRevision }),
           signal,
         })
-        await printDeleted(context, result, `there is no key ${escapeText(key)}`)
+        await printDeleted(context, result, `there is no key ${key}`)
       })
     })
 
@@ -50,13 +49,12 @@ async function deletePrefix(flags: GlobalFlags, prefix: string, yes: boolean): P
   await withContext(flags, { kind: 'write', check }, async (context) => {
     const { client, signal } = context
     const isAll = prefix === ''
-    const shown = escapeText(prefix)
-    const none = isAll ? 'there are none' : `there are no keys that begin with ${shown}`
+    const none = isAll ? 'there are none' : `there are no keys that begin with ${prefix}`
     if (!yes) {
       const count = await client.count({ prefix, signal })
       if (count === 0) return printDeleted(context, { deleted: 0, revision: client.revision }, none)
       const keys = count === 1 ? '1 key that begins' : `${count} keys that begin`
-      const which = isAll ? `all keys of the store (${count})` : `${keys} with ${shown}`
+      const which = isAll ? `all keys of the store (${count})` : `${keys} with ${prefix}`
       await confirm(`this deletes ${which}`)
     }
     const range = isAll ? ({ all: true } as const) : { prefix }

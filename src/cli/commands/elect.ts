@@ -12,8 +12,8 @@ import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
 import { bytesToJson, toJsonLine } from '../format-json.ts'
 import { escapeText, textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { BEHIND_DASHES, holdWhile } from '../lock-holder.ts'
-import { say, writeLine } from '../output.ts'
+import { AFTER_DASHES, holdWhile } from '../lock-holder.ts'
+import { print, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
@@ -26,7 +26,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
     .argument('<name>', 'of the election', parseText)
     .argument(
       '[value...]',
-      `what others see of this leader, such as its address; and the command, ${BEHIND_DASHES}`,
+      `what others see of this leader, such as its address; and the command, ${AFTER_DASHES}`,
     )
     .option('--listen', 'print each leader, until Ctrl-C')
     .option(
@@ -66,8 +66,9 @@ async function printLeaders(flags: GlobalFlags, name: string): Promise<void> {
         await writeLine(toJsonLine({ leader: json }))
       } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
       else {
-        const value = escapeText(textOfBytes(leader.value))
-        await writeLine(format === 'plain' ? `${leader.createRevision}\t${value}` : value)
+        const value = textOfBytes(leader.value)
+        if (format === 'plain') await writeLine(`${leader.createRevision}\t${escapeText(value)}`)
+        else await print(value)
       }
     }
   })

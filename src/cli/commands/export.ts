@@ -8,7 +8,6 @@ import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
 import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
-import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say, writeLine } from '../output.ts'
@@ -113,6 +112,7 @@ async function exportFiles(
   let exported = 0
   let bytes = 0
   let refused = 0
+  let leased = 0
   for await (const record of records) {
     const stripped = stripper.strip(record.keyBytes)
     const result = stripped.kind === 'refused' ? stripped : directory.write(stripped.key, record.value)
@@ -123,6 +123,7 @@ async function exportFiles(
       continue
     }
     exported += 1
+    if (record.lease !== undefined) leased += 1
     bytes += record.value.length
     progress.show(() => `exported ${keyCount(exported)}, ${megabytes(bytes)}`)
   }
@@ -132,11 +133,15 @@ async function exportFiles(
   if (format === 'json') await writeLine(toJson(json))
   else if (format === 'ndjson') await writeLine(toJsonLine(json))
   else say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
+  if (leased > 0)
+    say(
+      `warning: ${keyCount(leased)} had a lease, which a file does not keep: an import makes plain keys of them`,
+    )
   failIfRefused(refused, exported)
 }
 
 function sayRefused(record: KvRecord, reason: string): void {
-  say(`not exported: ${escapeText(record.key)}: ${escapeText(reason)}`)
+  say(`not exported: ${record.key}: ${reason}`)
 }
 
 function failIfRefused(refused: number, exported: number): void {

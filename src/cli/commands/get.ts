@@ -6,16 +6,16 @@ import type { KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { keyArgument } from '../arguments.ts'
-import { withContext } from '../command-context.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseRevision } from '../flag-values.ts'
 import { recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { isTable, printTable } from '../format-table.ts'
-import { escapeLines, escapeText, textOfBytes } from '../format-text.ts'
+import { escapeLines, textOfBytes } from '../format-text.ts'
 import type { Format } from '../global-flags.ts'
 import { io } from '../io.ts'
-import { print, say, write, writeLine } from '../output.ts'
+import { printLines, say, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -41,12 +41,20 @@ export const command = ({ flags }: ProgramContext) =>
         const record = await context.client.get(key, { ...context.read, revision })
         const then = revision === undefined ? '' : ` at revision ${revision}`
         if (record === undefined)
-          throw new Failure(EXIT.notFound, `there is no key ${escapeText(key)}${then}`)
+          throw new Failure(EXIT.notFound, `there is no key ${key}${then}${await hintAt(context, key)}`)
         if (context.isFormatChosen && context.format !== 'plain') return printRecord(record, context.format)
         if (io().stdout.isTTY !== true) return write(record.value)
         await printValue(record.value)
       })
     })
+
+/** On a terminal: that keys begin with the name, if some do. */
+async function hintAt({ client, read }: CommandContext, prefix: string): Promise<string> {
+  if (io().stderr.isTTY !== true) return ''
+  const count = await client.count({ ...read, prefix }).catch(() => 0)
+  if (count === 0) return ''
+  return `; ${count === 1 ? '1 key begins' : `${count} keys begin`} with it: add --prefix`
+}
 
 async function printRecord(record: KvRecord, format: Format): Promise<void> {
   if (!isTable(format)) {
@@ -72,7 +80,7 @@ async function printRecord(record: KvRecord, format: Format): Promise<void> {
 /** On a terminal bytes that could control it, and bytes that are not UTF-8, are escaped. */
 async function printValue(value: Uint8Array): Promise<void> {
   const text = textOfBytes(value, /(?!\r?\n|\t)[^ -~]/g)
-  await print(text)
+  await printLines(text)
   if (escapeLines(text) !== Buffer.from(value).toString())
     say(
       `some bytes of the value are shown as \\xNN; a pipe or a file gets the exact bytes: ${PROGRAM} get KEY > FILE`,

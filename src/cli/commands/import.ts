@@ -14,7 +14,6 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { toJson, toJsonLine } from '../format-json.ts'
-import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
 import type { ImportItem, WriteItem } from '../import-item.ts'
@@ -36,6 +35,7 @@ export const command = ({ flags }: ProgramContext) =>
     .argument('<source>', `a directory, a file of ${PROGRAM} export, or '-' for standard input`)
     .option('--prefix <prefix>', 'put this in front of every key')
     .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
+    .option('--leased', 'import records that had a lease too, as plain keys')
     .addHelpText('after', IMPORT_NOTES)
     .action(async (source, options) => {
       await importInto(flags(), source, options)
@@ -45,7 +45,9 @@ const IMPORT_NOTES = `
 Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
 limit of the cluster are skipped, named and counted; the exit code is 0, with --strict 1. Existing keys are
 overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.
-The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.`
+The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.
+Records that had a lease are skipped too: their leases do not exist here, so locks, instances and keys with
+a time to live would stay until somebody deletes them. --leased imports them as plain keys.`
 
 /** Limit on the values in flight, in bytes. Over a slow network, more of them would always time out. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -66,12 +68,16 @@ const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long',
 interface ImportFlags {
   readonly prefix?: string | undefined
   readonly strict?: true | undefined
+  readonly leased?: true | undefined
 }
 
 async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, callsMax: WRITES_MAX }
   // Before the first request, so that a wrong source fails at once, not after a minute without a node.
   const isTree = source !== '-' && isDirectory(source)
+  const leased = flags.leased === true
+  if (leased && isTree)
+    throw new Failure(EXIT.usage, '--leased is for NDJSON: files do not tell which keys had a lease')
   await withContext(
     global,
     { kind: 'write', check: `${PROGRAM} ls`, fromFiles: true },
@@ -83,7 +89,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       if (totals.progress.isVisible) totals.whole = isTree ? countIn(userPath(source)) : sizeOf(source)
       const items = isTree
         ? filesIn(userPath(source), VALUE_BYTES_MAX)
-        : linesOfFile(source, readable, (bytes) => totals.read(bytes))
+        : linesOfFile(source, readable, { leased, onLine: (bytes) => totals.read(bytes) })
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
         const target = { client: context.client, signal, prefix }
@@ -172,13 +178,13 @@ class Totals {
     this.skipped += 1
     this.progress.clear()
     const shown = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX)}…` : name
-    say(`skipped ${escapeText(shown)}: ${escapeText(reason)}`)
+    say(`skipped ${shown}: ${reason}`)
   }
 
   openEnd(reason: string): void {
     this.#hasOpenEnd = true
     this.progress.clear()
-    say(escapeText(reason))
+    say(reason)
   }
 
   /** Throws what --strict does not allow. */

@@ -10,11 +10,12 @@ import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flag-values.ts'
 import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
-import { isTable, printTable } from '../format-table.ts'
+import { isTable, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { print, printResult, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
+import { keyCount } from '../progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('lease')
@@ -67,7 +68,7 @@ async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
   await withContext(global, intent, async ({ client, format, signal }) => {
     const { id, ttlMs } = await client.grantLease(lease, { signal })
     if (ttlMs > lease.ttlMs) say(`raised to ${formatMs(ttlMs)}, the shortest that the cluster grants`)
-    await printResult(format, { id, ttl_ms: ttlMs }, id)
+    await printResult(format, { id, ttl_ms: ttlMs }, id, `lease ${id}, time to live ${formatMs(ttlMs)}`)
   })
 }
 
@@ -113,7 +114,7 @@ async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
   const intent = { kind: 'write', check: `${PROGRAM} lease show ${id}` } as const
   await withContext(global, intent, async ({ client, format, signal }) => {
     const { deleted, revision } = await client.revokeLease(id, { signal })
-    const text = `revoked; ${deleted} keys deleted`
+    const text = `revoked; ${keyCount(deleted)} deleted`
     await printResult(format, { deleted, revision }, String(deleted), text)
   })
 }
@@ -134,8 +135,7 @@ async function showLease(
     }
     await printAll(session, [lease])
     for (const key of lease.keys ?? []) {
-      if (isTable(format)) await print(textOfBytes(key))
-      else await writeLine(textOfBytes(key))
+      await print(textOfBytes(key))
     }
   })
 }
@@ -150,26 +150,12 @@ async function printAll(
   { format }: CommandContext,
   leases: AsyncIterable<LeaseInfo> | Iterable<LeaseInfo>,
 ): Promise<void> {
-  if (format === 'json') {
-    const all: object[] = []
-    for await (const lease of leases) all.push(jsonOf(lease))
-    await writeLine(toJson(all))
-    return
-  }
-  if (format === 'ndjson') {
-    for await (const lease of leases) await writeLine(toJsonLine(jsonOf(lease)))
-    return
-  }
   const time = (ms: number): string => (isTable(format) ? formatMs(ms) : String(ms))
-  await printTable<LeaseInfo>(
-    [
-      { title: 'LEASE', cell: ({ id }) => id },
-      { title: 'TTL', cell: ({ grantedTtlMs }) => time(grantedTtlMs), alignRight: true },
-      { title: 'REMAINING', cell: ({ remainingTtlMs }) => time(remainingTtlMs), alignRight: true },
-    ],
-    format,
-    leases,
-  )
+  await printList<LeaseInfo>(format, leases, jsonOf, [
+    { title: 'LEASE', cell: ({ id }) => id },
+    { title: 'TTL', cell: ({ grantedTtlMs }) => time(grantedTtlMs), alignRight: true },
+    { title: 'REMAINING', cell: ({ remainingTtlMs }) => time(remainingTtlMs), alignRight: true },
+  ])
 }
 
 const jsonOf = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({

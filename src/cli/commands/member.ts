@@ -90,8 +90,8 @@ async function listMembers(global: GlobalFlags): Promise<void> {
         { title: 'ROLE', cell: (member) => member.role },
         { title: 'LEADER', cell: (member) => (member.name === leader ? 'leader' : undefined) },
         { title: 'REPLICA ID', cell: (member) => member.replicaId, wide: true },
-        { title: 'URL', cell: (member) => member.url },
-        { title: 'PEER', cell: (member) => member.peer },
+        { title: 'URL', cell: (member) => member.url, keepsEnd: true },
+        { title: 'PEER', cell: (member) => member.peer, keepsEnd: true },
         { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
       ],
       format,
@@ -121,14 +121,23 @@ async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlag
 
 async function removeMember(global: GlobalFlags, name: string, yes: boolean): Promise<void> {
   await withContext(global, CHANGE, async ({ client, signal }) => {
-    const isVoter = async (): Promise<boolean> => {
+    if (!yes) {
       const { members } = await client.cluster({ signal })
-      return members.some((member) => member.name === name && member.role === 'voter')
+      const voters = members.filter(({ role }) => role === 'voter')
+      const left = voters.filter((voter) => voter.name !== name).length
+      if (left < voters.length)
+        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`)
     }
-    if (!yes && (await isVoter())) await confirm(`this removes ${name}, a voter of the cluster`)
     await client.removeMember(name, { signal })
-    say(`${name} is removed from the cluster`)
+    say(`${name} is no longer a member`)
   })
+}
+
+/** As in "2 voters, which survive no failure". */
+function votersThatSurvive(voters: number): string {
+  const failures = Math.floor((voters - 1) / 2)
+  const survived = failures > 1 ? `${failures} failures` : failures === 1 ? '1 failure' : 'no failure'
+  return voters === 1 ? '1 voter, which survives no failure' : `${voters} voters, which survive ${survived}`
 }
 
 async function replaceMember(

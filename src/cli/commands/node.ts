@@ -122,6 +122,10 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     },
     () => io().exit(EXIT.failed),
   )
+  // The log has its stack. Then the process ends (main.ts).
+  process.prependListener('uncaughtException', (error) =>
+    options.logger?.error({ err: error }, `the node failed: ${error.message}`),
+  )
   keepHeapSmall()
   lowerJitThreshold()
   try {
@@ -204,7 +208,7 @@ function sizeInBytes(text: string): number {
   const bytes = Number(amount) * (UNIT_BYTES[unit] ?? 1)
   if (!Number.isSafeInteger(bytes)) {
     throw new InvalidArgumentError(
-      'A size is a whole number of bytes, or one with KiB, MiB or GiB, like 512MiB.',
+      'it must be a whole number of bytes, or one with KiB, MiB or GiB, as 512MiB',
     )
   }
   return bytes

@@ -1,20 +1,22 @@
-// kv queue push|pop|peek|len NAME: a work queue. `pop` writes the value, and acknowledges the item when the system has
-// all of it. If the command dies before, the item is delivered again.
+// kv queue push|pop|peek|len|dead|requeue NAME, kv queue list: work queues. `pop` writes the value, and acknowledges
+// the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
-import { type QueueEntry, queue } from '../../recipes/index.ts'
+import { type QueueEntry, type QueueLength, queue } from '../../recipes/index.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flag-values.ts'
 import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
-import { escapeText, textOfBytes } from '../format-text.ts'
+import { printList } from '../format-table.ts'
+import { textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
-import { allWritten, print, printResult, setWriteIntent, write, writeLine } from '../output.ts'
+import { allWritten, printLines, printResult, setWriteIntent, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
+import { namesOf } from '../recipe-names.ts'
 import { readValue } from '../value-source.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -59,6 +61,31 @@ export const command = ({ flags }: ProgramContext) =>
         .argument('<name>', 'of the queue', parseText)
         .action(async (name) => {
           await queueLength(flags(), name)
+        }),
+    )
+
+    .addCommand(
+      withExamples(new Command('list'), ['kv queue list', 'kv queue list -o json'])
+        .description('all queues, and how many items are ready, held or delayed, and dead')
+        .action(async () => {
+          await listQueues(flags())
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('dead'), ['kv queue dead mail', 'kv queue dead mail -o ndjson'])
+        .description('the dead letters: items that were delivered too often without success')
+        .argument('<name>', 'of the queue', parseText)
+        .action(async (name) => {
+          await listDead(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('requeue'), ['kv queue requeue mail', 'kv queue requeue mail ID'])
+        .description('put dead letters back into the queue; prints how many')
+        .argument('<name>', 'of the queue', parseText)
+        .argument('[id]', 'of one dead letter; otherwise all', parseText)
+        .action(async (name, id) => {
+          await requeueDead(flags(), name, id)
         }),
     )
 
@@ -122,20 +149,58 @@ async function queueLength(global: GlobalFlags, name: string): Promise<void> {
   })
 }
 
-const isEmpty = (name: string) =>
-  new Failure(EXIT.notFound, `no item of the queue ${escapeText(name)} can be taken`)
+async function listQueues(global: GlobalFlags): Promise<void> {
+  await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    const queues: (QueueLength & { readonly name: Uint8Array })[] = []
+    for await (const name of namesOf(client, 'queue', signal))
+      queues.push({ name, ...(await queue(client, name).len({ signal })) })
+    await printList<(typeof queues)[number]>(
+      format,
+      queues,
+      ({ name, ready, held, dead }) => ({ name: bytesToJson(name), ready, held, dead }),
+      [
+        { title: 'QUEUE', cell: ({ name }) => textOfBytes(name) },
+        { title: 'READY', cell: ({ ready }) => ready, alignRight: true },
+        { title: 'HELD', cell: ({ held }) => held, alignRight: true },
+        { title: 'DEAD', cell: ({ dead }) => dead, alignRight: true },
+      ],
+    )
+  })
+}
+
+async function listDead(global: GlobalFlags, name: string): Promise<void> {
+  await withContext(global, { kind: 'read' }, async ({ client, format }) => {
+    await printList<QueueEntry>(format, queue(client, name).dead.list(), itemJson, [
+      { title: 'ID', cell: ({ id }) => id },
+      { title: 'ATTEMPTS', cell: ({ attempts }) => attempts, alignRight: true },
+      { title: 'PRIORITY', cell: ({ priority }) => priority, alignRight: true },
+      { title: 'ERROR', cell: ({ error }) => error },
+      { title: 'VALUE', cell: ({ value }) => textOfBytes(value) },
+    ])
+  })
+}
+
+async function requeueDead(global: GlobalFlags, name: string, id: string | undefined): Promise<void> {
+  const intent = { kind: 'write', check: `${PROGRAM} queue len ${shellWord(name)}` } as const
+  await withContext(global, intent, async ({ client, format, signal }) => {
+    const count = await queue(client, name).dead.requeue(id, { signal })
+    if (count === 0 && id !== undefined)
+      throw new Failure(EXIT.notFound, `the queue ${name} has no dead letter ${id}`)
+    const letters = count === 1 ? '1 dead letter is' : `${count} dead letters are`
+    await printResult(format, { requeued: count }, String(count), `${letters} in the queue again`)
+  })
+}
+
+const isEmpty = (name: string) => new Failure(EXIT.notFound, `the queue ${name} has no item that is ready`)
+
+const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object => ({
+  ...{ id, value: bytesToJson(value), attempts, priority },
+  ...(error === undefined ? {} : { error }),
+})
 
 async function printItem(format: Format, item: QueueEntry): Promise<void> {
-  const { id, attempts, priority, value, error } = item
-  const json = {
-    id,
-    value: bytesToJson(value),
-    attempts,
-    priority,
-    ...(error === undefined ? {} : { error }),
-  }
-  if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(toJsonLine(json))
-  else if (format === 'plain') await write(value)
-  else await print(textOfBytes(value))
+  if (format === 'json') await writeLine(toJson(itemJson(item)))
+  else if (format === 'ndjson') await writeLine(toJsonLine(itemJson(item)))
+  else if (format === 'plain') await write(item.value)
+  else await printLines(textOfBytes(item.value))
 }

@@ -6,14 +6,15 @@ import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
-import { parseLeaseTime, parseText, parseWeight } from '../flag-values.ts'
-import { isObject, toJson, toJsonLine } from '../format-json.ts'
-import { printTable } from '../format-table.ts'
-import { escapeText } from '../format-text.ts'
+import { parseLeaseTime, parseText, parseUrl, parseWeight } from '../flag-values.ts'
+import { bytesToJson, isObject, toJsonLine } from '../format-json.ts'
+import { type Column, printList } from '../format-table.ts'
+import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { keepProcessAlive } from '../keep-alive.ts'
 import { onLostOutput, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
+import { namesOf } from '../recipe-names.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('service')
@@ -25,19 +26,23 @@ export const command = ({ flags }: ProgramContext) =>
       ])
         .description('register an instance until Ctrl-C; prints its id')
         .argument('<name>', 'of the service', parseText)
-        .argument('<url>', 'of the instance', parseText)
+        .argument('<url>', 'of the instance', parseUrl)
         .option('--id <id>', 'of the instance; otherwise a random one', parseText)
         .option('--weight <number>', 'its share of what is resolved', parseWeight)
         .option('--meta <json>', 'an object')
-        .option('--ttl <duration>', 'it goes after this time without its process; from 1s', parseLeaseTime)
+        .option(
+          '--ttl <duration>',
+          'how long it is listed after its process has died; from 1s',
+          parseLeaseTime,
+        )
         .action(async (name, url, options) => {
           await registerService(flags(), name, url, options)
         }),
     )
     .addCommand(
-      withExamples(new Command('list'), ['kv service list api'])
-        .description('print the instances')
-        .argument('<name>', 'of the service', parseText)
+      withExamples(new Command('list'), ['kv service list', 'kv service list api'])
+        .description('print the instances of a service, or of all services')
+        .argument('[name]', 'of the service; otherwise all', parseText)
         .action(async (name) => {
           await listServices(flags(), name)
         }),
@@ -100,11 +105,25 @@ async function registerService(
   })
 }
 
-async function listServices(global: GlobalFlags, name: string): Promise<void> {
+async function listServices(global: GlobalFlags, name: string | undefined): Promise<void> {
   await withContext(global, { kind: 'read' }, async (context) => {
-    await print(context, await registry(context.client, name).list({ signal: context.signal }))
+    const { client, format, signal } = context
+    if (name !== undefined) return print(context, await registry(client, name).list({ signal }))
+    const all: NamedInstance[] = []
+    for await (const service of namesOf(client, 'service', signal)) {
+      const instances = await registry(client, service).list({ signal })
+      all.push(...instances.map((instance) => ({ service, ...instance })))
+    }
+    await printList<NamedInstance>(
+      format,
+      all,
+      ({ service, ...instance }) => ({ service: bytesToJson(service), ...instance }),
+      [{ title: 'SERVICE', cell: ({ service }) => textOfBytes(service) }, ...COLUMNS],
+    )
   })
 }
+
+type NamedInstance = Instance & { readonly service: Uint8Array }
 
 /** Prints all instances now and after each change, until Ctrl-C. */
 async function watchServices(global: GlobalFlags, name: string): Promise<void> {
@@ -123,22 +142,15 @@ async function watchServices(global: GlobalFlags, name: string): Promise<void> {
 }
 
 async function print({ format }: CommandContext, instances: readonly Instance[]): Promise<void> {
-  if (format === 'json') return writeLine(toJson(instances))
-  if (format === 'ndjson') {
-    for (const instance of instances) await writeLine(toJsonLine(instance))
-    return
-  }
-  await printTable<Instance>(
-    [
-      { title: 'ID', cell: ({ id }) => id },
-      { title: 'URL', cell: ({ url }) => url },
-      { title: 'WEIGHT', cell: ({ weight }) => weight, alignRight: true },
-      { title: 'META', cell: ({ meta }) => JSON.stringify(meta) },
-    ],
-    format,
-    instances,
-  )
+  await printList<Instance>(format, instances, (instance) => instance, COLUMNS)
 }
+
+const COLUMNS: readonly Column<Instance>[] = [
+  { title: 'ID', cell: ({ id }) => id },
+  { title: 'URL', cell: ({ url }) => url, keepsEnd: true },
+  { title: 'WEIGHT', cell: ({ weight }) => weight, alignRight: true },
+  { title: 'META', cell: ({ meta }) => JSON.stringify(meta) },
+]
 
 function metadataOf(text: string): Readonly<Record<string, unknown>> {
   try {
@@ -147,5 +159,5 @@ function metadataOf(text: string): Readonly<Record<string, unknown>> {
   } catch {
     // The message is the same.
   }
-  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${escapeText(text)}`)
+  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${text}`)
 }

@@ -9,7 +9,7 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { isObject, toJson, toJsonLine } from '../format-json.ts'
-import { printTable } from '../format-table.ts'
+import { isTable, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
@@ -65,7 +65,7 @@ function parseAssignment(text: string): [name: string, value: unknown] {
   if (/^[0-9]+$/.test(value) && Number.isSafeInteger(Number(value))) return [name, Number(value)]
   throw new Failure(
     EXIT.usage,
-    `the value of ${name} is a whole number below 2^53, on or off, not ${JSON.stringify(value)}`,
+    `${name} must be a whole number below 2^53, on or off, not ${JSON.stringify(value)}`,
   )
 }
 
@@ -86,7 +86,7 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
     }
     if (typeof value !== typeof known.get(name)) {
       const expected = typeof value === 'boolean' ? 'a whole number' : 'on or off'
-      throw new Failure(EXIT.usage, `${name} is ${expected}`)
+      throw new Failure(EXIT.usage, `${name} must be ${expected}`)
     }
   }
 }
@@ -122,8 +122,31 @@ async function print({ format }: CommandContext, settings: Settings): Promise<vo
         title: 'VALUE',
         cell: ([, value]) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)),
       },
+      ...(isTable(format)
+        ? [{ title: 'MEANING', cell: ([name]: readonly [string, unknown]) => MEANING[name] }]
+        : []),
     ],
     format,
     settingsByName(settings),
   )
+}
+
+/** Two of the names say "lease": those of reads by the leader, and those with a time to live. */
+const MEANING: Readonly<Record<string, string>> = {
+  key_bytes_max: 'longest key',
+  value_bytes_max: 'largest value',
+  store_bytes_max: 'keys and values of the store',
+  idempotency_tokens_max: 'remembered outcomes of changes',
+  idempotency_bytes_max: 'the same in bytes',
+  idempotency_age_ms_max: 'how long they are remembered',
+  cluster_version: 'version of the replicated behaviour',
+  history_age_ms: 'how long the past can be read',
+  history_revisions_max: 'the same in revisions',
+  history_bytes_max: 'the same in bytes',
+  range_keys_max: 'keys of the ranges of a transaction',
+  range_bytes_max: 'the same in bytes',
+  lease_checkpoint_ms: 'interval of entries with the cluster time',
+  leases_max: 'leases with a time to live',
+  leases: 'leader leases, for --consistency lease',
+  'leases.duration_ms': 'how long a leader lease lasts',
 }

@@ -25,14 +25,19 @@ interface Row extends Target {
 }
 
 export const command = ({ flags }: ProgramContext) =>
-  withExamples(new Command('status'), ['kv status', 'kv status -o json'])
+  withExamples(new Command('status'), [
+    'kv status',
+    'kv status --all --endpoints http://10.0.0.1:7301',
+    'kv status -o json',
+  ])
     .description('the report of each node')
-    .action(async () => {
-      await withContext(flags(), { kind: 'read' }, printStatus)
+    .option('--all', 'all members of the cluster, also those that --endpoints does not name')
+    .action(async ({ all }) => {
+      await withContext(flags(), { kind: 'read' }, (context) => printStatus(context, all === true))
     })
 
-async function printStatus(context: CommandContext): Promise<void> {
-  const rows = await Promise.all((await targetsOf(context)).map((node) => statusOf(context, node)))
+async function printStatus(context: CommandContext, all: boolean): Promise<void> {
+  const rows = await Promise.all((await targetsOf(context, all)).map((node) => statusOf(context, node)))
   const answered = rows.flatMap((row) => row.status ?? [])
   if (answered.length === 0) throw noAnswer(rows)
   if (context.format === 'json') await writeLine(toJson(summary(rows, answered)))
@@ -44,9 +49,12 @@ async function printStatus(context: CommandContext): Promise<void> {
   }
 }
 
-/** The nodes that the user named; otherwise all members, from the view of one node. */
-async function targetsOf({ client, endpoints, timeoutMs, signal }: CommandContext): Promise<Target[]> {
-  if (!endpoints.explicit) {
+/** The nodes that the user named, unless `all`; otherwise all members, from the view of one node. */
+async function targetsOf(
+  { client, endpoints, timeoutMs, signal }: CommandContext,
+  all: boolean,
+): Promise<Target[]> {
+  if (all || !endpoints.explicit) {
     const { members } = await client.cluster({ timeoutMs: Math.min(timeoutMs, ANSWER_MS_MAX), signal })
     if (members.length > 0) return byName(members).map(({ name, url }) => ({ name, url }))
   }
@@ -103,7 +111,7 @@ async function printRows(format: Format, rows: readonly Row[]): Promise<void> {
   await printTable<Row>(
     [
       { title: 'NAME', cell: (row) => row.name },
-      { title: 'URL', cell: (row) => row.url },
+      { title: 'URL', cell: (row) => row.url, keepsEnd: true },
       { title: 'STATE', cell: (row) => (row.status === undefined ? 'unreachable' : 'running') },
       { title: 'ROLE', cell: (row) => row.status?.role },
       { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },

@@ -24,7 +24,7 @@ export const command = ({ flags }: ProgramContext) =>
     "printf 'missing lock\\nthen\\n put lock me\\nelse\\n get lock\\n' | kv txn",
     'kv txn transfer.json -o json',
   ])
-    .description('compare keys, and do one of two lists of operations, all at one revision')
+    .description('run a transaction: if the comparisons hold, the first list of operations, else the second')
     .argument(
       '[file]',
       "the transaction; '-' or a pipe reads standard input; on a terminal the command prompts for it",
@@ -56,8 +56,9 @@ async function readTxn(source: string | undefined): Promise<Txn> {
   try {
     return parseTxn(await textFrom(source, name), readFileUpToLimit)
   } catch (error) {
-    if (error instanceof TxnSyntaxError) throw new Failure(EXIT.usage, formatSyntaxError(error, name))
-    throw error
+    if (!(error instanceof TxnSyntaxError)) throw error
+    const [message = '', ...details] = formatSyntaxError(error, name).split('\n')
+    throw new Failure(EXIT.usage, message, details)
   }
 }
 

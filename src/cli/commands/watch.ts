@@ -12,8 +12,9 @@ import { EXIT } from '../exit-codes.ts'
 import { parseRevision } from '../flag-values.ts'
 import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { RowWriter } from '../format-table.ts'
-import { escapeText, textOfBytes } from '../format-text.ts'
+import { textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
+import { io } from '../io.ts'
 import { say, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { formatBytes } from '../txn/format-txn.ts'
@@ -37,7 +38,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
   ])
     .description('print every change of a key, or of all keys that begin with a prefix')
     .argument('[key]')
-    .argument('[command...]', 'with --exec, behind --')
+    .argument('[command...]', 'with --exec, after --')
     .option('--prefix <prefix>', "all keys that begin with it; '' are all keys")
     .option(
       '--from <revision>',
@@ -52,7 +53,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
       await watch(flags(), words, command, options)
     })
 
-/** `command`: the words behind `--`. */
+/** `command`: the words after `--`. */
 async function watch(
   globalFlags: GlobalFlags,
   words: readonly string[],
@@ -60,7 +61,7 @@ async function watch(
   flags: WatchFlags,
 ): Promise<void> {
   const place = placeOf(words, command, flags)
-  const { from, prev, only, exec } = flags
+  const { prefix, from, prev, only, exec } = flags
   await withContext(globalFlags, { kind: 'read' }, async ({ client, format, signal }) => {
     await using changes: Watch = client.watch({
       ...place,
@@ -72,7 +73,9 @@ async function watch(
         say(`the watch resumed at ${endpoint} from revision ${fromRevision}: ${cause.message}`),
     })
     try {
-      await changes.ready
+      const begun = await changes.ready
+      if (io().stderr.isTTY === true && exec !== true)
+        say(`watching ${prefix ?? words[0]} from revision ${from ?? begun + 1}; Ctrl-C ends it`)
       const handle =
         exec === true
           ? (batch: WatchBatch) => runOnce(command, batch.revision, toJsonLine(batchJson(batch)), signal)
@@ -88,9 +91,9 @@ function placeOf(words: readonly string[], command: readonly string[], { prefix,
   if (exec === true) checkCommand(command)
   const [key, more] = exec === true ? words : [...words, ...command]
   if (exec === true && command.length === 0)
-    throw new Failure(EXIT.usage, '--exec needs a command behind --, as in: --exec -- make reload')
+    throw new Failure(EXIT.usage, '--exec needs a command after --, as in: --exec -- make reload')
   if (more !== undefined)
-    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${escapeText(more)} is one too many`)
+    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${more} is one too many`)
   if (key !== undefined && prefix !== undefined)
     throw new Failure(EXIT.usage, 'a key and --prefix contradict each other')
   if (key !== undefined) return { key: keyArgument(key) }
@@ -155,7 +158,7 @@ function batchJson({ revision, events }: WatchBatch): object {
 const lineOf = (revision: number) => (event: WatchEvent) =>
   `${toJsonLine({ revision, ...eventJson(event) })}\n`
 
-function eventJson(event: WatchEvent): object {
+export function eventJson(event: WatchEvent): object {
   const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : recordJson(event.prev) }
   return event.type === 'put'
     ? { type: 'put', kv: recordJson(event.kv), ...prev }

@@ -57,6 +57,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'put key': keys,
   'put value': fileBehindAt,
   'del key': keys,
+  'history key': keys,
   'ls prefix': keys,
   'export prefix': keys,
   'watch key': keys,

@@ -5,17 +5,18 @@ import type { Readable } from 'node:stream'
 import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { withStdin } from '../input.ts'
-import { say } from '../output.ts'
+import { sayLines } from '../output.ts'
 
 /** Linux cuts off a line at a terminal at this length, without a message. */
 const TERMINAL_LINE_BYTES = 4095
 
 const INTRODUCTION = `\
 Comparisons, then, operations, else, operations: each on a line of its own.
-An empty line sends the transaction. Ctrl-C gives up.`
+An empty line sends the transaction. Ctrl-C gives up.
+`
 
 export async function readInteractively(): Promise<string> {
-  say(INTRODUCTION)
+  sayLines(INTRODUCTION)
   const bytes = await withStdin(linesUpToEmpty)
   if (bytes === undefined)
     throw new Failure(EXIT.usage, 'the input ended before an empty line: nothing was sent')

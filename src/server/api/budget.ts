@@ -4,7 +4,7 @@
 import type { Writable } from 'node:stream'
 import { ApiError, type ApiErrorCode } from './errors.ts'
 
-/** Bytes of requests that are being received or wait to be executed. */
+/** Bytes of requests that are being received, wait, or are not answered yet: their heads, bodies, keys and values. */
 export class InboundBudget {
   bytes = 0
   readonly bytesMax: number
@@ -19,7 +19,7 @@ export class InboundBudget {
     { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ApiErrorCode },
     own = 0,
   ): ApiError | undefined {
-    if (bytes > bytesMax) return new ApiError(tooLarge, `body of ${bytes} bytes, at most ${bytesMax}`)
+    if (bytes > bytesMax) return tooLong(tooLarge, bytes, bytesMax)
     return this.bytes - own + bytes > this.bytesMax ? tooManyBodies() : undefined
   }
 
@@ -35,8 +35,39 @@ export class InboundBudget {
   }
 }
 
+const tooLong = (code: ApiErrorCode, bytes: number, bytesMax: number): ApiError =>
+  new ApiError(
+    code,
+    code === 'value_too_large'
+      ? `value of ${bytes} bytes, at most ${bytesMax} (value_bytes_max)`
+      : `body of ${bytes} bytes, at most ${bytesMax}`,
+  )
+
 export const tooManyBodies = (): ApiError =>
-  new ApiError('overloaded', 'too many request bodies are being received')
+  new ApiError('overloaded', 'too many bytes of requests wait at this node')
+
+/** So much of each connection is not counted: a small request is served, however many large ones wait. */
+const FREE_BYTES = 1024
+
+/** The bytes of requests that one connection holds, as a part of the budget of all. */
+export class ConnectionShare {
+  readonly #inbound: InboundBudget
+  #counted = 0
+
+  constructor(inbound: InboundBudget) {
+    this.#inbound = inbound
+  }
+
+  /** The connection now holds so many bytes. Returns false if that is too much, because there is no room for more. */
+  set(bytes: number): boolean {
+    const counted = bytes > FREE_BYTES ? bytes - FREE_BYTES : 0
+    if (counted === 0 && this.#counted === 0) return true
+    const grown = counted - this.#counted
+    this.#counted = counted
+    this.#inbound.bytes += grown
+    return grown <= 0 || this.#inbound.bytes <= this.#inbound.bytesMax
+  }
+}
 
 /** Room that is reserved for an answer before it exists. */
 export interface Reservation {

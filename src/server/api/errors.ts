@@ -22,6 +22,7 @@ export const PROBLEMS = {
   future_revision: { status: 400, title: 'The store has not reached that revision' },
   origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
   not_found: { status: 404, title: 'Not found' },
+  route_not_found: { status: 404, title: 'There is no such route' },
   lease_not_found: { status: 404, title: 'There is no such lease' },
   method_not_allowed: { status: 405, title: 'This resource has no such method' },
   idempotency_expired: { status: 409, title: 'The idempotency token is too old to be judged' },

@@ -151,9 +151,10 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
 function noSuchRoute({ method, target: { path, keys } }: HttpRequest, routes: readonly Route[]): ApiError {
   const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
-  if (allowed.length === 0) return new ApiError('not_found', `no such route: ${method} ${path}`)
+  if (allowed.length === 0)
+    return new ApiError('route_not_found', `no such route: ${method} ${path}; see /openapi.json`)
   const allow = allowed.join(', ')
-  return new HttpError('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, [
+  return new HttpError('method_not_allowed', `${method} is not allowed on ${path}; allowed: ${allow}`, [
     'Allow',
     allow,
   ])

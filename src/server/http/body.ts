@@ -187,7 +187,12 @@ export class NodeBody implements RequestBody {
     inbound.bytes += chunk.length
     const limits = this.#waiter?.limits
     if (limits !== undefined && this.#length > limits.bytesMax)
-      this.#refuse(new ApiError(limits.tooLarge, `body of more than ${limits.bytesMax} bytes`))
+      this.#refuse(
+        new ApiError(
+          limits.tooLarge,
+          `${limits.tooLarge === 'value_too_large' ? 'value' : 'body'} of more than ${limits.bytesMax} bytes`,
+        ),
+      )
     else if (inbound.bytes > inbound.bytesMax) this.#refuse(tooManyBodies())
     else this.#received = appended(this.#received, before, chunk)
     if (limits === undefined) held()
@@ -238,4 +243,7 @@ export interface IncomingRequest {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly body: NodeBody
+  /** The budget of all connections has no room for it. */
+  readonly isRefused: boolean
+  readonly headBytes: number
 }

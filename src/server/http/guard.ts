@@ -57,10 +57,10 @@ export class Guard {
   }
 
   /** CORS headers for this client; empty for most. Throws `ApiError` for a change from a page of another origin. */
-  checkOrigin(request: RequestHead): readonly string[] {
+  checkOrigin(request: RequestHead, path?: string): readonly string[] {
     const { origin, host = '', 'sec-fetch-site': site } = request.headers
     if (origin === undefined) {
-      if (site !== undefined) this.#checkSite(site)
+      if (site !== undefined && !isVisit(request, path)) this.#checkSite(site)
       return this.#varying
     }
     const named = origin.toLowerCase()
@@ -116,6 +116,16 @@ export class Guard {
     return this.#allowedHosts.has(name) || this.#allowedHosts.has(host.toLowerCase())
   }
 }
+
+/**
+ * Whether a user follows a link to the page at `/`. The page of the link cannot read it, nor show it in a frame, and it
+ * costs no more than an error.
+ */
+const isVisit = ({ method, headers }: RequestHead, path: string | undefined): boolean =>
+  path === '/' &&
+  method === 'GET' &&
+  headers['sec-fetch-mode'] === 'navigate' &&
+  headers['sec-fetch-dest'] === 'document'
 
 export const isPreflight = (request: RequestHead, corsHeaders: readonly string[]): boolean =>
   request.method === 'OPTIONS' &&

@@ -6,7 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { http } from '../../node-http.ts'
-import type { InboundBudget } from '../api/budget.ts'
+import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
@@ -96,6 +96,8 @@ export class NodeConnections {
     }
     this.#options.connections.watch(socket, connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
+    // After the parser of node:http, which has read what is complete in this chunk.
+    stream.on('data', (chunk: Buffer) => connection.arrived(chunk))
   }
 
   /**
@@ -132,12 +134,27 @@ class NodeConnection implements ConnectionOwner {
   #broken = false
   /** Sent after all answers. */
   #lastError: ApiError | undefined
+  readonly #share: ConnectionShare
+  /** Length of the heads of requests without an answer. */
+  #headBytes = 0
+  /** Bytes that have arrived, without the heads and bodies that the parser has emitted: the beginning of a head. */
+  #unreadBytes = 0
+  /** Bytes of announced bodies that have not arrived. */
+  #bodyBytesLeft = 0
+  /** The parser has emitted a head since the last chunk. */
+  #hasReadHead = false
 
   constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
     this.#socket = socket
     this.#stream = stream
     this.#options = options
-    stream.once('close', () => this.#forget())
+    this.#share = new ConnectionShare(options.inbound)
+    stream.once('close', () => {
+      this.#headBytes = 0
+      this.#unreadBytes = 0
+      this.#share.set(0)
+      this.#forget()
+    })
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -158,10 +175,38 @@ class NodeConnection implements ConnectionOwner {
     // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
     // connection, and no client waits for an answer to dropped bytes.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
-    this.#waiting.push({ request, response, body })
+    const headBytes = headBytesOf(request)
+    this.#hasReadHead = true
+    this.#headBytes += headBytes
+    this.#unreadBytes -= headBytes
+    this.#bodyBytesLeft += Number(request.headers['content-length'] ?? 0)
+    const isRefused = !this.#share.set(this.#headBytes)
+    this.#waiting.push({ request, response, body, isRefused, headBytes })
     if (this.#current === undefined) this.#next()
     else if (!this.#stream.writable) this.#forget()
     else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
+  }
+
+  /**
+   * Counts what the parser keeps of a chunk. The parser does not say how much it has read, and heads have optional
+   * spaces. So a rest that is small, right after something was complete, is taken for such spaces.
+   */
+  arrived(chunk: Buffer): void {
+    const newest = this.#waiting.at(-1)?.request ?? this.#current?.request
+    const isChunked = newest?.headers['transfer-encoding'] !== undefined
+    const bodyBytes = Math.min(this.#bodyBytesLeft, Math.max(0, this.#unreadBytes + chunk.length))
+    const hasReadMore = this.#hasReadHead || bodyBytes > 0 || isChunked
+    this.#hasReadHead = false
+    this.#bodyBytesLeft -= bodyBytes
+    const unread = this.#unreadBytes + chunk.length - bodyBytes
+    const isNone =
+      newest?.complete === false ||
+      (hasReadMore && (unread < SPACES_MAX || chunk.subarray(-4).equals(HEAD_END)))
+    this.#unreadBytes = isNone ? 0 : Math.min(unread, this.#options.limits.headBytesMax)
+    if (this.#share.set(this.#headBytes + this.#unreadBytes)) return
+    this.#unreadBytes = 0
+    this.#stream.removeAllListeners('data').resume()
+    this.endBroken(tooManyBodies())
   }
 
   /** Deferred, because node:http resumes reading after each request and each chunk. */
@@ -206,6 +251,8 @@ class NodeConnection implements ConnectionOwner {
   }
 
   #next(): void {
+    this.#headBytes -= this.#current?.headBytes ?? 0
+    this.#share.set(Math.max(0, this.#headBytes) + this.#unreadBytes)
     this.#current = this.#waiting.shift()
     if (this.#current === undefined) {
       this.quietSince = performance.now()
@@ -225,7 +272,7 @@ class NodeConnection implements ConnectionOwner {
   }
 
   #serve(incoming: IncomingRequest): void {
-    const { request, response, body } = incoming
+    const { request, response, body, isRefused } = incoming
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer } = this.#options
@@ -234,8 +281,25 @@ class NodeConnection implements ConnectionOwner {
       send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
     })
     response.once('close', () => served.withdraw?.())
-    serve(served)
+    if (!isRefused) {
+      serve(served)
+      return
+    }
+    response.shouldKeepAlive = false
+    served.sink.send(served, errorResponse(tooManyBodies()))
   }
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n')
+/** More than the optional spaces of a head. */
+const SPACES_MAX = 1024
+
+/** Length of a head without optional spaces. */
+function headBytesOf({ method = '', url = '', rawHeaders }: IncomingMessage): number {
+  let bytes = method.length + url.length + '  HTTP/1.1\r\n\r\n'.length
+  // Each name and each value, with a colon or the end of a line behind it.
+  for (let i = 0; i < rawHeaders.length; i++) bytes += (rawHeaders[i]?.length ?? 0) + 1 + (i % 2)
+  return bytes
 }
 
 /** Ends a connection, with a response that node:http does not write. */

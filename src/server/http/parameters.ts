@@ -33,7 +33,10 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
       throw new ApiError('bad_request', `${name} is given twice`)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
     if (parameter === undefined)
-      throw new ApiError('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
+      throw new ApiError(
+        'unknown_parameter',
+        `unknown parameter ${JSON.stringify(name)}; known: ${[...Object.keys(table), TIMEOUT].join(', ')}`,
+      )
     values[name] = parameter.read(queryDecode(valueIn(pair)), name)
   }
   // Every name in `values` is in the table, and its reader has read it.

@@ -5,10 +5,11 @@
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
-import type { InboundBudget } from '../api/budget.ts'
+import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
-import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
+import { errorResponse, HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
+import { endWith } from './node-connection.ts'
 import { RawParser, type RawRequest } from './raw-parser.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
@@ -139,6 +140,11 @@ class RawConnection implements ConnectionOwner {
   /** When the first of these bytes arrived; undefined if that was during a request. */
   #arrivedAt: number | undefined
   #current: HttpRequest | undefined
+  /** Length of its head and its body. */
+  #currentBytes = 0
+  readonly #share: ConnectionShare
+  /** It has sent more than there is room for: what follows the current request is dropped. */
+  #isOverloaded = false
   /** A response is written, and the client has not taken all of it. */
   #isUntaken = false
   /** The response being sent has `Connection: close`. */
@@ -155,6 +161,7 @@ class RawConnection implements ConnectionOwner {
     this.#options = options
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
+    this.#share = new ConnectionShare(options.inbound)
     this.#sink = {
       isAbandoned: () => socket.destroyed,
       send: (request, response) => this.#send(request, response),
@@ -184,7 +191,7 @@ class RawConnection implements ConnectionOwner {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (!this.#socket.writable) return
+    if (!this.#socket.writable || this.#isOverloaded) return
     if (this.#received.length > 0) this.#received = Buffer.concat([this.#received, chunk])
     else {
       this.#received = chunk
@@ -192,6 +199,20 @@ class RawConnection implements ConnectionOwner {
     }
     if (this.#busy) this.#setPace()
     else this.#readRequests()
+    if (!this.#count()) this.#refuseMore()
+  }
+
+  /** Returns false if the budget of all connections has no room for what this one has sent. */
+  #count(): boolean {
+    return this.#share.set(this.#received.length + this.#currentBytes)
+  }
+
+  /** Drops an incomplete request. The current one is still answered. */
+  #refuseMore(): void {
+    this.#isOverloaded = true
+    this.#received = NOTHING
+    this.#count()
+    if (!this.#busy) endWith(this.#socket, tooManyBodies())
   }
 
   readonly #onEnd = (): void => {
@@ -201,6 +222,7 @@ class RawConnection implements ConnectionOwner {
 
   readonly #onClose = (): void => {
     this.#events.left()
+    this.#share.set(0)
     this.#current?.withdraw?.()
   }
 
@@ -246,13 +268,15 @@ class RawConnection implements ConnectionOwner {
     this.restAwaitedSince = undefined
     const { inbound, serve } = this.#options
     const { method, url, httpVersion, headers } = request
+    this.#currentBytes = request.bytes
     const body = new WholeBody(request.body, inbound)
     this.#current = new HttpRequest(
       { method, url, httpVersion, headers, hosts: 1, body },
       startedAt,
       this.#sink,
     )
-    serve(this.#current)
+    if (this.#count()) serve(this.#current)
+    else this.#send(this.#current, errorResponse(tooManyBodies()))
   }
 
   #send(request: HttpRequest, response: HttpResponse): void {
@@ -260,9 +284,11 @@ class RawConnection implements ConnectionOwner {
     // The client would take a second response for the response to its next request.
     if (request !== this.#current) return
     this.#current = undefined
+    this.#currentBytes = 0
+    this.#count()
     if (!socket.writable) return
     const { writer, isClosing } = this.#options
-    this.#isLast = isClosing()
+    this.#isLast = isClosing() || this.#isOverloaded
     const { method, extra } = request
     this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onDrain, this.#isLast)
     if (!this.#isUntaken) this.#answered()
@@ -272,6 +298,7 @@ class RawConnection implements ConnectionOwner {
   #answered(): void {
     this.quietSince = performance.now()
     if (this.#isLast) this.end()
+    else if (this.#isOverloaded) endWith(this.#socket, tooManyBodies())
     else if (!this.#reading) this.#readRequests()
   }
 
@@ -281,16 +308,19 @@ class RawConnection implements ConnectionOwner {
     if (socket.destroyed) return
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
     this.#events.left()
-    if (this.#options.upgrade(socket, this.#received)) return
+    const bytes = this.#received
+    this.#received = NOTHING
+    this.#count()
+    if (this.#options.upgrade(socket, bytes)) return
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.
-      const received = Readable.from([this.#received], { objectMode: false })
+      const received = Readable.from([bytes], { objectMode: false })
       this.#options.handOver(socket, Duplex.from({ readable: received, writable: socket }))
       return
     }
     // The bytes are put back while the socket is paused, so the next owner receives them before newer bytes.
     socket.pause()
-    socket.unshift(this.#received)
+    socket.unshift(bytes)
     this.#options.handOver(socket, socket)
     socket.resume()
   }

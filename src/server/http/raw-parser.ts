@@ -16,6 +16,8 @@ export interface RawRequest {
 
 export const HEAD_BYTES_MAX = 8 * 1024
 export const BODY_BYTES_MAX = 64 * 1024
+/** Longer fields are read each time: an idle connection must not keep them. */
+const KEPT_FIELDS_MAX = 1024
 
 interface Fields {
   /** The fields as they are written in the head. */
@@ -60,8 +62,9 @@ export class RawParser {
     const headers = readFields(text)
     const length = headers && bodyLength(headers)
     if (headers === undefined || length === undefined) return undefined
-    this.#last = { text, headers: Object.freeze(headers), length }
-    return this.#last
+    const fields = { text, headers: Object.freeze(headers), length }
+    if (text.length <= KEPT_FIELDS_MAX) this.#last = fields
+    return fields
   }
 }
 

@@ -14,6 +14,7 @@ import type { DriverStatus } from '../node/types.ts'
 import { type ColdRoutes, createApp } from './app.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
+import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { bytesOf, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { HttpError, jsonResponse } from './messages.ts'
@@ -91,7 +92,7 @@ const txnRoute = route(
   {
     method: 'POST',
     path: '/v1/txn',
-    summary: 'Compare, and do one of two lists of operations, at one revision',
+    summary: 'Run a transaction: if the comparisons hold, the first list of operations, else the second',
     parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
     takesToken: true,
     body: TxnBody,
@@ -400,7 +401,11 @@ const HealthSchema = object(
 const VERBOSE = flag('Say more')
 
 /** Health and metrics belong to the HTTP listener: they answer whatever the cluster can do. */
-const statusRoutes = ({ api: { node }, metrics, isClosing }: RoutesOptions): readonly Route[] => [
+const statusRoutes = ({ api: { node }, version, metrics, isClosing }: RoutesOptions): readonly Route[] => [
+  route(
+    { method: 'GET', path: '/', summary: 'What this is, and where things are', answers: INDEX_SCHEMA },
+    ({ headers }) => indexResponse(node.status(), version, headers.accept),
+  ),
   route({ method: 'GET', path: '/v1/status', summary: 'This node', answers: StatusSchema }, () => ({
     kind: 'status',
   })),

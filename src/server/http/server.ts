@@ -242,7 +242,7 @@ class Listener implements HttpServer {
     this.#requests++
     try {
       this.#guard.checkHost(request, target)
-      request.extra = this.#guard.checkOrigin(request)
+      request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return

@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { afterDrain, PIECE_BYTES } from '../api/budget.ts'
+import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Api } from '../api/execute.ts'
 import type { MuxLimits } from './limits.ts'
@@ -65,6 +65,9 @@ export class MuxConnection implements WatchConnection {
   #openBytes = 0
   /** Number of them without an answer. */
   #pending = 0
+  /** Bytes that the node keeps for operations and for watches. */
+  #heldBytes = 0
+  readonly #share: ConnectionShare
   /** Watches that have begun, by id. */
   #watches: Map<number, MuxWatch> | undefined
   /** Watches that wait until the client has taken more. */
@@ -96,6 +99,7 @@ export class MuxConnection implements WatchConnection {
     this.#ws = ws
     this.#socket = socket
     this.#options = options
+    this.#share = new ConnectionShare(options.api.inbound)
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary))
     const onControl = (data: Buffer): void => {
       this.#controlBytes += CONTROL_HEAD_BYTES + data.length
@@ -164,6 +168,19 @@ export class MuxConnection implements WatchConnection {
     if (outbound.bytes > 0) outbound.check(bytes)
   }
 
+  hold(bytes: number): void {
+    if (this.#share.set(this.#heldBytes + bytes)) this.#heldBytes += bytes
+    else {
+      this.#share.set(this.#heldBytes)
+      throw tooManyBodies()
+    }
+  }
+
+  #release(bytes: number): void {
+    this.#heldBytes -= bytes
+    this.#share.set(this.#heldBytes)
+  }
+
   answered(call: MuxCall): void {
     const { api, ended } = this.#options
     this.#pending--
@@ -198,6 +215,7 @@ export class MuxConnection implements WatchConnection {
   }
 
   watchEnded(id: number): void {
+    this.#release(this.#watches?.get(id)?.heldBytes ?? 0)
     this.#watches?.delete(id)
   }
 
@@ -339,6 +357,7 @@ export class MuxConnection implements WatchConnection {
         // From here on the client may use the id and the credit again.
         this.#open?.delete(ready.id)
         this.#openBytes -= ready.bytes
+        this.#release(ready.heldBytes)
       } else if (ready instanceof WatchItem) {
         if (bytes > 0 && bytes + ready.bytes > MESSAGE_BYTES) break
         bytes += ready.bytes
@@ -401,6 +420,7 @@ export class MuxConnection implements WatchConnection {
     for (const watch of this.#watches?.values() ?? []) watch.forget()
     this.#watches = undefined
     this.#waitingWatches = []
+    this.#release(this.#heldBytes)
     watchBuffers.bytes -= this.#watchBytes
     this.#watchBytes = 0
     this.#watchBytesSent = 0

@@ -13,7 +13,7 @@ import { type ConnectionOptions, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import type { Item } from './messages.ts'
 import type { MuxCall } from './mux-call.ts'
-import { decode, encode, encodeError } from './mux-codec.ts'
+import { bytesHeldBy, decode, encode, encodeError } from './mux-codec.ts'
 import { PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
 
 export interface MultiplexerOptions {
@@ -82,6 +82,7 @@ export class Multiplexer {
     try {
       if (isClosing()) throw new ApiError('not_ready', 'this node stops')
       api.outbound.check(0)
+      call.hold(bytesHeldBy(call, item))
       execute(api, decode(call, item, api.limits), call, (result) => {
         // The client does not read a reply.
         if (call.isAbandoned()) return call.end(0, [])

@@ -19,6 +19,8 @@ interface CallConnection {
   readonly isOver: boolean
   /** Throws `ApiError` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void
+  /** Counts bytes that the node keeps for a call. Throws `ApiError` if there is no room for them. */
+  hold(bytes: number): void
   answered(call: MuxCall): void
   openWatch(id: number): MuxWatch
 }
@@ -28,6 +30,8 @@ export class MuxCall implements Call {
   readonly expansion = 1
   readonly id: number
   readonly op: Opcode
+  /** Bytes that the node keeps for it until its answer is sent, or until its watch ends. */
+  heldBytes = 0
   /** Bytes of its key and value that count for credit. */
   readonly bytes: number
   /** Arrival of its message, on the clock of `performance.now()`. */
@@ -73,6 +77,12 @@ export class MuxCall implements Call {
     this.#connection.checkRoom(bytes)
   }
 
+  /** Throws `ApiError` if the node has no room for so many bytes. */
+  hold(bytes: number): void {
+    this.#connection.hold(bytes)
+    this.heldBytes = bytes
+  }
+
   /** Throws `ApiError` if the connection has too many watches. */
   openSink(): WatchSink {
     this.#watch = this.#connection.openWatch(this.id)
@@ -80,7 +90,11 @@ export class MuxCall implements Call {
   }
 
   beginWatch(watch: WatchHandle): void {
-    this.#watch?.begin(watch)
+    if (this.#watch === undefined) return
+    // The watch keeps its range.
+    this.#watch.heldBytes = this.heldBytes
+    this.heldBytes = 0
+    this.#watch.begin(watch)
   }
 
   /** Only the first answer counts: a read may have been cancelled. */

@@ -13,6 +13,7 @@ import {
 import type { KvTxn, KvTxnResult, Operation, OperationResult } from '../../kv/types.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import {
+  BOUND_BYTES_MAX,
   checkedKey,
   checkedValue,
   checkOneLease,
@@ -91,6 +92,13 @@ export function creditOf(op: Opcode, item: Item): number {
   if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
   if (op === KEEP_ALIVE) return Array.isArray(item[3]) ? LEASE_ID_BYTES * item[3].length : 0
   return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
+}
+
+/** Bytes of an operation that the node keeps until it is answered. */
+export function bytesHeldBy({ op, bytes }: MuxCall, item: Item): number {
+  if (op !== RANGE && op !== WATCH) return bytes
+  // A start, an end, and the key before a page.
+  return Math.min(txnBytes(item), 3 * BOUND_BYTES_MAX)
 }
 
 /** All strings and byte strings count for credit; names do not. */

@@ -33,6 +33,8 @@ export interface WatchConnection {
 export const SMALL_ITEM_BYTES = 32
 
 export class MuxWatch implements WatchSink {
+  /** Bytes of its range. */
+  heldBytes = 0
   readonly #id: number
   readonly #connection: WatchConnection
   #watch: WatchHandle | undefined

@@ -324,7 +324,12 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
   metric(Gauge, 'quorate_http_operations_open', 'Operations not answered yet', (now) => now.operations)
   metric(Gauge, 'quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
   metric(Gauge, 'quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
-  metric(Gauge, 'quorate_http_body_bytes', 'Bodies being received', (now) => now.bodyBytes)
+  metric(
+    Gauge,
+    'quorate_http_body_bytes',
+    'Requests being received or served, in bytes',
+    (now) => now.bodyBytes,
+  )
   metric(Gauge, 'quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   metric(
     CounterMetric,
@@ -430,7 +435,7 @@ function observeProcess(registers: Registers, lag: EventLoopLag): void {
   )
   const name = 'nodejs_eventloop_lag_seconds'
   const help = 'How late timers ran since the scrape before'
-  computedMetric(Gauge, registers, name, help, ['quantile'], () =>
-    lag.take().map(([quantile, seconds]) => [{ quantile }, seconds]),
+  computedMetric(Gauge, registers, name, help, ['statistic'], () =>
+    lag.take().map(([statistic, seconds]) => [{ statistic }, seconds]),
   )
 }

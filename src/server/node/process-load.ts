@@ -26,16 +26,16 @@ export class EventLoopLag {
   }
 
   /** In seconds, since it was taken last. Empty as long as nothing was measured. */
-  take(): readonly (readonly [quantile: string, seconds: number])[] {
+  take(): readonly (readonly [statistic: string, seconds: number])[] {
     // The timer may be late just now.
     if (this.#timer !== undefined && performance.now() - this.#measuredAt > 2 * PAUSE_MS) this.#measure()
     const histogram = this.#histogram
     if (histogram.count === 0) return []
     const seconds = (us: number): number => us / 1e6
     const now = [
-      ['0.5', seconds(histogram.percentile(50))],
-      ['0.99', seconds(histogram.percentile(99))],
-      ['1', seconds(histogram.max)],
+      ['median', seconds(histogram.percentile(50))],
+      ['p99', seconds(histogram.percentile(99))],
+      ['max', seconds(histogram.max)],
     ] as const
     histogram.reset()
     return now

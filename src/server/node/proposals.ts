@@ -266,10 +266,7 @@ export class ProposalTracker {
         this.#end(proposal, notWritten('overloaded', refusal.detail))
         return
       case 'storage-full':
-        this.#end(
-          proposal,
-          notWritten('storage_full', `${refusal.detail}; deletes are taken as long as there is any room`),
-        )
+        this.#end(proposal, notWritten('storage_full', `${refusal.detail}; deletes are still accepted`))
         return
       case 'too-large':
         this.#end(proposal, notWritten('request_too_large', refusal.detail))

@@ -226,11 +226,11 @@ test('keys with a prefix are deleted with --yes; without a terminal they are not
 
 const WITHOUT_NODE = [
   ['txn', 'then\n put a b', '; nothing was written'],
-  ['txn', 'then\n get a', 'connection refused; is'],
+  ['txn', 'then\n get a', 'connection refused; check'],
   ['compact 3', '', '; nothing was written'],
   ['del a --prefix', '', '; nothing was written'],
-  ['get a --prefix', '', 'connection refused; is'],
-  ['get a --revision 3', '', 'connection refused; is'],
+  ['get a --prefix', '', 'connection refused; check'],
+  ['get a --revision 3', '', 'connection refused; check'],
 ] as const
 
 test('without a node each command says so', async () => {

@@ -431,6 +431,8 @@ test('Markdown and page say the same, and the page lets nothing in', () => {
     .ask('stale', 'minority', 2_500, 5, { ...seen(2), stalenessMs: 450, served: 'stale' })
     .ask('lease', 'minority', 1_500, 3, { ...seen(2), served: 'lease' })
   const { results: found, requests } = conclude(script)
+  // No table is wider than the terminal.
+  expect(markdownOf(found, 80)).not.toMatch(/^\|.{80}/m)
   const markdown = markdownOf(found)
   const pictures = picturesOf(requests, { before: 1_000, during: 2_000, after: 1_000 }, (level) => level)
   const page = pageOf(found, pictures)

@@ -411,6 +411,7 @@ describe('health', () => {
       ([path, methods]) => `${path} ${Object.keys(methods).sort()}`,
     )
     expect(operations.sort()).toEqual([
+      '/ get,head',
       '/livez get,head',
       '/metrics get,head',
       '/openapi.json get,head',
@@ -583,7 +584,6 @@ describe('who may ask', () => {
 
 describe('what is not served', () => {
   test.each([
-    ['GET', '/'],
     ['GET', '/v1'],
     ['GET', '/v1/'],
     ['GET', '/v1/kvs'],
@@ -591,7 +591,6 @@ describe('what is not served', () => {
     ['GET', '/v1//status'],
     ['POST', '/v1/txn/'],
     ['POST', '/v1/leases/7/other'],
-    ['DELETE', '/v1/cluster/members/'],
     ['POST', '/v1/cluster/members/n1/other'],
     ['OPTIONS', '*'],
     ['GET', '/favicon.ico'],
@@ -601,7 +600,7 @@ describe('what is not served', () => {
       body: 'a=b',
       headers: { 'Content-Type': 'text/plain' },
     })
-    expect(json).toMatchObject(problemOf('not_found'))
+    expect(json).toMatchObject(problemOf('route_not_found'))
     expect(headers['content-type']).toBe('application/problem+json')
   })
 

@@ -101,6 +101,22 @@ test.each([
 })
 
 test.each([
+  ['/', 'navigate', 'document', 'GET', 'ok'],
+  ['/', 'navigate', 'iframe', 'GET', 'origin_not_allowed'],
+  ['/', 'no-cors', 'empty', 'GET', 'origin_not_allowed'],
+  ['/', 'navigate', 'document', 'POST', 'origin_not_allowed'],
+  ['/v1/kv', 'navigate', 'document', 'GET', 'origin_not_allowed'],
+])('a link of another site to %s (%s, %s, %s): %s', (path, mode, dest, method, expected) => {
+  const headers = {
+    host: 'h',
+    'sec-fetch-site': 'cross-site',
+    'sec-fetch-mode': mode,
+    'sec-fetch-dest': dest,
+  }
+  expect(codeOf(() => new Guard(OPEN).checkOrigin(head(headers, method), path) && 'ok')).toBe(expected)
+})
+
+test.each([
   ['GET', {}, []],
   ['PUT', {}, []],
   ['PUT', { origin: 'http://h:7' }, []],

@@ -324,9 +324,9 @@ test('how late timers run, while a node is watched', async () => {
   holdUp()
   const found = await lag()
   expect(Object.keys(found)).toEqual([
-    'nodejs_eventloop_lag_seconds{quantile="0.5"}',
-    'nodejs_eventloop_lag_seconds{quantile="0.99"}',
-    'nodejs_eventloop_lag_seconds{quantile="1"}',
+    'nodejs_eventloop_lag_seconds{statistic="median"}',
+    'nodejs_eventloop_lag_seconds{statistic="p99"}',
+    'nodejs_eventloop_lag_seconds{statistic="max"}',
   ])
   const values = Object.values(found)
   expect(values).toEqual(values.toSorted((a, b) => a - b))
@@ -373,4 +373,42 @@ test('each metric says in words what it is', async () => {
   const helped = lines.filter((line) => /^# HELP \w+ \S.*\S$/.test(line)).map((line) => line.split(' ')[2])
   expect(helped.length).toBeGreaterThan(30)
   expect(helped).toEqual(lines.filter((line) => line.startsWith('# TYPE')).map((line) => line.split(' ')[2]))
+})
+
+test('the metrics keep the rules of promtool', async () => {
+  const metrics = new Metrics()
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    inFlight: () => ({}),
+    watches: () => NO_WATCHES,
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
+  holdUp()
+  const lines = (await metrics.text()).split('\n')
+  const types = new Map(
+    lines.flatMap((line) => {
+      const [, name = '', type = ''] = /^# TYPE (\S+) (\S+)$/.exec(line) ?? []
+      return name === '' ? [] : [[name, type] as const]
+    }),
+  )
+  const faults = [...types].flatMap(([name, type]) => {
+    const series = lines
+      .filter((line) => line.replace(/_(?:bucket|sum|count)\b/, '').startsWith(`${name}{`))
+      .join()
+    return [
+      lines.some((line) => line.startsWith(`# HELP ${name} `)) ? [] : 'no help text',
+      /^[a-z][a-z0-9_]*$/.test(name) ? [] : 'a name has small letters',
+      (type === 'counter') === name.endsWith('_total')
+        ? []
+        : 'counters end with _total, and nothing else does',
+      type !== 'summary' && /\bquantile=/.test(series) ? 'quantile is a label of summaries' : [],
+      type !== 'histogram' && /\ble=/.test(series) ? 'le is a label of histograms' : [],
+      /_(?:ms|milliseconds|minutes|kb|mb|kib|mib)(?:_|$)/.test(name) ? 'a unit is a base unit' : [],
+      /_(?:gauge|counter|histogram|summary)(?:_|$)/.test(name) ? 'a name does not contain a type' : [],
+    ].flatMap((fault) => (fault.length === 0 ? [] : `${name}: ${fault}`))
+  })
+  expect(types.size).toBeGreaterThan(10)
+  expect(faults).toEqual([])
+  metrics.close()
 })

@@ -1,0 +1,108 @@
+// kv history KEY: the changes of a key that the store still has, the oldest first.
+
+import { Command } from '@commander-js/extra-typings'
+import { type Client, CompactedError, type KvRecord, type WatchEvent } from '../../client/index.ts'
+import { Failure } from '../../local/failure.ts'
+import { keyArgument } from '../arguments.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { toJsonLine } from '../format-json.ts'
+import { isTable, RowWriter } from '../format-table.ts'
+import { textOfBytes } from '../format-text.ts'
+import type { Format } from '../global-flags.ts'
+import { write, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { formatBytes } from '../txn/format-txn.ts'
+import { eventJson } from './watch.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('history'), ['kv history greeting', 'kv history greeting -o ndjson'])
+    .description('print the changes of a key that the store still has, the oldest first')
+    .argument('<key>')
+    .action(async (name) => {
+      const key = keyArgument(name)
+      await withContext(flags(), { kind: 'read' }, async ({ client, format, signal }) => {
+        const rows = new Rows(format)
+        for await (const event of changesOf(client, key, signal)) await rows.add(event)
+        if (rows.count === 0)
+          throw new Failure(EXIT.notFound, `there is no change of ${key} in the history that is kept`)
+        await rows.end()
+      })
+    })
+
+/** Interval at which a node reports that it has sent everything. */
+const PROGRESS_MS = 100
+
+/** The record that the history begins with, if there is one, as a put; then each change up to now. */
+async function* changesOf(client: Client, key: string, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  let from = 1
+  for (;;) {
+    let isWhole = false
+    await using changes = client.watch({
+      ...{ key, fromRevision: from, progressMs: PROGRESS_MS, signal },
+      onProgress: (revision) => {
+        isWhole = revision >= now
+        if (isWhole) void changes.close()
+      },
+    })
+    let now = Number.POSITIVE_INFINITY
+    try {
+      now = await changes.ready
+      if (changes.revision >= now) return
+      for await (const { revision, events } of changes) {
+        yield* events
+        if (revision >= now) return
+      }
+      return
+    } catch (error) {
+      if (isWhole) return
+      if (!(error instanceof CompactedError) || from > 1) throw error
+      const first = error.resumeFrom ?? (error.compactRevision ?? 0) + 1
+      from = first
+      const oldest = await client.get(key, { revision: first - 1, signal })
+      if (oldest !== undefined) yield asPut(oldest)
+    }
+  }
+}
+
+const asPut = (kv: KvRecord): WatchEvent => ({ type: 'put', key: kv.key, keyBytes: kv.keyBytes, kv })
+
+const revisionOf = (event: WatchEvent) => (event.type === 'put' ? event.kv.modRevision : event.modRevision)
+
+class Rows {
+  count = 0
+  readonly #format: Format
+  readonly #table: RowWriter<WatchEvent>
+
+  constructor(format: Format) {
+    this.#format = format
+    const textOf = isTable(format) ? textOfBytes : formatBytes
+    this.#table = new RowWriter<WatchEvent>(
+      [
+        { title: 'REVISION', cell: revisionOf, alignRight: true },
+        { title: 'CHANGE', cell: ({ type }) => type },
+        {
+          title: 'VERSION',
+          cell: (event) => (event.type === 'put' ? event.kv.version : undefined),
+          alignRight: true,
+        },
+        { title: 'VALUE', cell: (event) => (event.type === 'put' ? textOf(event.kv.value) : undefined) },
+      ],
+      format,
+    )
+  }
+
+  async add(event: WatchEvent): Promise<void> {
+    const json = { revision: revisionOf(event), ...eventJson(event) }
+    this.count += 1
+    if (this.#format === 'ndjson') await writeLine(toJsonLine(json))
+    else if (this.#format === 'json') await write(`${this.count === 1 ? '[' : ','}\n  ${toJsonLine(json)}`)
+    else await this.#table.add(event)
+  }
+
+  async end(): Promise<void> {
+    if (this.#format === 'json') await writeLine('\n]')
+    else if (this.#format !== 'ndjson') await this.#table.end()
+  }
+}

@@ -1,0 +1,109 @@
+// GET /: the identity of the node, and the paths of its resources. JSON for programs, a page for browsers. The page
+// loads nothing, runs nothing, and cannot be shown inside another page.
+
+import { createHash } from 'node:crypto'
+import type { DriverStatus } from '../node/types.ts'
+import { namesMediaType } from './headers.ts'
+import { anyOf, nothing, object, string } from './json-schema.ts'
+import { type HttpResponse, jsonResponse } from './messages.ts'
+
+const LINKS = {
+  keys: '/v1/kv',
+  status: '/v1/status',
+  cluster: '/v1/cluster',
+  health: '/readyz',
+  metrics: '/metrics',
+  api: '/openapi.json',
+} as const
+
+export const INDEX_SCHEMA = object({
+  product: { const: 'quorate' },
+  version: string,
+  name: string,
+  cluster_id: string,
+  role: { ...string, description: 'follower, pre-candidate, candidate or leader' },
+  leader: anyOf(string, nothing),
+  leader_url: anyOf(string, nothing),
+  links: { type: 'object', description: 'Paths of this node, by purpose' },
+})
+
+export function indexResponse(
+  status: DriverStatus,
+  version: string,
+  accept: string | undefined,
+): HttpResponse {
+  const { raft, name, clusterId } = status
+  const leader = raft.configuration.members.find(({ id }) => id === raft.leader)
+  const facts = {
+    product: 'quorate',
+    version,
+    name,
+    cluster_id: clusterId,
+    role: raft.role,
+    leader: leader?.name ?? null,
+    leader_url: leader?.url ?? null,
+  }
+  const headers = ['Vary', 'Accept', 'Cache-Control', 'no-cache', 'X-Content-Type-Options', 'nosniff']
+  if (!namesMediaType(accept, 'text/html'))
+    return jsonResponse(JSON.stringify({ ...facts, links: LINKS }), headers)
+  const members = raft.configuration.members.map(
+    (member) => [member.name, member.url, member.id === raft.leader ? 'leader' : ''] as const,
+  )
+  return {
+    status: 200,
+    headers: [
+      ...['Content-Type', 'text/html; charset=utf-8', 'Content-Security-Policy', POLICY],
+      ...['Referrer-Policy', 'no-referrer', ...headers],
+    ],
+    body: pageOf({ name, version, role: raft.role, clusterId, errors: status.errors }, members),
+    revision: undefined,
+  }
+}
+
+const STYLE =
+  'body{font:16px/1.5 system-ui,sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color-scheme:light dark}' +
+  'td,th{padding:0 1.5em 0 0;text-align:left}li{list-style:none}ul{padding:0}'
+
+/** Nothing but this style, which is in the page. */
+const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+
+interface PageFacts {
+  readonly name: string
+  readonly version: string
+  readonly role: string
+  readonly clusterId: string
+  readonly errors: readonly string[]
+}
+
+function pageOf(
+  { name, version, role, clusterId, errors }: PageFacts,
+  members: readonly (readonly [name: string, url: string, role: string])[],
+): string {
+  const rows = members.map(([member, url, of]) => `<tr><td>${link(url, member)}<td>${escaped(url)}<td>${of}`)
+  const links = Object.entries(LINKS).map(([what, path]) => `<li>${link(path, path)} ${what}`)
+  const problems = errors.map((error) => `<li>${escaped(error)}`)
+  return `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>quorate: ${escaped(name)}</title><style>${STYLE}</style>
+<h1>${escaped(name)}</h1>
+<p>quorate ${escaped(version)}, ${role} of cluster ${escaped(clusterId)}</p>
+${problems.length === 0 ? '' : `<h2>Problems</h2><ul>${problems.join('')}</ul>`}
+<h2>Members</h2><table>${rows.join('\n')}</table>
+<h2>Paths</h2><ul>${links.join('\n')}</ul>
+</html>
+`
+}
+
+/** A member may name any URL. Only those of the web become links. */
+const link = (url: string, text: string): string =>
+  /^(?:https?:\/)?\//.test(url) ? `<a href="${escaped(url)}">${escaped(text)}</a>` : escaped(text)
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+const escaped = (text: string): string => text.replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)
