@@ -127,7 +127,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'rest on leases whatever is asked for',
     'CHECK-reads',
-    13,
+    16,
     {
       read: (right) => (options, done) =>
         right({ ...options, consistency: options.consistency === 'stale' ? 'stale' : 'lease' }, done),
