@@ -38,7 +38,7 @@ const [tests, ...checks] = await Promise.all([
     'run',
     '--reporter=default',
     '--reporter=./scripts/count-reporter.mjs',
-    ...(quick ? ['pure', 'shared', 'mocking', 'fast'].map((name) => `--project=${name}`) : []),
+    ...(quick ? ['unit', 'isolated'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),
   check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json']),

@@ -3,15 +3,17 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterEach, vi } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
 
-const open: { close(): Promise<unknown> }[] = []
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close()
-})
+/** Closes it at the end of the test: the newest first, so clients before their nodes. */
+function closeAtEnd(resource: { close(): Promise<unknown> }): void {
+  onTestFinished(async () => {
+    vi.useRealTimers()
+    await resource.close()
+  })
+}
 
 /**
  * Until the end of the test, time passes only when the test advances it. So no client asks a second node because the
@@ -20,11 +22,8 @@ afterEach(async () => {
 export function freezeTime(): void {
   vi.useRealTimers()
   vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
 }
-
-afterEach(() => {
-  vi.useRealTimers()
-})
 
 const WAIT_MAX_NS = 20_000_000_000n
 
@@ -59,7 +58,7 @@ export async function passes(
 export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
   const node = await FakeNode.start(port)
   node.name = name
-  open.push(node)
+  closeAtEnd(node)
   return node
 }
 
@@ -67,11 +66,11 @@ export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
 export async function fakePeer(peer: FakeNode, name: string): Promise<FakeNode> {
   const node = await FakeNode.start(0, peer)
   node.name = name
-  open.push(node)
+  closeAtEnd(node)
   return node
 }
 
-/** Listens, and answers every request with these bytes. Without `open` it closes the connection after them. */
+/** Listens, and answers every request with these bytes. Without `staysOpen` it closes the connection after them. */
 export async function answering(
   text: string,
   { staysOpen = false } = {},
@@ -83,7 +82,7 @@ export async function answering(
     socket.on('error', () => {})
     socket.on('data', () => (staysOpen ? socket.write(text) : socket.end(text)))
   })
-  open.push({
+  closeAtEnd({
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
@@ -104,7 +103,7 @@ export function clientOf(
 ): Client {
   const endpoints = nodes.map((node) => (typeof node === 'string' ? node : node.url))
   const client = new Client({ endpoints, discover: false, transport: 'http', ...options })
-  open.unshift(client)
+  closeAtEnd(client)
   return client
 }
 
@@ -127,7 +126,7 @@ export async function connected(client: Client, nodes: readonly FakeNode[]): Pro
 export async function refusing(): Promise<string> {
   const { url } = await answering('')
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  open.unshift({ close: async () => socket.destroy() })
+  closeAtEnd({ close: async () => socket.destroy() })
   await once(socket, 'connect')
   return `http://127.0.0.1:${socket.localPort}`
 }

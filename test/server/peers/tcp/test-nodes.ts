@@ -1,7 +1,7 @@
 // Networks over real loopback sockets with fake nodes behind them: every event is recorded and can be awaited.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
 import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../../src/raft/types.ts'
@@ -60,12 +60,11 @@ export interface TestNodeOptions {
   readonly advertise?: string
 }
 
-const toClose: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of toClose.splice(0).reverse()) await close()
-})
+/** Runs at the end of the test: the newest first. */
 export const atEnd = (close: () => unknown): void => {
-  toClose.push(close)
+  onTestFinished(async () => {
+    await close()
+  })
 }
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
