@@ -146,7 +146,7 @@ export class EventsMessage {
       parts.push(form.event(event, prev, this.values, at++))
       yield
     }
-    return Buffer.concat([...parts, form.tail])
+    return joined([...parts, form.tail])
   }
 
   /**
@@ -166,6 +166,16 @@ export class EventsMessage {
       yield [event, isSent ? event.prev : undefined]
     }
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 interface MessageOptions {
