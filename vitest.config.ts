@@ -7,8 +7,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
-// Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module or
-// a global object. These files mock a module or replace global functions, and run in a process of their own.
+// Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
+// or a global object. These files mock a module or replace global functions, and run in a process of their own.
 const ISOLATED = [
   'storage/directory',
   'storage/level/skipped-wals',

@@ -175,6 +175,8 @@ export class RevisionHistory {
         }
       return undefined
     }
+    if (value === undefined && observation.version !== undefined)
+      return this.#wrongVersion(keyHistory, observation.version, latest, observation)
     // Without its own revision: the value of the last change, unless a change of unknown outcome came after it.
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
@@ -183,6 +185,24 @@ export class RevisionHistory {
     return {
       change: latest,
       what: latest === undefined ? 'although nothing had changed it' : `although ${describe(latest)}`,
+    }
+  }
+
+  /** An answer tells only the version: it is that of the last change, unless another one may have come after it. */
+  #wrongVersion(
+    { possibleChanges }: KeyHistory,
+    version: number,
+    latest: Change | undefined,
+    { at, end }: Pick<Observation, 'at' | 'end'>,
+  ): { readonly change: Change | undefined; readonly what: string } | undefined {
+    const isAbsent = latest === undefined ? this.#initial === null : latest.value === null
+    const made = isAbsent ? 0 : latest?.request.result?.version
+    if (made === undefined || made === version) return undefined
+    const mayDiffer = possibleChanges.some(({ request }) => request.start < end)
+    if (mayDiffer && this.#hasRoom(latest?.revision ?? 0, at)) return undefined
+    return {
+      change: latest,
+      what: `as version ${version}, although ${latest === undefined ? 'nothing had changed it' : `${describe(latest)} as version ${made}`}`,
     }
   }
 
@@ -462,7 +482,7 @@ export function observationsOf(request: CheckedRequest): Observation[] {
   if (revision === undefined) return []
   const change = plain(op)
   if (change.f === 'get') {
-    if (result.value === undefined && result.modRevision === undefined) return []
+    if ([result.value, result.modRevision, result.version].every((seen) => seen === undefined)) return []
     const mod = result.value === null ? null : result.modRevision
     return [observation(op.key, revision, { mod, value: result.value, version: result.version })]
   }

@@ -26,7 +26,8 @@ function* lackingIn(call: HistoryCall, result: RecordedResult, tellsRevisions: b
     if (result.rows === undefined && op.countOnly !== true) yield 'lists without rows'
     if (!hasRevision) yield 'lists without a revision'
   } else if (op.f === 'get') {
-    if (result.value === undefined && result.modRevision === undefined) yield 'reads without a value'
+    const { value, modRevision, version } = result
+    if ([value, modRevision, version].every((seen) => seen === undefined)) yield 'reads without a value'
     else if (isStaleRead(call) && !hasRevision) yield 'stale reads without a revision'
     else if (tellsRevisions && !hasRevision) yield 'reads without a revision'
   } else if (tellsRevisions && !hasRevision) yield 'changes without a revision'

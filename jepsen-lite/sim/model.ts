@@ -603,7 +603,7 @@ export class StoreModel {
   }
 
   #compact(to: number | undefined): string {
-    if (to !== undefined && to <= this.#compacted) return `refused compacted at ${this.revision}`
+    if (to !== undefined && to < this.#compacted) return `refused compacted at ${this.revision}`
     if (to !== undefined && to > this.revision) return `refused future_revision at ${this.revision}`
     this.#compactTo(to ?? this.#compacted)
     const { historyRevisionsMax, historyBytesMax, historyAgeMs } = this.#settings

@@ -9,6 +9,7 @@ import { ClusterView } from './cluster-view.ts'
 import { answerInfo, decoded, wholeNumberIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import { Closing } from './interruption.ts'
+import { jsonText } from './json-text.ts'
 import type { Sessions } from './lease-sessions.ts'
 import type {
   GrantedLease,
@@ -39,6 +40,7 @@ import {
   WATCH,
   type WatchOperation,
 } from './operation.ts'
+import type { TransactCalls } from './transact.ts'
 import { resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
@@ -106,6 +108,13 @@ const NONE = {}
  * @internal
  */
 export const inspect = Symbol('inspect')
+
+/**
+ * For a client that records: see `Client[transactThrough]`.
+ *
+ * @internal
+ */
+export const transactThrough = Symbol('transactThrough')
 
 /**
  * A client of one cluster. It keeps connections open between calls. They keep no process alive, and `close()` ends them
@@ -211,6 +220,15 @@ export class Client {
     }
   }
 
+  /** Sets a key to a value as JSON, which `json()` of the record parses. */
+  putJson(key: string | Uint8Array, value: unknown, options: PutOptions = NONE): Promise<PutResult> {
+    try {
+      return this.put(key, jsonText('putJson', value), options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
   /** The record of a key; undefined when the key does not exist. */
   async get(key: string | Uint8Array, options: ReadOptions = NONE): Promise<KvRecord | undefined> {
     checkGet(key, options)
@@ -261,10 +279,23 @@ export class Client {
    * Runs `body`, which reads the store as it was at one revision, and commits what it writes if nothing that it has
    * read has changed since. Otherwise it runs again, so it must have no other effects.
    */
-  async transact<T>(body: (tx: Transaction) => Promise<T> | T, options: TransactOptions = NONE): Promise<T> {
+  transact<T>(body: (tx: Transaction) => Promise<T> | T, options: TransactOptions = NONE): Promise<T> {
+    return this[transactThrough](this, body, options)
+  }
+
+  /**
+   * The same, whose reads and commit go through `calls`.
+   *
+   * @internal
+   */
+  async [transactThrough]<T>(
+    calls: TransactCalls,
+    body: (tx: Transaction) => Promise<T> | T,
+    options: TransactOptions = NONE,
+  ): Promise<T> {
     const { transact } = await import('./transact.ts')
     const { signal, timeoutMs = this.#timeoutMs } = options ?? NONE
-    return transact(this, body, options, timeoutMs, this.#closing.interruption(signal))
+    return transact(calls, body, options, timeoutMs, this.#closing.interruption(signal))
   }
 
   /** Deletes all keys of a range, at one revision. */

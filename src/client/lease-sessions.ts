@@ -3,9 +3,9 @@
 // A holder must stop before its lease can have ended. So the time to live counts from before a keep-alive was sent,
 // while the cluster counts from a later moment. The clock of this machine includes sleep (suspend-aware-clock.ts), and
 // a share of the time is left for clocks that run at different speeds. `signal` fires when a timer runs, which may be
-// late in a process that was stopped. `throwIfLost` reads the clock.
+// late in a process that was stopped, and up to a second late after a sleep. `throwIfLost` reads the clock.
 //
-// One call keeps alive all leases that are due together.
+// One timer serves all sessions, and one call keeps alive all leases that are due together.
 
 import { QuorateError, SessionLostError } from './errors.ts'
 import type {
@@ -29,6 +29,8 @@ const KEEP_ALIVE_SHARE = 1 / 3
 const TOGETHER_SHARE = 1 / 10
 /** Share of the time to live for clocks that run at different speeds. Machines differ by less than 0.1 ‰. */
 const MARGIN_SHARE = 0.01
+/** Timers stand still while the machine sleeps. Reading the clock this often bounds the delay after it. */
+const CHECK_MS = 1_000
 /** The pause after a keep-alive that failed. */
 const RETRY_SHARE = 1 / 50
 
@@ -87,7 +89,7 @@ export class Sessions {
     this.#open.add(session)
     session.begin()
     // Thousands may begin at a time, so the other sessions are not checked for each.
-    if (this.#clocks.monotonicMs() + session.dueInMs < this.#firesAtMs) this.#arm()
+    if (this.#clocks.monotonicMs() + session.waitMs < this.#firesAtMs) this.#atOnce(() => this.#arm())
     return session
   }
 
@@ -98,19 +100,20 @@ export class Sessions {
 
   #arm(): void {
     this.#disarm()
+    if (this.#open.size === 0) return
     // There may be more sessions than a function takes arguments.
-    let dueMs = Number.POSITIVE_INFINITY
-    for (const session of this.#open) if (!session.isRequesting) dueMs = Math.min(dueMs, session.dueInMs)
-    if (dueMs < Number.POSITIVE_INFINITY) {
-      this.#firesAtMs = this.#clocks.monotonicMs() + dueMs
-      this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })
-    }
+    let waitMs = CHECK_MS
+    for (const session of this.#open) waitMs = Math.min(waitMs, session.waitMs)
+    this.#firesAtMs = this.#clocks.monotonicMs() + waitMs
+    this.#stopTimer = after(waitMs, () => this.#keepAlive(), { unref: true })
   }
 
   #keepAlive(): void {
     this.#atOnce(() => {
       for (const session of [...this.#open]) session.look()
-      const due = [...this.#open].filter((session) => !session.isRequesting && session.isDueSoon)
+      const open = [...this.#open].filter((session) => !session.isRequesting)
+      // Timers have whole milliseconds.
+      const due = open.some(({ dueInMs }) => dueInMs < 1) ? open.filter(({ isDueSoon }) => isDueSoon) : []
       for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
         void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
       this.#arm()
@@ -164,7 +167,6 @@ class LeaseSession implements Session {
   #dueMs: number
   /** Failure of the last keep-alive, if none was answered since. */
   #failure: unknown
-  #stopTimer = () => {}
   #takeBack = () => {}
   /** The cluster has said that there is no such lease. */
   #isGone = false
@@ -193,6 +195,11 @@ class LeaseSession implements Session {
     return this.#dueMs - this.#keptAt.elapsedMs()
   }
 
+  /** When it needs a keep-alive or ends, whichever is first. */
+  get waitMs(): number {
+    return this.isRequesting ? this.leftMs : Math.min(this.leftMs, this.dueInMs)
+  }
+
   get isDueSoon(): boolean {
     return this.dueInMs <= this.#ttlMs * KEEP_ALIVE_SHARE * TOGETHER_SHARE
   }
@@ -204,15 +211,11 @@ class LeaseSession implements Session {
     this.look()
   }
 
-  /** Ends the session if the lease may have ended; otherwise checks again at that time. */
+  /** Ends the session if the lease may have ended. */
   look(): void {
-    this.#stopTimer()
-    if (this.signal.aborted) return
-    const { leftMs } = this
-    if (leftMs === 0) {
-      const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
-      this.#end(`no keep-alive was answered within its time to live of ${seconds} s`, this.#failure)
-    } else this.#stopTimer = after(leftMs, () => this.look(), { unref: true })
+    if (this.signal.aborted || this.leftMs > 0) return
+    const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
+    this.#end(`no keep-alive was answered within its time to live of ${seconds} s`, this.#failure)
   }
 
   /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
@@ -228,7 +231,6 @@ class LeaseSession implements Session {
     this.#keptAt = sentAt
     this.#failure = undefined
     this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
-    this.look()
   }
 
   failed(error: unknown): void {
@@ -287,7 +289,6 @@ class LeaseSession implements Session {
 
   #end(why: string, cause?: unknown): void {
     if (this.signal.aborted) return
-    this.#stopTimer()
     this.#takeBack()
     this.#ended()
     this.#lost.abort(

@@ -24,7 +24,7 @@ export interface KeptLease {
 export interface LeaseInfo {
   readonly id: string
   readonly grantedTtlMs: number
-  /** Time until it ends without a keep-alive. A node that does not lead may report too little. */
+  /** Time until it ends without a keep-alive, as the leader knows it; at most `grantedTtlMs`. */
   readonly remainingTtlMs: number
 }
 

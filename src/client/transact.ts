@@ -33,7 +33,7 @@ const CONFLICT_BASE_MS = 2
 const CONFLICT_MAX_MS = 250
 
 /** Calls that `transact` needs of the client. */
-interface Calls {
+export interface TransactCalls {
   get(key: Uint8Array, options: ReadOptions): Promise<KvRecord | undefined>
   list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined>
   txn(txn: Txn, options: CallOptions): Promise<TxnResult>
@@ -47,7 +47,7 @@ type Within = <R>(running: Promise<R> | R) => Promise<R>
 
 /** `timeoutMs` limits all attempts together. */
 export async function transact<T>(
-  calls: Calls,
+  calls: TransactCalls,
   body: (tx: Transaction) => Promise<T> | T,
   options: TransactOptions,
   timeoutMs: number,
@@ -128,7 +128,7 @@ type Tried<T> =
 type Write = { readonly value: Buffer; readonly options: TxnPutOptions } | undefined
 
 class Attempt implements Transaction {
-  readonly #calls: Calls
+  readonly #calls: TransactCalls
   readonly #limits: Limits
   readonly #commitMs: number
   readonly #within: Within
@@ -145,7 +145,7 @@ class Attempt implements Transaction {
   readonly #ranges = new Set<Bounds>()
   readonly #writes = new Map<string, Write>()
 
-  constructor(calls: Calls, limits: Limits, commitMs: number, within: Within) {
+  constructor(calls: TransactCalls, limits: Limits, commitMs: number, within: Within) {
     this.#calls = calls
     this.#limits = limits
     this.#commitMs = commitMs

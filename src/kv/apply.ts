@@ -313,7 +313,8 @@ function remove(
 function* compact(to: Revision | undefined, { state, rows }: ApplyContext): Steps<Outcome> {
   const { revision, history } = state
   if (to !== undefined) {
-    if (to <= history.compacted) return rejection(revision, 'compacted', [to, history.compacted])
+    // To the same revision again: the client wants no more than it has.
+    if (to < history.compacted) return rejection(revision, 'compacted', [to, history.compacted])
     if (to > revision) return rejection(revision, 'future-revision', [to, revision])
     state.history = { ...history, compacted: to }
   }

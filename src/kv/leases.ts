@@ -39,8 +39,14 @@ export interface Lease {
   readonly keyBytes: number
 }
 
-/** No lease was ever granted. */
-export const NO_LEASES: KvState['leases'] = { count: 0, chosen: 0 }
+/**
+ * No lease was ever granted. The ids of a cluster begin at a number of its own, out of 2^52. So the id of a lease of a
+ * cluster that was destroyed or restored names no lease in the next one. `clusterId`: decimal digits.
+ */
+export const noLeases = (clusterId: string): KvState['leases'] => ({
+  count: 0,
+  chosen: Number(scattered(BigInt(clusterId)) >> 12n),
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Rows

@@ -5,12 +5,20 @@
 //
 // Limits: `wait` says nothing about the moment after: another client may raise the barrier again at once.
 //
-// Key: barrier/NAME/     exists while the barrier is raised
+// Key: barrier/NAME/     exists while the barrier is raised; the value is the lease that lowers it, or empty
 //
-// Invariant: the key is the state, and every call is one transaction on it.
+// Invariant: the key is the state, and every change compares the mod revision that was read. A key that names a lease
+// and has none was restored by an import. It raises no barrier, because nobody would lower it.
 
-import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import {
+  type CallOptions,
+  type Client,
+  type KvRecord,
+  QuorateError,
+  type TxnOperation,
+} from '../client/index.ts'
 import { checkOptions, isLease } from '../client/validators.ts'
+import { isOwned } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait } from './option-checks.ts'
 import { type PendingWait, timeLimitOf, waitUntil } from './wait-until.ts'
@@ -39,27 +47,44 @@ export class BarrierNotPassedError extends QuorateError {}
 
 export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8Array): Barrier {
   const key = keySpace('barrier', 'barrier', name).key()
-  const isLowered = { compare: [{ key, exists: false }] } as const
+  const read = async (call: CallOptions) => {
+    const { results, revision } = await kv.txn({ success: [{ get: { key } }] }, call)
+    const record = results[0]?.get?.kvs?.[0]
+    const isRaised = record !== undefined && (record.value.length === 0 || isOwned('barrier', record))
+    return { record, isRaised, revision }
+  }
+  /** Returns false if another client has changed it since it was read. */
+  const change = async (record: KvRecord | undefined, operation: TxnOperation, call: CallOptions) => {
+    const compare = [{ key, target: 'modRevision', op: '=', to: record?.modRevision ?? 0 } as const]
+    return (await kv.txn({ compare, success: [operation] }, call)).succeeded
+  }
   return {
     raise: async (options = {}) => {
       checkOptions('barrier.raise', options, { ...CALL_OPTIONS, lease: isLease })
       const { lease, ...call } = options
-      return (await kv.txn({ ...isLowered, success: [{ put: { key, value: '', lease } }] }, call)).succeeded
+      for (;;) {
+        const { record, isRaised } = await read(call)
+        if (isRaised) return false
+        if (await change(record, { put: { key, value: lease ?? '', lease } }, call)) return true
+      }
     },
     lower: async (options = {}) => {
       checkOptions('barrier.lower', options, CALL_OPTIONS)
-      return !(await kv.txn({ ...isLowered, failure: [{ delete: { key } }] }, options)).succeeded
+      for (;;) {
+        const { record, isRaised } = await read(options)
+        if (record === undefined || (await change(record, { delete: { key } }, options))) return isRaised
+      }
     },
     isRaised: async (options = {}) => {
       checkOptions('barrier.isRaised', options, CALL_OPTIONS)
-      return !(await kv.txn(isLowered, options)).succeeded
+      return (await read(options)).isRaised
     },
     wait: async (options = {}) => {
       checkOptions('barrier.wait', options, { ...CALL_OPTIONS, waitMs: isWait })
       const { waitMs, signal = new AbortController().signal, timeoutMs } = options
       const check = async (): Promise<object | PendingWait> => {
-        const { succeeded, revision } = await kv.txn(isLowered, { signal, timeoutMs })
-        return succeeded ? {} : { revision, watch: { key, only: 'delete' } }
+        const { isRaised, revision } = await read({ signal, timeoutMs })
+        return isRaised ? { revision, watch: { key } } : {}
       }
       const timeoutError = () =>
         new BarrierNotPassedError(`barrier.wait: it is raised after ${waitMs} ms`, {

@@ -14,7 +14,7 @@
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { checkOptions, checkValue, isText } from '../client/validators.ts'
-import { foreignKeyError } from './foreign-keys.ts'
+import { foreignKeyError, isOwned } from './foreign-keys.ts'
 import { escapePart, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 
@@ -50,7 +50,7 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
         const onceKey = once === undefined ? undefined : space.key('once', escapePart(once).toString())
         const counted = onceKey && (await tx.get(onceKey))
         // Without a lease the token would be remembered without end: it is one of an import.
-        if (counted?.lease !== undefined) return numberIn(counted)
+        if (counted !== undefined && isOwned('counter', counted)) return numberIn(counted)
         const sum = numberIn(await tx.get(key)) + n
         if (!Number.isSafeInteger(sum))
           throw new RangeError(`counter.add: ${sum} is more than a counter can hold (2^53 - 1 either way)`)

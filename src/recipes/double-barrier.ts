@@ -23,7 +23,7 @@ import {
 import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import type { LockOptions } from './fair-lock-queue.ts'
-import { reportForeignKey } from './foreign-keys.ts'
+import { isOwned } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait, LOCK_OPTIONS } from './option-checks.ts'
 import { isLeaseGone } from './transient-errors.ts'
@@ -67,9 +67,7 @@ export function doubleBarrier(
       { success: [{ get: { key: begun } }, { get: { prefix: inside, keysOnly: true } }] },
       call,
     )
-    const keys = results[1]?.get?.kvs ?? []
-    for (const { key, lease } of keys) if (lease === undefined) reportForeignKey('double barrier', key)
-    const members = keys.filter(({ lease }) => lease !== undefined)
+    const members = (results[1]?.get?.kvs ?? []).filter((record) => isOwned('double barrier', record))
     return { round: results[0]?.get?.kvs?.[0]?.createRevision, members, revision }
   }
 

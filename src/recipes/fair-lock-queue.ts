@@ -27,7 +27,7 @@ import {
   type WatchBatch,
 } from '../client/index.ts'
 import { checkOptions } from '../client/validators.ts'
-import { reportForeignKey } from './foreign-keys.ts'
+import { isOwned } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
@@ -183,9 +183,8 @@ export function keysBefore(
   records: readonly KvRecord[] = [],
   position = Number.POSITIVE_INFINITY,
 ): readonly KvRecord[] {
-  for (const { key, lease } of records) if (lease === undefined) reportForeignKey(what, key)
   return records
-    .filter(({ lease, createRevision }) => lease !== undefined && createRevision < position)
+    .filter((record) => isOwned(what, record) && record.createRevision < position)
     .toSorted((a, b) => a.createRevision - b.createRevision)
 }
 
@@ -297,7 +296,8 @@ function heldLock(
     get leftMs() {
       return signal.aborted ? 0 : session.leftMs
     },
-    key,
+    // A copy, as the caller may reuse the bytes.
+    key: new Uint8Array(key),
     throwIfLost,
     guard: () => guard,
     put: async (target, value, options) => {

@@ -2,15 +2,18 @@
 // trusts a key only together with its lease, where its own keys have one. It leaves a foreign key out, and reports it
 // once. Deleting the key ends that (docs/reference/recipes.md).
 
-import { QuorateError } from '../client/index.ts'
+import { type KvRecord, QuorateError } from '../client/index.ts'
+
+/** An import may have restored thousands of foreign keys, and another program may write new ones without end. */
+const REPORTS_MAX = 1_000
 
 /** Returns a function that reports each foreign key once. `onError` may be application code that handles its errors. */
 export function foreignKeyReporter(onError: (error: QuorateError) => void) {
   const reported = new Set<string>()
   return (recipe: string, key: string): void => {
-    if (reported.has(key)) return
+    if (reported.has(key) || reported.size === REPORTS_MAX) return
     reported.add(key)
-    onError(foreignKeyError(recipe, key))
+    onError(foreignKeyError(recipe, key, reported.size === REPORTS_MAX))
   }
 }
 
@@ -19,8 +22,15 @@ export const reportForeignKey = foreignKeyReporter(({ message }) =>
   process.emitWarning(message, 'QuorateWarning'),
 )
 
-export const foreignKeyError = (recipe: string, key: string): QuorateError =>
+/** Whether a lease owns the key, so that it goes with its owner. Reports a key without one. */
+export function isOwned(recipe: string, { key, lease }: Pick<KvRecord, 'key' | 'lease'>): boolean {
+  if (lease === undefined) reportForeignKey(recipe, key)
+  return lease !== undefined
+}
+
+export const foreignKeyError = (recipe: string, key: string, isLast = false): QuorateError =>
   new QuorateError(
-    `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it`,
+    `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it` +
+      (isLast ? `; after ${REPORTS_MAX} such keys, no more are reported` : ''),
     { code: 'foreign_key', written: 'no' },
   )

@@ -59,7 +59,7 @@ export {
   type StepContext,
   saga,
 } from './saga.ts'
-export type { SagaOutcome, SagaView } from './saga-record.ts'
+export type { SagaOutcome, SagaResults, SagaView } from './saga-record.ts'
 export type { KeepResumingOptions, ResumeOptions } from './saga-resume.ts'
 export { type Semaphore, semaphore } from './semaphore.ts'
 export {

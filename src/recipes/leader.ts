@@ -3,6 +3,7 @@
 // Promise: candidates lead in the order in which their keys were created. Each leader's token is greater than those of
 // all leaders before. `put` and `txn` write only while the process leads. `runAsLeader` runs the body only while its
 // process leads, fires `signal` before another process can lead, and runs the body again when the process leads again.
+// A body that outlives its lease is reported to `onError`.
 //
 // Limits: those of lock.ts. A leader that was paused resumes as leader for a moment, so other systems must check
 // `token`. The body must return when `signal` fires: until then this process is no candidate.
@@ -11,6 +12,7 @@
 //
 // Invariant: the leader has the oldest key with a lease (fair-lock-queue.ts).
 
+import { whenAborted } from '../client/abort-listeners.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
@@ -42,8 +44,9 @@ export interface LeaderOptions {
   /** Time limit of each call to the cluster. Default: that of the client. */
   readonly timeoutMs?: number | undefined
   /**
-   * Called when the cluster is unreachable or full, and for what a body throws after it has lost the lead. The
-   * candidacy continues. Default: `process.emitWarning`.
+   * Called when the cluster is unreachable or full, with a `LockLostError` when the lead is lost while the body runs,
+   * and for what the body throws after that. The candidacy continues when the body has returned. Default:
+   * `process.emitWarning`.
    */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -75,28 +78,39 @@ export async function runAsLeader<T>(
   checkValue('runAsLeader', 'body', body, isFunction)
   checkOptions('runAsLeader', options, RUN_OPTIONS)
   const { signal, onError = warn('runAsLeader'), ...rest } = options
+  const report = (error: unknown) => runUserCallback(() => onError(error))
   const candidate = { ...rest, value: copyOf(rest.value) }
+  const election = copyOf(name)
   for (;;) {
     let lead: HeldLock
     try {
-      lead = await campaign(kv, name, { ...candidate, signal })
+      lead = await campaign(kv, election, { ...candidate, signal })
     } catch (error) {
       if (!isTransient(error) && !isFull(error)) throw error
-      runUserCallback(() => onError(error))
+      report(error)
       await pause(RETRY_MS, signal)
       continue
     }
     const { token, key, guard, put, txn, throwIfLost } = lead
     // A body that blocks the event loop may return before the signal could fire: the clock decides.
     const counts = () => lead.leftMs > 0 || signal?.aborted === true
+    let isLossReported = false
+    const reportLoss = () => {
+      if (!isLossReported) report(lead.signal.reason)
+      isLossReported = true
+    }
+    const stopListening = whenAborted(lead.signal, reportLoss)
     try {
       const leadership = { token, key, guard, put, txn, throwIfLost, signal: anySignal(lead.signal, signal) }
       const result = await body(leadership)
       if (counts()) return result
+      throwIfLost()
     } catch (error) {
       if (counts()) throw error
-      runUserCallback(() => onError(error))
+      if (error === lead.signal.reason) reportLoss()
+      else report(error)
     } finally {
+      stopListening()
       await lead.release({ timeoutMs: candidate.timeoutMs })
     }
   }
@@ -155,7 +169,7 @@ async function readLeader(
   }
 }
 
-const copyOf = (value: string | Uint8Array | undefined): string | Uint8Array | undefined =>
+const copyOf = <T extends string | Uint8Array | undefined>(value: T): T | Uint8Array =>
   typeof value === 'object' ? new Uint8Array(value) : value
 
 const RUN_OPTIONS: Readonly<Record<keyof LeaderOptions, Check>> = {

@@ -16,7 +16,7 @@ const EXTEND_RETRY_SHARE = 1 / 20
 /** The pause after a failed attempt to take an item. */
 const RETRY_MS = 1_000
 
-export interface ConsumeOptions {
+export interface ConsumeOptions<T = unknown> {
   /** Ends the loop. */
   readonly signal: AbortSignal
   /** Number of concurrent handlers. Default 1. */
@@ -27,17 +27,17 @@ export interface ConsumeOptions {
    * Called when a handler has thrown, an item was lost, or the store was unreachable; `item`: the item concerned. The
    * loop continues. Default: `process.emitWarning`.
    */
-  readonly onError?: ((error: unknown, item: QueueItem | undefined) => void) | undefined
+  readonly onError?: ((error: unknown, item: QueueItem<T> | undefined) => void) | undefined
 }
 
 /** Takes up to `count` items. Waits for the first one. */
-type TakeItems = (count: number, signal: AbortSignal) => Promise<readonly QueueItem[]>
+type TakeItems<T> = (count: number, signal: AbortSignal) => Promise<readonly QueueItem<T>[]>
 
-export async function consume(
-  take: TakeItems,
+export async function consume<T>(
+  take: TakeItems<T>,
   visibilityMs: number,
-  handler: (item: QueueItem) => unknown,
-  options: ConsumeOptions,
+  handler: (item: QueueItem<T>) => unknown,
+  options: ConsumeOptions<T>,
 ): Promise<void> {
   checkValue('queue.consume', 'handler', handler, isFunction)
   checkOptions('queue.consume', options, CONSUME_OPTIONS)
@@ -45,11 +45,11 @@ export async function consume(
   const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS, onError: report = warnOfItem } = options
   if (concurrency === Number.POSITIVE_INFINITY)
     throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
-  const onError = (error: unknown, item?: QueueItem) => runUserCallback(() => report(error, item))
+  const onError = (error: unknown, item?: QueueItem<T>) => runUserCallback(() => report(error, item))
   const running = new Set<Promise<void>>()
   let onFree = () => {}
 
-  async function handle(item: QueueItem): Promise<void> {
+  async function handle(item: QueueItem<T>): Promise<void> {
     const done = new AbortController()
     const extending = keepExtending(item, visibilityMs, done.signal)
     const [end] = await Promise.allSettled([(async () => handler(item))()])
@@ -64,7 +64,7 @@ export async function consume(
     }
   }
 
-  function start(item: QueueItem): void {
+  function start(item: QueueItem<T>): void {
     const handling = handle(item).finally(() => {
       running.delete(handling)
       onFree()

@@ -9,8 +9,8 @@ import { shorten } from './error-text.ts'
 import { CALL_OPTIONS, isDelay } from './option-checks.ts'
 import { LeaseTimer, type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 
-/** An item as it is in the queue. */
-export interface QueueEntry {
+/** An item as it is in the queue. `T`: of items that `pushJson` has pushed. */
+export interface QueueEntry<T = unknown> {
   readonly id: string
   /** Number of deliveries. */
   readonly attempts: number
@@ -20,7 +20,7 @@ export interface QueueEntry {
   /** The value as text. */
   text(): string
   /** The value parsed as JSON. */
-  json(): unknown
+  json(): T
   /** Why the last delivery has failed, if that is known. */
   readonly error: string | undefined
 }
@@ -33,7 +33,7 @@ export interface NackOptions extends CallOptions {
 }
 
 /** `attempts` counts this delivery. */
-export interface QueueItem extends QueueEntry {
+export interface QueueItem<T = unknown> extends QueueEntry<T> {
   /** A fencing token: each delivery of an item has a higher one. */
   readonly token: number
   /** Fires with an `ItemLostError` when another consumer may be able to take the item. */
@@ -59,13 +59,13 @@ export interface ItemOperations {
 }
 
 /** `start`: before the item was taken. */
-export function heldItem(
-  entry: QueueEntry,
+export function heldItem<T>(
+  entry: QueueEntry<T>,
   token: number,
   visibilityMs: number,
   start: Stopwatch,
   { acknowledge, extend, giveBack, commit }: ItemOperations,
-): QueueItem {
+): QueueItem<T> {
   const lost = new AbortController()
   let isSettled = false
   const lostError = (why: string) =>
@@ -78,6 +78,8 @@ export function heldItem(
   async function change(operations: readonly TxnOperation[], options: CallOptions, settles: boolean) {
     if (isSettled) throw lostError('it was acknowledged or given back already')
     if (!(await commit(operations, options))) {
+      // A change that was sent later may have settled it.
+      if (isSettled) throw lostError('it was acknowledged or given back already')
       deadline.stop()
       lost.abort(lostError('it is not held any more, and another consumer may have it'))
       throw lost.signal.reason

@@ -35,8 +35,9 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
+import { jsonText } from '../client/json-text.ts'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
-import { reportForeignKey } from './foreign-keys.ts'
+import { isOwned, reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
@@ -82,24 +83,27 @@ export interface QueueLength {
   readonly dead: number
 }
 
-export interface Queue {
+/** `T`: the value of its items as JSON. */
+export interface Queue<T = unknown> {
   /** Returns the id of the item. */
   push(value: string | Uint8Array, options?: PushOptions): Promise<string>
+  /** Pushes a value as JSON. */
+  pushJson(value: T, options?: PushOptions): Promise<string>
   /** Takes an item; undefined: none came in time. The signal ends the wait, and no transaction in flight. */
-  pop(options?: PopOptions): Promise<QueueItem | undefined>
+  pop(options?: PopOptions): Promise<QueueItem<T> | undefined>
   /** The item that would be taken next. */
-  peek(options?: CallOptions): Promise<QueueEntry | undefined>
+  peek(options?: CallOptions): Promise<QueueEntry<T> | undefined>
   len(options?: CallOptions): Promise<QueueLength>
   /**
    * Runs `handler` for each item. When `signal` fires it takes no more, waits for the running handlers, and resolves.
    * An item is acknowledged when its handler has returned, and given back when it has thrown.
    */
-  consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void>
-  readonly dead: DeadLetters
+  consume(handler: (item: QueueItem<T>) => unknown, options: ConsumeOptions<T>): Promise<void>
+  readonly dead: DeadLetters<T>
 }
 
-export interface DeadLetters {
-  list(): AsyncGenerator<QueueEntry, void, undefined>
+export interface DeadLetters<T = unknown> {
+  list(): AsyncGenerator<QueueEntry<T>, void, undefined>
   /** Puts one dead letter back, or all, without their attempts. Returns how many there were. */
   requeue(id?: string, options?: CallOptions): Promise<number>
   /** Returns whether there was one. */
@@ -118,12 +122,16 @@ interface ItemRecord extends ItemState {
   readonly modRevision: number
 }
 
-export function queue(kv: QueueClient, name: string | Uint8Array, options: QueueOptions = {}): Queue {
+export function queue<T = unknown>(
+  kv: QueueClient,
+  name: string | Uint8Array,
+  options: QueueOptions = {},
+): Queue<T> {
   checkOptions('queue', options, { visibilityMs: isLeaseTime, attemptsMax: isBound })
   return new WorkQueue(kv, keySpace('queue', 'queue', name), options)
 }
 
-class WorkQueue implements Queue {
+class WorkQueue<T> implements Queue<T> {
   readonly #kv: QueueClient
   readonly #space: KeySpace
   readonly #visibilityMs: number
@@ -158,14 +166,18 @@ class WorkQueue implements Queue {
     return id
   }
 
-  async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
+  async pushJson(value: T, options?: PushOptions): Promise<string> {
+    return this.push(jsonText('queue.pushJson', value), options)
+  }
+
+  async pop(options: PopOptions = {}): Promise<QueueItem<T> | undefined> {
     checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
     const [item] = await this.#takeItems(1, options)
     return item
   }
 
   /** Takes up to `count` items. Waits for the first one. */
-  async #takeItems(count: number, options: PopOptions): Promise<readonly QueueItem[]> {
+  async #takeItems(count: number, options: PopOptions): Promise<readonly QueueItem<T>[]> {
     const { waitMs = 0, signal, ...call } = options
     const begun = stopwatch()
     for (;;) {
@@ -186,7 +198,7 @@ class WorkQueue implements Queue {
     }
   }
 
-  async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
+  async peek(options: CallOptions = {}): Promise<QueueEntry<T> | undefined> {
     checkOptions('queue.peek', options, CALL_OPTIONS)
     const { items } = await this.#read(1, options)
     for (const item of items) {
@@ -205,13 +217,13 @@ class WorkQueue implements Queue {
     return { ready: Math.max(0, items - holds.size), held: holds.size, dead }
   }
 
-  consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
+  consume(handler: (item: QueueItem<T>) => unknown, options: ConsumeOptions<T>): Promise<void> {
     const take = (count: number, signal: AbortSignal) =>
       this.#takeItems(count, { waitMs: Number.POSITIVE_INFINITY, signal })
     return consume(take, this.#visibilityMs, handler, options)
   }
 
-  readonly dead: DeadLetters = {
+  readonly dead: DeadLetters<T> = {
     list: () => this.#deadLetters(),
     requeue: (id, options = {}) => this.#requeue(id, options),
     delete: async (id, options = {}) => {
@@ -224,10 +236,8 @@ class WorkQueue implements Queue {
 
   async #holds(call: ReadOptions): Promise<Set<string>> {
     const ids = new Set<string>()
-    for await (const record of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call })) {
-      if (record.lease === undefined) reportForeignKey('queue', record.key)
-      else ids.add(this.#idIn('hold', record.keyBytes))
-    }
+    for await (const record of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call }))
+      if (isOwned('queue', record)) ids.add(this.#idIn('hold', record.keyBytes))
     return ids
   }
 
@@ -256,7 +266,7 @@ class WorkQueue implements Queue {
   }
 
   /** undefined: another consumer was first, or the item has become a dead letter. */
-  async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
+  async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem<T> | undefined> {
     const { id, error } = item
     const attempts = item.attempts + 1
     const compare = [
@@ -281,7 +291,7 @@ class WorkQueue implements Queue {
     const read = results[2]?.get
     // A transaction that was sent twice returns no reads.
     const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
-    if (value !== undefined) return this.#heldItem(entryOf({ id, attempts, error }, value), token, start)
+    if (value !== undefined) return this.#heldItem(entryOf<T>({ id, attempts, error }, value), token, start)
     // Another client has deleted the value. The item ends as a dead letter.
     reportForeignKey('queue', Buffer.from(this.#key('item', id)).toString())
     return undefined
@@ -297,7 +307,7 @@ class WorkQueue implements Queue {
     }
   }
 
-  #heldItem(entry: QueueEntry, token: number, start: Stopwatch): QueueItem {
+  #heldItem(entry: QueueEntry<T>, token: number, start: Stopwatch): QueueItem<T> {
     const { id, attempts } = entry
     const compare = [modifiedAt(this.#key('item', id), token)]
     return heldItem(entry, token, this.#visibilityMs, start, {
@@ -333,7 +343,7 @@ class WorkQueue implements Queue {
     }
   }
 
-  async *#deadLetters(): AsyncGenerator<QueueEntry, void, undefined> {
+  async *#deadLetters(): AsyncGenerator<QueueEntry<T>, void, undefined> {
     for await (const record of this.#kv.list({ prefix: this.#key('dead', '') })) {
       const item = this.#itemIn('dead', record)
       const value = item && (await this.#kv.get(this.#key('value', item.id)))
@@ -389,8 +399,8 @@ class WorkQueue implements Queue {
     const id = this.#idIn(part, record.keyBytes)
     try {
       const { attempts, error } = Object(record.json()) as ItemState
-      if (ID.test(id) && Number.isSafeInteger(attempts))
-        return { id, attempts, error, modRevision: record.modRevision }
+      const isState = Number.isSafeInteger(attempts) && (error === undefined || typeof error === 'string')
+      if (ID.test(id) && isState) return { id, attempts, error, modRevision: record.modRevision }
     } catch {
       // Not JSON.
     }
@@ -408,16 +418,16 @@ const itemId = (priority: number, revision: number, ordinal: number): string =>
     ordinal.toString(16).padStart(6, '0') + randomBytes(5).toString('hex'),
   ].join('-')
 
-const entryOf = (
+const entryOf = <T>(
   { id, attempts, error }: ItemState & { readonly id: string },
   value: KvRecord,
-): QueueEntry => ({
+): QueueEntry<T> => ({
   id,
   attempts,
   priority: PRIORITY_MAX - Number(id.slice(0, 3)),
   value: value.value,
   text: () => value.text(),
-  json: () => value.json(),
+  json: () => value.json() as T,
   error,
 })
 

@@ -53,10 +53,10 @@ export function rateLimiter(
   const tryTake = (n: number, call: CallOptions) =>
     kv.transact(async (tx) => {
       const record = await tx.get(key)
-      const value = record === undefined ? Number.NaN : Number(record.text())
-      const isWindow = record?.lease !== undefined && Number.isSafeInteger(value)
+      const text = record?.text() ?? ''
+      const isWindow = record?.lease !== undefined && /^[0-9]{1,16}$/.test(text)
       if (record !== undefined && !isWindow) reportForeignKey('rate limiter', record.key)
-      const used = isWindow ? value : 0
+      const used = isWindow ? Number(text) : 0
       const remaining = Math.max(0, limit - used)
       if (n > remaining) return { allowed: false, remaining, lease: record?.lease }
       const sum = String(Math.min(used + n, Number.MAX_SAFE_INTEGER))

@@ -11,14 +11,25 @@ export interface SagaRecord {
   readonly failure: { readonly step: string; readonly message: string } | null
 }
 
-export interface SagaOutcome {
-  readonly id: string
-  /** compensated: a step has failed, and every step before it was undone. */
-  readonly status: 'completed' | 'compensated'
-  readonly results: Readonly<Record<string, unknown>>
-  /** The step that has failed, if the saga is compensated. */
-  readonly failure: { readonly step: string; readonly message: string } | undefined
-}
+/** Results of steps, as JSON, by the names of the steps. */
+export type SagaResults = Record<string, unknown>
+
+export type SagaOutcome<Results = SagaResults> =
+  | {
+      readonly id: string
+      readonly status: 'completed'
+      readonly results: Readonly<Results>
+      readonly failure: undefined
+    }
+  /** A step has failed, and every step before it was undone. */
+  | {
+      readonly id: string
+      readonly status: 'compensated'
+      /** Results of the steps that were undone. */
+      readonly results: Readonly<Partial<Results>>
+      /** The step that has failed. */
+      readonly failure: { readonly step: string; readonly message: string } | undefined
+    }
 
 export interface SagaView {
   readonly id: string
@@ -42,15 +53,14 @@ export const newRecord = (input: unknown): SagaRecord => ({
 export const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
   status === 'completed' || status === 'compensated'
 
-export const resultsOf = ({ steps }: SagaRecord): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(steps.map(({ name, result }) => [name, result]))
+/** `Results`: what the application says of its steps. */
+export const resultsOf = <Results>({ steps }: SagaRecord): Results =>
+  Object.fromEntries(steps.map(({ name, result }) => [name, result])) as Results
 
-export const outcomeOf = (id: string, record: SagaRecord): SagaOutcome => ({
-  id,
-  status: record.status === 'completed' ? 'completed' : 'compensated',
-  results: resultsOf(record),
-  failure: record.failure ?? undefined,
-})
+export const outcomeOf = <Results>(id: string, record: SagaRecord): SagaOutcome<Results> =>
+  record.status === 'completed'
+    ? { id, status: 'completed', results: resultsOf(record), failure: undefined }
+    : { id, status: 'compensated', results: resultsOf(record), failure: record.failure ?? undefined }
 
 export const viewOf = (id: string, { input, status, steps, compensated, failure }: SagaRecord): SagaView => ({
   id,
@@ -69,7 +79,8 @@ export function recordIn(found: KvRecord): SagaRecord {
   const isList = (list: unknown, is: (each: unknown) => boolean) => Array.isArray(list) && list.every(is)
   const isStep = (step: unknown) => typeof Object(step).name === 'string'
   const isName = (name: unknown) => typeof name === 'string'
-  if (STATUSES.includes(status) && isList(steps, isStep) && isList(compensated, isName))
+  const isFailure = failure === null || (isName(Object(failure).step) && isName(Object(failure).message))
+  if (STATUSES.includes(status) && isList(steps, isStep) && isList(compensated, isName) && isFailure)
     return { input, status, steps, compensated, failure }
   const message = `the key ${JSON.stringify(found.key)} was not written by a saga of this version: delete it, or use the version that has written it`
   throw new QuorateError(message, { code: 'saga_unknown_record', written: 'no' })

@@ -2,7 +2,7 @@
 //
 // Invariant: resuming a saga is harmless if another process runs it, or has ended it, so wake-ups may be too many. None
 // is missed: the watch begins at a revision before the scan, and every process that dies leaves the deletion of its
-// key.
+// key. One whose key was overwritten without its lease owns the saga no more either.
 
 import type { Client } from '../client/index.ts'
 import { abortedError } from './option-checks.ts'
@@ -10,7 +10,7 @@ import { runUserCallback } from './run-user-callback.ts'
 import type { SagaOutcome, SagaView } from './saga-record.ts'
 import { isClosed, isCompacted } from './transient-errors.ts'
 import { timeLimitOf } from './wait-until.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal, isGone, pause } from './watch-helpers.ts'
 
 const CONCURRENCY = 8
 /** A saga that could not be ended is tried again after this time, together with a new scan. */
@@ -35,7 +35,7 @@ export interface KeepResumingOptions extends ResumeOptions {
 }
 
 /** The operations on the sagas of one name that resuming needs. */
-export interface ResumableSagas {
+export interface ResumableSagas<Results> {
   readonly kv: Pick<Client, 'txn' | 'watch'>
   readonly ownerPrefix: Uint8Array
   /** The saga that an owner's key belongs to. */
@@ -43,14 +43,14 @@ export interface ResumableSagas {
   /** Reports each foreign record, and yields the sagas that have not ended. */
   unfinished(onForeign: (error: unknown) => void, signal: AbortSignal | undefined): AsyncIterable<SagaView>
   /** undefined: another process runs it, or has ended it. */
-  resume(id: string, signal: AbortSignal | undefined): Promise<SagaOutcome | undefined>
+  resume(id: string, signal: AbortSignal | undefined): Promise<SagaOutcome<Results> | undefined>
 }
 
-export async function resumeAll(
-  sagas: ResumableSagas,
+export async function resumeAll<Results>(
+  sagas: ResumableSagas<Results>,
   { signal, concurrency = CONCURRENCY }: ResumeOptions,
-): Promise<readonly SagaOutcome[]> {
-  const outcomes: SagaOutcome[] = []
+): Promise<readonly SagaOutcome<Results>[]> {
+  const outcomes: SagaOutcome<Results>[] = []
   const errors: unknown[] = []
   async function* ids() {
     for await (const { id } of sagas.unfinished((error) => errors.push(error), signal)) yield id
@@ -71,7 +71,7 @@ export async function resumeAll(
 }
 
 export async function keepResuming(
-  sagas: ResumableSagas,
+  sagas: ResumableSagas<unknown>,
   { signal, concurrency = CONCURRENCY, onError }: KeepResumingOptions,
 ): Promise<void> {
   const report = (error: unknown) => {
@@ -93,7 +93,7 @@ export async function keepResuming(
 
 /** Yields the sagas that have not ended, then each whose process has died or released it, until `signal` fires. */
 async function* abandoned(
-  { kv, ownerPrefix, ownedSaga, unfinished }: ResumableSagas,
+  { kv, ownerPrefix, ownedSaga, unfinished }: ResumableSagas<unknown>,
   failed: Set<string>,
   signal: AbortSignal,
   report: (error: unknown) => void,
@@ -105,9 +105,9 @@ async function* abandoned(
       const { revision } = await kv.txn({}, { signal })
       for await (const { id } of unfinished(report, signal)) yield id
       timeLimit = timeLimitOf(RESCAN_MS)
-      const range = { prefix: ownerPrefix, only: 'delete', fromRevision: revision + 1 } as const
+      const range = { prefix: ownerPrefix, keysOnly: true, fromRevision: revision + 1 }
       for await (const { events } of kv.watch({ ...range, signal: anySignal(timeLimit.signal, signal) }))
-        for (const { keyBytes } of events) yield ownedSaga(keyBytes)
+        for (const event of events) if (isGone(event)) yield ownedSaga(event.keyBytes)
     } catch (error) {
       if (isClosed(error)) throw error
       // Otherwise the next scan finds the rest.

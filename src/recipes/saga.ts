@@ -46,6 +46,7 @@ import {
   resultsOf,
   type SagaOutcome,
   type SagaRecord,
+  type SagaResults,
   type SagaView,
   viewOf,
 } from './saga-record.ts'
@@ -67,25 +68,28 @@ const CONCURRENCY_MAX = 10_000
 /** Half of the largest value of the store: the rest is for the end of the saga. */
 const RECORD_BYTES_MAX = 512 * 1024
 
-export interface StepContext<Input> {
+export interface StepContext<Input, Results = SagaResults> {
   /** Id of the saga. */
   readonly id: string
   readonly input: Input
   /** Results of the steps before, by their names. */
-  readonly results: Readonly<Record<string, unknown>>
+  readonly results: Readonly<Partial<Results>>
   /** The same in every run of this step of this saga, and different for its compensation. */
   readonly token: string
   /** Fires when the process may have lost the saga, and when `signal` of `run` fires. */
   readonly signal: AbortSignal
 }
 
-export interface SagaStep<Input> {
-  readonly name: string
-  /** Its result is recorded, as JSON. */
-  run(context: StepContext<Input>): unknown
-  /** Undoes the step; `results` has the step's result. Its own result is not used. */
-  compensate?(context: StepContext<Input>): unknown
-}
+/** A step, whose name is one of `Results`. */
+export type SagaStep<Input, Results = SagaResults> = {
+  [Name in keyof Results & string]: {
+    readonly name: Name
+    /** Its result is recorded, as JSON. */
+    run(context: StepContext<Input, Results>): Results[Name] | Promise<Results[Name]>
+    /** Undoes the step; `results` has the step's result. Its own result is not used. */
+    compensate?(context: StepContext<Input, Results>): unknown
+  }
+}[keyof Results & string]
 
 export interface SagaOptions {
   /** Life of the lease: a saga can be resumed after this time without its process. From 1,000 on. Default 10,000. */
@@ -105,14 +109,18 @@ export interface SagaProblem {
   readonly error: unknown
 }
 
-export interface Saga<Input> {
+export interface Saga<Input, Results = SagaResults> {
   /**
    * Runs the saga to its end. If one with this id exists, it continues that one, waits for the process that runs it, or
    * returns its outcome; its input must be the same.
    */
-  run(id: string, input: Input, options?: { readonly signal?: AbortSignal | undefined }): Promise<SagaOutcome>
+  run(
+    id: string,
+    input: Input,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<SagaOutcome<Results>>
   /** Runs the sagas to their end that no process runs now. Throws at the end if some could not be ended. */
-  resume(options?: ResumeOptions): Promise<readonly SagaOutcome[]>
+  resume(options?: ResumeOptions): Promise<readonly SagaOutcome<Results>[]>
   /** Resumes every saga that a process leaves behind, until `signal` fires. */
   keepResuming(options: KeepResumingOptions): Promise<void>
   get(id: string): Promise<SagaView | undefined>
@@ -140,13 +148,16 @@ interface OwnedSaga {
   modRevision: number
 }
 
-/** A saga needs the steps that it has begun with: use another name for other steps. */
-export function saga<Input = unknown>(
+/**
+ * A saga needs the steps that it has begun with: use another name for other steps. `Results`: the result of each step,
+ * by its name.
+ */
+export function saga<Input = unknown, Results = SagaResults>(
   kv: SagaClient,
   name: string | Uint8Array,
-  steps: readonly SagaStep<Input>[],
+  steps: readonly SagaStep<Input, NoInfer<Results>>[],
   options: SagaOptions = {},
-): Saga<Input> {
+): Saga<Input, Results> {
   const space = keySpace('saga', 'saga', name)
   checkValue('saga', 'steps', steps, isStepList)
   checkOptions('saga', options, OPTIONS)
@@ -195,11 +206,11 @@ export function saga<Input = unknown>(
   async function settle(owned: OwnedSaga, step: string, kind: 'run' | 'compensate') {
     throwIfInterrupted(owned)
     const { id, record, signal } = owned
-    const context: StepContext<Input> = {
+    const context: StepContext<Input, Results> = {
       id,
       // Copies: a change that a step makes must not become part of the next record.
       input: structuredClone(record.input) as Input,
-      results: structuredClone(resultsOf(record)),
+      results: structuredClone(resultsOf<Partial<Results>>(record)),
       token: tokenOf(id, step, kind),
       signal,
     }
@@ -209,7 +220,7 @@ export function saga<Input = unknown>(
     return end
   }
 
-  async function runStep(owned: OwnedSaga, { name }: SagaStep<Input>): Promise<void> {
+  async function runStep(owned: OwnedSaga, { name }: SagaStep<Input, Results>): Promise<void> {
     const fail = (error: unknown, change: Partial<SagaRecord> = {}) =>
       write(owned, { ...change, status: 'compensating', failure: { step: name, message: errorText(error) } })
     const end = await settle(owned, name, 'run')
@@ -238,7 +249,7 @@ export function saga<Input = unknown>(
     }
   }
 
-  async function runToEnd(owned: OwnedSaga): Promise<SagaOutcome> {
+  async function runToEnd(owned: OwnedSaga): Promise<SagaOutcome<Results>> {
     checkRecorded(owned, planned)
     while (!hasEnded(owned.record)) {
       const { status, steps: recorded } = owned.record
@@ -266,7 +277,7 @@ export function saga<Input = unknown>(
     waitMs: number,
     signal: AbortSignal | undefined,
     given?: { readonly input: unknown; readonly mayBegin: boolean },
-  ): Promise<SagaOutcome> {
+  ): Promise<SagaOutcome<Results>> {
     const held = await acquire(kv, owners(id), { ttlMs, waitMs, signal })
     let hasWritten = false
     try {
@@ -291,7 +302,7 @@ export function saga<Input = unknown>(
     }
   }
 
-  const sagas: ResumableSagas = {
+  const sagas: ResumableSagas<Results> = {
     kv,
     ownerPrefix: space.key('owner', ''),
     ownedSaga: (key) => unescapePart(space.suffix(key).split('/')[1] ?? ''),

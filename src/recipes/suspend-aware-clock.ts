@@ -25,9 +25,13 @@ export class LeaseTimer {
     this.#onEnd = onEnd
   }
 
-  /** `start`: before the request that has granted or renewed the lease was sent. */
+  /**
+   * `start`: before the request that has granted or renewed the lease was sent. Of requests that overlap the last one
+   * counts, whichever is answered last.
+   */
   restart(start: Stopwatch): void {
-    this.#start = start
+    const isLater = this.#start === undefined || start.elapsedMs() <= this.#start.elapsedMs()
+    if (isLater) this.#start = start
     this.check()
   }
 

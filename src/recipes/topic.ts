@@ -6,9 +6,11 @@
 // with `ack`; when that member dies, another one continues there. So a group gets each message at least once.
 //
 // Retention: a topic holds at least the last `messagesMax` messages, and some more: publishers remove older ones now
-// and then, some thousand at a time. With `ageMs` a message is deleted after that time, by the clock of the cluster,
-// and is not yielded after that. A subscription that begins before the oldest message begins with that one. A slower
-// subscriber loses messages, and the next message has `missed: true`.
+// and then, some thousand at a time. With `ageMs` a message is deleted after that time, by the clock of the cluster. A
+// message that was removed is not yielded, or at most a second after that. A subscription that begins before the oldest
+// message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
+//
+// Messages and positions are revisions of one cluster. What an import has restored is left out and reported.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
 // the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
@@ -24,7 +26,6 @@
 // Invariant: a subscription reads the messages that are there up to a revision, and then watches from the next one. So
 // what was removed before is not yielded, and nothing is yielded twice or out of order.
 
-import { randomBytes } from 'node:crypto'
 import {
   type AnswerInfo,
   type CallOptions,
@@ -33,6 +34,7 @@ import {
   type KvRecord,
   QuorateError,
 } from '../client/index.ts'
+import { jsonText } from '../client/json-text.ts'
 import {
   type Check,
   checkOptions,
@@ -48,24 +50,18 @@ import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
-import { runUserCallback, warn } from './run-user-callback.ts'
+import { warn } from './run-user-callback.ts'
+import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
+import { byRevision, messageId, TopicRetention } from './topic-retention.ts'
 import { isClosed } from './transient-errors.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
 const TTL_MS = 10_000
-/** A publisher trims the topic after this many messages, or after this share of `messagesMax`. */
-const TRIM_EVERY = 64
-const TRIM_SHARE = 1 / 64
-/** How long a publisher waits for the trim: long enough for most, if the process ends after its message. */
-const TRIM_WAIT_MS = 1_000
-/** Counting a million messages takes seconds. */
-const TRIM_TIMEOUT_MS = 60_000
-/** Maximum number of messages that one trim removes, and that one transaction of it removes. */
-const TRIM_MAX = 4_096
-const TRIM_BATCH = 64
 /** Messages that a subscription reads at a time. */
 const READ_AHEAD = 16
+/** Longer ago than this, a message may have been removed since it was read. */
+const RECENT_MS = 1_000
 
 export interface TopicOptions {
   /** The topic holds at least this many messages. Default 10,000. */
@@ -89,24 +85,28 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface TopicMessage {
+/** `T`: the value as JSON, of a message that `publishJson` has published. */
+export interface TopicMessage<T = unknown> {
   readonly revision: number
   readonly value: Uint8Array
   /** The value as text. */
   text(): string
   /** The value parsed as JSON. */
-  json(): unknown
+  json(): T
   /** true: messages before this one were removed before this subscription could read them. */
   readonly missed: boolean
   /** The group has processed everything up to this message. Throws if this member is not the active one any more. */
   ack(options?: CallOptions): Promise<void>
 }
 
-export interface Topic {
+/** `T`: the value of its messages as JSON. */
+export interface Topic<T = unknown> {
   /** Returns the revision of the message. */
   publish(value: string | Uint8Array, options?: CallOptions): Promise<number>
+  /** Publishes a value as JSON. */
+  publishJson(value: T, options?: CallOptions): Promise<number>
   /** Ends with `break`, or with its signal (`AbortError`). */
-  subscribe(options?: SubscribeOptions): AsyncGenerator<TopicMessage, void, undefined>
+  subscribe(options?: SubscribeOptions): AsyncGenerator<TopicMessage<T>, void, undefined>
   /** The position of a group: everything up to this revision was acknowledged; undefined: there is no such group. */
   position(group: string, options?: CallOptions): Promise<number | undefined>
   /** Deletes the position of a group. */
@@ -118,34 +118,31 @@ export class MemberLostError extends QuorateError {}
 
 export type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
 
-export function topic(kv: TopicClient, name: string | Uint8Array, options: TopicOptions = {}): Topic {
+export function topic<T = unknown>(
+  kv: TopicClient,
+  name: string | Uint8Array,
+  options: TopicOptions = {},
+): Topic<T> {
   checkOptions('topic', options, { messagesMax: isBound, ageMs: isLeaseTime, onError: isFunction })
   return new MessageTopic(kv, keySpace('topic', 'topic', name), options)
 }
 
-class MessageTopic implements Topic {
+class MessageTopic<T> implements Topic<T> {
   readonly #kv: TopicClient
   readonly #space: KeySpace
   readonly #messages: Uint8Array
-  readonly #messagesMax: number
   readonly #ageMs: number | undefined
-  readonly #onError: (error: unknown) => void
-  readonly #trimEvery: number
+  readonly #retention: TopicRetention
   #ordinal = 0
-  #published: number
-  #isTrimming = false
 
-  constructor(kv: TopicClient, space: KeySpace, { messagesMax, ageMs, onError }: TopicOptions) {
+  constructor(kv: TopicClient, space: KeySpace, options: TopicOptions) {
+    const onError = options.onError ?? warn('topic: older messages could not be removed')
+    const { messagesMax = MESSAGES_MAX, ageMs } = options
     this.#kv = kv
     this.#space = space
     this.#messages = space.key('message', '')
-    this.#messagesMax = messagesMax ?? MESSAGES_MAX
     this.#ageMs = ageMs
-    this.#onError = onError ?? warn('topic: older messages could not be removed')
-    const share = Math.floor(this.#messagesMax * TRIM_SHARE)
-    this.#trimEvery = Math.max(Math.min(TRIM_EVERY, this.#messagesMax), share)
-    // At random, so that many processes that publish one message each trim as often.
-    this.#published = Math.floor(Math.random() * this.#trimEvery)
+    this.#retention = new TopicRetention(kv, space, { messagesMax, ageMs, onError })
   }
 
   async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
@@ -156,13 +153,15 @@ class MessageTopic implements Topic {
     const id = messageId(this.#ordinal, await this.#currentRevision(options))
     const put = { key: this.#space.key('message', id), value: bytes, ttlMs: this.#ageMs }
     const { results, revision } = await this.#kv.txn({ success: [{ put }] }, options)
-    this.#published += 1
-    if (this.#published % this.#trimEvery === 0 && !this.#isTrimming)
-      await Promise.race([this.#trim(), pause(TRIM_WAIT_MS, options.signal)])
+    await this.#retention.published(options.signal)
     return results[0]?.put?.modRevision ?? revision
   }
 
-  subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
+  async publishJson(value: T, options?: CallOptions): Promise<number> {
+    return this.publish(jsonText('topic.publishJson', value), options)
+  }
+
+  subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage<T>, void, undefined> {
     checkOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
     return this.#subscribe({ ...options })
   }
@@ -172,7 +171,7 @@ class MessageTopic implements Topic {
     group,
     ttlMs = TTL_MS,
     signal,
-  }: SubscribeOptions): AsyncGenerator<TopicMessage, void, undefined> {
+  }: SubscribeOptions): AsyncGenerator<TopicMessage<T>, void, undefined> {
     if (group === undefined) {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
@@ -196,9 +195,9 @@ class MessageTopic implements Topic {
     group: string,
     from: number | 'oldest' | 'next',
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<TopicMessage, void, undefined> {
+  ): AsyncGenerator<TopicMessage<T>, void, undefined> {
     const key = this.#positionKey(group)
-    let position = this.#positionIn(await this.#kv.get(key, { signal }))
+    let position = await this.#position(group, { signal })
     const start = position.revision < 0 ? await this.#start(from, signal) : position.revision + 1
     /** Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. */
     const move = async (revision: number, call: CallOptions) => {
@@ -210,7 +209,7 @@ class MessageTopic implements Topic {
           .catch(memberError)
         const [result] = moved.results
         if (moved.succeeded) position = { revision, modRevision: result?.put?.modRevision ?? 0 }
-        else position = this.#positionIn(result?.get?.kvs?.[0])
+        else position = this.#positionIn(result?.get?.kvs?.[0], moved.revision)
       }
     }
     const memberError = (error: unknown): never => {
@@ -236,7 +235,7 @@ class MessageTopic implements Topic {
   async position(group: string, options: CallOptions = {}): Promise<number | undefined> {
     checkValue('topic.position', 'group', group, isText)
     checkOptions('topic.position', options, CALL_OPTIONS)
-    const { revision } = this.#positionIn(await this.#kv.get(this.#positionKey(group), options))
+    const { revision } = await this.#position(group, options)
     return revision < 0 ? undefined : revision
   }
 
@@ -259,31 +258,42 @@ class MessageTopic implements Topic {
   async *#read(
     start: number,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<UnacknowledgedMessage, void, undefined> {
+  ): AsyncGenerator<Omit<TopicMessage<T>, 'ack'>, void, undefined> {
     let next = start
     let missed = false
+    const get = (key: Uint8Array) => this.#kv.get(key, { signal })
     for (;;) {
       const current = await this.#currentRevision({ signal })
       if (current >= next) {
         const keys = await this.#keysBetween(next, current, signal)
-        missed ||= (await this.#trimmed(signal)) >= next
+        missed ||= (await this.#retention.trimmedUpTo(signal)) >= next
         for (let at = 0; at < keys.length; at += READ_AHEAD) {
-          const reads = keys.slice(at, at + READ_AHEAD).map((key) => this.#kv.get(key, { signal }))
-          for (const record of await Promise.all(reads)) {
-            if (record !== undefined) yield messageOf(record, missed)
-            missed = record === undefined
+          const readAt = stopwatch()
+          const batch = keys.slice(at, at + READ_AHEAD).map((key) => ({ key, record: get(key) }))
+          await Promise.all(batch.map(({ record }) => record))
+          for (const { key, record } of batch) {
+            const found = await (readAt.elapsedMs() < RECENT_MS ? record : get(key))
+            if (found !== undefined) yield messageOf(found, missed)
+            missed = found === undefined
           }
         }
         next = current + 1
       }
       try {
+        let trimmed = 0
+        let trimmedAt: Stopwatch | undefined
         const watch = this.#kv.watch({ prefix: this.#messages, only: 'put', fromRevision: next, signal })
         for await (const { revision, events } of watch) {
           for (const event of events) {
-            if (event.type !== 'put' || !this.#isMessage(event.kv)) continue
-            // A watch that was interrupted may deliver a message whose time is over.
+            if (event.type !== 'put' || !this.#retention.isMessage(event.kv)) continue
+            // A watch that is behind may deliver a message that was removed since, or whose time is over.
+            if (trimmedAt === undefined || trimmedAt.elapsedMs() >= RECENT_MS) {
+              trimmedAt = stopwatch()
+              trimmed = await this.#retention.trimmedUpTo(signal)
+            }
             const isThere =
-              event.kv.lease === undefined || (await this.#kv.get(event.kv.keyBytes, { signal }))
+              revision > trimmed &&
+              (event.kv.lease === undefined || (await get(event.kv.keyBytes)) !== undefined)
             if (isThere) yield messageOf(event.kv, missed)
             missed = !isThere
           }
@@ -301,97 +311,46 @@ class MessageTopic implements Topic {
     const messages: KvRecord[] = []
     for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })) {
       const { modRevision } = record
-      if (this.#isMessage(record) && modRevision >= first && modRevision <= last) messages.push(record)
+      if (this.#retention.isMessage(record) && modRevision >= first && modRevision <= last)
+        messages.push(record)
     }
     return messages.toSorted(byRevision).map(({ keyBytes }) => keyBytes)
-  }
-
-  /** A message without a lease in a topic with an age would stay without end: an import wrote it. */
-  #isMessage({ key, keyBytes, lease }: KvRecord): boolean {
-    const isOwn = MESSAGE.test(this.#space.suffix(keyBytes))
-    if (isOwn && (this.#ageMs === undefined || lease !== undefined)) return true
-    reportForeignKey('topic', key)
-    return false
-  }
-
-  async #trimmed(signal: AbortSignal | undefined): Promise<number> {
-    return Number((await this.#kv.get(this.#space.key('trimmed'), { signal }))?.text() ?? 0)
-  }
-
-  /** Never fails: the message is published in any case. */
-  async #trim(): Promise<void> {
-    this.#isTrimming = true
-    try {
-      await this.#removeOldest()
-    } catch (error) {
-      if (!isClosed(error)) runUserCallback(() => this.#onError(error))
-    } finally {
-      this.#isTrimming = false
-    }
-  }
-
-  /** Writes the mark with each removal, and compares the one before. So of concurrent trims one succeeds. */
-  async #removeOldest(): Promise<void> {
-    const call = { timeoutMs: TRIM_TIMEOUT_MS }
-    const key = this.#space.key('trimmed')
-    const mark = await this.#kv.get(key, call)
-    let modRevision = mark?.modRevision ?? 0
-    let revision: number | undefined
-    const onAnswer = (answer: AnswerInfo) => {
-      revision = answer.revision
-    }
-    // Only keys that begin like an id: foreign keys take no place of messages.
-    const range = { start: this.#space.key('message', '0'), end: this.#space.key('message', ':'), ...call }
-    const excess = (await this.#kv.count({ ...range, onAnswer })) - this.#messagesMax
-    if (excess <= 0) return
-    const oldest: KvRecord[] = []
-    // At the revision of the count: a message that expires in between is in the excess already.
-    const list = this.#kv.list({ ...range, keysOnly: true, limit: Math.min(excess, TRIM_MAX) + 1, revision })
-    for await (const record of list) if (this.#isMessage(record)) oldest.push(record)
-    // A key begins with a revision before that of its message. So all messages after these are newer than the last key.
-    const bound = revisionIn(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#messages))
-    const old = oldest.filter((each) => each.modRevision <= bound).toSorted(byRevision)
-    for (let at = 0; at < old.length; at += TRIM_BATCH) {
-      const batch = old.slice(at, at + TRIM_BATCH)
-      const put = { key, value: String(batch.at(-1)?.modRevision) }
-      const success = [{ put }, ...batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } }))]
-      const compare = [{ key, target: 'modRevision', op: '=', to: modRevision } as const]
-      const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
-      if (!succeeded) return
-      modRevision = results[0]?.put?.modRevision ?? 0
-    }
   }
 
   #positionKey(group: string): Uint8Array {
     return this.#space.key('position', escapePart(group).toString())
   }
 
-  #positionIn(record: KvRecord | undefined): { readonly revision: number; readonly modRevision: number } {
+  async #position(group: string, call: CallOptions): Promise<GroupPosition> {
+    let current = Number.POSITIVE_INFINITY
+    const onAnswer = ({ revision = current }: AnswerInfo) => {
+      current = revision
+    }
+    return this.#positionIn(await this.#kv.get(this.#positionKey(group), { ...call, onAnswer }), current)
+  }
+
+  /** `current`: the revision of the store. An import may have restored a later position, of another cluster. */
+  #positionIn(record: KvRecord | undefined, current: number): GroupPosition {
     const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
-    if (record !== undefined && revision < 0) reportForeignKey('topic', record.key)
-    return { revision, modRevision: record?.modRevision ?? 0 }
+    const isForeign = record !== undefined && (revision < 0 || revision > current)
+    if (isForeign) reportForeignKey('topic', record.key)
+    return { revision: isForeign ? -1 : revision, modRevision: record?.modRevision ?? 0 }
   }
 }
 
-type UnacknowledgedMessage = Omit<TopicMessage, 'ack'>
+/** `revision`: -1 without a position. */
+interface GroupPosition {
+  readonly revision: number
+  readonly modRevision: number
+}
 
-const messageOf = (record: KvRecord, missed: boolean): UnacknowledgedMessage => ({
+const messageOf = <T>(record: KvRecord, missed: boolean): Omit<TopicMessage<T>, 'ack'> => ({
   revision: record.modRevision,
   value: record.value,
   text: () => record.text(),
-  json: () => record.json(),
+  json: () => record.json() as T,
   missed,
 })
-
-const byRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
-
-const messageId = (ordinal: number, revision: number): string =>
-  `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
-
-/** The revision in the key of a message. */
-const revisionIn = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])
-
-const MESSAGE = /^message\/[0-9]{16}-[0-9a-f]+$/
 
 const memberLost = (group: string, cause: unknown) =>
   new MemberLostError(`this member of ${group} is not the active one any more: subscribe again`, {

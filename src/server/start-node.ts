@@ -400,7 +400,7 @@ async function format(
         configuration,
         leases: { on: false, durationMs: raftTiming.electionMinMs },
       }),
-      kv: encodeState(initialState()),
+      kv: encodeState(initialState({}, clusterId)),
     },
   })
 }

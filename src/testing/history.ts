@@ -153,6 +153,17 @@ export class RecordedHistory {
   }
 
   /**
+   * The open operation was a smaller one than its beginning said.
+   *
+   * @internal
+   */
+  narrow(id: number, op: HistoryOperation): void {
+    const place = this.#events.findLastIndex((event) => event.type === 'invoke' && event.id === id)
+    const event = this.#events[place]
+    if (event?.type === 'invoke') this.#events[place] = { ...event, op }
+  }
+
+  /**
    * Takes back an invocation that never happened.
    *
    * @internal

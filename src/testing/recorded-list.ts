@@ -2,9 +2,9 @@
 // where a page ends, and neither does this code until the next record has come: an invocation is noted before each
 // record, and taken back if no request was sent for it. A page ends in the history when its last record is known.
 //
-// If the application stops before the end, the last page is not recorded: which part of it was sent is not known.
+// If the application stops before the end, the last page is recorded with the rows that it has taken, as a page of that
+// many rows.
 
-import { isUtf8 } from 'node:buffer'
 import type { ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
 import { borders, type ListedRange } from './recorded-single.ts'
@@ -12,6 +12,7 @@ import {
   answerFields,
   defined,
   endOf,
+  keyText,
   type Method,
   type Recording,
   readFields,
@@ -28,8 +29,6 @@ interface Page {
   readonly op: ListedRange
   readonly info: AnswerInfo
   readonly rows: ListedRow[]
-  /** A key that is not a text cannot be recorded, and without it the page would be wrong. */
-  isComplete: boolean
 }
 
 async function* pages(recording: Recording, options: ListOptions): AsyncGenerator<KvRecord, void, undefined> {
@@ -45,10 +44,17 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
   let left = options.limit ?? Number.POSITIVE_INFINITY
   const close = async (isLast: boolean): Promise<void> => {
     if (page === undefined) return
-    const { id, op, rows, info, isComplete } = page
+    const { id, op, rows, info } = page
     page = undefined
-    if (!isComplete) return history.withdraw(id)
     await history.end(id, { result: resultOf(op, rows, answerFields(info, options.revision), isLast) })
+  }
+  const leave = async (): Promise<void> => {
+    if (page === undefined) return
+    const { id, rows, info } = page
+    const { stream: _, ...op } = page.op
+    page = undefined
+    history.narrow(id, { ...op, limit: rows.length })
+    await history.end(id, { result: { rows, ...answerFields(info, options.revision) } })
   }
   try {
     for (;;) {
@@ -70,27 +76,25 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
       try {
         next = await records.next()
       } catch (error) {
-        if (page !== undefined) history.withdraw(page.id)
-        page = undefined
+        await leave()
         await history.end(id, endOf(op, error))
         throw error
       }
       if (answered === undefined) history.withdraw(id)
       else {
         await close(false)
-        page = { id, op, info: answered, rows: [], isComplete: true }
+        page = { id, op, info: answered, rows: [] }
       }
       if (next.done === true) return await close(true)
       const { keyBytes, modRevision, version, value } = next.value
-      if (isUtf8(keyBytes)) after = Buffer.from(keyBytes).toString()
-      else if (page !== undefined) page.isComplete = false
-      const row = { key: next.value.key, modRevision, version }
+      after = keyText(keyBytes)
+      const row = { key: after, modRevision, version }
       page?.rows.push(options.keysOnly ? row : { ...row, value: valueText(value) })
       left -= 1
       yield next.value
     }
   } finally {
-    if (page !== undefined) history.withdraw(page.id)
+    await leave()
     await records.return(undefined)
   }
 }

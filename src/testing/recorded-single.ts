@@ -1,6 +1,7 @@
 // put, get, delete and count, recorded.
 
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
+import { jsonText } from '../client/json-text.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
 import { checkCount, checkDelete, checkGet, checkPut } from '../client/validate-arguments.ts'
 import {
@@ -37,6 +38,9 @@ export const put: Method<'put'> =
       ({ revision, modRevision, version }) => ({ revision, modRevision, version }),
     )
   }
+
+export const putJson: Method<'putJson'> = (recording) => async (key, value, options) =>
+  put(recording)(key, jsonText('putJson', value), options)
 
 export const del: Method<'delete'> =
   (recording) =>

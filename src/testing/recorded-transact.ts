@@ -5,29 +5,38 @@
 // An attempt that writes nothing is not committed: the store is not asked again. All that it has read is of the
 // revision of its first read. So its operations are recorded as having begun when the body began.
 
-import { isUtf8 } from 'node:buffer'
-import { contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts'
+import { compareKeys, contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts'
 import type { HistoryOperation, ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import type { Transaction, TransactionListOptions, TransactOptions } from '../client/txn-types.ts'
-import type { KvRecord } from '../client/types.ts'
+import { transactThrough } from '../client/client.ts'
+import type { TransactCalls } from '../client/transact.ts'
+import type { Transaction, TransactionListOptions, TransactOptions, TxnResult } from '../client/txn-types.ts'
+import type { KvRecord, ReadOptions } from '../client/types.ts'
+import { checkTransactionList } from '../client/validate-arguments.ts'
+import { checkValue, isBytes } from '../client/validators.ts'
 import type { End, Mark } from './end.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
+  asOf,
   checkUnleased,
+  conditionOf,
   defined,
   endOf,
   foundIn,
   keyText,
   type Method,
   type Recording,
+  resultOfChange,
   valueText,
 } from './recording.ts'
 
 export const transact: Method<'transact'> =
   (recording) =>
   async <T>(body: (tx: Transaction) => Promise<T> | T, options?: TransactOptions): Promise<T> => {
+    const { client } = recording
+    let running: Attempt | undefined
     let last: Attempt | undefined
     let overtaken = Promise.resolve()
+    let answer: TxnResult | undefined
     let isOver = false
     const recordedBody = async (tx: Transaction): Promise<T> => {
       const before = last
@@ -37,6 +46,7 @@ export const transact: Method<'transact'> =
       // The call may end at any time, also now.
       if (isOver) throw new Error('the transaction has ended')
       const attempt = new Attempt(recording, tx)
+      running = attempt
       const result = await body(attempt)
       // The call has ended before its body did: nothing of it is sent.
       if (isOver) return result
@@ -44,12 +54,33 @@ export const transact: Method<'transact'> =
       last = attempt
       return result
     }
+    /** All reads of an attempt show the revision of the first one, which names none. */
+    const noting = <Options extends ReadOptions>(reading: Options): Options => {
+      const attempt = running
+      if (reading.revision !== undefined || attempt === undefined) return reading
+      return {
+        ...reading,
+        onAnswer: (info) => {
+          attempt.revision = info.revision
+          reading.onAnswer?.(info)
+        },
+      }
+    }
+    const calls: TransactCalls = {
+      get: (key, reading) => client.get(key, noting(reading)),
+      list: (reading) => client.list(noting(reading)),
+      txn: async (txn, call) => {
+        answer = await client.txn(txn, call)
+        return answer
+      },
+    }
     try {
-      const result = await recording.client.transact(
+      const result = await client[transactThrough](
+        calls,
         typeof body === 'function' ? recordedBody : body,
         options,
       )
-      await last?.isDone()
+      await last?.isDone(answer)
       return result
     } catch (error) {
       isOver = true
@@ -62,6 +93,8 @@ export const transact: Method<'transact'> =
 type Write = Extract<HistoryOperation, { readonly f: 'put' | 'del' }>
 
 class Attempt implements Transaction {
+  /** The revision of the store that its reads show. */
+  revision: number | undefined
   readonly #recording: Recording
   readonly #tx: Transaction
   readonly #begun: Mark
@@ -81,17 +114,21 @@ class Attempt implements Transaction {
   // Methods for the body
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
-    const reading = this.#tx.get(key)
-    const record = await reading
+    checkValue('tx.get', 'key', key, isBytes)
     const name = keyText(key)
-    // Its own writes say nothing about the store.
-    if (!this.#writes.has(name))
-      this.#reads.set(name, record === undefined ? { value: null } : foundIn(record))
+    // Its own writes say nothing about the store. A write that follows while the read is in flight changes nothing.
+    const isOwn = this.#writes.has(name)
+    const record = await this.#tx.get(key)
+    if (!isOwn) this.#reads.set(name, record === undefined ? { value: null } : foundIn(record))
     return record
   }
 
   list(options: TransactionListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
-    return this.#listed(this.#tx.list(options), { ...options })
+    checkTransactionList(options)
+    const { prefix, start, end } = options
+    const from = textOf(prefix ?? start) ?? ''
+    const to = prefix === undefined ? textOf(end) : prefixEnd(from)
+    return this.#listed(this.#tx.list(options), { from, to }, { ...options })
   }
 
   put(...[key, value, options]: Parameters<Transaction['put']>): void {
@@ -109,40 +146,54 @@ class Attempt implements Transaction {
 
   async *#listed(
     records: AsyncGenerator<KvRecord, void, undefined>,
-    { prefix, start, end, limit, order, keysOnly }: TransactionListOptions,
+    { from, to }: { readonly from: string; readonly to: string | undefined },
+    { limit = Number.POSITIVE_INFINITY, order, keysOnly }: TransactionListOptions,
   ): AsyncGenerator<KvRecord, void, undefined> {
+    // The list shows these in place of what the store has, so they divide it into parts of the store.
+    const own = [...this.#writes.keys()].filter((key) => contains({ from, to }, key)).sort(compareKeys)
     const rows: ListedRow[] = []
+    let last: string | undefined
     let isWhole = false
-    let isText = true
     let shown = 0
     try {
       for await (const record of records) {
-        const { key, keyBytes, modRevision, version, value } = record
-        isText &&= isUtf8(keyBytes)
+        const key = keyText(record.keyBytes)
+        const { modRevision, version, value } = record
         // A record that the body has written has no revision yet.
         if (modRevision > 0)
           rows.push({ key, modRevision, version, ...(keysOnly ? {} : { value: valueText(value) }) })
+        last = key
         shown += 1
         yield record
       }
-      isWhole = shown < (limit ?? Number.POSITIVE_INFINITY)
+      isWhole = shown < limit
     } finally {
-      const [from, last] = [textOf(prefix ?? start), rows.at(-1)?.key]
-      const to = prefix === undefined ? textOf(end) : prefixEnd(keyText(prefix))
-      // Among keys that the body has written, it is not known which keys of the store the list has passed.
-      const isMixed = [...this.#writes.keys()].some((key) => contains({ from: from ?? '', to }, key))
-      if (isText && !isMixed && (isWhole || last !== undefined)) {
+      if (isWhole || last !== undefined) {
         const isDescending = order === 'desc'
-        const seen = defined<Pick<ListedRange, 'start' | 'end' | 'keysOnly'>>({
-          start: isWhole || !isDescending ? from : last,
-          end: isWhole || isDescending || last === undefined ? to : keyAfter(last),
-          keysOnly: keysOnly || undefined,
-        })
-        this.#ranges.push({ op: { f: 'range', ...seen }, rows: isDescending ? rows.toReversed() : rows })
-      } else if (isText && !keysOnly) {
-        for (const { key, ...found } of rows) this.#reads.set(key, found)
+        let start = isWhole || !isDescending ? from : last
+        const end = isWhole || isDescending || last === undefined ? to : keyAfter(last)
+        for (const key of own) {
+          if (!contains({ from: start ?? '', to: end }, key)) continue
+          this.#saw(start, key, rows, keysOnly)
+          start = keyAfter(key)
+        }
+        this.#saw(start, end, rows, keysOnly)
       }
     }
+  }
+
+  /** A part of a list that the body has seen: only these rows are there. */
+  #saw(from = '', to: string | undefined, rows: readonly ListedRow[], keysOnly: boolean | undefined): void {
+    if (to !== undefined && compareKeys(from, to) >= 0) return
+    const range = defined<Pick<ListedRange, 'start' | 'end' | 'keysOnly'>>({
+      start: from === '' ? undefined : from,
+      end: to,
+      keysOnly: keysOnly || undefined,
+    })
+    const seen = rows
+      .filter(({ key }) => contains({ from, to }, key))
+      .toSorted((a, b) => compareKeys(a.key, b.key))
+    this.#ranges.push({ op: { f: 'range', ...range }, rows: seen })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -153,7 +204,7 @@ class Attempt implements Transaction {
     const done: (readonly [HistoryOperation, RecordedResult])[] = [
       ...[...this.#reads].map(([key, result]) => [{ f: 'get', key }, result] as const),
       ...this.#ranges.map(({ op, rows }) => [op, { rows, more: false }] as const),
-      ...[...this.#writes.values()].map((op) => [op, {}] as const),
+      ...[...this.#writes.values()].map((op) => [{ ...op, ...this.#conditionOf(op) }, {}] as const),
     ]
     void history.transaction(async () => {
       this.#open = done.map(([op, result]) => {
@@ -164,20 +215,47 @@ class Attempt implements Transaction {
     })
   }
 
-  async isDone(): Promise<void> {
-    await this.#recording.history.endAll(this.#open.map(({ id, result }) => [id, { result }]))
+  /** The commit compares what the body has read of the key. */
+  #conditionOf({ f, key }: Write): ReturnType<typeof conditionOf> {
+    const read = this.#reads.get(key)
+    const revision = read?.value === null ? 0 : read?.modRevision
+    return f === 'del' && revision === 0 ? {} : conditionOf(revision)
+  }
+
+  /** `answer`: of the commit; undefined: the body has written nothing. */
+  async isDone(answer: TxnResult | undefined): Promise<void> {
+    const read =
+      answer === undefined || this.#writes.size === 0
+        ? defined<RecordedResult>({ revision: this.revision })
+        : asOf(answer)
+    let changes = 0
+    const ends = this.#open.map(({ id, op, result }): [number, End] => {
+      const change = isWrite(op) && answer !== undefined ? answer.results[changes++] : undefined
+      return [
+        id,
+        {
+          result:
+            change === undefined || answer === undefined
+              ? { ...result, ...read }
+              : (resultOfChange(change, answer.revision) ?? {}),
+        },
+      ]
+    })
+    await this.#recording.history.endAll(ends)
   }
 
   async ends(endOfWrite: (op: Write) => End): Promise<void> {
     const { history } = this.#recording
     const ends: [number, End][] = []
     for (const { id, op } of this.#open) {
-      if (op.f === 'put' || op.f === 'del') ends.push([id, endOfWrite(op)])
+      if (isWrite(op)) ends.push([id, endOfWrite(op)])
       else history.withdraw(id)
     }
     await history.endAll(ends)
   }
 }
+
+const isWrite = (op: HistoryOperation): op is Write => op.f === 'put' || op.f === 'del'
 
 const textOf = (bound: string | Uint8Array | undefined): string | undefined =>
   bound === undefined ? undefined : keyText(bound)

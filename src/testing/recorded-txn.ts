@@ -2,10 +2,12 @@
 // They begin before the request is sent, those of both branches, since nobody knows which one will be taken. With the
 // answer, what was not done has failed, and reads that were not made are taken back.
 //
-// Comparisons are recorded where they say what the store holds: that of a revision of a key that is changed is the
-// condition of the change; another one that has held is a read. Reads of keys that the transaction itself has changed
-// before are not recorded: they say nothing of the others.
+// A comparison that has held is a read of its key. That of a revision of a key that the same branch changes is the
+// condition of the change. A transaction with a comparison or a read that a history cannot hold is a TypeError, and is
+// not sent: the verdict would be about a weaker transaction.
 
+import { contains, keyAfter } from '../../jepsen-lite/checker/keys.ts'
+import { rangeOf } from '../../jepsen-lite/checker/list-range.ts'
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError } from '../client/errors.ts'
 import { wireTxn } from '../client/txn.ts'
@@ -16,7 +18,9 @@ import type { End } from './end.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
+  asOf,
   checkUnleased,
+  conditionOf,
   defined,
   endOf,
   foundIn,
@@ -24,6 +28,7 @@ import {
   type Method,
   type Recording,
   readFields,
+  resultOfChange,
   valueText,
 } from './recording.ts'
 
@@ -58,17 +63,6 @@ export const txn: Method<'txn'> =
     })
   }
 
-const hasChanged = ({ results }: TxnResult): boolean =>
-  results.some(
-    ({ put, delete: deleted, txn: inner }) =>
-      put !== undefined || (deleted?.deleted ?? 0) > 0 || (inner !== undefined && hasChanged(inner)),
-  )
-
-/** Reads beside changes show the store before the revision of the changes. */
-const asOf = (answer: TxnResult): RecordedResult => ({
-  revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
-})
-
 function checkRecordable({ success, failure }: WireTxn): void {
   for (const operation of [...success, ...failure]) {
     if ('txn' in operation) checkRecordable(operation.txn)
@@ -93,7 +87,11 @@ interface PlannedOperation {
   readonly id: Open
   readonly op: HistoryOperation | undefined
   readonly inner: PlannedTxn | undefined
+  readonly changes: readonly string[]
 }
+
+/** Keys that operations before may have changed, in either branch of each of them. */
+type Changed = ReadonlySet<string>
 
 /** The operations of one transaction, from their beginning to their end. */
 class Planned {
@@ -106,7 +104,7 @@ class Planned {
     this.#recording = recording
     this.#readFields = fields
     try {
-      this.#top = this.#plan(sent, new Set())
+      this.#top = this.#plan(sent, new Set(), new Map())
     } catch (error) {
       // It cannot be recorded, so it is not sent.
       for (const id of this.#open.keys()) recording.history.withdraw(id)
@@ -140,49 +138,59 @@ class Planned {
     return id
   }
 
-  /** `changed`: by operations before, in either branch of each of them; those of this one are added. */
-  #plan({ compare, success, failure }: WireTxn, changed: Set<string>): PlannedTxn {
-    const conditions = new Map<string, number>()
-    const changes = new Set(success.flatMap((operation) => changedBy(operation)))
+  /** `conditions`: revisions of keys that the transactions around it compare. */
+  #plan(
+    { compare, success, failure }: WireTxn,
+    changed: Changed,
+    conditions: ReadonlyMap<string, number>,
+  ): PlannedTxn {
+    const own = new Map(conditions)
+    /** A delete may have the condition that its key has a revision, and not that it is absent. */
+    const isCondition = (key: string, revision: number): boolean =>
+      own.get(key) === revision &&
+      success.some(
+        (each) =>
+          !('txn' in each) && (revision > 0 || 'put' in each) && changedBy(each).some((one) => one === key),
+      )
     const compared = compare.map((comparison) => {
-      const { key } = comparison
-      const held = key === undefined ? undefined : heldBy(comparison)
-      if (key === undefined || held === undefined) return { id: undefined, held: {} }
-      const name = keyText(key)
-      const revision = held.value === null ? 0 : held.modRevision
-      if (changed.has(name)) return { id: undefined, held }
-      if (revision !== undefined && changes.has(name)) {
-        conditions.set(name, revision)
-        return { id: undefined, held }
-      }
-      return { id: this.#begin({ f: 'get', key: name, ...this.#readFields }), held }
+      const { op, held } = readIn(comparison)
+      const key = keyText(comparison.key ?? '')
+      // A comparison of its own change shows nothing of the store.
+      if (changed.has(key))
+        throw unrecordable('a comparison of a key that the transaction has changed before')
+      const revision = op.f !== 'get' ? undefined : held.value === null ? 0 : held.modRevision
+      if (revision !== undefined && !own.has(key)) own.set(key, revision)
+      return revision !== undefined && isCondition(key, revision)
+        ? { id: undefined, held }
+        : { id: this.#begin({ ...op, ...this.#readFields }), held }
     })
-    const [inSuccess, inFailure] = [new Set(changed), new Set(changed)]
-    const planned = {
+    return {
       compare: compared,
-      success: success.map((operation) => this.#planned(operation, inSuccess, conditions)),
-      failure: failure.map((operation) => this.#planned(operation, inFailure, new Map())),
+      success: this.#planAll(success, changed, own),
+      failure: this.#planAll(failure, changed, conditions),
     }
-    for (const key of [...inSuccess, ...inFailure]) changed.add(key)
-    return planned
   }
 
-  #planned(
-    sent: WireTxnOperation,
-    changed: Set<string>,
+  #planAll(
+    operations: readonly WireTxnOperation[],
+    before: Changed,
     conditions: ReadonlyMap<string, number>,
-  ): PlannedOperation {
-    if ('txn' in sent) return { id: undefined, op: undefined, inner: this.#plan(sent.txn, changed) }
-    const op = this.#operationOf(sent, changed, conditions)
-    for (const key of changedBy(sent)) changed.add(key)
-    return { id: op && this.#begin(op), op, inner: undefined }
+  ): readonly PlannedOperation[] {
+    const changed = new Set(before)
+    return operations.map((sent) => {
+      const changes = changedBy(sent)
+      const inner = 'txn' in sent ? this.#plan(sent.txn, changed, conditions) : undefined
+      const op = 'txn' in sent ? undefined : this.#operationOf(sent, changed, conditions)
+      for (const key of changes) changed.add(key)
+      return { id: op && this.#begin(op), op, inner, changes }
+    })
   }
 
   #operationOf(
     sent: Exclude<WireTxnOperation, { readonly txn: WireTxn }>,
-    changed: ReadonlySet<string>,
+    changed: Changed,
     conditions: ReadonlyMap<string, number>,
-  ): HistoryOperation | undefined {
+  ): HistoryOperation {
     if ('put' in sent) {
       const key = keyText(sent.put.key)
       return { f: 'put', key, value: valueText(sent.put.value), ...conditionOf(conditions.get(key)) }
@@ -192,21 +200,23 @@ class Planned {
       const ifRevision = conditions.get(key) || undefined
       return { f: 'del', key, ...defined<{ ifRevision: number }>({ ifRevision }) }
     }
-    const { key, prefix, start, end, limit, keys_only: keysOnly, count_only: countOnly } = sent.get
-    if (key !== undefined) {
-      const name = keyText(key)
-      // Without its value, or only its number.
-      if (changed.has(name) || keysOnly || countOnly) return undefined
-      return { f: 'get', key: name, ...this.#readFields }
-    }
-    if (changed.size > 0) return undefined
+    const { key, prefix, limit, keys_only: keysOnly, count_only: countOnly } = sent.get
+    const isSingle = key !== undefined
+    if (isSingle && !keysOnly && !countOnly) return { f: 'get', key: keyText(key), ...this.#readFields }
     const text = (bound: Buffer | undefined) => (bound === undefined ? undefined : keyText(bound))
-    const fields = defined<
-      Pick<ListedRange, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>
-    >({
-      ...{ prefix: text(prefix), start: text(start), end: text(end), limit, keysOnly, countOnly },
-    })
-    return { f: 'range', ...fields, ...this.#readFields }
+    const start = text(isSingle ? key : sent.get.start)
+    const end = isSingle ? keyAfter(keyText(key)) : text(sent.get.end)
+    const op: ListedRange = {
+      f: 'range',
+      ...defined<Pick<ListedRange, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>>({
+        ...{ prefix: text(prefix), start, end, limit, keysOnly, countOnly },
+      }),
+      ...this.#readFields,
+    }
+    // It shows some keys as they were before the transaction, and others as they are after it.
+    if ([...changed].some((each) => contains(rangeOf(op), each)))
+      throw unrecordable('a read of a range in which the transaction has changed a key before')
+    return op
   }
 
   #end(
@@ -214,17 +224,23 @@ class Planned {
     { succeeded, results }: TxnResult,
     answer: { readonly read: RecordedResult; readonly revision: number },
     ends: [number, End][],
+    changed = new Set<string>(),
   ): void {
     if (succeeded) {
       for (const { id, held } of planned.compare)
         if (id !== undefined) ends.push([id, { result: { ...held, ...answer.read } }])
     }
     for (const [at, operation] of (succeeded ? planned.success : planned.failure).entries()) {
-      const { id, inner, op } = operation
+      const { id, inner, op, changes } = operation
       const result = results[at]
-      if (inner !== undefined && result?.txn !== undefined) this.#end(inner, result.txn, answer, ends)
+      if (inner !== undefined && result?.txn !== undefined)
+        this.#end(inner, result.txn, answer, ends, changed)
       if (id === undefined || op === undefined || result === undefined) continue
-      const found = resultOf(op, result, answer)
+      for (const key of changes) changed.add(key)
+      // A key that the transaction has changed before is read as the transaction leaves it.
+      const isOwn = op.f === 'get' && changed.has(op.key)
+      const { revision } = answer
+      const found = resultOf(op, result, { revision, read: isOwn ? { revision } : answer.read })
       if (found !== undefined) ends.push([id, { result: found }])
     }
   }
@@ -243,29 +259,38 @@ const changedBy = (operation: WireTxnOperation): readonly string[] => {
   return []
 }
 
-const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevision?: number } => {
-  if (revision === undefined) return {}
-  return revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
-}
+const unrecordable = (what: string): TypeError =>
+  new TypeError(`recorded: ${what} is not recorded yet. Use a client of its own`)
 
-/** State of a key that follows from a comparison that holds; undefined: none that a history can hold. */
-function heldBy({ target, op, to, exists }: WireComparison): RecordedResult | undefined {
-  if (exists === false) return { value: null }
-  if (op !== '=') return undefined
-  if (target === 'value') return { value: valueText(to as Buffer) }
-  if (to === 0 && target !== 'lease') return { value: null }
-  return target === 'mod_revision' ? { modRevision: Number(to) } : undefined
+/** The read that a comparison is, and its result if the comparison holds. */
+function readIn({ key, target = '', op, to, exists }: WireComparison): {
+  readonly op: Extract<HistoryOperation, { readonly f: 'get' | 'range' }>
+  readonly held: RecordedResult
+} {
+  const what = `a comparison of ${target} by ${op}`
+  if (key === undefined) throw unrecordable(`${what} over a range`)
+  const name = keyText(key)
+  const get = { f: 'get', key: name } as const
+  const isNumber = target === 'version' || target === 'mod_revision' || target === 'create_revision'
+  const isZero = isNumber && to === 0
+  if (exists === false || (isZero && op === '=')) return { op: get, held: { value: null } }
+  if (exists === true || (isZero && (op === '!=' || op === '>')))
+    return { op: { f: 'range', start: name, end: keyAfter(name), countOnly: true }, held: { count: 1 } }
+  if (op === '=' && target === 'value') return { op: get, held: { value: valueText(to as Buffer) } }
+  if (op === '=' && target === 'mod_revision') return { op: get, held: { modRevision: Number(to) } }
+  if (op === '=' && target === 'version') return { op: get, held: { version: Number(to) } }
+  throw unrecordable(what)
 }
 
 /** undefined: unknown. */
 function resultOf(
   op: HistoryOperation,
-  { put, get, delete: deleted }: TxnOperationResult,
+  result: TxnOperationResult,
   { read, revision }: { readonly read: RecordedResult; readonly revision: number },
 ): RecordedResult | undefined {
-  if (put !== undefined) return { revision, modRevision: put.modRevision, version: put.version }
-  if (deleted !== undefined) return { revision, deleted: deleted.deleted === 0 ? 0 : 1 }
-  if (get === undefined || get.omitted === true) return undefined
+  if (result.get === undefined) return resultOfChange(result, revision)
+  const { get } = result
+  if (get.omitted === true) return undefined
   if (op.f === 'range') return rangeResultOf(op, get, read)
   const [record] = get.kvs ?? []
   return record === undefined ? { value: null, ...read } : { ...foundIn(record), ...read }

@@ -4,11 +4,11 @@
 // Each method of the client must be in the table METHODS; the compiler says so when one is added. A change that nobody
 // recorded would make a correct store look broken, so what cannot be recorded yet is refused.
 
-import { Client, inspect } from '../client/client.ts'
+import { Client, inspect, transactThrough } from '../client/client.ts'
 import { checkOptions, checkValue } from '../client/validators.ts'
 import { RecordedHistory } from './history.ts'
 import { list } from './recorded-list.ts'
-import { count, del, get, put } from './recorded-single.ts'
+import { count, del, get, put, putJson } from './recorded-single.ts'
 import { transact } from './recorded-transact.ts'
 import { txn } from './recorded-txn.ts'
 import type { Method, Recording } from './recording.ts'
@@ -23,6 +23,7 @@ export type RecordedClient = Client & { readonly history: RecordedHistory }
 
 const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<Name> } = {
   put,
+  putJson,
   get,
   delete: del,
   list,
@@ -58,6 +59,7 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   close: 'passes',
   [Symbol.asyncDispose]: 'passes',
   [inspect]: 'passes',
+  [transactThrough]: 'passes',
 }
 
 /**

@@ -8,6 +8,7 @@ import type {
 } from '../../jepsen-lite/workload/history.ts'
 import type { Client } from '../client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
+import type { TxnOperationResult, TxnResult } from '../client/txn-types.ts'
 import type { AnswerInfo, KvRecord, ReadOptions } from '../client/types.ts'
 import type { End } from './end.ts'
 import type { RecordedHistory } from './history.ts'
@@ -80,6 +81,35 @@ export function answerFields(info: AnswerInfo | undefined, past?: number): Recor
     stalenessMs: info?.consistency === 'stale' ? info.stalenessMs : undefined,
     node: info?.node,
   })
+}
+
+const hasChanged = ({ results }: TxnResult): boolean =>
+  results.some(
+    ({ put, delete: deleted, txn: inner }) =>
+      put !== undefined || (deleted?.deleted ?? 0) > 0 || (inner !== undefined && hasChanged(inner)),
+  )
+
+/** Reads beside changes show the store before the revision of the changes. */
+export const asOf = (answer: TxnResult): RecordedResult => ({
+  revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
+})
+
+/** `revision`: that of the transaction. undefined: the operation was no change. */
+export function resultOfChange(
+  { put, delete: deleted }: TxnOperationResult,
+  revision: number,
+): RecordedResult | undefined {
+  if (put !== undefined) return { revision, modRevision: put.modRevision, version: put.version }
+  return deleted && { revision, deleted: deleted.deleted === 0 ? 0 : 1 }
+}
+
+/**
+ * The condition of a change of a key whose mod revision was compared; 0: the key does not exist, undefined: it was not
+ * compared.
+ */
+export const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevision?: number } => {
+  if (revision === undefined) return {}
+  return revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
 }
 
 /** Records one call from its beginning to its end. */

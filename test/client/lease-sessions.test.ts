@@ -107,6 +107,19 @@ test('without an answer the signal fires before the time to live is over', async
   expect(scene.sessions.count).toBe(0)
 })
 
+test.each(['at rest', 'with a keep-alive in flight'])(
+  'a second after a sleep of the machine the signal has fired: %s',
+  async (when) => {
+    const hour = 3_600_000
+    const session = await scene.open(hour)
+    if (when !== 'at rest') await pass(hour / 3 + 1)
+    expect(scene.keepAlives).toHaveLength(when === 'at rest' ? 0 : 1)
+    scene.sleptMs = hour
+    await pass(1_000)
+    expect(session.signal.aborted).toBe(true)
+  },
+)
+
 test('a lease is kept alive after a third of its time, and lives on for as long as answers come', async () => {
   const session = await scene.open()
   for (let round = 0; round < 20; round++) {

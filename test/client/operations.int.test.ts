@@ -99,6 +99,12 @@ const STORIES: [name: string, ...steps: Step[]][] = [
     [(kv, key) => kv.get(key), undefined],
   ],
   [
+    'a value as JSON',
+    [(kv, key) => kv.putJson(key, { a: [1] }, { ifAbsent: true }), written(1)],
+    [async (kv, key) => (await kv.get(key))?.json(), { a: [1] }],
+    [(kv, key) => kv.putJson(key, null, { ifAbsent: true }), failedCondition({ version: 1 })],
+  ],
+  [
     'limits',
     [(kv) => kv.put(LONG, 'y'), refused('key_too_long', { status: 400 })],
     [(kv) => kv.get(LONG), refused('key_too_long', { status: 400 })],

@@ -107,6 +107,49 @@ test('a session is used for half the time after which it is forgotten', async ()
   expect(node.sessionsAsked).toBe(2)
 })
 
+test('late answers to writes of a former session change nothing in the new one', async () => {
+  const { node, lines, kv } = await oneNodeWithSession()
+  const slotOf = (item: Item) => item[5] as readonly unknown[]
+  const items = held(lines)
+  const former: Promise<unknown>[] = []
+  for (const key of ['done', 'forgotten']) {
+    former.push(kv.put(key, '1'))
+    await until(() => items.length === former.length)
+  }
+  const [done, forgotten] = items.map((each) => each)
+  lines.onItem = () => false
+  node.store.forgottenTo = node.store.session
+  await writesIn(2, { lines, kv })
+  const current = held(lines)
+  const writes = [kv.put('a', '1')]
+  await until(() => current.length === 1)
+
+  if (done === undefined || forgotten === undefined) throw new Error('nothing is held')
+  done.line.send(served(done.item))
+  await former[0]
+  lines.onItem = (item, line) =>
+    Buffer.from(item[3] as Uint8Array).toString() !== 'forgotten' && current.push({ item, line }) > 0
+  forgotten.line.send([
+    forgotten.item[0],
+    1,
+    { code: 'idempotency_expired', status: 409, detail: 'forgotten' },
+    9,
+    false,
+  ])
+  await former[1]
+  for (const key of ['b', 'c']) {
+    writes.push(kv.put(key, '1'))
+    await until(() => current.length === writes.length)
+  }
+
+  const slots = current.map(({ item }) => slotOf(item))
+  expect(slots.map(([session]) => session)).toEqual([2, 2, 2])
+  expect(new Set(slots.map(([, slot]) => slot)).size).toBe(3)
+  expect(node.sessionsAsked).toBe(2)
+  for (const { item, line } of current) line.send(served(item))
+  await Promise.all(writes)
+})
+
 test('a change goes to the leader, a read to any node', async () => {
   const nodes: FakeNode[] = []
   for (const name of ['n1', 'n2', 'n3']) nodes.push(await fake(name))

@@ -24,6 +24,8 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['put', ['k', 5], 'value', 'not 5'],
   ['put', ['k', { a: 1 }], 'value', 'an object (Object)'],
   ['put', ['k', new ArrayBuffer(1)], 'value', 'ArrayBuffer'],
+  ['putJson', ['k', undefined], 'putJson: value must be JSON', 'not undefined'],
+  ['putJson', ['k', () => {}], 'putJson: value must be JSON', 'not function'],
   ['put', ['k', new Uint16Array(1)], 'value', 'Uint16Array'],
   ['put', ['k'], 'value', 'undefined'],
   ['put', ['k', '\ud800'], 'value', 'Unicode'],

@@ -40,6 +40,16 @@ export const FRAGMENTS: readonly Fragment[] = [
       ${CLOSE}`,
   },
   {
+    of: "docs/guides/client.md: await kv.putJson('config/mail', { host: 'mail.example.org', port: 25 })",
+    before: `${ASSERT} ${KV}`,
+    after: `assert.equal(port, 25); ${CLOSE}`,
+  },
+  {
+    of: 'docs/guides/queue.md: interface Mail {',
+    before: `${ASSERT} ${recipes('queue')} ${KV}`,
+    after: `assert.equal(letter?.json().to, 'Ann'); ${CLOSE}`,
+  },
+  {
     of: 'docs/guides/client.md: async function transfer(kv: Client, from: string, to: string, amount: number): Promise<void> {',
     before: `${ASSERT} ${KV}`,
     after: `

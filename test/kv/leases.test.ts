@@ -2,6 +2,7 @@
 // draws whole logs.
 
 import { describe, expect, test } from 'vitest'
+import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import {
   attachedKey,
@@ -100,6 +101,19 @@ test('an id that a client has taken is not chosen again', () => {
   )
   expect(new Set([first.lease, ...chosen]).size).toBe(3)
   expect(store.state.leases.count).toBe(3)
+})
+
+test('no two clusters choose the same ids, and a cluster remembers where its ids are', () => {
+  const clusters = ['1', '2', LAST].map((id) => ({ store: new MemoryStore(), id }))
+  const ids = clusters.flatMap(({ store, id }) => {
+    store.state = initialState({}, id)
+    return Array.from({ length: 50 }, () => {
+      store.state = decodeState(encodeState(store.state))
+      const { outcome } = store.apply(ask(grant()))
+      return outcome.kind === 'granted' ? outcome.lease : ''
+    })
+  })
+  expect(new Set(ids).size).toBe(ids.length)
 })
 
 test('a lease is full, also of the keys that a transaction gives it', () => {

@@ -1,6 +1,6 @@
 // Leader election, barriers and double barriers on a virtual clock.
 
-import { getEventListeners } from 'node:events'
+import { EventEmitter, getEventListeners, once } from 'node:events'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
@@ -90,8 +90,32 @@ describe('runAsLeader', () => {
     expect(result).toBe('done')
     expect(tokens).toHaveLength(3)
     expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
-    expect(errors).toMatchObject([{ message: 'after it was lost' }])
+    const lost = { code: 'lock_lost' }
+    expect(errors).toMatchObject([lost, lost, { message: 'after it was lost' }])
     expect(await kv.get('again')).toBeUndefined()
+  })
+
+  it('reports the loss while the body runs on, and copies the name of the election', async () => {
+    const name = Buffer.from('outlived')
+    const errors = new EventEmitter<{ lost: [unknown] }>()
+    const reported = once(errors, 'lost')
+    let runs = 0
+    const leading = runAsLeader(
+      kv,
+      name,
+      async ({ key }) => {
+        runs += 1
+        if (runs === 2) return Buffer.from(key).toString()
+        name.fill('x')
+        await kv.delete(key)
+        // It pays no attention to its signal.
+        await reported
+        return 'too late'
+      },
+      { onError: (error) => errors.emit('lost', error) },
+    )
+    expect(await reported).toMatchObject([{ code: 'lock_lost' }])
+    expect(await leading).toMatch(/^election\/outlived\//)
   })
 
   it('does not count what a body has done for longer than its lease, when the process was too busy to tell it', async () => {
@@ -115,7 +139,7 @@ describe('runAsLeader', () => {
       return result
     }
     expect(await runAsLeader(busy, 'busy', body, { onError: (error) => errors.push(error) })).toBe('in time')
-    expect(errors).toMatchObject([{ message: 'thrown late' }])
+    expect(errors).toMatchObject([{ code: 'lock_lost' }, { message: 'thrown late' }])
   })
 
   it('gives up the lead within its time for a call', async () => {

@@ -1,5 +1,5 @@
 // Background work of a recipe keeps no process alive once its client is closed, even if it could not begin. A
-// registration keeps none alive in any case.
+// registration, a session, an item of a queue, and what has ended keep none alive in any case.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,13 +17,33 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => cluster.close())
 
-test('a process ends when its client is closed, or when it has only registered an instance', async () => {
+test('a process ends when its client is closed, or when it only holds what needs no watch', async () => {
   const client = `
     import { Client } from '${root}index.ts'
-    import { barrier, cache, campaign, config, doubleBarrier, lock, registry } from '${root}recipes/index.ts'
+    import {
+      barrier, cache, campaign, config, doubleBarrier, lock, queue, registry, runAsLeader, saga, topic,
+    } from '${root}recipes/index.ts'
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })`
-  const registered = `${client}
-    await registry(kv, 'idle').register({ url: 'u' })`
+  const resting = `${client}
+    const ttlMs = 3_600_000
+    await registry(kv, 'idle').register({ url: 'u', ttlMs })
+    await kv.session({ ttlMs })
+    await doubleBarrier(kv, 'idle', 1).enter({ ttlMs })
+    const jobs = queue(kv, 'idle', { visibilityMs: ttlMs })
+    await jobs.push('x')
+    await (await jobs.pop()).extend()
+    await (await lock(kv, 'idle', { ttlMs, waitMs: ttlMs })).release()
+    await runAsLeader(kv, 'idle', () => 'done', { ttlMs })
+    await saga(kv, 'idle', [{ name: 'a', run: () => 1 }], { ttlMs }).run('1', null)
+    const news = topic(kv, 'idle', { messagesMax: 1 })
+    for (let n = 0; n < 3; n++) await news.publish('x')
+    for await (const _ of news.subscribe({ from: 'oldest', group: 'g', ttlMs })) break
+    for await (const _ of kv.mirror({ prefix: 'x' })) break
+    const watch = kv.watch({ prefix: 'x' })
+    await watch.ready
+    watch.close()
+    // Enough for a connection of many calls, and a session for their writes.
+    await Promise.all(Array.from({ length: 200 }, (_, n) => kv.put('x' + n, '1')))`
   const closed = `${client}
     await kv.put('c', '1')
     await cache(kv, { prefix: 'x' }).get('y')
@@ -41,7 +61,7 @@ test('a process ends when its client is closed, or when it has only registered a
     ]
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
-  expect(await Promise.all([registered, closed].map(endOf))).toEqual([
+  expect(await Promise.all([resting, closed].map(endOf))).toEqual([
     [0, null],
     [0, null],
   ])

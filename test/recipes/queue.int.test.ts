@@ -1,6 +1,9 @@
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { type Client, type QuorateError, type Txn, UnavailableError } from '../../src/client/index.ts'
+import { foreignKeyReporter } from '../../src/recipes/foreign-keys.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
@@ -24,6 +27,9 @@ async function taken(from: Queue): Promise<QueueItem> {
   if (item === undefined) throw new Error('the queue is empty')
   return item
 }
+
+const puts = ({ success = [] }: Txn, part: string): boolean =>
+  success.some((each) => 'put' in each && Buffer.from(each.put.key).includes(part))
 
 async function lettersOf(from: Queue) {
   const letters: QueueEntry[] = []
@@ -78,6 +84,57 @@ describe('a queue', () => {
     expect((await taken(queue(kv, bytes))).value).toEqual(bytes)
     await queue(kv, bytes).push('{"a":1}')
     expect((await taken(queue(kv, bytes))).json()).toEqual({ a: 1 })
+  })
+
+  it('has values as JSON', async () => {
+    const own = queue<{ readonly to: string }>(kv, newName())
+    await own.pushJson({ to: 'Ann' }, { priority: 1 })
+    expect((await own.peek())?.json().to).toBe('Ann')
+    const item = await own.pop()
+    expect(item?.json()).toEqual({ to: 'Ann' })
+    await item?.ack()
+    await expect(own.pushJson((() => {}) as never)).rejects.toThrow(
+      'pushJson: value must be JSON, not function',
+    )
+  })
+
+  it('counts the time of an item from the last extension, whichever is answered last', async () => {
+    const name = newName()
+    const answers: PromiseWithResolvers<void>[] = []
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      if (puts(txn, '/hold/') && !puts(txn, '/item/')) await answers.shift()?.promise
+      return result
+    })
+    await queue(kv, name).push('x')
+    const item = await taken(queue(slow, name, { visibilityMs: 3_000 }))
+    const [one, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    answers.push(one, other)
+    const first = item.extend()
+    await sleep(2_000)
+    const second = item.extend()
+    other.resolve()
+    await second
+    one.resolve()
+    await first
+    await sleep(2_000)
+    expect(item.signal.aborted).toBe(false)
+    await item.ack()
+  })
+
+  it('signals the loss of an item within a second after the machine was suspended', async () => {
+    const own = queue(kv, newName(), { visibilityMs: 3_600_000 })
+    await own.push('x')
+    const { signal } = await taken(own)
+    const clock = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + 3_600)
+    syncBuiltinESMExports()
+    try {
+      await sleep(1_001)
+      expect(signal.reason).toMatchObject({ code: 'item_lost' })
+    } finally {
+      clock.mockRestore()
+      syncBuiltinESMExports()
+    }
   })
 
   it('wakes a consumer that waits', async () => {
@@ -598,12 +655,24 @@ it('waits for the handlers under way when its client is closed', async () => {
   expect(isDone).toBe(true)
 })
 
+it('reports a thousand foreign keys at most, once each', async () => {
+  const keys = Array.from({ length: 1_500 }, (_, n) => `k${n}`)
+  const errors: QuorateError[] = []
+  const report = foreignKeyReporter((error) => errors.push(error))
+  for (const key of [...keys, ...keys]) report('queue', key)
+  expect(errors).toHaveLength(1_000)
+  expect(errors[0]?.message).toContain('"k0"')
+  expect(errors.at(-1)?.message).toContain('no more are reported')
+})
+
 it('leaves out and reports keys that no queue has written', async () => {
   const name = newName()
   const keys = ['item/0', 'hold/0', 'dead/0', 'ready/0'].map((key) => `queue/${name}/${key}`)
   for (const key of keys) await kv.put(key, 'of an import')
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
   const own = queue(kv, name)
+  const id = await own.push('gone')
+  await kv.put(`queue/${name}/item/${id}`, '{"attempts":0,"error":{}}')
   await own.push('work')
   expect((await own.peek())?.text()).toBe('work')
   const item = await own.pop()
@@ -615,6 +684,6 @@ it('leaves out and reports keys that no queue has written', async () => {
   for (const key of keys) expect((await kv.get(key))?.text()).toBe('of an import')
   const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
   expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
-  expect(warned).toHaveBeenCalledTimes(3)
+  expect(warned).toHaveBeenCalledTimes(4)
   warned.mockRestore()
 })

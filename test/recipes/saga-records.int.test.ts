@@ -165,6 +165,7 @@ describe('a value that no saga has written', () => {
     '{"status":"running"}',
     '{"status":"running","steps":[null],"compensated":[]}',
     '{"status":"running","steps":[],"compensated":[1]}',
+    '{"status":"running","steps":[],"compensated":[],"failure":"a text"}',
   ]
 
   it.each(foreign)('%s is reported, and keeps no saga from being resumed', async (value) => {

@@ -72,6 +72,20 @@ describe('a saga', () => {
     expect(await kv.count({ prefix: `saga/${name}/` })).toBe(0)
   })
 
+  it('has results with types, as JSON: all of them if it is completed', async () => {
+    interface Results {
+      readonly flight: { readonly seat: string }
+      readonly hotel: number
+    }
+    const own = saga<string, Results & Record<string, unknown>>(kv, newName(), [
+      { name: 'flight', run: ({ input }) => ({ seat: input }) },
+      { name: 'hotel', run: async ({ results }) => results.flight?.seat.length ?? 0 },
+    ])
+    const outcome = await own.run('1', '7A')
+    if (outcome.status !== 'completed') throw new Error(outcome.failure?.message)
+    expect(outcome.results.flight.seat + outcome.results.hotel).toBe('7A2')
+  })
+
   it('undoes the steps before one that has failed, the last one first', async () => {
     const log: string[] = []
     const own = saga(

@@ -3,7 +3,15 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseHistory } from '../../jepsen-lite/workload/history.ts'
-import { type Client, type EmbeddedCluster, OutcomeUnknownError, startCluster } from '../../src/index.ts'
+import {
+  type Client,
+  type EmbeddedCluster,
+  OutcomeUnknownError,
+  startCluster,
+  type Txn,
+  type TxnComparison,
+  type TxnOperation,
+} from '../../src/index.ts'
 import {
   AnomalyError,
   checkLinearizable,
@@ -40,6 +48,15 @@ async function sizeOf(list: AsyncIterable<unknown>): Promise<number> {
   for await (const _ of list) size += 1
   return size
 }
+
+/** The client with another `txn`. */
+const withTxn = (client: Client, txn: Client['txn']): Client =>
+  new Proxy(client, {
+    get(target, name) {
+      const value: unknown = name === 'txn' ? txn : Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 
 const passes = (history: RecordedHistory): void => {
   checkLinearizable(history)
@@ -85,6 +102,7 @@ describe('txn', () => {
       [2, { f: 'get', key: `${at}b` }, { value: '2', revision }],
       [2, { f: 'range', prefix: at }, { rows: [row('a', '1'), row('b', '2')], more: false, revision }],
       [2, { f: 'del', key: `${at}a`, ifRevision: revision }, { deleted: 1, revision: revision + 1 }],
+      [2, { f: 'get', key: `${at}a` }, { value: null, revision: revision + 1 }],
       [2, { f: 'del', key: `${at}c` }, { deleted: 0, revision: revision + 1 }],
     ])
     passes(kv.history)
@@ -130,17 +148,87 @@ describe('txn', () => {
     passes(kv.history)
   })
 
+  test('is recorded with its comparisons, whatever stands around its changes', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const { revision } = await kv.put(`${at}a`, '1')
+    await kv
+      .txn({
+        compare: [
+          { key: `${at}a`, target: 'modRevision', op: '=', to: revision },
+          { key: `${at}a`, target: 'version', op: '=', to: 1 },
+          { key: `${at}b`, target: 'version', op: '=', to: 0 },
+          { key: `${at}a`, target: 'createRevision', op: '>', to: 0 },
+        ],
+        success: [
+          { txn: { success: [{ put: { key: `${at}a`, value: '2' } }, { get: { key: `${at}a` } }] } },
+          { get: { key: `${at}a`, keysOnly: true } },
+          { get: { key: `${at}c`, countOnly: true } },
+        ],
+      })
+      .catch((error: Error) => expect(error.message).toContain('a read of a range in which'))
+    await kv.txn({
+      compare: [
+        { key: `${at}a`, target: 'modRevision', op: '=', to: revision },
+        { key: `${at}a`, target: 'version', op: '=', to: 1 },
+        { key: `${at}b`, target: 'version', op: '=', to: 0 },
+        { key: `${at}a`, target: 'createRevision', op: '>', to: 0 },
+      ],
+      success: [
+        { get: { key: `${at}a`, keysOnly: true } },
+        { txn: { success: [{ put: { key: `${at}a`, value: '2' } }, { get: { key: `${at}a` } }] } },
+        { get: { key: `${at}c`, countOnly: true } },
+      ],
+    })
+    const a = { key: `${at}a` }
+    const range = { f: 'range', start: `${at}a`, end: `${at}a\0` }
+    const [was, is] = [
+      { modRevision: revision, version: 1 },
+      { modRevision: revision + 1, version: 2 },
+    ]
+    expect(told(kv.history).slice(1)).toEqual([
+      [2, { f: 'get', ...a }, { modRevision: revision, revision }],
+      [2, { f: 'get', ...a }, { version: 1, revision }],
+      [2, { f: 'get', key: `${at}b` }, { value: null, revision }],
+      [2, { ...range, countOnly: true }, { count: 1, revision }],
+      [2, { ...range, keysOnly: true }, { rows: [{ ...a, ...was }], more: false, revision }],
+      [2, { f: 'put', ...a, value: '2', ifRevision: revision }, { revision: revision + 1, ...is }],
+      [2, { f: 'get', ...a }, { value: '2', ...is, revision: revision + 1 }],
+      [2, { f: 'range', start: `${at}c`, end: `${at}c\0`, countOnly: true }, { count: 0, revision }],
+    ])
+    passes(kv.history)
+  })
+
+  test('is recorded with comparisons that are no condition of a change', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const { revision } = await kv.put(`${at}a`, '1')
+    const a = { key: `${at}a` }
+    const same = { ...a, target: 'modRevision', op: '=', to: revision } as const
+    const b = { key: `${at}b` }
+    await kv.txn({
+      compare: [same, same, { ...b, exists: false }],
+      success: [{ put: { ...a, value: '2' } }, { delete: b }],
+    })
+    const after = { revision: revision + 1 }
+    expect(told(kv.history).slice(1)).toEqual([
+      [1, { f: 'get', ...b }, { value: null, revision }],
+      [
+        1,
+        { f: 'put', ...a, value: '2', ifRevision: revision },
+        { modRevision: revision + 1, version: 2, ...after },
+      ],
+      [1, { f: 'del', ...b }, { deleted: 0, ...after }],
+    ])
+    passes(kv.history)
+  })
+
   test('of which nobody knows the outcome may have changed what it was to change', async () => {
     const at = newPrefix()
     const client = cluster.client()
-    const eats = new Proxy(client, {
-      get: (target, name) =>
-        name === 'txn'
-          ? async (...args: Parameters<Client['txn']>) => {
-              await client.txn(...args)
-              throw new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown' })
-            }
-          : (Reflect.get(target, name, target) as { bind(to: Client): unknown }).bind(client),
+    const eats = withTxn(client, async (...args) => {
+      await client.txn(...args)
+      throw new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown' })
     })
     const history = new RecordedHistory()
     const [kv, other] = [recorded(eats, { history }), recorded(client, { history })]
@@ -173,6 +261,17 @@ describe('txn', () => {
     await expect(
       kv.txn({ success: [{ put: { key: `${at}b`, value: '' } }], failure: [binary] }),
     ).rejects.toThrow('the key is not UTF-8')
+    const compared = (...compare: NonNullable<Txn['compare']>) =>
+      kv.txn({ compare, success: [{ put: { key: `${at}b`, value: '' } }] })
+    const key = `${at}b`
+    for (const compare of [
+      { key, target: 'value', op: '!=', to: '' },
+      { key, target: 'modRevision', op: '<', to: 9 },
+      { key, target: 'createRevision', op: '=', to: 9 },
+      { key, target: 'lease', op: '=', to: '0' },
+      { prefix: at, target: 'version', op: '=', to: 0 },
+    ] as const)
+      await expect(compared(compare)).rejects.toThrow('is not recorded yet')
     expect(() => kv.deleteRange({ prefix: at })).toThrow('deleteRange is not recorded yet')
     expect(await kv.count({ prefix: at })).toBe(1)
     // As those of a client.
@@ -198,12 +297,18 @@ describe('transact', () => {
       tx.delete(`${at}b`)
     })
     const row = { key: `${at}c/1`, modRevision: revision + 1, version: 1, value: 'x' }
+    const before = { revision: revision + 1 }
+    const after = { revision: revision + 2 }
     expect(told(kv.history).slice(2)).toEqual([
-      [1, { f: 'get', key: `${at}a` }, { value: '1', modRevision: revision, version: 1 }],
-      [1, { f: 'get', key: `${at}b` }, { value: null }],
-      [1, { f: 'range', start: `${at}c/`, end: `${at}c0` }, { rows: [row], more: false }],
-      [1, { f: 'put', key: `${at}a`, value: '12' }, {}],
-      [1, { f: 'del', key: `${at}b` }, {}],
+      [1, { f: 'get', key: `${at}a` }, { value: '1', modRevision: revision, version: 1, ...before }],
+      [1, { f: 'get', key: `${at}b` }, { value: null, ...before }],
+      [1, { f: 'range', start: `${at}c/`, end: `${at}c0` }, { rows: [row], more: false, ...before }],
+      [
+        1,
+        { f: 'put', key: `${at}a`, value: '12', ifRevision: revision },
+        { modRevision: revision + 2, version: 2, ...after },
+      ],
+      [1, { f: 'del', key: `${at}b` }, { deleted: 0, ...after }],
     ])
     passes(kv.history)
   })
@@ -279,7 +384,7 @@ describe('transact', () => {
     )
     await expect(lost).rejects.toMatchObject({ written: 'unknown' })
     cluster.heal()
-    expect(told(history)).toEqual([[1, { f: 'put', key: `${at}a`, value: '1' }, 'unknown']])
+    expect(told(history)).toEqual([[1, { f: 'put', key: `${at}a`, value: '1', ifAbsent: true }, 'unknown']])
     const other = recorded(cluster.client({ timeoutMs: 20_000 }), { history })
     await other.put(`${at}b`, '2')
     await other.get(`${at}a`)
@@ -323,6 +428,54 @@ describe('transact', () => {
     const reads = callsOf(history).filter(({ op }) => op.f === 'get')
     expect(reads).toMatchObject([{ transaction: 1 }, { transaction: 1 }])
   })
+})
+
+describe('a store that makes no comparisons', () => {
+  /** It seems to make them: every transaction succeeds. */
+  const faulty = (client: Client): Client =>
+    withTxn(client, ({ compare: _, ...txn }, options) => client.txn(txn, options))
+  const clientsOf = (history: RecordedHistory) =>
+    Array.from({ length: 4 }, () => recorded(faulty(cluster.client()), { history }))
+
+  test.each<[string, (compare: TxnComparison, put: TxnOperation) => Txn]>([
+    ['beside', (compare, put) => ({ compare: [compare], success: [put] })],
+    ['around', (compare, put) => ({ compare: [compare], success: [{ txn: { success: [put] } }] })],
+  ])('is found by comparisons %s a change', async (_, txnOf) => {
+    for (const target of ['modRevision', 'version'] as const) {
+      const key = `${newPrefix()}n`
+      const history = new RecordedHistory()
+      const [a, b] = clientsOf(history)
+      const to = (await a?.put(key, '0'))?.[target] ?? 0
+      const compare = { key, target, op: '=', to } as const
+      for (const [kv, value] of [
+        [a, 'a'],
+        [b, 'b'],
+      ] as const)
+        await kv?.txn(txnOf(compare, { put: { key, value } }))
+      expect(() => checkLinearizable(history)).toThrow('not linearizable')
+    }
+  })
+
+  test.each(['reads before it writes', 'writes while it reads'])(
+    'loses updates of a body that %s',
+    async (order) => {
+      const key = `${newPrefix()}n`
+      const history = new RecordedHistory()
+      const clients = clientsOf(history)
+      await clients[0]?.put(key, '0')
+      let adds = 0
+      const add = (kv: Client) =>
+        kv.transact(async (tx) => {
+          const reading = tx.get(key)
+          if (order.startsWith('writes')) tx.put(key, 'in flight')
+          tx.put(key, `${Number((await reading)?.text().split(' ')[0]) + 1} ${adds++}`)
+        })
+      for (let round = 0; round < 5; round++) await Promise.all(clients.map(add))
+      const sum = Number((await clients[0]?.get(key))?.text().split(' ')[0])
+      expect(sum).toBeLessThan(adds)
+      expect(() => checkTransactions(history)).toThrow('not strict serializable')
+    },
+  )
 })
 
 describe('what an application does', () => {

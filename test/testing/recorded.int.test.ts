@@ -147,8 +147,10 @@ describe('a list', () => {
     expect(await all({ limit: 3 })).toBe('abc')
     expect(await all({ limit: 0 })).toBe('')
     expect(await all({ order: 'desc', keysOnly: true })).toBe('cba')
-    for await (const _ of kv.list({ prefix })) break
-    expect(rowsOf(kv.history)).toEqual([0, 2, 3, 3])
+    for await (const { key } of kv.list({ prefix })) if (key.endsWith('b')) break
+    for await (const _ of kv.list({ prefix, order: 'desc', snapshot: true })) break
+    expect(rowsOf(kv.history)).toEqual([0, 2, 3, 3, 2, 1])
+    expect(callsOf(kv.history).at(-1)?.op).toMatchObject({ prefix, order: 'desc', limit: 1 })
     checkLinearizable(kv.history)
     expect(callsOf(kv.history).every(({ outcome }) => outcome.kind === 'ok')).toBe(true)
   })
@@ -198,6 +200,14 @@ test('bytes that are no text, and texts that look like their form, keep apart', 
   ])
   checkLinearizable(kv.history)
   await expect(kv.put(Uint8Array.of(0xff), 'x')).rejects.toThrow('the key is not UTF-8')
+  const prefix = newPrefix()
+  await cluster.client().put(Buffer.concat([Buffer.from(prefix), Uint8Array.of(0xff)]), 'x')
+  const listed = async (list: AsyncIterable<unknown>) => {
+    for await (const _ of list) {
+    }
+  }
+  await expect(listed(kv.list({ prefix }))).rejects.toThrow('the key is not UTF-8')
+  await expect(kv.transact((tx) => listed(tx.list({ prefix })))).rejects.toThrow('the key is not UTF-8')
 })
 
 describe('what goes wrong', () => {

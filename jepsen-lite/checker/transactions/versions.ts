@@ -148,11 +148,11 @@ function byRevision(
   const order = [...made.keys()].sort((a, b) => a - b)
   const placeOf = new Map(order.map((version, place) => [version, place + 1]))
   const absentAt = placeOfAbsence(writes, order, made)
-  const placed = reads.flatMap(({ transaction, step }) => {
+  const placed = reads.flatMap(({ transaction, at, step }) => {
     const { value, version, revision } = step
     const place =
       value === null ? absentAt(revision) : version === undefined ? undefined : placeOf.get(version)
-    return place === undefined ? [] : [{ transaction, version: place, step }]
+    return place === undefined ? [] : [{ transaction, at, version: place, step }]
   })
   const versions = [
     START,
@@ -160,7 +160,10 @@ function byRevision(
   ]
   const own = [undefined, ...order.map((version) => made.get(version))]
   reportOwnUnseen(name, versions, own, placed, report)
-  return { key: name, isOrdered: true, versions, reads: placed, later: [] }
+  // A delete of unknown revision may have found nothing.
+  const written = loose.filter(({ step }) => step.value !== null)
+  const later = laterOnes(written, placed, versions, false)
+  return { key: name, isOrdered: true, versions, reads: placed, later }
 }
 
 /** A read is of no version before one that its transaction had made by then, and of none that it made only later. */

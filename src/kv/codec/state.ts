@@ -13,7 +13,7 @@ import { Reader, writeUint64 } from '../../bytes/index.ts'
 import { NO_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
-import { NO_LEASES } from '../leases.ts'
+import { noLeases } from '../leases.ts'
 import {
   CLUSTER_VERSION,
   DEFAULT_SETTINGS,
@@ -24,8 +24,8 @@ import {
 import type { KvSettings, KvState } from '../types.ts'
 import { asRevision } from '../types.ts'
 
-/** An empty store: revision 1, and the default settings with `settings` on top. */
-export function initialState(settings: Partial<KvSettings> = {}): KvState {
+/** An empty store: revision 1, and the default settings with `settings` on top. It is the same on every replica. */
+export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'): KvState {
   return {
     revision: asRevision(1),
     clusterTimeMs: 0,
@@ -35,7 +35,7 @@ export function initialState(settings: Partial<KvSettings> = {}): KvState {
     tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
     sessions: NO_SESSIONS,
     history: historyAfter(asRevision(1)),
-    leases: NO_LEASES,
+    leases: noLeases(clusterId),
   }
 }
 

@@ -11,7 +11,7 @@ import type {
   Outcome,
   PutLease,
 } from '../../kv/index.ts'
-import { conditionHolds, keyAfter } from '../../kv/index.ts'
+import { conditionHolds, keyAfter, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import type { LeaseId } from '../../kv/types.ts'
@@ -493,7 +493,7 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     const { grant } = instant
     const now = node.lease(id)
     if (now === undefined) throw missingLease(node, id, grant)
-    const lease: LeaseDescription = { id, ...now }
+    const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], operation.freshness, call)
     if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
     const scan = instant.open(() => node.keysOfLease(id))
     await ranges.stream(instant, scan, undefined, true, (rows) =>
@@ -501,6 +501,28 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     )
   }
   ranges.readInstant(call, operation.freshness, show, (error) => respond(api.errorOf(error)))
+}
+
+/** The leases with the times that the leader knows. A stale read is answered without it. */
+async function asLeaderKnows(
+  { node }: Api,
+  leases: readonly LeaseDescription[],
+  { consistency }: FreshnessOptions,
+  call: Call,
+): Promise<readonly LeaseDescription[]> {
+  if (consistency === 'stale') return leases
+  const known: (number | undefined)[] = []
+  for (let at = 0; at < leases.length; at += RENEW_LEASES_MAX) {
+    const ids = leases.slice(at, at + RENEW_LEASES_MAX).map(({ id }) => id)
+    // Without an answer of the leader there is still time for one from the rows.
+    const timeoutMs = timeLeftMs(call) / 2
+    known.push(
+      ...(await new Promise<readonly (number | undefined)[]>((done) =>
+        node.remainingTtls(ids, timeoutMs, done),
+      )),
+    )
+  }
+  return leases.map((lease, at) => ({ ...lease, remainingTtlMs: known[at] ?? lease.remainingTtlMs }))
 }
 
 /** Size of a lease in a list. */
@@ -521,8 +543,9 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
         isMore = more === true
       }
       await finish(scan)
+      const shown = await asLeaderKnows(api, leases, operation.freshness, call)
       reservation.release()
-      respond({ kind: 'leases', grant: instant.grant, leases, more: isMore })
+      respond({ kind: 'leases', grant: instant.grant, leases: shown, more: isMore })
     } finally {
       reservation.release()
     }

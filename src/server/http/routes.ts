@@ -147,8 +147,7 @@ const lifetimes = {
   granted_ttl_ms: integer,
   remaining_ttl_ms: {
     ...integer,
-    description:
-      'Unless it is kept alive; on a node that does not lead it may be too low, by lease_checkpoint_ms at most',
+    description: 'Unless it is kept alive; in a stale read it may be too low, by lease_checkpoint_ms at most',
   },
 }
 

@@ -341,6 +341,10 @@ export class Driver implements NodeApi {
     return this.#leases.get(id)
   }
 
+  remainingTtls(...asked: Parameters<NodeApi['remainingTtls']>): void {
+    this.#leases.remainingTtls(...asked)
+  }
+
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     return this.#leases.list(after)
   }

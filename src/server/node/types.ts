@@ -60,19 +60,21 @@ export interface StateHashAt {
   readonly hash: bigint
 }
 
-/** A request of a follower to the leader to keep leases alive. */
+/** A request of a follower to the leader to keep leases alive, or for the times that they have left. */
 export interface KeepAliveRequest {
   /** The number of the request within its process, for the reply. */
   readonly number: number
   readonly timeoutMs: number
+  /** false: the leases are left as they are. */
+  readonly renews: boolean
   readonly ids: readonly LeaseId[]
 }
 
 export interface KeepAliveAnswer {
   readonly number: number
   /**
-   * The time to live of each lease; undefined for a lease that does not exist. Undefined as a whole: the node refuses
-   * to reply.
+   * The time to live of each lease, or the time that it has left; undefined for a lease that does not exist. Undefined
+   * as a whole: the node refuses to reply.
    */
   readonly kept: readonly (number | undefined)[] | undefined
 }
@@ -216,7 +218,10 @@ export interface LeaseCounts {
 /** The state of a lease, in cluster time. */
 export interface LeaseNow {
   readonly grantedTtlMs: number
-  /** The remaining time to live without a keep-alive. It may be a little longer on a node that does not lead. */
+  /**
+   * The remaining time to live without a keep-alive, never more than `grantedTtlMs`. On a node that does not lead it
+   * may be too short, because only the leader knows of all keep-alives (`remainingTtls`).
+   */
   readonly remainingTtlMs: number
 }
 
@@ -279,6 +284,15 @@ export interface NodeApi {
   ): void
   /** The current state of a lease. */
   lease(id: LeaseId): LeaseNow | undefined
+  /**
+   * The remaining times to live of leases, as the leader knows them. undefined: it has no such lease, or has not
+   * answered.
+   */
+  remainingTtls(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (ttlsMs: readonly (number | undefined)[]) => void,
+  ): void
   /** All leases after this one, in the order of their ids. */
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }>
   /** The current keys of a lease. */

@@ -749,6 +749,21 @@ test('a version counts the changes since a key was made', () => {
   ])
 })
 
+test('a read that tells a version only is of the last change', () => {
+  const seenAs = (version: number, story = new Story()) =>
+    verdict(
+      story
+        .tell(put('x', '1'), { ...at(2), version: 1 })
+        .tell(put('x', '2'), { ...at(3), version: 2 })
+        .tell(get('x'), { version, revision: 9 }),
+    )
+  expect([1, 2].map((version) => seenAs(version))).toEqual(['violation', 'pass'])
+  const inDoubt = new Story()
+  inDoubt.ask(put('x', '?')).unknown()
+  expect(seenAs(3, inDoubt)).toBe('pass')
+  expect(verdict(new Story().tell(get('x'), { version: 1, revision: 9 }))).toBe('violation')
+})
+
 test('who changes a key under a condition knows whether it makes it', () => {
   const told = (op: HistoryOperation, version: number) => {
     const story = new Story()

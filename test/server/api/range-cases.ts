@@ -240,6 +240,7 @@ export const RANGE_CASES: readonly Case[] = [
     filled('a=1', 'a=2', 'a=3'),
     [compact(3, { token: 'c' }), { revision: 4, compactRevision: 3, replayed: false }],
     [compact(3, { token: 'c' }), { revision: 4, compactRevision: 3, replayed: true }],
+    [compact(3), { revision: 4, compactRevision: 3, replayed: false }],
     [compact(2), refused('compacted', { compactRevision: 3 })],
     [compact(99), refused('future_revision')],
     [get('a', { revision: 2 }), { code: 'compacted', compactRevision: 3 }],

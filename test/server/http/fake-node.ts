@@ -66,6 +66,8 @@ export class FakeNode implements NodeApi {
   leaderName: string | undefined = 'n2'
   state: KvState
   clusterTimeMs = 0
+  /** The times that leases have left, as the leader knows them. */
+  readonly knownTtls = new Map<string, number>()
   configuration: Configuration = configurationOf(
     memberOf('n1', '1'),
     memberOf('n2', '2'),
@@ -288,6 +290,14 @@ export class FakeNode implements NodeApi {
   lease(id: LeaseId): LeaseNow | undefined {
     const storage = { get: (rowKey: Uint8Array) => this.#row(rowKey) }
     return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
+  }
+
+  remainingTtls(
+    ids: readonly LeaseId[],
+    _timeoutMs: number,
+    done: (ttlsMs: (number | undefined)[]) => void,
+  ): void {
+    setImmediate(() => done(ids.map((id) => this.knownTtls.get(id))))
   }
 
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {

@@ -211,6 +211,21 @@ test('a lease is never said to have more than its time to live, also when checkp
   expect((await ask('GET', '/v1/leases')).json.leases).toEqual([lease])
 })
 
+test('what is left of a lease is what the leader knows, except in a stale read', async () => {
+  const served = await serve()
+  const { ask, node } = served
+  for (const id of ['3', '7']) await grant(served, { ttl: '30s', id })
+  node.clusterTimeMs = 10_000
+  node.knownTtls.set('7', 29_000)
+  const left = async (query: string) => {
+    const { leases } = (await ask('GET', `/v1/leases${query}`)).json
+    const all: number[] = leases.map((lease: { remaining_ttl_ms: number }) => lease.remaining_ttl_ms)
+    return [...all, (await ask('GET', `/v1/leases/7${query}`)).json.remaining_ttl_ms]
+  }
+  expect(await left('')).toEqual([20_000, 29_000, 29_000])
+  expect(await left('?consistency=stale')).toEqual([20_000, 20_000, 20_000])
+})
+
 test('leases are listed page by page', async () => {
   const served = await serve()
   const { ask } = served

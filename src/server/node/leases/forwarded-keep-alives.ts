@@ -1,6 +1,7 @@
 // Keep-alives of a node that does not lead. It forwards them to the leader, which notes them in memory, without an
 // entry of the log. If the leader does not answer, because it no longer leads or the connection has broken, the node
-// proposes an entry instead. To keep a lease alive twice does no harm.
+// proposes an entry instead. To keep a lease alive twice does no harm. In the same way the node requests the times that
+// leases have left, which only the leader knows.
 
 import type { LeaseId } from '../../../kv/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
@@ -50,7 +51,12 @@ export class ForwardedKeepAlives {
   }
 
   /** Returns whether another node leads. `done` is called once, never within this call. */
-  forward(ids: readonly LeaseId[], timeoutMs: number, done: PendingKeepAlive['done']): boolean {
+  forward(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: PendingKeepAlive['done'],
+    renews = true,
+  ): boolean {
     const leader = this.#link.leader()
     if (leader === undefined || this.#isStopped) return false
     if (this.#pending.size === 0) this.#leader = leader
@@ -58,7 +64,7 @@ export class ForwardedKeepAlives {
     const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
     this.#pending.set(number, { leader, timer, done })
     // A frame has whole milliseconds.
-    this.#link.forward(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), ids })
+    this.#link.forward(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), renews, ids })
     return true
   }
 

@@ -186,11 +186,22 @@ export class LeaseKeeper {
     }
   }
 
-  /** How long the lease lives if nothing keeps it alive; undefined: this node does not know. */
+  /**
+   * How long the lease lives if nothing keeps it alive; undefined: this node does not know. After a change of leader it
+   * may live for longer, but what it was granted is the most that a client may count on.
+   */
   remainingMs(id: LeaseId): number | undefined {
     const lead = this.#leading()
     const held = lead && this.#held.get(id)
-    return held && lead ? Math.max(0, held.endsAtMs - lead.clusterTimeMs) : undefined
+    if (lead === undefined || held === undefined) return undefined
+    return Math.max(0, Math.min(held.lease.ttlMs, held.endsAtMs - lead.clusterTimeMs))
+  }
+
+  /** The same for a node that does not lead; undefined as a whole: this one does not either. */
+  remainingTtlsFor(ids: readonly LeaseId[]): readonly KeptAlive[] | undefined {
+    // A frame has whole milliseconds, and 0 stands for a lease that does not exist.
+    const remaining = (ms: number | undefined) => ms && Math.max(1, Math.ceil(ms))
+    return this.#leading() && ids.map((id) => remaining(this.remainingMs(id)))
   }
 
   /**

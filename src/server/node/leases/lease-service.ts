@@ -122,10 +122,11 @@ export class LeaseService {
     this.#keeper.rowChanged(...row)
   }
 
-  keepAliveRequested(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveRequest): void {
-    this.#keeper.keepAliveFor(ids, timeoutMs, (kept) =>
-      this.#options.network()?.answerKeepAlive(from, { number, kept }),
-    )
+  keepAliveRequested(from: ReplicaId, { number, timeoutMs, renews, ids }: KeepAliveRequest): void {
+    const answer = (kept: KeepAliveAnswer['kept']) =>
+      this.#options.network()?.answerKeepAlive(from, { number, kept })
+    if (renews) this.#keeper.keepAliveFor(ids, timeoutMs, answer)
+    else answer(this.#keeper.remainingTtlsFor(ids))
   }
 
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
@@ -149,6 +150,13 @@ export class LeaseService {
     return lifecycle.guardRead(() =>
       leaseNow(id, storage, applied.state, timeMs, this.#keeper.remainingMs(id)),
     )
+  }
+
+  /** A leader answers from `get` and `list`. */
+  remainingTtls(...[ids, timeoutMs, done]: Parameters<NodeApi['remainingTtls']>): void {
+    const unknown = ids.map(() => undefined)
+    const isForwarded = this.#forwarded.forward(ids, timeoutMs, (ttlsMs) => done(ttlsMs ?? unknown), false)
+    if (!isForwarded) this.#options.clock.soon(() => done(unknown))
   }
 
   list(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {

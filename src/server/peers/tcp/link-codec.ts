@@ -84,6 +84,7 @@ export function writeFrame(out: Writer, frame: Frame): void {
     case 'keep-alive':
       out.uint64(frame.question.number)
       out.uint64(frame.question.timeoutMs)
+      out.flag(frame.question.renews)
       out.uint32(frame.question.ids.length)
       for (const id of frame.question.ids) writeBig(out, BigInt(id))
       return
@@ -192,6 +193,7 @@ function readFields(code: number, input: Reader): LinkFrame {
 const readQuestion = (input: Reader): KeepAliveRequest => ({
   number: input.uint64(),
   timeoutMs: input.uint64(),
+  renews: input.flag(),
   ids: Array.from({ length: countOf(input) }, () => readLease(input)),
 })
 

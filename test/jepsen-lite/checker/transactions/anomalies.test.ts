@@ -53,6 +53,18 @@ describe('cycles of versions that answers number', () => {
     expect(names(tale('2', 3))).toEqual([])
   })
 
+  test('G2: two updates of unknown revision replace what both have read', () => {
+    const written = write('n', '1', 2)
+    const update = (value: string): RecordedStep[] => [read('n', '1', 2), write('n', value, undefined)]
+    const tale = (...updates: readonly RecordedStep[][]) =>
+      new TransactionHistory().did(written).together(...updates)
+    expect(names(tale(update('2'), update('3')))).toEqual(['G2'])
+    expect(names(tale(update('2'), [read('n', '2', 3), write('n', '3', undefined)]))).toEqual([])
+    // A delete may have found nothing.
+    const gone: RecordedStep[] = [read('m', null, undefined), [{ f: 'del', key: 'm' }, {}]]
+    expect(names(new TransactionHistory().did(write('m', '0', 9)).together(gone, gone))).toEqual([])
+  })
+
   test('G-single: a late write after many others is shown as a lost update of two', () => {
     const tale = new TransactionHistory().did(write('n', '0', 2))
     const late = tale.begin(read('n', '0', 2), write('n', '1', 50))

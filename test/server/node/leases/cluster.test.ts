@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { decodeState, type LeaseId } from '../../../../src/kv/index.ts'
 import { asIndex, ENTRY_KINDS_OF_CORE, frameBody, frameKind } from '../../../../src/raft/index.ts'
-import { type Promised, SimulatedCluster, type SimulatedNode, valueAt } from '../../simulated-cluster.ts'
+import { Promised, SimulatedCluster, type SimulatedNode, valueAt } from '../../simulated-cluster.ts'
 
 const ID = '7' as LeaseId
 const TTL = 3000
@@ -104,6 +104,35 @@ test.each(['leading', 'follower'] as const)(
     expect(cluster[role].running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
   },
 )
+
+test('every node reports the time that the leader knows, and never more than was granted', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 20_000)
+  const remaining = (node: SimulatedNode): number => {
+    const asked = new Promised<readonly (number | undefined)[]>()
+    node.running.remainingTtls([ID], 1000, (ttlsMs) => asked.settle({ ok: true, value: ttlsMs }))
+    return done(cluster, asked)[0] ?? node.running.lease(ID)?.remainingTtlMs ?? 0
+  }
+  const everywhere = () => cluster.nodes.map(remaining).toSorted((a, b) => a - b)
+  const expectAbout = (ms: number) => {
+    const [least = 0, , most = 0] = everywhere()
+    expect(most).toBeLessThanOrEqual(ms)
+    expect(least).toBeGreaterThan(ms - 100)
+  }
+  cluster.advance(3000)
+  done(cluster, cluster.leading.keepAlive([ID]))
+  cluster.advance(1000)
+  expectAbout(19_000)
+  const old = cluster.leading
+  old.crash()
+  cluster.until(() => cluster.leader !== undefined)
+  old.start()
+  cluster.until(() => cluster.nodes.every(({ driver }) => driver?.status().notReady.length === 0))
+  for (const ms of everywhere()) expect(ms).toBeLessThanOrEqual(20_000)
+  cluster.advance(10_000)
+  const [least = 0, , most = 0] = everywhere()
+  expect(most - least).toBeLessThan(100)
+})
 
 test('a question that the leader does not answer any more is answered by the next one', () => {
   const cluster = SimulatedCluster.formed(3)

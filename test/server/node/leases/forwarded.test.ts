@@ -28,7 +28,7 @@ test('the leader is asked, and only its answer to this question counts', () => {
   const { clock, asked, ended, forwarded, ask } = scene()
   expect([ask(), ask()]).toEqual([true, true])
   const [first, second] = asked.map(({ question }) => question.number) as [number, number]
-  expect(asked[0]).toEqual({ to: ONE, question: { number: first, timeoutMs: 100, ids: IDS } })
+  expect(asked[0]).toEqual({ to: ONE, question: { number: first, timeoutMs: 100, renews: true, ids: IDS } })
   forwarded.answered(TWO, { number: first, kept: [1] })
   forwarded.answered(ONE, { number: 99, kept: [2] })
   expect(ended).toEqual([])

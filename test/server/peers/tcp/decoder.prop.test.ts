@@ -52,7 +52,7 @@ const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
   'keep-alive': fc.record({
     type: fc.constant('keep-alive'),
     question: fc.record({
-      ...{ number: integer, timeoutMs: integer },
+      ...{ number: integer, timeoutMs: integer, renews: fc.boolean() },
       ids: fc.array(fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }).map((id) => String(id) as LeaseId)),
     }),
   }),

@@ -1,0 +1,143 @@
+// Which messages a topic (topic.ts) holds: publishers remove those that are too many, oldest first, a batch at a time.
+//
+// Invariant: `trimmed` is written in the transaction that removes messages, and every message up to it is removed.
+
+import { randomBytes } from 'node:crypto'
+import type { AnswerInfo, Client, KvRecord } from '../client/index.ts'
+import { reportForeignKey } from './foreign-keys.ts'
+import type { KeySpace } from './key-space.ts'
+import { runUserCallback } from './run-user-callback.ts'
+import { isClosed } from './transient-errors.ts'
+import { anySignal, pause } from './watch-helpers.ts'
+
+/** A publisher trims the topic after this many messages, or after this share of `messagesMax`. */
+const TRIM_EVERY = 64
+const TRIM_SHARE = 1 / 64
+/** How long a publisher waits for the trim: long enough for most, if the process ends after its message. */
+const TRIM_WAIT_MS = 1_000
+/** Counting a million messages takes seconds. */
+const TRIM_TIMEOUT_MS = 60_000
+/** Maximum number of messages that one trim removes, and that one transaction of it removes. */
+const TRIM_MAX = 4_096
+const TRIM_BATCH = 64
+
+export interface RetentionOptions {
+  readonly messagesMax: number
+  readonly ageMs: number | undefined
+  readonly onError: (error: unknown) => void
+}
+
+export class TopicRetention {
+  readonly #kv: Pick<Client, 'count' | 'get' | 'list' | 'txn'>
+  readonly #space: KeySpace
+  readonly #options: RetentionOptions
+  readonly #trimEvery: number
+  #published: number
+  #isTrimming = false
+
+  constructor(
+    kv: Pick<Client, 'count' | 'get' | 'list' | 'txn'>,
+    space: KeySpace,
+    options: RetentionOptions,
+  ) {
+    this.#kv = kv
+    this.#space = space
+    this.#options = options
+    const { messagesMax } = options
+    this.#trimEvery = Math.max(Math.min(TRIM_EVERY, messagesMax), Math.floor(messagesMax * TRIM_SHARE))
+    // At random, so that many processes that publish one message each trim as often.
+    this.#published = Math.floor(Math.random() * this.#trimEvery)
+  }
+
+  /**
+   * Reports a key that is no message of this topic. An import has restored a message whose key names no revision before
+   * its own, and one without the lease that messages with an age have.
+   */
+  isMessage({ key, keyBytes, lease, modRevision }: KvRecord): boolean {
+    const suffix = this.#space.suffix(keyBytes)
+    const isOwn = MESSAGE.test(suffix) && revisionIn(suffix) < modRevision
+    if (isOwn && (this.#options.ageMs === undefined || lease !== undefined)) return true
+    reportForeignKey('topic', key)
+    return false
+  }
+
+  /** Messages up to this revision were removed because there were too many; 0: none. */
+  async trimmedUpTo(signal: AbortSignal | undefined): Promise<number> {
+    let current = Number.POSITIVE_INFINITY
+    const onAnswer = ({ revision = current }: AnswerInfo) => {
+      current = revision
+    }
+    const mark = Number((await this.#kv.get(this.#space.key('trimmed'), { signal, onAnswer }))?.text() ?? 0)
+    // An import has restored the mark of another cluster, which had more revisions.
+    return mark <= current ? mark : 0
+  }
+
+  /** Called for each message of this publisher. Now and then it trims the topic, and waits a moment for that. */
+  async published(signal: AbortSignal | undefined): Promise<void> {
+    this.#published += 1
+    if (this.#published % this.#trimEvery !== 0 || this.#isTrimming) return
+    const over = new AbortController()
+    await Promise.race([this.#trim(), pause(TRIM_WAIT_MS, anySignal(over.signal, signal))])
+    over.abort()
+  }
+
+  /** Never fails: the message is published in any case. */
+  async #trim(): Promise<void> {
+    this.#isTrimming = true
+    try {
+      await this.#removeOldest()
+    } catch (error) {
+      if (!isClosed(error)) runUserCallback(() => this.#options.onError(error))
+    } finally {
+      this.#isTrimming = false
+    }
+  }
+
+  /** Writes the mark with each removal, and compares the one before. So of concurrent trims one succeeds. */
+  async #removeOldest(): Promise<void> {
+    const call = { timeoutMs: TRIM_TIMEOUT_MS }
+    const key = this.#space.key('trimmed')
+    let modRevision = (await this.#kv.get(key, call))?.modRevision ?? 0
+    let revision: number | undefined
+    const onAnswer = (answer: AnswerInfo) => {
+      revision = answer.revision
+    }
+    // Foreign keys take no place of messages: only keys that begin like an id, and name no later revision.
+    const [start, end] = [this.#space.key('message', '0'), this.#space.key('message', ':')]
+    const held = (await this.#kv.count({ start, end, ...call, onAnswer })) - this.#options.messagesMax
+    if (held <= 0 || revision === undefined) return
+    const later = this.#space.key('message', padded(revision))
+    // At the revision of the count: a message that expires in between is in the excess already.
+    const excess = held - (await this.#kv.count({ start: later, end, revision, ...call }))
+    if (excess <= 0) return
+    const limit = Math.min(excess, TRIM_MAX) + 1
+    const oldest: KvRecord[] = []
+    for await (const record of this.#kv.list({ start, end: later, keysOnly: true, limit, revision, ...call }))
+      if (this.isMessage(record)) oldest.push(record)
+    // A key begins with a revision before that of its message. So all messages after these are newer than the last key.
+    const bound = revisionIn(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#space.key('message', '')))
+    const old = oldest.filter((each) => each.modRevision <= bound).toSorted(byRevision)
+    for (let at = 0; at < old.length; at += TRIM_BATCH) {
+      const batch = old.slice(at, at + TRIM_BATCH)
+      const put = { key, value: String(batch.at(-1)?.modRevision) }
+      const success = [{ put }, ...batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } }))]
+      const compare = [{ key, target: 'modRevision', op: '=', to: modRevision } as const]
+      const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
+      if (!succeeded) return
+      modRevision = results[0]?.put?.modRevision ?? 0
+    }
+  }
+}
+
+export const byRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
+
+const padded = (revision: number): string => String(revision).padStart(16, '0')
+
+/** The last part of the key of a message. `revision`: one before that of the message. */
+export const messageId = (ordinal: number, revision: number): string =>
+  `${padded(revision)}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+
+/** The revision in the key of a message. */
+const revisionIn = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])
+
+const MESSAGE = /^message\/[0-9]{16}-[0-9a-f]+$/
