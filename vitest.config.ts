@@ -8,7 +8,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 // Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
-// or a global object. These files mock a module, replace global functions or change the working directory. They run in processes of their own.
+// or a global object. These files mock a module, replace global functions or change the working directory. They run in
+// processes of their own.
 const ISOLATED = [
   'storage/directory',
   'storage/level/skipped-wals',

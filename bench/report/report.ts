@@ -30,13 +30,17 @@ const FOLLOWERS = ['follower1', 'follower2'] as const
 export function report(result: Result): string {
   const summaries = summariesOf(result.measurements)
   const loads = summaries.filter(({ figures }) => figures.ops_per_s !== undefined)
-  const others = summaries.filter(({ figures }) => figures.ops_per_s === undefined)
+  const stalls = summaries.filter(({ scenario }) => scenario.startsWith('stalls'))
+  const others = summaries.filter(
+    (summary) => summary.figures.ops_per_s === undefined && !stalls.includes(summary),
+  )
   const sections = [
     about(result),
     loads.length > 0 && loadTable(loads),
     loads.length > 0 && nodeTable(loads),
     errorLines(result.measurements),
     others.length > 0 && otherTable(others),
+    stalls.length > 0 && stallTable(stalls),
     loads.some(isEtcd) && ratioTable(loads),
   ]
   return sections.filter((section) => section !== false && section !== '').join('\n\n')
@@ -127,6 +131,24 @@ function ratioTable(summaries: readonly Summary[]): string {
   })
   return table(['scenario', 'ratio', ...RATIO_COLUMNS.map(([header]) => header)], rows, 2)
 }
+
+/** Longest turns of the event loop: CPU time of the thread, and the time that passed, of each node. */
+function stallTable(summaries: readonly Summary[]): string {
+  const rows = summaries.flatMap(({ scenario, figures }) =>
+    [...new Set(Object.keys(figures).map((name) => name.split('.')[0] ?? ''))].map((request) => [
+      scenario,
+      request,
+      ...STALLED.map(
+        (node) =>
+          `${shown(figures[`${request}.${node}_cpu_ms`])} / ${shown(figures[`${request}.${node}_ms`])}`,
+      ),
+      shown(figures[`${request}.elections`]),
+    ]),
+  )
+  return table(['scenario', 'longest turn, ms of CPU / of time', ...STALLED, 'elections'], rows, 2)
+}
+
+const STALLED = ['n1', 'n2', 'n3'] as const
 
 const isEtcd = ({ system }: Summary): boolean => system === 'etcd'
 

@@ -7,6 +7,7 @@ import { EMPTY_LOAD, LOADS, TEN_MILLION_LOADS } from './loads.ts'
 import { MEMORY, MEMORY_10M } from './memory.ts'
 import { RESTART, RESTART_10M } from './restart.ts'
 import type { Scenario } from './scenario.ts'
+import { STALLS } from './stalls.ts'
 import { WATCHES } from './watch.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   MEMORY,
   ...LOADS,
   ...WATCHES,
+  ...STALLS,
   IMPORT,
   RESTART,
   FAIL_OVER,

@@ -16,6 +16,7 @@ import {
 } from '../../src/server/http/http-codec.ts'
 import { httpLimits } from '../../src/server/http/limits.ts'
 import {
+  encodeWhole,
   errorResponse,
   HttpRequest,
   type HttpResponse,
@@ -67,7 +68,7 @@ export class InMemoryApi {
       execute(this.#api, this.#decode(request, given), request, (result) => {
         let response: HttpResponse
         try {
-          response = encode(result, request, context)
+          response = encodeWhole(encode(result, request, context))
         } catch (error) {
           return refuse(error)
         }

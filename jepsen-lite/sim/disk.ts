@@ -58,7 +58,7 @@ export class SimDisk {
     this.#rows = new MemoryRows()
     this.#sequence = 0
     this.#tornTail = false
-    const batch = new Batch(undefined)
+    const batch = new Batch()
     formatEngine(batch, initial)
     this.commit(batch)
     this.identity = identity
@@ -144,11 +144,7 @@ export class SimDisk {
 
 class Batch implements EngineBatch {
   readonly list: RowEdit[] = []
-  readonly label: BatchEffect | undefined
-
-  constructor(label: BatchEffect | undefined) {
-    this.label = label
-  }
+  label: BatchEffect | undefined
 
   put(key: Uint8Array, value: Uint8Array): void {
     this.list.push([keyString(key), [key, value]])
@@ -156,6 +152,7 @@ class Batch implements EngineBatch {
   delete(key: Uint8Array): void {
     this.list.push([keyString(key), undefined])
   }
+  abandon(): void {}
   get operations(): number {
     return this.list.length
   }
@@ -212,10 +209,12 @@ export class SimEngine implements Engine {
     }
   }
 
-  batch(): Batch {
+  batch(begun?: EngineBatch): Batch {
     const { label } = this
     this.label = undefined
-    return new Batch(label)
+    const batch = begun instanceof Batch ? begun : new Batch()
+    batch.label = label
+    return batch
   }
 
   write(batch: EngineBatch, done: WriteCallback): void {

@@ -39,6 +39,9 @@ export const LIMITS = {
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
   /** 0: applying pauses after every few entries. */
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },
+  /** Entries with more keys than this are applied in parts, each of so many steps. */
+  applyKeysAtOnce: { small: [0, 1, 4], usual: driver.applyKeysAtOnce, always: true },
+  applySliceSteps: { small: [1, 3, 20], usual: driver.applySliceSteps, always: true },
   retryMs: { small: [1, 5, 200], usual: driver.retryMs },
   /** Not smaller: if one message in 200 delays all messages behind it, hundreds of questions would stop everything. */
   readRetryMs: { small: [50, 50, 1000], usual: driver.readRetryMs },

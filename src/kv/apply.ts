@@ -18,7 +18,7 @@ import {
   fingerprint32,
   isForgotten,
   lookUp,
-  remember,
+  remember as rememberToken,
 } from './idempotency.ts'
 import {
   type KeyMetadata,
@@ -35,14 +35,17 @@ import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { equalSettings, settingsFault } from './settings.ts'
+import { runSteps, type Steps } from './steps.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
+  Applied,
   Apply,
   Command,
   KeyCommand,
   KeyMeta,
   KeyRow,
   KvState,
+  LeaseCommand,
   Outcome,
   OutcomeOfKey,
   Revision,
@@ -58,18 +61,58 @@ interface Result {
   readonly replayed: boolean
 }
 
+/** An entry between its first and its last step. */
+interface OpenEntry {
+  readonly request: ParsedRequest
+  readonly work: ApplyContext
+  /** The result that token or slot alone decide; undefined: the command must be executed. */
+  readonly settled: Result | undefined
+  /** Remembers the outcome of the command under its token or slot. */
+  readonly remember: (outcome: Outcome) => void
+}
+
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
+  const entry = openEntry(kind, version, body, clusterTimeMs, before, rows)
+  return closeEntry(entry, entry.settled ?? executed(entry, execute(entry.request.command, entry.work)))
+}
+
+/**
+ * The same in steps, for an entry that may name many keys. Between two steps the rows are those of half an entry, so
+ * nobody else may see them.
+ */
+export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
+  const entry = openEntry(...args)
+  if (entry.settled !== undefined) return closeEntry(entry, entry.settled)
+  const { command } = entry.request
+  const outcome = namesMany(command) ? yield* executeSteps(command, entry.work) : execute(command, entry.work)
+  return closeEntry(entry, executed(entry, outcome))
+}
+
+function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parameters<Apply>): OpenEntry {
   const request = parseRequest(kind, version, body)
   const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
-  const { token, slot, command } = request
+  const { token, slot } = request
   const work: ApplyContext = { state, rows, events: eventWriterOf(rows) }
   work.events.begin(before, rows)
-  const { outcome, replayed } =
-    slot !== undefined
-      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
-      : token !== undefined
-        ? underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
-        : evicting({ outcome: execute(command, work), replayed: false }, work)
+  if (slot !== undefined)
+    return inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
+  if (token !== undefined)
+    return underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
+  return { request, work, settled: undefined, remember: () => evictDue(work) }
+}
+
+function executed({ remember }: OpenEntry, outcome: Outcome): Result {
+  remember(outcome)
+  return { outcome, replayed: false }
+}
+
+/** Applying any entry also forgets outcomes that are too old. */
+function evictDue({ state, rows }: ApplyContext): void {
+  if (evictionDue(state, 0)) state.tokens = evict(state, 0, rows)
+}
+
+function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): Applied {
+  const { state, rows } = work
   if (sweepDue(state)) state.sessions = sweep(state, rows)
   state.history = work.events.end(state, rows)
   return { outcome, replayed, state }
@@ -91,33 +134,39 @@ function underToken(
   token: Uint8Array,
   print: Uint8Array,
   work: ApplyContext,
-): Result {
+): OpenEntry {
   const { state, rows } = work
   const known = rows.read(tokenKey(token), false)
   const decided = answerOfToken(request, known?.bytes, print, state)
-  if (decided !== undefined) return evicting(decided, work)
-
-  const outcome = refusalOfSince(request, state) ?? execute(request.command, work)
-  const tokenRow = encodeTokenRow(print, outcome)
-  state.tokens = evict(state, rememberedBytes(token, tokenRow), rows)
-  state.tokens = remember(state.tokens, token, tokenRow, outcome.revision, state.clusterTimeMs, rows)
-  return { outcome, replayed: false }
+  const remember = (outcome: Outcome): void => {
+    const tokenRow = encodeTokenRow(print, outcome)
+    state.tokens = evict(state, rememberedBytes(token, tokenRow), rows)
+    state.tokens = rememberToken(state.tokens, token, tokenRow, outcome.revision, state.clusterTimeMs, rows)
+  }
+  if (decided !== undefined) {
+    evictDue(work)
+    return { request, work, settled: decided, remember }
+  }
+  const outcome = refusalOfSince(request, state)
+  if (outcome === undefined) return { request, work, settled: undefined, remember }
+  remember(outcome)
+  return { request, work, settled: { outcome, replayed: false }, remember }
 }
 
-/** Applying any entry also forgets outcomes that are too old. */
-function evicting(result: Result, { state, rows }: ApplyContext): Result {
-  if (evictionDue(state, 0)) state.tokens = evict(state, 0, rows)
-  return result
-}
-
-function inSession({ command }: ParsedRequest, slot: SessionSlot, print: number, work: ApplyContext): Result {
+function inSession(request: ParsedRequest, slot: SessionSlot, print: number, work: ApplyContext): OpenEntry {
   const { state, rows } = work
-  if (wantsPrev(command)) return evicting(refusal(state, 'prev-with-token'), work)
-  const known = lookUpSlot(slot, print, command, state, rows)
-  if (known.kind === 'settled') return evicting(known, work)
-  const outcome = execute(command, work)
-  state.sessions = rememberInSlot(state.sessions, slot, print, outcome, known.rowBytes, rows)
-  return evicting({ outcome, replayed: false }, work)
+  const { command } = request
+  const known = wantsPrev(command)
+    ? refusal(state, 'prev-with-token')
+    : lookUpSlot(slot, print, command, state, rows)
+  const rowBytes = 'rowBytes' in known ? known.rowBytes : 0
+  const remember = (outcome: Outcome): void => {
+    state.sessions = rememberInSlot(state.sessions, slot, print, outcome, rowBytes, rows)
+    evictDue(work)
+  }
+  if (!('outcome' in known)) return { request, work, settled: undefined, remember }
+  evictDue(work)
+  return { request, work, settled: known, remember }
 }
 
 const wantsPrev = (command: Command): boolean => 'key' in command && command.prev
@@ -154,6 +203,7 @@ function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcom
 }
 
 function execute(command: Command, work: ApplyContext): Outcome {
+  if (namesMany(command)) return runSteps(executeSteps(command, work))
   const { state, rows } = work
   switch (command.kind) {
     case 'put':
@@ -170,17 +220,40 @@ function execute(command: Command, work: ApplyContext): Outcome {
       state.sessions = openSession(state, rows)
       return { kind: 'session', revision, session: sessions.next, ageMsMax: settings.idempotencyAgeMsMax }
     }
+    default:
+      return assertNever(command, 'command')
+  }
+}
+
+/** A command on keys that it does not name one by one, or on leases. */
+type CommandOnMany = Extract<Command, { kind: 'compact' | 'delete-range' | 'txn' }> | LeaseCommand
+
+const namesMany = (command: Command): command is CommandOnMany => {
+  switch (command.kind) {
+    case 'put':
+    case 'delete':
+    case 'batch':
+    case 'settings':
+    case 'open-session':
+      return false
+    default:
+      return true
+  }
+}
+
+function* executeSteps(command: CommandOnMany, work: ApplyContext): Steps<Outcome> {
+  switch (command.kind) {
     case 'compact':
-      return compact(command.revision, work)
+      return yield* compact(command.revision, work)
     case 'delete-range':
-      return deleteRange(command.range, work)
+      return yield* deleteRange(command.range, work)
     case 'txn':
-      return executeTxn(command.txn, work)
+      return yield* executeTxn(command.txn, work)
     case 'grant':
     case 'renew':
     case 'revoke':
     case 'expire':
-      return executeOnLeases(command, work)
+      return yield* executeOnLeases(command, work)
     default:
       return assertNever(command, 'command')
   }
@@ -237,7 +310,7 @@ function remove(
   return { kind: 'delete', deleted: 1, revision, prev }
 }
 
-function compact(to: Revision | undefined, { state, rows }: ApplyContext): Outcome {
+function* compact(to: Revision | undefined, { state, rows }: ApplyContext): Steps<Outcome> {
   const { revision, history } = state
   if (to !== undefined) {
     // To the same revision again: the client wants no more than it has.
@@ -245,7 +318,7 @@ function compact(to: Revision | undefined, { state, rows }: ApplyContext): Outco
     if (to > revision) return rejection(revision, 'future-revision', [to, revision])
     state.history = { ...history, compacted: to }
   }
-  state.history = forget(state, rows)
+  state.history = yield* forget(state, rows)
   return { kind: 'compacted', revision, compactRevision: state.history.compacted }
 }
 

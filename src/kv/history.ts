@@ -24,6 +24,7 @@
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import type { Steps } from './steps.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
 import { asRevision, TABLE_EVENTS } from './types.ts'
 
@@ -208,12 +209,16 @@ function writeHash(target: Uint8Array, at: number, { mix, crc }: RowHash): void 
 // Reading
 
 /** `seenBytes`: of the row when it was shorter; its events up to there are left out. */
-export function decodeEvents(first: Revision, row: Uint8Array, seenBytes = HEADER_BYTES): EventRow {
+export const decodeEvents = (first: Revision, row: Uint8Array, seenBytes?: number): EventRow => ({
+  first,
+  ...spanOfEvents(first, row),
+  events: [...eventsOf(first, row, seenBytes)],
+})
+
+/** The events of a row, decoded one by one. */
+export function* eventsOf(first: Revision, row: Uint8Array, seenBytes = HEADER_BYTES): Iterable<KeyEvent> {
   const from = new Reader(row, 'a row of events', MalformedBytesError)
-  const clusterTimeMs = from.uint64()
-  const last = asRevision(first + from.uint16() - 1)
-  from.slice(seenBytes - HEADER_BYTES)
-  const events: KeyEvent[] = []
+  from.slice(seenBytes)
   while (from.left > 0) {
     const flags = from.uint8()
     if (flags > (DELETED | HAD_VERSION)) throw new UnknownKindError(`flags ${flags} of an event`)
@@ -224,9 +229,8 @@ export function decodeEvents(first: Revision, row: Uint8Array, seenBytes = HEADE
       flags & HAD_VERSION
         ? { revision: asRevision(from.uint64()), valueBytes: from.uint32(), hash: readHash(from) }
         : undefined
-    events.push({ key, revision, tombstone, before })
+    yield { key, revision, tombstone, before }
   }
-  return { first, last, clusterTimeMs, events }
 }
 
 const readHash = (from: Reader): RowHash => ({ mix: from.uint32() | 0, crc: from.uint32() | 0 })
@@ -268,7 +272,7 @@ export function isDue(
 }
 
 /** Deletes rows of events that are due, and the versions that they replaced. */
-export function forget(state: KvState, rows: Rows): History {
+export function* forget(state: KvState, rows: Rows): Steps<History> {
   let history = state.history
   let events = 0
   for (let row = 0; row < EVENT_ROWS_PER_STEP_MAX && events < EVENTS_PER_STEP_MAX; row++) {
@@ -276,12 +280,15 @@ export function forget(state: KvState, rows: Rows): History {
     const key = eventsKey(history.first)
     const found = rows.read(key, false)
     if (found === undefined) throw new MalformedBytesError(`revision ${history.first} has no row of events`)
-    const { last, clusterTimeMs, events: of } = decodeEvents(history.first, found.bytes)
+    const { last, clusterTimeMs } = spanOfEvents(history.first, found.bytes)
     if (!isDue({ ...state, history }, last, clusterTimeMs)) break
     let { bytes } = history
-    for (const event of of) bytes -= forgetVersions(event, rows)
+    for (const event of eventsOf(history.first, found.bytes)) {
+      bytes -= forgetVersions(event, rows)
+      events++
+      yield
+    }
     rows.write({ key, value: undefined, before: found })
-    events += of.length
     history = {
       ...history,
       first: asRevision(last + 1),

@@ -1,11 +1,12 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
-export { applyEntry } from './apply.ts'
+export { applyEntry, applySteps } from './apply.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
   decodeRequest,
   EXPIRE_LEASES_MAX,
+  forgetsHistory,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
@@ -33,6 +34,7 @@ export {
   decodeEvents,
   eventsFrom,
   eventsKey,
+  eventsOf,
   firstOfEvents,
   isDue,
   spanOfEvents,
@@ -56,6 +58,7 @@ export {
   SETTING_RULES,
   settingsFault,
 } from './settings.ts'
+export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,
   Apply,

@@ -16,10 +16,11 @@ import {
   unlink,
 } from './leases.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
+import type { Steps } from './steps.ts'
 import type { LeaseCommand, LeaseId, Outcome } from './types.ts'
 import { asRevision } from './types.ts'
 
-export function executeOnLeases(command: LeaseCommand, work: ApplyContext): Outcome {
+export function* executeOnLeases(command: LeaseCommand, work: ApplyContext): Steps<Outcome> {
   const { state } = work
   switch (command.kind) {
     case 'grant':
@@ -32,7 +33,7 @@ export function executeOnLeases(command: LeaseCommand, work: ApplyContext): Outc
       const { id } = command
       const lease = readLease(id, work)
       if (lease === undefined) return rejection(state.revision, 'lease-not-found', leaseNumbers(id))
-      const deleted = end(id, lease, work)
+      const deleted = yield* end(id, lease, work)
       return { kind: 'revoked', revision: state.revision, deleted }
     }
     case 'expire': {
@@ -40,7 +41,7 @@ export function executeOnLeases(command: LeaseCommand, work: ApplyContext): Outc
       for (const { id, deadlineMs } of command.leases) {
         const lease = readLease(id, work)
         if (lease?.deadlineMs !== deadlineMs) continue
-        deleted += end(id, lease, work)
+        deleted += yield* end(id, lease, work)
         leases++
       }
       return { kind: 'expired', revision: state.revision, leases, deleted }
@@ -67,7 +68,7 @@ function grant(
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */
-function end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): number {
+function* end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): Steps<number> {
   const keys = work.rows.attached(id)
   if (keys.length !== count)
     throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
@@ -78,6 +79,7 @@ function end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): number {
     if (current?.lease !== id) throw new MalformedBytesError(`a key of lease ${id} has another lease`)
     unlink(id, key, work)
     removeDetached(current, rowKey, revision, work)
+    yield
   }
   removeLease(id, work)
   return keys.length

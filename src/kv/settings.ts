@@ -35,7 +35,8 @@ interface SettingRule {
 }
 
 /**
- * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults.
+ * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. No
+ * entry has more than `rangeKeysMax.max` keys, because all writes wait while an entry is applied.
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
@@ -49,11 +50,11 @@ export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
   historyAgeMs: { id: 8, min: 1000, max: 365 * 24 * 3_600_000 },
   historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40 },
   historyBytesMax: { id: 10, min: 0, max: 2 ** 50 },
-  rangeKeysMax: { id: 11, min: 1, max: 100_000 },
+  rangeKeysMax: { id: 11, min: 1, max: 10_000 },
   leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000 },
   leasesMax: { id: 13, min: 0, max: 10_000_000 },
   // At least one record of the largest key and value.
-  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20 },
+  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 8 * 2 ** 20 },
 }
 
 /** In rising order of their ids, which is the order of the table. */

@@ -21,6 +21,7 @@ import {
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { keyLimits } from './settings.ts'
+import type { Steps } from './steps.ts'
 import type {
   Comparison,
   KeyRange,
@@ -163,19 +164,19 @@ interface Chosen {
   readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
 }
 
-export function executeTxn(txn: KvTxn, work: ApplyContext): Outcome {
+export function* executeTxn(txn: KvTxn, work: ApplyContext): Steps<Outcome> {
   const { state } = work
   const fault = txnFault(txn)
   if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
   if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
-  const compared = comparedBytes(txn, work)
+  const compared = yield* comparedBytes(txn, work)
   if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
-  const chosen = choose(txn, work)
-  const refusal = refusalOf(chosen, work)
+  const chosen = yield* choose(txn, work)
+  const refusal = yield* refusalOf(chosen, work)
   if (refusal !== undefined) return refusal
   const revision = asRevision(state.revision + 1)
-  const { succeeded, results } = run(chosen, revision, new Map(), work)
+  const { succeeded, results } = yield* run(chosen, revision, new Map(), work)
   return { kind: 'txn', revision: state.revision, succeeded, results }
 }
 
@@ -183,30 +184,39 @@ const recordsTooLarge = (bytes: number, { state: { revision, settings } }: Apply
   rejection(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
 
 /** Bytes of the values that comparisons of ranges read, if all of them are made. */
-function comparedBytes(txn: KvTxn, work: ApplyContext): number {
+function* comparedBytes(txn: KvTxn, work: ApplyContext): Steps<number> {
   let bytes = 0
   for (const { target, where } of txn.compare)
     if (target === 'value' && !('key' in where))
-      for (const { valueBytes } of currentBefore(where, work)) bytes += valueBytes
+      for (const { valueBytes } of yield* currentBefore(where, work)) bytes += valueBytes
   for (const operation of bothBranches(txn))
-    if (operation.kind === 'txn') bytes += comparedBytes(operation.txn, work)
+    if (operation.kind === 'txn') bytes += yield* comparedBytes(operation.txn, work)
   return bytes
 }
 
 /** Makes all comparisons, before anything is changed. */
-function choose(txn: KvTxn, work: ApplyContext): Chosen {
-  const succeeded = txn.compare.every((comparison) => holds(comparison, work))
-  const operations = (succeeded ? txn.success : txn.failure).map((operation) =>
-    operation.kind === 'txn' ? { kind: operation.kind, ...choose(operation.txn, work) } : operation,
-  )
+function* choose(txn: KvTxn, work: ApplyContext): Steps<Chosen> {
+  const succeeded = yield* allHold(txn.compare, work)
+  const operations: Chosen['operations'][number][] = []
+  for (const operation of succeeded ? txn.success : txn.failure)
+    if (operation.kind !== 'txn') operations.push(operation)
+    else operations.push({ kind: operation.kind, ...(yield* choose(operation.txn, work)) })
   return { succeeded, operations }
 }
 
-function holds(comparison: Comparison, work: ApplyContext): boolean {
+function* allHold(comparisons: readonly Comparison[], work: ApplyContext): Steps<boolean> {
+  for (const comparison of comparisons) if (!(yield* holds(comparison, work))) return false
+  return true
+}
+
+function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
   const { where } = comparison
-  if (!('key' in where))
-    return currentBefore(where, work).every((current) => compares(comparison, current, work.rows))
-  return compares(comparison, currentOf(where.key, work), work.rows)
+  if ('key' in where) return compares(comparison, currentOf(where.key, work), work.rows)
+  for (const current of yield* currentBefore(where, work)) {
+    if (!compares(comparison, current, work.rows)) return false
+    yield
+  }
+  return true
 }
 
 /** The value of a key that does not exist compares with nothing. */
@@ -254,7 +264,7 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * Bytes of keys and values that the branch answers with, at most: what a limit leaves out depends on what the
  * operations before have deleted.
  */
-function recordBytes(chosen: Chosen, work: ApplyContext): number {
+function* recordBytes(chosen: Chosen, work: ApplyContext): Steps<number> {
   const puts: Extract<Operation, { kind: 'put' }>[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
@@ -263,12 +273,13 @@ function recordBytes(chosen: Chosen, work: ApplyContext): number {
       if (current !== null) bytes += current.key.length + current.valueBytes
       puts.push(operation)
     } else if (operation.kind === 'delete') {
-      const found = currentAt(operation.where, NOTHING_PUT, work)
+      const found = yield* currentAt(operation.where, NOTHING_PUT, work)
       if (operation.prev) for (const { key, valueBytes } of found) bytes += key.length + valueBytes
       deleted += found.length
     } else if (!operation.countOnly) {
       const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
-      for (const { key, valueBytes } of currentAt(where, NOTHING_PUT, work).slice(0, limit + deleted))
+      const found = yield* currentAt(where, NOTHING_PUT, work)
+      for (const { key, valueBytes } of found.slice(0, limit + deleted))
         bytes += key.length + (keysOnly ? 0 : valueBytes)
       for (const { key, value } of puts)
         if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
@@ -278,10 +289,10 @@ function recordBytes(chosen: Chosen, work: ApplyContext): number {
 }
 
 /** Why the branch cannot be done; undefined: it can. */
-function refusalOf(chosen: Chosen, work: ApplyContext): Rejection | undefined {
+function* refusalOf(chosen: Chosen, work: ApplyContext): Steps<Rejection | undefined> {
   const { state } = work
   const { revision, settings } = state
-  const answered = recordBytes(chosen, work)
+  const answered = yield* recordBytes(chosen, work)
   if (answered > settings.rangeBytesMax) return recordsTooLarge(answered, work)
   let storeBytes = state.storeBytes
   const freed = new Set<string>()
@@ -302,7 +313,10 @@ function refusalOf(chosen: Chosen, work: ApplyContext): Rejection | undefined {
       free(current)
       storeBytes += key.length + value.length
     } else if (operation.kind === 'delete') {
-      for (const current of currentAt(operation.where, NOTHING_PUT, work)) free(current)
+      for (const current of yield* currentAt(operation.where, NOTHING_PUT, work)) {
+        free(current)
+        yield
+      }
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
@@ -315,62 +329,82 @@ const flat = ({ operations }: Chosen): readonly Exclude<Operation, { kind: 'txn'
   operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
 
 /** `putBefore`: the keys that this entry has put, by name. */
-function run(
+function* run(
   chosen: Chosen,
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
   work: ApplyContext,
-): KvTxnResult {
-  const { rows } = work
-  const results = chosen.operations.map((operation): OperationResult => {
-    switch (operation.kind) {
-      case 'put': {
-        const { key, value, prev: wantsRow, lease } = operation
-        const rowKey = metadataKey(key)
-        const current = readCurrent(key, rowKey, rows)
-        const prev = wantsRow ? current && rowOf(current, rows) : undefined
-        const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
-        putBefore.set(latin1(key), key)
-        return { kind: 'put', createRevision, modRevision: revision, version, prev }
-      }
-      case 'get':
-        return { kind: 'get', found: find(operation, putBefore, work) }
-      case 'delete': {
-        const found = currentAt(operation.where, putBefore, work)
-        const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
-        for (const current of found) removeKey(current, metadataKey(current.key), revision, work)
-        return { kind: 'delete', deleted: found.length, prev }
-      }
-      case 'txn':
-        return { kind: 'txn', ...run(operation, revision, putBefore, work) }
-      default:
-        return assertNever(operation, 'operation')
-    }
-  })
+): Steps<KvTxnResult> {
+  const results: OperationResult[] = []
+  for (const operation of chosen.operations)
+    results.push(
+      operation.kind === 'txn'
+        ? { kind: 'txn', ...(yield* run(operation, revision, putBefore, work)) }
+        : yield* runOperation(operation, revision, putBefore, work),
+    )
   return { succeeded: chosen.succeeded, results }
 }
 
-function find(
+function* runOperation(
+  operation: Exclude<Operation, { kind: 'txn' }>,
+  revision: Revision,
+  putBefore: Map<string, Uint8Array>,
+  work: ApplyContext,
+): Steps<OperationResult> {
+  const { rows } = work
+  switch (operation.kind) {
+    case 'put': {
+      const { key, value, prev: wantsRow, lease } = operation
+      const rowKey = metadataKey(key)
+      const current = readCurrent(key, rowKey, rows)
+      const prev = wantsRow ? current && rowOf(current, rows) : undefined
+      const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
+      putBefore.set(latin1(key), key)
+      return { kind: 'put', createRevision, modRevision: revision, version, prev }
+    }
+    case 'get':
+      return { kind: 'get', found: yield* find(operation, putBefore, work) }
+    case 'delete': {
+      const found = yield* currentAt(operation.where, putBefore, work)
+      const prev: KeyRow[] | undefined = operation.prev ? [] : undefined
+      for (const current of found) {
+        prev?.push(rowOf(current, rows))
+        removeKey(current, metadataKey(current.key), revision, work)
+        yield
+      }
+      return { kind: 'delete', deleted: found.length, prev }
+    }
+    default:
+      return assertNever(operation, 'operation')
+  }
+}
+
+function* find(
   { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
   putBefore: ReadonlyMap<string, Uint8Array>,
   work: ApplyContext,
-): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
-  const all = currentAt(where, putBefore, work)
+): Steps<{ readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number }> {
+  const all = yield* currentAt(where, putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)
-  const records = shown.map((current) =>
-    keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows),
-  )
+  const records: KeyRow[] = []
+  for (const current of shown) {
+    records.push(keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows))
+    yield
+  }
   return { records, more: !countOnly && shown.length < all.length, count: all.length }
 }
 
 /** All keys of a range are deleted, at one revision. */
-export function deleteRange(range: KeyRange, work: ApplyContext): Outcome {
+export function* deleteRange(range: KeyRange, work: ApplyContext): Steps<Outcome> {
   const { state, rows } = work
   if (rows.inRange(range) === undefined)
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
-  const found = currentBefore(range, work)
+  const found = yield* currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
-  for (const current of found) removeKey(current, metadataKey(current.key), revision, work)
+  for (const current of found) {
+    removeKey(current, metadataKey(current.key), revision, work)
+    yield
+  }
   return { kind: 'delete-range', revision: state.revision, deleted: found.length }
 }
 
@@ -385,25 +419,31 @@ const currentOf = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
   readCurrent(key, metadataKey(key), work.rows)
 
 /** The keys of a range before the entry, in order. */
-const currentBefore = (range: KeyRange, work: ApplyContext): readonly KeyMetadata[] =>
+const currentBefore = (range: KeyRange, work: ApplyContext): Steps<readonly KeyMetadata[]> =>
   currentAt(range, NOTHING_PUT, work)
 
 /** The keys at a place as they are now, in order. */
-function currentAt(
+function* currentAt(
   where: Where,
   putBefore: ReadonlyMap<string, Uint8Array>,
   work: ApplyContext,
-): readonly KeyMetadata[] {
-  const now = (key: Uint8Array): KeyMetadata[] => {
+): Steps<readonly KeyMetadata[]> {
+  const found: KeyMetadata[] = []
+  const take = (key: Uint8Array): void => {
     const current = currentOf(key, work)
-    return current === null ? [] : [current]
+    if (current !== null) found.push(current)
   }
-  if ('key' in where) return now(where.key)
-  const before = work.rows.inRange(where) ?? []
-  // To make names of thousands of long keys takes a second.
-  if (putBefore.size === 0) return before.flatMap(now)
-  const unchanged = before.filter((key) => !putBefore.has(latin1(key))).flatMap(now)
-  const others = [...putBefore.values()].filter((key) => isInRange(key, where)).flatMap(now)
-  if (others.length === 0) return unchanged
-  return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))
+  if ('key' in where) {
+    take(where.key)
+    return found
+  }
+  for (const key of work.rows.inRange(where) ?? []) {
+    // Names of thousands of long keys take a second to make.
+    if (putBefore.size === 0 || !putBefore.has(latin1(key))) take(key)
+    yield
+  }
+  const others = [...putBefore.values()].filter((key) => isInRange(key, where))
+  if (others.length === 0) return found
+  for (const key of others) take(key)
+  return found.sort((a, b) => compareKeys(a.key, b.key))
 }

@@ -6,6 +6,8 @@ export interface EngineBatch {
   put(key: Uint8Array, value: Uint8Array): void
   delete(key: Uint8Array): void
   readonly operations: number
+  /** Frees a batch that will not be written. */
+  abandon(): void
 }
 
 export interface ScanRange {
@@ -46,7 +48,8 @@ export interface Engine {
    * operations LevelDB counted.
    */
   readonly heldTo: number
-  batch(): EngineBatch
+  /** `begun`: a batch to continue; unless given, an empty one. */
+  batch(begun?: EngineBatch): EngineBatch
   /**
    * Writes the whole batch or nothing. The batch is durable when `done` is called without an error, which is always
    * after this call has returned.

@@ -6,6 +6,7 @@
 // rows lead to.
 
 import type { LogIndex } from '../raft/types.ts'
+import type { EngineBatch } from './engine.ts'
 import type { AppliedState } from './records.ts'
 import { RowTable } from './row-table.ts'
 import type { Row } from './rows.ts'
@@ -13,17 +14,22 @@ import type { Room } from './types.ts'
 
 export type Layer = Omit<RowTable, 'put'>
 
-interface Closed {
+/** A layer that changes no more. */
+export interface ClosedLayer {
   readonly rows: Layer
   readonly bytes: number
   /** The state with these rows. */
   readonly state: AppliedState
+  /** The rows as a batch, if it was made already. Such a layer is submitted alone. */
+  readonly batch?: EngineBatch
 }
 
 /** Rows for one batch. */
 export interface Submission {
-  /** The newest version of each row. */
+  /** The newest version of each row; none if there is a batch. */
   readonly rows: Iterable<Row>
+  /** The batch with the rows, if it was made already. */
+  readonly batch: EngineBatch | undefined
   /** The state that these rows lead to; undefined: nothing was applied since the last batch, or nothing of it fits. */
   readonly state: AppliedState | undefined
   /** There are more rows for a batch with more room. */
@@ -35,7 +41,7 @@ export interface Submission {
 export class Overlay {
   readonly #layerMax: Room
   /** Oldest first. */
-  #closed: Closed[] = []
+  #closed: ClosedLayer[] = []
   #open = new RowTable()
   #openBytes = 0
   #submitted: readonly Layer[] = []
@@ -63,6 +69,12 @@ export class Overlay {
     this.#openBytes += row.size
   }
 
+  /** Adds the rows of an entry as a layer. `before`: the state without it. */
+  add(layer: ClosedLayer, before: () => AppliedState): void {
+    this.#close(before)
+    this.#closed.push(layer)
+  }
+
   /** `hash`: `hashOfKey(key)`. */
   get(key: Uint8Array, hash: number): Row | undefined {
     const open = this.#open.get(key, hash)
@@ -85,11 +97,12 @@ export class Overlay {
    * all layers.
    */
   submit(room: Room, upTo: LogIndex, state: AppliedState): Submission {
-    const waiting = [...this.#closed, { rows: this.#open, bytes: this.#openBytes, state }]
+    const open: ClosedLayer = { rows: this.#open, bytes: this.#openBytes, state }
+    const waiting = [...this.#closed, open]
     const due = waiting.filter((layer) => layer.state.applied.index <= upTo)
     let bytes = 0
     let items = 0
-    const fits = due.filter((layer, at) => {
+    const fits = due.slice(0, togetherIn(due)).filter((layer, at) => {
       bytes += layer.bytes
       items += layer.rows.size
       return at === 0 || (bytes <= room.bytes && items <= room.items)
@@ -100,8 +113,10 @@ export class Overlay {
     this.#submitted = [...this.#submitted, ...layers]
     const submittedBytes = fits.reduce((sum, layer) => sum + layer.bytes, 0)
     this.#submittedBytes += submittedBytes
+    const batch = fits[0]?.batch
     return {
-      rows: merged(layers),
+      rows: batch === undefined ? merged(layers) : [],
+      batch,
       state: fits.at(-1)?.state,
       left: fits.length < due.length,
       stored: () => {
@@ -119,6 +134,7 @@ export class Overlay {
     this.#reopen()
     return {
       rows: [],
+      batch: undefined,
       state: undefined,
       left: false,
       stored: () => {
@@ -138,6 +154,13 @@ export class Overlay {
     this.#open = new RowTable()
     this.#openBytes = 0
   }
+}
+
+/** How many of the oldest layers may share a batch. */
+function togetherIn([oldest, ...others]: readonly ClosedLayer[]): number {
+  if (oldest?.batch !== undefined) return 1
+  const alone = others.findIndex(({ batch }) => batch !== undefined)
+  return 1 + (alone < 0 ? others.length : alone)
 }
 
 function findIn(layers: readonly Layer[], key: Uint8Array, hash: number): Row | undefined {

@@ -4,9 +4,10 @@
 import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
 import type { IoScheduler } from './io-scheduler.ts'
-import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
+import { prefixed, ROW_PREFIX_BYTES } from './keys.ts'
+import { LayerCursor } from './layer-cursor.ts'
 import type { Layer } from './overlay.ts'
-import { openRow, type Row } from './rows.ts'
+import { openRow } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
 import type { AppliedRecord, PageLimits, Range, RowScan, StoredRow, WriteCallback } from './types.ts'
 
@@ -22,17 +23,20 @@ export class OverlayScan implements RowScan {
   /** The prefix of rows in the engine. */
   readonly #prefix: Uint8Array
   readonly #reverse: boolean
-  /** Rows of the layers within the range, in its order. Those before `#overlaidAt` have been given out. */
-  readonly #overlaid: readonly (readonly [name: string, row: Row])[]
+  /** The rows of the layers that have not been given out. */
+  readonly #overlaid: LayerCursor
   readonly #first: StickyError
   readonly #foreground: IoScheduler
   readonly #closed: () => void
-  #overlaidAt = 0
   /** Rows read from the engine. Those before `#pairsAt` have been given out. */
   #pairs: readonly Pair[] = []
   #pairsAt = 0
   /** The engine has no more. */
   #isRead = false
+  /** The end of the rows, if it is before that of the range. */
+  #lt: Uint8Array | undefined
+  /** All rows before that end have been given out. */
+  #isBehind = false
   #isFinished = false
   #isClosed = false
   /** It waits for the engine. */
@@ -56,7 +60,7 @@ export class OverlayScan implements RowScan {
     this.#scan = scan
     this.#prefix = prefix
     this.#reverse = range.reverse
-    this.#overlaid = within(range, layers)
+    this.#overlaid = new LayerCursor(layers, range)
     this.#first = first
     this.#foreground = foreground
     this.#closed = closed
@@ -72,15 +76,15 @@ export class OverlayScan implements RowScan {
     this.#fill(page, (error) => done(error, error === undefined ? page.rows : [], page.isFull))
   }
 
-  seek(key: Uint8Array): void {
+  seek(key: Uint8Array, lt = this.#lt): void {
     if (this.#ended !== undefined) return
     this.#assertOpen()
     this.#first.guard(() => this.#scan.seek(prefixed(this.#prefix, key)))
     this.#pairs = []
     this.#isRead = false
-    const name = keyString(key)
-    const at = this.#overlaid.findIndex(([overlaid]) => overlaid >= name)
-    this.#overlaidAt = at < 0 ? this.#overlaid.length : at
+    this.#lt = lt
+    this.#isBehind = false
+    this.#overlaid.seek(key)
   }
 
   finish(done: WriteCallback): void {
@@ -135,7 +139,7 @@ export class OverlayScan implements RowScan {
 
   #fill(page: Page, done: WriteCallback): void {
     const error = this.#faultOf(undefined, () => this.#pour(page))
-    if (error !== undefined || page.isFull || this.#isRead) {
+    if (error !== undefined || page.isFull || this.#isRead || this.#isBehind) {
       done(error)
       return
     }
@@ -162,11 +166,14 @@ export class OverlayScan implements RowScan {
       const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []
       if (engineKey === undefined && !this.#isRead) return
       const key = engineKey?.subarray(ROW_PREFIX_BYTES)
-      const overlaid = this.#overlaid[this.#overlaidAt]
-      const order = overlaid === undefined ? 1 : this.#order(overlaid[0], key)
+      const overlaid = this.#overlaid.current
+      const order = overlaid === undefined ? 1 : this.#order(overlaid.key, key)
+      const next = order <= 0 ? overlaid?.key : key
+      this.#isBehind = this.#lt !== undefined && next !== undefined && Buffer.compare(next, this.#lt) >= 0
+      if (this.#isBehind) return
       if (overlaid !== undefined && order <= 0) {
-        if (!page.add(overlaid[1].key, overlaid[1].stored)) return
-        this.#overlaidAt++
+        if (!page.add(overlaid.key, overlaid.row.stored)) return
+        this.#overlaid.advance()
         if (order === 0) this.#pairsAt++
       } else {
         if (key === undefined || !page.add(key, stored)) return
@@ -176,11 +183,10 @@ export class OverlayScan implements RowScan {
   }
 
   /** Below 0: the overlaid row is first; 0: they are the same row. */
-  #order(overlaid: string, key: Uint8Array | undefined): number {
+  #order(overlaid: Uint8Array, key: Uint8Array | undefined): number {
     if (key === undefined) return -1
-    const name = keyString(key)
-    if (overlaid === name) return 0
-    return overlaid < name === this.#reverse ? 1 : -1
+    const order = Buffer.compare(overlaid, key)
+    return this.#reverse ? -order : order
   }
 
   /** Why the rows that were read must not be used; undefined when they may. */
@@ -202,14 +208,6 @@ export class OverlayScan implements RowScan {
 }
 
 const closedError = (): Error => new Error('the scan is closed')
-
-function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, Row])[] {
-  const rows = new Map<string, Row>()
-  for (const layer of layers)
-    for (const row of layer.within(range.gte, range.lt)) rows.set(keyString(row.key), row)
-  const sign = range.reverse ? -1 : 1
-  return [...rows].sort(([a], [b]) => (a < b ? -sign : sign))
-}
 
 /** A page ends with the first row that does not fit. A smaller row after it must not take its place. */
 class Page {

@@ -9,8 +9,8 @@ import type { Row } from './rows.ts'
 /** Each batch has a table, even a batch of one row. V8 keeps arrays of up to 64 bytes in its heap. */
 const SLOTS_MIN = 16
 
-/** A row with its key, which is built on each access. */
-interface Keyed {
+/** A row with its key, which `Row` builds on each access. */
+export interface KeyedRow {
   readonly key: Uint8Array
   readonly row: Row
 }
@@ -20,9 +20,8 @@ export class RowTable implements Iterable<Row> {
   readonly #rows: Row[] = []
   /** Position in `#rows` plus 1; 0 is a free slot. */
   #slots: Uint32Array
-  /** The rows in the order of their keys. Built for the second read of a range, and dropped by each change. */
-  #sorted: readonly Keyed[] | undefined
-  #hasBeenRead = false
+  /** The rows in the order of their keys. Built for the first scan, and dropped by each change. */
+  #sorted: readonly KeyedRow[] | undefined
 
   /** `rows`: the initial capacity. The table grows beyond it. */
   constructor(rows = SLOTS_MIN / 2) {
@@ -46,7 +45,6 @@ export class RowTable implements Iterable<Row> {
   /** Replaces the row with the same key. */
   put(row: Row): void {
     this.#sorted = undefined
-    this.#hasBeenRead = false
     for (let slot = this.#slotOf(row.hash); ; slot = this.#after(slot)) {
       const at = (this.#slots[slot] ?? 0) - 1
       const other = this.#rows[at]
@@ -62,25 +60,10 @@ export class RowTable implements Iterable<Row> {
     }
   }
 
-  /**
-   * The rows with keys of a range, in any order. One transaction may open hundreds of scans, each of which reads the
-   * tables of that instant.
-   */
-  within(gte: Uint8Array, lt: Uint8Array): readonly Row[] {
-    if (this.#hasBeenRead) return this.#sortedWithin(gte, lt)
-    this.#hasBeenRead = true
-    return this.#rows.filter((row) => {
-      const { key } = row
-      return Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
-    })
-  }
-
-  #sortedWithin(gte: Uint8Array, lt: Uint8Array): readonly Row[] {
-    this.#sorted ??= this.#rows
-      .map((row): Keyed => ({ key: row.key, row }))
-      .sort((a, b) => Buffer.compare(a.key, b.key))
-    const [from, to] = [firstFrom(this.#sorted, gte), firstFrom(this.#sorted, lt)]
-    return this.#sorted.slice(from, to).map(({ row }) => row)
+  /** All rows in the order of their keys. All scans of a table that changes no more share them. */
+  get sorted(): readonly KeyedRow[] {
+    this.#sorted ??= sorted(this.#rows)
+    return this.#sorted
   }
 
   [Symbol.iterator](): IterableIterator<Row> {
@@ -106,8 +89,22 @@ export class RowTable implements Iterable<Row> {
   }
 }
 
+/**
+ * Entries write the rows of each table nearly in order, and those of several tables in turn. So each table is sorted by
+ * itself, which takes half the time.
+ */
+function sorted(rows: readonly Row[]): readonly KeyedRow[] {
+  const tables = Map.groupBy(
+    rows.map((row): KeyedRow => ({ key: row.key, row })),
+    ({ key }) => key[0] ?? -1,
+  )
+  return [...tables.keys()]
+    .sort((a, b) => a - b)
+    .flatMap((table) => (tables.get(table) ?? []).sort((a, b) => Buffer.compare(a.key, b.key)))
+}
+
 /** The position of the first key that is not before this one. */
-function firstFrom(sorted: readonly Keyed[], key: Uint8Array): number {
+export function firstFrom(sorted: readonly KeyedRow[], key: Uint8Array): number {
   let [from, to] = [0, sorted.length]
   while (from < to) {
     const middle = (from + to) >>> 1

@@ -51,6 +51,11 @@ export class Scrub {
    * stop.
    */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
+    // A scan would not show the changes that an entry has made so far.
+    if (this.#storage.hashOfChanges !== undefined) {
+      done(undefined, false)
+      return
+    }
     const gte = this.#next ?? ALL_ROWS.gte
     let scan: RowScan
     try {
@@ -73,7 +78,8 @@ export class Scrub {
         this.#next = more && last !== undefined ? prefixed(last.key, Uint8Array.of(0)) : undefined
         for (const change of this.#meanwhile.splice(0)) this.#changed(change)
         if (this.#next !== undefined) return done(undefined, false)
-        const [found, expected] = [this.#found.value, this.#storage.stateHash]
+        const { hashOfChanges, stateHash } = this.#storage
+        const [found, expected] = [this.#found.value, hashOfChanges ?? stateHash]
         if (found === expected) return done(undefined, true)
         done(this.#mismatch(`some are gone or out of date (hash ${found} instead of ${expected})`), false)
       })

@@ -2,6 +2,7 @@
 
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
+import { EntryInParts } from './entry-in-parts.ts'
 import { CorruptionError, StorageClosedError, StorageInvariantError, StorageRefusedError } from './errors.ts'
 import { GenerationCleaner } from './generation-cleaner.ts'
 import { IoScheduler } from './io-scheduler.ts'
@@ -180,6 +181,8 @@ class Store implements Storage {
   #isWriting = false
   /** Some rows of an entry may have changed, and others have not. */
   #isApplying = false
+  /** The entry that is being applied, if that is done in parts. It has changed nothing that others read. */
+  #parts: EntryInParts | undefined
   /** A snapshot is about to replace all rows: nothing may be applied. */
   #isInstalling = false
   #isClosed = false
@@ -216,7 +219,10 @@ class Store implements Storage {
     return this.#applied
   }
   get stateHash(): bigint {
-    return this.#stateHash.value
+    return this.#parts?.before.stateHash ?? this.#stateHash.value
+  }
+  get hashOfChanges(): bigint | undefined {
+    return this.#parts && this.#stateHash.value
   }
   get log(): LogReader {
     return this.#log
@@ -250,7 +256,12 @@ class Store implements Storage {
 
   head(key: Uint8Array): Uint8Array | 'absent' | undefined {
     this.#check()
-    const known = this.#index.known(key, hashOfKey(key))
+    const before = this.#parts === undefined ? 'unchanged' : this.#parts.headBefore(key)
+    return before === 'unchanged' ? this.#headNow(key, hashOfKey(key)) : before
+  }
+
+  #headNow(key: Uint8Array, hash: number): Uint8Array | 'absent' | undefined {
+    const known = this.#index.known(key, hash)
     if (known === undefined) return this.#index.knowsAllHeads ? 'absent' : undefined
     return known === 'absent' ? known : known.bytes
   }
@@ -282,7 +293,7 @@ class Store implements Storage {
         if (isInMemoryOnly)
           throw new StorageInvariantError('an entry was to be applied whose keys are not in memory')
       }
-      const stored = this.#stored(key, hash)
+      const stored = this.#storedNow(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
       if (!isWrittenOnce) this.#index.remember(key, hash, stored)
@@ -292,19 +303,35 @@ class Store implements Storage {
     }
   }
 
+  /** As the entry that is being applied sees it. */
+  #storedNow(key: Uint8Array, hash: number): Uint8Array | undefined {
+    const changed = this.#parts?.get(key, hash)
+    return changed === undefined ? this.#stored(key, hash) : changed.stored
+  }
+
   #stored(key: Uint8Array, hash: number): Uint8Array | undefined {
     const overlaid = this.#overlay.get(key, hash)
     return overlaid === undefined ? this.#engine.get(prefixed(this.#prefix, key)) : overlaid.stored
   }
 
-  begin(index: LogIndex, room: Room): void {
+  begin(index: LogIndex, room: Room, inParts = false): void {
     this.#check()
     if (this.#isInstalling)
       throw new StorageInvariantError(`index ${index} was to be applied while a snapshot is being installed`)
     if (index <= this.#applied.index)
       throw new StorageInvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
+    if (this.#parts !== undefined)
+      throw new StorageInvariantError(`index ${index} was to be applied while another entry is`)
+    if (inParts) {
+      this.#parts = new EntryInParts(this.#state(), this.#engine.batch())
+      return
+    }
     if (room.items > 0) this.#overlay.makeRoom(room, this.#state)
     this.#isApplying = true
+  }
+
+  prepare(rowsMax: number): boolean {
+    return this.#first.guard(() => this.#parts?.prepare(rowsMax) ?? false)
   }
 
   change(change: RowWrite): StoredRowHash {
@@ -319,12 +346,20 @@ class Store implements Storage {
   end(record: AppliedRecord): void {
     this.#index.endEntry()
     this.#isApplying = false
+    const parts = this.#parts
+    if (parts !== undefined) {
+      if (parts.prepare(1)) throw new StorageInvariantError('an entry was to end before its batch was made')
+      const state = { applied: record, stateHash: this.#stateHash.value }
+      this.#overlay.add(parts.layer(state), this.#state)
+      this.#parts = undefined
+    }
     this.#applied = record
   }
 
   #change({ key, value, rest, before }: RowWrite): StoredRowHash {
     const hash = hashOfKey(key)
     if (this.#index.isInMemoryOnly(key)) {
+      this.#parts?.keepHead(key, this.#headNow(key, hash))
       this.#index.put(key, hash, value)
       return NO_HASH
     }
@@ -334,7 +369,8 @@ class Store implements Storage {
     if (!row.isDeleted) this.#stateHash.add(row)
     if (this.#watchers.size > 0) this.#tellWatchers(key, old, row)
     if (!this.#index.isWrittenOnce(key)) this.#index.changed(key, row, old)
-    this.#overlay.put(row)
+    if (this.#parts === undefined) this.#overlay.put(row)
+    else this.#parts.put(row)
     return row
   }
 
@@ -349,7 +385,7 @@ class Store implements Storage {
   #hashBefore(key: Uint8Array, hash: number): StoredRowHash | undefined {
     const known = this.#index.known(key, hash)
     if (known !== undefined) return known === 'absent' ? undefined : known
-    const stored = this.#stored(key, hash)
+    const stored = this.#storedNow(key, hash)
     if (stored === undefined) return undefined
     openRow(key, stored)
     return hashOfStored(stored)
@@ -403,10 +439,12 @@ class Store implements Storage {
     this.#foreground.begin()
     this.#first.guard(() => {
       this.#staged.abandonUpTo(this.#applied.index)
-      const pending = this.#engine.batch()
+      const installs = writes.some(({ snapshot }) => snapshot !== undefined)
+      const rows = installs ? this.#overlay.submitAll() : this.#submitRows(hardState.commit)
+      this.#rowsLeft = rows.left
+      const pending = this.#engine.batch(rows.batch)
       const install = this.#installed(writes, pending)
-      const rows =
-        install === undefined ? this.#submitRows(hardState.commit, pending) : this.#overlay.submitAll()
+      for (const row of rows.rows) putRow(pending, row)
       const state = install ?? (this.dirty ? rows.state : undefined)
       this.#appliedSubmitted = state?.applied.index ?? this.#appliedSubmitted
       const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
@@ -435,16 +473,15 @@ class Store implements Storage {
     })
   }
 
-  /** Puts rows into `pending`, as many as one batch may hold. They come from entries that are committed in this log. */
-  #submitRows(commit: LogIndex, pending: EngineBatch): Submission {
+  /** Rows for one batch, as many as it may hold. They come from entries that are committed in this log. */
+  #submitRows(commit: LogIndex): Submission {
     const { bytes, items } = this.#room
-    const rows = this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
-    this.#rowsLeft = rows.left
-    for (const row of rows.rows) putRow(pending, row)
-    return rows
+    return this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
   }
 
+  /** The newest state that others may see. */
   readonly #state = (): AppliedState => {
+    if (this.#parts !== undefined) return this.#parts.before
     // Apply has thrown. Half an entry must not become durable.
     if (this.#isApplying)
       throw new StorageInvariantError(
@@ -485,7 +522,6 @@ class Store implements Storage {
     if (snapshot === undefined) return undefined
     const staging = this.#staged.takeComplete(snapshot.snapshotId, batch)
     this.#isInstalling = true
-    this.#rowsLeft = false
     const { index, term } = staging.applied
     if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
       throw new StorageInvariantError(
@@ -496,6 +532,9 @@ class Store implements Storage {
 
   #switchTo(staging: Staging): void {
     this.#isInstalling = false
+    // The snapshot has the changes of an entry that was being applied.
+    this.#parts?.abandon()
+    this.#parts = undefined
     this.#loader.readAll(staging.generation)
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)

@@ -126,8 +126,11 @@ export interface RowScan {
   readonly stateHash: bigint
   /** The next page. `more`: the range has more rows. One call at a time. `done` may be called before it returns. */
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
-  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
-  seek(key: Uint8Array): void
+  /**
+   * Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. The
+   * rows end before `lt`, within the range; unless given, as before.
+   */
+  seek(key: Uint8Array, lt?: Uint8Array): void
   /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
   finish(done: WriteCallback): void
   /** Ends the scan without that check. */
@@ -162,7 +165,7 @@ export interface SnapshotSink {
   abort(): void
 }
 
-/** Is notified of every change of a row when it is applied. */
+/** Is notified of every change of a row when it is made, also by an entry that is applied in parts. */
 export interface RowWatcher {
   /** Hashes of the row before and after; undefined: the row does not exist. */
   changed(key: Uint8Array, before: StoredRowHash | undefined, after: StoredRowHash | undefined): void
@@ -187,13 +190,21 @@ export interface Storage {
    * An entry is applied by `begin`, any number of `rowBefore` and `change`, and `end`, without anything in between. Its
    * rows and its record are durable together, with the next batch or a later one. `index`: of the entry. `room`: about
    * the bytes and the number of rows that it will change.
+   *
+   * `inParts`: other calls may come in between. They see the store without this entry until `end`, or until a snapshot
+   * has replaced the store. Before `end`, `prepare` is called until it returns false.
    */
-  begin(index: LogIndex, room: Room): void
+  begin(index: LogIndex, room: Room, inParts?: boolean): void
   /**
-   * Changes a row, and returns its hash. The change is visible to reads at once, and to scans that are opened later.
+   * Changes a row, and returns its hash. The change is visible to reads at once, and to scans that are opened later,
+   * unless the entry is applied in parts.
    */
   change(change: RowWrite): StoredRowHash
+  /** Puts rows of an entry that is applied in parts into its batch. Returns whether more of them are left. */
+  prepare(rowsMax: number): boolean
   end(record: AppliedRecord): void
+  /** The hash of all rows with the changes so far of an entry that is applied in parts; undefined: there is none. */
+  readonly hashOfChanges: bigint | undefined
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
   /** Bytes of rows that are applied and not durable yet. They are in memory. */

@@ -216,6 +216,18 @@ const limits: fc.Arbitrary<Partial<StoreLimits>> = fc.record({
   batchItemsMax: fc.integer({ min: 1, max: 30 }),
 })
 
+/** How a replica applies entries with many keys: those with more than `keysAtOnce` in parts of so many steps. */
+interface Parts {
+  readonly keysAtOnce: number
+  readonly stepsMax: number
+}
+
+const parts: fc.Arbitrary<Parts> = fc.record({
+  keysAtOnce: fc.constantFrom(0, 1, 64),
+  stepsMax: fc.integer({ min: 1, max: 12 }),
+})
+const AT_ONCE: Parts = { keysAtOnce: 64, stepsMax: Number.POSITIVE_INFINITY }
+
 type Step =
   | { readonly kind: 'apply'; readonly count: number }
   /** Begins to apply, and takes the next step during the reads before an entry. */
@@ -259,9 +271,10 @@ class Replica {
   readonly #log: readonly Entry[]
   readonly #heard: Heard
   readonly #limits: Partial<StoreLimits>
+  readonly #parts: Parts
   #running: { readonly storage: Storage; readonly applier: Applier } | undefined
 
-  constructor({ initial, entries }: Log, heard: Heard, limits: Partial<StoreLimits> = {}) {
+  constructor({ initial, entries }: Log, heard: Heard, limits: Partial<StoreLimits> = {}, parts = AT_ONCE) {
     const applied = {
       ...{ index: asIndex(FIRST - 1), term: asTerm(TERM) },
       ...{ raft: RAFT_STATE, kv: encodeState(initial) },
@@ -271,6 +284,7 @@ class Replica {
     this.#log = entries
     this.#heard = heard
     this.#limits = limits
+    this.#parts = parts
   }
 
   get #commit(): number {
@@ -327,30 +341,34 @@ class Replica {
     const { storage, applier } = must(this.#running)
     const from = storage.applied.index + 1 - FIRST
     applier.push(this.#log.slice(from, Math.max(from, index + 1 - FIRST)))
-    applier.run(() => false)
+    applier.run(() => false, this.#parts.stepsMax)
   }
 
   async #turn(): Promise<void> {
     await new Promise(setImmediate)
-    must(this.#running).applier.run(() => false)
+    must(this.#running).applier.run(() => false, this.#parts.stepsMax)
   }
 
   async #open(): Promise<void> {
     const storage = await openDisk(this.#disk, undefined, {}, this.#limits)
-    const applier = new Applier(storage, {
-      leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => RAFT_STATE,
-      entryRead: () => {},
-      failed: (error) => {
-        throw error
+    const applier = new Applier(
+      storage,
+      {
+        leaseChanged: () => {},
+        coreEntryApplied: () => {},
+        encodedRaftState: () => RAFT_STATE,
+        entryRead: () => {},
+        failed: (error) => {
+          throw error
+        },
+        applied: (entry, result) => this.#told(entry, result),
       },
-      applied: (entry, result) => this.#told(entry, result),
-    })
+      this.#parts.keysAtOnce,
+    )
     this.#running = { storage, applier }
   }
 
-  #told({ index }: Entry, result: Applied | undefined): void {
+  #told({ index }: Entry, result: Applied | undefined): undefined {
     // A copy, because the result has views of buffers that are reused.
     const told = structuredClone(result)
     if (this.#heard.has(index)) expect(told).toEqual(this.#heard.get(index))
@@ -414,18 +432,24 @@ async function rowsOf(storage: Storage): Promise<readonly string[]> {
 
 test('every entry has one outcome, and all replicas hold the same', async () => {
   await fc.assert(
-    fc.asyncProperty(log, limits, fc.array(step, { maxLength: 25 }), async (log, drawn, steps) => {
-      const heard: Heard = new Map()
-      const plainLife = await new Replica(log, heard).start()
-      await plainLife.applyTo(FIRST + log.entries.length)
-      const expected = await plainLife.picture()
-      await plainLife.end()
-      const other = await new Replica(log, heard, drawn).start()
-      for (const step of steps) await other.live(step)
-      await other.applyTo(FIRST + log.entries.length)
-      expect(await other.picture()).toEqual(expected)
-      await other.end()
-    }),
+    fc.asyncProperty(
+      log,
+      limits,
+      parts,
+      fc.array(step, { maxLength: 25 }),
+      async (log, drawn, inParts, steps) => {
+        const heard: Heard = new Map()
+        const plainLife = await new Replica(log, heard).start()
+        await plainLife.applyTo(FIRST + log.entries.length)
+        const expected = await plainLife.picture()
+        await plainLife.end()
+        const other = await new Replica(log, heard, drawn, inParts).start()
+        for (const step of steps) await other.live(step)
+        await other.applyTo(FIRST + log.entries.length)
+        expect(await other.picture()).toEqual(expected)
+        await other.end()
+      },
+    ),
     { numRuns: runs(150) },
   )
 })

@@ -9,6 +9,7 @@ import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
 import type {
   Applied,
+  Apply,
   Command,
   Condition,
   FoundRow,
@@ -111,16 +112,23 @@ export class MemoryStore {
     this.state = initialState(settings)
   }
 
-  apply(request: Request, clusterTimeMs = 0): AppliedHere {
+  apply(request: Request, clusterTimeMs = 0, applied = applyEntry): AppliedHere {
     const { kind, version } = requestKind(request)
-    return this.applyBody(kind, version, bodyOf(request), clusterTimeMs)
+    return this.applyBody(kind, version, bodyOf(request), clusterTimeMs, applied)
   }
 
-  applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
+  /** `apply`: at once, or in steps. */
+  applyBody(
+    kind: number,
+    version: number,
+    body: Uint8Array,
+    clusterTimeMs: number,
+    apply: Apply = applyEntry,
+  ): AppliedHere {
     this.#changes = []
     this.#heads.clear()
     this.#before = undefined
-    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, this.#forApply)
+    const applied = apply(kind, version, body, clusterTimeMs, this.state, this.#forApply)
     this.state = applied.state
     // A head that storage remembers must equal the head of the newest row.
     for (const [name, head] of this.#heads)

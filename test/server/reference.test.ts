@@ -1,6 +1,6 @@
 // docs/reference matches the code: limits, error codes and metrics are compared one by one.
 
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { BOUND_NAMES, COUNTER_BOUNDS, termsOf } from '../../jepsen-lite/sim/counter-bounds.ts'
@@ -16,9 +16,7 @@ import {
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
 } from '../../src/client/retry-policy.ts'
-import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
-import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
-import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { WAITING_READS_MAX } from '../../src/raft/index.ts'
 import { PROBLEMS } from '../../src/server/api/errors.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
@@ -53,6 +51,20 @@ function quantity(text: string): number {
   return Number(amount) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN))
 }
 
+/** All constants of src/kv that are limits by their names. A constant that is not exported fails. */
+async function limitsOfStateMachine(): Promise<Record<string, number>> {
+  const limits: Record<string, number> = {}
+  for (const file of globSync('src/kv/**/*.ts')) {
+    const names = [...readFileSync(file, 'utf8').matchAll(/^(?:export )?const ([A-Z_]+_(?:MAX|MIN))\b/gm)]
+    if (names.length === 0) continue
+    const module: Record<string, number | undefined> = await import(join(process.cwd(), file))
+    for (const [, name = ''] of names) limits[name] = module[name] ?? Number.NaN
+  }
+  return limits
+}
+
+const STATE_MACHINE = await limitsOfStateMachine()
+
 /** Rows of the tables below one heading: first cell without its backquotes, then the others. */
 function rowsUnder(text: string, heading: string): string[][] {
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? ''
@@ -66,17 +78,8 @@ describe('docs/reference/limits.md', () => {
   const limits = page('limits.md')
 
   test.each([
-    [
-      'Requests',
-      {
-        ...httpLimits,
-        BATCH_COMMANDS_MAX,
-        TXN_OPERATIONS_MAX,
-        TXN_DEPTH_MAX,
-        PREV_BYTES_MAX,
-        RENEW_LEASES_MAX,
-      },
-    ],
+    ['The state machine', STATE_MACHINE],
+    ['Requests', { ...httpLimits, PREV_BYTES_MAX }],
     ['One node', driverLimits],
     ['Agreement', { ...raftTiming, ...raftLimits, WAITING_READS_MAX }],
     ['Peers', TRANSPORT_LIMITS],

@@ -101,6 +101,75 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     })
   })
 
+  describe(`${name}: an entry that is applied in parts`, () => {
+    const [kept, gone, added] = [rowKey('kept'), rowKey('gone'), rowKey('added')]
+
+    /** Two rows are durable. An entry has deleted one of them and added another, and has not ended. */
+    async function halfway() {
+      const { storage, reopened } = await fresh()
+      applyRows(storage, changes({ kept: 'a', gone: 'b' }), applied(2, 1))
+      await store(storage, batch(hardState(1, 5), [write({ entries: entries(2, 5, 1) })]))
+      storage.begin(asIndex(3), { bytes: 0, items: 0 }, true)
+      storage.change({ key: gone, value: undefined })
+      storage.change({ key: added, value: bytes('c') })
+      const end = (): void => {
+        while (storage.prepare(1));
+        storage.end(applied(3, 1))
+      }
+      return { storage, reopened, end }
+    }
+
+    test('nobody else sees half of it', async () => {
+      const { storage, end } = await halfway()
+      const before = { hash: storage.stateHash, rows: await allRows(storage) }
+      expect(storage.applied.index).toBe(2)
+      expect([storage.get(gone), storage.get(added)].map((row) => row && text(row))).toEqual(['b', undefined])
+      expect([storage.rowBefore(gone, false), storage.rowBefore(added, false)?.length]).toEqual([
+        undefined,
+        1,
+      ])
+      const scan = scanOf(storage)
+      expect([scan.applied.index, scan.stateHash]).toEqual([2, before.hash])
+      end()
+      expect((await page(scan)).rows).toEqual(before.rows)
+      await finishedScan(scan)
+      expect(storage.applied.index).toBe(3)
+      expect([storage.get(gone), storage.get(added)].map((row) => row && text(row))).toEqual([undefined, 'c'])
+      expect([storage.hashOfChanges, storage.stateHash === before.hash]).toEqual([undefined, false])
+    })
+
+    test('a batch holds nothing of it before it ends, and all of it afterwards', async () => {
+      const { storage, reopened, end } = await halfway()
+      await store(storage, batch(hardState(1, 5)))
+      expect(storage.appliedSubmitted).toBe(2)
+      end()
+      applyRows(storage, changes({ later: 'd' }), applied(4, 1))
+      await store(storage, batch(hardState(1, 5)))
+      expect([storage.appliedSubmitted, storage.rowsLeft]).toEqual([3, true])
+      const { stateHash } = storage
+      await store(storage, batch(hardState(1, 5)))
+      const again = await reopened()
+      expect([again.applied.index, again.stateHash]).toEqual([4, stateHash])
+      const rows = [kept, gone, added].map((key) => again.get(key))
+      expect(rows.map((row) => row && text(row))).toEqual(['a', undefined, 'c'])
+      await scrub(again)
+    })
+
+    test('a restart forgets the half', async () => {
+      const { storage, reopened } = await halfway()
+      const { stateHash } = storage
+      await store(storage, batch(hardState(1, 5)))
+      const again = await reopened()
+      expect([again.applied.index, again.stateHash]).toEqual([2, stateHash])
+      await scrub(again)
+    })
+
+    test('no other entry begins before it has ended', async () => {
+      const { storage } = await halfway()
+      expect(() => storage.begin(asIndex(4), { bytes: 0, items: 0 })).toThrow('while another entry is')
+    })
+  })
+
   describe(`${name}: under quarantine`, () => {
     test('it is opened no more, and says why', async () => {
       const replica = await format()

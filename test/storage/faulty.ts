@@ -42,8 +42,8 @@ export class FaultyEngine implements Engine {
     return this.#faultyScan(this.#engine.scan(range))
   }
 
-  batch(): EngineBatch {
-    return this.#engine.batch()
+  batch(begun?: EngineBatch): EngineBatch {
+    return this.#engine.batch(begun)
   }
 
   write(batch: EngineBatch, done: WriteCallback): void {

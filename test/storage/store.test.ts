@@ -164,8 +164,8 @@ class Measured extends FaultyEngine {
     this.#written = written
   }
 
-  override batch(): EngineBatch {
-    const inner = super.batch()
+  override batch(begun?: EngineBatch): EngineBatch {
+    const inner = super.batch(begun)
     const put = inner.put.bind(inner)
     const remove = inner.delete.bind(inner)
     const at = this.#written.push(0) - 1

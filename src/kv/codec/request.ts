@@ -124,6 +124,9 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
 export const namesRanges = (kind: number): boolean =>
   kind === KIND_TXN || kind === KIND_DELETE_RANGE || kind === KIND_REVOKE || kind === KIND_EXPIRE
 
+/** Whether entries of this kind delete history, whose events are not counted before. */
+export const forgetsHistory = (kind: number): boolean => kind === KIND_COMPACT
+
 /**
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as
  * `parseRequest` does.

@@ -128,6 +128,8 @@ export class OutboundBudget {
 
 /** Size of one write: a client that takes this much within the stall limit is not stalled. */
 export const PIECE_BYTES = 64 * 1024
+/** Pieces that are written in one turn of the event loop to a client that takes them at once. */
+const PIECES_PER_TURN = 16
 
 export type BudgetPart = string | Uint8Array
 
@@ -145,6 +147,7 @@ export function writeChunked(
   // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
   let isOver = false
+  let count = 0
   budget.add(bytes)
   const end = (isSent: boolean): void => {
     if (isOver) return
@@ -155,13 +158,16 @@ export function writeChunked(
   }
   const onClose = (): void => end(false)
   const next = (): void => {
+    if (isOver) return
     const piece = pieces.next()
+    count++
     if (piece.done) end(true)
     else if (to.destroyed) onClose()
     else
       to.write(piece.value, (error) => {
         if (isOver) return
         if (error) onClose()
+        else if (count % PIECES_PER_TURN === 0) setImmediate(next)
         else next()
       })
   }

@@ -30,7 +30,7 @@ import type {
   LeaseDescription,
   Respond,
 } from './operation.ts'
-import { errorOfScan, finish, type Instant, Ranges, readFirst } from './ranges.ts'
+import { errorOfScan, finish, type Instant, Ranges } from './ranges.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,
@@ -375,24 +375,25 @@ function changeSettings(api: Api, operation: OperationOf<'change-settings'>, cal
 // Reads
 
 function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond) {
-  const { key, revision, condition } = operation
-  const { node } = api
-  call.withdraw = node.read(readOptions(operation.freshness, timeLeftMs(call)), (result) => {
+  const { key, revision, condition, freshness } = operation
+  const { node, ranges } = api
+  if (revision !== undefined) {
+    const read = async (instant: Instant): Promise<void> => {
+      const { grant } = instant
+      checkRevision(node, revision, grant)
+      const range = { start: key, end: keyAfter(key), reverse: false, revision, keysOnly: false }
+      const row = await ranges.first(instant, instant.list(range))
+      respond(foundResult(row, condition, grant))
+    }
+    ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
+    return
+  }
+  call.withdraw = node.read(readOptions(freshness, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     const grant = result.value
-    if (revision === undefined)
-      return node.get(key, (error, row) =>
-        respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
-      )
-    try {
-      checkRevision(node, revision, grant)
-    } catch (error) {
-      return respond(api.errorOf(error))
-    }
-    readFirst(node, { start: key, end: keyAfter(key), reverse: false, revision, keysOnly: false }).then(
-      (row) => respond(foundResult(row, condition, grant)),
-      (error: unknown) => respond(api.errorOf(error)),
+    node.get(key, (error, row) =>
+      respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
     )
   })
 }
@@ -494,7 +495,7 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     if (now === undefined) throw missingLease(node, id, grant)
     const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], operation.freshness, call)
     if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
-    const scan = instant.open(node.keysOfLease(id))
+    const scan = instant.open(() => node.keysOfLease(id))
     await ranges.stream(instant, scan, undefined, true, (rows) =>
       respond({ kind: 'lease', grant, lease, keys: rows }),
     )
@@ -531,7 +532,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
   const { after, limit = api.limits.pageRowsDefault } = operation
   const { node, ranges } = api
   const list = async (instant: Instant): Promise<void> => {
-    const scan = instant.open(node.listLeases(after))
+    const scan = instant.open(() => node.listLeases(after))
     const leases: LeaseDescription[] = []
     const reservation = ranges.reserve()
     try {

@@ -27,7 +27,7 @@ export interface Instant {
    * Opens a scan. All scans that are opened in the turn of the event loop in which the reading begins show the same
    * instant. They are closed when the reading has ended.
    */
-  readonly open: <T extends SlicedScan<unknown>>(scan: T) => T
+  readonly open: <T extends SlicedScan<unknown>>(newScan: () => T) => T
   readonly list: (options: RecordScanOptions) => RecordScan
 }
 
@@ -69,7 +69,7 @@ export class Ranges {
     this.#slices = new Semaphore(limits.slicesMax)
   }
 
-  /** Number of ranges that are being read. */
+  /** Number of open scans. */
   get open(): number {
     return this.#open
   }
@@ -109,24 +109,31 @@ export class Ranges {
     failed: (error: unknown) => void,
   ): void {
     if (!result.ok) throw errorOfNode(result.problem, true)
-    if (this.#open >= this.#limits.rangesMax)
-      throw new ApiError('overloaded', 'too many ranges are being read')
+    this.#checkScans()
     // Checked before anything is read and encoded.
     this.#outbound.check(this.#limits.pageBytesMax)
-    this.#open++
     const scans: Pick<SlicedScan<unknown>, 'close'>[] = []
-    const open = <T extends SlicedScan<unknown>>(scan: T): T => {
+    const open = <T extends SlicedScan<unknown>>(newScan: () => T): T => {
+      this.#checkScans()
+      const scan = newScan()
+      this.#open++
       scans.push(scan)
       return scan
     }
-    const list = (options: RecordScanOptions): RecordScan => open(this.#node.list(options))
+    const list = (options: RecordScanOptions): RecordScan => open(() => this.#node.list(options))
     const reading = async (): Promise<void> => use({ call, grant: result.value, open, list })
     void reading()
       .catch(failed)
       .finally(() => {
         for (const scan of scans) scan.close()
-        this.#open--
+        this.#open -= scans.length
       })
+  }
+
+  /** Throws `ApiError` if no further scan may be opened. */
+  #checkScans(): void {
+    if (this.#open >= this.#limits.rangesMax)
+      throw new ApiError('overloaded', 'too many ranges are being read')
   }
 
   /** Reads a page, a stream or a count. */
@@ -193,6 +200,14 @@ export class Ranges {
     }
     await finish(scan)
     return { more: false, last }
+  }
+
+  /** The first record of a range; undefined: there is none. */
+  async first({ call }: Instant, scan: RecordScan): Promise<KeyRow | undefined> {
+    let first: KeyRow | undefined
+    for await (const { rows } of this.slices(call, scan, 1)) first ??= rows[0]
+    await finish(scan)
+    return first
   }
 
   /** The number of rows of a scan. */
@@ -329,18 +344,6 @@ const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b)
 function checkTime({ deadline }: Call, done = 'read'): void {
   if (performance.now() > deadline)
     throw new ApiError('overloaded', `the range could not be ${done} within the timeout`)
-}
-
-/** The first record of a range; undefined: there is none. */
-export async function readFirst(node: NodeApi, options: RecordScanOptions): Promise<KeyRow | undefined> {
-  const scan = node.list(options)
-  try {
-    const { rows } = await readSlice(scan, { rowsMax: 1, bytesMax: 1 })
-    await finish(scan)
-    return rows[0]
-  } finally {
-    scan.close()
-  }
 }
 
 function readSlice<T>(scan: SlicedScan<T>, slice: SliceLimits): Promise<Slice<T>> {

@@ -8,6 +8,7 @@ import { keyLimits } from '../../kv/settings.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
   Comparison,
+  KeyRange,
   KeyRow,
   KvSettings,
   KvTxn,
@@ -140,7 +141,8 @@ export async function evaluateTxn(
   const reservation = ranges.reserve()
   try {
     const snapshot = new Snapshot(instant, ranges, revision, settings, reservation)
-    const result = await prepareTxn(txn, snapshot)()
+    const result = await evaluate(txn, snapshot)
+    await snapshot.finish()
     return { result, reservation }
   } catch (error) {
     reservation.release()
@@ -148,16 +150,14 @@ export async function evaluateTxn(
   }
 }
 
-interface Records {
-  /** Calls `take` with the records in the order of their keys, until it returns false. */
-  each(take: (record: KeyRow) => boolean): Promise<void>
-}
+/** All keys. */
+const EVERYTHING: KeyRange = { start: new Uint8Array(), end: undefined }
 
-/** The store at one instant, within the limits of one transaction. */
+/** The store at one instant, within the limits of one transaction. One scan reads all its keys and ranges in turn. */
 class Snapshot {
   readonly #instant: Instant
   readonly #ranges: Ranges
-  readonly #revision: Revision | undefined
+  readonly #scan: RecordScan
   readonly #settings: KvSettings
   readonly #reservation: Reservation
   /** Keys of ranges that were read, and their bytes. */
@@ -175,17 +175,9 @@ class Snapshot {
   ) {
     this.#instant = instant
     this.#ranges = ranges
-    this.#revision = revision
+    this.#scan = instant.list({ ...EVERYTHING, reverse: false, revision, keysOnly: false })
     this.#settings = settings
     this.#reservation = reservation
-  }
-
-  /** Opens the records of a key or a range. All are opened before any is read. */
-  open(where: Where, keysOnly: boolean): Records {
-    const isKey = 'key' in where
-    const range = isKey ? { start: where.key, end: keyAfter(where.key) } : where
-    const scan = this.#instant.list({ ...range, reverse: false, revision: this.#revision, keysOnly })
-    return { each: (take) => this.#each(scan, isKey, take) }
   }
 
   /** Counts a record of the answer. */
@@ -197,16 +189,23 @@ class Snapshot {
     this.#reservation.grow(bytes)
   }
 
-  async #each(scan: RecordScan, isKey: boolean, take: (record: KeyRow) => boolean): Promise<void> {
+  /** Calls `take` with the records of a key or a range in the order of their keys, until it returns false. */
+  async each(where: Where, take: (record: KeyRow) => boolean): Promise<void> {
+    const isKey = 'key' in where
+    this.#scan.moveTo(isKey ? { start: where.key, end: keyAfter(where.key) } : where)
     const { call } = this.#instant
     const rowsMax = isKey ? 1 : Number.MAX_SAFE_INTEGER
-    for await (const { rows } of this.#ranges.slices(call, scan, rowsMax)) {
+    for await (const { rows } of this.#ranges.slices(call, this.#scan, rowsMax)) {
       if (performance.now() > call.deadline)
         throw new ApiError('overloaded', 'the transaction could not be read within the timeout')
       if (!isKey) this.#count(rows)
       if (!rows.every(take)) break
     }
-    await finish(scan)
+  }
+
+  /** Throws if what was read is not complete. */
+  finish(): Promise<void> {
+    return finish(this.#scan)
   }
 
   #count(rows: readonly KeyRow[]): void {
@@ -221,37 +220,33 @@ class Snapshot {
   }
 }
 
-/** Opens the records that the transaction may need, and returns a function that evaluates it. */
-function prepareTxn(txn: KvTxn, snapshot: Snapshot): () => Promise<KvTxnResult> {
-  const comparisons = txn.compare.map((comparison) => prepareComparison(comparison, snapshot))
-  const prepare = (operation: Operation) => prepareOperation(operation, snapshot)
-  const [success, failure] = [txn.success.map(prepare), txn.failure.map(prepare)]
-  return async () => {
-    const succeeded = await all(comparisons)
-    const results: OperationResult[] = []
-    for (const evaluate of succeeded ? success : failure) results.push(await evaluate())
-    return { succeeded, results }
-  }
+async function evaluate(txn: KvTxn, snapshot: Snapshot): Promise<KvTxnResult> {
+  const succeeded = await allHold(txn.compare, snapshot)
+  const results: OperationResult[] = []
+  for (const operation of succeeded ? txn.success : txn.failure)
+    results.push(
+      operation.kind === 'txn'
+        ? { kind: 'txn', ...(await evaluate(operation.txn, snapshot)) }
+        : await evaluateOperation(operation, snapshot),
+    )
+  return { succeeded, results }
 }
 
-async function all(comparisons: readonly (() => Promise<boolean>)[]): Promise<boolean> {
-  for (const holds of comparisons) if (!(await holds())) return false
+async function allHold(comparisons: readonly Comparison[], snapshot: Snapshot): Promise<boolean> {
+  for (const comparison of comparisons) if (!(await holds(comparison, snapshot))) return false
   return true
 }
 
-function prepareComparison(comparison: Comparison, snapshot: Snapshot): () => Promise<boolean> {
-  const { where, target } = comparison
-  const records = snapshot.open(where, target !== 'value')
-  return async () => {
-    let count = 0
-    let holds = true
-    await records.each((record) => {
-      count++
-      holds = compares(comparison, record)
-      return holds
-    })
-    return 'key' in where && count === 0 ? compares(comparison, undefined) : holds
-  }
+async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolean> {
+  const { where } = comparison
+  let count = 0
+  let isTrue = true
+  await snapshot.each(where, (record) => {
+    count++
+    isTrue = compares(comparison, record)
+    return isTrue
+  })
+  return 'key' in where && count === 0 ? compares(comparison, undefined) : isTrue
 }
 
 /** `record` is undefined if the key does not exist. */
@@ -285,27 +280,23 @@ function orderOf(comparison: Comparison, record: KeyRow | undefined): number | u
   }
 }
 
-function prepareOperation(operation: Operation, snapshot: Snapshot): () => Promise<OperationResult> {
-  if (operation.kind === 'txn') {
-    const evaluate = prepareTxn(operation.txn, snapshot)
-    return async () => ({ kind: 'txn', ...(await evaluate()) })
-  }
+async function evaluateOperation(
+  operation: Exclude<Operation, { kind: 'txn' }>,
+  snapshot: Snapshot,
+): Promise<OperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
   const { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly } = operation
-  const found = snapshot.open(where, keysOnly || countOnly)
-  return async () => {
-    const records: KeyRow[] = []
-    let count = 0
-    await found.each((record) => {
-      count++
-      if (countOnly || records.length >= limit) return true
-      const kept = keysOnly ? { ...record, value: NO_VALUE } : record
-      snapshot.keep(kept)
-      records.push(kept)
-      return true
-    })
-    return { kind: 'get', found: { records, more: !countOnly && records.length < count, count } }
-  }
+  const records: KeyRow[] = []
+  let count = 0
+  await snapshot.each(where, (record) => {
+    count++
+    if (countOnly || records.length >= limit) return true
+    const kept = keysOnly ? { ...record, value: NO_VALUE } : record
+    snapshot.keep(kept)
+    records.push(kept)
+    return true
+  })
+  return { kind: 'get', found: { records, more: !countOnly && records.length < count, count } }
 }
 
 const NO_VALUE = new Uint8Array()

@@ -26,6 +26,7 @@ import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
 import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import {
   type BodySink,
+  type EncodedResponse,
   entityTag,
   errorResponse,
   freshnessHeaders,
@@ -50,7 +51,7 @@ import {
 } from './parameters.ts'
 import { SETTING_FIELDS } from './schemas.ts'
 import { percentDecode } from './target.ts'
-import { txnJson } from './txn-json.ts'
+import { txnJsonParts } from './txn-json.ts'
 import { watchResponse } from './watch.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ export interface EncodeContext {
   readonly errorOf: (error: unknown) => ApiError
 }
 
-export function encode(result: ApiResult, request: HttpRequest, context: EncodeContext): HttpResponse {
+export function encode(result: ApiResult, request: HttpRequest, context: EncodeContext): EncodedResponse {
   if (result instanceof ApiError) return errorResponse(result)
   switch (result.kind) {
     case 'applied':
@@ -220,7 +221,8 @@ export function encode(result: ApiResult, request: HttpRequest, context: EncodeC
     }
     case 'txn-read': {
       const { grant, txn, result: outcome } = result
-      return jsonResponse(txnJson(txn, outcome, grant.revision), freshnessHeaders(grant), grant.revision)
+      const parts = txnJsonParts(txn, outcome, grant.revision)
+      return { ...jsonResponse('', freshnessHeaders(grant), grant.revision), body: { parts } }
     }
     case 'watching':
       return watchResponse(result, request)
@@ -257,7 +259,7 @@ export function encode(result: ApiResult, request: HttpRequest, context: EncodeC
 
 type ResultOf<K> = Extract<ApiResult, { readonly kind: K }>
 
-function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpResponse {
+function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): EncodedResponse {
   const headers = replayed ? REPLAYED : []
   const { revision } = outcome
   switch (outcome.kind) {
@@ -266,7 +268,8 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpR
       return jsonResponse(json, ['ETag', entityTag(outcome.modRevision), ...headers], revision)
     }
     case 'txn':
-      return jsonResponse(txn === undefined ? '' : txnJson(txn, outcome, revision), headers, revision)
+      if (txn === undefined) return jsonResponse('', headers, revision)
+      return { ...jsonResponse('', headers, revision), body: { parts: txnJsonParts(txn, outcome, revision) } }
     default:
       return jsonResponse(outcomeJson(outcome), headers, revision)
   }

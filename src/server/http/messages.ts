@@ -118,6 +118,11 @@ interface StreamedBody {
   readonly stream: (to: ServerResponse | undefined) => void
 }
 
+/** A body that is encoded in several turns, if it is large, before it is sent as a whole. */
+interface EncodedBody {
+  readonly parts: Iterable<string>
+}
+
 type WholeBody = string | Uint8Array | readonly string[]
 export type ResponseBody = WholeBody | PouredBody | StreamedBody
 
@@ -128,6 +133,60 @@ export const isStreamed = (body: ResponseBody): body is StreamedBody =>
 
 export const partsOf = (body: WholeBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+
+/** A response whose body may not be encoded yet. */
+export type EncodedResponse = Omit<HttpResponse, 'body'> & { readonly body: ResponseBody | EncodedBody }
+
+const isEncoded = (body: ResponseBody | EncodedBody): body is EncodedBody =>
+  typeof body === 'object' && 'parts' in body
+
+/** Time for which a body is encoded before other events can run. */
+const ENCODE_MS = 5
+/** Characters of a part of a body that is encoded in several turns. */
+const PART_CHARACTERS = 64 * 1024
+
+/** Encodes the body. Calls `done` once: now, if that takes little time, or later. A later error goes to `failed`. */
+export function encodeBody(
+  response: EncodedResponse,
+  done: (response: HttpResponse) => void,
+  failed: (error: unknown) => void,
+): void {
+  const { body } = response
+  if (!isEncoded(body)) {
+    done({ ...response, body })
+    return
+  }
+  const from = body.parts[Symbol.iterator]()
+  const parts: string[] = []
+  let part = ''
+  const turn = (): void => {
+    const until = performance.now() + ENCODE_MS
+    for (let next = from.next(); !next.done; next = from.next()) {
+      part += next.value
+      if (part.length < PART_CHARACTERS) continue
+      parts.push(part)
+      part = ''
+      if (performance.now() < until) continue
+      setImmediate(later)
+      return
+    }
+    done({ ...response, body: parts.length === 0 ? part : [...parts, part] })
+  }
+  const later = (): void => {
+    try {
+      turn()
+    } catch (error) {
+      failed(error)
+    }
+  }
+  turn()
+}
+
+/** The same in one piece. */
+export const encodeWhole = ({ body, ...response }: EncodedResponse): HttpResponse => ({
+  ...response,
+  body: isEncoded(body) ? [...body.parts].join('') : body,
+})
 
 export interface HttpResponse {
   readonly status: number

@@ -27,6 +27,7 @@ import {
 } from './http-codec.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import {
+  encodeBody,
   errorResponse,
   type HttpRequest,
   type HttpResponse,
@@ -276,15 +277,15 @@ class Listener implements HttpServer {
 
   #execute(operation: ApiOperation, request: HttpRequest): void {
     execute(this.#api, operation, request, (result) => {
-      let response: HttpResponse
       try {
-        response = encode(result, request, this.#encoding)
-        if (request.method === 'GET') this.#checkRoom(request, response)
+        const respond = (response: HttpResponse): void => {
+          if (request.method === 'GET') this.#checkRoom(request, response)
+          this.#respond(request, response)
+        }
+        encodeBody(encode(result, request, this.#encoding), respond, (error) => this.#fail(request, error))
       } catch (error) {
         this.#fail(request, error)
-        return
       }
-      this.#respond(request, response)
     })
   }
 

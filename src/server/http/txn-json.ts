@@ -1,6 +1,6 @@
 // Transactions in JSON: the schemas of body and response, and the results.
 
-import type { KvTxn, KvTxnResult, Operation, OperationResult, Revision } from '../../kv/types.ts'
+import type { KeyRow, KvTxn, KvTxnResult, Operation, OperationResult, Revision } from '../../kv/types.ts'
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { JsonBytes } from './json-bytes.ts'
@@ -93,33 +93,59 @@ export const TxnResponse = object({
   results: { ...arrayOf(ResultSchema), description: 'One for each operation that was done, in order' },
 })
 
-/** `txn` is the transaction as it was requested. */
-export function txnJson({ success, failure }: KvTxn, result: KvTxnResult, revision: Revision): string {
+/**
+ * The parts of a result, each of about one record, so that large ones are encoded in several turns. `txn` is the
+ * transaction as it was requested.
+ */
+export function* txnJsonParts(
+  { success, failure }: KvTxn,
+  result: KvTxnResult,
+  revision: Revision,
+): Iterable<string> {
   const { succeeded, results } = result
   const operations = succeeded ? success : failure
-  const list = results.map((each, at) => resultJson(operations[at], each, revision))
-  return `{"succeeded":${succeeded},"revision":${revision},"results":[${list.join(',')}]}`
+  yield `{"succeeded":${succeeded},"revision":${revision},"results":[`
+  for (const [at, each] of results.entries()) {
+    if (at > 0) yield ','
+    yield* resultJson(operations[at], each, revision)
+  }
+  yield ']}'
 }
 
-function resultJson(operation: Operation | undefined, result: OperationResult, revision: Revision): string {
+export const txnJson = (...args: Parameters<typeof txnJsonParts>): string =>
+  [...txnJsonParts(...args)].join('')
+
+function* resultJson(
+  operation: Operation | undefined,
+  result: OperationResult,
+  revision: Revision,
+): Iterable<string> {
   switch (result.kind) {
     case 'put':
-      return `{"put":{${revisionsJson(result)}${prevJson(result.prev)}}}`
-    case 'get':
-      return `{"get":${foundJson(result, operation?.kind === 'get' && operation.keysOnly)}}`
+      return yield `{"put":{${revisionsJson(result)}${prevJson(result.prev)}}}`
+    case 'get': {
+      const { found } = result
+      if (found === undefined) return yield '{"get":{"omitted":true}}'
+      const { records, more, count } = found
+      yield '{"get":{"kvs":['
+      yield* listJson(records, operation?.kind === 'get' && operation.keysOnly ? metaJson : recordJson)
+      return yield `],"more":${more},"count":${count}}}`
+    }
     case 'delete': {
-      const prev = result.prev === undefined ? '' : `,"prev":[${result.prev.map(recordJson).join(',')}]`
-      return `{"delete":{"deleted":${result.deleted}${prev}}}`
+      yield `{"delete":{"deleted":${result.deleted}`
+      if (result.prev === undefined) return yield '}}'
+      yield ',"prev":['
+      yield* listJson(result.prev, recordJson)
+      return yield ']}}'
     }
     case 'txn':
       if (operation?.kind !== 'txn') throw new Error('the results are those of another transaction')
-      return `{"txn":${txnJson(operation.txn, result, revision)}}`
+      yield '{"txn":'
+      yield* txnJsonParts(operation.txn, result, revision)
+      return yield '}'
   }
 }
 
-function foundJson({ found }: Extract<OperationResult, { kind: 'get' }>, keysOnly: boolean): string {
-  if (found === undefined) return '{"omitted":true}'
-  const { records, more, count } = found
-  const kvs = keysOnly ? records.map(metaJson) : records.map(recordJson)
-  return `{"kvs":[${kvs.join(',')}],"more":${more},"count":${count}}`
+function* listJson(records: readonly KeyRow[], toJson: (record: KeyRow) => string): Iterable<string> {
+  for (const [at, record] of records.entries()) yield `${at > 0 ? ',' : ''}${toJson(record)}`
 }

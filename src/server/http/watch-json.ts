@@ -2,7 +2,7 @@
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
 import { type ApiError, problemDocument } from '../api/errors.ts'
-import type { ChangeEvent, EventsMessage, MessageForm } from '../node/watch/index.ts'
+import type { ChangeEvent, MessageForm } from '../node/watch/index.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 
 /** A format of the messages. */
@@ -19,7 +19,9 @@ export const SSE: WatchForm = {
   mediaType: 'text/event-stream',
   // The client sends the id back when it connects again, even if it has received no event.
   created: (revision, upTo) => Buffer.from(`event: created\nid: ${upTo}\ndata: {"revision":${revision}}\n\n`),
-  encode: (message) => Buffer.from(`id: ${message.revision}\ndata: {${eventsJson(message)}}\n\n`),
+  head: ({ revision }) => Buffer.from(`id: ${revision}\ndata: {"revision":${revision},"events":[`),
+  event: eventJson,
+  tail: Buffer.from(']}\n\n'),
   progress: (upTo, id) => Buffer.from(`event: progress\nid: ${id}\ndata: {"revision":${upTo}}\n\n`),
   error: (error) => Buffer.from(`event: error\ndata: ${JSON.stringify(problemDocument(error))}\n\n`),
 }
@@ -27,24 +29,23 @@ export const SSE: WatchForm = {
 export const NDJSON: WatchForm = {
   mediaType: 'application/x-ndjson',
   created: (revision) => Buffer.from(`{"type":"created","revision":${revision}}\n`),
-  encode: (message) => Buffer.from(`{"type":"events",${eventsJson(message)}}\n`),
+  head: ({ revision }) => Buffer.from(`{"type":"events","revision":${revision},"events":[`),
+  event: eventJson,
+  tail: Buffer.from(']}\n'),
   progress: (upTo) => Buffer.from(`{"type":"progress","revision":${upTo}}\n`),
   error: (error) => Buffer.from(`${JSON.stringify({ ...problemDocument(error), type: 'error' })}\n`),
-}
-
-function eventsJson(message: EventsMessage): string {
-  const record = message.values ? recordJson : metaJson
-  const prevs = message.prevs()
-  const events = message.events.map((event, at) => eventJson(event, prevs[at], record))
-  return `"revision":${message.revision},"events":[${events.join(',')}]`
 }
 
 function eventJson(
   event: ChangeEvent,
   prev: KeyRow | null | undefined,
-  record: (row: KeyRow) => string,
-): string {
+  values: boolean,
+  at: number,
+): Uint8Array {
+  const record = values ? recordJson : metaJson
+  const comma = at === 0 ? '' : ','
   const before = prev === undefined ? '' : `,"prev":${prev === null ? null : record(prev)}`
-  if (event.type === 'put') return `{"type":"put","kv":${record(event.record)}${before}}`
-  return `{"type":"delete","key":${bytesJson(event.key)},"mod_revision":${event.revision}${before}}`
+  if (event.type === 'put') return Buffer.from(`${comma}{"type":"put","kv":${record(event.record)}${before}}`)
+  const key = bytesJson(event.key)
+  return Buffer.from(`${comma}{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`)
 }

@@ -104,7 +104,7 @@ export function watchResponse(
 
 /** The response of a watch. Messages of one turn of the event loop are written together. */
 export class WatchStream implements WatchSink {
-  readonly #form: WatchForm
+  readonly form: WatchForm
   readonly #budget: OutboundBudget
   readonly #buffers: WatchBuffers
   /** The last revision before the first one that the client has requested. */
@@ -122,7 +122,7 @@ export class WatchStream implements WatchSink {
   #ends = false
 
   constructor(form: WatchForm, { outbound, watchBuffers }: WatchBudgets, from: Revision | undefined) {
-    this.#form = form
+    this.form = form
     this.#budget = outbound
     this.#buffers = watchBuffers
     this.#before = (from ?? 1) - 1
@@ -149,12 +149,12 @@ export class WatchStream implements WatchSink {
       this.#forget()
     })
     if (socket?.readableEnded) leave()
-    this.#ready.unshift(this.#counted(this.#form.created(revision, watch.from - 1)))
+    this.#ready.unshift(this.#counted(this.form.created(revision, watch.from - 1)))
     this.#flush()
   }
 
   events(message: EventsMessage): void {
-    this.#write(message.in(this.#form))
+    this.#write(message.in(this.form))
   }
 
   waits(): void {
@@ -163,12 +163,12 @@ export class WatchStream implements WatchSink {
 
   progress(upTo: Revision): void {
     // Ids never go back: the first revision may lie in the future.
-    this.#write(this.#form.progress(upTo, Math.max(upTo, this.#before)))
+    this.#write(this.form.progress(upTo, Math.max(upTo, this.#before)))
   }
 
   ended(end: WatchEnd): void {
     this.#ends = true
-    this.#write(this.#form.error(errorOfWatch(end)))
+    this.#write(this.form.error(errorOfWatch(end)))
   }
 
   #write(bytes: Uint8Array): void {

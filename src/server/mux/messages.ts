@@ -47,6 +47,16 @@ const SHARED_HEAD_BYTES = 7
 export const packAll = (...values: readonly unknown[]): Uint8Array =>
   Buffer.concat(values.map((value) => packr.pack(value)))
 
+/** The head of an array, in the shortest form, as `packAll` writes it. */
+export function arrayHead(length: number): Uint8Array {
+  if (length < 16) return Uint8Array.of(0x90 + length)
+  if (length < 2 ** 16) return Uint8Array.of(0xdc, length >> 8, length & 0xff)
+  const head = Buffer.alloc(ARRAY_HEAD_BYTES)
+  head[0] = 0xdd
+  head.writeUInt32BE(length, 1)
+  return head
+}
+
 export function packMessage(items: readonly (Item | SharedItem)[]): Uint8Array {
   if (!items.some((item) => item instanceof SharedItem)) return packr.pack(items)
   const parts = items.map((item) => (item instanceof SharedItem ? item : packr.pack(item)))

@@ -11,7 +11,7 @@ import type {
   WatchHandle,
   WatchSink,
 } from '../node/watch/index.ts'
-import { type Item, packAll, SharedItem } from './messages.ts'
+import { arrayHead, type Item, packAll, SharedItem } from './messages.ts'
 import { EVENTS, PROGRESS, WATCH_ENDED } from './protocol.ts'
 import { record } from './record.ts'
 
@@ -51,6 +51,10 @@ export class MuxWatch implements WatchSink {
 
   get phase(): number {
     return this.#connection.phase
+  }
+
+  get form(): MessageForm {
+    return FORM
   }
 
   get isFull(): boolean {
@@ -97,13 +101,9 @@ export class MuxWatch implements WatchSink {
 }
 
 const FORM: MessageForm = {
-  encode(message) {
-    const prevs = message.prevs()
-    return packAll(
-      message.revision,
-      message.events.map((event, at) => eventField(event, prevs[at], message.values)),
-    )
-  },
+  head: ({ revision, events }) => Buffer.concat([packAll(revision), arrayHead(events.length)]),
+  event: (event, prev, values) => packAll(eventField(event, prev, values)),
+  tail: new Uint8Array(),
 }
 
 const EVENT_PUT = 0

@@ -3,12 +3,15 @@
 import {
   type Applied,
   applyEntry,
+  applySteps,
   decodeState,
   encodeState,
+  forgetsHistory,
   type KvState,
   namesRanges,
   placesOfEntry,
   type Rows,
+  type Steps,
   TABLE_LEASES,
 } from '../../kv/index.ts'
 import {
@@ -24,9 +27,15 @@ import {
 import type { AppliedRecord, Storage } from '../../storage/types.ts'
 import { EntryReads } from './entry-reads.ts'
 
-/** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
+/** While applying, `enough` is called after so much work, which takes about a millisecond. */
 const CHECK_EVERY_ENTRIES = 16
 const CHECK_EVERY_BYTES = 64 * 1024
+const CHECK_EVERY_ROWS = 256
+/** Steps of a large entry: about one key each. */
+const CHECK_EVERY_STEPS = 32
+
+/** Rows that one step puts into a batch. */
+const ROWS_PER_STEP = 16
 
 /** The approximate number of keys whose heads are read together, from the queued entries. */
 const KEYS_AHEAD = 256
@@ -45,7 +54,8 @@ export interface ApplierEvents {
   coreEntryApplied(entry: Entry): void
   /** The core's state after the last applied entry, encoded. */
   encodedRaftState(): Uint8Array
-  readonly applied: (entry: Entry, result: Applied | undefined) => void
+  /** The entry is applied. The returned steps, if any, are taken before the next entry. */
+  readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
   /** The rows for the next entry have been read: it can be applied. */
@@ -77,6 +87,7 @@ class LazyRecord implements AppliedRecord {
 export class Applier {
   readonly #storage: Storage
   readonly #events: ApplierEvents
+  readonly #keysAtOnce: number
   readonly #reads: EntryReads
   #state: KvState
   #index: LogIndex
@@ -84,10 +95,16 @@ export class Applier {
   #timeMs = 0
   #queue: Entry[] = []
   #head = 0
+  /** The steps that are left of the entry before the queue. */
+  #steps: Steps<void> | undefined
+  /** The number of rows written by all entries. */
+  #rowsWritten = 0
 
-  constructor(storage: Storage, events: ApplierEvents) {
+  /** `keysAtOnce`: an entry with more keys in its ranges and leases is applied in parts. */
+  constructor(storage: Storage, events: ApplierEvents, keysAtOnce: number) {
     this.#storage = storage
     this.#events = events
+    this.#keysAtOnce = keysAtOnce
     this.#reads = new EntryReads(
       storage,
       () => events.entryRead(),
@@ -106,14 +123,14 @@ export class Applier {
     return this.#index
   }
 
-  /** Whether an entry can be applied now. */
+  /** Whether an entry, or a part of one, can be applied now. */
   get pending(): boolean {
     return this.queued > 0 && !this.#reads.isReading
   }
 
-  /** Entries that wait to be applied. */
+  /** Entries that wait to be applied, or to be applied as a whole. */
   get queued(): number {
-    return this.#queue.length - this.#head
+    return this.#queue.length - this.#head + Number(this.#steps !== undefined)
   }
 
   push(entries: readonly Entry[]): void {
@@ -124,6 +141,7 @@ export class Applier {
   clear(): void {
     this.#queue = []
     this.#head = 0
+    this.#steps = undefined
     this.#reads.clear()
   }
 
@@ -134,25 +152,43 @@ export class Applier {
   }
 
   /**
-   * Applies at least one entry, until none is left or `enough` returns true. It is called after every few entries, and
-   * when memory has as many rows as it may have.
+   * Applies at least one entry or step, until none is left, `enough` returns true, or `stepsMax` steps of large entries
+   * were taken. `enough` is called after every few entries or steps, and when memory has as many rows as it may have.
+   * Returns whether it has ended early.
    */
-  run(enough: () => boolean, isFull: () => boolean = () => false): void {
-    let bytes = 0
-    for (let count = 1; ; count++) {
-      const entry = this.#queue[this.#head]
-      if (entry === undefined || this.#mustRead(entry)) break
-      this.#head++
-      this.#apply(entry)
-      bytes += entry.frame.length
-      if (count % CHECK_EVERY_ENTRIES !== 0 && bytes < CHECK_EVERY_BYTES && !isFull()) continue
-      if (enough()) break
+  run(enough: () => boolean, stepsMax = Number.POSITIVE_INFINITY, isFull = (): boolean => false): boolean {
+    let [steps, count, bytes, rowsBefore] = [0, 0, 0, this.#rowsWritten]
+    for (;;) {
+      if (this.#steps !== undefined) {
+        if (this.#steps.next().done) this.#steps = undefined
+        steps++
+        if (steps === stepsMax) return true
+        if (steps % CHECK_EVERY_STEPS !== 0) continue
+      } else {
+        const entry = this.#next()
+        if (entry === undefined) return false
+        this.#steps = this.#apply(entry)
+        count++
+        bytes += entry.frame.length
+        const isMuch = bytes >= CHECK_EVERY_BYTES || this.#rowsWritten - rowsBefore >= CHECK_EVERY_ROWS
+        if (count % CHECK_EVERY_ENTRIES !== 0 && !isMuch && !isFull()) continue
+      }
+      if (enough()) return true
       bytes = 0
+      rowsBefore = this.#rowsWritten
     }
+  }
+
+  /** Takes the next entry from the queue; undefined: there is none, or it must be read first. */
+  #next(): Entry | undefined {
+    const entry = this.#queue[this.#head]
+    if (entry !== undefined && this.#mustRead(entry)) return undefined
+    if (entry !== undefined) this.#head++
     if (this.#head === this.#queue.length) {
       this.#queue = []
       this.#head = 0
     }
+    return entry
   }
 
   /** Begins to read what the entry needs, if that is not in memory. False: it can be applied. */
@@ -183,7 +219,8 @@ export class Applier {
     return keys
   }
 
-  #apply(entry: Entry): void {
+  /** Applies the entry, or returns the steps that are left to do. */
+  #apply(entry: Entry): Steps<void> | undefined {
     if (entry.index !== this.#index + 1) {
       throw new Error(
         `entry ${entry.index} was to be applied after ${this.#index}: the order of the log is broken`,
@@ -195,25 +232,36 @@ export class Applier {
       this.#events.coreEntryApplied(entry)
       this.#storage.begin(entry.index, NO_ROWS)
       this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
-      this.#events.applied(entry, undefined)
-      return
+      return this.#events.applied(entry, undefined)
     }
-    const result = this.#execute(entry, kind)
-    if (this.#reads.isRead) this.#reads.clear()
-    this.#index = entry.index
-    this.#state = result.state
-    this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
-    this.#events.applied(entry, result)
-  }
-
-  #execute(entry: Entry, kind: number): Applied {
+    if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
     const { frame } = entry
     // A batch has a row for each command, of about as many bytes.
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
     this.#storage.begin(entry.index, { bytes: frame.length, items })
+    return this.#end(entry, applyEntry(...this.#request(entry)))
+  }
+
+  *#applyInParts(entry: Entry): Steps<void> {
+    this.#storage.begin(entry.index, NO_ROWS, true)
+    const result = yield* applySteps(...this.#request(entry))
+    while (this.#storage.prepare(ROWS_PER_STEP)) yield
+    const steps = this.#end(entry, result)
+    if (steps !== undefined) yield* steps
+  }
+
+  #request({ frame }: Entry): Parameters<typeof applyEntry> {
     const timeMs = frameClusterTimeMs(frame)
     this.#timeMs = Math.max(timeMs, this.#state.clusterTimeMs)
-    return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
+    return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows]
+  }
+
+  #end(entry: Entry, result: Applied): Steps<void> | undefined {
+    if (this.#reads.isRead) this.#reads.clear()
+    this.#index = entry.index
+    this.#state = result.state
+    this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
+    return this.#events.applied(entry, result)
   }
 
   readonly #rows: Rows = {
@@ -222,6 +270,7 @@ export class Applier {
     attached: (lease) => this.#reads.keysOf(lease),
     write: (change) => {
       const { key, value } = change
+      this.#rowsWritten++
       if (key[0] === TABLE_LEASES) this.#events.leaseChanged(key, value, this.#timeMs)
       return this.#storage.change(change)
     },

@@ -18,7 +18,10 @@ import type { Clock } from './types.ts'
 export interface ApplyLoopOptions {
   readonly clock: Clock
   readonly storage: Storage
-  readonly limits: Pick<DriverLimits, 'applySliceMs' | 'overlayBytesMax'>
+  readonly limits: Pick<
+    DriverLimits,
+    'applySliceMs' | 'applySliceSteps' | 'applyKeysAtOnce' | 'overlayBytesMax'
+  >
   readonly raft: Pick<Raft, 'appliedState'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
   /** Reports to the core that its entry at this index is applied. */
@@ -43,17 +46,18 @@ export class ApplyLoop {
 
   constructor(options: ApplyLoopOptions) {
     this.#options = options
-    const { lifecycle, storage } = options
+    const { lifecycle, limits, storage } = options
     this.#commitAtStart = storage.hardState.commit
     this.#raftState = storage.applied.raft
-    this.#applier = new Applier(storage, {
+    const events: ApplierEvents = {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
       applied: options.entryApplied,
       leaseChanged: options.leaseChanged,
       entryRead: () => lifecycle.failOnThrow(() => this.#run()),
       failed: (error) => lifecycle.fail(error),
-    })
+    }
+    this.#applier = new Applier(storage, events, limits.applyKeysAtOnce)
   }
 
   get state(): KvState {
@@ -106,10 +110,11 @@ export class ApplyLoop {
     const isFull = (): boolean => this.#isFull
     while (this.#applier.pending && lifecycle.end === undefined && !isFull()) {
       const before = this.#applier.index
-      this.#applier.run(() => clock.now() >= until || isFull(), isFull)
+      const enough = (): boolean => clock.now() >= until || isFull()
+      const isOver = this.#applier.run(enough, limits.applySliceSteps, isFull)
       const { index } = this.#applier
-      this.#options.sliceApplied(index - before, index)
-      if (clock.now() >= until) break
+      if (index > before) this.#options.sliceApplied(index - before, index)
+      if (isOver || clock.now() >= until) break
     }
     this.#isRunning = false
     if (!this.#applier.pending || this.#isFull || lifecycle.end !== undefined) return

@@ -124,9 +124,10 @@ export class Driver implements NodeApi {
       coreEntryApplied: (index) => this.#step({ kind: 'applied', now: clock.now(), index }),
       configurationChanged: () => this.#configurationChanged(),
       entryApplied: ({ index }, result) => {
-        if (result !== undefined) this.#watches.applied(result.state)
+        const steps = result && this.#watches.applied(result.state)
         proposer.proposals.applied(index, result)
         this.#checks.entryApplied(index)
+        return steps
       },
       leaseChanged: (...row) => this.#leases.rowChanged(...row),
       sliceApplied: (count, index) => {

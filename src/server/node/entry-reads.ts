@@ -243,6 +243,10 @@ export class EntryReads {
   // Heads of keys
 
   #readHeads(done: () => void): void {
+    if (this.#storage.knowsAllHeads) {
+      done()
+      return
+    }
     const named = [
       ...this.#places.flatMap(keyOf),
       ...this.#found.flat(),

@@ -55,6 +55,10 @@ export interface DriverLimits {
   readonly overlayBytesMax: number
   /** Applying, and answering reads that were granted together, pauses after this long, so that other events can run. */
   readonly applySliceMs: number
+  /** An entry with more keys in its ranges and leases is applied in parts. */
+  readonly applyKeysAtOnce: number
+  /** Steps of such entries, about a key each, that are taken before other events can run. */
+  readonly applySliceSteps: number
   /**
    * Retry interval for requests that were refused because there was no leader. They are also retried when a leader is
    * known. The pauses of a proposal grow from this.
@@ -132,6 +136,8 @@ export const driverLimits: DriverLimits = {
   transfersMax: 100,
   overlayBytesMax: 64 * MiB,
   applySliceMs: 10,
+  applyKeysAtOnce: 64,
+  applySliceSteps: 2_048,
   retryMs: 20,
   readRetryMs: 250,
   logTailEntries: 10_000,

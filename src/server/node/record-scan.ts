@@ -81,14 +81,15 @@ export function scanRecords(
   const { reverse, revision } = options
   return new RecordScan(
     storage.scan({ ...versionRange(options), reverse }),
-    new LiveVersions(revision, reverse),
+    () => new LiveVersions(revision, reverse),
   )
 }
 
 /** Makes records of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
 export class RecordScan {
   readonly #scan: RowScan
-  readonly #live: LiveVersions
+  readonly #newLive: () => LiveVersions
+  #live: LiveVersions
   /** Records that were read. Those before `#at` have been returned. */
   #read: KeyRow[] = []
   #at = 0
@@ -104,9 +105,21 @@ export class RecordScan {
   #isRunning = false
   #mustRun = false
 
-  constructor(scan: RowScan, live: LiveVersions) {
+  constructor(scan: RowScan, newLive: () => LiveVersions) {
     this.#scan = scan
-    this.#live = live
+    this.#newLive = newLive
+    this.#live = newLive()
+  }
+
+  /** Continues with another range, before or after the current position, within that of the scan, in rising order. */
+  moveTo(range: KeyRange): void {
+    const { gte, lt } = versionRange(range)
+    this.#scan.seek(gte, lt)
+    this.#live = this.#newLive()
+    this.#read = []
+    this.#at = 0
+    this.#isComplete = false
+    this.#rowsMin = 1
   }
 
   /**

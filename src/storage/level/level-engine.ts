@@ -184,6 +184,9 @@ class LevelBatch implements EngineBatch {
   get operations(): number {
     return this.chained.length
   }
+  abandon(): void {
+    void this.chained.close()
+  }
 }
 
 export class LevelEngine implements Engine {
@@ -224,8 +227,8 @@ export class LevelEngine implements Engine {
     return scan(this.#db, range)
   }
 
-  batch(): LevelBatch {
-    return new LevelBatch(this.#db)
+  batch(begun?: EngineBatch): EngineBatch {
+    return begun ?? new LevelBatch(this.#db)
   }
 
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void {

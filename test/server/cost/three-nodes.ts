@@ -335,6 +335,8 @@ class MemoryBatch implements EngineBatch {
     this.keys[this.operations] = key
     this.values[this.operations++] = undefined
   }
+
+  abandon(): void {}
 }
 
 const STORAGE_TABLES = ['', 'meta', 'applied', 'staging', 'log', 'rows']
@@ -378,8 +380,8 @@ class MemoryEngine implements Engine {
     return this.#pairs.get(keyString(key))?.[1]
   }
 
-  batch(): MemoryBatch {
-    return this.#unused.pop() ?? new MemoryBatch()
+  batch(begun?: EngineBatch): MemoryBatch {
+    return begun instanceof MemoryBatch ? begun : (this.#unused.pop() ?? new MemoryBatch())
   }
 
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void {

@@ -296,7 +296,7 @@ describe('the cluster', () => {
       { range_keys_max: 0 },
       { range_keys_max: 100_001 },
       { range_bytes_max: 2 * 2 ** 20 - 1 },
-      { range_bytes_max: 64 * 2 ** 20 + 1 },
+      { range_bytes_max: 8 * 2 ** 20 + 1 },
       { lease_checkpoint_ms: 99 },
       { leases_max: 10_000_001 },
       { history_age_ms: 999 },

@@ -339,7 +339,7 @@ export class FakeNode implements NodeApi {
         if (error !== undefined) setImmediate(done, error, [], false)
         else setImmediate(done, undefined, ...pages.next(limits))
       },
-      seek: (key) => pages.seek(key),
+      seek: (key, lt) => pages.seek(key, lt),
       finish: (done) => {
         close()
         setImmediate(done, this.unread)
@@ -472,28 +472,35 @@ function hashOf(key: Uint8Array, row: Uint8Array) {
 class Pages {
   readonly #rows: readonly StoredRow[]
   #at = 0
+  #end: number
 
   constructor(rows: readonly StoredRow[]) {
     this.#rows = rows
+    this.#end = rows.length
   }
 
   /** The next page, and whether rows are left. */
   next({ rowsMax, bytesMax }: PageLimits): [StoredRow[], boolean] {
     const first = this.#at
     let bytes = 0
-    for (; this.#at < this.#rows.length; this.#at++) {
+    for (; this.#at < this.#end; this.#at++) {
       const { key, value } = this.#rows[this.#at] ?? NO_ROW
       bytes += key.length + value.length
       const isFirst = this.#at === first
       if (this.#at - first === rowsMax || (!isFirst && bytes > bytesMax)) break
     }
-    return [this.#rows.slice(first, this.#at), this.#at < this.#rows.length]
+    return [this.#rows.slice(first, this.#at), this.#at < this.#end]
   }
 
-  /** Continues at `key`. */
-  seek(key: Uint8Array): void {
+  /** Continues at `key`, and ends before `lt`. */
+  seek(key: Uint8Array, lt?: Uint8Array): void {
+    this.#at = this.#firstFrom(key)
+    if (lt !== undefined) this.#end = Math.max(this.#at, this.#firstFrom(lt))
+  }
+
+  #firstFrom(key: Uint8Array): number {
     const at = this.#rows.findIndex((row) => Buffer.compare(row.key, key) >= 0)
-    this.#at = at < 0 ? this.#rows.length : at
+    return at < 0 ? this.#rows.length : at
   }
 }
 

@@ -127,6 +127,30 @@ test('counts as one range that is read', async () => {
   expect(new Set(open)).toEqual(new Set([1]))
 })
 
+test('has one scan open, whatever it reads', async () => {
+  const served = await serve({ node: filled() })
+  const { node } = served
+  const scans: number[] = []
+  node.onSlice = () => scans.push(node.openScans)
+  const gets = Array.from({ length: 128 }, () => get({ prefix: 'c' }))
+  const { status } = await post(served, { success: gets, failure: gets })
+  expect([status, new Set(scans)]).toEqual([200, new Set([1])])
+})
+
+test('a page with a count takes the room of two scans, and a get at a revision that of one', async () => {
+  const status = async (rangesMax: number, path: string): Promise<number> => {
+    const served = await serve({ node: filled(), limits: { rangesMax } })
+    const answer = await served.ask('GET', path)
+    expectAtRest(served)
+    return answer.status
+  }
+  expect(await status(1, '/v1/kv?prefix=c&count=true')).toBe(429)
+  expect(await status(2, '/v1/kv?prefix=c&count=true')).toBe(200)
+  expect(await status(1, '/v1/kv?prefix=c')).toBe(200)
+  expect(await status(0, '/v1/kv/a?revision=6')).toBe(429)
+  expect(await status(1, '/v1/kv/a?revision=6')).toBe(200)
+})
+
 test('is read no further when its client has gone', async () => {
   const served = await serve({ limits: { sliceRowsMax: 1 } })
   const { node, port } = served

@@ -11,6 +11,8 @@ import { crc32, pastEntries } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applyRows, bytes, closed, hardState } from '../../storage/samples.ts'
 
+const KEYS_AT_ONCE = 64
+
 const record = (index: number) => ({
   index: asIndex(index),
   term: asTerm(1),
@@ -28,16 +30,20 @@ async function formatted(): Promise<Storage> {
 test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = new Applier(storage, {
-    leaseChanged: () => {},
-    coreEntryApplied: () => {},
-    encodedRaftState: () => new Uint8Array(),
-    entryRead: () => {},
-    failed: (error) => {
-      throw error
+  const applier = new Applier(
+    storage,
+    {
+      leaseChanged: () => {},
+      coreEntryApplied: () => {},
+      encodedRaftState: () => new Uint8Array(),
+      entryRead: () => {},
+      failed: (error) => {
+        throw error
+      },
+      applied: ({ index }) => void applied.push(index),
     },
-    applied: ({ index }) => void applied.push(index),
-  })
+    KEYS_AT_ONCE,
+  )
   applier.push(pastEntries(2, [1, 1, 1]))
   applier.clear()
   expect(applier.pending).toBe(false)
@@ -53,16 +59,20 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
 
 test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
   const storage = await formatted()
-  const applier = new Applier(storage, {
-    leaseChanged: () => {},
-    coreEntryApplied: () => {},
-    encodedRaftState: () => new Uint8Array(),
-    entryRead: () => {},
-    failed: (error) => {
-      throw error
+  const applier = new Applier(
+    storage,
+    {
+      leaseChanged: () => {},
+      coreEntryApplied: () => {},
+      encodedRaftState: () => new Uint8Array(),
+      entryRead: () => {},
+      failed: (error) => {
+        throw error
+      },
+      applied: () => {},
     },
-    applied: () => {},
-  })
+    KEYS_AT_ONCE,
+  )
   const put = (index: number, size: number): Entry => {
     const command = {
       kind: 'put' as const,
@@ -100,16 +110,20 @@ test('whether it is enough is asked after a few entries, or sooner when they are
 test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = new Applier(storage, {
-    leaseChanged: () => {},
-    coreEntryApplied: () => {},
-    encodedRaftState: () => new Uint8Array(),
-    entryRead: () => {},
-    failed: (error) => {
-      throw error
+  const applier = new Applier(
+    storage,
+    {
+      leaseChanged: () => {},
+      coreEntryApplied: () => {},
+      encodedRaftState: () => new Uint8Array(),
+      entryRead: () => {},
+      failed: (error) => {
+        throw error
+      },
+      applied: ({ index }) => void applied.push(index),
     },
-    applied: ({ index }) => void applied.push(index),
-  })
+    KEYS_AT_ONCE,
+  )
   for (const index of [3, 1]) {
     applier.push(pastEntries(index, [1]))
     expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)

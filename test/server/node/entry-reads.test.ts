@@ -29,6 +29,8 @@ import { crc32 } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { closed, hardState } from '../../storage/samples.ts'
 
+const KEYS_AT_ONCE = 64
+
 function entryOf(index: number, request: Request): Entry {
   const { kind, version } = requestKind(request)
   const frame = newFrame(
@@ -57,17 +59,21 @@ class Applying {
   private constructor(storage: Storage, reads: Read[]) {
     this.storage = storage
     this.#reads = reads
-    this.applier = new Applier(storage, {
-      leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => new Uint8Array(),
-      applied: (_, result) => void this.outcomes.push(result?.outcome),
-      entryRead: () => {
-        this.told++
-        this.applier.run(() => false)
+    this.applier = new Applier(
+      storage,
+      {
+        leaseChanged: () => {},
+        coreEntryApplied: () => {},
+        encodedRaftState: () => new Uint8Array(),
+        applied: (_, result) => void this.outcomes.push(result?.outcome),
+        entryRead: () => {
+          this.told++
+          this.applier.run(() => false)
+        },
+        failed: (error) => void this.failures.push(error),
       },
-      failed: (error) => void this.failures.push(error),
-    })
+      KEYS_AT_ONCE,
+    )
   }
 
   static async start(

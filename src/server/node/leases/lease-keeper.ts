@@ -29,6 +29,8 @@ export interface LeaseNode {
   readonly state: KvState
   /** The term of the last applied entry. */
   readonly appliedTerm: Term
+  /** An entry is applied in parts: a scan does not show the rows that it has changed so far. */
+  readonly isApplying: boolean
   /** While this node leads. */
   leading(): { readonly term: Term; readonly clusterTimeMs: number } | undefined
   scan(range: { readonly gte: Uint8Array; readonly lt: Uint8Array; readonly reverse: false }): RowScan
@@ -146,7 +148,8 @@ export class LeaseKeeper {
       this.#term = term
     }
     if (term === undefined) return
-    if (this.#phase === 'waiting' && this.#node.appliedTerm === term) this.#load(term)
+    const { appliedTerm, isApplying } = this.#node
+    if (this.#phase === 'waiting' && appliedTerm === term && !isApplying) this.#load(term)
     if (this.#phase === 'loaded' && this.#held.size > 0) this.#arm()
   }
 

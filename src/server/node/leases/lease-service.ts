@@ -58,6 +58,9 @@ export class LeaseService {
       get appliedTerm() {
         return storage.applied.term
       },
+      get isApplying() {
+        return storage.hashOfChanges !== undefined
+      },
       leading: () => {
         const clusterTimeMs = raft.clusterTimeMs(clock.now())
         return clusterTimeMs === undefined ? undefined : { term: raft.term, clusterTimeMs }

@@ -8,7 +8,7 @@
 import { asRevision, type KvState, MalformedBytesError, type Revision } from '../../../kv/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
-import type { ChangeEvent } from './events.ts'
+import type { EventsMessage } from './events.ts'
 import type { HistoryRow, HistoryRows } from './history-rows.ts'
 import type { Watcher } from './watcher.ts'
 
@@ -29,8 +29,17 @@ export interface CatchUpEvents {
   /** Its client must read its buffered messages first. */
   full(watcher: Watcher): void
   /** Sends the events of one revision. */
-  deliver(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly ChangeEvent[]): void
+  deliver(watcher: Watcher, message: EventsMessage): void
   failed(error: unknown): void
+}
+
+/** Events that are encoded before the time is looked at. */
+const EVENTS_PER_STEP = 16
+
+/** A large message that is being encoded in several turns. One watcher at a time has one. */
+interface LargeMessage {
+  readonly watcher: Watcher
+  readonly message: EventsMessage
 }
 
 export class CatchUp {
@@ -42,6 +51,9 @@ export class CatchUp {
   readonly #queue = new Set<Watcher>()
   /** Watchers that wait for a search of the row with their next revision. */
   readonly #unplaced = new Set<Watcher>()
+  #large: LargeMessage | undefined
+  /** Watchers that wait until that message is sent, since theirs is large as well. */
+  readonly #waiting = new Set<Watcher>()
   #isLooking = false
   #turnsSoon = false
 
@@ -53,7 +65,7 @@ export class CatchUp {
   }
 
   get size(): number {
-    return this.#queue.size + this.#unplaced.size
+    return this.#queue.size + this.#unplaced.size + this.#waiting.size
   }
 
   get isLooking(): boolean {
@@ -68,10 +80,22 @@ export class CatchUp {
   remove(watcher: Watcher): void {
     this.#queue.delete(watcher)
     this.#unplaced.delete(watcher)
+    this.#waiting.delete(watcher)
+    if (this.#large?.watcher === watcher) this.#largeEnded()
     if (this.size === 0) this.#rows.clear()
   }
 
+  /** A snapshot has replaced the store, with its history. */
+  replaced(): void {
+    this.#largeEnded()
+  }
+
   #turnSoon(): void {
+    const [waiting] = this.#large === undefined ? this.#waiting : []
+    if (waiting !== undefined) {
+      this.#waiting.delete(waiting)
+      this.#queue.add(waiting)
+    }
     if (this.#turnsSoon || this.#queue.size === 0) return
     this.#turnsSoon = true
     this.#clock.soon(() => {
@@ -107,6 +131,12 @@ export class CatchUp {
       }
       const isTimeOver = rows > 0 && this.#clock.now() >= until
       if (isTimeOver || rows === this.#limits.watchSliceRows) return 'more'
+      if (this.#large?.watcher === watcher) {
+        const sent = this.#send(watcher, this.#large.message, until)
+        if (sent !== 'whole') return sent
+        if (this.#clock.now() >= until) return 'more'
+        continue
+      }
       const row = this.#rowOf(watcher)
       if (row === undefined) {
         this.#unplaced.add(watcher)
@@ -137,13 +167,9 @@ export class CatchUp {
       if (revision.revision < watcher.next) continue
       const events = revision.events.filter((event) => watcher.wants(event) && watcher.watches(event))
       if (events.length > 0) {
-        if (watcher.sink.isFull) {
-          watcher.next = revision.revision
-          this.#events.full(watcher)
-          return 'done'
-        }
-        this.#events.deliver(watcher, revision, events)
-        if (watcher.state === 'ended') return 'done'
+        watcher.next = revision.revision
+        const sent = this.#send(watcher, revision.message(events, watcher), until)
+        if (sent !== 'whole') return sent
       }
       watcher.next = asRevision(revision.revision + 1)
       if (events.length > 0 && watcher.next <= row.last && this.#clock.now() >= until) return 'more'
@@ -151,6 +177,35 @@ export class CatchUp {
     watcher.next = asRevision(row.last + 1)
     watcher.row = watcher.next
     return 'whole'
+  }
+
+  /** Sends the message when it is encoded. 'whole': the watcher needs the next revision. */
+  #send(watcher: Watcher, message: EventsMessage, until: number): 'whole' | 'more' | 'done' {
+    const { sink } = watcher
+    const { form } = sink
+    if (form !== undefined && !sink.isFull && message.encode(form, EVENTS_PER_STEP)) {
+      if (this.#large !== undefined && this.#large.watcher !== watcher) {
+        this.#waiting.add(watcher)
+        return 'done'
+      }
+      this.#large = { watcher, message }
+      while (message.encode(form, EVENTS_PER_STEP)) if (this.#clock.now() >= until) return 'more'
+    }
+    if (this.#large?.watcher === watcher) this.#largeEnded()
+    if (sink.isFull) {
+      this.#events.full(watcher)
+      return 'done'
+    }
+    this.#events.deliver(watcher, message)
+    if (watcher.state === 'ended') return 'done'
+    watcher.next = asRevision(message.revision + 1)
+    return 'whole'
+  }
+
+  /** The next large message may be encoded. */
+  #largeEnded(): void {
+    this.#large = undefined
+    this.#turnSoon()
   }
 
   /** Searches for one row at a time. Watchers with revisions of the same row share the result. */

@@ -3,7 +3,14 @@
 // options share one message of a revision. It is encoded once for each form.
 
 import { latin1 } from '../../../bytes/index.ts'
-import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../../kv/index.ts'
+import {
+  type KeyEvent,
+  type KeyRow,
+  type Revision,
+  readVersion,
+  runSteps,
+  type Steps,
+} from '../../../kv/index.ts'
 
 /** Limit on the keys and values of the previous records in one message. One record is always included. */
 export const PREV_BYTES_MAX = 4 * 1024 * 1024
@@ -23,38 +30,47 @@ export type GetRow = (rowKey: Uint8Array) => Uint8Array | undefined
 /** One key that a revision has changed. */
 export class ChangeEvent {
   readonly key: Uint8Array
-  /** The key with a character for each byte. */
-  readonly name: string
   readonly revision: Revision
   readonly type: 'put' | 'delete'
   /** Position among the events of its revision. */
   readonly at: number
   readonly #before: KeyEvent['before']
   readonly #get: GetRow
+  readonly #keeps: boolean
+  #name: string | undefined
   #record: KeyRow | undefined
   #prev: KeyRow | null | undefined
 
-  constructor({ key, revision, tombstone, before }: KeyEvent, at: number, get: GetRow) {
+  /** `keeps`: whether records stay in memory after they are read. */
+  constructor({ key, revision, tombstone, before }: KeyEvent, at: number, get: GetRow, keeps: boolean) {
     this.at = at
     this.key = key
-    this.name = latin1(key)
     this.revision = revision
     this.type = tombstone === undefined ? 'put' : 'delete'
     this.#before = before
     this.#get = get
+    this.#keeps = keeps
+  }
+
+  /** The key with a character for each byte. */
+  get name(): string {
+    this.#name ??= latin1(this.key)
+    return this.#name
   }
 
   /** The record of a put. */
   get record(): KeyRow {
-    this.#record ??= readVersion(this.key, this.revision, this.#get)
-    return this.#record
+    const record = this.#record ?? readVersion(this.key, this.revision, this.#get)
+    if (this.#keeps) this.#record = record
+    return record
   }
 
   /** The previous record; null if the key did not exist. */
   get prev(): KeyRow | null {
-    if (this.#prev === undefined)
-      this.#prev = this.#before === undefined ? null : readVersion(this.key, this.#before.revision, this.#get)
-    return this.#prev
+    if (this.#prev !== undefined) return this.#prev
+    const prev = this.#before === undefined ? null : readVersion(this.key, this.#before.revision, this.#get)
+    if (this.#keeps) this.#prev = prev
+    return prev
   }
 
   /** The size of the previous record, with or without its value. */
@@ -64,9 +80,20 @@ export class ChangeEvent {
   }
 }
 
-/** The encoder of messages for one protocol. */
+/** The encoder of messages for one protocol. A message is a head, its events one after the other, and a tail. */
 export interface MessageForm {
-  encode(message: EventsMessage): Uint8Array
+  head(message: EventsMessage): Uint8Array
+  /** `prev`: as in `EventsMessage.prevs`. `at`: the position of the event in the message. */
+  event(event: ChangeEvent, prev: KeyRow | null | undefined, values: boolean, at: number): Uint8Array
+  readonly tail: Uint8Array
+}
+
+/** A message in one form, encoded event by event. */
+interface Encoding {
+  readonly form: MessageForm
+  readonly steps: Steps<Uint8Array>
+  /** undefined: some events are not encoded yet. */
+  bytes: Uint8Array | undefined
 }
 
 /** The message for watchers with the same options and the same events of one revision. */
@@ -78,7 +105,7 @@ export class EventsMessage {
   /** Whether records include their values. */
   readonly values: boolean
   readonly #prev: boolean
-  readonly #encoded: { readonly form: MessageForm; readonly bytes: Uint8Array }[] = []
+  readonly #encodings: Encoding[] = []
 
   constructor(revision: Revision, events: readonly ChangeEvent[], { prev, values }: MessageOptions) {
     this.revision = revision
@@ -89,26 +116,66 @@ export class EventsMessage {
   }
 
   in(form: MessageForm): Uint8Array {
-    const known = this.#encoded.find((encoded) => encoded.form === form)
-    if (known !== undefined) return known.bytes
-    const bytes = form.encode(this)
-    this.#encoded.push({ form, bytes })
-    return bytes
+    const encoding = this.#encodingIn(form)
+    encoding.bytes ??= runSteps(encoding.steps)
+    return encoding.bytes
+  }
+
+  /** Encodes some of the events, so that `in` has less to do. Returns whether more of them are left. */
+  encode(form: MessageForm, eventsMax: number): boolean {
+    const encoding = this.#encodingIn(form)
+    for (let left = eventsMax; left > 0 && encoding.bytes === undefined; left--) {
+      const { done, value } = encoding.steps.next()
+      if (done) encoding.bytes = value
+    }
+    return encoding.bytes === undefined
+  }
+
+  #encodingIn(form: MessageForm): Encoding {
+    const known = this.#encodings.find((encoding) => encoding.form === form)
+    if (known !== undefined) return known
+    const encoding = { form, steps: this.#encodeIn(form), bytes: undefined }
+    this.#encodings.push(encoding)
+    return encoding
+  }
+
+  *#encodeIn(form: MessageForm): Steps<Uint8Array> {
+    const parts = [form.head(this)]
+    let at = 0
+    for (const [event, prev] of this.#withPrevs()) {
+      parts.push(form.event(event, prev, this.values, at++))
+      yield
+    }
+    return joined([...parts, form.tail])
   }
 
   /**
    * The previous records, one for each event; undefined if the watch did not request it, or there is no room for it.
    * One revision may delete thousands of long keys with large values.
    */
-  prevs(): (KeyRow | null | undefined)[] {
-    let bytes = 0
-    return this.events.map((event) => {
-      if (!this.#prev) return undefined
-      const isFirst = bytes === 0
-      bytes += event.prevBytes(this.values)
-      return isFirst || bytes <= PREV_BYTES_MAX ? event.prev : undefined
-    })
+  prevs(): readonly (KeyRow | null | undefined)[] {
+    return [...this.#withPrevs()].map(([, prev]) => prev)
   }
+
+  *#withPrevs(): Iterable<readonly [ChangeEvent, KeyRow | null | undefined]> {
+    let bytes = 0
+    for (const event of this.events) {
+      const isFirst = bytes === 0
+      if (this.#prev) bytes += event.prevBytes(this.values)
+      const isSent = this.#prev && (isFirst || bytes <= PREV_BYTES_MAX)
+      yield [event, isSent ? event.prev : undefined]
+    }
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 interface MessageOptions {
@@ -127,6 +194,11 @@ export class RevisionEvents {
 
   constructor(revision: Revision) {
     this.revision = revision
+  }
+
+  /** `keeps`: whether records stay in memory after they are read. */
+  add(event: KeyEvent, get: GetRow, keeps = true): void {
+    this.events.push(new ChangeEvent(event, this.events.length, get, keeps))
   }
 
   /** The message with these events, in their order. Watchers that need the same events share it. */
@@ -156,7 +228,7 @@ export class RevisionEvents {
 }
 
 /** Events of a row by revision. Revisions that have changed no key are left out. */
-export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEvents[] {
+export function byRevision(events: Iterable<KeyEvent>, get: GetRow, keeps: boolean): RevisionEvents[] {
   const revisions: RevisionEvents[] = []
   for (const event of events) {
     let newest = revisions.at(-1)
@@ -164,7 +236,7 @@ export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEv
       newest = new RevisionEvents(event.revision)
       revisions.push(newest)
     }
-    newest.events.push(new ChangeEvent(event, newest.events.length, get))
+    newest.add(event, get, keeps)
   }
   return revisions
 }

@@ -14,7 +14,7 @@ import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
 
 /** Limit on kept rows. */
 const ROWS_MAX = 32
-/** Rows with more events than this are large, and only one of them is kept. Most rows have 16. */
+/** Rows with more events than this are large: only one of them is kept, without its records. Most rows have 16. */
 const ROW_EVENTS_MAX = 1024
 /** Bytes of the rows of versions that were read for such a row. */
 const ROW_BYTES_MAX = 256 * 1024
@@ -60,15 +60,21 @@ export class HistoryRows {
     const row = this.#get(eventsKey(first))
     if (row === undefined) return undefined
     const { last, events } = decodeEvents(first, row)
+    const isLarge = events.length > ROW_EVENTS_MAX
     let bytes = 0
     const get: GetRow = (rowKey) => {
       const version = this.#get(rowKey)
       bytes += version?.length ?? 0
-      if (bytes > ROW_BYTES_MAX) this.#kept.delete(first)
+      if (bytes > ROW_BYTES_MAX && !isLarge) this.#kept.delete(first)
       return version
     }
-    const read = { first, last, revisions: byRevision(events, get), mayGrow: first === history.newest }
-    if (events.length > ROW_EVENTS_MAX) {
+    const read = {
+      first,
+      last,
+      revisions: byRevision(events, get, !isLarge),
+      mayGrow: first === history.newest,
+    }
+    if (isLarge) {
       if (this.#large !== undefined) this.#kept.delete(this.#large)
       this.#large = first
     }

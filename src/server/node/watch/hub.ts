@@ -1,17 +1,18 @@
 // All watches of a node. README.md describes how they work together.
 
-import { asRevision, decodeEvents, eventsKey, type KvState, type Revision } from '../../../kv/index.ts'
+import {
+  asRevision,
+  eventsKey,
+  eventsOf,
+  type KvState,
+  type Revision,
+  type Steps,
+} from '../../../kv/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Clock, Problem, Result } from '../types.ts'
 import { CatchUp, type CatchUpLimits } from './catch-up.ts'
-import {
-  byRevision,
-  type ChangeEvent,
-  type EventsMessage,
-  type GetRow,
-  type RevisionEvents,
-} from './events.ts'
+import { type ChangeEvent, type EventsMessage, type GetRow, RevisionEvents } from './events.ts'
 import { HistoryRows } from './history-rows.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { ProgressWheel } from './progress-wheel.ts'
@@ -23,6 +24,15 @@ import { Watcher } from './watcher.ts'
  * thousand events, a batch a thousand revisions, and a node fifty thousand watchers.
  */
 const FANOUT_PER_ENTRY_MAX = 50_000
+/** A notification, in part at once. */
+export interface NotificationLimits {
+  /** Watchers read a revision with more events from history: each of their messages takes some milliseconds. */
+  readonly liveEventsMax: number
+  /** Steps that are taken at once: an event, or a watcher that is sent a message. */
+  readonly stepsAtOnce: number
+}
+
+const NOTIFICATION: NotificationLimits = { liveEventsMax: 256, stepsAtOnce: 64 }
 
 export interface WatchLimits extends CatchUpLimits {
   /** Limit on the watches of one node. More are refused as overloaded. */
@@ -38,11 +48,13 @@ export interface WatchHubOptions {
   readonly state: KvState
   /** Called when a row cannot be read. The node ends. */
   readonly failed: (error: unknown) => void
+  readonly notification?: NotificationLimits
 }
 
 export class WatchHub {
   readonly #clock: Clock
   readonly #limits: WatchLimits
+  readonly #notification: NotificationLimits
   readonly #get: GetRow
   readonly #rows: HistoryRows
   readonly #catchUp: CatchUp
@@ -68,8 +80,9 @@ export class WatchHub {
   #slowTotal = 0
   #compactedTotal = 0
 
-  constructor({ clock, limits, storage, state, failed }: WatchHubOptions) {
+  constructor({ clock, limits, storage, state, failed, notification = NOTIFICATION }: WatchHubOptions) {
     this.#clock = clock
+    this.#notification = notification
     this.#limits = limits
     this.#state = state
     this.#sent = state.revision
@@ -84,9 +97,9 @@ export class WatchHub {
       caughtUp: (watcher) => this.#goLive(watcher),
       overtaken: (watcher) => this.#overtaken(watcher),
       full: (watcher) => this.#full(watcher),
-      deliver: (watcher, revision, events) => {
+      deliver: (watcher, message) => {
         this.#now = this.#clock.now()
-        this.#deliver(watcher, revision.message(events, watcher))
+        this.#deliver(watcher, message)
       },
       failed,
     })
@@ -139,40 +152,58 @@ export class WatchHub {
     }
   }
 
-  /** Notifies the watchers of the entry that has been applied. */
-  applied(state: KvState): void {
+  /**
+   * Notifies the watchers of the entry that has been applied. Returned steps are left to do before the next entry is
+   * applied.
+   */
+  applied(state: KvState): Steps<void> | undefined {
     const { revision } = this.#state
     this.#state = state
-    if (state.revision === revision) return
+    if (state.revision === revision) return undefined
     const { newest, first } = state.history
     if (this.#live.size === 0 || newest < first) {
       this.#delivered = { first: 0, bytes: 0 }
       this.#sent = state.revision
-      return
+      return undefined
     }
     const row = this.#get(eventsKey(newest))
     if (row === undefined) throw new Error(`revision ${newest} has no row of events`)
     const seenBytes = this.#delivered.first === newest ? this.#delivered.bytes : undefined
     this.#delivered = { first: newest, bytes: row.length }
     this.#now = this.#clock.now()
-    const { events } = decodeEvents(newest, row, seenBytes)
-    const fresh = events.filter((event) => event.revision > revision)
     this.#fanOut = 0
-    // If a row cannot be read, the node ends, and each watch reports its last revision.
-    for (const each of byRevision(fresh, this.#get)) {
-      this.#tellAll(each)
-      this.#sent = each.revision
+    const steps = this.#notify(revision, newest, row, seenBytes)
+    for (let left = this.#notification.stepsAtOnce; left > 0; left--) if (steps.next().done) return undefined
+    return steps
+  }
+
+  /** `before`: the revision before the entry. If a row cannot be read, the node ends. */
+  *#notify(before: Revision, first: Revision, row: Uint8Array, seenBytes: number | undefined): Steps<void> {
+    const { revision: last } = this.#state
+    let revision: RevisionEvents | undefined
+    for (const event of eventsOf(first, row, seenBytes)) {
+      if (event.revision <= before) continue
+      if (revision !== undefined && revision.revision !== event.revision) {
+        yield* this.#tellAll(revision)
+        revision = undefined
+      }
+      revision ??= new RevisionEvents(event.revision)
+      revision.add(event, this.#get)
+      yield
     }
-    this.#sent = state.revision
+    if (revision !== undefined) yield* this.#tellAll(revision)
+    this.#sent = last
   }
 
   /** A snapshot has replaced the store by a newer one. Live watchers continue from its history. */
   replaced(state: KvState): void {
-    const next = asRevision(this.#state.revision + 1)
+    // Some of them may not have been notified of the last entry.
+    const next = asRevision(this.#sent + 1)
     this.#state = state
     this.#sent = state.revision
     this.#delivered = { first: 0, bytes: 0 }
     this.#rows.clear()
+    this.#catchUp.replaced()
     for (const watcher of this.#watchers) {
       watcher.row = undefined
       if (watcher.state !== 'live') continue
@@ -217,51 +248,39 @@ export class WatchHub {
     this.#live.add(watcher)
   }
 
-  #tellAll(revision: RevisionEvents): void {
+  /** Between two steps, watchers may begin, end, or become live after they have read this revision. */
+  *#tellAll(revision: RevisionEvents): Steps<void> {
     const { events } = revision
-    const found = this.#matches
-    const [event] = events
-    if (event !== undefined && events.length === 1) {
-      const isTooMuch = this.#collect(event)
-      for (const watcher of found) {
-        if (isTooMuch) this.#readLater(watcher, revision.revision)
-        else if (watcher.wants(event)) this.#deliverLive(watcher, revision, events)
-      }
-      found.length = 0
-      return
-    }
     const touched: Watcher[] = []
     for (const event of events) {
-      const isTooMuch = this.#collect(event)
-      for (const watcher of found) {
+      this.#live.collect(event.name, this.#matches)
+      const isTooMuch =
+        events.length > this.#notification.liveEventsMax || this.#fanOut >= FANOUT_PER_ENTRY_MAX
+      this.#fanOut += this.#matches.length
+      for (const watcher of this.#matches) {
+        if (!watcher.wants(event)) continue
         if (isTooMuch) {
           this.#readLater(watcher, revision.revision)
           continue
         }
-        if (!watcher.wants(event)) continue
         if (watcher.batch === undefined) {
           watcher.batch = []
           touched.push(watcher)
         }
         watcher.batch.push(event)
       }
-      found.length = 0
+      this.#matches.length = 0
+      if (events.length > 1) yield
     }
     for (const watcher of touched) {
       const { batch } = watcher
-      // Such a watcher reads all of the events from history.
+      // Such a watcher has ended, or reads all of the events from history.
       if (batch === undefined) continue
       watcher.batch = undefined
       this.#deliverLive(watcher, revision, batch)
+      yield
     }
-  }
-
-  /** Finds the watchers of the event's key. Returns whether the fan-out exceeds its limit. */
-  #collect({ name }: ChangeEvent): boolean {
-    this.#live.collect(name, this.#matches)
-    const isTooMuch = this.#fanOut >= FANOUT_PER_ENTRY_MAX
-    this.#fanOut += this.#matches.length
-    return isTooMuch
+    this.#sent = revision.revision
   }
 
   /** Makes a live watcher read this revision from history. */
@@ -311,8 +330,9 @@ export class WatchHub {
 
   /** The last revision that has been sent to the watcher. */
   #upTo(watcher: Watcher): Revision {
-    if (watcher.state === 'live') return this.#sent
-    return asRevision(Math.min(this.#state.revision, watcher.next - 1))
+    // It may have become live while the others were notified of a revision that it has read.
+    const sent = watcher.state === 'live' ? Math.max(this.#sent, watcher.next - 1) : watcher.next - 1
+    return asRevision(Math.min(this.#state.revision, sent))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -344,6 +364,7 @@ export class WatchHub {
   #forget(watcher: Watcher): void {
     if (!this.#watchers.delete(watcher)) return
     this.#wheel.remove(watcher)
+    watcher.batch = undefined
     if (watcher.state === 'live') this.#live.remove(watcher)
     else if (watcher.state === 'full') this.#slow--
     else this.#catchUp.remove(watcher)

@@ -1,7 +1,7 @@
 // The options of a watch, and the obligations of the protocols that carry it to a client (`http`, `mux`).
 
 import type { Revision, Where } from '../../../kv/index.ts'
-import type { EventsMessage } from './events.ts'
+import type { EventsMessage, MessageForm } from './events.ts'
 
 export interface WatchRequest {
   /** One key, or a range. */
@@ -26,6 +26,8 @@ export interface WatchSink {
    * shares none.
    */
   readonly phase?: number | undefined
+  /** The form of its messages; undefined: it takes them as they are. */
+  readonly form?: MessageForm | undefined
   /** Whether the buffer for the client is full. */
   readonly isFull: boolean
   /** The watch has found the sink full, and continues when `Watch.drained` is called. */

@@ -1,7 +1,7 @@
 // One watch of a client.
 
-import { latin1 } from '../../../bytes/index.ts'
-import { asRevision, type Revision } from '../../../kv/index.ts'
+import { equalBytes, latin1 } from '../../../bytes/index.ts'
+import { asRevision, compareKeys, type Revision } from '../../../kv/index.ts'
 import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { WatchRequest, WatchSink } from './types.ts'
@@ -24,6 +24,7 @@ export class Watcher implements Interval {
   readonly progressMs: number
   readonly sink: WatchSink
   readonly #only: WatchRequest['only']
+  readonly #where: WatchRequest['where']
   state: WatcherState = 'behind'
   /** The next revision to send. For a live watcher, the hub has a newer one. */
   next: Revision
@@ -42,6 +43,7 @@ export class Watcher implements Interval {
     from: number,
     now: number,
   ) {
+    this.#where = where
     this.isKey = 'key' in where
     this.start = latin1('key' in where ? where.key : where.start)
     this.end = 'key' in where || where.end === undefined ? undefined : latin1(where.end)
@@ -63,8 +65,9 @@ export class Watcher implements Interval {
     return revision >= this.next && (this.#only === undefined || this.#only === type)
   }
 
-  watches({ name }: ChangeEvent): boolean {
-    if (this.isKey) return name === this.start
-    return name >= this.start && (this.end === undefined || name < this.end)
+  watches({ key }: ChangeEvent): boolean {
+    if ('key' in this.#where) return equalBytes(key, this.#where.key)
+    const { start, end } = this.#where
+    return compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
   }
 }

@@ -28,6 +28,7 @@ class Leader implements LeaseNode {
   readonly keeper = new LeaseKeeper(this, this.clock, driverLimits)
   term: Term | undefined = asTerm(2)
   appliedTerm = asTerm(1)
+  isApplying = false
   /** Whether the test holds requested confirmations back. */
   holdsConfirmations = false
   readonly confirming: ((problem: Problem | undefined) => void)[] = []
@@ -513,4 +514,17 @@ describe('the time', () => {
     leader.clock.advance(1000)
     expect(leader.proposed).toHaveLength(1)
   })
+})
+
+test('the table is not read while an entry is applied in parts: the scan would lack its changes', () => {
+  const leader = new Leader()
+  leader.isApplying = true
+  leader.begin()
+  expect(leader.openScans).toBe(0)
+  // The rest of the entry, whose first changes the keeper has ignored.
+  leader.grant(ONE)
+  leader.isApplying = false
+  leader.keeper.check()
+  leader.clock.advance(1)
+  expect(leader.keeper.size.leases).toBe(1)
 })

@@ -57,6 +57,14 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ do: fc.constant('apply' as const), count: fc.integer({ min: 1, max: 6 }) }),
   },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('begin' as const), count: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('notify' as const), count: fc.integer({ min: 1, max: 9 }) }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('install' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('compact' as const), back: fc.nat(40) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('watch' as const), asked }) },
@@ -95,6 +103,12 @@ function take(next: Step, world: World): void {
     case 'apply':
       world.apply(next.count)
       return
+    case 'begin':
+      world.begin(next.count)
+      return
+    case 'notify':
+      world.notify(next.count)
+      return
     case 'install':
       world.install()
       return
@@ -124,8 +138,9 @@ test('every watch is told what it asked for', () => {
     fc.property(
       fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }),
       fc.record({ watchSliceRows: fc.integer({ min: 1, max: 4 }), scanMs: fc.integer({ min: 0, max: 300 }) }),
-      (steps, { scanMs, ...limits }) => {
-        const world = new World(limits, scanMs)
+      fc.record({ liveEventsMax: fc.integer({ min: 1, max: 6 }), stepsAtOnce: fc.nat(8) }),
+      (steps, { scanMs, ...limits }, notification) => {
+        const world = new World(limits, scanMs, notification)
         for (const next of steps) take(next, world)
         world.apply()
         world.settle()

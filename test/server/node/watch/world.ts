@@ -11,10 +11,13 @@ import {
   type KeyRow,
   type KvSettings,
   type Revision,
+  type Steps,
   type Where,
 } from '../../../../src/kv/index.ts'
+import type { NotificationLimits } from '../../../../src/server/node/watch/hub.ts'
 import {
   type EventsMessage,
+  type MessageForm,
   type WatchEnd,
   type WatchHandle,
   WatchHub,
@@ -73,6 +76,15 @@ export type Change = readonly [key: string, value: string | undefined]
 /** A clock on which work takes time, if the test sets `workedMs`. */
 class WorkingClock extends VirtualClock {
   workedMs = 0
+  /** Called at the end of each turn of the event loop. */
+  onTurn: (() => void) | undefined
+
+  override soon(run: () => void): void {
+    super.soon(() => {
+      run()
+      this.onTurn?.()
+    })
+  }
 
   override now(): number {
     return super.now() + this.workedMs
@@ -97,10 +109,13 @@ export class World {
   /** Entries that the leader has applied and the node has not. */
   readonly #queue: { readonly command: Command; readonly timeMs: number }[] = []
 
+  /** The steps that are left of the notification of the last entry. */
+  #steps: Steps<void> | undefined
+
   /** The duration of a scan. */
   readonly #scanMs: number
 
-  constructor(limits: Partial<WatchLimits> = {}, scanMs = 0) {
+  constructor(limits: Partial<WatchLimits> = {}, scanMs = 0, notification?: NotificationLimits) {
     this.#scanMs = scanMs
     this.hub = new WatchHub({
       clock: this.clock,
@@ -121,6 +136,7 @@ export class World {
       },
       state: this.node.state,
       failed: (error) => this.failures.push(error),
+      ...(notification !== undefined && { notification }),
     })
   }
 
@@ -189,15 +205,29 @@ export class World {
 
   /** The node applies this many entries, or all. */
   apply(count = Number.POSITIVE_INFINITY): void {
+    this.begin(count)
+    this.notify(Number.POSITIVE_INFINITY)
+  }
+
+  /** The same, but of the last entry only those are notified that are notified at once. */
+  begin(count: number): void {
     for (const { command, timeMs } of this.#queue.splice(0, count)) {
+      this.notify(Number.POSITIVE_INFINITY)
       this.node.apply(ask(command), timeMs)
-      this.hub.applied(this.node.state)
+      this.#steps = this.hub.applied(this.node.state)
     }
+  }
+
+  /** Takes this many steps of a notification. */
+  notify(count: number): void {
+    for (let left = count; left > 0 && this.#steps !== undefined; left--)
+      if (this.#steps.next().done) this.#steps = undefined
   }
 
   /** The node takes a snapshot of the leader. */
   install(): void {
     this.#queue.length = 0
+    this.#steps = undefined
     this.node.rows.clear()
     for (const [key, row] of this.leader.rows) this.node.rows.set(key, row)
     this.node.state = this.leader.state
@@ -283,8 +313,13 @@ type Message =
   | { readonly kind: 'events'; readonly revision: number; readonly events: readonly ModelEvent[] }
   | { readonly kind: 'progress'; readonly revision: number }
 
+/** The bytes of messages do not matter here. */
+const NO_BYTES = new Uint8Array()
+const FORM: MessageForm = { head: () => NO_BYTES, event: () => NO_BYTES, tail: NO_BYTES }
+
 /** A client that checks its messages. */
 export class Reader implements WatchSink {
+  readonly form = FORM
   readonly #world: World
   readonly #request: WatchRequest
   readonly #watch: WatchHandle

@@ -1,0 +1,68 @@
+// An entry that is applied in steps leaves the same state, rows and outcome as at once, and a step is about one key.
+
+import { describe, expect, test } from 'vitest'
+import { applySteps } from '../../src/kv/apply.ts'
+import type { Apply, Command, Operation } from '../../src/kv/types.ts'
+import { ask, MemoryStore, putOf, utf8 } from './store.ts'
+
+const KEYS = 300
+const RANGE = { start: utf8('k'), end: utf8('l') }
+const keys = Array.from({ length: KEYS }, (_, at) => `k${String(at).padStart(3, '0')}`)
+const ofBranch = (...success: Operation[]): Command => ({
+  kind: 'txn',
+  txn: { compare: [], success, failure: [] },
+})
+
+/** A store with the keys of the range, each with a lease of its own. */
+function filled(): MemoryStore {
+  const store = new MemoryStore()
+  const commands = keys.map((key) => ({ ...putOf(key, 'v'), prev: false, lease: { ttlMs: 10_000 } }) as const)
+  store.apply(ask({ kind: 'batch', commands }))
+  return store
+}
+
+const get = (keysOnly: boolean): Operation => ({
+  kind: 'get',
+  where: RANGE,
+  limit: undefined,
+  keysOnly,
+  countOnly: false,
+})
+const put: Operation = { kind: 'put', key: utf8('k0005'), value: utf8('new'), prev: true }
+const deleteWithPrev: Operation = { kind: 'delete', where: RANGE, prev: true }
+
+describe('in steps', () => {
+  test.each<readonly [string, Command, number]>([
+    ['a delete of a range', { kind: 'delete-range', range: RANGE }, KEYS],
+    ['a transaction that deletes a range', ofBranch(put, get(true), get(false)), 2 * KEYS],
+    ['a transaction with records before', ofBranch(deleteWithPrev, get(false)), 2 * KEYS],
+    [
+      'comparisons of a range',
+      {
+        kind: 'txn',
+        txn: {
+          compare: [{ where: RANGE, op: '=', target: 'value', to: utf8('v') }],
+          success: [put],
+          failure: [deleteWithPrev],
+        },
+      },
+      2 * KEYS,
+    ],
+    ['compaction', { kind: 'compact', revision: undefined }, 0],
+  ])('%s', (_, command, stepsMin) => {
+    const [atOnce, inSteps] = [filled(), filled()]
+    let steps = 0
+    const counted: Apply = (...args) => {
+      const each = applySteps(...args)
+      for (;;) {
+        const next = each.next()
+        if (next.done) return next.value
+        steps++
+      }
+    }
+    expect(inSteps.apply(ask(command), 0, counted)).toEqual(atOnce.apply(ask(command)))
+    expect([...inSteps.rows]).toEqual([...atOnce.rows])
+    expect(inSteps.state).toEqual(atOnce.state)
+    expect(steps).toBeGreaterThanOrEqual(stepsMin)
+  })
+})
