@@ -96,8 +96,6 @@ export class NodeConnections {
     }
     this.#options.connections.watch(socket, connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
-    // After the parser of node:http, which has read what is complete in this chunk.
-    stream.on('data', (chunk: Buffer) => connection.arrived(chunk))
   }
 
   /**
@@ -137,12 +135,6 @@ class NodeConnection implements ConnectionOwner {
   readonly #share: ConnectionShare
   /** Length of the heads of requests without an answer. */
   #headBytes = 0
-  /** Bytes that have arrived, without the heads and bodies that the parser has emitted: the beginning of a head. */
-  #unreadBytes = 0
-  /** Bytes of announced bodies that have not arrived. */
-  #bodyBytesLeft = 0
-  /** The parser has emitted a head since the last chunk. */
-  #hasReadHead = false
 
   constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
     this.#socket = socket
@@ -151,7 +143,6 @@ class NodeConnection implements ConnectionOwner {
     this.#share = new ConnectionShare(options.inbound)
     stream.once('close', () => {
       this.#headBytes = 0
-      this.#unreadBytes = 0
       this.#share.set(0)
       this.#forget()
     })
@@ -176,37 +167,12 @@ class NodeConnection implements ConnectionOwner {
     // connection, and no client waits for an answer to dropped bytes.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     const headBytes = headBytesOf(request)
-    this.#hasReadHead = true
     this.#headBytes += headBytes
-    this.#unreadBytes -= headBytes
-    this.#bodyBytesLeft += Number(request.headers['content-length'] ?? 0)
     const isRefused = !this.#share.set(this.#headBytes)
     this.#waiting.push({ request, response, body, isRefused, headBytes })
     if (this.#current === undefined) this.#next()
     else if (!this.#stream.writable) this.#forget()
     else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
-  }
-
-  /**
-   * Counts what the parser keeps of a chunk. The parser does not say how much it has read, and heads have optional
-   * spaces. So a rest that is small, right after something was complete, is taken for such spaces.
-   */
-  arrived(chunk: Buffer): void {
-    const newest = this.#waiting.at(-1)?.request ?? this.#current?.request
-    const isChunked = newest?.headers['transfer-encoding'] !== undefined
-    const bodyBytes = Math.min(this.#bodyBytesLeft, Math.max(0, this.#unreadBytes + chunk.length))
-    const hasReadMore = this.#hasReadHead || bodyBytes > 0 || isChunked
-    this.#hasReadHead = false
-    this.#bodyBytesLeft -= bodyBytes
-    const unread = this.#unreadBytes + chunk.length - bodyBytes
-    const isNone =
-      newest?.complete === false ||
-      (hasReadMore && (unread < SPACES_MAX || chunk.subarray(-4).equals(HEAD_END)))
-    this.#unreadBytes = isNone ? 0 : Math.min(unread, this.#options.limits.headBytesMax)
-    if (this.#share.set(this.#headBytes + this.#unreadBytes)) return
-    this.#unreadBytes = 0
-    this.#stream.removeAllListeners('data').resume()
-    this.endBroken(tooManyBodies())
   }
 
   /** Deferred, because node:http resumes reading after each request and each chunk. */
@@ -252,7 +218,7 @@ class NodeConnection implements ConnectionOwner {
 
   #next(): void {
     this.#headBytes -= this.#current?.headBytes ?? 0
-    this.#share.set(Math.max(0, this.#headBytes) + this.#unreadBytes)
+    this.#share.set(this.#headBytes)
     this.#current = this.#waiting.shift()
     if (this.#current === undefined) {
       this.quietSince = performance.now()
@@ -289,10 +255,6 @@ class NodeConnection implements ConnectionOwner {
     served.sink.send(served, errorResponse(tooManyBodies()))
   }
 }
-
-const HEAD_END = Buffer.from('\r\n\r\n')
-/** More than the optional spaces of a head. */
-const SPACES_MAX = 1024
 
 /** Length of a head without optional spaces. */
 function headBytesOf({ method = '', url = '', rawHeaders }: IncomingMessage): number {

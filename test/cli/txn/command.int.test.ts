@@ -177,7 +177,7 @@ test('keys are listed with their values, and as they were', async () => {
   expect(await kv('get none/ --prefix')).toMatchObject({ code: 0, out: '' })
   // The end of history.
   expect(await kv(`compact ${revision}`)).toMatchObject({ code: 0, out: `${revision}\n` })
-  expect((await kv(`compact ${revision} -o table`)).err).toContain('is compacted')
+  expect((await kv(`compact ${revision - 1} -o table`)).err).toContain('is compacted')
   expect(await kv(`get l/a --revision ${revision - 1}`)).toMatchObject({
     code: 1,
     err: `error: revision ${revision - 1} is compacted: the store can be read from revision ${revision} on\n`,

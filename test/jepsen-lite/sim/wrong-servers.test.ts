@@ -145,7 +145,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'say that they are in a term that is not durable',
     'RAFT-2',
-    5,
+    8,
     { greeting: (right, { term }) => ({ ...right, term }) },
   ],
   ['hold more than they may', 'REST-3', 3, { inspect: (right) => ({ ...right, overlayBytes: 1e9 }) }],
