@@ -311,6 +311,13 @@ describe('the write id', () => {
     await inVirtualTime(kv.put('k', 'v'))
     expect(new Set(transport.sent.map(({ key }) => key)).size).toBe(3)
   })
+
+  test('that is too old is not replaced if an earlier try may have been applied', async () => {
+    const fates = [CUT, refusal(409, 'idempotency_expired')]
+    const { kv, transport } = scripted(2, (_at, nth) => fates[nth] ?? DONE)
+    expect((await errorOf(kv.put('k', 'v'))).written).toBe('unknown')
+    expect(new Set(transport.sent.map(({ key }) => key)).size).toBe(1)
+  })
 })
 
 test('the first write costs one request', async () => {
