@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions } from '../client/index.ts'
 import type { Transport } from '../client/transport/transport.ts'
-import { lackOfRoom } from '../local/disk-room.ts'
+import { diskSpaceFault } from '../local/disk-space-check.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
 import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
 import { poll } from '../local/poll.ts'
@@ -222,7 +222,7 @@ async function form(nodes: readonly InProcessNode[], dataDir: string, timeoutMs:
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
   const isNew = !first.hasData
-  const lack = isNew && others.length > 0 ? lackOfRoom(dataDir) : undefined
+  const lack = isNew && others.length > 0 ? diskSpaceFault(dataDir) : undefined
   if (lack !== undefined)
     throw new Error(
       `${lack}; free some, or choose another disk with dataDir, or with TMPDIR in the environment`,

@@ -21,7 +21,7 @@ import { type ClusterStatus, FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts
 import { ControlCommands } from './control-commands.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
 import { createDataDirectory } from './create-data-directory.ts'
-import { lackOfRoom } from './disk-room.ts'
+import { diskSpaceFault } from './disk-space-check.ts'
 import { Failure, failureOf } from './failure.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
 import { isUrlKnown } from './node-view.ts'
@@ -142,7 +142,7 @@ export class Supervisor {
   async #launch(file: ClusterFile | undefined): Promise<void> {
     const { nodes } = this.#cluster
     const isNew = this.#cluster.clusterId === null && !nodes.some(({ dataDir }) => holdsNode(dataDir))
-    const lack = isNew && nodes.length > 1 ? lackOfRoom(this.#options.dataDir) : undefined
+    const lack = isNew && nodes.length > 1 ? diskSpaceFault(this.#options.dataDir) : undefined
     if (lack !== undefined) throw new Failure(1, `${lack}; free some, or choose another disk with --data`)
     // The nodes of a killed supervisor may still be ending.
     const timeoutMs = file?.supervisor ? ORPHAN_EXIT_TIMEOUT_MS : 0

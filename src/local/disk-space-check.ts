@@ -7,7 +7,7 @@ const MiB = 2 ** 20
  * Why the disk of a directory has no room for a new cluster of several nodes; undefined if it has. On a nearly full
  * disk no node can join, which would show only after a long time.
  */
-export function lackOfRoom(directory: string): string | undefined {
+export function diskSpaceFault(directory: string): string | undefined {
   const needed = driverLimits.diskReserveBytes
   const free = new DirectoryDisk(directory).freeBytes()
   if (free >= needed) return undefined
