@@ -19,8 +19,8 @@ import { readyOnlyWithQuorum, withRecoveryHint } from './recovery-hints.ts'
 import { completeGroups } from './relays/mesh.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
-/** Time for nodes that run and can find a leader to find one. */
-const QUORUM_TIMEOUT_MS = 5_000
+/** Time for nodes that run, or are starting on a busy machine, to find a leader. */
+const QUORUM_TIMEOUT_MS = 30_000
 const QUORUM_INTERVAL_MS = 250
 
 export class ControlCommands {
