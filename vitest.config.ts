@@ -7,25 +7,37 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
-// These folders test code without state outside its objects, and mock no module: their files share processes. The
-// simulator's code is large, so compiling it anew for each file takes longer than the tests. The runs of
-// jepsen-lite/recipes replace global functions, so they are not among these.
-const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
-const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
-const SHARED = testsIn(['server', 'storage', ...['sim', 'commands'].map((folder) => `jepsen-lite/${folder}`)])
-/** They mock a module. */
-const MOCKING = ['storage/directory', 'storage/level/skipped-wals', 'jepsen-lite/sim/oracle'].map(
-  (file) => `test/${file}.test.ts`,
-)
+// Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
+// or a global object. These files mock a module, replace global functions or change the working directory. They run in
+// processes of their own.
+const ISOLATED = [
+  'storage/directory',
+  'storage/level/skipped-wals',
+  'jepsen-lite/commands/check',
+  'jepsen-lite/sim/oracle',
+  'jepsen-lite/recipes/*',
+  'embed/full-disk.int',
+  'local/node-start.int',
+  'server/http/loading.int',
+  'server/node/disk-space.int',
+].map((file) => `test/${file}.test.ts`)
 const LONG = 'test/**/*.long.test.ts'
 const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
 /** Tests that compute for seconds: random ones, whole simulated clusters, every planted bug. */
 const QUICK_EXCLUDES =
   process.env.QUORATE_QUICK === '1'
-    ? ['**/*.prop.test.ts', 'test/jepsen-lite/{sim,recipes,mutants}/**', 'test/server/cost/**']
+    ? [
+        '**/*.int.test.ts',
+        '**/*.prop.test.ts',
+        'test/jepsen-lite/{sim,recipes,mutants}/**',
+        'test/server/cost/**',
+      ]
     : []
 const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
-
+/** They start nodes in their own process; most others start processes. */
+const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'testing'].map(
+  (folder) => `test/${folder}/**/*.int.test.ts`,
+)
 export default defineConfig({
   test: {
     // A number: vitest takes no percentage above 100.
@@ -38,24 +50,16 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'fast',
+          name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...PURE, ...SHARED, ...SLOW, ...QUICK_EXCLUDES],
-        },
-      },
-      { extends: true, test: { name: 'pure', include: PURE, exclude: QUICK_EXCLUDES, isolate: false } },
-      {
-        extends: true,
-        test: {
-          name: 'shared',
-          include: SHARED,
-          exclude: [...MOCKING, ...SLOW, ...QUICK_EXCLUDES],
+          exclude: [...ISOLATED, ...SLOW, ...QUICK_EXCLUDES],
           isolate: false,
         },
       },
-      { extends: true, test: { name: 'mocking', include: MOCKING } },
+      { extends: true, test: { name: 'isolated', include: ISOLATED, exclude: [LONG, ...QUICK_EXCLUDES] } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
-      { extends: true, test: { name: 'int', include: INT } },
+      { extends: true, test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, isolate: false } },
+      { extends: true, test: { name: 'int', include: INT, exclude: [...EMBEDDED, ...ISOLATED] } },
     ],
   },
 })
@@ -90,7 +94,7 @@ function longestFirst() {
   const rank = ({ moduleId, project }: TestSpecification): number => {
     const at = longest.findIndex((path) => moduleId.endsWith(path))
     if (at !== -1) return at
-    return project.name === 'int' ? longest.length : longest.length + 1
+    return ['int', 'embedded'].includes(project.name) ? longest.length : longest.length + 1
   }
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

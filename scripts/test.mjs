@@ -39,7 +39,7 @@ const [tests, ...checks] = await Promise.all([
     // Off a terminal a line for each file would hide the failures.
     `--reporter=${process.stdout.isTTY ? 'default' : 'dot'}`,
     '--reporter=./scripts/count-reporter.mjs',
-    ...(quick ? ['pure', 'shared', 'mocking', 'fast'].map((name) => `--project=${name}`) : []),
+    ...(quick ? ['unit', 'isolated'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),
   check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json']),
