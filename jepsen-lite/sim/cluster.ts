@@ -26,6 +26,7 @@ import { StateCoverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { type DiskContent, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
+import { largestLimits } from './node-limits.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
@@ -95,11 +96,12 @@ export class SimCluster implements SimWorld {
     this.seed = seed
     this.config = config
     this.invariants = new Invariants(config)
-    this.#counterBounds = new CounterBounds(config.limits)
     this.invariants.model.now = () => this.time.now
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
+    // The limits of a leader bound what its followers hold.
+    this.#counterBounds = new CounterBounds(largestLimits(this.machines.map(({ limits }) => limits)))
     this.#downUntil = this.machines.map(() => 0)
     this.network = new SimNetwork(this, size)
     this.invariants.onTrigger = (trigger, { id }) => {

@@ -1,4 +1,4 @@
-import type { NodeLimits } from './node-limits.ts'
+import { type NodeLimits, usualLimits } from './node-limits.ts'
 
 /** The choices of the swarm: what exists in this run, and how strong it is (testing: swarm configurations). */
 export interface SimConfig {
@@ -47,11 +47,16 @@ export interface SimConfig {
   /** How soon a process that ended by itself is started again. */
   readonly restartMs: number
   readonly limits: NodeLimits
+  /** Machines from this number on have the limits as shipped. undefined: none. */
+  readonly usualLimitsFrom?: number | undefined
   /** Keys that clients use. */
   readonly keys: number
   readonly clients: number
   readonly timeoutMs: number
 }
+
+export const limitsAt = ({ limits, usualLimitsFrom = Infinity }: SimConfig, place: number): NodeLimits =>
+  place < usualLimitsFrom ? limits : usualLimits
 
 /** How long a message takes at most, in milliseconds, on a link that is not slow. */
 export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>

@@ -96,7 +96,12 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'overload',
     'overload',
   ])
-  const config = themed(theme, rng, drawConfig(rng, nodes))
+  const themedConfig = themed(theme, rng, drawConfig(rng, nodes))
+  // Operators set limits for each node, and change them one node after the other.
+  const unequal = part(22)
+  const config = unequal.chance(0.2)
+    ? { ...themedConfig, usualLimitsFrom: unequal.int(1, nodes + 1) }
+    : themedConfig
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
     ? drawScenarios(theme, part(4), config)

@@ -30,7 +30,8 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   const voters = core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
   const away = voters.find((machine) => machine !== leader.machine)
   if (away === undefined || 2 * (voters.length - 1) <= configuration.voters.length) return
-  const { electionMaxMs, electionMinMs, heartbeatMs, limits } = config
+  const { electionMaxMs, electionMinMs, heartbeatMs } = config
+  const { limits } = leader.machine
   const writeMs = config.writeMs + config.writeJitterMs
   // Each row may be a write of its own.
   const transferMs = away.disk.rowCount * writeMs

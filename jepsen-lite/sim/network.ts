@@ -251,7 +251,7 @@ export class SimNetwork implements Carrier {
   // ---- a process and its peers
 
   networkOf(process: Process): Network {
-    const { seed, config, probeCoverage, triggers } = this.#world
+    const { seed, probeCoverage, triggers } = this.#world
     const host: Host = { process, ends: new Set(), called: undefined }
     const wires: Wires = {
       dial: (address, dialled) => this.#dial(host, address, dialled),
@@ -268,7 +268,7 @@ export class SimNetwork implements Carrier {
       random: stream(seed, DRAW.handshake, process.number),
       wires,
       events: this.#eventsOf(process),
-      limits: { snapshotChunksInflightMax: config.limits.snapshotChunksInflightMax },
+      limits: { snapshotChunksInflightMax: process.machine.limits.snapshotChunksInflightMax },
       logger: {
         ...{ debug() {}, warn() {}, error() {} },
         info: (_fields, message) => this.#world.say(process, message),
@@ -293,7 +293,7 @@ export class SimNetwork implements Carrier {
         probeCoverage.hit('snapshot stream begun')
         process.snapshotsSent++
         triggers.met('sends-snapshot', process, this.#byId.get(to))
-        links.sendSnapshot(to, term, new SmallChunks(source, config.limits.chunkRows))
+        links.sendSnapshot(to, term, new SmallChunks(source, process.machine.limits.chunkRows))
       },
       inspect: () => links.inspect(),
       close: () => {

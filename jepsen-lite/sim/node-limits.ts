@@ -82,6 +82,10 @@ export type NodeLimits = { readonly [Name in LimitName]: number }
 const limitsOf = (value: (name: LimitName) => number): NodeLimits =>
   Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as NodeLimits
 
+/** The largest value of each limit. */
+export const largestLimits = (limits: readonly NodeLimits[]): NodeLimits =>
+  limitsOf((name) => Math.max(...limits.map((one) => one[name])))
+
 /** A limit that a schedule does not name is as shipped. */
 export const usualLimits: NodeLimits = limitsOf((name) => LIMITS[name].usual)
 

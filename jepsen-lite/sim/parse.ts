@@ -56,7 +56,7 @@ const CLIENT_FAULT: Expected = {
   optional: WAITING,
 }
 
-const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits'>]: Spec } = {
+const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | 'usualLimitsFrom'>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
   grow: NUMBER,
@@ -101,7 +101,7 @@ export function parseSchedule(text: string): Schedule {
     )
   expects(seed, NUMBER, 'seed')
   const { limits = {}, ...numbers } = fields(config, 'config')
-  conforms(numbers, { required: CONFIG, optional: {} }, 'config')
+  conforms(numbers, { required: CONFIG, optional: { usualLimitsFrom: NATURAL } }, 'config')
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
   for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)

@@ -29,10 +29,11 @@ import {
 } from '../../src/storage/index.ts'
 import { bits, stream, uniform, unit } from '../workload/random.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
-import type { SimConfig } from './config.ts'
+import { limitsAt, type SimConfig } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
 import type { BatchEffect, Invariants, ObservedReplica } from './invariants.ts'
+import type { NodeLimits } from './node-limits.ts'
 import { observeStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
 import { DRAW } from './random-purposes.ts'
@@ -79,6 +80,7 @@ export interface Environment {
 export class Machine {
   readonly place: number
   readonly name: string
+  readonly limits: NodeLimits
   readonly disk = new SimDisk()
   readonly clock: MachineClock
   readonly space: SimDiskSpace
@@ -113,6 +115,7 @@ export class Machine {
     this.name = `n${place + 1}`
     this.#world = world
     const { seed, config } = world
+    this.limits = limitsAt(config, place)
     this.space = new SimDiskSpace(seed, place, () => world.time.now)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
@@ -312,7 +315,7 @@ export class Process implements EventOwner {
     const { time } = world
     world.triggers.met('opening', this)
     this.engine = machine.disk.open(
-      world.config.limits,
+      machine.limits,
       {
         later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
         writing: () => world.writing(this),
@@ -333,13 +336,13 @@ export class Process implements EventOwner {
   /** Batches that truncate or replace something are recovered again from the disk, and a few of the others. */
   #durable(label: BatchEffect): void {
     const { machine, replica } = this
-    const { invariants, probeCoverage, config, seed } = this.#world
+    const { invariants, probeCoverage, seed } = this.#world
     invariants.durable(replica, label)
     if (machine.suspect) return
     const replaces = label.writes.some(({ truncateFrom, snapshot }) => truncateFrom ?? snapshot)
     if (!replaces && bits(seed, DRAW.recovery, machine.place, machine.writes) % RECOVERED_EVERY > 0) return
     probeCoverage.hit('disk read back')
-    const { storage, why } = recovered(machine.disk, config.limits)
+    const { storage, why } = recovered(machine.disk, machine.limits)
     invariants.wouldOpen(replica, storage, why)
   }
 
@@ -396,8 +399,8 @@ export class Process implements EventOwner {
         storage,
         disk: this.machine.space,
         timing: timingOf(world.config),
-        raftLimits: raftLimitsOf(world.config, this.machine),
-        limits: driverLimitsOf(world.config, this.machine),
+        raftLimits: raftLimitsOf(this.machine),
+        limits: driverLimitsOf(this.machine),
         random: stream(world.seed, DRAW.election, this.number),
         logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
         observer: {
@@ -525,7 +528,8 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
   }
 }
 
-function raftLimitsOf({ limits }: SimConfig, machine: Machine): RaftLimits {
+function raftLimitsOf(machine: Machine): RaftLimits {
+  const { limits } = machine
   return {
     ...raftLimits,
     ...limits,
@@ -535,7 +539,8 @@ function raftLimitsOf({ limits }: SimConfig, machine: Machine): RaftLimits {
   }
 }
 
-function driverLimitsOf({ limits }: SimConfig, machine: Machine): DriverLimits {
+function driverLimitsOf(machine: Machine): DriverLimits {
+  const { limits } = machine
   return {
     ...driverLimits,
     ...limits,

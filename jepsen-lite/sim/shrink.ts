@@ -99,6 +99,7 @@ async function plainer(schedule: Schedule, holds: Holds): Promise<Schedule> {
     { spares: 0 },
     { grow: 0 },
     { leases: 0 },
+    { usualLimitsFrom: undefined },
     { nodes: 3 },
     { clients: 1 },
     { keys: 1 },

@@ -34,7 +34,8 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
       isVoter(configuration, machine.replica.id),
   )
   if (2 * others.length <= configuration.voters.length) return
-  const { electionMinMs, electionMaxMs, limits } = config
+  const { electionMinMs, electionMaxMs } = config
+  const { limits } = leader.machine
   const writeMs = WRITE * electionMinMs
   const usualMs = config.writeMs + config.writeJitterMs
   const entries = Math.max(1, Math.min(limits.batchItemsMax, Math.floor(limits.batchBytesMax / ENTRY_BYTES)))

@@ -21,16 +21,18 @@ const FRAME_BYTES = 64
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]): void {
   const { leader, network, time, config, probeCoverage, invariants } = cluster
-  const { electionMinMs, electionMaxMs, heartbeatMs, limits } = config
-  const bytesInFlight = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
+  const { electionMinMs, electionMaxMs, heartbeatMs } = config
+  const bytesInFlight = sum(core.map(({ limits }) => limits.proposedBytesMax + REQUEST_BYTES))
   const bytesPerMs = Math.max(
     (UNDER_WAY_PART * bytesInFlight) / electionMinMs,
     (FRAMES_MIN * FRAME_BYTES) / heartbeatMs,
   )
   const ms = ASKED_ELECTIONS * electionMaxMs
   const requests = Math.ceil((ms * bytesPerMs) / REQUEST_BYTES)
-  if (leader === undefined || requests > Math.min(REQUESTS_MAX, limits.proposalsMax)) return
-  if (requests * REQUEST_BYTES > limits.proposalBytesMax) return
+  if (leader === undefined || requests > REQUESTS_MAX) return
+  const isRefused = ({ limits }: Machine): boolean =>
+    requests > limits.proposalsMax || requests * REQUEST_BYTES > limits.proposalBytesMax
+  if (core.some(isRefused)) return
   network.bytesPerMs = bytesPerMs
   const { maxTerm } = invariants
   let [made, unknown] = [0, 0]
@@ -54,3 +56,5 @@ export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]):
     `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node got ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
   )
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)

@@ -3,8 +3,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { limitsAt, type SimConfig } from '../../../jepsen-lite/sim/config.ts'
 import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { formatScheduleFile, generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
 import { shrink } from '../../../jepsen-lite/sim/shrink.ts'
 import { runs } from '../../runs.ts'
 
@@ -37,6 +39,20 @@ test('a write on a slow disk is over long before a majority must have a leader',
     for (const fault of faults)
       if (fault.kind === 'slow-disk') expect(fault.factor * usualMs, `seed ${seed}`).toBeLessThan(10_000)
   }
+})
+
+test('in some schedules a part of the machines has the limits as shipped', () => {
+  const configs = Array.from({ length: 40 }, (_, seed) => generate(seed, 3).config)
+  const unequal = configs.filter(({ usualLimitsFrom }) => usualLimitsFrom !== undefined)
+  expect(unequal.length).toBeGreaterThan(0)
+  expect(unequal.length).toBeLessThan(configs.length)
+  const { limits } = configs[0] as SimConfig
+  const config = { ...(configs[0] as SimConfig), limits: { ...limits, rowHeads: 3 }, usualLimitsFrom: 1 }
+  expect([0, 1, 2].map((place) => limitsAt(config, place).rowHeads)).toEqual([
+    3,
+    usualLimits.rowHeads,
+    usualLimits.rowHeads,
+  ])
 })
 
 describe('what is malformed is named', () => {
