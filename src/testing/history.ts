@@ -14,11 +14,26 @@ import {
 import { checkValue, isFunction, isText } from '../client/validators.ts'
 import type { End, Mark } from './end.ts'
 
+interface RecordedTransaction {
+  readonly number: number
+  readonly begun: Mark
+  /** Reads before a condition that did not hold, which the transaction has not made again. */
+  outdated: Invocation[]
+}
+type Invocation = HistoryEvent & { readonly type: 'invoke' }
+
+export const isRead = ({ f }: { readonly f: string }): boolean => f === 'get' || f === 'range'
+
+const readsTheSame = (a: object, b: object): boolean =>
+  (['key', 'prefix', 'start', 'end'] as const).every((field) => fieldOf(a, field) === fieldOf(b, field))
+
+const fieldOf = (op: object, field: string): unknown => Object.getOwnPropertyDescriptor(op, field)?.value
+
 /** Operations of several clients and their outcomes. Pass it to each `recorded(client, { history })`. */
 export class RecordedHistory {
   readonly #events: HistoryEvent[] = []
   readonly #recorder: Recorder
-  readonly #transaction = new AsyncLocalStorage<{ readonly number: number; readonly begun: Mark }>()
+  readonly #transaction = new AsyncLocalStorage<RecordedTransaction>()
   readonly #busy = new Map<number, string>()
   readonly #listeners = new Set<() => Promise<void> | undefined>()
   #clients = 0
@@ -64,7 +79,7 @@ export class RecordedHistory {
     checkValue('transaction', 'body', body, isFunction)
     if (this.#transaction.getStore() !== undefined) return body()
     this.#transactions += 1
-    return this.#transaction.run({ number: this.#transactions, begun: this.mark() }, body)
+    return this.#transaction.run({ number: this.#transactions, begun: this.mark(), outdated: [] }, body)
   }
 
   /** Writes it as JSONL. `npx jepsen-lite check FILE` and `report FILE` read it. */
@@ -98,9 +113,23 @@ export class RecordedHistory {
     const busy = new Set(this.#busy.values())
     let name = client
     for (let lane = 2; busy.has(name); lane++) name = `${client}.${lane}`
-    const id = this.#recorder.invoke(name, '', op, this.#transaction.getStore()?.number)
+    const transaction = this.#transaction.getStore()
+    if (transaction !== undefined) this.#continues(transaction, op)
+    const id = this.#recorder.invoke(name, '', op, transaction?.number)
     this.#busy.set(id, name)
     return id
+  }
+
+  /** A read replaces the outdated one of the same keys. A write relies on the others. */
+  #continues(transaction: RecordedTransaction, op: HistoryOperation): void {
+    if (transaction.outdated.length === 0) return
+    if (isRead(op)) {
+      transaction.outdated = transaction.outdated.filter((read) => !readsTheSame(read.op, op))
+      return
+    }
+    for (const read of transaction.outdated)
+      this.#events[this.#events.lastIndexOf(read)] = { ...read, transaction: transaction.number }
+    transaction.outdated = []
   }
 
   /**
@@ -135,8 +164,8 @@ export class RecordedHistory {
   }
 
   /**
-   * A condition did not hold: what the transaction has read before does not count in it. Each of these reads is a
-   * transaction of its own then.
+   * A condition did not hold: what the transaction has read before is outdated. Each of these reads is a transaction of
+   * its own then, unless the transaction writes without reading it again.
    *
    * @internal
    */
@@ -146,9 +175,10 @@ export class RecordedHistory {
     for (let at = this.#placeAfter(transaction.begun); at < this.#events.length; at++) {
       const event = this.#events[at]
       if (event?.type !== 'invoke' || event.transaction !== transaction.number) continue
-      if (this.#busy.has(event.id) || (event.op.f !== 'get' && event.op.f !== 'range')) continue
+      if (this.#busy.has(event.id) || !isRead(event.op)) continue
       const { transaction: _, ...alone } = event
       this.#events[at] = alone
+      transaction.outdated.push(alone)
     }
   }
 

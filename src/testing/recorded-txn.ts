@@ -15,6 +15,7 @@ import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-
 import { propertiesOf, type WireComparison, type WireTxn, type WireTxnOperation } from '../client/txn-wire.ts'
 import type { AnswerInfo } from '../client/types.ts'
 import type { End } from './end.ts'
+import { isRead } from './history.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
@@ -245,8 +246,6 @@ class Planned {
     }
   }
 }
-
-const isRead = ({ f }: HistoryOperation): boolean => f === 'get' || f === 'range'
 
 const failed = (error: unknown): End => ({
   fail: error instanceof QuorateError ? error.code : String(error),

@@ -7,6 +7,7 @@ import {
   type Client,
   type EmbeddedCluster,
   OutcomeUnknownError,
+  PreconditionFailedError,
   startCluster,
   type Txn,
   type TxnComparison,
@@ -502,6 +503,34 @@ describe('what an application does', () => {
       }
     })
     passes(history)
+  })
+
+  test.each<[string, (kv: Client, key: string, to: number, value: string) => Promise<void>]>([
+    [
+      'txn',
+      async (kv, key, to, value) => {
+        const compare = [{ key, target: 'modRevision', op: '=', to } as const]
+        const { succeeded } = await kv.txn({ compare, success: [{ put: { key, value } }] })
+        if (!succeeded) await kv.put(key, value)
+      },
+    ],
+    [
+      'put',
+      async (kv, key, to, value) => {
+        const condition = to === 0 ? { ifAbsent: true } : { ifRevision: to }
+        await kv.put(key, value, condition).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(PreconditionFailedError)
+          return kv.put(key, value)
+        })
+      },
+    ],
+  ])('a counter whose retry of a %s does not read again loses updates', async (_name, write) => {
+    const history = new RecordedHistory()
+    await increments(history, newPrefix(), async (kv, key) => {
+      const found = await kv.get(key)
+      await write(kv, key, found?.modRevision ?? 0, `${Number(found?.text() ?? 0) + 1}`)
+    })
+    expect(() => checkTransactions(history)).toThrow('lost update')
   })
 
   test('one that lists before its comparison does not hold has made each of its lists by itself', async () => {

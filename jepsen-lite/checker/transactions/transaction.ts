@@ -2,7 +2,8 @@
 // steps of one transaction, and every other call is a transaction of its own. A list reads every key that it covers.
 //
 // A condition that did not hold tells an application that what it has read before is outdated, and that it must begin
-// again. So in a transaction of several calls, reads before a refused change do not count.
+// again. So in a transaction of several calls, a read before a refused change does not count if its key is read again,
+// or if nothing is written afterwards. Otherwise what is written relies on the outdated read.
 //
 // Reads that promised only a stale answer are left out, as are reads without an answer. `reads.ts` judges the first.
 
@@ -84,7 +85,9 @@ function transactionOf(
   requests: readonly CheckedRequest[],
   names: ReturnType<typeof keysOf>,
 ): CheckedTransaction {
-  let steps: TransactionStep[] = []
+  const steps: TransactionStep[] = []
+  /** For each refused change, how many steps come before it. */
+  const refusals: number[] = []
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   for (const request of requests) {
     const [call] = request.calls
@@ -92,13 +95,32 @@ function transactionOf(
     start = Math.min(start, request.start)
     end = Math.max(end, request.end)
     if (request.result?.applied === false && requests.length > 1) {
-      steps = steps.filter(({ f }) => f !== 'read')
+      refusals.push(steps.length)
       continue
     }
     for (const { op, result } of perKey(request, names)) steps.push(...stepsOf(plain(op), result, request))
   }
   const calls = requests.flatMap((request) => request.calls)
-  return { ids: calls.map(({ id }) => id), client: calls[0]?.client ?? '', steps, start, end }
+  return {
+    ids: calls.map(({ id }) => id),
+    client: calls[0]?.client ?? '',
+    steps: steps.filter((step, at) => !isReplaced(step, at, steps, refusals)),
+    ...{ start, end },
+  }
+}
+
+function isReplaced(
+  { f, key }: TransactionStep,
+  at: number,
+  steps: readonly TransactionStep[],
+  refusals: readonly number[],
+): boolean {
+  const refusal = refusals.find((before) => before > at)
+  if (f !== 'read' || refusal === undefined) return false
+  const later = steps.slice(refusal)
+  return (
+    later.every((step) => step.f === 'read') || later.some((step) => step.f === 'read' && step.key === key)
+  )
 }
 
 const isRead = ({ op }: HistoryCall): boolean => op.f === 'get' || op.f === 'range'
