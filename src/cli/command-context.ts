@@ -83,8 +83,12 @@ export async function withContext(
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
     const text = formatError(error, intent, endpoints.source)
-    const late = delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
-    const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
+    const isInterrupted = error.code === 'aborted'
+    // A command that runs until Ctrl-C misses no time-out.
+    const late = isInterrupted
+      ? []
+      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+    const EndOfCommand = isInterrupted ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text, late)
   } finally {
     delays.close()

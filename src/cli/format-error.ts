@@ -6,6 +6,8 @@ import type { Intent } from './exit-codes.ts'
 import type { EndpointSource } from './global-flags.ts'
 
 const NOTHING = 'nothing was written'
+/** Reason for the end of a try: another program may listen there, or the port is that of the peers. */
+const CONNECTION_CUT = 'the connection was cut'
 const NODE_SUFFIX = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
@@ -46,8 +48,12 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
       return `${text.split(': ')[0]}${nothing}`
     case 'range_too_large':
       return `${text}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
-    case 'timeout':
-      return `${text}${nothing}`
+    case 'timeout': {
+      const isCut = text.includes(CONNECTION_CUT)
+      return `${text}${nothing}${isCut ? `; ${WHEN_UNREACHABLE[source]}` : staleHint(intent)}`
+    }
+    case 'unexpected_answer':
+      return `${who} sent what is ${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
     case 'aborted':
       return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
     case 'precondition_failed':

@@ -42,11 +42,12 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
     text: `  0  done
   1  failed; the message says why
   2  the command line is wrong
-  3  there is no such key, or no such member
+  3  there is no such key, member or lease, or no item in the queue
   4  the condition (--if-revision, --if-absent) does not hold: nothing was written
-  5  nodes were reached but cannot serve this now (no leader, no quorum, overloaded, too stale):
-     nothing was written
-  6  the outcome is unknown: the write may have been applied, or may still be. Reads never end with 6
+  5  nodes were reached but cannot serve this now (no leader, no quorum, overloaded, too stale), or
+     the lock was not free in time: nothing was written
+  6  the outcome is unknown: the write may have been applied, or may still be. Or its result could not
+     be printed. Reads never end with 6
   7  no node could be connected to: not a byte of the request left
 130  Ctrl-C
 

@@ -66,7 +66,10 @@ async function acquired(
     received ??= name
     end.abort()
   })
-  const timer = setTimeout(() => say(`waiting for ${what}`), SAY_AFTER_MS)
+  const timer = setTimeout(
+    () => say(`waiting for ${what}: another client holds it, or no node has answered yet`),
+    SAY_AFTER_MS,
+  )
   try {
     return await acquire(end.signal)
   } catch (error) {

@@ -7,11 +7,14 @@ import { PROGRAM } from './program-name.ts'
 import { shellWord } from './shell-word.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
+/** The flag of commands for the cluster in this directory; empty if they need none. */
+export const dataFlag = (directory: string): string =>
+  resolve(directory) === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(directory)}`
+
 /** Adds to `problem` the command that makes the node a fresh replica. */
 export function withRecoveryHint(problem: string, { name, dataDir, stage }: SupervisedNode): string {
   const cluster = dirname(dataDir)
-  const data = cluster === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(cluster)}`
-  const rejoin = `${PROGRAM} cluster rejoin ${name}${data}`
+  const rejoin = `${PROGRAM} cluster rejoin ${name}${dataFlag(cluster)}`
   if (stage === 'member' && !holdsNode(dataDir))
     return `${name} has lost its data: ${dataDir} holds no replica; make it a fresh replica with ${rejoin}`
   return `${problem}; if the data of ${name} is damaged or lost: ${rejoin}`

@@ -9,6 +9,7 @@ import type { ControlReply, ControlRequest, NodeCommand } from '../../local/cont
 import { Failure } from '../../local/failure.ts'
 import { NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { dataFlag } from '../../local/recovery-hints.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
@@ -94,7 +95,7 @@ function stopCommand() {
       const ran = await stopCluster(pathOf(data))
       say(
         ran
-          ? `the cluster is stopped and its data kept; ${PROGRAM} cluster start resumes it`
+          ? `the cluster is stopped and its data kept; ${PROGRAM} cluster start${dataFlag(data)} resumes it`
           : notRunning(data),
       )
     })
@@ -196,7 +197,7 @@ async function exchange(data: string, request: ControlRequest): Promise<ControlR
   const { findSupervisor } = await import('../../local/supervisor-lock.ts')
   const supervisor = await findSupervisor(pathOf(data))
   if (supervisor === undefined)
-    throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start`)
+    throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start${dataFlag(data)}`)
   return sendCommand(supervisor, request)
 }
 

@@ -5,7 +5,7 @@ import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { SupervisorEvent } from '../../local/cluster-nodes.ts'
 import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { shellWord } from '../../local/shell-word.ts'
+import { dataFlag } from '../../local/recovery-hints.ts'
 import { toJson } from '../format-json.ts'
 import { type Column, RowWriter } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
@@ -46,7 +46,12 @@ export function startReport(data: string, format: Format): StartReport {
   return {
     async show(status, mode) {
       if (format === 'json' || format === 'ndjson') return showStatus(status, format)
-      if (mode === 'running') say(`the cluster in ${data} runs already`)
+      if (mode === 'running') {
+        say(`the cluster in ${data} runs already`)
+        const ended = status.nodes.filter(({ state }) => state === 'stopped')
+        for (const { name } of ended)
+          say(`${name} is stopped; start it with ${KV} cluster restart ${name}${dataFlag(data)}`)
+      }
       await write('\n')
       await writeNodes(status, BRIEF, 'table')
       await write(`\n${commandsToTry(status, data, mode)}\n\n`)
@@ -71,10 +76,9 @@ async function writeNodes(
 const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'
 
 function commandsToTry(status: ClusterStatus, data: string, mode: StartMode): string {
-  const elsewhere = data !== DEFAULT_DATA
-  const endpoints = elsewhere ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
-  const cluster = (command: string): string =>
-    `${KV} cluster ${command}${elsewhere ? ` --data ${shellWord(data)}` : ''}`
+  const endpoints =
+    data !== DEFAULT_DATA ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
+  const cluster = (command: string): string => `${KV} cluster ${command}${dataFlag(data)}`
   const leader = status.leader ?? 'n1'
   const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
   type Line = readonly [command: string, why: string]

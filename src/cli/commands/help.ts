@@ -3,6 +3,7 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'
@@ -26,7 +27,7 @@ async function printHelp(program: CommandUnknownOpts, words: readonly string[]):
       const known = command.commands.map((candidate) => candidate.name())
       const hint = didYouMean(word, [...known, ...Object.keys(topics)])
       const text = `there is no command or topic ${JSON.stringify(word)}`
-      throw new Failure(EXIT.usage, hint === undefined ? text : `${text} (${hint})`)
+      throw new Failure(EXIT.usage, `${text}${hint === undefined ? '' : ` (${hint})`}; see ${PROGRAM} help`)
     }
     command = next
   }

@@ -108,7 +108,11 @@ async function registerService(
 async function listServices(global: GlobalFlags, name: string | undefined): Promise<void> {
   await withContext(global, { kind: 'read' }, async (context) => {
     const { client, format, signal } = context
-    if (name !== undefined) return print(context, await registry(client, name).list({ signal }))
+    if (name !== undefined) {
+      const instances = await registry(client, name).list({ signal })
+      if (instances.length === 0 && format === 'table') say(`no instance of ${name} is registered`)
+      return print(context, instances)
+    }
     const all: NamedInstance[] = []
     for await (const service of namesOf(client, 'service', signal)) {
       const instances = await registry(client, service).list({ signal })

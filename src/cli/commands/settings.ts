@@ -82,7 +82,10 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
     if (!known.has(name)) {
       const hint = didYouMean(name, [...known.keys()])
       const text = `there is no setting ${JSON.stringify(name)}`
-      throw new Failure(EXIT.usage, hint === undefined ? text : `${text} (${hint})`)
+      throw new Failure(
+        EXIT.usage,
+        `${text}${hint === undefined ? '' : ` (${hint})`}; see ${PROGRAM} settings`,
+      )
     }
     if (typeof value !== typeof known.get(name)) {
       const expected = typeof value === 'boolean' ? 'a whole number' : 'on or off'

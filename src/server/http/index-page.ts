@@ -46,9 +46,9 @@ export function indexResponse(
   const headers = ['Vary', 'Accept', 'Cache-Control', 'no-cache', 'X-Content-Type-Options', 'nosniff']
   if (!namesMediaType(accept, 'text/html'))
     return jsonResponse(JSON.stringify({ ...facts, links: LINKS }), headers)
-  const members = raft.configuration.members.map(
-    (member) => [member.name, member.url, member.id === raft.leader ? 'leader' : ''] as const,
-  )
+  const members = raft.configuration.members
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map((member) => [member.name, member.url, member.id === raft.leader ? 'leader' : ''] as const)
   return {
     status: 200,
     headers: [
