@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { EVENTS, NOTHING_RARE, STATES, type StateCoverage } from '../../../jepsen-lite/sim/coverage.ts'
 import { dies } from '../../../jepsen-lite/sim/fault-builders.ts'
 import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
-import { generate, runSchedule, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
+import { generate, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
+import { runFaults } from './run-faults.ts'
 
 /** Three nodes, a write at each of them now and then. */
 function calm(faults: readonly SimFault[]): Schedule {
@@ -25,7 +26,7 @@ function calm(faults: readonly SimFault[]): Schedule {
 }
 
 function coverageOf(faults: readonly SimFault[]): StateCoverage {
-  const { violation, coverage } = runSchedule(calm(faults))
+  const { violation, coverage } = runFaults(calm(faults))
   expect(violation).toBeUndefined()
   return coverage
 }

@@ -10,6 +10,7 @@ import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
 import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
+import { runFaults } from './run-faults.ts'
 
 /** A calm cluster of five on equal clocks. */
 function calm(change: Partial<Schedule['config']> = {}): Schedule {
@@ -115,8 +116,11 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
   leases: [{ ...strongly, kind: 'leases', on: true, durationMs: 250 }],
 }
 
+/** `npm run test:long` also runs the liveness phase after each fault. Random schedules run it each time. */
+const runKind = process.env.QUORATE_LONG === '1' ? runSchedule : runFaults
+
 test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
-  const { faults: counted, violation } = runSchedule({
+  const { faults: counted, violation } = runKind({
     ...calm(kind === 'jump' ? { clocks: 2 } : {}),
     faults: felt[kind],
   })
@@ -131,7 +135,7 @@ test.each(FAULT_KINDS)('%s that nobody can feel is not counted', (kind) => {
   const rng = new Random(1)
   const fault = { at: 2000, ...drawAction(kind, { rng, config: schedule.config, longMs: 100 }) }
   const harmless = kind === 'bit-flip' || kind === 'jump' || kind === 'join'
-  const { faults } = runSchedule({
+  const { faults } = runKind({
     ...schedule,
     faults: [{ ...down, silent: false, ms: 30_000 }, fault],
     ops: [],

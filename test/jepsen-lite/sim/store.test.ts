@@ -88,9 +88,14 @@ function calm(from: number): Schedule {
 }
 const CALM: readonly Schedule[] = [calm(1), calm(2)]
 
-const found = (defect: Defect): string[] => [
-  ...new Set(CALM.flatMap((schedule) => judged(schedule, withDefect(defect)).violation?.invariant ?? [])),
-]
+/** The rule that is broken in the first of the schedules that breaks one. */
+function found(defect: Defect): string | undefined {
+  for (const schedule of CALM) {
+    const { violation } = judged(schedule, withDefect(defect))
+    if (violation !== undefined) return violation.invariant
+  }
+  return undefined
+}
 
 test('what the clients of the store reach is much, under faults too', () => {
   const search = new Search(3)
@@ -139,15 +144,14 @@ describe('a node is found that', () => {
   })
 
   test('is right, never', () => {
-    expect(found({})).toEqual([])
+    expect(found({})).toBeUndefined()
   })
 
   test('leaves out an event of a watch now and then', () => {
-    const rules = found({
+    const rule = found({
       sink: (sink) => wrapped(sink, (message) => void (message.revision % 7 > 0 && sink.events(message))),
     })
-    expect(rules.filter((rule) => !['WATCH-1', 'WATCH-2', 'WATCH-3'].includes(rule))).toEqual([])
-    expect(rules).not.toEqual([])
+    expect(rule).toMatch(/^WATCH-[123]$/)
   })
 
   test('tells the events of watches twice', () => {
@@ -156,7 +160,7 @@ describe('a node is found that', () => {
         sink.events(message)
         sink.events(message)
       })
-    expect(found({ sink: twice })).toEqual(['WATCH-1'])
+    expect(found({ sink: twice })).toBe('WATCH-1')
   })
 
   test('tells a progress that is ahead', () => {
@@ -166,16 +170,16 @@ describe('a node is found that', () => {
         sink.events(message)
       }),
     })
-    expect(found({ sink: ahead })).toEqual(['WATCH-2'])
+    expect(found({ sink: ahead })).toBe('WATCH-2')
   })
 
   test('promises too long a life to leases that are kept alive', () => {
-    expect(found({ keepAlive: (ttlMs) => ttlMs && 20 * ttlMs })).toEqual(['KV-24'])
+    expect(found({ keepAlive: (ttlMs) => ttlMs && 20 * ttlMs })).toBe('KV-24')
   })
 
   test('says of a lease that lives that there is none', () => {
-    expect(found({ keepAlive: () => undefined })).toEqual(['KV-24'])
-    expect(found({ lease: () => undefined })).toEqual(['KV-23'])
+    expect(found({ keepAlive: () => undefined })).toBe('KV-24')
+    expect(found({ lease: () => undefined })).toBe('KV-23')
   })
 
   test('reads another revision than it was asked for', () => {
@@ -185,6 +189,6 @@ describe('a node is found that', () => {
         ? options
         : { ...options, revision: asRevision(revision - 1) }
     }
-    expect(found({ list: before })).toContain('KV-20')
+    expect(found({ list: before })).toBe('KV-20')
   })
 })

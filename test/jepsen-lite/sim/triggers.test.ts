@@ -7,6 +7,7 @@ import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/trigger-wait.ts'
+import { runFaults } from './run-faults.ts'
 
 /** Faults strike when the cluster has a leader, and early enough for what follows from them. */
 const STRIKES_MS = 2500
@@ -41,7 +42,7 @@ interface Strike {
 /** When each fault of a kind struck, whom, and for which trigger it waited. */
 function strikes(schedule: Schedule, kind: string): readonly Strike[] {
   const seen: Strike[] = []
-  const { violation } = runSchedule(schedule, ({ atMs, what }) => {
+  const { violation } = runFaults(schedule, ({ atMs, what }) => {
     const [, node, details] = new RegExp(`^fault ${kind}: (n\\d)[^{]*(.*)$`).exec(what) ?? []
     if (node !== undefined) seen.push({ atMs, node, when: JSON.parse(details ?? '').when })
   })
@@ -142,7 +143,7 @@ test('a cut ends with the trigger that it lasts until', () => {
   const followsAgain = (fault: SimFault): boolean => {
     let isBack = false
     const [old] = strikes(calm([fault]), 'half-deaf')
-    runSchedule(calm([fault]), ({ atMs, node, what }) => {
+    runFaults(calm([fault]), ({ atMs, node, what }) => {
       isBack ||=
         node === old?.node &&
         atMs < WRITES_END_MS &&
@@ -162,6 +163,7 @@ test('bare majorities shift: each shares members with the one before it', () => 
   }))
   const schedule = calm(turns)
   const majorities: string[][] = []
+  // With the end of the faults, when the last one is counted.
   const { violation, ok, faults } = runSchedule(schedule, ({ what, cluster }) => {
     if (!what.startsWith('fault shifting-majority')) return
     const { machines, network, time } = cluster
