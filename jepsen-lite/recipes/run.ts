@@ -103,6 +103,7 @@ class RecipeProcesses {
   #isOver = false
   /** The queue could not be emptied, because a majority is gone. */
   #isUndecided = false
+  #isDrained = false
 
   constructor(run: Run, schedule: RecipeSchedule) {
     const { cluster } = run
@@ -289,6 +290,7 @@ class RecipeProcesses {
       if (why !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
       else if (why !== undefined)
         invariants.violation ??= new RuleViolation('RECIPE-7', `the queue was not emptied: ${why}`)
+      this.#isDrained = why === undefined
       isDone = true
     }
     host.after(0, () => void empty().catch((error: unknown) => this.#run.threw(error)))
@@ -313,7 +315,9 @@ class RecipeProcesses {
         ? []
         : [{ key, value: row.value, modRevision: row.modRevision, version: row.version }]
     })
-    recorder.final('model', model.revision, '', rows)
+    // A cluster that has ended early leaves items in its queue.
+    if (this.#isDrained || this.#schedule.recipe.name !== 'queue')
+      recorder.final('model', model.revision, '', rows)
     const of = this.#run.result()
     const result = {
       ...of,
