@@ -41,7 +41,8 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   const entries = Math.max(1, Math.min(limits.batchItemsMax, Math.floor(limits.batchBytesMax / ENTRY_BYTES)))
   const accepted = Math.min(
     ...[limits.uncommittedEntriesMax, limits.proposalsMax],
-    Math.min(limits.uncommittedBytesMax, limits.proposalBytesMax) / ENTRY_BYTES,
+    // A leader whose rows wait for its disk answers, and then accepts, no faster than its disk is.
+    Math.min(limits.uncommittedBytesMax, limits.proposalBytesMax, limits.overlayBytesMax) / ENTRY_BYTES,
   )
   if (entries > ENTRIES_MAX || FASTER * usualMs > writeMs) return
   if ((accepted / entries) * writeMs < BACKLOG * electionMaxMs) return
