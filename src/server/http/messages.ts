@@ -129,15 +129,15 @@ interface EncodedBody {
   readonly parts: Iterable<string>
 }
 
-export type WholeBody = string | Uint8Array | readonly (string | Buffer)[]
-export type ResponseBody = WholeBody | PouredBody | StreamedBody
+export type BufferedBody = string | Uint8Array | readonly (string | Buffer)[]
+export type ResponseBody = BufferedBody | PouredBody | StreamedBody
 
 export const isPoured = (body: ResponseBody): body is PouredBody => typeof body === 'object' && 'pour' in body
 
 export const isStreamed = (body: ResponseBody): body is StreamedBody =>
   typeof body === 'object' && 'stream' in body
 
-export const partsOf = (body: WholeBody): readonly BudgetPart[] =>
+export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 /** A response whose body may not be encoded yet. */

@@ -16,11 +16,11 @@ import type { NodeApi } from '../node/types.ts'
 import type { IncomingRequest } from './body.ts'
 import {
   type BodySink,
+  type BufferedBody,
   type HttpResponse,
   isPoured,
   isStreamed,
   partsOf,
-  type WholeBody,
 } from './messages.ts'
 
 export interface ResponseWriterOptions {
@@ -172,7 +172,7 @@ function httpDate(): string {
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
 /** The text, or the single piece of bytes. */
-const wholeOf = (body: WholeBody): BudgetPart =>
+const wholeOf = (body: BufferedBody): BudgetPart =>
   typeof body === 'string' || body instanceof Uint8Array ? body : body.map(String).join('')
 
 /** Up to this size, copying bytes into one write is cheaper than a second write. */
