@@ -183,12 +183,15 @@ export function* executeTxn(txn: KvTxn, work: ApplyContext): Steps<Outcome> {
 const recordsTooLarge = (bytes: number, { state: { revision, settings } }: ApplyContext): Rejection =>
   rejection(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
 
-/** Bytes of the values that comparisons of ranges read, if all of them are made. */
+/** Bytes of the values that the comparisons read, if all of them are made. */
 function* comparedBytes(txn: KvTxn, work: ApplyContext): Steps<number> {
   let bytes = 0
-  for (const { target, where } of txn.compare)
-    if (target === 'value' && !('key' in where))
-      for (const { valueBytes } of yield* currentBefore(where, work)) bytes += valueBytes
+  for (const comparison of txn.compare) {
+    const { target, where } = comparison
+    if (target !== 'value') continue
+    const currents = 'key' in where ? [currentOf(where.key, work)] : yield* currentBefore(where, work)
+    for (const current of currents) if (readsValue(comparison, current)) bytes += current?.valueBytes ?? 0
+  }
   for (const operation of bothBranches(txn))
     if (operation.kind === 'txn') bytes += yield* comparedBytes(operation.txn, work)
   return bytes
@@ -219,12 +222,20 @@ function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
   return true
 }
 
+/** Values of different lengths are not equal, whatever they are. */
+const readsValue = (
+  { op, to }: Extract<Comparison, { readonly target: 'value' }>,
+  current: KeyMetadata | null,
+): boolean => current !== null && (op === '<' || op === '>' || current.valueBytes === to.length)
+
 /** The value of a key that does not exist compares with nothing. */
 function compares(comparison: Comparison, current: KeyMetadata | null, rows: Rows): boolean {
   const { op } = comparison
   switch (comparison.target) {
     case 'value':
-      return current !== null && isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)
+      if (current === null) return false
+      if (!readsValue(comparison, current)) return op === '!='
+      return isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)
     case 'version':
       return isOrder((current?.version ?? 0) - comparison.to, op)
     case 'create_revision':

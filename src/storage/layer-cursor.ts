@@ -41,7 +41,8 @@ export class LayerCursor {
     for (let first = this.#positions[0]; first !== undefined; first = this.#positions[0]) {
       if (Buffer.compare(first.current.key, row.key) !== 0) return
       this.#positions.shift()
-      this.#place(first.rows, first.layer, first.at + step)
+      const next = this.#position(first.rows, first.layer, first.at + step)
+      if (next !== undefined) this.#insert(next)
     }
   }
 
@@ -56,17 +57,27 @@ export class LayerCursor {
     this.#positions.length = 0
     for (const [layer, { sorted: rows }] of this.#layers.entries()) {
       const from = firstFrom(rows, key)
-      this.#place(rows, layer, this.#range.reverse ? from - 1 : from)
+      const position = this.#position(rows, layer, this.#range.reverse ? from - 1 : from)
+      if (position !== undefined) this.#positions.push(position)
     }
+    this.#positions.sort((a, b) => this.#order(a, b))
   }
 
-  #place(rows: readonly KeyedRow[], layer: number, at: number): void {
+  /** undefined: the layer has no row there, or none in the range. */
+  #position(rows: readonly KeyedRow[], layer: number, at: number): Position | undefined {
     const current = rows[at]
-    if (current === undefined || !this.#isInRange(current)) return
-    const position: Position = { rows, layer, at, current }
-    let before = this.#positions.length
-    while (before > 0 && this.#isBefore(position, this.#positions[before - 1])) before--
-    this.#positions.splice(before, 0, position)
+    return current !== undefined && this.#isInRange(current) ? { rows, layer, at, current } : undefined
+  }
+
+  #insert(position: Position): void {
+    let [low, high] = [0, this.#positions.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const other = this.#positions[middle]
+      if (other !== undefined && this.#order(position, other) > 0) low = middle + 1
+      else high = middle
+    }
+    this.#positions.splice(low, 0, position)
   }
 
   #isInRange({ key }: KeyedRow): boolean {
@@ -74,10 +85,9 @@ export class LayerCursor {
     return reverse ? Buffer.compare(key, gte) >= 0 : Buffer.compare(key, lt) < 0
   }
 
-  #isBefore(position: Position, other: Position | undefined): boolean {
-    if (other === undefined) return true
-    const order = Buffer.compare(position.current.key, other.current.key)
-    if (order === 0) return position.layer > other.layer
-    return order < 0 !== this.#range.reverse
+  #order(a: Position, b: Position): number {
+    const order = Buffer.compare(a.current.key, b.current.key)
+    if (order === 0) return b.layer - a.layer
+    return this.#range.reverse ? -order : order
   }
 }

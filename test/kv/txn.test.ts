@@ -141,12 +141,22 @@ describe('is accepted, and not with one more', () => {
     })
     expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
     expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
-    // Only comparisons of the values of a range count.
+    const compareKey: Comparison = { where: { key: utf8('a') }, target: 'value', op: '>', to: utf8('1') }
+    expect(done(store(3), { compare: [compareKey] })).toMatchObject({
+      code: 'range_too_large',
+      numbers: [4, 3],
+    })
+    // Only comparisons that read values count.
     const others: Comparison[] = [
       { where: ALL, target: 'version', op: '=', to: 1 },
-      { where: { key: utf8('a') }, target: 'value', op: '=', to: utf8('1234') },
+      { where: { key: utf8('a') }, target: 'value', op: '!=', to: utf8('12345') },
     ]
     expect(done(store(3), { compare: others })).toMatchObject({ kind: 'txn', succeeded: true })
+    expect(
+      done(store(3), {
+        compare: [{ where: { key: utf8('a') }, target: 'value', op: '=', to: utf8('123') }],
+      }),
+    ).toMatchObject({ kind: 'txn', succeeded: false })
   })
 
   test('what the store has room for, after all that it frees', () => {

@@ -97,8 +97,9 @@ export class Applier {
   #head = 0
   /** The steps that are left of the entry before the queue. */
   #steps: Steps<void> | undefined
-  /** The number of rows written by all entries. */
+  /** The number of rows written by all entries, and the bytes of the values that they have read. */
   #rowsWritten = 0
+  #bytesRead = 0
 
   /** `keysAtOnce`: an entry with more keys in its ranges and leases is applied in parts. */
   constructor(storage: Storage, events: ApplierEvents, keysAtOnce: number) {
@@ -157,7 +158,8 @@ export class Applier {
    * Returns whether it has ended early.
    */
   run(enough: () => boolean, stepsMax = Number.POSITIVE_INFINITY, isFull = (): boolean => false): boolean {
-    let [steps, count, bytes, rowsBefore] = [0, 0, 0, this.#rowsWritten]
+    let [steps, count, bytes] = [0, 0, 0]
+    let [rowsBefore, readBefore] = [this.#rowsWritten, this.#bytesRead]
     for (;;) {
       if (this.#steps !== undefined) {
         if (this.#steps.next().done) this.#steps = undefined
@@ -170,12 +172,15 @@ export class Applier {
         this.#steps = this.#apply(entry)
         count++
         bytes += entry.frame.length
-        const isMuch = bytes >= CHECK_EVERY_BYTES || this.#rowsWritten - rowsBefore >= CHECK_EVERY_ROWS
+        const isMuch =
+          bytes + this.#bytesRead - readBefore >= CHECK_EVERY_BYTES ||
+          this.#rowsWritten - rowsBefore >= CHECK_EVERY_ROWS
         if (count % CHECK_EVERY_ENTRIES !== 0 && !isMuch && !isFull()) continue
       }
       if (enough()) return true
       bytes = 0
       rowsBefore = this.#rowsWritten
+      readBefore = this.#bytesRead
     }
   }
 
@@ -265,7 +270,11 @@ export class Applier {
   }
 
   readonly #rows: Rows = {
-    read: (key, head) => this.#storage.rowBefore(key, head),
+    read: (key, head) => {
+      const row = this.#storage.rowBefore(key, head)
+      if (!head && row !== undefined) this.#bytesRead += row.bytes.length
+      return row
+    },
     inRange: (range) => this.#reads.keysIn(range),
     attached: (lease) => this.#reads.keysOf(lease),
     write: (change) => {

@@ -73,13 +73,13 @@ test('whether it is enough is asked after a few entries, or sooner when they are
     },
     KEYS_AT_ONCE,
   )
-  const put = (index: number, size: number): Entry => {
+  const put = (index: number, size: number, prev = false): Entry => {
     const command = {
       kind: 'put' as const,
       key: bytes('k'),
       value: new Uint8Array(size),
       condition: undefined,
-      prev: false,
+      prev,
     }
     const request = { command, idempotency: undefined, principal: '' }
     const { kind, version } = requestKind(request)
@@ -104,6 +104,12 @@ test('whether it is enough is asked after a few entries, or sooner when they are
   applier.push(sizes.map((size, at) => put(44 + at, size)))
   applier.run(() => false)
   expect([applier.index, applier.pending]).toEqual([85, false])
+  // The second entry reads the value of the first one.
+  applier.push([put(86, 200_000), put(87, 1, true), put(88, 1)])
+  for (const index of [86, 87, 88]) {
+    applier.run(() => true)
+    expect(applier.index).toBe(index)
+  }
   await closed(storage)
 })
 
