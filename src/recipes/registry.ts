@@ -1,9 +1,9 @@
 // A service registry: which instances of a service run, and where.
 //
 // Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
-// been silent for `ttlMs`. If its lease is lost although the process lives, the instance registers again by itself,
-// with the fields of its last successful update. `list` is linearizable. `resolver` and `watch` follow the store within
-// milliseconds.
+// been silent for `ttlMs`, or until another program overwrites its key. If its lease is lost although the process
+// lives, the instance registers again by itself, with the fields of its last successful update. `list` is linearizable.
+// `resolver` and `watch` follow the store within milliseconds.
 //
 // Limits: a live process may still not serve: see `failed` of the resolver. An update that fails with `written:
 // 'unknown'` may be listed until the next update or registration, which writes what the updates before have made:

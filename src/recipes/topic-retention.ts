@@ -3,7 +3,7 @@
 // Invariant: `trimmed` is written in the transaction that removes messages, and every message up to it is removed.
 
 import { randomBytes } from 'node:crypto'
-import type { AnswerInfo, Client, KvRecord } from '../client/index.ts'
+import type { AnswerInfo, CallOptions, Client, KvRecord } from '../client/index.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import type { KeySpace } from './key-space.ts'
 import { runUserCallback } from './run-user-callback.ts'
@@ -23,7 +23,6 @@ const TRIM_BATCH = 64
 
 export interface RetentionOptions {
   readonly messagesMax: number
-  readonly ageMs: number | undefined
   readonly onError: (error: unknown) => void
 }
 
@@ -51,25 +50,21 @@ export class TopicRetention {
 
   /**
    * Reports a key that is no message of this topic. An import has restored a message whose key names no revision before
-   * its own, and one without the lease that messages with an age have.
+   * its own.
    */
-  isMessage({ key, keyBytes, lease, modRevision }: KvRecord): boolean {
+  isMessage({ key, keyBytes, modRevision }: KvRecord): boolean {
     const suffix = this.#space.suffix(keyBytes)
-    const isOwn = MESSAGE.test(suffix) && revisionIn(suffix) < modRevision
-    if (isOwn && (this.#options.ageMs === undefined || lease !== undefined)) return true
+    if (MESSAGE.test(suffix) && revisionIn(suffix) < modRevision) return true
     reportForeignKey('topic', key)
     return false
   }
 
   /** Messages up to this revision were removed because there were too many; 0: none. */
   async trimmedUpTo(signal: AbortSignal | undefined): Promise<number> {
-    let current = Number.POSITIVE_INFINITY
-    const onAnswer = ({ revision = current }: AnswerInfo) => {
-      current = revision
-    }
-    const mark = Number((await this.#kv.get(this.#space.key('trimmed'), { signal, onAnswer }))?.text() ?? 0)
-    // An import has restored the mark of another cluster, which had more revisions.
-    return mark <= current ? mark : 0
+    const record = await this.#kv.get(this.#space.key('trimmed'), { signal })
+    const mark = Number(record?.text() ?? 0)
+    // An import has restored a mark of another cluster, which names a later revision than its record.
+    return record !== undefined && mark <= record.modRevision ? mark : 0
   }
 
   /** Called for each message of this publisher. Now and then it trims the topic, and waits a moment for that. */
@@ -102,21 +97,31 @@ export class TopicRetention {
     const onAnswer = (answer: AnswerInfo) => {
       revision = answer.revision
     }
-    // Foreign keys take no place of messages: only keys that begin like an id, and name no later revision.
+    // Keys that do not begin like an id take no place of messages.
     const [start, end] = [this.#space.key('message', '0'), this.#space.key('message', ':')]
     const held = (await this.#kv.count({ start, end, ...call, onAnswer })) - this.#options.messagesMax
     if (held <= 0 || revision === undefined) return
+    const list = async (range: { readonly start: Uint8Array; readonly end: Uint8Array }, limit: number) => {
+      const records: KvRecord[] = []
+      const listed = this.#kv.list({ ...range, keysOnly: true, limit, revision, ...call })
+      for await (const record of listed) records.push(record)
+      return records
+    }
+    // No message of this cluster names a later revision: these are restored ones, which nobody reads. They are counted
+    // at the revision of the first count: a message that expires in between is in the excess already.
     const later = this.#space.key('message', padded(revision))
-    // At the revision of the count: a message that expires in between is in the excess already.
-    const excess = held - (await this.#kv.count({ start: later, end, revision, ...call }))
+    const restored = await this.#kv.count({ start: later, end, revision, ...call })
+    if (restored > 0) await this.#deleteRestored(await list({ start: later, end }, TRIM_MAX), call)
+    const excess = held - restored
     if (excess <= 0) return
-    const limit = Math.min(excess, TRIM_MAX) + 1
-    const oldest: KvRecord[] = []
-    for await (const record of this.#kv.list({ start, end: later, keysOnly: true, limit, revision, ...call }))
-      if (this.isMessage(record)) oldest.push(record)
+    const listed = await list({ start, end: later }, Math.min(excess, TRIM_MAX) + 1)
+    const oldest = listed.filter((record) => this.isMessage(record))
+    await this.#deleteRestored(listed, call)
     // A key begins with a revision before that of its message. So all messages after these are newer than the last key.
     const bound = revisionIn(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#space.key('message', '')))
-    const old = oldest.filter((each) => each.modRevision <= bound).toSorted(byRevision)
+    const ordered = oldest.filter((each) => each.modRevision <= bound)
+    // So many keys that all begin long before their messages: an import has restored them.
+    const old = (ordered.length === 0 && oldest.length >= TRIM_MAX ? oldest : ordered).toSorted(byRevision)
     for (let at = 0; at < old.length; at += TRIM_BATCH) {
       const batch = old.slice(at, at + TRIM_BATCH)
       const put = { key, value: String(batch.at(-1)?.modRevision) }
@@ -125,6 +130,18 @@ export class TopicRetention {
       const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
       if (!succeeded) return
       modRevision = results[0]?.put?.modRevision ?? 0
+    }
+  }
+
+  /** Deletes those of the records that are messages of another cluster. */
+  async #deleteRestored(records: readonly KvRecord[], call: CallOptions): Promise<void> {
+    const restored = records.filter(({ keyBytes, modRevision }) => {
+      const suffix = this.#space.suffix(keyBytes)
+      return MESSAGE.test(suffix) && revisionIn(suffix) >= modRevision
+    })
+    for (let at = 0; at < restored.length; at += TRIM_BATCH) {
+      const batch = restored.slice(at, at + TRIM_BATCH)
+      await this.#kv.txn({ success: batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, call)
     }
   }
 }

@@ -10,7 +10,9 @@
 // message that was removed is not yielded, or at most a second after that. A subscription that begins before the oldest
 // message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
 //
-// Messages and positions are revisions of one cluster. What an import has restored is left out and reported.
+// Messages and positions are revisions of one cluster. A message or a position that an import has restored, and that
+// names a later revision than its own record, is left out and reported. A publisher deletes such messages when the
+// topic holds too many.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
 // the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
@@ -27,7 +29,6 @@
 // what was removed before is not yielded, and nothing is yielded twice or out of order.
 
 import {
-  type AnswerInfo,
   type CallOptions,
   type Client,
   CompactedError,
@@ -142,7 +143,7 @@ class MessageTopic<T> implements Topic<T> {
     this.#space = space
     this.#messages = space.key('message', '')
     this.#ageMs = ageMs
-    this.#retention = new TopicRetention(kv, space, { messagesMax, ageMs, onError })
+    this.#retention = new TopicRetention(kv, space, { messagesMax, onError })
   }
 
   async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
@@ -198,7 +199,7 @@ class MessageTopic<T> implements Topic<T> {
   ): AsyncGenerator<TopicMessage<T>, void, undefined> {
     const key = this.#positionKey(group)
     let position = await this.#position(group, { signal })
-    const start = position.revision < 0 ? await this.#start(from, signal) : position.revision + 1
+    const start = position.revision < 0 ? await this.#startOfGroup(from, signal) : position.revision + 1
     /** Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. */
     const move = async (revision: number, call: CallOptions) => {
       while (position.revision < revision) {
@@ -209,7 +210,7 @@ class MessageTopic<T> implements Topic<T> {
           .catch(memberError)
         const [result] = moved.results
         if (moved.succeeded) position = { revision, modRevision: result?.put?.modRevision ?? 0 }
-        else position = this.#positionIn(result?.get?.kvs?.[0], moved.revision)
+        else position = positionIn(result?.get?.kvs?.[0])
       }
     }
     const memberError = (error: unknown): never => {
@@ -252,6 +253,12 @@ class MessageTopic<T> implements Topic<T> {
   async #start(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
     if (from === 'oldest') return 1
     return from === 'next' ? (await this.#currentRevision({ signal })) + 1 : from
+  }
+
+  /** A position never names a later revision than its record. */
+  async #startOfGroup(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
+    const next = await this.#start('next', signal)
+    return from === 'next' ? next : Math.min(next, await this.#start(from, signal))
   }
 
   /** Reads the messages that are there, then watches. Compaction of events that it needs makes it read again. */
@@ -322,20 +329,16 @@ class MessageTopic<T> implements Topic<T> {
   }
 
   async #position(group: string, call: CallOptions): Promise<GroupPosition> {
-    let current = Number.POSITIVE_INFINITY
-    const onAnswer = ({ revision = current }: AnswerInfo) => {
-      current = revision
-    }
-    return this.#positionIn(await this.#kv.get(this.#positionKey(group), { ...call, onAnswer }), current)
+    return positionIn(await this.#kv.get(this.#positionKey(group), call))
   }
+}
 
-  /** `current`: the revision of the store. An import may have restored a later position, of another cluster. */
-  #positionIn(record: KvRecord | undefined, current: number): GroupPosition {
-    const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
-    const isForeign = record !== undefined && (revision < 0 || revision > current)
-    if (isForeign) reportForeignKey('topic', record.key)
-    return { revision: isForeign ? -1 : revision, modRevision: record?.modRevision ?? 0 }
-  }
+/** Reports a position of another cluster, which an import has restored. */
+function positionIn(record: KvRecord | undefined): GroupPosition {
+  const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
+  const isForeign = record !== undefined && (revision < 0 || revision > record.modRevision)
+  if (isForeign) reportForeignKey('topic', record.key)
+  return { revision: isForeign ? -1 : revision, modRevision: record?.modRevision ?? 0 }
 }
 
 /** `revision`: -1 without a position. */

@@ -3,6 +3,7 @@
 
 import type { Writable } from 'node:stream'
 import { ApiError, type ApiErrorCode } from './errors.ts'
+import { TurnQueue } from './turn-queue.ts'
 
 /** Bytes of requests that are being received, wait, or are not answered yet: their heads, bodies, keys and values. */
 export class InboundBudget {
@@ -78,6 +79,8 @@ export interface Reservation {
 
 /** Bytes of answers that their clients have not taken. */
 export class OutboundBudget {
+  /** The time in which they are read, encoded and written. */
+  readonly turns = new TurnQueue()
   readonly #bytesMax: number
   #bytes = 0
 
@@ -128,8 +131,6 @@ export class OutboundBudget {
 
 /** Size of one write: a client that takes this much within the stall limit is not stalled. */
 export const PIECE_BYTES = 64 * 1024
-/** Pieces that are written in one turn of the event loop to a client that takes them at once. */
-const PIECES_PER_TURN = 16
 
 export type BudgetPart = string | Uint8Array
 
@@ -147,7 +148,6 @@ export function writeChunked(
   // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
   let isOver = false
-  let count = 0
   budget.add(bytes)
   const end = (isSent: boolean): void => {
     if (isOver) return
@@ -157,22 +157,22 @@ export function writeChunked(
     done(isSent)
   }
   const onClose = (): void => end(false)
-  const next = (): void => {
+  const next = (): void => budget.turns.run(writePiece)
+  const writePiece = (): void => {
     if (isOver) return
     const piece = pieces.next()
-    count++
     if (piece.done) end(true)
     else if (to.destroyed) onClose()
     else
       to.write(piece.value, (error) => {
         if (isOver) return
         if (error) onClose()
-        else if (count % PIECES_PER_TURN === 0) setImmediate(next)
         else next()
       })
   }
   to.on('close', onClose)
-  next()
+  // The first piece follows its head at once.
+  writePiece()
 }
 
 /** Counts what was written to a socket until the kernel has taken it. Calls `done` once, later. */

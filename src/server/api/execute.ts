@@ -196,13 +196,19 @@ function proposeReserved(
 ) {
   try {
     propose(api, command, idempotency, call, (result) => {
-      reservation.release()
+      passRoom(call, reservation)
       respond(result)
     })
   } catch (error) {
     reservation.release()
     throw error
   }
+}
+
+/** The answer exists. Its wire still has to encode it. */
+function passRoom(call: Call, reservation: Reservation) {
+  if (call.holdRoom === undefined) reservation.release()
+  else call.holdRoom(reservation)
 }
 
 function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
@@ -426,7 +432,7 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
       checkRevision(node, revision, grant)
       const { settings } = node.status()
       const { result, reservation } = await evaluateTxn(txn, instant, api.ranges, revision, settings)
-      reservation.release()
+      passRoom(call, reservation)
       respond({ kind: 'txn-read', grant, txn, result })
     }
     try {

@@ -18,6 +18,7 @@ import type { KvTxn, KvTxnResult } from '../../kv/types.ts'
 import type { LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { DriverStatus, LeaseNow, ReadConsistency, ReadGrant } from '../node/types.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { Reservation } from './budget.ts'
 import type { ApiError, RejectedOutcome } from './errors.ts'
 
 /** How fresh a read must be. */
@@ -144,6 +145,8 @@ export interface Call {
   isAbandoned(): boolean
   /** Withdraws the read of the call, if it still waits. Its wire calls this as soon as the call is abandoned. */
   withdraw?: (() => void) | undefined
+  /** Takes over the room of an answer that is encoded later. Without it, the room is released before the answer. */
+  holdRoom?(reservation: Reservation): void
   /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
   openSink?(): WatchSink
 }

@@ -259,7 +259,10 @@ export class Ranges {
     let isKnown = !looksAhead
     for (let left = rowsMax; left > 0 || !isKnown; ) {
       const slice = { rowsMax: Math.min(left, sliceRowsMax), bytesMax: sliceBytesMax, readsMax: READS_MAX }
-      const { rows, more } = await this.#slices.run(() => readSlice(scan, slice))
+      const { rows, more } = await this.#slices.run(async () => {
+        await this.#outbound.turns.next()
+        return readSlice(scan, slice)
+      })
       yield { rows, more }
       if (more === false) return
       left -= rows.length

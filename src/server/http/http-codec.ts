@@ -163,13 +163,13 @@ export function decodeRange(request: HttpRequest, parameters: typeof RANGE_PARAM
 const wantsLines = ({ headers }: HttpRequest): boolean => namesMediaType(headers.accept, NDJSON)
 const NDJSON = 'application/x-ndjson'
 
-/** Size of the texts of a page: each becomes bytes at once. */
+/** Size of the slices of a page. */
 const SLICE_CHARS = 128 * 1024
 
-/** The records of a page as texts. */
+/** The records of a page as JSON. Each full slice becomes bytes at once, so that no page is converted as a whole. */
 class JsonPage {
   readonly #toJson: (row: KeyRow) => string
-  readonly #slices: string[] = []
+  readonly #slices: Buffer[] = []
   #slice = ''
   #isFirst = true
 
@@ -177,7 +177,7 @@ class JsonPage {
     this.#toJson = toJson
   }
 
-  get slices(): readonly string[] {
+  get slices(): readonly (string | Buffer)[] {
     return [...this.#slices, this.#slice]
   }
 
@@ -188,7 +188,7 @@ class JsonPage {
     this.#slice += this.#isFirst ? json : `,${json}`
     this.#isFirst = false
     if (this.#slice.length >= SLICE_CHARS) {
-      this.#slices.push(this.#slice)
+      this.#slices.push(Buffer.from(this.#slice))
       this.#slice = ''
     }
     return bytes

@@ -2,10 +2,11 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
-import type { BudgetPart } from '../api/budget.ts'
+import type { BudgetPart, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
+import type { TurnQueue } from '../api/turn-queue.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { RequestHead } from './guard.ts'
@@ -64,8 +65,9 @@ export class HttpRequest implements Call {
   /** Headers of every response to this client. */
   extra: readonly string[] = []
   isAnswered = false
-  page: (PageCollector & { readonly slices: readonly string[] }) | undefined
+  page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
+  room: Reservation | undefined
   openSink?: () => WatchSink
 
   constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
@@ -79,6 +81,10 @@ export class HttpRequest implements Call {
     this.sink = sink
     this.deadline = startedAt
     this.pairs = this.target.pairs
+  }
+
+  holdRoom(reservation: Reservation): void {
+    this.room = reservation
   }
 
   isAbandoned(): boolean {
@@ -123,15 +129,15 @@ interface EncodedBody {
   readonly parts: Iterable<string>
 }
 
-type WholeBody = string | Uint8Array | readonly string[]
-export type ResponseBody = WholeBody | PouredBody | StreamedBody
+export type BufferedBody = string | Uint8Array | readonly (string | Buffer)[]
+export type ResponseBody = BufferedBody | PouredBody | StreamedBody
 
 export const isPoured = (body: ResponseBody): body is PouredBody => typeof body === 'object' && 'pour' in body
 
 export const isStreamed = (body: ResponseBody): body is StreamedBody =>
   typeof body === 'object' && 'stream' in body
 
-export const partsOf = (body: WholeBody): readonly BudgetPart[] =>
+export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 /** A response whose body may not be encoded yet. */
@@ -140,14 +146,13 @@ export type EncodedResponse = Omit<HttpResponse, 'body'> & { readonly body: Resp
 const isEncoded = (body: ResponseBody | EncodedBody): body is EncodedBody =>
   typeof body === 'object' && 'parts' in body
 
-/** Time for which a body is encoded before other events can run. */
-const ENCODE_MS = 5
 /** Characters of a part of a body that is encoded in several turns. */
 const PART_CHARACTERS = 64 * 1024
 
-/** Encodes the body. Calls `done` once: now, if that takes little time, or later. A later error goes to `failed`. */
+/** Encodes the body. Calls `done` or `failed` once: now, if that takes little time, or later. */
 export function encodeBody(
   response: EncodedResponse,
+  turns: TurnQueue,
   done: (response: HttpResponse) => void,
   failed: (error: unknown) => void,
 ): void {
@@ -157,29 +162,24 @@ export function encodeBody(
     return
   }
   const from = body.parts[Symbol.iterator]()
-  const parts: string[] = []
+  const parts: Buffer[] = []
   let part = ''
-  const turn = (): void => {
-    const until = performance.now() + ENCODE_MS
-    for (let next = from.next(); !next.done; next = from.next()) {
-      part += next.value
-      if (part.length < PART_CHARACTERS) continue
-      parts.push(part)
-      part = ''
-      if (performance.now() < until) continue
-      setImmediate(later)
-      return
-    }
-    done({ ...response, body: parts.length === 0 ? part : [...parts, part] })
-  }
-  const later = (): void => {
+  const step = (): void => {
     try {
-      turn()
+      for (let next = from.next(); !next.done; next = from.next()) {
+        part += next.value
+        if (part.length < PART_CHARACTERS) continue
+        parts.push(Buffer.from(part))
+        part = ''
+        turns.run(step)
+        return
+      }
+      done({ ...response, body: parts.length === 0 ? part : [...parts, part] })
     } catch (error) {
       failed(error)
     }
   }
-  turn()
+  turns.run(step)
 }
 
 /** The same in one piece. */
@@ -198,7 +198,7 @@ export interface HttpResponse {
 }
 
 export const jsonResponse = (
-  body: string | readonly string[],
+  body: string | readonly (string | Buffer)[],
   headers: readonly string[] = [],
   revision?: Revision,
 ): HttpResponse => ({

@@ -12,7 +12,7 @@ import { type IncomingRequest, NodeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
-import { errorResponse, HttpError, HttpRequest } from './messages.ts'
+import { errorResponse, HttpError, HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
 export interface NodeConnectionsOptions {
@@ -130,6 +130,10 @@ class NodeConnection implements ConnectionOwner {
   #quietBytes = -1
   /** Nothing more can be read. */
   #broken = false
+  /** The client has sent more ahead of an answer than there is room for. */
+  #isOverloaded = false
+  /** The current answer is a watch: what is sent behind it would wait in vain. */
+  #isEndless = false
   /** Sent after all answers. */
   #lastError: ApiError | undefined
   readonly #share: ConnectionShare
@@ -169,10 +173,26 @@ class NodeConnection implements ConnectionOwner {
     const headBytes = headBytesOf(request)
     this.#headBytes += headBytes
     const isRefused = !this.#share.set(this.#headBytes)
+    const isBehind = this.#current !== undefined
+    if (isBehind && this.#isEndless) this.#stream.destroy()
+    else if (isBehind && (isRefused || this.#isOverloaded)) {
+      body.drop()
+      this.#headBytes -= headBytes
+      this.#share.set(this.#headBytes)
+      this.#refuseMore()
+      return
+    }
     this.#waiting.push({ request, response, body, isRefused, headBytes })
-    if (this.#current === undefined) this.#next()
+    if (!isBehind) this.#next()
     else if (!this.#stream.writable) this.#forget()
     else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
+  }
+
+  /** There is no room for what follows the accepted requests. It is dropped, and their answers are the last ones. */
+  #refuseMore(): void {
+    this.#isOverloaded = true
+    this.endBroken(tooManyBodies())
+    this.#paceSoon()
   }
 
   /** Deferred, because node:http resumes reading after each request and each chunk. */
@@ -186,7 +206,8 @@ class NodeConnection implements ConnectionOwner {
     const wasAhead = this.#isAhead
     let heldBytes = this.#current?.body.heldBytes ?? 0
     for (const { body } of this.#waiting) heldBytes += body.heldBytes
-    this.#isAhead = this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes > AHEAD_BYTES_MAX
+    const ends = this.#isOverloaded && this.#stream.writable
+    this.#isAhead = ends || this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes > AHEAD_BYTES_MAX
     if (this.#isAhead) this.#stream.pause()
     else if (wasAhead) this.#stream.resume()
   }
@@ -219,6 +240,7 @@ class NodeConnection implements ConnectionOwner {
   #next(): void {
     this.#headBytes -= this.#current?.headBytes ?? 0
     this.#share.set(this.#headBytes)
+    this.#isEndless = false
     this.#current = this.#waiting.shift()
     if (this.#current === undefined) {
       this.quietSince = performance.now()
@@ -244,7 +266,11 @@ class NodeConnection implements ConnectionOwner {
     const { serve, writer } = this.#options
     const served = new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
       isAbandoned: () => response.destroyed,
-      send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
+      send: ({ extra }, answer) => {
+        writer.writeToNode(incoming, answer, extra)
+        this.#isEndless = isStreamed(answer.body) && !response.writableEnded
+        if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
+      },
     })
     response.once('close', () => served.withdraw?.())
     if (!isRefused) {

@@ -222,6 +222,8 @@ class RawConnection implements ConnectionOwner {
 
   readonly #onClose = (): void => {
     this.#events.left()
+    // The answer to the current request may come later. It counts what the connection holds then.
+    this.#received = NOTHING
     this.#share.set(0)
     this.#current?.withdraw?.()
   }

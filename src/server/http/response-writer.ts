@@ -16,11 +16,11 @@ import type { NodeApi } from '../node/types.ts'
 import type { IncomingRequest } from './body.ts'
 import {
   type BodySink,
+  type BufferedBody,
   type HttpResponse,
   isPoured,
   isStreamed,
   partsOf,
-  type ResponseBody,
 } from './messages.ts'
 
 export interface ResponseWriterOptions {
@@ -96,8 +96,10 @@ export class ResponseWriter {
     isLast: boolean,
   ): boolean {
     const { node, outbound } = this.#options
-    const whole = wholeOf(body)
-    const bytes = Buffer.byteLength(whole)
+    if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
+    const parts = partsOf(body)
+    const bytes = byteLength(parts)
+    const whole = bytes > PIECE_BYTES ? '' : wholeOf(body)
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${revision ?? node.revision}${end}`
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
@@ -114,7 +116,7 @@ export class ResponseWriter {
     else {
       socket.cork()
       socket.write(head)
-      if (bytes > PIECE_BYTES) writeChunked(socket, [whole], outbound, onSent)
+      if (bytes > PIECE_BYTES) writeChunked(socket, parts, outbound, onSent)
       else socket.write(whole)
       socket.uncork()
       if (bytes > PIECE_BYTES) return false
@@ -170,11 +172,8 @@ function httpDate(): string {
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
 /** The text, or the single piece of bytes. */
-function wholeOf(body: ResponseBody): BudgetPart {
-  if (typeof body === 'string' || body instanceof Uint8Array) return body
-  if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
-  return body.join('')
-}
+const wholeOf = (body: BufferedBody): BudgetPart =>
+  typeof body === 'string' || body instanceof Uint8Array ? body : body.map(String).join('')
 
 /** Up to this size, copying bytes into one write is cheaper than a second write. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024

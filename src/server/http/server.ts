@@ -279,10 +279,13 @@ class Listener implements HttpServer {
     execute(this.#api, operation, request, (result) => {
       try {
         const respond = (response: HttpResponse): void => {
+          // Its writer counts it from here on.
+          request.room?.release()
           if (request.method === 'GET') this.#checkRoom(request, response)
           this.#respond(request, response)
         }
-        encodeBody(encode(result, request, this.#encoding), respond, (error) => this.#fail(request, error))
+        const fail = (error: unknown): void => this.#fail(request, error)
+        encodeBody(encode(result, request, this.#encoding), this.#api.outbound.turns, respond, fail)
       } catch (error) {
         this.#fail(request, error)
       }
@@ -315,6 +318,7 @@ class Listener implements HttpServer {
   }
 
   #fail(request: HttpRequest, error: unknown): void {
+    request.room?.release()
     this.#respond(request, errorResponse(this.#api.errorOf(error)))
   }
 

@@ -1,10 +1,10 @@
 // Every byte of a request that a connection holds counts, of its head too, whichever reader reads it. Beyond the budget
 // of all connections, one that sends more is refused, and a small request is served.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { WATCH } from '../../../src/server/mux/protocol.ts'
 import { MuxClient, soon } from '../mux/mux-client.ts'
-import { atRest, Client, COLD, get, put, statusOf } from './raw-client.ts'
+import { atRest, Client, COLD, get, onNodeHttp, put, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const KiB = 1024
@@ -44,29 +44,74 @@ test('the head of a request counts until it is answered', async () => {
 test('many connections with heads without an end are refused in the end, and small requests are served', async () => {
   const served = await serve({ limits: LIMITS })
   const clients = Array.from({ length: 8 }, () => new Client(served.port))
+  // The raw reader keeps the beginning of a head only for some milliseconds.
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now())
   for (const client of clients) await client.send(beginning('/v1/kv/a', 6 * KiB))
-  const answers = Promise.all(clients.slice(4).map((client) => client.answer()))
-  expect((await answers).map(statusOf)).toEqual([429, 429, 429, 429])
+  const answers = await Promise.all(clients.slice(4).map((client) => client.answer()))
+  clock.mockRestore()
+  expect(answers.map(statusOf)).toEqual([429, 429, 429, 429])
   expect(held(served)).toBeLessThanOrEqual(LIMITS.bodiesBytesMax)
   const small = new Client(served.port)
   expect(statusOf(await (await small.send(get('a'))).answer())).toBe(404)
   expect(statusOf(await (await small.send(COLD)).answer())).toBe(200)
 })
 
-test('requests that are sent ahead are not kept without a bound; the one before them is answered', async () => {
-  const served = await serve({ limits: { bodiesBytesMax: 10 * KiB } })
-  const release: (() => void)[] = []
-  served.node.hold = (go) => release.push(go)
-  const client = new Client(served.port)
-  await client.send(put('a', '1'))
-  await soon(() => expect(release).toHaveLength(1))
-  await client.send(get('b', `X-Long: ${'x'.repeat(7 * KiB)}\r\n`).repeat(4))
-  await soon(() => expect(held(served)).toBeLessThanOrEqual(10 * KiB))
-  served.node.hold = undefined
-  release[0]?.()
-  expect(await client.answer()).toMatch(/^HTTP\/1.1 200 (?:.*\r\n)*Connection: close\r\n/)
-  expect(await client.answer()).toBeUndefined()
+const LANES = [
+  ['fast', async ({ port }: Served) => new Client(port)],
+  ['full', onNodeHttp],
+] as const
+
+test.each(LANES)(
+  'requests that are sent ahead on the %s lane are not kept without a bound; the one before them is answered',
+  async (lane, connected) => {
+    const served = await serve({ limits: { bodiesBytesMax: 10 * KiB } })
+    const release: (() => void)[] = []
+    served.node.hold = (go) => release.push(go)
+    const client = await connected(served)
+    await client.send(put('a', '1'))
+    await soon(() => expect(release).toHaveLength(1))
+    await client.send(get('b', `X-Long: ${'x'.repeat(7 * KiB)}\r\n`).repeat(4))
+    await soon(() => expect(held(served)).toBeLessThanOrEqual(10 * KiB))
+    served.node.hold = undefined
+    release[0]?.()
+    expect(statusOf(await client.answer())).toBe(200)
+    expect(await client.rest()).toMatch(lane === 'fast' ? /^$/ : /HTTP\/1.1 429 /)
+    await atRest(served)
+    expect(held(served)).toBe(0)
+  },
+)
+
+test.each(LANES)(
+  'what was sent ahead on the %s lane is given back when its client leaves before the answer',
+  async (_, connected) => {
+    const served = await serve()
+    const release: (() => void)[] = []
+    served.node.hold = (go) => release.push(go)
+    const client = await connected(served)
+    await client.send(put('a', '1'))
+    await soon(() => expect(release).toHaveLength(1))
+    await client.send(get('b', `X-Long: ${'x'.repeat(4 * KiB)}\r\n`).repeat(8))
+    await soon(() => expect(held(served)).toBeGreaterThan(16 * KiB))
+    client.reset()
+    await soon(() => expect(served.http.inspect().connections).toBe(0))
+    release[0]?.()
+    await atRest(served)
+    expect(held(served)).toBe(0)
+  },
+)
+
+test('a request behind a watch ends the connection, whether it is sent before the watch begins or later', async () => {
+  const served = await serve()
+  const watch = 'GET /v1/watch?key=a HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const early = await new Client(served.port).send(watch + get('a'))
+  expect(await early.rest()).not.toContain('404')
+  const late = await new Client(served.port).send(watch)
+  await soon(() => expect(served.node.watches.counts().open).toBe(1))
+  await late.send(get('a', `X-Long: ${'x'.repeat(30 * KiB)}\r\n`).repeat(12))
   await atRest(served)
+  expect(await late.rest()).not.toContain('404')
+  expect(served.node.watches.counts().open).toBe(0)
+  expect(held(served)).toBe(0)
 })
 
 test('ranges and watches of a multiplexed connection count with their keys', async () => {
