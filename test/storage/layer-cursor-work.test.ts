@@ -38,7 +38,7 @@ function comparisons(act: () => void): number {
   return length
 }
 
-test.each([4, 16])('the work of a cursor over %i MiB that are not durable', (MiB) => {
+test.each([2, 8])('the work of a cursor over %i MiB that are not durable', (MiB) => {
   const layers = layersOf(MiB * 2 ** 20)
   for (const layer of layers) layer.sorted
   let cursor: LayerCursor | undefined

@@ -165,6 +165,8 @@ class Snapshot {
   #keyBytes = 0
   /** Bytes of keys and values of the answer. */
   #bytes = 0
+  /** Bytes of the values that were compared. */
+  #comparedBytes = 0
 
   constructor(
     instant: Instant,
@@ -184,9 +186,14 @@ class Snapshot {
   keep({ key, value }: KeyRow): void {
     const bytes = key.length + value.length
     this.#bytes += bytes
-    const { rangeBytesMax } = this.#settings
-    if (this.#bytes > rangeBytesMax) throw this.#tooLarge('records-too-large', [this.#bytes, rangeBytesMax])
+    this.#limit(this.#bytes)
     this.#reservation.grow(bytes)
+  }
+
+  /** Counts a value that is compared. */
+  compare({ value }: KeyRow): void {
+    this.#comparedBytes += value.length
+    this.#limit(this.#comparedBytes)
   }
 
   /** Calls `take` with the records of a key or a range in the order of their keys, until it returns false. */
@@ -213,6 +220,11 @@ class Snapshot {
     for (const { key } of rows) this.#keyBytes += key.length
     if (areTooManyKeys(this.#keys, this.#keyBytes, this.#settings))
       throw this.#tooLarge('range-too-large', keyLimits(this.#settings))
+  }
+
+  #limit(bytes: number): void {
+    const { rangeBytesMax } = this.#settings
+    if (bytes > rangeBytesMax) throw this.#tooLarge('records-too-large', [bytes, rangeBytesMax])
   }
 
   #tooLarge(reason: 'records-too-large' | 'range-too-large', numbers: readonly [number, number]): ApiError {
@@ -243,11 +255,16 @@ async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolea
   let isTrue = true
   await snapshot.each(where, (record) => {
     count++
+    if (comparesBytes(comparison, record)) snapshot.compare(record)
     isTrue = compares(comparison, record)
     return isTrue
   })
   return 'key' in where && count === 0 ? compares(comparison, undefined) : isTrue
 }
+
+/** Values of different lengths are not equal, whatever they are. */
+const comparesBytes = ({ target, op, to }: Comparison, { value }: KeyRow): boolean =>
+  target === 'value' && (op === '<' || op === '>' || value.length === to.length)
 
 /** `record` is undefined if the key does not exist. */
 function compares(comparison: Comparison, record: KeyRow | undefined): boolean {

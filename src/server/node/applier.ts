@@ -154,7 +154,8 @@ export class Applier {
 
   /**
    * Applies at least one entry or step, until none is left, `enough` returns true, or `stepsMax` steps of large entries
-   * were taken. `enough` is called after every few entries or steps, and when memory has as many rows as it may have.
+   * were taken. `enough` is called after every few entries or steps, or sooner when they are large, and when memory has
+   * as many rows as it may have.
    * Returns whether it has ended early.
    */
   run(enough: () => boolean, stepsMax = Number.POSITIVE_INFINITY, isFull = (): boolean => false): boolean {
@@ -165,7 +166,7 @@ export class Applier {
         if (this.#steps.next().done) this.#steps = undefined
         steps++
         if (steps === stepsMax) return true
-        if (steps % CHECK_EVERY_STEPS !== 0) continue
+        if (steps % CHECK_EVERY_STEPS !== 0 && this.#bytesRead - readBefore < CHECK_EVERY_BYTES) continue
       } else {
         const entry = this.#next()
         if (entry === undefined) return false

@@ -567,4 +567,34 @@ export const TXN_CASES: readonly Case[] = [
     ],
     { settings: { rangeBytesMax: 2000 } },
   ),
+  story(
+    'a transaction compares a bounded number of bytes of values, whether it changes anything or not',
+    [
+      [(node) => node.put('a', 'v'.repeat(1000))],
+      [(node) => node.put('b', 'v'.repeat(1000))],
+      ...(
+        [
+          [
+            { success: [getOf({ key: 'none' })] },
+            { code: 'range_too_large', detail: 'bytes of keys and values, at most 2000' },
+          ],
+          [{ success: [putOf('new', '')] }, refused('range_too_large')],
+        ] as const
+      ).flatMap(([branches, tooLarge]): Row[] => {
+        const both = [of('value', '>', 'u'), of('value', '=', 'v'.repeat(1000), { key: 'b' })]
+        const noBytes = [of('value', '!=', 'u'), of('version', '=', 1, { prefix: 'a' })]
+        return [
+          [txn({ compare: [...both, ...noBytes], ...branches }), { succeeded: true }],
+          [txn({ compare: [of('value', '>', 'u', { end: 'c' })], ...branches }), { succeeded: true }],
+          ...[{ key: 'a' }, { prefix: 'b' }].map(
+            (where): Row => [
+              txn({ compare: [...both, of('value', '<', 'w', where)], ...branches }),
+              tooLarge,
+            ],
+          ),
+        ]
+      }),
+    ],
+    { settings: { rangeBytesMax: 2000 } },
+  ),
 ]

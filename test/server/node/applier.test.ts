@@ -2,7 +2,14 @@
 // rows.
 
 import { expect, test } from 'vitest'
-import { encodeState, initialState, requestBytes, requestKind, writeRequest } from '../../../src/kv/index.ts'
+import {
+  type Command,
+  encodeState,
+  initialState,
+  requestBytes,
+  requestKind,
+  writeRequest,
+} from '../../../src/kv/index.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
 import { Applier } from '../../../src/server/node/applier.ts'
@@ -19,6 +26,22 @@ const record = (index: number) => ({
   raft: new Uint8Array(),
   kv: encodeState(initialState()),
 })
+
+function entryAt(index: number, command: Command): Entry {
+  const request = { command, idempotency: undefined, principal: '' }
+  const { kind, version } = requestKind(request)
+  const frame = newFrame(
+    { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
+    requestBytes(request),
+  )
+  writeRequest(request, frame, BODY_AT)
+  sealFrame(frame, crc32)
+  stampFrame(frame, asTerm(1), asIndex(index), 0)
+  return { index: asIndex(index), term: asTerm(1), frame }
+}
+
+const putAt = (index: number, key: string, size: number, prev = false): Entry =>
+  entryAt(index, { kind: 'put', key: bytes(key), value: new Uint8Array(size), condition: undefined, prev })
 
 /** With all rows read. */
 async function formatted(): Promise<Storage> {
@@ -73,25 +96,7 @@ test('whether it is enough is asked after a few entries, or sooner when they are
     },
     KEYS_AT_ONCE,
   )
-  const put = (index: number, size: number, prev = false): Entry => {
-    const command = {
-      kind: 'put' as const,
-      key: bytes('k'),
-      value: new Uint8Array(size),
-      condition: undefined,
-      prev,
-    }
-    const request = { command, idempotency: undefined, principal: '' }
-    const { kind, version } = requestKind(request)
-    const frame = newFrame(
-      { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
-      requestBytes(request),
-    )
-    writeRequest(request, frame, BODY_AT)
-    sealFrame(frame, crc32)
-    stampFrame(frame, asTerm(1), asIndex(index), 0)
-    return { index: asIndex(index), term: asTerm(1), frame }
-  }
+  const put = (index: number, size: number, prev = false): Entry => putAt(index, 'k', size, prev)
   const sizes = [200_000, 200_000, ...Array.from({ length: 40 }, () => 1)]
   applier.push(sizes.map((size, at) => put(2 + at, size)))
   const reached: number[] = []
@@ -110,6 +115,47 @@ test('whether it is enough is asked after a few entries, or sooner when they are
     applier.run(() => true)
     expect(applier.index).toBe(index)
   }
+  await closed(storage)
+})
+
+test('an entry that is applied in parts is interrupted after every few keys, or sooner when their values are large', async () => {
+  const storage = await formatted()
+  const applier = new Applier(
+    storage,
+    {
+      leaseChanged: () => {},
+      coreEntryApplied: () => {},
+      encodedRaftState: () => new Uint8Array(),
+      entryRead: () => {},
+      failed: (error) => {
+        throw error
+      },
+      applied: () => {},
+    },
+    KEYS_AT_ONCE,
+  )
+  const keys = KEYS_AT_ONCE + 1
+  /** Returns the number of calls. */
+  const runTo = async (index: number, enough: boolean): Promise<number> => {
+    for (let calls = 0; ; )
+      if (applier.pending) {
+        applier.run(() => enough)
+        calls++
+      } else if (applier.index === index) return calls
+      else await new Promise(setImmediate)
+  }
+  const partsOf = async (index: number, size: number): Promise<number> => {
+    applier.push(Array.from({ length: keys }, (_, at) => putAt(index + at, `k${at}`, size)))
+    await runTo(index + keys - 1, false)
+    const where = { start: bytes('k'), end: bytes('l') }
+    const get = { kind: 'get', where, limit: undefined, keysOnly: false, countOnly: false } as const
+    applier.push([entryAt(index + keys, { kind: 'txn', txn: { compare: [], success: [get], failure: [] } })])
+    return await runTo(index + keys, true)
+  }
+  const small = await partsOf(2, 1)
+  const large = await partsOf(3 + keys, 32 * 1024)
+  // Two of the large values are enough.
+  expect(large - small).toBeGreaterThan(keys / 2 - 4)
   await closed(storage)
 })
 
