@@ -48,6 +48,7 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
     ...[limits.uncommittedEntriesMax, limits.proposalsMax],
     // A leader whose rows wait for its disk answers, and then accepts, no faster than its disk is.
     Math.min(limits.uncommittedBytesMax, limits.proposalBytesMax, limits.overlayBytesMax) / ENTRY_BYTES,
+    limits.proposedBytesMax / ENTRY_BYTES,
   )
   if (entries > ENTRIES_MAX || FASTER * usualMs > writeMs) return
   const meanMs = (writeMs * (config.writeMs + config.writeJitterMs / 2)) / usualMs
