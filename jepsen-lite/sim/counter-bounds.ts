@@ -34,7 +34,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
 
   'raft.votes': 'members',
   'raft.proposals': '2 × uncommittedEntriesMax + 1',
-  'raft.proposedBytes': '2 × uncommittedBytesMax + 2 × entryBytesMax',
+  'raft.proposedBytes': '3 × uncommittedBytesMax + 3 × entryBytesMax',
   'raft.forwardedBytes': 'uncommittedBytesMax + entryBytesMax',
   'raft.pendingReads': 'WAITING_READS_MAX',
   'raft.pendingTransfer': '1',
@@ -196,5 +196,5 @@ export class CounterBounds {
 }
 
 /** Bytes of the rows of an entry, which may delete a range or a lease, for each byte of the largest entry. */
-const ROWS_PER_ENTRY = 8
+const ROWS_PER_ENTRY = 12
 const CONSTANTS = { BATCH_COMMANDS_MAX, BODY_AT, FAILURES_MAX, LEASE_ROUNDS_MAX, WAITING_READS_MAX }
