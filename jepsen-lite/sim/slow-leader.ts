@@ -17,6 +17,8 @@ const SENT = 4
 /** A slow disk must not be able to store more at once, or the requests would cost too many events. */
 const ENTRIES_MAX = 10
 const ENTRY_BYTES = 150
+/** Bytes of an entry, at least. */
+const ENTRY_BYTES_MIN = 50
 /** In longest election time-outs: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
 const BACKLOG = 4
 const HAND_OVER = 12
@@ -38,14 +40,19 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   const { limits } = leader.machine
   const writeMs = WRITE * electionMinMs
   const usualMs = config.writeMs + config.writeJitterMs
-  const entries = Math.max(1, Math.min(limits.batchItemsMax, Math.floor(limits.batchBytesMax / ENTRY_BYTES)))
+  const entries = Math.max(
+    1,
+    Math.min(limits.batchItemsMax, Math.floor(limits.batchBytesMax / ENTRY_BYTES_MIN)),
+  )
   const accepted = Math.min(
     ...[limits.uncommittedEntriesMax, limits.proposalsMax],
     // A leader whose rows wait for its disk answers, and then accepts, no faster than its disk is.
     Math.min(limits.uncommittedBytesMax, limits.proposalBytesMax, limits.overlayBytesMax) / ENTRY_BYTES,
+    limits.proposedBytesMax / ENTRY_BYTES,
   )
   if (entries > ENTRIES_MAX || FASTER * usualMs > writeMs) return
-  if ((accepted / entries) * writeMs < BACKLOG * electionMaxMs) return
+  const meanMs = (writeMs * (config.writeMs + config.writeJitterMs / 2)) / usualMs
+  if ((accepted / entries) * meanMs < BACKLOG * electionMaxMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   const { machine } = leader
   machine.slowFactor = writeMs / usualMs

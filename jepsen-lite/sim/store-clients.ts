@@ -396,7 +396,13 @@ export class StoreClients {
       { kind: 'grant', id, ttlMs },
       (outcome) => {
         if (outcome.kind === 'granted') {
-          this.promises.push({ id: outcome.lease, ttlMs, askedMs, node: name })
+          this.promises.push({
+            id: outcome.lease,
+            ttlMs,
+            askedMs,
+            grantedMs: this.#world.time.now,
+            node: name,
+          })
           this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(
             -KNOWN_MAX,
           )

@@ -32,6 +32,8 @@ export interface LeasePromise {
   readonly ttlMs: number
   /** When it was asked for, in true time. */
   readonly askedMs: number
+  /** When a grant was answered: a lease with this id that has ended before was another one. */
+  readonly grantedMs?: number | undefined
   readonly node: string
 }
 
@@ -194,7 +196,7 @@ function judgeEnd(
   if (what !== 'expired' || driftMax === undefined) return
   for (const promise of promises) {
     const endMs = earliestEnd(promise, checkpointMs, driftMax)
-    if (promise.askedMs > atMs || atMs >= endMs) continue
+    if ((promise.grantedMs ?? promise.askedMs) > atMs || atMs >= endMs) continue
     found(
       'early',
       id,
