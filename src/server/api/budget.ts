@@ -147,6 +147,7 @@ export function writeChunked(
   const pieces = piecesOf([...parts])
   // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
+  let left = bytes
   let isOver = false
   budget.add(bytes)
   const end = (isSent: boolean): void => {
@@ -157,18 +158,21 @@ export function writeChunked(
     done(isSent)
   }
   const onClose = (): void => end(false)
-  const next = (): void => budget.turns.run(writePiece)
+  // The end of an answer does not wait for pieces of others.
+  const next = (): void => (left === 0 ? end(true) : budget.turns.run(writePiece))
   const writePiece = (): void => {
     if (isOver) return
     const piece = pieces.next()
     if (piece.done) end(true)
     else if (to.destroyed) onClose()
-    else
+    else {
+      left -= piece.value.length
       to.write(piece.value, (error) => {
         if (isOver) return
         if (error) onClose()
         else next()
       })
+    }
   }
   to.on('close', onClose)
   // The first piece follows its head at once.

@@ -2,11 +2,10 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
-import type { BudgetPart, Reservation } from '../api/budget.ts'
+import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
-import type { TurnQueue } from '../api/turn-queue.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { RequestHead } from './guard.ts'
@@ -152,7 +151,7 @@ const PART_CHARACTERS = 64 * 1024
 /** Encodes the body. Calls `done` or `failed` once: now, if that takes little time, or later. */
 export function encodeBody(
   response: EncodedResponse,
-  turns: TurnQueue,
+  outbound: OutboundBudget,
   done: (response: HttpResponse) => void,
   failed: (error: unknown) => void,
 ): void {
@@ -164,22 +163,33 @@ export function encodeBody(
   const from = body.parts[Symbol.iterator]()
   const parts: Buffer[] = []
   let part = ''
+  let counted = 0
+  const uncount = (): void => {
+    outbound.remove(counted)
+    counted = 0
+  }
   const step = (): void => {
     try {
       for (let next = from.next(); !next.done; next = from.next()) {
         part += next.value
         if (part.length < PART_CHARACTERS) continue
-        parts.push(Buffer.from(part))
+        const bytes = Buffer.from(part)
+        parts.push(bytes)
+        counted += bytes.length
+        outbound.add(bytes.length)
         part = ''
-        turns.run(step)
+        outbound.turns.run(step)
         return
       }
+      // Its writer counts it from here on.
+      uncount()
       done({ ...response, body: parts.length === 0 ? part : [...parts, part] })
     } catch (error) {
+      uncount()
       failed(error)
     }
   }
-  turns.run(step)
+  outbound.turns.run(step)
 }
 
 /** The same in one piece. */

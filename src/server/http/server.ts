@@ -285,7 +285,7 @@ class Listener implements HttpServer {
           this.#respond(request, response)
         }
         const fail = (error: unknown): void => this.#fail(request, error)
-        encodeBody(encode(result, request, this.#encoding), this.#api.outbound.turns, respond, fail)
+        encodeBody(encode(result, request, this.#encoding), this.#api.outbound, respond, fail)
       } catch (error) {
         this.#fail(request, error)
       }

@@ -1,7 +1,7 @@
 // Transactions over HTTP, beside the conformance table (test/server/api): their read options, and the rows, scans and
 // memory that they use.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, holding, until } from './raw-client.ts'
@@ -193,6 +193,27 @@ test('room for the answer is reserved before changes are made, and released', as
   }
   expect((await post(served, reading)).json.code).toBe('internal')
   expectAtRest(served)
+})
+
+test('the answer of a read counts as long as it is encoded', async () => {
+  const served = await serve()
+  const { node, http } = served
+  const bytes = 2 << 20
+  for (let i = 0; i < 64; i++) node.put(`b/${i}`, '\0'.repeat(bytes / 64))
+  // A few records are encoded in each turn.
+  let now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now++)
+  const answer = post(served, { success: [get({ prefix: 'b/' })] })
+  const counted: number[] = []
+  do {
+    counted.push(http.inspect().answerBytes)
+    await new Promise((resolve) => setImmediate(resolve))
+  } while (counted.at(-1) === 0 || http.inspect().requests > 0)
+  clock.mockRestore()
+  const whole = counted.findIndex((at) => at >= bytes)
+  expect(Math.min(...counted.slice(whole))).toBeGreaterThanOrEqual(bytes)
+  expect((await answer).text.length).toBeGreaterThan(6 * bytes)
+  await atRest(served, 1)
 })
 
 test('changes that may answer the record of one key reserve room for that record', async () => {
