@@ -48,7 +48,8 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'raft.pendingWrites': 'in raft.undurableBytes',
   'raft.installing': '1',
   'raft.uncommittedEntries': 'uncommittedEntriesMax + terms',
-  'raft.uncommittedBytes': 'uncommittedBytesMax + entryBytesMax + terms × BODY_AT',
+  'raft.uncommittedBytes':
+    'uncommittedBytesMax + inflightBytesMax + appendBytesMax + 2 × entryBytesMax + terms × BODY_AT',
   'raft.undurableEntries': 'in raft.undurableBytes',
   'raft.undurableBytes':
     'uncommittedBytesMax + inflightBytesMax + appendBytesMax + 2 × entryBytesMax + terms × BODY_AT',
