@@ -34,8 +34,8 @@ export const LIMITS = {
   /** From this many proposals in flight, new ones wait for others. */
   batchDelayFrom: { small: [1, 2, 1000], usual: driver.batchDelayFrom, always: true },
   batchDelayMsMax: { small: [0, 1, 20], usual: driver.batchDelayMsMax },
-  /** Not smaller: if each entry waits for the rows before it, a node catches up more slowly than a run allows. */
-  overlayBytesMax: { small: [4000, 20_000], usual: driver.overlayBytesMax },
+  /** 1: each entry waits until the rows of the one before are durable. */
+  overlayBytesMax: { small: [1, 1000, 20_000], usual: driver.overlayBytesMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
   /** 0: applying pauses after every few entries. */
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },

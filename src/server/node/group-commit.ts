@@ -117,11 +117,16 @@ export class GroupCommit {
     if (!isFull || outgoing.message.type === 'forward') this.#held.push(outgoing)
   }
 
-  /** Submits the queued writes, unless a batch is in flight. Rows without writes wait a little for more. */
+  /**
+   * Submits the queued writes, unless a batch is in flight. Rows without writes wait a little for more, unless apply
+   * waits until they are durable.
+   */
   flush(): void {
     if (this.#inFlight || this.#closed) return
-    if (this.#writes.length > 0 || this.#storage.rowsLeft) this.#submit()
-    else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
+    const storage = this.#storage
+    const holdsUpApply = (): boolean => storage.dirty && storage.overlayBytes >= this.#limits.overlayBytesMax
+    if (this.#writes.length > 0 || storage.rowsLeft || holdsUpApply()) this.#submit()
+    else if (storage.dirty || storage.hasGarbage) this.#armIdle()
   }
 
   /** Writes the queue, then calls back. Later writes are not accepted. */

@@ -87,6 +87,18 @@ test('a message leaves at once when its write is durable, and otherwise when it 
   expect(commits.durable.lastIndex).toBe(5)
 })
 
+test('rows wait for more of them, and not when apply waits for the disk', async () => {
+  for (const [overlayBytesMax, inFlight] of [
+    [driverLimits.overlayBytesMax, 0],
+    [1, 1],
+  ] as const) {
+    const { commits, storage } = await setUp({}, { overlayBytesMax })
+    applyRows(storage, changes({ k: 'v' }), applied(2, 1))
+    commits.flush()
+    expect(commits.inspect().inFlight).toBe(inFlight)
+  }
+})
+
 test('of answers that wait only those are kept that a newer one does not say', async () => {
   const { clock, commits, sent, write } = await setUp()
   const number = write(2, 9)
