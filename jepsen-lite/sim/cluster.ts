@@ -202,6 +202,7 @@ export class SimCluster implements SimWorld {
       members: machines.length,
       terms: invariants.maxTerm,
       entryBytes: this.entryBytesMax,
+      entryRows: owner.entryRowsMax,
     }
     const why = this.#counterBounds.exceeded(driver.inspect(), measures)
     if (why !== undefined) invariants.violation ??= new RuleViolation('REST-3', `${owner.name}: ${why}`)

@@ -34,7 +34,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
 
   'raft.votes': 'members',
   'raft.proposals': '2 × uncommittedEntriesMax + 1',
-  'raft.proposedBytes': '3 × uncommittedBytesMax + 3 × entryBytesMax',
+  'raft.proposedBytes': 'proposedBytesMax + entryBytesMax',
   'raft.forwardedBytes': 'uncommittedBytesMax + entryBytesMax',
   'raft.pendingReads': 'WAITING_READS_MAX',
   'raft.pendingTransfer': '1',
@@ -48,8 +48,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'raft.pendingWrites': 'in raft.undurableBytes',
   'raft.installing': '1',
   'raft.uncommittedEntries': 'uncommittedEntriesMax + terms',
-  'raft.uncommittedBytes':
-    'uncommittedBytesMax + inflightBytesMax + appendBytesMax + 2 × entryBytesMax + terms × BODY_AT',
+  'raft.uncommittedBytes': 'uncommittedBytesMax + entryBytesMax + terms × BODY_AT',
   'raft.undurableEntries': 'in raft.undurableBytes',
   'raft.undurableBytes':
     'uncommittedBytesMax + inflightBytesMax + appendBytesMax + 2 × entryBytesMax + terms × BODY_AT',
@@ -146,6 +145,8 @@ export interface BoundMeasures {
   readonly terms: number
   /** Bytes of the largest entry. */
   readonly entryBytes: number
+  /** Bytes of the rows that one entry has changed, at most so far. */
+  readonly entryRows: number
 }
 
 /** The bounds of one run. */
@@ -187,15 +188,13 @@ export class CounterBounds {
     return factors.reduce((product, factor) => product * this.#value(factor, measures), 1)
   }
 
-  #value(name: string, { members, terms, entryBytes }: BoundMeasures): number {
+  #value(name: string, { members, terms, entryBytes, entryRows }: BoundMeasures): number {
     if (name === 'members') return members
     if (name === 'terms') return terms
     if (name === 'entryBytesMax') return entryBytes
-    if (name === 'entryRows') return ROWS_PER_ENTRY * entryBytes
+    if (name === 'entryRows') return entryRows
     return this.#values[name] ?? Number(name)
   }
 }
 
-/** Bytes of the rows of an entry, which may delete a range or a lease, for each byte of the largest entry. */
-const ROWS_PER_ENTRY = 12
 const CONSTANTS = { BATCH_COMMANDS_MAX, BODY_AT, FAILURES_MAX, LEASE_ROUNDS_MAX, WAITING_READS_MAX }

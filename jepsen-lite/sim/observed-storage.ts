@@ -7,12 +7,13 @@ import type { Invariants, ObservedReplica } from './invariants.ts'
 /** Receives the calls. */
 export interface StorageEvents {
   written(batch: StorageBatch): void
-  applied(): void
+  /** `rowBytes`: of the rows that the entry has changed. */
+  applied(rowBytes: number): void
   /** The process has ended in this turn. Entries that it still applies can never be observed. */
   isOver(): boolean
 }
 
-/** Replaces the two calls of this store, which no other process uses. */
+/** Replaces three calls of this store, which no other process uses. */
 export function observeStorage(
   storage: Storage,
   engine: SimEngine,
@@ -20,10 +21,18 @@ export function observeStorage(
   invariants: Invariants,
   events: StorageEvents,
 ): void {
+  let bytesBefore = 0
+  const begin = storage.begin.bind(storage)
+  storage.begin = (...entry) => {
+    begin(...entry)
+    bytesBefore = storage.overlayBytes
+  }
   const end = storage.end.bind(storage)
   storage.end = (record) => {
+    // Between the parts of an entry, rows of entries before it become durable.
+    bytesBefore = Math.min(bytesBefore, storage.overlayBytes)
     end(record)
-    events.applied()
+    events.applied(storage.overlayBytes - bytesBefore)
     if (!events.isOver()) invariants.applies(replica, record, storage.stateHash)
   }
   const write = storage.write.bind(storage)

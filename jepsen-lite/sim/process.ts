@@ -276,6 +276,8 @@ export class Process implements EventOwner {
   snapshotsSent = 0
   /** It is receiving a snapshot, or has one that is not installed. */
   isStaging = false
+  /** Bytes of the rows that one entry has changed, at most so far. */
+  entryRowsMax = 0
   /** Number of the event in which it last applied something. */
   #appliedIn = 0
   /** The last one that its driver reported. */
@@ -366,7 +368,8 @@ export class Process implements EventOwner {
     invariants.opened(replica, storage)
     observeStorage(storage, engine, replica, invariants, {
       written: (batch) => world.written(this, batch),
-      applied: () => {
+      applied: (rowBytes) => {
+        this.entryRowsMax = Math.max(this.entryRowsMax, rowBytes)
         this.#appliedIn = world.time.count
         this.machine.hasApplied()
       },
