@@ -190,7 +190,8 @@ function* comparedBytes(txn: KvTxn, work: ApplyContext): Steps<number> {
     const { target, where } = comparison
     if (target !== 'value') continue
     const currents = 'key' in where ? [currentOf(where.key, work)] : yield* currentBefore(where, work)
-    for (const current of currents) if (readsValue(comparison, current)) bytes += current?.valueBytes ?? 0
+    for (const current of currents)
+      if (current !== null && readsValue(comparison, current.valueBytes)) bytes += current.valueBytes
   }
   for (const operation of bothBranches(txn))
     if (operation.kind === 'txn') bytes += yield* comparedBytes(operation.txn, work)
@@ -222,11 +223,9 @@ function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
   return true
 }
 
-/** Values of different lengths are not equal, whatever they are. */
-const readsValue = (
-  { op, to }: Extract<Comparison, { readonly target: 'value' }>,
-  current: KeyMetadata | null,
-): boolean => current !== null && (op === '<' || op === '>' || current.valueBytes === to.length)
+/** Whether a comparison reads a value of this length. Values of different lengths are not equal, whatever they are. */
+export const readsValue = ({ target, op, to }: Comparison, valueBytes: number): boolean =>
+  target === 'value' && (op === '<' || op === '>' || valueBytes === to.length)
 
 /** The value of a key that does not exist compares with nothing. */
 function compares(comparison: Comparison, current: KeyMetadata | null, rows: Rows): boolean {
@@ -234,7 +233,7 @@ function compares(comparison: Comparison, current: KeyMetadata | null, rows: Row
   switch (comparison.target) {
     case 'value':
       if (current === null) return false
-      if (!readsValue(comparison, current)) return op === '!='
+      if (!readsValue(comparison, current.valueBytes)) return op === '!='
       return isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)
     case 'version':
       return isOrder((current?.version ?? 0) - comparison.to, op)

@@ -24,10 +24,14 @@ type Invocation = HistoryEvent & { readonly type: 'invoke' }
 
 export const isRead = ({ f }: { readonly f: string }): boolean => f === 'get' || f === 'range'
 
-const readsTheSame = (a: object, b: object): boolean =>
-  (['key', 'prefix', 'start', 'end'] as const).every((field) => fieldOf(a, field) === fieldOf(b, field))
-
-const fieldOf = (op: object, field: string): unknown => Object.getOwnPropertyDescriptor(op, field)?.value
+interface NamedKeys {
+  readonly f: string
+  readonly key?: string
+  readonly prefix?: string
+  readonly start?: string
+  readonly end?: string
+}
+const keysOf = ({ key, prefix, start, end }: NamedKeys): string => JSON.stringify([key, prefix, start, end])
 
 /** Operations of several clients and their outcomes. Pass it to each `recorded(client, { history })`. */
 export class RecordedHistory {
@@ -124,7 +128,7 @@ export class RecordedHistory {
   #continues(transaction: RecordedTransaction, op: HistoryOperation): void {
     if (transaction.outdated.length === 0) return
     if (isRead(op)) {
-      transaction.outdated = transaction.outdated.filter((read) => !readsTheSame(read.op, op))
+      transaction.outdated = transaction.outdated.filter((read) => keysOf(read.op) !== keysOf(op))
       return
     }
     for (const read of transaction.outdated)

@@ -5,7 +5,7 @@
 import { areTooManyKeys, compareKeys, keyAfter } from '../../kv/index.ts'
 import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
-import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import { readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
   Comparison,
   KeyRange,
@@ -255,16 +255,12 @@ async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolea
   let isTrue = true
   await snapshot.each(where, (record) => {
     count++
-    if (comparesBytes(comparison, record)) snapshot.compare(record)
+    if (readsValue(comparison, record.value.length)) snapshot.compare(record)
     isTrue = compares(comparison, record)
     return isTrue
   })
   return 'key' in where && count === 0 ? compares(comparison, undefined) : isTrue
 }
-
-/** Values of different lengths are not equal, whatever they are. */
-const comparesBytes = ({ target, op, to }: Comparison, { value }: KeyRow): boolean =>
-  target === 'value' && (op === '<' || op === '>' || value.length === to.length)
 
 /** `record` is undefined if the key does not exist. */
 function compares(comparison: Comparison, record: KeyRow | undefined): boolean {

@@ -50,10 +50,8 @@ async function formatted(): Promise<Storage> {
   return storage
 }
 
-test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
-  const storage = await formatted()
-  const applied: number[] = []
-  const applier = new Applier(
+const applierOn = (storage: Storage, applied: (entry: Entry) => undefined = () => {}): Applier =>
+  new Applier(
     storage,
     {
       leaseChanged: () => {},
@@ -63,10 +61,15 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
       failed: (error) => {
         throw error
       },
-      applied: ({ index }) => void applied.push(index),
+      applied,
     },
     KEYS_AT_ONCE,
   )
+
+test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
+  const storage = await formatted()
+  const applied: number[] = []
+  const applier = applierOn(storage, ({ index }) => void applied.push(index))
   applier.push(pastEntries(2, [1, 1, 1]))
   applier.clear()
   expect(applier.pending).toBe(false)
@@ -82,20 +85,7 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
 
 test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
   const storage = await formatted()
-  const applier = new Applier(
-    storage,
-    {
-      leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => new Uint8Array(),
-      entryRead: () => {},
-      failed: (error) => {
-        throw error
-      },
-      applied: () => {},
-    },
-    KEYS_AT_ONCE,
-  )
+  const applier = applierOn(storage)
   const put = (index: number, size: number, prev = false): Entry => putAt(index, 'k', size, prev)
   const sizes = [200_000, 200_000, ...Array.from({ length: 40 }, () => 1)]
   applier.push(sizes.map((size, at) => put(2 + at, size)))
@@ -120,20 +110,7 @@ test('whether it is enough is asked after a few entries, or sooner when they are
 
 test('an entry that is applied in parts is interrupted after every few keys, or sooner when their values are large', async () => {
   const storage = await formatted()
-  const applier = new Applier(
-    storage,
-    {
-      leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => new Uint8Array(),
-      entryRead: () => {},
-      failed: (error) => {
-        throw error
-      },
-      applied: () => {},
-    },
-    KEYS_AT_ONCE,
-  )
+  const applier = applierOn(storage)
   const keys = KEYS_AT_ONCE + 1
   /** Returns the number of calls. */
   const runTo = async (index: number, enough: boolean): Promise<number> => {
@@ -162,20 +139,7 @@ test('an entry that is applied in parts is interrupted after every few keys, or 
 test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = new Applier(
-    storage,
-    {
-      leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => new Uint8Array(),
-      entryRead: () => {},
-      failed: (error) => {
-        throw error
-      },
-      applied: ({ index }) => void applied.push(index),
-    },
-    KEYS_AT_ONCE,
-  )
+  const applier = applierOn(storage, ({ index }) => void applied.push(index))
   for (const index of [3, 1]) {
     applier.push(pastEntries(index, [1]))
     expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)
