@@ -155,18 +155,20 @@ export class Applier {
   /**
    * Applies at least one entry or step, until none is left, `enough` returns true, or `stepsMax` steps of large entries
    * were taken. `enough` is called after every few entries or steps, or sooner when they are large, and when memory has
-   * as many rows as it may have.
-   * Returns whether it has ended early.
+   * as many rows as it may have. Returns whether it has ended early.
    */
   run(enough: () => boolean, stepsMax = Number.POSITIVE_INFINITY, isFull = (): boolean => false): boolean {
     let [steps, count, bytes] = [0, 0, 0]
     let [rowsBefore, readBefore] = [this.#rowsWritten, this.#bytesRead]
     for (;;) {
       if (this.#steps !== undefined) {
-        if (this.#steps.next().done) this.#steps = undefined
+        const isOver = this.#steps.next().done === true
+        if (isOver) this.#steps = undefined
         steps++
         if (steps === stepsMax) return true
-        if (steps % CHECK_EVERY_STEPS !== 0 && this.#bytesRead - readBefore < CHECK_EVERY_BYTES) continue
+        const isMuch = steps % CHECK_EVERY_STEPS === 0 || this.#bytesRead - readBefore >= CHECK_EVERY_BYTES
+        // The rows of the entry appear at its end.
+        if (!isMuch && !(isOver && isFull())) continue
       } else {
         const entry = this.#next()
         if (entry === undefined) return false
