@@ -7,7 +7,8 @@
 //
 // Order: higher priority first. Within one priority an item comes before another if its `push` had returned before the
 // other `push` was called, in any process. Where several consumers compete, an item may be overtaken by some others.
-// Items that an import has restored come last, until the cluster has more revisions than the old one had.
+// Items that an import has restored come last, until the cluster has more revisions than the old one had: let consumers
+// empty the queue before producers start.
 //
 // Limits: at least once means sometimes twice, so `item.token` is a fencing token for other systems. A `push` that
 // fails with `written: 'unknown'` may have been done. A `pop` that fails so may have taken an item, which is delivered
