@@ -357,12 +357,12 @@ class WorkQueue<T> implements Queue<T> {
     if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
     checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
     const ids: string[] = []
-    if (only !== undefined) ids.push(only)
-    else
-      for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
-        const item = this.#itemIn('dead', record)
-        if (item !== undefined) ids.push(item.id)
-      }
+    const add = (record: KvRecord | undefined): void => {
+      const item = record && this.#itemIn('dead', record)
+      if (item !== undefined) ids.push(item.id)
+    }
+    if (only !== undefined) add(await this.#kv.get(this.#key('dead', only), options))
+    else for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) add(record)
     let count = 0
     for (const id of ids) {
       const compare = [{ key: this.#key('dead', id), exists: true }]
