@@ -1,5 +1,5 @@
-// The process that holds LevelDB's lock on a data directory. Only Linux shows it without an attempt to lock. This module
-// does not load the database library.
+// The process that holds LevelDB's lock on a data directory. Only Linux shows it without an attempt to lock. This
+// module does not load the database library.
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
