@@ -2,13 +2,16 @@
 
 import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../client/index.ts'
 
-/** JSON of one line. It escapes the control characters that JSON allows in strings, because terminals obey them. */
-export const toJsonLine = (value: unknown): string => escapeC1(JSON.stringify(value))
+/** JSON of one line. It escapes what JSON allows in strings and a terminal obeys, as in format-text.ts. */
+export const toJsonLine = (value: unknown): string => escapeControls(JSON.stringify(value))
 
-export const toJson = (value: unknown): string => escapeC1(JSON.stringify(value, null, 2))
+export const toJson = (value: unknown): string => escapeControls(JSON.stringify(value, null, 2))
 
-const escapeC1 = (json: string): string =>
-  json.replace(/[\x7f-\x9f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+const escapeControls = (json: string): string =>
+  json.replace(
+    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 
 /** A string if the bytes are valid UTF-8, otherwise `{"base64": …}`. */
 export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {

@@ -11,6 +11,7 @@ import {
   type NodeCommand,
   succeeded,
 } from './control-protocol.ts'
+import { useOf } from './directory-use.ts'
 import { leaderAmong } from './node-view.ts'
 import { poll } from './poll.ts'
 import { PROGRAM } from './program-name.ts'
@@ -117,6 +118,8 @@ export class ControlCommands {
     if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
     if (this.#cluster.stopping) return failed(1, 'the cluster is being stopped')
+    const use = useOf(node.dataDir)
+    if (use !== undefined) return failed(1, `${use}; nothing was changed`)
     // The stage is saved before the data is moved: a start after a crash in between finds the old replica, and a start
     // after the move knows that a new replica may replace it.
     node.stage = 'replacing'

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { portOf } from './addresses.ts'
 import { CLUSTER_FILE, type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
+import { useOf } from './directory-use.ts'
 import { Failure, FullDiskFailure } from './failure.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
 import { poll } from './poll.ts'
@@ -48,7 +49,8 @@ export async function supervisorExit({ pid }: ControlAddress): Promise<void> {
 
 /**
  * Stops the cluster and deletes its files. `confirm` is called before a running cluster is stopped, also for each one
- * that is started in the meantime. Returns whether there were files.
+ * that is started in the meantime. Returns whether there were files. Deletes nothing while a node that the cluster has
+ * not started has its directory open, where the system shows it.
  */
 export async function destroyCluster(dataDir: string, confirm: () => Promise<void>): Promise<boolean> {
   if ((await findSupervisor(dataDir)) !== undefined) await confirm()
@@ -88,6 +90,10 @@ async function deleteLocked(dataDir: string, files: readonly string[]): Promise<
     if (!(error instanceof FullDiskFailure)) throw error
   }
   try {
+    await directoriesReleased(
+      dataDir,
+      files.filter((name) => NODE_FILES.test(name)),
+    )
     for (const name of files.filter((name) => name !== CLUSTER_FILE && name !== LOCK_FILE))
       await rm(join(dataDir, name), { recursive: true, force: true })
     // Last, so that an interrupted destroy can be repeated.
@@ -96,6 +102,20 @@ async function deleteLocked(dataDir: string, files: readonly string[]): Promise<
   } finally {
     lock?.release()
     deleted.resolve()
+  }
+}
+
+/** A node of a killed supervisor may still be ending, with its directory open. Any other one keeps it. */
+async function directoriesReleased(dataDir: string, names: readonly string[]): Promise<void> {
+  const timeoutMs = readClusterFile(dataDir)?.supervisor ? ORPHAN_EXIT_TIMEOUT_MS : 0
+  for (const dir of names.map((name) => join(dataDir, name))) {
+    let use: string | undefined
+    const isReleased = (): true | undefined => {
+      use = useOf(dir)
+      return use === undefined || undefined
+    }
+    await poll(isReleased, { timeoutMs, intervalMs: POLL_INTERVAL_MS })
+    if (use !== undefined) throw new Failure(1, `${use}; nothing was deleted`)
   }
 }
 

@@ -31,6 +31,7 @@ export function isOwned(recipe: string, { key, lease }: Pick<KvRecord, 'key' | '
 export const foreignKeyError = (recipe: string, key: string, isLast = false): QuorateError =>
   new QuorateError(
     `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it` +
+      (recipe === 'registry' ? '; if its instance runs, close that registration and register again' : '') +
       (isLast ? `; after ${REPORTS_MAX} such keys, no more are reported` : ''),
     { code: 'foreign_key', written: 'no' },
   )

@@ -7,7 +7,8 @@
 //
 // Order: higher priority first. Within one priority an item comes before another if its `push` had returned before the
 // other `push` was called, in any process. Where several consumers compete, an item may be overtaken by some others.
-// Items that an import has restored come last, until the cluster has more revisions than the old one had.
+// Items that an import has restored come last, until the cluster has more revisions than the old one had: let consumers
+// empty the queue before producers start.
 //
 // Limits: at least once means sometimes twice, so `item.token` is a fencing token for other systems. A `push` that
 // fails with `written: 'unknown'` may have been done. A `pop` that fails so may have taken an item, which is delivered
@@ -356,12 +357,12 @@ class WorkQueue<T> implements Queue<T> {
     if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
     checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
     const ids: string[] = []
-    if (only !== undefined) ids.push(only)
-    else
-      for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
-        const item = this.#itemIn('dead', record)
-        if (item !== undefined) ids.push(item.id)
-      }
+    const add = (record: KvRecord | undefined): void => {
+      const item = record && this.#itemIn('dead', record)
+      if (item !== undefined) ids.push(item.id)
+    }
+    if (only !== undefined) add(await this.#kv.get(this.#key('dead', only), options))
+    else for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) add(record)
     let count = 0
     for (const id of ids) {
       const compare = [{ key: this.#key('dead', id), exists: true }]

@@ -9,7 +9,8 @@
 // 'unknown'` may be listed until the next update or registration, which writes what the updates before have made:
 // repeat it. Of two processes with one id, the one that has registered last is listed. A service has at most 10,000
 // instances with 4 MiB of metadata (`range_keys_max`, `range_bytes_max`), and each change makes every resolver read
-// them again: this is for some hundred.
+// them again: this is for some hundred. A process does not notice that another program, such as an import, has
+// overwritten its key: close the registration and register again.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 //

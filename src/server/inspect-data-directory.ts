@@ -1,7 +1,10 @@
-// Checks of a data directory before a node starts. They open no database and do not load the database library.
+// Checks of a data directory while this process runs no node on it. They open no database and do not load the database
+// library.
 
 import { StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/replica-identity.ts'
+
+export { lockHolder } from '../storage/lock-holder.ts'
 
 /**
  * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node

@@ -1,6 +1,6 @@
 // Formatting and opening a data directory.
 
-import { closeSync, existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import type { Engine } from './engine.ts'
@@ -8,7 +8,6 @@ import {
   asError,
   CorruptionError,
   causeOf,
-  hasCode,
   REJOIN_ADVICE,
   StorageInUseError,
   StorageRefusedError,
@@ -27,7 +26,8 @@ import {
 } from './level/level-engine.ts'
 import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
 import { Damage, manifestSequence, type Verified, verifyDatabase } from './level/verify.ts'
-import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
+import { isInUse } from './lock-holder.ts'
+import { isOpenTwiceInProcess } from './open-files.ts'
 import {
   deleteLeft,
   endFormatting,
@@ -333,34 +333,3 @@ const inUse = (dir: string): StorageInUseError =>
   new StorageInUseError(
     `${dir} is in use: a node that runs on it has it open. Stop that one first; if its storage has failed, end its process.`,
   )
-
-const LOCKS = '/proc/locks'
-
-/**
- * Whether a living process holds LevelDB's lock on the directory. Only Linux shows this without trying the lock. Inode
- * numbers are unique within one file system only, and the device in /proc/locks is not always that of stat (Btrfs). So
- * the open files of the holder decide; where they cannot be read, the result is `unknown`.
- */
-export function isInUse(dir: string, unknown = true): boolean {
-  const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
-  if (lock === undefined || !existsSync(LOCKS)) return false
-  return readLocks()
-    .split('\n')
-    .map((line) => line.split(/\s+/))
-    .some((fields) => {
-      const at = fields.indexOf('WRITE')
-      return (
-        at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock, unknown)
-      )
-    })
-}
-
-/** Empty where this process may not read it, e.g. under AppArmor. LevelDB checks the lock too. */
-function readLocks(): string {
-  try {
-    return readFileSync(LOCKS, 'latin1')
-  } catch (error) {
-    if (hasCode(error, 'EACCES')) return ''
-    throw unreadable(LOCKS, error)
-  }
-}

@@ -68,6 +68,14 @@ test.each([
   expect(controlsIn(shown)).toEqual([])
 })
 
+test.each(['json', 'ndjson'])('a record with -o %s', async (format) => {
+  await client.put('separated', `${EVIL}\u2028\u2029`)
+  const shown = await shownBy('get', 'separated', '-o', format)
+  expect(shown).not.toMatch(/[\u2028\u2029]/)
+  expect(controlsIn(shown)).toEqual([])
+  expect(JSON.parse(shown).value).toBe(`${EVIL}\u2028\u2029`)
+})
+
 test('the keys of a lease, each a line', async () => {
   const { id } = await client.grantLease({ ttlMs: 60_000 })
   await client.put(`leased/\n${EVIL}`, '', { lease: id })

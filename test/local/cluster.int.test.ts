@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { isFree } from '../../src/local/free-ports.ts'
+import { openStorage } from '../../src/storage/index.ts'
 import { eventually, followersOf, isGone, leaderOf, nodeOf, supervisorPid, Workspace } from './kv.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
@@ -198,6 +199,11 @@ describe('data that is lost or damaged', () => {
     expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
 
     await space.execute({ command: 'kill', node: damaged })
+    // A node that a user starts by hand has the directory open.
+    const opened = await openStorage(space.path(damaged))
+    const inUse = await space.send({ command: 'rejoin', node: damaged, evenIfHealthy: false })
+    expect(inUse).toMatchObject({ ok: false, exitCode: 1, message: expect.stringContaining('end it with') })
+    await new Promise((resolve) => opened.close(resolve))
     damage(space.path(damaged))
     const unopened = await space.send({ command: 'restart', node: damaged })
     expect(unopened).toMatchObject({ ok: false, exitCode: 1 })

@@ -1,11 +1,12 @@
 // `kv node start`: which directory becomes which node, which starts are refused, and how a node ends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
+import { writeClusterFile } from '../../src/local/cluster-file.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
@@ -133,6 +134,30 @@ test('a directory of a newer version is refused with that reason, and stays as i
       ),
     ])
   }
+})
+
+test('destroy deletes no directory on which a node runs by hand', async () => {
+  const space = await Workspace.open()
+  mkdirSync(space.path(), { recursive: true })
+  const n1 = {
+    name: 'n1',
+    url: `http://127.0.0.1:${space.port}`,
+    pid: null,
+    peer_port: null,
+    stage: 'member',
+  } as const
+  writeClusterFile(space.path(), { cluster_id: null, supervisor: null, nodes: [n1] })
+  const node = await serving(space, ...flagsOf(space), '--data', space.path('n1'), '--bootstrap')
+  const refused = await space.kv('cluster', 'destroy', '--yes')
+  expect(refused).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`kill ${node.child.pid}; nothing was`),
+  })
+  expect(readdirSync(space.path())).toEqual(['cluster.json', 'n1'])
+  node.child.kill('SIGTERM')
+  await node.ended
+  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
+  expect(existsSync(space.path())).toBe(false)
 })
 
 /** A pipe without a reader. */

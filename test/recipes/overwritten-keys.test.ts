@@ -1,7 +1,8 @@
-// A waiter resumes when a key before it is overwritten without its lease, by an import for example (RECIPE-33).
+// A waiter resumes when a key before it is overwritten without its lease, by an import for example (RECIPE-33). An
+// instance of a service is listed again when it registers again.
 
 import { beforeAll, expect, it, vi } from 'vitest'
-import { doubleBarrier, lock, queue, semaphore } from '../../src/recipes/index.ts'
+import { doubleBarrier, lock, queue, registry, semaphore } from '../../src/recipes/index.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 
 const cluster = virtualCluster()
@@ -92,4 +93,16 @@ it('a consumer that waits gets an item whose hold has lost its lease', async () 
   const ends = await within(waits)
   end.abort()
   expect(ends).toBe('resumes')
+})
+
+it('an instance whose key was overwritten is listed again when its process registers again', async () => {
+  const instance = { id: 'a', url: 'http://10.0.0.1' }
+  const registration = await registry(kv, 'api').register(instance)
+  await kv.put('service/api/a', JSON.stringify({ url: 'http://10.0.0.2' }))
+  expect(await registry(kv, 'api').list()).toEqual([])
+  const warning = expect.stringContaining('close that registration and register again')
+  expect(process.emitWarning).toHaveBeenCalledWith(warning, 'QuorateWarning')
+  await registration.close()
+  await registry(kv, 'api').register(instance)
+  expect(await registry(kv, 'api').list()).toMatchObject([instance])
 })

@@ -681,6 +681,7 @@ it('leaves out and reports keys that no queue has written', async () => {
   expect(await own.pop()).toBeUndefined()
   for await (const { id } of own.dead.list()) expect.fail(id)
   expect(await own.dead.requeue()).toBe(0)
+  expect(await own.dead.requeue('0')).toBe(0)
   for (const key of keys) expect((await kv.get(key))?.text()).toBe('of an import')
   const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
   expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
