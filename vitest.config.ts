@@ -44,6 +44,7 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 2),
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    setupFiles: ['test/shared-process.ts'],
     expect: { poll: { interval: 10, timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [

@@ -20,11 +20,14 @@ const knowsBatches = (lines: FakeLines, more: Record<string, unknown> = {}): voi
   lines.welcome = { changes_max: 1000, ...more }
 }
 
+/** However long the machine pauses between two calls, they begin within the share of this time that a batch allows. */
+const LONG = { timeoutMs: 50_000 }
+
 /** A client with a session, of a node that knows batches. */
 const oneWithBatches = (
   options: Parameters<typeof oneNodeWithSession>[0] = {},
   welcome: Record<string, unknown> = {},
-) => oneNodeWithSession(options, (lines) => knowsBatches(lines, welcome))
+) => oneNodeWithSession({ ...LONG, ...options }, (lines) => knowsBatches(lines, welcome))
 
 /** Two nodes of one cluster. */
 async function twoWithBatches(welcome: Record<string, unknown> = {}, options: Partial<ClientOptions> = {}) {
@@ -33,7 +36,7 @@ async function twoWithBatches(welcome: Record<string, unknown> = {}, options: Pa
   const all = nodes.map((node) => node.multiplex())
   for (const lines of all) knowsBatches(lines, welcome)
   for (const node of nodes) node.sessions = { ageMs: 900_000, slots: 4096 }
-  const kv = clientOf(nodes, { transport: 'auto', ...options })
+  const kv = clientOf(nodes, { transport: 'auto', ...LONG, ...options })
   await connected(kv, nodes)
   await haveSession(kv, all)
   for (const { seen } of nodes) seen.length = 0
@@ -127,11 +130,11 @@ describe('what goes together', () => {
       ...[kv.put('a', '1'), kv.put('b', '1')],
       ...[kv.put('c', '1', { signal: one.signal }), kv.put('d', '1', { signal: one.signal })],
       kv.put('e', '1', { signal: other.signal }),
-      ...[kv.put('f', '1', { timeoutMs: 1_000 }), kv.put('g', '1', { timeoutMs: 1_000 })],
+      ...[kv.put('f', '1', { timeoutMs: 40_000 }), kv.put('g', '1', { timeoutMs: 40_000 })],
     ])
     expect(sizesOf(lines.items)).toEqual([2, 2, 1, 2])
     const seconds = lines.items.map((item) => Math.ceil(Number(item[2]) / 1_000))
-    expect(seconds).toEqual([5, 5, 5, 1])
+    expect(seconds).toEqual([50, 50, 50, 40])
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
