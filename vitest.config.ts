@@ -38,13 +38,13 @@ const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LO
 const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'testing'].map(
   (folder) => `test/${folder}/**/*.int.test.ts`,
 )
+const SHARED = ['test/shared-process.ts']
 export default defineConfig({
   test: {
     // A number: vitest takes no percentage above 100.
     maxWorkers: Math.ceil(availableParallelism() * 2),
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    setupFiles: ['test/shared-process.ts'],
     expect: { poll: { interval: 10, timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
@@ -54,12 +54,16 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: [...ISOLATED, ...SLOW, ...QUICK_EXCLUDES],
+          setupFiles: SHARED,
           isolate: false,
         },
       },
       { extends: true, test: { name: 'isolated', include: ISOLATED, exclude: [LONG, ...QUICK_EXCLUDES] } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
-      { extends: true, test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, isolate: false } },
+      {
+        extends: true,
+        test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, setupFiles: SHARED, isolate: false },
+      },
       { extends: true, test: { name: 'int', include: INT, exclude: [...EMBEDDED, ...ISOLATED] } },
     ],
   },
