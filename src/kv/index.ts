@@ -1,6 +1,10 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
+export type { Rights } from './auth/rights.ts'
+export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
+export type { AuthChange, Permission, Role, User } from './auth/types.ts'
+export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/types.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -47,6 +51,7 @@ export {
   type Lease,
   leaseKey,
   leaseOfKey,
+  leaseOwnerKey,
   leasesAfter,
 } from './leases.ts'
 export { LiveVersions } from './live-versions.ts'
@@ -93,6 +98,7 @@ export type {
 } from './types.ts'
 export {
   asRevision,
+  SYSTEM_PRINCIPAL,
   TABLE_LEASES,
   TABLE_TOKEN_ORDER,
   TABLE_TOKENS,

@@ -8,7 +8,6 @@ import type {
   Idempotency,
   KeyRange,
   KeyRow,
-  Outcome,
   PutLease,
 } from '../../kv/index.ts'
 import { conditionHolds, keyAfter, RENEW_LEASES_MAX } from '../../kv/index.ts'
@@ -16,7 +15,9 @@ import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import type { LeaseId } from '../../kv/types.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
-import type { NodeApi, ReadGrant, Result } from '../node/types.ts'
+import { Authenticator } from '../auth/authenticator.ts'
+import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
+import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
 import { InboundBudget, OutboundBudget, type Reservation } from './budget.ts'
 import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
 import { ApiError, asError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
@@ -30,6 +31,8 @@ import type {
   LeaseDescription,
   Respond,
 } from './operation.ts'
+import { decide, refusalNow } from './permit.ts'
+import { propose } from './propose.ts'
 import { errorOfScan, finish, type Instant, Ranges } from './ranges.ts'
 import {
   type AnswerEstimate,
@@ -57,6 +60,7 @@ export class Api {
   readonly outbound: OutboundBudget
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
+  readonly authenticator: Authenticator
   readonly #failed: (error: Error) => void
 
   constructor({ node, limits, failed }: ApiOptions) {
@@ -67,6 +71,7 @@ export class Api {
     this.outbound = new OutboundBudget(limits.answersBytesMax)
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
+    this.authenticator = new Authenticator(node)
   }
 
   /** The error that a client receives for `error`. Reports what is not the client's fault. */
@@ -83,12 +88,18 @@ export class Api {
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
 export function execute(api: Api, operation: ApiOperation, call: Call, respond: Respond): void {
-  try {
-    dispatch(api, operation, call, respond)
-  } catch (error) {
-    // Nothing was proposed.
-    respond(api.errorOf(error))
+  call.operation = operation
+  const run = (): void => {
+    try {
+      dispatch(api, operation, call, respond)
+    } catch (error) {
+      // Nothing was proposed.
+      respond(api.errorOf(error))
+    }
   }
+  if (api.node.auth.enabled)
+    decide(api.node, operation, call, (refusal) => (refusal === undefined ? run() : respond(refusal)))
+  else run()
 }
 
 function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
@@ -151,6 +162,15 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
       return transferLeadership(node, operation.to, call, guardedBy(api, respond), respond)
     case 'change-settings':
       return changeSettings(api, operation, call, respond)
+    case 'show-auth':
+      return showAuth(api, respond)
+    case 'log-in':
+      return logIn(api, operation, respond)
+    case 'show-users':
+    case 'show-roles':
+      return showUsersOrRoles(api, operation, call, respond)
+    case 'change-auth':
+      return changeAuth(api, operation, call, respond)
   }
 }
 
@@ -170,20 +190,6 @@ const guardedBy =
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Changes
-
-type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
-
-function propose(
-  api: Api,
-  command: Command,
-  idempotency: Idempotency | undefined,
-  call: Call,
-  respond: Respond,
-) {
-  api.node.propose({ command, idempotency, principal: '' }, timeLeftMs(call), (result) =>
-    respond(resultOf(api, command, result)),
-  )
-}
 
 /** The same for an answer whose memory was reserved. */
 function proposeReserved(
@@ -210,33 +216,6 @@ function passRoom(call: Call, reservation: Reservation) {
   if (call.holdRoom === undefined) reservation.release()
   else call.holdRoom(reservation)
 }
-
-function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
-  if (!result.ok) return errorOfNode(result.problem)
-  const { outcome, replayed } = result.value
-  if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
-    return errorOfOutcome(outcome, { replayed })
-  if (outcome.kind !== OUTCOME_OF[command.kind])
-    return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
-  return command.kind === 'txn'
-    ? { kind: 'applied', outcome, replayed, txn: command.txn }
-    : { kind: 'applied', outcome, replayed }
-}
-
-const OUTCOME_OF = {
-  put: 'put',
-  delete: 'delete',
-  batch: 'batch',
-  'delete-range': 'delete-range',
-  txn: 'txn',
-  settings: 'settings',
-  'open-session': 'session',
-  compact: 'compacted',
-  grant: 'granted',
-  renew: 'renewed',
-  revoke: 'revoked',
-  expire: 'expired',
-} as const satisfies Record<Command['kind'], Outcome['kind']>
 
 /** No lease ends because an election takes its usual time. */
 const raised = (node: NodeApi, lease: PutLease): PutLease =>
@@ -397,6 +376,8 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
   call.withdraw = node.read(readOptions(freshness, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) return respond(refusal)
     const grant = result.value
     node.get(key, (error, row) =>
       respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
@@ -461,10 +442,13 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
   call.withdraw = node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) return respond(refusal)
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const begun = beginWatch(node, request, sink)
+      const mayRead = (): boolean => refusalNow(node, call) === undefined
+      const begun = beginWatch(node, { ...request, mayRead }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))
@@ -531,6 +515,13 @@ async function asLeaderKnows(
   return leases.map((lease, at) => ({ ...lease, remainingTtlMs: known[at] ?? lease.remainingTtlMs }))
 }
 
+/** A user lists the leases that he was granted. */
+function mayList({ node: { auth } }: Api, { owner }: LeaseNow, { permit }: Call): boolean {
+  if (!auth.enabled || permit === undefined) return true
+  const { user } = permit.principal
+  return owner === user || auth.state.rightsOf(user)?.isAdmin === true
+}
+
 /** Size of a lease in a list. */
 const LEASE_BYTES = 100
 
@@ -545,7 +536,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
       let isMore = false
       for await (const { rows, more } of ranges.slices(call, scan, limit)) {
         reservation.grow(LEASE_BYTES * rows.length)
-        leases.push(...rows)
+        leases.push(...rows.filter((lease) => mayList(api, lease, call)))
         isMore = more === true
       }
       await finish(scan)

@@ -174,11 +174,11 @@ function methodsOf(path: string, routes: readonly Route[]): string[] {
   return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 
-/** POST needs the content type JSON, even with an empty body. No form of a web page can send that. */
-function bodyRefusal({ headers }: HttpRequest): ApiError | undefined {
+/** A body needs the content type JSON, even if it is empty. No form of a web page can send that. */
+function bodyRefusal({ method, headers }: HttpRequest): ApiError | undefined {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json')
-    return new ApiError('unsupported_media_type', 'POST needs application/json')
+    return new ApiError('unsupported_media_type', `${method} needs application/json`)
   if (headers['content-encoding'] !== undefined)
     return new ApiError('unsupported_media_type', 'Content-Encoding is not accepted')
   return codingRefusal(headers)

@@ -5,7 +5,8 @@ import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { Call, PageCollector } from '../api/operation.ts'
+import type { ApiOperation, Call, PageCollector, Permit } from '../api/operation.ts'
+import type { Principal } from '../api/permit.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { RequestHead } from './guard.ts'
@@ -66,6 +67,9 @@ export class HttpRequest implements Call {
   isAnswered = false
   page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
+  operation: ApiOperation | undefined
+  principal: Principal | undefined
+  permit: Permit | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
 
@@ -236,10 +240,17 @@ export function errorResponse(error: ApiError): HttpResponse {
   if (replayed) headers.push(...REPLAYED)
   if (current) headers.push('ETag', entityTag(current.modRevision))
   if (error instanceof HttpError) headers.push(...error.headers)
+  if (error.code === 'unauthenticated') headers.push(...CHALLENGE)
   const seconds = retryAfterSeconds(error.code)
   if (seconds !== undefined) headers.push('Retry-After', String(seconds))
   return { status: document.status, headers, body: JSON.stringify(document), revision }
 }
+
+/** The ways to log in (RFC 9110 §11.6.1). */
+const CHALLENGE = [
+  'WWW-Authenticate',
+  'Bearer realm="quorate", Basic realm="quorate", charset="UTF-8"',
+] as const
 
 export const REPLAYED = ['Idempotency-Replayed', 'true'] as const
 

@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Api } from '../api/execute.ts'
+import type { Principal } from '../api/permit.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -54,6 +55,7 @@ class WatchItem {
 
 export class MuxConnection implements WatchConnection {
   quietSince = performance.now()
+  readonly principal: Principal | undefined
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
   readonly #ws: WebSocket
@@ -95,7 +97,8 @@ export class MuxConnection implements WatchConnection {
   /** Nothing more is read or answered. */
   #isOver = false
 
-  constructor(ws: WebSocket, socket: Socket, options: ConnectionOptions) {
+  constructor(ws: WebSocket, socket: Socket, principal: Principal | undefined, options: ConnectionOptions) {
+    this.principal = principal
     this.#ws = ws
     this.#socket = socket
     this.#options = options

@@ -1,6 +1,7 @@
 // A NodeApi without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
 
 import {
+  AuthState,
   applyEntry,
   areTooManyKeys,
   attachedKey,
@@ -27,6 +28,7 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import type { Auth } from '../../../src/server/node/auth-view.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
@@ -63,6 +65,8 @@ export class FakeNode implements NodeApi {
   readonly name = 'n1'
   readonly clusterId = '4242'
   readonly term = asTerm(3)
+  /** Rights as a node has applied them. */
+  auth: Auth = { enabled: false, revision: 1, state: AuthState.EMPTY }
   leaderName: string | undefined = 'n2'
   state: KvState
   clusterTimeMs = 0
@@ -302,7 +306,8 @@ export class FakeNode implements NodeApi {
   }
 
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
-    const storage = { scan: (range: Range) => this.scan(range) }
+    const get = (rowKey: Uint8Array): Uint8Array | undefined => this.#row(rowKey)
+    const storage = { get, scan: (range: Range) => this.scan(range) }
     return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
   }
 
