@@ -1,10 +1,9 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
+export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
 export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
-export type { AuthChange, Permission, Role, User } from './auth/types.ts'
-export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/types.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -67,6 +66,8 @@ export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,
   Apply,
+  AuthChange,
+  AuthRole,
   BatchedCommand,
   Command,
   Condition,
@@ -85,6 +86,7 @@ export type {
   LeaseId,
   Outcome,
   OutcomeOfKey,
+  Permission,
   PutLease,
   Reason,
   RefusalCode,
@@ -94,6 +96,7 @@ export type {
   RowChange,
   Rows,
   SessionSlot,
+  User,
   Where,
 } from './types.ts'
 export {

@@ -4,8 +4,6 @@
 // something. Each key has create_revision, mod_revision and version. The state machine keeps *rows* in its tables; the
 // key and the value of a row are bytes. Storage keeps rows without knowing what they mean.
 
-import type { AuthChange } from './auth/types.ts'
-
 declare const brand: unique symbol
 
 /**
@@ -207,6 +205,50 @@ export interface KvSettings {
   readonly leaseCheckpointMs: number
   readonly leasesMax: number
 }
+
+export type Access = 'read' | 'write' | 'readwrite' | 'admin'
+
+/** `admin` covers members, settings, compaction, backup and the users themselves; it has no range. */
+export type Permission =
+  | { readonly access: 'read' | 'write' | 'readwrite'; readonly range: KeyRange }
+  | { readonly access: 'admin'; readonly range: undefined }
+
+export interface User {
+  readonly name: string
+  /** The salted hash of the password, as `src/server/auth/passwords.ts` writes it. undefined: only certificates. */
+  readonly passwordHash: string | undefined
+  /** In order. */
+  readonly roles: readonly string[]
+  /** The auth revision of its latest password. Older tokens are void. */
+  readonly epoch: number
+}
+
+export interface AuthRole {
+  readonly name: string
+  readonly permissions: readonly Permission[]
+}
+
+/** A change of users, roles or of the switch. */
+export type AuthChange =
+  | {
+      readonly kind: 'enable'
+      /** The key that signs tokens, of TOKEN_KEY_BYTES random bytes. */
+      readonly tokenKey: Uint8Array
+      /** The request came from the user root, with a certificate. */
+      readonly rootHasCertificate: boolean
+    }
+  | { readonly kind: 'disable' }
+  | {
+      readonly kind: 'put-user'
+      readonly name: string
+      /** undefined: unchanged; null: none. */
+      readonly passwordHash: string | null | undefined
+      /** undefined: unchanged. */
+      readonly roles: readonly string[] | undefined
+    }
+  | { readonly kind: 'delete-user'; readonly name: string }
+  | { readonly kind: 'put-role'; readonly name: string; readonly permissions: readonly Permission[] }
+  | { readonly kind: 'delete-role'; readonly name: string }
 
 /** By what a change is known when it arrives again. */
 export type Idempotency = Token | SessionSlot

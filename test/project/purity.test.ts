@@ -39,7 +39,8 @@ const MAY_IMPORT = new Map([
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
-  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node']],
+  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/auth']],
+  ['server/auth', ['kv']],
   [
     'server/http',
     ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],

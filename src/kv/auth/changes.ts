@@ -4,9 +4,9 @@
 import type { ApplyContext } from '../apply-context.ts'
 import { assertNever } from '../errors.ts'
 import { rejection } from '../rejections.ts'
-import type { Command, Outcome, Reason, Rejection } from '../types.ts'
+import type { AuthChange, Command, Outcome, Reason, Rejection } from '../types.ts'
+import { AUTH_BYTES_MAX, ROOT } from './names.ts'
 import { AUTH_KEY, AuthState, decodeAuth, encodeAuth } from './state.ts'
-import { AUTH_BYTES_MAX, type AuthChange, ROOT } from './types.ts'
 
 export function changeAuth(
   { change, ifRevision }: Extract<Command, { kind: 'auth' }>,

@@ -10,9 +10,8 @@
 
 import { type Reader, Writer } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
-import type { Command } from '../types.ts'
+import type { AuthChange, Command } from '../types.ts'
 import { readNames, readPermissions, writeNames, writePermissions } from './state.ts'
-import type { AuthChange } from './types.ts'
 
 type AuthCommand = Extract<Command, { kind: 'auth' }>
 

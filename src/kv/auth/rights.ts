@@ -1,9 +1,8 @@
-// What a user may do: the permissions of all roles, as ranges of keys. A range is permitted if the permitted ranges
-// together contain every key of it. Keys are never compared with prefixes.
+// Rights of a user: the permissions of all roles, as ranges of keys. A range is permitted if the permitted ranges
+// together contain every key of it.
 
 import { compareKeys } from '../codec/rows.ts'
-import type { KeyRange } from '../types.ts'
-import type { Permission } from './types.ts'
+import type { KeyRange, Permission } from '../types.ts'
 
 export class Rights {
   /** The role root. */

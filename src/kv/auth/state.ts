@@ -11,9 +11,9 @@
 
 import { Reader, Writer } from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { TABLE_AUTH } from '../types.ts'
+import { type AuthRole, type Permission, TABLE_AUTH, type User } from '../types.ts'
+import { ROOT } from './names.ts'
 import { Rights } from './rights.ts'
-import { type Permission, ROOT, type Role, type User } from './types.ts'
 
 export const AUTH_KEY = Uint8Array.of(TABLE_AUTH)
 
@@ -22,12 +22,12 @@ export class AuthState {
   static readonly EMPTY = new AuthState(new Map(), new Map(), new Uint8Array(0))
 
   readonly users: ReadonlyMap<string, User>
-  readonly roles: ReadonlyMap<string, Role>
+  readonly roles: ReadonlyMap<string, AuthRole>
   /** It signs tokens. Empty until rights were checked for the first time. */
   readonly tokenKey: Uint8Array
   readonly #rights = new Map<string, Rights>()
 
-  constructor(users: ReadonlyMap<string, User>, roles: ReadonlyMap<string, Role>, tokenKey: Uint8Array) {
+  constructor(users: ReadonlyMap<string, User>, roles: ReadonlyMap<string, AuthRole>, tokenKey: Uint8Array) {
     this.users = users
     this.roles = roles
     this.tokenKey = tokenKey
@@ -66,7 +66,7 @@ export function decodeAuth(bytes: Uint8Array): AuthState {
     const [name, hash, epoch] = [from.utf8(), from.utf8(), from.uint64()]
     users.set(name, { name, passwordHash: hash === '' ? undefined : hash, epoch, roles: readNames(from) })
   }
-  const roles = new Map<string, Role>()
+  const roles = new Map<string, AuthRole>()
   for (let left = from.uint16(); left > 0; left--) {
     const name = from.utf8()
     roles.set(name, { name, permissions: readPermissions(from) })

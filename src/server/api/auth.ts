@@ -2,8 +2,10 @@
 
 import { randomBytes } from 'node:crypto'
 import { type AuthChange, isAuthName, ROOT, TOKEN_KEY_BYTES } from '../../kv/index.ts'
+import { passwordFault } from '../auth/passwords.ts'
+import type { Api } from './api.ts'
+import { errorOfPassword } from './authenticator.ts'
 import { ApiError, errorOfNode } from './errors.ts'
-import type { Api } from './execute.ts'
 import { readOptions, timeLeftMs } from './keys.ts'
 import type { ApiOperation, ApiResult, Call, RequestedAuthChange, Respond } from './operation.ts'
 import { refusalNow } from './permit.ts'
@@ -76,10 +78,12 @@ export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call
       const put = (passwordHash: string | null | undefined): void =>
         run({ kind: 'put-user', name, passwordHash, roles })
       if (typeof password !== 'string') return put(password)
+      const fault = passwordFault(password)
+      if (fault !== undefined) throw new ApiError('bad_request', fault)
       return api.authenticator.passwords.hash(password, (error, hash) => {
         try {
           if (error === undefined) put(hash)
-          else respond(error)
+          else respond(errorOfPassword(error))
         } catch (thrown) {
           respond(api.errorOf(thrown))
         }

@@ -14,15 +14,13 @@ import { conditionHolds, keyAfter, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import type { LeaseId } from '../../kv/types.ts'
-import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
-import { Authenticator } from '../auth/authenticator.ts'
 import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
+import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
-import { InboundBudget, OutboundBudget, type Reservation } from './budget.ts'
+import type { Reservation } from './budget.ts'
 import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
-import { ApiError, asError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
+import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
-import type { ApiLimits } from './limits.ts'
 import type {
   ApiOperation,
   ApiResult,
@@ -33,7 +31,7 @@ import type {
 } from './operation.ts'
 import { decide, refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
-import { errorOfScan, finish, type Instant, Ranges } from './ranges.ts'
+import { errorOfScan, finish, type Instant } from './ranges.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,
@@ -43,48 +41,7 @@ import {
   wantsPrev,
   withLeases,
 } from './txn.ts'
-import { beginWatch, WatchBuffers } from './watch.ts'
-
-export interface ApiOptions {
-  readonly node: NodeApi
-  readonly limits: ApiLimits
-  /** Receives every error that is not the client's fault. */
-  readonly failed: (error: Error) => void
-}
-
-/** The API of one node: its budgets, which all wires share, and the node. */
-export class Api {
-  readonly node: NodeApi
-  readonly limits: ApiLimits
-  readonly inbound: InboundBudget
-  readonly outbound: OutboundBudget
-  readonly ranges: Ranges
-  readonly watchBuffers: WatchBuffers
-  readonly authenticator: Authenticator
-  readonly #failed: (error: Error) => void
-
-  constructor({ node, limits, failed }: ApiOptions) {
-    this.node = node
-    this.limits = limits
-    this.#failed = failed
-    this.inbound = new InboundBudget(limits.bodiesBytesMax)
-    this.outbound = new OutboundBudget(limits.answersBytesMax)
-    this.ranges = new Ranges(node, limits, this.outbound)
-    this.watchBuffers = new WatchBuffers(limits)
-    this.authenticator = new Authenticator(node)
-  }
-
-  /** The error that a client receives for `error`. Reports what is not the client's fault. */
-  errorOf(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
-    if (error instanceof ApiError) return error
-    // Only reads meet these errors here. The node ends with them, and reports the reason.
-    if (error instanceof StorageFailedError || error instanceof StorageClosedError)
-      return new ApiError('not_ready', error.message)
-    const failure = asError(error)
-    this.#failed(failure)
-    return new ApiError('internal', failure.message, { written })
-  }
-}
+import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
 export function execute(api: Api, operation: ApiOperation, call: Call, respond: Respond): void {

@@ -2,6 +2,7 @@
 
 import type {
   AuthChange,
+  AuthRole,
   BatchedCommand,
   Command,
   Condition,
@@ -13,7 +14,6 @@ import type {
   Outcome,
   PutLease,
   Revision,
-  Role,
   User,
   Where,
 } from '../../kv/index.ts'
@@ -23,7 +23,6 @@ import type { DriverStatus, LeaseNow, ReadConsistency, ReadGrant } from '../node
 import type { WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
 import type { ApiError, RejectedOutcome } from './errors.ts'
-import type { Demand, Principal } from './permit.ts'
 
 /** How fresh a read must be. */
 export interface FreshnessOptions {
@@ -160,13 +159,31 @@ export type RequestedAuthChange =
     }
   | Extract<AuthChange, { readonly kind: 'delete-user' | 'put-role' | 'delete-role' }>
 
+/** The user who makes a call. */
+export interface Principal {
+  readonly user: string
+  /** The epoch of the password or token; undefined: the user is known by a certificate. */
+  readonly epoch: number | undefined
+}
+
+export type AccessDemand =
+  | { readonly to: 'read' | 'write'; readonly range: KeyRange }
+  /** A lease that the user was granted, or whose keys the user may all write. */
+  | { readonly to: 'hold-lease'; readonly lease: LeaseId }
+  /** All keys of the lease may be read. */
+  | { readonly to: 'read-lease'; readonly lease: LeaseId }
+  /** Members, settings, compaction, users and roles. */
+  | { readonly to: 'administer' }
+  /** Any user. */
+  | { readonly to: 'call' }
+
 /** The circumstances of one operation. */
 export interface Call {
   /** Deadline of the answer, on the clock of `performance.now()`. */
   readonly deadline: number
   /** Largest number of bytes that the wire writes for one byte of a key or a value. */
   readonly expansion: number
-  /** Who calls. undefined: nobody knows, or rights are not checked. */
+  /** The user who calls. undefined: it is not known, or rights are not checked. */
   readonly principal?: Principal | undefined
   /** `execute` sets it: the operation of the call. */
   operation?: ApiOperation | undefined
@@ -184,10 +201,11 @@ export interface Call {
   openSink?(): WatchSink
 }
 
+/** The permission of a call. */
 export interface Permit {
   readonly principal: Principal
   readonly authRevision: number
-  readonly demands: readonly Demand[]
+  readonly demands: readonly AccessDemand[]
 }
 
 /** Keeps the records of a page in the form of a wire. */
@@ -299,7 +317,7 @@ export type ApiResult =
     }
   | {
       readonly kind: 'roles'
-      readonly roles: readonly Role[]
+      readonly roles: readonly AuthRole[]
       readonly revision: number
       readonly one: boolean
     }

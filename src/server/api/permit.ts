@@ -1,4 +1,4 @@
-// Who may do what: the one place that decides. Every operation has a rule, which names what it demands; the compiler
+// Rights are decided here, and nowhere else. Every operation has a rule, which names what it demands; the compiler
 // refuses an operation without one. Where nothing is permitted, the answer is no.
 //
 // A change is decided when it arrives, under one auth revision. Its entry carries that revision, and apply refuses it
@@ -18,36 +18,18 @@ import {
 import type { KvTxn, Operation } from '../../kv/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError } from './errors.ts'
-import type { ApiOperation, Call } from './operation.ts'
-
-/** The user who makes a call. */
-export interface Principal {
-  readonly user: string
-  /** The epoch of the password or token; undefined: the user is known by a certificate. */
-  readonly epoch: number | undefined
-}
-
-export type Demand =
-  | { readonly to: 'read' | 'write'; readonly range: KeyRange }
-  /** A lease that the user was granted, or whose keys the user may all write. */
-  | { readonly to: 'hold-lease'; readonly lease: LeaseId }
-  /** All keys of the lease may be read. */
-  | { readonly to: 'read-lease'; readonly lease: LeaseId }
-  /** Members, settings, compaction, users and roles. */
-  | { readonly to: 'administer' }
-  /** Any user. */
-  | { readonly to: 'call' }
+import type { AccessDemand, ApiOperation, Call, Principal } from './operation.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 type Rule<K extends ApiOperation['kind']> = (
   operation: OperationOf<K>,
   principal: Principal,
-) => readonly Demand[]
+) => readonly AccessDemand[]
 
-const ADMINISTER: readonly Demand[] = [{ to: 'administer' }]
-const CALL: readonly Demand[] = [{ to: 'call' }]
+const ADMINISTER: readonly AccessDemand[] = [{ to: 'administer' }]
+const CALL: readonly AccessDemand[] = [{ to: 'call' }]
 /** Also without a user. */
-const NOTHING: readonly Demand[] = []
+const NOTHING: readonly AccessDemand[] = []
 
 const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
   put: ({ key, lease, condition, prev }) => [
@@ -93,18 +75,18 @@ const isOwnPassword = (change: OperationOf<'change-auth'>['change'], user: strin
   change.roles === undefined &&
   typeof change.password === 'string'
 
-export const demandsOf = (operation: ApiOperation, principal: Principal): readonly Demand[] =>
+export const demandsOf = (operation: ApiOperation, principal: Principal): readonly AccessDemand[] =>
   (RULES[operation.kind] as Rule<ApiOperation['kind']>)(operation as never, principal)
 
-/** Of all branches, nested transactions too: which one is done is known only when it is applied. */
-function demandsOfTxn({ compare, success, failure }: KvTxn): readonly Demand[] {
+/** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
+function demandsOfTxn({ compare, success, failure }: KvTxn): readonly AccessDemand[] {
   return [
     ...compare.map(({ where }) => read(where)),
     ...[...success, ...failure].flatMap(demandsOfTxnOperation),
   ]
 }
 
-function demandsOfTxnOperation(operation: Operation): readonly Demand[] {
+function demandsOfTxnOperation(operation: Operation): readonly AccessDemand[] {
   switch (operation.kind) {
     case 'put':
       return [...change(operation, operation.prev), ...attachment(operation.lease)]
@@ -118,7 +100,7 @@ function demandsOfTxnOperation(operation: Operation): readonly Demand[] {
 }
 
 /** `reads`: the answer says something about the keys before the change. */
-const change = (where: Where, reads: boolean): readonly Demand[] => {
+const change = (where: Where, reads: boolean): readonly AccessDemand[] => {
   const range = rangeOfWhere(where)
   return reads
     ? [
@@ -128,10 +110,10 @@ const change = (where: Where, reads: boolean): readonly Demand[] => {
     : [{ to: 'write', range }]
 }
 
-const read = (where: Where): Demand => ({ to: 'read', range: rangeOfWhere(where) })
+const read = (where: Where): AccessDemand => ({ to: 'read', range: rangeOfWhere(where) })
 
 /** A key that is attached to a lease ends with its other keys. A lease of the key's own has no other key. */
-const attachment = (lease: PutLease | undefined): readonly Demand[] =>
+const attachment = (lease: PutLease | undefined): readonly AccessDemand[] =>
   lease !== undefined && 'id' in lease ? [{ to: 'hold-lease', lease: lease.id }] : []
 
 const rangeOfWhere = (where: Where): KeyRange =>
@@ -173,7 +155,7 @@ const NOBODY: Principal = { user: '', epoch: undefined }
 export const unauthenticated = (): ApiError =>
   new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
 
-/** What the call must be refused with under the current rights, but for leases. */
+/** The error with which the call must be refused under the current rights, but for leases. */
 export function refusalNow({ auth }: NodeApi, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
   // Rights were not checked when the call arrived.
@@ -189,7 +171,7 @@ export function refusalNow({ auth }: NodeApi, { permit }: Call): ApiError | unde
   return refused && denied(principal, refused)
 }
 
-function isMet(demand: Demand, rights: Rights): boolean {
+function isMet(demand: AccessDemand, rights: Rights): boolean {
   switch (demand.to) {
     case 'read':
       return rights.mayRead(demand.range)
@@ -204,7 +186,7 @@ function isMet(demand: Demand, rights: Rights): boolean {
   }
 }
 
-function denied({ user }: Principal, demand: Demand): ApiError {
+function denied({ user }: Principal, demand: AccessDemand): ApiError {
   const name = JSON.stringify(user)
   if ('range' in demand)
     return new ApiError('permission_denied', `user ${name} may not ${demand.to} ${rangeText(demand.range)}`)
@@ -226,7 +208,7 @@ function rangeText({ start, end }: KeyRange): string {
     : `all keys from ${text(start)} to ${text(end)}`
 }
 
-type LeaseDemand = Extract<Demand, { readonly lease: LeaseId }>
+type LeaseDemand = Extract<AccessDemand, { readonly lease: LeaseId }>
 
 function decideOnLeases(
   node: NodeApi,

@@ -2,8 +2,8 @@
 
 import type { Command, Idempotency, Outcome } from '../../kv/index.ts'
 import type { Result } from '../node/types.ts'
+import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
-import type { Api } from './execute.ts'
 import { timeLeftMs } from './keys.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
 import { decide } from './permit.ts'

@@ -6,7 +6,6 @@
 // a small share of a core.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { ApiError } from '../api/errors.ts'
 
 /** Parameters of scrypt (RFC 7914): 2^15 blocks of 1 KiB, 32 MiB of memory. */
 const [COST_LOG2, BLOCKS, PARALLEL] = [15, 8, 1]
@@ -19,6 +18,7 @@ export const PASSWORD_BYTES_MAX = 1024
 
 /** Computations that wait. More are refused as overloaded. */
 const QUEUED_MAX = 64
+const QUEUED_MS = 1_000
 /** How long a right password is remembered, and how many are. */
 const REMEMBERED_MS = 60_000
 const REMEMBERED_MAX = 10_000
@@ -30,7 +30,17 @@ const PAUSE_MS_MAX = 30_000
 /** Users with wrong passwords that are remembered. */
 const FAILING_MAX = 10_000
 
-type Checked = (error: ApiError | undefined, isRight: boolean) => void
+/** Too many passwords wait to be checked, or a user must wait after wrong ones. */
+export class PasswordsBusyError extends Error {
+  readonly retryAfterMs: number
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+type Checked = (error: Error | undefined, isRight: boolean) => void
 
 interface Failures {
   readonly count: number
@@ -51,9 +61,7 @@ export class Passwords {
     return this.#queue.length + Number(this.#isRunning)
   }
 
-  /** Throws `ApiError` for a password that is too short or too long. */
-  hash(password: string, done: (error: ApiError | undefined, hash: string) => void): void {
-    checkLength(password)
+  hash(password: string, done: (error: Error | undefined, hash: string) => void): void {
     const salt = randomBytes(SALT_BYTES)
     this.#compute(password, salt, COST_LOG2, (error, key) => {
       if (error !== undefined) return done(error, '')
@@ -109,10 +117,10 @@ export class Passwords {
     password: string,
     salt: Buffer,
     costLog2: number,
-    done: (error: ApiError | undefined, key: Buffer) => void,
+    done: (error: Error | undefined, key: Buffer) => void,
   ): void {
     if (this.#queue.length >= QUEUED_MAX) {
-      done(new ApiError('overloaded', `${QUEUED_MAX} passwords are waiting to be checked`), NO_KEY)
+      done(new PasswordsBusyError(`${QUEUED_MAX} passwords are waiting to be checked`, QUEUED_MS), NO_KEY)
       return
     }
     const options = { N: 2 ** costLog2, r: BLOCKS, p: PARALLEL, maxmem: MEMORY_MAX }
@@ -121,7 +129,7 @@ export class Passwords {
         this.#isRunning = false
         this.#next()
         if (error === null) done(undefined, key)
-        else done(new ApiError('internal', `scrypt: ${error.message}`), NO_KEY)
+        else done(error, NO_KEY)
       }),
     )
     this.#next()
@@ -136,12 +144,11 @@ export class Passwords {
   }
 }
 
-/** Throws `ApiError`. */
-function checkLength(password: string): void {
+/** Why a user may not have this password; undefined: it is allowed. */
+export function passwordFault(password: string): string | undefined {
   const bytes = Buffer.byteLength(password)
-  if (bytes >= PASSWORD_BYTES_MIN && bytes <= PASSWORD_BYTES_MAX) return
-  const limits = `from ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX}`
-  throw new ApiError('bad_request', `a password has ${limits} bytes, not ${bytes}`)
+  if (bytes >= PASSWORD_BYTES_MIN && bytes <= PASSWORD_BYTES_MAX) return undefined
+  return `a password has from ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes, not ${bytes}`
 }
 
 function parseHash(hash: string): { costLog2: number; salt: Buffer; key: Buffer } {
@@ -155,14 +162,12 @@ function parseHash(hash: string): { costLog2: number; salt: Buffer; key: Buffer 
   }
 }
 
-/** What the password of an unknown user is compared with. */
+/** The hash with which the password of an unknown user is compared. */
 const NO_HASH = `scrypt$${COST_LOG2}$${BLOCKS}$${PARALLEL}$${'A'.repeat(22)}$${'A'.repeat(43)}`
 const NO_KEY = Buffer.alloc(0)
 
-const tooMany = (leftMs: number): ApiError =>
-  new ApiError('overloaded', 'too many wrong passwords of this user: try again later', {
-    members: { retry_after_ms: Math.ceil(leftMs) },
-  })
+const tooMany = (leftMs: number): Error =>
+  new PasswordsBusyError('too many wrong passwords of this user: try again later', Math.ceil(leftMs))
 
 /** A Map has its keys in the order in which they were added. */
 function dropOldest(map: Map<string, unknown>, max: number): void {

@@ -1,12 +1,12 @@
 // The routes of users, roles and logins.
 
 import {
+  type AuthRole,
   compareKeys,
   type KeyRange,
   keyAfter,
   type Permission,
   prefixEnd,
-  type Role,
   type User,
 } from '../../kv/index.ts'
 import { ApiError } from '../api/errors.ts'
@@ -35,6 +35,7 @@ const PermissionSchema = object(
   { key: Bytes, prefix: Bytes, start: Bytes, end: Bytes, all: boolean },
 )
 const RoleSchema = object({ name: AuthName, permissions: arrayOf(PermissionSchema) })
+const PERMISSIONS = 'Each with one of key, prefix, start and end, or all; admin has none of them'
 const Nothing = closed(object({}))
 
 /** If-Match with an auth revision: the change is refused when users and roles were changed since. */
@@ -71,7 +72,12 @@ export const AUTH_ROUTES: readonly Route[] = [
       method: 'POST',
       path: '/v1/auth/login',
       summary: 'A token for a password, which every node accepts as Authorization: Bearer',
-      body: closed(object({ user: string, password: string })),
+      body: closed(
+        object({
+          user: { ...string, description: 'Name of the user' },
+          password: { ...string, description: 'Password of the user' },
+        }),
+      ),
       answers: object({ token: string, expires_in_ms: integer }),
     },
     ({ body: { user, password } }) => ({ kind: 'log-in', user, password }),
@@ -103,7 +109,7 @@ export const AUTH_ROUTES: readonly Route[] = [
               ...anyOf(string, nothing),
               description: '8 to 1024 bytes; null: none, only certificates',
             },
-            roles: arrayOf(AuthName),
+            roles: { ...arrayOf(AuthName), description: 'Names of the roles; root may do everything' },
           },
         ),
       ),
@@ -153,7 +159,9 @@ export const AUTH_ROUTES: readonly Route[] = [
       path: '/v1/auth/roles/:name',
       summary: 'Make a role, or replace its permissions',
       headers: CONDITION,
-      body: closed(object({ permissions: arrayOf(closed(object({ access }, bounds))) })),
+      body: closed(
+        object({ permissions: { ...arrayOf(closed(object({ access }, bounds))), description: PERMISSIONS } }),
+      ),
       answers: RoleSchema,
     },
     (request) => ({
@@ -229,7 +237,7 @@ function permissionOf({ access: named, all, ...fields }: PermissionFields, at: n
 export const userJson = ({ name, roles, passwordHash }: User): string =>
   JSON.stringify({ name, roles, has_password: passwordHash !== undefined })
 
-export const roleJson = ({ name, permissions }: Role): string =>
+export const roleJson = ({ name, permissions }: AuthRole): string =>
   `{"name":${JSON.stringify(name)},"permissions":[${permissions.map(permissionJson).join(',')}]}`
 
 const permissionJson = ({ access: named, range }: Permission): string =>

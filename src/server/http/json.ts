@@ -9,7 +9,7 @@ export function recordJson(row: KeyRow): string {
   return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}${writerJson(row)}}`
 }
 
-/** Who wrote the version. */
+/** The user who wrote the version. */
 const writerJson = ({ by }: Pick<KeyRow, 'by'>): string => (by === undefined ? '' : `,"by":"${by}"`)
 
 /** A record without its value. */

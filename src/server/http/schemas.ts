@@ -18,7 +18,7 @@ export const lease = {
   lease: { ...string, description: 'The id of the lease that deletes the key when it ends' },
 }
 
-/** Who wrote a version. */
+/** The field of a record with its writer. */
 const by = { by: { ...string, description: 'The user who wrote it, if rights were checked' } }
 
 export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, { ...lease, ...by })

@@ -5,12 +5,13 @@
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
+import { Api } from '../api/api.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
-import { Api, execute } from '../api/execute.ts'
+import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
-import type { ApiOperation } from '../api/operation.ts'
-import { type Principal, unauthenticated } from '../api/permit.ts'
+import type { ApiOperation, Principal } from '../api/operation.ts'
+import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -332,7 +333,7 @@ class Listener implements HttpServer {
       .catch(fail)
   }
 
-  /** What is no operation needs a user, but for the routes that say nothing about the store. */
+  /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
   #isRefused({ principal, target: { path } }: HttpRequest): boolean {
     const { enabled, state } = this.#options.node.auth
     if (!enabled || OPEN_PATHS.has(path)) return false

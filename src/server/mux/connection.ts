@@ -4,10 +4,10 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
-import type { Api } from '../api/execute.ts'
-import type { Principal } from '../api/permit.ts'
+import type { Principal } from '../api/operation.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'

@@ -2,8 +2,7 @@
 
 import type { KeyRow } from '../../kv/index.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { ApiOperation, Call, PageCollector, Permit } from '../api/operation.ts'
-import type { Principal } from '../api/permit.ts'
+import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { readTimeout } from './fields.ts'
 import type { Item } from './messages.ts'
@@ -18,7 +17,7 @@ export const ANSWER_BYTES = 200
 interface CallConnection {
   /** Nothing can be answered any more. */
   readonly isOver: boolean
-  /** Who has opened it. */
+  /** The user who has opened it. */
   readonly principal: Principal | undefined
   /** Throws `ApiError` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void

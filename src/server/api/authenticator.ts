@@ -1,11 +1,11 @@
-// Who makes a request. A password comes before a token, a token before a certificate; a wrong one of them is an error,
-// and the next one is not tried.
+// Finds the user who makes a request. A password comes before a token, a token before a certificate. A wrong one is an
+// error, and the next one is not tried.
 
-import { ApiError } from '../api/errors.ts'
-import type { Principal } from '../api/permit.ts'
+import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
+import { signToken, TOKEN_MS, verifyToken } from '../auth/tokens.ts'
 import type { NodeApi } from '../node/types.ts'
-import { Passwords } from './passwords.ts'
-import { signToken, TOKEN_MS, verifyToken } from './tokens.ts'
+import { ApiError } from './errors.ts'
+import type { Principal } from './operation.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -57,9 +57,10 @@ export class Authenticator {
 
   #check(user: string, password: string, done: (error: ApiError | undefined) => void): void {
     const hash = this.#node.auth.state.users.get(user)?.passwordHash
-    this.passwords.check(user, password, hash, (error, isRight) =>
-      done(error ?? (isRight ? undefined : refused('wrong user or password'))),
-    )
+    this.passwords.check(user, password, hash, (error, isRight) => {
+      if (error !== undefined) done(errorOfPassword(error))
+      else done(isRight ? undefined : refused('wrong user or password'))
+    })
   }
 
   /** Makes a token for a password. */
@@ -77,5 +78,10 @@ export class Authenticator {
     })
   }
 }
+
+export const errorOfPassword = (error: Error): ApiError =>
+  error instanceof PasswordsBusyError
+    ? new ApiError('overloaded', error.message, { members: { retry_after_ms: error.retryAfterMs } })
+    : new ApiError('internal', error.message)
 
 const refused = (detail: string): ApiError => new ApiError('unauthenticated', detail)
