@@ -51,7 +51,7 @@ test('each change raises the auth revision, and not the revision of the store', 
   expect(outcomes).toEqual([2, 3, 4, 5].map((authRevision) => ({ kind: 'auth', revision: 1, authRevision })))
   expect(stateOf(store).users.get('bob')).toEqual({
     ...{ name: 'bob', passwordHash: 'h', roles: ['app', 'root'] },
-    // Of the last password.
+    // The revision of the last password.
     epoch: 4,
   })
   change(store, { kind: 'delete-role', name: 'app' })

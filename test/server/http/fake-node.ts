@@ -15,6 +15,7 @@ import {
   ROOT,
   requestBytes,
   requestKind,
+  SYSTEM_PRINCIPAL,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
@@ -140,7 +141,7 @@ export class FakeNode implements NodeApi {
       condition: undefined,
       prev: false,
     } as const
-    this.#apply({ command, idempotency: undefined, principal: '' })
+    this.apply(command)
   }
 
   /** Any change, without HTTP, by the user root if rights are checked. */
@@ -290,7 +291,7 @@ export class FakeNode implements NodeApi {
       const { outcome } = this.#apply({
         command: { kind: 'renew', ids },
         idempotency: undefined,
-        principal: '',
+        principal: SYSTEM_PRINCIPAL,
       })
       if (outcome.kind !== 'renewed') throw new Error(`a renewal ended as ${outcome.kind}`)
       return { ok: true, value: outcome.ttlsMs }
