@@ -64,7 +64,16 @@ export default defineConfig({
         extends: true,
         test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, setupFiles: SHARED, isolate: false },
       },
-      { extends: true, test: { name: 'int', include: INT, exclude: [...EMBEDDED, ...ISOLATED] } },
+      {
+        extends: true,
+        test: {
+          name: 'int',
+          include: INT,
+          exclude: [...EMBEDDED, ...ISOLATED],
+          setupFiles: SHARED,
+          isolate: false,
+        },
+      },
     ],
   },
 })
