@@ -16,7 +16,13 @@ beforeAll(async () => {
   const dataDir = join(project, DEFAULT_DATA)
   mkdirSync(dataDir, { recursive: true })
   // As `cluster stop` leaves it: the default ports are those of every project.
-  const node = { name: 'n1', url: other.endpoints[0] ?? '', pid: null, peer_port: null, stage: 'member' } as const
+  const node = {
+    name: 'n1',
+    url: other.endpoints[0] ?? '',
+    pid: null,
+    peer_port: null,
+    stage: 'member',
+  } as const
   writeClusterFile(dataDir, { cluster_id: '4711', supervisor: null, nodes: [node] })
 })
 afterAll(async () => {
