@@ -1,4 +1,4 @@
-// The local cluster of the working directory is stopped, and that of another project runs at the same ports.
+// The local cluster of the working directory is stopped, and that of another project runs at its ports.
 
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,38 +13,39 @@ let project: string
 beforeAll(async () => {
   other = await startCluster({ nodes: 1 })
   project = mkdtempSync(join(tmpdir(), 'quorate-project-'))
-  const dataDir = join(project, DEFAULT_DATA)
-  mkdirSync(dataDir, { recursive: true })
-  // As `cluster stop` leaves it: the default ports are those of every project.
-  const node = {
-    name: 'n1',
-    url: other.endpoints[0] ?? '',
-    pid: null,
-    peer_port: null,
-    stage: 'member',
-  } as const
-  writeClusterFile(dataDir, { cluster_id: '4711', supervisor: null, nodes: [node] })
 })
 afterAll(async () => {
   await other.close()
   rmSync(project, { recursive: true, force: true })
 })
 
-test('a command of a project whose local cluster is stopped deletes the keys of the cluster of another project', async () => {
+/** As `cluster stop` leaves it. */
+function writeStopped(clusterId: string): void {
+  const dataDir = join(project, DEFAULT_DATA)
+  mkdirSync(dataDir, { recursive: true })
+  const node = { name: 'n1', pid: null, peer_port: null, stage: 'member' } as const
+  const nodes = other.endpoints.map((url) => ({ ...node, url }))
+  writeClusterFile(dataDir, { cluster_id: clusterId, supervisor: null, nodes })
+}
+
+test.each([
+  [['del', 'config/app'], ''],
+  [['put', 'config/app', 'ours'], ''],
+  [['import', '-'], '{"key":"config/app","value":"ours"}\n{"end":true,"count":1}\n'],
+  [['get', 'config/app'], ''],
+  [['status'], ''],
+  [['watch', 'config/app'], ''],
+])('%j is refused while another cluster runs at the ports', async (args, stdin) => {
+  writeStopped('4711')
   const theirs = other.client()
-  expect((await theirs.cluster()).clusterId).not.toBe('4711')
   await theirs.put('config/app', 'theirs')
-  const deleted = await kv(['del', 'config/app'], { cwd: project, terminals: ['stdin', 'stdout', 'stderr'] })
-  expect({ left: (await theirs.get('config/app'))?.text(), said: deleted.err }).toEqual({
-    left: 'theirs',
-    said: expect.stringContaining('another cluster'),
-  })
+  const { code, out, err } = await kv(args, { cwd: project, stdin })
+  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect(err).toMatch(/belongs to another cluster \(\d+\).*; the local cluster here is stopped: /)
+  expect((await theirs.get('config/app'))?.text()).toBe('theirs')
 })
 
-test('an import into a local cluster that is stopped overwrites the keys of the cluster of another project', async () => {
-  const theirs = other.client()
-  await theirs.put('config/app', 'theirs')
-  const stdin = `${JSON.stringify({ key: 'config/app', value: 'ours' })}\n${JSON.stringify({ end: true, count: 1 })}\n`
-  await kv(['import', '-'], { cwd: project, stdin })
-  expect((await theirs.get('config/app'))?.text()).toBe('theirs')
+test('the cluster that the directory names serves its commands', async () => {
+  writeStopped((await other.client().cluster()).clusterId ?? '')
+  expect((await kv(['put', 'ours', '1'], { cwd: project })).code).toBe(0)
 })
