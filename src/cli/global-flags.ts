@@ -1,16 +1,21 @@
 // The flags of all commands, before or after the name of the command, and the sources of their values:
 // flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
 
+import { readFileSync } from 'node:fs'
 import { Command, Option } from '@commander-js/extra-typings'
+import type { ClientTls } from '../client/index.ts'
 import { urlOf } from '../local/addresses.ts'
 import { DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
-import { Failure } from '../local/failure.ts'
+import { Failure, reasonOf } from '../local/failure.ts'
 import { DEFAULT_NODES, DEFAULT_PORT } from '../local/plan.ts'
 import { EXIT } from './exit-codes.ts'
 import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
 import { io, userPath } from './io.ts'
 
-const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
+const VARIABLES = [
+  ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
+  ...['KV_CACERT', 'KV_CERT', 'KV_KEY'],
+]
 
 /** An empty variable counts as not set. */
 export function dropEmptyVariables(): void {
@@ -50,6 +55,11 @@ export function commandWithGlobalFlags(name: string) {
         .env('KV_OUTPUT')
         .choices(FORMATS),
     )
+    .addOption(
+      new Option('--cacert <file>', 'the CAs that sign the certificates of nodes, in PEM').env('KV_CACERT'),
+    )
+    .addOption(new Option('--cert <file>', 'certificate that is shown to nodes, in PEM').env('KV_CERT'))
+    .addOption(new Option('--key <file>', 'its private key').env('KV_KEY'))
     .option('--no-color', 'no colours, as with the variable NO_COLOR')
 }
 
@@ -60,6 +70,24 @@ export interface ChosenEndpoints {
   readonly source: EndpointSource
   /** Given by the user: the client uses only these and discovers no others. */
   readonly explicit: boolean
+}
+
+/** The files that the flags, the variables or the local cluster name; undefined: none. */
+export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
+  const { cacert, cert, key } = flags
+  if ((cert === undefined) !== (key === undefined))
+    throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
+  const ca = cacert === undefined ? undefined : fileOf('--cacert', cacert)
+  if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
+  return { ca, cert: fileOf('--cert', cert), key: fileOf('--key', key) }
+}
+
+function fileOf(flag: string, path: string): Buffer {
+  try {
+    return readFileSync(userPath(path))
+  } catch (error) {
+    throw new Failure(EXIT.usage, `${flag}: cannot read ${path}: ${reasonOf(error)}`)
+  }
 }
 
 export type EndpointSource = 'user' | 'local cluster' | 'default'

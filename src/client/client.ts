@@ -155,8 +155,9 @@ export class Client {
    * @internal
    */
   constructor(options: ClientOptions, transport?: Transport)
-  constructor(options: ClientOptions, transport: Transport = new HttpTransport()) {
+  constructor(options: ClientOptions, given?: Transport) {
     checkClient(options)
+    const transport = given ?? new HttpTransport({ tls: options.tls })
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const closing = this.#closing
@@ -167,7 +168,7 @@ export class Client {
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            endpoints,
+            ...{ endpoints, tls: options.tls },
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })

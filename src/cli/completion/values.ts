@@ -8,7 +8,7 @@ import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
-import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
+import { chooseEndpoints, chooseTls, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { userPath } from '../io.ts'
 import { SHELLS } from './scripts.ts'
@@ -216,6 +216,7 @@ async function withClient(
     timeoutMs: TIMEOUT_MS,
     unreachableAfterMs: TIMEOUT_MS,
     onWarning: () => {},
+    tls: chooseTls(flags),
   })
   try {
     return await load(client)

@@ -1,6 +1,7 @@
 // The requests and responses of HTTP as plain data, whichever reader a request came through.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
@@ -35,6 +36,8 @@ export interface RequestParts extends RequestHead {
   /** The raw target. */
   readonly url: string
   readonly body: RequestBody
+  /** The connection, whose addresses and certificate tell who the client is. */
+  readonly socket: Socket
 }
 
 /** The connection of a request. */
@@ -55,6 +58,7 @@ export class HttpRequest implements Call {
   readonly headers: IncomingHttpHeaders
   readonly hosts: number
   readonly body: RequestBody
+  readonly socket: Socket
   /** Arrival of the first byte, on the clock of `performance.now()`. */
   readonly startedAt: number
   readonly sink: ResponseSink
@@ -76,6 +80,7 @@ export class HttpRequest implements Call {
     this.headers = parts.headers
     this.hosts = parts.hosts
     this.body = parts.body
+    this.socket = parts.socket
     this.startedAt = startedAt
     this.sink = sink
     this.deadline = startedAt

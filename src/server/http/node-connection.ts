@@ -264,14 +264,18 @@ class NodeConnection implements ConnectionOwner {
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer } = this.#options
-    const served = new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
-      isAbandoned: () => response.destroyed,
-      send: ({ extra }, answer) => {
-        writer.writeToNode(incoming, answer, extra)
-        this.#isEndless = isStreamed(answer.body) && !response.writableEnded
-        if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
+    const served = new HttpRequest(
+      { method, url, httpVersion, headers, hosts, body, socket: this.#socket },
+      performance.now(),
+      {
+        isAbandoned: () => response.destroyed,
+        send: ({ extra }, answer) => {
+          writer.writeToNode(incoming, answer, extra)
+          this.#isEndless = isStreamed(answer.body) && !response.writableEnded
+          if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
+        },
       },
-    })
+    )
     response.once('close', () => served.withdraw?.())
     if (!isRefused) {
       serve(served)

@@ -273,7 +273,7 @@ class RawConnection implements ConnectionOwner {
     this.#currentBytes = request.bytes
     const body = new WholeBody(request.body, inbound)
     this.#current = new HttpRequest(
-      { method, url, httpVersion, headers, hosts: 1, body },
+      { method, url, httpVersion, headers, hosts: 1, body, socket: this.#socket },
       startedAt,
       this.#sink,
     )

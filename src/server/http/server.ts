@@ -13,6 +13,7 @@ import type { ApiOperation } from '../api/operation.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
+import { Handshakes, type HandshakesOptions } from '../tls/handshakes.ts'
 import type { ColdRoutes } from './app.ts'
 import { Connections, endGently } from './connections.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
@@ -26,6 +27,7 @@ import {
   pageParameters,
 } from './http-codec.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
+import { checkLoopbackOnly, type ServedClients } from './loopback-only.ts'
 import {
   encodeBody,
   errorResponse,
@@ -48,7 +50,14 @@ export interface HttpServerOptions {
   readonly metrics: Metrics
   readonly logger: Logger
   readonly limits?: HttpLimits
+  /** With it, the listener speaks only TLS. */
+  readonly tls?: ListenerTls | undefined
+  /** Default: all. */
+  readonly served?: ServedClients
 }
+
+/** The certificate of the listener, and what is asked of clients. */
+export type ListenerTls = Pick<HandshakesOptions, 'files' | 'peerFiles' | 'clientCert'>
 
 export interface HttpServer {
   /** Port 0 means any free port. Rejects if the address cannot be used. */
@@ -86,6 +95,7 @@ class Listener implements HttpServer {
   readonly #connections: Connections
   readonly #nodeConnections: NodeConnections
   readonly #rawConnections: RawConnections
+  readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
   #coldRoutes: Promise<ColdRoutes> | undefined
   #multiplexer: Multiplexer | undefined
@@ -98,7 +108,7 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, limits = httpLimits } = options
+    const { node, version, logger, limits = httpLimits, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
@@ -108,11 +118,11 @@ class Listener implements HttpServer {
     })
     this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
     this.#pageParameters = pageParameters(limits.pageRowsMax)
-    this.#guard = new Guard({ ...options, clusterId: node.clusterId })
+    this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
     const { inbound, outbound } = this.#api
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
-    this.#connections = new Connections(limits)
+    this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
     const shared = {
       ...{ connections: this.#connections, inbound, writer: this.#writer },
       serve: (request: HttpRequest) => this.#serve(request),
@@ -125,7 +135,19 @@ class Listener implements HttpServer {
       handOver: (socket, stream) => this.#nodeConnections.adopt(socket, stream),
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
+    this.#handshakes =
+      tls &&
+      new Handshakes({
+        ...{ ...tls, ...limits, logger, protocol: 'http' },
+        secured: (socket) => this.#rawConnections.accept(socket),
+        plain: (socket) =>
+          this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
+      })
     options.metrics.watchHttp(() => this.inspect())
+  }
+
+  get #served(): ServedClients {
+    return this.#options.served ?? 'all'
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
@@ -150,7 +172,8 @@ class Listener implements HttpServer {
       )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
-    return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
+    const scheme = this.#options.tls === undefined ? 'http' : 'https'
+    return { url: `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
   }
 
   async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
@@ -161,6 +184,7 @@ class Listener implements HttpServer {
       for (const socket of this.#refusedNow) socket.destroy()
     }
     if (!graceful) cut()
+    this.#handshakes?.close()
     this.#connections.closing()
     this.#multiplexer?.closing()
     // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
@@ -199,8 +223,10 @@ class Listener implements HttpServer {
       watchBytes: this.#api.watchBuffers.bytes,
       bodyBytes: this.#api.inbound.bytes,
       answerBytes: this.#api.outbound.bytes,
+      handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
       refusedTotal: this.#refusedTotal,
+      handshakesFailedTotal: this.#handshakes?.failedTotal ?? 0,
     }
   }
 
@@ -221,17 +247,24 @@ class Listener implements HttpServer {
   #accept(socket: Socket): void {
     this.#acceptedTotal++
     if (this.#connections.makeRoom()) {
-      this.#rawConnections.accept(socket)
+      if (this.#handshakes === undefined) this.#rawConnections.accept(socket)
+      else this.#handshakes.begin(socket)
       return
     }
     this.#refusedTotal++
+    // An error before the handshake would be no TLS.
+    if (this.#handshakes !== undefined) socket.destroy()
+    else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+  }
+
+  #refuse(socket: Socket, error: ApiError): void {
     if (this.#refusedNow.size >= REFUSED_MAX) {
       socket.destroy()
       return
     }
     this.#refusedNow.add(socket)
     socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
-    endWith(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+    endWith(socket, error)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -243,6 +276,7 @@ class Listener implements HttpServer {
     this.#requests++
     try {
       this.#guard.checkHost(request, target)
+      checkLoopbackOnly(this.#served, request.socket, target.path)
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
@@ -390,6 +424,7 @@ class Listener implements HttpServer {
     }
     try {
       checkOpening(request, this.#guard)
+      checkLoopbackOnly(this.#served, socket, '/v1/connect')
       if (this.#closing) throw new ApiError('not_ready', 'this node stops')
     } catch (error) {
       refuse(error)
