@@ -216,6 +216,7 @@ class Node implements ServingNode {
       listen: peerListen,
       events: this.api.events,
       logger: this.#logger,
+      tls: this.#certificates?.peers,
       limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })

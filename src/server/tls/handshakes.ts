@@ -57,7 +57,7 @@ export class Handshakes {
       ...(options.protocol === 'http' ? { ALPNProtocols: [...ALPN_PROTOCOLS] } : {}),
     })
     this.#server.on('secureConnection', (socket) => this.#onSecure(socket))
-    this.#server.on('tlsClientError', (error, socket) => this.#failed(socket.remoteAddress, error.message))
+    this.#server.on('tlsClientError', (error, socket) => this.#failed(socket.remoteAddress, reasonOf(error)))
     this.#stopListening = [files, ...(peerFiles === undefined ? [] : [peerFiles])].map((each) =>
       each.onChange(() => this.#changed()),
     )
@@ -176,6 +176,14 @@ export class Handshakes {
     this.#options.logger.warn({ from, why }, `a TLS connection was refused: ${why}`)
   }
 }
+
+const reasonOf = (error: Error & { readonly code?: string }): string =>
+  NO_TLS.has(error.code ?? '') ? 'it does not speak TLS' : error.message
+
+const NO_TLS = new Set([
+  ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_HTTP_REQUEST', 'ERR_SSL_UNEXPECTED_MESSAGE'],
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+])
 
 /** Unique among the open connections of a listener. */
 const idOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined =>

@@ -43,11 +43,26 @@ export function isForNodes({ keyUsage }: X509Certificate): boolean {
   return purposes.includes(SERVER_PURPOSE) && purposes.includes(CLIENT_PURPOSE)
 }
 
+/** Why a node with this certificate cannot be the peer with this name at this address; undefined if it can. */
+export function objectionToPeer(
+  certificate: X509Certificate,
+  { name, peer }: { readonly name: string; readonly peer: string },
+): string | undefined {
+  if (!isForNodes(certificate))
+    return 'the certificate is not one of a node: its extended key usage lacks serverAuth or clientAuth'
+  const host = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^\[|\]$/g, '')
+  if (namesHost(certificate, name) || namesHost(certificate, host)) return undefined
+  return `the certificate names ${certificate.subjectAltName ?? 'nothing'}, neither ${name} nor ${host}`
+}
+
 /** Whether the subject alternative name of the certificate has the host. */
-export const namesHost = (certificate: X509Certificate, host: string): boolean =>
-  isIP(host) === 0
-    ? certificate.checkHost(host, { subject: 'never' }) !== undefined
-    : certificate.checkIP(host) !== undefined
+function namesHost(certificate: X509Certificate, host: string): boolean {
+  if (isIP(host) !== 0) return certificate.checkIP(host) !== undefined
+  // A name that begins with a dot would mean every name under it.
+  return HOST.test(host) && certificate.checkHost(host, { subject: 'never' }) !== undefined
+}
+
+const HOST = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/
 
 /** `DNS:n1, URI:quorate:user/a`. Names with special characters are in quotes, as strings of JSON. */
 function alternativeNames({ subjectAltName = '' }: X509Certificate): string[] {

@@ -1,12 +1,18 @@
 // All TLS files of one node: those of its client port and those for its peers.
 
+import type { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
+import { hostPort } from '../addresses.ts'
 import type { ListenerTls } from '../http/index.ts'
-import { type Logger, NodeStartError, type NodeTls, type PeerTls } from '../options.ts'
+import { type ListenAddress, type Logger, NodeStartError, type NodeTls, type PeerTls } from '../options.ts'
+import { objectionToPeer } from './identity.ts'
 import { type FileExpiry, TlsFileError, TlsFiles, type TlsPaths } from './tls-files.ts'
 
 export interface CertificateOptions {
+  readonly name: string
+  readonly peerListen: ListenAddress
+  readonly advertisePeer?: string | undefined
   readonly tls?: NodeTls | undefined
   readonly peerTls?: PeerTls | undefined
 }
@@ -17,16 +23,24 @@ export class NodeCertificates {
   readonly #clientCert: NodeTls['clientCert']
 
   /** Rejects with `NodeStartError` when the files cannot be used. */
-  static async open({ tls, peerTls }: CertificateOptions, logger: Logger): Promise<NodeCertificates> {
+  static async open(
+    { name, peerListen, advertisePeer: peer = hostPort(peerListen), tls, peerTls }: CertificateOptions,
+    logger: Logger,
+  ): Promise<NodeCertificates> {
     const opened: TlsFiles[] = []
-    const openFiles = async (paths: TlsPaths | undefined): Promise<TlsFiles | undefined> => {
+    const openFiles = async (
+      paths: TlsPaths | undefined,
+      objection?: (certificate: X509Certificate) => string | undefined,
+    ): Promise<TlsFiles | undefined> => {
       if (paths === undefined) return undefined
-      const files = await TlsFiles.open(absolute(paths), { logger })
+      const files = await TlsFiles.open(absolute(paths), { logger, objection })
       opened.push(files)
       return files
     }
     try {
-      return new NodeCertificates(await openFiles(tls), await openFiles(peerTls), tls?.clientCert)
+      // Its peers would refuse it for the same reason.
+      const peers = await openFiles(peerTls, (certificate) => objectionToPeer(certificate, { name, peer }))
+      return new NodeCertificates(await openFiles(tls), peers, tls?.clientCert)
     } catch (error) {
       for (const files of opened) files.close()
       throw error instanceof TlsFileError ? new NodeStartError(error.message) : error

@@ -4,7 +4,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import type { RevocationLists } from '../../certificates/revocations.ts'
 import type { Logger } from '../options.ts'
 import { SECURE_OPTIONS } from './secure-options.ts'
@@ -27,6 +27,8 @@ export interface TlsPaths {
 
 export interface TlsFilesOptions {
   readonly logger: Logger
+  /** Why a certificate cannot be used here; undefined if it can. */
+  readonly objection?: ((certificate: X509Certificate) => string | undefined) | undefined
   /** Milliseconds since 1970. */
   readonly now?: () => number
   /** Calls back at an interval until the returned function is called. */
@@ -62,25 +64,29 @@ export interface FileExpiry {
 export class TlsFiles {
   readonly paths: TlsPaths
   readonly #logger: Logger
+  readonly #objection: Rules['objection']
   readonly #now: () => number
   readonly #stop: () => void
   readonly #listeners = new Set<() => void>()
   #material: Material
+  #context: SecureContext | undefined
   #rereading: Promise<void> | undefined
   #warned = ''
   #expiryWarnedAt = Number.NEGATIVE_INFINITY
 
   /** Rejects with `TlsFileError`. */
   static async open(paths: TlsPaths, options: TlsFilesOptions): Promise<TlsFiles> {
-    const { now = Date.now } = options
-    return new TlsFiles(paths, await checked(paths, await contentsOf(paths), now()), options)
+    const { now = Date.now, objection = noObjection } = options
+    const material = await checked(paths, await contentsOf(paths), { now: now(), objection })
+    return new TlsFiles(paths, material, options)
   }
 
   private constructor(
     paths: TlsPaths,
     material: Material,
-    { logger, now = Date.now, every = everyUnreferenced }: TlsFilesOptions,
+    { logger, objection = noObjection, now = Date.now, every = everyUnreferenced }: TlsFilesOptions,
   ) {
+    this.#objection = objection
     this.paths = paths
     this.#material = material
     this.#logger = logger
@@ -97,6 +103,12 @@ export class TlsFiles {
       ...(ca === undefined ? {} : { ca: [ca] }),
       ...(crl === undefined ? {} : { crl: [crl] }),
     }
+  }
+
+  /** The context of connections that this node makes. */
+  get secureContext(): SecureContext {
+    this.#context ??= createSecureContext(this.secureOptions)
+    return this.#context
   }
 
   get authorities(): readonly X509Certificate[] {
@@ -129,7 +141,8 @@ export class TlsFiles {
         this.#warned = ''
         return
       }
-      this.#material = await checked(this.paths, contents, this.#now())
+      this.#material = await checked(this.paths, contents, { now: this.#now(), objection: this.#objection })
+      this.#context = undefined
     } catch (error) {
       const { message } = error instanceof Error ? error : new Error(String(error))
       if (message !== this.#warned)
@@ -229,12 +242,21 @@ const areEqual = (a: Contents, b: Contents): boolean =>
 const isSame = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
   a === undefined || b === undefined ? a === b : a.equals(b)
 
-async function checked(paths: TlsPaths, contents: Contents, now: number): Promise<Material> {
+interface Rules {
+  readonly now: number
+  readonly objection: (certificate: X509Certificate) => string | undefined
+}
+
+const noObjection: Rules['objection'] = () => undefined
+
+async function checked(paths: TlsPaths, contents: Contents, { now, objection }: Rules): Promise<Material> {
   const [leaf] = certificatesIn(paths.cert, contents.cert)
   const key = keyIn(paths.key, contents.key)
   if (!leaf.checkPrivateKey(key))
     throw new TlsFileError(`the key in ${paths.key} is not that of the certificate in ${paths.cert}`)
   checkDates(paths.cert, leaf, now)
+  const fault = objection(leaf)
+  if (fault !== undefined) throw new TlsFileError(`${paths.cert} cannot be used: ${fault}`)
   const authorities =
     paths.ca === undefined || contents.ca === undefined ? [] : authoritiesIn(paths.ca, contents.ca, now)
   const lists =
