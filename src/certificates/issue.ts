@@ -38,8 +38,6 @@ import {
 import { authorityOf, bytesOf, type PemPair, toPem } from './pem.ts'
 import { userUri } from './user-uri.ts'
 
-export const AUTHORITY_DAYS = 3_650
-export const CERTIFICATE_DAYS = 90
 const DAY_MS = 86_400_000
 /** Clocks of other machines may be behind this one. */
 const BACKDATED_MS = 300_000
