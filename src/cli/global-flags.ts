@@ -2,10 +2,11 @@
 // flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
 
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, Option } from '@commander-js/extra-typings'
 import type { ClientTls } from '../client/index.ts'
 import { urlOf } from '../local/addresses.ts'
-import { DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
+import { type ClusterFile, DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
 import { Failure, reasonOf } from '../local/failure.ts'
 import { DEFAULT_NODES, DEFAULT_PORT } from '../local/plan.ts'
 import { EXIT } from './exit-codes.ts'
@@ -75,12 +76,28 @@ export interface ChosenEndpoints {
 /** The files that the flags, the variables or the local cluster name; undefined: none. */
 export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
   const { cacert, cert, key } = flags
+  if (cacert === undefined && cert === undefined && key === undefined) return localTls(flags)
   if ((cert === undefined) !== (key === undefined))
     throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
   const ca = cacert === undefined ? undefined : fileOf('--cacert', cacert)
   if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
   return { ca, cert: fileOf('--cert', cert), key: fileOf('--key', key) }
 }
+
+/** The certificates of the local cluster, for its nodes only. */
+function localTls({ endpoints }: GlobalFlags): ClientTls | undefined {
+  const urls = endpoints?.map((url) => url.replace(/\/$/, ''))
+  if (urls?.every((url) => url.startsWith('https://')) === false) return undefined
+  const file = localCluster()
+  if (file?.tls === undefined || !isOf(file, urls)) return undefined
+  const dir = userPath(DEFAULT_DATA)
+  const { ca, cert, key } = file.tls
+  const read = (path: string): Buffer => fileOf(DEFAULT_DATA, join(dir, path))
+  return { ca: read(ca), cert: read(cert), key: read(key) }
+}
+
+const isOf = ({ nodes }: ClusterFile, urls: readonly string[] | undefined): boolean =>
+  urls === undefined || urls.every((url) => nodes.some((node) => node.url === url))
 
 function fileOf(flag: string, path: string): Buffer {
   try {
@@ -99,9 +116,11 @@ export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
   return { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
 }
 
-function localEndpoints(): string[] {
+const localEndpoints = (): string[] => localCluster()?.nodes.map((node) => node.url) ?? []
+
+function localCluster(): ClusterFile | undefined {
   try {
-    return readClusterFile(userPath(DEFAULT_DATA))?.nodes.map((node) => node.url) ?? []
+    return readClusterFile(userPath(DEFAULT_DATA))
   } catch (error) {
     const reason = error instanceof Error ? error.message : error
     throw new Failure(EXIT.failed, `${reason}; to use other nodes, add --endpoints`)

@@ -111,4 +111,9 @@ export function tlsFailureText(error: Error): string | undefined {
  */
 export const isClientCertificateAlert = (error: Error): boolean => CLIENT_CERTIFICATE.test(codeOf(error))
 
-const codeOf = (error: Error): string => ('code' in error ? String(error.code) : '')
+/** An error of OpenSSL during a write has its code in the message only: `…:SSL routines:…:wrong version number:…`. */
+function codeOf(error: Error): string {
+  const code = 'code' in error ? String(error.code) : ''
+  const [, reason] = /:SSL routines:[^:]*:([a-z0-9 ]+):/i.exec(code === 'EPROTO' ? error.message : '') ?? []
+  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`
+}

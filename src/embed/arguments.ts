@@ -45,6 +45,7 @@ const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {
 const CLUSTER: Checks<ClusterOptions> = {
   nodes: isNumber,
   dataDir: isText,
+  tls: isFlag,
   ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
   timing: isObject,
   logger: isObject,

@@ -8,6 +8,8 @@ import {
   type HttpLimits,
   type HttpServer,
   httpLimits,
+  type ListenerTls,
+  type ServedClients,
 } from '../../../src/server/http/index.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
 import { FakeNode } from './fake-node.ts'
@@ -51,6 +53,8 @@ export interface Serving {
   readonly allowedHosts?: readonly string[]
   readonly corsOrigins?: readonly string[]
   readonly limits?: Partial<HttpLimits>
+  readonly tls?: ListenerTls
+  readonly served?: ServedClients
 }
 
 /** A server that the caller closes. */
@@ -59,6 +63,8 @@ export async function start({
   allowedHosts = [],
   corsOrigins = [],
   limits,
+  tls,
+  served,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
@@ -71,6 +77,8 @@ export async function start({
     metrics,
     logger: { debug: log, info: log, warn: log, error: log },
     limits: { ...httpLimits, ...limits },
+    tls,
+    ...(served && { served }),
   })
   const { url } = await http.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)
