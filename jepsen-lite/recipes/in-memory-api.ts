@@ -1,6 +1,7 @@
 // The API of a simulated node for clients: the shipped codec and API, without sockets, and without fastify's check of
 // bodies.
 
+import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
 import { asRevision } from '../../src/kv/index.ts'
 import { Api } from '../../src/server/api/api.ts'
@@ -86,8 +87,9 @@ export class InMemoryApi {
     const parts = {
       ...{ method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 },
       body: NO_BODY,
+      socket: NO_SOCKET,
     }
-    const request = new HttpRequest(parts, performance.now(), { address: () => '', isAbandoned, send() {} })
+    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
     request.readTimeout()
     return request
   }
@@ -143,6 +145,7 @@ export class InMemoryApi {
 const PAGE_PARAMETERS = pageParameters(httpLimits.pageRowsMax)
 
 /** Bodies of simulated requests arrive with their heads. */
+const NO_SOCKET = new Socket()
 const NO_BODY = {
   read(): never {
     throw new Error('the body of a simulated request is read')

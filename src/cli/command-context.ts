@@ -12,7 +12,13 @@ import { Cancellation, Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
-import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
+import {
+  type ChosenEndpoints,
+  chooseEndpoints,
+  chooseTls,
+  type Format,
+  type GlobalFlags,
+} from './global-flags.ts'
 import { io, withCurrentIo } from './io.ts'
 import { say, setWriteIntent, watchReader } from './output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
@@ -59,6 +65,7 @@ export async function withContext(
   options: ContextOptions = {},
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
+  const tls = chooseTls(flags)
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
@@ -66,6 +73,7 @@ export async function withContext(
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
       onWarning: (message) => say(`warning: ${message}`),
+      tls,
     }),
   )
   const signals = new CommandSignals()

@@ -18,6 +18,8 @@ export const EXIT = {
   unknown: 6,
   /** No byte of the request was sent. */
   unreachable: 7,
+  /** The node does not serve this client, or not for this. Nothing was written. */
+  denied: 8,
   interrupted: 130,
 } as const
 
@@ -57,6 +59,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
   if (error.code === 'unreachable') return EXIT.unreachable
+  if (error.code === 'loopback_only') return EXIT.denied
   if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
   if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage

@@ -1,16 +1,22 @@
 // The flags of all commands, before or after the name of the command, and the sources of their values:
 // flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, Option } from '@commander-js/extra-typings'
+import type { ClientTls } from '../client/index.ts'
 import { urlOf } from '../local/addresses.ts'
-import { DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
-import { Failure } from '../local/failure.ts'
+import { type ClusterFile, DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
+import { Failure, reasonOf } from '../local/failure.ts'
 import { DEFAULT_NODES, DEFAULT_PORT } from '../local/plan.ts'
 import { EXIT } from './exit-codes.ts'
 import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
 import { io, userPath } from './io.ts'
 
-const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
+const VARIABLES = [
+  ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
+  ...['KV_CACERT', 'KV_CERT', 'KV_KEY'],
+]
 
 /** An empty variable counts as not set. */
 export function dropEmptyVariables(): void {
@@ -50,6 +56,11 @@ export function commandWithGlobalFlags(name: string) {
         .env('KV_OUTPUT')
         .choices(FORMATS),
     )
+    .addOption(
+      new Option('--cacert <file>', 'the CAs that sign the certificates of nodes, in PEM').env('KV_CACERT'),
+    )
+    .addOption(new Option('--cert <file>', 'certificate that is shown to nodes, in PEM').env('KV_CERT'))
+    .addOption(new Option('--key <file>', 'its private key').env('KV_KEY'))
     .option('--no-color', 'no colours, as with the variable NO_COLOR')
 }
 
@@ -64,6 +75,40 @@ export interface ChosenEndpoints {
   readonly clusterId?: string | undefined
 }
 
+/** The files that the flags, the variables or the local cluster name; undefined: none. */
+export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
+  const { cacert, cert, key } = flags
+  if (cacert === undefined && cert === undefined && key === undefined) return localTls(flags)
+  if ((cert === undefined) !== (key === undefined))
+    throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
+  const ca = cacert === undefined ? undefined : fileOf('--cacert', cacert)
+  if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
+  return { ca, cert: fileOf('--cert', cert), key: fileOf('--key', key) }
+}
+
+/** The certificates of the local cluster, for its nodes only. */
+function localTls({ endpoints }: GlobalFlags): ClientTls | undefined {
+  const urls = endpoints?.map((url) => url.replace(/\/$/, ''))
+  if (urls?.every((url) => url.startsWith('https://')) === false) return undefined
+  const file = localCluster()
+  if (file?.tls === undefined || !isOf(file, urls)) return undefined
+  const dir = userPath(DEFAULT_DATA)
+  const { ca, cert, key } = file.tls
+  const read = (path: string): Buffer => fileOf(DEFAULT_DATA, join(dir, path))
+  return { ca: read(ca), cert: read(cert), key: read(key) }
+}
+
+const isOf = ({ nodes }: ClusterFile, urls: readonly string[] | undefined): boolean =>
+  urls === undefined || urls.every((url) => nodes.some((node) => node.url === url))
+
+function fileOf(flag: string, path: string): Buffer {
+  try {
+    return readFileSync(userPath(path))
+  } catch (error) {
+    throw new Failure(EXIT.usage, `${flag}: cannot read ${path}: ${reasonOf(error)}`)
+  }
+}
+
 export type EndpointSource = 'user' | 'local cluster' | 'default'
 
 export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
@@ -72,11 +117,15 @@ export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
 }
 
 function localEndpoints(): ChosenEndpoints | undefined {
+  const file = localCluster()
+  if (file === undefined) return undefined
+  const urls = file.nodes.map((node) => node.url)
+  return { urls, source: 'local cluster', explicit: false, clusterId: file.cluster_id ?? undefined }
+}
+
+function localCluster(): ClusterFile | undefined {
   try {
-    const file = readClusterFile(userPath(DEFAULT_DATA))
-    if (file === undefined) return undefined
-    const urls = file.nodes.map((node) => node.url)
-    return { urls, source: 'local cluster', explicit: false, clusterId: file.cluster_id ?? undefined }
+    return readClusterFile(userPath(DEFAULT_DATA))
   } catch (error) {
     const reason = error instanceof Error ? error.message : error
     throw new Failure(EXIT.failed, `${reason}; to use other nodes, add --endpoints`)

@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     settings: () => import('./commands/settings.ts'),
     cluster: () => import('./commands/cluster.ts'),
     node: () => import('./commands/node.ts'),
+    cert: () => import('./commands/cert.ts'),
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

@@ -16,10 +16,20 @@ const SIGNALS: readonly StopSignal[] = ['SIGINT', ...TERMINATING]
 /**
  * Calls `first` once, then `again` for each later signal, until the process ends. A signal repeated by npm may arrive
  * after everything has ended in order. Without a handler it would end the process with the wrong exit code.
+ *
+ * `reread`: called for SIGHUP instead. Service managers send it so that a program reads its files again.
  */
-export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
+export function onStopSignals(
+  first: (signal: StopSignal) => void,
+  again: () => void,
+  reread?: () => void,
+): void {
   let firstAt: number | undefined
   const receive = withCurrentIo((signal: StopSignal): void => {
+    if (signal === 'SIGHUP' && reread !== undefined) {
+      reread()
+      return
+    }
     const now = performance.now()
     if (firstAt === undefined) {
       firstAt = now

@@ -58,8 +58,9 @@ export const duration = (ms: number): string => `${roundedMs(ms)}ms`
 const ANY_ADDRESS = '0.0.0.0'
 
 /**
- * `http://host:port` from user input. A trailing slash and a missing scheme are accepted. Shorthand for an IPv4 address
- * is not, although URLs may have it: 7301 would be 0.0.28.133, and 127.1 would be 127.0.0.1.
+ * `http://host:port` or `https://host:port` from user input. A trailing slash and a missing scheme are accepted.
+ * Shorthand for an IPv4 address is not, although URLs may have it: 7301 would be 0.0.28.133, and 127.1 would be
+ * 127.0.0.1.
  */
 export function endpointUrl(written: string): URL {
   const text = written.trim()
@@ -73,8 +74,8 @@ export function endpointUrl(written: string): URL {
         : `${number} is no address. For a port of this machine: 127.0.0.1:${number}`,
     )
   }
-  if (url.protocol !== 'http:') {
-    throw new TypeError(`${JSON.stringify(written)}: only http:// endpoints are supported`)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new TypeError(`${JSON.stringify(written)}: only http:// and https:// endpoints are supported`)
   }
   if (url.href !== `${url.origin}/`) {
     throw new TypeError(

@@ -20,6 +20,7 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
+import { tlsFailureText } from './tls.ts'
 import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
 
 /** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
@@ -211,6 +212,8 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Why a try failed. For several refused addresses of one name, Node's message is empty; its code is more useful. */
 export function failureText({ cause, timedOut }: NotSent | MaybeApplied): string {
   if (timedOut) return SILENT
+  const reason = tlsFailureText(cause)
+  if (reason !== undefined) return reason
   const code = 'code' in cause ? String(cause.code) : ''
   if (code.startsWith('HPE_')) return 'what answers there does not speak HTTP'
   return REASONS[code] ?? (cause.message === '' ? code : cause.message)

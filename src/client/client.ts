@@ -156,8 +156,9 @@ export class Client {
    * @internal
    */
   constructor(options: ClientOptions, transport?: Transport, clusterId?: string)
-  constructor(options: ClientOptions, transport: Transport = new HttpTransport(), clusterId?: string) {
+  constructor(options: ClientOptions, given?: Transport, clusterId?: string) {
     checkClient(options)
+    const transport = given ?? new HttpTransport({ tls: options.tls })
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const closing = this.#closing
@@ -176,7 +177,7 @@ export class Client {
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            endpoints,
+            ...{ endpoints, tls: options.tls },
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })

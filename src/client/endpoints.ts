@@ -16,6 +16,7 @@ export class Endpoint {
   readonly url: string
   readonly host: string
   readonly port: number
+  readonly isSecure: boolean
   readonly #pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   #closedAtMs = 0
   #open = false
@@ -29,7 +30,8 @@ export class Endpoint {
     this.url = url.origin
     // node:http expects the address of [::1] without the brackets.
     this.host = url.hostname.replace(/[[\]]/g, '')
-    this.port = url.port === '' ? 80 : Number(url.port)
+    this.isSecure = url.protocol === 'https:'
+    this.port = url.port === '' ? (this.isSecure ? 443 : 80) : Number(url.port)
   }
 
   allows(nowMs: number): boolean {
@@ -97,7 +99,7 @@ export class Endpoints {
 
   /**
    * The members' addresses, from a node. If it `isCurrent`, learned endpoints that it does not name are forgotten. The
-   * endpoints given at the start always stay.
+   * endpoints given at the start always stay. A client that was given only secure endpoints uses no others.
    */
   learn(urls: readonly string[], isCurrent: boolean): void {
     // A node that is about to join knows no members.
@@ -111,8 +113,9 @@ export class Endpoints {
       }
     })
     const configured = new Set(this.#configured.map((endpoint) => endpoint.url))
+    const isSecure = this.#configured.every((endpoint) => endpoint.isSecure)
     const others = unique(learned)
-      .filter((url) => !configured.has(url.origin))
+      .filter((url) => !configured.has(url.origin) && (!isSecure || url.protocol === 'https:'))
       .map((url) => known.get(url.origin) ?? new Endpoint(url))
     this.all = [...new Set([...(isCurrent ? this.#configured : this.all), ...others])]
   }

@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'wrong_cluster'
   | 'host_not_allowed'
   | 'origin_not_allowed'
+  | 'loopback_only'
   | 'overloaded'
   | 'no_leader'
   | 'no_quorum'

@@ -33,6 +33,7 @@ export type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
+export type { ClientTls } from './tls.ts'
 export type {
   CompactResult,
   DeleteRange,

@@ -1,10 +1,16 @@
 // The types of the client's API.
 
 import type { RecordMeta } from './errors.ts'
+import type { ClientTls } from './tls.ts'
 
 export interface ClientOptions {
-  /** Base URLs of one or more nodes, `http://127.0.0.1:7301` or `127.0.0.1:7301`. One is enough to find the others. */
+  /**
+   * Base URLs of one or more nodes: `http://127.0.0.1:7301`, `127.0.0.1:7301`, or `https://…` for nodes with TLS. One
+   * is enough to find the others.
+   */
   readonly endpoints: readonly string[]
+  /** For `https://` endpoints: the CAs to trust, and the client's own certificate. */
+  readonly tls?: ClientTls | undefined
   /** How long a call may take, retries included. Default 5,000. */
   readonly timeoutMs?: number | undefined
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are used. */

@@ -2,6 +2,7 @@
 
 import { endpointUrl } from './address.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
+import { CLIENT_TLS, secureContextOf } from './tls.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
   CallOptions,
@@ -110,6 +111,7 @@ const CLIENT: Checks<ClientOptions> = {
   callsMax: isBound,
   transport: isOneOf('auto', 'http'),
   onWarning: isFunction,
+  tls: (value) => (isObject(value) === undefined ? undefined : 'an object such as { ca, cert, key }'),
 }
 
 const CONDITIONS: ReadonlySet<string> = new Set(['ifRevision', 'ifAbsent'])
@@ -117,6 +119,15 @@ const CONDITIONS: ReadonlySet<string> = new Set(['ifRevision', 'ifAbsent'])
 export function checkClient(options: ClientOptions): void {
   checkOptions('Client', options, CLIENT)
   checkFields('Client', { endpoints: options.endpoints }, { endpoints: CLIENT.endpoints })
+  if (options.tls === undefined) return
+  checkOptions('Client: tls', options.tls, CLIENT_TLS)
+  if ((options.tls.cert === undefined) !== (options.tls.key === undefined))
+    throw new TypeError('Client: tls: cert and key go together')
+  try {
+    secureContextOf(options.tls)
+  } catch (error) {
+    throw new TypeError(`Client: tls: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 export function checkPut(key: unknown, value: unknown, options: PutOptions): void {

@@ -9,12 +9,13 @@ import {
   isFlag,
   isFunction,
   isListOf,
+  isOneOf,
   isText,
   isTimeout,
   isWholeNumber,
 } from '../client/validators.ts'
 import { isPeerAddress } from '../server/addresses.ts'
-import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
+import type { Founding, ListenAddress, Logger, NodeOptions, NodeTls, PeerTls } from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
@@ -44,11 +45,17 @@ const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {
 const CLUSTER: Checks<ClusterOptions> = {
   nodes: isNumber,
   dataDir: isText,
+  tls: isFlag,
   ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
   timing: isObject,
   logger: isObject,
   readyTimeoutMs: isTimeout,
 }
+const NODE_TLS: Checks<NodeTls> = {
+  ...{ cert: isText, key: isText, ca: isText, crl: isText },
+  clientCert: isOneOf('optional', 'required'),
+}
+const PEER_TLS: Checks<PeerTls> = { cert: isText, key: isText, ca: isText }
 const LISTEN: Checks<ListenAddress> = { host: isText, port: isPort }
 const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerListen' | 'founding'> = {
   name: isText,
@@ -65,6 +72,8 @@ const NODE: Checks<NodeOptions> = {
   timing: isObject,
   diskReserveBytes: isWholeNumber,
   httpLimits: isObject,
+  tls: isObject,
+  peerTls: isObject,
   insecure: isFlag,
   allowedHosts: isTexts,
   corsOrigins: isTexts,
@@ -123,8 +132,20 @@ export function checkNode(options: NodeOptions): void {
   }
   checkFields('startNode: listen', options.listen, LISTEN)
   checkFields('startNode: peerListen', options.peerListen, LISTEN)
+  checkTls(options)
   checkFounding(options.founding)
   checkShared('startNode', options)
+}
+
+function checkTls({ tls, peerTls }: NodeOptions): void {
+  if (tls !== undefined) {
+    checkOptions('startNode: tls', tls, NODE_TLS)
+    checkFields('startNode: tls', { cert: tls.cert, key: tls.key }, { cert: isText, key: isText })
+  }
+  if (peerTls === undefined) return
+  checkOptions('startNode: peerTls', peerTls, PEER_TLS)
+  const { cert, key, ca } = peerTls
+  checkFields('startNode: peerTls', { cert, key, ca }, PEER_TLS)
 }
 
 function checkFounding(founding: Founding): void {

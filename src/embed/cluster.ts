@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
-import { Client, type ClientOptions } from '../client/index.ts'
+import { Client, type ClientOptions, type ClientTls } from '../client/index.ts'
 import type { Transport } from '../client/transport/transport.ts'
+import { clientTls, makeCertificates, nodeTls } from '../local/certificates.ts'
 import { diskSpaceFault } from '../local/disk-space-check.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
 import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
@@ -46,6 +47,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
   const nodes: InProcessNode[] = []
   let mesh: RelayMesh | undefined
   try {
+    if (options.tls === true) await makeCertificates(dataDir, names)
     mesh = await createRelayMesh(names, (name) => nodes.find((node) => node.name === name)?.peerListener)
     for (const [at, name] of names.entries()) {
       const addresses = mesh.addressesFor(name)
@@ -54,11 +56,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
           resolvePeer: (member) => addresses[member.name] ?? member.peer,
           timing: options.timing,
           logger: options.logger,
+          ...(options.tls === true ? nodeTls(dataDir, name) : {}),
         }),
       )
     }
     await form(nodes, dataDir, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
-    return new InProcessCluster(nodes, mesh, temporary)
+    const tls = options.tls === true ? clientTls(dataDir) : undefined
+    return new InProcessCluster(nodes, { mesh, temporary, tls })
   } catch (error) {
     await closeAll(nodes, mesh, temporary)
     throw error
@@ -93,14 +97,27 @@ class ClusterClient extends Client {
 
 class InProcessCluster implements EmbeddedCluster {
   readonly nodes: readonly EmbeddedNode[]
+  readonly tls: ClientTls | undefined
   readonly #nodes: readonly InProcessNode[]
   readonly #mesh: RelayMesh
   readonly #temporary: TemporaryDirectory | undefined
   readonly #clients = new Set<Client>()
   #closing: Promise<void> | undefined
 
-  constructor(nodes: readonly InProcessNode[], mesh: RelayMesh, temporary: TemporaryDirectory | undefined) {
+  constructor(
+    nodes: readonly InProcessNode[],
+    {
+      mesh,
+      temporary,
+      tls,
+    }: {
+      readonly mesh: RelayMesh
+      readonly temporary: TemporaryDirectory | undefined
+      readonly tls: ClientTls | undefined
+    },
+  ) {
     this.nodes = nodes
+    this.tls = tls
     this.#nodes = nodes
     this.#mesh = mesh
     this.#temporary = temporary
@@ -141,10 +158,11 @@ class InProcessCluster implements EmbeddedCluster {
     this.#refuseClosed()
     const { transport, ...options } = clientOptions
     const endpoints = options.endpoints ?? this.endpoints
+    const tls = options.tls ?? this.tls
     const isInProcess = transport === 'inprocess'
     const client = new ClusterClient(
-      { ...options, endpoints, transport: isInProcess ? 'http' : transport },
-      isInProcess ? new InProcessTransport((url) => this.#nodeAt(url)) : undefined,
+      { ...options, endpoints, tls, transport: isInProcess ? 'http' : transport },
+      isInProcess ? new InProcessTransport((url) => this.#nodeAt(url), tls) : undefined,
       () => this.#clients.delete(client),
     )
     this.#clients.add(client)

@@ -6,6 +6,7 @@ import type { Endpoint } from '../client/endpoints.ts'
 import { API, type CallRequest, CHANGES, type ClientOperation, sealed } from '../client/operation.ts'
 import { RECHECK_MS } from '../client/retry-policy.ts'
 import { afterPendingEvents } from '../client/timer.ts'
+import type { ClientTls } from '../client/tls.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../client/transport/transport.ts'
 import { Api } from '../server/api/api.ts'
@@ -21,14 +22,15 @@ export type FindNode = (url: string) => NodeApi | 'stopped' | undefined
 export class InProcessTransport implements Transport {
   readonly carriesBatches = true
   readonly #findNode: FindNode
-  readonly #http = new HttpTransport()
+  readonly #http: HttpTransport
   /** The API of each node that was used. A node that starts again is another one. */
   readonly #apis = new WeakMap<NodeApi, Api>()
   /** Gives up the requests in flight. */
   readonly #inFlight = new Set<() => void>()
 
-  constructor(findNode: FindNode) {
+  constructor(findNode: FindNode, tls?: ClientTls) {
     this.#findNode = findNode
+    this.#http = new HttpTransport({ tls })
   }
 
   get inFlight(): number {

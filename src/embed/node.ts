@@ -8,7 +8,7 @@ import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from
 import { startNode } from '../server/start-node.ts'
 import type { EmbeddedNode } from './types.ts'
 
-type NodeSettings = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer'>
+type NodeSettings = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer' | 'tls' | 'peerTls'>
 
 export class InProcessNode implements EmbeddedNode {
   readonly name: string

@@ -1,6 +1,6 @@
 // The public types of an embedded cluster.
 
-import type { Client, ClientOptions } from '../client/index.ts'
+import type { Client, ClientOptions, ClientTls } from '../client/index.ts'
 import type { Logger, NodeOptions } from '../server/options.ts'
 
 export interface ClusterOptions {
@@ -8,6 +8,8 @@ export interface ClusterOptions {
   readonly nodes?: number | undefined
   /** A directory that keeps the data. Default: a temporary directory, which is removed. */
   readonly dataDir?: string | undefined
+  /** TLS for clients and between the nodes. The certificates are made in the data directory. Default: false. */
+  readonly tls?: boolean | undefined
   /** Client ports, one for each node. Default: free ports. */
   readonly ports?: readonly number[] | undefined
   /** Heartbeat and election timeouts. */
@@ -41,6 +43,8 @@ export interface EmbeddedCluster extends AsyncDisposable {
   /** Base URLs of all nodes. */
   readonly endpoints: readonly string[]
   readonly nodes: readonly EmbeddedNode[]
+  /** With TLS: the CA of the nodes, and the certificate and key of the user root, for other clients. */
+  readonly tls: ClientTls | undefined
   /**
    * The node `n1`, `n2`, …
    *

@@ -2,8 +2,8 @@
 
 export const HOST = '127.0.0.1'
 
-export function urlOf(port: number): string {
-  return `http://${HOST}:${port}`
+export function urlOf(port: number, isSecure = false): string {
+  return `${isSecure ? 'https' : 'http'}://${HOST}:${port}`
 }
 
 /** The port at the end of host:port, or of a URL that has a port and no path. */

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/durable.ts'
+import type { ClusterFileTls } from './certificates.ts'
 import { Failure, isMissing, writing } from './failure.ts'
 import { PROGRAM } from './program-name.ts'
 
@@ -46,6 +47,8 @@ export interface ClusterFile {
   /** null while no supervisor runs. A killed supervisor leaves its address, so a reader must probe it. */
   readonly supervisor: ControlAddress | null
   readonly nodes: readonly ClusterFileNode[]
+  /** Certificates of a cluster with TLS, for the command: paths below the directory of the cluster. */
+  readonly tls?: ClusterFileTls
 }
 
 /** Returns undefined when `dataDir` has no cluster.json. Throws when the file does not have our format. */
@@ -104,6 +107,7 @@ function isClusterFile(value: unknown): value is ClusterFile {
     (value.cluster_id === null || typeof value.cluster_id === 'string') &&
     (value.supervisor === null || isControlAddress(value.supervisor)) &&
     Array.isArray(value.nodes) &&
+    (value.tls === undefined || isTls(value.tls)) &&
     value.nodes.length > 0 &&
     value.nodes.every(isNode)
   )
@@ -114,14 +118,17 @@ function isNode(value: unknown): value is ClusterFileNode {
     isObject(value) &&
     typeof value.name === 'string' &&
     /^n[1-9][0-9]*$/.test(value.name) &&
-    isAddress('http', value.url) &&
+    (isAddress('http', value.url) || isAddress('https', value.url)) &&
     (value.pid === null || isPositive(value.pid)) &&
     (value.peer_port === null || isPositive(value.peer_port)) &&
     STAGES.some((stage) => stage === value.stage)
   )
 }
 
-function isAddress(protocol: 'http' | 'tcp', value: unknown): boolean {
+const isTls = (value: unknown): boolean =>
+  isObject(value) && [value.ca, value.cert, value.key].every((path) => typeof path === 'string')
+
+function isAddress(protocol: 'http' | 'https' | 'tcp', value: unknown): boolean {
   const [start, port] = typeof value === 'string' ? value.split(`${protocol}://127.0.0.1:`) : []
   return start === '' && /^[1-9][0-9]*$/.test(port ?? '') && Number(port) <= 65_535
 }

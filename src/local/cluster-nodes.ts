@@ -1,6 +1,7 @@
 // The nodes of a supervisor and the relays between them: starts and ends them, and writes their state to cluster.json.
 
 import { HOST } from './addresses.ts'
+import { COMMAND_TLS } from './certificates.ts'
 import { type ControlAddress, writeClusterFile } from './cluster-file.ts'
 import { type ClusterStatus, clusterStatus } from './cluster-status.ts'
 import { Failure, messageOf } from './failure.ts'
@@ -138,6 +139,7 @@ export class ClusterNodes {
         peer_port: peerPort === 0 ? null : peerPort,
         stage,
       })),
+      ...(this.#options.plans.some(({ tls }) => tls === true) ? { tls: COMMAND_TLS } : {}),
     })
   }
 

@@ -1,5 +1,6 @@
 // The state of each node of a local cluster, from its process and from its HTTP API.
 
+import type { SecureContextOptions } from 'node:tls'
 import { requestHttp } from '../server/http-request.ts'
 import { isObject, parseJson } from './cluster-file.ts'
 import type { SupervisedNode } from './supervised-node.ts'
@@ -33,13 +34,13 @@ type Json = Readonly<Record<string, unknown>>
 
 export async function clusterStatus(
   clusterId: string | null,
-  nodes: readonly Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused'>[],
+  nodes: readonly Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused' | 'requests'>[],
   timeoutMs = STATUS_TIMEOUT_MS,
 ): Promise<ClusterStatus> {
   const answers = await Promise.all(
     nodes.map(async (node) => {
       const isRunning = node.pid !== undefined && !node.paused
-      const answer = isRunning ? await getJson(`${node.url}/v1/status`, timeoutMs) : undefined
+      const answer = isRunning ? await getJson(`${node.url}/v1/status`, node.requests, timeoutMs) : undefined
       // The process may have ended or been paused in the meantime.
       const current = node.pid !== undefined && !node.paused ? answer : undefined
       return { status: nodeStatus(node, current), leader: current?.leader }
@@ -63,8 +64,12 @@ export async function clusterStatus(
 }
 
 /** The JSON object of a response with status 200; undefined when there is none in time. */
-export async function getJson(url: string, timeoutMs = STATUS_TIMEOUT_MS): Promise<Json | undefined> {
-  const reply = await requestHttp(url, { timeoutMs }).catch(() => undefined)
+export async function getJson(
+  url: string,
+  tls?: SecureContextOptions,
+  timeoutMs = STATUS_TIMEOUT_MS,
+): Promise<Json | undefined> {
+  const reply = await requestHttp(url, { timeoutMs, tls }).catch(() => undefined)
   const value = reply?.status === 200 ? parseJson(reply.text) : undefined
   return isObject(value) ? value : undefined
 }

@@ -2,6 +2,7 @@
 // supervisor is gone, and the node ends (node-process.ts).
 
 import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
+import type { NodeOptions } from '../server/options.ts'
 import type { NodeView } from './node-view.ts'
 
 /** The part of `NodeOptions` that is plain data. */
@@ -12,6 +13,8 @@ export interface NodeStartOrder {
   readonly peerListen: ListenAddress
   readonly founding: Founding
   readonly peers: PeerAddresses
+  readonly tls?: NodeOptions['tls']
+  readonly peerTls?: NodeOptions['peerTls']
 }
 
 /**

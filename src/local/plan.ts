@@ -25,6 +25,8 @@ export interface PlanOptions {
   readonly nodes: number | undefined
   /** Client port of n1. Default: the port in use, or 7301. */
   readonly port: number | undefined
+  /** Nodes speak TLS. A cluster that does continues with it. */
+  readonly tls?: boolean | undefined
 }
 
 export interface NodePlan {
@@ -34,6 +36,7 @@ export interface NodePlan {
   /** Port of its peer listener; 0: the system chooses it. */
   readonly peerPort: number
   readonly stage: Stage
+  readonly tls?: boolean
 }
 
 /** Plans the next start. `file`: written by an earlier start. `holdsNode`: whether a directory holds data of a node. */
@@ -44,11 +47,12 @@ export function planNodes(
 ): NodePlan[] {
   if (file === undefined) return newPlan(options, holdsNode)
   const { dataDir, nodes, port } = options
+  const tls = options.tls === true || file.tls !== undefined
   if (!file.nodes.some(({ name }) => holdsNode(join(dataDir, name)))) {
     // An interrupted first start, before the first node existed: its plan may be changed.
     if (file.cluster_id === null) {
       const firstPort = portOf(file.nodes[0]?.url ?? urlOf(DEFAULT_PORT))
-      return newPlan({ dataDir, nodes: nodes ?? file.nodes.length, port: port ?? firstPort }, holdsNode)
+      return newPlan({ dataDir, nodes: nodes ?? file.nodes.length, port: port ?? firstPort, tls }, holdsNode)
     }
     throw new Failure(
       1,
@@ -62,6 +66,7 @@ export function planNodes(
     port: port === undefined ? portOf(url) : port + at,
     peerPort: peer_port ?? 0,
     stage,
+    tls,
   }))
 }
 
@@ -73,7 +78,7 @@ export function nodeCountMismatch(dataDir: string, actual: number, requested: nu
 }
 
 function newPlan(
-  { dataDir, nodes = DEFAULT_NODES, port = DEFAULT_PORT }: PlanOptions,
+  { dataDir, nodes = DEFAULT_NODES, port = DEFAULT_PORT, tls = false }: PlanOptions,
   holdsNode: (dir: string) => boolean,
 ): NodePlan[] {
   const names = nodeNames(nodes)
@@ -83,7 +88,7 @@ function newPlan(
       1,
       `${join(dataDir, used)} holds the data of a node, but ${dataDir} has no cluster.json; put it back, or choose another --data`,
     )
-  return names.map((name, at) => ({ name, port: port + at, peerPort: 0, stage: 'new' }))
+  return names.map((name, at) => ({ name, port: port + at, peerPort: 0, stage: 'new', tls }))
 }
 
 /**

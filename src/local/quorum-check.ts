@@ -8,7 +8,7 @@ import type { SupervisedNode } from './supervised-node.ts'
 /** `possible`: enough voters run, but not all of them are ready. */
 export type QuorumState = 'available' | 'possible' | 'impossible'
 
-type LocalNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused' | 'ready' | 'busy' | 'view'>
+type LocalNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused' | 'ready' | 'busy' | 'view' | 'requests'>
 
 /** Checks the nodes and voters as if `without` did not run. */
 export async function checkQuorum(nodes: readonly LocalNode[], without?: LocalNode): Promise<QuorumState> {
@@ -38,7 +38,7 @@ async function stateOf(
 ): Promise<'ready' | 'starting' | 'absent'> {
   const node = nodes.find((candidate) => candidate.name === name)
   if (node !== undefined) return node.ready ? 'ready' : mayBecomeReady(node) ? 'starting' : 'absent'
-  const status = await getJson(`${url}/v1/status`)
+  const status = await getJson(`${url}/v1/status`, nodes[0]?.requests)
   if (status?.name !== name) return 'absent'
   return typeof status.leader === 'string' ? 'ready' : 'starting'
 }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { portOf } from './addresses.ts'
+import { CERTIFICATE_DIRECTORY } from './certificates.ts'
 import { CLUSTER_FILE, type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
 import { useOf } from './directory-use.ts'
@@ -57,6 +58,9 @@ export async function destroyCluster(dataDir: string, confirm: () => Promise<voi
   await stopCluster(dataDir)
   if (!existsSync(dataDir)) return false
   const files = readdirSync(dataDir).filter((name) => OWN_FILES.test(name))
+  // Without cluster.json a directory of this name may be the user's.
+  if (files.includes(CLUSTER_FILE) && readClusterFile(dataDir)?.tls !== undefined)
+    files.push(CERTIFICATE_DIRECTORY)
   // cluster.json is written before the directories of the nodes are created.
   if (files.some((name) => NODE_FILES.test(name)) && !files.includes(CLUSTER_FILE))
     throw new Failure(

@@ -4,9 +4,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { SecureContextOptions } from 'node:tls'
 import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
+import type { NodeOptions } from '../server/options.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../server/process/small-heap.ts'
 import { HOST, portOf, urlOf } from './addresses.ts'
+import { clientTls, nodeTls } from './certificates.ts'
 import type { Stage } from './cluster-file.ts'
 import { compileCacheEnv } from './compile-cache.ts'
 import type { FromNode, PeerAddresses, ToNode } from './node-messages.ts'
@@ -58,6 +61,9 @@ export class SupervisedNode {
   /** A restart or rejoin of it is in progress. */
   busy = false
   readonly #onEvent: (event: NodeEvent) => void
+  /** Certificates for requests to it. */
+  readonly requests?: SecureContextOptions
+  readonly #tls: Pick<NodeOptions, 'tls' | 'peerTls'>
   readonly #env: NodeJS.ProcessEnv
   #process: NodeProcess | undefined
   #view: NodeView | undefined
@@ -65,14 +71,16 @@ export class SupervisedNode {
 
   /** Its data and its log are in `clusterDir`. `env` is added to the environment of its process. */
   constructor(
-    { name, port, peerPort, stage }: NodePlan,
+    { name, port, peerPort, stage, tls = false }: NodePlan,
     clusterDir: string,
     onEvent: (event: NodeEvent) => void,
     env: NodeJS.ProcessEnv = {},
   ) {
     this.name = name
     this.port = port
-    this.url = urlOf(port)
+    this.url = urlOf(port, tls)
+    this.#tls = tls ? nodeTls(clusterDir, name) : {}
+    if (tls) this.requests = clientTls(clusterDir)
     this.stage = stage
     this.peerPort = peerPort
     this.dataDir = join(clusterDir, name)
@@ -143,6 +151,7 @@ export class SupervisedNode {
       peerListen: { host: HOST, port: this.peerPort },
       founding,
       peers,
+      ...this.#tls,
     }
     this.#send({ kind: 'start', order, supervisor: process.pid })
   }

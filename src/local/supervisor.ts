@@ -15,6 +15,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { clusterIdOf, holdsNode } from '../server/inspect-data-directory.ts'
 import { randomId } from '../server/random-id.ts'
+import { makeCertificates } from './certificates.ts'
 import { type ClusterFile, type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
 import { type ClusterStatus, FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
@@ -25,7 +26,7 @@ import { diskSpaceFault } from './disk-space-check.ts'
 import { Failure, failureOf } from './failure.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
 import { isUrlKnown } from './node-view.ts'
-import { type PlanOptions, planNodes } from './plan.ts'
+import { type NodePlan, type PlanOptions, planNodes } from './plan.ts'
 import { PROGRAM } from './program-name.ts'
 import { readyOnlyWithQuorum, withRecoveryHint } from './recovery-hints.ts'
 import type { SupervisedNode } from './supervised-node.ts'
@@ -87,7 +88,13 @@ export class Supervisor {
 
   static async #startLocked(options: SupervisorOptions, lock: DirectoryLock): Promise<Supervisor> {
     const file = readClusterFile(options.dataDir)
-    const supervisor = new Supervisor(options, lock, file)
+    const plans = planNodes(options, file, holdsNode)
+    if (plans.some(({ tls }) => tls === true))
+      await makeCertificates(
+        options.dataDir,
+        plans.map(({ name }) => name),
+      )
+    const supervisor = new Supervisor(options, lock, file, plans)
     try {
       await supervisor.#launch(file)
       return supervisor
@@ -97,11 +104,15 @@ export class Supervisor {
     }
   }
 
-  private constructor(options: SupervisorOptions, lock: DirectoryLock, file: ClusterFile | undefined) {
+  private constructor(
+    options: SupervisorOptions,
+    lock: DirectoryLock,
+    file: ClusterFile | undefined,
+    plans: readonly NodePlan[],
+  ) {
     const { dataDir } = options
     this.#options = options
     this.#lock = lock
-    const plans = planNodes(options, file, holdsNode)
     const clusterId = plannedClusterId(dataDir, plans, file)
     this.#cluster = new ClusterNodes(
       { dataDir, clusterId, plans, address: lock.address },

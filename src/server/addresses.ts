@@ -1,6 +1,8 @@
 // Syntax of the addresses of a member, for every place where they enter: all nodes dial the address that one node
 // announces.
 
+import { isIPv4 } from 'node:net'
+
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 
 /** A regular expression: host:port of a peer listener. */
@@ -19,3 +21,6 @@ export const isPeerAddress = (text: string): boolean =>
 
 export const isBaseUrl = (text: string): boolean =>
   text.length <= URL_CHARS_MAX && new RegExp(URL_PATTERN, 'u').test(text)
+
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))

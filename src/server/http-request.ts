@@ -3,6 +3,7 @@
 // loopback addresses of this machine.
 
 import type { ClientRequest, RequestOptions } from 'node:http'
+import type { SecureContextOptions } from 'node:tls'
 import { lookup } from '../client/lookup.ts'
 import { http } from '../node-http.ts'
 
@@ -12,6 +13,8 @@ export interface HttpRequestOptions {
   readonly method?: 'GET' | 'POST'
   /** Sent as JSON. */
   readonly body?: object
+  /** For `https://`: the CAs to trust, and the certificate to show. */
+  readonly tls?: SecureContextOptions | undefined
   /** Timeout for the complete response. */
   readonly timeoutMs: number
 }
@@ -24,7 +27,7 @@ export interface HttpReply {
 /** Rejects when the response is not complete in time, or when `url` is not an HTTP URL. */
 export function requestHttp(
   url: string,
-  { method = 'GET', body, timeoutMs }: HttpRequestOptions,
+  { method = 'GET', body, timeoutMs, tls = {} }: HttpRequestOptions,
 ): Promise<HttpReply> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -33,7 +36,7 @@ export function requestHttp(
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     const outgoing = url.startsWith('https:')
-      ? requestSecurely(url, { method, headers, lookup })
+      ? requestSecurely(url, { ...tls, method, headers, lookup })
       : http.request(url, { agent, method, headers, lookup })
     const timer = setTimeout(
       () => outgoing.destroy(new Error(`no response within ${Math.round(timeoutMs)} ms`)),
@@ -59,7 +62,7 @@ export function requestHttp(
 }
 
 /** Loads TLS, which is slow and rarely needed. */
-function requestSecurely(url: string, options: RequestOptions): ClientRequest {
+function requestSecurely(url: string, options: RequestOptions & SecureContextOptions): ClientRequest {
   const { Agent, request } = process.getBuiltinModule('node:https')
   return request(url, { ...options, agent: new Agent({ keepAlive: false }) })
 }

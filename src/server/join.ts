@@ -1,5 +1,6 @@
 // Joining of a new replica to a running cluster, through the HTTP API of the nodes at the given URLs.
 
+import type { SecureContextOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from './http-request.ts'
@@ -47,7 +48,7 @@ interface JoinTarget {
 
 /** Contacts the given nodes one after the other until one names its cluster. Rejects after DISCOVER_TIMEOUT_MS. */
 export async function discoverCluster(
-  { urls, clusterId }: JoinTarget,
+  { urls, clusterId, tls }: JoinTarget & { readonly tls?: SecureContextOptions | undefined },
   logger: Logger,
 ): Promise<ClusterDescription> {
   const until = performance.now() + DISCOVER_TIMEOUT_MS
@@ -55,7 +56,7 @@ export async function discoverCluster(
   for (let round = 0; performance.now() < until; round++) {
     for (const url of urls) {
       try {
-        const seen = await clusterAt(url)
+        const seen = await clusterAt(url, tls)
         if (clusterId === undefined || seen.clusterId === clusterId) return seen
         last = `${url} belongs to cluster ${seen.clusterId}, not ${clusterId}`
       } catch (error) {
@@ -82,7 +83,14 @@ export async function join(
     replace,
     logger,
     isKnown,
-  }: JoinTarget & { replace: boolean; logger: Logger; isKnown: () => boolean },
+    tls = () => undefined,
+  }: JoinTarget & {
+    replace: boolean
+    logger: Logger
+    isKnown: () => boolean
+    /** The certificate of this node, which may be replaced while it tries. */
+    tls?: () => SecureContextOptions | undefined
+  },
 ): Promise<void> {
   const named = clusterId === undefined ? urls : []
   // Its own URL may be among them, and a node cannot add itself.
@@ -98,12 +106,12 @@ export async function join(
     const url = known[round % known.length]
     if (url === undefined) throw new JoinRefusedError('no URL of another node to join was given')
     try {
-      const seen = await clusterAt(url)
+      const seen = await clusterAt(url, tls())
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
       // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
       if (clusterId === undefined)
         known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
-      await requestMembership(url, joiner, seen, replace)
+      await requestMembership(url, joiner, seen, { replace, tls: tls() })
       addedAt ??= performance.now()
       if (performance.now() - addedAt > CONTACT_TIMEOUT_MS)
         report(url, `it was added, but has received nothing yet: the members dial it at ${joiner.peer}`)
@@ -121,7 +129,7 @@ async function requestMembership(
   url: string,
   joiner: JoiningReplica,
   seen: ClusterDescription,
-  replace: boolean,
+  { replace, tls }: { readonly replace: boolean; readonly tls: SecureContextOptions | undefined },
 ): Promise<void> {
   const { name, replicaId, peer } = joiner
   const namesakeOrSelf = seen.members.find((member) => member.name === name)
@@ -135,12 +143,13 @@ async function requestMembership(
     method: 'POST',
     body: { name, replica_id: replicaId, peer, url: joiner.url },
     timeoutMs: REQUEST_TIMEOUT_MS,
+    tls,
   })
   if (status === 200) return
   // The list that was read before may name members that are gone. A node that refuses has contacted the leader, so its
   // list is current now. The refusal alone proves nothing: its reason may be temporary.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
-    const { members } = await clusterAt(url)
+    const { members } = await clusterAt(url, tls)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameInUse(namesake)
   }
   throw new Error(detailOf(text) ?? `${url} answered ${status}`)
@@ -168,8 +177,8 @@ function otherCluster(
   )
 }
 
-async function clusterAt(url: string): Promise<ClusterDescription> {
-  const { status, text } = await requestHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_TIMEOUT_MS })
+async function clusterAt(url: string, tls: SecureContextOptions | undefined): Promise<ClusterDescription> {
+  const { status, text } = await requestHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_TIMEOUT_MS, tls })
   if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
   const body = parsed(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {

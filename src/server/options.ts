@@ -37,6 +37,29 @@ export type Founding =
 /** Each option may be missing or undefined. */
 export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
 
+/** The files of the client port, in PEM. They are read again when they change. */
+export interface NodeTls {
+  /** The certificate, followed by those of intermediate CAs. */
+  readonly cert: string
+  /** Its private key, which only its owner can read. */
+  readonly key: string
+  /** The CAs that sign the certificates of clients. */
+  readonly ca?: string | undefined
+  /** Certificates that these CAs have revoked. Needs `ca`. */
+  readonly crl?: string | undefined
+  /** `required`: clients without a certificate cannot connect. Default with `ca`: optional. */
+  readonly clientCert?: 'optional' | 'required' | undefined
+}
+
+/** The files for connections between nodes, in PEM. They are read again when they change. */
+export interface PeerTls {
+  /** A certificate for both sides of a connection, which has the name or the peer host of the node. */
+  readonly cert: string
+  readonly key: string
+  /** The CAs that sign the certificates of nodes, and of nothing else that must not join. */
+  readonly ca: string
+}
+
 export interface NodeOptions {
   readonly name: string
   /** Resolved at the start: later changes of the working directory or of links have no effect. */
@@ -52,7 +75,11 @@ export interface NodeOptions {
   readonly diskReserveBytes?: number | undefined
   /** Overrides of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
   readonly httpLimits?: Optional<HttpLimits> | undefined
-  /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
+  /** With it, the client port speaks only TLS. */
+  readonly tls?: NodeTls | undefined
+  /** With it, the peer port speaks only TLS, and peers show certificates to each other. */
+  readonly peerTls?: PeerTls | undefined
+  /** Allows listening beyond loopback without TLS, and serves clients of other machines without authentication. */
   readonly insecure?: boolean | undefined
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
@@ -82,6 +109,8 @@ export interface RunningNode {
   stop(): Promise<void>
   /** Ends as if killed: flushes nothing and cuts all sockets. The directory can be opened again afterwards. */
   crash(): Promise<void>
+  /** Reads the files of `tls` and `peerTls` now, as after a change. Files that do not fit are logged, not used. */
+  rereadCertificates(): Promise<void>
   /** Resolves when the node has ended for any reason. */
   readonly ended: Promise<NodeEnd>
 }

@@ -1,9 +1,9 @@
 // Starts one node: data directory, driver, peer network, HTTP, in this order. Ends them in reverse order.
 
 import { realpathSync } from 'node:fs'
-import { isIPv4 } from 'node:net'
 import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
+import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
@@ -29,7 +29,7 @@ import {
   openStorage,
   type Storage,
 } from '../storage/index.ts'
-import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
+import { hostPort, isBaseUrl, isLoopback, isPeerAddress } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import {
@@ -39,6 +39,7 @@ import {
   httpLimitsFault,
   OPEN_FILES_MIN,
   openFilesMax,
+  type ServedClients,
 } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
@@ -49,10 +50,11 @@ import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-inde
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
-import { NodeStartError } from './options.ts'
+import { NodeStartError, type NodeTls } from './options.ts'
 import { TRANSPORT_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
+import type { NodeCertificates } from './tls/node-certificates.ts'
 import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
@@ -93,13 +95,37 @@ const ANNOUNCE_INTERVAL_MS = 50
 export async function startNode(startOptions: StartOptions): Promise<ServingNode> {
   checkOptions(startOptions)
   const logger = startOptions.logger === undefined ? silent : ignoringErrors(startOptions.logger)
+  const certificates = await openCertificates(startOptions, logger)
+  try {
+    return await startWith(startOptions, logger, certificates)
+  } catch (error) {
+    certificates?.close()
+    throw error
+  }
+}
+
+/** Loads TLS only for nodes that use it. */
+async function openCertificates(
+  options: StartOptions,
+  logger: Logger,
+): Promise<NodeCertificates | undefined> {
+  if (options.tls === undefined && options.peerTls === undefined) return undefined
+  const { NodeCertificates } = await import('./tls/node-certificates.ts')
+  return NodeCertificates.open(options, logger)
+}
+
+async function startWith(
+  startOptions: StartOptions,
+  logger: Logger,
+  certificates: NodeCertificates | undefined,
+): Promise<ServingNode> {
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(startOptions.dataDir, error)) : error
   }
   // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(startOptions.dataDir)
   const auditFile = await openAuditFile(startOptions, logger)
-  await prepareDirectory({ ...startOptions, dataDir }, logger).catch(noSpace)
+  await prepareDirectory({ ...startOptions, dataDir }, logger, certificates?.requests).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = { ...startOptions, dataDir: realpathSync(dataDir) }
   // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
@@ -115,7 +141,7 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
   disk.giveBackReserve()
   let node: Node
   try {
-    node = new Node(options, storage, logger, auditFile)
+    node = new Node(options, storage, logger, certificates, auditFile)
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
@@ -139,6 +165,7 @@ class Node implements ServingNode {
   readonly #storage: Storage
   readonly #logger: Logger
   readonly #metrics = new Metrics()
+  readonly #certificates: NodeCertificates | undefined
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
@@ -147,8 +174,15 @@ class Node implements ServingNode {
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
 
-  constructor(options: StartOptions, storage: Storage, logger: Logger, auditFile: AuditFile | undefined) {
+  constructor(
+    options: StartOptions,
+    storage: Storage,
+    logger: Logger,
+    certificates: NodeCertificates | undefined,
+    auditFile: AuditFile | undefined,
+  ) {
     this.#options = options
+    this.#certificates = certificates
     this.#storage = storage
     this.#logger = logger
     this.ended = new Promise((resolve) => {
@@ -188,10 +222,13 @@ class Node implements ServingNode {
       listen: peerListen,
       events: this.api.events,
       logger: this.#logger,
+      tls: this.#certificates?.peers,
       limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })
     const { counters } = this.#network.links
+    const certificates = this.#certificates
+    if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
@@ -208,6 +245,8 @@ class Node implements ServingNode {
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
+      tls: this.#certificates?.listener,
+      served: servedClients(this.#options),
     })
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
@@ -222,6 +261,10 @@ class Node implements ServingNode {
     const file = this.#auditFile
     if (auditLog === undefined || file === undefined) return undefined
     return new Audit((line) => file.append(line), auditLog.operations)
+  }
+
+  async rereadCertificates(): Promise<void> {
+    await this.#certificates?.reread()
   }
 
   #warnOfAddresses(): void {
@@ -273,6 +316,7 @@ class Node implements ServingNode {
     if (this.#over) return
     this.#over = true
     this.#metrics.close()
+    this.#certificates?.close()
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
@@ -298,7 +342,8 @@ class Node implements ServingNode {
       const { peer, url } = self()
       const isKnown = (): boolean => this.#over || known() !== undefined
       const joiner = { name, replicaId, clusterId, peer, url }
-      await join(joiner, { ...founding, logger: this.#logger, isKnown })
+      const tls = () => this.#certificates?.requests
+      await join(joiner, { ...founding, logger: this.#logger, isKnown, tls })
     }
     while (!this.#over) {
       const member = known()
@@ -359,7 +404,11 @@ const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 /** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
-async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {
+async function prepareDirectory(
+  options: StartOptions,
+  logger: Logger,
+  tls: SecureContextOptions | undefined,
+): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)
   if (found.kind === 'formatted') {
@@ -387,7 +436,7 @@ async function prepareDirectory(options: StartOptions, logger: Logger): Promise<
       return format(options, { clusterId: founding.clusterId ?? randomId(), founder: true })
     case 'join': {
       await checkListenAddresses(options)
-      const { clusterId } = await discoverCluster(founding, logger)
+      const { clusterId } = await discoverCluster({ ...founding, tls }, logger)
       await checkListenAddresses(options)
       return format(options, { clusterId, founder: false })
     }
@@ -435,7 +484,9 @@ async function format(
 function foundingMember(options: StartOptions, id: ReplicaId): RaftMember {
   const { name, peerListen, listen } = options
   const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
-  const url = options.advertiseUrl ?? (listen.port === 0 ? '' : `http://${hostPort(listen)}`)
+  const url =
+    options.advertiseUrl ??
+    (listen.port === 0 ? '' : `${options.tls ? 'https' : 'http'}://${hostPort(listen)}`)
   return { id, name, peer, url }
 }
 
@@ -464,14 +515,44 @@ function checkOptions(options: StartOptions): void {
   checkTiming(timingOf(options))
   const fault = httpLimitsFault(defined(options.httpLimits))
   if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
-  for (const { host } of [listen, peerListen]) {
-    if (insecure || isLoopback(host)) continue
+  checkTls(options)
+  const listeners = [
+    { host: listen.host, isSecure: options.tls !== undefined, flags: '--tls-cert and --tls-key' },
+    {
+      host: peerListen.host,
+      isSecure: options.peerTls !== undefined,
+      flags: '--peer-tls-cert, --peer-tls-key and --peer-tls-ca',
+    },
+  ]
+  for (const { host, isSecure, flags } of listeners) {
+    if (insecure || isSecure || isLoopback(host)) continue
     throw new NodeStartError(
-      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet; listen on 127.0.0.1, or accept that with --insecure`,
+      `${host} can be reached from other machines, and nothing there is encrypted; add ${flags}, listen on 127.0.0.1, or accept that with --insecure`,
       { usage: true },
     )
   }
 }
+
+function checkTls({ tls, advertiseUrl }: StartOptions): void {
+  const fault = tls && tlsFault(tls)
+  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
+  if (tls === undefined || advertiseUrl === undefined || advertiseUrl.startsWith('https://')) return
+  throw new NodeStartError(`the client port speaks only TLS, so ${advertiseUrl} must begin with https://`, {
+    usage: true,
+  })
+}
+
+function tlsFault({ ca, crl, clientCert }: NodeTls): string | undefined {
+  if (ca !== undefined) return undefined
+  if (crl !== undefined) return '--tls-crl needs --tls-ca: it lists certificates that these CAs have revoked'
+  return clientCert === undefined
+    ? undefined
+    : '--client-cert needs --tls-ca: the CAs that sign the certificates of clients'
+}
+
+/** Clients of other machines are served if they need certificates, or if the operator accepts all. */
+const servedClients = ({ tls, insecure }: StartOptions): ServedClients =>
+  insecure === true || tls?.clientCert === 'required' ? 'all' : 'own-machine'
 
 /** Checks the advertised addresses: all other nodes would dial them. */
 function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
@@ -488,9 +569,6 @@ function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
     )
   }
 }
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
 /** Far above useful values, and within the range of timers. */
 const TIMING_MS_MAX = 3_600_000

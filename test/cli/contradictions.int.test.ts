@@ -24,7 +24,7 @@ test.each<[string[], ...string[]]>([
   [['ls', '--max-staleness', '1s', '--consistency', 'lease'], '--max-staleness', '--consistency stale'],
   [['get', 'k', '--max-staleness', '25h', '--consistency', 'stale'], '24h'],
   [['get', 'k', '--max-staleness', '0ms', '--consistency', 'stale'], '24h'],
-  [['member', 'add', 'n4', ...replica, '--url', 'https://127.0.0.1:1'], 'only http://'],
+  [['member', 'add', 'n4', ...replica, '--url', 'ftp://127.0.0.1:1'], 'only http://'],
   [['member', 'add', 'n4', ...replica, '--url', ''], "'--url <url>'", 'empty'],
   [['member', 'add', 'n4', ...replica, '--url', '7304'], '7304 is no address', '127.0.0.1:7304'],
   [['get', 'a', '--endpoints', 'http://7301:7301'], '7301 is no address', '127.0.0.1:7301'],

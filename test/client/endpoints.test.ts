@@ -101,13 +101,19 @@ describe('endpoints', () => {
     expect(new Set(picked(endpoints, 3))).toEqual(new Set(urls))
   })
 
+  test('of a client with secure endpoints are all secure', () => {
+    const endpoints = new Endpoints(['https://127.0.0.1:1'])
+    endpoints.learn(['http://127.0.0.1:2', 'https://127.0.0.1:3'], true)
+    expect(endpoints.all.map(({ url }) => url)).toEqual(['https://127.0.0.1:1', 'https://127.0.0.1:3'])
+  })
+
   test('that are learned again keep their state', () => {
     const endpoints = new Endpoints(['http://127.0.0.1:1', '127.0.0.1:1/'], () => 0)
     const [given] = endpoints.all
     expect(endpoints.all.length).toBe(1)
     endpoints.learn(urls.slice(1), true)
     const [, second, third] = endpoints.all
-    endpoints.learn([...urls.slice(1), 'https://127.0.0.1:4', ...urls], true)
+    endpoints.learn([...urls.slice(1), 'ftp://127.0.0.1:4', ...urls], true)
     expect(endpoints.all.length).toBe(3)
     expect(endpoints.all[0]).toBe(given)
     expect(endpoints.all[1]).toBe(second)

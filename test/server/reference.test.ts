@@ -168,6 +168,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
     databaseDir: import.meta.dirname,
   })
+  metrics.watchTls(() => [])
   metrics.watchHttp(() => ({
     connections: 0,
     fastConnections: 0,
@@ -180,6 +181,8 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     answerBytes: 0,
     stalledTotal: 0,
     refusedTotal: 0,
+    handshakes: 0,
+    handshakesFailedTotal: 0,
   }))
   const types = [...(await metrics.text()).matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [
     name,

@@ -57,6 +57,7 @@ function startCommand() {
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option('--detach', 'return when the cluster is ready, and leave it running')
+    .option('--tls', 'with certificates, which are made in the directory of the cluster')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
     .action(async (options, command) => {
       const { startCluster } = await import('./start.ts')
@@ -67,6 +68,7 @@ function startCommand() {
           nodes: options.nodes,
           port: options.port,
           direct: options.direct === true,
+          tls: options.tls === true,
         },
         options.detach === true,
         startReport(options.data, formatOf(command)),

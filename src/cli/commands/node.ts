@@ -50,9 +50,22 @@ function startCommand() {
       peerAddress,
     )
     .option('--advertise-url <url>', 'the address for clients, instead of --listen', url)
+    .option('--tls-cert <file>', 'certificate of the client port, in PEM: it speaks only TLS then')
+    .option('--tls-key <file>', 'its private key, which only its owner can read')
+    .option('--tls-ca <file>', 'the CAs that sign the certificates of clients')
+    .option('--tls-crl <file>', 'certificates that these CAs have revoked')
+    .addOption(
+      new Option('--client-cert <rule>', 'whether clients need a certificate (default: optional)').choices([
+        'optional',
+        'required',
+      ] as const),
+    )
+    .option('--peer-tls-cert <file>', 'certificate for connections between nodes, in PEM')
+    .option('--peer-tls-key <file>', 'its private key')
+    .option('--peer-tls-ca <file>', 'the CAs that sign the certificates of nodes')
     .option(
       '--insecure',
-      'allow addresses beyond this machine, although nothing is encrypted or authenticated',
+      'allow addresses beyond this machine without TLS, and serve clients of other machines without authentication',
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
@@ -98,6 +111,7 @@ function startCommand() {
         peerListen: flags.peerListen,
         founding: foundingOf(flags),
         insecure: flags.insecure === true,
+        ...tlsOf(flags),
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
@@ -122,6 +136,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let stopSignal: StopSignal | undefined
   let node: RunningNode | undefined
+  const hasTls = options.tls !== undefined || options.peerTls !== undefined
   onStopSignals(
     (signal) => {
       stopSignal = signal
@@ -130,6 +145,8 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
       void node.stop()
     },
     () => io().exit(EXIT.failed),
+    // A closed terminal sends it too, and then the node stops.
+    hasTls && io().stderr.isTTY !== true ? () => void node?.rereadCertificates() : undefined,
   )
   // The log has its stack. Then the process ends (main.ts).
   process.prependListener('uncaughtException', (error) =>
@@ -197,6 +214,40 @@ function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace
     ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
     : { kind: 'existing' }
 }
+
+interface TlsFlags {
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  readonly tlsCa?: string
+  readonly tlsCrl?: string
+  readonly clientCert?: 'optional' | 'required'
+  readonly peerTlsCert?: string
+  readonly peerTlsKey?: string
+  readonly peerTlsCa?: string
+}
+
+function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
+  const { tlsCert, tlsKey, tlsCa, tlsCrl, clientCert, peerTlsCert, peerTlsKey, peerTlsCa } = flags
+  const others = { ca: pathOf(tlsCa), crl: pathOf(tlsCrl), clientCert }
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw new Failure(EXIT.usage, '--tls-cert and --tls-key go together')
+  if (tlsCert === undefined && Object.values(others).some((value) => value !== undefined))
+    throw new Failure(EXIT.usage, '--tls-ca, --tls-crl and --client-cert need --tls-cert and --tls-key')
+  const given = [peerTlsCert, peerTlsKey, peerTlsCa].filter((file) => file !== undefined).length
+  if (given !== 0 && given !== 3)
+    throw new Failure(EXIT.usage, '--peer-tls-cert, --peer-tls-key and --peer-tls-ca go together')
+  return {
+    ...(tlsCert !== undefined &&
+      tlsKey !== undefined && { tls: { cert: userPath(tlsCert), key: userPath(tlsKey), ...others } }),
+    ...(peerTlsCert !== undefined &&
+      peerTlsKey !== undefined &&
+      peerTlsCa !== undefined && {
+        peerTls: { cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
+      }),
+  }
+}
+
+const pathOf = (file: string | undefined): string | undefined => file && userPath(file)
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
   return {

@@ -9,7 +9,7 @@ import { clientOf } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
-import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
+import { chooseEndpoints, chooseTls, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { userPath } from '../io.ts'
 import { SHELLS } from './scripts.ts'
@@ -211,7 +211,7 @@ async function withClient(
   load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
   const limits = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
-  const client = clientOf(chooseEndpoints(flags), { ...limits, onWarning: () => {} })
+  const client = clientOf(chooseEndpoints(flags), { ...limits, onWarning: () => {}, tls: chooseTls(flags) })
   try {
     return await load(client)
   } finally {

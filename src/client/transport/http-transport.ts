@@ -2,7 +2,8 @@
 // the request may have left. Bytes leave when the request has a connected socket: at once on a kept connection, and not
 // before 'connect' on a new one. Without a connected socket no node has seen the request.
 
-import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
 import { http } from '../../node-http.ts'
 import { whenAborted } from '../abort-listeners.ts'
@@ -12,6 +13,13 @@ import { lookup } from '../lookup.ts'
 import { type CallRequest, isStreamed } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
+import {
+  type ClientTls,
+  isClientCertificateAlert,
+  type SecureOptions,
+  secureOptions,
+  tlsFailureText,
+} from '../tls.ts'
 import { writeIdHeader } from '../write-id.ts'
 import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
@@ -22,15 +30,23 @@ import type { SendOptions, SendOutcome, Transport } from './transport.ts'
  */
 export const SILENCE_MAX_MS = 70_000
 
+export interface HttpTransportOptions {
+  readonly silenceMaxMs?: number
+  readonly tls?: ClientTls | undefined
+}
+
 export class HttpTransport implements Transport {
   readonly carriesBatches = false
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
+  #secureAgent: HttpsAgent | undefined
+  readonly #tls: ClientTls
   readonly #inFlight = new Set<Exchange>()
   readonly #silenceMaxMs: number
 
-  constructor(silenceMaxMs = SILENCE_MAX_MS) {
+  constructor({ silenceMaxMs = SILENCE_MAX_MS, tls = {} }: HttpTransportOptions = {}) {
     this.#silenceMaxMs = silenceMaxMs
+    this.#tls = tls
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
@@ -58,7 +74,12 @@ export class HttpTransport implements Transport {
     stream = false,
   ): Promise<SendOutcome> {
     const { host, port } = endpoint
-    const where = { agent: this.#agent, host, port, timeout: this.#silenceMaxMs }
+    const where: Where = {
+      ...{ host, port, timeout: this.#silenceMaxMs },
+      ...(endpoint.isSecure
+        ? { ...secureOptions(this.#tls, host), agent: this.#agentForTls(), isSecure: true }
+        : { agent: this.#agent }),
+    }
     return new Promise((resolve) => {
       const exchange = new Exchange(where, outgoing, options, stream, (outcome) => {
         this.#inFlight.delete(exchange)
@@ -68,6 +89,12 @@ export class HttpTransport implements Transport {
     })
   }
 
+  /** Loads TLS, which takes time, for secure endpoints only. */
+  #agentForTls(): HttpsAgent {
+    this.#secureAgent ??= new (process.getBuiltinModule('node:https').Agent)({ keepAlive: true })
+    return this.#secureAgent
+  }
+
   get inFlight(): number {
     return this.#inFlight.size
   }
@@ -75,7 +102,16 @@ export class HttpTransport implements Transport {
   close(): void {
     for (const exchange of this.#inFlight) exchange.giveUp('the client was closed')
     this.#agent.destroy()
+    this.#secureAgent?.destroy()
   }
+}
+
+interface Where extends SecureOptions {
+  readonly agent: HttpAgent | HttpsAgent
+  readonly host: string
+  readonly port: number
+  readonly timeout: number
+  readonly isSecure?: boolean
 }
 
 /** One request, until its outcome is known. */
@@ -85,6 +121,7 @@ class Exchange {
   readonly #settled: (outcome: SendOutcome) => void
   readonly #startedAt = performance.now()
   readonly #req: ClientRequest
+  readonly #isSecure: boolean
   /** A connection was accepted. */
   #isAccepted = false
   /** Bytes may have left. */
@@ -99,7 +136,7 @@ class Exchange {
   #stopListening = () => {}
 
   constructor(
-    where: RequestOptions & { readonly timeout: number },
+    where: Where,
     { method, path, headers, body }: OutgoingRequest,
     options: SendOptions,
     stream: boolean,
@@ -108,7 +145,9 @@ class Exchange {
     this.#options = options
     this.#stream = stream
     this.#settled = settled
-    const req = http.request({ ...where, lookup: this.#lookup, method, path, headers })
+    this.#isSecure = where.isSecure === true
+    const { request } = this.#isSecure ? process.getBuiltinModule('node:https') : http
+    const req = request({ ...where, lookup: this.#lookup, method, path, headers })
     this.#req = req
     this.#limit()
     this.#stopListening = whenAborted(options.signal, () => this.giveUp('given up'))
@@ -142,13 +181,16 @@ class Exchange {
       this.#isSent = true
       return
     }
-    socket.once('connect', () => this.#onConnect())
+    socket.once('connect', () => {
+      this.#stopConnect()
+      this.#isAccepted = true
+    })
+    // Before the end of the handshake no byte of the request leaves.
+    socket.once(this.#isSecure ? 'secureConnect' : 'connect', () => this.#onReady())
     this.#limitConnect()
   }
 
-  #onConnect(): void {
-    this.#stopConnect()
-    this.#isAccepted = true
+  #onReady(): void {
     // If the process was busy and the time is over, the request is not sent.
     const { timeoutMs } = this.#options
     if (performance.now() - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)
@@ -213,9 +255,11 @@ class Exchange {
 
   readonly #fail = (cause: Error): void => {
     const timedOut = this.#isTimedOut
-    if (this.#isSent) this.#settle({ kind: 'maybe-applied', cause, timedOut })
+    const isRefused = this.#isSecure && isClientCertificateAlert(cause)
+    if (this.#isSent && !isRefused) this.#settle({ kind: 'maybe-applied', cause, timedOut })
     else {
-      const reached = this.#isAccepted
+      // A failed handshake will fail again: for the caller, the node cannot be reached.
+      const reached = this.#isAccepted && !(this.#isSecure && tlsFailureText(cause) !== undefined)
       this.#settle({ kind: 'not-sent', cause, reached, timedOut })
     }
   }

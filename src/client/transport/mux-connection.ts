@@ -12,9 +12,11 @@ import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { DisagreementError } from '../decode.ts'
+import type { Endpoint } from '../endpoints.ts'
 import { lookup } from '../lookup.ts'
 import { type ClientOperation, isChange, WATCH } from '../operation.ts'
 import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
+import { type ClientTls, secureOptions } from '../tls.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   cancelOf,
@@ -114,13 +116,19 @@ export class NodeConnection {
   #pongUntil = 0
 
   constructor(
-    { url, host, port }: { readonly url: string; readonly host: string; readonly port: number },
+    { url, host, port, isSecure }: Pick<Endpoint, 'url' | 'host' | 'port' | 'isSecure'>,
     clusterId: string,
+    tls: ClientTls,
     listener: ConnectionListener,
   ) {
     this.url = url
     this.#listener = listener
-    this.#socket = connect({ host, port, lookup, noDelay: true })
+    this.#socket = isSecure
+      ? process
+          .getBuiltinModule('node:tls')
+          .connect({ ...secureOptions(tls, host), host, port, lookup })
+          .setNoDelay(true)
+      : connect({ host, port, lookup, noDelay: true })
     // An idle connection keeps no process alive, nor does one that is not open yet: calls use HTTP until then.
     this.#socket.unref()
     this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {

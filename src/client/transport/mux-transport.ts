@@ -5,6 +5,7 @@ import { Backoff } from '../backoff.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
 import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
 import { after } from '../timer.ts'
+import type { ClientTls } from '../tls.ts'
 import type { Leader, MuxWelcome } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
@@ -25,6 +26,7 @@ const PAUSE_MAX_MS = 5_000
 
 interface MuxOptions {
   readonly endpoints: Endpoints
+  readonly tls?: ClientTls | undefined
   /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
   /** Returns whether the node belongs to the client's cluster. */
@@ -37,6 +39,8 @@ class Link {
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
 }
+
+const NO_TLS_OPTIONS: ClientTls = {}
 
 export class MuxTransport implements Transport {
   readonly carriesBatches = true
@@ -198,7 +202,7 @@ export class MuxTransport implements Transport {
   #connect(endpoint: Endpoint, link: Link): void {
     const clusterId = this.#options.clusterId()
     if (this.#make === undefined || clusterId === undefined) return
-    const connection = new this.#make(endpoint, clusterId, {
+    const connection = new this.#make(endpoint, clusterId, this.#options.tls ?? NO_TLS_OPTIONS, {
       onWelcome: (welcome) => this.#options.onWelcome(endpoint, welcome),
       onLeader: (leader) => {
         this.#noteLeader(leader)

@@ -1,6 +1,7 @@
 // Finds the user who makes a request. A password comes before a token, a token before a certificate. A wrong one is an
 // error, and the next one is not tried.
 
+import { SYSTEM_PRINCIPAL } from '../../kv/index.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import { signToken, TOKEN_MS, verifyToken } from '../auth/tokens.ts'
 import type { NodeApi } from '../node/types.ts'
@@ -12,6 +13,8 @@ export interface Credentials {
   readonly authorization: string | undefined
   /** The user of a verified client certificate. */
   readonly certificateUser: string | undefined
+  /** The certificate is one of a node of the cluster. */
+  readonly isNode?: boolean
 }
 
 export type Identified = (error: ApiError | undefined, principal: Principal | undefined) => void
@@ -28,11 +31,15 @@ export class Authenticator {
    * Calls `done` with the user, or with undefined if nobody is named; possibly before it returns. While rights are not
    * checked, only a certificate is looked at: it may be the only credential of the user root who enables them.
    */
-  identify({ authorization, certificateUser }: Credentials, done: Identified) {
+  identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
       const principal =
-        certificateUser === undefined ? undefined : { user: certificateUser, epoch: undefined }
+        certificateUser === undefined
+          ? isNode
+            ? NODE
+            : undefined
+          : { user: certificateUser, epoch: undefined }
       return done(undefined, principal)
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
@@ -78,6 +85,9 @@ export class Authenticator {
     })
   }
 }
+
+/** A node that joins. No user has this name. */
+const NODE: Principal = { user: SYSTEM_PRINCIPAL, epoch: undefined }
 
 export const errorOfPassword = (error: Error): ApiError =>
   error instanceof PasswordsBusyError

@@ -22,6 +22,7 @@ export const PROBLEMS = {
   future_revision: { status: 400, title: 'The store has not reached that revision' },
   unauthenticated: { status: 401, title: 'It is not known who makes the request' },
   permission_denied: { status: 403, title: 'The user may not do this' },
+  loopback_only: { status: 403, title: 'This node serves only clients of its own machine' },
   origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
   not_found: { status: 404, title: 'Not found' },
   route_not_found: { status: 404, title: 'There is no such route' },

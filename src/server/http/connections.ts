@@ -53,17 +53,24 @@ const CHECK_EVERY_MS_CLOSING = 10
 
 export class Connections {
   readonly #limits: HttpLimits
+  readonly #handshakes: () => number
   readonly #watched = new Map<Socket, WatchedConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
 
-  constructor(limits: HttpLimits) {
+  /** `handshakes`: number of accepted connections that no owner serves yet. */
+  constructor(limits: HttpLimits, handshakes: () => number = () => 0) {
     this.#limits = limits
+    this.#handshakes = handshakes
   }
 
   get size(): number {
     return this.#watched.size
+  }
+
+  get #sizeWithHandshakes(): number {
+    return this.#watched.size + this.#handshakes()
   }
 
   open(): void {
@@ -92,9 +99,9 @@ export class Connections {
   /** Whether there is room for one more connection. If not, the connection that has been idle longest is closed. */
   makeRoom(): boolean {
     let all = 0
-    for (const { size } of listeners) all += size
+    for (const each of listeners) all += each.#sizeWithHandshakes
     const room = all < connectionsThatFit(openFilesMax(), listeners.size)
-    return (room && this.size < this.#limits.connectionsMax) || this.#closeLongestIdle()
+    return (room && this.#sizeWithHandshakes < this.#limits.connectionsMax) || this.#closeLongestIdle()
   }
 
   watch(socket: Socket, owner: ConnectionOwner): void {

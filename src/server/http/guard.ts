@@ -19,6 +19,8 @@ export interface GuardOptions {
   readonly clusterId: string
   readonly allowedHosts: readonly string[]
   readonly corsOrigins: readonly string[]
+  /** Whether clients use `https://`. */
+  readonly isSecure?: boolean
 }
 
 const EXPOSED =
@@ -31,12 +33,14 @@ export class Guard {
   readonly #clusterId: string
   readonly #allowedHosts: ReadonlySet<string>
   readonly #corsOrigins: ReadonlySet<string>
+  readonly #isSecure: boolean
   /** Headers of each response to a client without an allowed origin. */
   readonly #varying: readonly string[]
   /** The last accepted host: clients send the same one each time. */
   #goodHost: string | undefined
 
-  constructor({ clusterId, allowedHosts, corsOrigins }: GuardOptions) {
+  constructor({ clusterId, allowedHosts, corsOrigins, isSecure = false }: GuardOptions) {
+    this.#isSecure = isSecure
     this.#clusterId = clusterId
     this.#allowedHosts = new Set(allowedHosts.map((host) => host.toLowerCase()))
     this.#corsOrigins = new Set(corsOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
@@ -77,7 +81,9 @@ export class Guard {
     const preflight =
       request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
     // A browser omits the default port.
-    const own = `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
+    const own = this.#isSecure
+      ? `https://${host.toLowerCase().replace(/:(?:443)?$/, '')}`
+      : `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
     if (named !== own && (preflight || !READS.has(request.method)))
       throw new ApiError(
         'origin_not_allowed',

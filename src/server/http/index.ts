@@ -3,5 +3,6 @@
 export { OPEN_FILES_MIN, openFilesMax } from '../node/descriptors.ts'
 export type { HttpLimits } from './limits.ts'
 export { httpLimits, httpLimitsFault } from './limits.ts'
-export type { HttpServer, HttpServerOptions } from './server.ts'
+export type { ServedClients } from './loopback-only.ts'
+export type { HttpServer, HttpServerOptions, ListenerTls } from './server.ts'
 export { createHttpServer } from './server.ts'

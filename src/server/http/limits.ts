@@ -16,6 +16,12 @@ export interface HttpLimits extends ApiLimits, MuxLimits {
    * is closed; if none is idle, overloaded.
    */
   readonly connectionsMax: number
+  /**
+   * Connections whose TLS handshake is not done, beyond which the oldest of them is closed; and how long a handshake
+   * may take.
+   */
+  readonly tlsHandshakesMax: number
+  readonly tlsHandshakeMs: number
   /** How long an idle connection is kept. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
@@ -32,6 +38,8 @@ export const httpLimits: HttpLimits = {
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
   connectionsMax: 10_000,
+  tlsHandshakesMax: 256,
+  tlsHandshakeMs: 10_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,
 }

@@ -1,6 +1,7 @@
 // The requests and responses of HTTP as plain data, whichever reader a request came through.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
@@ -8,6 +9,7 @@ import { answerWithinMs } from '../api/limits.ts'
 import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
+import { addressOf } from './connections.ts'
 import type { RequestHead } from './guard.ts'
 import { takeTimeout } from './parameters.ts'
 import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
@@ -35,12 +37,12 @@ export interface RequestParts extends RequestHead {
   /** The raw target. */
   readonly url: string
   readonly body: RequestBody
+  /** The connection, whose addresses and certificate tell who the client is. */
+  readonly socket: Socket
 }
 
 /** The connection of a request. */
 export interface ResponseSink {
-  /** Address of the client. */
-  readonly address: () => string
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** Sends the response to `request`. */
@@ -57,6 +59,7 @@ export class HttpRequest implements Call {
   readonly headers: IncomingHttpHeaders
   readonly hosts: number
   readonly body: RequestBody
+  readonly socket: Socket
   /** Arrival of the first byte, on the clock of `performance.now()`. */
   readonly startedAt: number
   readonly sink: ResponseSink
@@ -81,6 +84,7 @@ export class HttpRequest implements Call {
     this.headers = parts.headers
     this.hosts = parts.hosts
     this.body = parts.body
+    this.socket = parts.socket
     this.startedAt = startedAt
     this.sink = sink
     this.deadline = startedAt
@@ -96,7 +100,7 @@ export class HttpRequest implements Call {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.method, address: this.sink.address() }
+    return { method: this.method, address: addressOf(this.socket) }
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */

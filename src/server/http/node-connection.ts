@@ -9,7 +9,7 @@ import { http } from '../../node-http.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
-import { addressOf, type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
 import { errorResponse, HttpError, HttpRequest, isStreamed } from './messages.ts'
@@ -264,15 +264,18 @@ class NodeConnection implements ConnectionOwner {
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer } = this.#options
-    const served = new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
-      address: () => addressOf(request.socket),
-      isAbandoned: () => response.destroyed,
-      send: ({ extra }, answer) => {
-        writer.writeToNode(incoming, answer, extra)
-        this.#isEndless = isStreamed(answer.body) && !response.writableEnded
-        if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
+    const served = new HttpRequest(
+      { method, url, httpVersion, headers, hosts, body, socket: this.#socket },
+      performance.now(),
+      {
+        isAbandoned: () => response.destroyed,
+        send: ({ extra }, answer) => {
+          writer.writeToNode(incoming, answer, extra)
+          this.#isEndless = isStreamed(answer.body) && !response.writableEnded
+          if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
+        },
       },
-    })
+    )
     response.once('close', () => served.withdraw?.())
     if (!isRefused) {
       serve(served)

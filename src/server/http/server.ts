@@ -2,11 +2,13 @@
 // and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
 // It is loaded when the node already listens, so keys are served before that.
 
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
+import type { Credentials } from '../api/authenticator.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
@@ -16,6 +18,8 @@ import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
+import { Handshakes, type HandshakesOptions } from '../tls/handshakes.ts'
+import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
 import type { ColdRoutes } from './app.ts'
 import { Connections, endGently } from './connections.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
@@ -29,6 +33,7 @@ import {
   pageParameters,
 } from './http-codec.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
+import { checkLoopbackOnly, type ServedClients } from './loopback-only.ts'
 import {
   encodeBody,
   errorResponse,
@@ -52,7 +57,14 @@ export interface HttpServerOptions {
   readonly logger: Logger
   readonly audit?: Audit | undefined
   readonly limits?: HttpLimits
+  /** With it, the listener speaks only TLS. */
+  readonly tls?: ListenerTls | undefined
+  /** Default: all. */
+  readonly served?: ServedClients
 }
+
+/** The certificate of the listener, and what is asked of clients. */
+export type ListenerTls = Pick<HandshakesOptions, 'files' | 'peerFiles' | 'clientCert'>
 
 export interface HttpServer {
   /** Port 0 means any free port. Rejects if the address cannot be used. */
@@ -90,6 +102,7 @@ class Listener implements HttpServer {
   readonly #connections: Connections
   readonly #nodeConnections: NodeConnections
   readonly #rawConnections: RawConnections
+  readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
   #coldRoutes: Promise<ColdRoutes> | undefined
   #multiplexer: Multiplexer | undefined
@@ -102,7 +115,7 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, audit, limits = httpLimits } = options
+    const { node, version, logger, audit, limits = httpLimits, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
@@ -113,11 +126,11 @@ class Listener implements HttpServer {
     })
     this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
     this.#pageParameters = pageParameters(limits.pageRowsMax)
-    this.#guard = new Guard({ ...options, clusterId: node.clusterId })
+    this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
     const { inbound, outbound } = this.#api
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
-    this.#connections = new Connections(limits)
+    this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
     const shared = {
       ...{ connections: this.#connections, inbound, writer: this.#writer },
       serve: (request: HttpRequest) => this.#serve(request),
@@ -130,7 +143,19 @@ class Listener implements HttpServer {
       handOver: (socket, stream) => this.#nodeConnections.adopt(socket, stream),
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
+    this.#handshakes =
+      tls &&
+      new Handshakes({
+        ...{ ...tls, ...limits, logger, protocol: 'http' },
+        secured: (socket) => this.#rawConnections.accept(socket),
+        plain: (socket) =>
+          this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
+      })
     options.metrics.watchHttp(() => this.inspect())
+  }
+
+  get #served(): ServedClients {
+    return this.#options.node.auth.enabled ? 'all' : (this.#options.served ?? 'all')
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
@@ -155,7 +180,8 @@ class Listener implements HttpServer {
       )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
-    return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
+    const scheme = this.#options.tls === undefined ? 'http' : 'https'
+    return { url: `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
   }
 
   async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
@@ -166,6 +192,7 @@ class Listener implements HttpServer {
       for (const socket of this.#refusedNow) socket.destroy()
     }
     if (!graceful) cut()
+    this.#handshakes?.close()
     this.#connections.closing()
     this.#multiplexer?.closing()
     // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
@@ -204,8 +231,10 @@ class Listener implements HttpServer {
       watchBytes: this.#api.watchBuffers.bytes,
       bodyBytes: this.#api.inbound.bytes,
       answerBytes: this.#api.outbound.bytes,
+      handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
       refusedTotal: this.#refusedTotal,
+      handshakesFailedTotal: this.#handshakes?.failedTotal ?? 0,
     }
   }
 
@@ -226,17 +255,24 @@ class Listener implements HttpServer {
   #accept(socket: Socket): void {
     this.#acceptedTotal++
     if (this.#connections.makeRoom()) {
-      this.#rawConnections.accept(socket)
+      if (this.#handshakes === undefined) this.#rawConnections.accept(socket)
+      else this.#handshakes.begin(socket)
       return
     }
     this.#refusedTotal++
+    // An error before the handshake would be no TLS.
+    if (this.#handshakes !== undefined) socket.destroy()
+    else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+  }
+
+  #refuse(socket: Socket, error: ApiError): void {
     if (this.#refusedNow.size >= REFUSED_MAX) {
       socket.destroy()
       return
     }
     this.#refusedNow.add(socket)
     socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
-    endWith(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+    endWith(socket, error)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -248,6 +284,7 @@ class Listener implements HttpServer {
     this.#requests++
     try {
       this.#guard.checkHost(request, target)
+      checkLoopbackOnly(this.#served, request.socket, target.path)
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
@@ -256,17 +293,16 @@ class Listener implements HttpServer {
       this.#guard.checkCluster(headers['kv-cluster'])
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
-      if (this.#options.node.auth.enabled) this.#serveUser(request)
+      if (this.#options.node.auth.enabled || this.#options.tls !== undefined) this.#serveUser(request)
       else this.#serveAnyone(request)
     } catch (error) {
       this.#fail(request, error)
     }
   }
 
-  /** Rights are checked: it must be known who makes the request. */
+  /** Rights are checked, or may be switched on by the user of a certificate. */
   #serveUser(request: HttpRequest): void {
-    const credentials = { authorization: request.headers.authorization, certificateUser: undefined }
-    this.#api.authenticator.identify(credentials, (error, principal) => {
+    this.#api.authenticator.identify(credentialsOf(request.headers, request.socket), (error, principal) => {
       request.principal = principal
       try {
         if (error !== undefined) {
@@ -427,20 +463,20 @@ class Listener implements HttpServer {
     }
     try {
       checkOpening(request, this.#guard)
+      checkLoopbackOnly(this.#served, socket, '/v1/connect')
       if (this.#closing) throw new ApiError('not_ready', 'this node stops')
     } catch (error) {
       refuse(error)
       return true
     }
-    const { enabled } = this.#options.node.auth
-    if (this.#multiplexer !== undefined && !enabled) {
+    const { tls, node } = this.#options
+    if (this.#multiplexer !== undefined && !node.auth.enabled && tls === undefined) {
       accept(this.#multiplexer)
       return true
     }
     socket.pause()
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
-    const credentials = { authorization: request.headers.authorization, certificateUser: undefined }
-    this.#api.authenticator.identify(credentials, (error, identified) => {
+    this.#api.authenticator.identify(credentialsOf(request.headers, socket), (error, identified) => {
       if (error !== undefined) return refuse(error)
       principal = identified
       this.#loadedMultiplexer().then(accept).catch(refuse)
@@ -448,6 +484,12 @@ class Listener implements HttpServer {
     return true
   }
 }
+
+const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): Credentials => ({
+  authorization,
+  certificateUser: userOfCertificate(socket),
+  isNode: isNodeCertificate(socket),
+})
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])

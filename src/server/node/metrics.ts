@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { InFlightCounts } from '../../raft/types.ts'
+import type { FileExpiry } from '../tls/tls-files.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
@@ -46,6 +47,9 @@ export interface HttpCounts {
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
+  /** Connections whose TLS handshake is not done; total of those whose handshake has failed. */
+  readonly handshakes: number
+  readonly handshakesFailedTotal: number
 }
 
 export interface PeerTotals {
@@ -144,6 +148,15 @@ export class Metrics implements DriverObserver {
   /** Called once, by the HTTP server. */
   watchHttp(counts: () => HttpCounts): void {
     observeHttp([this.#registry], counts)
+  }
+
+  /** Called once, by a node with TLS: how long the files of certificates are still valid. */
+  watchTls(expiries: () => readonly FileExpiry[]): void {
+    const name = 'quorate_tls_certificate_expiry_seconds'
+    const help = 'Seconds until the first certificate or revocation list of a file ends'
+    computedMetric(Gauge, [this.#registry], name, help, ['file'], () =>
+      expiries().map(({ file, seconds }) => [{ file }, seconds]),
+    )
   }
 
   /** Called when the node has ended. */
@@ -342,6 +355,13 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
     'quorate_http_connections_refused_total',
     'No room for them',
     (now) => now.refusedTotal,
+  )
+  metric(Gauge, 'quorate_tls_handshakes_open', 'TLS handshakes of clients not done', (now) => now.handshakes)
+  metric(
+    CounterMetric,
+    'quorate_tls_handshakes_failed_total',
+    'TLS handshakes of clients that failed',
+    (now) => now.handshakesFailedTotal,
   )
 }
 

@@ -88,7 +88,7 @@ export class Acceptor {
       const refuse = `this node speaks version ${PROTOCOL_VERSION} of the protocol, not ${frame.version}`
       this.#refuse(wire, { refuse, stop: false })
     } else if (frame.type === 'hello') {
-      const objection = this.#objection(frame)
+      const objection = this.#objection(wire, frame)
       if (objection !== undefined) {
         this.#refuse(wire, objection)
         return
@@ -114,10 +114,13 @@ export class Acceptor {
     this.#logged.add(refusal)
   }
 
-  #objection(hello: Hello): Objection | undefined {
-    const { clusterId, processes, events } = this.#context
+  #objection(wire: Wire, hello: Hello): Objection | undefined {
+    const { clusterId, processes, events, nameOf } = this.#context
     const self = this.#context.speaker()
     const { greeting } = hello
+    const name = nameOf(greeting.replicaId) ?? greeting.name
+    const misnamed = wire.objectionTo?.({ name, peer: greeting.peer })
+    if (misnamed !== undefined) return { refuse: `${name} cannot connect: ${misnamed}`, stop: false }
     if (greeting.clusterId !== clusterId) {
       return { refuse: `this node belongs to cluster ${clusterId}, not ${greeting.clusterId}`, stop: false }
     }

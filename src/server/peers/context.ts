@@ -19,6 +19,8 @@ export interface Context {
   readonly events: NetworkEvents
   readonly logger: Logger
   readonly processes: Processes
+  /** The name of a replica in the configuration. */
+  nameOf(id: ReplicaId): string | undefined
   /** The host:port to dial for a member. */
   resolve(member: RaftMember): string
   /** This process's introduction to a peer, with its current state. */

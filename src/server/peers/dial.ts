@@ -61,7 +61,7 @@ export function dial(
       fail(`an answer of type ${frame.type} to the handshake`)
       return
     }
-    const mistaken = mistake(context, frame, target)
+    const mistaken = mistake(context, dialled, frame, target)
     if (mistaken !== undefined) fail(mistaken)
     else end(() => outcome.reached(dialled, frame))
   }
@@ -70,8 +70,15 @@ export function dial(
 }
 
 /** Why the process that answered is not the one that was called; undefined when it is. */
-function mistake({ clusterId, processes }: Context, speaker: Speaker, target: ReplicaId): string | undefined {
+function mistake(
+  { clusterId, processes, nameOf }: Context,
+  wire: Wire,
+  speaker: Speaker,
+  target: ReplicaId,
+): string | undefined {
   const { greeting } = speaker
+  const misnamed = wire.objectionTo?.({ name: nameOf(target) ?? greeting.name, peer: greeting.peer })
+  if (misnamed !== undefined) return misnamed
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
   if (greeting.replicaId !== target) return `replica ${greeting.replicaId} answered instead of ${target}`
   const objection = processes.objection(speaker)

@@ -66,6 +66,7 @@ export class Links implements Network {
       limits: bounds,
       counters: this.counters,
       processes: new Processes(bounds),
+      nameOf: (id) => this.#peers.get(id)?.name,
       resolve: resolvePeer ?? ((member) => member.peer),
       speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),
       nextAttempt: () => ++attempts,

@@ -83,6 +83,8 @@ export interface Wire {
   /** The other end, for the log. */
   readonly remote: string
   readonly closed: boolean
+  /** Why the other end cannot be the peer with this name at this address; undefined if it can. Absent without TLS. */
+  readonly objectionTo?: ((peer: Pick<Greeting, 'name' | 'peer'>) => string | undefined) | undefined
   /** Frames given to `send` that the network has not taken yet, and their bytes. */
   readonly queuedFrames: number
   readonly queuedBytes: number

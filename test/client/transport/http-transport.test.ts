@@ -63,7 +63,7 @@ describe('the outcome of a request', () => {
   })
 
   test('whose connection moves nothing for longer than any node needs: maybe applied', async () => {
-    const impatient = new HttpTransport(400)
+    const impatient = new HttpTransport({ silenceMaxMs: 400 })
     onTestFinished(() => impatient.close())
     const send = () =>
       impatient.exchange(new Endpoint(new URL(node.url)), GET, { timeoutMs: Number.POSITIVE_INFINITY })
@@ -158,7 +158,7 @@ describe('the outcome of a request', () => {
   })
 
   test('for a stream: its reader may pause for longer than any node needs', async () => {
-    const impatient = new HttpTransport(50)
+    const impatient = new HttpTransport({ silenceMaxMs: 50 })
     onTestFinished(() => impatient.close())
     const { url, send } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', { staysOpen: true })
     const endpoint = new Endpoint(new URL(url))

@@ -9,6 +9,8 @@ import {
   type HttpLimits,
   type HttpServer,
   httpLimits,
+  type ListenerTls,
+  type ServedClients,
 } from '../../../src/server/http/index.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
 import { FakeNode } from './fake-node.ts'
@@ -53,6 +55,8 @@ export interface Serving {
   readonly corsOrigins?: readonly string[]
   readonly limits?: Partial<HttpLimits>
   readonly audit?: Audit
+  readonly tls?: ListenerTls
+  readonly served?: ServedClients
 }
 
 /** A server that the caller closes. */
@@ -62,6 +66,8 @@ export async function start({
   corsOrigins = [],
   limits,
   audit,
+  tls,
+  served,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
@@ -75,6 +81,8 @@ export async function start({
     logger: { debug: log, info: log, warn: log, error: log },
     audit,
     limits: { ...httpLimits, ...limits },
+    tls,
+    ...(served && { served }),
   })
   const { url } = await http.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)

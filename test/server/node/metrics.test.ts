@@ -235,7 +235,14 @@ test('the HTTP front, by lane, and the process', async () => {
       ranges: 4,
       watchBytes: 12,
     },
-    ...{ bodyBytes: 5, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
+    ...{
+      bodyBytes: 5,
+      answerBytes: 6,
+      stalledTotal: 7,
+      refusedTotal: 8,
+      handshakes: 9,
+      handshakesFailedTotal: 10,
+    },
   }))
   const series = await scraped(metrics)
   expect(matching(series, /^quorate_http_(?!request)|^quorate_http_requests_open/)).toEqual({
@@ -367,7 +374,14 @@ test('each metric says in words what it is', async () => {
       ranges: 0,
       watchBytes: 0,
     },
-    ...{ bodyBytes: 0, answerBytes: 0, stalledTotal: 0, refusedTotal: 0 },
+    ...{
+      bodyBytes: 0,
+      answerBytes: 0,
+      stalledTotal: 0,
+      refusedTotal: 0,
+      handshakes: 0,
+      handshakesFailedTotal: 0,
+    },
   }))
   const lines = (await metrics.text()).split('\n')
   const helped = lines.filter((line) => /^# HELP \w+ \S.*\S$/.test(line)).map((line) => line.split(' ')[2])

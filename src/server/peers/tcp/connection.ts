@@ -36,6 +36,7 @@ export const noOwner: WireOwner = { frame: () => {}, closed: () => {} }
 
 export class Connection implements Wire {
   readonly remote: string
+  readonly objectionTo: Wire['objectionTo']
   readonly #socket: Socket
   readonly #limits: TransportLimits
   readonly #counters: TransportCounters
@@ -63,8 +64,15 @@ export class Connection implements Wire {
   readonly #held: Buffer[] = []
 
   /** `sendsPings`: this side is the dialler, which sends the pings; the other side replies. */
-  constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, sendsPings: boolean) {
+  constructor(
+    socket: Socket,
+    limits: TransportLimits,
+    counters: TransportCounters,
+    sendsPings: boolean,
+    objectionTo?: Wire['objectionTo'],
+  ) {
     this.#socket = socket
+    this.objectionTo = objectionTo
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
     this.#limits = limits
     this.#counters = counters

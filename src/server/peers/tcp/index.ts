@@ -3,6 +3,7 @@
 import type { RaftMember, ReplicaId } from '../../../raft/types.ts'
 import { systemClock } from '../../node/clock.ts'
 import type { ListenAddress, Logger, NetworkEvents } from '../../node/types.ts'
+import type { TlsFiles } from '../../tls/tls-files.ts'
 import { Links, newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../index.ts'
 import { TcpWires } from './wires.ts'
 
@@ -14,6 +15,8 @@ export interface TcpNetworkOptions {
   readonly resolvePeer?: ((member: RaftMember) => string) | undefined
   readonly limits?: Partial<TransportLimits>
   readonly logger: Logger
+  /** With it, peers speak only TLS, and show certificates to each other. */
+  readonly tls?: TlsFiles | undefined
 }
 
 export interface TcpNetwork {
@@ -33,11 +36,12 @@ export async function createTcpNetwork({
   events,
   resolvePeer,
   logger,
+  tls,
   ...options
 }: TcpNetworkOptions): Promise<TcpNetwork> {
   const limits = { ...TRANSPORT_LIMITS, ...options.limits }
   const counters = newCounters()
-  const wires = new TcpWires({ limits, counters, logger })
+  const wires = new TcpWires({ limits, counters, logger, tls })
   const links = new Links({
     ...{ self, events, resolvePeer, limits, logger, counters, wires },
     clock: systemClock,

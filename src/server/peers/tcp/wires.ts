@@ -1,8 +1,13 @@
 // The wires of a node over TCP: a listener, and connections to peers.
 
-import { connect, createServer, isIPv6, type Server, Socket } from 'node:net'
+import type { X509Certificate } from 'node:crypto'
+import { connect, createServer, isIP, isIPv6, type Server, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { lookup } from '../../../client/lookup.ts'
 import type { ListenAddress, Logger } from '../../node/types.ts'
+import { Handshakes } from '../../tls/handshakes.ts'
+import { objectionToPeer } from '../../tls/identity.ts'
+import type { TlsFiles } from '../../tls/tls-files.ts'
 import type { TransportCounters, TransportLimits } from '../limits.ts'
 import type { Dialled, Wire, WireOwner, Wires } from '../wires.ts'
 import { Connection } from './connection.ts'
@@ -11,6 +16,7 @@ interface TcpWiresOptions {
   readonly limits: TransportLimits
   readonly counters: TransportCounters
   readonly logger: Logger
+  readonly tls?: TlsFiles | undefined
 }
 
 export class TcpWires implements Wires {
@@ -20,11 +26,23 @@ export class TcpWires implements Wires {
   readonly closed: Promise<void>
   readonly #options: TcpWiresOptions
   readonly #server: Server
+  readonly #handshakes: Handshakes | undefined
   #called: ((wire: Wire) => WireOwner) | undefined
 
   constructor(options: TcpWiresOptions) {
     this.#options = options
-    this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#accepted(socket))
+    const { tls, limits, logger } = options
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => {
+      if (this.#handshakes === undefined) this.#accepted(socket)
+      else this.#handshakes.begin(socket)
+    })
+    this.#handshakes =
+      tls &&
+      new Handshakes({
+        ...{ files: tls, clientCert: 'required', protocol: 'peer', logger },
+        ...{ tlsHandshakesMax: limits.strangersMax, tlsHandshakeMs: limits.handshakeMs },
+        secured: (socket) => this.#accepted(socket, socket.getPeerX509Certificate()),
+      })
     this.closed = new Promise((resolve) => this.#server.once('close', resolve))
   }
 
@@ -54,7 +72,7 @@ export class TcpWires implements Wires {
     const socket =
       target === undefined
         ? new Socket().destroy(new Error(`not host:port: ${address}`))
-        : connect({ ...target, lookup })
+        : this.#connect(target)
     let open = true
     const end = (then: () => void): void => {
       if (!open) return
@@ -64,31 +82,51 @@ export class TcpWires implements Wires {
     const fail = (why: string): void => end(() => dialled.failed(why))
     socket.on('error', (error) => fail(reasonOf(error)))
     socket.once('close', () => fail('it was cut'))
-    socket.once('connect', () =>
+    socket.once(this.#options.tls === undefined ? 'connect' : 'secureConnect', () =>
       end(() => {
-        const connection = new Connection(socket, limits, counters, true)
+        const shown = 'getPeerX509Certificate' in socket ? socket.getPeerX509Certificate() : undefined
+        const objectionTo = this.#options.tls && objectionBy(shown)
+        const connection = new Connection(socket, limits, counters, true, objectionTo)
         connection.ownedBy(dialled.connected(connection))
       }),
     )
     return () => end(() => socket.destroy())
   }
 
+  #connect(target: { readonly host: string; readonly port: number }): Socket | TLSSocket {
+    const { tls } = this.#options
+    if (tls === undefined) return connect({ ...target, lookup })
+    return process.getBuiltinModule('node:tls').connect({
+      ...{ ...target, lookup, secureContext: tls.secureContext },
+      ...(isIP(target.host) === 0 ? { servername: target.host } : {}),
+      // Decided when the peer has introduced itself: the address may be one of a relay.
+      checkServerIdentity: () => undefined,
+    })
+  }
+
   close(): void {
     this.#called = undefined
+    this.#handshakes?.close()
     this.#server.close()
   }
 
-  #accepted(socket: Socket): void {
+  #accepted(socket: Socket, certificate?: X509Certificate): void {
     socket.on('error', () => {})
     if (this.#called === undefined) {
       socket.destroy()
       return
     }
     const { limits, counters } = this.#options
-    const connection = new Connection(socket, limits, counters, false)
+    const objectionTo = this.#options.tls && objectionBy(certificate)
+    const connection = new Connection(socket, limits, counters, false, objectionTo)
     connection.ownedBy(this.#called(connection))
   }
 }
+
+const objectionBy =
+  (certificate: X509Certificate | undefined): Wire['objectionTo'] =>
+  (peer) =>
+    certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, peer)
 
 /** If a name has several addresses, each of them has a message. */
 const reasonOf = (error: Error): string =>

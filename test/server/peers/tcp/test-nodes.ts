@@ -18,6 +18,7 @@ import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frame
 import { createTcpNetwork } from '../../../../src/server/peers/tcp/index.ts'
 import { frameCode, readFrame, writeFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import type { Frame, Hello, LinkFrame } from '../../../../src/server/peers/wires.ts'
+import type { TlsFiles } from '../../../../src/server/tls/tls-files.ts'
 
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
@@ -58,6 +59,8 @@ export interface TestNodeOptions {
   readonly limits?: Partial<TransportLimits>
   readonly resolvePeer?: (member: RaftMember) => string
   readonly advertise?: string
+  readonly tls?: TlsFiles
+  readonly logger?: Logger
 }
 
 /** Runs at the end of the test: the newest first. */
@@ -83,7 +86,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
   const { links, address, closed } = await createTcpNetwork({
     self: { replicaId: id, clusterId },
     listen: { host: '127.0.0.1', port: options.port ?? 0 },
-    logger: silent,
+    logger: options.logger ?? silent,
+    tls: options.tls,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.resolvePeer === undefined ? {} : { resolvePeer: options.resolvePeer }),
     events: {

@@ -1,0 +1,190 @@
+// A small certificate authority for those who have none: one CA that signs the certificates of nodes and clients. Keys
+// are on the curve P-256. node:crypto makes keys and signatures; @peculiar/asn1-x509 writes the structures of RFC 5280.
+
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { isIP } from 'node:net'
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  AuthorityKeyIdentifier,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  Extension,
+  Extensions,
+  GeneralName,
+  id_ce_authorityKeyIdentifier,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_ce_subjectKeyIdentifier,
+  id_kp_clientAuth,
+  id_kp_serverAuth,
+  KeyIdentifier,
+  KeyUsage,
+  KeyUsageFlags,
+  Name,
+  RelativeDistinguishedName,
+  SubjectAlternativeName,
+  SubjectKeyIdentifier,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509'
+import { authorityOf, bytesOf, type PemPair, toPem } from './pem.ts'
+import { userUri } from './user-uri.ts'
+
+const DAY_MS = 86_400_000
+/** Clocks of other machines may be behind this one. */
+const BACKDATED_MS = 300_000
+
+const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
+const COMMON_NAME = '2.5.4.3'
+
+export interface Lifetime {
+  readonly days: number
+  /** Start of the lifetime. */
+  readonly now?: Date | undefined
+}
+
+/** Makes the key and the certificate of a new CA. */
+export function issueAuthority(commonName: string, lifetime: Lifetime): PemPair {
+  const keys = newKeys()
+  const subject = nameOf(commonName)
+  return certificate(keys, {
+    subject,
+    issuer: { name: subject, key: keys.privateKey, keyId: keyIdOf(infoOf(keys.publicKey)) },
+    lifetime,
+    extensions: [
+      critical(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 })),
+      critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)),
+    ],
+  })
+}
+
+/** Makes the key and the certificate of a node, for its client port and for its peers. `hosts`: names and addresses. */
+export function issueNode(
+  authority: PemPair,
+  name: string,
+  hosts: readonly string[],
+  lifetime: Lifetime,
+): PemPair {
+  const names = [...new Set([name, ...hosts])].map((host) =>
+    isIP(host) === 0 ? new GeneralName({ dNSName: host }) : new GeneralName({ iPAddress: host }),
+  )
+  return leaf(authority, name, names, [id_kp_serverAuth, id_kp_clientAuth], lifetime)
+}
+
+/** Makes the key and the certificate of a user. */
+export function issueClient(authority: PemPair, user: string, lifetime: Lifetime): PemPair {
+  const names = [new GeneralName({ uniformResourceIdentifier: userUri(user) })]
+  return leaf(authority, user, names, [id_kp_clientAuth], lifetime)
+}
+
+function leaf(
+  authority: PemPair,
+  commonName: string,
+  names: readonly GeneralName[],
+  purposes: readonly string[],
+  lifetime: Lifetime,
+): PemPair {
+  const { certificate: signer, key } = authorityOf(authority)
+  const info = signer.tbsCertificate.subjectPublicKeyInfo
+  return certificate(newKeys(), {
+    subject: nameOf(commonName),
+    issuer: { name: signer.tbsCertificate.subject, key, keyId: keyIdOf(info) },
+    lifetime,
+    extensions: [
+      critical(id_ce_basicConstraints, new BasicConstraints({ cA: false })),
+      critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.digitalSignature)),
+      extension(id_ce_extKeyUsage, new ExtendedKeyUsage([...purposes])),
+      extension(id_ce_subjectAltName, new SubjectAlternativeName([...names])),
+    ],
+  })
+}
+
+interface Keys {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+}
+
+interface CertificateFields {
+  readonly subject: Name
+  readonly issuer: { readonly name: Name; readonly key: KeyObject; readonly keyId: Uint8Array }
+  readonly lifetime: Lifetime
+  readonly extensions: readonly Extension[]
+}
+
+function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: CertificateFields): PemPair {
+  const info = infoOf(keys.publicKey)
+  const from = lifetime.now?.getTime() ?? Date.now()
+  const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: serialNumber(),
+    signature: signatureAlgorithm,
+    issuer: issuer.name,
+    validity: new Validity({
+      notBefore: secondOf(from - BACKDATED_MS),
+      notAfter: secondOf(from + lifetime.days * DAY_MS),
+    }),
+    subject,
+    subjectPublicKeyInfo: info,
+    extensions: new Extensions([
+      ...extensions,
+      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdOf(info))),
+      extension(
+        id_ce_authorityKeyIdentifier,
+        new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(issuer.keyId) }),
+      ),
+    ]),
+  })
+  const signatureValue = sign('sha256', bytesOf(tbsCertificate), issuer.key)
+  const signed = new Certificate({
+    tbsCertificate,
+    signatureAlgorithm,
+    signatureValue: new Uint8Array(signatureValue).buffer,
+  })
+  return {
+    cert: toPem('CERTIFICATE', bytesOf(signed)),
+    key: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })),
+  }
+}
+
+const newKeys = (): Keys => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+const infoOf = (key: KeyObject): SubjectPublicKeyInfo =>
+  AsnConvert.parse(key.export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo)
+
+const keyIdOf = ({ subjectPublicKey }: SubjectPublicKeyInfo): Uint8Array =>
+  createHash('sha1').update(new Uint8Array(subjectPublicKey)).digest()
+
+/** 127 random bits: a positive number without a leading zero byte. */
+function serialNumber(): ArrayBuffer {
+  const bytes = new Uint8Array(randomBytes(16))
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
+  return bytes.buffer
+}
+
+/** Whole seconds: the encoding has no fractions. */
+const secondOf = (ms: number): Date => new Date(Math.floor(ms / 1_000) * 1_000)
+
+const nameOf = (commonName: string): Name =>
+  new Name([
+    new RelativeDistinguishedName([
+      new AttributeTypeAndValue({
+        type: COMMON_NAME,
+        value: new AttributeValue({ utf8String: commonName }),
+      }),
+    ]),
+  ])
+
+const extension = (extnID: string, value: object): Extension =>
+  new Extension({ extnID, critical: false, extnValue: new OctetString(AsnConvert.serialize(value)) })
+
+const critical = (extnID: string, value: object): Extension =>
+  Object.assign(extension(extnID, value), { critical: true })

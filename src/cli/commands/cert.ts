@@ -1,0 +1,185 @@
+// kv cert ca|node|client|show: certificates for those who have none. The code that makes them is loaded when it runs.
+
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
+import { Failure, messageOf } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { directory, parseCount } from '../flag-values.ts'
+import { toJson, toJsonLine } from '../format-json.ts'
+import type { Format, GlobalFlags } from '../global-flags.ts'
+import { io, userPath } from '../io.ts'
+import { printLines, printResult, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+const DEFAULT_DIR = 'certs'
+
+export const command = ({ flags }: ProgramContext) =>
+  new Command('cert')
+    .description('certificates for TLS: a CA, nodes and users')
+    .addCommand(
+      withExamples(new Command('ca'), ['kv cert ca', 'kv cert ca --dir /etc/quorate/certs'])
+        .description('make a CA, which signs the other certificates')
+        .option('--dir <dir>', 'where its files are', directory, DEFAULT_DIR)
+        .option('--days <count>', 'how long it is valid', parseDays, AUTHORITY_DAYS)
+        .action(async ({ dir, days }) => {
+          const { makeAuthority } = await loaded()
+          await printMade(flags(), () => makeAuthority(userPath(dir), { name: 'quorate CA', days }))
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('node'), ['kv cert node n1 --host 10.0.0.1,n1.example.org'])
+        .description('make the certificate of a node, for clients and for other nodes')
+        .argument('<name>', 'of the node', parseNodeName)
+        .requiredOption('--host <hosts>', 'names and addresses under which it is reached', parseHosts)
+        .option('--dir <dir>', 'where the CA is, and the files go', directory, DEFAULT_DIR)
+        .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
+        .action(async (name, { host: hosts, dir, days }) => {
+          const { makeNodeCertificate } = await loaded()
+          await printMade(flags(), () => makeNodeCertificate(userPath(dir), { name, hosts, days }))
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('client'), ['kv cert client alice'])
+        .description('make the certificate of a user')
+        .argument('<user>', 'its name', parseUser)
+        .option('--dir <dir>', 'where the CA is, and the files go', directory, DEFAULT_DIR)
+        .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
+        .action(async (user, { dir, days }) => {
+          const { makeClientCertificate } = await loaded()
+          await printMade(flags(), () => makeClientCertificate(userPath(dir), { user, days }))
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('show'), ['kv cert show certs/n1.crt'])
+        .description('print what the certificates in a file say')
+        .argument('<file>', 'in PEM')
+        .action(async (file) => {
+          await show(flags(), file)
+        }),
+    )
+
+const loaded = () => import('../../certificates/directory.ts')
+
+async function printMade(flags: GlobalFlags, make: () => PairPaths): Promise<void> {
+  let made: PairPaths
+  try {
+    made = make()
+  } catch (error) {
+    const isWithoutAuthority = error instanceof Error && error.message.endsWith('make one first')
+    throw new Failure(
+      EXIT.failed,
+      isWithoutAuthority ? `${messageOf(error)}: ${PROGRAM} cert ca` : messageOf(error),
+    )
+  }
+  const format = formatOf(flags)
+  if (isJson(format)) await printResult(format, made, '')
+  else await printLines(`${made.cert}\n${made.key}`)
+}
+
+const isJson = (format: Format): boolean => format === 'json' || format === 'ndjson'
+
+const formatOf = (flags: GlobalFlags): Format => flags.output ?? (io().stdout.isTTY ? 'table' : 'plain')
+
+interface ShownCertificate {
+  readonly subject: string
+  readonly issuer: string
+  readonly names: string
+  readonly ca: boolean
+  readonly purposes: readonly string[]
+  readonly serial: string
+  readonly valid_from: string
+  readonly valid_to: string
+  readonly days_left: number
+  readonly fingerprint_sha256: string
+}
+
+async function show(flags: GlobalFlags, file: string): Promise<void> {
+  const certificates = certificatesIn(file).map(described)
+  const format = formatOf(flags)
+  if (format === 'json') await writeLine(toJson(certificates))
+  else if (format === 'ndjson') for (const each of certificates) await writeLine(toJsonLine(each))
+  else await printLines(certificates.map(textOf).join('\n\n'))
+}
+
+function certificatesIn(file: string): X509Certificate[] {
+  try {
+    const text = readFileSync(userPath(file), 'latin1')
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+    if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block))
+  } catch (error) {
+    throw new Failure(EXIT.failed, `${file} cannot be read: ${messageOf(error)}`)
+  }
+  throw new Failure(EXIT.failed, `${file} has no certificate in PEM (BEGIN CERTIFICATE)`)
+}
+
+const DAY_MS = 86_400_000
+const PURPOSES: Readonly<Record<string, string>> = {
+  '1.3.6.1.5.5.7.3.1': 'server',
+  '1.3.6.1.5.5.7.3.2': 'client',
+}
+
+function described(certificate: X509Certificate): ShownCertificate {
+  const { subject, issuer, subjectAltName = '', ca, keyUsage, validFromDate, validToDate } = certificate
+  const purposes: readonly string[] = keyUsage ?? []
+  return {
+    subject: subject.replaceAll('\n', ', '),
+    issuer: issuer.replaceAll('\n', ', '),
+    names: subjectAltName,
+    ca,
+    purposes: purposes.map((id) => PURPOSES[id] ?? id),
+    serial: certificate.serialNumber,
+    valid_from: validFromDate.toISOString(),
+    valid_to: validToDate.toISOString(),
+    days_left: Math.floor((validToDate.getTime() - Date.now()) / DAY_MS),
+    fingerprint_sha256: certificate.fingerprint256,
+  }
+}
+
+const textOf = (shown: ShownCertificate): string =>
+  [
+    `subject      ${shown.subject}`,
+    `names        ${shown.names === '' ? '-' : shown.names}`,
+    `issuer       ${shown.issuer}`,
+    `for          ${shown.ca ? 'a CA' : shown.purposes.join(' and ') || '-'}`,
+    `valid        ${shown.valid_from} to ${shown.valid_to} (${daysLeft(shown.days_left)})`,
+    `serial       ${shown.serial}`,
+    `fingerprint  ${shown.fingerprint_sha256}`,
+  ].join('\n')
+
+const daysLeft = (days: number): string => (days < 0 ? 'it has ended' : `${days} days left`)
+
+function parseDays(text: string): number {
+  const days = parseCount(text)
+  if (days < 1 || days > 36_500) throw new InvalidArgumentError('it must be from 1 to 36500')
+  return days
+}
+
+function parseNodeName(text: string): string {
+  if (!/^[a-z0-9-]{1,63}$/.test(text) || text === AUTHORITY)
+    throw new InvalidArgumentError(`it must be 1 to 63 of a-z, 0-9 and -, and not ${AUTHORITY}`)
+  return text
+}
+
+/** Also the name of the files. */
+function parseUser(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(text) || text === AUTHORITY)
+    throw new InvalidArgumentError(
+      `it must be 1 to 64 letters, digits, or any of . _ @ -, begin with a letter or a digit, and not be ${AUTHORITY}`,
+    )
+  return text
+}
+
+function parseHosts(text: string): string[] {
+  const hosts = text.split(',').filter((host) => host !== '')
+  const wrong = hosts.find(
+    (host) => isIP(host) === 0 && !/^(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]{0,251}$/.test(host),
+  )
+  if (wrong !== undefined) throw new InvalidArgumentError(`${wrong} is neither a host name nor an address`)
+  if (hosts.length === 0) throw new InvalidArgumentError('it must name at least one host')
+  return hosts
+}

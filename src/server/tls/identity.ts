@@ -1,0 +1,81 @@
+// The identity that a verified certificate of the other side gives.
+
+import type { X509Certificate } from 'node:crypto'
+import { isIP, type Socket } from 'node:net'
+import { userOfUri } from '../../certificates/user-uri.ts'
+
+const SERVER_PURPOSE = '1.3.6.1.5.5.7.3.1'
+const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2'
+
+export interface CertificateIdentity {
+  /** Set when a CA of clients has signed the certificate. */
+  readonly user: string | undefined
+  /** A CA of peers has signed the certificate, and it is one of a node. */
+  readonly isNode: boolean
+}
+
+const identities = new WeakMap<Socket, CertificateIdentity>()
+
+export const setIdentity = (socket: Socket, identity: CertificateIdentity): void =>
+  void identities.set(socket, identity)
+
+/**
+ * The user in the certificate of a client: `URI:quorate:user/NAME` of its subject alternative name, else its common
+ * name. Undefined without TLS, and without a certificate that a CA in `--tls-ca` has signed.
+ */
+export const userOfCertificate = (socket: Socket): string | undefined => identities.get(socket)?.user
+
+/** Whether the other side has shown the certificate of a node, signed by a CA in `--peer-tls-ca`. */
+export const isNodeCertificate = (socket: Socket): boolean => identities.get(socket)?.isNode ?? false
+
+export function userIn(certificate: X509Certificate): string | undefined {
+  for (const name of alternativeNames(certificate)) {
+    const user = name.startsWith('URI:') ? userOfUri(name.slice('URI:'.length)) : undefined
+    if (user !== undefined) return user
+  }
+  return commonName(certificate)
+}
+
+/** A certificate for both sides of a connection: nodes dial each other. Certificates of users are for one side only. */
+export function isForNodes({ keyUsage }: X509Certificate): boolean {
+  // Node.js names the extended key usage so.
+  const purposes: readonly string[] = keyUsage ?? []
+  return purposes.includes(SERVER_PURPOSE) && purposes.includes(CLIENT_PURPOSE)
+}
+
+/** Why a node with this certificate cannot be the peer with this name at this address; undefined if it can. */
+export function objectionToPeer(
+  certificate: X509Certificate,
+  { name, peer }: { readonly name: string; readonly peer: string },
+): string | undefined {
+  if (!isForNodes(certificate))
+    return 'the certificate is not one of a node: its extended key usage lacks serverAuth or clientAuth'
+  const host = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^\[|\]$/g, '')
+  if (namesHost(certificate, name) || namesHost(certificate, host)) return undefined
+  return `the certificate names ${certificate.subjectAltName ?? 'nothing'}, neither ${name} nor ${host}`
+}
+
+/** Whether the subject alternative name of the certificate has the host. */
+function namesHost(certificate: X509Certificate, host: string): boolean {
+  if (isIP(host) !== 0) return certificate.checkIP(host) !== undefined
+  // A name that begins with a dot would mean every name under it.
+  return HOST.test(host) && certificate.checkHost(host, { subject: 'never' }) !== undefined
+}
+
+const HOST = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/
+
+/** `DNS:n1, URI:quorate:user/a`. Names with special characters are in quotes, as strings of JSON. */
+function alternativeNames({ subjectAltName = '' }: X509Certificate): string[] {
+  const names = subjectAltName.match(/[A-Za-z ]+:(?:"(?:[^"\\]|\\.)*"|[^,]*)/g) ?? []
+  return names.map((name) => {
+    const text = name.trim()
+    const at = text.indexOf(':') + 1
+    return text[at] === '"' ? text.slice(0, at) + JSON.parse(text.slice(at)) : text
+  })
+}
+
+function commonName({ subject }: X509Certificate): string | undefined {
+  const names = subject.split('\n').flatMap((line) => (line.startsWith('CN=') ? [line.slice(3)] : []))
+  // With several, it is open which one is meant.
+  return names.length === 1 ? names[0] : undefined
+}

@@ -1,0 +1,86 @@
+// kv cert: what it writes, and what it refuses.
+
+import { X509Certificate } from 'node:crypto'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { kv } from './run-kv.ts'
+
+const cwd = mkdtempSync(join(tmpdir(), 'quorate-cert-'))
+afterAll(() => rmSync(cwd, { recursive: true }))
+const run = (...args: string[]) => kv(['cert', ...args], { cwd })
+const certificate = (name: string) => new X509Certificate(readFileSync(join(cwd, 'certs', `${name}.crt`)))
+const modeOf = (name: string) => statSync(join(cwd, 'certs', name)).mode & 0o777
+const daysOf = ({ validFromDate, validToDate }: X509Certificate) =>
+  Math.round((validToDate.getTime() - validFromDate.getTime()) / 86_400_000)
+
+test('a CA, a node and a user', async () => {
+  expect(await run('node', 'n1', '--host', 'a')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/has no CA.*make one first: quorate cert ca/),
+  })
+  expect(await run('ca')).toMatchObject({ code: 0, out: `${cwd}/certs/ca.crt\n${cwd}/certs/ca.key\n` })
+  expect(await run('node', 'n1', '--host', '10.0.0.1,::1,n1.example.org', '-o', 'json')).toMatchObject({
+    code: 0,
+  })
+  expect(await run('client', 'alice', '--days', '7')).toMatchObject({ code: 0 })
+  const [ca, node, user] = ['ca', 'n1', 'alice'].map(certificate)
+  if (ca === undefined || node === undefined || user === undefined) throw new Error('not made')
+  expect([ca, node, user].map(daysOf)).toEqual([3650, 90, 7])
+  expect([node, user].map((each) => each.checkIssued(ca) && each.verify(ca.publicKey))).toEqual([true, true])
+  expect(ca.ca).toBe(true)
+  expect(
+    ['n1', '10.0.0.1', '::1', 'n1.example.org'].map((host) => node.checkHost(host) ?? node.checkIP(host)),
+  ).toEqual(['n1', '10.0.0.1', '::1', 'n1.example.org'])
+  expect(user.subjectAltName).toBe('URI:quorate:user/alice')
+  expect(user.subject).toBe('CN=alice')
+  expect(user.keyUsage).toEqual(['1.3.6.1.5.5.7.3.2'])
+  expect(['ca.key', 'n1.key', 'alice.key'].map(modeOf)).toEqual([0o600, 0o600, 0o600])
+  expect(node.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' })
+  expect(statSync(join(cwd, 'certs')).mode & 0o777).toBe(0o700)
+})
+
+test('a CA is never replaced, a certificate is, unless it is one of another kind', async () => {
+  const before = certificate('n1').serialNumber
+  expect(await run('ca')).toMatchObject({ code: 1, err: expect.stringContaining('exists already') })
+  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({ code: 0 })
+  expect(certificate('n1').serialNumber).not.toBe(before)
+  for (const args of [
+    ['client', 'n1'],
+    ['node', 'alice', '--host', 'a'],
+  ])
+    expect(await run(...args)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is not the certificate of'),
+    })
+  chmodSync(join(cwd, 'certs/ca.key'), 0o640)
+  expect(await run('client', 'bob')).toMatchObject({ code: 1, err: expect.stringContaining('chmod 600') })
+  chmodSync(join(cwd, 'certs/ca.key'), 0o600)
+})
+
+test.each([
+  ['ca', '--days', '0'],
+  ['node', 'N1', '--host', 'a'],
+  ['node', 'ca', '--host', 'a'],
+  ['node', 'n1'],
+  ['node', 'n1', '--host', 'a b'],
+  ['client', '../x'],
+  ['client', 'ca'],
+])('the command line is wrong: %s %s %s %s', async (...args) => {
+  expect(await run(...args.filter((arg) => arg !== undefined))).toMatchObject({ code: 2 })
+})
+
+test('show', async () => {
+  const { out } = await run('show', 'certs/n1.crt')
+  expect(out).toMatch(
+    /^subject {6}CN=n1\nnames {8}DNS:n1, IP Address:10\.0\.0\.1\nissuer {7}CN=quorate CA\nfor {10}server and client\n/,
+  )
+  expect(out).toMatch(/\(89 days left\)|\(90 days left\)/)
+  const [shown] = JSON.parse((await run('show', 'certs/ca.crt', '-o', 'json')).out)
+  expect(shown).toMatchObject({ subject: 'CN=quorate CA', ca: true, purposes: [] })
+  expect(await run('show', 'certs/n1.key')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('no certificate'),
+  })
+})

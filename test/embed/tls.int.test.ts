@@ -1,0 +1,16 @@
+// An embedded cluster with TLS for clients and between the nodes.
+
+import { expect, test } from 'vitest'
+import { startCluster } from '../../src/embed/index.ts'
+
+test('an embedded cluster', async () => {
+  await using cluster = await startCluster({ nodes: 3, tls: true })
+  expect(cluster.endpoints.every((url) => url.startsWith('https://'))).toBe(true)
+  const kv = cluster.client()
+  await kv.put('a', 'b')
+  await cluster.leader()?.crash()
+  expect((await kv.get('a'))?.text()).toBe('b')
+  const inProcess = cluster.client({ transport: 'inprocess' })
+  await inProcess.put('a', 'c')
+  expect((await inProcess.cluster()).members.length).toBe(3)
+})

@@ -1,0 +1,167 @@
+// Connections between nodes over TLS: who is let in, and who is not.
+
+import { connect as connectPlainly } from 'node:net'
+import { type ConnectionOptions, connect } from 'node:tls'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import type { PemPair } from '../../../src/certificates/pem.ts'
+import { Client } from '../../../src/client/index.ts'
+import type { Founding, NodeOptions } from '../../../src/server/options.ts'
+import { startNode } from '../../../src/server/start-node.ts'
+import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
+import {
+  greetingOf,
+  heard,
+  introduce,
+  portOf,
+  RawPeer,
+  silent,
+  type TestNode,
+  testNode,
+} from '../peers/tcp/test-nodes.ts'
+import { authority, CertificateDirectory } from './certificates.ts'
+
+const directory = new CertificateDirectory()
+afterAll(() => directory[Symbol.dispose]())
+const ca = authority()
+const other = authority('other CA')
+const caFile = directory.write('ca.crt', ca.cert)
+const LISTEN = { host: '127.0.0.1', port: 0 }
+
+/** A node whose certificate names it, and no address. */
+async function node(
+  name: string,
+  founding: Founding,
+  { pair = ca.node(name, []), ...options }: Partial<NodeOptions> & { readonly pair?: PemPair } = {},
+) {
+  const logged: string[] = []
+  const log = (_: object, message: string) => void logged.push(message)
+  const files = directory.pair(`${name}-${Math.random()}`, pair)
+  const client = directory.pair(`client-port-${name}`, ca.node(name))
+  const started = await startNode({
+    ...{ name, founding, dataDir: directory.file(`data-${name}-${Math.random()}`), listen: LISTEN },
+    ...{ peerListen: LISTEN, logger: { debug: log, info: log, warn: log, error: log } },
+    tls: { ...client, ca: caFile, clientCert: 'required' },
+    peerTls: { ...files, ca: caFile },
+    ...options,
+  })
+  onTestFinished(() => started.crash())
+  return { ...started, url: started.url, peer: started.peer, api: started.api, logged }
+}
+
+function clientOf(url: string): Client {
+  const { cert, key } = ca.client('root')
+  const kv = new Client({ endpoints: [url], tls: { ca: ca.cert, cert, key }, timeoutMs: 20_000 })
+  onTestFinished(() => kv.close())
+  return kv
+}
+
+const voters = async (kv: Client) =>
+  (await kv.cluster()).members.map(({ role, url }) => [role, url.slice(0, 6)])
+
+test('nodes join, replicate and send snapshots over TLS', async () => {
+  const first = await node('n1', { kind: 'bootstrap' })
+  const kv = clientOf(first.url)
+  // Larger than what the log of the founder keeps for a node that starts at the beginning: it receives a snapshot.
+  for (let n = 0; n < 4; n++) await kv.put(`k${n}`, 'x'.repeat(900_000))
+  const joining = { kind: 'join', urls: [first.url], replace: false } as const
+  await node('n2', joining)
+  await node('n3', joining)
+  await expect.poll(() => voters(kv)).toEqual(Array(3).fill(['voter', 'https:']))
+  await kv.put('k', 'v')
+  for (const { url } of (await kv.cluster()).members)
+    await expect.poll(async () => (await clientOf(url).get('k'))?.text()).toBe('v')
+})
+
+test('a node with a certificate that its peers would refuse does not start', async () => {
+  const failure = (pair: PemPair) =>
+    node('n1', { kind: 'bootstrap' }, { pair }).then(String, ({ message }) => message)
+  expect(await failure(ca.client('n1'))).toMatch(/\.crt cannot be used: the certificate is not one of a node/)
+  expect(await failure(ca.node('n2', ['10.0.0.1']))).toMatch(
+    /the certificate names DNS:n2, IP Address:10\.0\.0\.1, neither n1 nor 127\.0\.0\.1$/,
+  )
+})
+
+async function linked(id: number, pair: PemPair, logged: string[] = []) {
+  const log = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`)
+  const files = await TlsFiles.open(
+    { ...directory.pair(`link-${id}-${Math.random()}`, pair), ca: caFile },
+    { logger: silent },
+  )
+  onTestFinished(() => files.close())
+  return testNode({ id, tls: files, logger: { debug: log, info: log, warn: log, error: log } })
+}
+
+/** Says hello to a peer port as n2 at 127.0.0.2. The answer of the node, if it gives one. */
+async function greeted({ address }: TestNode, pair: PemPair, name = 'n2'): Promise<string> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: portOf(address),
+    ca: ca.cert,
+    ...pair,
+    checkServerIdentity: () => undefined,
+  })
+  const peer = new RawPeer(socket)
+  peer.hello({ greeting: greetingOf({ name, peer: '127.0.0.2:7401' }) })
+  const answer = await peer.next()
+  const frame = answer && heard(answer)
+  return frame?.type === 'refusal' ? frame.sentence : (frame?.type ?? 'nothing')
+}
+
+test('a caller is let in with a certificate that names it or its address, and with no other', async () => {
+  const node = await linked(1, ca.node('n1'))
+  node.network.setPeers([])
+  expect(await greeted(node, ca.node('n2', []), '.n2')).toMatch(/neither \.n2/)
+  expect(await greeted(node, ca.node('n2', []))).toBe('welcome')
+  node.events.length = 0
+  expect(await greeted(node, ca.node('x', ['127.0.0.2']), 'n3')).not.toMatch(/certificate/)
+  const neither = 'n2 cannot connect: the certificate names DNS:n8, neither n2 nor 127.0.0.2'
+  expect(await greeted(node, ca.node('n8', []))).toBe(neither)
+  expect(await greeted(node, ca.client('n2'))).toMatch(
+    /^n2 cannot connect: the certificate is not one of a node/,
+  )
+})
+
+test('a node whose certificate does not name it is not accepted by its callers', async () => {
+  const [a, b] = [await linked(1, ca.node('n1')), await linked(2, ca.node('n8', []))]
+  const logged: string[] = []
+  const c = await linked(1, ca.node('n1'), logged)
+  introduce(b, c)
+  await expect.poll(() => logged.join('\n')).toMatch(/names DNS:n8/)
+  expect([b.seen('connected'), c.seen('connected')]).toEqual([0, 0])
+  introduce(a, await linked(2, ca.node('n2', [])))
+  await a.next('connected')
+})
+
+/** How a connection to a peer port ends: an error, or bytes, after those that were sent. */
+function ending(peer: string, options: ConnectionOptions | 'plain', bytes = ''): Promise<string> {
+  const [host, port] = [peer.slice(0, peer.lastIndexOf(':')), Number(peer.slice(peer.lastIndexOf(':') + 1))]
+  return new Promise((resolve) => {
+    const socket =
+      options === 'plain'
+        ? connectPlainly(port, host)
+        : connect({ host, port, checkServerIdentity: () => undefined, ca: ca.cert, ...options })
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString('latin1')
+    })
+    socket.on('error', (error) => resolve(`error ${'code' in error ? error.code : ''} ${received.length}`))
+    socket.on('close', () => resolve(`closed ${received.length}`))
+    socket.write(bytes)
+  })
+}
+
+test('the peer port refuses what shows no certificate of a node', async () => {
+  const { peer } = await node('n1', { kind: 'bootstrap' })
+  expect(await ending(peer, 'plain', 'QRTE plain peer')).toMatch(/^(closed|error ECONNRESET) [07]$/)
+  expect(await ending(peer, {})).toMatch(/^error ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED 0$/)
+  expect(await ending(peer, { ...other.node('n1') })).toMatch(/ 0$/)
+  expect(await ending(peer, { ...ca.node('n1', [], -1) })).toMatch(/ 0$/)
+  expect(
+    await ending(peer, {
+      ...ca.node('n1'),
+      maxVersion: 'TLSv1.1',
+      minVersion: 'TLSv1',
+      ciphers: 'ALL:@SECLEVEL=0',
+    }),
+  ).toMatch(/^error/)
+})
