@@ -2,6 +2,7 @@
 
 import { type AnswerInfo, Client, QuorateError, type ReadOptions, UnreachableError } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
+import { type CredentialFlags, credentialsOf } from './credentials.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
@@ -52,7 +53,10 @@ export async function withContext(
   options: ContextOptions = {},
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
-  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+  const askedAt = performance.now()
+  const credentials = await credentialsOf(flags)
+  const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
+  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
   const client = checkedByClient(
     () =>
       new Client({
@@ -61,6 +65,7 @@ export async function withContext(
         timeoutMs,
         unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
         callsMax: options.callsMax,
+        ...credentials,
         onWarning: (message) => say(`warning: ${message}`),
       }),
   )
@@ -82,12 +87,12 @@ export async function withContext(
     })
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
-    const text = formatError(error, intent, endpoints.source)
+    const text = formatError(error, intent, endpoints.source, userOf(credentials))
     const isInterrupted = error.code === 'aborted'
     // A command that runs until Ctrl-C misses no time-out.
     const late = isInterrupted
       ? []
-      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
     const EndOfCommand = isInterrupted ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text, late)
   } finally {
@@ -95,6 +100,11 @@ export async function withContext(
     signals.close()
     await client.close()
   }
+}
+
+function userOf(credentials: CredentialFlags): string | undefined {
+  if ('user' in credentials) return credentials.user
+  return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
 }
 
 /** Another project's cluster may answer at the default addresses. */
@@ -108,7 +118,8 @@ async function sayCluster(
     say(`no local cluster here: cluster ${clusterId} answers at ${client.endpoints[0]}`)
   } catch (error) {
     // A command that keeps trying reports it later.
-    if (error instanceof UnreachableError && unreachableAfterMs === undefined) throw error
+    const isFinal = error instanceof UnreachableError && unreachableAfterMs === undefined
+    if (isFinal || (error instanceof QuorateError && error.code === 'unauthenticated')) throw error
   }
 }
 

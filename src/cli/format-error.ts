@@ -18,7 +18,15 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
   default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
 }
 
-export function formatError(error: QuorateError, intent: Intent, source: EndpointSource): string {
+const WHO_YOU_ARE = 'say who you are with --user NAME, or with KV_USER and KV_PASSWORD'
+
+/** `user`: the name that the command has given, or a text for a token; undefined: none. */
+export function formatError(
+  error: QuorateError,
+  intent: Intent,
+  source: EndpointSource,
+  user?: string | undefined,
+): string {
   const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
@@ -41,6 +49,12 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
       return `${who} answered, but it cannot prove that its data is fresh enough: ${text}`
     case 'revision_behind':
       return `${who} answered, but it is behind: ${text}`
+    case 'unauthenticated':
+      return `${text}${nothing}; ${user === undefined ? WHO_YOU_ARE : `check the password of ${user}`}`
+    case 'permission_denied':
+      return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
+    case 'loopback_only':
+      return `${text}${nothing}`
     case 'storage_full':
       return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':
@@ -57,6 +71,7 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
     case 'aborted':
       return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
     case 'precondition_failed':
+      if (!(error instanceof PreconditionFailedError)) return `${text}${nothing}`
       return `the condition does not hold: ${whatIsThere(error)}${nothing}`
     default:
       return text

@@ -10,7 +10,10 @@ import { EXIT } from './exit-codes.ts'
 import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
 import { io, userPath } from './io.ts'
 
-const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
+const VARIABLES = [
+  ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
+  ...['KV_USER', 'KV_PASSWORD', 'KV_TOKEN'],
+]
 
 /** An empty variable counts as not set. */
 export function dropEmptyVariables(): void {
@@ -50,6 +53,13 @@ export function commandWithGlobalFlags(name: string) {
         .env('KV_OUTPUT')
         .choices(FORMATS),
     )
+    .addOption(
+      new Option(
+        '--user <name[:password]>',
+        'who you are; the password is that of KV_PASSWORD, or typed',
+      ).env('KV_USER'),
+    )
+    .addOption(new Option('--token <token>', 'the same by a token of a login').env('KV_TOKEN'))
     .option('--no-color', 'no colours, as with the variable NO_COLOR')
 }
 

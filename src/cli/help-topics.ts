@@ -31,6 +31,9 @@ KV_TIMEOUT        how long a request may take: a number with ms, s, m or h
 KV_CONSISTENCY    linearizable, lease or stale
 KV_MAX_STALENESS  how old a stale read may be
 KV_OUTPUT         table, wide, plain, json or ndjson
+KV_USER           who you are, where rights are checked: a name, or NAME:PASSWORD
+KV_PASSWORD       the password of this user
+KV_TOKEN          a token of a login, instead of both
 NO_COLOR          no colours
 
 Endpoints given by --endpoints or KV_ENDPOINTS are used alone. Without them the nodes of the local
@@ -49,6 +52,7 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
   6  the outcome is unknown: the write may have been applied, or may still be. Or its result could not
      be printed. Reads never end with 6
   7  no node could be connected to: not a byte of the request left
+  8  it is not known who you are (--user, KV_USER), or you have no right to this: nothing was written
 130  Ctrl-C
 
 A script may repeat a write after 5 and 7. After 6 it must look first (${PROGRAM} get), or write under a
