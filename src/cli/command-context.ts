@@ -9,6 +9,7 @@ import {
   UnreachableError,
 } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
+import { type CredentialFlags, credentialsOf } from './credentials.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
@@ -66,12 +67,16 @@ export async function withContext(
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
   const tls = chooseTls(flags)
-  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+  const askedAt = performance.now()
+  const credentials = await credentialsOf(flags)
+  const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
+  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
+      ...credentials,
       onWarning: (message) => say(`warning: ${message}`),
       tls,
     }),
@@ -94,12 +99,12 @@ export async function withContext(
     })
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
-    const text = formatError(error, intent, endpoints.source)
+    const text = formatError(error, intent, endpoints.source, userOf(credentials))
     const isInterrupted = error.code === 'aborted'
     // A command that runs until Ctrl-C misses no time-out.
     const late = isInterrupted
       ? []
-      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
     const EndOfCommand = isInterrupted ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text, late)
   } finally {
@@ -115,6 +120,11 @@ export const clientOf = (
   options: Omit<ClientOptions, 'endpoints' | 'discover'>,
 ): Client => new Client({ ...options, endpoints: urls, discover: !explicit }, undefined, clusterId)
 
+function userOf(credentials: CredentialFlags): string | undefined {
+  if ('user' in credentials) return credentials.user
+  return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
+}
+
 /** Another project's cluster may answer at the default addresses. */
 async function sayCluster(
   client: Client,
@@ -126,7 +136,8 @@ async function sayCluster(
     say(`no local cluster here: cluster ${clusterId} answers at ${client.endpoints[0]}`)
   } catch (error) {
     // A command that keeps trying reports it later.
-    if (error instanceof UnreachableError && unreachableAfterMs === undefined) throw error
+    const isFinal = error instanceof UnreachableError && unreachableAfterMs === undefined
+    if (isFinal || (error instanceof QuorateError && error.code === 'unauthenticated')) throw error
   }
 }
 

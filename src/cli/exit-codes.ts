@@ -18,7 +18,7 @@ export const EXIT = {
   unknown: 6,
   /** No byte of the request was sent. */
   unreachable: 7,
-  /** The node does not serve this client, or not for this. Nothing was written. */
+  /** It is not known who calls, this user has no right to it, or the node serves others. Nothing was written. */
   denied: 8,
   interrupted: 130,
 } as const
@@ -42,6 +42,8 @@ const UNAVAILABLE = new Set([
   'lock_not_taken',
 ])
 
+const DENIED = new Set(['unauthenticated', 'permission_denied', 'loopback_only'])
+
 /** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
@@ -59,7 +61,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
   if (error.code === 'unreachable') return EXIT.unreachable
-  if (error.code === 'loopback_only') return EXIT.denied
+  if (DENIED.has(error.code)) return EXIT.denied
   if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
   if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage

@@ -21,7 +21,15 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
 /** Another cluster runs at the ports of the local cluster, which is stopped. */
 const WHEN_REPLACED = `; the local cluster here is stopped: end the other, then \`${PROGRAM} cluster start\`, or use the other with --endpoints`
 
-export function formatError(error: QuorateError, intent: Intent, source: EndpointSource): string {
+const WHO_YOU_ARE = 'say who you are with --user NAME, or with KV_USER and KV_PASSWORD'
+
+/** `user`: the name that the command has given, or a text for a token; undefined: none. */
+export function formatError(
+  error: QuorateError,
+  intent: Intent,
+  source: EndpointSource,
+  user?: string | undefined,
+): string {
   const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
@@ -46,6 +54,12 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
       return `${who} answered, but it is behind: ${text}`
     case 'wrong_cluster':
       return `${text}${nothing}${source === 'local cluster' ? WHEN_REPLACED : ''}`
+    case 'unauthenticated':
+      return `${text}${nothing}; ${user === undefined ? WHO_YOU_ARE : `check the password of ${user}`}`
+    case 'permission_denied':
+      return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
+    case 'loopback_only':
+      return `${text}${nothing}`
     case 'storage_full':
       return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':
@@ -62,6 +76,7 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
     case 'aborted':
       return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
     case 'precondition_failed':
+      if (!(error instanceof PreconditionFailedError)) return `${text}${nothing}`
       return `the condition does not hold: ${whatIsThere(error)}${nothing}`
     default:
       return text

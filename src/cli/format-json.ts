@@ -54,6 +54,7 @@ export function recordJson(record: KvRecord): object {
     value: bytesToJson(record.value),
     ...revisions(record),
     ...(record.lease === undefined ? {} : { lease: record.lease }),
+    ...(record.by === undefined ? {} : { by: record.by }),
   }
 }
 

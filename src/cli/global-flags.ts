@@ -16,6 +16,7 @@ import { io, userPath } from './io.ts'
 const VARIABLES = [
   ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
   ...['KV_CACERT', 'KV_CERT', 'KV_KEY'],
+  ...['KV_USER', 'KV_PASSWORD', 'KV_TOKEN'],
 ]
 
 /** An empty variable counts as not set. */
@@ -61,6 +62,13 @@ export function commandWithGlobalFlags(name: string) {
     )
     .addOption(new Option('--cert <file>', 'certificate that is shown to nodes, in PEM').env('KV_CERT'))
     .addOption(new Option('--key <file>', 'its private key').env('KV_KEY'))
+    .addOption(
+      new Option(
+        '--user <name[:password]>',
+        'who you are; the password is that of KV_PASSWORD, or typed',
+      ).env('KV_USER'),
+    )
+    .addOption(new Option('--token <token>', 'the same by a token of a login').env('KV_TOKEN'))
     .option('--no-color', 'no colours, as with the variable NO_COLOR')
 }
 

@@ -33,6 +33,9 @@ KV_MAX_STALENESS  how old a stale read may be
 KV_CACERT         file with the CAs that sign the certificates of nodes
 KV_CERT, KV_KEY   files with the certificate that is shown to nodes, and with its private key
 KV_OUTPUT         table, wide, plain, json or ndjson
+KV_USER           who you are, where rights are checked: a name, or NAME:PASSWORD
+KV_PASSWORD       the password of this user
+KV_TOKEN          a token of a login, instead of both
 NO_COLOR          no colours
 
 Endpoints given by --endpoints or KV_ENDPOINTS are used alone. Without them the nodes of the local
@@ -51,7 +54,7 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
   6  the outcome is unknown: the write may have been applied, or may still be. Or its result could not
      be printed. Reads never end with 6
   7  no node could be connected to: not a byte of the request left
-  8  the node does not serve this client: nothing was written
+  8  it is not known who you are (--user, KV_USER), or you have no right to this: nothing was written
 130  Ctrl-C
 
 A script may repeat a write after 5 and 7. After 6 it must look first (${PROGRAM} get), or write under a

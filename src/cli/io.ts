@@ -8,7 +8,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
-export type InputStream = Readable & { readonly isTTY?: boolean; readonly fd?: number }
+export type InputStream = Readable & {
+  readonly isTTY?: boolean
+  readonly fd?: number
+  /** Switch of a terminal that passes on each key at once, and shows none. */
+  readonly setRawMode?: (isRaw: boolean) => unknown
+}
 export type OutputStream = Writable & {
   readonly isTTY?: boolean
   readonly columns?: number

@@ -15,6 +15,7 @@ import { readFileSync } from 'node:fs'
 import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
 import { Cancellation, Failure, messageOf } from '../local/failure.ts'
+import { hideSecrets } from './credentials.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Io, PROCESS_IO, runWithIo } from './io.ts'
 import { say, watchOutput } from './output.ts'
@@ -30,6 +31,7 @@ export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<numb
     try {
       if (io === PROCESS_IO && isGarbled(argv))
         throw new Failure(EXIT.usage, 'the command line is not valid UTF-8; a value can come from a file')
+      if (io === PROCESS_IO) hideSecrets(argv)
       const program = await buildProgram(argv)
       await program.parseAsync(withoutHelpOnUnknown(program, argv), { from: 'user' })
       return EXIT.ok

@@ -37,6 +37,9 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     leader: () => import('./commands/leader.ts'),
     compact: () => import('./commands/compact.ts'),
     settings: () => import('./commands/settings.ts'),
+    auth: () => import('./commands/auth.ts'),
+    user: () => import('./commands/user.ts'),
+    role: () => import('./commands/role.ts'),
     cluster: () => import('./commands/cluster.ts'),
     node: () => import('./commands/node.ts'),
     cert: () => import('./commands/cert.ts'),
@@ -71,6 +74,7 @@ export async function buildProgram(argv: readonly string[]) {
     .hook('preAction', (thisCommand) => {
       readVariables(thisCommand)
       refuseStalenessWithoutStale(thisCommand)
+      refuseUserAndToken(thisCommand)
       if (thisCommand.opts().color !== false) return
       // The flag overrides the variables.
       io().env.NO_COLOR = '1'
@@ -115,6 +119,16 @@ function refuseStalenessWithoutStale(program: ReturnType<typeof commandWithGloba
   if (program.getOptionValueSource('maxStaleness') === 'env')
     program.setOptionValue('maxStaleness', undefined)
   else throw new Failure(EXIT.usage, '--max-staleness is for stale reads: it goes with --consistency stale')
+}
+
+/** A flag wins over a variable. Two flags, or two variables, contradict each other. */
+function refuseUserAndToken(program: ReturnType<typeof commandWithGlobalFlags>): void {
+  const { user, token } = program.opts()
+  if (user === undefined || token === undefined) return
+  const sources = [program.getOptionValueSource('user'), program.getOptionValueSource('token')]
+  if (sources[0] === sources[1])
+    throw new Failure(EXIT.usage, '--user and --token (KV_USER and KV_TOKEN) contradict each other')
+  program.setOptionValue(sources[0] === 'env' ? 'user' : 'token', undefined)
 }
 
 /** Commands are built one by one: errors are thrown, and help looks the same in all of them. */

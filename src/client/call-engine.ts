@@ -23,6 +23,7 @@ import {
 } from './call-error.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
+import type { ClientCredentials } from './credentials.ts'
 import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
@@ -72,6 +73,8 @@ export interface ClientCall {
   readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
   /** The call waits for no other call. */
   readonly isUrgent?: boolean | undefined
+  /** It has no credentials: it requests them. */
+  readonly isLogin?: boolean | undefined
 }
 
 interface EngineOptions {
@@ -80,6 +83,7 @@ interface EngineOptions {
   /** undefined: the client uses none. */
   readonly mux: MuxTransport | undefined
   readonly cluster: ClusterView
+  readonly credentials: ClientCredentials
   readonly writeIds: WriteIdSource
   readonly closing: Closing
   readonly callsMax: number
@@ -177,6 +181,8 @@ class RetryingCall {
   readonly #silent = new Set<Endpoint>()
   #attempts = 0
   #internals = 0
+  /** A try was refused as `unauthenticated`, and is made again with newer credentials. */
+  #hasRenewed = false
 
   constructor(engine: CallEngine, call: ClientCall, waitedMs: number) {
     this.#engine = engine
@@ -200,6 +206,8 @@ class RetryingCall {
         const tooLate = this.#tooLate()
         if (tooLate !== undefined) return tooLate
       }
+      const lack = this.#isLackingCredentials ? await this.#obtainCredentials() : undefined
+      if (lack !== undefined) return lack
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
       if (end !== undefined) return end
@@ -242,6 +250,18 @@ class RetryingCall {
     return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
+  get #isLackingCredentials(): boolean {
+    return this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
+  }
+
+  async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
+    const { credentials, closing } = this.#engine.options
+    const error = await credentials.obtain(this.#leftMs, closing.interruption(this.#call.signal))
+    const interrupted = this.#interrupted
+    if (interrupted !== undefined || error === undefined) return interrupted
+    return { kind: 'refused', error }
+  }
+
   /** The next endpoint; undefined: all were tried since the last pause. */
   #pick(): Endpoint | undefined {
     const { mux } = this.#engine.options
@@ -260,10 +280,16 @@ class RetryingCall {
   }
 
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
-    const { http, mux, cluster } = this.#engine.options
-    const { request, signal, endpoints } = this.#call
+    const { http, mux, cluster, credentials } = this.#engine.options
+    const { request, signal, endpoints, isLogin = false } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
     const transport = isMuxed ? mux : http
+    if (!isLogin) credentials.renewInTime(this.#call.timeoutMs)
+    const authorization = isMuxed
+      ? mux.authorizationAt(endpoint)
+      : isLogin
+        ? undefined
+        : credentials.authorization
     this.#tried.add(endpoint)
     this.#attempts += 1
     endpoint.requestSent(this, performance.now())
@@ -274,13 +300,14 @@ class RetryingCall {
       ...this.#limits(endpoint),
       writeId,
       clusterId: cluster.id,
+      authorization,
       signal,
     })
     try {
       if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
         return this.#failed(endpoint, outcome)
       const answer = { ...outcome, endpoint }
-      const end = this.#answered(answer)
+      const end = this.#answered(answer, authorization)
       if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
       return end
     } catch (error) {
@@ -366,7 +393,7 @@ class RetryingCall {
     return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
   }
 
-  #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
+  #answered(answer: NodeAnswer, authorization: string | undefined): CallEnd<NodeAnswer> | undefined {
     const { endpoint, headers } = answer
     const { kind, request, endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
@@ -384,7 +411,7 @@ class RetryingCall {
       endpoint.worked()
       return { kind: 'answered', answer }
     }
-    return this.#refused(headers, problem, endpoint)
+    return this.#refused(headers, problem, endpoint, authorization)
   }
 
   /**
@@ -400,7 +427,12 @@ class RetryingCall {
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
+  #refused(
+    headers: Headers,
+    problem: ProblemDetails,
+    endpoint: Endpoint,
+    authorization: string | undefined,
+  ): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
     const error = problemError(problem, headers, endpoint, kind)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
@@ -410,12 +442,30 @@ class RetryingCall {
     // A node of another cluster, or a host name that this node does not serve.
     if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
     if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
+    if (error.code === 'unauthenticated') return this.#renewCredentials(error, endpoint, authorization)
     if (error.written === 'unknown') this.#tries.unknown = error
     else if (problem.passing) this.#tries.refusal = error
     const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
     const twice = this.#tries.unknown !== undefined && kind === 'bare'
     if (!again || twice) return { kind: 'refused', error }
     this.#notBefore.set(endpoint, performance.now() + (problem.retryAfterMs ?? 0))
+    return undefined
+  }
+
+  /** The token has ended, or rights are checked since a moment ago. Once, the call is made again after a login. */
+  #renewCredentials(
+    error: QuorateError,
+    endpoint: Endpoint,
+    authorization: string | undefined,
+  ): CallEnd<NodeAnswer> | undefined {
+    const { mux, credentials } = this.#engine.options
+    const { isLogin = false } = this.#call
+    if (isLogin || !credentials.refused(authorization)) return { kind: 'refused', error }
+    mux?.leave(endpoint, authorization)
+    if (this.#hasRenewed) return { kind: 'refused', error }
+    this.#hasRenewed = true
+    this.#tries.refusal = error
+    this.#tried.delete(endpoint)
     return undefined
   }
 

@@ -166,7 +166,10 @@ export function problemError(
     node: typeof node === 'string' ? node : undefined,
     retryAfterMs: problem.retryAfterMs,
   }
-  if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
+  // The condition of a change of users and roles is a revision of theirs.
+  const isOfAuth = isWholeNumber(problem.json.auth_revision)
+  if (problem.code === 'precondition_failed' && !isOfAuth)
+    return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
   if (details.code === 'compacted') {
     const { compact_revision, resume_from } = problem.json

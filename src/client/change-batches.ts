@@ -172,4 +172,5 @@ const asErrorOfBatch = ({ changes }: ChangesOperation, error: unknown): unknown 
 const isOfBatchOnly = (error: unknown): error is QuorateError =>
   error instanceof QuorateError &&
   error.written === 'no' &&
+  error.code !== 'unauthenticated' &&
   !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)

@@ -3,9 +3,12 @@
 import { roundedMs } from './address.ts'
 import type { ApiCall } from './administration.ts'
 import * as administration from './administration.ts'
+import { authSwitch, roles, users } from './auth.ts'
+import type { AuthSwitch, Roles, Users } from './auth-types.ts'
 import { CallEngine, type ClientCall } from './call-engine.ts'
 import { ChangeBatches } from './change-batches.ts'
 import { ClusterView } from './cluster-view.ts'
+import { ClientCredentials } from './credentials.ts'
 import { answerInfo, decoded, wholeNumberIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import { Closing } from './interruption.ts'
@@ -132,6 +135,11 @@ export class Client {
   readonly #timeoutMs: number
   readonly #call: ApiCall = (call, request, options) =>
     this.#run({ ...call, request: { op: API, ...request } }, options)
+  /** The switch that makes rights be checked. */
+  readonly auth: AuthSwitch = authSwitch(this.#call)
+  readonly users: Users = users(this.#call)
+  /** Roles: what their users may do. */
+  readonly roles: Roles = roles(this.#call)
   readonly #rangeReads: RangeReads
   readonly #leaseCalls: LeaseCalls = {
     call: this.#call,
@@ -164,31 +172,29 @@ export class Client {
     const closing = this.#closing
     const endpoints = new Endpoints(options.endpoints)
     const onMembers = () => mux?.retireOthers()
-    const cluster = new ClusterView({
-      id: clusterId,
-      endpoints,
-      http: transport,
-      closing,
-      discover,
-      warn,
-      onMembers,
-    })
+    const credentials = new ClientCredentials(options, (request, withinMs) =>
+      this.#engine.run({
+        ...{ kind: 'read', request, isUrgent: true, isLogin: true },
+        ...{ startedAt: performance.now(), timeoutMs: withinMs, signal: undefined },
+      }),
+    )
+    const shared = { endpoints, http: transport, credentials, closing }
+    const cluster = new ClusterView({ ...shared, id: clusterId, discover, warn, onMembers })
     const mux =
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            ...{ endpoints, tls: options.tls },
+            ...{ endpoints, credentials, tls: options.tls },
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })
-    const writeIds = new WriteIdSource({ endpoints, http: transport, mux, cluster, closing, timeoutMs })
+    const writeIds = new WriteIdSource({ ...shared, mux, cluster, timeoutMs })
     this.#endpoints = endpoints
     this.#http = transport
     this.#mux = mux
     this.#cluster = cluster
     this.#timeoutMs = timeoutMs
-    const parts = { endpoints, http: transport, mux, cluster, writeIds, closing }
-    this.#engine = new CallEngine({ ...parts, callsMax, unreachableAfterMs })
+    this.#engine = new CallEngine({ ...shared, mux, cluster, writeIds, callsMax, unreachableAfterMs })
     this.#batches = new ChangeBatches(this.#engine)
     this.#rangeReads = {
       timeoutMs,

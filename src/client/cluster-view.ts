@@ -2,6 +2,7 @@
 // is that of the node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
 import { clusterInfo } from './cluster-codec.ts'
+import type { ClientCredentials } from './credentials.ts'
 import { headerText, headerWholeNumber } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
@@ -19,6 +20,7 @@ interface ViewOptions {
   readonly id: string | undefined
   readonly endpoints: Endpoints
   readonly http: Transport
+  readonly credentials: ClientCredentials
   readonly closing: Closing
   readonly discover: boolean
   readonly warn: (message: string) => void
@@ -72,8 +74,10 @@ export class ClusterView {
 
   noteRevision(endpoint: Endpoint, revision: number | undefined): void {
     if (revision !== undefined) this.seen(revision)
-    const { discover, closing } = this.#options
-    if (discover && !closing.isClosed && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
+    const { discover, closing, credentials } = this.#options
+    if (!discover || closing.isClosed || performance.now() < this.#discoverAt || credentials.isLacking())
+      return
+    this.#learnMembers(endpoint)
   }
 
   hastenDiscovery(): void {
@@ -91,9 +95,10 @@ export class ClusterView {
   /** Runs in the background, started by answers and not by a timer, so that no timer is left over. */
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
-    const { http, endpoints, onMembers } = this.#options
+    const { http, endpoints, onMembers, credentials } = this.#options
     const request = { op: API, method: 'GET', path: '/v1/cluster' } as const
-    const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.id }
+    const { authorization } = credentials
+    const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.id, authorization }
     void http
       .send(endpoint, request, options)
       .then((outcome) => {

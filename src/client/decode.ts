@@ -71,8 +71,11 @@ export function metaFromJson(json: Json): RecordMeta {
 }
 
 /** With `keysOnly` there are no values. */
-export const recordFromJson = (json: Json, keysOnly = false): KvRecord =>
-  recordOf(metaFromJson(json), keysOnly ? new Uint8Array() : bytesFromJson(json.value), leaseOf(json.lease))
+export function recordFromJson(json: Json, keysOnly = false): KvRecord {
+  const meta = metaFromJson(json)
+  if (keysOnly) return recordOf(meta, new Uint8Array(), leaseOf(json.lease))
+  return recordOf(meta, bytesFromJson(json.value), leaseOf(json.lease), writerOf(json.by))
+}
 
 /** undefined: none. */
 export function leaseOf(value: unknown): string | undefined {
@@ -80,11 +83,23 @@ export function leaseOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : disagree('the lease of a record is not a string')
 }
 
-export function recordOf(meta: RecordMeta, value: Uint8Array, lease: string | undefined): KvRecord {
+/** undefined: rights were not checked. */
+function writerOf(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  return typeof value === 'string' ? value : disagree('the writer of a record is not a string')
+}
+
+export function recordOf(
+  meta: RecordMeta,
+  value: Uint8Array,
+  lease: string | undefined,
+  by?: string | undefined,
+): KvRecord {
   const { key, keyBytes, createRevision, modRevision, version } = meta
   const text = () => decodeUtf8(value)
   const json = () => JSON.parse(text())
-  return { key, keyBytes, createRevision, modRevision, version, value, lease, text, json }
+  const record = { key, keyBytes, createRevision, modRevision, version, value, lease, text, json }
+  return by === undefined ? record : { ...record, by }
 }
 
 export function memberFromJson(value: unknown): Member {

@@ -7,6 +7,20 @@
 
 import '../require-node.ts'
 
+export type {
+  AuthChangeOptions,
+  AuthStatus,
+  AuthSwitch,
+  PermittedRange,
+  RoleInfo,
+  RoleList,
+  RolePermission,
+  Roles,
+  UserChange,
+  UserInfo,
+  UserList,
+  Users,
+} from './auth-types.ts'
 export { Client } from './client.ts'
 export {
   AbortedError,

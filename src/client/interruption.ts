@@ -57,16 +57,22 @@ export class Closing {
   }
 }
 
-/** Waits, at most until an interruption. */
-export async function pause(ms: number, interruption: Interruption): Promise<void> {
+/** Waits, at most until an interruption, or until a promise has settled. */
+export async function pause(
+  ms: number,
+  interruption: Interruption,
+  until?: Promise<unknown> | undefined,
+): Promise<void> {
   let unsubscribe = () => {}
   await new Promise<void>((resolve) => {
     const stop = after(ms, resolve)
-    // It may call this at once.
-    unsubscribe = interruption.listen(() => {
+    const end = () => {
       stop()
       resolve()
-    })
+    }
+    until?.then(end, end)
+    // It may call this at once.
+    unsubscribe = interruption.listen(end)
   })
   unsubscribe()
 }

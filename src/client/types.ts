@@ -31,6 +31,14 @@ export interface ClientOptions {
    */
   readonly transport?: 'auto' | 'http' | undefined
   /**
+   * The user of all calls, with `password`. The client logs in by itself, and renews what it gets. While rights are not
+   * checked, the user is not named.
+   */
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  /** Instead of a user and a password: a token of `POST /v1/auth/login`. It is used until it ends. */
+  readonly token?: string | undefined
+  /**
    * Called with a sentence about a problem that makes no call fail, such as an endpoint of another cluster. Default:
    * `process.emitWarning`.
    */
@@ -131,6 +139,8 @@ export interface KvRecord extends RecordMeta {
   readonly value: Uint8Array
   /** The id of the lease that deletes the key when it ends; undefined: it has none. */
   readonly lease: string | undefined
+  /** The user who wrote this version; absent: rights were not checked. */
+  readonly by?: string
   /** The value as text. */
   text(): string
   /** The value parsed as JSON. */

@@ -1,6 +1,7 @@
 // The arguments of each function of the client.
 
 import { endpointUrl } from './address.ts'
+import type { AuthChangeOptions, RolePermission, UserChange } from './auth-types.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
 import { CLIENT_TLS, secureContextOf } from './tls.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
@@ -21,6 +22,7 @@ import {
   checkFields,
   checkOneLease,
   checkOptions,
+  checkSecret,
   checkValue,
   isBound,
   isBytes,
@@ -32,6 +34,7 @@ import {
   isOneOf,
   isProgress,
   isRevision,
+  isSecret,
   isSignal,
   isStaleness,
   isText,
@@ -102,6 +105,13 @@ const MIRROR: Checks<MirrorOptions> = {
   progressMs: isProgress,
   onResync: isFunction,
 }
+const AUTH_CHANGE: Checks<AuthChangeOptions> = { ...CALL, ifRevision: isWholeNumber }
+const NEW_USER: Checks<UserChange> = {
+  password: isSecret,
+  roles: isListOf(isText, 'a list of names of roles'),
+}
+const GRANT = { key: isBytes, prefix: isBytes, start: isBytes, end: isBytes, all: isFlag }
+const ACCESS = { access: isOneOf('read', 'write', 'readwrite', 'admin') }
 const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
 const CLIENT: Checks<ClientOptions> = {
   endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
@@ -110,15 +120,29 @@ const CLIENT: Checks<ClientOptions> = {
   unreachableAfterMs: isTimeout,
   callsMax: isBound,
   transport: isOneOf('auto', 'http'),
+  user: isText,
+  password: isSecret,
+  token: isSecret,
   onWarning: isFunction,
   tls: (value) => (isObject(value) === undefined ? undefined : 'an object such as { ca, cert, key }'),
 }
+
+const PASSWORD = { pattern: /./s, expected: 'a string that is not empty' }
+/** Other characters cannot be in a header. */
+const TOKEN = { pattern: /^[!-~]+$/, expected: 'a token of a login' }
 
 const CONDITIONS: ReadonlySet<string> = new Set(['ifRevision', 'ifAbsent'])
 
 export function checkClient(options: ClientOptions): void {
   checkOptions('Client', options, CLIENT)
   checkFields('Client', { endpoints: options.endpoints }, { endpoints: CLIENT.endpoints })
+  const { user, password, token } = options
+  checkSecret('Client', 'password', password, PASSWORD)
+  checkSecret('Client', 'token', token, TOKEN)
+  if (token !== undefined && (user !== undefined || password !== undefined))
+    throw new TypeError('Client: token and user contradict each other: a token has a user')
+  if ((user === undefined) !== (password === undefined))
+    throw new TypeError('Client: user and password belong together')
   if (options.tls === undefined) return
   checkOptions('Client: tls', options.tls, CLIENT_TLS)
   if ((options.tls.cert === undefined) !== (options.tls.key === undefined))
@@ -244,6 +268,54 @@ export function checkName(where: string, name: unknown): void {
   checkValue(where, 'name', name, isText)
 }
 
+/** The cluster checks the length of the password. */
+export function checkUserChange(name: unknown, user: UserChange, options: AuthChangeOptions): void {
+  checkName('users.put', name)
+  checkOptions('users.put: the user', user, NEW_USER)
+  if (user.password !== null) checkSecret('users.put', 'password', user.password, PASSWORD)
+  checkAuthChange('users.put', options)
+}
+
+export function checkRoleChange(name: unknown, permissions: unknown, options: AuthChangeOptions): void {
+  checkName('roles.put', name)
+  checkValue('roles.put', 'permissions', permissions, isPermissions)
+  for (const permission of permissions as RolePermission[]) checkPermission(permission)
+  checkAuthChange('roles.put', options)
+}
+
+/** A range that got lost would be all keys. */
+function checkPermission(permission: RolePermission): void {
+  const where = 'roles.put: a permission'
+  checkOptions(where, permission, { ...ACCESS, ...GRANT })
+  const { access, key, prefix, start, end, all } = { ...NO_RANGE, ...permission }
+  checkValue(where, 'access', access, ACCESS.access)
+  const forms = [key, prefix, start ?? end, all === true ? all : undefined].filter(
+    (form) => form !== undefined,
+  )
+  if (forms.length === (access === 'admin' ? 0 : 1)) return
+  throw new TypeError(
+    access === 'admin'
+      ? `${where}: admin has no range`
+      : `${where}: name either key, or prefix, or start and end, or all: true`,
+  )
+}
+
+const NO_RANGE = { key: undefined, prefix: undefined, start: undefined, end: undefined, all: undefined }
+
+export function checkAuthName(where: string, name: unknown, options: CallOptions): void {
+  checkName(where, name)
+  checkCall(where, options)
+}
+
+export function checkAuthDelete(where: string, name: unknown, options: AuthChangeOptions): void {
+  checkName(where, name)
+  checkAuthChange(where, options)
+}
+
+/** If the condition got lost, the change of another administrator could be lost. */
+const checkAuthChange = (where: string, options: AuthChangeOptions): void =>
+  checkOptions(where, options, AUTH_CHANGE, CONDITIONS)
+
 /** The cluster checks names and ranges. This check only makes sure that JSON can carry everything. */
 export function checkSettings(where: string, settings: unknown): void {
   checkValue(where, 'settings', settings, isObject)
@@ -270,6 +342,8 @@ const isObject: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? undefined
     : 'an object with the settings'
+
+const isPermissions: Check = (value) => (Array.isArray(value) ? undefined : 'a list of permissions')
 
 const isSetting: Check = (value) => {
   const known = Number.isFinite(value) || typeof value === 'boolean' || typeof value === 'string'

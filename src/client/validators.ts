@@ -48,6 +48,17 @@ export function checkValue(where: string, name: string, value: unknown, check: C
     throw new TypeError(`${where}: ${name} must be ${expected}, not ${described(value)}`)
 }
 
+/** Checks a value that no message may show. */
+export function checkSecret(
+  where: string,
+  name: string,
+  value: unknown,
+  { pattern, expected }: { readonly pattern: RegExp; readonly expected: string },
+): void {
+  if (value === undefined || (typeof value === 'string' && pattern.test(value))) return
+  throw new TypeError(`${where}: ${name} must be ${expected}`)
+}
+
 const NONE: ReadonlySet<string> = new Set()
 
 function unknownOption(name: string, known: readonly string[]): string {
@@ -87,6 +98,8 @@ export const isText: Check = (value) => {
   if (typeof value !== 'string' || value === '') return 'a string that is not empty'
   return value.isWellFormed() ? undefined : 'well-formed Unicode'
 }
+/** The message of a check shows the value, so `checkSecret` checks it. */
+export const isSecret: Check = () => undefined
 export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 

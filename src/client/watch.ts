@@ -316,7 +316,11 @@ export class ClientWatch implements Watch {
       hasFailed = !(error instanceof FinalError)
       if (error instanceof FinalError) throw error.cause
       if (isPaused) return why
-      if (error instanceof QuorateError) return error
+      if (error instanceof QuorateError) {
+        // The node works: the watch begins again after a login.
+        hasFailed = error.code !== 'unauthenticated'
+        return error
+      }
       const reason = error instanceof Error ? error.message : String(error)
       return new Error(`${endpoint.url}: the stream of the watch broke (${reason})`, { cause: error })
     } finally {
@@ -385,7 +389,8 @@ export class ClientWatch implements Watch {
   #endedBy(json: Json, endpoint: Endpoint): Error {
     const status = typeof json.status === 'number' ? json.status : 500
     const error = problemError(problemFrom(status, NODE_HEADERS, json), NODE_HEADERS, endpoint, 'read')
-    return error instanceof CompactedError ? new FinalError(error) : error
+    const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
+    return isFinal ? new FinalError(error) : error
   }
 
   #callBack(call: () => void): void {

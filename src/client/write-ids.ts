@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { ClusterView } from './cluster-view.ts'
+import type { ClientCredentials } from './credentials.ts'
 import { headerText, isWholeNumber, parseObject } from './decode.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
@@ -22,6 +23,7 @@ interface SourceOptions {
   readonly endpoints: Endpoints
   readonly http: Transport
   readonly cluster: ClusterView
+  readonly credentials: ClientCredentials
   readonly closing: Closing
   readonly timeoutMs: number
   /** undefined: the client uses none. */
@@ -87,7 +89,7 @@ export class WriteIdSource {
 
   #openSession(nowMs: number): void {
     this.#openAt = nowMs + OPEN_AGAIN_MS
-    const { endpoints, http, cluster, closing, timeoutMs } = this.#options
+    const { endpoints, http, cluster, closing, timeoutMs, credentials } = this.#options
     const endpoint = endpoints.pick(() => true, nowMs)
     if (endpoint === undefined) return
     const headers = { 'Content-Type': 'application/json' }
@@ -98,7 +100,8 @@ export class WriteIdSource {
       headers,
       body: Buffer.from('{}'),
     } as const
-    const options = { timeoutMs, background: true, clusterId: cluster.id }
+    const { authorization } = credentials
+    const options = { timeoutMs, background: true, clusterId: cluster.id, authorization }
     void http.send(endpoint, request, options).then((outcome) => {
       if (outcome.kind !== 'answered' || outcome.status !== 200 || closing.isClosed) return
       const { session, age_ms, slots } = parseObject(outcome.body) ?? {}

@@ -5,11 +5,13 @@ import {
   type Checks,
   checkFields,
   checkOptions,
+  checkSecret,
   checkValue,
   isFlag,
   isFunction,
   isListOf,
   isOneOf,
+  isSecret,
   isText,
   isTimeout,
   isWholeNumber,
@@ -47,6 +49,7 @@ const CLUSTER: Checks<ClusterOptions> = {
   dataDir: isText,
   tls: isFlag,
   ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
+  auth: isObject,
   timing: isObject,
   logger: isObject,
   readyTimeoutMs: isTimeout,
@@ -105,7 +108,17 @@ const WAIT: Checks<WaitOptions> = { timeoutMs: isTimeout }
 
 export function checkCluster(options: ClusterOptions): void {
   checkOptions('startCluster', options, CLUSTER)
+  if (options.auth !== undefined) checkAuth(options.auth)
   checkShared('startCluster', options)
+}
+
+function checkAuth(auth: NonNullable<ClusterOptions['auth']>): void {
+  checkOptions('startCluster: auth', auth, { rootPassword: isSecret })
+  const { rootPassword = '' } = auth
+  checkSecret('startCluster: auth', 'rootPassword', rootPassword, {
+    pattern: /^.{8,}$/s,
+    expected: 'a string of 8 characters or more',
+  })
 }
 
 export function checkClientOptions(options: object): void {

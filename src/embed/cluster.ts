@@ -60,9 +60,12 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
         }),
       )
     }
-    await form(nodes, dataDir, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
+    const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS
+    await form(nodes, dataDir, timeoutMs)
     const tls = options.tls === true ? clientTls(dataDir) : undefined
-    return new InProcessCluster(nodes, { mesh, temporary, tls })
+    const root = options.auth && { user: ROOT, password: options.auth.rootPassword }
+    if (root !== undefined) await checkRights(nodes, root, timeoutMs, tls)
+    return new InProcessCluster(nodes, { mesh, temporary, tls, root })
   } catch (error) {
     await closeAll(nodes, mesh, temporary)
     throw error
@@ -101,6 +104,7 @@ class InProcessCluster implements EmbeddedCluster {
   readonly #nodes: readonly InProcessNode[]
   readonly #mesh: RelayMesh
   readonly #temporary: TemporaryDirectory | undefined
+  readonly #root: RootCredentials | undefined
   readonly #clients = new Set<Client>()
   #closing: Promise<void> | undefined
 
@@ -110,14 +114,17 @@ class InProcessCluster implements EmbeddedCluster {
       mesh,
       temporary,
       tls,
+      root,
     }: {
       readonly mesh: RelayMesh
       readonly temporary: TemporaryDirectory | undefined
       readonly tls: ClientTls | undefined
+      readonly root: RootCredentials | undefined
     },
   ) {
     this.nodes = nodes
     this.tls = tls
+    this.#root = root
     this.#nodes = nodes
     this.#mesh = mesh
     this.#temporary = temporary
@@ -160,8 +167,9 @@ class InProcessCluster implements EmbeddedCluster {
     const endpoints = options.endpoints ?? this.endpoints
     const tls = options.tls ?? this.tls
     const isInProcess = transport === 'inprocess'
+    const credentials = 'user' in options || 'token' in options ? undefined : this.#root
     const client = new ClusterClient(
-      { ...options, endpoints, tls, transport: isInProcess ? 'http' : transport },
+      { ...credentials, ...options, endpoints, tls, transport: isInProcess ? 'http' : transport },
       isInProcess ? new InProcessTransport((url) => this.#nodeAt(url), tls) : undefined,
       () => this.#clients.delete(client),
     )
@@ -253,6 +261,31 @@ async function form(nodes: readonly InProcessNode[], dataDir: string, timeoutMs:
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await becomeReady(nodes, timeoutMs)
+}
+
+const ROOT = 'root'
+
+interface RootCredentials {
+  readonly user: string
+  readonly password: string
+}
+
+/** Switches on the check of rights, unless it is on. Returns when all nodes know it. */
+async function checkRights(
+  nodes: readonly InProcessNode[],
+  root: RootCredentials,
+  timeoutMs: number,
+  tls: ClientTls | undefined,
+): Promise<void> {
+  await using client = new Client({ endpoints: nodes.map(({ url }) => url), timeoutMs, tls, ...root })
+  const { enabled } = await client.auth.status()
+  // If it is on, this shows that the password is right.
+  if (!enabled) await client.users.put(ROOT, { password: root.password, roles: [ROOT] })
+  const { revision } = enabled ? await client.users.list() : await client.auth.enable()
+  const check = (): true | undefined =>
+    nodes.every(({ api }) => (api?.auth.revision ?? 0) >= revision) || undefined
+  if (await poll(check, { timeoutMs, intervalMs: POLL_INTERVAL_MS })) return
+  throw new Error(`not all nodes know after ${timeoutMs / 1000} s that rights are checked`)
 }
 
 async function becomeReady(nodes: readonly InProcessNode[], timeoutMs: number): Promise<void> {

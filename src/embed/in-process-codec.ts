@@ -252,4 +252,5 @@ const recordOf = (row: KeyRow): Json => ({
   value: row.value,
   ...revisionsOf(row),
   lease: row.lease,
+  by: row.by,
 })

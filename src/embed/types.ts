@@ -12,6 +12,8 @@ export interface ClusterOptions {
   readonly tls?: boolean | undefined
   /** Client ports, one for each node. Default: free ports. */
   readonly ports?: readonly number[] | undefined
+  /** Checks rights: the user root is made, or gets this password, and `client()` is this user. */
+  readonly auth?: { readonly rootPassword: string } | undefined
   /** Heartbeat and election timeouts. */
   readonly timing?: NodeOptions['timing'] | undefined
   /** For example a pino logger. Default: silent. */
@@ -20,6 +22,7 @@ export interface ClusterOptions {
   readonly readyTimeoutMs?: number | undefined
 }
 
+/** While rights are checked, a client that names neither `user` nor `token` is root. */
 export interface EmbeddedClientOptions extends Partial<Omit<ClientOptions, 'transport'>> {
   /**
    * As for every client; or 'inprocess': operations are given to the nodes without sockets and without encoding.

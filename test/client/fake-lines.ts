@@ -20,6 +20,10 @@ export class FakeLines {
   /** Called for each item. Returns whether it was dealt with. */
   onItem: (item: Item, line: Line) => boolean = () => false
   readonly upgrades: string[] = []
+  /** The Authorization header of each upgrade. */
+  readonly authorizations: (string | undefined)[] = []
+  /** Whether an upgrade with this header is refused as `unauthenticated`. */
+  isRefused: (authorization: string | undefined) => boolean = () => false
   readonly items: Item[] = []
   /** In the order in which they were opened. */
   readonly open: Line[] = []
@@ -32,13 +36,19 @@ export class FakeLines {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.upgrades.push(request.url ?? '')
+    const { authorization } = request.headers
+    this.authorizations.push(authorization)
     socket.on('error', () => {})
+    if (this.isRefused(authorization)) {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
+      return
+    }
     if (this.refusal !== undefined) {
       socket.end(this.refusal)
       return
     }
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const line = new Line(ws, socket)
+      const line = new Line(ws, socket, authorization)
       this.open.push(line)
       ws.on('error', () => {})
       ws.on('close', () => this.open.splice(this.open.indexOf(line), 1))
@@ -70,10 +80,12 @@ export class FakeLines {
 export class Line {
   readonly ws: WebSocket
   readonly socket: Duplex
+  readonly authorization: string | undefined
 
-  constructor(ws: WebSocket, socket: Duplex) {
+  constructor(ws: WebSocket, socket: Duplex, authorization: string | undefined) {
     this.ws = ws
     this.socket = socket
+    this.authorization = authorization
   }
 
   /** One message. */

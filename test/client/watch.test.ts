@@ -160,6 +160,30 @@ test('what was received comes before the news that the next events are compacted
   expect(scene.atRest).toBe(true)
 })
 
+test('a right that ends, ends the watch', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 3 })
+  await pass(0)
+  scene.feed.send(created(4), put(3, 'a'), problem('permission_denied', { status: 403 }))
+  await pass(0)
+  expect(await revisions(watch, 1)).toEqual([3])
+  const error = await watch.next().catch((reason: unknown) => reason)
+  expect(error).toMatchObject({ code: 'permission_denied', written: 'no' })
+  expect(scene.asked).toHaveLength(1)
+  expect(scene.atRest).toBe(true)
+})
+
+test('a token that ends does not end the watch: it begins again, and the node has not failed', async () => {
+  const failed = vi.spyOn(endpoint, 'failed')
+  onTestFinished(() => failed.mockRestore())
+  const watch = scene.watch({ all: true, fromRevision: 3 })
+  await pass(0)
+  scene.feed.send(created(4), put(3, 'a'), problem('unauthenticated', { status: 401 }))
+  await pass(1000)
+  expect(scene.asked.map(({ from }) => from)).toEqual([3, 4])
+  expect(failed).not.toHaveBeenCalled()
+  await watch.close()
+})
+
 test('a node that ends a watch as compacted has not failed, nor has one that the application is too slow for', async () => {
   const failed = vi.spyOn(endpoint, 'failed')
   onTestFinished(() => failed.mockRestore())

@@ -73,6 +73,7 @@ async function printRecord(record: KvRecord, format: Format): Promise<void> {
       ['create revision', record.createRevision],
       ['mod revision', record.modRevision],
       ['version', record.version],
+      ...(record.by === undefined ? [] : [['by', record.by] as const]),
     ],
   )
 }

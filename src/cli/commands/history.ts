@@ -8,7 +8,7 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { toJsonLine } from '../format-json.ts'
-import { isTable, RowWriter } from '../format-table.ts'
+import { type Column, isTable, RowWriter } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { Format } from '../global-flags.ts'
 import { write, writeLine } from '../output.ts'
@@ -23,7 +23,8 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async (name) => {
       const key = keyArgument(name)
       await withContext(flags(), { kind: 'read' }, async ({ client, format, timeoutMs, signal }) => {
-        const rows = new Rows(format)
+        const { enabled } = await client.auth.status({ signal })
+        const rows = new Rows(format, enabled)
         for await (const event of changesOf(client, key, { timeoutMs, signal })) await rows.add(event)
         if (rows.count === 0)
           throw new Failure(EXIT.notFound, `there is no change of ${key} in the history that is kept`)
@@ -77,12 +78,18 @@ const asPut = (kv: KvRecord): WatchEvent => ({ type: 'put', key: kv.key, keyByte
 
 const revisionOf = (event: WatchEvent) => (event.type === 'put' ? event.kv.modRevision : event.modRevision)
 
+const BY: Column<WatchEvent> = {
+  title: 'BY',
+  cell: (event) => (event.type === 'put' ? event.kv.by : undefined),
+}
+
 class Rows {
   count = 0
   readonly #format: Format
   readonly #table: RowWriter<WatchEvent>
 
-  constructor(format: Format) {
+  /** `hasWriters`: rights are checked, so versions have writers. */
+  constructor(format: Format, hasWriters: boolean) {
     this.#format = format
     const textOf = isTable(format) ? textOfBytes : formatBytes
     this.#table = new RowWriter<WatchEvent>(
@@ -95,6 +102,7 @@ class Rows {
           alignRight: true,
         },
         { title: 'VALUE', cell: (event) => (event.type === 'put' ? textOf(event.kv.value) : undefined) },
+        ...(hasWriters ? [BY] : []),
       ],
       format,
     )

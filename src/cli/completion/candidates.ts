@@ -109,13 +109,16 @@ function optionIn(command: CommandUnknownOpts, word: string): Option | undefined
   return allOptions(command).find(({ long, short }) => name === long || name === short)
 }
 
-/** Flags that name the cluster to ask. */
+/** Flags that name the cluster to ask, and the user. */
 function globalFlagsIn(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
-  const endpoints = values.get('--endpoints')
-  if (endpoints === undefined) return {}
+  const typed = ['--endpoints', '--user', '--token'].flatMap((name) => {
+    const value = values.get(name)
+    return value === undefined ? [] : [name, value]
+  })
+  if (typed.length === 0) return {}
   const parsed = commandWithGlobalFlags('kv')
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
-    .parse(['--endpoints', endpoints], { from: 'user' })
+    .parse(typed, { from: 'user' })
   return parsed.opts()
 }

@@ -7,11 +7,13 @@ import type { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { clientOf } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
+import { knownCredentials } from '../credentials.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
 import { chooseEndpoints, chooseTls, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { userPath } from '../io.ts'
+import { ACCESSES } from '../permissions.ts'
 import { SHELLS } from './scripts.ts'
 
 export interface Candidate {
@@ -72,6 +74,21 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'member remove name': members,
   'member replace name': members,
   'settings set name=value': settings,
+  'user delete name': users,
+  'user show name': users,
+  'user passwd name': users,
+  'user grant name': users,
+  'user grant role': roles,
+  'user revoke name': users,
+  'user revoke role': roles,
+  'role delete name': roles,
+  'role show name': roles,
+  'role grant name': roles,
+  'role grant access': oneOf(ACCESSES),
+  'role grant key': keys,
+  'role revoke name': roles,
+  'role revoke access': oneOf(ACCESSES),
+  'role revoke key': keys,
   'cluster kill node': localNodes,
   'cluster pause node': localNodes,
   'cluster resume node': localNodes,
@@ -85,6 +102,8 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--prefix': keys,
   '--strip-prefix': keys,
   '--lease': leases,
+  '--role': roles,
+  '--password-file': files,
   '--only': oneOf(['put', 'delete']),
   '--consistency': oneOf(['linearizable', 'lease', 'stale']),
   '--output': oneOf(FORMATS),
@@ -159,6 +178,18 @@ async function leases(text: string, { flags }: Context): Promise<Completion> {
   })
 }
 
+const namesOf = (all: readonly { readonly name: string }[]): Completion => ({
+  candidates: all.map(({ name }) => ({ value: name })),
+})
+
+async function users(_: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => namesOf((await client.users.list()).users))
+}
+
+async function roles(_: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => namesOf((await client.roles.list()).roles))
+}
+
 async function settings(text: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const known = settingsByName(await client.settings())
@@ -210,8 +241,12 @@ async function withClient(
   flags: GlobalFlags,
   load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
+  const credentials = knownCredentials(flags)
+  // No question is asked at a prompt.
+  if (credentials === undefined) return { candidates: [] }
   const limits = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
-  const client = clientOf(chooseEndpoints(flags), { ...limits, onWarning: () => {}, tls: chooseTls(flags) })
+  const shared = { ...credentials, ...limits, onWarning: () => {}, tls: chooseTls(flags) }
+  const client = clientOf(chooseEndpoints(flags), shared)
   try {
     return await load(client)
   } finally {

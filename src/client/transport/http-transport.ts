@@ -51,7 +51,7 @@ export class HttpTransport implements Transport {
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const { method, path, headers, body } = httpRequestOf(request)
-    const { timeoutMs, writeId, clusterId } = options
+    const { timeoutMs, writeId, clusterId, authorization } = options
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
     const outgoing = {
       method,
@@ -59,6 +59,7 @@ export class HttpTransport implements Transport {
       headers: {
         ...headers,
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
+        ...(authorization === undefined ? undefined : { Authorization: authorization }),
         ...(writeId && writeIdHeader(writeId)),
       },
       body,

@@ -295,6 +295,6 @@ const leaseJson = (id: string | undefined, ttl_ms: unknown): Json =>
   ttl_ms === null ? { id, missing: true } : { id, ttl_ms }
 
 export function recordJson(record: unknown): Json {
-  const [key, value, create_revision, mod_revision, version, lease] = Array.isArray(record) ? record : []
-  return { key, value, create_revision, mod_revision, version, lease }
+  const [key, value, create_revision, mod_revision, version, lease, by] = Array.isArray(record) ? record : []
+  return { key, value, create_revision, mod_revision, version, lease, by }
 }

@@ -63,6 +63,8 @@ export type Ending =
   | 'failed'
   /** Another answer, or the other end does not follow the protocol. */
   | 'refused'
+  /** The node does not accept the credentials. */
+  | 'unauthenticated'
   /** It worked before. */
   | 'lost'
 
@@ -78,6 +80,8 @@ const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefi
 
 export class NodeConnection {
   readonly url: string
+  /** The credentials of all its operations. */
+  readonly authorization: string | undefined
   readonly #socket: Socket
   readonly #ws: WebSocket
   readonly #listener: ConnectionListener
@@ -119,9 +123,11 @@ export class NodeConnection {
     { url, host, port, isSecure }: Pick<Endpoint, 'url' | 'host' | 'port' | 'isSecure'>,
     clusterId: string,
     tls: ClientTls,
+    authorization: string | undefined,
     listener: ConnectionListener,
   ) {
     this.url = url
+    this.authorization = authorization
     this.#listener = listener
     this.#socket = isSecure
       ? process
@@ -136,11 +142,16 @@ export class NodeConnection {
       handshakeTimeout: HANDSHAKE_MS,
       maxPayload: ANSWER_BYTES_MAX,
       perMessageDeflate: false,
+      headers: authorization === undefined ? {} : { Authorization: authorization },
     })
     const ws = this.#ws
     ws.on('unexpected-response', (request, { statusCode = 0 }) => {
       request.destroy()
-      this.#end(PASSING_STATUS.has(statusCode) ? 'failed' : 'refused', new Error(`status ${statusCode}`))
+      const ending = PASSING_STATUS.has(statusCode) ? 'failed' : 'refused'
+      this.#end(
+        statusCode === UNAUTHENTICATED ? 'unauthenticated' : ending,
+        new Error(`status ${statusCode}`),
+      )
     })
     ws.on('error', (error) => this.#onBroken(error))
     ws.on('close', (_, reason) => this.#onBroken(new Error(reason.toString() || 'the connection was cut')))
@@ -522,6 +533,8 @@ function listIn(data: Buffer): readonly unknown[] | undefined {
 
 /** Statuses of a node, or of a proxy, that may serve soon; 421: of a node of another cluster. */
 const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
+
+const UNAUTHENTICATED = 401
 
 /** In place of an operation whose caller has given up. */
 const ABANDONED = 'abandoned'

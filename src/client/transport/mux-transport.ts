@@ -2,6 +2,7 @@
 // and where there is none, the engine uses HTTP: a connection makes many calls cheap, and is needed for none.
 
 import { Backoff } from '../backoff.ts'
+import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
 import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
 import { after } from '../timer.ts'
@@ -29,6 +30,7 @@ interface MuxOptions {
   readonly tls?: ClientTls | undefined
   /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
+  readonly credentials: ClientCredentials
   /** Returns whether the node belongs to the client's cluster. */
   readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
 }
@@ -142,6 +144,20 @@ export class MuxTransport implements Transport {
     stop()
   }
 
+  /** The credentials of the connection to an endpoint. */
+  authorizationAt(endpoint: Endpoint): string | undefined {
+    return this.#links.get(endpoint)?.connection?.authorization
+  }
+
+  /** The node does not accept these credentials any more: the next connection has others. */
+  leave(endpoint: Endpoint, authorization: string | undefined): void {
+    const link = this.#links.get(endpoint)
+    if (link?.connection === undefined || link.connection.authorization !== authorization) return
+    const { connection } = link
+    link.connection = undefined
+    connection.retire()
+  }
+
   /** Ends connections to endpoints that the client no longer knows. */
   retireOthers(): void {
     for (const [endpoint, { connection }] of this.#links) {
@@ -200,17 +216,22 @@ export class MuxTransport implements Transport {
   }
 
   #connect(endpoint: Endpoint, link: Link): void {
+    const { credentials } = this.#options
     const clusterId = this.#options.clusterId()
-    if (this.#make === undefined || clusterId === undefined) return
-    const connection = new this.#make(endpoint, clusterId, this.#options.tls ?? NO_TLS_OPTIONS, {
+    if (this.#make === undefined || clusterId === undefined || credentials.isLacking()) return
+    const { authorization } = credentials
+    const tls = this.#options.tls ?? NO_TLS_OPTIONS
+    const connection = new this.#make(endpoint, clusterId, tls, authorization, {
       onWelcome: (welcome) => this.#options.onWelcome(endpoint, welcome),
       onLeader: (leader) => {
         this.#noteLeader(leader)
         this.#changed()
       },
       onEnd: (ending: Ending) => {
-        link.connection = undefined
         this.#open.delete(connection)
+        if (ending === 'unauthenticated') credentials.refused(authorization)
+        if (link.connection !== connection) return
+        link.connection = undefined
         if (ending === 'lost') link.pauses.reset()
         link.notBeforeMs = performance.now() + (ending === 'refused' ? REFUSED_MS : link.pauses.next())
         this.#changed()

@@ -155,8 +155,19 @@ export function errorOfOutcome(
 ): ApiError {
   const { revision } = outcome
   if (outcome.kind === 'precondition-failed') return preconditionFailed(outcome.current, revision, facts)
-  const members = outcome.reason === 'compacted' ? { compact_revision: outcome.numbers[1] } : {}
-  return new ApiError(outcome.code, rejectionText(outcome), { ...facts, revision, members })
+  return new ApiError(outcome.code, rejectionText(outcome), {
+    ...facts,
+    revision,
+    members: membersOf(outcome),
+  })
+}
+
+function membersOf({
+  reason,
+  numbers,
+}: Extract<RejectedOutcome, { kind: 'refused' }>): ErrorFacts['members'] & {} {
+  if (reason === 'compacted') return { compact_revision: numbers[1] }
+  return reason === 'auth-changed' ? { auth_revision: numbers[0] } : {}
 }
 
 export function preconditionFailed(

@@ -75,7 +75,7 @@ import {
   TXN,
   WATCH,
 } from './protocol.ts'
-import { leaseField, RECORD_BYTES, record, revisionFields } from './record.ts'
+import { leaseField, RECORD_BYTES, record, revisionFields, writerField } from './record.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Credit
@@ -611,6 +611,6 @@ class TxnAnswer {
     this.bytes += RECORD_BYTES + row.key.length + (keysOnly ? 0 : row.value.length)
     return keysOnly
       ? { key: row.key, ...revisionFields(row), ...leaseField(row) }
-      : { key: row.key, value: row.value, ...revisionFields(row), ...leaseField(row) }
+      : { key: row.key, value: row.value, ...revisionFields(row), ...leaseField(row), ...writerField(row) }
   }
 }

@@ -114,10 +114,7 @@ function eventField(
   prev: KeyRow | null | undefined,
   values: boolean,
 ): readonly unknown[] {
-  const wire = (row: KeyRow): readonly unknown[] => {
-    const [key, value, ...revisions] = record(row.key, row)
-    return [key, values ? value : null, ...revisions]
-  }
+  const wire = (row: KeyRow): readonly unknown[] => record(row.key, values ? row : { ...row, value: null })
   const fields: unknown[] =
     event.type === 'put' ? [EVENT_PUT, wire(event.record)] : [EVENT_DELETE, event.key, event.revision]
   if (prev !== undefined) fields.push(prev === null ? null : wire(prev))

@@ -1,0 +1,24 @@
+// Changes of users and roles by a command: read, change, and write unless somebody has changed them in between.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { QuorateError } from '../client/index.ts'
+import type { CommandContext } from './command-context.ts'
+
+const PAUSE_MS_MAX = 50
+
+/** Repeats `attempt` while its condition on the auth revision fails, within the time-out. */
+export async function changeAuth(
+  { timeoutMs, signal }: Pick<CommandContext, 'timeoutMs' | 'signal'>,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  const until = performance.now() + timeoutMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const isOvertaken = error instanceof QuorateError && error.code === 'precondition_failed'
+      if (!isOvertaken || performance.now() >= until || signal.aborted) throw error
+    }
+    await sleep(Math.random() * PAUSE_MS_MAX)
+  }
+}
