@@ -12,7 +12,7 @@ const KEYS = 60_000
 const TRANSACTIONS = 30
 
 test(
-  'transactions over a range of 60,000 deleted keys stop apply until the puts and reads of others time out',
+  'transactions over a range of 60,000 deleted keys stop apply until puts, reads and keep-alives of others time out',
   async () => {
     const dir = mkdtempSync(join(tmpdir(), 'quorate-deleted-'))
     const address = { host: '127.0.0.1', port: 0 }
@@ -37,6 +37,8 @@ test(
     for (let at = 0; at < KEYS; at += 10_000)
       expect(await call('DELETE', `kv?start=${key(at)}&end=${key(at + 10_000)}`)).toBe(200)
 
+    const lease = { id: '7', ttl: '5s' }
+    expect(await call('POST', 'leases', lease)).toBe(200)
     const txn = { success: [{ delete: { prefix: 'queue/' } }] }
     let began = performance.now()
     expect(await call('POST', 'txn', txn)).toBe(200)
@@ -46,11 +48,15 @@ test(
       Array.from({ length: TRANSACTIONS }, () => call('POST', 'txn?timeout=60s', txn)),
     )
     await new Promise((done) => setTimeout(done, 100))
-    const others = await Promise.all([call('PUT', 'kv/other', 1), call('GET', 'kv?prefix=other')])
+    const others = await Promise.all([
+      call('PUT', 'kv/other', 1),
+      call('GET', 'kv?prefix=other'),
+      call('POST', `leases/${lease.id}/keepalive`, {}),
+    ])
     const waited = performance.now() - began
     await transactions
     console.log(`one transaction: ${one} ms; others: ${others} after ${waited} ms`)
-    expect(others).toEqual([200, 200])
+    expect(others).toEqual([200, 200, 200])
   },
   120_000,
 )

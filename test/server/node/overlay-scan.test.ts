@@ -83,7 +83,7 @@ const page = (scan: RecordScan): Promise<readonly KeyRow[]> =>
     ),
   )
 
-test.each([1, 0.25])(
+test.each([1, 0.5])(
   'a page of ten keys blocks the event loop while the disk stalls, and %d of the limit of rows in memory is used',
   async (share) => {
     const storage = await withRowsInMemory(share)
