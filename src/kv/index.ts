@@ -49,7 +49,7 @@ export {
   leaseOfKey,
   leasesAfter,
 } from './leases.ts'
-export { LiveVersions } from './live-versions.ts'
+export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
 export {
   areTooManyKeys,
