@@ -115,6 +115,8 @@ export class RecordScan {
   #rowsMax = Number.POSITIVE_INFINITY
   #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
   #reads = 0
+  #isReading = false
+  #isEnding = false
   #done: PageOfRecords = () => {}
   #page: KeyRow[] = []
   #bytes = 0
@@ -163,18 +165,20 @@ export class RecordScan {
   }
 
   finish(done: WriteCallback): void {
+    this.#isEnding = true
+    this.#endDeleted()
     this.#scan.finish((error) => {
       if (error !== undefined) this.close()
-      else {
-        this.#endDeleted()
-        this.#emptyRanges.add(this.#emptied, this.#scan.applied.index)
-      }
+      else this.#emptyRanges.add(this.#emptied, this.#scan.applied.index)
       done(error)
     })
   }
 
   close(): void {
-    this.#scan.close()
+    this.#endDeleted()
+    // A reader whose time is over tries again. It makes progress if the ranges are known then.
+    if (this.#emptied.length > 0 && !this.#isReading && !this.#isEnding) this.finish(() => {})
+    else this.#scan.close()
   }
 
   #run(): void {
@@ -214,7 +218,9 @@ export class RecordScan {
   #readRows(): void {
     const rowsMax = Math.min(this.#rowsMax, Math.max(this.#limits.rowsMax, this.#rowsMin))
     this.#reads++
+    this.#isReading = true
     this.#scan.next({ ...this.#limits, rowsMax }, (error, rows, more) => {
+      this.#isReading = false
       if (error !== undefined) {
         this.#end(error, false)
         return

@@ -316,6 +316,6 @@ test('a scan shows the keys of its instant, whatever ranges are known', async ()
         await replica.end()
       },
     ),
-    { numRuns: runs(300) },
+    { numRuns: runs(200) },
   )
 })
