@@ -61,6 +61,11 @@ export class KnownEmptyRanges implements EmptyRanges {
     return next !== undefined && (end === undefined || compareKeys(next.start, end) < 0)
   }
 
+  /** The number of ranges. */
+  get size(): number {
+    return this.#ranges.length
+  }
+
   has(key: Uint8Array): boolean {
     return this.#rangeWith(key) !== undefined
   }

@@ -147,13 +147,12 @@ export class KeyIndex implements RowIndex {
 
   put(key: Uint8Array, hash: number, head: Uint8Array | undefined): void {
     const isNew = this.#heads.put(key, hash, head)
-    const userKey = key.subarray(1)
     if (!isNew) {
-      if (this.emptyRanges.has(userKey))
+      if (this.emptyRanges.size > 0 && this.emptyRanges.has(key.subarray(1)))
         throw new StorageInvariantError('a key that exists is in a range that is known to be empty')
     } else if (head !== undefined) {
       this.#filter.add(hash)
-      this.emptyRanges.created(userKey, this.#entry)
+      this.emptyRanges.created(key.subarray(1), this.#entry)
     }
   }
 
