@@ -20,6 +20,8 @@ export const PROBLEMS = {
   key_too_long: { status: 400, title: 'The key is too long' },
   duplicate_key: { status: 400, title: 'A transaction changes a key twice' },
   future_revision: { status: 400, title: 'The store has not reached that revision' },
+  unauthenticated: { status: 401, title: 'It is not known who makes the request' },
+  permission_denied: { status: 403, title: 'The user may not do this' },
   origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
   not_found: { status: 404, title: 'Not found' },
   route_not_found: { status: 404, title: 'There is no such route' },
