@@ -110,9 +110,11 @@ class MemoryScan {
     return page
   }
 
-  /** Only in rising order. */
+  /** In falling order, the rows before `key` are next. */
   seek(key: Uint8Array): void {
-    this.#from = Math.min(this.#to, firstAtLeast(this.#sorted, keyString(key)))
+    const at = firstAtLeast(this.#sorted, keyString(key))
+    if (this.#isReverse) this.#to = Math.max(this.#from, at)
+    else this.#from = Math.min(this.#to, at)
   }
 }
 

@@ -73,6 +73,9 @@ export const LIMITS = {
   // ---- of the store's memory of rows: heads kept, and bytes of the filter
   rowHeads: { small: [1, 4, 1000], usual: keyIndexLimits.rowHeads, always: true },
   rowFilterBytes: { small: [64, 4096], usual: 4096, always: true },
+  /** Ranges of keys that are known to be empty, and the rows of deleted keys that are worth one. */
+  emptyRanges: { small: [0, 1, 4, 1000], usual: keyIndexLimits.emptyRanges, always: true },
+  emptyRangeRows: { small: [1, 1, 3], usual: keyIndexLimits.emptyRangeRows, always: true },
 } as const satisfies { readonly [name: string]: Drawn }
 
 export type LimitName = keyof typeof LIMITS

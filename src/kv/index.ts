@@ -53,7 +53,7 @@ export {
   leaseOwnerKey,
   leasesAfter,
 } from './leases.ts'
-export { LiveVersions } from './live-versions.ts'
+export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
 export {
   areTooManyKeys,

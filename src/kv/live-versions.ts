@@ -6,7 +6,7 @@ import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from '
 import type { KeyRow, Revision } from './types.ts'
 
 /** After so many rows of one key that are of no use, the reader should jump. */
-const ROWS_TO_SKIP = 16
+export const ROWS_TO_SKIP = 16
 
 export class LiveVersions {
   /** undefined: as it is now. */
@@ -20,6 +20,12 @@ export class LiveVersions {
   #newest: KeyRow | null = null
   #skipped = 0
   #jump: Uint8Array | undefined
+  /** Forwards: its newest version is a tombstone. */
+  #isDeleted = false
+  /** The number of its rows so far. */
+  #rows = 0
+  #deletedKey: Uint8Array | undefined
+  #deletedRows = 0
 
   constructor(at: Revision | undefined, reverse: boolean) {
     this.#at = at
@@ -30,13 +36,17 @@ export class LiveVersions {
   take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
     const { key, revision } = decodeVersionKey(rowKey)
     const isNext = this.#key === undefined || !equalBytes(this.#key, key)
+    this.#deletedKey = undefined
     const before = isNext ? this.end() : undefined
     if (isNext) {
       this.#key = key
+      this.#rows = 0
       this.#isDecided = false
+      this.#isDeleted = false
       this.#skipped = 0
       this.#jump = undefined
     }
+    this.#rows++
     const isTooNew = this.#at !== undefined && revision > this.#at
     if (this.#reverse) {
       if (!isTooNew) this.#newest = decodeVersion(key, revision, row)
@@ -47,19 +57,45 @@ export class LiveVersions {
       if (this.#skipped === ROWS_TO_SKIP)
         this.#jump =
           this.#isDecided || this.#at === undefined ? versionsEnd(key) : firstVersionUpTo(key, this.#at)
+      if (this.#isDeleted) this.#noteDeleted(key, 1)
       return undefined
     }
     this.#isDecided = true
     this.#skipped = 0
     this.#jump = undefined
-    return decodeVersion(key, revision, row) ?? undefined
+    const record = decodeVersion(key, revision, row)
+    if (record !== null) return record
+    this.#isDeleted = true
+    this.#noteDeleted(key, 1)
+    return undefined
   }
 
   /** Backwards: the record of the last key, after the last row. */
   end(): KeyRow | undefined {
     const newest = this.#newest
     this.#newest = null
+    if (this.#reverse && newest === null && this.#key !== undefined) this.#noteDeleted(this.#key, this.#rows)
     return newest ?? undefined
+  }
+
+  /** The key that the last row, or `end`, has shown not to exist. */
+  get deletedKey(): Uint8Array | undefined {
+    return this.#deletedKey
+  }
+
+  /** The number of its rows that were read since it was shown before. */
+  get deletedRows(): number {
+    return this.#deletedRows
+  }
+
+  /** The key of the last row. */
+  get lastKey(): Uint8Array | undefined {
+    return this.#key
+  }
+
+  #noteDeleted(key: Uint8Array, rows: number): void {
+    this.#deletedKey = key
+    this.#deletedRows = rows
   }
 
   /** The key to continue at, if that skips rows. Only forwards. */

@@ -31,7 +31,10 @@ export interface Scan {
    * must not be used, unless the scan has ended or failed by itself. Not while `next` is in flight.
    */
   finish(done: (error: Error | undefined) => void): void
-  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
+  /**
+   * Continues at `key`, before or after the current position. Not while `next` is in flight. In falling order it
+   * continues with the pairs before `key`, which is the key of none.
+   */
   seek(key: Uint8Array): void
   /** Ends the scan without that report. */
   close(): void

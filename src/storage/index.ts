@@ -1,6 +1,7 @@
 // Durability: what other folders use of the storage. README.md explains how it works.
 
 export { costOf, cut, endAfter } from './batches.ts'
+export { type EmptyRange, type EmptyRanges, noEmptyRanges } from './empty-ranges.ts'
 export {
   CorruptionError,
   isDiskFull,

@@ -46,10 +46,11 @@ export class LayerCursor {
     }
   }
 
-  /** Continues at `key`, before or after the current row, only in rising order. */
+  /** Continues at `key`, before or after the current row; in falling order with the rows before `key`. */
   seek(key: Uint8Array): void {
-    const { gte } = this.#range
-    this.#moveTo(Buffer.compare(key, gte) < 0 ? gte : key)
+    const { gte, lt, reverse } = this.#range
+    if (reverse) this.#moveTo(Buffer.compare(key, lt) > 0 ? lt : key)
+    else this.#moveTo(Buffer.compare(key, gte) < 0 ? gte : key)
   }
 
   /** `key`: where the rows begin, or in falling order where they end. */

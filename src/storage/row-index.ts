@@ -1,6 +1,8 @@
 // The interface between the store and what a node keeps of its rows in memory, so that an entry changes rows without
 // reading them from the database. `src/server/node/key-index` implements it for a node.
 
+import type { LogIndex } from '../raft/types.ts'
+import { type EmptyRanges, noEmptyRanges } from './empty-ranges.ts'
 import type { Row } from './rows.ts'
 import type { RowRead, StoredRowHash } from './types.ts'
 
@@ -12,8 +14,8 @@ export interface RowIndex {
   readonly ranges: readonly { readonly gte: Uint8Array; readonly lt: Uint8Array }[]
   /** Whether `load` still needs the values of rows. */
   readonly needsValues: boolean
-  /** Forgets everything. `load` follows for every row in `ranges`, and then `loaded`. */
-  clear(): void
+  /** Forgets everything. `load` follows for every row in `ranges`, and then `loaded`. `index`: of the rows. */
+  clear(index: LogIndex): void
   /** `stored`: the sealed row; empty unless `needsValues`. The row may have changed since it was read. */
   load(key: Uint8Array, stored: Uint8Array): void
   loaded(): void
@@ -31,9 +33,12 @@ export interface RowIndex {
   changed(key: Uint8Array, row: Row, before: StoredRowHash | undefined): void
   /** Changes a row that is in memory only; undefined: deletes it. */
   put(key: Uint8Array, hash: number, value: Uint8Array | undefined): void
+  /** Called before an entry changes rows. */
+  beginEntry(index: LogIndex): void
   /** Ends an entry. Knowledge at its begin, and knowledge that it added, stays until this call. */
   endEntry(): void
 
+  readonly emptyRanges: EmptyRanges
   /** Whether all rows that are in memory only are known. It does not change during an entry. */
   readonly knowsAllHeads: boolean
   /** Keeps the row until the entry ends, if it is known. False: it must be made again, and given to `putHead`. */
@@ -54,7 +59,9 @@ export const noIndex: RowIndex = {
   remember: () => {},
   changed: () => {},
   put: () => {},
+  beginEntry: () => {},
   endEntry: () => {},
+  emptyRanges: noEmptyRanges,
   knowsAllHeads: false,
   keepHead: () => false,
   putHead: () => {},

@@ -4,6 +4,7 @@
 // LevelDB keeps every table that was live when it began, and compactions continue. With one long scan, a disk with
 // little free space could be full before all rows are read.
 
+import type { LogIndex } from '../raft/types.ts'
 import type { Engine, Scan } from './engine.ts'
 import type { IoScheduler } from './io-scheduler.ts'
 import { prefixed, ROW_PREFIX_BYTES, rowPrefix } from './keys.ts'
@@ -32,10 +33,10 @@ export class RowLoader {
     this.#index = index
   }
 
-  /** Clears the index and loads the rows of `generation`. They may change from now on. */
-  readAll(generation: number): void {
+  /** Clears the index and loads the rows of `generation`. They may change from now on. `index`: of the rows. */
+  readAll(generation: number, index: LogIndex): void {
     this.close()
-    this.#index.clear()
+    this.#index.clear(index)
     const [first] = this.#index.ranges
     if (first !== undefined) this.#read(generation, this.#pass, 0, first.gte)
   }

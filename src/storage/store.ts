@@ -1,6 +1,7 @@
 // The storage of one replica, on any engine.
 
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
+import type { EmptyRanges } from './empty-ranges.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { EntryInParts } from './entry-in-parts.ts'
 import { CorruptionError, StorageClosedError, StorageInvariantError, StorageRefusedError } from './errors.ts'
@@ -212,7 +213,7 @@ class Store implements Storage {
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
     this.#garbage.readAhead(queue.meta.dead)
-    this.#loader.readAll(this.#generation)
+    this.#loader.readAll(this.#generation, state.applied.index)
   }
 
   get applied(): AppliedRecord {
@@ -279,6 +280,10 @@ class Store implements Storage {
     this.#index.putHead(key, head)
   }
 
+  get emptyRanges(): EmptyRanges {
+    return this.#index.emptyRanges
+  }
+
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined {
     this.#check()
     const hash = hashOfKey(key)
@@ -322,6 +327,7 @@ class Store implements Storage {
       throw new StorageInvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
     if (this.#parts !== undefined)
       throw new StorageInvariantError(`index ${index} was to be applied while another entry is`)
+    this.#index.beginEntry(index)
     if (inParts) {
       this.#parts = new EntryInParts(this.#state(), this.#engine.batch())
       return
@@ -535,7 +541,7 @@ class Store implements Storage {
     // The snapshot has the changes of an entry that was being applied.
     this.#parts?.abandon()
     this.#parts = undefined
-    this.#loader.readAll(staging.generation)
+    this.#loader.readAll(staging.generation, staging.applied.index)
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation

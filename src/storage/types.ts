@@ -14,6 +14,7 @@ import type {
   Term,
   Write,
 } from '../raft/types.ts'
+import type { EmptyRanges } from './empty-ranges.ts'
 
 /** The replica in this directory; the content of the checksummed IDENTITY file. */
 export interface Identity {
@@ -127,8 +128,9 @@ export interface RowScan {
   /** The next page. `more`: the range has more rows. One call at a time. `done` may be called before it returns. */
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
   /**
-   * Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. The
-   * rows end before `lt`, within the range; unless given, as before.
+   * Continues at `key`, before or after the current position. Not while `next` is in flight. The rows end before `lt`,
+   * within the range; unless given, as before. In falling order it continues with the rows before `key`, which is the
+   * key of no row, and `lt` must not be given.
    */
   seek(key: Uint8Array, lt?: Uint8Array): void
   /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
@@ -250,6 +252,7 @@ export interface Storage {
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan
+  readonly emptyRanges: EmptyRanges
   /** Scans that are neither finished nor closed, including those of snapshots being sent and of the scrub. */
   readonly openScans: number
   /**

@@ -463,6 +463,26 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await finishedScan(scan)
     })
 
+    test('goes on where it is told to in falling order too', async () => {
+      const storage = await withRows()
+      const scan = scanOf(storage, { gte: rowKey('b'), reverse: true })
+      applyRows(storage, changes({ d: '4', e: undefined }), applied(4, 1))
+      await store(storage, batch(hardState(1, 9)))
+      const falling = rows.slice(1).toReversed()
+      for (const rowsMax of [1, 2]) {
+        scan.seek(rowKey('y'))
+        expect(await page(scan, { rowsMax })).toEqual({ rows: falling.slice(0, rowsMax), more: true })
+        expect(await page(scan)).toEqual({ rows: falling.slice(rowsMax), more: false })
+        scan.seek(rowKey('h\0'))
+        expect(await page(scan, { rowsMax: 2 })).toEqual({ rows: ['h=2', 'g=1'], more: true })
+        scan.seek(rowKey('gg'))
+        expect(await page(scan, { rowsMax: 1 })).toEqual({ rows: ['g=1'], more: true })
+        scan.seek(rowKey('a'))
+        expect(await page(scan)).toEqual({ rows: [], more: false })
+      }
+      await finishedScan(scan)
+    })
+
     // Rows that are not durable yet hide those of the engine. A row of either that does not fit ends the page.
     test.each([
       ['not durable', { b: 'b'.repeat(50) }, { a: '.'.repeat(50), c: '.', d: '.' }],

@@ -44,7 +44,7 @@ test('a cursor gives the newest row of each key, in the order of the range', () 
         const all = [...newest.keys()].sort().filter((each) => each >= name(from) && each < name(to))
         if (reverse) all.reverse()
         let expected = all
-        for (const [count, jump] of [...(reverse ? [] : jumps), [KEYS, undefined] as const]) {
+        for (const [count, jump] of [...jumps, [KEYS, undefined] as const]) {
           for (let left = count; left > 0 && expected.length > 0; left--) {
             const [first = '', ...others] = expected
             expect(cursor.current?.row).toBe(newest.get(first))
@@ -53,7 +53,7 @@ test('a cursor gives the newest row of each key, in the order of the range', () 
           }
           if (jump === undefined) break
           cursor.seek(bytes(name(jump)))
-          expected = all.filter((each) => each >= name(jump))
+          expected = all.filter((each) => (reverse ? each < name(jump) : each >= name(jump)))
         }
         expect(cursor.current).toBeUndefined()
       },

@@ -14,6 +14,7 @@ import {
   openStorage,
   type Storage,
 } from '../../src/storage/index.ts'
+import { storeLimits } from '../../src/storage/store.ts'
 import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
@@ -59,7 +60,7 @@ export function memoryDisk(state: InitialState = initial): SimDisk {
 }
 
 /** Small limits, so that rows that do not fit are as common as those that do. */
-const LIMITS: StoreLimits = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
+const LIMITS: StoreLimits = { ...storeLimits, ...keyIndexLimits, rowHeads: 8, rowFilterBytes: 32 }
 
 /** Called when a write becomes durable, or a read can be answered. */
 export type Later = (what: 'write' | 'read', complete: () => void) => void

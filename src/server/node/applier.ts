@@ -31,6 +31,8 @@ import { EntryReads } from './entry-reads.ts'
 const CHECK_EVERY_ENTRIES = 16
 const CHECK_EVERY_BYTES = 64 * 1024
 const CHECK_EVERY_ROWS = 256
+/** Changes of single keys, also those that are refused. */
+const CHECK_EVERY_CHANGES = 256
 /** Steps of a large entry: about one key each. */
 const CHECK_EVERY_STEPS = 32
 
@@ -100,6 +102,8 @@ export class Applier {
   /** The number of rows written by all entries, and the bytes of the values that they have read. */
   #rowsWritten = 0
   #bytesRead = 0
+  /** The number of changes in the last entry. Those of a batch may all be refused, and write no row. */
+  #changes = 0
 
   /** `keysAtOnce`: an entry with more keys in its ranges and leases is applied in parts. */
   constructor(storage: Storage, events: ApplierEvents, keysAtOnce: number) {
@@ -158,7 +162,7 @@ export class Applier {
    * as many rows as it may have. Returns whether it has ended early.
    */
   run(enough: () => boolean, stepsMax = Number.POSITIVE_INFINITY, isFull = (): boolean => false): boolean {
-    let [steps, count, bytes] = [0, 0, 0]
+    let [steps, count, changes, bytes] = [0, 0, 0, 0]
     let [rowsBefore, readBefore] = [this.#rowsWritten, this.#bytesRead]
     for (;;) {
       if (this.#steps !== undefined) {
@@ -174,14 +178,17 @@ export class Applier {
         if (entry === undefined) return false
         this.#steps = this.#apply(entry)
         count++
+        changes += this.#changes
         bytes += entry.frame.length
         const isMuch =
           bytes + this.#bytesRead - readBefore >= CHECK_EVERY_BYTES ||
-          this.#rowsWritten - rowsBefore >= CHECK_EVERY_ROWS
+          this.#rowsWritten - rowsBefore >= CHECK_EVERY_ROWS ||
+          changes >= CHECK_EVERY_CHANGES
         if (count % CHECK_EVERY_ENTRIES !== 0 && !isMuch && !isFull()) continue
       }
       if (enough()) return true
       bytes = 0
+      changes = 0
       rowsBefore = this.#rowsWritten
       readBefore = this.#bytesRead
     }
@@ -234,6 +241,7 @@ export class Applier {
         `entry ${entry.index} was to be applied after ${this.#index}: the order of the log is broken`,
       )
     }
+    this.#changes = 1
     const kind = frameKind(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) {
       this.#index = entry.index
@@ -268,6 +276,7 @@ export class Applier {
     if (this.#reads.isRead) this.#reads.clear()
     this.#index = entry.index
     this.#state = result.state
+    if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
     this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
     return this.#events.applied(entry, result)
   }

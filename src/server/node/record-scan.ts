@@ -8,13 +8,23 @@ import {
   LiveVersions,
   metadataKey,
   type Revision,
+  ROWS_TO_SKIP,
   readVersion,
   versionRange,
+  versionsStart,
 } from '../../kv/index.ts'
+import { type EmptyRange, type EmptyRanges, noEmptyRanges } from '../../storage/empty-ranges.ts'
 import type { PageLimits, RowScan, Storage, StoredRow, WriteCallback } from '../../storage/types.ts'
 
 /** Limit on the rows of one read that finds no record. Each such read doubles the number, however few are requested. */
 const READ_ROWS_MAX = 256
+/**
+ * Limit on the rows of a read where the scan is likely to jump: the record of a key, and enough of its older versions
+ * to jump over the others. Each read that does not end with a jump doubles the number.
+ */
+const JUMP_ROWS = ROWS_TO_SKIP + 2
+/** A jump takes about as long as reading so many rows. */
+const ROWS_PER_JUMP = 16
 
 export interface SliceLimits extends PageLimits {
   /** Reads of rows, of which many may hold no item; undefined: as many as are needed. */
@@ -33,7 +43,7 @@ type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more
 
 /** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
-  storage: Pick<Storage, 'get' | 'head' | 'scan'>,
+  storage: Pick<Storage, 'get' | 'head'> & ScannedStorage,
   key: Uint8Array,
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
@@ -60,7 +70,7 @@ function recordInMemory(
 }
 
 function firstRecord(
-  storage: Pick<Storage, 'scan'>,
+  storage: ScannedStorage,
   key: Uint8Array,
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
@@ -74,30 +84,39 @@ function firstRecord(
   })
 }
 
+type ScannedStorage = Pick<Storage, 'scan' | 'emptyRanges'>
+
 export function scanRecords(
-  storage: Pick<Storage, 'scan'>,
+  storage: ScannedStorage,
   options: Omit<RecordScanOptions, 'keysOnly'>,
 ): RecordScan {
-  const { reverse, revision } = options
-  return new RecordScan(
-    storage.scan({ ...versionRange(options), reverse }),
-    () => new LiveVersions(revision, reverse),
-  )
+  return new RecordScan(storage, options)
 }
 
 /** Makes records of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
 export class RecordScan {
   readonly #scan: RowScan
+  readonly #reverse: boolean
   readonly #newLive: () => LiveVersions
   #live: LiveVersions
+  /** None for a scan of history. */
+  readonly #emptyRanges: EmptyRanges
+  /** The deleted keys since the last record. */
+  #deleted: DeletedKeys | undefined
+  /** The ranges of such keys before. They are known to be complete when the scan has ended. */
+  readonly #emptied: EmptyRange[] = []
   /** Records that were read. Those before `#at` have been returned. */
   #read: KeyRow[] = []
   #at = 0
   #isComplete = false
   /** The number of rows to read next at least: it doubles as long as they hold no record. */
   #rowsMin = 1
+  /** The number of rows to read next at most. */
+  #rowsMax = Number.POSITIVE_INFINITY
   #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
   #reads = 0
+  #isReading = false
+  #isEnding = false
   #done: PageOfRecords = () => {}
   #page: KeyRow[] = []
   #bytes = 0
@@ -105,10 +124,14 @@ export class RecordScan {
   #isRunning = false
   #mustRun = false
 
-  constructor(scan: RowScan, newLive: () => LiveVersions) {
-    this.#scan = scan
-    this.#newLive = newLive
-    this.#live = newLive()
+  constructor(storage: ScannedStorage, options: Omit<RecordScanOptions, 'keysOnly'>) {
+    const { reverse, revision } = options
+    this.#scan = storage.scan({ ...versionRange(options), reverse })
+    this.#reverse = reverse
+    this.#newLive = () => new LiveVersions(revision, reverse)
+    this.#live = this.#newLive()
+    this.#emptyRanges = revision === undefined ? storage.emptyRanges : noEmptyRanges
+    this.#begin(options)
   }
 
   /** Continues with another range, before or after the current position, within that of the scan, in rising order. */
@@ -119,7 +142,13 @@ export class RecordScan {
     this.#read = []
     this.#at = 0
     this.#isComplete = false
+    this.#endDeleted()
+    this.#begin(range)
+  }
+
+  #begin({ start, end }: KeyRange): void {
     this.#rowsMin = 1
+    this.#rowsMax = this.#emptyRanges.overlaps(start, end) ? JUMP_ROWS : Number.POSITIVE_INFINITY
   }
 
   /**
@@ -136,14 +165,20 @@ export class RecordScan {
   }
 
   finish(done: WriteCallback): void {
+    this.#isEnding = true
+    this.#endDeleted()
     this.#scan.finish((error) => {
       if (error !== undefined) this.close()
+      else this.#emptyRanges.add(this.#emptied, this.#scan.applied.index)
       done(error)
     })
   }
 
   close(): void {
-    this.#scan.close()
+    this.#endDeleted()
+    // A reader whose time is over tries again. It makes progress if the ranges are known then.
+    if (this.#emptied.length > 0 && !this.#isReading && !this.#isEnding) this.finish(() => {})
+    else this.#scan.close()
   }
 
   #run(): void {
@@ -181,9 +216,11 @@ export class RecordScan {
   }
 
   #readRows(): void {
-    const rowsMax = Math.max(this.#limits.rowsMax, this.#rowsMin)
+    const rowsMax = Math.min(this.#rowsMax, Math.max(this.#limits.rowsMax, this.#rowsMin))
     this.#reads++
+    this.#isReading = true
     this.#scan.next({ ...this.#limits, rowsMax }, (error, rows, more) => {
+      this.#isReading = false
       if (error !== undefined) {
         this.#end(error, false)
         return
@@ -191,11 +228,10 @@ export class RecordScan {
       this.#read = this.#recordsIn(rows)
       this.#at = 0
       this.#rowsMin = this.#read.length > 0 ? 1 : Math.min(2 * rowsMax, READ_ROWS_MAX)
-      const jump = more ? this.#live.takeJump() : undefined
-      if (jump !== undefined) this.#scan.seek(jump)
+      const hasJumped = more && this.#jump()
+      this.#rowsMax = hasJumped ? JUMP_ROWS : 2 * this.#rowsMax
       if (!more) {
-        const last = this.#live.end()
-        if (last !== undefined) this.#read.push(last)
+        this.#take(this.#live.end(), this.#read)
         this.#isComplete = true
       }
       this.#run()
@@ -204,10 +240,89 @@ export class RecordScan {
 
   #recordsIn(rows: readonly StoredRow[]): KeyRow[] {
     const records: KeyRow[] = []
-    for (const { key, value } of rows) {
-      const record = this.#live.take(key, value)
-      if (record !== undefined) records.push(record)
-    }
+    for (const { key, value } of rows) this.#take(this.#live.take(key, value), records)
     return records
+  }
+
+  /** `record`: the one that the last row has decided. */
+  #take(record: KeyRow | undefined, records: KeyRow[]): void {
+    const { deletedKey } = this.#live
+    if (record !== undefined) {
+      records.push(record)
+      this.#endDeleted()
+    } else if (deletedKey !== undefined) {
+      this.#deleted ??= new DeletedKeys(this.#reverse)
+      this.#deleted.addKey(deletedKey, this.#live.deletedRows)
+    }
+  }
+
+  #endDeleted(): void {
+    const deleted = this.#deleted
+    this.#deleted = undefined
+    const { max, rowsMin } = this.#emptyRanges
+    const isWorthwhile = deleted !== undefined && deleted.rows >= rowsMin
+    if (isWorthwhile && this.#emptied.length < max) this.#emptied.push(deleted.range)
+  }
+
+  /** Continues behind rows that hold no record, if there are some. Returns whether it does. */
+  #jump(): boolean {
+    const key = this.#live.lastKey
+    const known = key && this.#emptyRanges.at(key, this.#scan.applied.index)
+    const jump = this.#live.takeJump()
+    if (known === undefined) {
+      if (jump !== undefined) this.#scan.seek(jump)
+      return jump !== undefined
+    }
+    this.#deleted ??= new DeletedKeys(this.#reverse)
+    this.#deleted.addRange(known)
+    this.#live = this.#newLive()
+    this.#scan.seek(versionsStart(this.#reverse ? known.start : known.end))
+    return true
+  }
+}
+
+/** Keys that do not exist, one after the other in the order of a scan: no key between them exists. */
+class DeletedKeys {
+  readonly #reverse: boolean
+  /** The range in which they are, without its end in the direction of the scan. */
+  #start: Uint8Array | undefined
+  #end: Uint8Array | undefined
+  /** The last key, unless a range has followed it. */
+  #last: Uint8Array | undefined
+  /** The number of rows that were read, and what the jumps have cost. */
+  rows = 0
+
+  constructor(reverse: boolean) {
+    this.#reverse = reverse
+  }
+
+  addKey(key: Uint8Array, rows: number): void {
+    if (this.#reverse) {
+      this.#end ??= keyAfter(key)
+      this.#start = key
+    } else {
+      this.#start ??= key
+      this.#last = key
+    }
+    this.rows += rows
+  }
+
+  /** A range that was passed over. It begins at the last key or behind it. */
+  addRange({ start, end }: EmptyRange): void {
+    if (this.#reverse) {
+      this.#end ??= end
+      this.#start = start
+    } else {
+      this.#start ??= start
+      this.#end = end
+      this.#last = undefined
+    }
+    this.rows += ROWS_PER_JUMP
+  }
+
+  get range(): EmptyRange {
+    const end = this.#last === undefined ? this.#end : keyAfter(this.#last)
+    if (this.#start === undefined || end === undefined) throw new Error('no key was passed')
+    return { start: this.#start, end }
   }
 }

@@ -15,7 +15,7 @@ import {
   type RaftMember,
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
-import { KeyIndex } from '../../../src/server/node/key-index/key-index.ts'
+import { KeyIndex, keyIndexLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Clock, Result, Timer } from '../../../src/server/node/types.ts'
 import { TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
@@ -32,7 +32,7 @@ import type { Engine, EngineBatch, Pair, Scan, ScanRange } from '../../../src/st
 import { formatEngine } from '../../../src/storage/first-state.ts'
 import { FORMAT_VERSION } from '../../../src/storage/index.ts'
 import { keyString } from '../../../src/storage/keys.ts'
-import { openStore } from '../../../src/storage/store.ts'
+import { openStore, storeLimits } from '../../../src/storage/store.ts'
 
 const WRITE_MS = 0.5
 const WIRE_MS = 0.1
@@ -164,7 +164,7 @@ export class CountedNode {
       },
     })
     this.#engine.commit(batch)
-    const limits = { batchBytesMax: 1 << 20, batchItemsMax: 4096, rowHeads: 8192, rowFilterBytes: 1 << 16 }
+    const limits = { ...storeLimits, ...keyIndexLimits, rowHeads: 8192, rowFilterBytes: 1 << 16 }
     const identity = { clusterId: '1', replicaId, name, formatVersion: FORMAT_VERSION }
     openStore(this.#engine, identity, limits, KeyIndex.of(limits), (error, storage) => {
       if (storage === undefined) throw error ?? new Error('no storage')

@@ -57,7 +57,7 @@ import {
   type WatchRequest,
   type WatchSink,
 } from '../../../src/server/node/watch/index.ts'
-import { hashOfRow } from '../../../src/storage/index.ts'
+import { hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
 type Done<T> = (result: Result<T>) => void
@@ -274,12 +274,13 @@ export class FakeNode implements NodeApi {
       head: (rowKey: Uint8Array) =>
         this.headsAreInMemory ? (this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const)) : undefined,
       scan: (range: Range) => this.scan(range),
+      emptyRanges: noEmptyRanges,
     }
     getRecord(storage, key, done)
   }
 
   list(options: RecordScanOptions): RecordScan {
-    return scanRecords({ scan: (range) => this.scan(range) }, options)
+    return scanRecords({ scan: (range) => this.scan(range), emptyRanges: noEmptyRanges }, options)
   }
 
   readonly leaseTtlMsMin = 2000

@@ -13,7 +13,9 @@ import {
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
 import { Applier } from '../../../src/server/node/applier.ts'
+import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import type { Storage } from '../../../src/storage/index.ts'
+import { batchOf, putOf } from '../../kv/store.ts'
 import { crc32, pastEntries } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applyRows, bytes, closed, hardState } from '../../storage/samples.ts'
@@ -44,8 +46,9 @@ const putAt = (index: number, key: string, size: number, prev = false): Entry =>
   entryAt(index, { kind: 'put', key: bytes(key), value: new Uint8Array(size), condition: undefined, prev })
 
 /** With all rows read. */
-async function formatted(): Promise<Storage> {
-  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
+async function formatted(limits: Partial<StoreLimits> = {}): Promise<Storage> {
+  const disk = memoryDisk({ hardState: hardState(1, 1), applied: record(1) })
+  const storage = await openDisk(disk, undefined, {}, limits)
   while (!storage.knowsAllHeads) await new Promise(setImmediate)
   return storage
 }
@@ -105,6 +108,28 @@ test('whether it is enough is asked after a few entries, or sooner when they are
     applier.run(() => true)
     expect(applier.index).toBe(index)
   }
+  await closed(storage)
+})
+
+test('whether it is enough is asked after some changes of batches, also if they are refused and write nothing', async () => {
+  const storage = await formatted({ rowHeads: 10_000 })
+  const applier = applierOn(storage)
+  const batchAt = (index: number, changes: number): Entry =>
+    entryAt(
+      index,
+      batchOf(...Array.from({ length: changes }, (_, at) => putOf(`k${at}`, '', { ifNoneMatch: 'any' }))),
+    )
+  applier.push([batchAt(2, 1000)])
+  applier.run(() => false)
+  const rows = storage.stateHash
+  applier.push([1000, 1000, 100, 100, 100, 1000, 1].map((changes, at) => batchAt(3 + at, changes)))
+  const reached: number[] = []
+  while (applier.pending) {
+    applier.run(() => true)
+    reached.push(applier.index)
+  }
+  expect(reached).toEqual([3, 4, 7, 8, 9])
+  expect(storage.stateHash).toBe(rows)
   await closed(storage)
 })
 

@@ -3,6 +3,7 @@
 import { equalBytes } from '../../../bytes/index.ts'
 import { decodeVersionKey, metadataKey, metadataOfVersion } from '../../../kv/index.ts'
 import { FIRST_TABLE_OF_HISTORY, TABLE_HEADS, TABLE_VERSIONS } from '../../../kv/types.ts'
+import { asIndex, type LogIndex } from '../../../raft/types.ts'
 import {
   hashOfKey,
   hashOfStored,
@@ -10,8 +11,10 @@ import {
   openRow,
   type Row,
   type RowIndex,
+  StorageInvariantError,
 } from '../../../storage/index.ts'
 import type { BatchLimits, StoredRowHash } from '../../../storage/types.ts'
+import { KnownEmptyRanges } from './empty-ranges.ts'
 import { RowFilter } from './row-filter.ts'
 import { HEAD_BYTES, RowHeads } from './row-heads.ts'
 
@@ -23,6 +26,10 @@ export interface KeyIndexLimits {
   readonly rowHeads: number
   /** Size of the first filter of rows that do not exist. Further ones follow as rows are added. */
   readonly rowFilterBytes: number
+  /** Limit on the known ranges without a key, and on the keys created last that are known with them. */
+  readonly emptyRanges: number
+  /** A scan that passes so many rows of deleted keys remembers their range. */
+  readonly emptyRangeRows: number
 }
 
 /** The limits of a store, with those of its index. */
@@ -31,6 +38,8 @@ export type StoreLimits = BatchLimits & KeyIndexLimits
 export const keyIndexLimits: KeyIndexLimits = {
   rowHeads: 16_000_000,
   rowFilterBytes: 2 * 1024 * 1024,
+  emptyRanges: 2048,
+  emptyRangeRows: 64,
 }
 
 /** The share of the memory of the machine, or of the container, for the heads of rows. */
@@ -53,23 +62,32 @@ export class KeyIndex implements RowIndex {
   ]
   readonly #heads: RowHeads
   readonly #filter: RowFilter
+  readonly emptyRanges: KnownEmptyRanges
+  /** The index of the entry that is being applied. */
+  #entry = asIndex(0)
   /** The user's key in the last row of versions that was loaded. */
   #loadedKey: Uint8Array | undefined
 
-  static of({ rowHeads, rowFilterBytes }: KeyIndexLimits): KeyIndex {
-    return new KeyIndex(new RowHeads(rowHeads), new RowFilter(rowFilterBytes))
+  static of({ rowHeads, rowFilterBytes, emptyRanges, emptyRangeRows }: KeyIndexLimits): KeyIndex {
+    return new KeyIndex(
+      new RowHeads(rowHeads),
+      new RowFilter(rowFilterBytes),
+      new KnownEmptyRanges(emptyRanges, emptyRangeRows),
+    )
   }
 
-  constructor(heads: RowHeads, filter: RowFilter) {
+  constructor(heads: RowHeads, filter: RowFilter, emptyRanges: KnownEmptyRanges) {
     this.#heads = heads
     this.#filter = filter
+    this.emptyRanges = emptyRanges
   }
 
   get needsValues(): boolean {
     return this.#heads.isLoading
   }
 
-  clear(): void {
+  clear(index: LogIndex): void {
+    this.emptyRanges.clear(index)
     this.#filter.forgetAll()
     this.#heads.forgetAll()
     this.#loadedKey = undefined
@@ -129,7 +147,17 @@ export class KeyIndex implements RowIndex {
 
   put(key: Uint8Array, hash: number, head: Uint8Array | undefined): void {
     const isNew = this.#heads.put(key, hash, head)
-    if (isNew && head !== undefined) this.#filter.add(hash)
+    if (!isNew) {
+      if (this.emptyRanges.size > 0 && this.emptyRanges.has(key.subarray(1)))
+        throw new StorageInvariantError('a key that exists is in a range that is known to be empty')
+    } else if (head !== undefined) {
+      this.#filter.add(hash)
+      this.emptyRanges.created(key.subarray(1), this.#entry)
+    }
+  }
+
+  beginEntry(index: LogIndex): void {
+    this.#entry = index
   }
 
   endEntry(): void {

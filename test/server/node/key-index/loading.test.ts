@@ -5,6 +5,8 @@ import { expect, test } from 'vitest'
 import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/codec/rows.ts'
 import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
 import { asRevision } from '../../../../src/kv/types.ts'
+import { asIndex } from '../../../../src/raft/types.ts'
+import { KnownEmptyRanges } from '../../../../src/server/node/key-index/empty-ranges.ts'
 import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'
 import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
 import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
@@ -98,7 +100,7 @@ async function loaderOf(
     Object.setPrototypeOf(under, engine),
     first,
     foreground,
-    new KeyIndex(heads, filter),
+    new KeyIndex(heads, filter, new KnownEmptyRanges(0, 1)),
   )
   return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
 }
@@ -134,7 +136,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
   const keys = keysOf(500)
   const { loader, filter, steps } = await loaderOf({ 1: keys, 2: keysOf(1000, 'other') })
   const absent = keysOf(10_000, 'absent')
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   for (let step = 0; step < 4; step++) {
     await turn()
     expect(excluded(filter, absent)).toBe(0)
@@ -151,7 +153,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
 test('knows what is added while it reads and after', async () => {
   const { loader, filter, steps } = await loaderOf({ 1: keysOf(300) })
   const [meanwhile, after] = [keysOf(100, 'meanwhile'), keysOf(100, 'after')]
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   for (const key of meanwhile) filter.add(hashOfKey(key))
   await readOn(steps)
   expect(excluded(filter, meanwhile)).toBe(0)
@@ -163,15 +165,15 @@ test('knows what is added while it reads and after', async () => {
 test('forgets everything when it reads another generation, also in the middle of one', async () => {
   const [old, now] = [keysOf(2400, 'old'), keysOf(2400, 'new')]
   const { loader, filter, steps } = await loaderOf({ 1: old, 2: now })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   await turn()
   must(steps.shift())()
   await turn()
-  loader.readAll(2)
+  loader.readAll(2, asIndex(1))
   await readOn(steps)
   expect(excluded(filter, now)).toBe(0)
   expect(excluded(filter, old)).toBeGreaterThan(2380)
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
   await readOn(steps)
   expect(excluded(filter, old)).toBe(0)
@@ -180,7 +182,7 @@ test('forgets everything when it reads another generation, also in the middle of
 
 test('a step that fails is an error of the storage', async () => {
   const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   await turn()
   fail.with = new Error('EIO')
   expect(await readOn(steps)).toBe(1)
@@ -190,7 +192,7 @@ test('a step that fails is an error of the storage', async () => {
 
 test('a step that has skipped something is an error of the storage', async () => {
   const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   await turn()
   fail.unread = new Error('Too many open files')
   expect(await readOn(steps)).toBe(1)
@@ -201,13 +203,13 @@ test('a step that has skipped something is an error of the storage', async () =>
 test('afterwards the heads of all rows are known, and none of another generation', async () => {
   const keys = keysOf(375)
   const { loader, heads, steps, keysOnly } = await loaderOf({ 1: keys, 2: keysOf(100, 'other') })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   expect(await readOn(steps)).toBe(5)
   expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(4)
   for (const key of keys) expect([Buffer.from(key).toString(), undefined]).toContain(headOf(heads, key))
   expect(keysOf(100, 'other').filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   expect(keysOnly).toEqual([false, false, false, false, false])
-  loader.readAll(2)
+  loader.readAll(2, asIndex(1))
   expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   await readOn(steps)
   expect(keysOf(100, 'other').map((key) => headOf(heads, key))).toEqual(namesOf(keysOf(100, 'other')))
@@ -216,7 +218,7 @@ test('afterwards the heads of all rows are known, and none of another generation
 test('a row that has changed meanwhile stays as it is now', async () => {
   const keys = keysOf(2000)
   const { loader, heads, steps } = await loaderOf({ 1: keys })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   await turn()
   for (const [at, key] of keys.entries())
     if (at % 2 === 0) changed(heads, key, at % 4 === 0 ? 'newer' : undefined)
@@ -245,7 +247,7 @@ test('of each key the newest version gives the head, also when they are read in 
     return [versionKey(key(n), asRevision(revision)), value] as const
   })
   const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   // One step for the other rows, and one to find the end.
   expect(await readOn(steps)).toBe(5)
   expect(heads.knowsAllKeys).toBe(true)
@@ -267,7 +269,7 @@ test('of each key the newest version gives the head, also when they are read in 
 
 test('a damaged row is an error of the storage', async () => {
   const { loader, filter, first, steps } = await loaderOf({ 1: keysOf(100) }, { damaged: 60 })
-  loader.readAll(1)
+  loader.readAll(1, asIndex(1))
   expect(await readOn(steps)).toBe(1)
   expect(first.error).toMatchObject({ name: 'CorruptionError' })
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
