@@ -39,6 +39,8 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     settings: () => import('./commands/settings.ts'),
     cluster: () => import('./commands/cluster.ts'),
     node: () => import('./commands/node.ts'),
+    backup: () => import('./commands/backup.ts'),
+    restore: () => import('./commands/restore.ts'),
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

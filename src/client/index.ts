@@ -58,6 +58,7 @@ export type {
 } from './txn-types.ts'
 export type {
   AnswerInfo,
+  BackupOptions,
   CallOptions,
   ClientOptions,
   ClusterInfo,

@@ -4,6 +4,7 @@ import { endpointUrl } from './address.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
+  BackupOptions,
   CallOptions,
   ClientOptions,
   DeleteOptions,
@@ -42,6 +43,7 @@ import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts
 
 const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
 const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
+const BACKUP: Checks<BackupOptions> = { ...NODE_CALL, history: isFlag }
 const PUT: Checks<PutOptions> = {
   ...CALL,
   ifRevision: isWholeNumber,
@@ -222,6 +224,10 @@ export function checkCall(where: string, options: CallOptions): void {
 
 export function checkNodeCall(where: string, options: NodeCallOptions): void {
   checkOptions(where, options, NODE_CALL)
+}
+
+export function checkBackup(where: string, options: BackupOptions): void {
+  checkOptions(where, options, BACKUP)
 }
 
 export function checkMember(where: string, member: NewMember): void {

@@ -56,6 +56,7 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   transferLeader: 'passes',
   settings: 'passes',
   changeSettings: 'passes',
+  backup: 'passes',
   close: 'passes',
   [Symbol.asyncDispose]: 'passes',
   [inspect]: 'passes',
