@@ -41,6 +41,8 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     node: () => import('./commands/node.ts'),
     backup: () => import('./commands/backup.ts'),
     restore: () => import('./commands/restore.ts'),
+    inspect: () => import('./commands/inspect.ts'),
+    recover: () => import('./commands/recover.ts'),
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

@@ -34,7 +34,7 @@ const MAY_IMPORT = new Map([
   [
     'server',
     [
-      ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
       ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
     ],
   ],

@@ -1,11 +1,12 @@
 // kv restore FILE: makes the first node of a new cluster from a backup.
 
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
-import { BUMP_DEFAULT, BUMP_MAX, BUMP_MIN } from '../../backup/bump.ts'
+import { Command } from '@commander-js/extra-typings'
+import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { hostPort } from '../../server/addresses.ts'
 import { onFiles } from '../backup-format.ts'
+import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { io, userPath } from '../io.ts'
@@ -46,11 +47,3 @@ export const command = ({ flags }: ProgramContext) =>
         `start it: ${PROGRAM} node start --name ${name} --data ${shellWord(data)} --listen ${hostPort(listen)} --peer-listen ${hostPort(peerListen)}`,
       )
     })
-
-export const BUMP_HELP = 'how many revisions later the new cluster begins, so that no watcher is fooled'
-
-export function parseBump(text: string): number {
-  const bump = /^[0-9]{1,13}$/.test(text) ? Number(text) : Number.NaN
-  if (bump >= BUMP_MIN && bump <= BUMP_MAX) return bump
-  throw new InvalidArgumentError(`it must be a whole number from ${BUMP_MIN} to ${BUMP_MAX}`)
-}
