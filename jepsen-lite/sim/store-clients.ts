@@ -110,8 +110,8 @@ export class StoreClients {
         else this.#readAt(requester)
         return true
       case 'compact': {
-        const { revision, compactRevision } = requester.driver
-        const to = requester.rng.int(compactRevision, revision + 2)
+        const { revision, history } = requester.driver
+        const to = requester.rng.int(history.compacted, revision + 2)
         this.#propose(requester, { kind: 'compact', revision: asRevision(to) }, (outcome) => {
           if (outcome.kind === 'compacted') this.#world.probeCoverage.hit('history compacted by a client')
         })
@@ -299,7 +299,7 @@ export class StoreClients {
     const clients = this.#clients
     clients.read(lane, process, driver, this.#options(rng), (index, grant, open) => {
       const { model } = this.#world.invariants
-      const { compactRevision } = driver
+      const compactRevision = driver.history.compacted
       if (compactRevision !== model.compactedAt(index))
         throw clients.wrong(
           'KV-21',

@@ -78,7 +78,7 @@ export class SimWatchers {
       { key: key() },
       { start: key() },
     ])
-    const { revision, compactRevision } = driver
+    const { revision, history } = driver
     const watching: SimWatchClient = {
       lane: { name: `w${this.#watching.length + 1}`, busy: false },
       selection: {
@@ -93,7 +93,7 @@ export class SimWatchers {
         undefined,
         undefined,
         1,
-        compactRevision + 1,
+        history.compacted + 1,
         revision,
         Math.max(1, revision - 5),
         revision + 3,

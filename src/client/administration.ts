@@ -103,10 +103,15 @@ const MEMBERS = '/v1/cluster/members'
 const SETTINGS = '/v1/cluster/settings'
 const pathOf = (name: string): string => `${MEMBERS}/${encodeURIComponent(name)}`
 
-/** Reads from the node that the caller names, or from any. */
-function readFrom(call: ApiCall, path: string, options: NodeCallOptions): Promise<NodeAnswer> {
+/** Reads from the node that the caller names, or from any. `stream`: the answer is returned when it begins. */
+export function readFrom(
+  call: ApiCall,
+  path: string,
+  options: NodeCallOptions,
+  stream = false,
+): Promise<NodeAnswer> {
   const endpoints = options.endpoint === undefined ? undefined : new Endpoints([options.endpoint])
-  return call({ kind: 'read', endpoints }, { method: 'GET', path }, options)
+  return call({ kind: 'read', endpoints }, { method: 'GET', path, stream }, options)
 }
 
 /** Sends a change that must not be sent twice. */

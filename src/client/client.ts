@@ -63,6 +63,7 @@ import type {
 import { propertiesOf } from './txn-wire.ts'
 import type {
   AnswerInfo,
+  BackupOptions,
   CallOptions,
   ClientOptions,
   ClusterInfo,
@@ -453,6 +454,12 @@ export class Client {
   /** Changes the named settings. Returns all settings after the change. */
   changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
     return administration.changeSettings(this.#call, settings, options)
+  }
+
+  /** All of the store at one revision, as the bytes of a file, from one node: the one at `endpoint`, or any. */
+  async *backup(options: BackupOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const { backup } = await import('./backup.ts')
+    yield* backup(this.#call, options, this.#timeoutMs, this.#closing.interruption(options.signal))
   }
 
   /** Ends all calls in flight with `AbortError` and closes every connection. */

@@ -73,6 +73,7 @@ export type {
 } from './txn-types.ts'
 export type {
   AnswerInfo,
+  BackupOptions,
   CallOptions,
   ClientOptions,
   ClusterInfo,

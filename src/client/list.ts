@@ -221,7 +221,7 @@ export async function* streamed(
  * The chunks of a stream, and the limits for waiting: at most `timeoutMs` for the records of one page, and for one
  * chunk not longer than any node may be silent.
  */
-class ChunkReader {
+export class ChunkReader {
   readonly #stream: ByteStream
   readonly #timeoutMs: number
   #leftMs: number
@@ -267,7 +267,7 @@ class ChunkReader {
   }
 }
 
-function throwIf(reason: AbortedError | undefined): void {
+export function throwIf(reason: AbortedError | undefined): void {
   if (reason !== undefined) throw reason
 }
 

@@ -56,6 +56,11 @@ export interface NodeCallOptions extends CallOptions {
   readonly endpoint?: string | undefined
 }
 
+export interface BackupOptions extends NodeCallOptions {
+  /** false: without the versions of keys that were replaced. */
+  readonly history?: boolean | undefined
+}
+
 export interface PutOptions extends CallOptions {
   /** Only if the key's `modRevision` is this. */
   readonly ifRevision?: number | undefined

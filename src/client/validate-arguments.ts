@@ -6,6 +6,7 @@ import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
 import { CLIENT_TLS, secureContextOf } from './tls.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
+  BackupOptions,
   CallOptions,
   ClientOptions,
   DeleteOptions,
@@ -46,6 +47,7 @@ import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts
 
 const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
 const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
+const BACKUP: Checks<BackupOptions> = { ...NODE_CALL, history: isFlag }
 const PUT: Checks<PutOptions> = {
   ...CALL,
   ifRevision: isWholeNumber,
@@ -257,6 +259,10 @@ export function checkCall(where: string, options: CallOptions): void {
 
 export function checkNodeCall(where: string, options: NodeCallOptions): void {
   checkOptions(where, options, NODE_CALL)
+}
+
+export function checkBackup(where: string, options: BackupOptions): void {
+  checkOptions(where, options, BACKUP)
 }
 
 export function checkMember(where: string, member: NewMember): void {

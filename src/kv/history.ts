@@ -18,6 +18,10 @@
 // below it are deleted by this entry and later ones, a limited number by each. The readable revisions never depend on
 // that progress.
 //
+// A store that was restored continues at a much higher revision. The revisions between, which may have had other
+// changes in the store that was lost, are one row without events: number of revisions 0, then the last of them (8).
+// `skipped` has the newest such gap. No read and no watch may begin in it, and no watch before it.
+//
 // A version is dead for all revisions from the one that replaced it on. So when a row of events is deleted, the
 // versions that its events replaced are deleted too, and so are its tombstones.
 
@@ -217,6 +221,7 @@ export const decodeEvents = (first: Revision, row: Uint8Array, seenBytes?: numbe
 
 /** The events of a row, decoded one by one. */
 export function* eventsOf(first: Revision, row: Uint8Array, seenBytes = HEADER_BYTES): Iterable<KeyEvent> {
+  if (readUint16(row, 8) === 0) return
   const from = new Reader(row, 'a row of events', MalformedBytesError)
   from.slice(seenBytes)
   while (from.left > 0) {
@@ -236,10 +241,21 @@ export function* eventsOf(first: Revision, row: Uint8Array, seenBytes = HEADER_B
 const readHash = (from: Reader): RowHash => ({ mix: from.uint32() | 0, crc: from.uint32() | 0 })
 
 /** The last revision and the cluster time of a row of events. */
-export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, 'last' | 'clusterTimeMs'> => ({
-  last: asRevision(first + readUint16(row, 8) - 1),
-  clusterTimeMs: readUint64(row, 0),
-})
+export function spanOfEvents(first: Revision, row: Uint8Array): Pick<EventRow, 'last' | 'clusterTimeMs'> {
+  const count = readUint16(row, 8)
+  return {
+    last: asRevision(count === 0 ? readUint64(row, HEADER_BYTES) : first + count - 1),
+    clusterTimeMs: readUint64(row, 0),
+  }
+}
+
+/** The row of the revisions up to `last` that a restored store skips. */
+export function encodeSkipped(last: Revision, clusterTimeMs: number): Uint8Array {
+  const row = new Uint8Array(HEADER_BYTES + 8)
+  writeUint64(row, 0, clusterTimeMs)
+  writeUint64(row, HEADER_BYTES, last)
+  return row
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Forgetting
@@ -250,7 +266,27 @@ export const historyAfter = (revision: Revision): History => ({
   newest: asRevision(0),
   compacted: revision,
   bytes: 0,
+  skipped: NOTHING_SKIPPED,
 })
+
+const NOTHING_SKIPPED: History['skipped'] = { after: asRevision(0), to: asRevision(0) }
+
+/** A watch may begin after this revision. */
+export const watchFloor = ({ compacted, skipped }: History): Revision =>
+  skipped.to > compacted ? skipped.to : compacted
+
+/** Whether the store never was at this revision: it has skipped it. */
+export const isSkipped = (revision: Revision, { skipped }: History): boolean =>
+  revision > skipped.after && revision < skipped.to
+
+/** The number of revisions after `first` that the store has had. */
+export function revisionsSince(
+  first: Revision,
+  { revision, history }: Pick<KvState, 'revision' | 'history'>,
+): number {
+  const { after, to } = history.skipped
+  return revision - first - (first <= after ? to - after : 0)
+}
 
 /** Whether the row of events up to `last`, of that cluster time, need not be kept any more. */
 export function isDue(
@@ -265,7 +301,9 @@ export function isDue(
 ): boolean {
   return (
     last <= history.compacted ||
-    revision - last >= settings.historyRevisionsMax ||
+    // Nothing is kept that was before the gap.
+    last === history.skipped.to ||
+    revisionsSince(last, { revision, history }) >= settings.historyRevisionsMax ||
     history.bytes > settings.historyBytesMax ||
     clusterTimeMs - timeMs > settings.historyAgeMs
   )

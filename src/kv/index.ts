@@ -40,7 +40,10 @@ export {
   eventsOf,
   firstOfEvents,
   isDue,
+  isSkipped,
+  revisionsSince,
   spanOfEvents,
+  watchFloor,
 } from './history.ts'
 export { decodeMetadata, metadataKey, metadataOfVersion } from './keys.ts'
 export {
@@ -55,6 +58,13 @@ export {
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
+export {
+  BackupRows,
+  backedUpState,
+  type Restore,
+  restoredRow,
+  restoredState,
+} from './restore.ts'
 export {
   areTooManyKeys,
   CLUSTER_VERSION,

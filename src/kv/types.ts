@@ -329,6 +329,8 @@ export interface KvState {
     readonly compacted: Revision
     /** The size of the versions that were replaced and are kept, keys and values. */
     readonly bytes: number
+    /** The newest revisions that a restore has skipped: those after `after`, up to `to`. Both 0: none. */
+    readonly skipped: { readonly after: Revision; readonly to: Revision }
   }
   /** `leases.ts` */
   readonly leases: {

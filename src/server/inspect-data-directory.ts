@@ -1,7 +1,7 @@
 // Checks of a data directory while this process runs no node on it. They open no database and do not load the database
 // library.
 
-import { StorageRefusedError } from '../storage/errors.ts'
+import { StorageInUseError, StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/replica-identity.ts'
 
 export { lockHolder } from '../storage/lock-holder.ts'
@@ -33,3 +33,7 @@ export function holdsNode(dir: string): boolean {
     throw error
   }
 }
+
+/** Whether the error says why a data directory cannot be used. */
+export const isStorageError = (error: unknown): error is Error =>
+  error instanceof StorageRefusedError || error instanceof StorageInUseError

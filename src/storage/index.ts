@@ -15,12 +15,14 @@ export {
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
+export { ALL_ROWS } from './keys.ts'
+export { crc32c } from './level/crc32c.ts'
 export { type LevelLimits, levelLimits } from './level/level-engine.ts'
 export { isInUse } from './lock-holder.ts'
-export { formatStorage, type OpenOptions, openStorage } from './open.ts'
+export { type FirstPages, formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { type DirectoryContent, inspectDirectory } from './replica-identity.ts'
 export type { KnownRow, RowIndex } from './row-index.ts'
-export { hashOfKey, hashOfRow, hashOfStored, openRow, type Row } from './rows.ts'
+export { hashOfKey, hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,

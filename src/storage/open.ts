@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, EngineBatch } from './engine.ts'
 import {
   asError,
   CorruptionError,
@@ -12,7 +12,8 @@ import {
   StorageInUseError,
   StorageRefusedError,
 } from './errors.ts'
-import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
+import { FIRST_GENERATION, FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
+import { rowPrefix } from './keys.ts'
 import {
   createDatabase,
   type Database,
@@ -37,8 +38,9 @@ import {
   writeIdentity,
 } from './replica-identity.ts'
 import { noIndex, type RowIndex } from './row-index.ts'
+import { hashOfKey, putRow, Row, StateHash } from './rows.ts'
 import { openStore, storeLimits } from './store.ts'
-import type { BatchLimits, Identity, Storage } from './types.ts'
+import type { BatchLimits, Identity, Storage, StoredRow } from './types.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
@@ -77,17 +79,25 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   return recovered(dir, identity, engine, limits, options)
 }
 
+/** The first rows of a replica, page by page. A page is one batch. */
+export type FirstPages = AsyncIterable<readonly StoredRow[]>
+
 /**
  * Makes an empty or missing directory the home of a new replica. IDENTITY is written last. Without it the other files
- * are ignored.
+ * are ignored, and the directory counts as empty.
  */
-export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
+export async function formatStorage(
+  dir: string,
+  identity: Identity,
+  initial: InitialState,
+  pages?: FirstPages,
+): Promise<void> {
   refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
     // Making the directory takes time. Another process may have begun, or may have finished.
     refuseUnlessFree(dir)
-    await makeReplica(dir, identity, initial)
+    await makeReplica(dir, identity, initial, pages)
   } catch (error) {
     if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
@@ -135,7 +145,12 @@ function* ancestors(path: string): Generator<string> {
   for (let at = path; at !== dirname(at); at = dirname(at)) yield dirname(at)
 }
 
-async function makeReplica(dir: string, identity: Identity, initial: InitialState): Promise<void> {
+async function makeReplica(
+  dir: string,
+  identity: Identity,
+  initial: InitialState,
+  pages: FirstPages | undefined,
+): Promise<void> {
   const { file, isLeft } = openFormatting(dir)
   try {
     if (isLeft) {
@@ -144,7 +159,7 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
       if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)
       await whileLocked(dir, () => beginAnew(dir))
     }
-    await makeDatabase(dir, identity, initial)
+    await makeDatabase(dir, identity, initial, pages)
   } finally {
     closeSync(file)
   }
@@ -160,10 +175,15 @@ function beginAnew(dir: string): void {
   deleteLeft(dir)
 }
 
-async function makeDatabase(dir: string, identity: Identity, initial: InitialState): Promise<void> {
+async function makeDatabase(
+  dir: string,
+  identity: Identity,
+  initial: InitialState,
+  pages: FirstPages | undefined,
+): Promise<void> {
   const db = await createDatabase(dir, levelLimits)
   try {
-    await fill(dir, db, initial)
+    await fill(dir, db, initial, pages)
     // The lock is held until IDENTITY is there. Otherwise another process would think that the formatting was
     // interrupted.
     writeIdentity(dir, identity)
@@ -174,20 +194,38 @@ async function makeDatabase(dir: string, identity: Identity, initial: InitialSta
   }
 }
 
-async function fill(dir: string, db: Database, initial: InitialState): Promise<void> {
+async function fill(
+  dir: string,
+  db: Database,
+  initial: InitialState,
+  pages: FirstPages | undefined,
+): Promise<void> {
   createWatermark(dir, FORMAT_OPERATIONS)
   const watermark = new Watermark(dir)
   try {
     const engine = new LevelEngine(db, dir, watermark, { sequence: 0, heldTo: 0 })
+    const hash = new StateHash()
+    for await (const rows of pages ?? []) {
+      const batch = engine.batch()
+      for (const { key, value } of rows) {
+        const row = new Row(rowPrefix(FIRST_GENERATION), key, hashOfKey(key), value)
+        hash.add(row)
+        putRow(batch, row)
+      }
+      await written(engine, batch)
+    }
     const batch = engine.batch()
-    formatEngine(batch, initial)
-    await new Promise<void>((resolve, reject) => {
-      engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
-    })
+    formatEngine(batch, initial, { sequence: engine.sequence, stateHash: hash.value })
+    await written(engine, batch)
   } finally {
     watermark.close()
   }
 }
+
+const written = (engine: Engine, batch: EngineBatch): Promise<void> =>
+  new Promise((resolve, reject) => {
+    engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
+  })
 
 function refuseOtherNode(dir: string, identity: Identity, { name, clusterId }: OpenOptions): void {
   if (name !== undefined && name !== identity.name)

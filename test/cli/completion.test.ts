@@ -22,7 +22,7 @@ describe('candidates', () => {
   test.each<[string, string[]]>([
     ['pu', ['put']],
     ['com', ['compact', 'completion']],
-    ['cluster re', ['resume', 'restart', 'rejoin']],
+    ['cluster re', ['resume', 'restart', 'rejoin', 'restore']],
     ['leader ', ['transfer']],
     ['get k --cons', ['--consistency']],
     ['get k --consistency ', ['linearizable', 'lease', 'stale']],

@@ -35,6 +35,11 @@ export const NOT_RUN: readonly NotRun[] = [
   { of: 'docs/guides/local-cluster.md: npm start', command: 'npm start', because: CLONE },
   { of: 'docs/guides/membership.md: NODE_OPTIONS=', because: 'lines of a unit file' },
   {
+    of: 'docs/guides/backup.md',
+    because: 'they need files and directories of a lost cluster',
+    test: 'test/cli/backup.int.test.ts',
+  },
+  {
     of: 'docs/guides/embedding.md: NODE_OPTIONS=',
     because: 'Jest is no dependency; that script runs it',
     test: 'scripts/check-package.mjs',

@@ -27,11 +27,14 @@ const MAY_IMPORT = new Map([
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
+  // Files of backups, and nodes that are made from them.
+  ['backup', ['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts']],
   // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
   // tcp.
   [
     'server',
     [
+<<<<<<< HEAD
       ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
       ...[
         'server/node',
@@ -41,12 +44,19 @@ const MAY_IMPORT = new Map([
         'server/audit',
         'server/http',
       ],
+=======
+      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
+>>>>>>> s6bak
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
-  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/auth']],
+  [
+    'server/api',
+    ['bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node', 'server/auth'],
+  ],
   ['server/auth', ['kv']],
   ['server/audit', []],
   [
@@ -60,7 +70,19 @@ const MAY_IMPORT = new Map([
   ['local', ['files', 'server', 'server/node', 'server/process']],
   [
     'cli',
-    ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
+    [
+      'client',
+      'backup',
+      'kv',
+      'raft',
+      'did-you-mean.ts',
+      'files',
+      'server',
+      'server/node',
+      'server/process',
+      'local',
+      'recipes',
+    ],
   ],
   // With a codec of the API, for clients in the process of the node.
   ['embed', ['client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],

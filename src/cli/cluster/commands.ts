@@ -4,17 +4,20 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-protocol.ts'
 import { Failure } from '../../local/failure.ts'
-import { NODES_MAX } from '../../local/plan.ts'
+import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
+import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
-import { io } from '../io.ts'
+import { io, userPath } from '../io.ts'
 import { say } from '../output.ts'
+import { keyCount } from '../progress.ts'
 
 const DATA = '--data <dir>'
 const DATA_HELP = 'directory of the cluster'
@@ -43,6 +46,7 @@ export function clusterCommand() {
   cluster.addCommand(partitionCommand())
   cluster.addCommand(healCommand())
   cluster.addCommand(rejoinCommand())
+  cluster.addCommand(restoreCommand())
   return cluster
 }
 
@@ -136,6 +140,23 @@ function rejoinCommand() {
       const { confirm } = await import('../confirm.ts')
       await confirm(reply.message)
       await execute(data, { command: 'rejoin', node: reply.healthy, evenIfHealthy: true })
+    })
+}
+
+function restoreCommand() {
+  return withExamples(new Command('restore'), ['kv cluster restore store.backup', 'kv cluster start'])
+    .description('make a cluster in --data from a backup; cluster start starts it')
+    .argument('<file>', 'the backup')
+    .option('--nodes <count>', 'number of nodes', countOfNodes, DEFAULT_NODES)
+    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on', portNumber, DEFAULT_PORT)
+    .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
+    .action(async (file, { data, nodes, port, bump }) => {
+      const { restoreCluster } = await import('./restore.ts')
+      const { state } = await restoreCluster(userPath(file), { dataDir: pathOf(data), nodes, port, bump })
+      say(
+        `a cluster of ${nodes} with ${keyCount(state.keys)} at revision ${state.revision}; ${PROGRAM} cluster start${dataFlag(data)} starts it`,
+      )
     })
 }
 

@@ -274,7 +274,12 @@ function sizeInBytes(text: string): number {
   return bytes
 }
 
-function listenAddress(text: string): ListenAddress {
+export function nodeName(text: string): string {
+  if (/^[a-z0-9-]{1,63}$/.test(text)) return text
+  throw new InvalidArgumentError('it must be 1 to 63 of a-z, 0-9 and -')
+}
+
+export function listenAddress(text: string): ListenAddress {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/i.exec(text)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])

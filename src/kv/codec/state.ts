@@ -3,7 +3,7 @@
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
 //   sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
-//   history: first (8), newest (8), compacted (8), bytes (8);
+//   history: first (8), newest (8), compacted (8), bytes (8), skipped: after (8), to (8);
 //   leases: count (8), chosen (8);
 //   auth: enabled (8), revision (8);
 //   settings (`settings.ts`)
@@ -49,6 +49,7 @@ export function encodeState(state: KvState): Uint8Array {
     ...[tokens.count, tokens.bytes, tokens.oldest, tokens.next, tokens.oldestAtMs, tokens.horizon],
     ...[sessions.next, sessions.horizon, sessions.oldestAtMs, sessions.bytes, sessions.toSweep],
     ...[history.first, history.newest, history.compacted, history.bytes],
+    ...[history.skipped.after, history.skipped.to],
     ...[leases.count, leases.chosen],
     ...[Number(auth.enabled), auth.revision],
   ]
@@ -94,6 +95,7 @@ export function decodeState(bytes: Uint8Array): KvState {
       newest: asRevision(from.uint64()),
       compacted: asRevision(from.uint64()),
       bytes: from.uint64(),
+      skipped: { after: asRevision(from.uint64()), to: asRevision(from.uint64()) },
     },
     leases: { count: from.uint64(), chosen: from.uint64() },
     auth: { enabled: from.uint64() === 1, revision: from.uint64() },

@@ -17,6 +17,7 @@ import type { LeaseId } from '../../kv/types.ts'
 import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
 import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
+import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
 import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
 import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
@@ -112,6 +113,8 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
       return respond({ kind: operation.kind, status: node.status() })
     case 'settings':
       return respondSettings(node, respond)
+    case 'backup':
+      return backUp(api, operation.history, call, respond)
     case 'add-member':
     case 'remove-member':
     case 'replace-member':

@@ -1,6 +1,7 @@
 // Keys, ranges and leases as clients may name them, in any cluster. The settings of a cluster may allow less.
 
 import {
+  isSkipped,
   type KeyRange,
   type LeaseId,
   type PutLease,
@@ -142,7 +143,7 @@ export function readOptions(freshness: FreshnessOptions, timeoutMs: number): Rea
 /** Throws `ApiError` if the store cannot be read as it was at `revision`. */
 export function checkRevision(node: NodeApi, revision: Revision | undefined, grant: ReadGrant): void {
   if (revision === undefined) return
-  const { compactRevision } = node
+  const { history } = node
   if (revision > grant.revision)
     throw new ApiError(
       'future_revision',
@@ -150,10 +151,11 @@ export function checkRevision(node: NodeApi, revision: Revision | undefined, gra
         'min_revision waits for a revision',
       { grant },
     )
-  if (revision < compactRevision)
+  const from = isSkipped(revision, history) ? history.skipped.to : history.compacted
+  if (revision < from)
     throw new ApiError(
       'compacted',
-      `revision ${revision} is compacted: the store can be read from revision ${compactRevision} on`,
-      { grant, members: { compact_revision: compactRevision } },
+      `revision ${revision} is compacted: the store can be read from revision ${from} on`,
+      { grant, members: { compact_revision: from } },
     )
 }

@@ -27,6 +27,8 @@ export interface ApiLimits {
   readonly answersBytesMax: number
   /** Longest time of a stream or of the keys of a lease: the open scan keeps old rows in the database. */
   readonly streamMsMax: number
+  /** The same for a backup. */
+  readonly backupMsMax: number
   /**
    * Bytes that wait for the client of a watch, or for the client of a multiplexed connection with all its watches.
    * Beyond, a watch waits until the client has taken them, and then reads history.
@@ -48,6 +50,7 @@ export const apiLimits: ApiLimits = {
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
   streamMsMax: 10 * 60_000,
+  backupMsMax: 6 * 3_600_000,
   watchBufferBytesMax: 256 * KiB,
   watchBuffersBytesMax: 64 * MiB,
 }

@@ -130,6 +130,7 @@ export type ApiOperation =
     }
   | { readonly kind: 'open-session' }
   | { readonly kind: 'status' | 'cluster' | 'settings' }
+  | { readonly kind: 'backup'; readonly history: boolean }
   | { readonly kind: 'add-member'; readonly member: RaftMember }
   | { readonly kind: 'remove-member'; readonly name: string }
   | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
@@ -298,6 +299,8 @@ export type ApiResult =
       readonly leases: readonly LeaseDescription[]
       readonly more: boolean
     }
+  /** The receiver reads the file to its end, or closes it. */
+  | { readonly kind: 'backup'; readonly grant: ReadGrant; readonly file: RowStream<Uint8Array> }
   | { readonly kind: 'status'; readonly status: DriverStatus }
   | { readonly kind: 'cluster'; readonly status: DriverStatus }
   | {

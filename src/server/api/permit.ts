@@ -58,6 +58,7 @@ const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
   status: () => CALL,
   cluster: () => CALL,
   settings: () => CALL,
+  backup: () => ADMINISTER,
   'add-member': () => ADMINISTER,
   'remove-member': () => ADMINISTER,
   'replace-member': () => ADMINISTER,

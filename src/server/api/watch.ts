@@ -1,6 +1,6 @@
 // Watches: how they begin, how many bytes may wait for their clients, and the error that ends them.
 
-import type { Revision } from '../../kv/index.ts'
+import { type Revision, watchFloor } from '../../kv/index.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import { ApiError, errorOfNode } from './errors.ts'
@@ -18,10 +18,10 @@ export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink
   const begun = node.watch(request, sink)
   if (!begun.ok) throw errorOfNode(begun.problem)
   const { from } = begun.value
-  const { compactRevision } = node
-  if (from > compactRevision) return begun.value
+  const floor = watchFloor(node.history)
+  if (from > floor) return begun.value
   begun.value.cancel()
-  throw compacted(from, compactRevision)
+  throw compacted(from, floor)
 }
 
 /** The error that a client receives at the end of a watch. */

@@ -8,6 +8,7 @@ import {
   SESSION_SLOTS_MAX,
 } from '../../kv/index.ts'
 import type { LeaseSetting } from '../../raft/types.ts'
+import type { BudgetPart } from '../api/budget.ts'
 import { isVoter } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
@@ -245,6 +246,8 @@ export function encode(result: ApiResult, request: HttpRequest, context: EncodeC
       const json = `{"leases":[${listed}],"more":${more}${next},"revision":${grant.revision}}`
       return jsonResponse(json, freshnessHeaders(grant), grant.revision)
     }
+    case 'backup':
+      return backupResponse(result)
     case 'status':
       return jsonResponse(statusJson(result.status, context))
     case 'cluster':
@@ -386,28 +389,43 @@ function linesResponse(
     count += slice.length
     return slice.map((row) => `${toJson(row)}\n`).join('')
   }
-  const failed = (error: unknown, sink: BodySink): void =>
+  const failed = (sink: BodySink, error: unknown): void =>
     sink.end(`${JSON.stringify({ error: problemDocument(errorOf(error)) })}\n`)
   const pour = (sink: BodySink): void => void pourRows(rows, sink, text, () => endLine(count, grant), failed)
   return { ...rangeHead(grant, NDJSON), body: { pour } }
+}
+
+/** The end of the file is in the file. Half of it is no backup, and the connection is cut. */
+function backupResponse({ grant, file }: ResultOf<'backup'>): HttpResponse {
+  const joined = (pieces: readonly Uint8Array[]): BudgetPart => Buffer.concat(pieces)
+  const pour = (sink: BodySink): void =>
+    void pourRows(
+      file,
+      sink,
+      joined,
+      () => '',
+      (to) => to.cut(),
+    )
+  const headers = [...OCTETS, ...NOSNIFF, ...freshnessHeaders(grant)]
+  return { status: 200, headers, body: { pour }, revision: grant.revision }
 }
 
 /** Reads each slice when the client has taken the one before. */
 async function pourRows<T>(
   rows: RowStream<T>,
   sink: BodySink,
-  text: (slice: readonly T[]) => string,
+  encoded: (slice: readonly T[]) => BudgetPart,
   end: () => string,
-  failed: (error: unknown, sink: BodySink) => void,
+  failed: (sink: BodySink, error: unknown) => void,
 ): Promise<void> {
   try {
     for (;;) {
       const slice = await rows.next()
       if (slice === undefined) return sink.end(end())
-      if (!(await sink.write(text(slice)))) return
+      if (!(await sink.write(encoded(slice)))) return
     }
   } catch (error) {
-    failed(error, sink)
+    failed(sink, error)
   } finally {
     rows.close()
   }
@@ -435,7 +453,7 @@ function leaseResponse({ grant, lease, keys }: ResultOf<'lease'>, { errorOf }: E
     keys.close()
     return jsonResponse(json, head, grant.revision)
   }
-  const failed = (error: unknown, sink: BodySink): void => {
+  const failed = (sink: BodySink, error: unknown): void => {
     errorOf(error)
     sink.cut()
   }

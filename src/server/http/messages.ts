@@ -117,10 +117,10 @@ export class HttpRequest implements Call {
 /** The receiver of a streamed body. */
 export interface BodySink {
   /**
-   * Resolves to true when the client has taken the text, and to false when the client is gone. Throws `ApiError` if too
+   * Resolves to true when the client has taken the part, and to false when the client is gone. Throws `ApiError` if too
    * many bytes already wait for other clients.
    */
-  write(text: string): Promise<boolean>
+  write(part: BudgetPart): Promise<boolean>
   end(text: string): void
   /** Cuts the connection: half of a body is no response. */
   cut(): void

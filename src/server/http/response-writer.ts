@@ -181,9 +181,9 @@ const ONE_WRITE_BYTES_MAX = 16 * 1024
 const GONE: BodySink = { write: async () => false, end() {}, cut() {} }
 
 const sinkOf = (response: ServerResponse, budget: OutboundBudget): BodySink => ({
-  write(text) {
-    budget.check(Buffer.byteLength(text))
-    return new Promise((resolve) => writeChunked(response, [text], budget, resolve))
+  write(part) {
+    budget.check(byteLength([part]))
+    return new Promise((resolve) => writeChunked(response, [part], budget, resolve))
   },
   end(text) {
     writeChunked(response, [text], budget, (isSent) => {

@@ -57,6 +57,7 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
     ...operationRoutes(api),
     ...statusRoutes(options),
     ...CLUSTER_ROUTES,
+    backupRoute,
     ...AUTH_ROUTES,
   ]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
@@ -356,6 +357,17 @@ const CLUSTER_ROUTES: readonly Route[] = [
     () => ({ kind: 'open-session' }),
   ),
 ]
+
+const backupRoute = route(
+  {
+    method: 'GET',
+    path: '/v1/backup',
+    summary: 'All of the store at one revision, as a file',
+    parameters: { history: flag('false: without the versions of keys that were replaced') },
+    answers: 'application/octet-stream',
+  },
+  ({ values: { history = true } }) => ({ kind: 'backup', history }),
+)
 
 function settingsOf(body: Readonly<Record<string, unknown>>): Partial<KvSettings> {
   const settings = SETTING_FIELDS.flatMap(([field, name]) => {

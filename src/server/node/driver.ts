@@ -8,7 +8,7 @@
 // Nothing here blocks: storage, network and clock use callbacks. So the simulator runs this file in virtual time.
 
 import { crc32 } from 'node:zlib'
-import { decodeState, type KeyRow, type LeaseId, type Revision } from '../../kv/index.ts'
+import { decodeState, type KeyRow, type KvState, type LeaseId, type Revision } from '../../kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -20,7 +20,7 @@ import {
   type Term,
   type Write,
 } from '../../raft/index.ts'
-import { ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
+import { ALL_ROWS, type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import { ApplyLoop } from './apply-loop.ts'
 import { type Auth, AuthView } from './auth-view.ts'
 import { BackgroundChecks } from './background-checks.ts'
@@ -241,8 +241,8 @@ export class Driver implements NodeApi {
     return this.#applyLoop.state.revision
   }
 
-  get compactRevision(): Revision {
-    return this.#applyLoop.state.history.compacted
+  get history(): KvState['history'] {
+    return this.#applyLoop.state.history
   }
 
   get auth(): Auth {
@@ -326,6 +326,10 @@ export class Driver implements NodeApi {
 
   list(options: RecordScanOptions): RecordScan {
     return this.#lifecycle.guardRead(() => scanRecords(this.#options.storage, options))
+  }
+
+  rows(): RowScan {
+    return this.#lifecycle.guardRead(() => this.#options.storage.scan({ ...ALL_ROWS, reverse: false }))
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {

@@ -7,6 +7,7 @@ import {
   isDue,
   type KvState,
   type Request,
+  revisionsSince,
   SYSTEM_PRINCIPAL,
   spanOfEvents,
 } from '../../kv/index.ts'
@@ -60,7 +61,7 @@ export class HistoryCompactor {
     if (first === 0 || first > revision) return false
     const mayBe =
       first <= compacted ||
-      revision - first >= settings.historyRevisionsMax ||
+      revisionsSince(first, { revision, history }) >= settings.historyRevisionsMax ||
       bytes > settings.historyBytesMax
     if (!mayBe && !checksAge) return false
     const row = this.#node.get(eventsKey(first))

@@ -2,7 +2,16 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
-import type { Condition, KeyRow, KvSettings, LeaseId, Outcome, Request, Revision } from '../../kv/types.ts'
+import type {
+  Condition,
+  KeyRow,
+  KvSettings,
+  KvState,
+  LeaseId,
+  Outcome,
+  Request,
+  Revision,
+} from '../../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -16,7 +25,13 @@ import type {
   ReplicaId,
   Term,
 } from '../../raft/types.ts'
-import type { AppliedRecord, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
+import type {
+  AppliedRecord,
+  RowScan,
+  SnapshotSink,
+  SnapshotSource,
+  WriteCallback,
+} from '../../storage/types.ts'
 import type { NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
@@ -264,11 +279,13 @@ export interface NodeApi {
    * function withdraws the read: if it still waits, it ends at once as `cancelled`.
    */
   read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void
-  /** The store can be read as it was at this revision and later ones. */
-  readonly compactRevision: Revision
+  /** The revisions at which the store can be read, and from which it can be watched. */
+  readonly history: KvState['history']
   /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: RecordScanOptions): RecordScan
+  /** All rows of the store, and its registers. */
+  rows(): RowScan
   /**
    * Begins a watch on the current state. The sink is not called before this returns. It then receives all events from
    * the requested revision on, or from the next one on.

@@ -38,6 +38,7 @@ const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown
   ['GET', '/v1/auth/users/bob'],
   ['PUT', '/v1/auth/users/bob', { password: 'another password' }],
   ['DELETE', '/v1/auth/users/bob'],
+  ['GET', '/v1/backup'],
   ['POST', '/v1/changes', { changes: [{ put: { key: '{key}', value: '' } }] }],
   ['GET', '/v1/cluster'],
   ['POST', '/v1/cluster/leader', {}],

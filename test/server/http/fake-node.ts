@@ -20,6 +20,7 @@ import {
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
 import { TABLE_HEADS } from '../../../src/kv/types.ts'
+import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -57,7 +58,17 @@ import {
   type WatchRequest,
   type WatchSink,
 } from '../../../src/server/node/watch/index.ts'
+
+<<<<<<< HEAD
+
 import { hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
+
+=======
+
+import { ALL_ROWS, hashOfRow } from '../../../src/storage/index.ts'
+
+>>>>>>> s6bak
+
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
 type Done<T> = (result: Result<T>) => void
@@ -264,8 +275,12 @@ export class FakeNode implements NodeApi {
       end({ ok: false, problem: { code: 'cancelled', detail: 'the client has gone', written: 'no' } })
   }
 
-  get compactRevision(): Revision {
-    return this.state.history.compacted
+  get history(): KvState['history'] {
+    return this.state.history
+  }
+
+  rows(): RowScan {
+    return this.scan({ ...ALL_ROWS, reverse: false })
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
@@ -342,8 +357,9 @@ export class FakeNode implements NodeApi {
     const broken = (): Error | undefined =>
       rows.some(({ key }) => this.corrupt?.(key)) ? new Error('the CRC of a row does not hold') : undefined
     const kv = encodeState(this.state)
+    const raft = encodeAppliedState({ configuration: this.configuration, leases: this.leases })
     return {
-      applied: { index: asIndex(99), term: this.term, raft: new Uint8Array(), kv },
+      applied: { index: asIndex(99), term: this.term, raft, kv },
       stateHash: 0xabcdn,
       next: (limits, done) => {
         this.onSlice?.()

@@ -102,6 +102,6 @@ test('history ends by its age on every node although nothing more is written', (
   for (const done of [leading.set({ historyAgeMs: 1000 }), leading.put('k', '1'), leading.put('k', '2')])
     cluster.until(() => done.result !== undefined)
   const { revision } = leading.running
-  expect(leading.running.compactRevision).toBeLessThan(revision)
-  cluster.until(() => cluster.nodes.every(({ running }) => running.compactRevision === revision))
+  expect(leading.running.history.compacted).toBeLessThan(revision)
+  cluster.until(() => cluster.nodes.every(({ running }) => running.history.compacted === revision))
 })

@@ -5,7 +5,13 @@
 // Rows are read and entries are applied in the same thread. A watcher that has read the row of the newest revision
 // becomes live in the same call, before another entry is applied. So it misses no event and receives none twice.
 
-import { asRevision, type KvState, MalformedBytesError, type Revision } from '../../../kv/index.ts'
+import {
+  asRevision,
+  type KvState,
+  MalformedBytesError,
+  type Revision,
+  watchFloor,
+} from '../../../kv/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
 import type { EventsMessage } from './events.ts'
@@ -125,7 +131,7 @@ export class CatchUp {
   #slice(watcher: Watcher, until: number): 'more' | 'done' {
     const { state } = this.#events
     for (let rows = 0; watcher.next <= state.revision; rows++) {
-      if (watcher.next <= state.history.compacted) {
+      if (watcher.next <= watchFloor(state.history)) {
         this.#events.overtaken(watcher)
         return 'done'
       }
@@ -230,7 +236,7 @@ export class CatchUp {
     if (this.size === 0) return
     const { state } = this.#events
     const row = first === undefined ? undefined : this.#rows.at(first, state)
-    const compacted = state.history.compacted
+    const compacted = watchFloor(state.history)
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
       if (isInRow) other.row = row.first

@@ -7,6 +7,7 @@ import {
   type KvState,
   type Revision,
   type Steps,
+  watchFloor,
 } from '../../../kv/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
@@ -368,7 +369,7 @@ export class WatchHub {
   #overtaken(watcher: Watcher): void {
     this.#compactedTotal++
     this.#forget(watcher)
-    const compacted = this.#state.history.compacted
+    const compacted = watchFloor(this.#state.history)
     const { next } = watcher
     const resumeFrom = asRevision(compacted + 1)
     watcher.sink.ended({ kind: 'compacted', next, compactRevision: compacted, resumeFrom })

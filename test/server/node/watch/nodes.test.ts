@@ -149,7 +149,7 @@ test('a watch ends where a snapshot no longer has the events that it needs', () 
   cluster.heal()
   cluster.converge()
   cluster.until(() => taker.end !== undefined)
-  const { compactRevision } = follower.running
+  const compactRevision = follower.running.history.compacted
   expect(taker.end).toMatchObject({ kind: 'compacted', next: begun + 1, resumeFrom: compactRevision + 1 })
   const again = watching(cluster, follower, taker.end?.resumeFrom)
   put(cluster, leading, 'last')

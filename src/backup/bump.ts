@@ -1,0 +1,6 @@
+// How many revisions later a restored store begins.
+
+export const BUMP_DEFAULT = 1_000_000
+/** More revisions than a row of events has: the row before the gap is never continued. */
+export const BUMP_MIN = 1000
+export const BUMP_MAX = 2 ** 40

@@ -1,0 +1,181 @@
+// A backup becomes the first node of a new cluster.
+//
+// The file is read twice: first to know that it is whole, before anything is written. IDENTITY is written last, so a
+// directory of a restore that was interrupted counts as empty: no node starts from it, and a restore begins anew there.
+
+import { randomBytes } from 'node:crypto'
+import {
+  BackupRows,
+  decodeState,
+  encodeState,
+  type KvState,
+  type Restore,
+  restoredRow,
+  restoredState,
+  TOKEN_KEY_BYTES,
+} from '../kv/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  bootstrapConfiguration,
+  decodeAppliedState,
+  encodeAppliedState,
+} from '../raft/index.ts'
+import { randomId } from '../server/random-id.ts'
+import {
+  ALL_ROWS,
+  FORMAT_VERSION,
+  formatStorage,
+  hashOfRow,
+  inspectDirectory,
+  isInUse,
+  openStorage,
+  type RowScan,
+  StateHash,
+  StorageInUseError,
+  StorageRefusedError,
+  type StoredRow,
+} from '../storage/index.ts'
+import { readerOf, verifyFile } from './file.ts'
+import { BLOCK_LIMITS, DamagedBackupError } from './format.ts'
+
+/** The node that is made. */
+export interface NewNode {
+  readonly dir: string
+  readonly name: string
+  /** host:port for the other nodes; '' if it is not known yet. The node announces its own when it starts. */
+  readonly peer: string
+  /** The same for clients. */
+  readonly url: string
+}
+
+export interface Restored {
+  readonly clusterId: string
+  readonly replicaId: string
+  readonly state: KvState
+  /** The hash of all rows that were restored, computed from the backup. */
+  readonly stateHash: bigint
+}
+
+/** Where the rows of a new node come from. */
+export interface RowSource {
+  /** `KvState`, encoded. */
+  readonly kv: Uint8Array
+  /** `AppliedRaftState`, encoded. Its configuration is not used. */
+  readonly raft: Uint8Array
+  pages(): AsyncIterable<readonly StoredRow[]>
+}
+
+/** Bytes of rows that are written at once. */
+const BATCH_BYTES = 2 * 1024 * 1024
+
+/**
+ * Makes the node from a file. Throws `DamagedBackupError`, and the errors of storage, before anything is changed if the
+ * directory has other content.
+ */
+export async function restoreFile(path: string, node: NewNode, bump: number): Promise<Restored> {
+  checkFree(node.dir)
+  await verifyFile(path)
+  const reader = readerOf(path)
+  const { kv, raft } = await reader.header()
+  return restoreRows({ kv, raft, pages: () => reader.pages() }, node, bump)
+}
+
+/** Throws if the directory is in use, or holds anything. */
+export function checkFree(dir: string): void {
+  if (isInUse(dir)) throw new StorageInUseError(`${dir} is in use: a node runs on it.`)
+  const content = inspectDirectory(dir)
+  if (content.kind === 'empty') return
+  const { name, clusterId } = content.identity
+  throw new StorageRefusedError(
+    `${dir} holds node ${name} of cluster ${clusterId}; give the directory of a new node.`,
+  )
+}
+
+export async function restoreRows(source: RowSource, node: NewNode, bump: number): Promise<Restored> {
+  const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
+  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(TOKEN_KEY_BYTES) }
+  const before = decodeState(source.kv)
+  const { state, added } = restoredState(before, restore)
+  const hash = new StateHash()
+  const pages = async function* (): AsyncGenerator<readonly StoredRow[], void, undefined> {
+    let batch: StoredRow[] = added === undefined ? [] : [added]
+    let bytes = 0
+    for await (const page of source.pages())
+      for (const row of page) {
+        const restored = restoredRow(row, state, restore)
+        batch.push(restored)
+        bytes += restored.key.length + restored.value.length
+        if (bytes < BATCH_BYTES) continue
+        yield hashed(batch, hash)
+        batch = []
+        bytes = 0
+      }
+    if (batch.length > 0) yield hashed(batch, hash)
+  }
+  const { dir, name, peer, url } = node
+  const identity = { clusterId, replicaId, name, formatVersion: FORMAT_VERSION }
+  const { leases } = decodeAppliedState(source.raft)
+  const configuration = bootstrapConfiguration({ id: replicaId, name, peer, url })
+  // As for a node that founds a cluster: index 1, as if from a snapshot.
+  const initial = {
+    hardState: { term: asTerm(1), vote: undefined, commit: asIndex(1) },
+    applied: {
+      index: asIndex(1),
+      term: asTerm(1),
+      raft: encodeAppliedState({ configuration, leases }),
+      kv: encodeState(state),
+    },
+  }
+  await formatStorage(dir, identity, initial, pages())
+  return { clusterId, replicaId, state, stateHash: hash.value }
+}
+
+function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow[] {
+  for (const { key, value } of rows) hash.add(hashOfRow(key, value))
+  return rows
+}
+
+/** Throws if the directory does not have exactly the rows that were restored. Opens it as a start does. */
+export async function checkRestored(dir: string, { stateHash }: Restored): Promise<void> {
+  const storage = await openStorage(dir)
+  try {
+    const hash = new StateHash()
+    for await (const rows of pagesOf(storage.scan(EVERYTHING))) hashed(rows, hash)
+    if (storage.stateHash === stateHash && hash.value === stateHash) return
+    throw new DamagedBackupError('the restored rows have another hash than those of the backup')
+  } finally {
+    await new Promise<void>((resolve) => storage.close(() => resolve()))
+  }
+}
+
+export const EVERYTHING = { ...ALL_ROWS, reverse: false }
+
+/** The number of keys that exist in the rows of a scan. */
+export async function countKeys(scan: RowScan): Promise<number> {
+  const rows = new BackupRows(true)
+  for await (const page of pagesOf(scan)) for (const row of page) rows.has(row)
+  return rows.keys
+}
+
+/** All rows of a scan. Throws if they are not complete. */
+export async function* pagesOf(scan: RowScan): AsyncGenerator<readonly StoredRow[], void, undefined> {
+  try {
+    for (let isRead = false; !isRead; ) {
+      const { rows, more } = await new Promise<{ rows: readonly StoredRow[]; more: boolean }>(
+        (resolve, reject) =>
+          scan.next(BLOCK_LIMITS, (error, rows, more) =>
+            error === undefined ? resolve({ rows, more }) : reject(error),
+          ),
+      )
+      isRead = !more
+      yield rows
+    }
+    await new Promise<void>((resolve, reject) =>
+      scan.finish((error) => (error === undefined ? resolve() : reject(error))),
+    )
+  } finally {
+    scan.close()
+  }
+}

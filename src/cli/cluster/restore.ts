@@ -1,0 +1,54 @@
+// `kv cluster restore`: the directory of a local cluster, made from a backup. n1 has the data; the others join it at
+// the first start.
+
+import { join } from 'node:path'
+import { type Restored, restoreFile } from '../../backup/restore.ts'
+import { urlOf } from '../../local/addresses.ts'
+import { readClusterFile, writeClusterFile } from '../../local/cluster-file.ts'
+import { failed } from '../../local/control-protocol.ts'
+import { createDataDirectory } from '../../local/create-data-directory.ts'
+import { Failure } from '../../local/failure.ts'
+import { nodeNames } from '../../local/plan.ts'
+import { lockDirectory } from '../../local/supervisor-lock.ts'
+import { onFiles } from '../backup-format.ts'
+import { EXIT } from '../exit-codes.ts'
+
+interface RestoredCluster {
+  readonly dataDir: string
+  readonly nodes: number
+  /** The client port of n1. */
+  readonly port: number
+  readonly bump: number
+}
+
+/** cluster.json is written last: without it a start refuses the directory. */
+export async function restoreCluster(
+  path: string,
+  { dataDir, nodes, port, bump }: RestoredCluster,
+): Promise<Restored> {
+  createDataDirectory(dataDir)
+  const lock = await lockDirectory(dataDir, async () =>
+    failed(EXIT.failed, 'a backup is being restored here'),
+  )
+  const inUse = new Failure(EXIT.failed, `${dataDir} holds a cluster already; choose another --data`)
+  if ('holder' in lock) throw inUse
+  try {
+    if (readClusterFile(dataDir) !== undefined) throw inUse
+    const n1 = { dir: join(dataDir, 'n1'), name: 'n1', peer: '', url: urlOf(port) }
+    const restored = await onFiles(path, () => restoreFile(path, n1, bump))
+    writeClusterFile(dataDir, {
+      cluster_id: restored.clusterId,
+      supervisor: null,
+      nodes: nodeNames(nodes).map((name, at) => ({
+        name,
+        url: urlOf(port + at),
+        pid: null,
+        peer_port: null,
+        stage: at === 0 ? 'member' : 'new',
+      })),
+    })
+    return restored
+  } finally {
+    lock.release()
+  }
+}

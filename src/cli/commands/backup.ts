@@ -1,0 +1,104 @@
+// kv backup save | show | verify
+
+import { Command } from '@commander-js/extra-typings'
+import { PROGRAM } from '../../local/program-name.ts'
+import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { io, userPath } from '../io.ts'
+import { say, write } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
+
+export const command = (context: ProgramContext) =>
+  new Command('backup')
+    .description('save all of the store in a file, and look at such files')
+    .addCommand(saveCommand(context))
+    .addCommand(showCommand(context))
+    .addCommand(verifyCommand(context))
+
+/** Time-out for each 4 MB, not for the whole backup. */
+const TIMEOUT_MS = 30_000
+
+const saveCommand = ({ flags }: ProgramContext) =>
+  withExamples(new Command('save'), [
+    'kv backup save store.backup',
+    'kv backup save - | gzip > store.backup.gz',
+  ])
+    .description('save the store as it is now, with leases, users and history')
+    .argument('<file>', 'the file; or - for stdout')
+    .option('--no-history', 'without the versions of keys that were replaced')
+    .addHelpText('after', SAVE_NOTES)
+    .action(async (file, { history }) => {
+      await withContext(
+        flags(),
+        { kind: 'read' },
+        async ({ client, signal, format }) => {
+          const chunks = client.backup({ history, signal })
+          if (file === '-') {
+            for await (const chunk of chunks) await write(chunk)
+            return
+          }
+          const path = userPath(file)
+          const { writeBackup } = await import('../../backup/file.ts')
+          const progress = new ProgressDisplay()
+          const shown = async function* () {
+            let bytes = 0
+            for await (const chunk of chunks) {
+              yield chunk
+              bytes += chunk.length
+              progress.show(() => `saved ${megabytes(bytes)}`)
+            }
+          }
+          const summary = await onFiles(path, () => writeBackup(path, shown())).finally(() =>
+            progress.clear(),
+          )
+          if (format === 'json' || format === 'ndjson') await printFields(format, summaryJson(summary))
+          else {
+            const { state, bytes } = summary
+            say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
+          }
+        },
+        { timeoutMs: TIMEOUT_MS },
+      )
+    })
+
+const SAVE_NOTES = `
+The file has its name when it is complete, checked and durable; until then it is FILE.partial. What goes to
+stdout is checked by: ${PROGRAM} backup verify`
+
+const showCommand = ({ flags }: ProgramContext) =>
+  withExamples(new Command('show'), ['kv backup show store.backup', 'kv backup show store.backup -o json'])
+    .description('what a backup holds, by its header; verify reads all of it')
+    .argument('<file>', 'the file')
+    .action(async (file) => {
+      const { readHeader } = await import('../../backup/file.ts')
+      const path = userPath(file)
+      const header = await onFiles(path, () => readHeader(path))
+      await printFields(flags().output ?? (io().stdout.isTTY ? 'table' : 'plain'), headerJson(header))
+    })
+
+const verifyCommand = ({ flags }: ProgramContext) =>
+  withExamples(new Command('verify'), [
+    'kv backup verify store.backup',
+    'kv backup verify store.backup --restore',
+  ])
+    .description('read a backup to its end and check that nothing is missing or changed')
+    .argument('<file>', 'the file')
+    .option('--restore', 'also restore it into a temporary directory, and start a node from that')
+    .action(async (file, { restore }) => {
+      const path = userPath(file)
+      const { verifyFile } = await import('../../backup/file.ts')
+      const summary = await onFiles(path, () => verifyFile(path))
+      if (restore === true) {
+        const { rehearse } = await import('../backup-rehearsal.ts')
+        await onFiles(path, () => rehearse(path, summary))
+      }
+      const { keys, revision } = summary.state
+      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      if (format === 'json' || format === 'ndjson') await printFields(format, summaryJson(summary))
+      else
+        say(
+          `${file} is whole: revision ${revision}, ${keyCount(keys)}${restore ? '; a node that was restored from it serves them' : ''}`,
+        )
+    })

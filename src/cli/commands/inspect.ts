@@ -1,0 +1,77 @@
+// kv inspect DIR…: the replicas in stopped data directories.
+
+import { Command } from '@commander-js/extra-typings'
+import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { shellWord } from '../../local/shell-word.ts'
+import { isStorageError } from '../../server/inspect-data-directory.ts'
+import type { ReplicaSummary } from '../../server/stopped-replica.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { toJson, toJsonLine } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
+import { io, userPath } from '../io.ts'
+import { say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('inspect'), ['kv inspect d1', 'kv inspect d1 d2 d3 -o json'])
+    .description('what stopped replicas hold, and which of them has the most complete log')
+    .argument('<dir...>', 'their data directories')
+    .action(async (dirs) => {
+      const { bestOf, inspectReplica } = await import('../../server/stopped-replica.ts')
+      const found: ReplicaSummary[] = []
+      const unreadable: string[] = []
+      for (const dir of dirs) {
+        try {
+          found.push({ ...(await inspectReplica(userPath(dir))), dir })
+        } catch (error) {
+          if (!isStorageError(error)) throw error
+          unreadable.push(error.message)
+        }
+      }
+      const best = bestOf(found)
+      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const rows = found.map((replica) => ({ ...json(replica), best: replica === best }))
+      if (format === 'json') await writeLine(toJson(rows))
+      else if (format === 'ndjson') for (const row of rows) await writeLine(toJsonLine(row))
+      else if (rows.length > 0) await printTable(COLUMNS, format, rows)
+      for (const message of unreadable) say(`error: ${message}`)
+      if (found.length > 0 && best === undefined) say('they are of different clusters')
+      if (best !== undefined && found.length > 1)
+        say(
+          `${best.name} has the most complete log: ${PROGRAM} recover --data ${shellWord(best.dir)} --yes-lose-data`,
+        )
+      if (unreadable.length > 0) throw new Failure(EXIT.failed, '')
+    })
+
+type Row = ReturnType<typeof json> & { readonly best: boolean }
+
+const json = (replica: ReplicaSummary) => ({
+  dir: replica.dir,
+  name: replica.name,
+  cluster_id: replica.clusterId,
+  replica_id: replica.replicaId,
+  term: replica.term,
+  last_term: replica.lastTerm,
+  last_index: replica.lastIndex,
+  commit_index: replica.commitIndex,
+  applied_index: replica.appliedIndex,
+  revision: replica.revision,
+  keys: replica.keys,
+  members: replica.members.map(({ name, role, url }) => ({ name, role, url })),
+})
+
+const COLUMNS = [
+  { title: 'DIR', cell: (row: Row) => row.dir, keepsEnd: true },
+  { title: 'NAME', cell: (row: Row) => row.name },
+  { title: 'CLUSTER', cell: (row: Row) => row.cluster_id },
+  { title: 'TERM', cell: (row: Row) => row.term, alignRight: true },
+  { title: 'LAST TERM', cell: (row: Row) => row.last_term, alignRight: true },
+  { title: 'LAST', cell: (row: Row) => row.last_index, alignRight: true },
+  { title: 'COMMIT', cell: (row: Row) => row.commit_index, alignRight: true },
+  { title: 'REVISION', cell: (row: Row) => row.revision, alignRight: true },
+  { title: 'KEYS', cell: (row: Row) => row.keys, alignRight: true },
+  { title: 'MEMBERS', cell: (row: Row) => row.members.map(({ name }) => name).join(',') },
+  { title: 'BEST', cell: (row: Row) => (row.best ? 'best' : undefined) },
+]

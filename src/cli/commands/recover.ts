@@ -1,0 +1,54 @@
+// kv recover: a new cluster from the only replica that is left.
+
+import { Command } from '@commander-js/extra-typings'
+import { BUMP_DEFAULT } from '../../backup/bump.ts'
+import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { onFiles } from '../backup-format.ts'
+import { BUMP_HELP, parseBump } from '../bump-flag.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { directory } from '../flag-values.ts'
+import { io, userPath } from '../io.ts'
+import { printResult, say } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('recover'), ['kv recover --data d1 --yes-lose-data'])
+    .description('when the quorum is lost for good: make a stopped replica the only voter of a new cluster')
+    .requiredOption('--data <dir>', 'the data directory of the replica', directory)
+    .option('--yes-lose-data', 'accept that changes are lost which this replica does not have')
+    .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
+    .addHelpText('after', NOTES)
+    .action(async ({ data, yesLoseData, bump }) => {
+      if (yesLoseData !== true)
+        throw new Failure(
+          EXIT.usage,
+          `changes that this replica does not have are lost; to do that, add --yes-lose-data (${PROGRAM} inspect DIR… finds the replica that has the most)`,
+        )
+      const { MemberAnswersError, recoverReplica } = await import('../../server/stopped-replica.ts')
+      const path = userPath(data)
+      const recovered = await onFiles(path, () => recoverReplica(path, bump)).catch((error: unknown) => {
+        throw error instanceof MemberAnswersError ? new Failure(EXIT.failed, error.message) : error
+      })
+      const { clusterId, name, revision, others, oldDir, state } = recovered
+      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const json = {
+        cluster_id: clusterId,
+        name,
+        last_revision: revision,
+        revision: state.revision,
+        old_data: oldDir,
+      }
+      await printResult(format, json, clusterId, `${name} is the only voter of the new cluster ${clusterId}`)
+      say(`it has everything up to revision ${revision}; later changes, if there were any, are lost`)
+      if (others.length > 0)
+        say(
+          `no members any more: ${others.map((member) => member.name).join(', ')}; add new ones with --join`,
+        )
+      if (oldDir !== '') say(`the data before the recovery is in ${oldDir}`)
+    })
+
+const NOTES = `
+Refused while another member of the cluster accepts connections. The data of the replica is copied: the new
+directory takes the place of the old one when it is complete, and the old one stays under another name.`

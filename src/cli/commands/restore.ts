@@ -1,0 +1,49 @@
+// kv restore FILE: makes the first node of a new cluster from a backup.
+
+import { Command } from '@commander-js/extra-typings'
+import { BUMP_DEFAULT } from '../../backup/bump.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { shellWord } from '../../local/shell-word.ts'
+import { hostPort } from '../../server/addresses.ts'
+import { onFiles } from '../backup-format.ts'
+import { BUMP_HELP, parseBump } from '../bump-flag.ts'
+import { withExamples } from '../examples.ts'
+import { directory } from '../flag-values.ts'
+import { io, userPath } from '../io.ts'
+import { printResult, say } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { keyCount } from '../progress.ts'
+import { listenAddress, nodeName } from './node.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('restore'), [
+    'kv restore store.backup --data d1 --name n1 --listen 127.0.0.1:7301 --peer-listen 127.0.0.1:7401',
+  ])
+    .description('make the first node of a new cluster from a backup; the others join it')
+    .argument('<file>', 'the backup')
+    .requiredOption('--data <dir>', 'the data directory of the node: a new or an empty one', directory)
+    .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -', nodeName)
+    .requiredOption('--listen <host:port>', 'where clients will reach it', listenAddress)
+    .requiredOption('--peer-listen <host:port>', 'where the other nodes will reach it', listenAddress)
+    .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
+    .action(async (file, { data, name, listen, peerListen, bump }) => {
+      const { restoreFile } = await import('../../backup/restore.ts')
+      const path = userPath(file)
+      const node = {
+        ...{ dir: userPath(data), name, peer: hostPort(peerListen) },
+        url: `http://${hostPort(listen)}`,
+      }
+      const { clusterId, state } = await onFiles(path, () => restoreFile(path, node, bump))
+      const { revision, keys } = state
+      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const json = { cluster_id: clusterId, name, revision, keys }
+      await printResult(
+        format,
+        json,
+        clusterId,
+        `cluster ${clusterId}: ${keyCount(keys)} at revision ${revision}`,
+      )
+      say(
+        `start it: ${PROGRAM} node start --name ${name} --data ${shellWord(data)} --listen ${hostPort(listen)} --peer-listen ${hostPort(peerListen)}`,
+      )
+    })

@@ -1,0 +1,137 @@
+// The rows and registers of a backup, and those of a store that is made from one.
+//
+// A backup has no tokens and no sessions: a client of the lost store must not get the outcome of a change that the
+// restored store does not have. The restored store continues at a much higher revision, so that no revision of the
+// lost store, however new, means something else here. Leases begin their time to live anew.
+
+import { readUint64, writeUint64 } from '../bytes/index.ts'
+import { AuthState, decodeAuth, encodeAuth } from './auth/state.ts'
+import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
+import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
+import { decodeLease, noLeases } from './leases.ts'
+import type { KvState } from './types.ts'
+import {
+  asRevision,
+  TABLE_AUTH,
+  TABLE_EVENTS,
+  TABLE_LEASES,
+  TABLE_SLOTS,
+  TABLE_TOKENS,
+  TABLE_VERSIONS,
+} from './types.ts'
+
+/** The place of the deadline in the row of a lease. */
+const DEADLINE_AT = 9
+
+interface Row {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** The registers of a store as they are in its backup. */
+export function backedUpState(state: KvState, withHistory: boolean): KvState {
+  const { revision, tokens, sessions, history } = state
+  return {
+    ...state,
+    tokens: { ...NO_TOKENS, oldest: tokens.next, next: tokens.next, horizon: revision },
+    sessions: { next: sessions.next, horizon: sessions.next, oldestAtMs: 0, bytes: 0, toSweep: 0 },
+    history: withHistory ? history : historyAfter(revision),
+  }
+}
+
+const NO_TOKENS = { count: 0, bytes: 0, oldestAtMs: 0 }
+
+/** Selects the rows of a backup. They are passed in the order of their keys. */
+export class BackupRows {
+  readonly #withHistory: boolean
+  /** The user's key of the last row of versions. */
+  #key: Uint8Array | undefined
+  /** Keys that exist, and the bytes of them and of their values. */
+  keys = 0
+  bytes = 0
+
+  constructor(withHistory: boolean) {
+    this.#withHistory = withHistory
+  }
+
+  has({ key: rowKey, value }: Row): boolean {
+    const table = rowKey[0] ?? 0
+    if (table >= TABLE_TOKENS && table <= TABLE_SLOTS) return false
+    if (table === TABLE_EVENTS) return this.#withHistory
+    if (table !== TABLE_VERSIONS) return true
+    const { key, revision } = decodeVersionKey(rowKey)
+    const isNewest = this.#key === undefined || compareKeys(this.#key, key) !== 0
+    this.#key = key.slice()
+    if (!isNewest) return this.#withHistory
+    const record = decodeVersion(key, revision, value)
+    if (record === null) return this.#withHistory
+    this.keys++
+    this.bytes += key.length + record.value.length
+    return true
+  }
+}
+
+export interface Restore {
+  /** How many revisions later the restored store begins. */
+  readonly bump: number
+  /** The new cluster. */
+  readonly clusterId: string
+  /** It signs the tokens of users from now on. Those of the lost store are void. */
+  readonly tokenKey: Uint8Array
+}
+
+/** The registers of the restored store, and the row that must be added to those of the backup. */
+export function restoredState(
+  state: KvState,
+  { bump, clusterId }: Restore,
+): { readonly state: KvState; readonly added: Row | undefined } {
+  const { tokens, sessions, auth, history, clusterTimeMs } = state
+  const revision = asRevision(state.revision + bump)
+  const first = asRevision(state.revision + 1)
+  const hasHistory = history.first <= state.revision
+  const restored = {
+    ...state,
+    revision,
+    tokens: { ...tokens, ...NO_TOKENS, oldest: tokens.next, horizon: revision },
+    sessions: { ...sessions, next: sessions.next + bump, horizon: sessions.next + bump },
+    leases: { ...noLeases(clusterId), count: state.leases.count },
+    auth: { ...auth, revision: auth.revision + bump },
+    history: hasHistory
+      ? {
+          ...history,
+          newest: first,
+          // A store remembers one gap.
+          compacted: asRevision(Math.max(history.compacted, history.skipped.to)),
+          skipped: { after: state.revision, to: revision },
+        }
+      : historyAfter(revision),
+  }
+  const added = hasHistory
+    ? { key: eventsKey(first), value: encodeSkipped(revision, clusterTimeMs) }
+    : undefined
+  return { state: restored, added }
+}
+
+/** A row as it is in the restored store. */
+export function restoredRow(row: Row, state: KvState, { tokenKey }: Restore): Row {
+  switch (row.key[0]) {
+    case TABLE_LEASES:
+      return { key: row.key, value: renewed(row.value, state) }
+    case TABLE_AUTH: {
+      const { users, roles, tokenKey: before } = decodeAuth(row.value)
+      if (before.length === 0) return row
+      return { key: row.key, value: encodeAuth(new AuthState(users, roles, tokenKey)) }
+    }
+    default:
+      return row
+  }
+}
+
+/** A lease whose time to live begins now. */
+function renewed(row: Uint8Array, { clusterTimeMs, settings }: KvState): Uint8Array {
+  const { ttlMs } = decodeLease(row)
+  const value = new Uint8Array(row)
+  const deadlineMs = clusterTimeMs + ttlMs + settings.leaseCheckpointMs
+  writeUint64(value, DEADLINE_AT, Math.max(readUint64(row, DEADLINE_AT) + 1, deadlineMs))
+  return value
+}

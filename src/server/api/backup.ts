@@ -1,0 +1,95 @@
+// A backup: all rows of one instant, as the bytes of a file.
+
+import { type BackupHeader, BackupWriter, BLOCK_LIMITS } from '../../backup/format.ts'
+import { BackupRows, backedUpState, decodeState, encodeState } from '../../kv/index.ts'
+import type { RowScan, StoredRow } from '../../storage/types.ts'
+import type { NodeApi } from '../node/types.ts'
+import { version } from '../version.ts'
+import type { Api } from './api.ts'
+import { ApiError } from './errors.ts'
+import type { Call, Respond, RowStream } from './operation.ts'
+import { errorOfScan, finish, type Instant } from './ranges.ts'
+
+/** The read is linearizable: the backup has every change that was answered before the request. */
+export function backUp(api: Api, withHistory: boolean, call: Call, respond: Respond) {
+  const read = async ({ grant, open }: Instant): Promise<void> => {
+    const scan = open(() => api.node.rows())
+    const header = headerOf(api.node, scan, withHistory)
+    const until = performance.now() + api.limits.backupMsMax
+    await new Promise<void>((resolve) => {
+      const file = new BackupStream(scan, header, until, resolve)
+      respond({ kind: 'backup', grant, file })
+    })
+  }
+  api.ranges.readInstant(call, {}, read, (error) => respond(api.errorOf(error)))
+}
+
+function headerOf(node: NodeApi, { applied }: RowScan, hasHistory: boolean): BackupHeader {
+  return {
+    clusterId: node.clusterId,
+    node: node.name,
+    version: version(),
+    createdAtMs: Date.now(),
+    index: applied.index,
+    term: applied.term,
+    hasHistory,
+    users: node.auth.state.users.size,
+    kv: encodeState(backedUpState(decodeState(applied.kv), hasHistory)),
+    raft: applied.raft,
+  }
+}
+
+/** Pieces of the file, each read when the one before has been taken. */
+class BackupStream implements RowStream<Uint8Array> {
+  readonly isWhole = false
+  readonly #scan: RowScan
+  readonly #rows: BackupRows
+  readonly #until: number
+  readonly #ended: () => void
+  readonly #writer = new BackupWriter()
+  #header: BackupHeader | undefined
+  #isRead = false
+  #isOver = false
+
+  constructor(scan: RowScan, header: BackupHeader, until: number, ended: () => void) {
+    this.#scan = scan
+    this.#header = header
+    this.#rows = new BackupRows(header.hasHistory)
+    this.#until = until
+    this.#ended = ended
+  }
+
+  first(): readonly Uint8Array[] {
+    return []
+  }
+
+  async next(): Promise<readonly Uint8Array[] | undefined> {
+    if (this.#isOver) return undefined
+    if (performance.now() > this.#until) throw new ApiError('overloaded', 'the backup took too long to read')
+    const header = this.#header
+    this.#header = undefined
+    if (header !== undefined) return [this.#writer.begin(header)]
+    while (!this.#isRead) {
+      const { rows, more } = await this.#page()
+      this.#isRead = !more
+      const kept = rows.filter((row) => this.#rows.has(row))
+      if (kept.length > 0) return [this.#writer.rows(kept)]
+    }
+    // Without the report of this, rows may be missing.
+    await finish(this.#scan)
+    this.#isOver = true
+    return [this.#writer.end()]
+  }
+
+  #page(): Promise<{ readonly rows: readonly StoredRow[]; readonly more: boolean }> {
+    return new Promise((resolve, reject) => {
+      this.#scan.next(BLOCK_LIMITS, (error, rows, more) =>
+        error === undefined ? resolve({ rows, more }) : reject(errorOfScan(error)),
+      )
+    })
+  }
+
+  close(): void {
+    this.#ended()
+  }
+}

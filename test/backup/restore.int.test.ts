@@ -1,0 +1,261 @@
+// A backup becomes a node: what stays, what begins anew, and what an interrupted restore leaves.
+
+import { cpSync, existsSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { verifyFile } from '../../src/backup/file.ts'
+import { checkRestored, restoreFile, restoreRows } from '../../src/backup/restore.ts'
+import { decodeAuth, decodeState } from '../../src/kv/index.ts'
+import { decodeLease } from '../../src/kv/leases.ts'
+import { asRevision, TABLE_AUTH, TABLE_LEASES } from '../../src/kv/types.ts'
+import { startNode } from '../../src/server/start-node.ts'
+import { inspectDirectory } from '../../src/storage/index.ts'
+import { runs } from '../runs.ts'
+import { FakeNode } from '../server/http/fake-node.ts'
+import { serve } from '../server/http/served.ts'
+import {
+  backupOf,
+  fileWith,
+  newNode,
+  nodeWithEverything,
+  opened,
+  recordsOf,
+  rowsIn,
+  storedRows,
+  temporaryDirectory,
+} from './samples.ts'
+
+const BUMP = 1_000_000
+
+test('records, revisions, history, leases and users stay', async () => {
+  const node = await nodeWithEverything(60)
+  node.clusterTimeMs = 50_000
+  node.put('last', '1')
+  const path = fileWith(await backupOf(node))
+  const dir = join(temporaryDirectory(), 'd')
+  const restored = await restoreFile(path, newNode(dir), BUMP)
+  await checkRestored(dir, restored)
+  await opened(dir, async (storage, state) => {
+    const before = node.state
+    expect(await recordsOf(storage)).toEqual(await recordsOf(node))
+    for (const back of [3, 20, 50]) {
+      const revision = asRevision(before.revision - back)
+      expect(await recordsOf(storage, revision)).toEqual(await recordsOf(node, revision))
+    }
+    expect(state.revision).toBe(before.revision + BUMP)
+    expect([state.keys, state.storeBytes, state.leases.count]).toEqual([before.keys, before.storeBytes, 1])
+    expect(state.auth).toEqual({ enabled: true, revision: before.auth.revision + BUMP })
+    const rows = await storedRows(storage)
+    const lease = rows.find(({ key }) => key[0] === TABLE_LEASES)
+    expect(lease && decodeLease(lease.value)).toMatchObject({ ttlMs: 60_000, keys: 1, deadlineMs: 115_000 })
+    const [auth, old] = [rows, await rowsIn(await backupOf(node))].map((all) => {
+      const row = all.find(({ key }) => key[0] === TABLE_AUTH)
+      return row && decodeAuth(row.value)
+    })
+    expect(auth?.users).toEqual(old?.users)
+    expect(auth?.roles).toEqual(old?.roles)
+    // The tokens of the lost cluster are void.
+    expect(auth?.tokenKey).not.toEqual(old?.tokenKey)
+    expect(storage.identity).toMatchObject({ name: 'n9', clusterId: restored.clusterId })
+    expect(restored.clusterId).not.toBe(node.clusterId)
+  })
+})
+
+test('outcomes of tokens and sessions are in no backup, and their late copies are refused', async () => {
+  const node = new FakeNode()
+  const { ask } = await serve({ node })
+  const headers = { 'Idempotency-Key': 'abc;since=1' }
+  await ask('PUT', '/v1/kv/a', { body: '1', headers })
+  await ask('POST', '/v1/sessions', { body: '{}', headers: { 'Content-Type': 'application/json' } })
+  const dir = join(temporaryDirectory(), 'd')
+  const { state } = await restoreFile(fileWith((await ask('GET', '/v1/backup')).bytes), newNode(dir), BUMP)
+  expect(state.tokens).toMatchObject({ count: 0, bytes: 0, oldest: 1, next: 1, horizon: state.revision })
+  expect(state.sessions).toMatchObject({ next: 2 + BUMP, horizon: 2 + BUMP, bytes: 0, toSweep: 0 })
+  await opened(dir, async (storage) => {
+    expect((await storedRows(storage)).filter(({ key }) => (key[0] ?? 0) <= 5)).toEqual([])
+  })
+})
+
+const change = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.tuple(fc.constant('put' as const), fc.nat(12), fc.uint8Array({ maxLength: 60 })),
+  },
+  fc.tuple(fc.constant('delete' as const), fc.nat(12)),
+  fc.tuple(fc.constant('leased' as const), fc.nat(12)),
+  fc.tuple(fc.constant('settings' as const), fc.nat(12)),
+)
+
+test('whatever the store, a restored one has the same records, at each revision that is kept', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 60 }), fc.boolean(), async (changes, history) => {
+      const node = new FakeNode()
+      for (const [kind, number, value] of changes) {
+        const key = Buffer.from([0, number, 0, 255].slice(0, 1 + (number % 4)))
+        const at = { condition: undefined, prev: false }
+        if (kind === 'put') node.put(key, value)
+        else if (kind === 'delete') node.apply({ kind, key, ...at })
+        else if (kind === 'settings') node.apply({ kind, settings: { leasesMax: 1000 + number } })
+        else node.apply({ kind: 'put', key, value: key, lease: { ttlMs: 5000 }, ...at })
+      }
+      const dir = join(temporaryDirectory(), 'd')
+      const path = fileWith(await backupOf(node, `?history=${history}`))
+      await verifyFile(path)
+      await checkRestored(dir, await restoreFile(path, newNode(dir), BUMP))
+      await opened(dir, async (storage, state) => {
+        expect(await recordsOf(storage)).toEqual(await recordsOf(node))
+        const first = history ? state.history.compacted : node.state.revision
+        for (let revision = first; revision <= node.state.revision; revision++)
+          expect(await recordsOf(storage, asRevision(revision))).toEqual(
+            await recordsOf(node, asRevision(revision)),
+          )
+      })
+    }),
+    { numRuns: runs(20) },
+  )
+})
+
+test('a restored node serves, compacts what it has restored, and tells a watcher of the lost cluster that its revisions are gone', async () => {
+  const node = new FakeNode({ historyRevisionsMax: 10 })
+  for (let at = 0; at < 40; at++) node.put(`k${at % 4}`, String(at))
+  const { revision } = node.state
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(node)), newNode(dir), 1000)
+  const HOST = { host: '127.0.0.1', port: 0 }
+  const start = () =>
+    startNode({
+      ...{ name: 'n9', dataDir: dir, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },
+      founding: { kind: 'existing' },
+    })
+  const running = await start()
+  try {
+    const get = async (path: string): Promise<readonly [number, unknown]> => {
+      const answer = await fetch(`${running.url}${path}`, { headers: { Accept: 'application/json' } })
+      const json = (await answer.json()) as {
+        code?: string
+        compact_revision?: number
+        mod_revision?: number
+      }
+      return [answer.status, json.code ?? json.mod_revision]
+    }
+    expect(await get('/v1/kv/k3')).toEqual([200, revision])
+    // A watcher that has seen the end of the backup, and one that has seen more.
+    for (const from of [revision, revision + 1, revision + 7, revision + 1000])
+      expect(await get(`/v1/watch?key=k3&from=${from}`), `from ${from}`).toEqual([410, 'compacted'])
+    for (const at of [revision + 1, revision + 999])
+      expect(await get(`/v1/kv/k3?revision=${at}`), `at ${at}`).toEqual([410, 'compacted'])
+    expect(await get(`/v1/kv/k3?revision=${revision + 1000}`)).toEqual([200, revision])
+    for (let at = 0; at < 30; at++) await fetch(`${running.url}/v1/kv/k0`, { method: 'PUT', body: `${at}` })
+    expect(await get('/v1/kv/k0')).toEqual([200, revision + 1030])
+    await expect.poll(() => running.api.history.first).toBeGreaterThan(revision + 1000)
+    expect(running.api.history.compacted).toBeGreaterThan(revision + 1000)
+    expect(await get('/v1/kv/k3')).toEqual([200, revision])
+  } finally {
+    await running.stop()
+  }
+})
+
+test('a directory in use, or with any content, is refused and not changed', async () => {
+  const path = fileWith(await backupOf(await nodeWithEverything(5)))
+  const dir = temporaryDirectory()
+  const node = newNode(join(dir, 'd'))
+  await restoreFile(path, node, BUMP)
+  await expect(restoreFile(path, node, BUMP)).rejects.toThrow('holds node n9')
+  await opened(node.dir, async () => {
+    await expect(restoreFile(path, node, BUMP)).rejects.toThrow('is in use')
+  })
+  const other = dirname(fileWith(Buffer.of(1)))
+  await expect(restoreFile(path, newNode(other), BUMP)).rejects.toThrow('not empty')
+  expect(readdirSync(other)).toEqual(['store.backup'])
+})
+
+test('a damaged file leaves nothing behind', async () => {
+  const file = await backupOf(await nodeWithEverything(5))
+  file.writeUInt8(file.readUInt8(file.length - 40) ^ 1, file.length - 40)
+  const dir = join(temporaryDirectory(), 'd')
+  await expect(restoreFile(fileWith(file), newNode(dir), BUMP)).rejects.toThrow('damaged')
+  expect(existsSync(dir)).toBe(false)
+})
+
+test('a restore that is killed at any step leaves no node, and a second one in its place works', async () => {
+  const file = await backupOf(await nodeWithEverything(200))
+  const rows = await rowsIn(file)
+  const { kv, raft } = await headerOf(file)
+  const top = temporaryDirectory()
+  const copies: string[] = []
+  const dir = join(top, 'd')
+  // After each page the directory is as a killed process leaves it.
+  const pages = async function* () {
+    for (let at = 0; at < rows.length; at += 100) {
+      yield rows.slice(at, at + 100).map((row) => ({ ...row, value: row.value }))
+      const copy = join(top, `copy ${copies.length}`)
+      copies.push(copy)
+      cpSync(dir, copy, { recursive: true })
+    }
+  }
+  await restoreRows({ kv, raft, pages }, newNode(dir), BUMP)
+  expect(copies.length).toBeGreaterThan(3)
+  const path = fileWith(file)
+  for (const copy of copies) {
+    expect(inspectDirectory(copy)).toEqual({ kind: 'empty' })
+    await expect(startAt(copy)).rejects.toThrow('holds no node')
+    const restored = await restoreFile(path, newNode(copy), BUMP)
+    await checkRestored(copy, restored)
+  }
+  // The rows end with an error, at each page.
+  for (let count = 0; count < 3; count++) {
+    const broken = async function* () {
+      for (let at = 0; at < count; at++) yield rows.slice(at * 100, at * 100 + 100)
+      throw new Error('the disk is full')
+    }
+    const failed = join(top, `failed ${count}`)
+    await expect(restoreRows({ kv, raft, pages: broken }, newNode(failed), BUMP)).rejects.toThrow(
+      'disk is full',
+    )
+    await expect(startAt(failed)).rejects.toThrow('holds no node')
+    await checkRestored(failed, await restoreFile(path, newNode(failed), BUMP))
+  }
+})
+
+const startAt = (dataDir: string) => {
+  const HOST = { host: '127.0.0.1', port: 0 }
+  return startNode({ name: 'n9', dataDir, listen: HOST, peerListen: HOST, founding: { kind: 'existing' } })
+}
+
+async function headerOf(file: Uint8Array) {
+  return (await verifyFile(fileWith(file))).header
+}
+
+test('a restored store can be backed up and restored again; only its newest gap is remembered', async () => {
+  const node = new FakeNode()
+  for (let at = 0; at < 20; at++) node.put(`k${at % 4}`, String(at))
+  const dir = join(temporaryDirectory(), 'd')
+  const first = await restoreFile(fileWith(await backupOf(node)), newNode(dir), 1000)
+  const again = join(temporaryDirectory(), 'd')
+  const second = await opened(dir, async (storage, state) => {
+    const rows = await storedRows(storage)
+    const pages = async function* () {
+      yield rows
+    }
+    const { kv, raft } = storage.applied
+    expect(decodeState(kv)).toEqual(state)
+    return restoreRows({ kv, raft, pages }, newNode(again), 1000)
+  })
+  await checkRestored(again, second)
+  const { history, revision } = second.state
+  expect(history.skipped).toEqual({ after: first.state.revision, to: revision })
+  expect(history.compacted).toBe(first.state.revision)
+  await opened(again, async (storage) => {
+    expect(await recordsOf(storage)).toEqual(await recordsOf(node))
+  })
+})
+
+test('the lease of a lost cluster is no lease of the restored one', async () => {
+  const node = new FakeNode()
+  node.apply({ kind: 'grant', id: undefined, ttlMs: 5000 })
+  const dir = join(temporaryDirectory(), 'd')
+  const { state } = await restoreFile(fileWith(await backupOf(node)), newNode(dir), BUMP)
+  expect(state.leases.count).toBe(1)
+  expect(state.leases.chosen).not.toBe(node.state.leases.chosen)
+})
