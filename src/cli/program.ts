@@ -42,14 +42,11 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     role: () => import('./commands/role.ts'),
     cluster: () => import('./commands/cluster.ts'),
     node: () => import('./commands/node.ts'),
-<<<<<<< HEAD
     cert: () => import('./commands/cert.ts'),
-=======
     backup: () => import('./commands/backup.ts'),
     restore: () => import('./commands/restore.ts'),
     inspect: () => import('./commands/inspect.ts'),
     recover: () => import('./commands/recover.ts'),
->>>>>>> s6bak
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

@@ -56,13 +56,10 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   transferLeader: 'passes',
   settings: 'passes',
   changeSettings: 'passes',
-<<<<<<< HEAD
   auth: 'passes',
   users: 'passes',
   roles: 'passes',
-=======
   backup: 'passes',
->>>>>>> s6bak
   close: 'passes',
   [Symbol.asyncDispose]: 'passes',
   [inspect]: 'passes',

@@ -85,7 +85,7 @@ export async function storedRows(storage: Storage): Promise<StoredRow[]> {
 }
 
 /** The records of a store, at a revision. */
-export function recordsOf(storage: Pick<Storage, 'scan'>, revision?: Revision): Promise<readonly object[]> {
+export function recordsOf(storage: Pick<Storage, 'scan' | 'emptyRanges'>, revision?: Revision): Promise<readonly object[]> {
   const range = { start: new Uint8Array(), end: undefined }
   const scan = scanRecords(storage, { ...range, reverse: false, revision })
   return new Promise((resolve, reject) => {

@@ -34,8 +34,7 @@ const MAY_IMPORT = new Map([
   [
     'server',
     [
-<<<<<<< HEAD
-      ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
       ...[
         'server/node',
         'server/peers',
@@ -44,10 +43,6 @@ const MAY_IMPORT = new Map([
         'server/audit',
         'server/http',
       ],
-=======
-      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
->>>>>>> s6bak
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],

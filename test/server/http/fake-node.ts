@@ -59,15 +59,7 @@ import {
   type WatchSink,
 } from '../../../src/server/node/watch/index.ts'
 
-<<<<<<< HEAD
-
-import { hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
-
-=======
-
-import { ALL_ROWS, hashOfRow } from '../../../src/storage/index.ts'
-
->>>>>>> s6bak
+import { ALL_ROWS, hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
 
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
