@@ -47,7 +47,7 @@ export type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
-export type { ClientTls } from './tls.ts'
+export type { ClientTls } from './tls-types.ts'
 export type {
   CompactResult,
   DeleteRange,

@@ -1,7 +1,7 @@
 // The types of the client's API.
 
 import type { RecordMeta } from './errors.ts'
-import type { ClientTls } from './tls.ts'
+import type { ClientTls } from './tls-types.ts'
 
 export interface ClientOptions {
   /**

@@ -9,7 +9,8 @@ import { EVERYTHING, type NewNode, pagesOf } from '../../src/backup/restore.ts'
 import { decodeState, type KeyRow, type KvState, type Revision } from '../../src/kv/index.ts'
 import type { LeaseId } from '../../src/kv/types.ts'
 import { scanRecords } from '../../src/server/node/record-scan.ts'
-import { openStorage, type Storage, type StoredRow } from '../../src/storage/index.ts'
+import { noEmptyRanges, openStorage, type Storage, type StoredRow } from '../../src/storage/index.ts'
+import type { Range } from '../../src/storage/types.ts'
 import { AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../server/auth/users.ts'
 import type { FakeNode } from '../server/http/fake-node.ts'
 import { serve } from '../server/http/served.ts'
@@ -85,9 +86,10 @@ export async function storedRows(storage: Storage): Promise<StoredRow[]> {
 }
 
 /** The records of a store, at a revision. */
-export function recordsOf(storage: Pick<Storage, 'scan' | 'emptyRanges'>, revision?: Revision): Promise<readonly object[]> {
+export function recordsOf(storage: Pick<Storage, 'scan'>, revision?: Revision): Promise<readonly object[]> {
   const range = { start: new Uint8Array(), end: undefined }
-  const scan = scanRecords(storage, { ...range, reverse: false, revision })
+  const rows = { scan: (rowRange: Range) => storage.scan(rowRange), emptyRanges: noEmptyRanges }
+  const scan = scanRecords(rows, { ...range, reverse: false, revision })
   return new Promise((resolve, reject) => {
     scan.next({ rowsMax: 1e6, bytesMax: 1e9 }, (error, records) => {
       scan.close()
