@@ -1,6 +1,13 @@
 // The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
-import { type AnswerInfo, Client, QuorateError, type ReadOptions, UnreachableError } from '../client/index.ts'
+import {
+  type AnswerInfo,
+  Client,
+  type ClientOptions,
+  QuorateError,
+  type ReadOptions,
+  UnreachableError,
+} from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
 import { type CredentialFlags, credentialsOf } from './credentials.ts'
 import { formatMs } from './duration.ts'
@@ -57,17 +64,14 @@ export async function withContext(
   const credentials = await credentialsOf(flags)
   const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
-  const client = checkedByClient(
-    () =>
-      new Client({
-        endpoints: endpoints.urls,
-        discover: !endpoints.explicit,
-        timeoutMs,
-        unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
-        callsMax: options.callsMax,
-        ...credentials,
-        onWarning: (message) => say(`warning: ${message}`),
-      }),
+  const client = checkedByClient(() =>
+    clientOf(endpoints, {
+      ...credentials,
+      timeoutMs,
+      unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+      callsMax: options.callsMax,
+      onWarning: (message) => say(`warning: ${message}`),
+    }),
   )
   const signals = new CommandSignals()
   const delays = new Delays()
@@ -106,6 +110,12 @@ function userOf(credentials: CredentialFlags): string | undefined {
   if ('user' in credentials) return credentials.user
   return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
 }
+
+/** A client of the chosen endpoints. Those of a local cluster are used only while its own nodes answer there. */
+export const clientOf = (
+  { urls, explicit, clusterId }: ChosenEndpoints,
+  options: Omit<ClientOptions, 'endpoints' | 'discover'>,
+): Client => new Client({ ...options, endpoints: urls, discover: !explicit }, undefined, clusterId)
 
 /** Another project's cluster may answer at the default addresses. */
 async function sayCluster(

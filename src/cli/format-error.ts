@@ -18,6 +18,9 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
   default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
 }
 
+/** Another cluster runs at the ports of the local cluster, which is stopped. */
+const WHEN_REPLACED = `; the local cluster here is stopped: end the other, then \`${PROGRAM} cluster start\`, or use the other with --endpoints`
+
 const WHO_YOU_ARE = 'say who you are with --user NAME, or with KV_USER and KV_PASSWORD'
 
 /** `user`: the name that the command has given, or a text for a token; undefined: none. */
@@ -55,6 +58,8 @@ export function formatError(
       return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
     case 'loopback_only':
       return `${text}${nothing}`
+    case 'wrong_cluster':
+      return `${text}${nothing}${source === 'local cluster' ? WHEN_REPLACED : ''}`
     case 'storage_full':
       return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':

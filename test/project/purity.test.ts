@@ -33,7 +33,14 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
+      ...[
+        'server/node',
+        'server/peers',
+        'server/peers/tcp',
+        'server/api/audit.ts',
+        'server/audit',
+        'server/http',
+      ],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
@@ -41,6 +48,7 @@ const MAY_IMPORT = new Map([
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
   ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/auth']],
   ['server/auth', ['kv']],
+  ['server/audit', []],
   [
     'server/http',
     ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],
