@@ -73,6 +73,7 @@ export async function withContext(
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
+      ...credentials,
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
@@ -114,16 +115,16 @@ export async function withContext(
   }
 }
 
+function userOf(credentials: CredentialFlags): string | undefined {
+  if ('user' in credentials) return credentials.user
+  return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
+}
+
 /** A client of the chosen endpoints. Those of a local cluster are used only while its own nodes answer there. */
 export const clientOf = (
   { urls, explicit, clusterId }: ChosenEndpoints,
   options: Omit<ClientOptions, 'endpoints' | 'discover'>,
 ): Client => new Client({ ...options, endpoints: urls, discover: !explicit }, undefined, clusterId)
-
-function userOf(credentials: CredentialFlags): string | undefined {
-  if ('user' in credentials) return credentials.user
-  return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
-}
 
 /** Another project's cluster may answer at the default addresses. */
 async function sayCluster(

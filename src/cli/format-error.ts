@@ -52,14 +52,14 @@ export function formatError(
       return `${who} answered, but it cannot prove that its data is fresh enough: ${text}`
     case 'revision_behind':
       return `${who} answered, but it is behind: ${text}`
-    case 'wrong_cluster':
-      return `${text}${nothing}${source === 'local cluster' ? WHEN_REPLACED : ''}`
     case 'unauthenticated':
       return `${text}${nothing}; ${user === undefined ? WHO_YOU_ARE : `check the password of ${user}`}`
     case 'permission_denied':
       return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
     case 'loopback_only':
       return `${text}${nothing}`
+    case 'wrong_cluster':
+      return `${text}${nothing}${source === 'local cluster' ? WHEN_REPLACED : ''}`
     case 'storage_full':
       return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':

@@ -32,6 +32,8 @@ import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operatio
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
+  LOGIN_MS,
+  LOGIN_SHARE,
   leastMs,
   mustWait,
   RETRY_BASE_MS,
@@ -256,10 +258,14 @@ class RetryingCall {
 
   async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
     const { credentials, closing } = this.#engine.options
-    const error = await credentials.obtain(this.#leftMs, closing.interruption(this.#call.signal))
+    // The login itself knows when no endpoint can be reached.
+    const leftMs = this.#deadline - performance.now()
+    const error = await credentials.obtain(leftMs, closing.interruption(this.#call.signal))
     const interrupted = this.#interrupted
-    if (interrupted !== undefined || error === undefined) return interrupted
-    return { kind: 'refused', error }
+    if (interrupted !== undefined) return interrupted
+    if (error !== undefined) return { kind: 'refused', error }
+    this.#tries.reached = true
+    return undefined
   }
 
   /** The next endpoint; undefined: all were tried since the last pause. */
@@ -327,7 +333,7 @@ class RetryingCall {
   }
 
   #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {
-    const { kind, request, timeoutMs } = this.#call
+    const { kind, request, timeoutMs, isLogin = false } = this.#call
     const sentAtMs = performance.now()
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     const untried = this.#untried
@@ -336,12 +342,13 @@ class RetryingCall {
     const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }
     if (!this.#hasAlternative(endpoint)) return limits
     const limitMs = tryLimitMs(timeoutMs)
+    const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
     const withAlternative = { ...limits, connectMs: Math.min(connectMs, limitMs) }
     // A change without a write id waits for its answer to the end.
     if (kind === 'bare') return withAlternative
     const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
     const mayGiveUp = () => this.#mayGiveUp(endpoint, sentAtMs)
-    return { ...withAlternative, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp }
+    return { ...withAlternative, silenceMs: Math.max(silentMs, sendingMs), mayGiveUp }
   }
 
   /** Whether another endpoint may serve the call: one that was not silent, and that does not ask for a longer pause. */

@@ -180,7 +180,7 @@ export class Client {
       }),
     )
     const shared = { endpoints, http: transport, credentials, closing }
-    const cluster = new ClusterView({ ...shared, id: clusterId, discover, warn, onMembers })
+    const cluster = new ClusterView({ id: clusterId, ...shared, discover, warn, onMembers })
     const mux =
       options.transport === 'http'
         ? undefined

@@ -1,8 +1,9 @@
 // The state of each node of a local cluster, from its process and from its HTTP API.
 
 import type { SecureContextOptions } from 'node:tls'
-import { requestHttp } from '../server/http-request.ts'
+import { type HttpReply, requestHttp } from '../server/http-request.ts'
 import { isObject, parseJson } from './cluster-file.ts'
+import type { NodeView } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
@@ -32,15 +33,20 @@ export interface LocalNodeStatus {
 
 type Json = Readonly<Record<string, unknown>>
 
+/** `view`: what it reports by itself. */
+type StatedNode = Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused' | 'requests'> & {
+  readonly view?: NodeView | undefined
+}
+
 export async function clusterStatus(
   clusterId: string | null,
-  nodes: readonly Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused' | 'requests'>[],
+  nodes: readonly StatedNode[],
   timeoutMs = STATUS_TIMEOUT_MS,
 ): Promise<ClusterStatus> {
   const answers = await Promise.all(
     nodes.map(async (node) => {
       const isRunning = node.pid !== undefined && !node.paused
-      const answer = isRunning ? await getJson(`${node.url}/v1/status`, node.requests, timeoutMs) : undefined
+      const answer = isRunning ? await statusOf(node, timeoutMs) : undefined
       // The process may have ended or been paused in the meantime.
       const current = node.pid !== undefined && !node.paused ? answer : undefined
       return { status: nodeStatus(node, current), leader: current?.leader }
@@ -63,13 +69,26 @@ export async function clusterStatus(
   }
 }
 
+/** While rights are checked, the status needs a user. Then it is what the node reports to its supervisor. */
+async function statusOf({ url, view, requests }: StatedNode, timeoutMs: number): Promise<Json | undefined> {
+  const reply = await requestHttp(`${url}/v1/status`, { timeoutMs, tls: requests }).catch(() => undefined)
+  if (reply?.status === UNAUTHENTICATED && view !== undefined)
+    return { role: view.role, term: view.term, leader: view.leader }
+  return jsonOf(reply)
+}
+
+const UNAUTHENTICATED = 401
+
 /** The JSON object of a response with status 200; undefined when there is none in time. */
 export async function getJson(
   url: string,
   tls?: SecureContextOptions,
   timeoutMs = STATUS_TIMEOUT_MS,
 ): Promise<Json | undefined> {
-  const reply = await requestHttp(url, { timeoutMs, tls }).catch(() => undefined)
+  return jsonOf(await requestHttp(url, { timeoutMs, tls }).catch(() => undefined))
+}
+
+function jsonOf(reply: HttpReply | undefined): Json | undefined {
   const value = reply?.status === 200 ? parseJson(reply.text) : undefined
   return isObject(value) ? value : undefined
 }

@@ -5,7 +5,8 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { Client, type ClientOptions } from '../../src/client/index.ts'
 import { type FakeNode, problem } from './fake-node.ts'
 import { Guard, USER } from './guarded-node.ts'
-import { clientOf, connected, failure, fake, freezeTime, until } from './with-fakes.ts'
+import { answered, inVirtualTime, RECORD, scripted } from './scripted-transport.ts'
+import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
 
 let node: FakeNode
 let guard: Guard
@@ -56,6 +57,38 @@ describe('a client with a user', () => {
     await vi.advanceTimersByTimeAsync(1_100)
     expect(await put).toMatchObject({ code: 'timeout', written: 'no' })
     expect(node.asked).toHaveLength(1)
+  })
+
+  test('gives a node longer for a login than for another call: it computes on the password', async () => {
+    freezeTime()
+    const other = await fake('n2')
+    const guards = [guard, new Guard(other)]
+    for (const each of guards) each.login = 'hang'
+    const logins = () => guards.flatMap((each) => each.logins).length
+    const get = clientOf([node, other], { ...USER, timeoutMs: 5_000 }).get('a')
+    await until(() => logins() === 1)
+    await vi.advanceTimersByTimeAsync(1_900)
+    expect(logins()).toBe(1)
+    for (const each of guards) each.login = undefined
+    guards[0]?.tokens.add('token-1')
+    guards[1]?.tokens.add('token-1')
+    await vi.advanceTimersByTimeAsync(200)
+    await get
+    expect(logins()).toBe(2)
+  })
+
+  test('waits for a slow login, although it would not wait so long for a connection', async () => {
+    freezeTime()
+    const login = { outcome: answered(200, { token: 't', expires_in_ms: 600_000 }), afterMs: 3_000 }
+    const limits = { ...USER, unreachableAfterMs: 500 }
+    const { kv, transport } = scripted(1, (_, nth) => (nth === 0 ? login : RECORD), limits)
+    expect(await inVirtualTime(kv.get('k'))).toBeDefined()
+    expect(transport.sent.map(({ ms }) => ms)).toEqual([0, 3_000])
+  })
+
+  test('finds out in time that no endpoint can be reached', async () => {
+    const kv = clientOf([await refusing()], { ...USER, unreachableAfterMs: 50 })
+    expect(await failure(kv.put('a', '1'))).toMatchObject({ code: 'unreachable', written: 'no' })
   })
 
   test('waits for a login only until it is aborted', async () => {

@@ -26,6 +26,10 @@ const recipes = (...names: readonly string[]): string => `import { ${names.join(
 
 export const FRAGMENTS: readonly Fragment[] = [
   {
+    of: 'docs/guides/users.md: const kv = new Client({',
+    before: "process.env.KV_USER = 'shop'; process.env.KV_PASSWORD = 'correct horse'",
+  },
+  {
     of: 'docs/guides/barriers.md: const session = await kv.session({ ttlMs: 10_000 })',
     before: `${ASSERT} ${recipes('barrier')} ${KV} const migration = barrier(kv, 'held')`,
     after: `assert.equal(await migration.isRaised(), true); await session.close(); ${CLOSE}`,

@@ -22,6 +22,8 @@ export const SHELLS = {
     'docs/guides/membership.md: quorate node start --name n2',
     'docs/guides/membership.md: mv ',
   ],
+  /** Begins with nothing: the page starts a cluster that checks rights. */
+  'users and roles': ['docs/guides/users.md'],
   /** Finds a cluster of three nodes. */
   'a cluster that is there': [
     'docs/reference/http.md',
@@ -120,6 +122,22 @@ export const COMMANDS: readonly OfCommand[] = [
     before: 'set -- $jobs; kill -INT -- -$2; wait $2; test $? = 130',
   },
   { of: 'docs/guides/membership.md: mv ', command: 'quorate node start', ...VOTES('n2') },
+
+  {
+    of: 'docs/guides/users.md: export KV_USER=shop',
+    command: 'quorate get shop/greeting',
+    prints: /^hello$/,
+  },
+  {
+    of: 'docs/guides/users.md: export KV_USER=root',
+    command: 'quorate role show shop',
+    prints: /^read --prefix shop\/$/m,
+  },
+  {
+    of: 'docs/guides/users.md: quorate history',
+    command: 'quorate history',
+    prints: /\tput\t1\thello\tshop\n$/,
+  },
 
   {
     of: 'docs/guides/scripts.md: export KV_ENDPOINTS',

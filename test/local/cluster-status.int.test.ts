@@ -42,3 +42,18 @@ test('the leader is that of the highest term, also one that was started by hand'
   expect((await clusterStatus('7', renamed)).leader).toBeNull()
   for (const server of servers) server.close()
 })
+
+test('while rights are checked, a node has the state that it reports to its supervisor', async () => {
+  const server = createServer((_, response) => response.writeHead(401).end('{}'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const view = { role: 'leader', term: 5, leader: 'n1', notReady: [], errors: [], members: [] } as const
+  const node = { name: 'n1', pid: 1, paused: false, url: `http://127.0.0.1:${port}`, view }
+  const status = await clusterStatus('7', [node])
+  server.close()
+  expect(status).toMatchObject({
+    ...{ leader: 'n1', term: 5 },
+    nodes: [{ state: 'running', role: 'leader', term: 5, commit_index: null, revision: null }],
+  })
+})

@@ -23,8 +23,9 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async (name) => {
       const key = keyArgument(name)
       await withContext(flags(), { kind: 'read' }, async ({ client, format, timeoutMs, signal }) => {
-        const { enabled } = await client.auth.status({ signal })
-        const rows = new Rows(format, enabled)
+        const hasColumns = format !== 'json' && format !== 'ndjson'
+        const hasWriters = hasColumns && (await client.auth.status({ signal })).enabled
+        const rows = new Rows(format, hasWriters)
         for await (const event of changesOf(client, key, { timeoutMs, signal })) await rows.add(event)
         if (rows.count === 0)
           throw new Failure(EXIT.notFound, `there is no change of ${key} in the history that is kept`)
