@@ -33,7 +33,6 @@ export type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
-export type { ClientTls } from './tls.ts'
 export type {
   CompactResult,
   DeleteRange,
@@ -61,6 +60,7 @@ export type {
   AnswerInfo,
   CallOptions,
   ClientOptions,
+  ClientTls,
   ClusterInfo,
   Consistency,
   DeleteOptions,

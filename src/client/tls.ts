@@ -2,18 +2,8 @@
 
 import { isIP } from 'node:net'
 import type { ConnectionOptions, SecureContext } from 'node:tls'
+import type { ClientTls } from './types.ts'
 import type { Check } from './validators.ts'
-
-/** Certificates and a key in PEM. */
-export interface ClientTls {
-  /** The CAs that may sign the certificates of nodes. Default: those that Node.js knows. */
-  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined
-  /** The client's own certificate, where nodes ask for one. */
-  readonly cert?: string | Uint8Array | undefined
-  readonly key?: string | Uint8Array | undefined
-  /** The name that the certificate of each node must have, instead of the host in its URL. */
-  readonly servername?: string | undefined
-}
 
 const isPem: Check = (value) => {
   const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value

@@ -13,13 +13,8 @@ import { lookup } from '../lookup.ts'
 import { type CallRequest, isStreamed } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
-import {
-  type ClientTls,
-  isClientCertificateAlert,
-  type SecureOptions,
-  secureOptions,
-  tlsFailureText,
-} from '../tls.ts'
+import { isClientCertificateAlert, type SecureOptions, secureOptions, tlsFailureText } from '../tls.ts'
+import type { ClientTls } from '../types.ts'
 import { writeIdHeader } from '../write-id.ts'
 import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'

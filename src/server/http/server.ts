@@ -13,7 +13,7 @@ import type { ApiOperation } from '../api/operation.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
-import { Handshakes, type HandshakesOptions } from '../tls/handshakes.ts'
+import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import type { ColdRoutes } from './app.ts'
 import { Connections, endGently } from './connections.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
@@ -55,9 +55,6 @@ export interface HttpServerOptions {
   /** Default: all. */
   readonly served?: ServedClients
 }
-
-/** The certificate of the listener, and what is asked of clients. */
-export type ListenerTls = Pick<HandshakesOptions, 'files' | 'peerFiles' | 'clientCert'>
 
 export interface HttpServer {
   /** Port 0 means any free port. Rejects if the address cannot be used. */

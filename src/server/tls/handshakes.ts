@@ -20,12 +20,16 @@ export interface HandshakeLimits {
   readonly tlsHandshakeMs: number
 }
 
-export interface HandshakesOptions extends HandshakeLimits {
+/** The certificate of a listener, and what it requests of the other side. */
+export interface ListenerTls {
   readonly files: TlsFiles
   /** More CAs whose certificates are accepted, those of nodes. */
   readonly peerFiles?: TlsFiles | undefined
   /** undefined: the other side is not asked for a certificate. */
   readonly clientCert: 'optional' | 'required' | undefined
+}
+
+export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
   readonly protocol: 'http' | 'peer'
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */

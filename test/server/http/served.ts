@@ -8,10 +8,10 @@ import {
   type HttpLimits,
   type HttpServer,
   httpLimits,
-  type ListenerTls,
   type ServedClients,
 } from '../../../src/server/http/index.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
+import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
 import { FakeNode } from './fake-node.ts'
 
 export interface Answered {
