@@ -4,8 +4,9 @@
 import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
 import { asRevision } from '../../src/kv/index.ts'
+import { Api } from '../../src/server/api/api.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
-import { Api, execute } from '../../src/server/api/execute.ts'
+import { execute } from '../../src/server/api/execute.ts'
 import { whereToWatch } from '../../src/server/api/keys.ts'
 import type { ApiOperation } from '../../src/server/api/operation.ts'
 import {
@@ -88,7 +89,7 @@ export class InMemoryApi {
       body: NO_BODY,
       socket: NO_SOCKET,
     }
-    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
+    const request = new HttpRequest(parts, performance.now(), { address: () => '', isAbandoned, send() {} })
     request.readTimeout()
     return request
   }

@@ -984,6 +984,7 @@ function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen
     case 'renewed':
     case 'revoked':
     case 'expired':
+    case 'auth':
     case 'refused':
       return { revision: outcome.revision, applied: false, ...again }
   }

@@ -6,7 +6,7 @@
 // between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
 // own disk if necessary; and the terms in a pre-vote need not be durable.
 
-import type { Request } from '../../src/kv/index.ts'
+import { type Request, SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -712,7 +712,7 @@ export class Invariants {
       this.#violated('RAFT-13', `${index} is applied before ${this.model.index + 1}`)
     const effect = this.model.apply(frame)
     const { principal } = effect
-    if (principal === '') return effect
+    if (principal === '' || principal === SYSTEM_PRINCIPAL) return effect
     this.#stampedLate(index, term, principal, frame)
     if (this.#notWritten.has(principal))
       this.#violated(

@@ -15,7 +15,7 @@ import {
   type PutLease,
   type Request,
 } from '../../src/kv/index.ts'
-import type { SessionSlot } from '../../src/kv/types.ts'
+import { type SessionSlot, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
@@ -226,9 +226,8 @@ export class StoreModel {
   /** The request that the entry should hold, as it was sent. */
   #sent(entry: Request): Request {
     // A node keeps leases alive for clients, and ends them, by entries of its own.
-    if (entry.principal === '' && (entry.command.kind === 'renew' || entry.command.kind === 'expire'))
-      return entry
-    const sent = entry.principal === '' ? COMPACTS : this.#requests.get(entry.principal)
+    if (entry.principal === SYSTEM_PRINCIPAL && entry.command.kind !== 'compact') return entry
+    const sent = entry.principal === SYSTEM_PRINCIPAL ? COMPACTS : this.#requests.get(entry.principal)
     if (sent === undefined)
       this.#violated(
         'ANSWER-6',
@@ -458,6 +457,7 @@ export class StoreModel {
       const deleted = keys.map((key) => store.del(key)).length
       return `delete-range ${deleted} at ${this.revision}`
     }
+    if (command.kind === 'auth') throw new Error('users and roles are not in this model')
     if (!('key' in command)) return this.#executeOnLeases(command)
     return this.#executeOnKey(command)
   }
@@ -733,6 +733,7 @@ export function shown(outcome: Outcome): string {
     case 'renewed':
     case 'revoked':
     case 'expired':
+    case 'auth':
       return `${outcome.kind} at ${outcome.revision}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
@@ -783,7 +784,7 @@ function textOf({ idempotency, command }: Request): string {
 const COMPACTS = textOf({
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,
-  principal: '',
+  principal: SYSTEM_PRINCIPAL,
 })
 
 /** The content of a request, without absent or undefined fields. */

@@ -42,6 +42,8 @@ const UNAVAILABLE = new Set([
   'lock_not_taken',
 ])
 
+const DENIED = new Set(['loopback_only', 'permission_denied', 'unauthenticated'])
+
 /** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
@@ -59,7 +61,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
   if (error.code === 'unreachable') return EXIT.unreachable
-  if (error.code === 'loopback_only') return EXIT.denied
+  if (DENIED.has(error.code)) return EXIT.denied
   if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
   if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage

@@ -71,6 +71,8 @@ export interface ChosenEndpoints {
   readonly source: EndpointSource
   /** Given by the user: the client uses only these and discovers no others. */
   readonly explicit: boolean
+  /** The cluster that must answer: another one may run at the ports of a local cluster that is stopped. */
+  readonly clusterId?: string | undefined
 }
 
 /** The files that the flags, the variables or the local cluster name; undefined: none. */
@@ -111,12 +113,15 @@ export type EndpointSource = 'user' | 'local cluster' | 'default'
 
 export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
   if (flags.endpoints !== undefined) return { urls: flags.endpoints, source: 'user', explicit: true }
-  const local = localEndpoints()
-  if (local.length > 0) return { urls: local, source: 'local cluster', explicit: false }
-  return { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
+  return localEndpoints() ?? { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
 }
 
-const localEndpoints = (): string[] => localCluster()?.nodes.map((node) => node.url) ?? []
+function localEndpoints(): ChosenEndpoints | undefined {
+  const file = localCluster()
+  if (file === undefined) return undefined
+  const urls = file.nodes.map((node) => node.url)
+  return { urls, source: 'local cluster', explicit: false, clusterId: file.cluster_id ?? undefined }
+}
 
 function localCluster(): ClusterFile | undefined {
   try {

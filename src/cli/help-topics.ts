@@ -51,7 +51,7 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
   6  the outcome is unknown: the write may have been applied, or may still be. Or its result could not
      be printed. Reads never end with 6
   7  no node could be connected to: not a byte of the request left
-  8  the node does not serve this client: nothing was written
+  8  the node does not serve this client, or the user may not do this: nothing was written
 130  Ctrl-C
 
 A script may repeat a write after 5 and 7. After 6 it must look first (${PROGRAM} get), or write under a

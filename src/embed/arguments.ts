@@ -77,6 +77,7 @@ const NODE: Checks<NodeOptions> = {
   insecure: isFlag,
   allowedHosts: isTexts,
   corsOrigins: isTexts,
+  auditLog: isObject,
   discardSuspectTail: isFlag,
   logger: isObject,
 }

@@ -9,9 +9,10 @@ import { afterPendingEvents } from '../client/timer.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../client/transport/transport.ts'
 import type { ClientTls } from '../client/types.ts'
-import { Api, execute } from '../server/api/execute.ts'
+import { Api } from '../server/api/api.ts'
+import { execute } from '../server/api/execute.ts'
 import { answerWithinMs, apiLimits, TIMEOUT_MS_MAX } from '../server/api/limits.ts'
-import type { Call } from '../server/api/operation.ts'
+import type { Call, Principal } from '../server/api/operation.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 
@@ -64,7 +65,10 @@ export class InProcessTransport implements Transport {
     return new Promise((resolve) => {
       let isOpen = true
       const deadline = startedAt + answerWithinMs(Math.min(timeoutMs, TIMEOUT_MS_MAX))
-      const call: Call = { deadline, expansion: 1, page, isAbandoned: () => !isOpen }
+      const call: Call & { principal?: Principal | undefined } = {
+        ...{ deadline, expansion: 1, page },
+        isAbandoned: () => !isOpen,
+      }
       const settle = (outcome: SendOutcome): void => {
         if (!isOpen) return
         isOpen = false
@@ -89,7 +93,12 @@ export class InProcessTransport implements Transport {
         if (!isOpen) return
         try {
           const operation = decode(sealed(request), options.writeId)
-          execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
+          const { authorization } = options
+          api.authenticator.identify({ authorization, certificateUser: undefined }, (error, principal) => {
+            if (error !== undefined) return settle(encode(error, page, api.node))
+            call.principal = principal
+            execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
+          })
         } catch (error) {
           settle(encode(api.errorOf(error), page, api.node))
         }

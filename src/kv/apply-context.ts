@@ -10,4 +10,6 @@ export interface ApplyContext {
   readonly state: MutableState
   readonly rows: Rows
   readonly events: EventWriter
+  /** The user who makes the request, if rights are checked. */
+  readonly by: string | undefined
 }

@@ -3,6 +3,7 @@
 // same bytes on every replica.
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
+import { changeAuth } from './auth/changes.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
@@ -52,7 +53,7 @@ import type {
   Rows,
   SessionSlot,
 } from './types.ts'
-import { asRevision } from './types.ts'
+import { asRevision, SYSTEM_PRINCIPAL } from './types.ts'
 
 /** The result of executing one request. */
 interface Result {
@@ -92,14 +93,39 @@ function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parame
   const request = parseRequest(kind, version, body)
   const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
   const { token, slot } = request
-  const work: ApplyContext = { state, rows, events: eventWriterOf(rows) }
+  const by = state.auth.enabled && request.principal !== SYSTEM_PRINCIPAL ? request.principal : undefined
+  const work: ApplyContext = { state, rows, events: eventWriterOf(rows), by }
   work.events.begin(before, rows)
+  const unpermitted = unpermittedOf(request, state)
+  if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: nothing }
   if (slot !== undefined)
     return inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
   if (token !== undefined)
     return underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
   return { request, work, settled: undefined, remember: () => evictDue(work) }
 }
+
+/**
+ * A request is decided under the rights of one auth revision (`src/server/api/permit.ts`). When it is applied under
+ * another, it is refused, and decided again. Nothing of it is remembered.
+ */
+function unpermittedOf(
+  { principal, authRevision, command }: ParsedRequest,
+  state: KvState,
+): Result | undefined {
+  const { enabled, revision } = state.auth
+  if (!enabled && authRevision === undefined) return undefined
+  const isPermitted = principal === SYSTEM_PRINCIPAL ? isOfNode(command) : authRevision === revision
+  return isPermitted ? undefined : refusal(state, 'rights-changed', [revision, authRevision ?? 0])
+}
+
+/** Commands that nodes propose by themselves. */
+const isOfNode = (command: Command): boolean =>
+  command.kind === 'renew' ||
+  command.kind === 'expire' ||
+  (command.kind === 'compact' && command.revision === undefined)
+
+const nothing = (): void => {}
 
 function executed({ remember }: OpenEntry, outcome: Outcome): Result {
   remember(outcome)
@@ -220,6 +246,8 @@ function execute(command: Command, work: ApplyContext): Outcome {
       state.sessions = openSession(state, rows)
       return { kind: 'session', revision, session: sessions.next, ageMsMax: settings.idempotencyAgeMsMax }
     }
+    case 'auth':
+      return changeAuth(command, work)
     default:
       return assertNever(command, 'command')
   }
@@ -235,6 +263,7 @@ const namesMany = (command: Command): command is CommandOnMany => {
     case 'batch':
     case 'settings':
     case 'open-session':
+    case 'auth':
       return false
     default:
       return true

@@ -1,6 +1,9 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
+export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/names.ts'
+export type { Rights } from './auth/rights.ts'
+export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -47,6 +50,7 @@ export {
   type Lease,
   leaseKey,
   leaseOfKey,
+  leaseOwnerKey,
   leasesAfter,
 } from './leases.ts'
 export { LiveVersions } from './live-versions.ts'
@@ -62,6 +66,8 @@ export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,
   Apply,
+  AuthChange,
+  AuthRole,
   BatchedCommand,
   Command,
   Condition,
@@ -80,6 +86,7 @@ export type {
   LeaseId,
   Outcome,
   OutcomeOfKey,
+  Permission,
   PutLease,
   Reason,
   RefusalCode,
@@ -89,10 +96,12 @@ export type {
   RowChange,
   Rows,
   SessionSlot,
+  User,
   Where,
 } from './types.ts'
 export {
   asRevision,
+  SYSTEM_PRINCIPAL,
   TABLE_LEASES,
   TABLE_TOKEN_ORDER,
   TABLE_TOKENS,

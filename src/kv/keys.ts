@@ -73,7 +73,7 @@ export function writeKey(
   revision: Revision,
   work: ApplyContext,
 ): Written {
-  const { state, rows, events } = work
+  const { state, rows, events, by } = work
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
   const lease = leaseOfPut(requested, work)
@@ -81,7 +81,7 @@ export function writeKey(
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({
     key: versionKey(key, revision),
-    value: encodeVersionHead(meta),
+    value: encodeVersionHead(by === undefined ? meta : { ...meta, by }),
     rest: value,
     before: null,
   })

@@ -68,7 +68,8 @@ function grant(
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */
-function* end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): Steps<number> {
+function* end(id: LeaseId, lease: Lease, work: ApplyContext): Steps<number> {
+  const { keys: count } = lease
   const keys = work.rows.attached(id)
   if (keys.length !== count)
     throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
@@ -81,6 +82,6 @@ function* end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): Steps<nu
     removeDetached(current, rowKey, revision, work)
     yield
   }
-  removeLease(id, work)
+  removeLease(id, lease, work)
   return keys.length
 }

@@ -4,6 +4,9 @@
 //   lease        key    6, id (8)
 //                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4), bytes of keys (4)
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
+//                       flag 2: it has an owner
+//   owner        key    10, id of the lease (8)
+//                value  the user who was granted the lease, in ASCII
 //   attachment   key    7, id of the lease (8), user's key
 //                value  0
 //
@@ -14,16 +17,24 @@
 //
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
 
-import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import {
+  encodeUtf8,
+  Reader,
+  readBigUint64,
+  writeBigUint64,
+  writeUint32,
+  writeUint64,
+} from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
 import type { KeyMeta, KvState, LeaseId, PutLease, Rejection, Rows } from './types.ts'
-import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
+import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 
 const OWNED = 1
+const HAS_OWNER = 2
 const ID_AT = 1
 const ID_END = 9
 const ROW_BYTES = 25
@@ -31,6 +42,8 @@ const ROW_BYTES = 25
 export interface Lease {
   /** It was made by a put, for the key of that put alone. */
   readonly owned: boolean
+  /** A row has the name of the user who was granted it. */
+  readonly hasOwner: boolean
   readonly ttlMs: number
   /** In cluster time. */
   readonly deadlineMs: number
@@ -52,6 +65,8 @@ export const noLeases = (clusterId: string): KvState['leases'] => ({
 // Rows
 
 export const leaseKey = (id: LeaseId): Uint8Array => tableKey(TABLE_LEASES, id, 0)
+
+export const leaseOwnerKey = (id: LeaseId): Uint8Array => tableKey(TABLE_LEASE_OWNERS, id, 0)
 
 /** The rows of all leases after `after`, in the order of their ids. */
 export const leasesAfter = (after: LeaseId | undefined): { gte: Uint8Array; lt: Uint8Array } => ({
@@ -87,9 +102,10 @@ export function attachedKey(rowKey: Uint8Array): Uint8Array {
 export function decodeLease(row: Uint8Array): Lease {
   const from = new Reader(row, 'the row of a lease', MalformedBytesError)
   const flags = from.uint8()
-  if (flags > OWNED) throw new UnknownKindError(`flags ${flags} of a lease`)
+  if (flags > (OWNED | HAS_OWNER)) throw new UnknownKindError(`flags ${flags} of a lease`)
   const lease = {
-    owned: flags === OWNED,
+    owned: (flags & OWNED) !== 0,
+    hasOwner: (flags & HAS_OWNER) !== 0,
     ttlMs: from.uint64(),
     deadlineMs: from.uint64(),
     keys: from.uint32(),
@@ -99,9 +115,10 @@ export function decodeLease(row: Uint8Array): Lease {
   return lease
 }
 
-function writeLease(id: LeaseId, { owned, ttlMs, deadlineMs, keys, keyBytes }: Lease, rows: Rows): void {
+function writeLease(id: LeaseId, lease: Lease, rows: Rows): void {
+  const { owned, hasOwner, ttlMs, deadlineMs, keys, keyBytes } = lease
   const bytes = new Uint8Array(ROW_BYTES)
-  bytes[0] = owned ? OWNED : 0
+  bytes[0] = (owned ? OWNED : 0) | (hasOwner ? HAS_OWNER : 0)
   writeUint64(bytes, 1, ttlMs)
   writeUint64(bytes, 9, deadlineMs)
   writeUint32(bytes, 17, keys)
@@ -127,7 +144,7 @@ function tableKey(table: number, id: LeaseId, more: number): Uint8Array {
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases that exist
 
-type Changing = Pick<ApplyContext, 'state' | 'rows'>
+type Changing = Pick<ApplyContext, 'state' | 'rows' | 'by'>
 
 export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
   const row = rows.read(leaseKey(id), true)
@@ -146,8 +163,11 @@ export function addLease(
   { ttlMs, owned }: Pick<Lease, 'ttlMs' | 'owned'>,
   work: Changing,
 ): void {
-  const { state } = work
-  writeLease(id, { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0, keyBytes: 0 }, work.rows)
+  const { state, rows, by } = work
+  const hasOwner = by !== undefined
+  const deadlineMs = deadlineFrom(ttlMs, state)
+  writeLease(id, { owned, hasOwner, ttlMs, deadlineMs, keys: 0, keyBytes: 0 }, rows)
+  if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: encodeUtf8(by) })
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
@@ -160,8 +180,13 @@ export function renewLease(id: LeaseId, work: Changing): number | undefined {
   return lease.ttlMs
 }
 
-export function removeLease(id: LeaseId, { state, rows }: Changing): void {
+export function removeLease(
+  id: LeaseId,
+  { hasOwner }: Pick<Lease, 'hasOwner'>,
+  { state, rows }: Changing,
+): void {
   rows.write({ key: leaseKey(id), value: undefined })
+  if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: undefined })
   state.leases = { ...state.leases, count: state.leases.count - 1 }
 }
 
@@ -214,7 +239,7 @@ export function moveLease(
     unlink(from, key, work)
     const { keys, keyBytes, ...lease } = existing(from, work)
     // It has no other key.
-    if (lease.owned) removeLease(from, work)
+    if (lease.owned) removeLease(from, lease, work)
     else writeLease(from, { ...lease, keys: keys - 1, keyBytes: keyBytes - key.length }, work.rows)
   }
   if (to !== undefined) {

@@ -34,6 +34,13 @@ export const REASONS: readonly Reason[] = [
   'lease-full',
   'leases-full',
   'ttl-out-of-range',
+  'rights-changed',
+  'auth-changed',
+  'no-such-user',
+  'no-such-role',
+  'unknown-role',
+  'root-needed',
+  'auth-too-large',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -62,6 +69,13 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'lease-full': 'range_too_large',
   'leases-full': 'storage_full',
   'ttl-out-of-range': 'bad_request',
+  'rights-changed': 'permission_denied',
+  'auth-changed': 'precondition_failed',
+  'no-such-user': 'not_found',
+  'no-such-role': 'not_found',
+  'unknown-role': 'bad_request',
+  'root-needed': 'bad_request',
+  'auth-too-large': 'storage_full',
 }
 
 /** The id of a lease as the numbers of a refusal: each is 32 bits. */
@@ -144,6 +158,20 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return `there are ${first} leases, and the store has at most ${second} (leases_max)`
     case 'ttl-out-of-range':
       return `a lease lives from ${TTL_MS_MIN / 1000} s to ${TTL_MS_MAX / 86_400_000} days, not ${first} ms`
+    case 'rights-changed':
+      return `rights were changed (auth revision ${first}) after this request was permitted (${second})`
+    case 'auth-changed':
+      return `the auth revision is ${first}, not ${second}`
+    case 'no-such-user':
+      return 'there is no such user'
+    case 'no-such-role':
+      return 'there is no such role'
+    case 'unknown-role':
+      return 'there is no role of one of these names: make it first'
+    case 'root-needed':
+      return 'the user root, with the role root and a password or a certificate, is needed while rights are checked'
+    case 'auth-too-large':
+      return `users and roles would take ${first} bytes, at most ${second}`
     default:
       return assertNever(reason, 'reason')
   }

@@ -19,8 +19,9 @@ export const asRevision = (value: number): Revision => {
 
 /**
  * The first byte of a row key. After it: `tokens` an idempotency token; `token-order` a position, so that the oldest is
- * evicted first; `sessions` a session; `slots` a session and a slot; `leases` an id; `attachments` the id of a lease
- * and the user's key; `heads` the user's key; `events` the first revision; `versions` the user's key and a revision.
+ * evicted first; `sessions` a session; `slots` a session and a slot; `leases` and `lease-owners` an id; `attachments`
+ * the id of a lease and the user's key; `heads` the user's key; `auth` nothing; `events` the first revision; `versions`
+ * the user's key and a revision.
  */
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
@@ -30,6 +31,8 @@ export const TABLE_LEASES = 6
 export const TABLE_ATTACHMENTS = 7
 /** Rows of this table are not stored. Storage keeps them in memory (`keys.ts`). */
 export const TABLE_HEADS = 8
+export const TABLE_AUTH = 9
+export const TABLE_LEASE_OWNERS = 10
 /**
  * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
  * keeps nothing of them in memory.
@@ -55,8 +58,10 @@ export interface KeyRow {
   readonly version: number
   /** The lease that deletes the key when it expires. */
   readonly lease: LeaseId | undefined
+  /** The user who wrote this version, if rights were checked. */
+  readonly by?: string
 }
-export type KeyMeta = Omit<KeyRow, 'value'>
+export type KeyMeta = Omit<KeyRow, 'value' | 'by'>
 export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
 
 /** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
@@ -84,6 +89,8 @@ export type Command =
   | { readonly kind: 'delete-range'; readonly range: KeyRange }
   | { readonly kind: 'txn'; readonly txn: KvTxn }
   | LeaseCommand
+  /** `ifRevision`: the auth revision must still be this one. */
+  | { readonly kind: 'auth'; readonly change: AuthChange; readonly ifRevision: number | undefined }
 
 export type LeaseCommand =
   /** undefined: apply chooses the id. */
@@ -199,6 +206,50 @@ export interface KvSettings {
   readonly leasesMax: number
 }
 
+export type Access = 'read' | 'write' | 'readwrite' | 'admin'
+
+/** `admin` covers members, settings, compaction, backup and the users themselves; it has no range. */
+export type Permission =
+  | { readonly access: 'read' | 'write' | 'readwrite'; readonly range: KeyRange }
+  | { readonly access: 'admin'; readonly range: undefined }
+
+export interface User {
+  readonly name: string
+  /** The salted hash of the password, as `src/server/auth/passwords.ts` writes it. undefined: only certificates. */
+  readonly passwordHash: string | undefined
+  /** In order. */
+  readonly roles: readonly string[]
+  /** The auth revision of its latest password. Older tokens are void. */
+  readonly epoch: number
+}
+
+export interface AuthRole {
+  readonly name: string
+  readonly permissions: readonly Permission[]
+}
+
+/** A change of users, roles or of the switch. */
+export type AuthChange =
+  | {
+      readonly kind: 'enable'
+      /** The key that signs tokens, of TOKEN_KEY_BYTES random bytes. */
+      readonly tokenKey: Uint8Array
+      /** The request came from the user root, with a certificate. */
+      readonly rootHasCertificate: boolean
+    }
+  | { readonly kind: 'disable' }
+  | {
+      readonly kind: 'put-user'
+      readonly name: string
+      /** undefined: unchanged; null: none. */
+      readonly passwordHash: string | null | undefined
+      /** undefined: unchanged. */
+      readonly roles: readonly string[] | undefined
+    }
+  | { readonly kind: 'delete-user'; readonly name: string }
+  | { readonly kind: 'put-role'; readonly name: string; readonly permissions: readonly Permission[] }
+  | { readonly kind: 'delete-role'; readonly name: string }
+
 /** By what a change is known when it arrives again. */
 export type Idempotency = Token | SessionSlot
 
@@ -225,9 +276,14 @@ export interface SessionSlot {
 export interface Request {
   readonly command: Command
   readonly idempotency: Idempotency | undefined
-  /** The name of the client; empty as long as there is no authentication. */
+  /** The user who makes the request. Empty if rights are not checked; SYSTEM_PRINCIPAL for a request of a node. */
   readonly principal: string
+  /** The auth revision under which the user was permitted to. undefined: rights were not checked. */
+  readonly authRevision?: number | undefined
 }
+
+/** Nodes compact history, and renew and end leases. No user has this name. */
+export const SYSTEM_PRINCIPAL = '*'
 
 /** The state machine's registers. Stored in the applied record, part of snapshots, changed only by apply. */
 export interface KvState {
@@ -281,6 +337,13 @@ export interface KvState {
     /** How many ids apply has chosen. */
     readonly chosen: number
   }
+  /** `auth/` */
+  readonly auth: {
+    /** Whether rights are checked. */
+    readonly enabled: boolean
+    /** From 1. It rises by 1 with each change of a user, a role or the switch. */
+    readonly revision: number
+  }
 }
 
 export type Outcome =
@@ -310,6 +373,7 @@ export type Outcome =
       readonly ttlsMs: readonly (number | undefined)[]
     }
   | { readonly kind: 'revoked'; readonly revision: Revision; readonly deleted: number }
+  | { readonly kind: 'auth'; readonly revision: Revision; readonly authRevision: number }
   | {
       readonly kind: 'expired'
       readonly revision: Revision
@@ -386,6 +450,9 @@ export type RefusalCode =
   | 'range_too_large'
   | 'lease_not_found'
   | 'lease_exists'
+  | 'not_found'
+  | 'permission_denied'
+  | 'precondition_failed'
 
 /** The reasons for rejections. rejections.ts explains each reason and its two numbers. */
 export type Reason =
@@ -414,6 +481,13 @@ export type Reason =
   | 'lease-full'
   | 'leases-full'
   | 'ttl-out-of-range'
+  | 'rights-changed'
+  | 'auth-changed'
+  | 'no-such-user'
+  | 'no-such-role'
+  | 'unknown-role'
+  | 'root-needed'
+  | 'auth-too-large'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {

@@ -30,6 +30,8 @@ import {
   type Storage,
 } from '../storage/index.ts'
 import { hostPort, isBaseUrl, isLoopback, isPeerAddress } from './addresses.ts'
+import { Audit } from './api/audit.ts'
+import { AuditFile } from './audit/audit-file.ts'
 import {
   createHttpServer,
   type HttpServer,
@@ -122,6 +124,7 @@ async function startWith(
   }
   // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(startOptions.dataDir)
+  const auditFile = await openAuditFile(startOptions, logger)
   await prepareDirectory({ ...startOptions, dataDir }, logger, certificates?.requests).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = { ...startOptions, dataDir: realpathSync(dataDir) }
@@ -138,7 +141,7 @@ async function startWith(
   disk.giveBackReserve()
   let node: Node
   try {
-    node = new Node(options, storage, logger, certificates)
+    node = new Node(options, storage, logger, { certificates, auditFile })
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
@@ -165,6 +168,7 @@ class Node implements ServingNode {
   readonly #certificates: NodeCertificates | undefined
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
+  readonly #auditFile: AuditFile | undefined
   #url = ''
   #over = false
   #stopping: Promise<void> | undefined
@@ -174,7 +178,10 @@ class Node implements ServingNode {
     options: StartOptions,
     storage: Storage,
     logger: Logger,
-    certificates: NodeCertificates | undefined,
+    {
+      certificates,
+      auditFile,
+    }: { readonly certificates: NodeCertificates | undefined; readonly auditFile: AuditFile | undefined },
   ) {
     this.#options = options
     this.#certificates = certificates
@@ -183,6 +190,7 @@ class Node implements ServingNode {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
     })
+    this.#auditFile = auditFile
     this.api = new Driver({
       clock: systemClock,
       storage,
@@ -235,6 +243,7 @@ class Node implements ServingNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
+      audit: this.#audit(),
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
@@ -251,6 +260,13 @@ class Node implements ServingNode {
 
   async rereadCertificates(): Promise<void> {
     await this.#certificates?.reread()
+  }
+
+  #audit(): Audit | undefined {
+    const { auditLog } = this.#options
+    const file = this.#auditFile
+    if (auditLog === undefined || file === undefined) return undefined
+    return new Audit((line) => file.append(line), auditLog.operations)
   }
 
   #warnOfAddresses(): void {
@@ -306,6 +322,7 @@ class Node implements ServingNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
+    await this.#auditFile?.close()
     // A working storage releases its lock; a failed one writes nothing.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     this.#resolveEnded(end)
@@ -344,6 +361,18 @@ class Node implements ServingNode {
       )
     })
   }
+}
+
+async function openAuditFile({ auditLog }: StartOptions, logger: Logger): Promise<AuditFile | undefined> {
+  if (auditLog === undefined) return undefined
+  const path = resolve(auditLog.file)
+  const file = new AuditFile({ path, warn: (message) => logger.warn({}, message) })
+  await file.open().catch((error: unknown) => {
+    throw new NodeStartError(
+      `the audit log ${path} cannot be opened: ${error instanceof Error ? error.message : error}`,
+    )
+  })
+  return file
 }
 
 const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: StartOptions): DriverLimits => ({

@@ -111,6 +111,77 @@ describe('requests', () => {
       ask({ kind: 'expire', leases: [{ id: '7' as LeaseId, deadlineMs: 258 }] }),
       '00  00 00 0001 0000000000000007 0000000000000102',
     ],
+    [
+      'a put of a user',
+      16,
+      { ...ask(putOf('k', 'v')), principal: 'bob', authRevision: 258 },
+      '08 0000000000000102  03 626f62 00 0001 6b 76',
+    ],
+    [
+      'a put of a user in a session',
+      16,
+      { ...ask(putOf('k', 'v'), { session: 258, slot: 3, seq: 7 }), principal: 'bob', authRevision: 258 },
+      '0c 0000000000000102 0000000000000102 0003 000000000007  03 626f62 00 0001 6b 76',
+    ],
+    [
+      'a user',
+      28,
+      ask({
+        kind: 'auth',
+        change: { kind: 'put-user', name: 'bob', passwordHash: 'h', roles: ['app'] },
+        ifRevision: 258,
+      }),
+      '00  00 00 01 0000000000000102 03 00000003 626f62 02 00000001 68 01 0001 00000003 617070',
+    ],
+    [
+      'a user without a password',
+      28,
+      ask({
+        kind: 'auth',
+        change: { kind: 'put-user', name: 'bob', passwordHash: null, roles: undefined },
+        ifRevision: undefined,
+      }),
+      '00  00 00 00 03 00000003 626f62 01 00',
+    ],
+    [
+      'a role',
+      28,
+      ask({
+        kind: 'auth',
+        change: {
+          kind: 'put-role',
+          name: 'app',
+          permissions: [
+            { access: 'read', range: { start: utf8('a'), end: utf8('b') } },
+            { access: 'readwrite', range: { start: utf8(''), end: undefined } },
+            { access: 'admin', range: undefined },
+          ],
+        },
+        ifRevision: undefined,
+      }),
+      `00  00 00 00 05 00000003 617070 0003
+       01 00000001 61 01 00000001 62  03 00000000 00  04`,
+    ],
+    [
+      'enabling rights',
+      28,
+      ask({
+        kind: 'auth',
+        change: { kind: 'enable', rootHasCertificate: true, tokenKey: utf8('key') },
+        ifRevision: undefined,
+      }),
+      '00  00 00 00 01 01 00000003 6b6579',
+    ],
+    ...(
+      [
+        ['disabling rights', { kind: 'disable' }, '02'],
+        ['removing a user', { kind: 'delete-user', name: 'bob' }, '04 00000003 626f62'],
+        ['removing a role', { kind: 'delete-role', name: 'app' }, '06 00000003 617070'],
+      ] as const
+    ).map(
+      ([name, change, bytes]) =>
+        [name, 28, ask({ kind: 'auth', change, ifRevision: undefined }), `00  00 00 00 ${bytes}`] as const,
+    ),
     ['opening a session', 20, ask({ kind: 'open-session' }), '00  00 00'],
     [
       'a put in a session',
@@ -140,9 +211,10 @@ describe('requests', () => {
 
   test.each([
     ['kind', 15, 1, '0000000001 6b'],
-    ['kind', 28, 1, '0000000001 6b'],
+    ['kind', 29, 1, '0000000001 6b'],
+    ['change of users', 28, 1, '000000 00 07'],
     ['version', 16, 2, '0000000001 6b'],
-    ['envelope flag', 16, 1, '0800000001 6b'],
+    ['envelope flag', 16, 1, '1000000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
     ['batch flag', 19, 1, '000001 0000'],
     ['flag', 16, 1, '0000200001 6b'],
@@ -312,6 +384,7 @@ test('registers', () => {
       0000000000000003 0000000000000002 0000000000000002 0000000000000000 0000000000000000
       0000000000000002 0000000000000002 0000000000000001 0000000000000006
       0000000000000000 0000000000000000
+      0000000000000000 0000000000000001
       0e 01 0000000000001000 02 0000000000100000 03 0000000200000000 04 00000000000f4240
           05 0000000010000000 06 00000000000003e8 07 0000000000000001
           08 000000000036ee80 09 00000000000186a0 0a 0000000040000000 0b 0000000000002710

@@ -425,6 +425,7 @@ function bytesOf(outcome: Outcome): number {
     case 'renewed':
     case 'revoked':
     case 'expired':
+    case 'auth':
       throw new Error(`${outcome.kind} is not in this model`)
     case 'refused':
       return 9 + 17

@@ -28,6 +28,13 @@ test.each([
   ['lease-full', 'range_too_large', 'a lease has at most 7 keys'],
   ['leases-full', 'storage_full', 'there are 7 leases, and the store has at most 5'],
   ['ttl-out-of-range', 'bad_request', 'a lease lives from 1 s to 3650 days, not 7 ms'],
+  ['rights-changed', 'permission_denied', 'rights were changed (auth revision 7) after'],
+  ['auth-changed', 'precondition_failed', 'the auth revision is 7, not 5'],
+  ['no-such-user', 'not_found', 'there is no such user'],
+  ['no-such-role', 'not_found', 'there is no such role'],
+  ['unknown-role', 'bad_request', 'make it first'],
+  ['root-needed', 'bad_request', 'the user root'],
+  ['auth-too-large', 'storage_full', 'users and roles would take 7 bytes, at most 5'],
 ] as const)('%s', (reason, code, text) => {
   const refusal = rejection(rev(1), reason, [7, 5])
   expect(refusal).toEqual({ kind: 'refused', revision: 1, code, reason, numbers: [7, 5] })
@@ -61,5 +68,12 @@ test('reasons keep their bytes', () => {
     'lease-full',
     'leases-full',
     'ttl-out-of-range',
+    'rights-changed',
+    'auth-changed',
+    'no-such-user',
+    'no-such-role',
+    'unknown-role',
+    'root-needed',
+    'auth-too-large',
   ])
 })

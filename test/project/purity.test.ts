@@ -34,7 +34,15 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http', 'server/tls'],
+      ...[
+        'server/node',
+        'server/peers',
+        'server/peers/tcp',
+        'server/api/audit.ts',
+        'server/audit',
+        'server/http',
+        'server/tls',
+      ],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
@@ -43,7 +51,9 @@ const MAY_IMPORT = new Map([
     'server/peers/tcp',
     ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
   ],
-  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node']],
+  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/auth']],
+  ['server/auth', ['kv']],
+  ['server/audit', []],
   [
     'server/http',
     [

@@ -69,6 +69,12 @@ function startCommand() {
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
+    .option('--audit-log <file>', 'append a line of JSON for each change and each refusal')
+    .addOption(
+      new Option('--audit <operations>', 'what the audit log has')
+        .choices(['changes', 'all'])
+        .default('changes'),
+    )
     .option('--heartbeat <duration>', 'how often the leader sends a heartbeat (default: 50ms)', parseTiming)
     .option(
       '--election-timeout <duration>',
@@ -109,6 +115,9 @@ function startCommand() {
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
+        ...(flags.auditLog === undefined
+          ? {}
+          : { auditLog: { file: userPath(flags.auditLog), operations: flags.audit } }),
         logger: nodeLog(flags.name, flags.logLevel),
         ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
         ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),

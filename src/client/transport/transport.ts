@@ -30,6 +30,8 @@ export interface SendOptions {
   readonly writeId?: WriteId | undefined
   /** The cluster that must answer. A node of another cluster refuses the request. */
   readonly clusterId?: string | undefined
+  /** The Authorization header: who makes the request. */
+  readonly authorization?: string | undefined
   /** Gives the request up when it fires. */
   readonly signal?: AbortSignal | undefined
   /** The request keeps no process alive. */

@@ -14,6 +14,7 @@
 //   renewed:             count (2), then for each its time to live (8), 0: there is no such lease
 //   revoked:             number of keys (8)
 //   expired:             number of leases (8), number of keys (8)
+//   auth:                auth revision (8)
 //   batch:               count (2), then an outcome for each command
 //   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
@@ -48,6 +49,7 @@ const GRANTED = 11
 const RENEWED = 12
 const REVOKED = 13
 const EXPIRED = 14
+const AUTH = 15
 const RESULT_OF_PUT = 1
 const RESULT_OF_GET = 2
 const RESULT_OF_DELETE = 3
@@ -68,6 +70,7 @@ export function outcomeBytes(outcome: Outcome): number {
     case 'compacted':
     case 'delete-range':
     case 'revoked':
+    case 'auth':
       return 9 + 8
     case 'granted':
     case 'expired':
@@ -118,6 +121,10 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
       target[at] = EXPIRED
       writeUint64(target, at + 9, outcome.leases)
       writeUint64(target, at + 17, outcome.deleted)
+      break
+    case 'auth':
+      target[at] = AUTH
+      writeUint64(target, at + 9, outcome.authRevision)
       break
     case 'settings':
       target[at] = SETTINGS
@@ -187,6 +194,8 @@ export function readOutcome(from: Reader, command: Command): Outcome {
       return { kind: 'revoked', revision, deleted: from.uint64() }
     case EXPIRED:
       return { kind: 'expired', revision, leases: from.uint64(), deleted: from.uint64() }
+    case AUTH:
+      return { kind: 'auth', revision, authRevision: from.uint64() }
     case BATCH: {
       const commands = command.kind === 'batch' ? command.commands : []
       const count = from.uint16()

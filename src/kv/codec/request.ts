@@ -1,7 +1,8 @@
 // The body of an entry: the bytes of a request. The layout is documented here and comes from no serialisation library,
 // because these bytes stay in logs and snapshots, and every replica must read them alike. Version 1 of each kind:
 //
-//   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others)
+//   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others), 8 auth revision
+//                 [auth revision (8)]
 //                 [token: length (1), ASCII]  [since: revision (8)]
 //                 [session (8), slot (2), number of the change (6)]
 //   command       principal: length (1), ASCII
@@ -17,6 +18,7 @@
 //     renew       count (2), then for each: lease (8)
 //     revoke      lease (8)
 //     expire      count (2), then for each: lease (8), deadline (8)
+//     auth        `auth/codec.ts`
 //     batch       count (2), then for each command: 1 put or 2 delete (1), flags, tags and lease as above, key: length
 //                 (2), bytes; put: value: length (4), bytes
 //
@@ -33,6 +35,7 @@ import {
   writeUint48,
   writeUint64,
 } from '../../bytes/index.ts'
+import { encodeAuthCommand, readAuthCommand } from '../auth/codec.ts'
 import { isSession } from '../client-sessions.ts'
 import { readTags, tagsBytes, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
@@ -42,7 +45,6 @@ import type {
   BatchedCommand,
   Command,
   Condition,
-  Idempotency,
   KeyCommand,
   KeysOrLease,
   LeaseCommand,
@@ -68,7 +70,8 @@ const KIND_GRANT = 24
 const KIND_RENEW = 25
 const KIND_REVOKE = 26
 const KIND_EXPIRE = 27
-const KIND_LAST = KIND_EXPIRE
+const KIND_AUTH = 28
+const KIND_LAST = KIND_AUTH
 /** Leases that one entry names: what the routes accept, and what a leader ends at once. */
 export const RENEW_LEASES_MAX = 1000
 export const EXPIRE_LEASES_MAX = 128
@@ -79,7 +82,9 @@ const VERSION = 1
 const HAS_TOKEN = 1
 const HAS_SINCE = 2
 const HAS_SESSION = 4
+const HAS_AUTH_REVISION = 8
 const SESSION_BYTES = 16
+const AUTH_REVISION_BYTES = 8
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
@@ -110,6 +115,7 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
     case 'compact':
     case 'grant':
     case 'renew':
+    case 'auth':
       return []
     case 'revoke':
       return [{ lease: command.id }]
@@ -144,6 +150,7 @@ const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
   KIND_RENEW,
   KIND_REVOKE,
   KIND_EXPIRE,
+  KIND_AUTH,
 ])
 
 interface KindAndVersion {
@@ -164,12 +171,14 @@ const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
   renew: { kind: KIND_RENEW, version: VERSION },
   revoke: { kind: KIND_REVOKE, version: VERSION },
   expire: { kind: KIND_EXPIRE, version: VERSION },
+  auth: { kind: KIND_AUTH, version: VERSION },
 }
 
 /** The exact number of bytes that `writeRequest` writes. */
 export function requestBytes(request: Request): number {
-  const { command, idempotency, principal } = request
+  const { command, idempotency, principal, authRevision } = request
   let bytes = 1 + 1 + principal.length + 1
+  if (authRevision !== undefined) bytes += AUTH_REVISION_BYTES
   if (idempotency !== undefined)
     bytes += isSession(idempotency)
       ? SESSION_BYTES
@@ -183,6 +192,7 @@ export function requestBytes(request: Request): number {
   if (command.kind === 'renew') return bytes + 2 + 8 * command.ids.length
   if (command.kind === 'revoke') return bytes + 8
   if (command.kind === 'expire') return bytes + 2 + 16 * command.leases.length
+  if (command.kind === 'auth') return bytes + encodeAuthCommand(command).length
   if (command.kind === 'batch')
     return command.commands.reduce(
       (sum, each) => sum + 2 + commandBytes(each) + (each.kind === 'put' ? 4 : 0),
@@ -205,7 +215,7 @@ function commandBytes(command: KeyCommand): number {
 const LEASE_BYTES = 8
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {
-  const commandAt = writeEnvelope(request.idempotency, target, at)
+  const commandAt = writeEnvelope(request, target, at)
   const optionsAt = writeText(request.principal, target, commandAt)
   const { command } = request
   if (command.kind === 'open-session') {
@@ -222,10 +232,9 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
     if (command.revision !== undefined) writeUint64(target, optionsAt + 1, command.revision)
     return
   }
-  if (command.kind === 'delete-range' || command.kind === 'txn') {
+  if (command.kind === 'delete-range' || command.kind === 'txn' || command.kind === 'auth') {
     target[optionsAt] = 0
-    const rest = command.kind === 'txn' ? encodeTxn(command.txn) : encodeRange(command.range)
-    target.set(rest, optionsAt + 1)
+    target.set(encodeRest(command), optionsAt + 1)
     return
   }
   if (
@@ -249,6 +258,19 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
   writeUint16(target, keyAt, key.length)
   target.set(key, keyAt + 2)
   if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
+}
+
+function encodeRest(command: Extract<Command, { kind: 'delete-range' | 'txn' | 'auth' }>): Uint8Array {
+  switch (command.kind) {
+    case 'delete-range':
+      return encodeRange(command.range)
+    case 'txn':
+      return encodeTxn(command.txn)
+    case 'auth':
+      return encodeAuthCommand(command)
+    default:
+      return assertNever(command, 'command')
+  }
 }
 
 /** Also its flag, among the others at `flagsAt`. Returns where it ends. */
@@ -306,9 +328,10 @@ function writeBatch(commands: readonly BatchedCommand[], target: Uint8Array, at:
 }
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
-  const { command, token, since, slot, principal } = parseRequest(kind, version, body)
+  const { command, token, since, slot, principal, authRevision } = parseRequest(kind, version, body)
   const idempotency = token === undefined ? slot : { token: tokenText(token), since }
-  return { command, idempotency, principal }
+  const request = { command, idempotency, principal }
+  return authRevision === undefined ? request : { ...request, authRevision }
 }
 
 const tokenText = (token: Uint8Array): string =>
@@ -322,6 +345,7 @@ export interface ParsedRequest {
   /** The fingerprint covers the body from this byte on. */
   readonly commandAt: number
   readonly principal: string
+  readonly authRevision: number | undefined
   readonly command: Command
 }
 
@@ -330,7 +354,9 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
-  const envelope = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION)
+  const flags = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION)
+  const authRevision = flags & HAS_AUTH_REVISION ? from.uint64() : undefined
+  const envelope = flags & ~HAS_AUTH_REVISION
   if (envelope > HAS_SESSION) throw new MalformedBytesError('a session with a token or a since')
   const token = envelope & HAS_TOKEN ? from.slice(from.uint8()) : undefined
   if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
@@ -341,7 +367,7 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
       : undefined
   const commandAt = from.at
   const principal = from.ascii(from.uint8())
-  return { token, since, slot, commandAt, principal, command: readCommand(kind, from) }
+  return { token, since, slot, commandAt, principal, authRevision, command: readCommand(kind, from) }
 }
 
 function readCommand(kind: number, from: Reader): Command {
@@ -359,6 +385,7 @@ function readPlainCommand(kind: number, from: Reader): Command {
     return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
   if (kind === KIND_DELETE_RANGE) return { kind: 'delete-range', range: readRange(from) }
   if (kind === KIND_TXN) return { kind: 'txn', txn: readTxn(from) }
+  if (kind === KIND_AUTH) return readAuthCommand(from)
   if (kind >= KIND_GRANT) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }
 }
@@ -425,22 +452,25 @@ function knownFlags(from: Reader, known: number): number {
   return flags
 }
 
-function writeEnvelope(idempotency: Idempotency | undefined, target: Uint8Array, at: number): number {
-  if (idempotency === undefined) {
-    target[at] = 0
-    return at + 1
+function writeEnvelope({ idempotency, authRevision }: Request, target: Uint8Array, at: number): number {
+  target[at] = authRevision === undefined ? 0 : HAS_AUTH_REVISION
+  let next = at + 1
+  if (authRevision !== undefined) {
+    writeUint64(target, next, authRevision)
+    next += AUTH_REVISION_BYTES
   }
+  if (idempotency === undefined) return next
   if (isSession(idempotency)) {
     const { session, slot, seq } = idempotency
-    target[at] = HAS_SESSION
-    writeUint64(target, at + 1, session)
-    writeUint16(target, at + 9, slot)
-    writeUint48(target, at + 11, seq)
-    return at + 1 + SESSION_BYTES
+    target[at] |= HAS_SESSION
+    writeUint64(target, next, session)
+    writeUint16(target, next + 8, slot)
+    writeUint48(target, next + 10, seq)
+    return next + SESSION_BYTES
   }
   const { token, since } = idempotency
-  target[at] = HAS_TOKEN | (since === undefined ? 0 : HAS_SINCE)
-  const sinceAt = writeText(token, target, at + 1)
+  target[at] |= HAS_TOKEN | (since === undefined ? 0 : HAS_SINCE)
+  const sinceAt = writeText(token, target, next)
   if (since === undefined) return sinceAt
   writeUint64(target, sinceAt, since)
   return sinceAt + 8

@@ -6,18 +6,28 @@
 //   token order  key:   3, position (8)
 //                value: cluster time (8), revision of the outcome (8), bytes of both rows (4), token
 //   versions     key:   65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8); the newest version of a key sorts first
-//                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
-//                       of a tombstone: the flags only
+//                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), with flag 4 who wrote it:
+//                       length (1), ASCII; the user's value. Of a tombstone: the flags only
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
 
-import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../../bytes/index.ts'
+import {
+  Reader,
+  readUint8,
+  readUint64,
+  writeAscii,
+  writeBigUint64,
+  writeUint8,
+  writeUint32,
+  writeUint64,
+} from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from '../types.ts'
 import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from '../types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2
+const HAS_WRITER = 4
 const LEASE_BYTES = 8
 const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 20
@@ -136,17 +146,23 @@ export function encodeVersionHead({
   createRevision,
   version,
   lease,
-}: Omit<KeyMeta, 'key' | 'modRevision'>): Uint8Array {
-  const bytes = lease === undefined ? versionHead : leasedVersionHead
-  bytes[0] = lease === undefined ? 0 : LEASED
+  by,
+}: Omit<KeyMeta, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
+  const writerAt = VERSION_HEAD_BYTES + (lease === undefined ? 0 : LEASE_BYTES)
+  const bytes =
+    by === undefined ? versionHead.subarray(0, writerAt) : new Uint8Array(writerAt + 1 + by.length)
+  bytes[0] = (lease === undefined ? 0 : LEASED) | (by === undefined ? 0 : HAS_WRITER)
   writeUint64(bytes, 1, createRevision)
   writeUint64(bytes, 9, version)
   if (lease !== undefined) writeBigUint64(bytes, VERSION_HEAD_BYTES, BigInt(lease))
+  if (by !== undefined) {
+    writeUint8(bytes, writerAt, by.length)
+    writeAscii(bytes, writerAt + 1, by)
+  }
   return bytes
 }
 
-const versionHead = new Uint8Array(VERSION_HEAD_BYTES)
-const leasedVersionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
+const versionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
 
 /** The row of a deletion. */
 export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
@@ -155,17 +171,16 @@ export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
 export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8Array): KeyRow | null {
   const flags = readUint8(row, 0)
   if (flags === TOMBSTONE) return null
-  if ((flags & ~LEASED) !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  if ((flags & ~(LEASED | HAS_WRITER)) !== 0)
+    throw new UnknownKindError(`row flags ${flags} are not known to this program`)
   const from = new Reader(row, 'the row of a version', MalformedBytesError)
   from.uint8()
-  return {
-    key,
-    createRevision: asRevision(from.uint64()),
-    modRevision,
-    version: from.uint64(),
-    lease: flags & LEASED ? leaseOf(from.bigUint64()) : undefined,
-    value: from.rest(),
-  }
+  const createRevision = asRevision(from.uint64())
+  const version = from.uint64()
+  const lease = flags & LEASED ? leaseOf(from.bigUint64()) : undefined
+  const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
+  const record = { key, createRevision, modRevision, version, lease, value: from.rest() }
+  return by === undefined ? record : { ...record, by }
 }
 
 /** A version of a key that exists. `get` reads a row. */

@@ -5,6 +5,7 @@
 //   sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
 //   history: first (8), newest (8), compacted (8), bytes (8);
 //   leases: count (8), chosen (8);
+//   auth: enabled (8), revision (8);
 //   settings (`settings.ts`)
 //
 // The layout is the cluster version: a program that does not know that version does not know the layout.
@@ -36,17 +37,20 @@ export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'
     sessions: NO_SESSIONS,
     history: historyAfter(asRevision(1)),
     leases: noLeases(clusterId),
+    auth: { enabled: false, revision: 1 },
   }
 }
 
 export function encodeState(state: KvState): Uint8Array {
-  const { revision, clusterTimeMs, storeBytes, keys, tokens, sessions, history, leases, settings } = state
+  const { revision, clusterTimeMs, storeBytes, keys, tokens, sessions, history, leases, auth, settings } =
+    state
   const registers = [
     ...[revision, clusterTimeMs, storeBytes, keys],
     ...[tokens.count, tokens.bytes, tokens.oldest, tokens.next, tokens.oldestAtMs, tokens.horizon],
     ...[sessions.next, sessions.horizon, sessions.oldestAtMs, sessions.bytes, sessions.toSweep],
     ...[history.first, history.newest, history.compacted, history.bytes],
     ...[leases.count, leases.chosen],
+    ...[Number(auth.enabled), auth.revision],
   ]
   const settingsAt = 1 + 8 * registers.length
   const bytes = new Uint8Array(settingsAt + settingsBytes(settings))
@@ -92,6 +96,7 @@ export function decodeState(bytes: Uint8Array): KvState {
       bytes: from.uint64(),
     },
     leases: { count: from.uint64(), chosen: from.uint64() },
+    auth: { enabled: from.uint64() === 1, revision: from.uint64() },
     settings: readAllSettings(from),
   }
   from.end()

@@ -8,20 +8,19 @@ import type {
   Idempotency,
   KeyRange,
   KeyRow,
-  Outcome,
   PutLease,
 } from '../../kv/index.ts'
 import { conditionHolds, keyAfter, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import type { LeaseId } from '../../kv/types.ts'
-import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
-import type { NodeApi, ReadGrant, Result } from '../node/types.ts'
-import { InboundBudget, OutboundBudget, type Reservation } from './budget.ts'
+import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
+import type { Api } from './api.ts'
+import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
+import type { Reservation } from './budget.ts'
 import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
-import { ApiError, asError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
+import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
-import type { ApiLimits } from './limits.ts'
 import type {
   ApiOperation,
   ApiResult,
@@ -30,7 +29,9 @@ import type {
   LeaseDescription,
   Respond,
 } from './operation.ts'
-import { errorOfScan, finish, type Instant, Ranges } from './ranges.ts'
+import { decide, refusalNow } from './permit.ts'
+import { propose } from './propose.ts'
+import { errorOfScan, finish, type Instant } from './ranges.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,
@@ -40,55 +41,23 @@ import {
   wantsPrev,
   withLeases,
 } from './txn.ts'
-import { beginWatch, WatchBuffers } from './watch.ts'
-
-export interface ApiOptions {
-  readonly node: NodeApi
-  readonly limits: ApiLimits
-  /** Receives every error that is not the client's fault. */
-  readonly failed: (error: Error) => void
-}
-
-/** The API of one node: its budgets, which all wires share, and the node. */
-export class Api {
-  readonly node: NodeApi
-  readonly limits: ApiLimits
-  readonly inbound: InboundBudget
-  readonly outbound: OutboundBudget
-  readonly ranges: Ranges
-  readonly watchBuffers: WatchBuffers
-  readonly #failed: (error: Error) => void
-
-  constructor({ node, limits, failed }: ApiOptions) {
-    this.node = node
-    this.limits = limits
-    this.#failed = failed
-    this.inbound = new InboundBudget(limits.bodiesBytesMax)
-    this.outbound = new OutboundBudget(limits.answersBytesMax)
-    this.ranges = new Ranges(node, limits, this.outbound)
-    this.watchBuffers = new WatchBuffers(limits)
-  }
-
-  /** The error that a client receives for `error`. Reports what is not the client's fault. */
-  errorOf(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
-    if (error instanceof ApiError) return error
-    // Only reads meet these errors here. The node ends with them, and reports the reason.
-    if (error instanceof StorageFailedError || error instanceof StorageClosedError)
-      return new ApiError('not_ready', error.message)
-    const failure = asError(error)
-    this.#failed(failure)
-    return new ApiError('internal', failure.message, { written })
-  }
-}
+import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
-export function execute(api: Api, operation: ApiOperation, call: Call, respond: Respond): void {
-  try {
-    dispatch(api, operation, call, respond)
-  } catch (error) {
-    // Nothing was proposed.
-    respond(api.errorOf(error))
+export function execute(api: Api, operation: ApiOperation, call: Call, answer: Respond): void {
+  call.operation = operation
+  const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
+  const run = (): void => {
+    try {
+      dispatch(api, operation, call, respond)
+    } catch (error) {
+      // Nothing was proposed.
+      respond(api.errorOf(error))
+    }
   }
+  if (api.node.auth.enabled)
+    decide(api.node, operation, call, (refusal) => (refusal === undefined ? run() : respond(refusal)))
+  else run()
 }
 
 function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
@@ -151,6 +120,15 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
       return transferLeadership(node, operation.to, call, guardedBy(api, respond), respond)
     case 'change-settings':
       return changeSettings(api, operation, call, respond)
+    case 'show-auth':
+      return showAuth(api, respond)
+    case 'log-in':
+      return logIn(api, operation, respond)
+    case 'show-users':
+    case 'show-roles':
+      return showUsersOrRoles(api, operation, call, respond)
+    case 'change-auth':
+      return changeAuth(api, operation, call, respond)
   }
 }
 
@@ -170,20 +148,6 @@ const guardedBy =
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Changes
-
-type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
-
-function propose(
-  api: Api,
-  command: Command,
-  idempotency: Idempotency | undefined,
-  call: Call,
-  respond: Respond,
-) {
-  api.node.propose({ command, idempotency, principal: '' }, timeLeftMs(call), (result) =>
-    respond(resultOf(api, command, result)),
-  )
-}
 
 /** The same for an answer whose memory was reserved. */
 function proposeReserved(
@@ -210,33 +174,6 @@ function passRoom(call: Call, reservation: Reservation) {
   if (call.holdRoom === undefined) reservation.release()
   else call.holdRoom(reservation)
 }
-
-function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
-  if (!result.ok) return errorOfNode(result.problem)
-  const { outcome, replayed } = result.value
-  if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
-    return errorOfOutcome(outcome, { replayed })
-  if (outcome.kind !== OUTCOME_OF[command.kind])
-    return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
-  return command.kind === 'txn'
-    ? { kind: 'applied', outcome, replayed, txn: command.txn }
-    : { kind: 'applied', outcome, replayed }
-}
-
-const OUTCOME_OF = {
-  put: 'put',
-  delete: 'delete',
-  batch: 'batch',
-  'delete-range': 'delete-range',
-  txn: 'txn',
-  settings: 'settings',
-  'open-session': 'session',
-  compact: 'compacted',
-  grant: 'granted',
-  renew: 'renewed',
-  revoke: 'revoked',
-  expire: 'expired',
-} as const satisfies Record<Command['kind'], Outcome['kind']>
 
 /** No lease ends because an election takes its usual time. */
 const raised = (node: NodeApi, lease: PutLease): PutLease =>
@@ -397,6 +334,8 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
   call.withdraw = node.read(readOptions(freshness, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) return respond(refusal)
     const grant = result.value
     node.get(key, (error, row) =>
       respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
@@ -461,10 +400,13 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
   call.withdraw = node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) return respond(refusal)
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const begun = beginWatch(node, request, sink)
+      const mayRead = (): boolean => refusalNow(node, call) === undefined
+      const begun = beginWatch(node, { ...request, mayRead }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))
@@ -531,6 +473,13 @@ async function asLeaderKnows(
   return leases.map((lease, at) => ({ ...lease, remainingTtlMs: known[at] ?? lease.remainingTtlMs }))
 }
 
+/** A user lists the leases that he was granted. */
+function mayList({ node: { auth } }: Api, { owner }: LeaseNow, { permit }: Call): boolean {
+  if (!auth.enabled || permit === undefined) return true
+  const { user } = permit.principal
+  return owner === user || auth.state.rightsOf(user)?.isAdmin === true
+}
+
 /** Size of a lease in a list. */
 const LEASE_BYTES = 100
 
@@ -545,7 +494,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
       let isMore = false
       for await (const { rows, more } of ranges.slices(call, scan, limit)) {
         reservation.grow(LEASE_BYTES * rows.length)
-        leases.push(...rows)
+        leases.push(...rows.filter((lease) => mayList(api, lease, call)))
         isMore = more === true
       }
       await finish(scan)

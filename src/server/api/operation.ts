@@ -1,6 +1,8 @@
 // The vocabulary of the API: every operation that a node executes, and every result. Both are plain data.
 
 import type {
+  AuthChange,
+  AuthRole,
   BatchedCommand,
   Command,
   Condition,
@@ -12,6 +14,7 @@ import type {
   Outcome,
   PutLease,
   Revision,
+  User,
   Where,
 } from '../../kv/index.ts'
 import type { KvTxn, KvTxnResult } from '../../kv/types.ts'
@@ -132,6 +135,47 @@ export type ApiOperation =
   | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
   | { readonly kind: 'transfer-leadership'; readonly to: string | undefined }
   | SettingsChange
+  | { readonly kind: 'show-auth' }
+  | { readonly kind: 'log-in'; readonly user: string; readonly password: string }
+  /** Without a name: all of them. */
+  | { readonly kind: 'show-users' | 'show-roles'; readonly name: string | undefined }
+  | {
+      readonly kind: 'change-auth'
+      readonly change: RequestedAuthChange
+      /** The auth revision must still be this one. */
+      readonly ifRevision: number | undefined
+    }
+
+/** A change of users and roles as a client requests it: with a password, of which the log has only the hash. */
+export type RequestedAuthChange =
+  | { readonly kind: 'enable' | 'disable' }
+  | {
+      readonly kind: 'put-user'
+      readonly name: string
+      /** undefined: unchanged; null: none. */
+      readonly password: string | null | undefined
+      /** undefined: unchanged. */
+      readonly roles: readonly string[] | undefined
+    }
+  | Extract<AuthChange, { readonly kind: 'delete-user' | 'put-role' | 'delete-role' }>
+
+/** The user who makes a call. */
+export interface Principal {
+  readonly user: string
+  /** The epoch of the password or token; undefined: the user is known by a certificate. */
+  readonly epoch: number | undefined
+}
+
+export type AccessDemand =
+  | { readonly to: 'read' | 'write'; readonly range: KeyRange }
+  /** A lease that the user was granted, or whose keys the user may all write. */
+  | { readonly to: 'hold-lease'; readonly lease: LeaseId }
+  /** All keys of the lease may be read. */
+  | { readonly to: 'read-lease'; readonly lease: LeaseId }
+  /** Members, settings, compaction, users and roles. */
+  | { readonly to: 'administer' }
+  /** Any user. */
+  | { readonly to: 'call' }
 
 /** The circumstances of one operation. */
 export interface Call {
@@ -139,6 +183,14 @@ export interface Call {
   readonly deadline: number
   /** Largest number of bytes that the wire writes for one byte of a key or a value. */
   readonly expansion: number
+  /** The user who calls. undefined: it is not known, or rights are not checked. */
+  readonly principal?: Principal | undefined
+  /** How and from where the client calls. */
+  origin?(): { readonly method: string; readonly address: string }
+  /** `execute` sets it: the operation of the call. */
+  operation?: ApiOperation | undefined
+  /** The same: what was permitted, and under which rights; undefined: rights were not checked. */
+  permit?: Permit | undefined
   /** Collects the records of a page. Ranges need it, unless they are streams. */
   readonly page?: PageCollector | undefined
   /** Whether the client has disconnected, or has cancelled the operation. */
@@ -149,6 +201,13 @@ export interface Call {
   holdRoom?(reservation: Reservation): void
   /** Opens the receiver of a watch, when the watch may begin. Throws `ApiError`. */
   openSink?(): WatchSink
+}
+
+/** The permission of a call. */
+export interface Permit {
+  readonly principal: Principal
+  readonly authRevision: number
+  readonly demands: readonly AccessDemand[]
 }
 
 /** Keeps the records of a page in the form of a wire. */
@@ -249,6 +308,21 @@ export type ApiResult =
       readonly replayed: boolean
     }
   | { readonly kind: 'leader'; readonly leader: string }
+  | { readonly kind: 'auth'; readonly enabled: boolean; readonly revision: number }
+  | { readonly kind: 'token'; readonly token: string; readonly expiresInMs: number }
+  /** `one`: it was named. */
+  | {
+      readonly kind: 'users'
+      readonly users: readonly User[]
+      readonly revision: number
+      readonly one: boolean
+    }
+  | {
+      readonly kind: 'roles'
+      readonly roles: readonly AuthRole[]
+      readonly revision: number
+      readonly one: boolean
+    }
 
 export type Respond = (result: ApiResult) => void
 

@@ -18,6 +18,7 @@ import type {
   Respond,
   RowStream,
 } from './operation.ts'
+import { refusalNow } from './permit.ts'
 
 /** The store at one instant, while one operation reads it. */
 export interface Instant {
@@ -109,6 +110,8 @@ export class Ranges {
     failed: (error: unknown) => void,
   ): void {
     if (!result.ok) throw errorOfNode(result.problem, true)
+    const refusal = refusalNow(this.#node, call)
+    if (refusal !== undefined) throw refusal
     this.#checkScans()
     // Checked before anything is read and encoded.
     this.#outbound.check(this.#limits.pageBytesMax)

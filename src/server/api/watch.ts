@@ -28,6 +28,10 @@ export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink
 export function errorOfWatch(end: WatchEnd): ApiError {
   if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
   const { resumeFrom } = end
+  if (end.kind === 'no-right')
+    return new ApiError('permission_denied', 'the right to read these keys has ended', {
+      members: { resume_from: resumeFrom },
+    })
   const resume = { resume_from: resumeFrom }
   if (end.kind === 'too-large')
     // For the client it is the same as if the events were compacted.

@@ -21,6 +21,7 @@ import type {
 } from '../api/operation.ts'
 import { hex } from '../node/state-hashes.ts'
 import type { DriverStatus, NodeApi, ReadGrant } from '../node/types.ts'
+import { roleJson, userJson } from './auth-routes.ts'
 import { codingRefusal } from './body.ts'
 import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
 import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
@@ -254,8 +255,27 @@ export function encode(result: ApiResult, request: HttpRequest, context: EncodeC
     }
     case 'leader':
       return jsonResponse(JSON.stringify({ leader: result.leader }))
+    case 'auth':
+      return jsonResponse(JSON.stringify({ enabled: result.enabled, revision: result.revision }))
+    case 'token':
+      return jsonResponse(
+        JSON.stringify({ token: result.token, expires_in_ms: result.expiresInMs }),
+        NO_STORE,
+      )
+    case 'users':
+      return jsonResponse(namedJson('users', result.users.map(userJson), result))
+    case 'roles':
+      return jsonResponse(namedJson('roles', result.roles.map(roleJson), result))
   }
 }
+
+const NO_STORE = ['Cache-Control', 'no-store'] as const
+
+const namedJson = (
+  name: string,
+  all: readonly string[],
+  { one, revision }: ResultOf<'users' | 'roles'>,
+): string => (one ? (all[0] ?? '') : `{"${name}":[${all.join(',')}],"revision":${revision}}`)
 
 type ResultOf<K> = Extract<ApiResult, { readonly kind: K }>
 

@@ -6,8 +6,11 @@ import { bytesDocument } from '../api/errors.ts'
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
 
 export function recordJson(row: KeyRow): string {
-  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}}`
+  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}${writerJson(row)}}`
 }
+
+/** The user who wrote the version. */
+const writerJson = ({ by }: Pick<KeyRow, 'by'>): string => (by === undefined ? '' : `,"by":"${by}"`)
 
 /** A record without its value. */
 export function metaJson(meta: KeyMeta): string {

@@ -6,7 +6,7 @@ import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { Call, PageCollector } from '../api/operation.ts'
+import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { RequestHead } from './guard.ts'
@@ -42,6 +42,8 @@ export interface RequestParts extends RequestHead {
 
 /** The connection of a request. */
 export interface ResponseSink {
+  /** Address of the client. */
+  readonly address: () => string
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** Sends the response to `request`. */
@@ -70,6 +72,9 @@ export class HttpRequest implements Call {
   isAnswered = false
   page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
+  operation: ApiOperation | undefined
+  principal: Principal | undefined
+  permit: Permit | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
 
@@ -93,6 +98,10 @@ export class HttpRequest implements Call {
 
   isAbandoned(): boolean {
     return this.sink.isAbandoned()
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: this.method, address: this.sink.address() }
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */
@@ -241,10 +250,17 @@ export function errorResponse(error: ApiError): HttpResponse {
   if (replayed) headers.push(...REPLAYED)
   if (current) headers.push('ETag', entityTag(current.modRevision))
   if (error instanceof HttpError) headers.push(...error.headers)
+  if (error.code === 'unauthenticated') headers.push(...CHALLENGE)
   const seconds = retryAfterSeconds(error.code)
   if (seconds !== undefined) headers.push('Retry-After', String(seconds))
   return { status: document.status, headers, body: JSON.stringify(document), revision }
 }
+
+/** The ways to log in (RFC 9110 §11.6.1). */
+const CHALLENGE = [
+  'WWW-Authenticate',
+  'Bearer realm="quorate", Basic realm="quorate", charset="UTF-8"',
+] as const
 
 export const REPLAYED = ['Idempotency-Replayed', 'true'] as const
 

@@ -21,7 +21,7 @@ export interface RouteRequest<P extends ParameterTable, B> {
 export type BodySchema = Schema & { readonly required: readonly string[] }
 
 interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySchema = BodySchema> {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** With `:name` for a parameter. */
   readonly path: string
   readonly summary: string
@@ -29,7 +29,7 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly parameters?: P
   /** The route proposes a change and uses Idempotency-Key. */
   readonly takesToken?: true
-  /** Body of a POST. */
+  /** Body of a POST or a PUT. */
   readonly body?: B
   /** Most commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
   readonly bodyPartsMax?: number

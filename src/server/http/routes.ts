@@ -3,15 +3,16 @@
 import type { KvSettings } from '../../kv/index.ts'
 import { asRevision, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
+import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
 import { ApiError } from '../api/errors.ts'
-import type { Api } from '../api/execute.ts'
 import { leaseIdOf } from '../api/keys.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus } from '../node/types.ts'
 import { type ColdRoutes, createApp } from './app.ts'
+import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
@@ -52,7 +53,12 @@ export interface RoutesOptions {
 
 export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   const { api, version } = options
-  const routes: Route[] = [...operationRoutes(api), ...statusRoutes(options), ...CLUSTER_ROUTES]
+  const routes: Route[] = [
+    ...operationRoutes(api),
+    ...statusRoutes(options),
+    ...CLUSTER_ROUTES,
+    ...AUTH_ROUTES,
+  ]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
     route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),

@@ -18,7 +18,10 @@ export const lease = {
   lease: { ...string, description: 'The id of the lease that deletes the key when it ends' },
 }
 
-export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, lease)
+/** The field of a record with its writer. */
+const by = { by: { ...string, description: 'The user who wrote it, if rights were checked' } }
+
+export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, { ...lease, ...by })
 
 export const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
 

@@ -5,11 +5,14 @@
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
+import { Api } from '../api/api.ts'
+import type { Audit } from '../api/audit.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
-import { Api, execute } from '../api/execute.ts'
+import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
-import type { ApiOperation } from '../api/operation.ts'
+import type { ApiOperation, Principal } from '../api/operation.ts'
+import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -49,6 +52,7 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[]
   readonly metrics: Metrics
   readonly logger: Logger
+  readonly audit?: Audit | undefined
   readonly limits?: HttpLimits
   /** With it, the listener speaks only TLS. */
   readonly tls?: ListenerTls | undefined
@@ -105,12 +109,13 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, limits = httpLimits, tls } = options
+    const { node, version, logger, audit, limits = httpLimits, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
       node,
       limits,
+      audit,
       failed: ({ stack, message }) => logger.error({ stack }, `a request failed: ${message}`),
     })
     this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
@@ -282,11 +287,34 @@ class Listener implements HttpServer {
       this.#guard.checkCluster(headers['kv-cluster'])
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
-      if (target.operation === 'other' || target.operation === 'batch') this.#serveOther(request)
-      else this.#serveKeys(request)
+      if (this.#options.node.auth.enabled) this.#serveUser(request)
+      else this.#serveAnyone(request)
     } catch (error) {
       this.#fail(request, error)
     }
+  }
+
+  /** Rights are checked: it must be known who makes the request. */
+  #serveUser(request: HttpRequest): void {
+    const credentials = { authorization: request.headers.authorization, certificateUser: undefined }
+    this.#api.authenticator.identify(credentials, (error, principal) => {
+      request.principal = principal
+      try {
+        if (error !== undefined) {
+          this.#api.audit?.refused(request, error)
+          throw error
+        }
+        this.#serveAnyone(request)
+      } catch (thrown) {
+        this.#fail(request, thrown)
+      }
+    })
+  }
+
+  #serveAnyone(request: HttpRequest): void {
+    const { operation } = request.target
+    if (operation === 'other' || operation === 'batch') this.#serveOther(request)
+    else this.#serveKeys(request)
   }
 
   #serveKeys(request: HttpRequest): void {
@@ -332,6 +360,7 @@ class Listener implements HttpServer {
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
+          else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
           else if (decoded instanceof Promise)
             decoded.then((response) => this.#respond(request, response), fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
@@ -339,6 +368,13 @@ class Listener implements HttpServer {
         }),
       )
       .catch(fail)
+  }
+
+  /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
+  #isRefused({ principal, target: { path } }: HttpRequest): boolean {
+    const { enabled, state } = this.#options.node.auth
+    if (!enabled || OPEN_PATHS.has(path)) return false
+    return principal === undefined || state.rightsOf(principal.user) === undefined
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
@@ -413,9 +449,10 @@ class Listener implements HttpServer {
       endGently(socket)
       metrics.requestEnded('other', response.status, performance.now() - startedAt)
     }
+    let principal: Principal | undefined
     const accept = (multiplexer: Multiplexer): void => {
       if (socket.destroyed) return
-      multiplexer.accept(socket, request, bytes.subarray(request.bytes))
+      multiplexer.accept(socket, request, bytes.subarray(request.bytes), principal)
       socket.resume()
       metrics.requestEnded('other', 101, performance.now() - startedAt)
     }
@@ -427,14 +464,24 @@ class Listener implements HttpServer {
       refuse(error)
       return true
     }
-    if (this.#multiplexer !== undefined) accept(this.#multiplexer)
-    else {
-      socket.pause()
-      this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
-      this.#loadedMultiplexer().then(accept).catch(refuse)
+    const { enabled } = this.#options.node.auth
+    if (this.#multiplexer !== undefined && !enabled) {
+      accept(this.#multiplexer)
+      return true
     }
+    socket.pause()
+    this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
+    const credentials = { authorization: request.headers.authorization, certificateUser: undefined }
+    this.#api.authenticator.identify(credentials, (error, identified) => {
+      if (error !== undefined) return refuse(error)
+      principal = identified
+      this.#loadedMultiplexer().then(accept).catch(refuse)
+    })
     return true
   }
 }
+
+/** Routes that everybody may read. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])
 
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const

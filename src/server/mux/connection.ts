@@ -4,9 +4,10 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
-import type { Api } from '../api/execute.ts'
+import type { Principal } from '../api/operation.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -54,6 +55,8 @@ class WatchItem {
 
 export class MuxConnection implements WatchConnection {
   quietSince = performance.now()
+  readonly principal: Principal | undefined
+  readonly address: string
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
   readonly #ws: WebSocket
@@ -95,7 +98,9 @@ export class MuxConnection implements WatchConnection {
   /** Nothing more is read or answered. */
   #isOver = false
 
-  constructor(ws: WebSocket, socket: Socket, options: ConnectionOptions) {
+  constructor(ws: WebSocket, socket: Socket, principal: Principal | undefined, options: ConnectionOptions) {
+    this.principal = principal
+    this.address = `${socket.remoteAddress}:${socket.remotePort}`
     this.#ws = ws
     this.#socket = socket
     this.#options = options

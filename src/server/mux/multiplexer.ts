@@ -5,8 +5,10 @@ import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { BATCH_COMMANDS_MAX, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
+import type { Api } from '../api/api.ts'
 import { ApiError } from '../api/errors.ts'
-import { type Api, execute } from '../api/execute.ts'
+import { execute } from '../api/execute.ts'
+import type { Principal } from '../api/operation.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { NodeApi } from '../node/types.ts'
 import { type ConnectionOptions, MuxConnection } from './connection.ts'
@@ -107,10 +109,10 @@ export class Multiplexer {
   }
 
   /** Takes over the connection of a client whose request was checked. `rest` are the bytes that followed it. */
-  accept(socket: Socket, request: OpeningRequest, rest: Buffer): void {
+  accept(socket: Socket, request: OpeningRequest, rest: Buffer, principal: Principal | undefined): void {
     // `ws` reads only these parts of a request.
     this.#server.handleUpgrade(request as unknown as IncomingMessage, socket, rest, (ws) =>
-      this.#opened(ws, socket),
+      this.#opened(ws, socket, principal),
     )
   }
 
@@ -137,10 +139,10 @@ export class Multiplexer {
     for (const connection of this.#connections) connection.leave()
   }
 
-  #opened(ws: WebSocket, socket: Socket): void {
+  #opened(ws: WebSocket, socket: Socket, principal: Principal | undefined): void {
     const { api, version, limits, watchConnection } = this.#options
     this.#sendLeader()
-    const connection = new MuxConnection(ws, socket, this.#each)
+    const connection = new MuxConnection(ws, socket, principal, this.#each)
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)

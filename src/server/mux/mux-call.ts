@@ -2,7 +2,7 @@
 
 import type { KeyRow } from '../../kv/index.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { Call, PageCollector } from '../api/operation.ts'
+import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { readTimeout } from './fields.ts'
 import type { Item } from './messages.ts'
@@ -17,6 +17,10 @@ export const ANSWER_BYTES = 200
 interface CallConnection {
   /** Nothing can be answered any more. */
   readonly isOver: boolean
+  /** The user who has opened it. */
+  readonly principal: Principal | undefined
+  /** Address of the client. */
+  readonly address: string
   /** Throws `ApiError` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void
   /** Counts bytes that the node keeps for a call. Throws `ApiError` if there is no room for them. */
@@ -38,6 +42,8 @@ export class MuxCall implements Call {
   readonly arrivedAt: number
   deadline: number
   withdraw: (() => void) | undefined
+  operation: ApiOperation | undefined
+  permit: Permit | undefined
   page: MuxPage | undefined
   /** The HTTP status that its answer would have; undefined: not answered yet. */
   status: number | undefined
@@ -54,6 +60,14 @@ export class MuxCall implements Call {
     this.bytes = bytes
     this.arrivedAt = arrivedAt
     this.deadline = arrivedAt
+  }
+
+  get principal(): Principal | undefined {
+    return this.#connection.principal
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: `mux ${this.name}`, address: this.#connection.address }
   }
 
   get name(): (typeof NAMES)[Opcode] {

@@ -22,6 +22,7 @@ import {
 } from '../../raft/index.ts'
 import { ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import { ApplyLoop } from './apply-loop.ts'
+import { type Auth, AuthView } from './auth-view.ts'
 import { BackgroundChecks } from './background-checks.ts'
 import { ConfigurationRequests } from './configuration-requests.ts'
 import { DiskSpacePolicy } from './disk-space-policy.ts'
@@ -75,6 +76,7 @@ export class Driver implements NodeApi {
   readonly #configurations: ConfigurationRequests
   readonly #commits: GroupCommit
   readonly #applyLoop: ApplyLoop
+  readonly #auth: AuthView
   readonly #spacePolicy: DiskSpacePolicy
   readonly #snapshots: SnapshotTransfers
   readonly #checks: BackgroundChecks
@@ -140,6 +142,7 @@ export class Driver implements NodeApi {
       },
     })
     this.#applyLoop = applied
+    this.#auth = new AuthView(storage, applied)
     this.#checks = new BackgroundChecks({
       ...{ clock, logger, storage, limits, raft, lifecycle, members, applied, node: this },
       sendStateHash: (at) => this.#network?.sendStateHash(at),
@@ -240,6 +243,10 @@ export class Driver implements NodeApi {
 
   get compactRevision(): Revision {
     return this.#applyLoop.state.history.compacted
+  }
+
+  get auth(): Auth {
+    return this.#auth.now
   }
 
   get configuration(): Configuration {

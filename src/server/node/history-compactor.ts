@@ -2,7 +2,14 @@
 // history is within the settings. Each entry decides by the replicated state what it deletes (`kv/history.ts`). The
 // leader only decides when to propose one. History may exceed the settings by a hundredth, or by a second.
 
-import { eventsKey, isDue, type KvState, type Request, spanOfEvents } from '../../kv/index.ts'
+import {
+  eventsKey,
+  isDue,
+  type KvState,
+  type Request,
+  SYSTEM_PRINCIPAL,
+  spanOfEvents,
+} from '../../kv/index.ts'
 
 /** A hundredth more than the settings say may be kept, so that there are few entries of this kind. */
 const SLACK = 0.01
@@ -31,7 +38,7 @@ export class HistoryCompactor {
       return
     this.#isProposed = true
     const command = { kind: 'compact', revision: undefined } as const
-    this.#node.propose({ command, idempotency: undefined, principal: '' }, (ok) => {
+    this.#node.propose({ command, idempotency: undefined, principal: SYSTEM_PRINCIPAL }, (ok) => {
       this.#isProposed = false
       if (ok) this.check(checksAge)
     })

@@ -18,6 +18,7 @@ import type {
 } from '../../raft/types.ts'
 import type { AppliedRecord, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
 import type { NodeOptions, RunningNode } from '../options.ts'
+import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
 
@@ -223,6 +224,8 @@ export interface LeaseNow {
    * may be too short, because only the leader knows of all keep-alives (`remainingTtls`).
    */
   readonly remainingTtlMs: number
+  /** The user who was granted it, if rights were checked. */
+  readonly owner?: string
 }
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
@@ -249,6 +252,8 @@ export interface NodeApi {
   readonly term: Term
   readonly revision: Revision
   readonly leaderName: string | undefined
+  /** Users and rights as this node has applied them. */
+  readonly auth: Auth
   propose(
     request: Request,
     timeoutMs: number,

@@ -44,6 +44,7 @@ const MEASURE_MS_MAX = 1_000
 
 interface Group {
   readonly principal: string
+  readonly authRevision: number | undefined
   readonly commands: BatchedCommand[]
   readonly callers: ProposeCallback[]
   bytes: number
@@ -127,12 +128,15 @@ export class WriteCoalescer {
       this.#propose(request, timeoutMs, 1, done)
       return
     }
-    const { principal } = request
+    const { principal, authRevision } = request
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
-    const full = this.#hasRoom(principal, command, bytes, deadline, apartMs) ? undefined : this.#take()
-    this.#group ??= { principal, commands: [], callers: [], bytes: 0, deadline, lastDeadline: deadline }
+    const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
+    this.#group ??= {
+      ...{ principal, authRevision, commands: [], callers: [], bytes: 0 },
+      ...{ deadline, lastDeadline: deadline },
+    }
     const group = this.#group
     group.commands.push(command)
     group.callers.push(done)
@@ -157,7 +161,8 @@ export class WriteCoalescer {
   /** On a busy node, the time of the callers may be over. */
   #proposeGroup(group: Group | undefined): void {
     if (group === undefined) return
-    const { principal, commands, callers, deadline } = group
+    const { principal, authRevision, commands, callers, deadline } = group
+    const origin = { idempotency: undefined, principal, authRevision }
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
       refuseAll(callers, TOO_LATE)
@@ -166,10 +171,10 @@ export class WriteCoalescer {
     const [command] = commands
     const [done] = callers
     if (command !== undefined && done !== undefined && commands.length === 1) {
-      this.#propose({ command, idempotency: undefined, principal }, timeoutMs, 1, done)
+      this.#propose({ command, ...origin }, timeoutMs, 1, done)
       return
     }
-    const batch: Request = { command: { kind: 'batch', commands }, idempotency: undefined, principal }
+    const batch: Request = { command: { kind: 'batch', commands }, ...origin }
     this.#propose(batch, timeoutMs, commands.length, (result) => {
       for (const [at, caller] of callers.entries()) caller(resultOf(result, at))
     })
@@ -181,7 +186,7 @@ export class WriteCoalescer {
   }
 
   #hasRoom(
-    principal: string,
+    { principal, authRevision }: Request,
     { kind }: BatchedCommand,
     bytes: number,
     deadline: MonotonicMs,
@@ -191,6 +196,7 @@ export class WriteCoalescer {
     if (group === undefined) return true
     return (
       group.principal === principal &&
+      group.authRevision === authRevision &&
       group.commands[0]?.kind === kind &&
       group.commands.length < BATCH_COMMANDS_MAX &&
       group.bytes + bytes <= BYTES_MAX &&

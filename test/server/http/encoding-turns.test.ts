@@ -124,6 +124,7 @@ test('ranges that are read from memory share the time of a turn', async () => {
     close() {},
   })
   const node = {
+    auth: { enabled: false },
     read: (_: unknown, done: (granted: unknown) => void) => void done({ ok: true, value: {} }),
   } as never
   const ranges = new Ranges(node, httpLimits, new OutboundBudget(1))

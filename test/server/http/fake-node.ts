@@ -12,8 +12,10 @@ import {
   type KeyRow,
   type KvState,
   placesOfEntry,
+  ROOT,
   requestBytes,
   requestKind,
+  SYSTEM_PRINCIPAL,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
@@ -27,6 +29,7 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
@@ -104,6 +107,7 @@ export class FakeNode implements NodeApi {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
+  readonly #auth = new AuthView({ get: (rowKey) => this.#row(rowKey) }, this)
   /** By their keys as latin1. */
   readonly #rows = new Map<string, StoredRow>()
   readonly #heads = new Map<string, StoredRow>()
@@ -137,12 +141,18 @@ export class FakeNode implements NodeApi {
       condition: undefined,
       prev: false,
     } as const
-    this.#apply({ command, idempotency: undefined, principal: '' })
+    this.apply(command)
   }
 
-  /** Any change, without HTTP. */
+  /** Any change, without HTTP, by the user root if rights are checked. */
   apply(command: Request['command']): void {
-    this.#apply({ command, idempotency: undefined, principal: '' })
+    const { enabled, revision } = this.state.auth
+    const origin = enabled ? { principal: ROOT, authRevision: revision } : { principal: '' }
+    this.#apply({ command, idempotency: undefined, ...origin })
+  }
+
+  get auth(): Auth {
+    return this.#auth.now
   }
 
   /** An empty store. */
@@ -281,7 +291,7 @@ export class FakeNode implements NodeApi {
       const { outcome } = this.#apply({
         command: { kind: 'renew', ids },
         idempotency: undefined,
-        principal: '',
+        principal: SYSTEM_PRINCIPAL,
       })
       if (outcome.kind !== 'renewed') throw new Error(`a renewal ended as ${outcome.kind}`)
       return { ok: true, value: outcome.ttlsMs }
@@ -302,7 +312,8 @@ export class FakeNode implements NodeApi {
   }
 
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
-    const storage = { scan: (range: Range) => this.scan(range) }
+    const get = (rowKey: Uint8Array): Uint8Array | undefined => this.#row(rowKey)
+    const storage = { get, scan: (range: Range) => this.scan(range) }
     return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
   }
 

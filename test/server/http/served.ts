@@ -3,6 +3,7 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { onTestFinished } from 'vitest'
+import type { Audit } from '../../../src/server/api/audit.ts'
 import {
   createHttpServer,
   type HttpLimits,
@@ -55,6 +56,7 @@ export interface Serving {
   readonly limits?: Partial<HttpLimits>
   readonly tls?: ListenerTls
   readonly served?: ServedClients
+  readonly audit?: Audit
 }
 
 /** A server that the caller closes. */
@@ -65,6 +67,7 @@ export async function start({
   limits,
   tls,
   served,
+  audit,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
@@ -76,6 +79,7 @@ export async function start({
     corsOrigins,
     metrics,
     logger: { debug: log, info: log, warn: log, error: log },
+    audit,
     limits: { ...httpLimits, ...limits },
     tls,
     ...(served && { served }),

@@ -16,6 +16,7 @@ import {
   leasesAfter,
   type Outcome,
   type Request,
+  SYSTEM_PRINCIPAL,
 } from '../../../kv/index.ts'
 import type { Term } from '../../../raft/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
@@ -527,7 +528,7 @@ export class LeaseKeeper {
 const newRequest = (command: Request['command']): Request => ({
   command,
   idempotency: undefined,
-  principal: '',
+  principal: SYSTEM_PRINCIPAL,
 })
 
 const ttlOf = (kept: KeptAlive | 'needs entry'): KeptAlive => (kept === 'needs entry' ? undefined : kept)

@@ -1,5 +1,6 @@
 // Leases as clients see them, read from the applied rows.
 
+import { latin1 } from '../../../bytes/index.ts'
 import {
   attachedKey,
   attachmentsOf,
@@ -8,6 +9,7 @@ import {
   type LeaseId,
   leaseKey,
   leaseOfKey,
+  leaseOwnerKey,
   leasesAfter,
 } from '../../../kv/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
@@ -25,31 +27,38 @@ export function leaseNow(
   remainingMs: number | undefined,
 ): LeaseNow | undefined {
   const row = storage.get(leaseKey(id))
-  return row && ofRow(row, leaseCheckpointMs, clusterTimeMs, remainingMs)
+  return row && ofRow(id, row, storage, leaseCheckpointMs, clusterTimeMs, remainingMs)
 }
 
 function ofRow(
+  id: LeaseId,
   row: Uint8Array,
+  storage: Pick<Storage, 'get'>,
   leaseCheckpointMs: number,
   clusterTimeMs: number,
   remainingMs: number | undefined,
 ): LeaseNow {
-  const { ttlMs, deadlineMs } = decodeLease(row)
+  const { ttlMs, deadlineMs, hasOwner } = decodeLease(row)
   const leftMs = deadlineMs - leaseCheckpointMs - clusterTimeMs
-  return { grantedTtlMs: ttlMs, remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)) }
+  const now = {
+    grantedTtlMs: ttlMs,
+    remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)),
+  }
+  const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined
+  return owner === undefined ? now : { ...now, owner: latin1(owner) }
 }
 
 /** `remainingMs`: as above, of each lease. */
 export const scanLeases = (
   after: LeaseId | undefined,
-  storage: Pick<Storage, 'scan'>,
+  storage: Pick<Storage, 'scan' | 'get'>,
   { settings: { leaseCheckpointMs } }: KvState,
   clusterTimeMs: number,
   remainingMs: (id: LeaseId) => number | undefined,
 ): SlicedScan<LeaseNow & { readonly id: LeaseId }> =>
   mapped(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
     const id = leaseOfKey(key)
-    return { id, ...ofRow(value, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
+    return { id, ...ofRow(id, value, storage, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
   })
 
 export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): SlicedScan<Uint8Array> =>

@@ -157,8 +157,9 @@ export class WatchHub {
    * applied.
    */
   applied(state: KvState): Steps<void> | undefined {
-    const { revision } = this.#state
+    const { revision, auth } = this.#state
     this.#state = state
+    if (state.auth !== auth) this.#endUnpermitted()
     if (state.revision === revision) return undefined
     const { newest, first } = state.history
     if (this.#live.size === 0 || newest < first) {
@@ -200,6 +201,7 @@ export class WatchHub {
     // Some of them may not have been notified of the last entry.
     const next = asRevision(this.#sent + 1)
     this.#state = state
+    this.#endUnpermitted()
     this.#sent = state.revision
     this.#delivered = { first: 0, bytes: 0 }
     this.#rows.clear()
@@ -232,11 +234,22 @@ export class WatchHub {
   }
 
   #endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
-    for (const watcher of [...this.#watchers]) {
-      const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
-      this.#forget(watcher)
-      watcher.sink.ended({ kind, reason, resumeFrom })
-    }
+    for (const watcher of [...this.#watchers]) this.#end(watcher, { kind, reason })
+  }
+
+  /** Rights were changed: the watches of clients that may no longer read their keys end. */
+  #endUnpermitted(): void {
+    for (const watcher of [...this.#watchers])
+      if (watcher.mayRead?.() === false) this.#end(watcher, { kind: 'no-right' })
+  }
+
+  #end(
+    watcher: Watcher,
+    end: { kind: 'no-right' } | { kind: 'stopped' | 'no-leader' | 'no-room'; reason: string },
+  ): void {
+    const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
+    this.#forget(watcher)
+    watcher.sink.ended({ ...end, resumeFrom })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

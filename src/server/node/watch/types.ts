@@ -16,6 +16,8 @@ export interface WatchRequest {
   readonly values: boolean
   /** The client receives a progress message when nothing was sent for this long. */
   readonly progressMs: number
+  /** Whether the client may still read the keys. Asked when rights were changed. Absent: rights are not checked. */
+  readonly mayRead?: (() => boolean) | undefined
 }
 
 /** The path of one watch to its client. No method may call the hub back before it returns. */
@@ -47,6 +49,7 @@ export type WatchEnd = {
   | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
   /** The events of the revision `next` do not fit into a message. */
   | { readonly kind: 'too-large'; readonly next: Revision; readonly bytes: number; readonly bytesMax: number }
+  | { readonly kind: 'no-right' }
   | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 

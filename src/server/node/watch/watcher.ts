@@ -23,6 +23,7 @@ export class Watcher implements Interval {
   readonly values: boolean
   readonly progressMs: number
   readonly sink: WatchSink
+  readonly mayRead: WatchRequest['mayRead']
   readonly #only: WatchRequest['only']
   readonly #where: WatchRequest['where']
   state: WatcherState = 'behind'
@@ -38,7 +39,7 @@ export class Watcher implements Interval {
   batch: ChangeEvent[] | undefined
 
   constructor(
-    { where, only, prev, values, progressMs }: WatchRequest,
+    { where, only, prev, values, progressMs, mayRead }: WatchRequest,
     sink: WatchSink,
     from: number,
     now: number,
@@ -51,6 +52,7 @@ export class Watcher implements Interval {
     this.values = values
     this.progressMs = progressMs
     this.sink = sink
+    this.mayRead = mayRead
     this.#only = only
     this.next = asRevision(Math.max(from, FIRST_REVISION))
     this.sentAt = now

@@ -1,0 +1,56 @@
+// The API of one node: what all wires share.
+
+import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
+import type { NodeApi } from '../node/types.ts'
+import type { Audit } from './audit.ts'
+import { Authenticator } from './authenticator.ts'
+import { InboundBudget, OutboundBudget } from './budget.ts'
+import { ApiError, asError } from './errors.ts'
+import type { ApiLimits } from './limits.ts'
+import { Ranges } from './ranges.ts'
+import { WatchBuffers } from './watch.ts'
+
+export interface ApiOptions {
+  readonly node: NodeApi
+  readonly limits: ApiLimits
+  /** undefined: there is no audit log. */
+  readonly audit?: Audit | undefined
+  /** Receives every error that is not the client's fault. */
+  readonly failed: (error: Error) => void
+}
+
+/** The API of one node: its budgets, which all wires share, and the node. */
+export class Api {
+  readonly node: NodeApi
+  readonly limits: ApiLimits
+  readonly inbound: InboundBudget
+  readonly outbound: OutboundBudget
+  readonly ranges: Ranges
+  readonly watchBuffers: WatchBuffers
+  readonly authenticator: Authenticator
+  readonly audit: Audit | undefined
+  readonly #failed: (error: Error) => void
+
+  constructor({ node, limits, audit, failed }: ApiOptions) {
+    this.audit = audit
+    this.node = node
+    this.limits = limits
+    this.#failed = failed
+    this.inbound = new InboundBudget(limits.bodiesBytesMax)
+    this.outbound = new OutboundBudget(limits.answersBytesMax)
+    this.ranges = new Ranges(node, limits, this.outbound)
+    this.watchBuffers = new WatchBuffers(limits)
+    this.authenticator = new Authenticator(node)
+  }
+
+  /** The error that a client receives for `error`. Reports what is not the client's fault. */
+  errorOf(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
+    if (error instanceof ApiError) return error
+    // Only reads meet these errors here. The node ends with them, and reports the reason.
+    if (error instanceof StorageFailedError || error instanceof StorageClosedError)
+      return new ApiError('not_ready', error.message)
+    const failure = asError(error)
+    this.#failed(failure)
+    return new ApiError('internal', failure.message, { written })
+  }
+}

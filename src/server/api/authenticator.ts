@@ -1,0 +1,87 @@
+// Finds the user who makes a request. A password comes before a token, a token before a certificate. A wrong one is an
+// error, and the next one is not tried.
+
+import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
+import { signToken, TOKEN_MS, verifyToken } from '../auth/tokens.ts'
+import type { NodeApi } from '../node/types.ts'
+import { ApiError } from './errors.ts'
+import type { Principal } from './operation.ts'
+
+export interface Credentials {
+  /** The Authorization header. */
+  readonly authorization: string | undefined
+  /** The user of a verified client certificate. */
+  readonly certificateUser: string | undefined
+}
+
+export type Identified = (error: ApiError | undefined, principal: Principal | undefined) => void
+
+export class Authenticator {
+  readonly #node: Pick<NodeApi, 'auth'>
+  readonly passwords = new Passwords()
+
+  constructor(node: Pick<NodeApi, 'auth'>) {
+    this.#node = node
+  }
+
+  /**
+   * Calls `done` with the user, or with undefined if nobody is named; possibly before it returns. While rights are not
+   * checked, only a certificate is looked at: it may be the only credential of the user root who enables them.
+   */
+  identify({ authorization, certificateUser }: Credentials, done: Identified) {
+    const { enabled, state } = this.#node.auth
+    if (!enabled || authorization === undefined) {
+      const principal =
+        certificateUser === undefined ? undefined : { user: certificateUser, epoch: undefined }
+      return done(undefined, principal)
+    }
+    const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
+    if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, done)
+    if (scheme.toLowerCase() !== 'bearer')
+      return done(refused('Authorization must be Basic or Bearer'), undefined)
+    const found = verifyToken(value, state, Date.now())
+    if ('fault' in found) return done(refused(found.fault), undefined)
+    done(undefined, found)
+  }
+
+  #byPassword(value: string, done: Identified) {
+    const text = Buffer.from(value, 'base64').toString('utf8')
+    const at = text.indexOf(':')
+    if (at === -1) return done(refused('Authorization: Basic needs base64 of user:password'), undefined)
+    const user = text.slice(0, at)
+    const epoch = this.#node.auth.state.users.get(user)?.epoch
+    this.#check(user, text.slice(at + 1), (error) =>
+      done(error, error === undefined ? { user, epoch } : undefined),
+    )
+  }
+
+  #check(user: string, password: string, done: (error: ApiError | undefined) => void): void {
+    const hash = this.#node.auth.state.users.get(user)?.passwordHash
+    this.passwords.check(user, password, hash, (error, isRight) => {
+      if (error !== undefined) done(errorOfPassword(error))
+      else done(isRight ? undefined : refused('wrong user or password'))
+    })
+  }
+
+  /** Makes a token for a password. */
+  logIn(
+    user: string,
+    password: string,
+    done: (error: ApiError | undefined, token: string, expiresInMs: number) => void,
+  ): void {
+    this.#check(user, password, (error) => {
+      const { users, tokenKey } = this.#node.auth.state
+      const epoch = users.get(user)?.epoch
+      if (error !== undefined || epoch === undefined)
+        return done(error ?? refused('wrong user or password'), '', 0)
+      done(undefined, signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, tokenKey), TOKEN_MS)
+    })
+  }
+}
+
+export const errorOfPassword = (error: Error): ApiError =>
+  error instanceof PasswordsBusyError
+    ? new ApiError('overloaded', error.message, { members: { retry_after_ms: error.retryAfterMs } })
+    : new ApiError('internal', error.message)
+
+const refused = (detail: string): ApiError => new ApiError('unauthenticated', detail)

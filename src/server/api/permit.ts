@@ -1,0 +1,260 @@
+// Rights are decided here, and nowhere else. Every operation has a rule, which names what it demands; the compiler
+// refuses an operation without one. Where nothing is permitted, the answer is no.
+//
+// A change is decided when it arrives, under one auth revision. Its entry carries that revision, and apply refuses it
+// under another (`src/kv/apply.ts`). Then it is decided again. A read is decided when it arrives, and again under the
+// rights that the node has applied when the read is granted: those are at least as new as its read index. A watch is
+// decided again whenever rights change.
+
+import {
+  compareKeys,
+  type KeyRange,
+  keyAfter,
+  type LeaseId,
+  type PutLease,
+  type Rights,
+  type Where,
+} from '../../kv/index.ts'
+import type { KvTxn, Operation } from '../../kv/types.ts'
+import type { NodeApi } from '../node/types.ts'
+import { ApiError, asError } from './errors.ts'
+import type { AccessDemand, ApiOperation, Call, Principal } from './operation.ts'
+
+type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
+type Rule<K extends ApiOperation['kind']> = (
+  operation: OperationOf<K>,
+  principal: Principal,
+) => readonly AccessDemand[]
+
+const ADMINISTER: readonly AccessDemand[] = [{ to: 'administer' }]
+const CALL: readonly AccessDemand[] = [{ to: 'call' }]
+/** Also without a user. */
+const NOTHING: readonly AccessDemand[] = []
+
+const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
+  put: ({ key, lease, condition, prev }) => [
+    ...change({ key }, condition !== undefined || prev),
+    ...attachment(lease),
+  ],
+  delete: ({ key, condition, prev }) => change({ key }, condition !== undefined || prev),
+  get: ({ key }) => [read({ key })],
+  range: ({ range }) => [read(range)],
+  batch: ({ commands }) =>
+    commands.flatMap((command) => [
+      ...change(command, command.condition !== undefined),
+      ...(command.kind === 'put' ? attachment(command.lease) : []),
+    ]),
+  'delete-range': ({ range }) => change(range, false),
+  txn: ({ txn }) => [...CALL, ...demandsOfTxn(txn)],
+  compact: () => ADMINISTER,
+  watch: ({ request }) => [read(request.where)],
+  grant: () => CALL,
+  revoke: ({ id }) => [{ to: 'hold-lease', lease: id }],
+  'keep-alive': ({ ids }) => ids.map((lease) => ({ to: 'hold-lease', lease })),
+  'show-lease': ({ id, keys }) => (keys ? [...CALL, { to: 'read-lease', lease: id }] : CALL),
+  'list-leases': () => CALL,
+  'open-session': () => CALL,
+  status: () => CALL,
+  cluster: () => CALL,
+  settings: () => CALL,
+  'add-member': () => ADMINISTER,
+  'remove-member': () => ADMINISTER,
+  'replace-member': () => ADMINISTER,
+  'transfer-leadership': () => ADMINISTER,
+  'change-settings': () => ADMINISTER,
+  'show-auth': () => NOTHING,
+  'log-in': () => NOTHING,
+  'show-users': ({ name }, { user }) => (name === user ? CALL : ADMINISTER),
+  'show-roles': () => ADMINISTER,
+  'change-auth': ({ change }, { user }) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
+}
+
+const isOwnPassword = (change: OperationOf<'change-auth'>['change'], user: string): boolean =>
+  change.kind === 'put-user' &&
+  change.name === user &&
+  change.roles === undefined &&
+  typeof change.password === 'string'
+
+export const demandsOf = (operation: ApiOperation, principal: Principal): readonly AccessDemand[] =>
+  (RULES[operation.kind] as Rule<ApiOperation['kind']>)(operation as never, principal)
+
+/** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
+function demandsOfTxn({ compare, success, failure }: KvTxn): readonly AccessDemand[] {
+  return [
+    ...compare.map(({ where }) => read(where)),
+    ...[...success, ...failure].flatMap(demandsOfTxnOperation),
+  ]
+}
+
+function demandsOfTxnOperation(operation: Operation): readonly AccessDemand[] {
+  switch (operation.kind) {
+    case 'put':
+      return [...change(operation, operation.prev), ...attachment(operation.lease)]
+    case 'get':
+      return [read(operation.where)]
+    case 'delete':
+      return change(operation.where, operation.prev)
+    case 'txn':
+      return demandsOfTxn(operation.txn)
+  }
+}
+
+/** `reads`: the answer says something about the keys before the change. */
+const change = (where: Where, reads: boolean): readonly AccessDemand[] => {
+  const range = rangeOfWhere(where)
+  return reads
+    ? [
+        { to: 'write', range },
+        { to: 'read', range },
+      ]
+    : [{ to: 'write', range }]
+}
+
+const read = (where: Where): AccessDemand => ({ to: 'read', range: rangeOfWhere(where) })
+
+/** A key that is attached to a lease ends with its other keys. A lease of the key's own has no other key. */
+const attachment = (lease: PutLease | undefined): readonly AccessDemand[] =>
+  lease !== undefined && 'id' in lease ? [{ to: 'hold-lease', lease: lease.id }] : []
+
+const rangeOfWhere = (where: Where): KeyRange =>
+  'key' in where ? { start: where.key, end: keyAfter(where.key) } : where
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Keys of a lease that are read at once. */
+const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
+
+/**
+ * Decides on a call under the current rights. Calls `then` once, with what the call must be refused with, or without
+ * anything; possibly before it returns.
+ */
+export function decide(
+  node: NodeApi,
+  operation: ApiOperation,
+  call: Call,
+  then: (refusal: ApiError | undefined) => void,
+) {
+  const { enabled, revision } = node.auth
+  if (!enabled) {
+    call.permit = undefined
+    return then(undefined)
+  }
+  const { principal } = call
+  if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
+    return then(unauthenticated())
+  const demands = demandsOf(operation, principal ?? NOBODY)
+  call.permit = { principal: principal ?? NOBODY, authRevision: revision, demands }
+  const refusal = refusalNow(node, call)
+  if (refusal !== undefined) return then(refusal)
+  const leases = demands.filter((demand) => demand.to === 'hold-lease' || demand.to === 'read-lease')
+  decideOnLeases(node, leases, principal ?? NOBODY, then)
+}
+
+const NOBODY: Principal = { user: '', epoch: undefined }
+
+export const unauthenticated = (): ApiError =>
+  new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
+
+/** The error with which the call must be refused under the current rights, but for leases. */
+export function refusalNow({ auth }: NodeApi, { permit }: Call): ApiError | undefined {
+  if (!auth.enabled) return undefined
+  // Rights were not checked when the call arrived.
+  if (permit === undefined) return unauthenticated()
+  const { principal, demands } = permit
+  if (demands.length === 0) return undefined
+  const rights = auth.state.rightsOf(principal.user)
+  if (rights === undefined)
+    return new ApiError('unauthenticated', `there is no user ${JSON.stringify(principal.user)}`)
+  if (principal.epoch !== undefined && auth.state.users.get(principal.user)?.epoch !== principal.epoch)
+    return new ApiError('unauthenticated', 'the password was changed: log in again')
+  const refused = demands.find((demand) => !isMet(demand, rights))
+  return refused && denied(principal, refused)
+}
+
+function isMet(demand: AccessDemand, rights: Rights): boolean {
+  switch (demand.to) {
+    case 'read':
+      return rights.mayRead(demand.range)
+    case 'write':
+      return rights.mayWrite(demand.range)
+    case 'administer':
+      return rights.isAdmin
+    case 'call':
+    case 'hold-lease':
+    case 'read-lease':
+      return true
+  }
+}
+
+function denied({ user }: Principal, demand: AccessDemand): ApiError {
+  const name = JSON.stringify(user)
+  if ('range' in demand)
+    return new ApiError('permission_denied', `user ${name} may not ${demand.to} ${rangeText(demand.range)}`)
+  if ('lease' in demand) {
+    const needed =
+      demand.to === 'read-lease'
+        ? 'the right to read all of its keys'
+        : 'to have been granted it, or the right to write all of its keys'
+    return new ApiError('permission_denied', `lease ${demand.lease}: user ${name} needs ${needed}`)
+  }
+  return new ApiError('permission_denied', `user ${name} needs the role root, or the permission admin`)
+}
+
+function rangeText({ start, end }: KeyRange): string {
+  const text = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString('utf8'))
+  if (end === undefined) return start.length === 0 ? 'all keys' : `all keys from ${text(start)} on`
+  return compareKeys(keyAfter(start), end) === 0
+    ? `the key ${text(start)}`
+    : `all keys from ${text(start)} to ${text(end)}`
+}
+
+type LeaseDemand = Extract<AccessDemand, { readonly lease: LeaseId }>
+
+function decideOnLeases(
+  node: NodeApi,
+  demands: readonly LeaseDemand[],
+  principal: Principal,
+  then: (refusal: ApiError | undefined) => void,
+) {
+  const next = (at: number) => {
+    const demand = demands[at]
+    if (demand === undefined) return then(undefined)
+    decideOnLease(node, demand, principal, (error, isPermitted) => {
+      if (error !== undefined) then(new ApiError('not_ready', error.message))
+      else if (isPermitted) next(at + 1)
+      else then(denied(principal, demand))
+    })
+  }
+  next(0)
+}
+
+function decideOnLease(
+  node: NodeApi,
+  demand: LeaseDemand,
+  { user }: Principal,
+  done: (error: Error | undefined, isPermitted: boolean) => void,
+) {
+  const lease = node.lease(demand.lease)
+  const rights = node.auth.state.rightsOf(user)
+  // The operation itself answers that there is no such lease.
+  if (lease === undefined) return done(undefined, true)
+  if (rights === undefined) return done(undefined, false)
+  if (rights.isRoot || (demand.to === 'hold-lease' && lease.owner === user)) return done(undefined, true)
+  const isPermitted = (key: Uint8Array): boolean => {
+    const range = { start: key, end: keyAfter(key) }
+    return demand.to === 'hold-lease' ? rights.mayWrite(range) : rights.mayRead(range)
+  }
+  const scan = node.keysOfLease(demand.lease)
+  const end = (error: Error | undefined, result: boolean): void => {
+    scan.close()
+    done(error, result)
+  }
+  const next = (): void =>
+    scan.next(SLICE, (error, keys, more) => {
+      if (error !== undefined) return end(asError(error), false)
+      if (!keys.every(isPermitted)) return end(undefined, false)
+      if (more === false) return scan.finish((unread) => end(unread ?? undefined, unread === undefined))
+      next()
+    })
+  next()
+}

@@ -1,0 +1,66 @@
+// Proposes the change of a call, and decides again whether it is permitted when rights were changed meanwhile.
+
+import type { Command, Idempotency, Outcome } from '../../kv/index.ts'
+import type { Result } from '../node/types.ts'
+import type { Api } from './api.ts'
+import { errorOfNode, errorOfOutcome } from './errors.ts'
+import { timeLeftMs } from './keys.ts'
+import type { ApiResult, Call, Respond } from './operation.ts'
+import { decide } from './permit.ts'
+
+type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
+
+export function propose(
+  api: Api,
+  command: Command,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond,
+) {
+  const { permit, operation } = call
+  const principal = permit?.principal.user ?? ''
+  const request = { command, idempotency, principal, authRevision: permit?.authRevision }
+  api.node.propose(request, timeLeftMs(call), (result) => {
+    if (operation === undefined || !isUnpermitted(result)) return respond(resultOf(api, command, result))
+    // Rights were changed before it was applied.
+    decide(api.node, operation, call, (refusal) => {
+      if (refusal !== undefined) return respond(refusal)
+      try {
+        propose(api, command, idempotency, call, respond)
+      } catch (error) {
+        respond(api.errorOf(error))
+      }
+    })
+  })
+}
+
+const isUnpermitted = (result: Proposed): boolean =>
+  result.ok && result.value.outcome.kind === 'refused' && result.value.outcome.reason === 'rights-changed'
+
+function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
+  if (!result.ok) return errorOfNode(result.problem)
+  const { outcome, replayed } = result.value
+  if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
+    return errorOfOutcome(outcome, { replayed })
+  if (outcome.kind !== OUTCOME_OF[command.kind])
+    return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
+  return command.kind === 'txn'
+    ? { kind: 'applied', outcome, replayed, txn: command.txn }
+    : { kind: 'applied', outcome, replayed }
+}
+
+const OUTCOME_OF = {
+  put: 'put',
+  delete: 'delete',
+  batch: 'batch',
+  'delete-range': 'delete-range',
+  txn: 'txn',
+  settings: 'settings',
+  'open-session': 'session',
+  compact: 'compacted',
+  grant: 'granted',
+  renew: 'renewed',
+  revoke: 'revoked',
+  expire: 'expired',
+  auth: 'auth',
+} as const satisfies Record<Command['kind'], Outcome['kind']>

@@ -1,0 +1,178 @@
+// Passwords: their salted hashes, and how they are checked. Nothing of it runs on the event loop, and one computation
+// runs at a time, because each takes a core for a tenth of a second.
+//
+// A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
+// costs little. Wrong passwords delay the next attempt of the same user, so that a storm of guesses takes no more than
+// a small share of a core.
+
+import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+
+/** Parameters of scrypt (RFC 7914): 2^15 blocks of 1 KiB, 32 MiB of memory. */
+const [COST_LOG2, BLOCKS, PARALLEL] = [15, 8, 1]
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+const MEMORY_MAX = 64 * 2 ** 20
+
+export const PASSWORD_BYTES_MIN = 8
+export const PASSWORD_BYTES_MAX = 1024
+
+/** Computations that wait. More are refused as overloaded. */
+const QUEUED_MAX = 64
+const QUEUED_MS = 1_000
+/** How long a right password is remembered, and how many are. */
+const REMEMBERED_MS = 60_000
+const REMEMBERED_MAX = 10_000
+/** Wrong passwords of a user that are checked at once. */
+const FREE_FAILURES = 3
+/** The pause after more of them doubles from the first to the last. */
+const PAUSE_MS_MIN = 500
+const PAUSE_MS_MAX = 30_000
+/** Users with wrong passwords that are remembered. */
+const FAILING_MAX = 10_000
+
+/** Too many passwords wait to be checked, or a user must wait after wrong ones. */
+export class PasswordsBusyError extends Error {
+  readonly retryAfterMs: number
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+type Checked = (error: Error | undefined, isRight: boolean) => void
+
+interface Failures {
+  readonly count: number
+  /** No password is checked before, on the clock of `performance.now()`. */
+  readonly pauseUntil: number
+}
+
+export class Passwords {
+  /** It never leaves the process. */
+  readonly #secret = randomBytes(32)
+  readonly #right = new Map<string, number>()
+  readonly #failures = new Map<string, Failures>()
+  readonly #queue: (() => void)[] = []
+  #isRunning = false
+
+  /** Computations that wait or run. */
+  get size(): number {
+    return this.#queue.length + Number(this.#isRunning)
+  }
+
+  hash(password: string, done: (error: Error | undefined, hash: string) => void): void {
+    const salt = randomBytes(SALT_BYTES)
+    this.#compute(password, salt, COST_LOG2, (error, key) => {
+      if (error !== undefined) return done(error, '')
+      const fields = [COST_LOG2, BLOCKS, PARALLEL, salt.toString('base64url'), key.toString('base64url')]
+      done(undefined, `scrypt$${fields.join('$')}`)
+    })
+  }
+
+  /** Whether it is known to be right without a computation. */
+  isKnown(user: string, password: string, hash: string): boolean {
+    const until = this.#right.get(this.#nameOf(user, password, hash))
+    return until !== undefined && until > performance.now()
+  }
+
+  /** `hash`: undefined: the user is unknown, or has no password. That takes as long as a wrong password. */
+  check(user: string, password: string, hash: string | undefined, done: Checked) {
+    if (hash !== undefined && this.isKnown(user, password, hash)) return done(undefined, true)
+    const failures = this.#failures.get(user)
+    const leftMs = (failures?.pauseUntil ?? 0) - performance.now()
+    if (leftMs > 0) return done(tooMany(leftMs), false)
+    if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return done(undefined, false)
+    const { costLog2, salt, key: expected } = parseHash(hash ?? NO_HASH)
+    this.#compute(password, salt, costLog2, (error, key) => {
+      if (error !== undefined) return done(error, false)
+      const isRight = hash !== undefined && timingSafeEqual(key, expected)
+      if (isRight && hash !== undefined) this.#remember(this.#nameOf(user, password, hash))
+      if (isRight) this.#failures.delete(user)
+      else this.#failed(user)
+      done(undefined, isRight)
+    })
+  }
+
+  #remember(name: string): void {
+    this.#right.delete(name)
+    this.#right.set(name, performance.now() + REMEMBERED_MS)
+    dropOldest(this.#right, REMEMBERED_MAX)
+  }
+
+  #failed(user: string): void {
+    const count = (this.#failures.get(user)?.count ?? 0) + 1
+    const pauseMs = count < FREE_FAILURES ? 0 : PAUSE_MS_MIN * 2 ** Math.min(count - FREE_FAILURES, 16)
+    this.#failures.delete(user)
+    this.#failures.set(user, { count, pauseUntil: performance.now() + Math.min(pauseMs, PAUSE_MS_MAX) })
+    dropOldest(this.#failures, FAILING_MAX)
+  }
+
+  #nameOf(user: string, password: string, hash: string): string {
+    const fields = [user, password, hash].map((field) => `${field.length}:${field}`)
+    return createHmac('sha256', this.#secret).update(fields.join('')).digest('base64url')
+  }
+
+  #compute(
+    password: string,
+    salt: Buffer,
+    costLog2: number,
+    done: (error: Error | undefined, key: Buffer) => void,
+  ): void {
+    if (this.#queue.length >= QUEUED_MAX) {
+      done(new PasswordsBusyError(`${QUEUED_MAX} passwords are waiting to be checked`, QUEUED_MS), NO_KEY)
+      return
+    }
+    const options = { N: 2 ** costLog2, r: BLOCKS, p: PARALLEL, maxmem: MEMORY_MAX }
+    this.#queue.push(() =>
+      scrypt(password, salt, HASH_BYTES, options, (error, key) => {
+        this.#isRunning = false
+        this.#next()
+        if (error === null) done(undefined, key)
+        else done(error, NO_KEY)
+      }),
+    )
+    this.#next()
+  }
+
+  #next(): void {
+    if (this.#isRunning) return
+    const run = this.#queue.shift()
+    if (run === undefined) return
+    this.#isRunning = true
+    run()
+  }
+}
+
+/** Why a user may not have this password; undefined: it is allowed. */
+export function passwordFault(password: string): string | undefined {
+  const bytes = Buffer.byteLength(password)
+  if (bytes >= PASSWORD_BYTES_MIN && bytes <= PASSWORD_BYTES_MAX) return undefined
+  return `a password has from ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes, not ${bytes}`
+}
+
+function parseHash(hash: string): { costLog2: number; salt: Buffer; key: Buffer } {
+  const [kind, costLog2, blocks, parallel, salt = '', key = ''] = hash.split('$')
+  if (kind !== 'scrypt' || Number(blocks) !== BLOCKS || Number(parallel) !== PARALLEL)
+    throw new Error(`a password hash of kind ${kind} is not known to this program`)
+  return {
+    costLog2: Number(costLog2),
+    salt: Buffer.from(salt, 'base64url'),
+    key: Buffer.from(key, 'base64url'),
+  }
+}
+
+/** The hash with which the password of an unknown user is compared. */
+const NO_HASH = `scrypt$${COST_LOG2}$${BLOCKS}$${PARALLEL}$${'A'.repeat(22)}$${'A'.repeat(43)}`
+const NO_KEY = Buffer.alloc(0)
+
+const tooMany = (leftMs: number): Error =>
+  new PasswordsBusyError('too many wrong passwords of this user: try again later', Math.ceil(leftMs))
+
+/** A Map has its keys in the order in which they were added. */
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  for (const name of map.keys()) {
+    if (map.size <= max) return
+    map.delete(name)
+  }
+}

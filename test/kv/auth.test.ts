@@ -1,0 +1,196 @@
+// Users, roles and the switch in the state machine, and what it does with entries that were permitted under other
+// rights.
+
+import { expect, test } from 'vitest'
+import { decodeAuth, encodeAuth } from '../../src/kv/auth/state.ts'
+import { AUTH_KEY } from '../../src/kv/index.ts'
+import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
+import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import { ask, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
+
+const TOKEN_KEY = utf8('the key of tokens')
+const ENABLE = { kind: 'enable', tokenKey: TOKEN_KEY, rootHasCertificate: false } as const
+const ROOT_USER = { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] } as const
+
+const authOf = (change: AuthChange, ifRevision?: number): Command => ({ kind: 'auth', change, ifRevision })
+
+/** A request that was permitted under the rights of now, or of another auth revision. */
+const by = (principal: string, command: Command, store: MemoryStore, authRevision?: number): Request => ({
+  ...ask(command),
+  principal,
+  authRevision: authRevision ?? store.state.auth.revision,
+})
+
+const change = (store: MemoryStore, ...changes: readonly AuthChange[]) =>
+  changes.map((each) => {
+    const command = authOf(each)
+    const { enabled } = store.state.auth
+    return store.apply(enabled ? by('root', command, store) : ask(command)).outcome
+  })
+
+const stateOf = (store: MemoryStore) => decodeAuth(store.rows.get(hex(AUTH_KEY)) ?? new Uint8Array())
+
+function enabledStore(...changes: readonly AuthChange[]): MemoryStore {
+  const store = new MemoryStore()
+  for (const outcome of change(store, ROOT_USER, ...changes, ENABLE)) expect(outcome.kind).toBe('auth')
+  expect(store.state.auth.enabled).toBe(true)
+  return store
+}
+
+const refusedAs = (reason: string) => expect.objectContaining({ kind: 'refused', reason })
+
+test('each change raises the auth revision, and not the revision of the store', () => {
+  const store = new MemoryStore()
+  const outcomes = change(
+    store,
+    { kind: 'put-role', name: 'app', permissions: [{ access: 'admin', range: undefined }] },
+    { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: ['root', 'app', 'app'] },
+    { kind: 'put-user', name: 'bob', passwordHash: 'h', roles: undefined },
+    { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: undefined },
+  )
+  expect(outcomes).toEqual([2, 3, 4, 5].map((authRevision) => ({ kind: 'auth', revision: 1, authRevision })))
+  expect(stateOf(store).users.get('bob')).toEqual({
+    ...{ name: 'bob', passwordHash: 'h', roles: ['app', 'root'] },
+    // The revision of the last password.
+    epoch: 4,
+  })
+  change(store, { kind: 'delete-role', name: 'app' })
+  expect(stateOf(store).users.get('bob')?.roles).toEqual(['root'])
+  expect(stateOf(store).rightsOf('bob')?.isAdmin).toBe(true)
+  change(store, { kind: 'delete-user', name: 'bob' })
+  expect(stateOf(store).rightsOf('bob')).toBeUndefined()
+})
+
+test('a change is refused if users or roles are missing, or were changed since', () => {
+  const store = new MemoryStore()
+  const user = { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: ['none'] } as const
+  expect(
+    change(store, user, { kind: 'delete-user', name: 'bob' }, { kind: 'delete-role', name: 'app' }),
+  ).toEqual([refusedAs('unknown-role'), refusedAs('no-such-user'), refusedAs('no-such-role')])
+  expect(store.apply(ask(authOf(ROOT_USER, 7))).outcome).toEqual(refusedAs('auth-changed'))
+  expect(store.apply(ask(authOf(ROOT_USER, 1))).outcome.kind).toBe('auth')
+  expect(store.state.auth).toEqual({ enabled: false, revision: 2 })
+})
+
+test('rights are checked only while there is a user root who can log in', () => {
+  const store = new MemoryStore()
+  const withoutPassword = { ...ROOT_USER, passwordHash: null }
+  expect(change(store, ENABLE, withoutPassword, ENABLE)).toEqual([
+    refusedAs('root-needed'),
+    expect.objectContaining({ kind: 'auth' }),
+    refusedAs('root-needed'),
+  ])
+  expect(change(store, { ...ENABLE, rootHasCertificate: true })).toMatchObject([{ kind: 'auth' }])
+  expect(
+    change(
+      store,
+      { kind: 'delete-user', name: 'root' },
+      { kind: 'put-user', name: 'root', passwordHash: undefined, roles: [] },
+    ),
+  ).toEqual([refusedAs('root-needed'), refusedAs('root-needed')])
+  expect(change(store, { kind: 'disable' }, { kind: 'delete-user', name: 'root' })).toMatchObject([
+    { kind: 'auth' },
+    { kind: 'auth' },
+  ])
+})
+
+test('users and roles that would take too much room are refused', () => {
+  const store = new MemoryStore()
+  const range = { start: new Uint8Array(4096), end: undefined }
+  const permissions = Array.from({ length: 200 }, () => ({ access: 'read', range }) as const)
+  const outcomes = change(
+    store,
+    ...['a', 'b'].map((name) => ({ kind: 'put-role', name, permissions }) as const),
+  )
+  expect(outcomes).toEqual([expect.objectContaining({ kind: 'auth' }), refusedAs('auth-too-large')])
+  expect([...stateOf(store).roles.keys()]).toEqual(['a'])
+})
+
+test('the row has one form', () => {
+  const store = enabledStore({
+    kind: 'put-role',
+    name: 'app',
+    permissions: [{ access: 'write', range: { start: utf8('a'), end: utf8('b') } }],
+  })
+  const row = store.rows.get(hex(AUTH_KEY)) ?? new Uint8Array()
+  expect(encodeAuth(decodeAuth(row))).toEqual(row)
+  expect(decodeAuth(row).tokenKey).toEqual(TOKEN_KEY)
+})
+
+test('an entry that was permitted under other rights is refused, and nothing of it is remembered', () => {
+  const store = enabledStore()
+  const token = { token: 't', since: undefined }
+  const put = { ...by('bob', putOf('a', '1'), store), idempotency: token }
+  change(store, { kind: 'put-role', name: 'app', permissions: [] })
+  const before = new Map(store.rows)
+  expect(store.apply(put).outcome).toEqual(refusedAs('rights-changed'))
+  expect(new Map(store.rows)).toEqual(before)
+  const again = { ...put, authRevision: store.state.auth.revision }
+  expect(store.apply(again)).toMatchObject({ replayed: false, outcome: { kind: 'put', version: 1 } })
+  // The same request, whatever the rights were when it was permitted.
+  change(store, { kind: 'delete-role', name: 'app' })
+  expect(store.apply({ ...put, authRevision: store.state.auth.revision })).toMatchObject({
+    ...{ replayed: true, outcome: { kind: 'put', version: 1 } },
+  })
+})
+
+test.each([
+  ['nobody', { ...ask(putOf('a', '1')) }],
+  ['nobody, with a revision', { ...ask(putOf('a', '1')), principal: '', authRevision: 99 }],
+  ['a node that puts', { ...ask(putOf('a', '1')), principal: SYSTEM_PRINCIPAL }],
+  ['a node that deletes', { ...ask(deleteOf('a')), principal: SYSTEM_PRINCIPAL }],
+  ['a node that revokes', { ...ask({ kind: 'revoke', id: '7' as LeaseId }), principal: SYSTEM_PRINCIPAL }],
+  ['a node that changes users', { ...ask(authOf({ kind: 'disable' })), principal: SYSTEM_PRINCIPAL }],
+  [
+    'a node that compacts at a revision',
+    { ...ask({ kind: 'compact', revision: 1 as never }), principal: SYSTEM_PRINCIPAL },
+  ],
+  ['a user who ends leases', { ...ask({ kind: 'expire', leases: [] }), principal: 'bob', authRevision: 2 }],
+] satisfies readonly [string, Request][])('while rights are checked, %s is refused', (_, request) => {
+  expect(enabledStore().apply(request).outcome).toEqual(refusedAs('rights-changed'))
+})
+
+test.each([
+  { kind: 'expire', leases: [] },
+  { kind: 'renew', ids: [] },
+  { kind: 'compact', revision: undefined },
+] satisfies Command[])('a node may $kind while rights are checked', (command) => {
+  const { outcome } = enabledStore().apply({ ...ask(command), principal: SYSTEM_PRINCIPAL })
+  expect(outcome.kind).not.toBe('refused')
+})
+
+test('a version has its writer while rights are checked', () => {
+  const store = new MemoryStore()
+  store.apply(ask(putOf('a', '1')))
+  expect(store.get('a')).not.toHaveProperty('by')
+  change(store, ROOT_USER, ENABLE)
+  store.apply(by('bob', putOf('a', '2'), store))
+  expect(store.get('a')).toMatchObject({ by: 'bob', version: 2 })
+  store.apply(by('carl', { kind: 'txn', txn: txnOf('a', 'b') }, store))
+  expect(store.list(undefined).map((record) => record.by)).toEqual(['carl', 'carl'])
+  change(store, { kind: 'disable' })
+  store.apply(ask(putOf('a', '3')))
+  expect(store.get('a')).not.toHaveProperty('by')
+})
+
+const txnOf = (...keys: readonly string[]) => ({
+  compare: [],
+  success: keys.map((key) => ({ kind: 'put', key: utf8(key), value: utf8(''), prev: false }) as const),
+  failure: [],
+})
+
+test('a lease has its owner until it ends', () => {
+  const store = enabledStore()
+  const id = '7' as LeaseId
+  store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
+  const owners = () =>
+    [...store.rows].filter(([key]) => key.startsWith('0a')).map(([, name]) => `${Buffer.from(name)}`)
+  expect(owners()).toEqual(['bob'])
+  store.apply(by('carl', { ...putOf('a', '1'), lease: { id } }, store))
+  store.apply(by('dora', { ...putOf('own', '1'), lease: { ttlMs: 1000 } }, store))
+  expect(owners()).toEqual(['bob', 'dora'].sort())
+  store.apply(by('bob', { kind: 'revoke', id }, store))
+  store.apply(by('bob', deleteOf('own'), store))
+  expect(owners()).toEqual([])
+  expect(store.state.leases.count).toBe(0)
+})

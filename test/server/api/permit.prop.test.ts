@@ -1,0 +1,260 @@
+// Rights against a model without ranges: it asks for each key. All bounds are out of a few keys, so a range has a
+// forbidden key exactly if one of these bounds is forbidden in it.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { AuthState } from '../../../src/kv/index.ts'
+import type { KvTxn, LeaseId, Operation, Permission, Where } from '../../../src/kv/types.ts'
+import type { ApiOperation } from '../../../src/server/api/operation.ts'
+import { decide } from '../../../src/server/api/permit.ts'
+import type { NodeApi } from '../../../src/server/node/types.ts'
+import { runs } from '../../runs.ts'
+
+const NAMES = ['', 'a', 'a\0', 'a\0\0', 'ab', 'ab\0', 'b', 'b\0', 'ba', 'c', 'c\0', 'd'] as const
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+const text = (key: Uint8Array): string => Buffer.from(key).toString()
+
+const key = fc.constantFrom(...NAMES.slice(1))
+const range = fc
+  .record({ start: fc.constantFrom(...NAMES), end: fc.option(key, { nil: undefined }) })
+  .map(({ start, end }) => ({ start: bytes(start), end: end === undefined ? undefined : bytes(end) }))
+const where: fc.Arbitrary<Where> = fc.oneof(
+  key.map((name) => ({ key: bytes(name) })),
+  range,
+)
+const permission: fc.Arbitrary<Permission> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ access: fc.constantFrom('read', 'write', 'readwrite'), range }) },
+  { weight: 1, arbitrary: fc.constant({ access: 'admin', range: undefined } as const) },
+)
+
+const LEASES = ['1', '2', '3'] as LeaseId[]
+const lease = fc.constantFrom(...LEASES)
+const putLease = fc.option(
+  fc.oneof(
+    lease.map((id) => ({ id })),
+    fc.constant({ ttlMs: 1000 }),
+  ),
+  { nil: undefined },
+)
+const put = fc.record({
+  ...{ kind: fc.constant('put' as const), key: key.map(bytes), value: fc.constant(bytes('')) },
+  ...{ prev: fc.boolean(), lease: putLease },
+})
+const condition = fc.option(fc.constant({ ifMatch: 'any', ifNoneMatch: undefined } as const), {
+  nil: undefined,
+})
+
+const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
+  txn: fc.record({
+    compare: fc.array(
+      where.map((place) => ({ where: place, op: '=', target: 'version', to: 0 }) as const),
+      { maxLength: 2 },
+    ),
+    success: fc.array(tie('operation'), { maxLength: 2 }),
+    failure: fc.array(tie('operation'), { maxLength: 2 }),
+  }),
+  operation: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    put,
+    fc.record({
+      ...{ kind: fc.constant('get' as const), where, limit: fc.constant(undefined) },
+      ...{ keysOnly: fc.boolean(), countOnly: fc.boolean() },
+    }),
+    fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),
+    fc.record({ kind: fc.constant('txn' as const), txn: tie('txn') }),
+  ),
+}))
+
+const freshness = fc.constant({})
+const nothing = fc.constant(undefined)
+const operation: fc.Arbitrary<ApiOperation> = fc.oneof(
+  fc.record({
+    ...{ kind: fc.constant('put' as const), key: key.map(bytes), value: fc.constant(bytes('')) },
+    ...{ condition, prev: fc.boolean(), lease: putLease, idempotency: nothing },
+  }),
+  fc.record({
+    ...{ kind: fc.constant('delete' as const), key: key.map(bytes) },
+    ...{ condition, prev: fc.boolean(), idempotency: nothing },
+  }),
+  fc.record({ kind: fc.constant('get' as const), key: key.map(bytes), freshness }),
+  fc.record({ kind: fc.constant('range' as const), range, freshness }),
+  fc.record({ kind: fc.constant('delete-range' as const), range, idempotency: nothing }),
+  fc.record({ kind: fc.constant('txn' as const), txn, idempotency: nothing, freshness }),
+  fc.record({
+    kind: fc.constant('batch' as const),
+    commands: fc.array(
+      fc.record({
+        ...{ kind: fc.constant('put' as const), key: key.map(bytes) },
+        ...{ value: fc.constant(bytes('')), condition, prev: fc.constant(false as const), lease: putLease },
+      }),
+      { maxLength: 3 },
+    ),
+    idempotency: nothing,
+  }),
+  where.map((place) => ({
+    kind: 'watch' as const,
+    request: { where: place, from: undefined, only: undefined, prev: true, values: true, progressMs: 1 },
+  })),
+  fc.record({ kind: fc.constant('revoke' as const), id: lease, idempotency: nothing }),
+  fc.record({
+    kind: fc.constant('keep-alive' as const),
+    ids: fc.array(lease, { maxLength: 3 }),
+    one: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('show-lease' as const), id: lease, keys: fc.boolean(), freshness }),
+)
+
+interface Lease {
+  readonly owner: string | undefined
+  readonly keys: readonly string[]
+}
+const leases = fc.tuple(
+  ...LEASES.map(() =>
+    fc.option(
+      fc.record({ owner: fc.constantFrom('bob', 'carl', undefined), keys: fc.array(key, { maxLength: 3 }) }),
+      { nil: undefined },
+    ),
+  ),
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The model
+
+class Model {
+  readonly #permissions: readonly Permission[]
+  readonly #leases: readonly (Lease | undefined)[]
+
+  constructor(permissions: readonly Permission[], held: readonly (Lease | undefined)[]) {
+    this.#permissions = permissions
+    this.#leases = held
+  }
+
+  #mayOn(name: string, wanted: 'read' | 'write'): boolean {
+    return this.#permissions.some(
+      ({ access, range }) =>
+        range !== undefined && (access === wanted || access === 'readwrite') && isIn(name, range),
+    )
+  }
+
+  may(place: Where, wanted: 'read' | 'write'): boolean {
+    return NAMES.filter((name) => isIn(name, place)).every((name) => this.#mayOn(name, wanted))
+  }
+
+  holds(id: LeaseId, wanted: 'read' | 'write' = 'write'): boolean {
+    const held = this.#leases[Number(id) - 1]
+    if (held === undefined || (wanted === 'write' && held.owner === 'bob')) return true
+    return held.keys.every((name) => this.#mayOn(name, wanted))
+  }
+
+  change(place: Where, reads: boolean, lease?: { id: LeaseId } | { ttlMs: number }): boolean {
+    const isAttached = lease !== undefined && 'id' in lease ? this.holds(lease.id) : true
+    return this.may(place, 'write') && (!reads || this.may(place, 'read')) && isAttached
+  }
+
+  txn({ compare, success, failure }: KvTxn): boolean {
+    return (
+      compare.every(({ where: place }) => this.may(place, 'read')) &&
+      [...success, ...failure].every((each) => {
+        if (each.kind === 'txn') return this.txn(each.txn)
+        if (each.kind === 'get') return this.may(each.where, 'read')
+        if (each.kind === 'delete') return this.change(each.where, each.prev)
+        return this.change(each, each.prev, each.lease)
+      })
+    )
+  }
+
+  permits(asked: ApiOperation): boolean {
+    switch (asked.kind) {
+      case 'put':
+        return this.change(asked, asked.prev || asked.condition !== undefined, asked.lease)
+      case 'delete':
+        return this.change(asked, asked.prev || asked.condition !== undefined)
+      case 'get':
+        return this.may(asked, 'read')
+      case 'range':
+        return this.may(asked.range, 'read')
+      case 'delete-range':
+        return this.may(asked.range, 'write')
+      case 'txn':
+        return this.txn(asked.txn)
+      case 'batch':
+        return asked.commands.every((each) =>
+          this.change(each, each.condition !== undefined, each.kind === 'put' ? each.lease : undefined),
+        )
+      case 'watch':
+        return this.may(asked.request.where, 'read')
+      case 'revoke':
+        return this.holds(asked.id)
+      case 'keep-alive':
+        return asked.ids.every((id) => this.holds(id))
+      case 'show-lease':
+        return !asked.keys || this.holds(asked.id, 'read')
+      default:
+        throw new Error(`${asked.kind} is not in this model`)
+    }
+  }
+}
+
+function isIn(name: string, place: Where): boolean {
+  if ('key' in place) return name === text(place.key)
+  return name >= text(place.start) && (place.end === undefined || name < text(place.end))
+}
+
+/** A node that knows users and leases. */
+function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease | undefined)[]): NodeApi {
+  const named = roles.map((permissions, at) => ({ name: `role${at}`, permissions }))
+  const bob = { name: 'bob', passwordHash: undefined, roles: named.map(({ name }) => name), epoch: 1 }
+  const state = new AuthState(
+    new Map([['bob', bob]]),
+    new Map(named.map((role) => [role.name, role])),
+    new Uint8Array(),
+  )
+  return {
+    auth: { enabled: true, revision: 2, state },
+    lease(id: LeaseId) {
+      const found = held[Number(id) - 1]
+      return found && { grantedTtlMs: 1, remainingTtlMs: 1, owner: found.owner }
+    },
+    keysOfLease(id: LeaseId) {
+      const left = [...(held[Number(id) - 1]?.keys ?? [])]
+      return {
+        next: (_: unknown, done: (error: undefined, keys: Uint8Array[], more: boolean) => void) => {
+          const keys = left.splice(0, 1).map(bytes)
+          done(undefined, keys, left.length > 0)
+        },
+        finish: (done: (error: undefined) => void) => done(undefined),
+        close() {},
+      }
+    },
+  } as unknown as NodeApi
+}
+
+test('an operation is permitted exactly if each of its keys is', () => {
+  let permitted = 0
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(permission, { maxLength: 4 }), { maxLength: 3 }),
+      leases,
+      fc.array(operation, { minLength: 1, maxLength: 10 }),
+      (roles, held, operations) => {
+        const node = nodeOf(roles, held)
+        const model = new Model(roles.flat(), held)
+        for (const asked of operations) {
+          const call = {
+            ...{ deadline: 0, expansion: 1, isAbandoned: () => false },
+            principal: { user: 'bob', epoch: undefined },
+          }
+          let refusal: unknown = 'none'
+          decide(node, asked, call, (found) => {
+            refusal = found?.code
+          })
+          const isPermitted = model.permits(asked)
+          if (isPermitted) permitted++
+          expect(refusal).toBe(isPermitted ? undefined : 'permission_denied')
+        }
+      },
+    ),
+    { numRuns: runs(1000) },
+  )
+  expect(permitted).toBeGreaterThan(100)
+})

@@ -1,0 +1,358 @@
+// Rights over HTTP and multiplexed connections: what root, a user with one prefix, and nobody may do.
+
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { LeaseId } from '../../../src/kv/types.ts'
+import { FakeNode } from '../http/fake-node.ts'
+import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
+import { DELETE, GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
+import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers, permit, ROOT_PASSWORD } from './users.ts'
+
+const serveUsers = async (): Promise<Served> => serve({ node: await nodeWithUsers() })
+
+const askJson = (
+  { ask }: Served,
+  method: string,
+  path: string,
+  body: unknown,
+  headers = {},
+): Promise<Answered> =>
+  ask(method, path, { headers: { ...JSON_TYPE, ...headers }, body: JSON.stringify(body) })
+
+/** A request for each route. `{key}` is replaced by a key of bob, or by another one. */
+const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown])[] = [
+  ['GET', '/'],
+  ['GET', '/livez'],
+  ['GET', '/metrics'],
+  ['GET', '/openapi.json'],
+  ['GET', '/readyz'],
+  ['GET', '/v1/auth'],
+  ['POST', '/v1/auth/disable', {}],
+  ['POST', '/v1/auth/enable', {}],
+  ['POST', '/v1/auth/login', { user: 'bob', password: BOB_PASSWORD }],
+  ['GET', '/v1/auth/roles'],
+  ['GET', '/v1/auth/roles/app'],
+  ['PUT', '/v1/auth/roles/app', { permissions: [] }],
+  ['DELETE', '/v1/auth/roles/app'],
+  ['GET', '/v1/auth/users'],
+  ['GET', '/v1/auth/users/bob'],
+  ['PUT', '/v1/auth/users/bob', { password: 'another password' }],
+  ['DELETE', '/v1/auth/users/bob'],
+  ['POST', '/v1/changes', { changes: [{ put: { key: '{key}', value: '' } }] }],
+  ['GET', '/v1/cluster'],
+  ['POST', '/v1/cluster/leader', {}],
+  [
+    'POST',
+    '/v1/cluster/members',
+    { name: 'n4', replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' },
+  ],
+  ['DELETE', '/v1/cluster/members/n3'],
+  [
+    ...(['POST', '/v1/cluster/members/n3/replace'] as const),
+    { replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' },
+  ],
+  ['GET', '/v1/cluster/settings'],
+  ['POST', '/v1/cluster/settings', { key_bytes_max: 100 }],
+  ['POST', '/v1/compact', { revision: 1 }],
+  ['GET', '/v1/kv?prefix={key}'],
+  ['DELETE', '/v1/kv?prefix={key}'],
+  ['GET', '/v1/kv/{key}'],
+  ['PUT', '/v1/kv?key={key}'],
+  ['PUT', '/v1/kv/{key}'],
+  ['DELETE', '/v1/kv/{key}'],
+  ['GET', '/v1/leases'],
+  ['POST', '/v1/leases', { ttl: '10s' }],
+  ['POST', '/v1/leases/keepalive', { ids: ['7'] }],
+  ['GET', '/v1/leases/7?keys'],
+  ['DELETE', '/v1/leases/7'],
+  ['POST', '/v1/leases/7/keepalive', {}],
+  ['POST', '/v1/sessions', {}],
+  ['GET', '/v1/status'],
+  ['POST', '/v1/txn', { success: [{ put: { key: '{key}', value: '' } }] }],
+  ['GET', '/v1/watch?prefix={key}'],
+]
+
+const WHO = { root: AS_ROOT, bob: AS_BOB, nobody: {} }
+
+/** The answers to root, to bob for an own and another key, and to nobody. `yes`: the route was reached. */
+async function shownAnswers([method, path, body]: (typeof REQUESTS)[number]): Promise<readonly string[]> {
+  const node = await nodeWithUsers()
+  for (const key of ['app/1', 'other']) node.put(key, '1')
+  node.apply({ kind: 'grant', id: '7' as LeaseId, ttlMs: 5000 })
+  const lease = { id: '7' as LeaseId }
+  const put = { kind: 'put', value: Buffer.from(''), condition: undefined, prev: false, lease } as const
+  node.apply({ ...put, key: Buffer.from('other') })
+  const served = await serve({ node })
+  const answer = async (who: keyof typeof WHO, key: string): Promise<string> => {
+    const target = path.replace('{key}', key)
+    if (path.startsWith('/v1/watch')) {
+      const authorization = Object.entries(WHO[who]).map(([name, value]) => `${name}: ${value}\r\n`)
+      const head = `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${authorization.join('')}\r\n`
+      return shown(Number((await served.raw(head, (bytes) => bytes.includes('\r\n\r\n'))).split(' ')[1]))
+    }
+    const text =
+      body === undefined ? (method === 'PUT' ? 'x' : undefined) : JSON.stringify(body).replace('{key}', key)
+    const headers = { ...(body === undefined ? {} : JSON_TYPE), ...WHO[who] }
+    const sent = text === undefined ? { headers } : { headers, body: text }
+    return shown((await served.ask(method, target, sent)).status)
+  }
+  // A refused request changes nothing for those after it.
+  const nobody = await answer('nobody', 'app/1')
+  const namesKey = JSON.stringify([path, body]).includes('{key}')
+  const other = namesKey ? await answer('bob', 'other') : undefined
+  const own = await answer('bob', 'app/1')
+  return [await answer('root', 'other'), own, other ?? own, nobody]
+}
+
+const shown = (status: number): string => (status === 401 || status === 403 ? `${status}` : 'yes')
+
+test('docs/reference/security.md shows what each route answers to root, to a user with one prefix, and to nobody', async () => {
+  const { ask } = await serveUsers()
+  const { paths } = (await ask('GET', '/openapi.json')).json
+  const routes = Object.entries<object>(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).flatMap((method) => (method === 'head' ? [] : [`${method.toUpperCase()} ${path}`])),
+  )
+  const rows: string[] = []
+  const covered = new Set<string>()
+  for (const request of REQUESTS) {
+    const [method, path] = request
+    const names = await shownAnswers(request)
+    const route = `${method} ${path.replace(/\?.*/, '')}`
+    const fits = (pattern: string): boolean =>
+      new RegExp(
+        `^${pattern.replaceAll(/\{key\}/g, '\\{key\\}').replaceAll(/\{(?!key)[a-z]+\}/g, '[^/]+')}$`,
+      ).test(route)
+    const pattern = routes.find((each) => each === route) ?? routes.find(fits)
+    expect(pattern, route).toBeDefined()
+    covered.add(pattern ?? '')
+    rows.push(`| \`${pattern}\` | ${names.join(' | ')} |`)
+  }
+  expect([...covered].sort()).toEqual(routes.sort())
+  const page = readFileSync('docs/reference/security.md', 'utf8')
+  const documented = page.split('\n').filter((line) => /^\| `[A-Z]+ \//.test(line))
+  expect(rows).toEqual(documented)
+})
+
+test('a request names its user by a password or a token, and otherwise is refused with the ways to log in', async () => {
+  const served = await serveUsers()
+  const { ask } = served
+  const get = (headers: Record<string, string>) => ask('GET', '/v1/kv/app/1', { headers })
+  const refused = await get({})
+  expect([refused.status, refused.json.code]).toEqual([401, 'unauthenticated'])
+  expect(refused.headers['www-authenticate']).toMatch(/^Bearer .*Basic /)
+  for (const Authorization of [
+    basic('bob', 'a wrong one').Authorization,
+    basic('nobody', BOB_PASSWORD).Authorization,
+    'Basic !',
+    'Digest x',
+    'Bearer q1.x.y',
+    'Bearer x',
+  ])
+    expect((await get({ Authorization })).status, Authorization).toBe(401)
+  expect((await get(basic('bob', BOB_PASSWORD))).status).toBe(404)
+  const { status, json, headers } = await askJson(served, 'POST', '/v1/auth/login', {
+    user: 'bob',
+    password: BOB_PASSWORD,
+  })
+  expect([status, json.expires_in_ms, headers['cache-control']]).toEqual([200, 600_000, 'no-store'])
+  expect((await get({ Authorization: `Bearer ${json.token}` })).status).toBe(404)
+})
+
+test('a token ends with the password, with the user, and with its time', async () => {
+  const node = await nodeWithUsers()
+  const served = await serve({ node })
+  const login = async (user: string, password: string): Promise<string> =>
+    (await askJson(served, 'POST', '/v1/auth/login', { user, password })).json.token
+  const statusWith = async (token: string): Promise<number> =>
+    (await served.ask('GET', '/v1/status', { headers: { Authorization: `Bearer ${token}` } })).status
+  const first = await login('bob', BOB_PASSWORD)
+  expect(await statusWith(first)).toBe(200)
+  await askJson(served, 'PUT', '/v1/auth/users/bob', { password: 'another password' }, AS_BOB)
+  expect(await statusWith(first)).toBe(401)
+  const second = await login('bob', 'another password')
+  expect(await statusWith(second)).toBe(200)
+  await served.ask('DELETE', '/v1/auth/users/bob', { headers: AS_ROOT })
+  expect(await statusWith(second)).toBe(401)
+})
+
+test('passwords and hashes leave the node in no answer and no line of its log', async () => {
+  const served = await serveUsers()
+  const { ask, logged } = served
+  const answers = [
+    await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'secret of carl', roles: [] }, AS_ROOT),
+    await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'short' }, AS_ROOT),
+    await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'secret of carl', role: [] }, AS_ROOT),
+    await askJson(served, 'POST', '/v1/auth/login', { user: 'carl', password: 'secret of carl.' }),
+    await ask('GET', '/v1/auth/users', { headers: AS_ROOT }),
+    await ask('GET', '/v1/auth/users/carl', { headers: AS_ROOT }),
+    await ask('GET', '/metrics', { headers: AS_ROOT }),
+  ]
+  expect(answers.map(({ status }) => status)).toEqual([200, 400, 400, 401, 200, 200, 200])
+  const seen = [...answers.map(({ text, headers }) => text + JSON.stringify(headers)), ...logged].join('\n')
+  expect(seen).not.toMatch(/secret of carl|short|scrypt/)
+})
+
+test('a change that was permitted before rights changed is decided again', async () => {
+  const node = await nodeWithUsers()
+  const { ask } = await serve({ node })
+  await ask('GET', '/v1/status', { headers: AS_BOB })
+  node.hold = (release) => {
+    node.hold = undefined
+    permit(node)
+    release()
+  }
+  const refused = await ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: '1' })
+  expect([refused.status, refused.json.code]).toEqual([403, 'permission_denied'])
+  expect((await ask('GET', '/v1/kv/app/1', { headers: AS_ROOT })).status).toBe(404)
+  // And one that is still permitted is made.
+  permit(node, { access: 'readwrite', range: { start: Buffer.from(''), end: undefined } })
+  node.hold = (release) => {
+    node.hold = undefined
+    permit(node, { access: 'write', range: { start: Buffer.from('app/'), end: undefined } })
+    release()
+  }
+  expect((await ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: '1' })).status).toBe(200)
+})
+
+test('a read that waits is decided under the rights of its answer', async () => {
+  const node = await nodeWithUsers()
+  node.put('app/1', '1')
+  const { ask } = await serve({ node })
+  await ask('GET', '/v1/status', { headers: AS_BOB })
+  for (const path of ['/v1/kv/app/1', '/v1/kv?prefix=app/', '/v1/kv/app/1?revision=2']) {
+    permit(node, { access: 'read', range: { start: Buffer.from('app/'), end: undefined } })
+    node.hold = (release) => {
+      node.hold = undefined
+      permit(node)
+      release()
+    }
+    expect((await ask('GET', path, { headers: AS_BOB })).status, path).toBe(403)
+  }
+})
+
+test('a request that arrives before rights are checked is decided when they are', async () => {
+  const node = await nodeWithUsers()
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  const { ask } = await serve({ node })
+  const enable = (release: () => void): void => {
+    node.hold = undefined
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    release()
+  }
+  node.hold = enable
+  expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(401)
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  node.hold = enable
+  expect((await ask('GET', '/v1/kv/a')).status).toBe(401)
+})
+
+test('two changes of a role that knew the same revision: the second one is refused', async () => {
+  const served = await serveUsers()
+  const { revision } = (await served.ask('GET', '/v1/auth')).json
+  const put = () =>
+    askJson(
+      served,
+      'PUT',
+      '/v1/auth/roles/app',
+      { permissions: [] },
+      { ...AS_ROOT, 'If-Match': `"${revision}"` },
+    )
+  expect((await put()).status).toBe(200)
+  expect((await put()).json.code).toBe('precondition_failed')
+})
+
+test('a role is shown as it was put, in its shortest form', async () => {
+  const served = await serveUsers()
+  const permissions = [
+    { access: 'read', key: 'a' },
+    { access: 'write', prefix: 'a/' },
+    { access: 'readwrite', start: 'a', end: 'b' },
+    { access: 'read', start: 'c' },
+    { access: 'read', key: { base64: '/w==' } },
+    { access: 'write', all: true },
+    { access: 'admin' },
+  ]
+  const put = await askJson(served, 'PUT', '/v1/auth/roles/all', { permissions }, AS_ROOT)
+  const shortest = permissions.map((each) =>
+    'start' in each && 'end' in each ? { access: each.access, prefix: 'a' } : each,
+  )
+  expect(put.json).toEqual({ name: 'all', permissions: shortest })
+  expect((await served.ask('GET', '/v1/auth/roles/all', { headers: AS_ROOT })).json).toEqual(put.json)
+  for (const [wrong, fault] of [
+    [{ access: 'read' }, 'permissions[0] needs one of key'],
+    [{ access: 'read', key: 'a', prefix: 'b' }, 'permissions[0] needs one of key'],
+    [{ access: 'read', all: false }, 'permissions[0] needs one of key'],
+    [{ access: 'admin', all: true }, 'admin has no range'],
+    [{ access: 'see', all: true }, 'permissions[0].access must be one of'],
+  ] as const) {
+    const answer = await askJson(served, 'PUT', '/v1/auth/roles/x', { permissions: [wrong] }, AS_ROOT)
+    expect([answer.status, answer.json.detail]).toEqual([400, expect.stringContaining(fault)])
+  }
+})
+
+test('a wrong name, an unknown role, or the end of root is refused', async () => {
+  const served = await serveUsers()
+  for (const [method, path, body, fault] of [
+    ['PUT', '/v1/auth/users/a%20b', {}, 'is no name'],
+    ['PUT', `/v1/auth/users/${'a'.repeat(65)}`, {}, 'is no name'],
+    ['PUT', '/v1/auth/users/*', {}, 'is no name'],
+    ['PUT', '/v1/auth/users/a', { roles: ['none'] }, 'make it first'],
+    ['PUT', '/v1/auth/roles/root', { permissions: [] }, 'cannot be changed'],
+    ['PUT', '/v1/auth/users/root', { roles: [] }, 'the user root'],
+    ['PUT', '/v1/auth/users/root', { password: 'short' }, '8 to 1024 bytes'],
+  ] as const) {
+    const answer = await askJson(served, method, path, body, AS_ROOT)
+    expect([answer.status, answer.json.detail], path).toEqual([400, expect.stringContaining(fault)])
+  }
+  expect((await served.ask('DELETE', '/v1/auth/users/root', { headers: AS_ROOT })).status).toBe(400)
+  expect((await served.ask('DELETE', '/v1/auth/users/none', { headers: AS_ROOT })).status).toBe(404)
+})
+
+test('a multiplexed connection has the user of the request that opens it', async () => {
+  const node = await nodeWithUsers()
+  const { port } = await serve({ node })
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  expect((await bob.ask(1, PUT, 1000, Buffer.from('app/1'), Buffer.from('1')))[1]).toBe(0)
+  expect((await bob.ask(2, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'permission_denied' })
+  const nobody = await new MuxClient(port).open()
+  expect((await nobody.ask(1, GET, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+  const wrong = new MuxClient(port, { headers: basic('bob', 'a wrong one') })
+  expect((await wrong.end()).code).toBe(1006)
+  // The connection ends to be of any use with the password.
+  const passwordHash = 'scrypt$15$8$1$AAAA$AAAA'
+  node.apply({
+    ...{ kind: 'auth', ifRevision: undefined },
+    change: { kind: 'put-user', name: 'bob', passwordHash, roles: undefined },
+  })
+  expect((await bob.ask(3, DELETE, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+})
+
+test('a watch ends when its right ends, and others go on', async () => {
+  const node = await nodeWithUsers()
+  const { raw } = await serve({ node })
+  const watched = (headers: { Authorization: string }, until: (text: string) => boolean): Promise<string> =>
+    raw(
+      `GET /v1/watch?prefix=app/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${headers.Authorization}\r\n\r\n`,
+      until,
+    )
+  const ofBob = watched(AS_BOB, (text) => text.includes('permission_denied'))
+  const ofRoot = watched(AS_ROOT, (text) => text.includes('app/2'))
+  await soon(() => expect(node.watches.counts().open).toBe(2))
+  node.put('app/1', '1')
+  permit(node, { access: 'read', range: { start: Buffer.from('app/1'), end: Buffer.from('app/2') } })
+  node.put('app/2', '2')
+  const seen = await ofBob
+  expect(seen).toContain('app/1')
+  expect(seen).not.toContain('app/2')
+  expect(await ofRoot).toContain('app/1')
+})
+
+test('while rights are not checked, nobody needs to log in, and a login says so', async () => {
+  const served = await serve({ node: new FakeNode() })
+  expect((await served.ask('GET', '/v1/kv/a', { headers: basic('x', 'y') })).status).toBe(404)
+  const login = await askJson(served, 'POST', '/v1/auth/login', { user: 'root', password: ROOT_PASSWORD })
+  expect([login.status, login.json.detail]).toEqual([400, expect.stringContaining('not checked')])
+  const enabled = await askJson(served, 'POST', '/v1/auth/enable', {})
+  expect([enabled.status, enabled.json.detail]).toEqual([400, expect.stringContaining('the user root')])
+})
