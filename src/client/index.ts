@@ -47,7 +47,6 @@ export type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
-export type { ClientTls } from './tls-types.ts'
 export type {
   CompactResult,
   DeleteRange,
@@ -76,6 +75,7 @@ export type {
   BackupOptions,
   CallOptions,
   ClientOptions,
+  ClientTls,
   ClusterInfo,
   Consistency,
   DeleteOptions,

@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net'
 import type { ConnectionOptions, SecureContext } from 'node:tls'
-import type { ClientTls } from './tls-types.ts'
+import type { ClientTls } from './types.ts'
 import type { Check } from './validators.ts'
 
 const isPem: Check = (value) => {

@@ -43,7 +43,7 @@ export function nodeTls(clusterDir: string, name: string): Required<Pick<NodeOpt
   return { tls: files, peerTls: files }
 }
 
-/** What the command, and a client, show to the nodes of the cluster. */
+/** The CA of the nodes, and the certificate and key of the command. */
 export function clientTls(
   clusterDir: string,
   { ca, cert, key }: ClusterFileTls = COMMAND_TLS,

@@ -141,7 +141,7 @@ async function startWith(
   disk.giveBackReserve()
   let node: Node
   try {
-    node = new Node(options, storage, logger, certificates, auditFile)
+    node = new Node(options, storage, logger, { certificates, auditFile })
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
@@ -178,8 +178,10 @@ class Node implements ServingNode {
     options: StartOptions,
     storage: Storage,
     logger: Logger,
-    certificates: NodeCertificates | undefined,
-    auditFile: AuditFile | undefined,
+    {
+      certificates,
+      auditFile,
+    }: { readonly certificates: NodeCertificates | undefined; readonly auditFile: AuditFile | undefined },
   ) {
     this.#options = options
     this.#certificates = certificates
@@ -256,15 +258,15 @@ class Node implements ServingNode {
     })
   }
 
+  async rereadCertificates(): Promise<void> {
+    await this.#certificates?.reread()
+  }
+
   #audit(): Audit | undefined {
     const { auditLog } = this.#options
     const file = this.#auditFile
     if (auditLog === undefined || file === undefined) return undefined
     return new Audit((line) => file.append(line), auditLog.operations)
-  }
-
-  async rereadCertificates(): Promise<void> {
-    await this.#certificates?.reread()
   }
 
   #warnOfAddresses(): void {

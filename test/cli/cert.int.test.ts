@@ -1,4 +1,4 @@
-// kv cert: what it writes, and what it refuses.
+// kv cert: what it writes, and what it refuses (docs/guides/tls.md).
 
 import { X509Certificate } from 'node:crypto'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'

@@ -143,7 +143,7 @@ test('members with an invalid address are left out; removed ones are forgotten, 
     vi.advanceTimersByTime(30_000)
     return kv.endpoints
   }
-  node.members = [memberJson('n2', 'nowhere'), memberJson('n3', 'https://127.0.0.1:3'), member('n4', 4)]
+  node.members = [memberJson('n2', 'nowhere'), memberJson('n3', 'ftp://127.0.0.1:3'), member('n4', 4)]
   expect(await known()).toEqual([node.url, 'http://nowhere', 'http://127.0.0.1:4'])
   node.members = [member('n1', node.port), member('n5', 5), member('n6', 5), memberJson('n7', '')]
   expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])

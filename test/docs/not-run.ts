@@ -63,6 +63,16 @@ export const NOT_RUN: readonly NotRun[] = [
   { of: 'docs/coming-from/etcd.md: const client =', because: OTHERS },
   { of: 'docs/coming-from/redlock.md: const redlock =', because: OTHERS },
   { of: 'docs/coming-from/zookeeper.md: const client =', because: OTHERS },
+  {
+    of: 'docs/guides/tls.md: quorate cert ca',
+    because: 'that test reads the certificates as well',
+    test: 'test/cli/cert.int.test.ts',
+  },
+  {
+    of: 'docs/guides/tls.md: quorate node start --name n1',
+    because: 'its addresses are those of another machine',
+    test: 'test/local/node-tls.int.test.ts',
+  },
   { of: 'docs/reference/protocol.md: [0, "welcome"', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (2)', ...FRAMES },

@@ -27,9 +27,9 @@ function file(clusterId: string | null, stage: Stage, count = 3): ClusterFile {
 
 test('without flags and files there are three new nodes from port 7301 on', () => {
   expect(planNodes(unset, undefined, holding())).toEqual([
-    { name: 'n1', port: 7301, peerPort: 0, stage: 'new' },
-    { name: 'n2', port: 7302, peerPort: 0, stage: 'new' },
-    { name: 'n3', port: 7303, peerPort: 0, stage: 'new' },
+    { name: 'n1', port: 7301, peerPort: 0, stage: 'new', tls: false },
+    { name: 'n2', port: 7302, peerPort: 0, stage: 'new', tls: false },
+    { name: 'n3', port: 7303, peerPort: 0, stage: 'new', tls: false },
   ])
 })
 
@@ -45,7 +45,7 @@ test('a plan without a node may be changed by flags, and applies otherwise', () 
   const interrupted = file(null, 'new', 2)
   expect(planNodes(unset, interrupted, holding()).map(({ port }) => port)).toEqual([8000, 8001])
   expect(planNodes({ dataDir, nodes: 1, port: 80 }, interrupted, holding())).toEqual([
-    { name: 'n1', port: 80, peerPort: 0, stage: 'new' },
+    { name: 'n1', port: 80, peerPort: 0, stage: 'new', tls: false },
   ])
   // n1 may have founded the cluster.
   expect(() => planNodes({ ...unset, nodes: 1 }, interrupted, holding('n1'))).toThrow('has 2 nodes, not 1')

@@ -21,6 +21,7 @@ const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jep
 const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
+  ['certificates', ['files']],
   ['src/node-http.ts', []],
   ['src/did-you-mean.ts', []],
   ['src/require-node.ts', []],
@@ -30,7 +31,7 @@ const MAY_IMPORT = new Map([
   // Files of backups, and nodes that are made from them.
   ['backup', ['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts']],
   // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
-  // tcp.
+  // tcp, and http → tls ← tcp.
   [
     'server',
     [
@@ -42,12 +43,16 @@ const MAY_IMPORT = new Map([
         'server/api/audit.ts',
         'server/audit',
         'server/http',
+        'server/tls',
       ],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
-  ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
+  [
+    'server/peers/tcp',
+    ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
+  ],
   [
     'server/api',
     ['bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node', 'server/auth'],
@@ -56,17 +61,29 @@ const MAY_IMPORT = new Map([
   ['server/audit', []],
   [
     'server/http',
-    ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],
+    [
+      'kv',
+      'raft',
+      'server/addresses.ts',
+      'server/node',
+      'server/api',
+      'server/mux',
+      'server/tls',
+      'node-http.ts',
+    ],
   ],
+  // TLS of the listeners, and of connections to peers.
+  ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts']],
   ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
   ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts']],
-  ['local', ['files', 'server', 'server/node', 'server/process']],
+  ['local', ['certificates', 'files', 'server', 'server/node', 'server/process']],
   [
     'cli',
     [
       'client',
+      'certificates',
       'backup',
       'kv',
       'raft',

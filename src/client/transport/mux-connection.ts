@@ -17,7 +17,7 @@ import { lookup } from '../lookup.ts'
 import { type ClientOperation, isChange, WATCH } from '../operation.ts'
 import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { secureOptions } from '../tls.ts'
-import type { ClientTls } from '../tls-types.ts'
+import type { ClientTls } from '../types.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   cancelOf,

@@ -38,7 +38,7 @@ export const httpLimits: HttpLimits = {
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
   connectionsMax: 10_000,
-  tlsHandshakesMax: 256,
+  tlsHandshakesMax: 1_000,
   tlsHandshakeMs: 10_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,

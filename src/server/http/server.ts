@@ -18,7 +18,7 @@ import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
-import { Handshakes, type HandshakesOptions } from '../tls/handshakes.ts'
+import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
 import type { ColdRoutes } from './app.ts'
 import { Connections, endGently } from './connections.ts'
@@ -62,9 +62,6 @@ export interface HttpServerOptions {
   /** Default: all. */
   readonly served?: ServedClients
 }
-
-/** The certificate of the listener, and what is asked of clients. */
-export type ListenerTls = Pick<HandshakesOptions, 'files' | 'peerFiles' | 'clientCert'>
 
 export interface HttpServer {
   /** Port 0 means any free port. Rejects if the address cannot be used. */

@@ -4,7 +4,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { InFlightCounts } from '../../raft/types.ts'
-import type { FileExpiry } from '../tls/tls-files.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
@@ -50,6 +49,12 @@ export interface HttpCounts {
   /** Connections whose TLS handshake is not done; total of those whose handshake has failed. */
   readonly handshakes: number
   readonly handshakesFailedTotal: number
+}
+
+export interface CertificateExpiry {
+  readonly file: string
+  /** Seconds until the first certificate or list in the file ends; negative after that. */
+  readonly seconds: number
 }
 
 export interface PeerTotals {
@@ -151,7 +156,7 @@ export class Metrics implements DriverObserver {
   }
 
   /** Called once, by a node with TLS: how long the files of certificates are still valid. */
-  watchTls(expiries: () => readonly FileExpiry[]): void {
+  watchTls(expiries: () => readonly CertificateExpiry[]): void {
     const name = 'quorate_tls_certificate_expiry_seconds'
     const help = 'Seconds until the first certificate or revocation list of a file ends'
     computedMetric(Gauge, [this.#registry], name, help, ['file'], () =>

@@ -20,12 +20,16 @@ export interface HandshakeLimits {
   readonly tlsHandshakeMs: number
 }
 
-export interface HandshakesOptions extends HandshakeLimits {
+/** The certificate of a listener, and what it requests of the other side. */
+export interface ListenerTls {
   readonly files: TlsFiles
   /** More CAs whose certificates are accepted, those of nodes. */
   readonly peerFiles?: TlsFiles | undefined
   /** undefined: the other side is not asked for a certificate. */
   readonly clientCert: 'optional' | 'required' | undefined
+}
+
+export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
   readonly protocol: 'http' | 'peer'
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */
@@ -124,20 +128,24 @@ export class Handshakes {
       socket.destroy()
       return
     }
-    if (certificate !== undefined) this.#identify(socket, certificate)
+    if (certificate !== undefined && !this.#identify(socket, certificate)) {
+      this.#failed(socket.remoteAddress, 'its certificate is neither one of a client nor one of a node')
+      socket.destroy()
+      return
+    }
     this.#options.secured(socket)
   }
 
-  #identify(socket: TLSSocket, certificate: X509Certificate): void {
+  /** Returns false for a certificate that only a CA of nodes has signed, and that is not for a node. */
+  #identify(socket: TLSSocket, certificate: X509Certificate): boolean {
     const { files, peerFiles } = this.#options
     this.#certified.set(socket, certificate)
     socket.once('close', () => this.#certified.delete(socket))
     const isOfClients = isIssuedUnder(certificate, files.authorities)
     const isOfPeers = peerFiles !== undefined && isIssuedUnder(certificate, peerFiles.authorities)
-    setIdentity(socket, {
-      user: isOfClients ? userIn(certificate) : undefined,
-      isNode: isOfPeers && isForNodes(certificate),
-    })
+    const isNode = isOfPeers && isForNodes(certificate)
+    setIdentity(socket, { user: isOfClients ? userIn(certificate) : undefined, isNode })
+    return isOfClients || isNode
   }
 
   #changed(): void {

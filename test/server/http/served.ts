@@ -9,10 +9,10 @@ import {
   type HttpLimits,
   type HttpServer,
   httpLimits,
-  type ListenerTls,
   type ServedClients,
 } from '../../../src/server/http/index.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
+import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
 import { FakeNode } from './fake-node.ts'
 
 export interface Answered {
@@ -54,9 +54,9 @@ export interface Serving {
   readonly allowedHosts?: readonly string[]
   readonly corsOrigins?: readonly string[]
   readonly limits?: Partial<HttpLimits>
-  readonly audit?: Audit
   readonly tls?: ListenerTls
   readonly served?: ServedClients
+  readonly audit?: Audit
 }
 
 /** A server that the caller closes. */
@@ -65,9 +65,9 @@ export async function start({
   allowedHosts = [],
   corsOrigins = [],
   limits,
-  audit,
   tls,
   served,
+  audit,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)

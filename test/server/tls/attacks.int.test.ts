@@ -8,7 +8,7 @@ import type { HttpLimits } from '../../../src/server/http/limits.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { start } from '../http/served.ts'
-import { authority, CertificateDirectory } from './certificates.ts'
+import { authority, CertificateDirectory, type TestAuthority } from './certificates.ts'
 
 const directory = new CertificateDirectory()
 afterAll(() => directory[Symbol.dispose]())
@@ -23,11 +23,12 @@ const logger = { debug: log, info: log, warn: log, error: log }
 interface Listening {
   readonly clientCert?: 'optional' | 'required'
   readonly revoked?: readonly (typeof alice)[]
+  readonly peerCa?: TestAuthority
   readonly limits?: Partial<HttpLimits>
   readonly served?: 'all' | 'own-machine'
 }
 
-async function listening({ clientCert = 'required', revoked, limits, served }: Listening = {}) {
+async function listening({ clientCert = 'required', revoked, peerCa, limits, served }: Listening = {}) {
   const name = `listener-${Math.random()}`
   const paths = {
     ...directory.pair(name, n1),
@@ -36,9 +37,18 @@ async function listening({ clientCert = 'required', revoked, limits, served }: L
   }
   const files = await TlsFiles.open(paths, { logger, every: () => () => {} })
   onTestFinished(() => files.close())
+  const peerFiles =
+    peerCa &&
+    (await TlsFiles.open(
+      {
+        ...directory.pair(`${name}-peer`, peerCa.node('n1')),
+        ca: directory.write(`${name}-peer-ca.crt`, peerCa.cert),
+      },
+      { logger, every: () => () => {} },
+    ))
   const server = await start({
     node: new FakeNode(),
-    tls: { files, clientCert },
+    tls: { files, peerFiles, clientCert },
     ...(limits && { limits }),
     ...(served && { served }),
   })
@@ -75,6 +85,13 @@ test.each(['required', 'optional'] as const)('certificates, where they are %s', 
   expect(await outcome({ ...other.client('alice') })).toEqual(REFUSED)
   // Signed by a certificate that is no CA.
   expect(await outcome({ ...authority('alice').client('root') })).toEqual(REFUSED)
+})
+
+test('a CA of nodes makes no clients', async () => {
+  const { port } = await listening({ peerCa: other })
+  expect(await ask(port, { ...alice }).outcome).toBe('200')
+  expect(await ask(port, { ...other.node('n2') }).outcome).toBe('200')
+  expect(await ask(port, { ...other.client('root') }).outcome).toEqual(REFUSED)
 })
 
 test('versions before 1.2, other protocols, resumption and renegotiation', async () => {

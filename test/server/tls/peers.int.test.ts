@@ -72,6 +72,16 @@ test('nodes join, replicate and send snapshots over TLS', async () => {
     await expect.poll(async () => (await clientOf(url).get('k'))?.text()).toBe('v')
 })
 
+test('the CAs of clients and of nodes may be two, also for a node that joins', async () => {
+  const tls = { ...directory.pair('two-cas', ca.node('n1')), ca: directory.write('clients.crt', other.cert) }
+  const first = await node('n1', { kind: 'bootstrap' }, { tls: { ...tls, clientCert: 'required' } })
+  await node('n2', { kind: 'join', urls: [first.url], replace: false })
+  const { cert, key } = other.client('root')
+  const kv = new Client({ endpoints: [first.url], tls: { ca: ca.cert, cert, key }, discover: false })
+  onTestFinished(() => kv.close())
+  await expect.poll(() => voters(kv)).toEqual(Array(2).fill(['voter', 'https:']))
+})
+
 test('a node with a certificate that its peers would refuse does not start', async () => {
   const failure = (pair: PemPair) =>
     node('n1', { kind: 'bootstrap' }, { pair }).then(String, ({ message }) => message)

@@ -1,0 +1,94 @@
+// Clients of other machines, where nobody has to say who he is. Their address is made up: a test has one machine.
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { checkLoopbackOnly } from '../../../src/server/http/loopback-only.ts'
+import { setIdentity } from '../../../src/server/tls/identity.ts'
+import { serve } from './served.ts'
+
+/** From now on accepted connections have this remote address. */
+function from(address: string): void {
+  const accepted = (message: unknown): void => {
+    const { socket } = message as { readonly socket: Socket }
+    Object.defineProperty(socket, 'remoteAddress', { value: address })
+  }
+  subscribe('net.server.socket', accepted)
+  onTestFinished(() => void unsubscribe('net.server.socket', accepted))
+}
+
+const UPGRADE = {
+  Connection: 'Upgrade',
+  Upgrade: 'websocket',
+  'Sec-WebSocket-Version': '13',
+  'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  'Sec-WebSocket-Protocol': 'quorate.v1',
+}
+
+test('every wire refuses a client of another machine, and no probe of the health', async () => {
+  const { ask, raw } = await serve({ served: 'own-machine' })
+  from('10.9.8.7')
+  const requests: [string, string, Record<string, string>?][] = [
+    ['GET', '/v1/kv/a'],
+    ['PUT', '/v1/kv/a'],
+    ['GET', '/v1/kv'],
+    ['GET', '/v1/status'],
+    ['GET', '/v1/cluster'],
+    ['GET', '/metrics'],
+    ['GET', '/v1/watch?prefix=a'],
+    ['GET', '/'],
+    // By node:http.
+    ['GET', '/v1/kv/a', { 'X-Long': 'x'.repeat(20_000) }],
+  ]
+  for (const [method, target, headers = {}] of requests) {
+    const { status, json } = await ask(method, target, { headers })
+    expect([method, target, status, json.code]).toEqual([method, target, 403, 'loopback_only'])
+    expect(json.detail).toMatch(/--client-cert required.*--insecure/)
+  }
+  const head = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
+  const opened = await raw(`GET /v1/connect HTTP/1.1\r\nHost: localhost\r\n${head.join('')}\r\n`)
+  expect(opened).toMatch(/^HTTP\/1\.1 403 .*loopback_only/s)
+  for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
+})
+
+test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('%s is of this machine', async (address) => {
+  const { ask } = await serve({ served: 'own-machine' })
+  from(address)
+  expect((await ask('GET', '/v1/status')).status).toBe(200)
+})
+
+test('without the rule, all are served', async () => {
+  const { ask } = await serve()
+  from('10.9.8.7')
+  expect((await ask('GET', '/v1/status')).status).toBe(200)
+})
+
+/** A connection between these addresses. */
+function socketBetween(remoteAddress: string, localAddress: string): Socket {
+  return Object.defineProperties(new Socket(), {
+    remoteAddress: { value: remoteAddress },
+    localAddress: { value: localAddress },
+  })
+}
+
+test('a connection within the machine may use any address of it', () => {
+  const check = (remote: string, local: string) => () =>
+    checkLoopbackOnly('own-machine', socketBetween(remote, local), '/v1/status')
+  expect(check('10.0.0.1', '10.0.0.1')).not.toThrow()
+  expect(check('::ffff:10.0.0.1', '10.0.0.1')).not.toThrow()
+  expect(check('10.0.0.2', '10.0.0.1')).toThrow('own machine')
+  // Its connection is gone.
+  expect(check('', '')).toThrow('own machine')
+})
+
+test('a node with a certificate may join, and do nothing else', () => {
+  const socket = socketBetween('10.0.0.2', '10.0.0.1')
+  setIdentity(socket, { user: undefined, isNode: true })
+  const check = (path: string) => () => checkLoopbackOnly('own-machine', socket, path)
+  for (const path of ['/v1/cluster', '/v1/cluster/members', '/v1/cluster/members/n2/replace'])
+    expect(check(path)).not.toThrow()
+  for (const path of ['/v1/status', '/v1/cluster/members/n2', '/v1/cluster/leader', '/v1/kv/a'])
+    expect(check(path)).toThrow()
+  setIdentity(socket, { user: 'n2', isNode: false })
+  expect(check('/v1/cluster')).toThrow()
+})
