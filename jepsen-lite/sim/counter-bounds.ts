@@ -20,7 +20,7 @@ import type { NodeLimits } from './node-limits.ts'
 export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   waits: 'transfersMax + 3',
   forwardedKeepAlives: 'keepAlivesMax',
-  scans: 'rangesMax + members + 4',
+  scans: '2 × rangesMax + members + 4',
   transferRefused: 'transfersMax',
   snapshotsSending: 'members',
   installing: '1',

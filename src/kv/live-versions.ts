@@ -72,6 +72,7 @@ export class LiveVersions {
 
   /** Backwards: the record of the last key, after the last row. */
   end(): KeyRow | undefined {
+    this.#deletedKey = undefined
     const newest = this.#newest
     this.#newest = null
     if (this.#reverse && newest === null && this.#key !== undefined) this.#noteDeleted(this.#key, this.#rows)

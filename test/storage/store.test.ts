@@ -42,6 +42,8 @@ test('the limits are those that are documented', () => {
     batchItemsMax: 4096,
     rowHeads: 16_000_000,
     rowFilterBytes: 2_097_152,
+    emptyRanges: 2048,
+    emptyRangeRows: 64,
   })
 })
 

@@ -116,7 +116,8 @@ export class RecordScan {
   #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
   #reads = 0
   #isReading = false
-  #isEnding = false
+  /** It has failed, or was finished or closed. */
+  #isOver = false
   #done: PageOfRecords = () => {}
   #page: KeyRow[] = []
   #bytes = 0
@@ -165,7 +166,7 @@ export class RecordScan {
   }
 
   finish(done: WriteCallback): void {
-    this.#isEnding = true
+    this.#isOver = true
     this.#endDeleted()
     this.#scan.finish((error) => {
       if (error !== undefined) this.close()
@@ -175,9 +176,11 @@ export class RecordScan {
   }
 
   close(): void {
+    const isOver = this.#isOver || this.#isReading
+    this.#isOver = true
     this.#endDeleted()
     // A reader whose time is over tries again. It makes progress if the ranges are known then.
-    if (this.#emptied.length > 0 && !this.#isReading && !this.#isEnding) this.finish(() => {})
+    if (this.#emptied.length > 0 && !isOver) this.finish(() => {})
     else this.#scan.close()
   }
 
@@ -222,6 +225,7 @@ export class RecordScan {
     this.#scan.next({ ...this.#limits, rowsMax }, (error, rows, more) => {
       this.#isReading = false
       if (error !== undefined) {
+        this.#isOver = true
         this.#end(error, false)
         return
       }
