@@ -14,7 +14,7 @@ import {
   isWholeNumber,
 } from '../client/validators.ts'
 import { isPeerAddress } from '../server/addresses.ts'
-import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
+import type { Founding, ListenAddress, Logger, NodeOptions, ScheduledBackup } from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
@@ -69,8 +69,12 @@ const NODE: Checks<NodeOptions> = {
   allowedHosts: isTexts,
   corsOrigins: isTexts,
   discardSuspectTail: isFlag,
+  backup: isObject,
   logger: isObject,
 }
+const isPositive: Check = (value) =>
+  isWholeNumber(value) === undefined && Number(value) > 0 ? undefined : 'a whole number from 1 on'
+const BACKUP: Checks<ScheduledBackup> = { to: isText, everyMs: isTimeout, keep: isPositive }
 const isId: Check = (value) =>
   isText(value) === undefined && /^[1-9][0-9]{0,19}$/.test(String(value)) && BigInt(String(value)) < 2n ** 64n
     ? undefined
@@ -123,6 +127,7 @@ export function checkNode(options: NodeOptions): void {
   checkFields('startNode: listen', options.listen, LISTEN)
   checkFields('startNode: peerListen', options.peerListen, LISTEN)
   checkFounding(options.founding)
+  if (options.backup !== undefined) checkFields('startNode: backup', options.backup, BACKUP)
   checkShared('startNode', options)
 }
 

@@ -5,6 +5,7 @@ import { isIPv4 } from 'node:net'
 import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
+import { isBucket, targetOf } from '../backup/target.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -30,6 +31,7 @@ import {
   type Storage,
 } from '../storage/index.ts'
 import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
+import { BackupSchedule } from './backup-schedule.ts'
 import {
   createHttpServer,
   type HttpServer,
@@ -47,7 +49,7 @@ import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-inde
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
-import { NodeStartError } from './options.ts'
+import { NodeStartError, type ScheduledBackup } from './options.ts'
 import { TRANSPORT_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
@@ -98,7 +100,7 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
   const dataDir = resolve(startOptions.dataDir)
   await prepareDirectory({ ...startOptions, dataDir }, logger).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
-  const options = { ...startOptions, dataDir: realpathSync(dataDir) }
+  const options = { ...startOptions, dataDir: realpathSync(dataDir), backup: resolved(startOptions.backup) }
   // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
@@ -139,6 +141,7 @@ class Node implements ServingNode {
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
   #url = ''
+  #backups: BackupSchedule | undefined
   #over = false
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
@@ -206,9 +209,22 @@ class Node implements ServingNode {
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
+    this.#startBackups()
     this.#announceSelf().catch((error: unknown) => {
       this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
+  }
+
+  #startBackups(): void {
+    const { backup } = this.#options
+    if (backup === undefined) return
+    const { to, everyMs, keep } = backup
+    const backups = new BackupSchedule({
+      ...{ node: this.api, target: targetOf(to), everyMs, keep, logger: this.#logger },
+    })
+    this.#metrics.watchBackups(() => backups.counts)
+    backups.start()
+    this.#backups = backups
   }
 
   #warnOfAddresses(): void {
@@ -259,6 +275,7 @@ class Node implements ServingNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
+    this.#backups?.stop()
     this.#metrics.close()
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
@@ -331,6 +348,10 @@ const noSpaceToStart = (dir: string, error: unknown): string =>
 /** The memory of the machine, or of the container if that may use less. */
 const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+
+/** The application may change its working directory later. */
+const resolved = (backup: ScheduledBackup | undefined): ScheduledBackup | undefined =>
+  backup && { ...backup, to: isBucket(backup.to) ? backup.to : resolve(backup.to) }
 
 /** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
 async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {

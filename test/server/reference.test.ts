@@ -168,6 +168,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
     databaseDir: import.meta.dirname,
   })
+  metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0 }))
   metrics.watchHttp(() => ({
     connections: 0,
     fastConnections: 0,

@@ -7,6 +7,7 @@
 // itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { isBucket } from '../../backup/target.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
 import { hostPort, isPeerAddress } from '../../server/addresses.ts'
 import {
@@ -77,6 +78,9 @@ function startCommand() {
       'cut clients that take nothing of an answer for this long (default: 10s)',
       parseTimeout,
     )
+    .option('--backup-to <dir>', 'make backups of the cluster here while this node leads', directory)
+    .option('--backup-every <duration>', 'how old the newest backup may be (default: 1h)', parseTimeout)
+    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', count)
     .option(
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
@@ -103,6 +107,7 @@ function startCommand() {
           ...(flags.connections === undefined ? {} : { connectionsMax: flags.connections }),
           ...(flags.writeStall === undefined ? {} : { writeStallMsMax: Math.ceil(flags.writeStall) }),
         },
+        ...backupOf(flags),
         ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
       })
     })
@@ -187,6 +192,24 @@ function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace
   return flags.join
     ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
     : { kind: 'existing' }
+}
+
+function backupOf(flags: {
+  backupTo?: string
+  backupEvery?: number
+  backupKeep?: number
+}): Pick<NodeOptions, 'backup'> {
+  const { backupTo, backupEvery = 3_600_000, backupKeep = 24 } = flags
+  if (backupTo !== undefined)
+    return {
+      backup: {
+        to: isBucket(backupTo) ? backupTo : userPath(backupTo),
+        everyMs: backupEvery,
+        keep: backupKeep,
+      },
+    }
+  if (flags.backupEvery === undefined && flags.backupKeep === undefined) return {}
+  throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
 }
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
