@@ -1,4 +1,5 @@
-// The place of scheduled backups: a directory. The name of a backup has the cluster, the time and the revision.
+// The place of scheduled backups: a directory, or a bucket (`s3.ts`). The name of a backup has the
+// cluster, the time and the revision.
 
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -61,7 +62,3 @@ export class DirectoryTarget implements BackupTarget {
 }
 
 export const isBucket = (to: string): boolean => to.startsWith('s3://')
-
-export function targetOf(to: string): BackupTarget {
-  return new DirectoryTarget(to)
-}

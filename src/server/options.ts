@@ -66,7 +66,7 @@ export interface NodeOptions {
 }
 
 export interface ScheduledBackup {
-  /** A directory; its files are the backups of any node that uses it. */
+  /** A directory, or s3://BUCKET/PREFIX; its backups may be those of other nodes of the cluster too. */
   readonly to: string
   /** Age of the newest backup at which the next one is made. */
   readonly everyMs: number

@@ -5,7 +5,8 @@ import { isIPv4 } from 'node:net'
 import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import { isBucket, targetOf } from '../backup/target.ts'
+import { isBucket } from '../backup/target.ts'
+import { targetOf } from '../backup/target-of.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -220,7 +221,7 @@ class Node implements ServingNode {
     if (backup === undefined) return
     const { to, everyMs, keep } = backup
     const backups = new BackupSchedule({
-      ...{ node: this.api, target: targetOf(to), everyMs, keep, logger: this.#logger },
+      ...{ node: this.api, target: targetOf(to, process.env), everyMs, keep, logger: this.#logger },
     })
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()
@@ -455,6 +456,7 @@ function checkOptions(options: StartOptions): void {
       usage: true,
     })
   }
+  checkBackup(options)
   checkAddresses(options)
   checkTiming(timingOf(options))
   const fault = httpLimitsFault(defined(options.httpLimits))
@@ -465,6 +467,15 @@ function checkOptions(options: StartOptions): void {
       `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet; listen on 127.0.0.1, or accept that with --insecure`,
       { usage: true },
     )
+  }
+}
+
+function checkBackup({ backup }: StartOptions): void {
+  if (backup === undefined) return
+  try {
+    targetOf(backup.to, process.env)
+  } catch (error) {
+    throw new NodeStartError(error instanceof Error ? error.message : String(error), { usage: true })
   }
 }
 

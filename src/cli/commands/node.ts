@@ -78,7 +78,11 @@ function startCommand() {
       'cut clients that take nothing of an answer for this long (default: 10s)',
       parseTimeout,
     )
-    .option('--backup-to <dir>', 'make backups of the cluster here while this node leads', directory)
+    .option(
+      '--backup-to <dir>',
+      'make backups of the cluster while this node leads: in a directory, or s3://BUCKET/PREFIX',
+      directory,
+    )
     .option('--backup-every <duration>', 'how old the newest backup may be (default: 1h)', parseTimeout)
     .option('--backup-keep <count>', 'how many backups are kept (default: 24)', count)
     .option(
