@@ -17,7 +17,15 @@ import {
   isWholeNumber,
 } from '../client/validators.ts'
 import { isPeerAddress } from '../server/addresses.ts'
-import type { Founding, ListenAddress, Logger, NodeOptions, NodeTls, PeerTls } from '../server/options.ts'
+import type {
+  Founding,
+  ListenAddress,
+  Logger,
+  NodeOptions,
+  NodeTls,
+  PeerTls,
+  ScheduledBackup,
+} from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
@@ -82,8 +90,12 @@ const NODE: Checks<NodeOptions> = {
   corsOrigins: isTexts,
   auditLog: isObject,
   discardSuspectTail: isFlag,
+  backup: isObject,
   logger: isObject,
 }
+const isPositive: Check = (value) =>
+  isWholeNumber(value) === undefined && Number(value) > 0 ? undefined : 'a whole number from 1 on'
+const BACKUP: Checks<ScheduledBackup> = { to: isText, everyMs: isTimeout, keep: isPositive }
 const isId: Check = (value) =>
   isText(value) === undefined && /^[1-9][0-9]{0,19}$/.test(String(value)) && BigInt(String(value)) < 2n ** 64n
     ? undefined
@@ -147,6 +159,7 @@ export function checkNode(options: NodeOptions): void {
   checkFields('startNode: peerListen', options.peerListen, LISTEN)
   checkTls(options)
   checkFounding(options.founding)
+  if (options.backup !== undefined) checkFields('startNode: backup', options.backup, BACKUP)
   checkShared('startNode', options)
 }
 

@@ -89,7 +89,18 @@ export interface NodeOptions {
    * Treats a complete last WAL frame with a bad checksum as torn (STORE-6). Safe for a minority of the cluster only.
    */
   readonly discardSuspectTail?: boolean | undefined
+  /** Backups that the cluster makes by itself: its leader, if it was started with this. */
+  readonly backup?: ScheduledBackup | undefined
   readonly logger?: Logger | undefined
+}
+
+export interface ScheduledBackup {
+  /** A directory, or s3://BUCKET/PREFIX; its backups may be those of other nodes of the cluster too. */
+  readonly to: string
+  /** Age of the newest backup at which the next one is made. */
+  readonly everyMs: number
+  /** Backups that are kept, at least 1. */
+  readonly keep: number
 }
 
 /** Why a node ended. */

@@ -5,6 +5,8 @@ import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
+import { isBucket } from '../backup/target.ts'
+import { targetOf } from '../backup/target-of.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -32,6 +34,7 @@ import {
 import { hostPort, isBaseUrl, isLoopback, isPeerAddress } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
+import { BackupSchedule } from './backup-schedule.ts'
 import {
   createHttpServer,
   type HttpServer,
@@ -50,7 +53,7 @@ import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-inde
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
-import { NodeStartError, type NodeTls } from './options.ts'
+import { NodeStartError, type NodeTls, type ScheduledBackup } from './options.ts'
 import { TRANSPORT_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
@@ -127,7 +130,7 @@ async function startWith(
   const auditFile = await openAuditFile(startOptions, logger)
   await prepareDirectory({ ...startOptions, dataDir }, logger, certificates?.requests).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
-  const options = { ...startOptions, dataDir: realpathSync(dataDir) }
+  const options = { ...startOptions, dataDir: realpathSync(dataDir), backup: resolved(startOptions.backup) }
   // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
@@ -170,6 +173,7 @@ class Node implements ServingNode {
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
   #url = ''
+  #backups: BackupSchedule | undefined
   #over = false
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
@@ -253,6 +257,7 @@ class Node implements ServingNode {
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
+    this.#startBackups()
     this.#announceSelf().catch((error: unknown) => {
       this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
@@ -267,6 +272,18 @@ class Node implements ServingNode {
     const file = this.#auditFile
     if (auditLog === undefined || file === undefined) return undefined
     return new Audit((line) => file.append(line), auditLog.operations)
+  }
+
+  #startBackups(): void {
+    const { backup } = this.#options
+    if (backup === undefined) return
+    const { to, everyMs, keep } = backup
+    const backups = new BackupSchedule({
+      ...{ node: this.api, target: targetOf(to, process.env), everyMs, keep, logger: this.#logger },
+    })
+    this.#metrics.watchBackups(() => backups.counts)
+    backups.start()
+    this.#backups = backups
   }
 
   #warnOfAddresses(): void {
@@ -317,6 +334,7 @@ class Node implements ServingNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
+    this.#backups?.stop()
     this.#metrics.close()
     this.#certificates?.close()
     this.#network?.links.close()
@@ -404,6 +422,10 @@ const noSpaceToStart = (dir: string, error: unknown): string =>
 /** The memory of the machine, or of the container if that may use less. */
 const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+
+/** The application may change its working directory later. */
+const resolved = (backup: ScheduledBackup | undefined): ScheduledBackup | undefined =>
+  backup && { ...backup, to: isBucket(backup.to) ? backup.to : resolve(backup.to) }
 
 /** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
 async function prepareDirectory(
@@ -513,6 +535,7 @@ function checkOptions(options: StartOptions): void {
       usage: true,
     })
   }
+  checkBackup(options)
   checkAddresses(options)
   checkTiming(timingOf(options))
   const fault = httpLimitsFault(defined(options.httpLimits))
@@ -555,6 +578,15 @@ function tlsFault({ ca, crl, clientCert }: NodeTls): string | undefined {
 /** Clients of other machines are served if they need certificates, or if the operator accepts all. */
 const servedClients = ({ tls, insecure }: StartOptions): ServedClients =>
   insecure === true || tls?.clientCert === 'required' ? 'all' : 'own-machine'
+
+function checkBackup({ backup }: StartOptions): void {
+  if (backup === undefined) return
+  try {
+    targetOf(backup.to, process.env)
+  } catch (error) {
+    throw new NodeStartError(error instanceof Error ? error.message : String(error), { usage: true })
+  }
+}
 
 /** Checks the advertised addresses: all other nodes would dial them. */
 function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {

@@ -7,6 +7,7 @@
 // itself.
 
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { isBucket } from '../../backup/target.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
 import { hostPort, isPeerAddress } from '../../server/addresses.ts'
 import {
@@ -97,6 +98,13 @@ function startCommand() {
       parseTimeout,
     )
     .option(
+      '--backup-to <dir>',
+      'make backups of the cluster while this node leads: in a directory, or s3://BUCKET/PREFIX',
+      directory,
+    )
+    .option('--backup-every <duration>', 'how old the newest backup may be (default: 1h)', parseTimeout)
+    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', count)
+    .option(
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
@@ -126,6 +134,7 @@ function startCommand() {
           ...(flags.connections === undefined ? {} : { connectionsMax: flags.connections }),
           ...(flags.writeStall === undefined ? {} : { writeStallMsMax: Math.ceil(flags.writeStall) }),
         },
+        ...backupOf(flags),
         ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
       })
     })
@@ -248,6 +257,24 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
 }
 
 const pathOf = (file: string | undefined): string | undefined => file && userPath(file)
+
+function backupOf(flags: {
+  backupTo?: string
+  backupEvery?: number
+  backupKeep?: number
+}): Pick<NodeOptions, 'backup'> {
+  const { backupTo, backupEvery = 3_600_000, backupKeep = 24 } = flags
+  if (backupTo !== undefined)
+    return {
+      backup: {
+        to: isBucket(backupTo) ? backupTo : userPath(backupTo),
+        everyMs: backupEvery,
+        keep: backupKeep,
+      },
+    }
+  if (flags.backupEvery === undefined && flags.backupKeep === undefined) return {}
+  throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
+}
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
   return {

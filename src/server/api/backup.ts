@@ -6,7 +6,8 @@ import type { RowScan, StoredRow } from '../../storage/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { version } from '../version.ts'
 import type { Api } from './api.ts'
-import { ApiError } from './errors.ts'
+import { ApiError, errorOfNode } from './errors.ts'
+import { readOptions } from './keys.ts'
 import type { Call, Respond, RowStream } from './operation.ts'
 import { errorOfScan, finish, type Instant } from './ranges.ts'
 
@@ -22,6 +23,34 @@ export function backUp(api: Api, withHistory: boolean, call: Call, respond: Resp
     })
   }
   api.ranges.readInstant(call, {}, read, (error) => respond(api.errorOf(error)))
+}
+
+/** How long the read of a backup that the node itself makes may wait. */
+const READ_MS_MAX = 5000
+
+/** The same without a client, and without a limit on its time. */
+export async function* backupFile(
+  node: NodeApi,
+  withHistory: boolean,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const scan = await new Promise<RowScan>((resolve, reject) => {
+    const options = readOptions({}, READ_MS_MAX)
+    node.read(options, (result) => {
+      if (!result.ok) return reject(errorOfNode(result.problem, true))
+      try {
+        resolve(node.rows())
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+  const header = headerOf(node, scan, withHistory)
+  const stream = new BackupStream(scan, header, Number.POSITIVE_INFINITY, () => scan.close())
+  try {
+    for (let pieces = await stream.next(); pieces !== undefined; pieces = await stream.next()) yield* pieces
+  } finally {
+    stream.close()
+  }
 }
 
 function headerOf(node: NodeApi, { applied }: RowScan, hasHistory: boolean): BackupHeader {

@@ -57,6 +57,13 @@ export interface CertificateExpiry {
   readonly seconds: number
 }
 
+/** Scheduled backups. */
+export interface BackupCounts {
+  /** The time of the newest backup that this node knows, on the clock of the machine; undefined: it knows none. */
+  readonly lastSuccessMs: number | undefined
+  readonly failuresTotal: number
+}
+
 export interface PeerTotals {
   readonly messagesSent: number
   readonly messagesReceived: number
@@ -162,6 +169,11 @@ export class Metrics implements DriverObserver {
     computedMetric(Gauge, [this.#registry], name, help, ['file'], () =>
       expiries().map(({ file, seconds }) => [{ file }, seconds]),
     )
+  }
+
+  /** Called once, by a node that makes backups. */
+  watchBackups(counts: () => BackupCounts): void {
+    observeBackups([this.#registry], counts)
   }
 
   /** Called when the node has ended. */
@@ -314,6 +326,19 @@ function observeWatches(registers: Registers, counts: () => WatchCounts): void {
     'Watches that compaction has overtaken',
     (now) => now.compactedTotal,
   )
+}
+
+function observeBackups(registers: Registers, counts: () => BackupCounts): void {
+  const last = 'Time of the newest scheduled backup that this node knows'
+  const name = 'quorate_backup_last_success_timestamp_seconds'
+  computedMetric(Gauge, registers, name, last, [], () => {
+    const { lastSuccessMs } = counts()
+    return lastSuccessMs === undefined ? [] : [[{}, lastSuccessMs / 1000]]
+  })
+  const failures = 'Scheduled backups of this node that have failed'
+  computedMetric(CounterMetric, registers, 'quorate_backup_failures_total', failures, [], () => [
+    [{}, counts().failuresTotal],
+  ])
 }
 
 function observeHttp(registers: Registers, counts: () => HttpCounts): void {

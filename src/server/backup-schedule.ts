@@ -1,0 +1,92 @@
+// Backups that a node makes by itself. The leader does it, so one node of the cluster at a time: a leader that was
+// deposed is refused the read. It makes one when the newest in the target is old enough. So nodes with a common target
+// make no more than one node would, also after a change of the leader or a restart.
+
+import { type BackupTarget, backupName, backupsOf } from '../backup/target.ts'
+import { backupFile } from './api/backup.ts'
+import type { BackupCounts } from './node/metrics.ts'
+import type { Logger, NodeApi } from './node/types.ts'
+
+export interface BackupScheduleOptions {
+  readonly node: NodeApi
+  readonly target: BackupTarget
+  readonly everyMs: number
+  /** Older ones are deleted when there are more. */
+  readonly keep: number
+  readonly logger: Logger
+}
+
+/** The time is checked so many times in the interval, and at least once a minute. */
+const CHECKS = 20
+const CHECK_MS_MIN = 50
+const CHECK_MS_MAX = 60_000
+
+export class BackupSchedule {
+  readonly #options: BackupScheduleOptions
+  #timer: NodeJS.Timeout | undefined
+  #lastSuccessMs: number | undefined
+  #failuresTotal = 0
+  #isStopped = false
+
+  constructor(options: BackupScheduleOptions) {
+    this.#options = options
+  }
+
+  get counts(): BackupCounts {
+    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal }
+  }
+
+  start(): void {
+    const { everyMs } = this.#options
+    const pauseMs = Math.max(CHECK_MS_MIN, Math.min(CHECK_MS_MAX, everyMs / CHECKS))
+    this.#timer = setTimeout(() => {
+      void this.check().finally(() => {
+        if (!this.#isStopped) this.start()
+      })
+    }, pauseMs).unref()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+  }
+
+  /** Makes a backup if one is due and this node leads. Never rejects. */
+  async check(): Promise<void> {
+    const { node, logger, target } = this.#options
+    if (node.status().raft.role !== 'leader') return
+    try {
+      const before = backupsOf(node.clusterId, await target.list())
+      const newestMs = before[0]?.timeMs
+      this.#lastSuccessMs = newestMs
+      // A clock that was set back makes no backup wait for longer than the interval.
+      const ageMs = newestMs === undefined ? Number.POSITIVE_INFINITY : Math.abs(Date.now() - newestMs)
+      if (ageMs < this.#options.everyMs) return
+      await this.#make(before.map(({ name }) => name))
+    } catch (error) {
+      if (this.#isStopped) return
+      this.#failuresTotal++
+      logger.error(
+        { err: error },
+        `the scheduled backup failed: ${error instanceof Error ? error.message : error}`,
+      )
+    }
+  }
+
+  async #make(before: readonly string[]): Promise<void> {
+    const { node, target, keep, logger } = this.#options
+    const timeMs = Date.now()
+    const name = backupName(node.clusterId, timeMs, node.revision)
+    await target.write(name, this.#untilStopped(backupFile(node, true)))
+    this.#lastSuccessMs = timeMs
+    logger.info({ name }, 'backup made')
+    for (const old of before.slice(keep - 1)) await target.delete(old)
+  }
+
+  async *#untilStopped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      if (this.#isStopped) throw new Error('the node is stopping')
+      yield chunk
+    }
+  }
+}
