@@ -7,6 +7,7 @@ import { signToken, TOKEN_MS, verifyToken } from '../auth/tokens.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
+import { whenNewest } from './permit.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -20,10 +21,10 @@ export interface Credentials {
 export type Identified = (error: ApiError | undefined, principal: Principal | undefined) => void
 
 export class Authenticator {
-  readonly #node: Pick<NodeApi, 'auth'>
+  readonly #node: Pick<NodeApi, 'auth' | 'read'>
   readonly passwords = new Passwords()
 
-  constructor(node: Pick<NodeApi, 'auth'>) {
+  constructor(node: Pick<NodeApi, 'auth' | 'read'>) {
     this.#node = node
   }
 
@@ -31,7 +32,16 @@ export class Authenticator {
    * Calls `done` with the user, or with undefined if nobody is named; possibly before it returns. While rights are not
    * checked, only a certificate is looked at: it may be the only credential of the user root who enables them.
    */
-  identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
+  identify(credentials: Credentials, done: Identified): void {
+    this.#identify(credentials, (error, principal) => {
+      if (error?.code !== 'unauthenticated') return done(error, principal)
+      whenNewest(this.#node, (isNewer) =>
+        isNewer ? this.#identify(credentials, done) : done(error, undefined),
+      )
+    })
+  }
+
+  #identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
       const principal =
@@ -76,13 +86,16 @@ export class Authenticator {
     password: string,
     done: (error: ApiError | undefined, token: string, expiresInMs: number) => void,
   ): void {
-    this.#check(user, password, (error) => {
+    const check = (refuse: (error: ApiError) => void): void =>
+      this.#check(user, password, (error) => (error === undefined ? sign() : refuse(error)))
+    const sign = (): void => {
       const { users, tokenKey } = this.#node.auth.state
       const epoch = users.get(user)?.epoch
-      if (error !== undefined || epoch === undefined)
-        return done(error ?? refused('wrong user or password'), '', 0)
-      done(undefined, signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, tokenKey), TOKEN_MS)
-    })
+      if (epoch === undefined) done(refused('wrong user or password'), '', 0)
+      else done(undefined, signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, tokenKey), TOKEN_MS)
+    }
+    const refuse = (error: ApiError): void => done(error, '', 0)
+    check((error) => whenNewest(this.#node, (isNewer) => (isNewer ? check(refuse) : refuse(error))))
   }
 }
 

@@ -136,6 +136,36 @@ export function decide(
   call: Call,
   then: (refusal: ApiError | undefined) => void,
 ) {
+  decideNow(node, operation, call, (refusal) => {
+    if (refusal === undefined) return then(undefined)
+    whenNewest(node, (isNewer) => (isNewer ? decideNow(node, operation, call, then) : then(refusal)))
+  })
+}
+
+/** How long a node that refuses a request waits for newer rights. */
+const NEWER_MS_MAX = 2_000
+
+/**
+ * A right that was given a moment ago may not have reached this node. So it refuses only after a linearizable read.
+ * `isNewer`: users or roles have changed meanwhile.
+ */
+export function whenNewest(node: Pick<NodeApi, 'auth' | 'read'>, then: (isNewer: boolean) => void): void {
+  const { revision } = node.auth
+  const options = {
+    consistency: 'linearizable',
+    timeoutMs: NEWER_MS_MAX,
+    maxStalenessMs: undefined,
+    minRevision: undefined,
+  } as const
+  node.read(options, () => then(node.auth.revision !== revision))
+}
+
+function decideNow(
+  node: NodeApi,
+  operation: ApiOperation,
+  call: Call,
+  then: (refusal: ApiError | undefined) => void,
+) {
   const { enabled, revision } = node.auth
   if (!enabled) {
     call.permit = undefined

@@ -6,7 +6,16 @@ import type { LeaseId } from '../../../src/kv/types.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
 import { DELETE, GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
-import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers, permit, ROOT_PASSWORD } from './users.ts'
+import {
+  AS_BOB,
+  AS_ROOT,
+  BOB_HASH,
+  BOB_PASSWORD,
+  basic,
+  nodeWithUsers,
+  permit,
+  ROOT_PASSWORD,
+} from './users.ts'
 
 const serveUsers = async (): Promise<Served> => serve({ node: await nodeWithUsers() })
 
@@ -229,6 +238,29 @@ test('a read that waits is decided under the rights of its answer', async () => 
     }
     expect((await ask('GET', path, { headers: AS_BOB })).status, path).toBe(403)
   }
+})
+
+test('a right, a user or a password that this node has not learned yet is not refused', async () => {
+  const node = await nodeWithUsers()
+  const served = await serve({ node })
+  await served.ask('GET', '/v1/status', { headers: AS_BOB })
+  const later = (change: () => void): void => {
+    node.hold = (release) => {
+      node.hold = undefined
+      change()
+      release()
+    }
+  }
+  later(() => permit(node, { access: 'read', range: { start: Buffer.from('other'), end: undefined } }))
+  expect((await served.ask('GET', '/v1/kv/other', { headers: AS_BOB })).status).toBe(404)
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  const bob = { kind: 'put-user', name: 'bob', passwordHash: await BOB_HASH, roles: [] } as const
+  later(() => node.apply({ kind: 'auth', ifRevision: undefined, change: bob }))
+  const login = await askJson(served, 'POST', '/v1/auth/login', { user: 'bob', password: BOB_PASSWORD })
+  expect(login.status).toBe(200)
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  later(() => node.apply({ kind: 'auth', ifRevision: undefined, change: bob }))
+  expect((await served.ask('GET', '/v1/status', { headers: basic('bob', BOB_PASSWORD) })).status).toBe(200)
 })
 
 test('a request that arrives before rights are checked is decided when they are', async () => {

@@ -19,6 +19,8 @@ const hashOf = (password: string): Promise<string> =>
 /** scrypt takes a tenth of a second. */
 const hashes = { root: hashOf(ROOT_PASSWORD), bob: hashOf(BOB_PASSWORD) }
 
+export const BOB_HASH = hashes.bob
+
 const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
 
 /** Another role of bob. */
