@@ -21,8 +21,7 @@ const ISOLATED = [
   'server/http/loading.int',
   'server/node/disk-space.int',
 ].map((file) => `test/${file}.test.ts`)
-const LONG = 'test/**/*.long.test.ts'
-const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
+const LONG = process.env.QUORATE_LONG === '1' ? ['test/**/*.long.test.ts'] : []
 /** Tests that compute for seconds: random ones, whole simulated clusters, every planted bug. */
 const QUICK_EXCLUDES =
   process.env.QUORATE_QUICK === '1'
@@ -33,7 +32,6 @@ const QUICK_EXCLUDES =
         'test/server/cost/**',
       ]
     : []
-const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
 /** They start nodes in their own process; most others start processes. */
 const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'testing'].map(
   (folder) => `test/${folder}/**/*.int.test.ts`,
@@ -53,18 +51,27 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...ISOLATED, ...SLOW, ...QUICK_EXCLUDES],
+          exclude: [...ISOLATED, 'test/**/*.{int,long,vm}.test.ts', ...QUICK_EXCLUDES],
           setupFiles: SHARED,
           isolate: false,
         },
       },
-      { extends: true, test: { name: 'isolated', include: ISOLATED, exclude: [LONG, ...QUICK_EXCLUDES] } },
+      { extends: true, test: { name: 'isolated', include: [...ISOLATED, ...LONG], exclude: QUICK_EXCLUDES } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
       {
         extends: true,
         test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, setupFiles: SHARED, isolate: false },
       },
-      { extends: true, test: { name: 'int', include: INT, exclude: [...EMBEDDED, ...ISOLATED] } },
+      {
+        extends: true,
+        test: {
+          name: 'int',
+          include: ['test/**/*.int.test.ts'],
+          exclude: [...EMBEDDED, ...ISOLATED],
+          setupFiles: SHARED,
+          isolate: false,
+        },
+      },
     ],
   },
 })

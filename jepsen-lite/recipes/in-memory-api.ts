@@ -87,7 +87,7 @@ export class InMemoryApi {
       ...{ method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 },
       body: NO_BODY,
     }
-    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
+    const request = new HttpRequest(parts, performance.now(), { address: () => '', isAbandoned, send() {} })
     request.readTimeout()
     return request
   }

@@ -1,6 +1,13 @@
 // The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
-import { type AnswerInfo, Client, QuorateError, type ReadOptions, UnreachableError } from '../client/index.ts'
+import {
+  type AnswerInfo,
+  Client,
+  type ClientOptions,
+  QuorateError,
+  type ReadOptions,
+  UnreachableError,
+} from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
@@ -53,16 +60,13 @@ export async function withContext(
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
-  const client = checkedByClient(
-    () =>
-      new Client({
-        endpoints: endpoints.urls,
-        discover: !endpoints.explicit,
-        timeoutMs,
-        unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
-        callsMax: options.callsMax,
-        onWarning: (message) => say(`warning: ${message}`),
-      }),
+  const client = checkedByClient(() =>
+    clientOf(endpoints, {
+      timeoutMs,
+      unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+      callsMax: options.callsMax,
+      onWarning: (message) => say(`warning: ${message}`),
+    }),
   )
   const signals = new CommandSignals()
   const delays = new Delays()
@@ -96,6 +100,12 @@ export async function withContext(
     await client.close()
   }
 }
+
+/** A client of the chosen endpoints. Those of a local cluster are used only while its own nodes answer there. */
+export const clientOf = (
+  { urls, explicit, clusterId }: ChosenEndpoints,
+  options: Omit<ClientOptions, 'endpoints' | 'discover'>,
+): Client => new Client({ ...options, endpoints: urls, discover: !explicit }, undefined, clusterId)
 
 /** Another project's cluster may answer at the default addresses. */
 async function sayCluster(

@@ -18,6 +18,9 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
   default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
 }
 
+/** Another cluster runs at the ports of the local cluster, which is stopped. */
+const WHEN_REPLACED = `; the local cluster here is stopped: end the other, then \`${PROGRAM} cluster start\`, or use the other with --endpoints`
+
 export function formatError(error: QuorateError, intent: Intent, source: EndpointSource): string {
   const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
@@ -41,6 +44,8 @@ export function formatError(error: QuorateError, intent: Intent, source: Endpoin
       return `${who} answered, but it cannot prove that its data is fresh enough: ${text}`
     case 'revision_behind':
       return `${who} answered, but it is behind: ${text}`
+    case 'wrong_cluster':
+      return `${text}${nothing}${source === 'local cluster' ? WHEN_REPLACED : ''}`
     case 'storage_full':
       return `${who} refused the change for lack of space: ${text}${nothing}; delete keys, or free disk space`
     case 'future_revision':

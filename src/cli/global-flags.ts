@@ -60,20 +60,23 @@ export interface ChosenEndpoints {
   readonly source: EndpointSource
   /** Given by the user: the client uses only these and discovers no others. */
   readonly explicit: boolean
+  /** The cluster that must answer: another one may run at the ports of a local cluster that is stopped. */
+  readonly clusterId?: string | undefined
 }
 
 export type EndpointSource = 'user' | 'local cluster' | 'default'
 
 export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
   if (flags.endpoints !== undefined) return { urls: flags.endpoints, source: 'user', explicit: true }
-  const local = localEndpoints()
-  if (local.length > 0) return { urls: local, source: 'local cluster', explicit: false }
-  return { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
+  return localEndpoints() ?? { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
 }
 
-function localEndpoints(): string[] {
+function localEndpoints(): ChosenEndpoints | undefined {
   try {
-    return readClusterFile(userPath(DEFAULT_DATA))?.nodes.map((node) => node.url) ?? []
+    const file = readClusterFile(userPath(DEFAULT_DATA))
+    if (file === undefined) return undefined
+    const urls = file.nodes.map((node) => node.url)
+    return { urls, source: 'local cluster', explicit: false, clusterId: file.cluster_id ?? undefined }
   } catch (error) {
     const reason = error instanceof Error ? error.message : error
     throw new Failure(EXIT.failed, `${reason}; to use other nodes, add --endpoints`)

@@ -151,19 +151,28 @@ export class Client {
 
   constructor(options: ClientOptions)
   /**
-   * `transport`: other than HTTP over sockets, for the simulator.
+   * `transport`: other than HTTP over sockets, for the simulator. `clusterId`: the only cluster whose nodes are used,
+   * for a client that knows it before the first answer.
    *
    * @internal
    */
-  constructor(options: ClientOptions, transport?: Transport)
-  constructor(options: ClientOptions, transport: Transport = new HttpTransport()) {
+  constructor(options: ClientOptions, transport?: Transport, clusterId?: string)
+  constructor(options: ClientOptions, transport: Transport = new HttpTransport(), clusterId?: string) {
     checkClient(options)
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const closing = this.#closing
     const endpoints = new Endpoints(options.endpoints)
     const onMembers = () => mux?.retireOthers()
-    const cluster = new ClusterView({ endpoints, http: transport, closing, discover, warn, onMembers })
+    const cluster = new ClusterView({
+      id: clusterId,
+      endpoints,
+      http: transport,
+      closing,
+      discover,
+      warn,
+      onMembers,
+    })
     const mux =
       options.transport === 'http'
         ? undefined

@@ -1,5 +1,5 @@
-// A client's view of its cluster: the id, the highest revision seen, and the members. The cluster is that of the
-// node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
+// A client's view of its cluster: the id, the highest revision seen, and the members. Unless the cluster is given, it
+// is that of the node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
 import { clusterInfo } from './cluster-codec.ts'
 import { headerText, headerWholeNumber } from './decode.ts'
@@ -15,6 +15,8 @@ const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
 
 interface ViewOptions {
+  /** undefined: the cluster is that of the node that answers first. */
+  readonly id: string | undefined
   readonly endpoints: Endpoints
   readonly http: Transport
   readonly closing: Closing
@@ -28,7 +30,7 @@ export class ClusterView {
   readonly #options: ViewOptions
   /** Endpoints of other clusters for which a warning was given. */
   readonly #warned = new Set<string>()
-  /** undefined: no node has answered yet. */
+  /** undefined: it was not given, and no node has answered yet. */
   id: string | undefined
   /** The highest revision seen; 0: none yet. */
   revision = 0
@@ -36,6 +38,7 @@ export class ClusterView {
 
   constructor(options: ViewOptions) {
     this.#options = options
+    this.id = options.id
   }
 
   /** The application has seen this revision: later reads are at least as recent. */
@@ -81,7 +84,7 @@ export class ClusterView {
     if (this.#warned.has(url)) return
     this.#warned.add(url)
     this.#options.warn(
-      `${url} belongs to another cluster (${clusterId}) than the node that answered first (${ours}): left out`,
+      `${url} belongs to another cluster (${clusterId}) than this client (${ours}): left out`,
     )
   }
 

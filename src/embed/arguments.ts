@@ -68,6 +68,7 @@ const NODE: Checks<NodeOptions> = {
   insecure: isFlag,
   allowedHosts: isTexts,
   corsOrigins: isTexts,
+  auditLog: isObject,
   discardSuspectTail: isFlag,
   backup: isObject,
   logger: isObject,

@@ -7,11 +7,14 @@
 // give the same `count`, up to 100, because the start of a round compares one key of each process.
 //
 // Keys: doublebarrier/NAME/in/LEASE     of each process that has entered, empty, with that lease
-//       doublebarrier/NAME/begun        exists during a round: from the last `enter` to the last `leave`. If all have
-//                                       died, the next process that comes deletes it.
+//       doublebarrier/NAME/begun        exists during a round: from the last `enter` to the last `leave`. It names the
+//                                       leases of its processes. If all have died, the next process that comes
+//                                       deletes it.
 //
-// Invariant: `begun` is created in a transaction that compares the keys of `count` processes, and is deleted only when
-// no key is left under `in/`.
+// Invariant: `begun` is created in a transaction that compares the keys of `count` processes, and that there are no
+// keys under `in/` but those of the leases that it names. While it exists, no key is added there. So a process whose
+// lease it does not name knows that an import has restored it, and deletes it. Otherwise it is deleted only when no key
+// is left under `in/`.
 
 import {
   type CallOptions,
@@ -68,7 +71,9 @@ export function doubleBarrier(
       call,
     )
     const members = (results[1]?.get?.kvs ?? []).filter((record) => isOwned('double barrier', record))
-    return { round: results[0]?.get?.kvs?.[0]?.createRevision, members, revision }
+    const record = results[0]?.get?.kvs?.[0]
+    const round = record?.createRevision
+    return { round, names: record?.text().split(',') ?? [], members, revision }
   }
 
   /** No key of a live process is left. Keys without a lease belong to no process. */
@@ -85,13 +90,15 @@ export function doubleBarrier(
     const { lease } = session
     const own = space.key('in', lease)
     for (;;) {
-      const { round, members, revision } = await read(call)
+      const { round, names, members, revision } = await read(call)
       const isIn = members.some((member) => member.lease === lease)
       const pending: PendingWait = { revision, watch: { prefix: space.prefix, keysOnly: true } }
       if (round !== undefined) {
-        if (isIn) return { round }
-        if (members.length > 0) return pending
-        await endRound(round, call)
+        if (isIn && names.includes(lease)) return { round }
+        if (isIn)
+          await kv.txn({ compare: [created(begun, round)], success: [{ delete: { key: begun } }] }, call)
+        else if (members.length > 0) return pending
+        else await endRound(round, call)
       } else if (!isIn) {
         const compare = [created(begun, 0)]
         await kv.txn({ compare, success: [{ put: { key: own, value: '', lease } }] }, call)
@@ -100,8 +107,10 @@ export function doubleBarrier(
         const compare = [
           created(begun, 0),
           ...all.map(({ keyBytes, createRevision }) => created(keyBytes, createRevision)),
+          { prefix: inside, target: 'createRevision', op: '<', to: revision + 1 } as const,
         ]
-        await kv.txn({ compare, success: [{ put: { key: begun, value: '' } }] }, call)
+        const value = members.map((member) => member.lease).join()
+        await kv.txn({ compare, success: [{ put: { key: begun, value } }] }, call)
       } else return pending
     }
   }

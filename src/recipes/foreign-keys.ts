@@ -10,10 +10,10 @@ const REPORTS_MAX = 1_000
 /** Returns a function that reports each foreign key once. `onError` may be application code that handles its errors. */
 export function foreignKeyReporter(onError: (error: QuorateError) => void) {
   const reported = new Set<string>()
-  return (recipe: string, key: string): void => {
+  return (recipe: string, key: string, hint = ''): void => {
     if (reported.has(key) || reported.size === REPORTS_MAX) return
     reported.add(key)
-    onError(foreignKeyError(recipe, key, reported.size === REPORTS_MAX))
+    onError(foreignKeyError(recipe, key, hint, reported.size === REPORTS_MAX))
   }
 }
 
@@ -28,9 +28,10 @@ export function isOwned(recipe: string, { key, lease }: Pick<KvRecord, 'key' | '
   return lease !== undefined
 }
 
-export const foreignKeyError = (recipe: string, key: string, isLast = false): QuorateError =>
+export const foreignKeyError = (recipe: string, key: string, hint = '', isLast = false): QuorateError =>
   new QuorateError(
     `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it` +
+      hint +
       (recipe === 'registry' ? '; if its instance runs, close that registration and register again' : '') +
       (isLast ? `; after ${REPORTS_MAX} such keys, no more are reported` : ''),
     { code: 'foreign_key', written: 'no' },

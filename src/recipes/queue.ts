@@ -24,7 +24,8 @@
 //
 // Invariant: an item can be taken when it has no hold with a lease. Taking it writes its hold and its new number of
 // attempts in one transaction that compares the item's mod revision; that revision is the token. When the lease of a
-// hold ends, the hold disappears, and nothing has to be put back.
+// hold ends, the hold disappears, and nothing has to be put back. An item without a value, which an import may not have
+// written yet, gets a hold and no attempt: it is tried again after `visibilityMs`.
 
 import { randomBytes } from 'node:crypto'
 import {
@@ -55,6 +56,7 @@ const PRIORITY_MAX = 999
 const CONTENTION_MAX = 32
 /** Maximum pause of a consumer that has lost races. It saves three of four attempts of twelve idle consumers. */
 const PAUSE_MAX_MS = 250
+const NO_VALUE = '; an import that still runs may write its value'
 const NOT_ACKNOWLEDGED = 'it was not acknowledged in time'
 
 export interface QueueOptions {
@@ -267,7 +269,7 @@ class WorkQueue<T> implements Queue<T> {
     }
   }
 
-  /** undefined: another consumer was first, or the item has become a dead letter. */
+  /** undefined: another consumer was first, or the item has become a dead letter, or it has no value. */
   async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem<T> | undefined> {
     const { id, error } = item
     const attempts = item.attempts + 1
@@ -279,24 +281,27 @@ class WorkQueue<T> implements Queue<T> {
       await this.#kv.txn({ compare, success: this.#bury(id, { attempts: item.attempts, error }) }, call)
       return undefined
     }
+    const key = this.#key('value', id)
     // Kept as the error of this delivery, unless the consumer gives another one.
     const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
-    const success = [state, this.#hold(id, this.#visibilityMs), { get: { key: this.#key('value', id) } }]
+    const delivery = { compare: [{ key, exists: true }], success: [state, { get: { key } }] }
     const start = stopwatch()
-    const { results } = await this.#kv.txn({ compare, success }, call)
-    const token = results[0]?.put?.modRevision
-    if (token === undefined) {
+    const success = [this.#hold(id, this.#visibilityMs), { txn: delivery }]
+    const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
+    if (!succeeded) {
       this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
       return undefined
     }
     this.#contention = Math.max(1, this.#contention - 1)
-    const read = results[2]?.get
+    const [taken, read] = results[1]?.txn?.results ?? []
+    const token = taken?.put?.modRevision
+    if (token === undefined) {
+      reportForeignKey('queue', Buffer.from(this.#key('item', id)).toString(), NO_VALUE)
+      return undefined
+    }
     // A transaction that was sent twice returns no reads.
-    const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
-    if (value !== undefined) return this.#heldItem(entryOf<T>({ id, attempts, error }, value), token, start)
-    // Another client has deleted the value. The item ends as a dead letter.
-    reportForeignKey('queue', Buffer.from(this.#key('item', id)).toString())
-    return undefined
+    const value = read?.get?.omitted === true ? await this.#takenValue(id, call) : read?.get?.kvs?.[0]
+    return value && this.#heldItem(entryOf<T>({ id, attempts, error }, value), token, start)
   }
 
   /** The item is taken in any case, so an error must not say that nothing was written. */

@@ -7,6 +7,7 @@ import type { AnswerInfo, CallOptions, Client, KvRecord } from '../client/index.
 import { reportForeignKey } from './foreign-keys.ts'
 import type { KeySpace } from './key-space.ts'
 import { runUserCallback } from './run-user-callback.ts'
+import { revisionValue, storedRevision } from './stored-revision.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
@@ -61,10 +62,7 @@ export class TopicRetention {
 
   /** Messages up to this revision were removed because there were too many; 0: none. */
   async trimmedUpTo(signal: AbortSignal | undefined): Promise<number> {
-    const record = await this.#kv.get(this.#space.key('trimmed'), { signal })
-    const mark = Number(record?.text() ?? 0)
-    // An import has restored a mark of another cluster, which names a later revision than its record.
-    return record !== undefined && mark <= record.modRevision ? mark : 0
+    return storedRevision('topic', await this.#kv.get(this.#space.key('trimmed'), { signal })) ?? 0
   }
 
   /** Called for each message of this publisher. Now and then it trims the topic, and waits a moment for that. */
@@ -92,7 +90,7 @@ export class TopicRetention {
   async #removeOldest(): Promise<void> {
     const call = { timeoutMs: TRIM_TIMEOUT_MS }
     const key = this.#space.key('trimmed')
-    let modRevision = (await this.#kv.get(key, call))?.modRevision ?? 0
+    let { createRevision, modRevision } = (await this.#kv.get(key, call)) ?? NO_MARK
     let revision: number | undefined
     const onAnswer = (answer: AnswerInfo) => {
       revision = answer.revision
@@ -122,14 +120,16 @@ export class TopicRetention {
     const ordered = oldest.filter((each) => each.modRevision <= bound)
     // So many keys that all begin long before their messages: an import has restored them.
     const old = (ordered.length === 0 && oldest.length >= TRIM_MAX ? oldest : ordered).toSorted(byRevision)
-    for (let at = 0; at < old.length; at += TRIM_BATCH) {
-      const batch = old.slice(at, at + TRIM_BATCH)
-      const put = { key, value: String(batch.at(-1)?.modRevision) }
+    for (let at = 0; at < old.length; ) {
+      // The first transaction creates the mark, and removes nothing.
+      const batch = createRevision === 0 ? [] : old.slice(at, at + TRIM_BATCH)
+      const put = { key, value: revisionValue(batch.at(-1)?.modRevision ?? 0, createRevision) }
       const success = [{ put }, ...batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } }))]
       const compare = [{ key, target: 'modRevision', op: '=', to: modRevision } as const]
       const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
       if (!succeeded) return
-      modRevision = results[0]?.put?.modRevision ?? 0
+      ;({ createRevision, modRevision } = results[0]?.put ?? NO_MARK)
+      at += batch.length
     }
   }
 
@@ -145,6 +145,8 @@ export class TopicRetention {
     }
   }
 }
+
+const NO_MARK = { createRevision: 0, modRevision: 0 }
 
 export const byRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
 

@@ -10,9 +10,9 @@
 // message that was removed is not yielded, or at most a second after that. A subscription that begins before the oldest
 // message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
 //
-// Messages and positions are revisions of one cluster. A message or a position that an import has restored, and that
-// names a later revision than its own record, is left out and reported. A publisher deletes such messages when the
-// topic holds too many.
+// Messages and positions are revisions of one cluster. A position that an import has restored from another cluster is
+// left out and reported (stored-revision.ts), and so is a message that names a later revision than its own record. A
+// publisher deletes such messages when the topic holds too many.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
 // the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
@@ -20,10 +20,10 @@
 //
 // Keys:
 //   topic/NAME/message/ID          a message, with a lease of `ageMs`; ID begins with a revision before the message's
-//   topic/NAME/position/GROUP      {"revision"}: everything up to it was acknowledged.
+//   topic/NAME/position/GROUP      {"revision","create_revision"}: everything up to it was acknowledged.
 //   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts).
-//   topic/NAME/trimmed             the highest revision of a message that was removed because there were too many,
-//                                  written in the transaction that removes it
+//   topic/NAME/trimmed             {"revision","create_revision"}: of the last message that was removed because there
+//                                  were too many, written in the transaction that removes it
 //
 // Invariant: a subscription reads the messages that are there up to a revision, and then watches from the next one. So
 // what was removed before is not yielded, and nothing is yielded twice or out of order.
@@ -48,10 +48,10 @@ import {
   isText,
 } from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
-import { reportForeignKey } from './foreign-keys.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
+import { revisionValue, storedRevision } from './stored-revision.ts'
 import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { byRevision, messageId, TopicRetention } from './topic-retention.ts'
 import { isClosed } from './transient-errors.ts'
@@ -200,17 +200,22 @@ class MessageTopic<T> implements Topic<T> {
     const key = this.#positionKey(group)
     let position = await this.#position(group, { signal })
     const start = position.revision < 0 ? await this.#startOfGroup(from, signal) : position.revision + 1
-    /** Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. */
+    /**
+     * Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. The
+     * first move creates the key, and repeats.
+     */
     const move = async (revision: number, call: CallOptions) => {
       while (position.revision < revision) {
         const compare = [{ key, target: 'modRevision', op: '=', to: position.modRevision } as const]
-        const success = [{ put: { key, value: JSON.stringify({ revision }) } }]
+        const { createRevision } = position
+        const success = [{ put: { key, value: revisionValue(revision, createRevision) } }]
         const moved = await held
           .txn({ compare, success, failure: [{ get: { key } }] }, call)
           .catch(memberError)
         const [result] = moved.results
-        if (moved.succeeded) position = { revision, modRevision: result?.put?.modRevision ?? 0 }
-        else position = positionIn(result?.get?.kvs?.[0])
+        position = result?.put
+          ? { revision: createRevision === 0 ? -1 : revision, ...result.put }
+          : positionIn(result?.get?.kvs?.[0])
       }
     }
     const memberError = (error: unknown): never => {
@@ -333,17 +338,16 @@ class MessageTopic<T> implements Topic<T> {
   }
 }
 
-/** Reports a position of another cluster, which an import has restored. */
-function positionIn(record: KvRecord | undefined): GroupPosition {
-  const revision = Number(/^\{"revision":([0-9]+)\}$/.exec(record?.text() ?? '')?.[1] ?? -1)
-  const isForeign = record !== undefined && (revision < 0 || revision > record.modRevision)
-  if (isForeign) reportForeignKey('topic', record.key)
-  return { revision: isForeign ? -1 : revision, modRevision: record?.modRevision ?? 0 }
-}
+const positionIn = (record: KvRecord | undefined): GroupPosition => ({
+  revision: storedRevision('topic', record) ?? -1,
+  createRevision: record?.createRevision ?? 0,
+  modRevision: record?.modRevision ?? 0,
+})
 
 /** `revision`: -1 without a position. */
 interface GroupPosition {
   readonly revision: number
+  readonly createRevision: number
   readonly modRevision: number
 }
 

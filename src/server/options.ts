@@ -56,6 +56,8 @@ export interface NodeOptions {
   readonly insecure?: boolean | undefined
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
+  /** Appends a line for each change and each refusal to this file, or with `all` for each operation. */
+  readonly auditLog?: { readonly file: string; readonly operations: 'changes' | 'all' } | undefined
   /**
    * Treats a complete last WAL frame with a bad checksum as torn (STORE-6). Safe for a minority of the cluster only.
    */

@@ -32,6 +32,8 @@ import {
   type Storage,
 } from '../storage/index.ts'
 import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
+import { Audit } from './api/audit.ts'
+import { AuditFile } from './audit/audit-file.ts'
 import { BackupSchedule } from './backup-schedule.ts'
 import {
   createHttpServer,
@@ -99,6 +101,7 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
   }
   // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(startOptions.dataDir)
+  const auditFile = await openAuditFile(startOptions, logger)
   await prepareDirectory({ ...startOptions, dataDir }, logger).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = { ...startOptions, dataDir: realpathSync(dataDir), backup: resolved(startOptions.backup) }
@@ -115,7 +118,7 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
   disk.giveBackReserve()
   let node: Node
   try {
-    node = new Node(options, storage, logger)
+    node = new Node(options, storage, logger, auditFile)
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
@@ -141,19 +144,21 @@ class Node implements ServingNode {
   readonly #metrics = new Metrics()
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
+  readonly #auditFile: AuditFile | undefined
   #url = ''
   #backups: BackupSchedule | undefined
   #over = false
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
 
-  constructor(options: StartOptions, storage: Storage, logger: Logger) {
+  constructor(options: StartOptions, storage: Storage, logger: Logger, auditFile: AuditFile | undefined) {
     this.#options = options
     this.#storage = storage
     this.#logger = logger
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
     })
+    this.#auditFile = auditFile
     this.api = new Driver({
       clock: systemClock,
       storage,
@@ -203,6 +208,7 @@ class Node implements ServingNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
+      audit: this.#audit(),
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
@@ -226,6 +232,13 @@ class Node implements ServingNode {
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()
     this.#backups = backups
+  }
+
+  #audit(): Audit | undefined {
+    const { auditLog } = this.#options
+    const file = this.#auditFile
+    if (auditLog === undefined || file === undefined) return undefined
+    return new Audit((line) => file.append(line), auditLog.operations)
   }
 
   #warnOfAddresses(): void {
@@ -281,6 +294,7 @@ class Node implements ServingNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
+    await this.#auditFile?.close()
     // A working storage releases its lock; a failed one writes nothing.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     this.#resolveEnded(end)
@@ -318,6 +332,18 @@ class Node implements ServingNode {
       )
     })
   }
+}
+
+async function openAuditFile({ auditLog }: StartOptions, logger: Logger): Promise<AuditFile | undefined> {
+  if (auditLog === undefined) return undefined
+  const path = resolve(auditLog.file)
+  const file = new AuditFile({ path, warn: (message) => logger.warn({}, message) })
+  await file.open().catch((error: unknown) => {
+    throw new NodeStartError(
+      `the audit log ${path} cannot be opened: ${error instanceof Error ? error.message : error}`,
+    )
+  })
+  return file
 }
 
 const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: StartOptions): DriverLimits => ({

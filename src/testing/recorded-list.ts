@@ -6,6 +6,7 @@
 // many rows.
 
 import type { ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
+import { ownBorders } from '../client/list.ts'
 import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
 import { borders, type ListedRange } from './recorded-single.ts'
 import {
@@ -22,7 +23,7 @@ import {
 export const list: Method<'list'> =
   (recording) =>
   (options = {}) =>
-    pages(recording, options)
+    pages(recording, ownBorders(options))
 
 interface Page {
   readonly id: number

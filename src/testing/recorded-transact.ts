@@ -114,8 +114,7 @@ class Attempt implements Transaction {
   // Methods for the body
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
-    checkValue('tx.get', 'key', key, isBytes)
-    const name = keyText(key)
+    const name = textOfKey('tx.get', key)
     // Its own writes say nothing about the store. A write that follows while the read is in flight changes nothing.
     const isOwn = this.#writes.has(name)
     const record = await this.#tx.get(key)
@@ -133,14 +132,15 @@ class Attempt implements Transaction {
 
   put(...[key, value, options]: Parameters<Transaction['put']>): void {
     checkUnleased(options?.lease ?? options?.ttlMs)
+    // A body that catches the error may commit the transaction, which must not have the change then.
+    const name = textOfKey('tx.put', key)
     this.#tx.put(key, value, options)
-    const name = keyText(key)
     this.#writes.set(name, { f: 'put', key: name, value: valueText(value) })
   }
 
   delete(key: string | Uint8Array): void {
+    const name = textOfKey('tx.delete', key)
     this.#tx.delete(key)
-    const name = keyText(key)
     this.#writes.set(name, { f: 'del', key: name })
   }
 
@@ -256,6 +256,11 @@ class Attempt implements Transaction {
 }
 
 const isWrite = (op: HistoryOperation): op is Write => op.f === 'put' || op.f === 'del'
+
+function textOfKey(caller: string, key: string | Uint8Array): string {
+  checkValue(caller, 'key', key, isBytes)
+  return keyText(key)
+}
 
 const textOf = (bound: string | Uint8Array | undefined): string | undefined =>
   bound === undefined ? undefined : keyText(bound)

@@ -505,6 +505,16 @@ test.each([
   expect(code).toBe(2)
 })
 
+test('queue pop and peek leave it to the consumers to end an item that was delivered often', async () => {
+  const items = queue(client, 'often', { attemptsMax: 10 })
+  for (const value of ['a', 'b']) await items.push(value)
+  for (let attempt = 1; attempt <= 5; attempt++)
+    for (const item of [await items.pop(), await items.pop()]) await item?.nack()
+  expect(await kv('queue peek often')).toMatchObject({ code: 0, out: 'a' })
+  expect(await kv('queue pop often')).toMatchObject({ code: 0, out: 'a' })
+  expect(await items.len()).toEqual({ ready: 1, held: 0, dead: 0 })
+})
+
 test('dead letters are listed and put back, and all queues are listed', async () => {
   const items = queue(client, 'a/b %', { attemptsMax: 1 })
   for (const value of ['one', 'two']) {

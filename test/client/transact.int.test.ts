@@ -117,7 +117,7 @@ test('reads that begin together show one revision too', async () => {
     for (let n = 0; goesOn; n++)
       await other.txn({ success: keys.map((key) => ({ put: { key, value: String(n) } })) })
   })()
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < runs(40); round++) {
     const seen = await kv.transact((tx) =>
       Promise.all([...keys.map((key) => tx.get(key)), ...[all(tx.list({ prefix: p }))]]),
     )

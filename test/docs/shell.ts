@@ -162,8 +162,12 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
   }
 }
 
+const commandsByScript = new Map<string, readonly string[]>()
+
 /** The commands of a script, each of one or more lines. */
 export function commandsOf(script: string): readonly string[] {
+  const known = commandsByScript.get(script)
+  if (known !== undefined) return known
   const commands: string[] = []
   let open = ''
   for (const line of script.split('\n').filter((line) => line.trim() !== '')) {
@@ -174,6 +178,7 @@ export function commandsOf(script: string): readonly string[] {
     }
   }
   if (open !== '') throw new Error(`no whole command: ${open}`)
+  commandsByScript.set(script, commands)
   return commands
 }
 

@@ -35,7 +35,14 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
+      ...[
+        'server/node',
+        'server/peers',
+        'server/peers/tcp',
+        'server/api',
+        'server/audit',
+        'server/http',
+      ],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
@@ -46,6 +53,7 @@ const MAY_IMPORT = new Map([
     ['bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node', 'server/auth'],
   ],
   ['server/auth', ['kv']],
+  ['server/audit', []],
   [
     'server/http',
     ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],

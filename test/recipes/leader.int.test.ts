@@ -9,6 +9,7 @@ import {
   barrier,
   campaign,
   doubleBarrier,
+  type Entered,
   followLeader,
   type Leadership,
   LockLostError,
@@ -474,6 +475,41 @@ describe('a double barrier', () => {
     const entering = doubleBarrier(dying, 'late', 2).enter({ waitMs: 200 })
     await expect(entering).rejects.toThrow(BarrierNotPassedError)
     expect(begins).toBe(1)
+  })
+
+  it('begins with a process that enters between the look and the beginning', async () => {
+    const inside = keysUnder('doublebarrier/three/in/')
+    let third: Promise<Entered> | undefined
+    const late: Parameters<typeof doubleBarrier>[0] = {
+      session: (options) => kv.session(options),
+      watch: (options) => kv.watch(options),
+      txn: async (txn, options) => {
+        const isBegin = txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))
+        if (isBegin === true) {
+          third ??= doubleBarrier(kv, 'three', 2).enter({ waitMs: 5_000 })
+          while ((await inside()) < 3) {}
+        }
+        return kv.txn(txn, options)
+      },
+    }
+    const [first, second] = await Promise.all([1, 2].map(() => doubleBarrier(late, 'three', 2).enter()))
+    // It is in the same round, so the others wait for it.
+    await third
+    await expect(first?.leave({ waitMs: 50 })).rejects.toThrow(BarrierNotPassedError)
+    await Promise.all([second, await third].map((entered) => entered?.leave()))
+  })
+
+  it('does not begin when an import restores the key of a former round', async () => {
+    const enter = () => doubleBarrier(kv, 'former', 2).enter({ waitMs: 10_000 })
+    const former = await Promise.all([enter(), enter()])
+    const begun = await kv.get('doublebarrier/former/begun')
+    await Promise.all(former.map((entered) => entered.leave()))
+    const alone = enter()
+    while ((await keysUnder('doublebarrier/former/')()) === 0) {}
+    await kv.put('doublebarrier/former/begun', begun?.value ?? '')
+    await expect(alone).rejects.toThrow(BarrierNotPassedError)
+    const next = await Promise.all([enter(), enter()])
+    await Promise.all(next.map((entered) => entered.leave()))
   })
 
   it('waits for no process that has died, and a round begins only with live ones', async () => {

@@ -2,7 +2,13 @@ import { syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import { type Client, type QuorateError, type Txn, UnavailableError } from '../../src/client/index.ts'
+import {
+  type Client,
+  type QuorateError,
+  type Txn,
+  type TxnResult,
+  UnavailableError,
+} from '../../src/client/index.ts'
 import { foreignKeyReporter } from '../../src/recipes/foreign-keys.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
@@ -29,7 +35,19 @@ async function taken(from: Queue): Promise<QueueItem> {
 }
 
 const puts = ({ success = [] }: Txn, part: string): boolean =>
-  success.some((each) => 'put' in each && Buffer.from(each.put.key).includes(part))
+  success.some((each) => {
+    if ('txn' in each) return puts(each.txn, part)
+    return 'put' in each && Buffer.from(each.put.key).includes(part)
+  })
+
+/** The result for a client that has sent its transaction twice. */
+const repeated = ({ results, ...rest }: TxnResult): TxnResult => ({
+  ...rest,
+  results: results.map((each) => {
+    if (each.txn !== undefined) return { txn: repeated(each.txn) }
+    return each.get === undefined ? each : { get: { omitted: true } }
+  }),
+})
 
 async function lettersOf(from: Queue) {
   const letters: QueueEntry[] = []
@@ -288,15 +306,11 @@ describe('a queue', () => {
       const taken = await kv.txn(txn, options)
       if (txn.compare === undefined || !isFirst) return taken
       isFirst = false
-      // The result for a client that has sent it twice. In between the hold has ended, and another consumer has taken
-      // it.
+      // In between the hold has ended, and another consumer has taken it.
       for await (const { lease } of kv.list({ prefix: `queue/${name}/hold/` }))
         await kv.revokeLease(lease ?? '')
       await (await other.pop())?.ack()
-      const results = taken.results.map((each) =>
-        'get' in each ? { get: { omitted: true } as const } : each,
-      )
-      return { ...taken, results }
+      return repeated(taken)
     })
     await other.push('first')
     await other.push('second')
@@ -307,12 +321,7 @@ describe('a queue', () => {
     const name = newName()
     const cut = new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
     const store = withCall(kv, 'get', () => Promise.reject(cut))
-    // The result for a client that has sent it twice.
-    const twice = withCall(store, 'txn', async (txn, options) => {
-      const { results, ...taken } = await kv.txn(txn, options)
-      const omitted = { get: { omitted: true } as const }
-      return { ...taken, results: results.map((each) => ('get' in each ? omitted : each)) }
-    })
+    const twice = withCall(store, 'txn', async (txn, options) => repeated(await kv.txn(txn, options)))
     await queue(kv, name).push('x')
     await expect(queue(twice, name).pop()).rejects.toMatchObject({ written: 'unknown', cause: cut })
     expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 1, dead: 0 })
@@ -686,5 +695,26 @@ it('leaves out and reports keys that no queue has written', async () => {
   const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
   expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
   expect(warned).toHaveBeenCalledTimes(4)
+  warned.mockRestore()
+})
+
+it('delivers items whose values an import writes later, and counts no attempt before', async () => {
+  const name = newName()
+  for (const text of ['a', 'b']) await queue(kv, name).push(text)
+  const values = new Map<Uint8Array, Uint8Array>()
+  for await (const { keyBytes, value } of kv.list({ prefix: `queue/${name}/value/` }))
+    values.set(keyBytes, value)
+  await kv.deleteRange({ prefix: `queue/${name}/value/` })
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const jobs = queue(kv, name, { visibilityMs: 1_000, attemptsMax: 1 })
+  for (let n = 0; n < 4; n++) expect(await jobs.pop({ waitMs: 1_000 })).toBeUndefined()
+  expect(await jobs.len()).toMatchObject({ dead: 0 })
+  expect(warned).toHaveBeenCalledTimes(2)
+  expect(warned.mock.calls[0]?.[0]).toContain('an import that still runs may write its value')
+  for (const [key, value] of values) await kv.put(key, value)
+  const items = [await jobs.pop({ waitMs: 5_000 }), await jobs.pop({ waitMs: 5_000 })]
+  expect(items).toMatchObject([{ attempts: 1 }, { attempts: 1 }])
+  expect(items.map((item) => item?.text()).toSorted()).toEqual(['a', 'b'])
+  for (const item of items) await item?.ack()
   warned.mockRestore()
 })

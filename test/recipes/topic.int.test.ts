@@ -34,6 +34,12 @@ const tooLate = () => new UnavailableError('it takes too long', { code: 'timeout
 
 const texts = (messages: readonly TopicMessage[]) => messages.map((message) => message.text())
 
+/** The revision of the last message that was removed because there were too many. */
+async function trimmedOf(name: string): Promise<number> {
+  const mark = (await kv.get(`topic/${name}/trimmed`))?.json() as { readonly revision: number } | undefined
+  return mark?.revision ?? 0
+}
+
 async function published(on: Topic, count: number): Promise<number[]> {
   const revisions: number[] = []
   for (let n = 0; n < count; n++) revisions.push(await on.publish(String(n)))
@@ -80,7 +86,7 @@ describe('a topic', () => {
     const own = topic(kv, newName(), { messagesMax: 5 })
     const revisions = await published(own, 20)
     await kv.compact((await kv.put('x', '')).revision)
-    const trimmed = Number((await kv.get(`topic/t${topics}/trimmed`))?.text())
+    const trimmed = await trimmedOf(`t${topics}`)
     expect(revisions).toContain(trimmed)
     for (const [from, missed] of [
       [trimmed, true],
@@ -205,8 +211,7 @@ describe('a topic', () => {
     await topic(kv, name, { messagesMax: 1 }).publish('last')
     slow.resolve()
     await first
-    const mark = async () => Number((await kv.get(`topic/${name}/trimmed`))?.text())
-    await expect.poll(mark).toBeGreaterThan(revisions.at(-1) ?? 0)
+    await expect.poll(() => trimmedOf(name)).toBeGreaterThan(revisions.at(-1) ?? 0)
   })
 
   it('says that messages were missed only if some were removed, if its process dies while it removes them', async () => {
@@ -333,7 +338,7 @@ describe('a topic', () => {
     const behind = (await messages.next()).value?.revision ?? 0
     await published(own, 32)
     await sleep(1_000)
-    const trimmed = Number((await kv.get(`topic/t${topics}/trimmed`))?.text())
+    const trimmed = await trimmedOf(`t${topics}`)
     expect(trimmed).toBeGreaterThan(behind + 8)
     let message = (await messages.next()).value
     // The first ones were read before the watch began.

@@ -9,6 +9,7 @@ import {
   OutcomeUnknownError,
   PreconditionFailedError,
   startCluster,
+  type Transaction,
   type Txn,
   type TxnComparison,
   type TxnOperation,
@@ -390,6 +391,23 @@ describe('transact', () => {
     await other.put(`${at}b`, '2')
     await other.get(`${at}a`)
     passes(history)
+  })
+
+  test('a change that is refused is not committed, if the body catches the error', async () => {
+    const at = newPrefix()
+    const key = Buffer.concat([Buffer.from(at), Uint8Array.of(0xff)])
+    const plain = cluster.client()
+    const kv = recorded(cluster.client())
+    const changing = (change: (tx: Transaction) => void) =>
+      kv.transact((tx) => {
+        expect(() => change(tx)).toThrow('the key is not UTF-8')
+        tx.put(`${at}a`, '1')
+      })
+    await changing((tx) => tx.put(key, '1'))
+    expect(await plain.get(key)).toBeUndefined()
+    await plain.put(key, '1')
+    await changing((tx) => tx.delete(key))
+    expect((await plain.get(key))?.text()).toBe('1')
   })
 
   test('a body that ends behind its transaction has done nothing', async () => {

@@ -133,6 +133,19 @@ describe('a list', () => {
     checkLinearizable(kv.history)
   })
 
+  test('has the bounds of its call, whatever becomes of the bytes before its first record', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    for (const key of [`${at}a`, `${at}b`]) await kv.put(key, '1')
+    const prefix = Buffer.from(`${at}a`)
+    const records = kv.list({ prefix })
+    prefix.write(`${at}b`)
+    const keys: string[] = []
+    for await (const { key } of records) keys.push(key)
+    expect(keys).toEqual([`${at}a`])
+    expect(callsOf(kv.history).at(-1)?.op).toMatchObject({ prefix: `${at}a` })
+  })
+
   test('may be empty, limited, backward, without values, or be left early', async () => {
     const prefix = newPrefix()
     const kv = recorded(cluster.client())

@@ -22,9 +22,9 @@ export const command = ({ flags }: ProgramContext) =>
     .argument('<key>')
     .action(async (name) => {
       const key = keyArgument(name)
-      await withContext(flags(), { kind: 'read' }, async ({ client, format, signal }) => {
+      await withContext(flags(), { kind: 'read' }, async ({ client, format, timeoutMs, signal }) => {
         const rows = new Rows(format)
-        for await (const event of changesOf(client, key, signal)) await rows.add(event)
+        for await (const event of changesOf(client, key, { timeoutMs, signal })) await rows.add(event)
         if (rows.count === 0)
           throw new Failure(EXIT.notFound, `there is no change of ${key} in the history that is kept`)
         await rows.end()
@@ -34,13 +34,20 @@ export const command = ({ flags }: ProgramContext) =>
 /** Interval at which a node reports that it has sent everything. */
 const PROGRESS_MS = 100
 
-/** The record that the history begins with, if there is one, as a put; then each change up to now. */
-async function* changesOf(client: Client, key: string, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+/**
+ * The record that the history begins with, if there is one, as a put; then each change up to now. `timeoutMs`: how long
+ * no node may serve it, also after it has begun.
+ */
+async function* changesOf(
+  client: Client,
+  key: string,
+  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): AsyncGenerator<WatchEvent> {
   let from = 1
   for (;;) {
     let isWhole = false
     await using changes = client.watch({
-      ...{ key, fromRevision: from, progressMs: PROGRESS_MS, signal },
+      ...{ key, fromRevision: from, progressMs: PROGRESS_MS, timeoutMs, signal },
       onProgress: (revision) => {
         isWhole = revision >= now
         if (isWhole) void changes.close()

@@ -6,7 +6,7 @@
 // exit status 134 or 135, which docs/guides/membership.md explains. The supervisor of a local cluster explains it
 // itself.
 
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { isBucket } from '../../backup/target.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
 import { hostPort, isPeerAddress } from '../../server/addresses.ts'
@@ -57,6 +57,12 @@ function startCommand() {
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
+    .option('--audit-log <file>', 'append a line of JSON for each change and each refusal')
+    .addOption(
+      new Option('--audit <operations>', 'what the audit log has')
+        .choices(['changes', 'all'])
+        .default('changes'),
+    )
     .option('--heartbeat <duration>', 'how often the leader sends a heartbeat (default: 50ms)', parseTiming)
     .option(
       '--election-timeout <duration>',
@@ -103,6 +109,9 @@ function startCommand() {
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
+        ...(flags.auditLog === undefined
+          ? {}
+          : { auditLog: { file: userPath(flags.auditLog), operations: flags.audit } }),
         logger: nodeLog(flags.name, flags.logLevel),
         ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
         ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),

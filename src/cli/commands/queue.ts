@@ -89,6 +89,9 @@ export const command = ({ flags }: ProgramContext) =>
         }),
     )
 
+/** The consumers of the queue decide when an item becomes a dead letter: their limit is not known here. */
+const UNLIMITED = { attemptsMax: Number.POSITIVE_INFINITY }
+
 interface QueuePushFlags {
   readonly value?: string | undefined
   readonly priority?: number | undefined
@@ -123,7 +126,7 @@ async function queuePop(
 ): Promise<void> {
   const intent = { kind: 'write', check: `${PROGRAM} queue len ${shellWord(name)}` } as const
   await withContext(global, intent, async ({ client, format, signal }) => {
-    const item = await queue(client, name).pop({ waitMs: wait, signal })
+    const item = await queue(client, name, UNLIMITED).pop({ waitMs: wait, signal })
     if (item === undefined) throw isEmpty(name)
     setWriteIntent(undefined)
     await printItem(format, item)
@@ -134,7 +137,7 @@ async function queuePop(
 
 async function queuePeek(global: GlobalFlags, name: string): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
-    const item = await queue(client, name).peek({ signal })
+    const item = await queue(client, name, UNLIMITED).peek({ signal })
     if (item === undefined) throw isEmpty(name)
     await printItem(format, item)
   })

@@ -3,8 +3,9 @@
 
 import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { Client } from '../../client/index.ts'
+import type { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
+import { clientOf } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
@@ -209,14 +210,8 @@ async function withClient(
   flags: GlobalFlags,
   load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
-  const { urls, explicit } = chooseEndpoints(flags)
-  const client = new Client({
-    endpoints: urls,
-    discover: !explicit,
-    timeoutMs: TIMEOUT_MS,
-    unreachableAfterMs: TIMEOUT_MS,
-    onWarning: () => {},
-  })
+  const limits = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
+  const client = clientOf(chooseEndpoints(flags), { ...limits, onWarning: () => {} })
   try {
     return await load(client)
   } finally {

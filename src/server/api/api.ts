@@ -2,6 +2,7 @@
 
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
 import type { NodeApi } from '../node/types.ts'
+import type { Audit } from './audit.ts'
 import { Authenticator } from './authenticator.ts'
 import { InboundBudget, OutboundBudget } from './budget.ts'
 import { ApiError, asError } from './errors.ts'
@@ -12,6 +13,8 @@ import { WatchBuffers } from './watch.ts'
 export interface ApiOptions {
   readonly node: NodeApi
   readonly limits: ApiLimits
+  /** undefined: there is no audit log. */
+  readonly audit?: Audit | undefined
   /** Receives every error that is not the client's fault. */
   readonly failed: (error: Error) => void
 }
@@ -25,9 +28,11 @@ export class Api {
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
   readonly authenticator: Authenticator
+  readonly audit: Audit | undefined
   readonly #failed: (error: Error) => void
 
-  constructor({ node, limits, failed }: ApiOptions) {
+  constructor({ node, limits, audit, failed }: ApiOptions) {
+    this.audit = audit
     this.node = node
     this.limits = limits
     this.#failed = failed

@@ -45,8 +45,9 @@ import {
 import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
-export function execute(api: Api, operation: ApiOperation, call: Call, respond: Respond): void {
+export function execute(api: Api, operation: ApiOperation, call: Call, answer: Respond): void {
   call.operation = operation
+  const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
   const run = (): void => {
     try {
       dispatch(api, operation, call, respond)

@@ -186,6 +186,8 @@ export interface Call {
   readonly expansion: number
   /** The user who calls. undefined: it is not known, or rights are not checked. */
   readonly principal?: Principal | undefined
+  /** How and from where the client calls. */
+  origin?(): { readonly method: string; readonly address: string }
   /** `execute` sets it: the operation of the call. */
   operation?: ApiOperation | undefined
   /** The same: what was permitted, and under which rights; undefined: rights were not checked. */

@@ -1,17 +1,13 @@
-// The routes outside the hot path. Fastify finds the route and validates the body against its schema. Its own requests
-// and replies are not used: requests have been read before, and responses are sent as on the hot path.
+// The routes outside the hot path. Fastify finds the route and compiles the schema of its body. Its own requests and
+// replies are not used: requests have been read before, and responses are sent as on the hot path.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import Fastify, {
-  type FastifyReply,
-  type FastifyRequest,
-  type FastifySchemaCompiler,
-  type ValidationResult,
-} from 'fastify'
+import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
 import { ApiError, asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
+import type { Schema } from './json-schema.ts'
 import { HttpError, type HttpRequest } from './messages.ts'
 import type { Decoded, Route } from './route.ts'
 
@@ -51,10 +47,10 @@ const CHECKS = {
 } as const
 
 /**
- * Compiles schemas, and keeps what it has compiled. The servers of a process share it: compiling takes longer than the
- * rest of the start of a server, and an embedded cluster has several.
+ * Validators by schema, compiled for the first body: compiling all takes a tenth of the start of a node, and few nodes
+ * receive JSON. The servers of a process share them.
  */
-let compiler: FastifySchemaCompiler<unknown> | undefined
+const validators = new WeakMap<Schema, ReturnType<FastifyRequest['compileValidationSchema']>>()
 
 export async function createApp({ routes, requestBytesMax }: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
@@ -66,8 +62,6 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
   const app = Fastify({
     frameworkErrors: fail,
     ajv: { customOptions: CHECKS },
-    schemaErrorFormatter: ([first]) =>
-      new Error(first === undefined ? 'the body is refused' : faultOf(first)),
   })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
     fail(noSuchRoute(rawOf(request).request, routes), request, reply)
@@ -82,7 +76,7 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson =
-    (jsonLimits: JsonLimits) =>
+    (schema: Schema, jsonLimits: JsonLimits) =>
     (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
       const { request } = rawOf(fastifyRequest)
       const refusal = bodyRefusal(request)
@@ -94,7 +88,7 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
       request.body.read({ bytesMax: requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
         const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
         fastifyRequest.body = json
-        done(json instanceof ApiError ? json : undefined)
+        done(json instanceof ApiError ? json : schemaRefusal(fastifyRequest, schema))
       })
     }
   for (const { method, path, body, bodyPartsMax, bodyDepthMax, decode } of routes) {
@@ -102,7 +96,7 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
     app.route({
       method,
       url: path,
-      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson(jsonLimits) }),
+      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits) }),
       handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { request, done } = takeOver(fastifyRequest, reply)
         try {
@@ -113,9 +107,7 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
       },
     })
   }
-  if (compiler !== undefined) app.setValidatorCompiler(compiler)
   await app.ready()
-  compiler ??= app.validatorCompiler
   return {
     decode(request, url, done) {
       const { method, headers } = request
@@ -128,6 +120,14 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
 
 /** Every reply is hijacked before fastify would write it. */
 const NO_RESPONSE: object = {}
+
+function schemaRefusal(request: FastifyRequest, schema: Schema): ApiError | undefined {
+  const validate = validators.get(schema) ?? request.compileValidationSchema(schema)
+  validators.set(schema, validate)
+  if (validate(request.body)) return undefined
+  const first = validate.errors?.[0]
+  return new ApiError('bad_request', first === undefined ? 'the body is refused' : faultOf(first))
+}
 
 /** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
 function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {

@@ -1,18 +1,10 @@
 // The routes of users, roles and logins.
 
-import {
-  type AuthRole,
-  compareKeys,
-  type KeyRange,
-  keyAfter,
-  type Permission,
-  prefixEnd,
-  type User,
-} from '../../kv/index.ts'
+import { type AuthRole, keyAfter, type Permission, type User } from '../../kv/index.ts'
+import { rangeDocument } from '../api/audit.ts'
 import { ApiError } from '../api/errors.ts'
 import { rangeOf } from '../api/keys.ts'
 import { readConditions } from './headers.ts'
-import { bytesJson } from './json.ts'
 import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { type Route, type RouteRequest, route } from './route.ts'
@@ -241,16 +233,4 @@ export const roleJson = ({ name, permissions }: AuthRole): string =>
   `{"name":${JSON.stringify(name)},"permissions":[${permissions.map(permissionJson).join(',')}]}`
 
 const permissionJson = ({ access: named, range }: Permission): string =>
-  `{"access":"${named}"${range === undefined ? '' : `,${rangeJson(range)}`}}`
-
-/** In the shortest form: a key, a prefix, all keys, or two bounds. */
-function rangeJson({ start, end }: KeyRange): string {
-  if (start.length === 0 && end === undefined) return '"all":true'
-  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return `"key":${bytesJson(start)}`
-  const prefixed = prefixEnd(start)
-  const isPrefix =
-    start.length > 0 &&
-    (prefixed === undefined ? end === undefined : end !== undefined && compareKeys(prefixed, end) === 0)
-  if (isPrefix) return `"prefix":${bytesJson(start)}`
-  return `"start":${bytesJson(start)}${end === undefined ? '' : `,"end":${bytesJson(end)}`}`
-}
+  JSON.stringify({ access: named, ...(range === undefined ? {} : rangeDocument(range)) })

@@ -31,6 +31,8 @@ export function endGently(stream: Duplex, lastAnswer?: string): void {
   stream.once('close', () => clearTimeout(cut))
 }
 
+export const addressOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`
+
 interface WatchedConnection {
   readonly socket: Socket
   owner: ConnectionOwner

@@ -39,6 +39,8 @@ export interface RequestParts extends RequestHead {
 
 /** The connection of a request. */
 export interface ResponseSink {
+  /** Address of the client. */
+  readonly address: () => string
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** Sends the response to `request`. */
@@ -91,6 +93,10 @@ export class HttpRequest implements Call {
 
   isAbandoned(): boolean {
     return this.sink.isAbandoned()
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: this.method, address: this.sink.address() }
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */

@@ -9,7 +9,7 @@ import { http } from '../../node-http.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
-import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { addressOf, type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
 import { errorResponse, HttpError, HttpRequest, isStreamed } from './messages.ts'
@@ -265,6 +265,7 @@ class NodeConnection implements ConnectionOwner {
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer } = this.#options
     const served = new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
+      address: () => addressOf(request.socket),
       isAbandoned: () => response.destroyed,
       send: ({ extra }, answer) => {
         writer.writeToNode(incoming, answer, extra)

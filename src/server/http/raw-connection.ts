@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
-import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { addressOf, type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { errorResponse, HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
 import { RawParser, type RawRequest } from './raw-parser.ts'
@@ -163,6 +163,7 @@ class RawConnection implements ConnectionOwner {
     this.#requests = new RawParser(options.headBytesMax)
     this.#share = new ConnectionShare(options.inbound)
     this.#sink = {
+      address: () => addressOf(socket),
       isAbandoned: () => socket.destroyed,
       send: (request, response) => this.#send(request, response),
     }

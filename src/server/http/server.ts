@@ -6,6 +6,7 @@ import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
+import type { Audit } from '../api/audit.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
@@ -49,6 +50,7 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[]
   readonly metrics: Metrics
   readonly logger: Logger
+  readonly audit?: Audit | undefined
   readonly limits?: HttpLimits
 }
 
@@ -100,12 +102,13 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, limits = httpLimits } = options
+    const { node, version, logger, audit, limits = httpLimits } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
       node,
       limits,
+      audit,
       failed: ({ stack, message }) => logger.error({ stack }, `a request failed: ${message}`),
     })
     this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
@@ -266,7 +269,10 @@ class Listener implements HttpServer {
     this.#api.authenticator.identify(credentials, (error, principal) => {
       request.principal = principal
       try {
-        if (error !== undefined) throw error
+        if (error !== undefined) {
+          this.#api.audit?.refused(request, error)
+          throw error
+        }
         this.#serveAnyone(request)
       } catch (thrown) {
         this.#fail(request, thrown)

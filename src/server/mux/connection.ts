@@ -56,6 +56,7 @@ class WatchItem {
 export class MuxConnection implements WatchConnection {
   quietSince = performance.now()
   readonly principal: Principal | undefined
+  readonly address: string
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
   readonly #ws: WebSocket
@@ -99,6 +100,7 @@ export class MuxConnection implements WatchConnection {
 
   constructor(ws: WebSocket, socket: Socket, principal: Principal | undefined, options: ConnectionOptions) {
     this.principal = principal
+    this.address = `${socket.remoteAddress}:${socket.remotePort}`
     this.#ws = ws
     this.#socket = socket
     this.#options = options

@@ -19,6 +19,8 @@ interface CallConnection {
   readonly isOver: boolean
   /** The user who has opened it. */
   readonly principal: Principal | undefined
+  /** Address of the client. */
+  readonly address: string
   /** Throws `ApiError` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void
   /** Counts bytes that the node keeps for a call. Throws `ApiError` if there is no room for them. */
@@ -62,6 +64,10 @@ export class MuxCall implements Call {
 
   get principal(): Principal | undefined {
     return this.#connection.principal
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: `mux ${this.name}`, address: this.#connection.address }
   }
 
   get name(): (typeof NAMES)[Opcode] {

@@ -188,7 +188,7 @@ describe('an endpoint of another cluster', () => {
         vi.advanceTimersByTime(5_000)
       }
       expect(infos).toEqual(Array(8).fill('n1'))
-      const message = `${other.url} belongs to another cluster (78) than the node that answered first (77): left out`
+      const message = `${other.url} belongs to another cluster (78) than this client (77): left out`
       if (warned === undefined) expect(told).toEqual([message])
       else expect(await warned).toMatchObject([{ name: 'QuorateWarning', message }])
     }

@@ -48,21 +48,22 @@ vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
 const { generateRecipe } = await import('../../../jepsen-lite/recipes/generate.ts')
 const { runRecipes } = await import('../../../jepsen-lite/recipes/run.ts')
 
-/** The rule that a short schedule breaks. */
-async function brokenRule(recipe: Recipe): Promise<string | undefined> {
-  for (const seed of [2, 4, 14, 16]) {
-    const { violation } = await runRecipes(generateRecipe(seed, recipe))
+/** The rule that is broken in a schedule: that of this seed, or one of the next two. */
+async function brokenRule(recipe: Recipe, seed: number): Promise<string | undefined> {
+  for (const one of [seed, seed + 1, seed + 2]) {
+    const { violation } = await runRecipes(generateRecipe(one, recipe))
     if (violation !== undefined) return violation.invariant
   }
   return undefined
 }
 
-test.each<[string, Recipe]>([
-  ['unguarded', 'lock'],
-  ['unguarded', 'election'],
-  ['not acknowledged', 'queue'],
-  ['deaf', 'lock'],
-])('%s: a %s is found', async (kind, recipe) => {
+// To choose a schedule for a new defect, try seeds until one finds it soon.
+test.each<[string, Recipe, number]>([
+  ['unguarded', 'lock', 26],
+  ['unguarded', 'election', 26],
+  ['not acknowledged', 'queue', 37],
+  ['deaf', 'lock', 26],
+])('%s: a %s is found', async (kind, recipe, seed) => {
   wrong.kind = kind
-  expect(await brokenRule(recipe)).toMatch(/^(?:CHECK|RECIPE)-/)
+  expect(await brokenRule(recipe, seed)).toMatch(/^(?:CHECK|RECIPE)-/)
 })

@@ -3,6 +3,7 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { onTestFinished } from 'vitest'
+import type { Audit } from '../../../src/server/api/audit.ts'
 import {
   createHttpServer,
   type HttpLimits,
@@ -51,6 +52,7 @@ export interface Serving {
   readonly allowedHosts?: readonly string[]
   readonly corsOrigins?: readonly string[]
   readonly limits?: Partial<HttpLimits>
+  readonly audit?: Audit
 }
 
 /** A server that the caller closes. */
@@ -59,6 +61,7 @@ export async function start({
   allowedHosts = [],
   corsOrigins = [],
   limits,
+  audit,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
@@ -70,6 +73,7 @@ export async function start({
     corsOrigins,
     metrics,
     logger: { debug: log, info: log, warn: log, error: log },
+    audit,
     limits: { ...httpLimits, ...limits },
   })
   const { url } = await http.listen('127.0.0.1', 0)

@@ -19,6 +19,7 @@ function needed(after: number, lateSnapshots = 0): NeededLog {
 }
 
 function write(first: number, count: number, frameBytes: number, truncateFrom?: number): Write {
+  const frame = new Uint8Array(frameBytes)
   return {
     number: 1,
     hardState: { term: asTerm(1), vote: undefined, commit: asIndex(0) },
@@ -26,7 +27,7 @@ function write(first: number, count: number, frameBytes: number, truncateFrom?: 
     entries: Array.from({ length: count }, (_, i) => ({
       index: asIndex(first + i),
       term: asTerm(1),
-      frame: new Uint8Array(frameBytes),
+      frame,
     })),
     snapshot: undefined,
   }

@@ -1,0 +1,105 @@
+// The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
+// passwords.
+
+import { compareKeys, type KeyRange, keyAfter, prefixEnd } from '../../kv/index.ts'
+import { ApiError, bytesDocument } from './errors.ts'
+import type { ApiOperation, ApiResult, Call, Respond } from './operation.ts'
+import { demandsOf } from './permit.ts'
+
+export type AuditedOperations = 'changes' | 'all'
+
+/** Ranges of one line. */
+const RANGES_MAX = 100
+
+const READS: ReadonlySet<ApiOperation['kind']> = new Set([
+  ...(['get', 'range', 'watch', 'show-lease', 'list-leases', 'status', 'cluster', 'settings'] as const),
+  ...(['show-auth', 'show-users', 'show-roles', 'keep-alive', 'open-session'] as const),
+])
+
+export class Audit {
+  readonly #append: (line: string) => void
+  readonly #operations: AuditedOperations
+
+  constructor(append: (line: string) => void, operations: AuditedOperations) {
+    this.#append = append
+    this.#operations = operations
+  }
+
+  /** `respond`, which also writes the line of the operation. */
+  watch(operation: ApiOperation, call: Call, respond: Respond): Respond {
+    return (result) => {
+      if (this.#operations === 'all' || !READS.has(operation.kind) || isRefusal(result))
+        this.#write(operation, call, result)
+      respond(result)
+    }
+  }
+
+  /** A request whose user is not known, before it is read. */
+  refused(call: Call, error: ApiError): void {
+    this.#append(`${JSON.stringify({ ...headOf(call), code: error.code })}\n`)
+  }
+
+  #write(operation: ApiOperation, call: Call, result: ApiResult): void {
+    const code = result instanceof ApiError ? result.code : 'ok'
+    const revision = revisionOf(result)
+    const line = {
+      ...headOf(call),
+      operation: operation.kind,
+      ...targetOf(operation),
+      ...(revision === undefined ? {} : { revision }),
+      code,
+    }
+    this.#append(`${JSON.stringify(line)}\n`)
+  }
+}
+
+const isRefusal = (result: ApiResult): boolean =>
+  result instanceof ApiError && (result.code === 'unauthenticated' || result.code === 'permission_denied')
+
+const headOf = (call: Call): object => ({
+  time: new Date().toISOString(),
+  user: call.principal?.user ?? null,
+  ...call.origin?.(),
+})
+
+function revisionOf(result: ApiResult): number | undefined {
+  if (result instanceof ApiError) return result.revision
+  if (result.kind === 'applied') return result.outcome.revision
+  return 'grant' in result ? result.grant.revision : 'revision' in result ? result.revision : undefined
+}
+
+/** The keys, the lease, or the name that the operation is about. */
+function targetOf(operation: ApiOperation): object {
+  if (operation.kind === 'change-auth') {
+    const { change } = operation
+    return { change: change.kind, ...('name' in change ? { name: change.name } : {}) }
+  }
+  if ('member' in operation) return { name: operation.member.name }
+  if ('name' in operation) return operation.name === undefined ? {} : { name: operation.name }
+  if (operation.kind === 'log-in') return { name: operation.user }
+  const demands = demandsOf(operation, NOBODY)
+  const ranges = demands.flatMap((demand) =>
+    'range' in demand ? [JSON.stringify(rangeDocument(demand.range))] : [],
+  )
+  const leases = demands.flatMap((demand) => ('lease' in demand ? [demand.lease] : []))
+  const keys = [...new Set(ranges)]
+  return {
+    ...(keys.length === 0
+      ? {}
+      : { keys: keys.slice(0, RANGES_MAX).map((text) => JSON.parse(text) as object) }),
+    ...(keys.length <= RANGES_MAX ? {} : { more: keys.length - RANGES_MAX }),
+    ...(leases.length === 0 ? {} : { leases: [...new Set(leases)].slice(0, RANGES_MAX) }),
+  }
+}
+
+const NOBODY = { user: '', epoch: undefined }
+
+/** In the shortest form: a key, a prefix, all keys, or two bounds. */
+export function rangeDocument({ start, end }: KeyRange): object {
+  if (start.length === 0 && end === undefined) return { all: true }
+  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: bytesDocument(start) }
+  const prefixed = start.length === 0 ? undefined : prefixEnd(start)
+  if (prefixed !== undefined && end !== undefined && compareKeys(prefixed, end) === 0)
+    return { prefix: bytesDocument(start) }
+  return { start: bytesDocument(start), ...(end === undefined ? {} : { end: bytesDocument(end) }) }
+}

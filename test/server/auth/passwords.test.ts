@@ -1,0 +1,88 @@
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Passwords, PasswordsBusyError, passwordFault } from '../../../src/server/auth/passwords.ts'
+
+const hash = (passwords: Passwords, password: string): Promise<string> =>
+  new Promise((resolve, reject) =>
+    passwords.hash(password, (error, text) => (error === undefined ? resolve(text) : reject(error))),
+  )
+
+const check = (
+  passwords: Passwords,
+  user: string,
+  password: string,
+  known: string | undefined,
+): Promise<unknown> =>
+  new Promise((resolve) =>
+    passwords.check(user, password, known, (error, isRight) => resolve(error ?? isRight)),
+  )
+
+const busy = expect.any(PasswordsBusyError)
+
+test('a hash has a salt of its own, and says nothing about the password', async () => {
+  const passwords = new Passwords()
+  const [one, two] = [await hash(passwords, 'password'), await hash(passwords, 'password')]
+  expect(one).toMatch(/^scrypt\$15\$8\$1\$[\w-]{22}\$[\w-]{43}$/)
+  expect(one).not.toBe(two)
+  expect([
+    await check(passwords, 'a', 'password', one),
+    await check(passwords, 'a', 'passwore', one),
+  ]).toEqual([...[true, false]])
+  expect(passwords.size).toBe(0)
+})
+
+test('a right password is remembered for its user and its hash only', async () => {
+  const passwords = new Passwords()
+  const known = await hash(passwords, 'password')
+  expect(passwords.isKnown('a', 'password', known)).toBe(false)
+  await check(passwords, 'a', 'password', known)
+  expect(passwords.isKnown('a', 'password', known)).toBe(true)
+  expect(passwords.isKnown('b', 'password', known)).toBe(false)
+  expect(passwords.isKnown('a', 'passwor', known)).toBe(false)
+  expect(passwords.isKnown('a', 'password', await hash(passwords, 'password'))).toBe(false)
+})
+
+test('after a few wrong passwords the next one of that user waits, and no other user does', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const passwords = new Passwords()
+  const known = await hash(passwords, 'password')
+  for (let wrong = 0; wrong < 3; wrong++) expect(await check(passwords, 'a', 'wrong one', known)).toBe(false)
+  const refused = await check(passwords, 'a', 'password', known)
+  expect(refused).toEqual(busy)
+  expect((refused as PasswordsBusyError).retryAfterMs).toBe(500)
+  expect(await check(passwords, 'b', 'password', known)).toBe(true)
+  vi.advanceTimersByTime(500)
+  expect(await check(passwords, 'a', 'wrong one', known)).toBe(false)
+  vi.advanceTimersByTime(500)
+  expect(await check(passwords, 'a', 'password', known)).toEqual(busy)
+  vi.advanceTimersByTime(500)
+  expect(await check(passwords, 'a', 'password', known)).toBe(true)
+  // It begins anew.
+  for (let wrong = 0; wrong < 2; wrong++) expect(await check(passwords, 'a', 'wrong one', known)).toBe(false)
+  expect(await check(passwords, 'a', 'another', known)).toBe(false)
+})
+
+test('a user who does not exist is refused like a wrong password, and as late', async () => {
+  const passwords = new Passwords()
+  const checked = check(passwords, 'nobody', 'password', undefined)
+  expect(passwords.size).toBe(1)
+  expect(await checked).toBe(false)
+})
+
+test('one password is checked at a time, and so many wait', async () => {
+  const passwords = new Passwords()
+  const known = await hash(passwords, 'password')
+  const checks = Array.from({ length: 70 }, (_, at) => check(passwords, `u${at}`, 'password', known))
+  expect(passwords.size).toBe(65)
+  const outcomes = await Promise.race([Promise.all(checks.slice(65)), checks[0]])
+  expect(outcomes).toEqual(Array(5).fill(busy))
+})
+
+test.each([
+  ['1234567', 'a password has from 8 to 1024 bytes, not 7'],
+  ['äöüß', undefined],
+  ['x'.repeat(1024), undefined],
+  ['x'.repeat(1025), 'a password has from 8 to 1024 bytes, not 1025'],
+])('the length of a password counts in bytes: %s', (password, fault) => {
+  expect(passwordFault(password)).toBe(fault)
+})
