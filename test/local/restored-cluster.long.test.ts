@@ -6,7 +6,9 @@ import { Workspace } from './kv.ts'
 test('a cluster that was restored starts with its nodes and its keys, and is not restored twice', async () => {
   const space = await Workspace.open()
   const endpoints = ['--endpoints', `http://127.0.0.1:${space.port}`]
-  expect((await space.kv('cluster', 'start', '--detach', '--nodes', '1', '--port', `${space.port}`)).code).toBe(0)
+  expect(
+    (await space.kv('cluster', 'start', '--detach', '--nodes', '1', '--port', `${space.port}`)).code,
+  ).toBe(0)
   expect((await space.kv('put', 'a', '1', ...endpoints)).code).toBe(0)
   expect((await space.kv('backup', 'save', 'store.backup', ...endpoints)).code).toBe(0)
   expect((await space.kv('cluster', 'restore', 'store.backup')).stderr).toContain('holds a cluster already')

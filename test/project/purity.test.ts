@@ -35,14 +35,7 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...[
-        'server/node',
-        'server/peers',
-        'server/peers/tcp',
-        'server/api',
-        'server/audit',
-        'server/http',
-      ],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/audit', 'server/http'],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
