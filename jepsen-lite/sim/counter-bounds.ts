@@ -105,6 +105,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
 
   'http.connections': 'connectionsMax',
   'http.fastConnections': 'connectionsMax',
+  'http.handshakes': 'tlsHandshakesMax',
   'http.muxConnections': 'connectionsMax',
   'http.requests': 'connectionsMax',
   'http.operations': 'connectionsMax × muxOperationsMax',

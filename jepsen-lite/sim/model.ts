@@ -309,6 +309,7 @@ export class StoreModel {
       newest: this.#newestEvents,
       compacted: this.#compacted,
       bytes: this.#historyBytes,
+      skipped: { after: 0, to: 0 },
     }
   }
 

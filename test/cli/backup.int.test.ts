@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { temporaryDirectory } from '../backup/samples.ts'
+import { backupOf, fileWith, nodeWithEverything, temporaryDirectory } from '../backup/samples.ts'
 import { kv } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
@@ -82,6 +82,14 @@ test('a damaged file, a missing one and one of another kind are errors with a re
       expect([code, err], command.join(' ')).toEqual([1, expect.stringContaining(reason)])
     }
   expect(existsSync(join(cwd, 'restored'))).toBe(false)
+})
+
+test('a backup with users, whose rights are checked, is rehearsed like any other', async () => {
+  const file = fileWith(await backupOf(await nodeWithEverything(20)))
+  const { code, err } = await kv(['backup', 'verify', file, '--restore'])
+  expect([code, err]).toEqual([0, expect.stringContaining('serves them')])
+  const shown = await kv(['backup', 'show', file, '-o', 'json'])
+  expect(JSON.parse(shown.out)).toMatchObject({ users: 2, auth_enabled: true, members: 'n1,n2,n3' })
 })
 
 test('a backup that breaks leaves no file', async () => {

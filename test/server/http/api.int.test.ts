@@ -424,6 +424,7 @@ describe('health', () => {
       '/v1/auth/roles/{name} delete,get,head,put',
       '/v1/auth/users get,head',
       '/v1/auth/users/{name} delete,get,head,put',
+      '/v1/backup get,head',
       '/v1/changes post',
       '/v1/cluster get,head',
       '/v1/cluster/leader post',

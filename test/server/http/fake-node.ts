@@ -110,7 +110,7 @@ export class FakeNode implements NodeApi {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
-  readonly #auth = new AuthView({ get: (rowKey) => this.#row(rowKey) }, this)
+  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(latin1(rowKey))?.value }, this)
   /** By their keys as latin1. */
   readonly #rows = new Map<string, StoredRow>()
   readonly #heads = new Map<string, StoredRow>()
