@@ -26,10 +26,14 @@ type Apply = typeof import('../../../src/kv/apply.ts')
 let miscount: (state: State) => State = (state) => state
 
 vi.mock(import('../../../src/kv/apply.ts'), async (original) => {
-  const { applyEntry }: Apply = await original()
+  const { applyEntry, applySteps }: Apply = await original()
   return {
     applyEntry: (...entry) => {
       const applied = applyEntry(...entry)
+      return { ...applied, state: miscount(applied.state) }
+    },
+    *applySteps(...entry) {
+      const applied = yield* applySteps(...entry)
       return { ...applied, state: miscount(applied.state) }
     },
   }
