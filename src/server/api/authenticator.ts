@@ -1,13 +1,13 @@
 // Finds the user who makes a request. A password comes before a token, a token before a certificate. A wrong one is an
 // error, and the next one is not tried.
 
-import { SYSTEM_PRINCIPAL } from '../../kv/index.ts'
+import { isAuthName } from '../../kv/index.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import { signToken, TOKEN_MS, verifyToken } from '../auth/tokens.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
-import { whenNewest } from './permit.ts'
+import { JOINING_NODE, whenNewest } from './permit.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -44,13 +44,10 @@ export class Authenticator {
   #identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
-      const principal =
-        certificateUser === undefined
-          ? isNode
-            ? NODE
-            : undefined
-          : { user: certificateUser, epoch: undefined }
-      return done(undefined, principal)
+      // The common name of a certificate may be anything.
+      const isUser = certificateUser !== undefined && isAuthName(certificateUser)
+      if (isUser) return done(undefined, { user: certificateUser, epoch: undefined })
+      return done(undefined, isNode === true ? JOINING_NODE : undefined)
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
     if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, done)
@@ -98,9 +95,6 @@ export class Authenticator {
     check((error) => whenNewest(this.#node, (isNewer) => (isNewer ? check(refuse) : refuse(error))))
   }
 }
-
-/** A node that joins. No user has this name. */
-const NODE: Principal = { user: SYSTEM_PRINCIPAL, epoch: undefined }
 
 export const errorOfPassword = (error: Error): ApiError =>
   error instanceof PasswordsBusyError

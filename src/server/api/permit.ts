@@ -77,6 +77,7 @@ const isOwnPassword = (change: OperationOf<'change-auth'>['change'], user: strin
   change.roles === undefined &&
   typeof change.password === 'string'
 
+/** TypeScript does not see that the rule and the operation are of one kind. */
 export const demandsOf = (operation: ApiOperation, principal: Principal): readonly AccessDemand[] =>
   (RULES[operation.kind] as Rule<ApiOperation['kind']>)(operation as never, principal)
 
@@ -137,7 +138,7 @@ export function decide(
   then: (refusal: ApiError | undefined) => void,
 ) {
   decideNow(node, operation, call, (refusal) => {
-    if (refusal === undefined) return then(undefined)
+    if (refusal === undefined || call.principal === undefined) return then(refusal)
     whenNewest(node, (isNewer) => (isNewer ? decideNow(node, operation, call, then) : then(refusal)))
   })
 }
@@ -174,7 +175,7 @@ function decideNow(
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
     return then(unauthenticated())
-  if (principal?.user === SYSTEM_PRINCIPAL && JOINING.has(operation.kind)) return then(undefined)
+  if (principal === JOINING_NODE && JOINING.has(operation.kind)) return then(undefined)
   const demands = demandsOf(operation, principal ?? NOBODY)
   call.permit = { principal: principal ?? NOBODY, authRevision: revision, demands }
   const refusal = refusalNow(node, call)
@@ -183,7 +184,9 @@ function decideNow(
   decideOnLeases(node, leases, principal ?? NOBODY, then)
 }
 
-/** The operations of a node that joins, which shows a certificate of a node. */
+/** A node that joins, which shows a certificate of a node. It is this object, whatever names certificates have. */
+export const JOINING_NODE: Principal = { user: SYSTEM_PRINCIPAL, epoch: undefined }
+/** The operations of such a node. */
 const JOINING: ReadonlySet<ApiOperation['kind']> = new Set(['cluster', 'add-member', 'replace-member'])
 
 const NOBODY: Principal = { user: '', epoch: undefined }

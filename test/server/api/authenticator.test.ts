@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { Authenticator, type Credentials } from '../../../src/server/api/authenticator.ts'
+import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
+import { decide } from '../../../src/server/api/permit.ts'
+import { nodeWithUsers } from '../auth/users.ts'
+
+const ADD_MEMBER: ApiOperation = { kind: 'add-member', member: {} as never }
+const STATUS: ApiOperation = { kind: 'status' }
+
+/** The code of the refusal of an operation. */
+async function refusalOf(
+  certificate: Partial<Credentials>,
+  operation: ApiOperation,
+): Promise<string | undefined> {
+  const node = await nodeWithUsers()
+  const credentials = { authorization: undefined, certificateUser: undefined, ...certificate }
+  return new Promise((resolve) =>
+    new Authenticator(node).identify(credentials, (_, principal) => {
+      const call: Call = { deadline: 0, expansion: 1, isAbandoned: () => false, principal }
+      decide(node, operation, call, (refusal) => resolve(refusal?.code))
+    }),
+  )
+}
+
+test('the certificate of a node permits to join, and nothing else', async () => {
+  expect(await refusalOf({ isNode: true }, ADD_MEMBER)).toBeUndefined()
+  expect(await refusalOf({ isNode: true }, STATUS)).toBe('unauthenticated')
+})
+
+test.each(['*', '', 'a b', 'nobody'])(
+  'a certificate of a client with the name "%s" permits nothing',
+  async (name) => {
+    for (const operation of [ADD_MEMBER, STATUS])
+      expect(await refusalOf({ certificateUser: name }, operation)).toBe('unauthenticated')
+  },
+)
+
+test('a certificate has the rights of its user', async () => {
+  expect(await refusalOf({ certificateUser: 'bob' }, STATUS)).toBeUndefined()
+  expect(await refusalOf({ certificateUser: 'bob' }, ADD_MEMBER)).toBe('permission_denied')
+  expect(await refusalOf({ certificateUser: 'root' }, ADD_MEMBER)).toBeUndefined()
+})
