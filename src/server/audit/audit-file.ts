@@ -1,8 +1,7 @@
 // The file of the audit log. Lines are appended in order, one write at a time. A full file gets a number, and a new one
 // begins. A line that cannot be written is dropped and counted: a full disk must not stop the store.
 
-import { close, fstat, ftruncate, open, rename, write } from 'node:fs'
-import { promisify } from 'node:util'
+import { type FileHandle, open, rename } from 'node:fs/promises'
 
 /** Size of a file after which the next one begins, and how many old ones are kept. */
 export const AUDIT_FILE_BYTES = 64 * 2 ** 20
@@ -14,15 +13,6 @@ const WARN_MS = 60_000
 /** Permissions: only the owner may read it. */
 const MODE = 0o600
 
-const file = {
-  open: promisify(open),
-  close: promisify(close),
-  size: promisify(fstat),
-  truncate: promisify(ftruncate),
-  rename: promisify(rename),
-  write: promisify<number, Buffer, number, number, number | null, { bytesWritten: number }>(write as never),
-}
-
 export interface AuditFileOptions {
   readonly path: string
   readonly warn: (message: string) => void
@@ -32,7 +22,7 @@ export interface AuditFileOptions {
 
 export class AuditFile {
   readonly #options: Required<AuditFileOptions>
-  #fd: number | undefined
+  #file: FileHandle | undefined
   #bytes = 0
   #waiting: string[] = []
   #waitingBytes = 0
@@ -47,8 +37,8 @@ export class AuditFile {
 
   /** Opens the file, so that a wrong path fails the start. */
   async open(): Promise<void> {
-    this.#fd = await file.open(this.#options.path, 'a', MODE)
-    this.#bytes = (await file.size(this.#fd)).size
+    this.#file = await open(this.#options.path, 'a', MODE)
+    this.#bytes = (await this.#file.stat()).size
   }
 
   /** Bytes that wait for the disk. */
@@ -73,8 +63,8 @@ export class AuditFile {
 
   async close(): Promise<void> {
     await this.idle()
-    if (this.#fd !== undefined) await file.close(this.#fd)
-    this.#fd = undefined
+    await this.#file?.close()
+    this.#file = undefined
   }
 
   async #write(): Promise<void> {
@@ -92,29 +82,27 @@ export class AuditFile {
   }
 
   async #writeAll(bytes: Buffer): Promise<void> {
-    if (this.#fd === undefined) await this.open()
+    if (this.#file === undefined) await this.open()
     if (this.#bytes > 0 && this.#bytes + bytes.length > this.#options.fileBytes) await this.#rotate()
-    const fd = this.#fd
-    if (fd === undefined) throw new Error('the file is closed')
-    let at = 0
+    const file = this.#file
+    if (file === undefined) throw new Error('the file is closed')
     try {
-      while (at < bytes.length)
-        at += (await file.write(fd, bytes, at, bytes.length - at, null)) as unknown as number
+      await file.appendFile(bytes)
       this.#bytes += bytes.length
     } catch (error) {
       // Half a line is no line.
-      await file.truncate(fd, this.#bytes).catch(() => {})
+      await file.truncate(this.#bytes).catch(() => {})
       throw error
     }
   }
 
   async #rotate(): Promise<void> {
     const { path, filesMax } = this.#options
-    if (this.#fd !== undefined) await file.close(this.#fd)
-    this.#fd = undefined
+    await this.#file?.close()
+    this.#file = undefined
     for (let number = filesMax - 1; number > 0; number--)
-      await file.rename(`${path}.${number}`, `${path}.${number + 1}`).catch(ignoreMissing)
-    await file.rename(path, `${path}.1`)
+      await rename(`${path}.${number}`, `${path}.${number + 1}`).catch(ignoreMissing)
+    await rename(path, `${path}.1`)
     await this.open()
   }
 
