@@ -48,17 +48,23 @@ import { beginWatch } from './watch.ts'
 export function execute(api: Api, operation: ApiOperation, call: Call, answer: Respond): void {
   call.operation = operation
   const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
-  const run = (): void => {
-    try {
-      dispatch(api, operation, call, respond)
-    } catch (error) {
-      // Nothing was proposed.
-      respond(api.errorOf(error))
-    }
+  if (!api.node.auth.enabled) {
+    run(api, operation, call, respond)
+    return
   }
-  if (api.node.auth.enabled)
-    decide(api.node, operation, call, (refusal) => (refusal === undefined ? run() : respond(refusal)))
-  else run()
+  decide(api.node, operation, call, (refusal) => {
+    if (refusal === undefined) run(api, operation, call, respond)
+    else respond(refusal)
+  })
+}
+
+function run(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
+  try {
+    dispatch(api, operation, call, respond)
+  } catch (error) {
+    // Nothing was proposed.
+    respond(api.errorOf(error))
+  }
 }
 
 function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respond) {

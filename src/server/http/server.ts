@@ -151,10 +151,6 @@ class Listener implements HttpServer {
     options.metrics.watchHttp(() => this.inspect())
   }
 
-  get #served(): ServedClients {
-    return this.#options.node.auth.enabled ? 'all' : (this.#options.served ?? 'all')
-  }
-
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
     const { server } = this.#nodeConnections
     const { logger } = this.#options
@@ -278,10 +274,12 @@ class Listener implements HttpServer {
   /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
   #serve(request: HttpRequest): void {
     const { target, headers } = request
+    const { node, served = 'all', tls } = this.#options
+    const isChecked = node.auth.enabled
     this.#requests++
     try {
       this.#guard.checkHost(request, target)
-      checkLoopbackOnly(this.#served, request.socket, target.path)
+      if (!isChecked) checkLoopbackOnly(served, request.socket, target.path)
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
@@ -290,7 +288,7 @@ class Listener implements HttpServer {
       this.#guard.checkCluster(headers['kv-cluster'])
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
-      if (this.#options.node.auth.enabled || this.#options.tls !== undefined) this.#serveUser(request)
+      if (isChecked || tls !== undefined) this.#serveUser(request)
       else this.#serveAnyone(request)
     } catch (error) {
       this.#fail(request, error)
@@ -444,7 +442,7 @@ class Listener implements HttpServer {
     const startedAt = performance.now()
     const request = readOpening(bytes)
     if (request === undefined) return false
-    const { metrics } = this.#options
+    const { metrics, node, served = 'all', tls } = this.#options
     const refuse = (error: unknown): void => {
       const response = errorResponse(this.#api.errorOf(error))
       this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
@@ -460,13 +458,12 @@ class Listener implements HttpServer {
     }
     try {
       checkOpening(request, this.#guard)
-      checkLoopbackOnly(this.#served, socket, '/v1/connect')
+      if (!node.auth.enabled) checkLoopbackOnly(served, socket, '/v1/connect')
       if (this.#closing) throw new ApiError('not_ready', 'this node stops')
     } catch (error) {
       refuse(error)
       return true
     }
-    const { tls, node } = this.#options
     if (this.#multiplexer !== undefined && !node.auth.enabled && tls === undefined) {
       accept(this.#multiplexer)
       return true
