@@ -5,7 +5,6 @@ import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
-import { isBucket } from '../backup/target.ts'
 import { targetOf } from '../backup/target-of.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
@@ -18,7 +17,6 @@ import {
   encodeAppliedState,
   type InFlightCounts,
   type RaftMember,
-  type RaftTiming,
   type ReplicaId,
 } from '../raft/index.ts'
 import {
@@ -31,32 +29,33 @@ import {
   openStorage,
   type Storage,
 } from '../storage/index.ts'
-import { hostPort, isBaseUrl, isLoopback, isPeerAddress } from './addresses.ts'
+import { hostPort } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import { BackupSchedule } from './backup-schedule.ts'
-import {
-  createHttpServer,
-  type HttpServer,
-  httpLimits,
-  httpLimitsFault,
-  OPEN_FILES_MIN,
-  openFilesMax,
-  type ServedClients,
-} from './http/index.ts'
+import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver } from './node/driver.ts'
 import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
-import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
+import { raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
-import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
-import { NodeStartError, type NodeTls, type ScheduledBackup } from './options.ts'
+import type { Logger, NodeEnd, ServingNode, StartOptions } from './node/types.ts'
+import { NodeStartError } from './options.ts'
 import { TRANSPORT_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
+import {
+  checkOptions,
+  defined,
+  hostsOf,
+  limitsOf,
+  resolved,
+  servedClients,
+  timingOf,
+} from './start-options.ts'
 import type { NodeCertificates } from './tls/node-certificates.ts'
 import { version } from './version.ts'
 
@@ -393,39 +392,12 @@ async function openAuditFile({ auditLog }: StartOptions, logger: Logger): Promis
   return file
 }
 
-const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: StartOptions): DriverLimits => ({
-  ...driverLimits,
-  diskReserveBytes,
-})
-
-/** Hosts that clients may name: the allowed ones, the listen host and the advertised one. */
-function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: StartOptions): readonly string[] {
-  const advertised = URL.parse(advertiseUrl)
-  return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
-}
-
-const timingOf = ({ timing }: StartOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
-
-/** Drops undefined options, so that they do not replace defaults. */
-function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
-  const found: Partial<Options> = {}
-  for (const name in options) {
-    const value = options[name]
-    if (value !== undefined) found[name] = value
-  }
-  return found
-}
-
 const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}); free space on it and start the node again: nothing that it acknowledged is lost`
 
 /** The memory of the machine, or of the container if that may use less. */
 const memoryBytes = (): number =>
   Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-
-/** The application may change its working directory later. */
-const resolved = (backup: ScheduledBackup | undefined): ScheduledBackup | undefined =>
-  backup && { ...backup, to: isBucket(backup.to) ? backup.to : resolve(backup.to) }
 
 /** Formats an empty directory according to `founding`. Throws when the directory and the options do not fit. */
 async function prepareDirectory(
@@ -512,113 +484,4 @@ function foundingMember(options: StartOptions, id: ReplicaId): RaftMember {
     options.advertiseUrl ??
     (listen.port === 0 ? '' : `${options.tls ? 'https' : 'http'}://${hostPort(listen)}`)
   return { id, name, peer, url }
-}
-
-/** Checks the options before anything is opened or created. */
-function checkOptions(options: StartOptions): void {
-  const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
-  if (!/^[a-z0-9-]{1,63}$/.test(name)) {
-    throw new NodeStartError(`not a node name: ${JSON.stringify(name)}; use 1 to 63 of a-z, 0-9 and -`, {
-      usage: true,
-    })
-  }
-  if (openFilesMax() < OPEN_FILES_MIN) {
-    throw new NodeStartError(
-      `this process may have ${openFilesMax()} open files, and a node needs ${OPEN_FILES_MIN}; raise the limit with ulimit -n 4096`,
-    )
-  }
-  if (founding.kind === 'join' && founding.urls.length === 0) {
-    throw new NodeStartError('--join needs at least one URL', { usage: true })
-  }
-  if (diskReserveBytes !== undefined && !(Number.isSafeInteger(diskReserveBytes) && diskReserveBytes >= 0)) {
-    throw new NodeStartError(`the disk reserve is a whole number of bytes, not ${diskReserveBytes}`, {
-      usage: true,
-    })
-  }
-  checkBackup(options)
-  checkAddresses(options)
-  checkTiming(timingOf(options))
-  const fault = httpLimitsFault(defined(options.httpLimits))
-  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
-  checkTls(options)
-  const listeners = [
-    { host: listen.host, isSecure: options.tls !== undefined, flags: '--tls-cert and --tls-key' },
-    {
-      host: peerListen.host,
-      isSecure: options.peerTls !== undefined,
-      flags: '--peer-tls-cert, --peer-tls-key and --peer-tls-ca',
-    },
-  ]
-  for (const { host, isSecure, flags } of listeners) {
-    if (insecure || isSecure || isLoopback(host)) continue
-    throw new NodeStartError(
-      `${host} can be reached from other machines, and nothing there is encrypted; add ${flags}, listen on 127.0.0.1, or accept that with --insecure`,
-      { usage: true },
-    )
-  }
-}
-
-function checkTls({ tls, advertiseUrl }: StartOptions): void {
-  const fault = tls && tlsFault(tls)
-  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
-  if (tls === undefined || advertiseUrl === undefined || advertiseUrl.startsWith('https://')) return
-  throw new NodeStartError(`the client port speaks only TLS, so ${advertiseUrl} must begin with https://`, {
-    usage: true,
-  })
-}
-
-function tlsFault({ ca, crl, clientCert }: NodeTls): string | undefined {
-  if (ca !== undefined) return undefined
-  if (crl !== undefined) return '--tls-crl needs --tls-ca: it lists certificates that these CAs have revoked'
-  return clientCert === undefined
-    ? undefined
-    : '--client-cert needs --tls-ca: the CAs that sign the certificates of clients'
-}
-
-/** Clients of other machines are served if they need certificates, or if the operator accepts all. */
-const servedClients = ({ tls, insecure }: StartOptions): ServedClients =>
-  insecure === true || tls?.clientCert === 'required' ? 'all' : 'own-machine'
-
-function checkBackup({ backup }: StartOptions): void {
-  if (backup === undefined) return
-  try {
-    targetOf(backup.to, process.env)
-  } catch (error) {
-    throw new NodeStartError(error instanceof Error ? error.message : String(error), { usage: true })
-  }
-}
-
-/** Checks the advertised addresses: all other nodes would dial them. */
-function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
-  if (advertisePeer !== undefined && !isPeerAddress(advertisePeer)) {
-    throw new NodeStartError(
-      `not an address for other nodes: ${JSON.stringify(advertisePeer)}; it must be host:port, such as 127.0.0.1:7401`,
-      { usage: true },
-    )
-  }
-  if (advertiseUrl !== undefined && !isBaseUrl(advertiseUrl)) {
-    throw new NodeStartError(
-      `not a URL for clients: ${JSON.stringify(advertiseUrl)}; it must be an http URL without query and without a final slash, such as http://127.0.0.1:7301`,
-      { usage: true },
-    )
-  }
-}
-
-/** Far above useful values, and within the range of timers. */
-const TIMING_MS_MAX = 3_600_000
-
-function checkTiming(timing: RaftTiming): void {
-  for (const [name, value] of Object.entries(timing)) {
-    const max = name === 'driftMax' ? 1 : TIMING_MS_MAX
-    if (value >= 0 && value <= max) continue
-    throw new NodeStartError(`timing: ${name} must be a number from 0 to ${max}, not ${value}`, {
-      usage: true,
-    })
-  }
-  if (timing.electionMinMs <= 2 * timing.heartbeatMs || timing.electionMaxMs <= timing.electionMinMs) {
-    throw new NodeStartError(
-      `the election timeout (${timing.electionMinMs}–${timing.electionMaxMs} ms) must be a range that begins above twice the heartbeat (${timing.heartbeatMs} ms)`,
-      { usage: true },
-    )
-  }
 }

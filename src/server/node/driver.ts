@@ -1,24 +1,13 @@
-// The driver joins core, state machine and storage into one running node.
-//
-// In one turn of the event loop the clients' requests are collected, the core takes one step, and its output is carried
-// out. Entries go to storage and to the peers at the same time. A message leaves once the write that it names is
-// durable. Committed entries are applied, and waiting clients are answered. The driver needs no knowledge of Raft to be
-// safe: the core's output spells out every duty.
-//
-// Nothing here blocks: storage, network and clock use callbacks. So the simulator runs this file in virtual time.
-
-import { crc32 } from 'node:zlib'
-import { decodeState, type KeyRow, type KvState, type LeaseId, type Revision } from '../../kv/index.ts'
-import {
-  type Configuration,
-  decodeAppliedState,
-  type InFlightCounts,
-  type Input,
-  type Output,
+import type { KeyRow, KvState, LeaseId, Revision } from '../../kv/index.ts'
+import type {
+  Configuration,
+  InFlightCounts,
+  Input,
+  Output,
   Raft,
-  type RoleChange,
-  type Term,
-  type Write,
+  RoleChange,
+  Term,
+  Write,
 } from '../../raft/index.ts'
 import { ALL_ROWS, type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import { ApplyLoop } from './apply-loop.ts'
@@ -31,6 +20,7 @@ import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { LeaseService } from './leases/lease-service.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Members, removedText } from './members.ts'
+import { newRaft } from './new-raft.ts'
 import { PeerEvents } from './peer-events.ts'
 import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
@@ -90,7 +80,7 @@ export class Driver implements NodeApi {
     this.#options = options
     const network = (): Network | undefined => this.#network
     const step = (input: Input): void => this.#step(input)
-    const raft = this.#newRaft(options)
+    const raft = newRaft(options, (frame) => this.#spacePolicy.admission(frame))
     this.#raft = raft
     const lifecycle = new Lifecycle({
       ...{ clock, limits, logger, storage, disk: options.disk, onEnd: options.onEnd },
@@ -191,21 +181,6 @@ export class Driver implements NodeApi {
       ...{ commits: this.#commits, leases: this.#leases, snapshots: this.#snapshots, checks: this.#checks },
       peerAddress: options.peerAddress,
       leaderConnected: () => this.#scheduler.unpark(),
-    })
-  }
-
-  #newRaft({ clock, random, raftLimits: limits, storage, timing }: DriverOptions): Raft {
-    return new Raft({
-      id: storage.identity.replicaId,
-      boot: storage.boot,
-      hardState: storage.hardState,
-      appliedIndex: storage.applied.index,
-      applied: decodeAppliedState(storage.applied.raft),
-      clusterTimeMs: decodeState(storage.applied.kv).clusterTimeMs,
-      log: storage.log,
-      ...{ limits, timing, random, crc32 },
-      admission: (frame) => this.#spacePolicy.admission(frame),
-      now: clock.now(),
     })
   }
 
