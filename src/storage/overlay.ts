@@ -4,6 +4,10 @@
 // layer until it is closed. A layer is closed when a scan or a batch takes it, or when it is large enough. So a scan is
 // one of the engine plus the layers of that instant, and a batch holds whole layers. Each layer has the state that its
 // rows lead to.
+//
+// Each scan after a change closes a layer, which may hold a single row, and a scan costs a search in every layer. So a
+// closed layer is merged with the one before it if that is not much larger, as in an LSM tree, and both fit into one.
+// Open scans keep the layers that they took.
 
 import type { LogIndex } from '../raft/types.ts'
 import type { EngineBatch } from './engine.ts'
@@ -146,8 +150,27 @@ export class Overlay {
 
   #close(state: () => AppliedState): void {
     if (this.#open.size === 0) return
-    this.#closed.push({ rows: this.#open, bytes: this.#openBytes, state: state() })
+    let newest: ClosedLayer = { rows: this.#open, bytes: this.#openBytes, state: state() }
+    for (;;) {
+      const before = this.#closed.at(-1)
+      if (before === undefined || !this.#mayMerge(before, newest)) break
+      this.#closed.pop()
+      const rows = merged([before.rows, newest.rows])
+      newest = { rows, bytes: before.bytes + newest.bytes, state: newest.state }
+    }
+    this.#closed.push(newest)
     this.#reopen()
+  }
+
+  /** A row is merged only into a layer that grows by half, so it is copied a logarithmic number of times. */
+  #mayMerge(older: ClosedLayer, newer: ClosedLayer): boolean {
+    const { bytes, items } = this.#layerMax
+    return (
+      older.batch === undefined &&
+      older.rows.size <= 2 * newer.rows.size &&
+      older.bytes + newer.bytes <= bytes &&
+      older.rows.size + newer.rows.size <= items
+    )
   }
 
   #reopen(): void {

@@ -1,10 +1,12 @@
-// Opening a scan, and each seek, costs a binary search in each layer, whatever the number of layers.
+// Opening a scan, and each seek, costs a binary search in each layer, whatever the number of layers. The number of
+// layers depends on their rows, and not on the number of scans.
 
 import { expect, test, vi } from 'vitest'
 import type { LogIndex } from '../../src/raft/types.ts'
 import { LayerCursor } from '../../src/storage/layer-cursor.ts'
 import { Overlay } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
+import { RowTable } from '../../src/storage/row-table.ts'
 import { hashOfKey, Row } from '../../src/storage/rows.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 
@@ -14,19 +16,22 @@ const { batchBytesMax, batchItemsMax } = storeLimits
 const RANGE = { gte: Uint8Array.of(65), lt: Uint8Array.of(66), reverse: false }
 const state = (): AppliedState => ({ applied: { index: 1 as LogIndex } }) as unknown as AppliedState
 
+const newOverlay = (): Overlay =>
+  new Overlay({ bytes: batchBytesMax / LAYERS_PER_BATCH, items: batchItemsMax / LAYERS_PER_BATCH })
+
+/** Applies an entry of four rows. */
+function apply(overlay: Overlay, n: number): void {
+  overlay.makeRoom({ bytes: 600, items: 4 }, state)
+  for (let i = 0; i < 4; i++) {
+    const key = Buffer.from(`Akey-${String(Math.imul(n + i, 0x9e3779b1) >>> 0).padStart(10, '0')}`)
+    overlay.put(new Row(new Uint8Array(5), key, hashOfKey(key), new Uint8Array(110)))
+  }
+}
+
 /** Layers of an overlay with so many bytes of small rows, as applying makes them by default. */
 function layersOf(bytes: number) {
-  const overlay = new Overlay({
-    bytes: batchBytesMax / LAYERS_PER_BATCH,
-    items: batchItemsMax / LAYERS_PER_BATCH,
-  })
-  for (let n = 0; overlay.bytes < bytes; n += 4) {
-    overlay.makeRoom({ bytes: 600, items: 4 }, state)
-    for (let i = 0; i < 4; i++) {
-      const key = Buffer.from(`Akey-${String(Math.imul(n + i, 0x9e3779b1) >>> 0).padStart(10, '0')}`)
-      overlay.put(new Row(new Uint8Array(5), key, hashOfKey(key), new Uint8Array(110)))
-    }
-  }
+  const overlay = newOverlay()
+  for (let n = 0; overlay.bytes < bytes; n += 4) apply(overlay, n)
   return overlay.freeze(state)
 }
 
@@ -50,4 +55,22 @@ test.each([2, 8])('the work of a cursor over %i MiB that are not durable', (MiB)
   // 8 for the search in a layer of 256 rows, and as many to find its place among the others.
   expect(perLayer(opened)).toBeLessThan(32)
   expect(perLayer(sought)).toBeLessThan(32)
+})
+
+test('a scan after each entry adds a logarithmic number of layers, and copies a row as often', () => {
+  const overlay = newOverlay()
+  const rows = 4 * 1000
+  const put = vi.spyOn(RowTable.prototype, 'put')
+  for (let n = 0; n < rows; n += 4) {
+    apply(overlay, n)
+    overlay.freeze(state)
+  }
+  const copied = put.mock.calls.length - rows
+  put.mockRestore()
+  const layers = overlay.freeze(state)
+  const rowsMax = batchItemsMax / LAYERS_PER_BATCH
+  expect(layers.reduce((sum, { size }) => sum + size, 0)).toBe(rows)
+  // Two neighbours hold more than fits into one. Before the newest rows are as many, each half of the one before.
+  expect(layers.length).toBeLessThan((2 * rows) / rowsMax + Math.log2(rowsMax))
+  expect(copied / rows).toBeLessThan(2 * Math.log2(rowsMax))
 })
