@@ -168,7 +168,7 @@ export class Multiplexer {
 
   #flush(): void {
     this.#flushesSoon = false
-    const { metrics } = this.#options
+    const { api, metrics } = this.#options
     const [ended, ready] = [this.#ended, this.#ready]
     this.#ended = []
     this.#ready = []
@@ -177,7 +177,8 @@ export class Multiplexer {
       for (const { name, status = 0, arrivedAt } of ended)
         if (status > 0) metrics.requestEnded(name, status, now - arrivedAt)
     }
-    for (const connection of ready) connection.flush()
+    // One event may be for all connections.
+    for (const connection of ready) api.outbound.turns.run(() => connection.flush())
   }
 }
 

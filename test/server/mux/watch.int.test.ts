@@ -1,6 +1,8 @@
 // Watches on a multiplexed connection, beside test/server/api/watch.int.test.ts: ids, credit, and messages.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { TurnQueue } from '../../../src/server/api/turn-queue.ts'
 import { serve } from '../http/served.ts'
 import { GET, MuxClient, soon } from './mux-client.ts'
 
@@ -141,4 +143,26 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
     for (const id of ids) expect(told(client, id, PROGRESS).length).toBeGreaterThan(1)
     expect(client.messages.filter(isOfAll).length).toBeGreaterThan(1)
   })
+})
+
+test('an event for many connections is sent to each in a step of its own, so that other work may come between', async () => {
+  const { node, port } = await serve()
+  const clients = await Promise.all([1, 2, 3].map(() => new MuxClient(port).open()))
+  for (const client of clients) await client.ask(1, WATCH, null, { key: 'a' })
+  const steps: (() => void)[] = []
+  const run = vi.spyOn(TurnQueue.prototype, 'run').mockImplementation((step) => void steps.push(step))
+  const send = vi.spyOn(WebSocket.prototype, 'send')
+  onTestFinished(() => {
+    run.mockRestore()
+    send.mockRestore()
+  })
+  node.put('a', '1')
+  await soon(() => expect(steps).toHaveLength(3))
+  const sent = [send.mock.calls.length]
+  for (const step of steps) {
+    step()
+    sent.push(send.mock.calls.length)
+  }
+  expect(sent).toEqual([0, 1, 2, 3])
+  for (const client of clients) await soon(() => expect(told(client, 1, EVENTS)).toHaveLength(1))
 })

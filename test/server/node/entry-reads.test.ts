@@ -344,8 +344,8 @@ test('of many leases with neighbours those that an entry ends lose all of their 
   const seed = Math.floor(Math.random() * 2 ** 31)
   const random = stream(seed, 1, 0)
   const below = (limit: number): number => Math.floor(random() * limit)
-  // Of some, most heads are forgotten, though not those that were just read for the next 64 entries: that would be
-  // 64 seeks for each entry.
+  // Some nodes forget most heads, but not those that were just read for the next 64 entries. Otherwise each entry would
+  // cost 64 seeks.
   const node = await Applying.start({ rowHeads: random() < 0.5 ? 500 : 10_000 }, { rangeKeysMax: 100_000 })
   const leases = Array.from({ length: 150 }, (_, at) => {
     // Some ids are neighbours, some are far apart.
