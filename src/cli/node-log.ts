@@ -1,15 +1,18 @@
-// The log of `kv node start` on stderr: JSON lines, or one short line per event on a terminal.
+// The log of `kv node start` on stderr: JSON lines, or one short line per event (`--log-format`).
 
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
 import type { Logger } from '../server/node/types.ts'
 import { logDestination } from '../server/process/log-destination.ts'
-import type { LogLevel } from './flag-values.ts'
+import type { LogFormat, LogLevel } from './flag-values.ts'
 import { escapeText } from './format-text.ts'
 import { terminal } from './terminal.ts'
 
-export function nodeLog(name: string, level: LogLevel): Logger {
-  const destination = process.stderr.isTTY ? oneLiners(logDestination(terminal())) : logDestination(2)
+/** Without a format, a terminal gets text and everything else gets JSON. */
+export function nodeLog(name: string, level: LogLevel, format?: LogFormat): Logger {
+  const isTerminal = process.stderr.isTTY
+  const lines = logDestination(isTerminal ? terminal() : 2)
+  const destination = (format ?? (isTerminal ? 'text' : 'json')) === 'text' ? oneLiners(lines) : lines
   return pino({ base: { node: name }, level }, destination)
 }
 

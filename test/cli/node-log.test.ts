@@ -100,6 +100,19 @@ test('the reason why a node ended reaches a reader that only pauses', () => {
   rmSync(dir, { recursive: true })
 })
 
+test('the format of the log can be chosen; off a terminal it is JSON', () => {
+  const logged = (format: string): string => {
+    const script = `const { nodeLog } = await import(${JSON.stringify(resolve('src/cli/node-log.ts'))})
+    nodeLog('n1', 'info', ${format}).info({ term: 3 }, 'elected')`
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 120_000 })
+    return stderr.toString()
+  }
+  const line = { level: 30, node: 'n1', term: 3, msg: 'elected' }
+  expect(JSON.parse(logged('undefined'))).toMatchObject(line)
+  expect(JSON.parse(logged("'json'"))).toMatchObject(line)
+  expect(logged("'text'")).toMatch(/^\d\d:\d\d:\d\d n1 {2}elected {2}term=3\n$/)
+})
+
 test('on a terminal a line says each thing once', () => {
   const shown = (fields: object, msg: string): string =>
     oneLine(JSON.stringify({ level: 30, time: 0, node: 'n1', ...fields, msg })).replace(/^\S+ /, '')

@@ -78,6 +78,7 @@ export const NOT_RUN: readonly NotRun[] = [
     because: 'its files and addresses are those of another machine',
     test: 'test/local/node-tls.int.test.ts',
   },
+  { of: 'docs/guides/monitoring.md', because: OTHERS, test: 'test/server/monitoring.int.test.ts' },
   { of: 'docs/reference/protocol.md: [0, "welcome"', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (2)', ...FRAMES },

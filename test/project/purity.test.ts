@@ -47,7 +47,7 @@ const MAY_IMPORT = new Map([
       ],
     ],
   ],
-  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
+  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts', 'server/version.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   [
     'server/peers/tcp',

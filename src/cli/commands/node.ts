@@ -21,7 +21,16 @@ import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { directory, LOG_LEVELS, type LogLevel, logLevel, parseTimeout, parseTiming } from '../flag-values.ts'
+import {
+  directory,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  type LogLevel,
+  logFormat,
+  logLevel,
+  parseTimeout,
+  parseTiming,
+} from '../flag-values.ts'
 import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
@@ -109,6 +118,11 @@ function startCommand() {
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
     .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
+    .option(
+      '--log-format <format>',
+      `${LOG_FORMATS.join(' or ')} (default: text on a terminal, else json)`,
+      logFormat,
+    )
     .action(async (flags) => {
       const { nodeLog } = await import('../node-log.ts')
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
@@ -126,7 +140,7 @@ function startCommand() {
         ...(flags.auditLog === undefined
           ? {}
           : { auditLog: { file: userPath(flags.auditLog), operations: flags.audit } }),
-        logger: nodeLog(flags.name, flags.logLevel),
+        logger: nodeLog(flags.name, flags.logLevel, flags.logFormat),
         ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
         ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
         ...(timing === undefined ? {} : { timing }),

@@ -107,6 +107,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--only': oneOf(['put', 'delete']),
   '--consistency': oneOf(['linearizable', 'lease', 'stale']),
   '--output': oneOf(FORMATS),
+  '--log-format': oneOf(['text', 'json']),
   '--log-level': oneOf(['debug', 'info', 'warn', 'error', 'silent']),
 }
 

@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { InFlightCounts } from '../../raft/types.ts'
+import { version } from '../version.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
@@ -122,6 +123,16 @@ export class Metrics implements DriverObserver {
     counter('quorate_entries_stored_total', 'Log entries made durable', () => this.#stored)
     counter('quorate_entries_applied_total', 'Log entries applied', () => this.#applied)
     counter('quorate_role_changes_total', 'Changes of role, term or known leader', () => this.#roleChanges)
+    const build = { version: version(), node_version: process.version }
+    const labels = Object.keys(build)
+    computedMetric(
+      Gauge,
+      registers,
+      'quorate_build_info',
+      'Versions of the running program; always 1',
+      labels,
+      () => [[build, 1]],
+    )
     observeProcess(registers, this.#eventLoopLag)
   }
 
@@ -465,6 +476,9 @@ function observeProcess(registers: Registers, lag: EventLoopLag): void {
       const now = value()
       return now === undefined ? [] : [[{}, now]]
     })
+  gauge('process_start_time_seconds', 'Unix time at which the process started', () => {
+    return performance.timeOrigin / 1000
+  })
   gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss())
   gauge('process_heap_used_bytes', 'JavaScript heap in use', () => process.memoryUsage().heapUsed)
   gauge('process_open_fds', 'Open file descriptors', openFiles)

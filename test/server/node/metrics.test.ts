@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
+import { version } from '../../../src/server/version.ts'
 import { FakeNode, NO_WATCHES } from '../http/fake-node.ts'
 
 function database(files: Readonly<Record<string, number>>): string {
@@ -43,7 +44,10 @@ test('what the node says of itself', async () => {
     databaseDir: database({}),
   })
   const now = async () =>
-    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb|watch)/)
+    matching(
+      await scraped(metrics),
+      /^quorate_(?!build|proposals|http|fsync|entries|peer|pending|leveldb|watch)/,
+    )
   const calm = {
     quorate_applied_index: 99,
     quorate_commit_index: 100,
@@ -263,6 +267,8 @@ test('the HTTP front, by lane, and the process', async () => {
   expect(seconds).toBeGreaterThan(0)
   expect(seconds).toBeLessThanOrEqual((user + system) / 1e6)
   expect(seconds).toBeGreaterThan((user + system) / 2e6)
+  expect(series.get('process_start_time_seconds')).toBe(performance.timeOrigin / 1000)
+  expect(series.get(`quorate_build_info{version="${version()}",node_version="${process.version}"}`)).toBe(1)
   expect(series.get('process_heap_used_bytes')).toBeGreaterThan(1e6)
   expect(series.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)
 })
