@@ -3,6 +3,7 @@
 import type { Txn } from '../../client/index.ts'
 import { durationMs } from '../duration.ts'
 import { isObject } from '../format-json.ts'
+import { escapeText } from '../format-text.ts'
 import { bytesOfBase64 } from './bytes.ts'
 import { TxnSyntaxError } from './syntax-error.ts'
 
@@ -18,7 +19,9 @@ export function parseTxnJson(text: string): Txn {
   try {
     return JSON.parse(text, (_, value: unknown) => clientForm(value))
   } catch (error) {
-    throw error instanceof SyntaxError ? new TxnSyntaxError(`expected JSON, found ${error.message}`) : error
+    if (!(error instanceof SyntaxError)) throw error
+    // The message quotes the text.
+    throw new TxnSyntaxError(`expected JSON, found ${escapeText(error.message)}`)
   }
 }
 

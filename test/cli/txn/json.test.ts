@@ -53,6 +53,7 @@ then
 test.each([
   ['{', 'expected JSON, found '],
   ['{"success":[],}', 'expected JSON, found '],
+  ['\u000b{', "expected JSON, found Unexpected token '\\x0b'"],
   ['{"success":[{"get":{"key":"\\ud800"}}]}', 'expected text, found half of a surrogate pair in a string'],
 ])('%s is no transaction', (text, message) => {
   expect(errorOf(text).message).toContain(message)
