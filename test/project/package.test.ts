@@ -29,7 +29,7 @@ describe('package.json', () => {
   })
 
   it('packs what is compiled, not the sources', () => {
-    expect(manifest.files).toEqual(['bin', 'dist', 'docs', 'CHANGELOG.md'])
+    expect(manifest.files).toEqual(['bin', 'dist', 'deploy', 'docs', 'CHANGELOG.md'])
   })
 
   it('pins one Node for every platform that has a package of it', () => {

@@ -44,9 +44,10 @@ export class Authenticator {
   #identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
-      // The common name of a certificate may be anything.
+      // The common name of a certificate may be anything. That of a node is its name, which may be no user.
       const isUser = certificateUser !== undefined && isAuthName(certificateUser)
-      if (isUser) return done(undefined, { user: certificateUser, epoch: undefined })
+      if (isUser && !(enabled && isNode === true && !state.users.has(certificateUser)))
+        return done(undefined, { user: certificateUser, epoch: undefined })
       return done(undefined, isNode === true ? JOINING_NODE : undefined)
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)

@@ -27,6 +27,13 @@ test('the certificate of a node permits to join, and nothing else', async () => 
   expect(await refusalOf({ isNode: true }, STATUS)).toBe('unauthenticated')
 })
 
+test('a node joins though the CA of the nodes signs users too, and its name is no user', async () => {
+  const n4 = { isNode: true, certificateUser: 'n4' }
+  expect(await refusalOf(n4, ADD_MEMBER)).toBeUndefined()
+  expect(await refusalOf(n4, STATUS)).toBe('unauthenticated')
+  expect(await refusalOf({ isNode: true, certificateUser: 'bob' }, ADD_MEMBER)).toBe('permission_denied')
+})
+
 test.each(['*', '', 'a b', 'nobody'])(
   'a certificate of a client with the name "%s" permits nothing',
   async (name) => {

@@ -1,0 +1,72 @@
+// The files of deploy/: YAML parses, flags are those of the command, and the manifests refer to what exists. The last
+// check is structural: it knows no schemas of Kubernetes.
+
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { buildProgram } from '../../src/cli/program.ts'
+
+const root = join(import.meta.dirname, '../..')
+const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+const YAML = globSync('deploy/{*,kubernetes/**/*}.yaml', { cwd: root })
+
+function documentsOf(file: string): readonly unknown[] {
+  return parseAllDocuments(read(file), { merge: true }).map((document) => {
+    expect(document.errors, file).toEqual([])
+    return document.toJS()
+  })
+}
+
+test('each flag is one of quorate node start', async () => {
+  const program = await buildProgram(['node', 'start'])
+  const start = program.commands
+    .find((command) => command.name() === 'node')
+    ?.commands.find((command) => command.name() === 'start')
+  const known = new Set(start?.options.map((option) => option.long))
+  const { services } = Object(documentsOf('deploy/compose.yaml')[0])
+  const texts = [
+    ...Object.values(services).flatMap((service) => Object(service).command),
+    ...podOf().containers[0].args,
+    ...(/ExecStart=((?:.*\\\n)*.*)/.exec(read('deploy/systemd/quorate.service'))?.[1]?.split(/\s+/) ?? []),
+  ]
+  const flags = texts.flatMap((text) => /^--[a-z-]+/.exec(text)?.[0] ?? [])
+  expect(flags.length).toBeGreaterThan(40)
+  expect(flags.filter((flag) => !known.has(flag))).toEqual([])
+  expect(flags).not.toContain('--bootstrap')
+})
+
+test('every YAML file parses', () => {
+  expect(YAML.length).toBeGreaterThan(4)
+  for (const file of YAML) expect(documentsOf(file)).not.toEqual([])
+})
+
+test('the manifests refer to what exists', () => {
+  const kustomization = Object(documentsOf('deploy/kubernetes/kustomization.yaml')[0])
+  for (const file of kustomization.resources)
+    expect(existsSync(join(root, 'deploy/kubernetes', file)), file).toBe(true)
+  const { spec } = statefulSet()
+  const labels = spec.template.metadata.labels
+  expect(spec.selector.matchLabels).toEqual(labels)
+  const services = documentsOf('deploy/kubernetes/services.yaml').map(Object)
+  expect(services.map((service) => service.spec.selector)).toEqual([labels, labels])
+  expect(services.map((service) => service.metadata.name)).toContain(spec.serviceName)
+  const [container] = podOf().containers
+  const claims = spec.volumeClaimTemplates.map((claim: { metadata: object }) => claim.metadata)
+  const namesOf = (list: readonly { name: string }[]) => list.map(({ name }) => name).sort()
+  expect(namesOf(container.volumeMounts)).toEqual(namesOf([...podOf().volumes, ...claims]))
+  const ports = container.ports.map((port: { name: string }) => port.name)
+  for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
+    expect(ports).toContain(container[probe].httpGet.port)
+})
+
+test('the overlay that founds a cluster replaces the flags that join', () => {
+  const [{ patches }] = documentsOf('deploy/kubernetes/found/kustomization.yaml').map(Object)
+  const { args } = podOf().containers[0]
+  expect(args[4]).toMatch(/^--join=/)
+  expect(args[5]).toBe('--replace')
+  expect(patches[0].patch).toMatch(/args\/4\n +value: --bootstrap\n.*remove\n +path: \S+args\/5/)
+})
+
+const statefulSet = () => Object(documentsOf('deploy/kubernetes/statefulset.yaml')[0])
+const podOf = () => statefulSet().spec.template.spec
