@@ -104,7 +104,9 @@ test('the format of the log can be chosen; off a terminal it is JSON', () => {
   const logged = (format: string): string => {
     const script = `const { nodeLog } = await import(${JSON.stringify(resolve('src/cli/node-log.ts'))})
     nodeLog('n1', 'info', ${format}).info({ term: 3 }, 'elected')`
-    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 120_000 })
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 120_000,
+    })
     return stderr.toString()
   }
   const line = { level: 30, node: 'n1', term: 3, msg: 'elected' }
