@@ -2,8 +2,8 @@
 // runs at a time, because each takes a core for a tenth of a second.
 //
 // A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
-// costs little. Wrong passwords delay the next attempt of the same user, so that a storm of guesses takes no more than
-// a small share of a core.
+// costs little. Wrong passwords delay the next attempt of the same user, those that wait included. So a storm of guesses
+// takes no more than a small share of a core.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
@@ -78,20 +78,29 @@ export class Passwords {
 
   /** `hash`: undefined: the user is unknown, or has no password. That takes as long as a wrong password. */
   check(user: string, password: string, hash: string | undefined, done: Checked) {
-    if (hash !== undefined && this.isKnown(user, password, hash)) return done(undefined, true)
-    const failures = this.#failures.get(user)
-    const leftMs = (failures?.pauseUntil ?? 0) - performance.now()
-    if (leftMs > 0) return done(tooMany(leftMs), false)
+    if (this.#isDecided(user, password, hash, done)) return
     if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return done(undefined, false)
     const { costLog2, salt, key: expected } = parseHash(hash ?? NO_HASH)
-    this.#compute(password, salt, costLog2, (error, key) => {
+    const checked = (error: Error | undefined, key: Buffer) => {
       if (error !== undefined) return done(error, false)
       const isRight = hash !== undefined && timingSafeEqual(key, expected)
-      if (isRight && hash !== undefined) this.#remember(this.#nameOf(user, password, hash))
+      if (isRight) this.#remember(this.#nameOf(user, password, hash))
       if (isRight) this.#failures.delete(user)
       else this.#failed(user)
       done(undefined, isRight)
-    })
+    }
+    // Those before it in the queue may have decided it too.
+    const isDecided = (): boolean => this.#isDecided(user, password, hash, done)
+    this.#compute(password, salt, costLog2, checked, isDecided)
+  }
+
+  /** Calls `done` if the password is known to be right, or if its user must wait. */
+  #isDecided(user: string, password: string, hash: string | undefined, done: Checked): boolean {
+    const isKnown = hash !== undefined && this.isKnown(user, password, hash)
+    const leftMs = (this.#failures.get(user)?.pauseUntil ?? 0) - performance.now()
+    if (isKnown) done(undefined, true)
+    else if (leftMs > 0) done(tooMany(leftMs), false)
+    return isKnown || leftMs > 0
   }
 
   #remember(name: string): void {
@@ -113,34 +122,38 @@ export class Passwords {
     return createHmac('sha256', this.#secret).update(fields.join('')).digest('base64url')
   }
 
+  /** `isDecided`: called when it would begin. It is dropped if it is decided. */
   #compute(
     password: string,
     salt: Buffer,
     costLog2: number,
     done: (error: Error | undefined, key: Buffer) => void,
+    isDecided: () => boolean = () => false,
   ): void {
     if (this.#queue.length >= QUEUED_MAX) {
       done(new PasswordsBusyError(`${QUEUED_MAX} passwords are waiting to be checked`, QUEUED_MS), NO_KEY)
       return
     }
     const options = { N: 2 ** costLog2, r: BLOCKS, p: PARALLEL, maxmem: MEMORY_MAX }
-    this.#queue.push(() =>
+    this.#queue.push(() => {
+      if (isDecided()) return
+      this.#isRunning = true
       scrypt(password, salt, HASH_BYTES, options, (error, key) => {
         this.#isRunning = false
-        this.#next()
         if (error === null) done(undefined, key)
         else done(error, NO_KEY)
-      }),
-    )
+        this.#next()
+      })
+    })
     this.#next()
   }
 
   #next(): void {
-    if (this.#isRunning) return
-    const run = this.#queue.shift()
-    if (run === undefined) return
-    this.#isRunning = true
-    run()
+    while (!this.#isRunning) {
+      const begin = this.#queue.shift()
+      if (begin === undefined) return
+      begin()
+    }
   }
 }
 

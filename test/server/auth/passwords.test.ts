@@ -62,6 +62,26 @@ test('after a few wrong passwords the next one of that user waits, and no other 
   expect(await check(passwords, 'a', 'another', known)).toBe(false)
 })
 
+test('guesses that wait are refused after a few wrong ones, and those of other users are not', async () => {
+  const passwords = new Passwords()
+  const known = await hash(passwords, 'password')
+  const guesses = Array.from({ length: 40 }, (_, at) => check(passwords, 'a', `guess ${at}`, known))
+  const other = check(passwords, 'b', 'password', known)
+  expect(await Promise.all(guesses)).toEqual([false, false, false, ...Array(37).fill(busy)])
+  expect(await other).toBe(true)
+  expect(passwords.size).toBe(0)
+})
+
+test('a right password that is sent many times at once is computed once', async () => {
+  const passwords = new Passwords()
+  const known = await hash(passwords, 'password')
+  const checks = Array.from({ length: 40 }, () => check(passwords, 'a', 'password', known))
+  await checks[0]
+  // The callbacks of all others have run in the same turn.
+  expect(passwords.size).toBe(0)
+  expect(await Promise.all(checks)).toEqual(Array(40).fill(true))
+})
+
 test('a user who does not exist is refused like a wrong password, and as late', async () => {
   const passwords = new Passwords()
   const checked = check(passwords, 'nobody', 'password', undefined)
