@@ -2,8 +2,8 @@
 // runs at a time, because each takes a core for a tenth of a second.
 //
 // A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
-// costs little. Wrong passwords delay the next attempt of the same user, those that wait included. So a storm of guesses
-// takes no more than a small share of a core.
+// costs little. Wrong passwords delay the next attempt of the same user, also one that waits already. So a storm of
+// guesses takes no more than a small share of a core.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
@@ -89,7 +89,7 @@ export class Passwords {
       else this.#failed(user)
       done(undefined, isRight)
     }
-    // Those before it in the queue may have decided it too.
+    // Attempts before it in the queue may have decided it too.
     const isDecided = (): boolean => this.#isDecided(user, password, hash, done)
     this.#compute(password, salt, costLog2, checked, isDecided)
   }
