@@ -417,12 +417,12 @@ describe('exit codes', () => {
 
   test('5: a read that nobody answers in time', async () => {
     node.fault = () => 'hang'
-    expect(await kv('get k --timeout 400ms')).toMatchObject({ code: 5, out: '' })
+    expect(await kv('get k --timeout 1s')).toMatchObject({ code: 5, out: '' })
   })
 
   test('6: a write that left and was not answered', async () => {
     node.fault = () => 'hang'
-    const ended = await kv('put k v --timeout 400ms')
+    const ended = await kv('put k v --timeout 1s')
     expect(ended).toMatchObject({ code: 6, out: '' })
     expect(ended.err).toMatch(/^error: the outcome is unknown: .* check with: quorate get k\n$/)
   })

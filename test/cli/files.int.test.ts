@@ -242,7 +242,7 @@ describe('import of a directory', () => {
   test('a mistake in the source does not hide that the outcome of a write is unknown', async () => {
     node.fault = ({ method }) =>
       method === 'PUT' ? { ...problem(504, 'outcome_unknown', 'lost'), do: true } : undefined
-    const ended = await kv('import - --timeout 500ms', '{"key":"k","value":"v"}\nno record\n')
+    const ended = await kv('import - --timeout 1s', '{"key":"k","value":"v"}\nno record\n')
     expect(ended.err).toMatch(
       /^error: line 2 of .*\nstopped after 0 keys, .*\nerror: the outcome is unknown: .*quorate ls\n$/,
     )

@@ -10,7 +10,7 @@ test('history ends within its time-out when the cluster stops while it prints', 
   const body = [created(3), put(2, 'k')].map((line) => `${JSON.stringify(line)}\n`).join('')
   node.faults.push({ status: 200, body, headers: { 'content-type': 'application/x-ndjson' } })
   node.fault = () => 'cut'
-  const { code, out, err } = await kv(['history', 'k', '--timeout', '300ms', '-o', 'ndjson'], {
+  const { code, out, err } = await kv(['history', 'k', '--timeout', '1s', '-o', 'ndjson'], {
     endpoints: node.url,
   })
   expect(JSON.parse(out)).toMatchObject({ revision: 2, type: 'put' })

@@ -247,7 +247,7 @@ test('an unknown outcome names the key to look at', async () => {
   const node = await FakeNode.start()
   node.fault = (seen) =>
     seen.method === 'POST' ? problem(504, 'outcome_unknown', 'the leader is gone') : undefined
-  const ended = await kv('txn --timeout 300ms', { stdin: 'then\n put k v', endpoints: node.url })
+  const ended = await kv('txn --timeout 1s', { stdin: 'then\n put k v', endpoints: node.url })
   await node.close()
   expect([ended.code, ended.out]).toEqual([6, ''])
   expect(ended.err).toContain('check with: quorate get k')
