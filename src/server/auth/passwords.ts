@@ -78,7 +78,7 @@ export class Passwords {
 
   /** `hash`: undefined: the user is unknown, or has no password. That takes as long as a wrong password. */
   check(user: string, password: string, hash: string | undefined, done: Checked) {
-    if (this.#isDecided(user, password, hash, done)) return
+    if (this.#decide(user, password, hash, done)) return
     if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return done(undefined, false)
     const { costLog2, salt, key: expected } = parseHash(hash ?? NO_HASH)
     const checked = (error: Error | undefined, key: Buffer) => {
@@ -90,12 +90,12 @@ export class Passwords {
       done(undefined, isRight)
     }
     // Attempts before it in the queue may have decided it too.
-    const isDecided = (): boolean => this.#isDecided(user, password, hash, done)
-    this.#compute(password, salt, costLog2, checked, isDecided)
+    const decide = (): boolean => this.#decide(user, password, hash, done)
+    this.#compute(password, salt, costLog2, checked, decide)
   }
 
-  /** Calls `done` if the password is known to be right, or if its user must wait. */
-  #isDecided(user: string, password: string, hash: string | undefined, done: Checked): boolean {
+  /** Calls `done` if the password is known to be right, or if its user must wait. Returns whether it has. */
+  #decide(user: string, password: string, hash: string | undefined, done: Checked): boolean {
     const isKnown = hash !== undefined && this.isKnown(user, password, hash)
     const leftMs = (this.#failures.get(user)?.pauseUntil ?? 0) - performance.now()
     if (isKnown) done(undefined, true)
@@ -122,13 +122,13 @@ export class Passwords {
     return createHmac('sha256', this.#secret).update(fields.join('')).digest('base64url')
   }
 
-  /** `isDecided`: called when it would begin. It is dropped if it is decided. */
+  /** `decide`: called when the computation would begin, which is dropped if it returns true. */
   #compute(
     password: string,
     salt: Buffer,
     costLog2: number,
     done: (error: Error | undefined, key: Buffer) => void,
-    isDecided: () => boolean = () => false,
+    decide: () => boolean = () => false,
   ): void {
     if (this.#queue.length >= QUEUED_MAX) {
       done(new PasswordsBusyError(`${QUEUED_MAX} passwords are waiting to be checked`, QUEUED_MS), NO_KEY)
@@ -136,7 +136,7 @@ export class Passwords {
     }
     const options = { N: 2 ** costLog2, r: BLOCKS, p: PARALLEL, maxmem: MEMORY_MAX }
     this.#queue.push(() => {
-      if (isDecided()) return
+      if (decide()) return
       this.#isRunning = true
       scrypt(password, salt, HASH_BYTES, options, (error, key) => {
         this.#isRunning = false
