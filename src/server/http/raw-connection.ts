@@ -1,7 +1,7 @@
-// The reader of connections with plain requests for single keys (`raw-parser.ts`), without node:http. It reads one
-// request after the other, and writes each response at once. At the first request that is not plain, or that arrives
-// too slowly, the connection moves to node:http with every byte that was not answered, and stays there. So unusual
-// requests, slow clients and large bodies are handled in one place, which is not this file.
+// The reader of connections with plain requests, nearly all for single keys (`raw-parser.ts`), without node:http. It
+// reads one request after the other, and writes each response at once. At the first request that is not plain, or that
+// arrives too slowly, the connection moves to node:http with every byte that was not answered, and stays there. So
+// unusual requests, slow clients and large bodies are handled in one place, which is not this file.
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
