@@ -162,10 +162,7 @@ class RawConnection implements ConnectionOwner {
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
     this.#share = new ConnectionShare(options.inbound)
-    this.#sink = {
-      isAbandoned: () => socket.destroyed,
-      send: (request, response) => this.#send(request, response),
-    }
+    this.#sink = { isAbandoned: () => socket.destroyed, send: this.#send }
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -281,7 +278,7 @@ class RawConnection implements ConnectionOwner {
     else this.#send(this.#current, errorResponse(tooManyBodies()))
   }
 
-  #send(request: HttpRequest, response: HttpResponse): void {
+  readonly #send = (request: HttpRequest, response: HttpResponse): void => {
     const socket = this.#socket
     // The client would take a second response for the response to its next request.
     if (request !== this.#current) return

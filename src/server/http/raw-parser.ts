@@ -1,6 +1,7 @@
 // Parses the plain form of a request that changes or reads one key, or shows the cluster. All other forms are left to
-// node:http, so nothing is accepted that node:http would refuse or read differently; a test compares the two. This parser exists because
-// node:http costs more than all other work of the listener for a small write: a third of the cost of a request.
+// node:http, so nothing is accepted that node:http would refuse or read differently; a test compares the two. This
+// parser exists because node:http costs more than all other work of the listener for a small write: a third of the cost
+// of a request.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
