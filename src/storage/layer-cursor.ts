@@ -50,8 +50,8 @@ export class LayerCursor {
   }
 
   /**
-   * Continues at `key`, before or after the current row; in falling order with the rows before `key`. Rows from `end` on
-   * are left out: layers without a row before it cost only the search.
+   * Continues at `key`, before or after the current row; in falling order with the rows before `key`. Rows from `end`
+   * on are left out: layers without a row before it cost only the search.
    */
   seek(key: Uint8Array, end?: Uint8Array): void {
     const { gte, lt, reverse } = this.#range
