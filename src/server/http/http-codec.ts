@@ -290,6 +290,8 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): Encod
       const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson(outcome.prev)}}`
       return jsonResponse(json, ['ETag', entityTag(outcome.modRevision), ...headers], revision)
     }
+    case 'batch':
+      return { ...jsonResponse('', headers, revision), body: { parts: batchJsonParts(outcome) } }
     case 'txn':
       if (txn === undefined) return jsonResponse('', headers, revision)
       return { ...jsonResponse('', headers, revision), body: { parts: txnJsonParts(txn, outcome, revision) } }
@@ -298,15 +300,13 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): Encod
   }
 }
 
-function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'txn' }>): string {
+function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'batch' | 'txn' }>): string {
   const { revision } = outcome
   switch (outcome.kind) {
     case 'delete':
     case 'delete-range':
     case 'revoked':
       return `{"deleted":${outcome.deleted},"revision":${revision}}`
-    case 'batch':
-      return `{"revision":${revision},"results":[${outcome.outcomes.map(changeJson).join(',')}]}`
     case 'granted':
       return `{"id":"${outcome.lease}","ttl_ms":${outcome.ttlMs}}`
     case 'compacted':
@@ -318,6 +318,15 @@ function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 
     default:
       throw new Error(`no client of HTTP proposes what ends as ${outcome.kind}`)
   }
+}
+
+function* batchJsonParts({
+  revision,
+  outcomes,
+}: Extract<AcceptedOutcome, { kind: 'batch' }>): Iterable<string> {
+  yield `{"revision":${revision},"results":[`
+  for (const [at, outcome] of outcomes.entries()) yield `${at === 0 ? '' : ','}${changeJson(outcome)}`
+  yield ']}'
 }
 
 function changeJson(outcome: OutcomeOfKey): string {
