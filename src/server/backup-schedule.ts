@@ -26,6 +26,7 @@ export class BackupSchedule {
   #timer: NodeJS.Timeout | undefined
   #lastSuccessMs: number | undefined
   #failuresTotal = 0
+  #failure: string | undefined
   #isStopped = false
 
   constructor(options: BackupScheduleOptions) {
@@ -33,7 +34,7 @@ export class BackupSchedule {
   }
 
   get counts(): BackupCounts {
-    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal }
+    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal, failure: this.#failure }
   }
 
   start(): void {
@@ -54,22 +55,23 @@ export class BackupSchedule {
   /** Makes a backup if one is due and this node leads. Never rejects. */
   async check(): Promise<void> {
     const { node, logger, target } = this.#options
-    if (node.status().raft.role !== 'leader') return
+    if (node.status().raft.role !== 'leader') {
+      this.#failure = undefined
+      return
+    }
     try {
       const before = backupsOf(node.clusterId, await target.list())
       const newestMs = before[0]?.timeMs
       this.#lastSuccessMs = newestMs
       // A clock that was set back makes no backup wait for longer than the interval.
       const ageMs = newestMs === undefined ? Number.POSITIVE_INFINITY : Math.abs(Date.now() - newestMs)
-      if (ageMs < this.#options.everyMs) return
-      await this.#make(before.map(({ name }) => name))
+      if (ageMs >= this.#options.everyMs) await this.#make(before.map(({ name }) => name))
+      this.#failure = undefined
     } catch (error) {
       if (this.#isStopped) return
       this.#failuresTotal++
-      logger.error(
-        { err: error },
-        `the scheduled backup failed: ${error instanceof Error ? error.message : error}`,
-      )
+      this.#failure = error instanceof Error ? error.message : String(error)
+      logger.error({ err: error }, `the scheduled backup failed: ${this.#failure}`)
     }
   }
 
