@@ -490,9 +490,18 @@ function statusJson(status: DriverStatus, { node, version }: EncodeContext): str
     cluster_version: status.settings.clusterVersion,
     state_hash: hex(status.stateHash),
     members: membersDocument(status),
+    disk_free_bytes: finite(status.diskFreeBytes),
+    disk_total_bytes: finite(status.host.diskTotalBytes),
+    certificates: status.host.certificates.map(({ file, seconds }) => ({
+      file,
+      expires_in_ms: Math.round(seconds * 1000),
+    })),
+    last_backup_age_ms: status.host.lastBackupAgeMs ?? null,
     errors: status.errors,
   })
 }
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 function clusterJson(status: DriverStatus, { clusterId, leaderName }: NodeApi): string {
   const leader = leaderName ?? null

@@ -32,6 +32,7 @@ import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
   DriverStatus,
+  HostStatus,
   LeaseNow,
   Network,
   NetworkEvents,
@@ -50,6 +51,13 @@ import {
   type WatchSink,
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
+
+const UNKNOWN_HOST: HostStatus = {
+  diskTotalBytes: Number.POSITIVE_INFINITY,
+  certificates: [],
+  lastBackupAgeMs: undefined,
+  backupFailure: undefined,
+}
 
 export class Driver implements NodeApi {
   /** Receives the events of the network. */
@@ -248,6 +256,7 @@ export class Driver implements NodeApi {
       applyLoop: this.#applyLoop,
       leases: this.#leases,
       checks: this.#checks,
+      host: this.#options.host ?? UNKNOWN_HOST,
     })
   }
 
