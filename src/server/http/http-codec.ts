@@ -283,6 +283,8 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpR
       const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson(outcome.prev)}}`
       return jsonResponse(json, ['ETag', entityTag(outcome.modRevision), ...headers], revision)
     }
+    case 'batch':
+      return { ...jsonResponse('', headers, revision), body: { parts: batchJsonParts(outcome) } }
     case 'txn':
       if (txn === undefined) return jsonResponse('', headers, revision)
       return { ...jsonResponse('', headers, revision), body: { parts: txnJsonParts(txn, outcome, revision) } }
@@ -291,15 +293,13 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpR
   }
 }
 
-function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'txn' }>): string {
+function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'batch' | 'txn' }>): string {
   const { revision } = outcome
   switch (outcome.kind) {
     case 'delete':
     case 'delete-range':
     case 'revoked':
       return `{"deleted":${outcome.deleted},"revision":${revision}}`
-    case 'batch':
-      return `{"revision":${revision},"results":[${outcome.outcomes.map(changeJson).join(',')}]}`
     case 'granted':
       return `{"id":"${outcome.lease}","ttl_ms":${outcome.ttlMs}}`
     case 'compacted':
@@ -311,6 +311,15 @@ function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 
     default:
       throw new Error(`no client of HTTP proposes what ends as ${outcome.kind}`)
   }
+}
+
+function* batchJsonParts({
+  revision,
+  outcomes,
+}: Extract<AcceptedOutcome, { kind: 'batch' }>): Iterable<string> {
+  yield `{"revision":${revision},"results":[`
+  for (const [at, outcome] of outcomes.entries()) yield `${at === 0 ? '' : ','}${changeJson(outcome)}`
+  yield ']}'
 }
 
 function changeJson(outcome: OutcomeOfKey): string {
@@ -474,9 +483,18 @@ function statusJson(status: DriverStatus, { node, version }: EncodeContext): str
     cluster_version: status.settings.clusterVersion,
     state_hash: hex(status.stateHash),
     members: membersDocument(status),
+    disk_free_bytes: finite(status.diskFreeBytes),
+    disk_total_bytes: finite(status.host.diskTotalBytes),
+    certificates: status.host.certificates.map(({ file, seconds }) => ({
+      file,
+      expires_in_ms: Math.round(seconds * 1000),
+    })),
+    last_backup_age_ms: status.host.lastBackupAgeMs ?? null,
     errors: status.errors,
   })
 }
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 function clusterJson(status: DriverStatus, { clusterId, leaderName }: NodeApi): string {
   const leader = leaderName ?? null

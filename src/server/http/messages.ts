@@ -2,6 +2,7 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Span, SpanContext } from '@opentelemetry/api'
 import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
@@ -74,6 +75,10 @@ export class HttpRequest implements Call {
   operation: ApiOperation | undefined
   principal: Principal | undefined
   permit: Permit | undefined
+  /** undefined: it is not recorded. */
+  span: Span | undefined
+  /** The route that it has matched, beside those of keys. */
+  route: string | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
 
@@ -89,6 +94,10 @@ export class HttpRequest implements Call {
     this.sink = sink
     this.deadline = startedAt
     this.pairs = this.target.pairs
+  }
+
+  get trace(): SpanContext | undefined {
+    return this.span?.spanContext()
   }
 
   holdRoom(reservation: Reservation): void {

@@ -45,6 +45,7 @@ import {
 } from './messages.ts'
 import { endWith, NodeConnections } from './node-connection.ts'
 import { RawConnections } from './raw-connection.ts'
+import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
@@ -277,6 +278,7 @@ class Listener implements HttpServer {
     const { node, served = 'all', tls } = this.#options
     const isChecked = node.auth.enabled
     this.#requests++
+    request.span = startRequestSpan(request, node.name)
     try {
       this.#guard.checkHost(request, target)
       if (!isChecked) checkLoopbackOnly(served, request.socket, target.path)
@@ -396,6 +398,7 @@ class Listener implements HttpServer {
     // A response that cannot be sent to its end is followed by the reason.
     if (isAnswered) return
     this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
+    endRequestSpan(request, response.status)
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */

@@ -20,7 +20,7 @@
 // When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
 // that some space is left even when another program fills the disk.
 
-import { existsSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, rmSync, type StatsFs, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MonotonicMs } from '../../raft/index.ts'
@@ -193,10 +193,19 @@ export class DirectoryDisk implements Disk {
   }
 
   freeBytes(): number {
+    return this.#bytes(({ bavail }) => bavail)
+  }
+
+  /** The size of the file system; Infinity when it is unknown. */
+  totalBytes(): number {
+    return this.#bytes(({ blocks }) => blocks)
+  }
+
+  #bytes(blocksOf: (found: StatsFs) => number): number {
     try {
-      const { bavail, bsize, blocks } = statfsSync(this.#dir)
+      const found = statfsSync(this.#dir)
       // Some network file systems report no sizes.
-      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize
+      return found.blocks === 0 ? Number.POSITIVE_INFINITY : blocksOf(found) * found.bsize
     } catch {
       // The storage will report the problem with the directory, and its message is better.
       return Number.POSITIVE_INFINITY
