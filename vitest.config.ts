@@ -16,7 +16,7 @@ const ISOLATED = [
   'storage/level/skipped-wals',
   'jepsen-lite/commands/check',
   'jepsen-lite/sim/oracle',
-  'jepsen-lite/recipes/*',
+  'jepsen-lite/recipes/recipes',
   'embed/full-disk.int',
   'local/node-start.int',
   'server/http/loading.int',

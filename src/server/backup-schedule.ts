@@ -26,6 +26,7 @@ export class BackupSchedule {
   #timer: NodeJS.Timeout | undefined
   #lastSuccessMs: number | undefined
   #failuresTotal = 0
+  #failure: string | undefined
   #isStopped = false
 
   constructor(options: BackupScheduleOptions) {
@@ -33,7 +34,7 @@ export class BackupSchedule {
   }
 
   get counts(): BackupCounts {
-    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal }
+    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal, failure: this.#failure }
   }
 
   start(): void {
@@ -54,7 +55,10 @@ export class BackupSchedule {
   /** Makes a backup if one is due and this node leads. Never rejects. */
   async check(): Promise<void> {
     const { node, logger, target } = this.#options
-    if (node.status().raft.role !== 'leader') return
+    if (node.status().raft.role !== 'leader') {
+      this.#failure = undefined
+      return
+    }
     try {
       const names = await target.list()
       const found = backupsOf(node.clusterId, names)
@@ -62,18 +66,18 @@ export class BackupSchedule {
       // A name with a time to come is from a clock that was wrong. It does not stop the schedule, and is deleted first.
       const past = found.filter(({ timeMs }) => timeMs <= now)
       this.#lastSuccessMs = past[0]?.timeMs
-      if (now - (this.#lastSuccessMs ?? Number.NEGATIVE_INFINITY) < this.#options.everyMs) return
-      // Killed nodes have left them. A node that has just lost the leadership may be writing one: that backup fails.
-      for (const partial of partialsOf(node.clusterId, names)) await target.delete(partial)
-      const future = found.filter(({ timeMs }) => timeMs > now)
-      await this.#make([...past, ...future].map(({ name }) => name))
+      if (now - (this.#lastSuccessMs ?? Number.NEGATIVE_INFINITY) >= this.#options.everyMs) {
+        // Killed nodes left them. A node that has just lost the leadership may write one now: that backup fails.
+        for (const partial of partialsOf(node.clusterId, names)) await target.delete(partial)
+        const future = found.filter(({ timeMs }) => timeMs > now)
+        await this.#make([...past, ...future].map(({ name }) => name))
+      }
+      this.#failure = undefined
     } catch (error) {
       if (this.#isStopped) return
       this.#failuresTotal++
-      logger.error(
-        { err: error },
-        `the scheduled backup failed: ${error instanceof Error ? error.message : error}`,
-      )
+      this.#failure = error instanceof Error ? error.message : String(error)
+      logger.error({ err: error }, `the scheduled backup failed: ${this.#failure}`)
     }
   }
 
