@@ -130,7 +130,8 @@ const holdsAlready = (dir: string): StorageRefusedError =>
  */
 function makeDirectory(dir: string): void {
   const path = resolve(dir)
-  const first = makeDirectories(path)
+  // Values are in the clear there.
+  const first = makeDirectories(path, 0o700)
   for (const above of ancestors(path)) {
     try {
       syncDirectory(above)
