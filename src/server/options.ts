@@ -51,6 +51,12 @@ export interface NodeTls {
   readonly clientCert?: 'optional' | 'required' | undefined
 }
 
+export interface CertificateExpiry {
+  readonly file: string
+  /** Seconds until the first certificate or list in the file ends; negative after that. */
+  readonly seconds: number
+}
+
 /** The files for connections between nodes, in PEM. They are read again when they change. */
 export interface PeerTls {
   /** A certificate for both sides of a connection, which has the name or the peer host of the node. */

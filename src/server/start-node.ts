@@ -33,6 +33,7 @@ import { hostPort } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import { BackupSchedule } from './backup-schedule.ts'
+import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
@@ -172,7 +173,7 @@ class Node implements ServingNode {
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
   #url = ''
-  #backups: BackupSchedule | undefined
+  readonly #host: NodeHost
   #over = false
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
@@ -194,18 +195,21 @@ class Node implements ServingNode {
       this.#resolveEnded = resolve
     })
     this.#auditFile = auditFile
+    const disk = new DirectoryDisk(options.dataDir)
+    this.#host = new NodeHost(disk, certificates)
     this.api = new Driver({
       clock: systemClock,
       storage,
       timing: timingOf(options),
       raftLimits,
       limits: limitsOf(options),
-      disk: new DirectoryDisk(options.dataDir),
+      disk,
       random: Math.random,
       logger,
       observer: this.#metrics,
       onRoleChange: () => this.#http?.roleChanged(),
       peerAddress: () => this.peer,
+      host: this.#host,
       onEnd: (end) => void this.#finish(end),
     })
   }
@@ -282,7 +286,7 @@ class Node implements ServingNode {
     })
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()
-    this.#backups = backups
+    this.#host.backups = backups
   }
 
   #warnOfAddresses(): void {
@@ -333,7 +337,7 @@ class Node implements ServingNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
-    this.#backups?.stop()
+    this.#host.backups?.stop()
     this.#metrics.close()
     this.#certificates?.close()
     this.#network?.links.close()

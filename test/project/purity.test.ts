@@ -126,7 +126,10 @@ const MAY_IMPORT = new Map([
   ['jepsen-lite/checker', ['jepsen-lite/workload']],
   [
     'jepsen-lite/sim',
-    ['raft', 'kv', 'storage', 'server/node', 'server/peers', 'jepsen-lite/workload', 'jepsen-lite/checker'],
+    [
+      ...['raft', 'kv', 'storage', 'server/node', 'server/api', 'server/peers'],
+      ...['jepsen-lite/workload', 'jepsen-lite/checker'],
+    ],
   ],
 ])
 

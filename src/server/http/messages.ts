@@ -161,28 +161,25 @@ export const isStreamed = (body: ResponseBody): body is StreamedBody =>
 export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
-/** A response whose body may not be encoded yet. */
-export type EncodedResponse = Omit<HttpResponse, 'body'> & { readonly body: ResponseBody | EncodedBody }
+/** A response whose body is not encoded yet. */
+export interface UnencodedResponse extends Omit<HttpResponse, 'body'> {
+  readonly body: EncodedBody
+}
 
-const isEncoded = (body: ResponseBody | EncodedBody): body is EncodedBody =>
-  typeof body === 'object' && 'parts' in body
+export const isEncoded = (response: HttpResponse | UnencodedResponse): response is HttpResponse =>
+  typeof response.body !== 'object' || !('parts' in response.body)
 
 /** Characters of a part of a body that is encoded in several turns. */
 const PART_CHARACTERS = 64 * 1024
 
 /** Encodes the body. Calls `done` or `failed` once: now, if that takes little time, or later. */
 export function encodeBody(
-  response: EncodedResponse,
+  response: UnencodedResponse,
   outbound: OutboundBudget,
   done: (response: HttpResponse) => void,
   failed: (error: unknown) => void,
 ): void {
-  const { body } = response
-  if (!isEncoded(body)) {
-    done({ ...response, body })
-    return
-  }
-  const from = body.parts[Symbol.iterator]()
+  const from = response.body.parts[Symbol.iterator]()
   const parts: Buffer[] = []
   let part = ''
   let counted = 0
@@ -215,10 +212,8 @@ export function encodeBody(
 }
 
 /** The same in one piece. */
-export const encodeWhole = ({ body, ...response }: EncodedResponse): HttpResponse => ({
-  ...response,
-  body: isEncoded(body) ? [...body.parts].join('') : body,
-})
+export const encodeWhole = (response: HttpResponse | UnencodedResponse): HttpResponse =>
+  isEncoded(response) ? response : { ...response, body: [...response.body.parts].join('') }
 
 export interface HttpResponse {
   readonly status: number

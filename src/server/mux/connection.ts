@@ -8,6 +8,7 @@ import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Principal } from '../api/operation.ts'
+import type { WaitingClient } from '../api/watch.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -54,7 +55,7 @@ class WatchItem {
   }
 }
 
-export class MuxConnection implements WatchConnection {
+export class MuxConnection implements WatchConnection, WaitingClient {
   quietSince = performance.now()
   readonly principal: Principal | undefined
   readonly address: string
@@ -234,8 +235,14 @@ export class MuxConnection implements WatchConnection {
     return this.#options.api.watchBuffers.isFull(this.#watchBytes, progressBytes)
   }
 
+  get takesProgressOnly(): boolean {
+    return this.#options.api.watchBuffers.takesProgressOnly
+  }
+
   waits(watch: MuxWatch): void {
     this.#waitingWatches.push(watch)
+    // Nothing will be taken that would resume it.
+    if (this.#watchBytes === 0) this.#options.api.watchBuffers.wait(this)
   }
 
   send(item: Item | SharedItem, bytes: number): void {
@@ -244,7 +251,7 @@ export class MuxConnection implements WatchConnection {
     this.#ready.push(new WatchItem(item, bytes))
     this.#readyBytes += bytes
     this.#watchBytes += bytes
-    watchBuffers.bytes += bytes
+    watchBuffers.add(bytes)
     outbound.add(bytes)
     this.#flushSoon()
   }
@@ -252,13 +259,14 @@ export class MuxConnection implements WatchConnection {
   /** The kernel has taken the last message. */
   #onDrain(): void {
     const { watchBuffers } = this.#options.api
-    watchBuffers.bytes -= this.#watchBytesSent
-    this.#watchBytes -= this.#watchBytesSent
+    const sent = this.#watchBytesSent
+    this.#watchBytes -= sent
     this.#watchBytesSent = 0
+    watchBuffers.remove(sent)
   }
 
   /** Resumes watches when the client has taken half of the buffer. */
-  #resumeWatches(): void {
+  resume(): void {
     const { watchBufferBytesMax } = this.#options.api.limits
     if (this.#waitingWatches.length === 0) return
     if (this.#watchBytes > watchBufferBytesMax / 2) return
@@ -353,7 +361,7 @@ export class MuxConnection implements WatchConnection {
       if (this.#untakenBytes === 0) this.#onDrain()
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
-    this.#resumeWatches()
+    this.resume()
     this.#pace()
   }
 
@@ -433,7 +441,8 @@ export class MuxConnection implements WatchConnection {
     this.#watches = undefined
     this.#waitingWatches = []
     this.#release(this.#heldBytes)
-    watchBuffers.bytes -= this.#watchBytes
+    watchBuffers.forget(this)
+    watchBuffers.remove(this.#watchBytes)
     this.#watchBytes = 0
     this.#watchBytesSent = 0
     inbound.bytes -= this.#arrivingBytes

@@ -34,6 +34,7 @@ import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
   DriverStatus,
+  HostStatus,
   LeaseNow,
   Network,
   NetworkEvents,
@@ -52,6 +53,13 @@ import {
   type WatchSink,
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
+
+const UNKNOWN_HOST: HostStatus = {
+  diskTotalBytes: Number.POSITIVE_INFINITY,
+  certificates: [],
+  lastBackupAgeMs: undefined,
+  backupFailure: undefined,
+}
 
 export class Driver implements NodeApi {
   /** Receives the events of the network. */
@@ -255,6 +263,7 @@ export class Driver implements NodeApi {
       applyLoop: this.#applyLoop,
       leases: this.#leases,
       checks: this.#checks,
+      host: this.#options.host ?? UNKNOWN_HOST,
     })
   }
 

@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { InFlightCounts } from '../../raft/types.ts'
+import type { CertificateExpiry } from '../options.ts'
 import { version } from '../version.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
@@ -52,17 +53,13 @@ export interface HttpCounts {
   readonly handshakesFailedTotal: number
 }
 
-export interface CertificateExpiry {
-  readonly file: string
-  /** Seconds until the first certificate or list in the file ends; negative after that. */
-  readonly seconds: number
-}
-
 /** Scheduled backups. */
 export interface BackupCounts {
   /** The time of the newest backup that this node knows, on the clock of the machine; undefined: it knows none. */
   readonly lastSuccessMs: number | undefined
   readonly failuresTotal: number
+  /** Why the last attempt failed; undefined after one that succeeded. */
+  readonly failure: string | undefined
 }
 
 export interface PeerTotals {

@@ -34,7 +34,7 @@ import type {
   WriteCallback,
 } from '../../storage/types.ts'
 import type { TraceHeaders } from '../../tracing/trace-context.ts'
-import type { NodeOptions, RunningNode } from '../options.ts'
+import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
@@ -221,6 +221,7 @@ export interface DriverStatus {
   readonly settings: KvSettings
   readonly stateHash: bigint
   readonly leases: LeaseCounts
+  readonly host: HostStatus
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
   /**
@@ -228,6 +229,17 @@ export interface DriverStatus {
    * leader and is a voter.
    */
   readonly notReady: readonly string[]
+}
+
+/** The surroundings of the replica: its disk, files and backups. The values may be read at each access. */
+export interface HostStatus {
+  /** The size of the file system with the data directory; Infinity when it is unknown. */
+  readonly diskTotalBytes: number
+  readonly certificates: readonly CertificateExpiry[]
+  /** The age of the newest scheduled backup that this node knows; undefined: it knows none. */
+  readonly lastBackupAgeMs: number | undefined
+  /** Why the last scheduled backup of this node failed. */
+  readonly backupFailure: string | undefined
 }
 
 export interface LeaseCounts {

@@ -155,12 +155,13 @@ export class WriteCoalescer {
     if (deadline < group.deadline) group.deadline = deadline
     else if (deadline > group.lastDeadline) group.lastDeadline = deadline
     // Last, because a caller whose time is over may send another change at once.
-    this.#proposeGroup(full)
+    if (full !== undefined) this.#proposeGroup(full)
   }
 
   /** Proposes the waiting changes. */
   flush(): void {
-    this.#proposeGroup(this.#take())
+    const group = this.#take()
+    if (group !== undefined) this.#proposeGroup(group)
   }
 
   #take(): Group | undefined {
@@ -170,8 +171,7 @@ export class WriteCoalescer {
   }
 
   /** On a busy node, the time of the callers may be over. */
-  #proposeGroup(group: Group | undefined): void {
-    if (group === undefined) return
+  #proposeGroup(group: Group): void {
     const { principal, authRevision, commands, callers, span, deadline } = group
     const origin = { idempotency: undefined, principal, authRevision }
     const timeoutMs = deadline - this.#clock.now()
