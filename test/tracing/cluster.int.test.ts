@@ -3,13 +3,13 @@
 import { trace } from '@opentelemetry/api'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'
-import { type Cluster, startCluster } from '../../src/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 import { forgetSpans, record, spans, stopRecording, traceOf } from './recorded-spans.ts'
 
 const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
-let cluster: Cluster
+let cluster: EmbeddedCluster
 let [leader, follower, other] = ['', '', '']
 const urlOf = (node: string): string => cluster.node(node).url
 
