@@ -292,7 +292,7 @@ function backupOf(flags: {
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
   return {
-    ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    ...(heartbeatMs === undefined ? {} : { heartbeatMs, failoverDelayMaxMs: heartbeatMs }),
     ...(electionMs === undefined ? {} : { electionMinMs: electionMs, electionMaxMs: 2 * electionMs }),
   }
 }
