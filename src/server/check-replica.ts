@@ -20,12 +20,10 @@ import { type ReplicaSummary, summaryOf } from './stopped-replica.ts'
 const SCRUB_PAGE = { rowsMax: 10_000, bytesMax: 4 * 1024 * 1024 }
 const MIB = 1024 * 1024
 
-/** `warning`: the node can start. */
-export type CheckResult = 'ok' | 'warning' | 'problem'
-
 export interface ReplicaCheck {
   readonly check: string
-  readonly result: CheckResult
+  /** `warning`: the node can start. */
+  readonly result: 'ok' | 'warning' | 'problem'
   /** The finding, and the next step if it is not well. */
   readonly detail: string
 }
@@ -40,7 +38,7 @@ export interface CheckedReplica {
 export async function checkReplica(path: string, program: string): Promise<CheckedReplica> {
   const dir = resolve(path)
   const checks: ReplicaCheck[] = []
-  const add = (check: string, result: CheckResult, detail: string): void => {
+  const add = (check: string, result: ReplicaCheck['result'], detail: string): void => {
     checks.push({ check, result, detail })
   }
   const interrupted = existsSync(`${dir}.recovered`)
@@ -75,7 +73,7 @@ export async function checkReplica(path: string, program: string): Promise<Check
   return { checks, replica }
 }
 
-type Add = (check: string, result: CheckResult, detail: string) => void
+type Add = (check: string, result: ReplicaCheck['result'], detail: string) => void
 
 /** Directories that a recovery or a rejoin has kept. */
 function leftovers(dir: string): string {
