@@ -21,6 +21,7 @@ import {
   type Tries,
   unknownOutcome,
 } from './call-error.ts'
+import { CallSpan } from './call-span.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { ClientCredentials } from './credentials.ts'
@@ -77,6 +78,8 @@ export interface ClientCall {
   readonly isUrgent?: boolean | undefined
   /** It has no credentials: it requests them. */
   readonly isLogin?: boolean | undefined
+  /** undefined: nobody records. */
+  readonly span?: CallSpan | undefined
 }
 
 interface EngineOptions {
@@ -106,7 +109,12 @@ export class CallEngine {
   }
 
   /** Waits for the limiter, and performs the call. */
-  async run(call: ClientCall): Promise<NodeAnswer> {
+  run(call: ClientCall): Promise<NodeAnswer> {
+    const span = CallSpan.begin(call.request)
+    return span === undefined ? this.#run(call) : span.during(this.#run({ ...call, span }))
+  }
+
+  async #run(call: ClientCall): Promise<NodeAnswer> {
     if (call.isUrgent === true) return this.perform(call, 0)
     const waitedMs = await this.acquire(call)
     try {
@@ -287,7 +295,7 @@ class RetryingCall {
 
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster, credentials } = this.#engine.options
-    const { request, signal, endpoints, isLogin = false } = this.#call
+    const { request, signal, endpoints, isLogin = false, span } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
     const transport = isMuxed ? mux : http
     if (!isLogin) credentials.renewInTime(this.#call.timeoutMs)
@@ -302,13 +310,16 @@ class RetryingCall {
     const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
       this.#undatedSentAt = startStopwatch(machineClocks)
+    span?.trying(endpoint)
     const outcome = await transport.send(endpoint, request, {
       ...this.#limits(endpoint),
       writeId,
       clusterId: cluster.id,
       authorization,
+      trace: span,
       signal,
     })
+    span?.tried(outcome)
     try {
       if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
         return this.#failed(endpoint, outcome)

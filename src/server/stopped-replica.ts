@@ -2,7 +2,7 @@
 //
 // `inspectReplica` changes nothing. `recoverReplica` counts as a start of the old replica: it notes one more.
 
-import { existsSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { EVERYTHING, pagesOf, type Restored, restoreRows } from '../backup/restore.ts'
@@ -20,6 +20,7 @@ import {
   type RaftMember,
 } from '../raft/index.ts'
 import {
+  discardReplica,
   inspectDirectory,
   isInUse,
   openStorage,
@@ -129,8 +130,12 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   const made = `${dir}.recovered`
   if (!existsSync(dir) && existsSync(made)) return finishSwap(dir, made)
   if (isInUse(dir)) throw inUse(dir)
+  refuseUnlessRenamable(dir)
   // An attempt was interrupted before its directory took the place of the old one.
-  if (inspectDirectory(made).kind === 'formatted') rmSync(made, { recursive: true })
+  if (inspectDirectory(made).kind === 'formatted') {
+    if (isInUse(made)) throw inUse(made)
+    discardReplica(made)
+  }
   const recovered = await withStorage(dir, async (storage) => {
     const before = summaryOf(dir, storage)
     const self = before.members.find(({ replicaId }) => replicaId === before.replicaId)
@@ -154,18 +159,29 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   return { ...recovered, oldDir }
 }
 
+/** Found out before the data is copied: the copy would otherwise be on another disk. */
+function refuseUnlessRenamable(dir: string): void {
+  const status = lstatSync(dir, { throwIfNoEntry: false })
+  if (status === undefined) return
+  if (status.isSymbolicLink())
+    throw new StorageRefusedError(`${dir} is a symbolic link. Give the directory that it points to.`)
+  if (status.dev !== statSync(dirname(dir)).dev)
+    throw new StorageRefusedError(
+      `${dir} is a mount point, which cannot be renamed. Move the data into a directory below it, and give that.`,
+    )
+}
+
 /** An earlier attempt was interrupted between the two renames. */
 async function finishSwap(dir: string, made: string): Promise<Recovered> {
-  const { clusterId, replicaId, name, revision, state, stateHash } = await withStorage(
-    made,
-    async (storage) => ({
-      ...summaryOf(made, storage),
-      state: decodeState(storage.applied.kv),
-      stateHash: storage.stateHash,
-    }),
-  )
+  const { clusterId, replicaId, name, state, stateHash } = await withStorage(made, async (storage) => ({
+    ...summaryOf(made, storage),
+    state: decodeState(storage.applied.kv),
+    stateHash: storage.stateHash,
+  }))
   renameSync(made, dir)
   syncDirectory(dirname(dir))
+  // A store with history remembers where the bump began.
+  const revision = state.history.skipped.to > 0 ? state.history.skipped.after : state.revision
   return { clusterId, replicaId, name, revision, state, stateHash, oldDir: '', others: [] }
 }
 

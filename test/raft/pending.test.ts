@@ -411,12 +411,16 @@ describe('a leader refuses what is beyond its own progress, although the followe
     propose(bench, 3)
     expect(isRefused(bench)).toBe(true)
     storeAll(bench)
+    bench.settle()
     propose(bench, 4)
     expect(isRefused(bench)).toBe(false)
   })
 
-  test('while it has not applied it', () => {
-    const bench = leader({ limits: { uncommittedEntriesMax: 2 } })
+  test.each([
+    { uncommittedEntriesMax: 2 },
+    { uncommittedBytesMax: 108 },
+  ])('while it has not applied it: %j', (limits) => {
+    const bench = leader({ limits: { ...limits, applyBytesMax: 1 } })
     for (const seq of [1, 2]) propose(bench, seq)
     storeAll(bench)
     acknowledged(bench)

@@ -52,6 +52,26 @@ test('the oldest are deleted, and files that are no backups of this cluster are 
   expect(left).toEqual(expect.arrayContaining([...others, ...old.slice(2)]))
 })
 
+test('backups of a clock that was wrong neither stop the schedule nor push out the others', async () => {
+  const dir = temporaryDirectory()
+  const now = Date.now()
+  const wrong = [1, 2].map((years) => backupName('4242', now + years * 365 * 24 * HOUR, 9))
+  const right = [5, 4, 3, 2].map((hours) => backupName('4242', now - hours * HOUR, 100 - hours))
+  for (const name of [...wrong, ...right]) writeFileSync(join(dir, name), '')
+  const node = new FakeNode()
+  node.role = 'leader'
+  const schedule = scheduleOf(node, new DirectoryTarget(dir), HOUR, 5)
+  await schedule.check()
+  const left = readdirSync(dir)
+  expect(left.filter((name) => !right.includes(name))).toHaveLength(1)
+  expect(left).toEqual(expect.arrayContaining(right))
+  // The age of the newest is that of the one just made, also for a node that starts now.
+  const later = scheduleOf(node, new DirectoryTarget(dir), HOUR, 5)
+  await later.check()
+  expect(readdirSync(dir)).toEqual(left)
+  expect(Math.abs((later.counts.lastSuccessMs ?? 0) - now)).toBeLessThan(HOUR)
+})
+
 test('a failure is counted, leaves no file, and the next check tries again', async () => {
   const dir = temporaryDirectory()
   const node = new FakeNode()

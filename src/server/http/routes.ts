@@ -64,7 +64,11 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   routes.push(
     route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),
   )
-  return createApp({ requestBytesMax: api.limits.requestBytesMax, routes: [...routes, CONNECT] })
+  return createApp({
+    requestBytesMax: api.limits.requestBytesMax,
+    turns: api.outbound.turns,
+    routes: [...routes, CONNECT],
+  })
 }
 
 /** The routes of keys, transactions, history, watches and leases. */

@@ -91,8 +91,9 @@ export class Applier {
   readonly #events: ApplierEvents
   readonly #keysAtOnce: number
   readonly #reads: EntryReads
-  #state: KvState
-  #index: LogIndex
+  state: KvState
+  /** Last index applied. */
+  index: LogIndex
   /** Cluster time of the entry that is being applied. */
   #timeMs = 0
   #queue: Entry[] = []
@@ -115,17 +116,8 @@ export class Applier {
       () => events.entryRead(),
       (error) => events.failed(error),
     )
-    this.#state = decodeState(storage.applied.kv)
-    this.#index = storage.applied.index
-  }
-
-  get state(): KvState {
-    return this.#state
-  }
-
-  /** Last index applied. */
-  get index(): LogIndex {
-    return this.#index
+    this.state = decodeState(storage.applied.kv)
+    this.index = storage.applied.index
   }
 
   /** Whether an entry, or a part of one, can be applied now. */
@@ -152,8 +144,8 @@ export class Applier {
 
   /** The snapshot has replaced the applied state. */
   reload(): void {
-    this.#state = decodeState(this.#storage.applied.kv)
-    this.#index = this.#storage.applied.index
+    this.state = decodeState(this.#storage.applied.kv)
+    this.index = this.#storage.applied.index
   }
 
   /**
@@ -214,7 +206,7 @@ export class Applier {
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
     if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
-    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state, this.#keysAhead)
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state, this.#keysAhead)
     return !reads.isRead
   }
 
@@ -236,18 +228,18 @@ export class Applier {
 
   /** Applies the entry, or returns the steps that are left to do. */
   #apply(entry: Entry): Steps<void> | undefined {
-    if (entry.index !== this.#index + 1) {
+    if (entry.index !== this.index + 1) {
       throw new Error(
-        `entry ${entry.index} was to be applied after ${this.#index}: the order of the log is broken`,
+        `entry ${entry.index} was to be applied after ${this.index}: the order of the log is broken`,
       )
     }
     this.#changes = 1
     const kind = frameKind(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) {
-      this.#index = entry.index
+      this.index = entry.index
       this.#events.coreEntryApplied(entry)
       this.#storage.begin(entry.index, NO_ROWS)
-      this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
+      this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.state))
       return this.#events.applied(entry, undefined)
     }
     if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
@@ -268,14 +260,14 @@ export class Applier {
 
   #request({ frame }: Entry): Parameters<typeof applyEntry> {
     const timeMs = frameClusterTimeMs(frame)
-    this.#timeMs = Math.max(timeMs, this.#state.clusterTimeMs)
-    return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows]
+    this.#timeMs = Math.max(timeMs, this.state.clusterTimeMs)
+    return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.state, this.#rows]
   }
 
   #end(entry: Entry, result: Applied): Steps<void> | undefined {
     if (this.#reads.isRead) this.#reads.clear()
-    this.#index = entry.index
-    this.#state = result.state
+    this.index = entry.index
+    this.state = result.state
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
     this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
     return this.#events.applied(entry, result)

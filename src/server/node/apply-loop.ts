@@ -107,7 +107,7 @@ export class ApplyLoop {
     this.#isRunning = true
     const { clock, lifecycle, limits } = this.#options
     const until = clock.now() + limits.applySliceMs
-    const isFull = (): boolean => this.#isFull
+    const isFull = this.#isFull
     while (this.#applier.pending && lifecycle.end === undefined && !isFull()) {
       const before = this.#applier.index
       const enough = (): boolean => clock.now() >= until || isFull()
@@ -117,7 +117,7 @@ export class ApplyLoop {
       if (isOver || clock.now() >= until) break
     }
     this.#isRunning = false
-    if (!this.#applier.pending || this.#isFull || lifecycle.end !== undefined) return
+    if (!this.#applier.pending || isFull() || lifecycle.end !== undefined) return
     this.#isScheduled = true
     clock.soon(() => {
       this.#isScheduled = false
@@ -126,7 +126,7 @@ export class ApplyLoop {
   }
 
   /** Whether memory has as many rows that are not durable as it may have. The disk is slower than apply. */
-  get #isFull(): boolean {
+  readonly #isFull = (): boolean => {
     const { limits, storage } = this.#options
     return storage.overlayBytes >= limits.overlayBytesMax
   }

@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { checkLoopbackOnly } from '../../../src/server/http/loopback-only.ts'
+import { checkLoopbackOnly } from '../../../src/server/http/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { serve } from './served.ts'
 
