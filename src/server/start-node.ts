@@ -234,6 +234,8 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     const certificates = this.#certificates
     if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
+    const auditFile = this.#auditFile
+    if (auditFile !== undefined) this.#metrics.watchAudit(() => auditFile.droppedTotal)
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
