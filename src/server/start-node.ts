@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
 import { targetOf } from '../backup/target-of.ts'
+import { modeOpenToOthers } from '../files/private-directory.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -421,6 +422,7 @@ async function prepareDirectory(
         `${dataDir} belongs to node ${found.identity.name}, not ${name}; check --data and --name`,
       )
     }
+    checkPrivate(dataDir)
     return
   }
   switch (founding.kind) {
@@ -441,6 +443,15 @@ async function prepareDirectory(
     default:
       return assertNever(founding)
   }
+}
+
+/** Keys, values and hashes of passwords are in it. A node makes its own directory private. */
+function checkPrivate(dataDir: string): void {
+  const mode = modeOpenToOthers(dataDir)
+  if (mode !== undefined)
+    throw new NodeStartError(
+      `${dataDir} is open to other users (mode ${mode.toString(8)}); make it private: chmod o= ${dataDir}`,
+    )
 }
 
 /** Before anything is formatted: a start that fails must not leave a new replica behind. */
