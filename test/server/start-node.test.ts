@@ -166,7 +166,9 @@ test('a data directory that other users can open is refused', async () => {
   expect([made, empty].map(modeOf)).toEqual([0o700, 0o770])
   chmodSync(made, 0o704)
   const failure = await failureOf({ dataDir: made, name: identity.name, founding: { kind: 'existing' } })
-  expect(failure.message).toContain(`${made} is open to other users (mode 704); make it private: chmod o= ${made}`)
+  expect(failure.message).toContain(
+    `${made} is open to other users (mode 704); make it private: chmod o= ${made}`,
+  )
   expect(modeOf(made)).toBe(0o704)
 })
 
