@@ -216,7 +216,8 @@ class RetryingCall {
         const tooLate = this.#tooLate()
         if (tooLate !== undefined) return tooLate
       }
-      const lack = this.#isLackingCredentials ? await this.#obtainCredentials() : undefined
+      const isLacking = this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
+      const lack = isLacking ? await this.#obtainCredentials() : undefined
       if (lack !== undefined) return lack
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
@@ -260,10 +261,6 @@ class RetryingCall {
     return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
-  get #isLackingCredentials(): boolean {
-    return this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
-  }
-
   async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
     const { credentials, closing } = this.#engine.options
     // The login itself knows when no endpoint can be reached.
@@ -285,13 +282,11 @@ class RetryingCall {
       const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
       if (endpoint !== undefined) return endpoint
     }
-    return this.#endpoints.pick((each) => !this.#tried.has(each) && !this.#foreign.has(each), nowMs)
+    return this.#endpoints.pick(this.#isUntried, nowMs)
   }
 
-  /** How many endpoints remain for this round. */
-  get #untried(): number {
-    return this.#endpoints.all.filter((each) => !this.#tried.has(each) && !this.#foreign.has(each)).length
-  }
+  readonly #isUntried = (endpoint: Endpoint): boolean =>
+    !this.#tried.has(endpoint) && !this.#foreign.has(endpoint)
 
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster, credentials } = this.#engine.options
@@ -347,7 +342,8 @@ class RetryingCall {
     const { kind, request, timeoutMs, isLogin = false } = this.#call
     const sentAtMs = performance.now()
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
-    const untried = this.#untried
+    // How many endpoints remain for this round.
+    const untried = this.#endpoints.all.filter(this.#isUntried).length
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
     const connectMs = Math.max(1, this.#leftMs / (untried + 1))
     const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }

@@ -204,8 +204,7 @@ function applyLog(storage: Storage): Promise<void> {
   const applier = new Applier(
     storage,
     {
-      coreEntryApplied: () => {},
-      encodedRaftState: () => raft,
+      coreEntryApplied: () => raft,
       applied: () => undefined,
       leaseChanged: () => {},
       entryRead: () => run(),

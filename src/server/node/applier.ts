@@ -49,13 +49,8 @@ const ROW_BYTES = 128
 const ROWS_PER_KEY = 2
 
 export interface ApplierEvents {
-  /**
-   * Called for an entry of the core, before its record is made: the core applies it and changes the state in the
-   * record.
-   */
-  coreEntryApplied(entry: Entry): void
-  /** The core's state after the last applied entry, encoded. */
-  encodedRaftState(): Uint8Array
+  /** Called for an entry of the core: the core applies it. Returns the core's state after it, encoded. */
+  coreEntryApplied(entry: Entry): Uint8Array
   /** The entry is applied. The returned steps, if any, are taken before the next entry. */
   readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
@@ -94,6 +89,8 @@ export class Applier {
   state: KvState
   /** Last index applied. */
   index: LogIndex
+  /** The core's state after the last applied entry, encoded. */
+  #raftState: Uint8Array
   /** Cluster time of the entry that is being applied. */
   #timeMs = 0
   #queue: Entry[] = []
@@ -118,6 +115,7 @@ export class Applier {
     )
     this.state = decodeState(storage.applied.kv)
     this.index = storage.applied.index
+    this.#raftState = storage.applied.raft
   }
 
   /** Whether an entry, or a part of one, can be applied now. */
@@ -146,6 +144,7 @@ export class Applier {
   reload(): void {
     this.state = decodeState(this.#storage.applied.kv)
     this.index = this.#storage.applied.index
+    this.#raftState = this.#storage.applied.raft
   }
 
   /**
@@ -237,9 +236,9 @@ export class Applier {
     const kind = frameKind(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) {
       this.index = entry.index
-      this.#events.coreEntryApplied(entry)
+      this.#raftState = this.#events.coreEntryApplied(entry)
       this.#storage.begin(entry.index, NO_ROWS)
-      this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.state))
+      this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
       return this.#events.applied(entry, undefined)
     }
     if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
@@ -269,7 +268,7 @@ export class Applier {
     this.index = entry.index
     this.state = result.state
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
-    this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
+    this.#storage.end(new LazyRecord(entry, this.#raftState, result.state))
     return this.#events.applied(entry, result)
   }
 

@@ -39,8 +39,6 @@ export class ApplyLoop {
   readonly #applier: Applier
   /** The commit index at the start. The node is not ready before it has applied everything up to there. */
   readonly #commitAtStart: LogIndex
-  /** The core's encoded state after the last applied entry. */
-  #raftState: Uint8Array
   #isRunning = false
   #isScheduled = false
 
@@ -48,10 +46,8 @@ export class ApplyLoop {
     this.#options = options
     const { lifecycle, limits, storage } = options
     this.#commitAtStart = storage.hardState.commit
-    this.#raftState = storage.applied.raft
     const events: ApplierEvents = {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
-      encodedRaftState: () => this.#raftState,
       applied: options.entryApplied,
       leaseChanged: options.leaseChanged,
       entryRead: () => lifecycle.failOnThrow(() => this.#run()),
@@ -98,7 +94,6 @@ export class ApplyLoop {
   /** The snapshot has replaced the applied state. */
   reload(): void {
     this.#applier.reload()
-    this.#raftState = this.#options.storage.applied.raft
   }
 
   #run(): void {
@@ -131,9 +126,10 @@ export class ApplyLoop {
     return storage.overlayBytes >= limits.overlayBytesMax
   }
 
-  #coreEntryApplied({ index }: Entry): void {
+  #coreEntryApplied({ index }: Entry): Uint8Array {
     this.#options.coreEntryApplied(index)
-    this.#raftState = encodeAppliedState(this.#options.raft.appliedState())
+    const raftState = encodeAppliedState(this.#options.raft.appliedState())
     this.#options.configurationChanged()
+    return raftState
   }
 }

@@ -120,8 +120,8 @@ export class GroupCommit {
   flush(): void {
     if (this.#inFlight || this.#closed) return
     const storage = this.#storage
-    const holdsUpApply = (): boolean => storage.dirty && storage.overlayBytes >= this.#limits.overlayBytesMax
-    if (this.#writes.length > 0 || storage.rowsLeft || holdsUpApply()) this.#submit()
+    if (this.#writes.length > 0 || storage.rowsLeft) this.#submit()
+    else if (storage.dirty && storage.overlayBytes >= this.#limits.overlayBytesMax) this.#submit()
     else if (storage.dirty || storage.hasGarbage) this.#armIdle()
   }
 
