@@ -1,5 +1,6 @@
 // Directories that only their owner may use. Windows has no such modes. A directory of another user, such as the mount
-// point of a volume, cannot be changed here: its owner decides. A group may have access: orchestrators share volumes so.
+// point of a volume, cannot be changed here: its owner decides. A group may have access: orchestrators share volumes
+// so.
 
 import { chmodSync, statSync } from 'node:fs'
 
