@@ -43,7 +43,7 @@ type Flag = NonNullable<ParseArgsConfig['options']>[string] & {
 const FLAGS = {
   list: { type: 'boolean', default: false, about: 'print the scenarios and end' },
   only: { type: 'string', value: 'NAMES', about: 'scenarios, separated by commas' },
-  long: { type: 'boolean', default: false, about: 'also the scenarios with ten million keys' },
+  long: { type: 'boolean', default: false, about: 'also the scenarios that take long' },
   over: {
     type: 'string',
     default: 'http,client',
@@ -135,11 +135,12 @@ function parsed(args: readonly string[]) {
   }
 }
 
-/** The named scenarios; by default all that can run, without those that need ten million keys. */
+/** The named scenarios; by default all that can run, without those that take long. */
 function chosen(only: string | undefined, long: boolean, isGiven: boolean): readonly Scenario[] {
   if (only === undefined) {
     return SCENARIOS.filter(
-      ({ store, breaksNodes }) => (long || store !== 'ten million') && !(isGiven && breaksNodes === true),
+      ({ store, takesLong, breaksNodes }) =>
+        (long || (store !== 'ten million' && takesLong !== true)) && !(isGiven && breaksNodes === true),
     )
   }
   const names = listOf(only)

@@ -92,6 +92,8 @@ export function describeSide({ over, connections }: Side): string {
       return `the bare multiplexed connection, ${connections.writes} of them, to the leader; writes without identity`
     case 'etcd':
       return `Go client, ${connections.writes} connections for writes, ${connections.reads} for reads, ${etcd}`
+    case 'wrong-logins':
+      return 'logins over bare sockets'
     case 'gateway':
       return `JSON gateway over bare sockets, ${etcd}`
   }

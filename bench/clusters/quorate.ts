@@ -44,8 +44,8 @@ const description = {
   },
 } as const
 
-const dataIn = (directory: string): string => join(directory, 'quorate')
-const kvCluster = (...args: readonly string[]) =>
+export const dataIn = (directory: string): string => join(directory, 'quorate')
+export const kvCluster = (...args: readonly string[]) =>
   promisify(execFile)(process.execPath, [QUORATE_COMMAND, 'cluster', ...args])
 
 /** Ends all of a cluster, or of a start that was interrupted. */

@@ -1,13 +1,14 @@
 import { Client, QuorateError } from '../../src/client/index.ts'
-import type { Consistency } from './load.ts'
+import type { Access, Consistency } from './load.ts'
 import type { Target } from './target.ts'
 
 /** The client library, as an application uses it, without its limit of calls in flight. */
 export class ClientTarget implements Target {
   readonly #client: Client
 
-  constructor(endpoints: readonly string[]) {
-    this.#client = new Client({ endpoints, callsMax: Number.POSITIVE_INFINITY })
+  constructor(endpoints: readonly string[], access?: Access) {
+    const secure = access && { tls: { ca: access.ca }, user: access.user, password: access.password }
+    this.#client = new Client({ endpoints, callsMax: Number.POSITIVE_INFINITY, ...secure })
   }
 
   async put(key: string, value: Uint8Array): Promise<void> {

@@ -45,3 +45,12 @@ export const etcdGateway: Dialect = {
       serializable: consistency === 'stale',
     }),
 }
+
+/** Each put is a login with a wrong password, of a user whose name nobody has. Each user is named once. */
+export const wrongLogins: Dialect = {
+  ...quorateHttp,
+  put: () => ({
+    ...post('/v1/auth/login', { user: `guess-${Math.random()}`, password: 'a wrong password' }),
+    json: true,
+  }),
+}

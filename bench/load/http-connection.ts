@@ -3,6 +3,7 @@
 // takes about 90 µs of a processor, one over this connection about 10.
 
 import { connect, type Socket } from 'node:net'
+import { connect as connectSecurely } from 'node:tls'
 
 export interface Request {
   readonly method: 'GET' | 'PUT' | 'POST'
@@ -18,6 +19,14 @@ export interface Answer {
   readonly body: Buffer
 }
 
+/** Credentials for a node with TLS that checks rights. */
+export interface Identity {
+  /** Certificate of the CA, in PEM. */
+  readonly ca: string
+  /** Token of a login; empty: no user is named. */
+  readonly token: string
+}
+
 interface Waiting {
   resolve(answer: Answer): void
   reject(error: Error): void
@@ -28,20 +37,25 @@ const END_OF_CHUNKS = '\r\n0\r\n\r\n'
 
 export class HttpConnection {
   readonly #url: URL
+  readonly #identity: Identity | undefined
+  readonly #authorization: string
   #socket: Socket | undefined
   /** The beginning of an answer that came in several reads. */
   #received: Buffer | undefined
   #waiting: Waiting | undefined
 
-  constructor(url: string) {
+  constructor(url: string, identity?: Identity) {
     this.#url = new URL(url)
+    this.#identity = identity
+    const token = identity?.token ?? ''
+    this.#authorization = token === '' ? '' : `Authorization: Bearer ${token}\r\n`
   }
 
   /** Connects when there is no connection. Rejects when the connection breaks before the answer. */
   send({ method, path, json, body }: Request): Promise<Answer> {
     const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`
     const type = json === true ? 'Content-Type: application/json\r\n' : ''
-    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\n${type}${length}\r\n`
+    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\n${this.#authorization}${type}${length}\r\n`
     const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0))
     bytes.write(head, 'latin1')
     if (body !== undefined) bytes.set(body, head.length)
@@ -66,7 +80,13 @@ export class HttpConnection {
       },
     }
     const { hostname: host, port } = this.#url
-    const socket = connect({ host, port: Number(port), noDelay: true, onread })
+    const address = { host, port: Number(port), noDelay: true }
+    const identity = this.#identity
+    // A socket of TLS has no buffer for all reads.
+    const socket =
+      identity === undefined
+        ? connect({ ...address, onread })
+        : connectSecurely({ ...address, ca: identity.ca }).on('data', (read) => this.#take(read))
     const ended = (why: string): void => {
       if (this.#socket === socket) this.#end(why)
     }
@@ -114,8 +134,8 @@ function endOfBody(bytes: Buffer, headEnd: number): number | undefined {
 }
 
 /** One request on a connection of its own. Rejects unless the answer is 200, with the URL in the message. */
-export async function sendOnce(url: string, request: Request): Promise<string> {
-  const connection = new HttpConnection(url)
+export async function sendOnce(url: string, request: Request, identity?: Identity): Promise<string> {
+  const connection = new HttpConnection(url, identity)
   try {
     const { status, body } = await connection.send(request)
     if (status !== 200) throw new Error(`status ${status}`)

@@ -1,5 +1,5 @@
 import type { Dialect } from './dialects.ts'
-import { HttpConnection, type Request } from './http-connection.ts'
+import { HttpConnection, type Identity, type Request } from './http-connection.ts'
 import type { Consistency } from './load.ts'
 import type { Target } from './target.ts'
 
@@ -8,11 +8,11 @@ export class HttpTarget implements Target {
   readonly #dialect: Dialect
   readonly #free: HttpConnection[]
 
-  constructor(dialect: Dialect, endpoints: readonly string[], inFlight: number) {
+  constructor(dialect: Dialect, endpoints: readonly string[], inFlight: number, identity?: Identity) {
     this.#dialect = dialect
     this.#free = Array.from(
       { length: inFlight },
-      (_, number) => new HttpConnection(endpoints[number % endpoints.length] ?? ''),
+      (_, number) => new HttpConnection(endpoints[number % endpoints.length] ?? '', identity),
     )
   }
 

@@ -4,12 +4,21 @@
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** Protocol that carries the operations. */
-export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'etcd'
+export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'etcd' | 'wrong-logins'
+
+/** Credentials for a cluster with TLS that checks rights. */
+export interface Access {
+  /** Certificate of the CA, in PEM. */
+  readonly ca: string
+  readonly user: string
+  readonly password: string
+}
 
 export interface Load {
   readonly over: Over
   /** Base URLs. */
   readonly endpoints: readonly string[]
+  readonly access?: Access
   /** For protocols that carry many operations on one connection. HTTP/1.1 has one connection for each in flight. */
   readonly connections: number
   /** Limit of operations in flight. */

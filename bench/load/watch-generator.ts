@@ -17,10 +17,12 @@ input.once('close', () => process.exit(1))
 const lines = input[Symbol.asyncIterator]()
 const load: WatchLoad = JSON.parse((await lines.next()).value ?? '')
 
-const newClient = () =>
-  new Client({ endpoints: load.endpoints, discover: false, callsMax: Number.POSITIVE_INFINITY })
-const clients = Array.from({ length: load.connections }, newClient)
-const writer = newClient()
+const newClient = (endpoints: readonly string[]) =>
+  new Client({ endpoints, discover: false, callsMax: Number.POSITIVE_INFINITY })
+const clients = Array.from({ length: load.connections }, (_, number) =>
+  newClient([load.endpoints[number % load.endpoints.length] ?? '']),
+)
+const writer = newClient(load.endpoints)
 const latencies = new Latencies()
 let countFrom = Number.POSITIVE_INFINITY
 

@@ -5,6 +5,7 @@ import type { Over } from './load.ts'
 
 export interface WatchLoad {
   readonly over: Over
+  /** Connection n leads to the endpoint of number n modulo how many there are. */
   readonly endpoints: readonly string[]
   readonly connections: number
   /** Watcher n watches the key of number n modulo `watched_keys`, on connection n modulo `connections`. */

@@ -57,14 +57,14 @@ export const CATCH_UP: Scenario = {
 }
 
 /** 0 when it does not answer. */
-const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> =>
+export const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> =>
   cluster.view(node).then(
     ({ applied }) => applied,
     () => 0,
   )
 
 /** The node may not answer for long, so its memory is looked at by a timer. */
-function watchMemory(pid: number): { peakMb(): number } {
+export function watchMemory(pid: number): { peakMb(): number } {
   let peak = 0
   const timer = setInterval(() => {
     if (processExists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
@@ -78,7 +78,7 @@ function watchMemory(pid: number): { peakMb(): number } {
 }
 
 /** The process that has replaced the one that was killed. */
-async function newPid(cluster: Cluster, { name, pid: old }: ClusterNode): Promise<number> {
+export async function newPid(cluster: Cluster, { name, pid: old }: ClusterNode): Promise<number> {
   for (;;) {
     const pid = (await cluster.nodes()).find((node) => node.name === name)?.pid
     if (pid !== undefined && pid !== old) return pid

@@ -53,6 +53,8 @@ export interface Scenario {
   readonly per: 'protocol' | 'system'
   /** etcd has no counterpart. */
   readonly onlyQuorate?: true
+  /** It runs only when it is named, or with --long, like those with ten million keys. */
+  readonly takesLong?: true
   /** It kills and starts nodes. */
   readonly breaksNodes?: true
   measure(side: Side, setting: Setting): Promise<Measured>

@@ -9,25 +9,38 @@ import { sample } from '../measure/processes.ts'
 import type { Scenario, Side } from './scenario.ts'
 
 const WATCHERS = 10_000
-const CONNECTIONS = 100
+/** A node has 50,000 at most, so these are spread over all nodes. */
+const MANY_WATCHERS = 100_000
+/** Watchers on one connection. */
+const SHARED = 100
 /** Before memory is looked at. */
 const QUIET_MS = 5_000
 
-function watching(name: string, about: string, watchedKeys: number, putsPerS: number): Scenario {
+function watching(
+  name: string,
+  about: string,
+  watchedKeys: number,
+  putsPerS: number,
+  watchers = WATCHERS,
+): Scenario {
   return {
     name,
     about,
     store: 'filled',
     per: 'system',
+    ...(watchers === MANY_WATCHERS && { takesLong: true }),
     async measure(side, { seconds, warmupSeconds, valueBytes, rate }) {
-      const [leader] = await settled(side.cluster)
-      const { pid } = leader
+      const nodes = await settled(side.cluster)
+      const [{ url, pid }] = nodes
+      const endpoints = watchers === MANY_WATCHERS ? nodes.map((node) => node.url) : [url]
+      const cpuOfAll = (): number =>
+        nodes.reduce((sum, node) => sum + (node.pid === undefined ? 0 : sample(node.pid).cpuMicros), 0)
       if (pid === undefined) throw new Error('the process of the leader is not known')
       const load: WatchLoad = {
         over: side.cluster.system === 'etcd' ? 'etcd' : 'client',
-        endpoints: [leader.url],
-        connections: CONNECTIONS,
-        watchers: WATCHERS,
+        endpoints,
+        connections: watchers / SHARED,
+        watchers,
         watched_keys: watchedKeys,
         rate: rate ?? putsPerS,
         value_bytes: valueBytes,
@@ -45,6 +58,7 @@ function watching(name: string, about: string, watchedKeys: number, putsPerS: nu
       generator.go()
       await generator.expect(BEGUN)
       const before = sample(pid)
+      const cpuBefore = cpuOfAll()
       const report: WatchReport = JSON.parse(await generator.next())
       const after = sample(pid)
       return {
@@ -56,8 +70,9 @@ function watching(name: string, about: string, watchedKeys: number, putsPerS: nu
           p999_ms: report.p999_ms,
           max_ms: report.max_ms,
           leader_cpu_us_per_event: (after.cpuMicros - before.cpuMicros) / report.events,
+          cpu_us_of_all_nodes_per_event: (cpuOfAll() - cpuBefore) / report.events,
           generator_cpu_us_per_event: report.cpu_us / report.events,
-          idle_kb_per_watcher: ((idle.rssAnonMb - without.rssAnonMb) * 1000) / WATCHERS,
+          idle_kb_per_watcher: ((idle.rssAnonMb - without.rssAnonMb) * 1000 * endpoints.length) / watchers,
           idle_cpu_percent: (idleLater.cpuMicros - idle.cpuMicros) / QUIET_MS / 10,
         },
         errors: report.errors,
@@ -85,5 +100,19 @@ export const WATCHES: readonly Scenario[] = [
     'a hundred watchers for each key, 100 puts/s: a hundred events each',
     WATCHERS / 100,
     100,
+  ),
+  watching(
+    'watch-100k',
+    '100,000 watchers of as many keys on three nodes, 1,000 puts/s: an event each',
+    MANY_WATCHERS,
+    1_000,
+    MANY_WATCHERS,
+  ),
+  watching(
+    'watch-all-100k',
+    '100,000 watchers of one key on three nodes, a put in ten seconds: 100,000 events each',
+    1,
+    0.1,
+    MANY_WATCHERS,
   ),
 ]

@@ -105,6 +105,7 @@ export async function createApp({ routes, requestBytesMax, turns }: AppOptions):
       ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits) }),
       handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { request, done } = takeOver(fastifyRequest, reply)
+        request.route = path
         try {
           done(decode(request, fastifyRequest.params, fastifyRequest.body))
         } catch (error) {

@@ -23,6 +23,7 @@ import {
   POLICY_VIOLATION,
   PROTOCOL_ERROR,
   ProtocolFault,
+  TRACE,
   TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
 } from './protocol.ts'
@@ -63,6 +64,8 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions
+  /** The last item, if it is the trace context of the next one. */
+  #context: Item | undefined
   /** Operations whose answers are not sent yet, by id. */
   #open: Map<number, MuxCall> | undefined
   /** Bytes of their keys and values. */
@@ -293,12 +296,15 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   #accept(item: Item, arrivedAt: number): void {
     const id = idOf(item)
     const op = item[1]
+    const context = this.#context
+    this.#context = op === TRACE ? item : undefined
+    if (op === TRACE) return
     if (op === CANCEL) {
       this.#cancel(id)
       return
     }
     if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
-    const { limits } = this.#options
+    const { api, limits } = this.#options
     const bytes = creditOf(op, item)
     this.#open ??= new Map()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
@@ -309,6 +315,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     this.#open.set(id, call)
     this.#openBytes += bytes
     this.#pending++
+    call.startSpan(api.node.name, context !== undefined && idOf(context) === id ? context : undefined)
     this.#options.run(call, item)
   }
 
