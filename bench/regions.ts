@@ -15,8 +15,27 @@ import type { ReadConsistency } from '../src/server/node/types.ts'
 import { median } from './report/median.ts'
 import { shown } from './report/table.ts'
 
-const ROUND_TRIPS_MS = [20, 80, 200]
-const ELECTION_TIMEOUTS_MS = [500, 1000, 2000]
+/** Round trips between regions, and the intervals of heartbeats and elections that are tried with them. */
+const ROUND_TRIPS = [
+  { roundTripMs: 20, timings: [[50, 500]] },
+  {
+    roundTripMs: 80,
+    timings: [
+      [50, 500],
+      [100, 500],
+      [100, 1000],
+    ],
+  },
+  {
+    roundTripMs: 200,
+    timings: [
+      [50, 500],
+      [50, 1000],
+      [250, 1000],
+      [250, 2000],
+    ],
+  },
+] as const
 /** The region of each node. */
 const PLACEMENTS = [
   ['A', 'B', 'C'],
@@ -24,16 +43,15 @@ const PLACEMENTS = [
 ]
 /** Round trip within a region. */
 const LOCAL_MS = 0.5
-const HEARTBEAT_MS = 50
 const JITTER_MS = 1
 const DISK_MS = 1
 const TIMEOUT_MS = 30_000
-const SETTLE_MS = 10_000
+const SETTLE_MS = 5_000
 const REQUESTS = 50
 const FAIL_OVERS = 20
 /** How often a client begins another put while it waits for one to succeed. */
 const PUT_EVERY_MS = 10
-const QUIET_MS = 10 * 60_000
+const QUIET_MS = 5 * 60_000
 /** Mean time between two losses of a packet on a connection, each way; one in ten loses the repetition as well. */
 const LOSS_EVERY_MS = 5_000
 /** Least time until TCP repeats a packet, beside the round trip. */
@@ -42,18 +60,19 @@ const REPEAT_MS = 200
 interface Setting {
   readonly regions: readonly string[]
   readonly roundTripMs: number
+  readonly heartbeatMs: number
   readonly electionMs: number
   /** Leases of leaders, which delay a fail-over. */
   readonly leases: boolean
 }
 
-function configOf({ regions, electionMs, leases }: Setting): SimConfig {
+function configOf({ regions, heartbeatMs, electionMs, leases }: Setting): SimConfig {
   return {
     nodes: regions.length,
     spares: 0,
     grow: 0,
     ms: Number.POSITIVE_INFINITY,
-    heartbeatMs: HEARTBEAT_MS,
+    heartbeatMs,
     electionMinMs: electionMs,
     electionMaxMs: 2 * electionMs,
     commitDelayMs: 5,
@@ -216,24 +235,20 @@ class Regions {
   /** A frame of this connection, and so all behind it, waits for a repetition. */
   #loses([from, to]: [number, number], end: number): void {
     const { time, network } = this.#cluster
-    const { roundTripMs } = this.#setting
+    const { roundTripMs, heartbeatMs } = this.#setting
     const at = time.now - LOSS_EVERY_MS * Math.log(1 - this.#random())
     if (at > end) return
     time.push(at, IO, undefined, () => {
       const repeatMs = roundTripMs + REPEAT_MS
       const lateMs = this.#random() < 0.1 ? 3 * repeatMs : repeatMs
       network.slow(from, to, lateMs)
-      time.push(time.now + HEARTBEAT_MS, IO, undefined, () => network.slow(from, to, -lateMs))
+      time.push(time.now + heartbeatMs, IO, undefined, () => network.slow(from, to, -lateMs))
       this.#loses([from, to], end)
     })
   }
 }
 
 const seed = Number(process.argv[2] ?? 1)
-const settings = ROUND_TRIPS_MS.flatMap((roundTripMs) =>
-  PLACEMENTS.map((regions) => ({ regions, roundTripMs, electionMs: 1000, leases: true })),
-)
-
 /** Rows are printed one by one, because they take minutes. */
 const row = (...cells: readonly (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`)
 
@@ -244,13 +259,16 @@ function header(...cells: readonly string[]): void {
 
 console.log('Median latency in ms, for a client beside the leader · beside a node of another region\n')
 header('round trip', 'nodes', 'put', 'get by read index', 'get by lease')
-for (const setting of settings) {
-  const cluster = new Regions(seed, setting)
-  const measured = ([undefined, 'linearizable', 'lease'] as const).map((kind) => {
-    const { atLeader, elsewhere } = cluster.latencies(kind)
-    return `${shown(atLeader)} · ${shown(elsewhere)}`
-  })
-  row(setting.roundTripMs, setting.regions.length, ...measured)
+for (const { roundTripMs } of ROUND_TRIPS) {
+  for (const regions of PLACEMENTS) {
+    const setting = { regions, roundTripMs, heartbeatMs: 50, electionMs: 1000, leases: true }
+    const cluster = new Regions(seed, setting)
+    const measured = ([undefined, 'linearizable', 'lease'] as const).map((kind) => {
+      const { atLeader, elsewhere } = cluster.latencies(kind)
+      return `${shown(atLeader)} · ${shown(elsewhere)}`
+    })
+    row(roundTripMs, regions.length, ...measured)
+  }
 }
 
 console.log(`
@@ -260,29 +278,25 @@ in ${QUIET_MS / 60_000} minutes in which connections lose packets
 header(
   'round trip',
   'nodes',
+  'heartbeat',
   'election time-out',
   'killed',
+  'killed, leases on',
   'machine lost',
-  'the same, leases on',
   'elections',
 )
-for (const setting of settings) {
-  for (const electionMs of ELECTION_TIMEOUTS_MS) {
-    const times = (leases: boolean, silent: boolean): string => {
-      const cluster = new Regions(seed, { ...setting, electionMs, leases })
-      const all = Array.from({ length: FAIL_OVERS }, () => cluster.failOver(silent))
-      return `${shown(median(all))} · ${shown(Math.max(...all))}`
+for (const { roundTripMs, timings } of ROUND_TRIPS) {
+  for (const regions of PLACEMENTS) {
+    for (const [heartbeatMs, electionMs] of timings) {
+      const start = (leases: boolean): Regions =>
+        new Regions(seed, { regions, roundTripMs, heartbeatMs, electionMs, leases })
+      const times = (leases: boolean, silent: boolean): string => {
+        const cluster = start(leases)
+        const all = Array.from({ length: FAIL_OVERS }, () => cluster.failOver(silent))
+        return `${shown(median(all))} · ${shown(Math.max(...all))}`
+      }
+      const lost = [times(false, false), times(true, false), times(false, true)]
+      row(roundTripMs, regions.length, heartbeatMs, electionMs, ...lost, start(false).electionsWithLosses())
     }
-    const lossy = new Regions(seed, { ...setting, electionMs, leases: false })
-    const elections = lossy.electionsWithLosses()
-    row(
-      setting.roundTripMs,
-      setting.regions.length,
-      electionMs,
-      times(false, false),
-      times(false, true),
-      times(true, true),
-      elections,
-    )
   }
 }

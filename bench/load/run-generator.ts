@@ -29,6 +29,8 @@ export interface RunningGenerator {
   expect(line: string): Promise<void>
   go(): void
   stop(): void
+  /** Ends the process, without a report. */
+  kill(): void
 }
 
 export function startGenerator({ command, args }: Program, load: Load | WatchLoad): RunningGenerator {
@@ -55,6 +57,7 @@ export function startGenerator({ command, args }: Program, load: Load | WatchLoa
     },
     go: () => child.stdin.write('go\n'),
     stop: () => child.stdin.end(),
+    kill: () => void child.kill('SIGKILL'),
   }
 }
 

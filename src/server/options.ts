@@ -31,6 +31,8 @@ export type Founding =
       readonly urls: readonly string[]
       readonly replace: boolean
       readonly clusterId?: string | undefined
+      /** The Authorization header of its requests. With a certificate for peers, a node needs none. */
+      readonly authorization?: string | undefined
     }
   | { readonly kind: 'existing' }
 

@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
 import { targetOf } from '../backup/target-of.ts'
+import { modeOpenToOthers } from '../files/private-directory.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -238,6 +239,8 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     const certificates = this.#certificates
     if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
+    const auditFile = this.#auditFile
+    if (auditFile !== undefined) this.#metrics.watchAudit(() => auditFile.droppedTotal)
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
@@ -423,6 +426,7 @@ async function prepareDirectory(
         `${dataDir} belongs to node ${found.identity.name}, not ${name}; check --data and --name`,
       )
     }
+    checkPrivate(dataDir)
     return
   }
   switch (founding.kind) {
@@ -443,6 +447,15 @@ async function prepareDirectory(
     default:
       return assertNever(founding)
   }
+}
+
+/** Keys, values and hashes of passwords are in it. A node makes its own directory private. */
+function checkPrivate(dataDir: string): void {
+  const mode = modeOpenToOthers(dataDir)
+  if (mode !== undefined)
+    throw new NodeStartError(
+      `${dataDir} is open to other users (mode ${mode.toString(8)}); make it private: chmod o= ${dataDir}`,
+    )
 }
 
 /** Before anything is formatted: a start that fails must not leave a new replica behind. */

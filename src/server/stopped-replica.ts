@@ -1,6 +1,6 @@
 // A replica whose node does not run: what it holds, and a new cluster that is made from it alone.
 //
-// Opening a directory counts as a start of the replica: it notes one more. Nothing else in it is changed.
+// `inspectReplica` changes nothing. `recoverReplica` counts as a start of the old replica: it notes one more.
 
 import { existsSync, lstatSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -25,12 +25,12 @@ import {
   isInUse,
   openStorage,
   type Storage,
-  StorageInUseError,
   StorageRefusedError,
   type StoredRow,
 } from '../storage/index.ts'
 import { Applier } from './node/applier.ts'
 import { KeyIndex, keyIndexLimits } from './node/key-index/key-index.ts'
+import { inUse, withReplicaCopy } from './replica-copy.ts'
 
 /** Bytes of entries that are read from the log at once. */
 const READ_BYTES = 4 * 1024 * 1024
@@ -69,10 +69,10 @@ export interface ReplicaSummary {
 }
 
 export async function inspectReplica(dir: string): Promise<ReplicaSummary> {
-  return withStorage(dir, async (storage) => summaryOf(dir, storage))
+  return withReplicaCopy(dir, async (storage) => summaryOf(dir, storage))
 }
 
-function summaryOf(dir: string, { identity, hardState, applied, log }: Storage): ReplicaSummary {
+export function summaryOf(dir: string, { identity, hardState, applied, log }: Storage): ReplicaSummary {
   const { configuration } = decodeAppliedState(applied.raft)
   const state = decodeState(applied.kv)
   const lastIndex = log.lastIndex()
@@ -129,11 +129,11 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   const dir = resolve(path)
   const made = `${dir}.recovered`
   if (!existsSync(dir) && existsSync(made)) return finishSwap(dir, made)
-  if (isInUse(dir)) throw new StorageInUseError(`${dir} is in use: a node runs on it. Stop it first.`)
+  if (isInUse(dir)) throw inUse(dir)
   refuseUnlessRenamable(dir)
   // An attempt was interrupted before its directory took the place of the old one.
   if (inspectDirectory(made).kind === 'formatted') {
-    if (isInUse(made)) throw new StorageInUseError(`${made} is in use: a node runs on it.`)
+    if (isInUse(made)) throw inUse(made)
     discardReplica(made)
   }
   const recovered = await withStorage(dir, async (storage) => {

@@ -34,7 +34,7 @@ export const forgetSpans = (): void => exporter.reset()
 /** Waits for as many ended spans of a trace, and returns the trace. */
 export async function traceOf(traceId: string, count: number): Promise<readonly string[]> {
   const found = () => spans().filter((span) => span.spanContext().traceId === traceId)
-  await vi.waitUntil(() => found().length >= count, { timeout: 10_000, interval: 5 })
+  await vi.waitUntil(() => found().length >= count, { timeout: 60_000, interval: 5 })
   return treeOf(found())
 }
 

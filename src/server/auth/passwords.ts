@@ -2,8 +2,8 @@
 // runs at a time, because each takes a core for a tenth of a second.
 //
 // A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
-// costs little. Wrong passwords delay the next attempt of the same user, also one that waits already. So a storm of
-// guesses takes no more than a small share of a core.
+// costs little. Wrong passwords delay the next attempt of the same user, also one that waits already. A pause follows
+// each of them. So a storm of guesses takes a quarter of a core at most, also one that names many users.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
@@ -27,6 +27,8 @@ const FREE_FAILURES = 3
 /** The pause after more of them doubles from the first to the last. */
 const PAUSE_MS_MIN = 500
 const PAUSE_MS_MAX = 30_000
+/** After a wrong password no other one is checked for so long: three times as long as a computation. */
+const REST_MS = 300
 /** Users with wrong passwords that are remembered. */
 const FAILING_MAX = 10_000
 
@@ -54,7 +56,13 @@ export class Passwords {
   readonly #right = new Map<string, number>()
   readonly #failures = new Map<string, Failures>()
   readonly #queue: (() => void)[] = []
+  readonly #restMs: number
   #isRunning = false
+  #isResting = false
+
+  constructor(restMs = REST_MS) {
+    this.#restMs = restMs
+  }
 
   /** Computations that wait or run. */
   get size(): number {
@@ -86,7 +94,10 @@ export class Passwords {
       const isRight = hash !== undefined && timingSafeEqual(key, expected)
       if (isRight) this.#remember(this.#nameOf(user, password, hash))
       if (isRight) this.#failures.delete(user)
-      else this.#failed(user)
+      else {
+        this.#failed(user)
+        this.#rest()
+      }
       done(undefined, isRight)
     }
     // Attempts before it in the queue may have decided it too.
@@ -115,6 +126,15 @@ export class Passwords {
     this.#failures.delete(user)
     this.#failures.set(user, { count, pauseUntil: performance.now() + Math.min(pauseMs, PAUSE_MS_MAX) })
     dropOldest(this.#failures, FAILING_MAX)
+  }
+
+  #rest(): void {
+    if (this.#restMs === 0) return
+    this.#isResting = true
+    setTimeout(() => {
+      this.#isResting = false
+      this.#next()
+    }, this.#restMs).unref()
   }
 
   #nameOf(user: string, password: string, hash: string): string {
@@ -149,7 +169,7 @@ export class Passwords {
   }
 
   #next(): void {
-    while (!this.#isRunning) {
+    while (!this.#isRunning && !this.#isResting) {
       const begin = this.#queue.shift()
       if (begin === undefined) return
       begin()

@@ -13,7 +13,7 @@ import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
-import type { ApiOperation, Principal } from '../api/operation.ts'
+import type { ApiOperation, Call, Principal } from '../api/operation.ts'
 import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
@@ -21,7 +21,7 @@ import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
 import type { ColdRoutes } from './app.ts'
-import { Connections, endGently } from './connections.ts'
+import { addressOf, Connections, endGently } from './connections.ts'
 import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
 import {
   decodeDelete,
@@ -293,8 +293,15 @@ class Listener implements HttpServer {
       if (isChecked || tls !== undefined) this.#serveUser(request)
       else this.#serveAnyone(request)
     } catch (error) {
+      this.#auditRefusal(request, error)
       this.#fail(request, error)
     }
+  }
+
+  /** Writes a line for a client that is not served at all. */
+  #auditRefusal(client: Pick<Call, 'origin'>, error: unknown): void {
+    if (error instanceof ApiError && (error.code === 'loopback_only' || error.code === 'unauthenticated'))
+      this.#api.audit?.refused(client, error)
   }
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
@@ -445,7 +452,9 @@ class Listener implements HttpServer {
     const request = readOpening(bytes)
     if (request === undefined) return false
     const { metrics, node, served = 'all', tls } = this.#options
+    const origin = () => ({ method: 'GET', address: addressOf(socket) })
     const refuse = (error: unknown): void => {
+      this.#auditRefusal({ origin }, error)
       const response = errorResponse(this.#api.errorOf(error))
       this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)

@@ -70,6 +70,8 @@ export interface PeerTotals {
   readonly bytesReceived: number
   readonly connectionsOpened: number
   readonly connectionsBroken: number
+  /** TLS handshakes of callers that failed. */
+  readonly tlsHandshakesFailed: number
 }
 
 export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
@@ -177,6 +179,14 @@ export class Metrics implements DriverObserver {
     computedMetric(Gauge, [this.#registry], name, help, ['file'], () =>
       expiries().map(({ file, seconds }) => [{ file }, seconds]),
     )
+  }
+
+  /** Called once, by a node with an audit log. */
+  watchAudit(dropped: () => number): void {
+    const help = 'Lines of the audit log that were not written'
+    computedMetric(CounterMetric, [this.#registry], 'quorate_audit_lines_dropped_total', help, [], () => [
+      [{}, dropped()],
+    ])
   }
 
   /** Called once, by a node that makes backups. */
@@ -426,6 +436,10 @@ function observePeers(registers: Registers, totals: () => PeerTotals): void {
     opened: now.connectionsOpened,
     broken: now.connectionsBroken,
   }))
+  const failed = 'TLS handshakes of peers that failed'
+  computedMetric(CounterMetric, registers, 'quorate_peer_tls_handshakes_failed_total', failed, [], () => [
+    [{}, totals().tlsHandshakesFailed],
+  ])
 }
 
 function observeDatabase(registers: Registers, dir: string): void {

@@ -33,7 +33,6 @@ import type {
   SnapshotSource,
   WriteCallback,
 } from '../../storage/types.ts'
-import type { TraceHeaders } from '../../tracing/trace-context.ts'
 import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
@@ -98,9 +97,12 @@ export interface KeepAliveAnswer {
 }
 
 /** The trace context of a proposal, or of its entry, that the next message has. */
-export interface TracedProposal extends TraceHeaders {
+export interface TracedProposal {
   /** The same on all nodes (entry-traces.ts). */
   readonly proposal: string
+  readonly traceparent: string
+  /** Empty: there is none. */
+  readonly tracestate: string
 }
 
 export interface NetworkEvents {

@@ -1,5 +1,11 @@
+import { scrypt } from 'node:crypto'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Passwords, PasswordsBusyError, passwordFault } from '../../../src/server/auth/passwords.ts'
+
+vi.mock('node:crypto', async (original) => {
+  const crypto = await original<typeof import('node:crypto')>()
+  return { ...crypto, scrypt: vi.fn(crypto.scrypt) }
+})
 
 const hash = (passwords: Passwords, password: string): Promise<string> =>
   new Promise((resolve, reject) =>
@@ -19,7 +25,7 @@ const check = (
 const busy = expect.any(PasswordsBusyError)
 
 test('a hash has a salt of its own, and says nothing about the password', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const [one, two] = [await hash(passwords, 'password'), await hash(passwords, 'password')]
   expect(one).toMatch(/^scrypt\$15\$8\$1\$[\w-]{22}\$[\w-]{43}$/)
   expect(one).not.toBe(two)
@@ -31,7 +37,7 @@ test('a hash has a salt of its own, and says nothing about the password', async 
 })
 
 test('a right password is remembered for its user and its hash only', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
   expect(passwords.isKnown('a', 'password', known)).toBe(false)
   await check(passwords, 'a', 'password', known)
@@ -44,7 +50,7 @@ test('a right password is remembered for its user and its hash only', async () =
 test('after a few wrong passwords the next one of that user waits, and no other user does', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
   for (let wrong = 0; wrong < 3; wrong++) expect(await check(passwords, 'a', 'wrong one', known)).toBe(false)
   const refused = await check(passwords, 'a', 'password', known)
@@ -63,7 +69,7 @@ test('after a few wrong passwords the next one of that user waits, and no other 
 })
 
 test('guesses that wait are refused after a few wrong ones, and those of other users are not', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
   const guesses = Array.from({ length: 40 }, (_, at) => check(passwords, 'a', `guess ${at}`, known))
   const other = check(passwords, 'b', 'password', known)
@@ -72,8 +78,22 @@ test('guesses that wait are refused after a few wrong ones, and those of other u
   expect(passwords.size).toBe(0)
 })
 
+test('after a wrong password no other one is computed for a while', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const passwords = new Passwords(300)
+  expect(await check(passwords, 'a', 'wrong one', undefined)).toBe(false)
+  const computed = vi.mocked(scrypt).mock.calls.length
+  const next = check(passwords, 'b', 'wrong one', undefined)
+  vi.advanceTimersByTime(299)
+  expect(vi.mocked(scrypt).mock.calls.length).toBe(computed)
+  vi.advanceTimersByTime(1)
+  expect(vi.mocked(scrypt).mock.calls.length).toBe(computed + 1)
+  expect(await next).toBe(false)
+})
+
 test('a right password that is sent many times at once is computed once', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
   const checks = Array.from({ length: 40 }, () => check(passwords, 'a', 'password', known))
   await checks[0]
@@ -83,14 +103,14 @@ test('a right password that is sent many times at once is computed once', async 
 })
 
 test('a user who does not exist is refused like a wrong password, and as late', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const checked = check(passwords, 'nobody', 'password', undefined)
   expect(passwords.size).toBe(1)
   expect(await checked).toBe(false)
 })
 
 test('one password is checked at a time, and so many wait', async () => {
-  const passwords = new Passwords()
+  const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
   const checks = Array.from({ length: 70 }, (_, at) => check(passwords, `u${at}`, 'password', known))
   expect(passwords.size).toBe(65)
