@@ -52,6 +52,8 @@ export class EntryReads {
   #isTooMuch = false
   isReading = false
   isRead = false
+  /** The number of keys of the ranges and leases that have been read. */
+  count = 0
   #scan: RowScan | RecordScan | undefined
   /** Number of the current pass. A new number makes the reads in flight useless. */
   #pass = 0
@@ -61,11 +63,6 @@ export class EntryReads {
     this.#storage = storage
     this.#done = done
     this.#failed = failed
-  }
-
-  /** The number of keys of the ranges and leases. */
-  get count(): number {
-    return countOf(this.#found) + countOf([...this.#attached.values()])
   }
 
   /**
@@ -86,6 +83,7 @@ export class EntryReads {
       if (pass !== this.#pass) return
       this.isReading = false
       this.isRead = true
+      this.count = countOf([...this.#found, ...this.#attached.values()])
       if (!isCalled) this.#done()
     })
     isCalled = false
@@ -120,6 +118,7 @@ export class EntryReads {
     this.#isTooMuch = false
     this.isReading = false
     this.isRead = false
+    this.count = 0
   }
 
   // -------------------------------------------------------------------------------------------------------------------
