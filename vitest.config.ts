@@ -11,11 +11,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // or a global object. These files mock a module, replace global functions or change the working directory. They run in
 // processes of their own.
 const ISOLATED = [
+  'backup/killed.int',
   'storage/directory',
   'storage/level/skipped-wals',
   'jepsen-lite/commands/check',
   'jepsen-lite/sim/oracle',
-  'jepsen-lite/recipes/*',
+  'jepsen-lite/recipes/recipes',
   'embed/full-disk.int',
   'local/node-start.int',
   'server/http/loading.int',

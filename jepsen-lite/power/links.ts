@@ -178,6 +178,7 @@ export class PeerLinks {
           if (!this.#cut.has(link(node, to))) to.driver?.events.message(message)
         })
       },
+      sendTraces: () => {},
       sendStateHash: (at) => {
         for (const to of this.nodes) {
           if (to !== node && isOpen && !this.#cut.has(link(node, to)))

@@ -28,6 +28,7 @@ import { DerivedChoices } from './derived-choices.ts'
 import { LISTED_FROM, type List, type ListRows, listOf, rangeOf, readList } from './lists.ts'
 import { shown } from './model.ts'
 import { bytes, type ModelRow, text } from './model-row.ts'
+import { proposePermitted } from './permitted-requests.ts'
 import type { Machine, Process } from './process.ts'
 import type { ScheduledOp } from './schedule.ts'
 import { IO } from './time.ts'
@@ -181,7 +182,7 @@ export class Clients {
     const request: Request = { command, idempotency: undefined, principal: name }
     this.#world.invariants.requested(request)
     const requestedAt = { process, floor: this.#floorAt(this.#world.time.now) }
-    driver.propose(request, 2000, (result) => {
+    proposePermitted(this.#world.time, driver, request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
         const { outcome, replayed } = result.value
@@ -390,9 +391,9 @@ export class Clients {
     done: (answer: { readonly outcome: Outcome; readonly replayed: boolean }) => void,
   ): void {
     const { process } = open
-    const { invariants, probeCoverage, config } = this.#world
+    const { invariants, probeCoverage, config, time } = this.#world
     invariants.requested(request)
-    driver.propose(request, config.timeoutMs, (result) => {
+    proposePermitted(time, driver, request, config.timeoutMs, (result) => {
       if (!result.ok) {
         const { code, written } = result.problem
         if (written === 'unknown') {
@@ -401,6 +402,7 @@ export class Clients {
           return
         }
         probeCoverage.hit('outcome refused')
+        if (code === 'permission_denied') probeCoverage.hit('change without a right refused')
         if (request.idempotency === undefined) invariants.notWritten(request.principal)
         this.#fail(open, code)
         return

@@ -5,7 +5,7 @@ import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
 import { FAULT_KINDS, type SimFaultKind } from './fault-kinds.ts'
 import { MESSAGE_TYPES } from './message-types.ts'
 import type { Machine } from './process.ts'
-import { OP_KINDS, type OpKind } from './schedule.ts'
+import { OP_KINDS, type OpKind, type RightsOp } from './schedule.ts'
 import { TRIGGERS, type Trigger } from './trigger-wait.ts'
 
 /** States of a node, and the triggers at which it enters each. */
@@ -78,8 +78,9 @@ export class StateCoverage {
     }
   }
 
-  operationRequested(kind: OpKind, machine: Machine): void {
-    this.#count(EVENT_NUMBERS.get(`requested ${kind}`) ?? 0, machine)
+  operationRequested(kind: OpKind | RightsOp, machine: Machine): void {
+    const event = EVENT_NUMBERS.get(`requested ${kind}`)
+    if (event !== undefined) this.#count(event, machine)
   }
 
   #count(event: number, machine: Machine): void {

@@ -28,6 +28,7 @@ import {
 import { drawLinkScenarios, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { drawOverload, drawOverloadWriters, overloadConfig } from './themes-overload.ts'
 import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
+import { drawRights } from './themes-rights.ts'
 import {
   behindConfig,
   drawAgeWatchers,
@@ -132,6 +133,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   ops.push(...drawLists(part(10), config))
   if (!isAboutLeaders) ops.push(...drawSessions(part(17), config))
   ops.push(...drawStore(part(19), config))
+  ops.push(...drawRights(part(23), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }

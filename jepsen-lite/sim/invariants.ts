@@ -6,7 +6,7 @@
 // between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
 // own disk if necessary; and the terms in a pre-vote need not be durable.
 
-import { type Request, SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
+import { decodeState, type Request, SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -122,6 +122,8 @@ export class Invariants {
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
   readonly committed: CommittedEntry[] = []
   maxCommitted = 0
+  /** Entries that were permitted under other rights than those of their index. */
+  outdated = 0
   maxTerm = 0
   /** Highest index that ever held a change of the configuration in any log. */
   newestChange = 0
@@ -664,6 +666,7 @@ export class Invariants {
     // is applied, only the new one is known.
     this.#exposed(replica, reconfigured ? (replica.status?.()?.commit ?? index) : index)
     this.#state(replica, record, stateHash)
+    this.#changesNothing(replica, record)
     if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
     if (reconfigured) {
       this.onTrigger('reconfigured', replica)
@@ -671,6 +674,18 @@ export class Invariants {
     }
     replica.raft = record.raft
     replica.configuration = replica.configurationNow?.()
+  }
+
+  /** An entry that was permitted under other rights. Whether its user still has the right does not matter. */
+  #changesNothing({ name }: ObservedReplica, { index, kv }: AppliedRecord): void {
+    const effect = this.committed[index]?.effect
+    if (effect?.outdated !== true) return
+    const [{ revision }, before] = [decodeState(kv), this.model.revisionAt(index)]
+    if (revision !== before)
+      this.#violated(
+        'AUTH-10',
+        `${name} changes revision ${before} to ${revision} at ${index}, where ${effect.principal} was permitted under other rights`,
+      )
   }
 
   installed(replica: ObservedReplica, { applied, stateHash }: Storage): void {
@@ -714,6 +729,10 @@ export class Invariants {
     const { principal } = effect
     if (principal === '' || principal === SYSTEM_PRINCIPAL) return effect
     this.#stampedLate(index, term, principal, frame)
+    if (effect.outdated === true) {
+      this.outdated++
+      return effect
+    }
     if (this.#notWritten.has(principal))
       this.#violated(
         'ANSWER-1',

@@ -19,8 +19,10 @@ import { type SessionSlot, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
+import { ModelRights } from './model-rights.ts'
 import { type ModelRow, text } from './model-row.ts'
 import { plainTxn, runTxn, shownTxn, type TxnRun, type TxnStore } from './model-txn.ts'
+import { userOf } from './permitted-requests.ts'
 
 interface Lease {
   readonly ttlMs: number
@@ -38,6 +40,8 @@ export interface Effect {
   readonly replayed: boolean
   /** The request has a token or is in a session, so it may be committed more than once. */
   readonly keyed: boolean
+  /** Rights have changed since it was permitted: it has no effect. */
+  readonly outdated?: true
 }
 
 interface Token {
@@ -110,6 +114,7 @@ export class StoreModel {
   readonly #violated: (invariant: string, detail: string) => never
   /** The content of the requests as their clients sent them, by principal. */
   readonly #requests = new Map<string, string>()
+  readonly rights = new ModelRights()
   revision = 1
   /** How many tokens were forgotten. */
   evicted = 0
@@ -196,7 +201,7 @@ export class StoreModel {
     const { revision } = this
     this.#changes = { count: 0, bytes: 0, rowBytes: 0 }
     this.#leaseChanges = []
-    const effect = this.#once(request)
+    const effect = this.#isOutdated(request) ? this.#refused(request) : this.#once(request)
     const { term, clusterTimeMs: clusterMs } = header
     const checkpointMs = this.#settings.leaseCheckpointMs
     this.entries.push({ atMs: this.now(), term, clusterMs, checkpointMs, changes: this.#leaseChanges })
@@ -204,6 +209,25 @@ export class StoreModel {
     this.#forgetSessions()
     this.#revisions[header.index] = this.revision
     return effect
+  }
+
+  /** The rights by which it was permitted are those of another revision. Otherwise its user must have the right. */
+  #isOutdated({ command, principal, authRevision }: Request): boolean {
+    const { enabled, revision } = this.rights
+    if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return false
+    if (authRevision !== revision) return true
+    const need = this.rights.lacks(userOf(principal), command)
+    if (need !== undefined)
+      this.#violated(
+        'AUTH-10',
+        `${principal} has no right to ${JSON.stringify(need)} at ${this.#index}, where its ${command.kind} is applied`,
+      )
+    return false
+  }
+
+  #refused({ principal }: Request): Effect {
+    const outcome = `refused permission_denied at ${this.revision}`
+    return { principal, outcome, replayed: false, keyed: false, outdated: true }
   }
 
   #addEvents(from: number, clusterTimeMs: number): void {
@@ -458,7 +482,10 @@ export class StoreModel {
       const deleted = keys.map((key) => store.del(key)).length
       return `delete-range ${deleted} at ${this.revision}`
     }
-    if (command.kind === 'auth') throw new Error('users and roles are not in this model')
+    if (command.kind === 'auth') {
+      const refusal = this.rights.change(command)
+      return `${refusal === undefined ? 'auth' : `refused ${refusal}`} at ${this.revision}`
+    }
     if (!('key' in command)) return this.#executeOnLeases(command)
     return this.#executeOnKey(command)
   }
@@ -800,11 +827,17 @@ function plainly(command: Command): unknown {
     const { start, end } = command.range
     return [command.kind, text(start), end && text(end)]
   }
+  if (command.kind === 'auth') {
+    const fields = Object.entries(command.change).sort()
+    return [command.kind, command.ifRevision ?? null, JSON.stringify(fields, plainBytes)]
+  }
   if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
   const [value, lease] = command.kind === 'put' ? [text(command.value), command.lease] : []
   return { kind, key: text(key), value, lease, ...condition, prev }
 }
+
+const plainBytes = (_: string, value: unknown): unknown => (value instanceof Uint8Array ? text(value) : value)
 
 /** From 64 bits to 64 bits, no two alike (the finalizer of splitmix64). */
 function splitmix(number: bigint): bigint {

@@ -289,6 +289,7 @@ export class SimNetwork implements Carrier {
       sendStateHash: (at) => links.sendStateHash(at),
       requestKeepAlive: (to, question) => links.requestKeepAlive(to, question),
       answerKeepAlive: (to, answer) => links.answerKeepAlive(to, answer),
+      sendTraces: (to, proposals) => links.sendTraces(to, proposals),
       sendSnapshot: (to, term, source) => {
         probeCoverage.hit('snapshot stream begun')
         process.snapshotsSent++
@@ -323,6 +324,7 @@ export class SimNetwork implements Carrier {
       stateHash: (from, at) => driver.events.stateHash(from, at),
       keepAliveRequested: (from, question) => driver.events.keepAliveRequested(from, question),
       keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
+      tracesReceived: (proposals) => driver.events.tracesReceived(proposals),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))

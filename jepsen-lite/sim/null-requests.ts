@@ -4,6 +4,7 @@ import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
+import { type ProposeResult, proposePermitted } from './permitted-requests.ts'
 
 export const linearizable = (timeoutMs: number): ReadRequirements => ({
   ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
@@ -12,14 +13,14 @@ export const linearizable = (timeoutMs: number): ReadRequirements => ({
 
 /** Deletes a key that does not exist: the log gets an entry without an effect. A principal is used once. */
 export function proposeNothing(
-  { invariants }: SimCluster,
+  { invariants, time }: SimCluster,
   driver: Driver,
   principal: string,
   timeoutMs: number,
-  done: Parameters<Driver['propose']>[2] = () => {},
+  done: (result: ProposeResult) => void = () => {},
 ): void {
   const command = { kind: 'delete', key: bytes('none'), condition: undefined, prev: false } as const
   const request = { command, idempotency: undefined, principal }
   invariants.requested(request)
-  driver.propose(request, timeoutMs, done)
+  proposePermitted(time, driver, request, timeoutMs, done)
 }

@@ -3,7 +3,7 @@
 import type { SimConfig } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
-import { CLIENT_FAULTS, OP_KINDS, RECIPES, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
 import { TRIGGERS } from './trigger-wait.ts'
 
@@ -28,7 +28,7 @@ const WAITING = {
 const OP: Expected = {
   required: {
     at: NATURAL,
-    kind: { is: 'one of', values: OP_KINDS },
+    kind: { is: 'one of', values: [...OP_KINDS, ...RIGHTS_OPS] },
     client: NATURAL,
     node: TARGET,
     key: NATURAL,

@@ -8,7 +8,7 @@ import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './quiescence.ts'
-import { type Schedule, type ScheduledOp, STORE_OPS } from './schedule.ts'
+import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule.ts'
 import { StoreClients } from './store-clients.ts'
 import { judgeStore } from './store-verdict.ts'
 import { IO } from './time.ts'
@@ -153,7 +153,8 @@ export class Run {
   result(): RunResult {
     const { cluster, clients } = this
     const { time, probeCoverage, invariants, coverage, rollbacks } = cluster
-    const { model } = invariants
+    const { model, outdated } = invariants
+    if (outdated > 0) probeCoverage.hit('right changed before a change was applied')
     if (model.evicted > 0) probeCoverage.hit('idempotency token evicted')
     if (model.forgotten > 0) probeCoverage.hit('session forgotten')
     if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was accepted')
@@ -179,4 +180,4 @@ export class Run {
   }
 }
 
-const isStoreOp = (kind: string): boolean => STORE_OPS.some((one) => one === kind)
+const isStoreOp = (kind: string): boolean => [...STORE_OPS, ...RIGHTS_OPS].some((one) => one === kind)

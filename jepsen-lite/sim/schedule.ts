@@ -63,6 +63,10 @@ export const STORE_OPS = [
 ] as const
 export type StoreOp = (typeof STORE_OPS)[number]
 
+/** Operations of `store-clients.ts` in schedules whose users have rights (`themes-rights.ts`). */
+export const RIGHTS_OPS = ['permitted', 'rights'] as const
+export type RightsOp = (typeof RIGHTS_OPS)[number]
+
 export const OP_KINDS = [
   'put',
   'get',
@@ -98,10 +102,13 @@ export type OpKind = (typeof OP_KINDS)[number]
  * read-at: a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant,
  * keep-alive, revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch;
  * unwatch: it loses its connection, and continues at this machine.
+ *
+ * rights: root changes users or roles, or has rights checked from now on; permitted: a change by another user, who may
+ * have no right to it.
  */
 export interface ScheduledOp extends TriggerWait {
   readonly at: number
-  readonly kind: OpKind
+  readonly kind: OpKind | RightsOp
   readonly client: number
   /** The machine that gets the request. */
   readonly node: MachineTarget

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import type { SimConfig } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { isFault } from './parse.ts'
-import { OP_KINDS, type Schedule, type ScheduledOp } from './schedule.ts'
+import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from './schedule.ts'
 import { type FieldShapes, type MachineTarget, PLACES, ROLES, type Spec } from './shape.ts'
 import { TRIGGERS } from './trigger-wait.ts'
 
@@ -144,7 +144,7 @@ const waiting = {
 function opWithin({ config }: Schedule): fc.Arbitrary<ScheduledOp> {
   const required = {
     at: fc.nat(config.ms),
-    kind: fc.constantFrom(...OP_KINDS),
+    kind: fc.constantFrom(...OP_KINDS, ...RIGHTS_OPS),
     client: number,
     node: target,
     key: number,

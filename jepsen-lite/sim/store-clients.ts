@@ -5,13 +5,23 @@
 
 import {
   asRevision,
+  type BatchedCommand,
+  type Command,
   type KeyRow,
   type KvSettings,
   type LeaseId,
   type Outcome,
   type PutLease,
 } from '../../src/kv/index.ts'
-import type { Comparison, KvTxn, Operation, OperationResult, Where } from '../../src/kv/types.ts'
+import type {
+  AuthChange,
+  Comparison,
+  KvTxn,
+  Operation,
+  OperationResult,
+  Permission,
+  Where,
+} from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
@@ -40,6 +50,10 @@ const LIST_BYTES_MAX = 250
 /** Leases that clients remember. */
 const KNOWN_MAX = 6
 
+/** Users and roles whose rights change. */
+const USERS = 3
+const ROLES = 3
+
 /** Client and machine of a request. */
 interface Requester {
   readonly lane: Lane
@@ -50,6 +64,8 @@ interface Requester {
 /** And for what: drawn from the numbers of the operation alone. */
 interface DrawnRequester extends Requester {
   readonly rng: Random
+  /** Its puts are attached to no lease. */
+  readonly withoutLeases?: true
 }
 
 export class StoreClients {
@@ -128,6 +144,14 @@ export class StoreClients {
         return true
       case 'keep-alive':
         return this.#keepAlive(requester)
+      case 'permitted':
+        this.#permitted(requester, `user${op.client % USERS}`)
+        return true
+      case 'rights': {
+        const change = this.#rightsChange(requester)
+        this.#propose(requester, { kind: 'auth', ifRevision: undefined, change }, () => {})
+        return true
+      }
       case 'revoke': {
         const id = this.#known(requester.rng)
         if (id === undefined) return false
@@ -144,8 +168,9 @@ export class StoreClients {
     command: Parameters<Driver['propose']>[0]['command'],
     done: (outcome: Outcome) => void,
     notDone: () => void = () => {},
+    user = lane.name,
   ): string {
-    const principal = `${lane.name}.${this.#sent++}`
+    const principal = `${user}.${this.#sent++}`
     this.#clients.propose(
       lane,
       process,
@@ -164,6 +189,56 @@ export class StoreClients {
     if (code === 'range_too_large')
       this.#world.probeCoverage.hit('refused for the keys of its ranges or lease')
     if (code === 'storage_full') this.#world.probeCoverage.hit('request to the whole store refused as full')
+  }
+
+  // ---- users with rights
+
+  /** A change on the keys of all clients. */
+  #permitted(requester: DrawnRequester, user: string): void {
+    const { rng } = requester
+    const value = (): BatchedCommand => ({
+      ...{ kind: 'put', key: bytes(this.#key(rng)), value: bytes(this.#value(rng)) },
+      ...{ condition: undefined, prev: false },
+    })
+    const drawn: readonly [() => Command, ...(() => Command)[]] = [
+      value,
+      value,
+      () => ({ ...value(), prev: true }),
+      () => ({ kind: 'batch', commands: [value(), value()] }),
+      () => ({ kind: 'delete', key: bytes(this.#key(rng)), condition: undefined, prev: false }),
+      () => ({ kind: 'delete-range', range: this.#range(rng) }),
+      () => ({ kind: 'txn', txn: this.#txn({ ...requester, withoutLeases: true }, 1) }),
+    ]
+    const command = rng.pick(drawn)()
+    const permitted = (outcome: Outcome): void => {
+      if (outcome.kind !== 'refused' && requester.driver.auth.enabled)
+        this.#world.probeCoverage.hit('change by a user with the right')
+    }
+    this.#propose(requester, command, permitted, () => {}, user)
+  }
+
+  /** First there must be root, and rights must be checked. */
+  #rightsChange({ rng, driver }: DrawnRequester): AuthChange {
+    const { enabled, state } = driver.auth
+    if (!state.users.has('root'))
+      return { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] }
+    if (!enabled && rng.chance(0.8))
+      return { kind: 'enable', rootHasCertificate: false, tokenKey: bytes('t'.repeat(32)) }
+    const [user, role] = [`user${rng.below(USERS)}`, `role${rng.below(ROLES)}`]
+    const kind = rng.below(14)
+    if (kind === 0) return { kind: 'disable' }
+    if (kind === 1) return { kind: 'delete-user', name: user }
+    if (kind === 2) return { kind: 'delete-role', name: role }
+    if (kind < 8) return { kind: 'put-role', name: role, permissions: this.#permissions(rng) }
+    const roles = [...state.roles.keys()].filter(() => rng.chance(0.7))
+    return { kind: 'put-user', name: user, passwordHash: undefined, roles }
+  }
+
+  #permissions(rng: Random): Permission[] {
+    return Array.from({ length: rng.pick([0, 1, 1, 2, 3]) }, () => ({
+      access: rng.pick(['readwrite', 'readwrite', 'write', 'read'] as const),
+      range: rng.chance(0.4) ? { start: bytes('b'), end: bytes('c') } : this.#range(rng),
+    }))
   }
 
   // ---- transactions
@@ -367,6 +442,7 @@ export class StoreClients {
 
   /** Lease of a put: one of its own, or a known one. */
   #lease(requester: DrawnRequester): PutLease | undefined {
+    if (requester.withoutLeases) return undefined
     if (requester.rng.chance(0.2)) {
       this.hasLeases = true
       return { ttlMs: this.#ttlMs(requester) }

@@ -1,5 +1,6 @@
 // Backups in files.
 
+import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -30,18 +31,30 @@ export async function readHeader(path: string): Promise<BackupHeader> {
   }
 }
 
-/** Reads the whole file. Throws `DamagedBackupError` if it is not what was written, or contradicts itself. */
-export async function verifyBackup(chunks: AsyncIterable<Uint8Array>): Promise<BackupSummary> {
+/**
+ * Reads the whole file. Throws `DamagedBackupError` if it is not what was written, or contradicts itself, and an error
+ * as soon as it is known to have more bytes than `bytesMax`.
+ */
+export async function verifyBackup(
+  chunks: AsyncIterable<Uint8Array>,
+  bytesMax = Number.POSITIVE_INFINITY,
+): Promise<BackupSummary> {
+  const refuseMoreThanMax = (count: number): void => {
+    if (count > bytesMax)
+      throw new Error(`the backup has ${count} bytes or more, and may have ${bytesMax} here`)
+  }
   let bytes = 0
   async function* counted(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of chunks) {
       bytes += chunk.length
+      refuseMoreThanMax(bytes)
       yield chunk
     }
   }
   const reader = new BackupReader(counted())
   const header = await reader.header()
   const state = decodeState(header.kv)
+  refuseMoreThanMax(state.storeBytes)
   const rows = new BackupRows(header.hasHistory)
   let leases = 0
   for await (const page of reader.pages())
@@ -61,12 +74,16 @@ export async function verifyBackup(chunks: AsyncIterable<Uint8Array>): Promise<B
 export const verifyFile = (path: string): Promise<BackupSummary> => verifyBackup(createReadStream(path))
 
 /**
- * Writes a backup to a file. Only a verified and durable one gets its name; until then it has `.partial` behind it. If
- * this fails, that file is deleted.
+ * Writes a backup to a file. Only a verified and durable one gets its name. Until then it is PATH.RANDOM.partial: two
+ * processes that save under one name must not write into one file. If this fails, that file is deleted.
  */
-export async function writeBackup(path: string, chunks: AsyncIterable<Uint8Array>): Promise<BackupSummary> {
-  const partial = `${path}${PARTIAL}`
-  const file = await open(partial, 'w', 0o600)
+export async function writeBackup(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+  bytesMax?: number,
+): Promise<BackupSummary> {
+  const partial = `${path}.${randomBytes(4).toString('hex')}${PARTIAL}`
+  const file = await open(partial, 'wx', 0o600)
   try {
     async function* copied(): AsyncGenerator<Uint8Array, void, undefined> {
       for await (const chunk of chunks) {
@@ -74,7 +91,7 @@ export async function writeBackup(path: string, chunks: AsyncIterable<Uint8Array
         yield chunk
       }
     }
-    const summary = await verifyBackup(copied())
+    const summary = await verifyBackup(copied(), bytesMax)
     await file.sync()
     await file.close()
     await rename(partial, path)

@@ -14,9 +14,10 @@
 
 import { createHash } from 'node:crypto'
 import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
-import { crc32c, hashOfRow, StateHash, type StoredRow } from '../storage/index.ts'
+import { crc32c, FORMAT_VERSION, hashOfRow, StateHash, type StoredRow } from '../storage/index.ts'
 
-export const BACKUP_FORMAT = 1
+/** The rows are those of a data directory: a change of either layout raises this number. */
+export const BACKUP_FORMAT = FORMAT_VERSION
 const MAGIC = encodeUtf8('QUORATEB')
 const PREAMBLE_BYTES = MAGIC.length + 4
 const BLOCK_HEAD_BYTES = 9

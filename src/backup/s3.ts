@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,9 +48,11 @@ export function bucketOf(to: string, env: NodeJS.ProcessEnv): BucketOptions {
 
 export class BucketTarget implements BackupTarget {
   readonly #options: BucketOptions
+  readonly #silenceMsMax: number
 
-  constructor(options: BucketOptions) {
+  constructor(options: BucketOptions, silenceMsMax = SILENCE_MS_MAX) {
     this.#options = options
+    this.#silenceMsMax = silenceMsMax
   }
 
   async list(): Promise<readonly string[]> {
@@ -75,10 +77,7 @@ export class BucketTarget implements BackupTarget {
     const dir = await mkdtemp(join(tmpdir(), 'quorate-upload-'))
     try {
       const path = join(dir, name)
-      await writeBackup(path, chunks)
-      const { size } = await stat(path)
-      if (size > OBJECT_BYTES_MAX)
-        throw new Error(`the backup has ${size} bytes, and an object at most ${OBJECT_BYTES_MAX}`)
+      const { bytes: size } = await writeBackup(path, chunks, OBJECT_BYTES_MAX)
       const hash = createHash('sha256')
       await pipeline(createReadStream(path), hash)
       await this.#request('PUT', this.#url(name), { path, size, hash: hash.digest('hex') })
@@ -110,7 +109,7 @@ export class BucketTarget implements BackupTarget {
       'content-length': body?.size ?? 0,
     }
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const outgoing = requestFor(url, { method, headers, agent: false, timeout: SILENCE_MS_MAX })
+    const outgoing = requestFor(url, { method, headers, agent: false, timeout: this.#silenceMsMax })
     outgoing.on('timeout', () => outgoing.destroy(new Error('the server was silent for too long')))
     outgoing.on('error', reject)
     outgoing.on('response', resolve)

@@ -4,7 +4,7 @@
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeDirectories } from '../files/durable.ts'
-import { writeBackup } from './file.ts'
+import { PARTIAL, writeBackup } from './file.ts'
 
 /** Backups of one cluster, whichever node has made them. */
 export interface BackupTarget {
@@ -39,6 +39,10 @@ export function backupsOf(clusterId: string, names: readonly string[]): readonly
   })
   return found.sort((a, b) => b.timeMs - a.timeMs)
 }
+
+/** Incomplete backups of this cluster among these names. */
+export const partialsOf = (clusterId: string, names: readonly string[]): readonly string[] =>
+  names.filter((name) => name.startsWith(`quorate-${clusterId}-`) && name.endsWith(PARTIAL))
 
 export class DirectoryTarget implements BackupTarget {
   readonly #dir: string

@@ -39,6 +39,14 @@ export async function credentialsOf(flags: GlobalFlags): Promise<CredentialFlags
   return { user: name, password: await askSecret(`password of ${name}`) }
 }
 
+/** The Authorization header of requests as this user. */
+export async function authorizationOf(flags: GlobalFlags): Promise<string | undefined> {
+  const credentials = await credentialsOf(flags)
+  if ('token' in credentials) return `Bearer ${credentials.token}`
+  if (!('user' in credentials)) return undefined
+  return `Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64')}`
+}
+
 /** Flags with secrets, which the list of processes must not show. */
 const SECRETS = /^--(?:user|token|password)\b/
 

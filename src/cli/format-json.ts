@@ -91,6 +91,10 @@ export function statusJson(status: NodeStatus): object {
     cluster_version: status.clusterVersion,
     state_hash: status.stateHash,
     members: status.members.map(memberJson),
+    disk_free_bytes: status.diskFreeBytes ?? null,
+    disk_total_bytes: status.diskTotalBytes ?? null,
+    certificates: status.certificates.map(({ file, expiresInMs }) => ({ file, expires_in_ms: expiresInMs })),
+    last_backup_age_ms: status.lastBackupAgeMs ?? null,
     errors: status.errors,
   }
 }

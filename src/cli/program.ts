@@ -45,6 +45,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     cert: () => import('./commands/cert.ts'),
     backup: () => import('./commands/backup.ts'),
     restore: () => import('./commands/restore.ts'),
+    doctor: () => import('./commands/doctor.ts'),
     inspect: () => import('./commands/inspect.ts'),
     recover: () => import('./commands/recover.ts'),
   },

@@ -21,6 +21,7 @@ import {
   type Tries,
   unknownOutcome,
 } from './call-error.ts'
+import { CallSpan } from './call-span.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { ClientCredentials } from './credentials.ts'
@@ -77,6 +78,8 @@ export interface ClientCall {
   readonly isUrgent?: boolean | undefined
   /** It has no credentials: it requests them. */
   readonly isLogin?: boolean | undefined
+  /** undefined: nobody records. */
+  readonly span?: CallSpan | undefined
 }
 
 interface EngineOptions {
@@ -106,7 +109,12 @@ export class CallEngine {
   }
 
   /** Waits for the limiter, and performs the call. */
-  async run(call: ClientCall): Promise<NodeAnswer> {
+  run(call: ClientCall): Promise<NodeAnswer> {
+    const span = CallSpan.begin(call.request)
+    return span === undefined ? this.#run(call) : span.during(this.#run({ ...call, span }))
+  }
+
+  async #run(call: ClientCall): Promise<NodeAnswer> {
     if (call.isUrgent === true) return this.perform(call, 0)
     const waitedMs = await this.acquire(call)
     try {
@@ -208,7 +216,8 @@ class RetryingCall {
         const tooLate = this.#tooLate()
         if (tooLate !== undefined) return tooLate
       }
-      const lack = this.#isLackingCredentials ? await this.#obtainCredentials() : undefined
+      const isLacking = this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
+      const lack = isLacking ? await this.#obtainCredentials() : undefined
       if (lack !== undefined) return lack
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
@@ -252,10 +261,6 @@ class RetryingCall {
     return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
-  get #isLackingCredentials(): boolean {
-    return this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
-  }
-
   async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
     const { credentials, closing } = this.#engine.options
     // The login itself knows when no endpoint can be reached.
@@ -277,17 +282,15 @@ class RetryingCall {
       const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
       if (endpoint !== undefined) return endpoint
     }
-    return this.#endpoints.pick((each) => !this.#tried.has(each) && !this.#foreign.has(each), nowMs)
+    return this.#endpoints.pick(this.#isUntried, nowMs)
   }
 
-  /** How many endpoints remain for this round. */
-  get #untried(): number {
-    return this.#endpoints.all.filter((each) => !this.#tried.has(each) && !this.#foreign.has(each)).length
-  }
+  readonly #isUntried = (endpoint: Endpoint): boolean =>
+    !this.#tried.has(endpoint) && !this.#foreign.has(endpoint)
 
   async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster, credentials } = this.#engine.options
-    const { request, signal, endpoints, isLogin = false } = this.#call
+    const { request, signal, endpoints, isLogin = false, span } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
     const transport = isMuxed ? mux : http
     if (!isLogin) credentials.renewInTime(this.#call.timeoutMs)
@@ -302,13 +305,16 @@ class RetryingCall {
     const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
       this.#undatedSentAt = startStopwatch(machineClocks)
+    span?.trying(endpoint)
     const outcome = await transport.send(endpoint, request, {
       ...this.#limits(endpoint),
       writeId,
       clusterId: cluster.id,
       authorization,
+      trace: span,
       signal,
     })
+    span?.tried(outcome)
     try {
       if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
         return this.#failed(endpoint, outcome)
@@ -336,7 +342,8 @@ class RetryingCall {
     const { kind, request, timeoutMs, isLogin = false } = this.#call
     const sentAtMs = performance.now()
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
-    const untried = this.#untried
+    // How many endpoints remain for this round.
+    const untried = this.#endpoints.all.filter(this.#isUntried).length
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
     const connectMs = Math.max(1, this.#leftMs / (untried + 1))
     const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }

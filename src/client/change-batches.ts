@@ -5,6 +5,7 @@
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
 import type { CallEngine, ClientCall } from './call-engine.ts'
+import { CallSpan } from './call-span.ts'
 import { DisagreementError, unexpected } from './decode.ts'
 import {
   AbortedError,
@@ -30,7 +31,7 @@ export const BATCH_BYTES_MAX = 128 * 1024
 const SPREAD_SHARE = 0.01
 
 /** Limits of a change that has acquired its permit. */
-interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'> {
+interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal' | 'span'> {
   readonly waitedMs: number
 }
 
@@ -43,15 +44,22 @@ export class ChangeBatches {
   }
 
   /** Makes a change, alone or with others. */
-  async run(
+  run(change: ChangeOperation, timeoutMs: number, signal: AbortSignal | undefined): Promise<CallResult> {
+    const span = CallSpan.begin(change)
+    const result = this.#run(change, timeoutMs, signal, span)
+    return span === undefined ? result : span.during(result)
+  }
+
+  async #run(
     change: ChangeOperation,
     timeoutMs: number,
     signal: AbortSignal | undefined,
+    span: CallSpan | undefined,
   ): Promise<CallResult> {
-    const call = { kind: 'keyed', startedAt: performance.now(), timeoutMs, signal } as const
+    const call = { kind: 'keyed', startedAt: performance.now(), timeoutMs, signal, span } as const
     const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
     const open = this.#open
-    if (open?.takes(change, limits) === true) return open.add(change)
+    if (open?.takes(change, limits) === true) return open.add(change, span)
     const { http, mux, writeIds } = this.#engine.options
     const isBatched =
       signal?.aborted !== true && (http.carriesBatches || mux?.isReady(performance.now()) === true)
@@ -136,8 +144,9 @@ class Batch {
   }
 
   /** The result of the added change; without one, of the first. */
-  add(change?: ChangeOperation): Promise<CallResult> {
+  add(change?: ChangeOperation, span?: CallSpan): Promise<CallResult> {
     if (change !== undefined) {
+      if (span !== undefined && this.#limits.span !== undefined) span.joins(this.#limits.span)
       this.operation.changes.push(change)
       this.operation.bytes += bytesOfChange(change)
     }

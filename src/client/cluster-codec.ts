@@ -3,11 +3,13 @@
 import {
   arrayIn,
   decoded,
+  disagree,
   headerText,
   headerWholeNumber,
   isObject,
   type Json,
   memberFromJson,
+  objectOf,
   stringIn,
   wholeNumberIn,
 } from './decode.ts'
@@ -32,6 +34,16 @@ export const memberJson = ({ name, replicaId, peer, url }: NewMember): Json => (
   ...{ name, replica_id: replicaId, peer, url },
 })
 
+const wholeNumberOrNull = (json: Json, name: string): number | undefined =>
+  json[name] === null ? undefined : wholeNumberIn(json, name)
+
+function certificateFromJson(value: unknown): NodeStatus['certificates'][number] {
+  const json = objectOf(value, 'a certificate')
+  const expiresInMs = json.expires_in_ms
+  if (!Number.isSafeInteger(expiresInMs)) disagree('"expires_in_ms" is not a whole number')
+  return { file: stringIn(json, 'file'), expiresInMs: Number(expiresInMs) }
+}
+
 export function statusFromJson(json: Json): NodeStatus {
   return {
     name: stringIn(json, 'name'),
@@ -48,6 +60,10 @@ export function statusFromJson(json: Json): NodeStatus {
     clusterVersion: wholeNumberIn(json, 'cluster_version'),
     stateHash: stringIn(json, 'state_hash'),
     members: arrayIn(json, 'members').map(memberFromJson),
+    diskFreeBytes: wholeNumberOrNull(json, 'disk_free_bytes'),
+    diskTotalBytes: wholeNumberOrNull(json, 'disk_total_bytes'),
+    certificates: arrayIn(json, 'certificates').map(certificateFromJson),
+    lastBackupAgeMs: wholeNumberOrNull(json, 'last_backup_age_ms'),
     errors: arrayIn(json, 'errors').map((error) => (isObject(error) ? JSON.stringify(error) : String(error))),
   }
 }

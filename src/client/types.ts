@@ -199,6 +199,13 @@ export interface NodeStatus {
   /** Equal on all replicas that have applied the same entries. */
   readonly stateHash: string
   readonly members: readonly Member[]
+  /** Free bytes of the file system with the data directory; undefined when they are unknown. */
+  readonly diskFreeBytes: number | undefined
+  readonly diskTotalBytes: number | undefined
+  /** How long the files of certificates are still valid; negative after that. */
+  readonly certificates: readonly { readonly file: string; readonly expiresInMs: number }[]
+  /** The age of the newest scheduled backup that the node knows. */
+  readonly lastBackupAgeMs: number | undefined
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
 }

@@ -108,7 +108,7 @@ const FOUNDINGS: {
   readonly [Kind in Founding['kind']]: Checks<Omit<Extract<Founding, { kind: Kind }>, 'kind'>>
 } = {
   bootstrap: { clusterId: isId },
-  join: { ...JOIN, clusterId: isId },
+  join: { ...JOIN, clusterId: isId, authorization: isText },
   existing: {},
 }
 const isGroups = isListOf(

@@ -27,7 +27,6 @@ import {
   type OutcomeOfKey,
   type Revision,
 } from '../kv/index.ts'
-import { ttlMsOf } from '../server/api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../server/api/errors.ts'
 import {
   checkedKey,
@@ -115,7 +114,7 @@ function changeOf(change: ChangeOperation) {
     value: checkedValue(change.value),
     condition,
     prev: false,
-    lease: putLeaseOf(lease, ttlMs === undefined ? undefined : ttlMsOf(duration(ttlMs), 'ttl')),
+    lease: putLeaseOf(lease, ttlMs && duration(ttlMs)),
   } as const
 }
 

@@ -12,7 +12,7 @@ import type { ClientTls } from '../client/types.ts'
 import { Api } from '../server/api/api.ts'
 import { execute } from '../server/api/execute.ts'
 import { answerWithinMs, apiLimits, TIMEOUT_MS_MAX } from '../server/api/limits.ts'
-import type { Call, Principal } from '../server/api/operation.ts'
+import type { Call } from '../server/api/operation.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 
@@ -65,7 +65,7 @@ export class InProcessTransport implements Transport {
     return new Promise((resolve) => {
       let isOpen = true
       const deadline = startedAt + answerWithinMs(Math.min(timeoutMs, TIMEOUT_MS_MAX))
-      const call: Call & { principal?: Principal | undefined } = {
+      const call: { -readonly [name in keyof Call]: Call[name] } = {
         ...{ deadline, expansion: 1, page },
         isAbandoned: () => !isOpen,
       }
@@ -93,6 +93,7 @@ export class InProcessTransport implements Transport {
         if (!isOpen) return
         try {
           const operation = decode(sealed(request), options.writeId)
+          call.trace = options.trace?.context
           const { authorization } = options
           api.authenticator.identify({ authorization, certificateUser: undefined }, (error, principal) => {
             if (error !== undefined) return settle(encode(error, page, api.node))

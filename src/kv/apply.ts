@@ -4,7 +4,7 @@
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { changeAuth } from './auth/changes.ts'
-import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
+import { lookUpSlot, openSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
@@ -14,7 +14,6 @@ import { EventWriter, forget } from './history.ts'
 import {
   encodeTokenRow,
   evict,
-  evictionDue,
   fingerprint,
   fingerprint32,
   isForgotten,
@@ -134,12 +133,12 @@ function executed({ remember }: OpenEntry, outcome: Outcome): Result {
 
 /** Applying any entry also forgets outcomes that are too old. */
 function evictDue({ state, rows }: ApplyContext): void {
-  if (evictionDue(state, 0)) state.tokens = evict(state, 0, rows)
+  state.tokens = evict(state, 0, rows)
 }
 
 function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): Applied {
   const { state, rows } = work
-  if (sweepDue(state)) state.sessions = sweep(state, rows)
+  state.sessions = sweep(state, rows)
   state.history = work.events.end(state, rows)
   return { outcome, replayed, state }
 }
@@ -229,7 +228,6 @@ function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcom
 }
 
 function execute(command: Command, work: ApplyContext): Outcome {
-  if (namesMany(command)) return runSteps(executeSteps(command, work))
   const { state, rows } = work
   switch (command.kind) {
     case 'put':
@@ -249,7 +247,7 @@ function execute(command: Command, work: ApplyContext): Outcome {
     case 'auth':
       return changeAuth(command, work)
     default:
-      return assertNever(command, 'command')
+      return runSteps(executeSteps(command, work))
   }
 }
 

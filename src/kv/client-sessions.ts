@@ -129,9 +129,6 @@ export function openSession({ sessions, clusterTimeMs }: KvState, rows: Rows): S
   return { ...sessions, next: next + 1, oldestAtMs: next === horizon ? clusterTimeMs : sessions.oldestAtMs }
 }
 
-/** Whether a session must be forgotten, or rows of a forgotten one must be deleted. */
-export const sweepDue = (state: KvState): boolean => state.sessions.toSweep > 0 || isOldestDue(state)
-
 function isOldestDue({
   sessions,
   settings,

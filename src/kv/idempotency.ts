@@ -59,17 +59,12 @@ export function isForgotten(since: Revision, { revision, tokens }: KvState): boo
 /**
  * Whether the oldest outcome must be forgotten. `incoming`: the bytes of a new outcome to make room for; 0: no new one.
  */
-export function evictionDue(
-  {
-    tokens,
-    settings,
-    clusterTimeMs,
-  }: Pick<KvState, 'settings' | 'clusterTimeMs'> & {
-    readonly tokens: Pick<Tokens, 'count' | 'bytes' | 'oldestAtMs'>
-  },
+function evictionDue(
+  { count, bytes, oldestAtMs }: Pick<Tokens, 'count' | 'bytes' | 'oldestAtMs'>,
+  settings: KvState['settings'],
+  clusterTimeMs: number,
   incoming: number,
 ): boolean {
-  const { count, bytes, oldestAtMs } = tokens
   return (
     count > 0 &&
     (count + (incoming > 0 ? 1 : 0) > settings.idempotencyTokensMax ||
@@ -81,11 +76,11 @@ export function evictionDue(
 /** Forgets the outcomes that are due. */
 export function evict({ tokens, settings, clusterTimeMs }: KvState, incoming: number, rows: Rows): Tokens {
   let { count, bytes, oldest, oldestAtMs, horizon } = tokens
-  const due = () => evictionDue({ tokens: { count, bytes, oldestAtMs }, settings, clusterTimeMs }, incoming)
-  if (!due()) return tokens
+  if (!evictionDue(tokens, settings, clusterTimeMs, incoming)) return tokens
 
   let row = readOrderRow(oldest, rows)
-  for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX && due(); evicted++) {
+  for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX; evicted++) {
+    if (!evictionDue({ count, bytes, oldestAtMs }, settings, clusterTimeMs, incoming)) break
     rows.write({ key: tokenKey(row.token), value: undefined })
     rows.write({ key: tokenOrderKey(oldest), value: undefined })
     count--
@@ -160,21 +155,19 @@ function murmur3(bytes: Uint8Array, seed: number): number {
   const whole = bytes.length & ~3
   let hash = seed
   for (let at = 0; at < whole; at += 4) {
-    const word = scramble(view.getInt32(at, true))
+    hash ^= scramble(view.getInt32(at, true))
     // Without `| 0` the sum would be no 32-bit integer, and V8 would calculate with doubles.
-    hash = (Math.imul(rotate(hash ^ word, 13), 5) + 0xe6546b64) | 0
+    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
   }
   let tail = 0
   for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | view.getUint8(at)
-  return finish(hash ^ scramble(tail) ^ bytes.length)
+  hash ^= scramble(tail) ^ bytes.length
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }
 
-const scramble = (k: number): number => Math.imul(rotate(Math.imul(k, 0xcc9e2d51), 15), 0x1b873593)
-
-const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by))
-
-function finish(hash: number): number {
-  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
+function scramble(word: number): number {
+  const product = Math.imul(word, 0xcc9e2d51)
+  return Math.imul((product << 15) | (product >>> 17), 0x1b873593)
 }

@@ -84,16 +84,19 @@ export class ClusterNodes {
     return poll(check, { timeoutMs, subscribe: (onChange) => this.watch(onChange) })
   }
 
-  /** Starts the process of the node. `founds`: it founds the cluster. */
-  async launch(node: SupervisedNode, founds = false): Promise<void> {
+  /**
+   * Starts the process of the node. `founds`: it founds the cluster. `authorization`: the header with which it joins.
+   */
+  async launch(
+    node: SupervisedNode,
+    { founds = false, authorization }: { founds?: boolean; authorization?: string | undefined } = {},
+  ): Promise<void> {
     // The system gives such ports to outgoing connections too: another program may have the port now.
     if (node.peerPort !== 0 && !(await isFree(node.peerPort))) node.peerPort = 0
     if (this.stopping) throw new Failure(1, 'the cluster is being stopped')
     const others = this.nodes.filter((other) => other !== node).map(({ url }) => url)
-    node.start(
-      foundingOf({ stage: node.stage, founds }, others, this.#options.clusterId),
-      this.#peersOf(node),
-    )
+    const founding = foundingOf({ stage: node.stage, founds }, others, this.#options.clusterId)
+    node.start(founding.kind === 'join' ? { ...founding, authorization } : founding, this.#peersOf(node))
     this.#guard.watch(this.nodes.flatMap(({ pid }) => pid ?? []))
   }
 

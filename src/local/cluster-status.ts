@@ -1,13 +1,12 @@
 // The state of each node of a local cluster, from its process and from its HTTP API.
 
-import type { SecureContextOptions } from 'node:tls'
 import { type HttpReply, requestHttp } from '../server/http-request.ts'
 import { isObject, parseJson } from './cluster-file.ts'
 import type { NodeView } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
-const STATUS_TIMEOUT_MS = 1_000
+export const STATUS_TIMEOUT_MS = 1_000
 /** The first request makes a node load most of its API, which takes seconds on a busy machine. */
 export const FIRST_STATUS_TIMEOUT_MS = 10_000
 
@@ -79,15 +78,7 @@ async function statusOf({ url, view, requests }: StatedNode, timeoutMs: number):
 
 const UNAUTHENTICATED = 401
 
-/** The JSON object of a response with status 200; undefined when there is none in time. */
-export async function getJson(
-  url: string,
-  tls?: SecureContextOptions,
-  timeoutMs = STATUS_TIMEOUT_MS,
-): Promise<Json | undefined> {
-  return jsonOf(await requestHttp(url, { timeoutMs, tls }).catch(() => undefined))
-}
-
+/** The JSON object of a response with status 200. */
 function jsonOf(reply: HttpReply | undefined): Json | undefined {
   const value = reply?.status === 200 ? parseJson(reply.text) : undefined
   return isObject(value) ? value : undefined

@@ -1,8 +1,9 @@
 // The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
+import { requestHttp } from '../server/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
-import { FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
+import { FIRST_STATUS_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import {
   type ControlError,
   type ControlReply,
@@ -42,7 +43,7 @@ export class ControlCommands {
       case 'rejoin': {
         const node = this.#nodeNamed(request.node)
         if ('ok' in node) return node
-        return whileBusy(node, () => this.#afterOtherRejoins(() => this.#rejoin(node, request.evenIfHealthy)))
+        return whileBusy(node, () => this.#afterOtherRejoins(() => this.#rejoin(node, request)))
       }
       default: {
         const node = this.#nodeNamed(request.node)
@@ -103,7 +104,10 @@ export class ControlCommands {
     return reply
   }
 
-  async #rejoin(node: SupervisedNode, evenIfHealthy: boolean): Promise<ControlReply> {
+  async #rejoin(
+    node: SupervisedNode,
+    { evenIfHealthy, authorization }: Extract<FaultRequest, { command: 'rejoin' }>,
+  ): Promise<ControlReply> {
     const { name } = node
     const consequence = `${name} is healthy; rejoin ends it, moves its data aside and makes it a fresh replica`
     const healthy: ControlError = { ...failed(2, consequence), healthy: name }
@@ -113,6 +117,11 @@ export class ControlCommands {
       return failed(
         5,
         `${name} can rejoin only while a majority of the voters (${PROGRAM} member list) runs without it; nothing was changed; start the others first`,
+      )
+    if (await this.#isUnknown(node, authorization))
+      return failed(
+        8,
+        `${name} joins only as a user with the permission admin, because rights are checked; nothing was changed; give --user NAME and KV_PASSWORD, or --token`,
       )
     // It may be healthy and have had no leader for a moment, like the others.
     if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
@@ -125,12 +134,21 @@ export class ControlCommands {
     node.stage = 'replacing'
     this.#cluster.save({ running: true })
     const backup = backUpDirectory(node.dataDir)
-    await this.#cluster.launch(node)
+    await this.#cluster.launch(node, { authorization })
     const problem = await this.#cluster.becomesReady(node)
     const kept = backup === undefined ? '' : `; its old data is in ${backup}`
     if (problem !== undefined) return failed(1, `${problem}${kept}`)
     await this.#cluster.status([node], FIRST_STATUS_TIMEOUT_MS)
     return succeeded(`${name} is a voter again, as a new replica (process ${node.pid})${kept}`)
+  }
+
+  /** Whether the other nodes refuse a replica that joins with these credentials. */
+  async #isUnknown(node: SupervisedNode, authorization: string | undefined): Promise<boolean> {
+    const other = this.#nodes.find((candidate) => candidate !== node && candidate.ready)
+    if (other === undefined) return false
+    const options = { timeoutMs: STATUS_TIMEOUT_MS, tls: node.requests, authorization }
+    const reply = await requestHttp(`${other.url}/v1/cluster`, options).catch(() => undefined)
+    return reply?.status === 401
   }
 
   /** Waits while the other nodes may still elect a leader, or one of them is starting. */

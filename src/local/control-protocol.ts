@@ -18,7 +18,13 @@ export type ControlRequest =
 export type FaultRequest =
   | { readonly command: NodeCommand; readonly node: string }
   /** `evenIfHealthy`: the user agrees that a node that is ready loses its data. */
-  | { readonly command: 'rejoin'; readonly node: string; readonly evenIfHealthy: boolean }
+  | {
+      readonly command: 'rejoin'
+      readonly node: string
+      readonly evenIfHealthy: boolean
+      /** The Authorization header with which the fresh replica joins. */
+      readonly authorization?: string | undefined
+    }
   | {
       readonly command: 'partition'
       readonly groups: readonly (readonly string[])[]
@@ -72,7 +78,11 @@ export function isControlRequest(value: unknown): value is ControlRequest {
     case 'partition':
       return Array.isArray(value.groups) && value.groups.every(isNames) && typeof value.reset === 'boolean'
     case 'rejoin':
-      return typeof value.node === 'string' && typeof value.evenIfHealthy === 'boolean'
+      return (
+        typeof value.node === 'string' &&
+        typeof value.evenIfHealthy === 'boolean' &&
+        (value.authorization === undefined || typeof value.authorization === 'string')
+      )
     default:
       return NODE_COMMANDS.some((command) => command === value.command) && typeof value.node === 'string'
   }

@@ -1,7 +1,8 @@
 // Whether a majority of the voters runs. The voters are those of the configuration: nodes that were started by hand
 // count as well.
 
-import { getJson } from './cluster-status.ts'
+import { requestHttp } from '../server/http-request.ts'
+import { STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import type { MemberView } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
@@ -38,9 +39,11 @@ async function stateOf(
 ): Promise<'ready' | 'starting' | 'absent'> {
   const node = nodes.find((candidate) => candidate.name === name)
   if (node !== undefined) return node.ready ? 'ready' : mayBecomeReady(node) ? 'starting' : 'absent'
-  const status = await getJson(`${url}/v1/status`, nodes[0]?.requests)
-  if (status?.name !== name) return 'absent'
-  return typeof status.leader === 'string' ? 'ready' : 'starting'
+  const options = { timeoutMs: STATUS_TIMEOUT_MS, tls: nodes[0]?.requests }
+  const reply = await requestHttp(`${url}/v1/status`, options).catch(() => undefined)
+  // Also a refusal names the node and its leader: rights may be checked.
+  if (reply?.headers['kv-node'] !== name) return 'absent'
+  return reply.headers['kv-leader'] === undefined ? 'starting' : 'ready'
 }
 
 const mayBecomeReady = ({ busy, pid, paused }: LocalNode): boolean => busy || (pid !== undefined && !paused)

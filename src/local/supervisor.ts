@@ -168,7 +168,7 @@ export class Supervisor {
     if (!this.#options.direct) await this.#cluster.openRelays()
     // The plan is written before the first node exists, so the next start knows what it may find after any crash.
     this.#cluster.save({ running: true })
-    for (const node of nodes) await this.#cluster.launch(node, isNew && node === nodes[0])
+    for (const node of nodes) await this.#cluster.launch(node, { founds: isNew && node === nodes[0] })
     this.#cluster.save({ running: true })
   }
 

@@ -96,6 +96,9 @@ export class RaftLog {
 
   readonly #applyBatches: ApplyBatch[] = []
   #applyingBytes = 0
+  /** Bytes of the committed entries behind those. Entries up to `#uncounted` were committed at the start. */
+  #toApplyBytes = 0
+  #uncounted: LogIndex
 
   constructor(reader: LogReader, commit: LogIndex, applied: LogIndex) {
     const last = reader.lastIndex()
@@ -117,6 +120,7 @@ export class RaftLog {
     this.#writtenCommit = commit
     this.#applying = applied
     this.#applied = applied
+    this.#uncounted = commit
     this.#tailFirst = (last + 1) as LogIndex
     this.#loadUncommitted()
   }
@@ -168,9 +172,11 @@ export class RaftLog {
   get evictable(): LogIndex {
     return Math.min(this.#stable, this.#commit) as LogIndex
   }
-  /** Bytes of the entries after `evictable`. */
-  get unevictableBytes(): number {
-    return this.#endOf(this.#last) - this.#endOf(this.evictable)
+  /** Bytes of the entries that are not committed, durable and applied, but for those committed at the start. */
+  get unfinishedBytes(): number {
+    const committed = this.#endOf(this.#commit)
+    const unapplied = this.#toApplyBytes + this.#applyingBytes
+    return this.#endOf(this.#last) - committed + Math.max(committed - this.#endOf(this.evictable), unapplied)
   }
   /** How long writes have been pending without progress. A disk that completes writes, even slowly, does not stall. */
   idleMs(now: MonotonicMs): number {
@@ -286,6 +292,7 @@ export class RaftLog {
       index <= this.#last,
       () => `index ${index} is to be committed, but the log ends at ${this.#last}`,
     )
+    this.#toApplyBytes += this.#endOf(index) - this.#endOf(this.#commit)
     this.#commit = index
   }
 
@@ -298,7 +305,10 @@ export class RaftLog {
       const room = bytesMax - this.#applyingBytes
       const page = this.entries((this.#applying + 1) as LogIndex, (upTo + 1) as LogIndex, room)
       let bytes = 0
-      for (const { frame } of page) bytes += frame.length
+      for (const { index, frame } of page) {
+        bytes += frame.length
+        if (index > this.#uncounted) this.#toApplyBytes -= frame.length
+      }
       const last = (this.#applying + page.length) as LogIndex
       invariant(
         page.at(-1)?.index === last,
@@ -353,6 +363,8 @@ export class RaftLog {
     this.#applied = index
     this.#applyBatches.length = 0
     this.#applyingBytes = 0
+    this.#toApplyBytes = 0
+    this.#uncounted = index
     return keepLog
   }
 

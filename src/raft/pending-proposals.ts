@@ -29,7 +29,8 @@ export class PendingProposals {
   readonly #self: Uint8Array
   /** Keyed by seq, in the order of proposing, so terms never decrease. */
   readonly #pending = new Map<number, PendingProposal>()
-  #bytes = 0
+  /** Bytes of their frames. */
+  bytes = 0
   #forwardedBytes = 0
   #forwardedTerm = 0 as Term
   #forwardedSeq = 0
@@ -46,10 +47,7 @@ export class PendingProposals {
   get size(): number {
     return this.#pending.size
   }
-  /** Bytes of their frames. */
-  get bytes(): number {
-    return this.#bytes
-  }
+
   get forwardedBytes(): number {
     return this.#forwardedBytes
   }
@@ -60,7 +58,7 @@ export class PendingProposals {
 
   appended({ seq, frame: { length: bytes } }: Proposal, term: Term): void {
     this.#pending.set(seq, { term, bytes, forwarded: undefined })
-    this.#bytes += bytes
+    this.bytes += bytes
   }
 
   /** Whether `seq` may be sent to the leader of `term`, which accepts each seq once. */
@@ -71,7 +69,7 @@ export class PendingProposals {
   forwarded(proposal: Proposal, term: Term): void {
     const bytes = proposal.frame.length
     this.#pending.set(proposal.seq, { term, bytes, forwarded: proposal })
-    this.#bytes += bytes
+    this.bytes += bytes
     this.#forwardedBytes += bytes
     this.#forwardedTerm = term
     this.#forwardedSeq = proposal.seq
@@ -130,7 +128,7 @@ export class PendingProposals {
 
   #resolve(seq: number, { bytes, forwarded }: PendingProposal): void {
     this.#pending.delete(seq)
-    this.#bytes -= bytes
+    this.bytes -= bytes
     if (forwarded !== undefined) this.#forwardedBytes -= bytes
   }
 

@@ -193,7 +193,7 @@ export class Proposals {
     const { uncommittedBytesMax, uncommittedEntriesMax } = limits
     const entries = log.last - Math.min(log.evictable, log.applied)
     if (entries === 0) return undefined
-    const bytes = log.unevictableBytes
+    const bytes = log.unfinishedBytes
     const fits = bytes === 0 || bytes + frame.length <= uncommittedBytesMax
     if (entries < uncommittedEntriesMax && fits) return undefined
     return {

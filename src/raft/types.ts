@@ -489,11 +489,11 @@ export interface RaftLimits {
   /** Bytes of frames in flight to one follower. */
   readonly inflightBytesMax: number
   /**
-   * Bytes of frames in the log of this leader that are not committed, or not on its own disk yet. More are refused as
-   * overloaded.
+   * Bytes of frames in the log of this leader that are not committed, not on its own disk, or not applied yet. More are
+   * refused as overloaded.
    */
   readonly uncommittedBytesMax: number
-  /** Entries that are not committed, not on its own disk, or not applied yet. */
+  /** The number of these entries. */
   readonly uncommittedEntriesMax: number
   /** Bytes of frames in `committed` that are not yet reported as applied. */
   readonly applyBytesMax: number

@@ -2,7 +2,7 @@
 // deposed is refused the read. It makes one when the newest in the target is old enough. So nodes with a common target
 // make no more than one node would, also after a change of the leader or a restart.
 
-import { type BackupTarget, backupName, backupsOf } from '../backup/target.ts'
+import { type BackupTarget, backupName, backupsOf, partialsOf } from '../backup/target.ts'
 import { backupFile } from './api/backup.ts'
 import type { BackupCounts } from './node/metrics.ts'
 import type { Logger, NodeApi } from './node/types.ts'
@@ -26,6 +26,7 @@ export class BackupSchedule {
   #timer: NodeJS.Timeout | undefined
   #lastSuccessMs: number | undefined
   #failuresTotal = 0
+  #failure: string | undefined
   #isStopped = false
 
   constructor(options: BackupScheduleOptions) {
@@ -33,7 +34,7 @@ export class BackupSchedule {
   }
 
   get counts(): BackupCounts {
-    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal }
+    return { lastSuccessMs: this.#lastSuccessMs, failuresTotal: this.#failuresTotal, failure: this.#failure }
   }
 
   start(): void {
@@ -54,22 +55,29 @@ export class BackupSchedule {
   /** Makes a backup if one is due and this node leads. Never rejects. */
   async check(): Promise<void> {
     const { node, logger, target } = this.#options
-    if (node.status().raft.role !== 'leader') return
+    if (node.status().raft.role !== 'leader') {
+      this.#failure = undefined
+      return
+    }
     try {
-      const before = backupsOf(node.clusterId, await target.list())
-      const newestMs = before[0]?.timeMs
-      this.#lastSuccessMs = newestMs
-      // A clock that was set back makes no backup wait for longer than the interval.
-      const ageMs = newestMs === undefined ? Number.POSITIVE_INFINITY : Math.abs(Date.now() - newestMs)
-      if (ageMs < this.#options.everyMs) return
-      await this.#make(before.map(({ name }) => name))
+      const names = await target.list()
+      const found = backupsOf(node.clusterId, names)
+      const now = Date.now()
+      // A name with a time to come is from a clock that was wrong. It does not stop the schedule, and is deleted first.
+      const past = found.filter(({ timeMs }) => timeMs <= now)
+      this.#lastSuccessMs = past[0]?.timeMs
+      if (now - (this.#lastSuccessMs ?? Number.NEGATIVE_INFINITY) >= this.#options.everyMs) {
+        // Killed nodes left them. A node that has just lost the leadership may write one now: that backup fails.
+        for (const partial of partialsOf(node.clusterId, names)) await target.delete(partial)
+        const future = found.filter(({ timeMs }) => timeMs > now)
+        await this.#make([...past, ...future].map(({ name }) => name))
+      }
+      this.#failure = undefined
     } catch (error) {
       if (this.#isStopped) return
       this.#failuresTotal++
-      logger.error(
-        { err: error },
-        `the scheduled backup failed: ${error instanceof Error ? error.message : error}`,
-      )
+      this.#failure = error instanceof Error ? error.message : String(error)
+      logger.error({ err: error }, `the scheduled backup failed: ${this.#failure}`)
     }
   }
 

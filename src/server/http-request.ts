@@ -2,7 +2,7 @@
 // `fetch` and the global agent read HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy cannot reach the
 // loopback addresses of this machine.
 
-import type { ClientRequest, RequestOptions } from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, RequestOptions } from 'node:http'
 import type { SecureContextOptions } from 'node:tls'
 import { lookup } from '../client/lookup.ts'
 import { http } from '../node-http.ts'
@@ -13,6 +13,8 @@ export interface HttpRequestOptions {
   readonly method?: 'GET' | 'POST'
   /** Sent as JSON. */
   readonly body?: object
+  /** The header of this name. */
+  readonly authorization?: string | undefined
   /** For `https://`: the CAs to trust, and the certificate to show. */
   readonly tls?: SecureContextOptions | undefined
   /** Timeout for the complete response. */
@@ -22,19 +24,22 @@ export interface HttpRequestOptions {
 export interface HttpReply {
   readonly status: number
   readonly text: string
+  readonly headers: IncomingHttpHeaders
 }
 
 /** Rejects when the response is not complete in time, or when `url` is not an HTTP URL. */
 export function requestHttp(
   url: string,
-  { method = 'GET', body, timeoutMs, tls = {} }: HttpRequestOptions,
+  { method = 'GET', body, authorization, timeoutMs, tls = {} }: HttpRequestOptions,
 ): Promise<HttpReply> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers =
-      text === undefined
+    const headers = {
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(text === undefined
         ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+    }
     const outgoing = url.startsWith('https:')
       ? requestSecurely(url, { ...tls, method, headers, lookup })
       : http.request(url, { agent, method, headers, lookup })
@@ -54,7 +59,11 @@ export function requestHttp(
       incoming.on('error', reject)
       incoming.on('close', onClose)
       incoming.on('end', () =>
-        resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+        resolve({
+          status: incoming.statusCode ?? 0,
+          text: Buffer.concat(chunks).toString(),
+          headers: incoming.headers,
+        }),
       )
     })
     outgoing.end(text)

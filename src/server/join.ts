@@ -44,11 +44,18 @@ export class JoinRefusedError extends Error {
 interface JoinTarget {
   readonly urls: readonly string[]
   readonly clusterId?: string | undefined
+  readonly authorization?: string | undefined
+}
+
+/** How a node that joins shows who it is. */
+interface Credentials {
+  readonly authorization: string | undefined
+  readonly tls: SecureContextOptions | undefined
 }
 
 /** Contacts the given nodes one after the other until one names its cluster. Rejects after DISCOVER_TIMEOUT_MS. */
 export async function discoverCluster(
-  { urls, clusterId, tls }: JoinTarget & { readonly tls?: SecureContextOptions | undefined },
+  { urls, clusterId, authorization, tls }: JoinTarget & { readonly tls?: SecureContextOptions | undefined },
   logger: Logger,
 ): Promise<ClusterDescription> {
   const until = performance.now() + DISCOVER_TIMEOUT_MS
@@ -56,10 +63,11 @@ export async function discoverCluster(
   for (let round = 0; performance.now() < until; round++) {
     for (const url of urls) {
       try {
-        const seen = await clusterAt(url, tls)
+        const seen = await clusterAt(url, { authorization, tls })
         if (clusterId === undefined || seen.clusterId === clusterId) return seen
         last = `${url} belongs to cluster ${seen.clusterId}, not ${clusterId}`
       } catch (error) {
+        if (error instanceof JoinRefusedError) throw error
         last = `${url}: ${reasonOf(error)}`
       }
     }
@@ -80,6 +88,7 @@ export async function join(
   {
     urls,
     clusterId,
+    authorization,
     replace,
     logger,
     isKnown,
@@ -106,12 +115,13 @@ export async function join(
     const url = known[round % known.length]
     if (url === undefined) throw new JoinRefusedError('no URL of another node to join was given')
     try {
-      const seen = await clusterAt(url, tls())
+      const credentials = { authorization, tls: tls() }
+      const seen = await clusterAt(url, credentials)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
       // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
       if (clusterId === undefined)
         known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
-      await requestMembership(url, joiner, seen, { replace, tls: tls() })
+      await requestMembership(url, joiner, seen, { replace, credentials })
       addedAt ??= performance.now()
       if (performance.now() - addedAt > CONTACT_TIMEOUT_MS)
         report(url, `it was added, but has received nothing yet: the members dial it at ${joiner.peer}`)
@@ -129,7 +139,7 @@ async function requestMembership(
   url: string,
   joiner: JoiningReplica,
   seen: ClusterDescription,
-  { replace, tls }: { readonly replace: boolean; readonly tls: SecureContextOptions | undefined },
+  { replace, credentials }: { readonly replace: boolean; readonly credentials: Credentials },
 ): Promise<void> {
   const { name, replicaId, peer } = joiner
   const namesakeOrSelf = seen.members.find((member) => member.name === name)
@@ -143,13 +153,14 @@ async function requestMembership(
     method: 'POST',
     body: { name, replica_id: replicaId, peer, url: joiner.url },
     timeoutMs: REQUEST_TIMEOUT_MS,
-    tls,
+    ...credentials,
   })
   if (status === 200) return
+  checkPermitted(url, text)
   // The list that was read before may name members that are gone. A node that refuses has contacted the leader, so its
   // list is current now. The refusal alone proves nothing: its reason may be temporary.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
-    const { members } = await clusterAt(url, tls)
+    const { members } = await clusterAt(url, credentials)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameInUse(namesake)
   }
   throw new Error(detailOf(text) ?? `${url} answered ${status}`)
@@ -177,8 +188,12 @@ function otherCluster(
   )
 }
 
-async function clusterAt(url: string, tls: SecureContextOptions | undefined): Promise<ClusterDescription> {
-  const { status, text } = await requestHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_TIMEOUT_MS, tls })
+async function clusterAt(url: string, credentials: Credentials): Promise<ClusterDescription> {
+  const { status, text } = await requestHttp(`${url}/v1/cluster`, {
+    timeoutMs: REQUEST_TIMEOUT_MS,
+    ...credentials,
+  })
+  checkPermitted(url, text)
   if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
   const body = parsed(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
@@ -191,6 +206,17 @@ async function clusterAt(url: string, tls: SecureContextOptions | undefined): Pr
     url: String(member.url),
   }))
   return { clusterId: body.cluster_id, members }
+}
+
+const UNPERMITTED: ReadonlySet<unknown> = new Set(['unauthenticated', 'permission_denied'])
+
+/** Rights are checked, and every node refuses alike. Throws JoinRefusedError. */
+function checkPermitted(url: string, text: string): void {
+  const body = parsed(text)
+  if (!isRecord(body) || !UNPERMITTED.has(body.code)) return
+  throw new JoinRefusedError(
+    `${url}: ${detailOf(text)}. Without a certificate for peers, a node joins as a user with the permission admin: --user NAME and KV_PASSWORD, or --token`,
+  )
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

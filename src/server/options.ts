@@ -31,6 +31,8 @@ export type Founding =
       readonly urls: readonly string[]
       readonly replace: boolean
       readonly clusterId?: string | undefined
+      /** The Authorization header of its requests. With a certificate for peers, a node needs none. */
+      readonly authorization?: string | undefined
     }
   | { readonly kind: 'existing' }
 
@@ -49,6 +51,12 @@ export interface NodeTls {
   readonly crl?: string | undefined
   /** `required`: clients without a certificate cannot connect. Default with `ca`: optional. */
   readonly clientCert?: 'optional' | 'required' | undefined
+}
+
+export interface CertificateExpiry {
+  readonly file: string
+  /** Seconds until the first certificate or list in the file ends; negative after that. */
+  readonly seconds: number
 }
 
 /** The files for connections between nodes, in PEM. They are read again when they change. */

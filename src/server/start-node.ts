@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { types } from 'node:util'
 import { targetOf } from '../backup/target-of.ts'
+import { modeOpenToOthers } from '../files/private-directory.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
@@ -33,6 +34,7 @@ import { hostPort } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import { BackupSchedule } from './backup-schedule.ts'
+import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
@@ -172,7 +174,7 @@ class Node implements ServingNode {
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
   #url = ''
-  #backups: BackupSchedule | undefined
+  readonly #host: NodeHost
   #over = false
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
@@ -194,18 +196,21 @@ class Node implements ServingNode {
       this.#resolveEnded = resolve
     })
     this.#auditFile = auditFile
+    const disk = new DirectoryDisk(options.dataDir)
+    this.#host = new NodeHost(disk, certificates)
     this.api = new Driver({
       clock: systemClock,
       storage,
       timing: timingOf(options),
       raftLimits,
       limits: limitsOf(options),
-      disk: new DirectoryDisk(options.dataDir),
+      disk,
       random: Math.random,
       logger,
       observer: this.#metrics,
       onRoleChange: () => this.#http?.roleChanged(),
       peerAddress: () => this.peer,
+      host: this.#host,
       onEnd: (end) => void this.#finish(end),
     })
   }
@@ -234,6 +239,8 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     const certificates = this.#certificates
     if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
+    const auditFile = this.#auditFile
+    if (auditFile !== undefined) this.#metrics.watchAudit(() => auditFile.droppedTotal)
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
@@ -282,7 +289,7 @@ class Node implements ServingNode {
     })
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()
-    this.#backups = backups
+    this.#host.backups = backups
   }
 
   #warnOfAddresses(): void {
@@ -333,7 +340,7 @@ class Node implements ServingNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
-    this.#backups?.stop()
+    this.#host.backups?.stop()
     this.#metrics.close()
     this.#certificates?.close()
     this.#network?.links.close()
@@ -419,6 +426,7 @@ async function prepareDirectory(
         `${dataDir} belongs to node ${found.identity.name}, not ${name}; check --data and --name`,
       )
     }
+    checkPrivate(dataDir)
     return
   }
   switch (founding.kind) {
@@ -439,6 +447,15 @@ async function prepareDirectory(
     default:
       return assertNever(founding)
   }
+}
+
+/** Keys, values and hashes of passwords are in it. A node makes its own directory private. */
+function checkPrivate(dataDir: string): void {
+  const mode = modeOpenToOthers(dataDir)
+  if (mode !== undefined)
+    throw new NodeStartError(
+      `${dataDir} is open to other users (mode ${mode.toString(8)}); make it private: chmod o= ${dataDir}`,
+    )
 }
 
 /** Before anything is formatted: a start that fails must not leave a new replica behind. */

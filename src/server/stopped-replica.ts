@@ -1,8 +1,8 @@
 // A replica whose node does not run: what it holds, and a new cluster that is made from it alone.
 //
-// Opening a directory counts as a start of the replica: it notes one more. Nothing else in it is changed.
+// `inspectReplica` changes nothing. `recoverReplica` counts as a start of the old replica: it notes one more.
 
-import { existsSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { EVERYTHING, pagesOf, type Restored, restoreRows } from '../backup/restore.ts'
@@ -20,16 +20,17 @@ import {
   type RaftMember,
 } from '../raft/index.ts'
 import {
+  discardReplica,
   inspectDirectory,
   isInUse,
   openStorage,
   type Storage,
-  StorageInUseError,
   StorageRefusedError,
   type StoredRow,
 } from '../storage/index.ts'
 import { Applier } from './node/applier.ts'
 import { KeyIndex, keyIndexLimits } from './node/key-index/key-index.ts'
+import { inUse, withReplicaCopy } from './replica-copy.ts'
 
 /** Bytes of entries that are read from the log at once. */
 const READ_BYTES = 4 * 1024 * 1024
@@ -68,10 +69,10 @@ export interface ReplicaSummary {
 }
 
 export async function inspectReplica(dir: string): Promise<ReplicaSummary> {
-  return withStorage(dir, async (storage) => summaryOf(dir, storage))
+  return withReplicaCopy(dir, async (storage) => summaryOf(dir, storage))
 }
 
-function summaryOf(dir: string, { identity, hardState, applied, log }: Storage): ReplicaSummary {
+export function summaryOf(dir: string, { identity, hardState, applied, log }: Storage): ReplicaSummary {
   const { configuration } = decodeAppliedState(applied.raft)
   const state = decodeState(applied.kv)
   const lastIndex = log.lastIndex()
@@ -128,9 +129,13 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   const dir = resolve(path)
   const made = `${dir}.recovered`
   if (!existsSync(dir) && existsSync(made)) return finishSwap(dir, made)
-  if (isInUse(dir)) throw new StorageInUseError(`${dir} is in use: a node runs on it. Stop it first.`)
+  if (isInUse(dir)) throw inUse(dir)
+  refuseUnlessRenamable(dir)
   // An attempt was interrupted before its directory took the place of the old one.
-  if (inspectDirectory(made).kind === 'formatted') rmSync(made, { recursive: true })
+  if (inspectDirectory(made).kind === 'formatted') {
+    if (isInUse(made)) throw inUse(made)
+    discardReplica(made)
+  }
   const recovered = await withStorage(dir, async (storage) => {
     const before = summaryOf(dir, storage)
     const self = before.members.find(({ replicaId }) => replicaId === before.replicaId)
@@ -154,18 +159,29 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   return { ...recovered, oldDir }
 }
 
+/** Found out before the data is copied: the copy would otherwise be on another disk. */
+function refuseUnlessRenamable(dir: string): void {
+  const status = lstatSync(dir, { throwIfNoEntry: false })
+  if (status === undefined) return
+  if (status.isSymbolicLink())
+    throw new StorageRefusedError(`${dir} is a symbolic link. Give the directory that it points to.`)
+  if (status.dev !== statSync(dirname(dir)).dev)
+    throw new StorageRefusedError(
+      `${dir} is a mount point, which cannot be renamed. Move the data into a directory below it, and give that.`,
+    )
+}
+
 /** An earlier attempt was interrupted between the two renames. */
 async function finishSwap(dir: string, made: string): Promise<Recovered> {
-  const { clusterId, replicaId, name, revision, state, stateHash } = await withStorage(
-    made,
-    async (storage) => ({
-      ...summaryOf(made, storage),
-      state: decodeState(storage.applied.kv),
-      stateHash: storage.stateHash,
-    }),
-  )
+  const { clusterId, replicaId, name, state, stateHash } = await withStorage(made, async (storage) => ({
+    ...summaryOf(made, storage),
+    state: decodeState(storage.applied.kv),
+    stateHash: storage.stateHash,
+  }))
   renameSync(made, dir)
   syncDirectory(dirname(dir))
+  // A store with history remembers where the bump began.
+  const revision = state.history.skipped.to > 0 ? state.history.skipped.after : state.revision
   return { clusterId, replicaId, name, revision, state, stateHash, oldDir: '', others: [] }
 }
 
@@ -188,8 +204,7 @@ function applyLog(storage: Storage): Promise<void> {
   const applier = new Applier(
     storage,
     {
-      coreEntryApplied: () => {},
-      encodedRaftState: () => raft,
+      coreEntryApplied: () => raft,
       applied: () => undefined,
       leaseChanged: () => {},
       entryRead: () => run(),

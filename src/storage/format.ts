@@ -3,8 +3,8 @@
 import { StorageRefusedError } from './errors.ts'
 
 /**
- * The format of everything in the directory, including the rows of the state machine. It is raised when a layout or the
- * meaning of an entry changes in a way that another version of the program would misread.
+ * The format of everything in the directory, including the rows of the state machine, and of backups. It is raised when
+ * a layout or the meaning of an entry changes in a way that another version of the program would misread.
  */
 export const FORMAT_VERSION = 1
 

@@ -19,12 +19,15 @@ export class LayerCursor {
   /** Oldest first. */
   readonly #layers: readonly Layer[]
   readonly #range: Range
+  /** The end of the rows. It may be before that of the range. */
+  #lt: Uint8Array
   /** The next row of each layer that has one, in the order of the range; of rows with one key the newest first. */
   readonly #positions: Position[] = []
 
   constructor(layers: readonly Layer[], range: Range) {
     this.#layers = layers
     this.#range = range
+    this.#lt = range.lt
     this.#moveTo(range.reverse ? range.lt : range.gte)
   }
 
@@ -46,9 +49,13 @@ export class LayerCursor {
     }
   }
 
-  /** Continues at `key`, before or after the current row; in falling order with the rows before `key`. */
-  seek(key: Uint8Array): void {
+  /**
+   * Continues at `key`, before or after the current row; in falling order with the rows before `key`. Rows from `end`
+   * on are left out: layers without a row before it cost only the search.
+   */
+  seek(key: Uint8Array, end?: Uint8Array): void {
     const { gte, lt, reverse } = this.#range
+    this.#lt = end ?? lt
     if (reverse) this.#moveTo(Buffer.compare(key, lt) > 0 ? lt : key)
     else this.#moveTo(Buffer.compare(key, gte) < 0 ? gte : key)
   }
@@ -82,8 +89,8 @@ export class LayerCursor {
   }
 
   #isInRange({ key }: KeyedRow): boolean {
-    const { gte, lt, reverse } = this.#range
-    return reverse ? Buffer.compare(key, gte) >= 0 : Buffer.compare(key, lt) < 0
+    const { gte, reverse } = this.#range
+    return reverse ? Buffer.compare(key, gte) >= 0 : Buffer.compare(key, this.#lt) < 0
   }
 
   #order(a: Position, b: Position): number {

@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
+import { closeToOthers } from '../files/private-directory.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import {
   asError,
@@ -130,7 +131,9 @@ const holdsAlready = (dir: string): StorageRefusedError =>
  */
 function makeDirectory(dir: string): void {
   const path = resolve(dir)
-  const first = makeDirectories(path)
+  // Values are in the clear there.
+  const first = makeDirectories(path, 0o700)
+  if (first === undefined) closeToOthers(path)
   for (const above of ancestors(path)) {
     try {
       syncDirectory(above)

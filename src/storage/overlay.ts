@@ -8,6 +8,10 @@
 // Each scan after a change closes a layer, which may hold a single row, and a scan costs a search in every layer. So a
 // closed layer is merged with the one before it if that is not much larger, as in an LSM tree, and both fit into one.
 // Open scans keep the layers that they took.
+//
+// A scan needs sorted layers. The newest layers, which the next batches will take, are sorted by the first scan that
+// needs them. All others are sorted one at a time as further layers are closed: then the disk is slower than apply, and
+// apply has time. So no scan sorts more rows than those of two batches.
 
 import type { LogIndex } from '../raft/types.ts'
 import type { EngineBatch } from './engine.ts'
@@ -42,8 +46,14 @@ export interface Submission {
   readonly stored: () => void
 }
 
+/** A batch has room for this many layers. Rows that do not fit go with the next batch. */
+const LAYERS_PER_BATCH = 16
+/** Layers of as many batches may be unsorted. */
+const UNSORTED_BATCHES = 2
+
 export class Overlay {
   readonly #layerMax: Room
+  readonly #unsortedRowsMax: number
   /** Oldest first. */
   #closed: ClosedLayer[] = []
   #open = new RowTable()
@@ -51,9 +61,10 @@ export class Overlay {
   #submitted: readonly Layer[] = []
   #submittedBytes = 0
 
-  /** A layer is closed before it becomes larger than this. Only a single entry can make it larger. */
-  constructor(layerMax: Room) {
-    this.#layerMax = layerMax
+  /** A layer is closed before it becomes larger than its share of a batch. Only a single entry can make it larger. */
+  constructor(batchMax: Room) {
+    this.#layerMax = { bytes: batchMax.bytes / LAYERS_PER_BATCH, items: batchMax.items / LAYERS_PER_BATCH }
+    this.#unsortedRowsMax = UNSORTED_BATCHES * batchMax.items
   }
 
   /** Called before the rows of one entry, with their size. `state`: the state without them. */
@@ -77,6 +88,7 @@ export class Overlay {
   add(layer: ClosedLayer, before: () => AppliedState): void {
     this.#close(before)
     this.#closed.push(layer)
+    this.#sortOlder()
   }
 
   /** `hash`: `hashOfKey(key)`. */
@@ -160,6 +172,17 @@ export class Overlay {
     }
     this.#closed.push(newest)
     this.#reopen()
+    this.#sortOlder()
+  }
+
+  /** Sorts the layers before the newest ones. Layers before a sorted one are sorted. */
+  #sortOlder(): void {
+    const layers = [...this.#submitted, ...this.#closed.map(({ rows }) => rows)]
+    let rows = 0
+    for (let layer = layers.pop(); layer !== undefined && !layer.isSorted; layer = layers.pop()) {
+      rows += layer.size
+      if (rows > this.#unsortedRowsMax) layer.sorted
+    }
   }
 
   /** A row is merged only into a layer that grows by half, so it is copied a logarithmic number of times. */

@@ -137,6 +137,13 @@ export function deleteLeft(dir: string): void {
   for (const name of left) rmSync(join(dir, name), { force: true })
 }
 
+/** Makes the directory of a replica that never ran count as empty. The next formatting deletes the files. */
+export function discardReplica(dir: string): void {
+  closeSync(openFormatting(dir).file)
+  rmSync(join(dir, IDENTITY_FILE))
+  syncDirectory(dir)
+}
+
 /** Deletes FORMATTING. From now on a missing IDENTITY is damage, not an unfinished formatting. */
 export function endFormatting(dir: string): void {
   const path = join(dir, FORMATTING_FILE)

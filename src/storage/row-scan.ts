@@ -84,7 +84,7 @@ export class OverlayScan implements RowScan {
     this.#isRead = false
     this.#lt = lt
     this.#isBehind = false
-    this.#overlaid.seek(key)
+    this.#overlaid.seek(key, lt)
   }
 
   finish(done: WriteCallback): void {

@@ -60,6 +60,10 @@ export class RowTable implements Iterable<Row> {
     }
   }
 
+  get isSorted(): boolean {
+    return this.#sorted !== undefined
+  }
+
   /** All rows in the order of their keys. All scans of a table that changes no more share them. */
   get sorted(): readonly KeyedRow[] {
     this.#sorted ??= sorted(this.#rows)

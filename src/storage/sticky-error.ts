@@ -17,31 +17,27 @@ import {
 } from './errors.ts'
 
 export class StickyError {
-  #error: Error | undefined
+  error: Error | undefined
   #listener: (error: Error) => void = () => {}
-
-  get error(): Error | undefined {
-    return this.#error
-  }
 
   /** Calls `listener` with the first error when it occurs; at once if it has occurred. */
   whenFailed(listener: (error: Error) => void): void {
     this.#listener = listener
-    if (this.#error !== undefined) listener(this.#error)
+    if (this.error !== undefined) listener(this.error)
   }
 
   /** Throws the first error, if there was one. */
   check(): void {
-    if (this.#error !== undefined) throw this.#error
+    if (this.error !== undefined) throw this.error
   }
 
   /** Keeps the first error and returns it. */
   fail(thrown: unknown): Error {
-    if (this.#error === undefined) {
-      this.#error = this.#explained(asError(thrown))
-      this.#listener(this.#error)
+    if (this.error === undefined) {
+      this.error = this.#explained(asError(thrown))
+      this.#listener(this.error)
     }
-    return this.#error
+    return this.error
   }
 
   /** Returns what `run` returns. An exception of `run` is final. */

@@ -51,9 +51,6 @@ export const storeLimits: BatchLimits = {
   batchItemsMax: 4096,
 }
 
-/** A batch has room for this many layers. Rows that do not fit go with the next batch. */
-const LAYERS_PER_BATCH = 16
-
 /**
  * Recovers and checks the content of the engine, and raises the boot counter. `CorruptionError`: the content
  * contradicts itself.
@@ -193,10 +190,7 @@ class Store implements Storage {
     this.identity = identity
     this.batchLimits = limits
     this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
-    this.#overlay = new Overlay({
-      bytes: this.#room.bytes / LAYERS_PER_BATCH,
-      items: this.#room.items / LAYERS_PER_BATCH,
-    })
+    this.#overlay = new Overlay(this.#room)
     this.#index = index
     this.#loader = new RowLoader(engine, first, this.#foreground, index)
     this.boot = queue.meta.boot

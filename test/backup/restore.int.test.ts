@@ -1,6 +1,6 @@
 // A backup becomes a node: what stays, what begins anew, and what an interrupted restore leaves.
 
-import { cpSync, existsSync, readdirSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -36,6 +36,8 @@ test('records, revisions, history, leases and users stay', async () => {
   const dir = join(temporaryDirectory(), 'd')
   const restored = await restoreFile(path, newNode(dir), BUMP)
   await checkRestored(dir, restored)
+  // Other users of the machine read nothing.
+  expect(statSync(dir).mode & 0o777).toBe(0o700)
   await opened(dir, async (storage, state) => {
     const before = node.state
     expect(await recordsOf(storage)).toEqual(await recordsOf(node))

@@ -1,13 +1,18 @@
 // Backups in a bucket: the published examples of the signature, and a strict server that computes each signature too.
 
 import { createHash, createHmac } from 'node:crypto'
-import { createServer, type IncomingMessage } from 'node:http'
+import { readdirSync } from 'node:fs'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { tmpdir } from 'node:os'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyBackup } from '../../src/backup/file.ts'
+import { BackupWriter } from '../../src/backup/format.ts'
 import { BucketTarget, bucketOf } from '../../src/backup/s3.ts'
 import { EMPTY_HASH, signedHeaders } from '../../src/backup/signature.ts'
+import { encodeState } from '../../src/kv/index.ts'
 import { BackupSchedule } from '../../src/server/backup-schedule.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
+import { backupOf, nodeWithEverything } from './samples.ts'
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 test('signatures are those of the published examples', () => {
@@ -74,7 +79,7 @@ function faultOf(request: IncomingMessage, body: Buffer): string | undefined {
 /** A bucket in memory, which lists two objects at a time. */
 async function bucket() {
   const objects = new Map<string, Buffer>()
-  const server = createServer(async (request, response) => {
+  const env = await served(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const body = Buffer.concat(chunks)
@@ -95,18 +100,24 @@ async function bucket() {
       left.length > 2 ? `<NextContinuationToken>${escaped(page[1] ?? '')}</NextContinuationToken>` : ''
     return end(200, `<List>${page.map((name) => `<Key>${escaped(name)}</Key>`).join('')}${next}</List>`)
   })
+  return { objects, env }
+}
+
+/** Returns the environment for the server. */
+async function served(answer: RequestListener) {
+  const server = createServer(answer)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
+  onTestFinished(() => server.closeAllConnections())
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : 0
-  const env = {
+  return {
     AWS_ACCESS_KEY_ID: 'key id',
     AWS_SECRET_ACCESS_KEY: SECRET,
     AWS_SESSION_TOKEN: 'session',
     AWS_REGION: 'eu-test-1',
     AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}/`,
   }
-  return { objects, env }
 }
 
 const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll("'", '&#39;')
@@ -136,10 +147,7 @@ test('the leader stores backups in a bucket, and deletes the oldest', async () =
   const names = [...objects.keys()].filter((name) => name.endsWith('.backup')).sort()
   expect(names).toHaveLength(3)
   const newest = objects.get(names.at(-1) ?? '') ?? Buffer.of()
-  const chunks = async function* () {
-    yield newest
-  }
-  expect((await verifyBackup(chunks())).state).toMatchObject({ keys: 501 })
+  expect((await verifyBackup(oneChunk(newest))).state).toMatchObject({ keys: 501 })
   expect(objects.size).toBe(5)
 })
 
@@ -154,3 +162,71 @@ test('a refusal names what the server says, and no secret', async () => {
   expect(() => bucketOf('s3://backups', {})).toThrow('AWS_ACCESS_KEY_ID')
   expect(() => bucketOf('s3://Wrong_Name/x', env)).toThrow('it must be s3://BUCKET/PREFIX')
 })
+
+const uploads = () => readdirSync(tmpdir()).filter((name) => name.startsWith('quorate-upload-'))
+
+test('answers that fail, are cut, or never come are failures with a reason, and no temporary file stays', async () => {
+  const file = await backupOf(await nodeWithEverything(50))
+  const answers: readonly (readonly [RegExp, RequestListener])[] = [
+    [
+      /answered 503 to PUT .*: SlowDown/,
+      (_, response) => response.writeHead(503).end('<Code>SlowDown</Code>'),
+    ],
+    [/answered 500 to PUT .*: no reason/, (_, response) => response.writeHead(500).end()],
+    [
+      /answered 301 .*PermanentRedirect/,
+      (_, response) => response.writeHead(301).end('<Code>PermanentRedirect</Code>'),
+    ],
+    // Some of the body, and the end of the connection.
+    [
+      /aborted/,
+      (_, response) => response.writeHead(200, { 'Content-Length': 9 }).write('x', () => response.destroy()),
+    ],
+    [/socket hang up|ECONNRESET|EPIPE/, (request) => request.socket.destroy()],
+    [/silent for too long/, () => {}],
+  ]
+  const before = uploads()
+  for (const [reason, answer] of answers) {
+    const target = new BucketTarget(bucketOf('s3://backups/x', await served(answer)), 200)
+    await expect(target.write('a.backup', oneChunk(file))).rejects.toThrow(reason)
+    await expect(target.list()).rejects.toThrow()
+  }
+  expect(uploads()).toEqual(before)
+})
+
+test('a backup that is larger than an object may be is refused when its header is known', async () => {
+  const { env, objects } = await bucket()
+  const node = new FakeNode()
+  const header = {
+    ...{
+      clusterId: '1',
+      node: 'n1',
+      version: '1',
+      createdAtMs: 1,
+      index: 1,
+      term: 1,
+      hasHistory: true,
+      users: 0,
+    },
+    kv: encodeState({ ...node.state, storeBytes: 5 * 2 ** 30 + 1 }),
+    raft: Uint8Array.of(),
+  }
+  const chunks = async function* () {
+    yield new BackupWriter().begin(header)
+    throw new Error('more than the header was read')
+  }
+  const before = uploads()
+  await expect(new BucketTarget(bucketOf('s3://backups/x', env)).write('a', chunks())).rejects.toThrow(
+    'may have 5368709120 here',
+  )
+  expect([objects.size, uploads()]).toEqual([0, before])
+  const file = await backupOf(node)
+  await expect(verifyBackup(oneChunk(file), file.length - 1)).rejects.toThrow(
+    `may have ${file.length - 1} here`,
+  )
+  expect((await verifyBackup(oneChunk(file), file.length)).bytes).toBe(file.length)
+})
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}

@@ -1,6 +1,6 @@
 // GET /v1/backup: a file that is whole, or a connection that breaks.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -75,4 +75,31 @@ test('without history a backup has each key once, and no events', async () => {
   expect(tables(all)).toEqual([6, 7, 9, 10, 64, 65])
   expect(tables(newest)).toEqual([6, 7, 9, 10, 65])
   expect(newest.filter(({ key }) => key[0] === 65)).toHaveLength(node.state.keys)
+})
+
+test('two processes that save under one name do not write into one file', async () => {
+  const [first, second] = [await backupOf(largeNode()), await backupOf(await nodeWithEverything(100))]
+  const path = join(temporaryDirectory(), 'store.backup')
+  const begun = Promise.withResolvers<void>()
+  const isSaved = Promise.withResolvers<void>()
+  const slow = writeBackup(
+    path,
+    (async function* () {
+      yield first.subarray(0, 1000)
+      begun.resolve()
+      await isSaved.promise
+      yield first.subarray(1000)
+    })(),
+  )
+  await begun.promise
+  await writeBackup(
+    path,
+    (async function* () {
+      yield second
+    })(),
+  )
+  expect(readFileSync(path).equals(second)).toBe(true)
+  isSaved.resolve()
+  expect((await slow).bytes).toBe(first.length)
+  expect(readFileSync(path).equals(first)).toBe(true)
 })

@@ -1,6 +1,6 @@
 // The commands of docs/guides/backup.md, on a real node.
 
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
@@ -24,7 +24,7 @@ test('a store is saved, shown, checked, and restored into the directory of a nod
   const cwd = temporaryDirectory()
   const saved = await run(['backup', 'save', 'store.backup'], cwd)
   expect([saved.code, saved.err]).toEqual([0, expect.stringContaining('51 keys')])
-  expect(existsSync(join(cwd, 'store.backup.partial'))).toBe(false)
+  expect(readdirSync(cwd)).toEqual(['store.backup'])
   expect(statSync(join(cwd, 'store.backup')).mode & 0o777).toBe(0o600)
 
   const shown = await run(['backup', 'show', 'store.backup', '-o', 'json'], cwd)
@@ -96,6 +96,5 @@ test('a backup that breaks leaves no file', async () => {
   const cwd = temporaryDirectory()
   const { code } = await kv(['backup', 'save', 'store.backup'], { cwd, endpoints: 'http://127.0.0.1:1' })
   expect(code).not.toBe(0)
-  expect(existsSync(join(cwd, 'store.backup'))).toBe(false)
-  expect(existsSync(join(cwd, 'store.backup.partial'))).toBe(false)
+  expect(readdirSync(cwd)).toEqual([])
 })

@@ -121,6 +121,8 @@ describe('the status of a node', () => {
     ...{ name: 'n1', version: '0.1.0', cluster_id: '77', replica_id: '12', role: 'leader', leader: 'n1' },
     ...{ term: 3, commit_index: 40, applied_index: 39, log_first_index: 2, revision: 9, cluster_version: 1 },
     ...{ state_hash: '00c0ffee00c0ffee', members: [], errors: [] },
+    ...{ disk_free_bytes: 5, disk_total_bytes: null, last_backup_age_ms: 9 },
+    certificates: [{ file: 'a.crt', expires_in_ms: -5 }],
   }
 
   test('as it is', async () => {
@@ -142,6 +144,8 @@ describe('the status of a node', () => {
         { ...known, role: 'voter', matchIndex: 40 },
         { ...known, role: 'learner', matchIndex: undefined },
       ],
+      ...{ diskFreeBytes: 5, diskTotalBytes: undefined, lastBackupAgeMs: 9 },
+      certificates: [{ file: 'a.crt', expiresInMs: -5 }],
       errors: ['{"code":"disk"}', 'slow', '5'],
     })
     answering({ ...status, leader: null })
@@ -156,7 +160,7 @@ describe('the status of a node', () => {
     ...['term', 'commit_index', 'applied_index', 'log_first_index', 'revision', 'cluster_version'].map(
       (name) => [name, 'a whole number'],
     ),
-    ...['members', 'errors'].map((name) => [name, 'a list']),
+    ...['members', 'errors', 'certificates'].map((name) => [name, 'a list']),
   ])('has its %s, which is %s', async (name, type) => {
     for (const value of [undefined, null, {}]) {
       answering({ ...status, [name ?? '']: value })

@@ -85,6 +85,9 @@ export class FakeNode {
   name = 'n1'
   clusterId = '77'
   leader: string | undefined = 'n1'
+  appliedIndex = 40
+  certificates: readonly unknown[] = []
+  errors: readonly string[] = []
   /** undefined: it opens none. */
   sessions: { readonly ageMs: number; readonly slots: number } | undefined
   sessionsAsked = 0
@@ -486,13 +489,17 @@ export class FakeNode {
       leader: this.leader ?? null,
       term: 3,
       commit_index: 40,
-      applied_index: 40,
+      applied_index: this.appliedIndex,
       log_first_index: 1,
       revision: this.revision,
       cluster_version: 1,
       state_hash: '00c0ffee00c0ffee',
       members: this.members,
-      errors: [],
+      disk_free_bytes: 60_000_000_000,
+      disk_total_bytes: 100_000_000_000,
+      certificates: this.certificates,
+      last_backup_age_ms: null,
+      errors: this.errors,
     }
   }
 }

@@ -80,6 +80,11 @@ export const NOT_RUN: readonly NotRun[] = [
     because: 'its files and addresses are those of another machine',
     test: 'test/local/node-tls.int.test.ts',
   },
+  {
+    of: 'docs/guides/tracing.md',
+    because: 'they need an SDK in their process; that test runs its programs together',
+    test: 'test/tracing/guide.int.test.ts',
+  },
   { of: 'docs/guides/monitoring.md', because: OTHERS, test: 'test/server/monitoring.int.test.ts' },
   { of: 'docs/reference/protocol.md: [0, "welcome"', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },

@@ -1,7 +1,7 @@
 // startCluster, as somebody's integration test uses it.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -28,31 +28,6 @@ beforeAll(() => {
 afterAll(() => {
   process.env.TMPDIR = usual ?? ''
   rmSync(place, { recursive: true, force: true })
-})
-
-test('the data of a process that did not close its cluster is removed later, and no other data', async () => {
-  const abandon = `
-    const { startCluster } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
-    await startCluster({ nodes: 1 })
-    process.kill(process.pid, 'SIGKILL')`
-  await using alive = await startCluster({ nodes: 1 })
-  const before = readdirSync(place)
-  const { signal } = spawnSync(process.execPath, ['--input-type=module', '--eval', abandon])
-  expect(signal).toBe('SIGKILL')
-  const abandoned = readdirSync(place).filter((name) => !before.includes(name))
-  expect(abandoned).toHaveLength(1)
-  mkdirSync(join(place, 'quorate-embedded-other'))
-  const startNext = async () => (await startCluster({ nodes: 1 })).close()
-
-  // It may belong to a live process of a container with other pids.
-  await startNext()
-  expect(readdirSync(place)).toEqual(expect.arrayContaining(abandoned))
-  const longAgo = new Date(Date.now() - 2 * 3_600_000)
-  for (const name of readdirSync(place)) utimesSync(join(place, name), longAgo, longAgo)
-  await startNext()
-  expect(readdirSync(place).sort()).toEqual([...before, 'quorate-embedded-other'].sort())
-  await alive.client().put('a', '1')
-  rmSync(join(place, 'quorate-embedded-other'), { recursive: true })
 })
 
 test('waits for a leader', async () => {

@@ -1,7 +1,7 @@
 // Starts that fail, and requests to a node during others. The last request decides, and nothing is left behind.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,32 +76,6 @@ test('a process whose cluster did not start ends', () => {
     timeout: 120_000,
   })
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'true\n', stderr: '' })
-})
-
-test('workers of node:cluster, as PM2 starts them, have clusters of their own', () => {
-  const index = join(import.meta.dirname, '../../src/index.ts')
-  const dir = mkdtempSync(join(place, 'workers-'))
-  const script = join(dir, 'script.mjs')
-  writeFileSync(
-    script,
-    `import cluster from 'node:cluster'
-    import { startCluster } from ${JSON.stringify(index)}
-    if (cluster.isPrimary) {
-      const answers = ['a', 'b'].map(() => new Promise((resolve) => cluster.fork().once('message', resolve)))
-      const endpoints = (await Promise.all(answers)).flat()
-      console.log(endpoints.length, new Set(endpoints).size)
-      process.exit()
-    }
-    const started = await startCluster({ nodes: 1 }).catch(({ message }) => ({ endpoints: [message] }))
-    process.send(started.endpoints)`,
-  )
-  const env = { ...process.env, TMPDIR: dir }
-  try {
-    const { stdout } = spawnSync(process.execPath, [script], { encoding: 'utf8', timeout: 60_000, env })
-    expect(stdout).toBe('2 2\n')
-  } finally {
-    rmSync(dir, { recursive: true })
-  }
 })
 
 test('close() while a node starts: it does not run afterwards', async () => {

@@ -355,8 +355,7 @@ class Replica {
       storage,
       {
         leaseChanged: () => {},
-        coreEntryApplied: () => {},
-        encodedRaftState: () => RAFT_STATE,
+        coreEntryApplied: () => RAFT_STATE,
         entryRead: () => {},
         failed: (error) => {
           throw error

@@ -6,28 +6,12 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { startCluster } from '../../src/cli/cluster/start.ts'
 import { writeClusterFile } from '../../src/local/cluster-file.ts'
-import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { succeeded } from '../../src/local/control-protocol.ts'
 import { isFree } from '../../src/local/free-ports.ts'
 import { destroyCluster, stopCluster } from '../../src/local/stop-cluster.ts'
-import { Supervisor } from '../../src/local/supervisor.ts'
 import { findSupervisor, LOCK_FILE, lockDirectory } from '../../src/local/supervisor-lock.ts'
-import { eventually, isGone, outcomeOf, Workspace } from './kv.ts'
-
-/** A supervisor of one node in this process. */
-async function startSupervisor(space: Workspace): Promise<Supervisor> {
-  const supervisor = await Supervisor.start({
-    dataDir: space.path(),
-    nodes: 1,
-    port: space.port,
-    direct: true,
-  })
-  if ('holder' in supervisor) throw new Error('another supervisor holds the directory')
-  onTestFinished(() => supervisor.stop())
-  return supervisor
-}
+import { eventually, outcomeOf, startSupervisor, Workspace } from './kv.ts'
 
 function temporaryDirectory(): string {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-commands-'))
@@ -45,56 +29,11 @@ test('a stop finds a start that has just begun', async () => {
   expect(await stopCluster(space.path())).toBe(false)
 })
 
-test('a start waits until a cluster is deleted', async () => {
-  const space = await Workspace.open()
-  await (await startSupervisor(space)).stop()
-  // Deleting takes a while.
-  for (let at = 0; at < 300; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
-  const deleted = destroyCluster(space.path(), async () => {})
-  await eventually(() => !existsSync(space.path('n1/IDENTITY')), 1)
-  const { cluster_id } = await space.start('--nodes', '1')
-  expect(await deleted).toBe(true)
-  expect((await space.status()).cluster_id).toBe(cluster_id)
-  expect(existsSync(space.path('n1/IDENTITY'))).toBe(true)
-})
-
 test('a start whose directory is deleted before it holds the lock creates it again', async () => {
   const space = await Workspace.open()
   const starting = startSupervisor(space)
   rmSync(space.path(), { recursive: true })
   expect((await (await starting).formed()).status.leader).toBe('n1')
-})
-
-test('a start beside another one shows the cluster when it is formed, not before', async () => {
-  const space = await Workspace.open()
-  const first = space.start('--nodes', '2')
-  await eventually(() => findSupervisor(space.path()))
-  // A command that needs no formed cluster is answered at once.
-  expect((await space.status()).nodes).toHaveLength(2)
-  const shown: ClusterStatus[] = []
-  const report = { show: async (status: ClusterStatus) => void shown.push(status), say: () => {} }
-  await startCluster(
-    { dataDir: space.path(), nodes: undefined, port: undefined, direct: false },
-    true,
-    report,
-  )
-  expect(shown[0]?.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'leader'])
-  await first
-})
-
-test('a start waits for the end of a cluster that is being stopped, and a restart starts nothing', async () => {
-  const space = await Workspace.open()
-  await space.start('--nodes', '1')
-  const supervisor = await findSupervisor(space.path())
-  const restarted = space.send({ command: 'restart', node: 'n1' })
-  await eventually(async () => (await space.status()).nodes[0]?.state !== 'running', 1).catch(() => {})
-  const stopped = space.kv('cluster', 'stop')
-  // The stop, or the node that is ready again, ends the restart. A start in between would show a node that restarts.
-  await restarted
-  const started = space.start()
-  expect((await stopped).code).toBe(0)
-  expect((await started).nodes.map(({ state }) => state)).toEqual(['running'])
-  expect(isGone(supervisor?.pid ?? 0)).toBe(true)
 })
 
 test('a cluster that is started while destroy runs is not ended without consent', async () => {

@@ -1,8 +1,8 @@
-// `kv cluster rejoin`, interrupted at any instant.
+// `kv cluster rejoin`: interrupted at any instant, and several at once.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { eventually, nodeOf, supervisorPid, Workspace } from './kv.ts'
+import { eventually, followersOf, nodeOf, sameHashes, supervisorPid, Workspace } from './kv.ts'
 
 /** When the supervisor is killed, in the order of the rejoin: as soon as one of the files exists. */
 const INSTANTS: readonly (readonly [when: string, files: readonly string[]])[] = [
@@ -33,4 +33,18 @@ test('a rejoin whose supervisor is killed at any instant continues with the next
     const read = await space.kv('get', 'a', '--endpoints', url)
     expect(read, when).toMatchObject({ code: 0, stdout: '1' })
   }
+})
+
+test('rejoins run one after the other, also beside a restart', async () => {
+  const space = await Workspace.open()
+  const started = await space.start()
+  const [one, two] = followersOf(started)
+  await space.execute({ command: 'kill', node: one })
+  const restart = space.execute({ command: 'restart', node: one })
+  await eventually(async () => nodeOf(await space.status(), one).state !== 'stopped')
+  await Promise.all([restart, space.execute({ command: 'rejoin', node: two, evenIfHealthy: true })])
+  const both = [one, two].map((node) => ({ command: 'rejoin', node, evenIfHealthy: true }) as const)
+  const messages = await Promise.all(both.map((request) => space.execute(request)))
+  for (const message of messages) expect(message).toContain('is a voter again')
+  await sameHashes(started)
 })

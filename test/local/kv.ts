@@ -11,6 +11,7 @@ import type { ControlReply, ControlRequest } from '../../src/local/control-proto
 import { isFree } from '../../src/local/free-ports.ts'
 import { processExists, processState } from '../../src/local/processes.ts'
 import { stopCluster } from '../../src/local/stop-cluster.ts'
+import { Supervisor } from '../../src/local/supervisor.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
 import { sendCommand } from '../../src/local/supervisor-socket.ts'
 import { kv as runInProcess } from '../cli/run-kv.ts'
@@ -153,7 +154,7 @@ export async function eventually<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
   intervalMs = 20,
 ): Promise<T> {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 60_000
   for (;;) {
     const result = await check()
     if (result !== undefined && result !== false) return result
@@ -203,4 +204,28 @@ export function nodeOf(status: ClusterStatus, name: string): LocalNodeStatus {
 
 export function supervisorPid(space: Workspace): number {
   return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
+}
+
+/** A supervisor of one node in this process. */
+export async function startSupervisor(space: Workspace): Promise<Supervisor> {
+  const supervisor = await Supervisor.start({
+    dataDir: space.path(),
+    nodes: 1,
+    port: space.port,
+    direct: true,
+  })
+  if ('holder' in supervisor) throw new Error('another supervisor holds the directory')
+  onTestFinished(() => supervisor.stop())
+  return supervisor
+}
+
+/** Waits until all nodes have the same state at the same index. */
+export async function sameHashes({ nodes }: ClusterStatus): Promise<void> {
+  await eventually(async () => {
+    const hashes = nodes.map(async ({ url }) => {
+      const status = JSON.parse(await (await fetch(`${url}/v1/status`)).text())
+      return `${status.applied_index} ${status.state_hash}`
+    })
+    return new Set(await Promise.all(hashes)).size === 1
+  })
 }

@@ -27,8 +27,8 @@ const local = (name: string, state: 'ready' | 'starting' | 'stopped', view?: Nod
 })
 
 /** A node that was started by hand. */
-async function otherNode(status: object): Promise<string> {
-  const server = createServer((_, response) => response.end(JSON.stringify(status)))
+async function otherNode(headers: Record<string, string>, status = 200): Promise<string> {
+  const server = createServer((_, response) => response.writeHead(status, headers).end('{}'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
   const address = server.address()
@@ -53,13 +53,15 @@ test('a node that is left out does not count, and its vote is still needed', asy
 })
 
 test('voters that were started by hand count when they answer', async () => {
-  const n4 = await otherNode({ name: 'n4', leader: 'n4' })
-  const n5 = await otherNode({ name: 'n5', leader: null })
+  const n4 = await otherNode({ 'kv-node': 'n4', 'kv-leader': 'n4' })
+  const n5 = await otherNode({ 'kv-node': 'n5' })
   const check = (url4: string, url5: string): Promise<string> => {
     const five = viewOf([...three.members, voter('n4', url4), voter('n5', url5)])
     return checkQuorum([local('n1', 'ready', five), local('n2', 'ready', five), local('n3', 'stopped')])
   }
   const nowhere = 'http://127.0.0.1:1'
+  const n4Refusing = await otherNode({ 'kv-node': 'n4', 'kv-leader': 'n4' }, 401)
+  expect(await check(n4Refusing, nowhere), 'while rights are checked').toBe('available')
   expect(await check(n4, nowhere)).toBe('available')
   expect(await check(nowhere, n5)).toBe('possible')
   expect(await check(nowhere, nowhere)).toBe('impossible')

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { isFree } from '../../src/local/free-ports.ts'
 import { type CommandResult, eventually, isGone, KV, nodeOf, outcomeOf, Workspace } from './kv.ts'
 
@@ -79,27 +79,6 @@ test('a supervisor and nodes that were started as kv name kv in their messages',
   const alone = await space.spawned('node', 'start', '--name', 'n1', '--data', space.path('n1'), ...listen)
   expect(alone.stderr).toMatch(/IDENTITY is damaged/)
   expect(alone.stderr).not.toMatch(/\b(kv|quorate) (cluster|node)/)
-})
-
-test('with --direct no other process is dialled at the earlier address of a node', async () => {
-  const space = await Workspace.open()
-  await space.start('--nodes', '2', '--direct')
-  expect(await space.send({ command: 'partition', groups: [['n1']], reset: false })).toMatchObject({
-    exitCode: 1,
-  })
-  await space.execute({ command: 'stop' })
-  const { nodes } = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8'))
-  let connections = 0
-  for (const { peer_port } of nodes) {
-    const server = createServer((socket) => {
-      connections++
-      socket.destroy()
-    })
-    await new Promise<void>((resolve) => server.listen(peer_port, '127.0.0.1', resolve))
-    onTestFinished(() => void server.close())
-  }
-  await space.start('--direct')
-  expect(connections).toBe(0)
 })
 
 test.runIf(canMount)('a read-only file system is named, wherever a file is to be written', async () => {

@@ -28,6 +28,8 @@ const MAY_IMPORT = new Map([
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
+  // Spans of clients and nodes, through OpenTelemetry's API.
+  ['tracing', []],
   // Files of backups, and nodes that are made from them.
   ['backup', ['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts', 'node-http.ts']],
   // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
@@ -47,7 +49,7 @@ const MAY_IMPORT = new Map([
       ],
     ],
   ],
-  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts', 'server/version.ts']],
+  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'tracing', 'server/options.ts', 'server/version.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   [
     'server/peers/tcp',
@@ -69,15 +71,16 @@ const MAY_IMPORT = new Map([
       'server/api',
       'server/mux',
       'server/tls',
+      'tracing',
       'node-http.ts',
     ],
   ],
   // TLS of the listeners, and of connections to peers.
   ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts']],
-  ['server/mux', ['kv', 'server/node', 'server/api']],
+  ['server/mux', ['kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts']],
+  ['client', ['bytes', 'tracing', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts']],
   ['local', ['certificates', 'files', 'server', 'server/node', 'server/process']],
   [
     'cli',
@@ -123,7 +126,10 @@ const MAY_IMPORT = new Map([
   ['jepsen-lite/checker', ['jepsen-lite/workload']],
   [
     'jepsen-lite/sim',
-    ['raft', 'kv', 'storage', 'server/node', 'server/peers', 'jepsen-lite/workload', 'jepsen-lite/checker'],
+    [
+      ...['raft', 'kv', 'storage', 'server/node', 'server/api', 'server/peers'],
+      ...['jepsen-lite/workload', 'jepsen-lite/checker'],
+    ],
   ],
 ])
 

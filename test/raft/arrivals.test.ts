@@ -12,7 +12,7 @@ import {
   type LeaseSetting,
   type Message,
 } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, type Incoming, voteRequest } from './harness/bench.ts'
+import { append, Bench, follower, type Incoming, leader, voteRequest } from './harness/bench.ts'
 import { pastChange, pastEntries, pastLeases, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { type InputWithoutTime, TIMING } from './harness/node.ts'
@@ -20,23 +20,6 @@ import { type InputWithoutTime, TIMING } from './harness/node.ts'
 const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
 const drawnElectionMs = (electionMinMs + electionMaxMs) / 2
 const DEMOTE: ConfigurationChange = { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] }
-
-/** Follows replica 2 in term 1. */
-function follower(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.receive(append(2, 1, [0, 0]))
-  bench.settle()
-  bench.take()
-  return bench
-}
-
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  bench.take()
-  return bench
-}
 
 function answer(bench: Bench, from: number, round = bench.round): void {
   bench.receive({

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type RoleChange } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, type Incoming, voteRequest } from './harness/bench.ts'
+import { append, Bench, type BenchOptions, follower, type Incoming, voteRequest } from './harness/bench.ts'
 import { pastChange, pastLeases, textFrame } from './harness/frames.ts'
 import { id, memberNamed, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -27,15 +27,6 @@ function vote(
   if (bench.role === 'pre-candidate') {
     bench.receive({ ...answer, type: 'pre-vote-answer', term: bench.raft.term + (granted ? 1 : 0) })
   } else bench.receive({ ...answer, type: 'vote-answer', term: bench.raft.term })
-}
-
-/** Follows replica 2 in term 1. */
-function follower(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.receive(append(2, 1, [0, 0]))
-  bench.settle()
-  bench.take()
-  return bench
 }
 
 /** A follower whose leader is gone; it fails over. */

@@ -4,21 +4,13 @@
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, encodeChange } from '../../src/raft/index.ts'
 import { asIndex, type Output } from '../../src/raft/types.ts'
-import { Bench, type BenchOptions } from './harness/bench.ts'
+import { Bench, type BenchOptions, leader } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT } from './harness/frames.ts'
 import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  bench.take()
-  return bench
-}
-
 function answer(bench: Bench, from: number, applied = 0): void {
   bench.receive({
     type: 'heartbeat-answer',

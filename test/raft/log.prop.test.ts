@@ -62,6 +62,8 @@ class Model {
   readonly limits: RaftLimits
   /** First index of the tail in memory. */
   tailFirst: number
+  /** Up to here, entries that wait to be applied do not count: they were committed at the start. */
+  uncounted: number
 
   constructor(start: TestLog, commit: number, applied: number, limits: RaftLimits) {
     this.disk = new CountedLog(start.base, start.baseTerm, start.list)
@@ -74,6 +76,7 @@ class Model {
     this.written = this.last
     this.limits = limits
     this.tailFirst = commit + 1
+    this.uncounted = commit
     this.log = new RaftLog(this.disk, asIndex(commit), asIndex(applied))
   }
 
@@ -177,6 +180,7 @@ class Model {
     }
     this.installing = { visible, write, stable, replaced: !keepLog }
     this.commit = index
+    this.uncounted = index
     this.handed = index
     this.applied = index
     this.restored = true
@@ -204,6 +208,16 @@ class Model {
     expect(this.disk.reads).toBe(from < this.tailFirst ? 1 : 0)
   }
 
+  #unfinishedBytes(): number {
+    const { applyingBytes = 0 } = this.log.inspect()
+    const unapplied = applyingBytes + this.bytes(Math.max(this.handed, this.uncounted), this.commit)
+    const unstored = this.bytes(
+      Math.max(Math.min(this.stable, this.commit), this.tailFirst - 1),
+      this.commit,
+    )
+    return this.bytes(this.commit, this.last) + Math.max(unstored, unapplied)
+  }
+
   check(): void {
     const { log } = this
     expect({
@@ -217,7 +231,7 @@ class Model {
       storedWrite: log.storedWrite,
       first: log.first,
       evictable: log.evictable,
-      unevictableBytes: log.unevictableBytes,
+      unfinishedBytes: log.unfinishedBytes,
     }).toEqual({
       last: this.last,
       lastTerm: this.termAt(this.last),
@@ -229,10 +243,7 @@ class Model {
       storedWrite: this.stored,
       first: this.installing?.replaced ? this.base + 1 : this.disk.base + 1,
       evictable: Math.min(this.stable, this.commit),
-      unevictableBytes: this.bytes(
-        Math.max(Math.min(this.stable, this.commit), this.tailFirst - 1),
-        this.last,
-      ),
+      unfinishedBytes: this.#unfinishedBytes(),
     })
     const { applyingBytes, applyBatches, ...underWay } = log.inspect()
     expect(underWay).toEqual({

@@ -5,29 +5,11 @@ import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
 import { WAITING_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
+import { append, Bench, follower, leader, voteRequest } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
-
-/** A follower of replica 2 in term 1. */
-function follower(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.receive(append(2, 1, [0, 0]))
-  bench.settle()
-  bench.take()
-  return bench
-}
-
-/** A leader whose followers hold its whole log. */
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  bench.take()
-  return bench
-}
 
 const last = ({ outputs }: Bench): Output => outputs.at(-1) ?? expect.fail()
 const propose = (bench: Bench, seq: number, text = ''): void =>
@@ -411,12 +393,16 @@ describe('a leader refuses what is beyond its own progress, although the followe
     propose(bench, 3)
     expect(isRefused(bench)).toBe(true)
     storeAll(bench)
+    bench.settle()
     propose(bench, 4)
     expect(isRefused(bench)).toBe(false)
   })
 
-  test('while it has not applied it', () => {
-    const bench = leader({ limits: { uncommittedEntriesMax: 2 } })
+  test.each([
+    { uncommittedEntriesMax: 2 },
+    { uncommittedBytesMax: 108 },
+  ])('while it has not applied it: %j', (limits) => {
+    const bench = leader({ limits: { ...limits, applyBytesMax: 1 } })
     for (const seq of [1, 2]) propose(bench, seq)
     storeAll(bench)
     acknowledged(bench)

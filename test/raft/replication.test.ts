@@ -5,21 +5,13 @@ import { describe, expect, test } from 'vitest'
 import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type LogIndex, type Message, type ProgressStatus } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, type Incoming } from './harness/bench.ts'
+import { append, Bench, type Incoming, leader } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { pastEntries, sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, memberNamed, votersUpTo } from './harness/members.ts'
 import { REFUSED_TEXT, TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMaxMs } = TIMING
-
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  bench.take()
-  return bench
-}
 
 /** Only an acknowledgement: nothing is stored or applied here. */
 function accept(

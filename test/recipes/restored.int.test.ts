@@ -1,13 +1,19 @@
-// Recipes in a cluster that has the keys of another one, because an import has restored them. An import leaves out what
-// had a lease, and with --leased it makes plain keys of that.
+// Recipes in a cluster that has the keys of another one, because an import or a restore has brought them. An import
+// leaves out what had a lease, and with --leased it makes plain keys of that. A restore keeps leases.
 
-import { beforeAll, expect, test } from 'vitest'
-import { type Client, type KvRecord, startCluster } from '../../src/index.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { writeBackup } from '../../src/backup/file.ts'
+import { restoreFile } from '../../src/backup/restore.ts'
+import { Client, type KvRecord, startCluster } from '../../src/index.ts'
 import {
   barrier,
   campaign,
   counter,
   doubleBarrier,
+  LockNotTakenError,
   leaderOf,
   lock,
   queue,
@@ -17,9 +23,10 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
+import { startNode } from '../../src/server/start-node.ts'
 
-const WITHIN = { waitMs: 5_000, ttlMs: 2_000 }
-const LIMIT = { limit: 1, windowMs: 2_000 }
+const WITHIN = { waitMs: 5_000, ttlMs: 60_000 }
+const LIMIT = { limit: 1, windowMs: 60_000 }
 
 /** Recipes in use: held, taken, or with a step in flight. */
 async function use(kv: Client): Promise<void> {
@@ -49,11 +56,71 @@ async function use(kv: Client): Promise<void> {
 }
 
 const records: KvRecord[] = []
+const top = mkdtempSync(join(tmpdir(), 'quorate-restored-'))
+const backup = join(top, 'store.backup')
+afterAll(() => rmSync(top, { recursive: true, force: true }))
 beforeAll(async () => {
   await using old = await startCluster({ nodes: 1 })
   const kv = old.client()
   await use(kv)
   for await (const record of kv.list()) records.push(record)
+  await writeBackup(backup, kv.backup())
+})
+
+test('a restored cluster has what was held until its lease ends, and then the recipes continue', async () => {
+  const node = { dir: join(top, 'n1'), name: 'n1', peer: '', url: '' }
+  await restoreFile(backup, node, 1_000_000)
+  const HOST = { host: '127.0.0.1', port: 0 }
+  const running = await startNode({
+    ...{ name: 'n1', dataDir: node.dir, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },
+    founding: { kind: 'existing' },
+  })
+  try {
+    await using kv = new Client({ endpoints: [running.url] })
+    const now = { ...WITHIN, waitMs: 0 }
+    await expect(lock(kv, 'a', now)).rejects.toThrow(LockNotTakenError)
+    await expect(semaphore(kv, 'a', 1).acquire(now)).rejects.toThrow(LockNotTakenError)
+    expect((await leaderOf(kv, 'a'))?.text()).toBe('old leader')
+    expect(await registry(kv, 'a').list()).toMatchObject([{ url: 'old' }])
+    // Counted once, also over the restore.
+    expect(await counter(kv, 'a').add(1, { once: 'order' })).toBe(1)
+    expect(await barrier(kv, 'leased').isRaised()).toBe(true)
+    expect(await barrier(kv, 'plain').isRaised()).toBe(true)
+    expect(await rateLimiter(kv, 'a', LIMIT).take()).toMatchObject({ allowed: false })
+    const jobs = queue(kv, 'a')
+    expect(await jobs.len()).toEqual({ ready: 0, held: 2, dead: 0 })
+    const steps = [{ name: 'first', run: () => 'done' }]
+    expect(await saga(kv, 'a', steps).resume()).toEqual([])
+
+    for (const lease of new Set(
+      records.flatMap(({ key, lease }) => (key.startsWith('topic/') ? [] : (lease ?? []))),
+    ))
+      await kv.revokeLease(lease)
+
+    const held = await lock(kv, 'a', now)
+    expect(held.token).toBeGreaterThan(1_000_000)
+    await held.release()
+    await (await campaign(kv, 'a', now)).release()
+    expect(await registry(kv, 'a').list()).toEqual([])
+    expect(await barrier(kv, 'leased').isRaised()).toBe(false)
+    expect(await rateLimiter(kv, 'a', LIMIT).take()).toMatchObject({ allowed: true })
+    const items = [await jobs.pop(), await jobs.pop()]
+    expect(items.map((item) => [item?.text(), item?.attempts])).toEqual([
+      ['held', 2],
+      ['delayed', 1],
+    ])
+    const messages = topic(kv, 'a', { ageMs: 60_000 })
+    await messages.publish('new')
+    const texts: string[] = []
+    for await (const message of messages.subscribe({ from: 'oldest' })) {
+      texts.push(message.text())
+      if (message.text() === 'new') break
+    }
+    expect(texts).toEqual(['old', 'new'])
+    expect(await saga(kv, 'a', steps).resume()).toMatchObject([{ id: '1', status: 'completed' }])
+  } finally {
+    await running.stop()
+  }
 })
 
 test.each([

@@ -26,7 +26,7 @@ test('the leader makes a backup when the newest is old enough, and no other node
   ]
   node.role = 'follower'
   await first.check()
-  expect(first.counts).toEqual({ lastSuccessMs: undefined, failuresTotal: 0 })
+  expect(first.counts).toEqual({ lastSuccessMs: undefined, failuresTotal: 0, failure: undefined })
   node.role = 'leader'
   await first.check()
   const [name = ''] = readdirSync(dir)
@@ -52,6 +52,26 @@ test('the oldest are deleted, and files that are no backups of this cluster are 
   expect(left).toEqual(expect.arrayContaining([...others, ...old.slice(2)]))
 })
 
+test('backups of a clock that was wrong neither stop the schedule nor push out the others', async () => {
+  const dir = temporaryDirectory()
+  const now = Date.now()
+  const wrong = [1, 2].map((years) => backupName('4242', now + years * 365 * 24 * HOUR, 9))
+  const right = [5, 4, 3, 2].map((hours) => backupName('4242', now - hours * HOUR, 100 - hours))
+  for (const name of [...wrong, ...right]) writeFileSync(join(dir, name), '')
+  const node = new FakeNode()
+  node.role = 'leader'
+  const schedule = scheduleOf(node, new DirectoryTarget(dir), HOUR, 5)
+  await schedule.check()
+  const left = readdirSync(dir)
+  expect(left.filter((name) => !right.includes(name))).toHaveLength(1)
+  expect(left).toEqual(expect.arrayContaining(right))
+  // The age of the newest is that of the one just made, also for a node that starts now.
+  const later = scheduleOf(node, new DirectoryTarget(dir), HOUR, 5)
+  await later.check()
+  expect(readdirSync(dir)).toEqual(left)
+  expect(Math.abs((later.counts.lastSuccessMs ?? 0) - now)).toBeLessThan(HOUR)
+})
+
 test('a failure is counted, leaves no file, and the next check tries again', async () => {
   const dir = temporaryDirectory()
   const node = new FakeNode()
@@ -60,7 +80,8 @@ test('a failure is counted, leaves no file, and the next check tries again', asy
   const schedule = scheduleOf(node, new DirectoryTarget(dir))
   node.unread = new Error('a block cannot be read')
   await schedule.check()
-  expect(schedule.counts).toEqual({ lastSuccessMs: undefined, failuresTotal: 1 })
+  const failure = 'a block cannot be read'
+  expect(schedule.counts).toEqual({ lastSuccessMs: undefined, failuresTotal: 1, failure })
   expect(readdirSync(dir)).toEqual([])
   node.unread = undefined
   node.problem = { code: 'no_quorum', detail: 'deposed', written: 'no' }
@@ -68,6 +89,7 @@ test('a failure is counted, leaves no file, and the next check tries again', asy
   expect(schedule.counts.failuresTotal).toBe(2)
   node.problem = undefined
   await schedule.check()
+  expect(schedule.counts.failure).toBeUndefined()
   expect(readdirSync(dir)).toHaveLength(1)
   expect(node.openScans).toBe(0)
 })
@@ -97,6 +119,9 @@ test('a node that was started with a target makes backups and reports them', asy
     const metrics = async () => (await fetch(`${node.url}/metrics`)).text()
     await expect.poll(metrics).toMatch(/quorate_backup_last_success_timestamp_seconds 1/)
     expect(await metrics()).toMatch(/quorate_backup_failures_total 0/)
+    const status = (await (await fetch(`${node.url}/v1/status`)).json()) as Record<string, number>
+    expect(status).toMatchObject({ last_backup_age_ms: expect.any(Number), certificates: [] })
+    expect(status.disk_total_bytes).toBeGreaterThan(status.disk_free_bytes ?? 0)
   } finally {
     await node.stop()
   }

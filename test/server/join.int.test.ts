@@ -24,6 +24,8 @@ interface Played {
   body: string | undefined
   /** Paths of the requested changes. */
   readonly asked: string[]
+  /** The Authorization headers of all requests. */
+  readonly shown: (string | undefined)[]
   /** The body of the last requested change. */
   wanted: unknown
   whenAsked: () => void
@@ -38,12 +40,14 @@ async function played(given: Partial<Played> = {}): Promise<{ url: string; node:
     answers: 200,
     body: undefined,
     asked: [],
+    shown: [],
     wanted: undefined,
     whenAsked: () => {},
     ...given,
   }
   const server = createServer((request, response) => {
     let sent = ''
+    node.shown.push(request.headers.authorization)
     request
       .on('data', (chunk) => {
         sent += String(chunk)
@@ -274,4 +278,19 @@ test('the search for a cluster ends after half a minute with what was found last
   } finally {
     vi.useRealTimers()
   }
+})
+
+test('a node shows who it is, and does not try again where it has no right to join', async () => {
+  const { url, node } = await played()
+  node.whenAsked = () => {
+    node.answers = 403
+    node.body = JSON.stringify({ code: 'permission_denied', detail: 'user "bob" needs the role root' })
+  }
+  const options = { replace: false, logger: silent, isKnown: () => false }
+  const joining = join(joiner, { urls: [url], authorization: 'Bearer x', ...options })
+  await expect(joining).rejects.toThrow(JoinRefusedError)
+  await expect(joining).rejects.toThrow(/needs the role root.*--user NAME and KV_PASSWORD, or --token/)
+  expect(node.shown).toEqual(['Bearer x', 'Bearer x'])
+  const stranger = { urls: [(await played({ says: 401, body: '{"code":"unauthenticated"}' })).url] }
+  await expect(discoverCluster(stranger, silent)).rejects.toThrow(JoinRefusedError)
 })

@@ -165,11 +165,12 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     status: () => node.status(),
     inFlight: () => ({}),
     watches: () => NO_WATCHES,
-    peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
+    peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0, tlsHandshakesFailed: 0 }),
     databaseDir: import.meta.dirname,
   })
   metrics.watchTls(() => [])
-  metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0 }))
+  metrics.watchAudit(() => 0)
+  metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0, failure: undefined }))
   metrics.watchHttp(() => ({
     connections: 0,
     fastConnections: 0,

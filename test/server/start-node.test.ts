@@ -1,6 +1,6 @@
 // The reasons for which a node refuses to start, before it opens or creates anything.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -153,6 +153,21 @@ test('a directory in use is not founded again, and belongs to one name', async (
   const other = await failureOf({ dataDir: used, name: 'other', founding: { kind: 'existing' } })
   expect(other.message).toContain(`belongs to node ${identity.name}, not other`)
   expect(other.usage).toBe(false)
+})
+
+test('a data directory that other users can open is refused', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const [made, empty] = [join(home, 'made'), join(home, 'empty')]
+  mkdirSync(empty)
+  chmodSync(empty, 0o775)
+  for (const dataDir of [made, empty]) await formatStorage(dataDir, identity, initial)
+  const modeOf = (dir: string): number => statSync(dir).mode & 0o777
+  expect([made, empty].map(modeOf)).toEqual([0o700, 0o770])
+  chmodSync(made, 0o704)
+  const failure = await failureOf({ dataDir: made, name: identity.name, founding: { kind: 'existing' } })
+  expect(failure.message).toContain(`${made} is open to other users (mode 704); make it private: chmod o= ${made}`)
+  expect(modeOf(made)).toBe(0o704)
 })
 
 test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {

@@ -1,6 +1,6 @@
 // A lost quorum: what stopped replicas hold, and a new cluster from one of them.
 
-import { existsSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -148,7 +148,10 @@ test('a recovery that is killed before, between or after its renames is complete
   // Between the two renames.
   renameSync(dir, `${dir}.recovered`)
   await expect(startAt(dir)).rejects.toThrow('holds no node')
-  expect(await recoverReplica(dir, BUMP)).toMatchObject({ clusterId: first.clusterId, name: 'n9' })
+  expect(await recoverReplica(dir, BUMP)).toMatchObject({
+    ...{ clusterId: first.clusterId, name: 'n9' },
+    revision: first.revision,
+  })
   await checkRestored(dir, first)
   // Before them: a new directory of that attempt is there already.
   renameSync(dir, `${dir}.recovered`)
@@ -161,6 +164,18 @@ test('a recovery that is killed before, between or after its renames is complete
     await expect(recoverReplica(dir, BUMP)).rejects.toThrow('is in use')
   })
   await expect(inspectReplica(join(top, 'missing'))).rejects.toThrow('holds no node')
+})
+
+test('a link to the directory, and a mount point, are refused before anything is copied', async () => {
+  const top = temporaryDirectory()
+  const dir = join(top, 'd')
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), BUMP)
+  symlinkSync(dir, join(top, 'link'))
+  await expect(recoverReplica(join(top, 'link'), BUMP)).rejects.toThrow(
+    'Give the directory that it points to',
+  )
+  await expect(recoverReplica('/proc', BUMP)).rejects.toThrow('/proc is a mount point')
+  expect(readdirSync(top).sort()).toEqual(['d', 'link'])
 })
 
 test('replicas of different clusters have no best one', async () => {

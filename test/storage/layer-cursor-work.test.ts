@@ -10,14 +10,11 @@ import { RowTable } from '../../src/storage/row-table.ts'
 import { hashOfKey, Row } from '../../src/storage/rows.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 
-/** As in `store.ts`. */
-const LAYERS_PER_BATCH = 16
 const { batchBytesMax, batchItemsMax } = storeLimits
 const RANGE = { gte: Uint8Array.of(65), lt: Uint8Array.of(66), reverse: false }
 const state = (): AppliedState => ({ applied: { index: 1 as LogIndex } }) as unknown as AppliedState
 
-const newOverlay = (): Overlay =>
-  new Overlay({ bytes: batchBytesMax / LAYERS_PER_BATCH, items: batchItemsMax / LAYERS_PER_BATCH })
+const newOverlay = (): Overlay => new Overlay({ bytes: batchBytesMax, items: batchItemsMax })
 
 /** Applies an entry of four rows. */
 function apply(overlay: Overlay, n: number): void {
@@ -55,6 +52,24 @@ test.each([2, 8])('the work of a cursor over %i MiB that are not durable', (MiB)
   // 8 for the search in a layer of 256 rows, and as many to find its place among the others.
   expect(perLayer(opened)).toBeLessThan(32)
   expect(perLayer(sought)).toBeLessThan(32)
+  // A transaction without changes reads one key after the other.
+  const soughtKey = comparisons(() =>
+    cursor?.seek(Buffer.from('Akey-2000000000'), Buffer.from('Akey-2000000000!')),
+  )
+  expect(perLayer(soughtKey)).toBeLessThan(12)
+})
+
+test('a scan sorts the rows of two batches and of one layer at most, however many are not durable', () => {
+  const layers = layersOf(8 * 2 ** 20)
+  const rows = layers.reduce((sum, { size }) => sum + size, 0)
+  expect(rows).toBeGreaterThan(6 * batchItemsMax)
+  const sorts = comparisons(() => {
+    for (const layer of layers) layer.sorted
+  })
+  // Nothing is sorted before a disk is behind by two batches.
+  const [layerRows, comparisonsPerRow] = [256, 8]
+  expect(sorts).toBeLessThan((2 * batchItemsMax + layerRows) * comparisonsPerRow)
+  expect(sorts).toBeGreaterThan(batchItemsMax * (comparisonsPerRow / 2))
 })
 
 test('a scan after each entry adds a logarithmic number of layers, and copies a row as often', () => {
@@ -68,7 +83,7 @@ test('a scan after each entry adds a logarithmic number of layers, and copies a 
   const copied = put.mock.calls.length - rows
   put.mockRestore()
   const layers = overlay.freeze(state)
-  const rowsMax = batchItemsMax / LAYERS_PER_BATCH
+  const rowsMax = 256
   expect(layers.reduce((sum, { size }) => sum + size, 0)).toBe(rows)
   // Two neighbours hold more than fits into one. Before the newest rows are as many, each half of the one before.
   expect(layers.length).toBeLessThan((2 * rows) / rowsMax + Math.log2(rowsMax))

@@ -33,7 +33,7 @@ test('a cursor gives the newest row of each key, in the order of the range', () 
       fc.array(layer, { maxLength: 6 }),
       fc.tuple(key, key),
       fc.boolean(),
-      fc.array(fc.tuple(fc.nat(5), key), { maxLength: 4 }),
+      fc.array(fc.tuple(fc.nat(5), key, fc.option(key, { nil: undefined })), { maxLength: 4 }),
       (changes, [from, to], reverse, jumps) => {
         const tables = changes.map(tableOf)
         const newest = new Map(
@@ -44,7 +44,7 @@ test('a cursor gives the newest row of each key, in the order of the range', () 
         const all = [...newest.keys()].sort().filter((each) => each >= name(from) && each < name(to))
         if (reverse) all.reverse()
         let expected = all
-        for (const [count, jump] of [...jumps, [KEYS, undefined] as const]) {
+        for (const [count, jump, before] of [...jumps, [KEYS, undefined, undefined] as const]) {
           for (let left = count; left > 0 && expected.length > 0; left--) {
             const [first = '', ...others] = expected
             expect(cursor.current?.row).toBe(newest.get(first))
@@ -52,8 +52,11 @@ test('a cursor gives the newest row of each key, in the order of the range', () 
             expected = others
           }
           if (jump === undefined) break
-          cursor.seek(bytes(name(jump)))
-          expected = all.filter((each) => (reverse ? each < name(jump) : each >= name(jump)))
+          const end = reverse || before === undefined ? to : Math.min(before, to)
+          cursor.seek(bytes(name(jump)), end === to ? undefined : bytes(name(end)))
+          expected = all.filter((each) =>
+            reverse ? each < name(jump) : each >= name(jump) && each < name(end),
+          )
         }
         expect(cursor.current).toBeUndefined()
       },

@@ -20,6 +20,8 @@ type Step =
 
 const KEYS = 8
 const LAYER_MAX = { bytes: 40, items: 4 }
+/** For 16 layers. */
+const BATCH_MAX = { bytes: 16 * LAYER_MAX.bytes, items: 16 * LAYER_MAX.items }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -76,7 +78,7 @@ const newest = (list: readonly Applied[]): Map<string, Row> => new Map(list.flat
 const inOrder = (rows: Iterable<Row>): Row[] => [...rows].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
 
 class Model {
-  readonly #overlay = new Overlay(LAYER_MAX)
+  readonly #overlay = new Overlay(BATCH_MAX)
   #index = 1
   /** Not in any batch. */
   #waiting: Applied[] = []

@@ -12,11 +12,13 @@ import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
+import { authorizationOf } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
 
 const DATA = '--data <dir>'
@@ -24,7 +26,7 @@ const DATA_HELP = 'directory of the cluster'
 const YES = '--yes'
 const NODE = 'name of the node, such as n1; or leader, or follower'
 
-export function clusterCommand() {
+export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
   const cluster = withExamples(new Command('cluster'), [
     'kv cluster start',
     'kv cluster status -o json',
@@ -45,7 +47,7 @@ export function clusterCommand() {
   )
   cluster.addCommand(partitionCommand())
   cluster.addCommand(healCommand())
-  cluster.addCommand(rejoinCommand())
+  cluster.addCommand(rejoinCommand(flags))
   cluster.addCommand(restoreCommand())
   return cluster
 }
@@ -126,7 +128,7 @@ function destroyCommand() {
     })
 }
 
-function rejoinCommand() {
+function rejoinCommand(globalFlags: ProgramContext['flags']) {
   return withExamples(new Command('rejoin'), ['kv cluster rejoin n1', 'kv cluster rejoin follower --yes'])
     .description(
       'replace a node whose data is damaged or lost by a fresh replica; the old data is moved aside; asks first when the node is healthy',
@@ -135,11 +137,13 @@ function rejoinCommand() {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the node is healthy')
     .action(async (node, { data, yes }) => {
-      const reply = await exchange(data, { command: 'rejoin', node, evenIfHealthy: yes === true })
+      const authorization = await authorizationOf(globalFlags())
+      const request = { command: 'rejoin', node, evenIfHealthy: yes === true, authorization } as const
+      const reply = await exchange(data, request)
       if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).message)
       const { confirm } = await import('../confirm.ts')
       await confirm(reply.message)
-      await execute(data, { command: 'rejoin', node: reply.healthy, evenIfHealthy: true })
+      await execute(data, { ...request, node: reply.healthy, evenIfHealthy: true })
     })
 }
 

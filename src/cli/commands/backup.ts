@@ -64,8 +64,8 @@ const saveCommand = ({ flags }: ProgramContext) =>
     })
 
 const SAVE_NOTES = `
-The file has its name when it is complete, checked and durable; until then it is FILE.partial. What goes to
-stdout is checked by: ${PROGRAM} backup verify`
+The file has its name when it is complete, checked and durable; until then another one, which ends
+in .partial. What goes to stdout is checked by: ${PROGRAM} backup verify`
 
 const showCommand = ({ flags }: ProgramContext) =>
   withExamples(new Command('show'), ['kv backup show store.backup', 'kv backup show store.backup -o json'])

@@ -32,7 +32,7 @@ export const command = ({ flags }: ProgramContext) =>
       }
       const best = bestOf(found)
       const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
-      const rows = found.map((replica) => ({ ...json(replica), best: replica === best }))
+      const rows = found.map((replica) => ({ ...replicaJson(replica), best: replica === best }))
       if (format === 'json') await writeLine(toJson(rows))
       else if (format === 'ndjson') for (const row of rows) await writeLine(toJsonLine(row))
       else if (rows.length > 0) await printTable(COLUMNS, format, rows)
@@ -45,9 +45,9 @@ export const command = ({ flags }: ProgramContext) =>
       if (unreadable.length > 0) throw new Failure(EXIT.failed, '')
     })
 
-type Row = ReturnType<typeof json> & { readonly best: boolean }
+type Row = ReturnType<typeof replicaJson> & { readonly best: boolean }
 
-const json = (replica: ReplicaSummary) => ({
+export const replicaJson = (replica: ReplicaSummary) => ({
   dir: replica.dir,
   name: replica.name,
   cluster_id: replica.clusterId,

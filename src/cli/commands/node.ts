@@ -19,6 +19,7 @@ import {
 } from '../../server/options.ts'
 import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
+import { authorizationOf } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import {
@@ -31,13 +32,16 @@ import {
   parseTimeout,
   parseTiming,
 } from '../flag-values.ts'
+import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 
-export const command = () => new Command('node').description('run a single node').addCommand(startCommand())
+export const command = ({ flags }: ProgramContext) =>
+  new Command('node').description('run a single node').addCommand(startCommand(flags))
 
-function startCommand() {
+function startCommand(globalFlags: ProgramContext['flags']) {
   return withExamples(new Command('start'), [
     'kv node start --name n1 --data d1 --listen 127.0.0.1:7301 --peer-listen 127.0.0.1:7401 --bootstrap',
     'kv node start --name n2 --data d2 --listen 127.0.0.1:7302 --peer-listen 127.0.0.1:7402 --join http://127.0.0.1:7301',
@@ -126,12 +130,13 @@ function startCommand() {
     .action(async (flags) => {
       const { nodeLog } = await import('../node-log.ts')
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
+      const founding = await foundingOf(flags, globalFlags())
       await run(flags.logLevel, {
         name: flags.name,
         dataDir: userPath(flags.data),
         listen: flags.listen,
         peerListen: flags.peerListen,
-        founding: foundingOf(flags),
+        founding,
         insecure: flags.insecure === true,
         ...tlsOf(flags),
         discardSuspectTail: flags.discardSuspectTail === true,
@@ -224,7 +229,10 @@ async function leave(exitCode: number, lastWords?: string): Promise<never> {
   return io().exit(exitCode)
 }
 
-function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace?: true }): Founding {
+async function foundingOf(
+  flags: { bootstrap?: true; join?: readonly string[]; replace?: true },
+  globalFlags: GlobalFlags,
+): Promise<Founding> {
   if (flags.bootstrap && flags.join) {
     throw new Failure(
       EXIT.usage,
@@ -233,9 +241,9 @@ function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace
   }
   if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join')
   if (flags.bootstrap) return { kind: 'bootstrap' }
-  return flags.join
-    ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
-    : { kind: 'existing' }
+  if (flags.join === undefined) return { kind: 'existing' }
+  const authorization = await authorizationOf(globalFlags)
+  return { kind: 'join', urls: flags.join, replace: flags.replace === true, authorization }
 }
 
 interface TlsFlags {

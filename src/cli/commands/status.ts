@@ -1,67 +1,129 @@
-// kv status: what each node reports about itself.
+// kv status: what each node reports about itself, and with --all the health of the cluster.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
-import { type NodeStatus, QuorateError, UnreachableError } from '../../client/index.ts'
+import { QuorateError, UnreachableError } from '../../client/index.ts'
+import { Cancellation, Failure } from '../../local/failure.ts'
+import { ageText, type ClusterHealth, certificateMs, healthOf, type MemberRow } from '../cluster-health.ts'
+import { paint } from '../colors.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { parseTiming } from '../flag-values.ts'
 import { statusJson, toJson, toJsonLine } from '../format-json.ts'
-import { printTable } from '../format-table.ts'
-import type { Format } from '../global-flags.ts'
-import { byName, sayPainted, writeLine } from '../output.ts'
+import { type Column, isTable, printTable } from '../format-table.ts'
+import { escapeText } from '../format-text.ts'
+import { io } from '../io.ts'
+import { byName, sayPainted, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 /** A node that does not answer in this time is shown as unreachable. */
 const ANSWER_MS_MAX = 2_000
+const WATCH_MS = 2_000
+const CLEAR_SCREEN = '\u001b[H\u001b[J'
 
-interface Target {
-  readonly name: string | undefined
-  readonly url: string
-}
-
-interface Row extends Target {
-  readonly status: NodeStatus | undefined
-  /** Why there is no status. */
-  readonly error: QuorateError | undefined
-}
+type Target = Pick<MemberRow, 'name' | 'url'>
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('status'), [
     'kv status',
     'kv status --all --endpoints http://10.0.0.1:7301',
+    'kv status --all --watch',
     'kv status -o json',
   ])
     .description('the report of each node')
-    .option('--all', 'all members of the cluster, also those that --endpoints does not name')
-    .action(async ({ all }) => {
-      await withContext(flags(), { kind: 'read' }, (context) => printStatus(context, all === true))
+    .option(
+      '--all',
+      'all members, also those that --endpoints does not name: lag, disk, certificates, backups; the exit code says whether all is well',
+    )
+    .option('--watch', 'again and again, until Ctrl-C')
+    .option('--every <duration>', 'the time between two reports of --watch: 2s', parseTiming)
+    .action(async ({ all = false, watch, every }) => {
+      await withContext(flags(), { kind: 'read' }, async (context) => {
+        if (watch === true || every !== undefined) return watchStatus(context, all, every ?? WATCH_MS)
+        const health = await printStatus(context, all, await rowsOf(context, all, targetsOf(context)))
+        // The problems have been printed.
+        if (all && health.exitCode !== EXIT.ok) throw new Failure(health.exitCode, '')
+      })
     })
 
-async function printStatus(context: CommandContext, all: boolean): Promise<void> {
-  const rows = await Promise.all((await targetsOf(context, all)).map((node) => statusOf(context, node)))
-  const answered = rows.flatMap((row) => row.status ?? [])
-  if (answered.length === 0) throw noAnswer(rows)
-  if (context.format === 'json') await writeLine(toJson(summary(rows, answered)))
-  else if (context.format === 'ndjson') {
-    for (const row of rows) await writeLine(toJsonLine(nodeJson(row)))
-  } else await printRows(context.format, rows)
-  for (const node of answered) {
-    for (const error of node.errors) sayPainted('red', `${node.name}: ${error}`)
+const targetsOf = ({ endpoints }: CommandContext): Target[] =>
+  endpoints.urls.map((url) => ({ name: undefined, url }))
+
+async function watchStatus(context: CommandContext, all: boolean, everyMs: number): Promise<void> {
+  const { signal, format } = context
+  const onScreen = io().stdout.isTTY === true && isTable(format)
+  let targets: readonly Target[] = targetsOf(context)
+  try {
+    for (let isFirst = true; ; isFirst = false) {
+      const rows = await rowsOf(context, all, targets)
+      // If no node answers next time, the members are still known.
+      targets = rows
+      if (onScreen) await write(`${CLEAR_SCREEN}${titleOf(rows)}\n\n`)
+      else if (!isFirst && format === 'plain') await write('\n')
+      await printStatus(context, all, rows, true)
+      await sleep(everyMs, undefined, { signal })
+    }
+  } catch (error) {
+    if (signal.aborted) throw new Cancellation(EXIT.interrupted, '')
+    throw error
   }
 }
 
-/** The nodes that the user named, unless `all`; otherwise all members, from the view of one node. */
-async function targetsOf(
-  { client, endpoints, timeoutMs, signal }: CommandContext,
+function titleOf(rows: readonly MemberRow[]): string {
+  const { newest, leader } = healthOf(rows)
+  const cluster = newest === undefined ? 'no node answers' : `cluster ${newest.clusterId}`
+  const led = leader === undefined ? 'no leader' : `leader ${leader}`
+  return paint(
+    'dim',
+    escapeText(`${cluster}, ${led}, ${new Date().toLocaleTimeString('en-GB')}; Ctrl-C ends`),
+  )
+}
+
+/** `again`: one of several reports. A report without any answer is no error then, and each JSON document is a line. */
+async function printStatus(
+  context: CommandContext,
   all: boolean,
-): Promise<Target[]> {
-  if (all || !endpoints.explicit) {
-    const { members } = await client.cluster({ timeoutMs: Math.min(timeoutMs, ANSWER_MS_MAX), signal })
-    if (members.length > 0) return byName(members).map(({ name, url }) => ({ name, url }))
-  }
-  return endpoints.urls.map((url) => ({ name: undefined, url }))
+  rows: readonly MemberRow[],
+  again = false,
+): Promise<ClusterHealth> {
+  if (!again && rows.every(({ status }) => status === undefined)) throw noAnswer(rows)
+  const health = healthOf(rows)
+  const { format } = context
+  if (format === 'json') await writeLine((again ? toJsonLine : toJson)(summary(rows, health, all)))
+  else if (format === 'ndjson') {
+    for (const row of rows) await writeLine(toJsonLine(nodeJson(row, health)))
+  } else await printTable<MemberRow>(all ? membersColumns(rows, health) : NODE_COLUMNS, format, rows, styleOf)
+  const problems = all
+    ? health.problems
+    : rows.flatMap(({ status }) => status?.errors.map((text) => `${status.name}: ${text}`) ?? [])
+  for (const problem of problems) sayPainted('red', problem)
+  return health
 }
 
-async function statusOf({ client, timeoutMs, signal }: CommandContext, node: Target): Promise<Row> {
+/**
+ * The nodes that the user named, unless `all`; otherwise all members, as the node that has applied most knows them. All
+ * nodes are asked at once: one that does not answer delays nothing.
+ */
+async function rowsOf(
+  context: CommandContext,
+  all: boolean,
+  targets: readonly Target[],
+): Promise<readonly MemberRow[]> {
+  const rows = await Promise.all(targets.map((target) => statusOf(context, target)))
+  if (!all && context.endpoints.explicit) return rows
+  const newest = rows.flatMap(({ status }) => status ?? []).sort((a, b) => a.appliedIndex - b.appliedIndex)
+  const members = byName(newest.at(-1)?.members ?? [])
+  if (members.length === 0) return rows
+  return Promise.all(
+    members.map(({ name, url }) => {
+      const known = rows.find((row) => (row.status === undefined ? row.url === url : row.name === name))
+      return known === undefined ? statusOf(context, { name, url }) : { ...known, name, url }
+    }),
+  )
+}
+
+async function statusOf({ client, timeoutMs, signal }: CommandContext, node: Target): Promise<MemberRow> {
   try {
     const limitMs = Math.min(timeoutMs, ANSWER_MS_MAX)
     const answer = await client.status({ endpoint: node.url, timeoutMs: limitMs, signal })
@@ -75,53 +137,92 @@ async function statusOf({ client, timeoutMs, signal }: CommandContext, node: Tar
 }
 
 /** An error of a node that accepted a connection explains more than a refused connection. */
-function noAnswer(rows: readonly Row[]): QuorateError {
-  const errors = rows.flatMap((row) => row.error ?? [])
+function noAnswer(rows: readonly MemberRow[]): Error {
   const urls = rows.map((row) => row.url).join(', ')
-  return (
-    errors.find((error) => !(error instanceof UnreachableError)) ?? unreachable(`cannot connect to ${urls}`)
-  )
+  const errors = rows.flatMap((row) => row.error ?? [])
+  const refusal = errors.find((error) => !(error instanceof UnreachableError))
+  if (refusal?.code === 'timeout') return new Failure(EXIT.unavailable, `${refusal.message} from ${urls}`)
+  return refusal ?? unreachable(`cannot connect to ${urls}`)
 }
 
 const unreachable = (message: string): UnreachableError =>
   new UnreachableError(message, { code: 'unreachable', written: 'no' })
 
-/**
- * A node that is cut off may not know yet that its leader was replaced, so the highest term counts. Not every node of
- * this term may know its leader yet.
- */
-function summary(rows: readonly Row[], answered: readonly NodeStatus[]): object {
-  const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)
-  const informed = answered.find(({ term, leader }) => term === newest?.term && leader !== undefined)
-  return {
-    cluster_id: newest?.clusterId ?? null,
-    leader: informed?.leader ?? null,
-    term: newest?.term ?? null,
-    nodes: rows.map(nodeJson),
-  }
-}
+const summary = (rows: readonly MemberRow[], health: ClusterHealth, all: boolean): object => ({
+  cluster_id: health.newest?.clusterId ?? null,
+  leader: health.leader ?? null,
+  term: health.newest?.term ?? null,
+  ...(all ? { problems: health.problems } : {}),
+  nodes: rows.map((row) => nodeJson(row, health)),
+})
 
-function nodeJson({ name, url, status: node }: Row): object {
-  if (node === undefined) return { name: name ?? null, url, state: 'unreachable' }
+function nodeJson(row: MemberRow, health: ClusterHealth): object {
+  const { name, url, status: node, error } = row
+  const { log, apply } = health.lagOf(row)
+  const lag = { log_lag: log ?? null, apply_lag: apply ?? null }
+  if (node === undefined)
+    return { name: name ?? null, url, state: 'unreachable', error: error?.message ?? null, ...lag }
   const { members: _, ...own } = Object.fromEntries(Object.entries(statusJson(node)))
-  return { ...own, url, state: 'running' }
+  return { ...own, url, state: 'running', ...lag }
 }
 
-async function printRows(format: Format, rows: readonly Row[]): Promise<void> {
-  await printTable<Row>(
-    [
-      { title: 'NAME', cell: (row) => row.name },
-      { title: 'URL', cell: (row) => row.url, keepsEnd: true },
-      { title: 'STATE', cell: (row) => (row.status === undefined ? 'unreachable' : 'running') },
-      { title: 'ROLE', cell: (row) => row.status?.role },
-      { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },
-      { title: 'COMMIT', cell: (row) => row.status?.commitIndex, alignRight: true, wide: true },
-      { title: 'APPLIED', cell: (row) => row.status?.appliedIndex, alignRight: true, wide: true },
-      { title: 'REVISION', cell: (row) => row.status?.revision, alignRight: true },
-      { title: 'STATE HASH', cell: (row) => row.status?.stateHash, wide: true },
-    ],
-    format,
-    rows,
-    (row) => (row.status === undefined ? 'red' : row.status.role === 'leader' ? 'green' : undefined),
-  )
+const styleOf = ({ status }: MemberRow) =>
+  status === undefined ? 'red' : status.role === 'leader' ? 'green' : undefined
+
+const NODE_COLUMNS: readonly Column<MemberRow>[] = [
+  { title: 'NAME', cell: (row) => row.name },
+  { title: 'URL', cell: (row) => row.url, keepsEnd: true },
+  { title: 'STATE', cell: (row) => (row.status === undefined ? 'unreachable' : 'running') },
+  { title: 'ROLE', cell: (row) => row.status?.role },
+  { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },
+  { title: 'COMMIT', cell: (row) => row.status?.commitIndex, alignRight: true, wide: true },
+  { title: 'APPLIED', cell: (row) => row.status?.appliedIndex, alignRight: true, wide: true },
+  { title: 'REVISION', cell: (row) => row.status?.revision, alignRight: true },
+  { title: 'STATE HASH', cell: (row) => row.status?.stateHash, wide: true },
+]
+
+/** Columns without any value are rarely needed: nodes without TLS or backups have none. */
+function membersColumns(rows: readonly MemberRow[], { lagOf }: ClusterHealth): readonly Column<MemberRow>[] {
+  const columns: readonly Column<MemberRow>[] = [
+    { title: 'NAME', cell: (row) => row.name },
+    { title: 'ADDRESS', cell: (row) => row.url.replace(/^https?:\/\//, ''), keepsEnd: true },
+    { title: 'ROLE', cell: roleOf },
+    { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },
+    { title: 'LAG', cell: (row) => lagOf(row).log, alignRight: true },
+    { title: 'APPLY', cell: (row) => lagOf(row).apply, alignRight: true },
+    { title: 'DISK FREE', cell: diskText, alignRight: true },
+    { title: 'CERT', cell: (row) => remainingText(certificateMs(row)), alignRight: true },
+    { title: 'BACKUP', cell: (row) => passedText(row.status?.lastBackupAgeMs), alignRight: true },
+    { title: 'VERSION', cell: (row) => row.status?.version },
+    { title: 'REVISION', cell: (row) => row.status?.revision, alignRight: true, wide: true },
+    { title: 'COMMIT', cell: (row) => row.status?.commitIndex, alignRight: true, wide: true },
+    { title: 'APPLIED', cell: (row) => row.status?.appliedIndex, alignRight: true, wide: true },
+    { title: 'STATE HASH', cell: (row) => row.status?.stateHash, wide: true },
+  ]
+  return columns.map((column) => ({
+    ...column,
+    wide: column.wide === true || rows.every((row) => column.cell(row) === undefined),
+  }))
 }
+
+function roleOf({ status }: MemberRow): string {
+  if (status === undefined) return 'unreachable'
+  const self = status.members.find(({ replicaId }) => replicaId === status.replicaId)
+  return self?.role === 'learner' ? 'learner' : status.role
+}
+
+/** Free space, and its share of the file system. */
+function diskText({ status }: MemberRow): string | undefined {
+  if (status?.diskFreeBytes === undefined) return undefined
+  const free = `${gigabytes(status.diskFreeBytes)} GB`
+  if (status.diskTotalBytes === undefined) return free
+  return `${free} ${Math.floor((100 * status.diskFreeBytes) / status.diskTotalBytes)}%`
+}
+
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(bytes < 10e9 ? 1 : 0)
+
+const remainingText = (ms: number | undefined): string | undefined =>
+  ms === undefined ? undefined : ms < 0 ? 'expired' : ageText(ms)
+
+const passedText = (ms: number | undefined): string | undefined =>
+  ms === undefined ? undefined : ageText(ms)

@@ -5,7 +5,9 @@
 import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
+import type { SpanContext } from '@opentelemetry/api'
 import { http } from '../../node-http.ts'
+import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
@@ -46,7 +48,7 @@ export class HttpTransport implements Transport {
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const { method, path, headers, body } = httpRequestOf(request)
-    const { timeoutMs, writeId, clusterId, authorization } = options
+    const { timeoutMs, writeId, clusterId, authorization, trace } = options
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
     const outgoing = {
       method,
@@ -56,6 +58,7 @@ export class HttpTransport implements Transport {
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
         ...(authorization === undefined ? undefined : { Authorization: authorization }),
         ...(writeId && writeIdHeader(writeId)),
+        ...(trace && headersOfTrace(trace.context)),
       },
       body,
     }
@@ -100,6 +103,11 @@ export class HttpTransport implements Transport {
     this.#agent.destroy()
     this.#secureAgent?.destroy()
   }
+}
+
+function headersOfTrace(context: SpanContext): Record<string, string> {
+  const { traceparent, tracestate } = traceHeaders(context)
+  return tracestate === '' ? { traceparent } : { traceparent, tracestate }
 }
 
 interface Where extends SecureOptions {

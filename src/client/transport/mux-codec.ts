@@ -1,5 +1,7 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
+import type { SpanContext } from '@opentelemetry/api'
+import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
 import { isObject, isWholeNumber, type Json } from '../decode.ts'
 import {
   bytesOfChange,
@@ -49,6 +51,7 @@ export interface Leader {
 export type MuxItem = readonly unknown[]
 
 const CANCEL = 0
+const TRACE = 11
 /** Kinds of messages about a watch: their second field. */
 export const EVENTS = 2
 export const PROGRESS = 3
@@ -132,6 +135,15 @@ export function sizeOf(operation: ClientOperation): number {
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
   const { prefix, start, end, after } = operation
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
+}
+
+/** At most the bytes that an item with a trace context takes of a message. */
+export const TRACE_BYTES = 80 + TRACESTATE_CHARS_MAX
+
+/** The trace context of the operation that follows. */
+export function traceOf(id: number, context: SpanContext): MuxItem {
+  const { traceparent, tracestate } = traceHeaders(context)
+  return tracestate === '' ? [id, TRACE, traceparent] : [id, TRACE, traceparent, tracestate]
 }
 
 export const cancelOf = (id: number): MuxItem => [id, CANCEL]

@@ -30,6 +30,8 @@ import {
   PROBLEM,
   SERVED,
   sizeOf,
+  TRACE_BYTES,
+  traceOf,
   WATCH_ENDED,
   welcomeOf,
 } from './mux-codec.ts'
@@ -189,7 +191,7 @@ export class NodeConnection {
   takes(operation: ClientOperation): boolean {
     const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
     if (operation.op === WATCH && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
-    return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
+    return creditOf(operation) <= bytesMax && sizeOf(operation) + TRACE_BYTES <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
@@ -287,7 +289,8 @@ export class NodeConnection {
       const credit = creditOf(pending.operation)
       if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
       if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
-      const itemSize = sizeOf(pending.operation)
+      const { operation, writeId, trace } = pending
+      const itemSize = sizeOf(operation) + (trace === undefined ? 0 : TRACE_BYTES)
       if (size + itemSize > bytesMax && items.length > 0) {
         this.#send(items)
         items = []
@@ -297,9 +300,10 @@ export class NodeConnection {
       this.#shift()
       this.#assignSlot(pending, credit, nowMs)
       size += itemSize
-      items.push(
-        itemOf(pending.id, pending.operation, nodeTimeoutMs(pending.deadline - nowMs), pending.writeId),
-      )
+      // A batch does not grow any more, and its trace is known, when it is encoded.
+      const item = itemOf(pending.id, operation, nodeTimeoutMs(pending.deadline - nowMs), writeId)
+      if (trace !== undefined) items.push(traceOf(pending.id, trace.context))
+      items.push(item)
     }
     if (items.length > 0) this.#send(items)
   }

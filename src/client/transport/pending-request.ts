@@ -15,6 +15,7 @@ export const WITHDRAWN = -1
 export interface PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
+  readonly trace: SendOptions['trace']
   readonly deadline: number
   /** When `due` must be called, if there is no answer before. */
   dueMs: number
@@ -39,6 +40,7 @@ export interface PendingConnection {
 export class PendingRequest implements PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
+  readonly trace: SendOptions['trace']
   readonly deadline: number
   dueMs: number
   id = QUEUED
@@ -55,12 +57,13 @@ export class PendingRequest implements PendingOperation {
   constructor(
     connection: PendingConnection,
     operation: ClientOperation,
-    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, signal }: SendOptions,
+    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, trace, signal }: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
     this.#connection = connection
     this.operation = operation
     this.writeId = writeId
+    this.trace = trace
     this.#resolve = resolve
     this.#silenceMs = silenceMs
     this.#mayGiveUp = mayGiveUp

@@ -28,6 +28,8 @@ export class PendingWatch implements PendingOperation, WatchMessages {
   readonly deadline: number
   dueMs: number
   id = QUEUED
+  /** The node's span of a watch that begins has no parent. */
+  readonly trace = undefined
   readonly #resolve: (outcome: SendOutcome) => void
   readonly #connection: PendingConnection
   readonly #url: string

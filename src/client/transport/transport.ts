@@ -5,6 +5,7 @@
 // the node answered in the terms of the HTTP API.
 
 import type { IncomingHttpHeaders } from 'node:http'
+import type { SpanContext } from '@opentelemetry/api'
 import type { Endpoint } from '../endpoints.ts'
 import type { CallRequest } from '../operation.ts'
 import type { WriteId } from '../write-id.ts'
@@ -32,6 +33,8 @@ export interface SendOptions {
   readonly clusterId?: string | undefined
   /** The Authorization header: who makes the request. */
   readonly authorization?: string | undefined
+  /** The trace of the call, read when the request is encoded. undefined: nobody records. */
+  readonly trace?: { readonly context: SpanContext } | undefined
   /** Gives the request up when it fires. */
   readonly signal?: AbortSignal | undefined
   /** The request keeps no process alive. */

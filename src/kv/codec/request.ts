@@ -95,7 +95,10 @@ const BATCHED_DELETE = 2
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
-export const requestKind = ({ command }: Request): KindAndVersion => KINDS[command.kind]
+export const requestKind = ({ command }: Request): { readonly kind: number; readonly version: number } => ({
+  kind: KINDS[command.kind],
+  version: VERSION,
+})
 
 /** The keys, ranges and leases whose keys an entry of this kind may need. Throws as `parseRequest` does. */
 export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly KeysOrLease[] {
@@ -153,25 +156,20 @@ const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
   KIND_AUTH,
 ])
 
-interface KindAndVersion {
-  readonly kind: number
-  readonly version: number
-}
-
-const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
-  put: { kind: KIND_PUT, version: VERSION },
-  delete: { kind: KIND_DELETE, version: VERSION },
-  settings: { kind: KIND_SETTINGS, version: VERSION },
-  'open-session': { kind: KIND_OPEN_SESSION, version: VERSION },
-  batch: { kind: KIND_BATCH, version: VERSION },
-  compact: { kind: KIND_COMPACT, version: VERSION },
-  'delete-range': { kind: KIND_DELETE_RANGE, version: VERSION },
-  txn: { kind: KIND_TXN, version: VERSION },
-  grant: { kind: KIND_GRANT, version: VERSION },
-  renew: { kind: KIND_RENEW, version: VERSION },
-  revoke: { kind: KIND_REVOKE, version: VERSION },
-  expire: { kind: KIND_EXPIRE, version: VERSION },
-  auth: { kind: KIND_AUTH, version: VERSION },
+const KINDS: { readonly [kind in Command['kind']]: number } = {
+  put: KIND_PUT,
+  delete: KIND_DELETE,
+  settings: KIND_SETTINGS,
+  'open-session': KIND_OPEN_SESSION,
+  batch: KIND_BATCH,
+  compact: KIND_COMPACT,
+  'delete-range': KIND_DELETE_RANGE,
+  txn: KIND_TXN,
+  grant: KIND_GRANT,
+  renew: KIND_RENEW,
+  revoke: KIND_REVOKE,
+  expire: KIND_EXPIRE,
+  auth: KIND_AUTH,
 }
 
 /** The exact number of bytes that `writeRequest` writes. */

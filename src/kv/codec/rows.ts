@@ -199,7 +199,10 @@ export function readVersion(
 // Tokens
 
 export function tokenKey(token: Uint8Array): Uint8Array {
-  return prefixed(TABLE_TOKENS, token)
+  const key = new Uint8Array(1 + token.length)
+  key[0] = TABLE_TOKENS
+  key.set(token, 1)
+  return key
 }
 
 export function tokenOrderKey(position: number): Uint8Array {
@@ -238,11 +241,4 @@ export function decodeTokenOrderRow(bytes: Uint8Array): TokenOrderRow {
     bytes: from.uint32(),
     token: from.rest(),
   }
-}
-
-function prefixed(table: number, rest: Uint8Array): Uint8Array {
-  const key = new Uint8Array(1 + rest.length)
-  key[0] = table
-  key.set(rest, 1)
-  return key
 }

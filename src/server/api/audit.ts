@@ -35,7 +35,7 @@ export class Audit {
   }
 
   /** A request whose user is not known, before it is read. */
-  refused(call: Call, error: ApiError): void {
+  refused(call: Pick<Call, 'origin' | 'principal'>, error: ApiError): void {
     this.#append(`${JSON.stringify({ ...headOf(call), code: error.code })}\n`)
   }
 
@@ -56,7 +56,7 @@ export class Audit {
 const isRefusal = (result: ApiResult): boolean =>
   result instanceof ApiError && (result.code === 'unauthenticated' || result.code === 'permission_denied')
 
-const headOf = (call: Call): object => ({
+const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),
   user: call.principal?.user ?? null,
   ...call.origin?.(),

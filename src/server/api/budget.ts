@@ -82,14 +82,10 @@ export class OutboundBudget {
   /** The time in which they are read, encoded and written. */
   readonly turns = new TurnQueue()
   readonly #bytesMax: number
-  #bytes = 0
+  bytes = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
-  }
-
-  get bytes(): number {
-    return this.#bytes
   }
 
   /**
@@ -97,7 +93,7 @@ export class OutboundBudget {
    * counted bytes belong to it.
    */
   check(bytes: number, own = 0): void {
-    if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)
+    if (this.bytes > own && this.bytes + bytes > this.#bytesMax)
       throw new ApiError('overloaded', 'too many answers wait for clients that do not take them')
   }
 
@@ -117,12 +113,12 @@ export class OutboundBudget {
   }
 
   add(bytes: number): void {
-    this.#bytes += bytes
+    this.bytes += bytes
   }
 
   remove(bytes: number): void {
-    this.#bytes -= bytes
-    if (this.#bytes < 0) throw new Error('more bytes of answers were taken than were waiting')
+    this.bytes -= bytes
+    if (this.bytes < 0) throw new Error('more bytes of answers were taken than were waiting')
   }
 }
 

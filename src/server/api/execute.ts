@@ -224,8 +224,9 @@ function proposeEstimated(
   { keys, recordBytesMax, bytes }: AnswerEstimate,
 ) {
   const reservation = api.outbound.reserve()
+  const guarded = guardedBy(api, respond)
   let recordBytes = 0
-  const next = (at: number): void => {
+  const next = guarded((at: number): void => {
     const key = recordBytes < recordBytesMax ? keys[at] : undefined
     if (key === undefined) {
       reservation.grow(bytes + Math.min(recordBytes, recordBytesMax))
@@ -233,17 +234,14 @@ function proposeEstimated(
       return
     }
     api.node.get(key, (error, row) => {
-      try {
-        if (error !== undefined) throw errorOfScan(error)
-        if (row !== undefined)
-          recordBytes += call.expansion * (RECORD_BYTES + row.key.length + row.value.length)
-        next(at + 1)
-      } catch (thrown) {
-        respond(api.errorOf(thrown))
-      }
+      if (error !== undefined) return respond(api.errorOf(errorOfScan(error)))
+      if (row !== undefined)
+        recordBytes += call.expansion * (RECORD_BYTES + row.key.length + row.value.length)
+      // A value may have a megabyte, and many changes may arrive at once.
+      api.outbound.turns.run(() => next(at + 1))
     })
-  }
-  next(0)
+  })
+  api.outbound.turns.run(() => next(0))
 }
 
 /** Largest size of the result of one change without its key. */

@@ -11,6 +11,7 @@ import {
   type Where,
 } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, ReadRequirements } from '../node/types.ts'
+import { ttlMsOf } from './duration.ts'
 import { ApiError } from './errors.ts'
 import type { Call, FreshnessOptions } from './operation.ts'
 
@@ -100,20 +101,21 @@ export function leaseIdOf(text: string, name: string): LeaseId {
   throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
 }
 
-/** The lease of a put, which names a lease or a time to live. `ttlName` is the name of that field. */
+/**
+ * The lease of a put, which names a lease or a time to live, in text or in milliseconds that were checked. `prefix` and
+ * `ttlName` name the fields in errors.
+ */
 export function putLeaseOf(
   lease: string | undefined,
-  ttlMs: number | undefined,
+  ttl: string | number | undefined,
   prefix = '',
+  ttlName = 'ttl',
 ): PutLease | undefined {
-  if (lease !== undefined) return { id: leaseIdOf(lease, `${prefix}lease`) }
-  return ttlMs === undefined ? undefined : { ttlMs }
-}
-
-/** Throws `ApiError` if a put names both a lease and a time to live. */
-export function checkOneLease(lease: unknown, ttl: unknown, prefix: string, ttlName: string): void {
   if (lease !== undefined && ttl !== undefined)
     throw new ApiError('bad_request', `${prefix}lease cannot be combined with ${prefix}${ttlName}`)
+  if (lease !== undefined) return { id: leaseIdOf(lease, `${prefix}lease`) }
+  if (ttl === undefined) return undefined
+  return { ttlMs: typeof ttl === 'number' ? ttl : ttlMsOf(ttl, `${prefix}${ttlName}`) }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,10 @@ export interface ApiLimits {
    * Beyond, a watch waits until the client has taken them, and then reads history.
    */
   readonly watchBufferBytesMax: number
-  /** The same for all clients together. Beyond, only watches with an empty buffer are sent anything. */
+  /**
+   * The same for all clients together. From half of it on, only clients receive events for which nothing waits; beyond
+   * it, nobody.
+   */
   readonly watchBuffersBytesMax: number
 }
 

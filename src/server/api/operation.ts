@@ -1,5 +1,6 @@
 // The vocabulary of the API: every operation that a node executes, and every result. Both are plain data.
 
+import type { SpanContext } from '@opentelemetry/api'
 import type {
   AuthChange,
   AuthRole,
@@ -186,6 +187,8 @@ export interface Call {
   readonly expansion: number
   /** The user who calls. undefined: it is not known, or rights are not checked. */
   readonly principal?: Principal | undefined
+  /** The trace of the call, if it is recorded. */
+  readonly trace?: SpanContext | undefined
   /** How and from where the client calls. */
   origin?(): { readonly method: string; readonly address: string }
   /** `execute` sets it: the operation of the call. */

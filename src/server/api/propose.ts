@@ -17,10 +17,10 @@ export function propose(
   call: Call,
   respond: Respond,
 ) {
-  const { permit, operation } = call
+  const { permit, operation, trace } = call
   const principal = permit?.principal.user ?? ''
   const request = { command, idempotency, principal, authRevision: permit?.authRevision }
-  api.node.propose(request, timeLeftMs(call), (result) => {
+  const settle = (result: Proposed): void => {
     if (operation === undefined || !isUnpermitted(result)) return respond(resultOf(api, command, result))
     // Rights were changed before it was applied.
     decide(api.node, operation, call, (refusal) => {
@@ -31,7 +31,8 @@ export function propose(
         respond(api.errorOf(error))
       }
     })
-  })
+  }
+  api.node.propose(request, timeLeftMs(call), settle, trace)
 }
 
 const isUnpermitted = (result: Proposed): boolean =>

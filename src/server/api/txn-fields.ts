@@ -2,9 +2,8 @@
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
 import type { Comparison, KvTxn, LeaseId, Operation, Where } from '../../kv/types.ts'
-import { ttlMsOf } from './duration.ts'
 import { ApiError } from './errors.ts'
-import { checkedBound, checkedKey, checkedValue, checkOneLease, putLeaseOf, rangeOf } from './keys.ts'
+import { checkedBound, checkedKey, checkedValue, putLeaseOf, rangeOf } from './keys.ts'
 
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const
@@ -105,9 +104,7 @@ class Reader<B> {
   }
 
   #put(fields: PutFields<B>, name: string): Operation {
-    checkOneLease(fields.lease, fields.ttl, `${name}.`, 'ttl')
-    const ttlMs = fields.ttl === undefined ? undefined : ttlMsOf(fields.ttl, `${name}.ttl`)
-    const lease = putLeaseOf(fields.lease, ttlMs, `${name}.`)
+    const lease = putLeaseOf(fields.lease, fields.ttl, `${name}.`)
     const key = checkedKey(this.#bytesOf(fields.key, `${name}.key`), `${name}.key: `)
     const value = checkedValue(this.#bytesOf(fields.value, `${name}.value`), `${name}: `)
     return { kind: 'put', key, value, prev: fields.prev ?? false, lease }

@@ -56,18 +56,64 @@ const compacted = (next: Revision, compactRevision: Revision): ApiError =>
     { members: { compact_revision: compactRevision, resume_from: compactRevision + 1 } },
   )
 
-/** Bytes that wait for clients of watches, all clients together. */
+/** A client with watches that wait. */
+export interface WaitingClient {
+  /** There is room for it again. */
+  resume(): void
+}
+
+/**
+ * Bytes that wait for clients of watches, all clients together. From half of the limit on, only clients receive events
+ * for which nothing waits. At the limit they wait too, until half of it has been taken. Their watches then read
+ * history.
+ */
 export class WatchBuffers {
   readonly #limits: ApiLimits
-  bytes = 0
+  #bytes = 0
+  /** Clients for which nothing waits, and that have found no room. */
+  #waiting = new Set<WaitingClient>()
 
   constructor(limits: ApiLimits) {
     this.#limits = limits
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes
+  }
+
+  remove(bytes: number): void {
+    this.#bytes -= bytes
+    if (this.#waiting.size === 0 || this.#isHalfFull) return
+    const waiting = this.#waiting
+    this.#waiting = new Set()
+    for (const client of waiting) client.resume()
+  }
+
   /** Whether a client must first take the `own` bytes that wait for it. `least` bytes may always wait. */
   isFull(own: number, least = 0): boolean {
-    const { watchBufferBytesMax, watchBuffersBytesMax } = this.#limits
-    return own >= watchBufferBytesMax || (own > least && this.bytes >= watchBuffersBytesMax)
+    return own >= this.#limits.watchBufferBytesMax || (own > least && this.#isHalfFull)
+  }
+
+  /** Whether all clients must wait for events. Progress is small. */
+  get takesProgressOnly(): boolean {
+    return this.#bytes >= this.#limits.watchBuffersBytesMax
+  }
+
+  /** Resumes the client once when there is room for it. */
+  wait(client: WaitingClient): void {
+    this.#waiting.add(client)
+  }
+
+  /** The client is gone. */
+  forget(client: WaitingClient): void {
+    this.#waiting.delete(client)
+  }
+
+  get #isHalfFull(): boolean {
+    return this.#bytes >= this.#limits.watchBuffersBytesMax / 2
   }
 }

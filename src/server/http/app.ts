@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
 import { ApiError, asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/keys.ts'
+import type { TurnQueue } from '../api/turn-queue.ts'
 import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 import type { Schema } from './json-schema.ts'
@@ -24,6 +25,8 @@ interface RawRequest
 export interface AppOptions {
   readonly routes: readonly Route[]
   readonly requestBytesMax: number
+  /** The time in which bodies are parsed. */
+  readonly turns: TurnQueue
 }
 
 export interface ColdRoutes {
@@ -52,7 +55,7 @@ const CHECKS = {
  */
 const validators = new WeakMap<Schema, ReturnType<FastifyRequest['compileValidationSchema']>>()
 
-export async function createApp({ routes, requestBytesMax }: AppOptions): Promise<ColdRoutes> {
+export async function createApp({ routes, requestBytesMax, turns }: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
     reply.hijack()
     return rawOf(request)
@@ -86,9 +89,12 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
       }
       const timeoutMs = timeLeftMs(request)
       request.body.read({ bytesMax: requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
-        const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
-        fastifyRequest.body = json
-        done(json instanceof ApiError ? json : schemaRefusal(fastifyRequest, schema))
+        // A batch of small changes takes some milliseconds, and bodies of many connections may arrive at once.
+        turns.run(() => {
+          const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
+          fastifyRequest.body = json
+          done(json instanceof ApiError ? json : schemaRefusal(fastifyRequest, schema))
+        })
       })
     }
   for (const { method, path, body, bodyPartsMax, bodyDepthMax, decode } of routes) {
@@ -99,6 +105,7 @@ export async function createApp({ routes, requestBytesMax }: AppOptions): Promis
       ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits) }),
       handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { request, done } = takeOver(fastifyRequest, reply)
+        request.route = path
         try {
           done(decode(request, fastifyRequest.params, fastifyRequest.body))
         } catch (error) {

@@ -2,8 +2,7 @@
 
 import type { BatchedCommand, Condition, Revision } from '../../kv/index.ts'
 import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
-import { ttlMsOf } from '../api/duration.ts'
-import { checkedKey, checkedValue, checkOneLease, putLeaseOf } from '../api/keys.ts'
+import { checkedKey, checkedValue, putLeaseOf } from '../api/keys.ts'
 import { readIdempotency } from './headers.ts'
 import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
@@ -75,9 +74,7 @@ function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: st
   if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
   const value = checkedValue(bytesOf(put.value, `${name}.put.value`), `${name}.put: `)
-  checkOneLease(put.lease, put.ttl, `${name}.put.`, 'ttl')
-  const ttlMs = put.ttl === undefined ? undefined : ttlMsOf(put.ttl, `${name}.put.ttl`)
-  const lease = putLeaseOf(put.lease, ttlMs, `${name}.put.`)
+  const lease = putLeaseOf(put.lease, put.ttl, `${name}.put.`)
   return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false, lease }
 }
 

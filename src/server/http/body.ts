@@ -68,7 +68,7 @@ export interface BodyOptions {
 export class NodeBody implements RequestBody {
   readonly #options: BodyOptions
   /** The body is complete, or there is none. */
-  #ended: boolean
+  ended: boolean
   #received: Buffer = NOTHING
   #length = 0
   #waiter: BodyWaiter | undefined
@@ -79,28 +79,20 @@ export class NodeBody implements RequestBody {
   /** The error that its reader receives. */
   #refused: ApiError | undefined
   /** The rest of the body will not arrive. */
-  #broken = false
+  isBroken = false
   #onBroken: (() => void) | undefined
 
   constructor(options: BodyOptions) {
     this.#options = options
     const { request } = options
-    this.#ended = !hasBody(request)
-    if (this.#ended) return
+    this.ended = !hasBody(request)
+    if (this.ended) return
     request
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#end())
       .on('close', () => {
-        if (!this.#ended) this.#refuse(new ApiError('bad_request', 'the client went away within the body'))
+        if (!this.ended) this.#refuse(new ApiError('bad_request', 'the client went away within the body'))
       })
-  }
-
-  get ended(): boolean {
-    return this.#ended
-  }
-
-  get isBroken(): boolean {
-    return this.#broken
   }
 
   /** Bytes of the body that have arrived and are not requested yet. */
@@ -116,7 +108,7 @@ export class NodeBody implements RequestBody {
     const announced = Math.max(this.#length, Number(request.headers['content-length'] ?? 0))
     const refused = this.#refused ?? inbound.refusal(announced, limits, this.#length)
     if (refused !== undefined) done(refused)
-    else if (this.#ended) {
+    else if (this.ended) {
       // Also if the body is empty: node:http ends a connection if the client expects "100 Continue" and it is not sent.
       sendContinue()
       done(this.#release())
@@ -137,7 +129,7 @@ export class NodeBody implements RequestBody {
 
   /** The rest of the body will not arrive. Its reader receives the error, now or when it begins to read. */
   break(refused: ApiError): void {
-    this.#broken = true
+    this.isBroken = true
     this.#refuse(refused)
     this.#onBroken?.()
   }
@@ -172,7 +164,7 @@ export class NodeBody implements RequestBody {
       if (request.socket.readableEnded) end()
       else timer = setTimeout(end, LINGER_MS)
     }
-    if (this.#broken) this.#onBroken()
+    if (this.isBroken) this.#onBroken()
   }
 
   #onData(chunk: Buffer): void {
@@ -199,7 +191,7 @@ export class NodeBody implements RequestBody {
   }
 
   #end(): void {
-    this.#ended = true
+    this.ended = true
     const waiter = this.#waiter
     if (waiter !== undefined) waiter.done(this.#release())
   }

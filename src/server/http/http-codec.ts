@@ -1,18 +1,11 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
-import {
-  type KeyRow,
-  type KvSettings,
-  type OutcomeOfKey,
-  type PutLease,
-  SESSION_SLOTS_MAX,
-} from '../../kv/index.ts'
+import { type KeyRow, type KvSettings, type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import type { LeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
 import { isVoter } from '../api/cluster.ts'
-import { ttlMsOf } from '../api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
-import { checkedKey, checkOneLease, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
+import { checkedKey, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
 import type {
   AcceptedOutcome,
   ApiOperation,
@@ -28,7 +21,6 @@ import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
 import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import {
   type BodySink,
-  type EncodedResponse,
   entityTag,
   errorResponse,
   freshnessHeaders,
@@ -36,6 +28,7 @@ import {
   type HttpResponse,
   jsonResponse,
   REPLAYED,
+  type UnencodedResponse,
 } from './messages.ts'
 import {
   bytes,
@@ -112,12 +105,8 @@ export function decodePut(request: HttpRequest): Omit<PutOperation, 'value'> {
   const { key, values } = readTarget(request, PUT_PARAMETERS)
   const { prev = false } = values
   const condition = readConditions(headers)
-  return { kind: 'put', key, condition, prev, lease: leaseOf(values), idempotency: readIdempotency(headers) }
-}
-
-function leaseOf({ lease, ttl }: ParameterValues<typeof PUT_LEASE_PARAMETERS>): PutLease | undefined {
-  checkOneLease(lease, ttl, '', 'ttl')
-  return putLeaseOf(lease, ttl === undefined ? undefined : ttlMsOf(ttl, 'ttl'))
+  const lease = putLeaseOf(values.lease, values.ttl)
+  return { kind: 'put', key, condition, prev, lease, idempotency: readIdempotency(headers) }
 }
 
 type PutOperation = Extract<ApiOperation, { readonly kind: 'put' }>
@@ -208,7 +197,11 @@ export interface EncodeContext {
   readonly errorOf: (error: unknown) => ApiError
 }
 
-export function encode(result: ApiResult, request: HttpRequest, context: EncodeContext): EncodedResponse {
+export function encode(
+  result: ApiResult,
+  request: HttpRequest,
+  context: EncodeContext,
+): HttpResponse | UnencodedResponse {
   if (result instanceof ApiError) return errorResponse(result)
   switch (result.kind) {
     case 'applied':
@@ -282,7 +275,7 @@ const namedJson = (
 
 type ResultOf<K> = Extract<ApiResult, { readonly kind: K }>
 
-function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): EncodedResponse {
+function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpResponse | UnencodedResponse {
   const headers = replayed ? REPLAYED : []
   const { revision } = outcome
   switch (outcome.kind) {
@@ -290,6 +283,8 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): Encod
       const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson(outcome.prev)}}`
       return jsonResponse(json, ['ETag', entityTag(outcome.modRevision), ...headers], revision)
     }
+    case 'batch':
+      return { ...jsonResponse('', headers, revision), body: { parts: batchJsonParts(outcome) } }
     case 'txn':
       if (txn === undefined) return jsonResponse('', headers, revision)
       return { ...jsonResponse('', headers, revision), body: { parts: txnJsonParts(txn, outcome, revision) } }
@@ -298,15 +293,13 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): Encod
   }
 }
 
-function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'txn' }>): string {
+function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'batch' | 'txn' }>): string {
   const { revision } = outcome
   switch (outcome.kind) {
     case 'delete':
     case 'delete-range':
     case 'revoked':
       return `{"deleted":${outcome.deleted},"revision":${revision}}`
-    case 'batch':
-      return `{"revision":${revision},"results":[${outcome.outcomes.map(changeJson).join(',')}]}`
     case 'granted':
       return `{"id":"${outcome.lease}","ttl_ms":${outcome.ttlMs}}`
     case 'compacted':
@@ -318,6 +311,15 @@ function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 
     default:
       throw new Error(`no client of HTTP proposes what ends as ${outcome.kind}`)
   }
+}
+
+function* batchJsonParts({
+  revision,
+  outcomes,
+}: Extract<AcceptedOutcome, { kind: 'batch' }>): Iterable<string> {
+  yield `{"revision":${revision},"results":[`
+  for (const [at, outcome] of outcomes.entries()) yield `${at === 0 ? '' : ','}${changeJson(outcome)}`
+  yield ']}'
 }
 
 function changeJson(outcome: OutcomeOfKey): string {
@@ -481,9 +483,18 @@ function statusJson(status: DriverStatus, { node, version }: EncodeContext): str
     cluster_version: status.settings.clusterVersion,
     state_hash: hex(status.stateHash),
     members: membersDocument(status),
+    disk_free_bytes: finite(status.diskFreeBytes),
+    disk_total_bytes: finite(status.host.diskTotalBytes),
+    certificates: status.host.certificates.map(({ file, seconds }) => ({
+      file,
+      expires_in_ms: Math.round(seconds * 1000),
+    })),
+    last_backup_age_ms: status.host.lastBackupAgeMs ?? null,
     errors: status.errors,
   })
 }
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 function clusterJson(status: DriverStatus, { clusterId, leaderName }: NodeApi): string {
   const leader = leaderName ?? null

@@ -2,6 +2,7 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Span, SpanContext } from '@opentelemetry/api'
 import type { Revision } from '../../kv/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
@@ -74,6 +75,10 @@ export class HttpRequest implements Call {
   operation: ApiOperation | undefined
   principal: Principal | undefined
   permit: Permit | undefined
+  /** undefined: it is not recorded. */
+  span: Span | undefined
+  /** The route that it has matched, beside those of keys. */
+  route: string | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
 
@@ -89,6 +94,10 @@ export class HttpRequest implements Call {
     this.sink = sink
     this.deadline = startedAt
     this.pairs = this.target.pairs
+  }
+
+  get trace(): SpanContext | undefined {
+    return this.span?.spanContext()
   }
 
   holdRoom(reservation: Reservation): void {
@@ -152,28 +161,25 @@ export const isStreamed = (body: ResponseBody): body is StreamedBody =>
 export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
-/** A response whose body may not be encoded yet. */
-export type EncodedResponse = Omit<HttpResponse, 'body'> & { readonly body: ResponseBody | EncodedBody }
+/** A response whose body is not encoded yet. */
+export interface UnencodedResponse extends Omit<HttpResponse, 'body'> {
+  readonly body: EncodedBody
+}
 
-const isEncoded = (body: ResponseBody | EncodedBody): body is EncodedBody =>
-  typeof body === 'object' && 'parts' in body
+export const isEncoded = (response: HttpResponse | UnencodedResponse): response is HttpResponse =>
+  typeof response.body !== 'object' || !('parts' in response.body)
 
 /** Characters of a part of a body that is encoded in several turns. */
 const PART_CHARACTERS = 64 * 1024
 
 /** Encodes the body. Calls `done` or `failed` once: now, if that takes little time, or later. */
 export function encodeBody(
-  response: EncodedResponse,
+  response: UnencodedResponse,
   outbound: OutboundBudget,
   done: (response: HttpResponse) => void,
   failed: (error: unknown) => void,
 ): void {
-  const { body } = response
-  if (!isEncoded(body)) {
-    done({ ...response, body })
-    return
-  }
-  const from = body.parts[Symbol.iterator]()
+  const from = response.body.parts[Symbol.iterator]()
   const parts: Buffer[] = []
   let part = ''
   let counted = 0
@@ -206,10 +212,8 @@ export function encodeBody(
 }
 
 /** The same in one piece. */
-export const encodeWhole = ({ body, ...response }: EncodedResponse): HttpResponse => ({
-  ...response,
-  body: isEncoded(body) ? [...body.parts].join('') : body,
-})
+export const encodeWhole = (response: HttpResponse | UnencodedResponse): HttpResponse =>
+  isEncoded(response) ? response : { ...response, body: [...response.body.parts].join('') }
 
 export interface HttpResponse {
   readonly status: number

@@ -1,7 +1,7 @@
-// The reader of connections with plain requests for single keys (`raw-parser.ts`), without node:http. It reads one
-// request after the other, and writes each response at once. At the first request that is not plain, or that arrives
-// too slowly, the connection moves to node:http with every byte that was not answered, and stays there. So unusual
-// requests, slow clients and large bodies are handled in one place, which is not this file.
+// The reader of connections with plain requests, nearly all for single keys (`raw-parser.ts`), without node:http. It
+// reads one request after the other, and writes each response at once. At the first request that is not plain, or that
+// arrives too slowly, the connection moves to node:http with every byte that was not answered, and stays there. So
+// unusual requests, slow clients and large bodies are handled in one place, which is not this file.
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
@@ -162,10 +162,7 @@ class RawConnection implements ConnectionOwner {
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
     this.#share = new ConnectionShare(options.inbound)
-    this.#sink = {
-      isAbandoned: () => socket.destroyed,
-      send: (request, response) => this.#send(request, response),
-    }
+    this.#sink = { isAbandoned: () => socket.destroyed, send: this.#send }
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -281,7 +278,7 @@ class RawConnection implements ConnectionOwner {
     else this.#send(this.#current, errorResponse(tooManyBodies()))
   }
 
-  #send(request: HttpRequest, response: HttpResponse): void {
+  readonly #send = (request: HttpRequest, response: HttpResponse): void => {
     const socket = this.#socket
     // The client would take a second response for the response to its next request.
     if (request !== this.#current) return

@@ -1,6 +1,7 @@
-// Parses the plain form of a request that changes or reads one key. All other forms are left to node:http, so nothing
-// is accepted that node:http would refuse or read differently; a test compares the two. This parser exists because
-// node:http costs more than all other work of the listener for a small write: a third of the cost of a request.
+// Parses the plain form of a request that changes or reads one key, or shows the cluster. All other forms are left to
+// node:http, so nothing is accepted that node:http would refuse or read differently; a test compares the two. This
+// parser exists because node:http costs more than all other work of the listener for a small write: a third of the cost
+// of a request.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -47,7 +48,7 @@ export class RawParser {
     const methodEnd = head.indexOf(' ')
     const method = head.slice(0, methodEnd)
     const url = head.slice(methodEnd + 1, lineEnd - VERSION.length)
-    const isPlain = METHODS.has(method) && KEY_TARGET.test(url) && head.endsWith(VERSION, lineEnd)
+    const isPlain = METHODS.has(method) && PLAIN_TARGET.test(url) && head.endsWith(VERSION, lineEnd)
     const fields = isPlain ? this.#fields(head.slice(lineEnd + LINE_END.length)) : undefined
     if (fields === undefined) return 'uncommon'
     const bodyAt = headEnd + EMPTY_LINE.length
@@ -92,10 +93,10 @@ const VERSION = ' HTTP/1.1'
 
 const METHODS = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
 /**
- * The target of one key, in the path or, as the client writes keys with empty segments, in the query. Visible ASCII
- * only.
+ * The target of one key, in the path or, as the client writes keys with empty segments, in the query; or of the
+ * cluster, which each client reads now and then on the connection of its changes. Visible ASCII only.
  */
-const KEY_TARGET = /^\/v1\/kv(?:\/|\?key=)[!-~]*$/
+const PLAIN_TARGET = /^\/v1\/(?:kv(?:\/|\?key=)|cluster(?:\?|$))[!-~]*$/
 /** At most one space before the value, none after it. */
 const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 

@@ -64,7 +64,11 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   routes.push(
     route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),
   )
-  return createApp({ requestBytesMax: api.limits.requestBytesMax, routes: [...routes, CONNECT] })
+  return createApp({
+    requestBytesMax: api.limits.requestBytesMax,
+    turns: api.outbound.turns,
+    routes: [...routes, CONNECT],
+  })
 }
 
 /** The routes of keys, transactions, history, watches and leases. */
@@ -398,6 +402,16 @@ const StatusSchema = object({
     description: '64 bits in hexadecimal; equal on replicas with equal applied_index',
   },
   members: arrayOf(MemberSchema),
+  disk_free_bytes: { ...anyOf(integer, nothing), description: 'Of the file system; null when it is unknown' },
+  disk_total_bytes: anyOf(integer, nothing),
+  certificates: {
+    ...arrayOf(object({ file: string, expires_in_ms: { type: 'integer' } })),
+    description: 'Until the first certificate or revocation list of each file ends; negative after that',
+  },
+  last_backup_age_ms: {
+    ...anyOf(integer, nothing),
+    description: 'Of the newest scheduled backup that this node knows',
+  },
   errors: { ...arrayOf(string), description: 'What an operator should look at' },
 })
 

@@ -13,7 +13,7 @@ import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
-import type { ApiOperation, Principal } from '../api/operation.ts'
+import type { ApiOperation, Call, Principal } from '../api/operation.ts'
 import { unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
@@ -21,8 +21,8 @@ import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
 import type { ColdRoutes } from './app.ts'
-import { Connections, endGently } from './connections.ts'
-import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
+import { addressOf, Connections, endGently } from './connections.ts'
+import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
 import {
   decodeDelete,
   decodeGet,
@@ -33,18 +33,19 @@ import {
   pageParameters,
 } from './http-codec.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
-import { checkLoopbackOnly, type ServedClients } from './loopback-only.ts'
 import {
   encodeBody,
   errorResponse,
   type HttpRequest,
   type HttpResponse,
+  isEncoded,
   isPoured,
   isStreamed,
   partsOf,
 } from './messages.ts'
 import { endWith, NodeConnections } from './node-connection.ts'
 import { RawConnections } from './raw-connection.ts'
+import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
@@ -277,6 +278,7 @@ class Listener implements HttpServer {
     const { node, served = 'all', tls } = this.#options
     const isChecked = node.auth.enabled
     this.#requests++
+    request.span = startRequestSpan(request, node.name)
     try {
       this.#guard.checkHost(request, target)
       if (!isChecked) checkLoopbackOnly(served, request.socket, target.path)
@@ -291,8 +293,15 @@ class Listener implements HttpServer {
       if (isChecked || tls !== undefined) this.#serveUser(request)
       else this.#serveAnyone(request)
     } catch (error) {
+      this.#auditRefusal(request, error)
       this.#fail(request, error)
     }
+  }
+
+  /** Writes a line for a client that is not served at all. */
+  #auditRefusal(client: Pick<Call, 'origin'>, error: unknown): void {
+    if (error instanceof ApiError && (error.code === 'loopback_only' || error.code === 'unauthenticated'))
+      this.#api.audit?.refused(client, error)
   }
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
@@ -312,13 +321,11 @@ class Listener implements HttpServer {
   }
 
   #serveAnyone(request: HttpRequest): void {
-    const { operation } = request.target
-    if (operation === 'other' || operation === 'batch') this.#serveOther(request)
-    else this.#serveKeys(request)
-  }
-
-  #serveKeys(request: HttpRequest): void {
     const { body, target } = request
+    if (target.operation === 'other' || target.operation === 'batch') {
+      this.#serveOther(request)
+      return
+    }
     if (target.operation === 'put') {
       // Faults of the request are reported before faults of its body.
       const put = decodePut(request)
@@ -343,8 +350,9 @@ class Listener implements HttpServer {
           if (request.method === 'GET') this.#checkRoom(request, response)
           this.#respond(request, response)
         }
-        const fail = (error: unknown): void => this.#fail(request, error)
-        encodeBody(encode(result, request, this.#encoding), this.#api.outbound, respond, fail)
+        const response = encode(result, request, this.#encoding)
+        if (isEncoded(response)) respond(response)
+        else encodeBody(response, this.#api.outbound, respond, (error) => this.#fail(request, error))
       } catch (error) {
         this.#fail(request, error)
       }
@@ -397,6 +405,7 @@ class Listener implements HttpServer {
     // A response that cannot be sent to its end is followed by the reason.
     if (isAnswered) return
     this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
+    endRequestSpan(request, response.status)
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
@@ -443,7 +452,9 @@ class Listener implements HttpServer {
     const request = readOpening(bytes)
     if (request === undefined) return false
     const { metrics, node, served = 'all', tls } = this.#options
+    const origin = () => ({ method: 'GET', address: addressOf(socket) })
     const refuse = (error: unknown): void => {
+      this.#auditRefusal({ origin }, error)
       const response = errorResponse(this.#api.errorOf(error))
       this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)

@@ -12,6 +12,7 @@ import {
   PROGRESS_MS_MAX,
   PROGRESS_MS_MIN,
   type WatchBuffers,
+  type WaitingClient,
 } from '../api/watch.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import { namesMediaType } from './headers.ts'
@@ -103,7 +104,7 @@ export function watchResponse(
 }
 
 /** The response of a watch. Messages of one turn of the event loop are written together. */
-export class WatchStream implements WatchSink {
+export class WatchStream implements WatchSink, WaitingClient {
   readonly form: WatchForm
   readonly #budget: OutboundBudget
   readonly #buffers: WatchBuffers
@@ -130,6 +131,10 @@ export class WatchStream implements WatchSink {
 
   get isFull(): boolean {
     return this.#buffers.isFull(this.#bytes)
+  }
+
+  get takesProgressOnly(): boolean {
+    return this.#buffers.takesProgressOnly
   }
 
   /** Without `to` the client is gone. */
@@ -159,6 +164,13 @@ export class WatchStream implements WatchSink {
 
   waits(): void {
     this.#isWaiting = true
+    if (this.#bytes === 0) this.#buffers.wait(this)
+  }
+
+  resume(): void {
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    this.#watch?.drained()
   }
 
   progress(upTo: Revision): void {
@@ -180,7 +192,7 @@ export class WatchStream implements WatchSink {
 
   #counted(bytes: Uint8Array): Uint8Array {
     this.#bytes += bytes.length
-    this.#buffers.bytes += bytes.length
+    this.#buffers.add(bytes.length)
     return bytes
   }
 
@@ -201,20 +213,18 @@ export class WatchStream implements WatchSink {
   #onDrain(bytes: number): void {
     if (this.#to === undefined) return
     this.#bytes -= bytes
-    this.#buffers.bytes -= bytes
+    this.#buffers.remove(bytes)
     if (this.#ready.length > 0) this.#flush()
     else if (this.#ends) this.#to.end()
-    else if (this.#isWaiting) {
-      this.#isWaiting = false
-      this.#watch?.drained()
-    }
+    else this.resume()
   }
 
   #forget(): void {
     this.#watch?.cancel()
     this.#to = undefined
     this.#ready = []
-    this.#buffers.bytes -= this.#bytes
+    this.#buffers.forget(this)
+    this.#buffers.remove(this.#bytes)
     this.#bytes = 0
   }
 }

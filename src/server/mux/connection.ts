@@ -8,6 +8,7 @@ import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Principal } from '../api/operation.ts'
+import type { WaitingClient } from '../api/watch.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -22,6 +23,7 @@ import {
   POLICY_VIOLATION,
   PROTOCOL_ERROR,
   ProtocolFault,
+  TRACE,
   TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
 } from './protocol.ts'
@@ -53,7 +55,7 @@ class WatchItem {
   }
 }
 
-export class MuxConnection implements WatchConnection {
+export class MuxConnection implements WatchConnection, WaitingClient {
   quietSince = performance.now()
   readonly principal: Principal | undefined
   readonly address: string
@@ -62,6 +64,8 @@ export class MuxConnection implements WatchConnection {
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions
+  /** The last item, if it is the trace context of the next one. */
+  #context: Item | undefined
   /** Operations whose answers are not sent yet, by id. */
   #open: Map<number, MuxCall> | undefined
   /** Bytes of their keys and values. */
@@ -231,8 +235,14 @@ export class MuxConnection implements WatchConnection {
     return this.#options.api.watchBuffers.isFull(this.#watchBytes, progressBytes)
   }
 
+  get takesProgressOnly(): boolean {
+    return this.#options.api.watchBuffers.takesProgressOnly
+  }
+
   waits(watch: MuxWatch): void {
     this.#waitingWatches.push(watch)
+    // Nothing will be taken that would resume it.
+    if (this.#watchBytes === 0) this.#options.api.watchBuffers.wait(this)
   }
 
   send(item: Item | SharedItem, bytes: number): void {
@@ -241,7 +251,7 @@ export class MuxConnection implements WatchConnection {
     this.#ready.push(new WatchItem(item, bytes))
     this.#readyBytes += bytes
     this.#watchBytes += bytes
-    watchBuffers.bytes += bytes
+    watchBuffers.add(bytes)
     outbound.add(bytes)
     this.#flushSoon()
   }
@@ -249,13 +259,14 @@ export class MuxConnection implements WatchConnection {
   /** The kernel has taken the last message. */
   #onDrain(): void {
     const { watchBuffers } = this.#options.api
-    watchBuffers.bytes -= this.#watchBytesSent
-    this.#watchBytes -= this.#watchBytesSent
+    const sent = this.#watchBytesSent
+    this.#watchBytes -= sent
     this.#watchBytesSent = 0
+    watchBuffers.remove(sent)
   }
 
   /** Resumes watches when the client has taken half of the buffer. */
-  #resumeWatches(): void {
+  resume(): void {
     const { watchBufferBytesMax } = this.#options.api.limits
     if (this.#waitingWatches.length === 0) return
     if (this.#watchBytes > watchBufferBytesMax / 2) return
@@ -285,12 +296,15 @@ export class MuxConnection implements WatchConnection {
   #accept(item: Item, arrivedAt: number): void {
     const id = idOf(item)
     const op = item[1]
+    const context = this.#context
+    this.#context = op === TRACE ? item : undefined
+    if (op === TRACE) return
     if (op === CANCEL) {
       this.#cancel(id)
       return
     }
     if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
-    const { limits } = this.#options
+    const { api, limits } = this.#options
     const bytes = creditOf(op, item)
     this.#open ??= new Map()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
@@ -301,6 +315,7 @@ export class MuxConnection implements WatchConnection {
     this.#open.set(id, call)
     this.#openBytes += bytes
     this.#pending++
+    call.startSpan(api.node.name, context !== undefined && idOf(context) === id ? context : undefined)
     this.#options.run(call, item)
   }
 
@@ -346,7 +361,7 @@ export class MuxConnection implements WatchConnection {
       if (this.#untakenBytes === 0) this.#onDrain()
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
-    this.#resumeWatches()
+    this.resume()
     this.#pace()
   }
 
@@ -426,7 +441,8 @@ export class MuxConnection implements WatchConnection {
     this.#watches = undefined
     this.#waitingWatches = []
     this.#release(this.#heldBytes)
-    watchBuffers.bytes -= this.#watchBytes
+    watchBuffers.forget(this)
+    watchBuffers.remove(this.#watchBytes)
     this.#watchBytes = 0
     this.#watchBytesSent = 0
     inbound.bytes -= this.#arrivingBytes

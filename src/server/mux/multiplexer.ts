@@ -16,7 +16,7 @@ import type { MuxLimits } from './limits.ts'
 import type { Item } from './messages.ts'
 import type { MuxCall } from './mux-call.ts'
 import { bytesHeldBy, decode, encode, encodeError } from './mux-codec.ts'
-import { PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
+import { CHANGES, PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
 
 export interface MultiplexerOptions {
   readonly api: Api
@@ -85,6 +85,18 @@ export class Multiplexer {
       if (isClosing()) throw new ApiError('not_ready', 'this node stops')
       api.outbound.check(0)
       call.hold(bytesHeldBy(call, item))
+    } catch (error) {
+      encodeError(call, api.errorOf(error))
+      return
+    }
+    // A batch takes some milliseconds, and a message may have many of them.
+    if (call.op === CHANGES) api.outbound.turns.run(() => this.#execute(call, item))
+    else this.#execute(call, item)
+  }
+
+  #execute(call: MuxCall, item: Item): void {
+    const { api } = this.#options
+    try {
       execute(api, decode(call, item, api.limits), call, (result) => {
         // The client does not read a reply.
         if (call.isAbandoned()) return call.end(0, [])

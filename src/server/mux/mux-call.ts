@@ -1,6 +1,9 @@
 // One operation of a multiplexed connection, from its arrival to its answer.
 
+import type { Span, SpanContext } from '@opentelemetry/api'
 import type { KeyRow } from '../../kv/index.ts'
+import { traceContextOf } from '../../tracing/trace-context.ts'
+import { endFailed, tracer } from '../../tracing/tracer.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
@@ -12,6 +15,8 @@ import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
 export const ANSWER_BYTES = 200
+
+const SERVER_ERROR = 500
 
 /** The connection of a call. */
 interface CallConnection {
@@ -51,6 +56,8 @@ export class MuxCall implements Call {
   /** Memory of the answer. */
   answerBytes = 0
   readonly #connection: CallConnection
+  /** undefined: it is not recorded. */
+  #span: Span | undefined
   #watch: MuxWatch | undefined
 
   constructor(connection: CallConnection, id: number, op: Opcode, bytes: number, arrivedAt: number) {
@@ -72,6 +79,18 @@ export class MuxCall implements Call {
 
   get name(): (typeof NAMES)[Opcode] {
     return NAMES[this.op]
+  }
+
+  get trace(): SpanContext | undefined {
+    return this.#span?.spanContext()
+  }
+
+  /** Begins the span of the call. `context`: the item before it, if that is its trace context. */
+  startSpan(node: string, context: Item | undefined): void {
+    const recording = tracer()
+    if (recording === undefined) return
+    const parent = context && traceContextOf(recording, context[2], context[3])
+    this.#span = recording.startRequest(`mux ${this.name}`, { 'quorate.node': node }, parent)
   }
 
   /** A transaction counts as a change, also without changes. A keep-alive changes no key. */
@@ -111,12 +130,23 @@ export class MuxCall implements Call {
     this.#watch.begin(watch)
   }
 
+  #endSpan(span: Span, status: number): void {
+    const operation = this.operation?.kind
+    if (operation !== undefined)
+      span.updateName(`mux ${operation}`).setAttribute('db.operation.name', operation)
+    // Nothing is answered on a connection that has ended.
+    if (status > 0) span.setAttribute('http.response.status_code', status)
+    if (status === 0 || status >= SERVER_ERROR) endFailed(span, status === 0 ? 'abandoned' : String(status))
+    else span.end()
+  }
+
   /** Only the first answer counts: a read may have been cancelled. */
   end(status: number, answer: Item, bytes = 0): void {
     if (this.status !== undefined) return
     this.status = status
     this.answer = answer
     this.answerBytes = ANSWER_BYTES + bytes
+    if (this.#span !== undefined) this.#endSpan(this.#span, status)
     this.#connection.answered(this)
   }
 }

@@ -16,7 +16,6 @@ import {
   BOUND_BYTES_MAX,
   checkedKey,
   checkedValue,
-  checkOneLease,
   putLeaseOf,
   rangeOf,
   rangeToDelete,
@@ -240,8 +239,7 @@ function readPutOptions(field: unknown): Conditions & { readonly lease?: PutLeas
   const options = readMap(field, 'conditions', PUT_OPTIONS)
   const id = readText(options.get('lease'), 'lease')
   const ttlMs = readTtl(options.get('ttl_ms'))
-  checkOneLease(id, ttlMs, '', 'ttl_ms')
-  return { ...conditionsIn(options), lease: putLeaseOf(id, ttlMs) }
+  return { ...conditionsIn(options), lease: putLeaseOf(id, ttlMs, '', 'ttl_ms') }
 }
 
 function readTtl(field: unknown): number | undefined {

@@ -17,6 +17,8 @@ export const DELETE_RANGE = 8
 export const COMPACT = 9
 /** Exists on nodes whose welcome has `keep_alive_max`. */
 export const KEEP_ALIVE = 10
+/** Precedes an operation: its trace context. Nothing answers it. */
+export const TRACE = 11
 /** Exists on nodes whose welcome has `watches_max`. */
 export const WATCH = 16
 

@@ -21,6 +21,7 @@ export interface WatchConnection {
   readonly phase: number
   /** So many bytes of its watches wait that the client must take them first. */
   readonly isFull: boolean
+  readonly takesProgressOnly: boolean
   /** Sends an item of `bytes` bytes. */
   send(item: Item | SharedItem, bytes: number): void
   /** The watch waits until the client has taken enough. */
@@ -59,6 +60,10 @@ export class MuxWatch implements WatchSink {
 
   get isFull(): boolean {
     return this.#connection.isFull
+  }
+
+  get takesProgressOnly(): boolean {
+    return this.#connection.takesProgressOnly
   }
 
   events(message: EventsMessage): void {

@@ -49,13 +49,8 @@ const ROW_BYTES = 128
 const ROWS_PER_KEY = 2
 
 export interface ApplierEvents {
-  /**
-   * Called for an entry of the core, before its record is made: the core applies it and changes the state in the
-   * record.
-   */
-  coreEntryApplied(entry: Entry): void
-  /** The core's state after the last applied entry, encoded. */
-  encodedRaftState(): Uint8Array
+  /** Called for an entry of the core: the core applies it. Returns the core's state after it, encoded. */
+  coreEntryApplied(entry: Entry): Uint8Array
   /** The entry is applied. The returned steps, if any, are taken before the next entry. */
   readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
@@ -91,8 +86,11 @@ export class Applier {
   readonly #events: ApplierEvents
   readonly #keysAtOnce: number
   readonly #reads: EntryReads
-  #state: KvState
-  #index: LogIndex
+  state: KvState
+  /** Last index applied. */
+  index: LogIndex
+  /** The core's state after the last applied entry, encoded. */
+  #raftState: Uint8Array
   /** Cluster time of the entry that is being applied. */
   #timeMs = 0
   #queue: Entry[] = []
@@ -115,17 +113,9 @@ export class Applier {
       () => events.entryRead(),
       (error) => events.failed(error),
     )
-    this.#state = decodeState(storage.applied.kv)
-    this.#index = storage.applied.index
-  }
-
-  get state(): KvState {
-    return this.#state
-  }
-
-  /** Last index applied. */
-  get index(): LogIndex {
-    return this.#index
+    this.state = decodeState(storage.applied.kv)
+    this.index = storage.applied.index
+    this.#raftState = storage.applied.raft
   }
 
   /** Whether an entry, or a part of one, can be applied now. */
@@ -152,8 +142,9 @@ export class Applier {
 
   /** The snapshot has replaced the applied state. */
   reload(): void {
-    this.#state = decodeState(this.#storage.applied.kv)
-    this.#index = this.#storage.applied.index
+    this.state = decodeState(this.#storage.applied.kv)
+    this.index = this.#storage.applied.index
+    this.#raftState = this.#storage.applied.raft
   }
 
   /**
@@ -214,7 +205,7 @@ export class Applier {
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
     if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
-    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state, this.#keysAhead)
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state, this.#keysAhead)
     return !reads.isRead
   }
 
@@ -236,18 +227,18 @@ export class Applier {
 
   /** Applies the entry, or returns the steps that are left to do. */
   #apply(entry: Entry): Steps<void> | undefined {
-    if (entry.index !== this.#index + 1) {
+    if (entry.index !== this.index + 1) {
       throw new Error(
-        `entry ${entry.index} was to be applied after ${this.#index}: the order of the log is broken`,
+        `entry ${entry.index} was to be applied after ${this.index}: the order of the log is broken`,
       )
     }
     this.#changes = 1
     const kind = frameKind(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) {
-      this.#index = entry.index
-      this.#events.coreEntryApplied(entry)
+      this.index = entry.index
+      this.#raftState = this.#events.coreEntryApplied(entry)
       this.#storage.begin(entry.index, NO_ROWS)
-      this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
+      this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
       return this.#events.applied(entry, undefined)
     }
     if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
@@ -268,16 +259,16 @@ export class Applier {
 
   #request({ frame }: Entry): Parameters<typeof applyEntry> {
     const timeMs = frameClusterTimeMs(frame)
-    this.#timeMs = Math.max(timeMs, this.#state.clusterTimeMs)
-    return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows]
+    this.#timeMs = Math.max(timeMs, this.state.clusterTimeMs)
+    return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.state, this.#rows]
   }
 
   #end(entry: Entry, result: Applied): Steps<void> | undefined {
     if (this.#reads.isRead) this.#reads.clear()
-    this.#index = entry.index
-    this.#state = result.state
+    this.index = entry.index
+    this.state = result.state
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
-    this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
+    this.#storage.end(new LazyRecord(entry, this.#raftState, result.state))
     return this.#events.applied(entry, result)
   }
 

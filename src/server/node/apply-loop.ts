@@ -39,8 +39,6 @@ export class ApplyLoop {
   readonly #applier: Applier
   /** The commit index at the start. The node is not ready before it has applied everything up to there. */
   readonly #commitAtStart: LogIndex
-  /** The core's encoded state after the last applied entry. */
-  #raftState: Uint8Array
   #isRunning = false
   #isScheduled = false
 
@@ -48,10 +46,8 @@ export class ApplyLoop {
     this.#options = options
     const { lifecycle, limits, storage } = options
     this.#commitAtStart = storage.hardState.commit
-    this.#raftState = storage.applied.raft
     const events: ApplierEvents = {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
-      encodedRaftState: () => this.#raftState,
       applied: options.entryApplied,
       leaseChanged: options.leaseChanged,
       entryRead: () => lifecycle.failOnThrow(() => this.#run()),
@@ -98,7 +94,6 @@ export class ApplyLoop {
   /** The snapshot has replaced the applied state. */
   reload(): void {
     this.#applier.reload()
-    this.#raftState = this.#options.storage.applied.raft
   }
 
   #run(): void {
@@ -107,7 +102,7 @@ export class ApplyLoop {
     this.#isRunning = true
     const { clock, lifecycle, limits } = this.#options
     const until = clock.now() + limits.applySliceMs
-    const isFull = (): boolean => this.#isFull
+    const isFull = this.#isFull
     while (this.#applier.pending && lifecycle.end === undefined && !isFull()) {
       const before = this.#applier.index
       const enough = (): boolean => clock.now() >= until || isFull()
@@ -117,7 +112,7 @@ export class ApplyLoop {
       if (isOver || clock.now() >= until) break
     }
     this.#isRunning = false
-    if (!this.#applier.pending || this.#isFull || lifecycle.end !== undefined) return
+    if (!this.#applier.pending || isFull() || lifecycle.end !== undefined) return
     this.#isScheduled = true
     clock.soon(() => {
       this.#isScheduled = false
@@ -126,14 +121,15 @@ export class ApplyLoop {
   }
 
   /** Whether memory has as many rows that are not durable as it may have. The disk is slower than apply. */
-  get #isFull(): boolean {
+  readonly #isFull = (): boolean => {
     const { limits, storage } = this.#options
     return storage.overlayBytes >= limits.overlayBytesMax
   }
 
-  #coreEntryApplied({ index }: Entry): void {
+  #coreEntryApplied({ index }: Entry): Uint8Array {
     this.#options.coreEntryApplied(index)
-    this.#raftState = encodeAppliedState(this.#options.raft.appliedState())
+    const raftState = encodeAppliedState(this.#options.raft.appliedState())
     this.#options.configurationChanged()
+    return raftState
   }
 }

@@ -20,7 +20,7 @@
 // When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
 // that some space is left even when another program fills the disk.
 
-import { existsSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, rmSync, type StatsFs, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MonotonicMs } from '../../raft/index.ts'
@@ -73,8 +73,10 @@ export class DiskSpace {
   readonly #limits: DriverLimits
   readonly #disk: Disk
   readonly #events: DiskSpaceEvents
-  #state: DiskSpaceState = 'enough'
-  #freeBytes = Number.POSITIVE_INFINITY
+  /** The state at the last check. */
+  state: DiskSpaceState = 'enough'
+  /** Free bytes at the last check. */
+  freeBytes = Number.POSITIVE_INFINITY
   #written = 0
   #timer: Timer | undefined
   #compactAt: MonotonicMs = Number.NEGATIVE_INFINITY
@@ -88,20 +90,10 @@ export class DiskSpace {
     this.#events = events
   }
 
-  /** Free bytes at the last check. */
-  get freeBytes(): number {
-    return this.#freeBytes
-  }
-
-  /** The state at the last check. */
-  get state(): DiskSpaceState {
-    return this.#state
-  }
-
   /** Checks now, and then at intervals. */
   start(): void {
     this.#look()
-    if (this.#state !== 'enough' && !this.#compacting) this.#makeRoom()
+    if (this.state !== 'enough' && !this.#compacting) this.#makeRoom()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
@@ -114,17 +106,17 @@ export class DiskSpace {
   writes(bytes: number): void {
     this.#written += bytes
     const { diskReserveBytes } = this.#limits
-    const bound = this.#state === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
-    if (this.#written * WRITTEN_PART > this.#freeBytes - bound && this.#state !== 'none') this.#look()
+    const bound = this.state === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
+    if (this.#written * WRITTEN_PART > this.freeBytes - bound && this.state !== 'none') this.#look()
   }
 
   #look(): void {
     this.#written = 0
-    this.#freeBytes = this.#disk.freeBytes()
+    this.freeBytes = this.#disk.freeBytes()
     this.#keepReserve()
-    const state = this.#stateAt(this.#freeBytes)
-    if (state === this.#state) return
-    this.#state = state
+    const state = this.#stateAt(this.freeBytes)
+    if (state === this.state) return
+    this.state = state
     this.#events.changed(state)
   }
 
@@ -133,7 +125,7 @@ export class DiskSpace {
    * node may need a snapshot to get room.
    */
   #makeRoom(): void {
-    const isRoom = this.#isRoomToCompact(this.#freeBytes)
+    const isRoom = this.#isRoomToCompact(this.freeBytes)
     if (!isRoom) this.#events.endOldScans()
     else if (this.#clock.now() >= this.#compactAt) this.#compact()
   }
@@ -162,28 +154,28 @@ export class DiskSpace {
   }
 
   get #isShort(): boolean {
-    return this.#freeBytes <= SHORT_TIMES * this.#limits.diskReserveBytes
+    return this.freeBytes <= SHORT_TIMES * this.#limits.diskReserveBytes
   }
 
   #stateAt(freeBytes: number): DiskSpaceState {
     const { diskReserveBytes } = this.#limits
     const factor = (reached: boolean): number => (reached ? 1 : AGAIN)
-    if (freeBytes < (diskReserveBytes / NONE_PART) * factor(this.#state !== 'none')) return 'none'
-    return freeBytes < diskReserveBytes * factor(this.#state === 'enough') ? 'low' : 'enough'
+    if (freeBytes < (diskReserveBytes / NONE_PART) * factor(this.state !== 'none')) return 'none'
+    return freeBytes < diskReserveBytes * factor(this.state === 'enough') ? 'low' : 'enough'
   }
 
   #keepReserve(): void {
     const { diskReserveBytes } = this.#limits
     const bytes = Math.floor(diskReserveBytes / FILE_PART)
     if (this.#disk.hasReserve) {
-      if (this.#freeBytes >= diskReserveBytes / NONE_PART) return
+      if (this.freeBytes >= diskReserveBytes / NONE_PART) return
       this.#disk.giveBackReserve()
     } else {
-      if (this.#freeBytes < diskReserveBytes + 2 * bytes) return
+      if (this.freeBytes < diskReserveBytes + 2 * bytes) return
       if (!this.#isShort || bytes === 0) return
       this.#disk.takeReserve(bytes)
     }
-    this.#freeBytes = this.#disk.freeBytes()
+    this.freeBytes = this.#disk.freeBytes()
   }
 }
 
@@ -201,10 +193,19 @@ export class DirectoryDisk implements Disk {
   }
 
   freeBytes(): number {
+    return this.#bytes(({ bavail }) => bavail)
+  }
+
+  /** The size of the file system; Infinity when it is unknown. */
+  totalBytes(): number {
+    return this.#bytes(({ blocks }) => blocks)
+  }
+
+  #bytes(blocksOf: (found: StatsFs) => number): number {
     try {
-      const { bavail, bsize, blocks } = statfsSync(this.#dir)
+      const found = statfsSync(this.#dir)
       // Some network file systems report no sizes.
-      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize
+      return found.blocks === 0 ? Number.POSITIVE_INFINITY : blocksOf(found) * found.bsize
     } catch {
       // The storage will report the problem with the directory, and its message is better.
       return Number.POSITIVE_INFINITY

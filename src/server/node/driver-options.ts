@@ -4,7 +4,7 @@ import type { RaftLimits, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Disk } from './disk-space.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Logger, NodeEnd } from './types.ts'
+import type { Clock, HostStatus, Logger, NodeEnd } from './types.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
@@ -29,6 +29,8 @@ export interface DriverOptions {
   readonly observer: DriverObserver
   /** host:port of the peer listener, for the greeting. */
   readonly peerAddress: () => string
+  /** Without it, nothing is known of the host. */
+  readonly host?: HostStatus
   /** Called when role, term or known leader have changed. */
   readonly onRoleChange?: () => void
   /** The node has ended for this reason. The caller closes HTTP and other servers. */

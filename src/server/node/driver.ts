@@ -3,6 +3,7 @@ import type {
   Configuration,
   InFlightCounts,
   Input,
+  Message,
   Output,
   Raft,
   RoleChange,
@@ -16,6 +17,7 @@ import { BackgroundChecks } from './background-checks.ts'
 import { ConfigurationRequests } from './configuration-requests.ts'
 import { DiskSpacePolicy } from './disk-space-policy.ts'
 import type { DriverOptions } from './driver-options.ts'
+import { EntryTraces, endingSpan } from './entry-traces.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { LeaseService } from './leases/lease-service.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -32,6 +34,7 @@ import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
   DriverStatus,
+  HostStatus,
   LeaseNow,
   Network,
   NetworkEvents,
@@ -50,6 +53,13 @@ import {
   type WatchSink,
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
+
+const UNKNOWN_HOST: HostStatus = {
+  diskTotalBytes: Number.POSITIVE_INFINITY,
+  certificates: [],
+  lastBackupAgeMs: undefined,
+  backupFailure: undefined,
+}
 
 export class Driver implements NodeApi {
   /** Receives the events of the network. */
@@ -73,6 +83,7 @@ export class Driver implements NodeApi {
   readonly #leases: LeaseService
   readonly #watches: WatchHub
   readonly #leaderLoss: LeaderLoss
+  readonly #traces: EntryTraces
   #network: Network | undefined
 
   constructor(options: DriverOptions) {
@@ -82,6 +93,9 @@ export class Driver implements NodeApi {
     const step = (input: Input): void => this.#step(input)
     const raft = newRaft(options, (frame) => this.#spacePolicy.admission(frame))
     this.#raft = raft
+    const { identity, boot } = storage
+    const traces = new EntryTraces({ name: identity.name, replicaId: raft.id, boot })
+    this.#traces = traces
     const lifecycle = new Lifecycle({
       ...{ clock, limits, logger, storage, disk: options.disk, onEnd: options.onEnd },
       abandonCommits: () => this.#commits.abandon(),
@@ -105,7 +119,7 @@ export class Driver implements NodeApi {
       step: (to, refuse) => this.#step({ kind: 'transfer', now: clock.now(), to }, refuse),
     })
     this.#proposer = new Proposer({
-      ...{ clock, limits, raft, lifecycle, waits, boot: storage.boot, observer: options.observer },
+      ...{ clock, limits, raft, lifecycle, waits, traces, boot, observer: options.observer },
       wake: () => this.#scheduler.wake(),
       step: (proposals) => this.#step({ kind: 'propose', now: clock.now(), proposals }),
     })
@@ -117,6 +131,7 @@ export class Driver implements NodeApi {
       configurationChanged: () => this.#configurationChanged(),
       entryApplied: ({ index }, result) => {
         const steps = result && this.#watches.applied(result.state)
+        if (!traces.isEmpty) traces.applied(index, this.revision)
         proposer.proposals.applied(index, result)
         this.#checks.entryApplied(index)
         return steps
@@ -149,7 +164,7 @@ export class Driver implements NodeApi {
     })
     this.#commits = new GroupCommit(clock, storage, limits, {
       ...{ raft, space: spacePolicy.space },
-      send: (message) => this.#network?.send(message),
+      send: (message) => this.#send(message),
       stored: (batch) => this.#stored(batch),
       failed,
     })
@@ -177,7 +192,7 @@ export class Driver implements NodeApi {
       stepReads: (reads) => this.#step({ kind: 'read', now: clock.now(), reads }),
     })
     this.events = new PeerEvents({
-      ...{ clock, storage, raft, lifecycle, members, waits, spacePolicy, step },
+      ...{ clock, storage, raft, lifecycle, members, waits, spacePolicy, traces, step },
       ...{ commits: this.#commits, leases: this.#leases, snapshots: this.#snapshots, checks: this.#checks },
       peerAddress: options.peerAddress,
       leaderConnected: () => this.#scheduler.unpark(),
@@ -248,6 +263,7 @@ export class Driver implements NodeApi {
       applyLoop: this.#applyLoop,
       leases: this.#leases,
       checks: this.#checks,
+      host: this.#options.host ?? UNKNOWN_HOST,
     })
   }
 
@@ -275,9 +291,11 @@ export class Driver implements NodeApi {
     }
   }
 
-  propose(...[request, timeoutMs, done]: Parameters<NodeApi['propose']>): void {
+  propose(...[request, timeoutMs, done, trace]: Parameters<NodeApi['propose']>): void {
     const refusal = this.#members.versions.refusal(request, this.configuration.members)
-    this.#proposer.propose(request, refusal, timeoutMs, done)
+    const span = trace && this.#traces.startProposal(trace)
+    const settle = span === undefined ? done : endingSpan(span, done)
+    this.#proposer.propose(request, refusal, timeoutMs, settle, span)
   }
 
   read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
@@ -397,6 +415,7 @@ export class Driver implements NodeApi {
     this.#reads.endAll(reason)
     this.#watches.endAll(reason)
     this.#waits.endAll()
+    this.#traces.endAll()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -416,6 +435,7 @@ export class Driver implements NodeApi {
     if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#store(output.write)
+    if (!this.#traces.isEmpty) this.#trace(output)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
     // Flush first, so that the disk works while entries are applied and clients are answered. Rows applied now go with
     // the next batch.
@@ -430,6 +450,21 @@ export class Driver implements NodeApi {
     if (this.#waits.size > 0) this.#waits.check()
     this.#leases.checkForwarded()
     this.#scheduler.stepEnded()
+  }
+
+  #send(message: Message): void {
+    if (!this.#traces.isEmpty) {
+      const proposals = this.#traces.of(message)
+      if (proposals.length > 0) this.#network?.sendTraces(message.to, proposals)
+    }
+    this.#network?.send(message)
+  }
+
+  #trace({ write, committed }: Output): void {
+    const isLeader = this.#raft.role === 'leader'
+    if (!isLeader) this.#traces.leadershipLost()
+    if (write !== undefined) this.#traces.writing(write, isLeader)
+    this.#traces.committed(committed)
   }
 
   #roleChanged(change: RoleChange): void {
@@ -463,6 +498,7 @@ export class Driver implements NodeApi {
   #stored({ entries, installed, write, ms }: StoredBatch): void {
     const { clock, observer } = this.#options
     observer.batchStored(ms, entries)
+    if (!this.#traces.isEmpty) this.#traces.stored(write)
     if (this.#lifecycle.end !== undefined) return
     if (installed) this.#lifecycle.failOnThrow(() => this.#installed())
     // Also called when no write of the core has ended: it shows that the disk does not stall.
@@ -477,6 +513,7 @@ export class Driver implements NodeApi {
     this.#watches.replaced(state)
     this.#options.logger.info({ index }, 'installed a snapshot')
     this.#proposer.proposals.skipped(index)
+    this.#traces.skipped(index)
     this.#configurationChanged()
     this.#reads.applied()
   }

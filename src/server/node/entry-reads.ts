@@ -50,8 +50,8 @@ export class EntryReads {
   readonly #attached = new Map<LeaseId, Uint8Array[]>()
   #state: KvState | undefined
   #isTooMuch = false
-  #isReading = false
-  #isRead = false
+  isReading = false
+  isRead = false
   #scan: RowScan | RecordScan | undefined
   /** Number of the current pass. A new number makes the reads in flight useless. */
   #pass = 0
@@ -61,14 +61,6 @@ export class EntryReads {
     this.#storage = storage
     this.#done = done
     this.#failed = failed
-  }
-
-  get isReading(): boolean {
-    return this.#isReading
-  }
-
-  get isRead(): boolean {
-    return this.#isRead
   }
 
   /** The number of keys of the ranges and leases. */
@@ -87,13 +79,13 @@ export class EntryReads {
     this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
     this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
     this.#state = state
-    this.#isReading = true
+    this.isReading = true
     const pass = this.#pass
     let isCalled = true
     this.#readRanges(() => {
       if (pass !== this.#pass) return
-      this.#isReading = false
-      this.#isRead = true
+      this.isReading = false
+      this.isRead = true
       if (!isCalled) this.#done()
     })
     isCalled = false
@@ -126,8 +118,8 @@ export class EntryReads {
     this.#attached.clear()
     this.#state = undefined
     this.#isTooMuch = false
-    this.#isReading = false
-    this.#isRead = false
+    this.isReading = false
+    this.isRead = false
   }
 
   // -------------------------------------------------------------------------------------------------------------------

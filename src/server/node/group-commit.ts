@@ -67,7 +67,8 @@ export class GroupCommit {
   /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
-  #durable: DurableLogPosition
+  /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
+  durable: DurableLogPosition
   #durableApplied: LogIndex
   #inFlight = false
   #closed = false
@@ -80,14 +81,9 @@ export class GroupCommit {
     this.#limits = limits
     this.#context = context
     this.#tail = new LogRetention(limits)
-    this.#durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
+    this.durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
     this.#hardState = storage.hardState
     this.#durableApplied = storage.applied.index
-  }
-
-  /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
-  get durable(): DurableLogPosition {
-    return this.#durable
   }
 
   /** The work in flight; all 0 at rest. */
@@ -124,8 +120,8 @@ export class GroupCommit {
   flush(): void {
     if (this.#inFlight || this.#closed) return
     const storage = this.#storage
-    const holdsUpApply = (): boolean => storage.dirty && storage.overlayBytes >= this.#limits.overlayBytesMax
-    if (this.#writes.length > 0 || storage.rowsLeft || holdsUpApply()) this.#submit()
+    if (this.#writes.length > 0 || storage.rowsLeft) this.#submit()
+    else if (storage.dirty && storage.overlayBytes >= this.#limits.overlayBytesMax) this.#submit()
     else if (storage.dirty || storage.hasGarbage) this.#armIdle()
   }
 
@@ -167,7 +163,7 @@ export class GroupCommit {
       this.#storage.write({ writes, hardState, compactTo }, (error) => {
         this.#inFlight = false
         if (error !== undefined) return this.#fail(error)
-        this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
+        this.durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
         this.#durableApplied = this.#storage.appliedSubmitted
         if (this.#closed) this.#whenIdle?.()
         else this.#completed(writes, this.#clock.now() - began)

@@ -22,26 +22,18 @@ export interface LifecycleOptions {
 
 export class Lifecycle {
   readonly #options: LifecycleOptions
-  #end: NodeEnd | undefined
+  /** Why the node has ended; undefined while it runs. */
+  end: NodeEnd | undefined
   #isShutdownScheduled = false
-  #isDraining = false
+  /** Whether the node waits for its open proposals before it stops. */
+  isDraining = false
 
   constructor(options: LifecycleOptions) {
     this.#options = options
   }
 
-  /** Why the node has ended; undefined while it runs. */
-  get end(): NodeEnd | undefined {
-    return this.#end
-  }
-
-  /** Whether the node waits for its open proposals before it stops. */
-  get isDraining(): boolean {
-    return this.#isDraining
-  }
-
   drain(): void {
-    this.#isDraining = true
+    this.isDraining = true
     this.#options.endWatches('this node stops')
   }
 
@@ -56,7 +48,7 @@ export class Lifecycle {
   }
 
   fail(error: unknown): void {
-    if (this.#end !== undefined) return
+    if (this.end !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
     // A later start would find the damage only when it reads it, and its scrub of all rows takes hours.
@@ -106,8 +98,8 @@ export class Lifecycle {
   }
 
   #endAs(end: NodeEnd): void {
-    if (this.#end !== undefined) return
-    this.#end = end
+    if (this.end !== undefined) return
+    this.end = end
     this.#options.stopParts(end)
   }
 }

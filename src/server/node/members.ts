@@ -16,7 +16,7 @@ export class Members {
   /** The cluster versions that the members know. */
   readonly versions: ClusterVersions
   /** The configuration after the last applied entry. */
-  #configuration: Configuration
+  configuration: Configuration
   /**
    * Replicas that are no longer members but still needed: the leader that this node follows, or those that this leader
    * removes.
@@ -26,20 +26,16 @@ export class Members {
   constructor(options: MembersOptions) {
     this.#options = options
     this.versions = new ClusterVersions(options.raft.id)
-    this.#configuration = options.raft.configuration
-  }
-
-  get configuration(): Configuration {
-    return this.#configuration
+    this.configuration = options.raft.configuration
   }
 
   nameOf(id: ReplicaId): string | undefined {
-    return this.#configuration.members.find((member) => member.id === id)?.name
+    return this.configuration.members.find((member) => member.id === id)?.name
   }
 
   /** Why a replica that was removed may not connect. */
   refusal({ replicaId, name }: Greeting): { refuse: string; stop: boolean } | undefined {
-    if (!this.#configuration.removed.includes(replicaId)) return undefined
+    if (!this.configuration.removed.includes(replicaId)) return undefined
     if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
     // Voters that do not know of the removal yet may still need its vote, so it runs until they no longer do.
     return { refuse: removedText(`${name} (replica ${replicaId})`), stop: this.#options.raft.settled }
@@ -52,15 +48,15 @@ export class Members {
   get isRemovedForGood(): boolean {
     const { leader, settled, id } = this.#options.raft
     if (!settled || leader === undefined || leader === id) return false
-    return this.#configuration.removed.includes(id)
+    return this.configuration.removed.includes(id)
   }
 
   /** Takes over the core's configuration. Returns whether it has changed. */
   update(): boolean {
     const { raft, logger } = this.#options
-    const before = this.#configuration
+    const before = this.configuration
     if (raft.configuration === before) return false
-    this.#configuration = raft.configuration
+    this.configuration = raft.configuration
     const { message, ...fields } = configurationLog(before, raft.configuration)
     logger.info(fields, message)
     this.#updateOutgoing(before)
@@ -70,18 +66,18 @@ export class Members {
 
   setPeers(): void {
     const { id: self } = this.#options.raft
-    const peers = this.#configuration.members.filter(({ id }) => id !== self)
+    const peers = this.configuration.members.filter(({ id }) => id !== self)
     this.#options.setPeers([...peers, ...this.#outgoing])
   }
 
   /** Disconnects from replicas that are no longer needed. */
   releaseOutgoing(): void {
-    if (this.#outgoing.length > 0) this.#updateOutgoing(this.#configuration)
+    if (this.#outgoing.length > 0) this.#updateOutgoing(this.configuration)
   }
 
   /** Another replica leads, or none. */
   leaderChanged(): void {
-    this.#updateOutgoing(this.#configuration)
+    this.#updateOutgoing(this.configuration)
   }
 
   /**
@@ -91,7 +87,7 @@ export class Members {
   #updateOutgoing(before: Configuration): void {
     const { leader, settled, id: self } = this.#options.raft
     const isOutgoing = ({ id }: RaftMember): boolean =>
-      id !== self && (leader === self ? !settled : id === leader) && !isMember(this.#configuration, id)
+      id !== self && (leader === self ? !settled : id === leader) && !isMember(this.configuration, id)
     const known = new Map([...before.members, ...this.#outgoing].map((member) => [member.id, member]))
     const outgoing = [...known.values()].filter(isOutgoing)
     const isSame =

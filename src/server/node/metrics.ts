@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { InFlightCounts } from '../../raft/types.ts'
+import type { CertificateExpiry } from '../options.ts'
 import { version } from '../version.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
@@ -52,17 +53,13 @@ export interface HttpCounts {
   readonly handshakesFailedTotal: number
 }
 
-export interface CertificateExpiry {
-  readonly file: string
-  /** Seconds until the first certificate or list in the file ends; negative after that. */
-  readonly seconds: number
-}
-
 /** Scheduled backups. */
 export interface BackupCounts {
   /** The time of the newest backup that this node knows, on the clock of the machine; undefined: it knows none. */
   readonly lastSuccessMs: number | undefined
   readonly failuresTotal: number
+  /** Why the last attempt failed; undefined after one that succeeded. */
+  readonly failure: string | undefined
 }
 
 export interface PeerTotals {
@@ -73,6 +70,8 @@ export interface PeerTotals {
   readonly bytesReceived: number
   readonly connectionsOpened: number
   readonly connectionsBroken: number
+  /** TLS handshakes of callers that failed. */
+  readonly tlsHandshakesFailed: number
 }
 
 export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
@@ -180,6 +179,14 @@ export class Metrics implements DriverObserver {
     computedMetric(Gauge, [this.#registry], name, help, ['file'], () =>
       expiries().map(({ file, seconds }) => [{ file }, seconds]),
     )
+  }
+
+  /** Called once, by a node with an audit log. */
+  watchAudit(dropped: () => number): void {
+    const help = 'Lines of the audit log that were not written'
+    computedMetric(CounterMetric, [this.#registry], 'quorate_audit_lines_dropped_total', help, [], () => [
+      [{}, dropped()],
+    ])
   }
 
   /** Called once, by a node that makes backups. */
@@ -429,6 +436,10 @@ function observePeers(registers: Registers, totals: () => PeerTotals): void {
     opened: now.connectionsOpened,
     broken: now.connectionsBroken,
   }))
+  const failed = 'TLS handshakes of peers that failed'
+  computedMetric(CounterMetric, registers, 'quorate_peer_tls_handshakes_failed_total', failed, [], () => [
+    [{}, totals().tlsHandshakesFailed],
+  ])
 }
 
 function observeDatabase(registers: Registers, dir: string): void {

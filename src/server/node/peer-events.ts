@@ -14,6 +14,7 @@ import {
 import type { SnapshotSource, Storage } from '../../storage/types.ts'
 import type { BackgroundChecks } from './background-checks.ts'
 import type { DiskSpacePolicy } from './disk-space-policy.ts'
+import type { EntryTraces } from './entry-traces.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { LeaseService } from './leases/lease-service.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -27,6 +28,7 @@ import type {
   KeepAliveRequest,
   NetworkEvents,
   StateHashAt,
+  TracedProposal,
 } from './types.ts'
 
 export interface PeerEventsOptions {
@@ -41,6 +43,7 @@ export interface PeerEventsOptions {
   readonly leases: LeaseService
   readonly snapshots: SnapshotTransfers
   readonly checks: Pick<BackgroundChecks, 'hashReceived'>
+  readonly traces: Pick<EntryTraces, 'received'>
   /** host:port of the peer listener. */
   peerAddress(): string
   step(input: Input): void
@@ -115,6 +118,10 @@ export class PeerEvents implements NetworkEvents {
 
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
     if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAnswered(from, answer)
+  }
+
+  tracesReceived(proposals: readonly TracedProposal[]): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.traces.received(proposals)
   }
 
   snapshotOffered(...offer: Parameters<NetworkEvents['snapshotOffered']>): void {

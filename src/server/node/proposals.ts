@@ -68,11 +68,14 @@ export class ProposalTracker {
   readonly #committed = new Map<number, PendingProposal>()
   /** Queued proposals, in the order of their arrival. Ended ones among them are skipped. */
   #queue: PendingProposal[] = []
-  #isHeldBack = false
+  /** Whether some queued proposals were not proposed, because there was no room. */
+  isHeldBack = false
   readonly #parked = new Set<PendingProposal>()
   #bytes = 0
-  #size = 0
-  #queued = 0
+  /** Number of callers that wait. */
+  size = 0
+  /** Number of callers whose proposals are queued. */
+  queued = 0
   /** One timer for all proposals: very few of them expire. */
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
@@ -83,21 +86,6 @@ export class ProposalTracker {
     this.#events = events
   }
 
-  /** Number of callers that wait. */
-  get size(): number {
-    return this.#size
-  }
-
-  /** Number of callers whose proposals are queued. */
-  get queued(): number {
-    return this.#queued
-  }
-
-  /** Whether some queued proposals were not proposed, because there was no room. */
-  get isHeldBack(): boolean {
-    return this.#isHeldBack
-  }
-
   get hasParked(): boolean {
     return this.#parked.size > 0
   }
@@ -105,7 +93,7 @@ export class ProposalTracker {
   /** Counts of the proposals in flight; all 0 at rest. */
   inspect(): InFlightCounts {
     return {
-      waiting: this.#size,
+      waiting: this.size,
       bytes: this.#bytes,
       queued: this.#queue.length,
       parked: this.#parked.size,
@@ -116,10 +104,10 @@ export class ProposalTracker {
   /** Returns why a proposal of `bytes` for `count` callers is refused now; undefined: it is accepted. */
   overload(bytes: number, count = 1): Problem | undefined {
     const { proposalsMax, proposalBytesMax } = this.#limits
-    if (this.#size + count <= proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
+    if (this.size + count <= proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
     return {
       code: 'overloaded',
-      detail: `${this.#size} proposals (${this.#bytes} bytes) wait on this node already; limits: ${proposalsMax} and ${proposalBytesMax} bytes`,
+      detail: `${this.size} proposals (${this.#bytes} bytes) wait on this node already; limits: ${proposalsMax} and ${proposalBytesMax} bytes`,
       written: 'no',
     }
   }
@@ -141,8 +129,8 @@ export class ProposalTracker {
     this.#pending.set(seq, proposal)
     if (deadline < this.#timerAt) this.#arm(deadline)
     this.#bytes += frame.length
-    this.#size += count
-    this.#queued += count
+    this.size += count
+    this.queued += count
     this.#queue.push(proposal)
   }
 
@@ -155,7 +143,7 @@ export class ProposalTracker {
       if (bytes >= bytesMax) break
       at++
       if (proposal.state !== 'queued') continue
-      if (this.#isHeldBack && now > proposal.proposeBy) {
+      if (this.isHeldBack && now > proposal.proposeBy) {
         this.#end(proposal, TOO_MUCH)
         continue
       }
@@ -168,7 +156,7 @@ export class ProposalTracker {
       batch.push({ seq: proposal.seq, frame: proposal.frame })
     }
     this.#queue = this.#queue.slice(at)
-    this.#isHeldBack = this.#queue.length > 0
+    this.isHeldBack = this.#queue.length > 0
     return batch
   }
 
@@ -241,8 +229,8 @@ export class ProposalTracker {
   }
 
   #setState(proposal: PendingProposal, state: PendingProposal['state']): void {
-    if (proposal.state === 'queued') this.#queued -= proposal.count
-    if (state === 'queued') this.#queued += proposal.count
+    if (proposal.state === 'queued') this.queued -= proposal.count
+    if (state === 'queued') this.queued += proposal.count
     proposal.state = state
   }
 
@@ -318,7 +306,7 @@ export class ProposalTracker {
       )
     } else if (refusal?.reason === 'membership-pending') {
       this.#end(proposal, notWritten('membership_refused', refusal.detail))
-    } else if (this.#isHeldBack && state === 'queued') {
+    } else if (this.isHeldBack && state === 'queued') {
       this.#end(proposal, TOO_MUCH)
     } else {
       const cause =
@@ -333,7 +321,7 @@ export class ProposalTracker {
     this.#pending.delete(proposal.seq)
     this.#parked.delete(proposal)
     this.#bytes -= proposal.frame.length
-    this.#size -= proposal.count
+    this.size -= proposal.count
     this.#events.ended(proposal.seq, end, proposal.count)
     proposal.done(end)
   }

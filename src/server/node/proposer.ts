@@ -2,9 +2,11 @@
 // proposed together with all changes of one turn of the event loop.
 
 import { crc32 } from 'node:zlib'
+import type { Span } from '@opentelemetry/api'
 import { type Request, requestBytes, requestKind, writeRequest } from '../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
 import type { DriverObserver } from './driver-options.ts'
+import type { EntryTraces } from './entry-traces.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, type ProposalsEvents, ProposalTracker } from './proposals.ts'
@@ -20,6 +22,7 @@ export interface ProposerOptions {
   readonly lifecycle: Pick<Lifecycle, 'end' | 'isDraining'>
   readonly waits: Pick<StateWaiters, 'check'>
   readonly observer: Pick<DriverObserver, 'proposalEnded'>
+  readonly traces: Pick<EntryTraces, 'isEmpty' | 'proposed' | 'renewed' | 'failed'>
   /** Calls `proposeQueued` at the end of this turn of the event loop. */
   wake(): void
   step(proposals: readonly Proposal[]): void
@@ -59,13 +62,14 @@ export class Proposer implements ProposalsEvents {
     refusal: Problem | undefined,
     timeoutMs: number,
     done: Parameters<NodeApi['propose']>[2],
+    span: Span | undefined,
   ): void {
     const problem = refusal ?? this.#refusal(this.#coalescer.bytes, this.#coalescer.size + 1)
     if (problem !== undefined) {
       this.#options.clock.soon(() => done({ ok: false, problem }))
       return
     }
-    this.#coalescer.add(request, timeoutMs, done)
+    this.#coalescer.add(request, timeoutMs, done, span)
     this.#options.wake()
   }
 
@@ -133,7 +137,9 @@ export class Proposer implements ProposalsEvents {
   /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
   renew(frame: Uint8Array): Proposal {
     const seq = this.#nextSeq++
-    const { kind, version } = readHeader(frame)
+    const { kind, version, seq: before } = readHeader(frame)
+    const { traces } = this.#options
+    if (!traces.isEmpty) traces.renewed(before, seq)
     const body = frame.subarray(BODY_AT)
     const renewed = this.#newFrame(seq, kind, version, body.length)
     renewed.set(body, BODY_AT)
@@ -141,8 +147,9 @@ export class Proposer implements ProposalsEvents {
   }
 
   ended(seq: number, end: ProposalEnd, count: number): void {
-    const { clock, lifecycle, observer, waits } = this.#options
+    const { clock, lifecycle, observer, traces, waits } = this.#options
     this.#coalescer.ended(seq)
+    if (!end.ok && !traces.isEmpty) traces.failed(seq, end.problem.code)
     if (lifecycle.isDraining) clock.soon(() => waits.check())
     observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)
   }
@@ -152,6 +159,7 @@ export class Proposer implements ProposalsEvents {
     timeoutMs: number,
     count: number,
     done: Parameters<NodeApi['propose']>[2],
+    span: Span | undefined,
   ): void {
     const seq = this.#nextSeq++
     const { kind, version } = requestKind(request)
@@ -163,6 +171,7 @@ export class Proposer implements ProposalsEvents {
       else done({ ok: true, value: end.value })
     }
     this.#seal(seq, frame, timeoutMs, respond, count)
+    if (span !== undefined) this.#options.traces.proposed(seq, span)
   }
 
   /** Seals the frame and queues it. `count`: the callers that wait for it. */

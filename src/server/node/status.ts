@@ -9,7 +9,7 @@ import { diskFullText } from './disk-space-policy.ts'
 import type { LeaseService } from './leases/lease-service.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Members } from './members.ts'
-import type { DriverStatus } from './types.ts'
+import type { DriverStatus, HostStatus } from './types.ts'
 
 export interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>
@@ -20,16 +20,18 @@ export interface StatusSources {
   readonly applyLoop: Pick<ApplyLoop, 'notReady' | 'state'>
   readonly leases: Pick<LeaseService, 'counts'>
   readonly checks: Pick<BackgroundChecks, 'error'>
+  readonly host: HostStatus
 }
 
 export function nodeStatus(sources: StatusSources): DriverStatus {
-  const { applyLoop, checks, leases, lifecycle, members, raft, space, storage } = sources
+  const { applyLoop, checks, host, leases, lifecycle, members, raft, space, storage } = sources
   const errors: string[] = []
   if (lifecycle.end !== undefined) errors.push(lifecycle.end.reason)
   if (checks.error !== undefined) errors.push(checks.error)
   const { freeBytes, state } = space
   if (state !== 'enough') errors.push(diskFullText(state, freeBytes))
   if (raft.leader === undefined) errors.push('no leader is known')
+  if (host.backupFailure !== undefined) errors.push(`the last scheduled backup failed: ${host.backupFailure}`)
   const raftStatus = raft.status()
   errors.push(...lateFollowers(raftStatus, members))
   return {
@@ -43,6 +45,7 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
     settings: applyLoop.state.settings,
     stateHash: storage.stateHash,
     leases: leases.counts,
+    host,
     errors,
     notReady: notReady(sources),
   }

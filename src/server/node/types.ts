@@ -2,6 +2,7 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
+import type { SpanContext } from '@opentelemetry/api'
 import type {
   Condition,
   KeyRow,
@@ -32,7 +33,7 @@ import type {
   SnapshotSource,
   WriteCallback,
 } from '../../storage/types.ts'
-import type { NodeOptions, RunningNode } from '../options.ts'
+import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
@@ -95,6 +96,15 @@ export interface KeepAliveAnswer {
   readonly kept: readonly (number | undefined)[] | undefined
 }
 
+/** The trace context of a proposal, or of its entry, that the next message has. */
+export interface TracedProposal {
+  /** The same on all nodes (entry-traces.ts). */
+  readonly proposal: string
+  readonly traceparent: string
+  /** Empty: there is none. */
+  readonly tracestate: string
+}
+
 export interface NetworkEvents {
   /** This node's greeting for the next handshake. */
   greeting(): Greeting
@@ -107,6 +117,7 @@ export interface NetworkEvents {
   stateHash(from: ReplicaId, at: StateHashAt): void
   keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
+  tracesReceived(proposals: readonly TracedProposal[]): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
   /** Reconnects to `peer` have been refused or have failed for the grace time. */
@@ -138,6 +149,8 @@ export interface Network {
   /** Both keep-alive messages are dropped, like other messages, without a connection. */
   requestKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
+  /** Precedes a message with these proposals or their entries. */
+  sendTraces(to: ReplicaId, proposals: readonly TracedProposal[]): void
   /**
    * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
    * call.
@@ -210,6 +223,7 @@ export interface DriverStatus {
   readonly settings: KvSettings
   readonly stateHash: bigint
   readonly leases: LeaseCounts
+  readonly host: HostStatus
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
   /**
@@ -217,6 +231,17 @@ export interface DriverStatus {
    * leader and is a voter.
    */
   readonly notReady: readonly string[]
+}
+
+/** The surroundings of the replica: its disk, files and backups. The values may be read at each access. */
+export interface HostStatus {
+  /** The size of the file system with the data directory; Infinity when it is unknown. */
+  readonly diskTotalBytes: number
+  readonly certificates: readonly CertificateExpiry[]
+  /** The age of the newest scheduled backup that this node knows; undefined: it knows none. */
+  readonly lastBackupAgeMs: number | undefined
+  /** Why the last scheduled backup of this node failed. */
+  readonly backupFailure: string | undefined
 }
 
 export interface LeaseCounts {
@@ -269,10 +294,12 @@ export interface NodeApi {
   readonly leaderName: string | undefined
   /** Users and rights as this node has applied them. */
   readonly auth: Auth
+  /** `trace`: the trace of the request, if it is recorded. */
   propose(
     request: Request,
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
+    trace?: SpanContext,
   ): void
   /**
    * Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. The returned

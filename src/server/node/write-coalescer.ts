@@ -14,6 +14,7 @@
 // the latency of every client is lower. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does
 // the same.
 
+import type { Span } from '@opentelemetry/api'
 import { BATCH_COMMANDS_MAX, type BatchedCommand, type Command, type Request } from '../../kv/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
@@ -21,8 +22,14 @@ import type { Clock, NodeApi, Problem } from './types.ts'
 
 type ProposeCallback = Parameters<NodeApi['propose']>[2]
 type Proposed = Parameters<ProposeCallback>[0]
-/** `count`: the number of callers that wait for this request. */
-type Propose = (request: Request, timeoutMs: number, count: number, done: ProposeCallback) => void
+/** `count`: the number of callers that wait for this request. `span`: of the first recorded one. */
+type Propose = (
+  request: Request,
+  timeoutMs: number,
+  count: number,
+  done: ProposeCallback,
+  span: Span | undefined,
+) => void
 
 /** Limit on the bytes of keys and values in one entry. No entry makes others wait for long. */
 const BYTES_MAX = 128 * 1024
@@ -47,6 +54,8 @@ interface Group {
   readonly authRevision: number | undefined
   readonly commands: BatchedCommand[]
   readonly callers: ProposeCallback[]
+  /** The entry belongs to the trace of the first recorded change. */
+  span: Span | undefined
   bytes: number
   /** The first deadline of its callers. */
   deadline: MonotonicMs
@@ -121,11 +130,11 @@ export class WriteCoalescer {
   }
 
   /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
-  add(request: Request, timeoutMs: number, done: ProposeCallback): void {
+  add(request: Request, timeoutMs: number, done: ProposeCallback, span?: Span): void {
     const command = plainOf(request)
     if (command === undefined) {
       this.flush()
-      this.#propose(request, timeoutMs, 1, done)
+      this.#propose(request, timeoutMs, 1, done, span)
       return
     }
     const { principal, authRevision } = request
@@ -134,22 +143,25 @@ export class WriteCoalescer {
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
     const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= {
-      ...{ principal, authRevision, commands: [], callers: [], bytes: 0 },
+      ...{ principal, authRevision, commands: [], callers: [], span: undefined, bytes: 0 },
       ...{ deadline, lastDeadline: deadline },
     }
     const group = this.#group
     group.commands.push(command)
     group.callers.push(done)
+    if (span !== undefined && group.span !== undefined) span.addLink({ context: group.span.spanContext() })
+    else if (span !== undefined) group.span = span
     group.bytes += bytes
     if (deadline < group.deadline) group.deadline = deadline
     else if (deadline > group.lastDeadline) group.lastDeadline = deadline
     // Last, because a caller whose time is over may send another change at once.
-    this.#proposeGroup(full)
+    if (full !== undefined) this.#proposeGroup(full)
   }
 
   /** Proposes the waiting changes. */
   flush(): void {
-    this.#proposeGroup(this.#take())
+    const group = this.#take()
+    if (group !== undefined) this.#proposeGroup(group)
   }
 
   #take(): Group | undefined {
@@ -159,9 +171,8 @@ export class WriteCoalescer {
   }
 
   /** On a busy node, the time of the callers may be over. */
-  #proposeGroup(group: Group | undefined): void {
-    if (group === undefined) return
-    const { principal, authRevision, commands, callers, deadline } = group
+  #proposeGroup(group: Group): void {
+    const { principal, authRevision, commands, callers, span, deadline } = group
     const origin = { idempotency: undefined, principal, authRevision }
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
@@ -171,13 +182,14 @@ export class WriteCoalescer {
     const [command] = commands
     const [done] = callers
     if (command !== undefined && done !== undefined && commands.length === 1) {
-      this.#propose({ command, ...origin }, timeoutMs, 1, done)
+      this.#propose({ command, ...origin }, timeoutMs, 1, done, span)
       return
     }
     const batch: Request = { command: { kind: 'batch', commands }, ...origin }
-    this.#propose(batch, timeoutMs, commands.length, (result) => {
+    const settle = (result: Proposed): void => {
       for (const [at, caller] of callers.entries()) caller(resultOf(result, at))
-    })
+    }
+    this.#propose(batch, timeoutMs, commands.length, settle, span)
   }
 
   /** Refuses the waiting changes: none of them was written. */

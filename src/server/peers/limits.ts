@@ -72,6 +72,8 @@ export interface TransportCounters {
   connectionsOpened: number
   connectionsBroken: number
   handshakesRefused: number
+  /** TLS handshakes of callers that failed. */
+  tlsHandshakesFailed: number
   snapshotChunksSent: number
   snapshotChunksReceived: number
 }
@@ -86,6 +88,7 @@ export const newCounters = (): TransportCounters => ({
   connectionsOpened: 0,
   connectionsBroken: 0,
   handshakesRefused: 0,
+  tlsHandshakesFailed: 0,
   snapshotChunksSent: 0,
   snapshotChunksReceived: 0,
 })

@@ -18,6 +18,7 @@ import type {
   Network,
   NetworkEvents,
   StateHashAt,
+  TracedProposal,
 } from '../node/types.ts'
 import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
@@ -113,6 +114,10 @@ export class Links implements Network {
 
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void {
     this.#peers.get(to)?.send({ type: 'kept-alive', answer })
+  }
+
+  sendTraces(to: ReplicaId, proposals: readonly TracedProposal[]): void {
+    this.#peers.get(to)?.send({ type: 'traces', proposals })
   }
 
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {

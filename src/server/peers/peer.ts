@@ -258,6 +258,9 @@ export class Peer {
       case 'kept-alive':
         events.keepAliveAnswered(this.id, frame.answer)
         return
+      case 'traces':
+        events.tracesReceived(frame.proposals)
+        return
       case 'hello':
       case 'foreign-hello':
       case 'welcome':

@@ -3,7 +3,13 @@
 
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveRequest, StateHashAt } from '../node/types.ts'
+import type {
+  Greeting,
+  KeepAliveAnswer,
+  KeepAliveRequest,
+  StateHashAt,
+  TracedProposal,
+} from '../node/types.ts'
 
 /** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
 export type WireMessage = Exclude<Message, SnapshotMessage>
@@ -61,6 +67,8 @@ export type LinkFrame =
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
   | { readonly type: 'keep-alive'; readonly question: KeepAliveRequest }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
+  /** Only when a node records traces. */
+  | { readonly type: 'traces'; readonly proposals: readonly TracedProposal[] }
   | SnapshotOffer
   | { readonly type: 'snapshot-accept'; readonly nextChunk: number }
   | { readonly type: 'snapshot-chunk'; readonly number: number; readonly bytes: Uint8Array }

@@ -34,6 +34,8 @@ export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */
   readonly secured: (socket: TLSSocket) => void
+  /** Called for each handshake that fails. */
+  readonly failed?: () => void
   /** Receives a connection that does not speak TLS, with its first bytes unread. Default: it is closed. */
   readonly plain?: (socket: Socket) => void
 }
@@ -178,6 +180,7 @@ export class Handshakes {
 
   #failed(from: string | undefined, why: string): void {
     this.failedTotal++
+    this.#options.failed?.()
     const now = performance.now()
     if (now - this.#loggedAt < LOG_AGAIN_MS) return
     this.#loggedAt = now

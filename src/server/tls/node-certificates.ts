@@ -4,10 +4,17 @@ import type { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { hostPort } from '../addresses.ts'
-import { type ListenAddress, type Logger, NodeStartError, type NodeTls, type PeerTls } from '../options.ts'
+import {
+  type CertificateExpiry,
+  type ListenAddress,
+  type Logger,
+  NodeStartError,
+  type NodeTls,
+  type PeerTls,
+} from '../options.ts'
 import type { ListenerTls } from './handshakes.ts'
 import { objectionToPeer } from './identity.ts'
-import { type FileExpiry, TlsFileError, TlsFiles, type TlsPaths } from './tls-files.ts'
+import { TlsFileError, TlsFiles, type TlsPaths } from './tls-files.ts'
 
 export interface CertificateOptions {
   readonly name: string
@@ -78,7 +85,7 @@ export class NodeCertificates {
     return ca.length === 0 ? options : { ...options, ca }
   }
 
-  expiries(): readonly FileExpiry[] {
+  expiries(): readonly CertificateExpiry[] {
     const seen = new Map(this.#all.flatMap((files) => files.expiries()).map((each) => [each.file, each]))
     return [...seen.values()]
   }

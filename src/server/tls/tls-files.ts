@@ -6,7 +6,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import type { RevocationLists } from '../../certificates/revocations.ts'
-import type { Logger } from '../options.ts'
+import type { CertificateExpiry, Logger } from '../options.ts'
 import { SECURE_OPTIONS } from './secure-options.ts'
 
 /** Interval at which the files are read again. */
@@ -53,12 +53,6 @@ interface Material extends Contents {
   readonly leaf: X509Certificate
   readonly authorities: readonly X509Certificate[]
   readonly lists: RevocationLists | undefined
-}
-
-export interface FileExpiry {
-  readonly file: string
-  /** Seconds until the first certificate or list in the file ends; negative after that. */
-  readonly seconds: number
 }
 
 export class TlsFiles {
@@ -158,7 +152,7 @@ export class TlsFiles {
   }
 
   /** When the files end, for metrics. */
-  expiries(): readonly FileExpiry[] {
+  expiries(): readonly CertificateExpiry[] {
     const { leaf, authorities, lists } = this.#material
     const { cert, ca, crl } = this.paths
     const ends = [

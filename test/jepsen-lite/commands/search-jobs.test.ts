@@ -1,12 +1,8 @@
-// Several searches at once: no seed is left out or run twice, and the result is the sum of the separate searches.
+// Several searches at once: no seed is left out or run twice.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, onTestFinished, test } from 'vitest'
-import { type JobsPlan, merged, plansOf, runJobs } from '../../../jepsen-lite/commands/search-jobs.ts'
-import { runSearch, type SimResult } from '../../../jepsen-lite/commands/search-run.ts'
+import { expect, test } from 'vitest'
+import { type JobsPlan, plansOf } from '../../../jepsen-lite/commands/search-jobs.ts'
 
 /** With one node, the schedules of this seed and the next are short. */
 const SEED = 49
@@ -33,19 +29,4 @@ test('without a number of schedules every search goes on until its time is over'
     [SEED + 1, 3, Number.POSITIVE_INFINITY],
     [SEED + 2, 3, Number.POSITIVE_INFINITY],
   ])
-})
-
-test('two workers find what two separate searches find', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'quorate-jobs-'))
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
-  const alone: SimResult[] = []
-  for (const seed of [SEED, SEED + 1])
-    alone.push(await runSearch({ ...PLAN, out: dir, seed, step: 2, schedulesMax: 1 }, () => {}))
-  const progress: number[] = []
-  const together = await runJobs({ ...PLAN, out: dir }, 2, ({ schedules }) => progress.push(schedules))
-  const [first, second] = alone
-  expect(together).toEqual({ ...merged(alone), wallSeconds: together.wallSeconds })
-  expect(together.events).toBe((first?.events ?? 0) + (second?.events ?? 0))
-  expect(together.trace).not.toBe(first?.trace)
-  expect(progress).toEqual([1, 2])
 })

@@ -1,12 +1,9 @@
 // The whole harness on a small scale: it breaks a real cluster, sees that it did, and does not call it a pass when it
 // did not.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, expect, test } from 'vitest'
 import { check, parse } from '../../../jepsen-lite/checker/index.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
@@ -70,27 +67,3 @@ test('an interrupted run leaves no process behind, paused ones neither, and writ
   for (const pid of pids as number[]) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   expect(readFileSync(join(out, 'results.json'), 'utf8')).toContain('the run was interrupted')
 })
-
-test('a run that is killed leaves no process behind, paused ones neither', async () => {
-  const bin = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
-  const flags = ['--nemesis', 'pause-one', '--nodes', '1', '--time', '10', '--port', '28301', '--out', out]
-  const harness = spawn(process.execPath, [bin, 'run', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })
-  for await (const line of createInterface(harness.stderr)) if (line.includes('pause-one')) break
-  const { notes } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
-  const pids = notes.find(({ what }) => what === 'inject')?.pids
-  const pid = Array.isArray(pids) ? Number(pids[0]) : 0
-  expect(isGone(pid)).toBe(false)
-  const ended = once(harness, 'exit')
-  harness.kill('SIGKILL')
-  await ended
-  await expect.poll(() => isGone(pid)).toBe(true)
-})
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch {
-    return true
-  }
-}

@@ -1,7 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, test } from 'vitest'
+import { createInterface } from 'node:readline'
+import { afterEach, expect, test } from 'vitest'
+import { parse } from '../../../jepsen-lite/checker/index.ts'
+import { isGone } from '../../local/kv.ts'
 import { runJudgedByLog } from './short-run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
@@ -13,3 +18,18 @@ test.each(['watch', 'queue'] as const)(
     await runJudgedByLog(workload, out)
   },
 )
+
+test('a run that is killed leaves no process behind, paused ones neither', async () => {
+  const bin = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
+  const flags = ['--nemesis', 'pause-one', '--nodes', '1', '--time', '10', '--port', '28301', '--out', out]
+  const harness = spawn(process.execPath, [bin, 'run', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })
+  for await (const line of createInterface(harness.stderr)) if (line.includes('pause-one')) break
+  const { notes } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
+  const pids = notes.find(({ what }) => what === 'inject')?.pids
+  const pid = Array.isArray(pids) ? Number(pids[0]) : 0
+  expect(isGone(pid)).toBe(false)
+  const ended = once(harness, 'exit')
+  harness.kill('SIGKILL')
+  await ended
+  await expect.poll(() => isGone(pid)).toBe(true)
+})

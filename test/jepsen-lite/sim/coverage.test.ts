@@ -98,7 +98,7 @@ test('a search that goes by what it has seen runs alike every time', () => {
   const searched = (): readonly unknown[] => {
     const search = new Search(3)
     // Short schedules whose faults wait for triggers: what is rare decides which.
-    for (const seed of [46, 53]) search.run(seed)
+    for (const seed of [110, 97]) search.run(seed)
     const { trace, coverage } = search
     return [trace, EVENTS.map((event) => STATES.map((state) => coverage.times(event, state)))]
   }

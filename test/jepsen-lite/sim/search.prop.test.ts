@@ -16,7 +16,7 @@ test('no schedule of faults breaks a promise of five nodes', () => {
     fc.property(seeds, (seed) => {
       expect(judged(generate(seed)).violation).toBeUndefined()
     }),
-    { numRuns: runs(40), interruptAfterTimeLimit: 4_000, endOnFailure: true },
+    { numRuns: runs(20), interruptAfterTimeLimit: 4_000, endOnFailure: true },
   )
 })
 
@@ -25,7 +25,7 @@ test('nor of one, two, three, four or seven', () => {
     fc.property(seeds, fc.constantFrom(1, 2, 3, 4, 7), (seed, nodes) => {
       expect(judged(generate(seed, nodes)).violation).toBeUndefined()
     }),
-    { numRuns: runs(20), interruptAfterTimeLimit: 2_000, endOnFailure: true },
+    { numRuns: runs(10), interruptAfterTimeLimit: 2_000, endOnFailure: true },
   )
 })
 

@@ -269,3 +269,21 @@ export const voteRequest = (
   lastTerm: asTerm(last[1]),
   transfer: false,
 })
+
+/** A leader whose followers hold its whole log. */
+export function leader(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.lead()
+  bench.acknowledge()
+  bench.take()
+  return bench
+}
+
+/** A follower of replica 2 in term 1. */
+export function follower(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.receive(append(2, 1, [0, 0]))
+  bench.settle()
+  bench.take()
+  return bench
+}

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { LeaseId } from '../../../src/kv/types.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
 import { DELETE, GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
@@ -185,8 +186,10 @@ test('a token ends with the password, with the user, and with its time', async (
   expect(await statusWith(second)).toBe(401)
 })
 
-test('passwords and hashes leave the node in no answer and no line of its log', async () => {
-  const served = await serveUsers()
+test('passwords, tokens and hashes leave the node in no answer, log or audit log', async () => {
+  const audited: string[] = []
+  const audit = new Audit((line) => void audited.push(line), 'all')
+  const served = await serve({ node: await nodeWithUsers(), audit })
   const { ask, logged } = served
   const answers = [
     await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'secret of carl', roles: [] }, AS_ROOT),
@@ -196,10 +199,18 @@ test('passwords and hashes leave the node in no answer and no line of its log', 
     await ask('GET', '/v1/auth/users', { headers: AS_ROOT }),
     await ask('GET', '/v1/auth/users/carl', { headers: AS_ROOT }),
     await ask('GET', '/metrics', { headers: AS_ROOT }),
+    await ask('GET', '/v1/status', { headers: AS_ROOT }),
+    await ask('GET', '/v1/kv/a', { headers: basic('carl', 'secret of carl') }),
+    await ask('GET', '/v1/kv/a', { headers: { Authorization: `${AS_BOB.Authorization}0` } }),
   ]
-  expect(answers.map(({ status }) => status)).toEqual([200, 400, 400, 401, 200, 200, 200])
-  const seen = [...answers.map(({ text, headers }) => text + JSON.stringify(headers)), ...logged].join('\n')
+  const statuses = [200, 400, 400, 401, 200, 200, 200, 200, 403, 401]
+  expect(answers.map(({ status }) => status)).toEqual(statuses)
+  const told = answers.map(({ text, headers }) => text + JSON.stringify(headers))
+  const seen = [...told, ...logged, ...audited].join('\n')
+  expect(audited.length).toBeGreaterThan(6)
   expect(seen).not.toMatch(/secret of carl|short|scrypt/)
+  for (const { Authorization } of [AS_ROOT, AS_BOB, basic('carl', 'secret of carl')])
+    expect(seen).not.toContain(Authorization.split(' ')[1])
 })
 
 test('a change that was permitted before rights changed is decided again', async () => {

@@ -233,6 +233,7 @@ export class CountedNode {
       },
       requestKeepAlive: (to, question) => send(to, { type: 'keep-alive', question }),
       answerKeepAlive: (to, answer) => send(to, { type: 'kept-alive', answer }),
+      sendTraces: (to, proposals) => send(to, { type: 'traces', proposals }),
       sendSnapshot() {
         throw new Error('a follower is behind')
       },
@@ -314,6 +315,7 @@ class CountedWire {
       const frame = readFrame(next.type, next.body, { from, to: member.id })
       if ('term' in frame && frame.type !== 'snapshot-offer') driver.events.message(frame)
       else if (frame.type === 'state-hash') driver.events.stateHash(from, frame.at)
+      else if (frame.type === 'traces') driver.events.tracesReceived(frame.proposals)
     }
   }
 }

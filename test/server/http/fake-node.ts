@@ -225,6 +225,12 @@ export class FakeNode implements NodeApi {
       settings,
       diskFreeBytes: 80 * 1024 ** 3,
       diskSpace: 'enough' as const,
+      host: {
+        diskTotalBytes: 100 * 1024 ** 3,
+        certificates: [],
+        lastBackupAgeMs: undefined,
+        backupFailure: undefined,
+      },
       stateHash: 0xabcdn,
       leases: { count: this.state.leases.count, expired: 0, inMemory: 0, inLog: 0 },
       errors,

@@ -3,7 +3,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { checkLoopbackOnly } from '../../../src/server/http/loopback-only.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
+import { checkLoopbackOnly } from '../../../src/server/http/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { serve } from './served.ts'
 
@@ -25,8 +26,12 @@ const UPGRADE = {
   'Sec-WebSocket-Protocol': 'quorate.v1',
 }
 
+const TIMED = { time: expect.any(String) }
+
 test('every wire refuses a client of another machine, and no probe of the health', async () => {
-  const { ask, raw } = await serve({ served: 'own-machine' })
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const { ask, raw } = await serve({ served: 'own-machine', audit })
   from('10.9.8.7')
   const requests: [string, string, Record<string, string>?][] = [
     ['GET', '/v1/kv/a'],
@@ -48,6 +53,10 @@ test('every wire refuses a client of another machine, and no probe of the health
   const head = Object.entries(UPGRADE).map(([name, value]) => `${name}: ${value}\r\n`)
   const opened = await raw(`GET /v1/connect HTTP/1.1\r\nHost: localhost\r\n${head.join('')}\r\n`)
   expect(opened).toMatch(/^HTTP\/1\.1 403 .*loopback_only/s)
+  const line = { user: null, address: expect.stringContaining('10.9.8.7'), code: 'loopback_only' }
+  expect(lines.map((each) => JSON.parse(each))).toEqual(
+    [...requests.map(([method]) => method), 'GET'].map((method) => ({ ...TIMED, ...line, method })),
+  )
   for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
 })
 

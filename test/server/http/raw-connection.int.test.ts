@@ -163,6 +163,10 @@ describe('the same request on either lane', () => {
     ['more than the lane reads', put('a', 'abc', `${fields(3_000)}If-Match: "7"\r\n`)],
     ['many fields before a token', put('a', 'abc', `${fields(3_000)}Idempotency-Key: a b\r\n`)],
     ['many fields before Host', `GET /v1/kv/a HTTP/1.1\r\n${fields(3_000)}Host: evil.example\r\n\r\n`],
+    ['the cluster', head('GET /v1/cluster HTTP/1.1')],
+    ['HEAD of the cluster', head('HEAD /v1/cluster?timeout=3s HTTP/1.1')],
+    ['the cluster with an unknown parameter', head('GET /v1/cluster?what HTTP/1.1')],
+    ['a body for the cluster', put('', 'abc').replace('/v1/kv/', '/v1/cluster')],
     ['POST', head('POST /v1/kv/a HTTP/1.1')],
     [
       'OPTIONS',

@@ -325,6 +325,9 @@ describe('a plain request', () => {
     // As the client writes a key that begins with a slash.
     const inQuery = '/v1/kv?key=%2Fa&timeout=1s'
     expect(read(GET.replace('/v1/kv/a', inQuery))).toMatchObject({ url: inQuery })
+    // A client reads the cluster on the connection of its changes, which must not leave this reader for it.
+    for (const cluster of ['/v1/cluster', '/v1/cluster?timeout=5000ms'])
+      expect(read(GET.replace('/v1/kv/a', cluster))).toMatchObject({ url: cluster })
     expect(read(GET.replace('Host', 'connection: Keep-Alive\r\nHost'))).toMatchObject({ url: '/v1/kv/a' })
   })
 
@@ -339,6 +342,7 @@ describe('a plain request', () => {
     ['no key', GET.replace('/v1/kv/a', '/v1/kv?prefix=a')],
     ['a key behind another parameter', GET.replace('/v1/kv/a', '/v1/kv?timeout=1s&key=a')],
     ['another path', GET.replace('/v1/kv/a', '/x/v1/kv/a')],
+    ['a path within that of the cluster', GET.replace('/v1/kv/a', '/v1/cluster/members')],
     ['a space in the target', GET.replace('/a', '/a b')],
     ['a byte that is not ASCII in the target', GET.replace('/a', '/\x80')],
     ['HTTP/1.0', GET.replace('1.1', '1.0')],

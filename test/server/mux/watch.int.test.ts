@@ -86,7 +86,7 @@ test.each<[string, (client: MuxClient) => void]>([
   const client = await new MuxClient(port).open()
   await client.ask(1, WATCH, null, { key: 'a' })
   client.ws.pause()
-  const value = Buffer.alloc(32 * 1024)
+  const value = Buffer.alloc(96 * 1024)
   // Until the sockets hold no more: something of before still waits.
   await soon(() => {
     const { watchBytes } = http.inspect()
@@ -125,7 +125,7 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
   const slow = await new MuxClient(port).open()
   await slow.ask(1, WATCH, null, { key: 'a' })
   slow.ws.pause()
-  const value = Buffer.alloc(32 * 1024)
+  const value = Buffer.alloc(96 * 1024)
   // Until the sockets hold no more: again and again, what was written before still waits.
   let full = 0
   await soon(() => {
@@ -142,6 +142,13 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
   await soon(() => {
     for (const id of ids) expect(told(client, id, PROGRESS).length).toBeGreaterThan(1)
     expect(client.messages.filter(isOfAll).length).toBeGreaterThan(1)
+  })
+  // Its events wait until those of the others are taken.
+  node.put('b', 'v')
+  expect(node.watches.counts().slow).toBe(1 + ids.length)
+  slow.ws.resume()
+  await soon(() => {
+    for (const id of ids) expect(told(client, id, EVENTS)).toHaveLength(1)
   })
 })
 

@@ -58,8 +58,7 @@ const applierOn = (storage: Storage, applied: (entry: Entry) => undefined = () =
     storage,
     {
       leaseChanged: () => {},
-      coreEntryApplied: () => {},
-      encodedRaftState: () => new Uint8Array(),
+      coreEntryApplied: () => new Uint8Array(),
       entryRead: () => {},
       failed: (error) => {
         throw error

@@ -54,7 +54,7 @@ async function follower() {
   const sent: Message[] = []
   const network: Network = {
     ...{ setPeers() {}, sendStateHash() {}, sendSnapshot() {}, close() {} },
-    ...{ requestKeepAlive() {}, answerKeepAlive() {} },
+    ...{ requestKeepAlive() {}, answerKeepAlive() {}, sendTraces() {} },
     send: (message) => sent.push(message),
     inspect: () => ({}),
   }

@@ -69,6 +69,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
     sendStateHash: (at) => hashes.push(at),
     requestKeepAlive: () => sent.push('a keep-alive'),
     answerKeepAlive: () => sent.push('an answer to a keep-alive'),
+    sendTraces: () => sent.push('traces'),
     sendSnapshot: () => sent.push('a snapshot'),
     inspect: () => ({ links: 0 }),
     close: () => closed++,

@@ -17,6 +17,7 @@ const network: Network = {
   sendStateHash() {},
   requestKeepAlive() {},
   answerKeepAlive() {},
+  sendTraces() {},
   sendSnapshot() {},
   inspect: () => ({}),
   close() {},

@@ -158,8 +158,7 @@ class Replica {
       storage,
       {
         leaseChanged: () => {},
-        coreEntryApplied: () => {},
-        encodedRaftState: () => new Uint8Array(),
+        coreEntryApplied: () => new Uint8Array(),
         entryRead: () => {},
         failed: (error) => {
           throw error

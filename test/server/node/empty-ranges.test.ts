@@ -47,8 +47,7 @@ class Node {
       storage,
       {
         leaseChanged: () => {},
-        coreEntryApplied: () => {},
-        encodedRaftState: () => new Uint8Array(),
+        coreEntryApplied: () => new Uint8Array(),
         entryRead: () => {},
         applied: (_, result) => void this.#outcomes.push(result?.outcome),
         failed: (error) => {

@@ -63,8 +63,7 @@ class Applying {
       storage,
       {
         leaseChanged: () => {},
-        coreEntryApplied: () => {},
-        encodedRaftState: () => new Uint8Array(),
+        coreEntryApplied: () => new Uint8Array(),
         applied: (_, result) => void this.outcomes.push(result?.outcome),
         entryRead: () => {
           this.told++

@@ -19,7 +19,7 @@ function database(files: Readonly<Record<string, number>>): string {
 
 const PEERS = {
   ...{ messagesSent: 1, messagesReceived: 2, messagesDropped: 3, bytesSent: 4, bytesReceived: 5 },
-  ...{ connectionsOpened: 6, connectionsBroken: 7 },
+  ...{ connectionsOpened: 6, connectionsBroken: 7, tlsHandshakesFailed: 8 },
 }
 
 /** Series by name and labels. */
@@ -132,6 +132,7 @@ test('peers, by direction and fate, as running totals', async () => {
     'quorate_peer_messages_total{fate="dropped"}': 3,
     'quorate_peer_messages_total{fate="received"}': 2,
     'quorate_peer_messages_total{fate="sent"}': 1,
+    quorate_peer_tls_handshakes_failed_total: 8,
   }
   expect(matching(await scraped(metrics), /^quorate_peer/)).toEqual(peers)
   totals.bytesSent = 40

@@ -187,6 +187,7 @@ export class Node implements Place {
         stateHash: (from, { hash }) => add({ kind: 'hash', from, hash }),
         keepAliveRequested() {},
         keepAliveAnswered() {},
+        tracesReceived() {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),
         refused: (what) => add({ kind: 'refused', what }),

@@ -48,6 +48,11 @@ test('the client library over HTTP and over a multiplexed connection', async () 
   await expect.poll(metrics).toMatch(/quorate_http_connections\{lane="mux"\} 1/)
   await Promise.all(Array.from({ length: 200 }, (_, n) => mux.put(`k${n}`, 'y'.repeat(10_000))))
   expect(await metrics()).toMatch(/quorate_tls_certificate_expiry_seconds\{file=".*n1\.crt"\} 77\d{5}/)
+  const { certificates } = await http.status()
+  expect(certificates.map(({ file }) => file)).toEqual(
+    expect.arrayContaining([expect.stringMatching(/n1\.crt$/)]),
+  )
+  expect(Math.round((certificates[0]?.expiresInMs ?? 0) / 86_400_000)).toBe(90)
   expect(await mux.count({ prefix: 'k' })).toBe(201)
 })
 

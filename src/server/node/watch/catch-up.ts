@@ -189,7 +189,7 @@ export class CatchUp {
   #send(watcher: Watcher, message: EventsMessage, until: number): 'whole' | 'more' | 'done' {
     const { sink } = watcher
     const { form } = sink
-    if (form !== undefined && !sink.isFull && message.encode(form, EVENTS_PER_STEP)) {
+    if (form !== undefined && !watcher.hasNoRoom && message.encode(form, EVENTS_PER_STEP)) {
       if (this.#large !== undefined && this.#large.watcher !== watcher) {
         this.#waiting.add(watcher)
         return 'done'
@@ -198,7 +198,7 @@ export class CatchUp {
       while (message.encode(form, EVENTS_PER_STEP)) if (this.#clock.now() >= until) return 'more'
     }
     if (this.#large?.watcher === watcher) this.#largeEnded()
-    if (sink.isFull) {
+    if (watcher.hasNoRoom) {
       this.#events.full(watcher)
       return 'done'
     }

@@ -307,7 +307,7 @@ export class WatchHub {
   }
 
   #deliverLive(watcher: Watcher, revision: RevisionEvents, events: readonly ChangeEvent[]): void {
-    if (!watcher.sink.isFull) {
+    if (!watcher.hasNoRoom) {
       this.#deliver(watcher, revision.message(events, watcher))
       watcher.next = asRevision(revision.revision + 1)
       return

@@ -31,16 +31,12 @@ interface Node<T> {
 export class IntervalIndex<T extends Interval> {
   readonly #keys = new Map<string, Set<T>>()
   #root: Node<T> | undefined
-  #size = 0
+  size = 0
   #random = 0x9e3779b9
-
-  get size(): number {
-    return this.#size
-  }
 
   /** The item must not be in the index. */
   add(item: T): void {
-    this.#size++
+    this.size++
     if (!item.isKey) {
       this.#root = this.#added(this.#root, item, item.end ?? LAST)
       return
@@ -52,7 +48,7 @@ export class IntervalIndex<T extends Interval> {
 
   /** The item must be in the index. */
   remove(item: T): void {
-    this.#size--
+    this.size--
     if (!item.isKey) {
       this.#root = removed(this.#root, item, item.end ?? LAST)
       return

@@ -32,6 +32,8 @@ export interface WatchSink {
   readonly form?: MessageForm | undefined
   /** Whether the buffer for the client is full. */
   readonly isFull: boolean
+  /** The buffers of all clients together are full for events. Then it waits as if `isFull`. */
+  readonly takesProgressOnly?: boolean | undefined
   /** The watch has found the sink full, and continues when `Watch.drained` is called. */
   waits(): void
   /** Sends all events of one revision that the watch requests. */

@@ -58,6 +58,11 @@ export class Watcher implements Interval {
     this.sentAt = now
   }
 
+  /** Whether it waits before it receives events. */
+  get hasNoRoom(): boolean {
+    return this.sink.isFull || this.sink.takesProgressOnly === true
+  }
+
   get phase(): number | undefined {
     return this.sink.phase
   }

@@ -4,7 +4,8 @@
 import type { Reader, Writer } from '../../../bytes/index.ts'
 import { type LeaseId, leaseOf, RENEW_LEASES_MAX } from '../../../kv/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../../raft/types.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveRequest } from '../../node/types.ts'
+import { ENTRY_TRACES_MAX } from '../../node/entry-traces.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveRequest, TracedProposal } from '../../node/types.ts'
 import { PROTOCOL_VERSION } from '../accept.ts'
 import type { Frame, LinkFrame, Purpose, Speaker } from '../wires.ts'
 import {
@@ -24,6 +25,7 @@ export const CODE = {
   'state-hash': 32,
   'keep-alive': 33,
   'kept-alive': 34,
+  traces: 35,
   hello: 64,
   welcome: 65,
   refusal: 66,
@@ -45,6 +47,7 @@ export function frameCode(frame: Frame): number {
     case 'state-hash':
     case 'keep-alive':
     case 'kept-alive':
+    case 'traces':
     case 'hello':
     case 'welcome':
     case 'refusal':
@@ -90,6 +93,11 @@ export function writeFrame(out: Writer, frame: Frame): void {
       return
     case 'kept-alive':
       writeKept(out, frame.answer)
+      return
+    case 'traces':
+      out.uint32(frame.proposals.length)
+      for (const { proposal, traceparent, tracestate } of frame.proposals)
+        for (const text of [proposal, traceparent, tracestate]) out.utf8(text)
       return
     case 'hello':
       out.uint32(MAGIC)
@@ -167,6 +175,8 @@ function readFields(code: number, input: Reader): LinkFrame {
       return { type: 'keep-alive', question: readQuestion(input) }
     case CODE['kept-alive']:
       return { type: 'kept-alive', answer: readKept(input) }
+    case CODE.traces:
+      return { type: 'traces', proposals: readTraces(input) }
     case CODE.hello:
       return readHello(input)
     case CODE.welcome:
@@ -210,6 +220,13 @@ function writeKept(out: Writer, { number, kept }: KeepAliveAnswer): void {
   if (kept === undefined) return
   out.uint32(kept.length)
   for (const ttlMs of kept) out.uint64(ttlMs ?? 0)
+}
+
+function readTraces(input: Reader): TracedProposal[] {
+  const length = input.uint32()
+  if (length > ENTRY_TRACES_MAX) throw new MalformedError(`${length} traces of one message`)
+  const read = () => ({ proposal: input.utf8(), traceparent: input.utf8(), tracestate: input.utf8() })
+  return Array.from({ length }, read)
 }
 
 function readKept(input: Reader): KeepAliveAnswer {

@@ -41,6 +41,7 @@ export class TcpWires implements Wires {
       new Handshakes({
         ...{ files: tls, clientCert: 'required', protocol: 'peer', logger },
         ...{ tlsHandshakesMax: limits.strangersMax, tlsHandshakeMs: limits.handshakeMs },
+        failed: () => void options.counters.tlsHandshakesFailed++,
         secured: (socket) => this.#accepted(socket, socket.getPeerX509Certificate()),
       })
     this.closed = new Promise((resolve) => this.#server.once('close', resolve))

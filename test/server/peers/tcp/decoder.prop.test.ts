@@ -65,6 +65,10 @@ const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
       }),
     }),
   }),
+  traces: fc.record({
+    type: fc.constant('traces'),
+    proposals: fc.array(fc.record({ proposal: text, traceparent: text, tracestate: text })),
+  }),
   'snapshot-offer': fc.record({
     ...{ type: fc.constant('snapshot-offer'), term, snapshotId: text },
     meta: fc.record({

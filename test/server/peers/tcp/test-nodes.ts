@@ -97,6 +97,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       stateHash: (from, at) => add({ kind: 'hash', from, at }),
       keepAliveRequested: (from, question) => add({ kind: 'asked', from, question }),
       keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
+      tracesReceived() {},
       connected: (greeting) => add({ kind: 'connected', greeting }),
       disconnected: (peer) => add({ kind: 'disconnected', peer }),
       refused: (peer) => add({ kind: 'refused', peer }),

@@ -1,0 +1,44 @@
+// kv doctor DIR: checks a stopped data directory, and changes nothing.
+
+import { Command } from '@commander-js/extra-typings'
+import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import type { ReplicaCheck } from '../../server/check-replica.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { toJson, toJsonLine } from '../format-json.ts'
+import { isTable, printTable } from '../format-table.ts'
+import { io, userPath } from '../io.ts'
+import { print, say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { replicaJson } from './inspect.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('doctor'), ['kv doctor .kv/cluster/n1', 'kv doctor d1 -o json'])
+    .description('check a stopped data directory, and say what to do about each problem')
+    .argument('<dir>', 'the data directory of a node that does not run')
+    .action(async (dir) => {
+      const { checkReplica } = await import('../../server/check-replica.ts')
+      const { checks, replica } = await checkReplica(userPath(dir), PROGRAM)
+      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const isWell = checks.every(({ result }) => result !== 'problem')
+      const document = { ok: isWell, checks, replica: replica === undefined ? null : replicaJson(replica) }
+      if (format === 'json') await writeLine(toJson(document))
+      else if (format === 'ndjson') for (const check of checks) await writeLine(toJsonLine(check))
+      // Advice is read whole: no line is shortened.
+      else if (isTable(format)) for (const check of checks) await print(lineOf(check))
+      else await printTable(COLUMNS, format, checks)
+      if (isWell) return
+      const count = checks.filter(({ result }) => result === 'problem').length
+      say(count === 1 ? '1 problem' : `${count} problems`)
+      throw new Failure(EXIT.failed, '')
+    })
+
+const lineOf = ({ check, result, detail }: ReplicaCheck): string =>
+  `${result.padEnd(8)} ${check.padEnd(12)} ${detail}`
+
+const COLUMNS = [
+  { title: 'RESULT', cell: ({ result }: ReplicaCheck) => result },
+  { title: 'CHECK', cell: ({ check }: ReplicaCheck) => check },
+  { title: 'DETAIL', cell: ({ detail }: ReplicaCheck) => detail },
+]

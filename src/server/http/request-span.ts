@@ -1,0 +1,38 @@
+// The span of an HTTP request, from its head to the beginning of its response. The target is no attribute: it has keys.
+
+import type { Span } from '@opentelemetry/api'
+import { traceContextOf } from '../../tracing/trace-context.ts'
+import { endFailed, tracer } from '../../tracing/tracer.ts'
+import type { HttpRequest } from './messages.ts'
+import type { ClassifiedTarget } from './target.ts'
+
+/** Probes and scrapes are not traced. */
+const TRACED = '/v1/'
+const SERVER_ERROR = 500
+
+export function startRequestSpan(request: HttpRequest, node: string): Span | undefined {
+  const recording = tracer()
+  const { method, target, headers } = request
+  if (recording === undefined || !target.path.startsWith(TRACED)) return undefined
+  const parent = traceContextOf(recording, headers.traceparent, headers.tracestate)
+  const attributes = { 'http.request.method': method, 'quorate.node': node }
+  return recording.startRequest(nameOf(method, routeOf(target)), attributes, parent)
+}
+
+export function endRequestSpan({ span, route, method, target }: HttpRequest, status: number): void {
+  if (span === undefined) return
+  const matched = route ?? routeOf(target)
+  if (matched !== undefined) span.updateName(nameOf(method, matched)).setAttribute('http.route', matched)
+  span.setAttribute('http.response.status_code', status)
+  if (status >= SERVER_ERROR) endFailed(span, String(status))
+  else span.end()
+}
+
+const nameOf = (method: string, route: string | undefined): string =>
+  route === undefined ? method : `${method} ${route}`
+
+/** The route of a request for keys. */
+function routeOf({ keys, path, operation }: ClassifiedTarget): string | undefined {
+  if (keys === undefined) return operation === 'batch' ? path : undefined
+  return keys.length === 0 ? '/v1/kv' : '/v1/kv/:key'
+}

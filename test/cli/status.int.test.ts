@@ -1,0 +1,112 @@
+// kv status --all: the health of all members from one address.
+
+import { stripVTControlCharacters } from 'node:util'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { FakeNode, memberJson } from '../client/fake-node.ts'
+import { kv, startKv } from './run-kv.ts'
+
+const DAY_MS = 86_400_000
+
+let n1: FakeNode
+let n2: FakeNode
+
+beforeEach(async () => {
+  n1 = await FakeNode.start()
+  n2 = await FakeNode.start()
+  n2.name = 'n2'
+  const members = [n1, n2].map(({ name, url }) => ({
+    ...(memberJson(name, url) as object),
+    match_index: name === 'n1' ? 40 : 35,
+  }))
+  for (const node of [n1, n2]) Object.assign(node, { members, appliedIndex: node === n1 ? 40 : 33 })
+})
+
+afterEach(() => Promise.all([n1.close(), n2.close()]))
+
+const status = (args: string, more: Parameters<typeof kv>[1] = {}) =>
+  kv(['status', '--all', ...args.split(' ')], { endpoints: n1.url, ...more })
+
+test('all is well: exit code 0, with the lag of each member', async () => {
+  const { code, out, err } = await status('-o json')
+  expect([code, err]).toEqual([0, ''])
+  expect(JSON.parse(out)).toMatchObject({
+    ...{ cluster_id: '77', leader: 'n1', term: 3, problems: [] },
+    nodes: [
+      { name: 'n1', state: 'running', log_lag: 0, apply_lag: 0, version: '0.1.0' },
+      { name: 'n2', url: n2.url, state: 'running', log_lag: 5, apply_lag: 7, last_backup_age_ms: null },
+    ],
+  })
+})
+
+test.each<[string, () => void | Promise<void>, number, RegExp]>([
+  ['a member does not answer', () => n2.close(), 1, /^n2 does not answer: cannot connect to http/],
+  ['a member has a problem', () => void Object.assign(n2, { errors: ['disk full'] }), 1, /^n2: disk full\n$/],
+  [
+    'a certificate expires soon',
+    () => void Object.assign(n2, { certificates: [{ file: 'a.crt', expires_in_ms: 13.9 * DAY_MS }] }),
+    1,
+    /^n2: a\.crt expires in 13d\n$/,
+  ],
+  [
+    'a certificate has expired',
+    () => void Object.assign(n1, { certificates: [{ file: 'a.crt', expires_in_ms: -1 }] }),
+    1,
+    /^n1: a\.crt has expired\n$/,
+  ],
+  [
+    'nobody knows a leader',
+    () => void [n1, n2].map((node) => Object.assign(node, { leader: undefined })),
+    5,
+    /^no node that answers knows a leader/,
+  ],
+])('%s: named, with an exit code', async (_, change, code, problem) => {
+  await change()
+  const ended = await status('-o json')
+  expect(ended).toMatchObject({ code, err: expect.stringMatching(problem) })
+  const { problems } = JSON.parse(ended.out)
+  expect(ended.err).toBe(`${problems.join('\n')}\n`)
+  // Without --all the command reports, and judges nothing.
+  expect((await kv(['status'], { endpoints: n1.url })).code).toBe(0)
+})
+
+test('a certificate that is valid for long is shown, and no problem', async () => {
+  n1.certificates = [89.5, 200].map((days) => ({ file: `${days}.crt`, expires_in_ms: days * DAY_MS }))
+  const table = await status('-o table')
+  expect(table.code).toBe(0)
+  expect(table.out.split('\n')[0]).toMatch(/CERT {2}VERSION$/)
+  expect(table.out).toMatch(/^n1 .* leader .* 60 GB 60% {3}89d {2}0\.1\.0$/m)
+})
+
+test('no node answers: exit code 7, and no table', async () => {
+  const endpoints = n1.url
+  await n1.close()
+  expect(await kv(['status', '--all', '-o', 'table'], { endpoints })).toMatchObject({ code: 7, out: '' })
+})
+
+test('--watch reports again, also while no node answers; Ctrl-C ends it with 130', async () => {
+  const running = startKv(['status', '--all', '--every', '5ms', '-o', 'json'], {
+    endpoints: n1.url,
+  })
+  expect(JSON.parse(await running.line())).toMatchObject({ leader: 'n1', problems: [] })
+  await Promise.all([n1.close(), n2.close()])
+  await running.printed(/"leader":null.*"state":"unreachable".*"state":"unreachable"/)
+  running.signal('SIGINT')
+  expect((await running.ended).code).toBe(130)
+})
+
+test('--watch on a terminal draws over the last report, no wider than the terminal', async () => {
+  const certificates = [{ file: 'a.crt', expires_in_ms: 300 * DAY_MS }]
+  for (const node of [n1, n2]) node.certificates = certificates
+  const running = startKv(['status', '--all', '--watch', '--every', '5ms'], {
+    ...{ endpoints: n1.url, terminals: ['stdout'], columns: 70 },
+  })
+  await running.printed(/n2 .*n2 /s)
+  running.signal('SIGINT')
+  const { out, code } = await running.ended
+  expect(code).toBe(130)
+  const [before, first] = out.split('\u001b[H\u001b[J')
+  expect(before).toBe('')
+  const lines = stripVTControlCharacters(first ?? '').split('\n')
+  expect(lines[0]).toMatch(/^cluster 77, leader n1, .*Ctrl-C ends$/)
+  expect(lines.filter((line) => line.length > 70)).toEqual([])
+})

@@ -1,0 +1,71 @@
+// `restore` and `recover` as real processes that are killed at any time.
+
+import { cpSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { inspectDirectory } from '../../src/storage/index.ts'
+import { backupOf, opened } from '../backup/samples.ts'
+import { FakeNode } from '../server/http/fake-node.ts'
+import { Workspace } from './kv.ts'
+
+const KEYS = 3000
+/** Kills in the time that the command takes. */
+const KILLS = 8
+
+const keysIn = (dir: string): Promise<number> => opened(dir, async (_, state) => state.keys)
+
+/** Runs the command to its end once, and then kills it at later and later times. `check` is called after each. */
+async function killedAtAnyTime(
+  space: Workspace,
+  argsFor: (dir: string) => readonly string[],
+  prepare: (dir: string) => void,
+  check: (dir: string) => Promise<void>,
+): Promise<void> {
+  let wholeMs = 0
+  for (let kill = 0; kill <= KILLS; kill++) {
+    const dir = join(space.dir, `${argsFor('')[0]} ${kill}`)
+    prepare(dir)
+    const begin = performance.now()
+    const child = space.spawn(...argsFor(dir))
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    if (kill > 0) {
+      await sleep((wholeMs * kill) / KILLS)
+      child.kill('SIGKILL')
+    }
+    await ended
+    if (kill === 0) wholeMs = performance.now() - begin
+    await check(dir)
+  }
+}
+
+test('a killed restore and a killed recovery leave a whole node or none, and the same command completes them', async () => {
+  const space = await Workspace.open()
+  const node = new FakeNode()
+  for (let at = 0; at < KEYS; at++) node.put(`key ${at}`, 'x'.repeat(1000))
+  const file = join(space.dir, 'store.backup')
+  writeFileSync(file, await backupOf(node))
+  const HOST = ['--listen', '127.0.0.1:1', '--peer-listen', '127.0.0.1:2']
+  const restore = (dir: string) => ['restore', file, '--data', dir, '--name', 'n1', ...HOST]
+  await killedAtAnyTime(
+    space,
+    restore,
+    () => {},
+    async (dir) => {
+      if (inspectDirectory(dir).kind === 'empty') expect((await space.kv(...restore(dir))).code).toBe(0)
+      expect(await keysIn(dir)).toBe(KEYS)
+    },
+  )
+  const recover = (dir: string) => ['recover', '--data', dir, '--yes-lose-data']
+  await killedAtAnyTime(
+    space,
+    recover,
+    (dir) => cpSync(join(space.dir, 'restore 0'), dir, { recursive: true }),
+    async (dir) => {
+      if (existsSync(dir)) expect(await keysIn(dir)).toBe(KEYS)
+      expect((await space.kv(...recover(dir))).code).toBe(0)
+      expect(await keysIn(dir)).toBe(KEYS)
+      expect(existsSync(`${dir}.recovered`)).toBe(false)
+    },
+  )
+})
