@@ -16,8 +16,8 @@ const MEMORY_MAX = 64 * 2 ** 20
 export const PASSWORD_BYTES_MIN = 8
 export const PASSWORD_BYTES_MAX = 1024
 
-/** Computations that wait. More are refused as overloaded. */
-const QUEUED_MAX = 64
+/** Computations that wait, for 7 s at most while all are wrong. More are refused as overloaded. */
+const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
 /** How long a right password is remembered, and how many are. */
 const REMEMBERED_MS = 60_000

@@ -26,7 +26,7 @@ export function verifyToken(
   token: string,
   { users, tokenKey }: AuthState,
   now: number,
-): Pick<TokenFacts, 'user' | 'epoch'> | { readonly fault: string } {
+): TokenFacts | { readonly fault: string } {
   const [prefix, facts = '', signature = '', ...rest] = token.split('.')
   if (prefix !== PREFIX || rest.length > 0) return { fault: 'it is no token of this cluster' }
   const expected = mac(facts, tokenKey)
@@ -41,7 +41,7 @@ export function verifyToken(
   if (endsAt <= now) return { fault: 'the token has expired' }
   if (users.get(user)?.epoch !== epoch)
     return { fault: 'the token is void: the user or the password was changed' }
-  return { user, epoch }
+  return { user, epoch, endsAt }
 }
 
 const mac = (facts: string, key: Uint8Array): Buffer => createHmac('sha256', key).update(facts).digest()
