@@ -307,6 +307,30 @@ export const HEAVY_REQUESTS: readonly HeavyRequest[] = [
     },
   },
   {
+    name: '64 batches of 1,000 puts that are refused at once',
+    async prepare(store) {
+      const changes = Array.from({ length: 1000 }, (_, at) => ({
+        put: { key: `b${at}`, value: '', if_none_match: '*' },
+      }))
+      await store.call('POST', '/v1/changes', { changes })
+      return async () => {
+        await Promise.all(Array.from({ length: 64 }, () => store.call('POST', '/v1/changes', { changes })))
+      }
+    },
+  },
+  {
+    name: '64 puts with prev of values of 1 MiB at once',
+    async prepare(store) {
+      const keys = Array.from({ length: 64 }, (_, at) => `b${at}`)
+      await Promise.all(keys.map((key) => store.call('PUT', `/v1/kv/${key}`, 'v'.repeat(2 ** 20 - 2))))
+      return async () => {
+        // The answers to more of them have no room.
+        const puts = keys.map((key) => store.call('PUT', `/v1/kv/${key}?prev=true`, 'x', [429]))
+        await Promise.all(puts)
+      }
+    },
+  },
+  {
     name: 'page of 10,000 records, with a count',
     async prepare(store, sizes) {
       await store.put(shortKeys('b', { ...sizes, keys: 20_000 }), { value: 'v'.repeat(100) })
