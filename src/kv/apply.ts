@@ -31,7 +31,7 @@ import {
   rowOf,
   writeKey,
 } from './keys.ts'
-import { executeOnLeases } from './lease-commands.ts'
+import { executeOnLeases, mayRevoke } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { equalSettings, settingsFault } from './settings.ts'
@@ -95,7 +95,7 @@ function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parame
   const by = state.auth.enabled && request.principal !== SYSTEM_PRINCIPAL ? request.principal : undefined
   const work: ApplyContext = { state, rows, events: eventWriterOf(rows), by }
   work.events.begin(before, rows)
-  const unpermitted = unpermittedOf(request, state)
+  const unpermitted = unpermittedOf(request, work)
   if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: nothing }
   if (slot !== undefined)
     return inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
@@ -106,15 +106,20 @@ function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parame
 
 /**
  * A request is decided under the rights of one auth revision (`src/server/api/permit.ts`). When it is applied under
- * another, it is refused, and decided again. Nothing of it is remembered.
+ * another, it is refused, and decided again. The same for a lease that has other keys by now. Nothing of it is
+ * remembered.
  */
 function unpermittedOf(
   { principal, authRevision, command }: ParsedRequest,
-  state: KvState,
+  work: ApplyContext,
 ): Result | undefined {
+  const { state } = work
   const { enabled, revision } = state.auth
   if (!enabled && authRevision === undefined) return undefined
-  const isPermitted = principal === SYSTEM_PRINCIPAL ? isOfNode(command) : authRevision === revision
+  const isPermitted =
+    principal === SYSTEM_PRINCIPAL
+      ? isOfNode(command)
+      : authRevision === revision && (command.kind !== 'revoke' || mayRevoke(command.id, principal, work))
   return isPermitted ? undefined : refusal(state, 'rights-changed', [revision, authRevision ?? 0])
 }
 

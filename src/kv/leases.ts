@@ -19,6 +19,7 @@
 
 import {
   encodeUtf8,
+  equalBytes,
   Reader,
   readBigUint64,
   writeBigUint64,
@@ -149,6 +150,12 @@ type Changing = Pick<ApplyContext, 'state' | 'rows' | 'by'>
 export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
   const row = rows.read(leaseKey(id), true)
   return row === undefined ? undefined : decodeLease(row.bytes)
+}
+
+/** Whether the user was granted it. */
+export function isOwner(user: string, id: LeaseId, { hasOwner }: Lease, { rows }: Changing): boolean {
+  const row = hasOwner ? rows.read(leaseOwnerKey(id), false) : undefined
+  return row !== undefined && equalBytes(row.bytes, encodeUtf8(user))
 }
 
 /** A lease that must exist. */

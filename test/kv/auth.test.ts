@@ -194,3 +194,23 @@ test('a lease has its owner until it ends', () => {
   expect(owners()).toEqual([])
   expect(store.state.leases.count).toBe(0)
 })
+
+test('a lease is revoked only by a user who may write all keys that it has when the entry is applied', () => {
+  const range = { start: utf8('app/'), end: utf8('app0') }
+  const store = enabledStore(
+    { kind: 'put-role', name: 'app', permissions: [{ access: 'write', range }] },
+    { kind: 'put-user', name: 'bob', passwordHash: 'h', roles: ['app'] },
+  )
+  const id = '7' as LeaseId
+  const revoke = { kind: 'revoke', id } as const
+  store.apply(by('root', { kind: 'grant', id, ttlMs: 1000 }, store))
+  for (const key of ['app/1', 'other']) store.apply(by('root', { ...putOf(key, '1'), lease: { id } }, store))
+  const token = { token: 't', since: undefined }
+  const request = { ...by('bob', revoke, store), idempotency: token }
+  expect(store.apply(request).outcome).toEqual(refusedAs('rights-changed'))
+  expect(store.apply(by('nobody', revoke, store)).outcome).toEqual(refusedAs('rights-changed'))
+  store.apply(by('root', deleteOf('other'), store))
+  // The refusal was not remembered.
+  expect(store.apply(request)).toMatchObject({ replayed: false, outcome: { kind: 'revoked', deleted: 1 } })
+  expect(store.apply(request)).toMatchObject({ replayed: true, outcome: { kind: 'revoked', deleted: 1 } })
+})

@@ -30,7 +30,7 @@ import type {
   LeaseDescription,
   Respond,
 } from './operation.ts'
-import { decide, refusalNow } from './permit.ts'
+import { decide, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { errorOfScan, finish, type Instant } from './ranges.ts'
 import {
@@ -451,6 +451,8 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], operation.freshness, call)
     if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
     const scan = instant.open(() => node.keysOfLease(id))
+    const refusal = await refusalOfLeases(node, call)
+    if (refusal !== undefined) throw refusal
     await ranges.stream(instant, scan, undefined, true, (rows) =>
       respond({ kind: 'lease', grant, lease, keys: rows }),
     )

@@ -19,7 +19,7 @@ import {
 import type { KvTxn, Operation } from '../../kv/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError } from './errors.ts'
-import type { AccessDemand, ApiOperation, Call, Principal } from './operation.ts'
+import type { AccessDemand, ApiOperation, Call, Permit, Principal } from './operation.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 type Rule<K extends ApiOperation['kind']> = (
@@ -180,8 +180,7 @@ function decideNow(
   call.permit = { principal: principal ?? NOBODY, authRevision: revision, demands }
   const refusal = refusalNow(node, call)
   if (refusal !== undefined) return then(refusal)
-  const leases = demands.filter((demand) => demand.to === 'hold-lease' || demand.to === 'read-lease')
-  decideOnLeases(node, leases, principal ?? NOBODY, then)
+  decideOnLeases(node, call.permit, then)
 }
 
 /** A node that joins, which shows a certificate of a node. It is this object, whatever names certificates have. */
@@ -249,12 +248,20 @@ function rangeText({ start, end }: KeyRange): string {
 
 type LeaseDemand = Extract<AccessDemand, { readonly lease: LeaseId }>
 
+/** Decides again when the keys of a lease are read. Their scan begins before this returns. */
+export function refusalOfLeases(node: NodeApi, { permit }: Call): Promise<ApiError | undefined> {
+  if (!node.auth.enabled || permit === undefined) return Promise.resolve(undefined)
+  return new Promise((resolve) => decideOnLeases(node, permit, resolve))
+}
+
 function decideOnLeases(
   node: NodeApi,
-  demands: readonly LeaseDemand[],
-  principal: Principal,
+  { demands: all, principal }: Permit,
   then: (refusal: ApiError | undefined) => void,
 ) {
+  const ofLeases = all.filter((demand) => demand.to === 'hold-lease' || demand.to === 'read-lease')
+  // A batch may name the same one a thousand times.
+  const demands = [...new Map(ofLeases.map((demand) => [demand.lease, demand])).values()]
   const next = (at: number) => {
     const demand = demands[at]
     if (demand === undefined) return then(undefined)

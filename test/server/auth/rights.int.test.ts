@@ -251,6 +251,35 @@ test('a read that waits is decided under the rights of its answer', async () => 
   }
 })
 
+test('a lease counts with the keys that it has when it is revoked or shown', async () => {
+  const node = await nodeWithUsers()
+  const { ask } = await serve({ node })
+  const id = '7' as LeaseId
+  const attach = (key: string): void =>
+    node.apply({
+      ...{ kind: 'put', key: Buffer.from(key), value: Buffer.from('1') },
+      ...{ condition: undefined, prev: false, lease: { id } },
+    })
+  node.apply({ kind: 'grant', id, ttlMs: 5000 })
+  attach('app/1')
+  for (const [method, path] of [
+    ['DELETE', '/v1/leases/7'],
+    ['GET', '/v1/leases/7?keys'],
+  ] as const) {
+    expect((await ask('GET', '/v1/leases/7?keys', { headers: AS_BOB })).json.keys).toEqual(['app/1'])
+    node.hold = (release) => {
+      node.hold = undefined
+      attach('other')
+      release()
+    }
+    const { status, json } = await ask(method, path, { headers: AS_BOB })
+    expect([status, json.code], path).toEqual([403, 'permission_denied'])
+    expect((await ask('GET', '/v1/kv/other', { headers: AS_ROOT })).status).toBe(200)
+    await ask('DELETE', '/v1/kv/other', { headers: AS_ROOT })
+  }
+  expect((await ask('DELETE', '/v1/leases/7', { headers: AS_BOB })).json.deleted).toBe(1)
+})
+
 test('a right, a user or a password that this node has not learned yet is not refused', async () => {
   const node = await nodeWithUsers()
   const served = await serve({ node })
