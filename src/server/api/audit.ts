@@ -53,8 +53,9 @@ export class Audit {
   }
 }
 
-const isRefusal = (result: ApiResult): boolean =>
-  result instanceof ApiError && (result.code === 'unauthenticated' || result.code === 'permission_denied')
+const REFUSALS: ReadonlySet<string> = new Set(['unauthenticated', 'permission_denied', 'loopback_only'])
+
+const isRefusal = (result: ApiResult): boolean => result instanceof ApiError && REFUSALS.has(result.code)
 
 const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),

@@ -60,6 +60,8 @@ export function execute(api: Api, operation: ApiOperation, call: Call, answer: R
 
 function run(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
   try {
+    // They may have been checked when the connection was opened, or when the request arrived.
+    if (!api.node.auth.enabled) call.checkServed?.()
     dispatch(api, operation, call, respond)
   } catch (error) {
     // Nothing was proposed.

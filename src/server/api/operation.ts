@@ -191,6 +191,8 @@ export interface Call {
   readonly trace?: SpanContext | undefined
   /** How and from where the client calls. */
   origin?(): { readonly method: string; readonly address: string }
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
+  checkServed?(): void
   /** `execute` sets it: the operation of the call. */
   operation?: ApiOperation | undefined
   /** The same: what was permitted, and under which rights; undefined: rights were not checked. */

@@ -81,6 +81,7 @@ export class HttpRequest implements Call {
   route: string | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
+  checkServed?: () => void
 
   constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
     this.method = parts.method

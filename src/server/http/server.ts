@@ -281,7 +281,8 @@ class Listener implements HttpServer {
     request.span = startRequestSpan(request, node.name)
     try {
       this.#guard.checkHost(request, target)
-      if (!isChecked) checkLoopbackOnly(served, request.socket, target.path)
+      if (served !== 'all') request.checkServed = () => checkLoopbackOnly(served, request.socket, target.path)
+      if (!isChecked) request.checkServed?.()
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
@@ -437,10 +438,11 @@ class Listener implements HttpServer {
 
   async #loadMultiplexer(): Promise<Multiplexer> {
     const { Multiplexer } = await import('../mux/multiplexer.ts')
-    const { version, metrics } = this.#options
+    const { version, metrics, served = 'all' } = this.#options
     this.#multiplexer = new Multiplexer({
       ...{ api: this.#api, version, metrics, limits: this.#limits },
       watchConnection: (socket, owner) => this.#connections.watch(socket, owner),
+      checkServed: (socket) => checkLoopbackOnly(served, socket, '/v1/connect'),
       isClosing: () => this.#closing,
     })
     return this.#multiplexer

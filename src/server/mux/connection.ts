@@ -37,6 +37,7 @@ const MESSAGE_BYTES = 1024 * 1024
 export interface ConnectionOptions {
   readonly api: Api
   readonly limits: MuxLimits
+  readonly checkServed: (socket: Socket) => void
   readonly run: (call: MuxCall, item: Item) => void
   /** Called when a call has its answer. */
   readonly ended: (call: MuxCall) => void
@@ -119,6 +120,10 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     // The connection is closing, and `close` follows.
     ws.on('error', () => this.#end())
     socket.on('close', () => this.#end())
+  }
+
+  checkServed(): void {
+    this.#options.checkServed(this.#socket)
   }
 
   get isOver(): boolean {

@@ -25,6 +25,8 @@ export interface MultiplexerOptions {
   readonly metrics: Metrics
   /** Watches the connection of a client, which `owner` now serves. */
   readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
+  readonly checkServed: (socket: Socket) => void
   readonly isClosing: () => boolean
 }
 
@@ -48,7 +50,7 @@ export class Multiplexer {
   #knownLeader: Leader
 
   constructor(options: MultiplexerOptions) {
-    const { api, limits } = options
+    const { api, limits, checkServed } = options
     this.#options = options
     this.#knownLeader = leaderOf(api.node)
     this.#server = new WebSocketServer({
@@ -64,6 +66,7 @@ export class Multiplexer {
     this.#each = {
       api,
       limits,
+      checkServed,
       run: (call, item) => this.#run(call, item),
       ended: (call) => {
         this.#operations--

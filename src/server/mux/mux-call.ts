@@ -26,6 +26,8 @@ interface CallConnection {
   readonly principal: Principal | undefined
   /** Address of the client. */
   readonly address: string
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
+  checkServed(): void
   /** Throws `ApiError` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void
   /** Counts bytes that the node keeps for a call. Throws `ApiError` if there is no room for them. */
@@ -104,6 +106,10 @@ export class MuxCall implements Call {
 
   isAbandoned(): boolean {
     return this.#connection.isOver || this.status !== undefined
+  }
+
+  checkServed(): void {
+    this.#connection.checkServed()
   }
 
   checkRoom(bytes: number): void {

@@ -6,6 +6,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { checkLoopbackOnly } from '../../../src/server/http/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
+import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import { GET, MuxClient } from '../mux/mux-client.ts'
 import { serve } from './served.ts'
 
 /** From now on accepted connections have this remote address. */
@@ -58,6 +60,25 @@ test('every wire refuses a client of another machine, and no probe of the health
     [...requests.map(([method]) => method), 'GET'].map((method) => ({ ...TIMED, ...line, method })),
   )
   for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
+})
+
+test('a client of another machine is served no longer when rights are checked no longer', async () => {
+  const node = await nodeWithUsers()
+  const { ask, port } = await serve({ node, served: 'own-machine' })
+  from('10.9.8.7')
+  const anonymous = await new MuxClient(port).open()
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  const disable = (): void => node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  // A request that waits for newer rights.
+  node.hold = (release) => {
+    node.hold = undefined
+    disable()
+    release()
+  }
+  const { status, json } = await ask('GET', '/v1/kv/a', { headers: { Authorization: 'Bearer x' } })
+  expect([status, json.code]).toEqual([403, 'loopback_only'])
+  for (const client of [anonymous, bob])
+    expect((await client.ask(1, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'loopback_only' })
 })
 
 test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('%s is of this machine', async (address) => {
