@@ -116,11 +116,9 @@ function unpermittedOf(
   const { state } = work
   const { enabled, revision } = state.auth
   if (!enabled && authRevision === undefined) return undefined
-  const isPermitted =
-    principal === SYSTEM_PRINCIPAL
-      ? isOfNode(command)
-      : authRevision === revision && (command.kind !== 'revoke' || mayRevoke(command.id, principal, work))
-  return isPermitted ? undefined : refusal(state, 'rights-changed', [revision, authRevision ?? 0])
+  const isPermitted = principal === SYSTEM_PRINCIPAL ? isOfNode(command) : authRevision === revision
+  if (isPermitted && (command.kind !== 'revoke' || mayRevoke(command.id, principal, work))) return undefined
+  return refusal(state, 'rights-changed', [revision, authRevision ?? 0])
 }
 
 /** Commands that nodes propose by themselves. */
@@ -188,7 +186,7 @@ function inSession(request: ParsedRequest, slot: SessionSlot, print: number, wor
   const { command } = request
   const known = wantsPrev(command)
     ? refusal(state, 'prev-with-token')
-    : lookUpSlot(slot, print, command, state, rows)
+    : lookUpSlot(slot, print, command, work)
   const rowBytes = 'rowBytes' in known ? known.rowBytes : 0
   const remember = (outcome: Outcome): void => {
     state.sessions = rememberInSlot(state.sessions, slot, print, outcome, rowBytes, rows)
@@ -233,7 +231,7 @@ function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcom
 }
 
 function execute(command: Command, work: ApplyContext): Outcome {
-  const { state, rows } = work
+  const { state } = work
   switch (command.kind) {
     case 'put':
     case 'delete':
@@ -246,7 +244,7 @@ function execute(command: Command, work: ApplyContext): Outcome {
       return changeSettings(command.settings, state)
     case 'open-session': {
       const { revision, sessions, settings } = state
-      state.sessions = openSession(state, rows)
+      state.sessions = openSession(work)
       return { kind: 'session', revision, session: sessions.next, ageMsMax: settings.idempotencyAgeMsMax }
     }
     case 'auth':

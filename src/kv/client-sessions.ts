@@ -9,13 +9,17 @@
 //   a higher number:        a new request; the client has given up the previous one
 //   a lower number:         a late copy of a request whose outcome is no longer needed; refused, never applied
 //
+// While rights are checked, a session serves only the user who has opened it: sessions are easily guessed, and with
+// requests of his own another user could make those of its client look like late copies.
+//
 // A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
 // Sessions have rising numbers, and the oldest is forgotten first. A request with a session below the horizon is
 // refused. When a session is forgotten, each entry deletes a limited number of its slot rows. The next session is
 // forgotten only after the last of them. So the size of all rows is exact whenever the quota is checked.
 //
 //   sessions  key:   4, session (8)
-//             value: cluster time when it was opened (8), one more than the highest slot that it has used (2)
+//             value: cluster time when it was opened (8), one more than the highest slot that it has used (2), the
+//             user who has opened it, if rights were checked, in ASCII
 //   slots     key:   5, session (8), slot (2)
 //             value: number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
 
@@ -23,11 +27,13 @@ import {
   Reader,
   readUint32,
   readUint48,
+  writeAscii,
   writeUint16,
   writeUint32,
   writeUint48,
   writeUint64,
 } from '../bytes/index.ts'
+import type { ApplyContext } from './apply-context.ts'
 import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
 import { rejection } from './rejections.ts'
@@ -72,8 +78,7 @@ export function lookUpSlot(
   { session, slot, seq }: SessionSlot,
   print: number,
   command: Command,
-  { revision, sessions }: KvState,
-  rows: Rows,
+  { state: { revision, sessions }, rows, by }: ApplyContext,
 ): SlotState {
   const refuse = (
     ...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]
@@ -83,6 +88,8 @@ export function lookUpSlot(
     replayed: false,
   })
   if (session < sessions.horizon || session >= sessions.next) return refuse('session-expired', [session, 0])
+  if (by !== undefined && readSession(session, sessionKey(session), rows).openedBy !== by)
+    return refuse('session-expired', [session, 0])
   if (slot >= SESSION_SLOTS_MAX) return refuse('slot-out-of-range', [slot, SESSION_SLOTS_MAX - 1])
   const key = slotKey(session, slot)
   const head = rows.read(key, true)
@@ -118,14 +125,18 @@ export function rememberInSlot(
 /** Records in the session's row that this slot is used. */
 function noteSlot(session: number, slot: number, rows: Rows): void {
   const key = sessionKey(session)
-  const { openedAtMs, slots } = readSession(session, key, rows)
-  if (slot >= slots) rows.write({ key, value: encodeSession(openedAtMs, slot + 1) })
+  const opened = readSession(session, key, rows)
+  if (slot >= opened.slots) rows.write({ key, value: encodeSession({ ...opened, slots: slot + 1 }) })
 }
 
 /** Writes the row of a new session. */
-export function openSession({ sessions, clusterTimeMs }: KvState, rows: Rows): Sessions {
+export function openSession({ state, rows, by: openedBy = '' }: ApplyContext): Sessions {
+  const { sessions, clusterTimeMs } = state
   const { next, horizon } = sessions
-  rows.write({ key: sessionKey(next), value: encodeSession(clusterTimeMs, 0) })
+  rows.write({
+    key: sessionKey(next),
+    value: encodeSession({ openedAtMs: clusterTimeMs, slots: 0, openedBy }),
+  })
   return { ...sessions, next: next + 1, oldestAtMs: next === horizon ? clusterTimeMs : sessions.oldestAtMs }
 }
 
@@ -181,19 +192,22 @@ interface SessionRow {
   readonly openedAtMs: number
   /** One more than the highest slot that the session has used. */
   readonly slots: number
+  /** Empty: rights were not checked. */
+  readonly openedBy: string
 }
 
 function readSession(session: number, key: Uint8Array, rows: Rows): SessionRow {
-  const row = rows.read(key, true)
+  const row = rows.read(key, false)
   if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
   const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
-  return { openedAtMs: from.uint64(), slots: from.uint16() }
+  return { openedAtMs: from.uint64(), slots: from.uint16(), openedBy: from.ascii(from.left) }
 }
 
-function encodeSession(openedAtMs: number, slots: number): Uint8Array {
-  const value = new Uint8Array(10)
+function encodeSession({ openedAtMs, slots, openedBy }: SessionRow): Uint8Array {
+  const value = new Uint8Array(10 + openedBy.length)
   writeUint64(value, 0, openedAtMs)
   writeUint16(value, 8, slots)
+  writeAscii(value, 10, openedBy)
   return value
 }
 

@@ -214,3 +214,20 @@ test('a lease is revoked only by a user who may write all keys that it has when 
   expect(store.apply(request)).toMatchObject({ replayed: false, outcome: { kind: 'revoked', deleted: 1 } })
   expect(store.apply(request)).toMatchObject({ replayed: true, outcome: { kind: 'revoked', deleted: 1 } })
 })
+
+test('a session serves only the user who has opened it', () => {
+  const store = enabledStore()
+  const opened = store.apply(by('bob', { kind: 'open-session' }, store)).outcome
+  const session = 'session' in opened ? opened.session : 0
+  const put = (user: string, seq: number) => {
+    const idempotency = { session, slot: 0, seq }
+    return store.apply({ ...by(user, putOf(user, '1'), store), idempotency })
+  }
+  expect(put('carl', 1000).outcome).toEqual(refusedAs('session-expired'))
+  expect(put('bob', 1)).toMatchObject({ replayed: false, outcome: { kind: 'put' } })
+  expect(put('carl', 1).outcome).toEqual(refusedAs('session-expired'))
+  expect(put('bob', 1)).toMatchObject({ replayed: true, outcome: { kind: 'put' } })
+  change(store, { kind: 'disable' })
+  const idempotency = { session, slot: 0, seq: 2 }
+  expect(store.apply({ ...ask(putOf('a', '1')), idempotency }).outcome.kind).toBe('put')
+})
