@@ -8,8 +8,14 @@ import { demandsOf } from './permit.ts'
 
 export type AuditedOperations = 'changes' | 'all'
 
-/** Ranges of one line. */
+/**
+ * Ranges of one line, and characters of all of them, unless it is one. A client without a user must not fill the file
+ * with a few requests: the oldest lines go.
+ */
 const RANGES_MAX = 100
+const RANGES_CHARS_MAX = 8_000
+/** Characters of a name, which a client may choose: no user has a longer one. */
+const NAME_CHARS_MAX = 64
 
 const READS: ReadonlySet<ApiOperation['kind']> = new Set([
   ...(['get', 'range', 'watch', 'show-lease', 'list-leases', 'status', 'cluster', 'settings'] as const),
@@ -73,25 +79,30 @@ function revisionOf(result: ApiResult): number | undefined {
 function targetOf(operation: ApiOperation): object {
   if (operation.kind === 'change-auth') {
     const { change } = operation
-    return { change: change.kind, ...('name' in change ? { name: change.name } : {}) }
+    return { change: change.kind, ...('name' in change ? named(change.name) : {}) }
   }
-  if ('member' in operation) return { name: operation.member.name }
-  if ('name' in operation) return operation.name === undefined ? {} : { name: operation.name }
-  if (operation.kind === 'log-in') return { name: operation.user }
+  if ('member' in operation) return named(operation.member.name)
+  if ('name' in operation) return operation.name === undefined ? {} : named(operation.name)
+  if (operation.kind === 'log-in') return named(operation.user)
   const demands = demandsOf(operation, NOBODY)
   const ranges = demands.flatMap((demand) =>
     'range' in demand ? [JSON.stringify(rangeDocument(demand.range))] : [],
   )
   const leases = demands.flatMap((demand) => ('lease' in demand ? [demand.lease] : []))
   const keys = [...new Set(ranges)]
+  let chars = 0
+  const shown = keys.slice(0, RANGES_MAX).filter((text, at) => {
+    chars += text.length
+    return at === 0 || chars <= RANGES_CHARS_MAX
+  })
   return {
-    ...(keys.length === 0
-      ? {}
-      : { keys: keys.slice(0, RANGES_MAX).map((text) => JSON.parse(text) as object) }),
-    ...(keys.length <= RANGES_MAX ? {} : { more: keys.length - RANGES_MAX }),
+    ...(keys.length === 0 ? {} : { keys: shown.map((text) => JSON.parse(text) as object) }),
+    ...(keys.length === shown.length ? {} : { more: keys.length - shown.length }),
     ...(leases.length === 0 ? {} : { leases: [...new Set(leases)].slice(0, RANGES_MAX) }),
   }
 }
+
+const named = (name: string): object => ({ name: name.slice(0, NAME_CHARS_MAX) })
 
 const NOBODY = { user: '', epoch: undefined }
 

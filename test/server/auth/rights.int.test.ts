@@ -213,6 +213,18 @@ test('passwords, tokens and hashes leave the node in no answer, log or audit log
     expect(seen).not.toContain(Authorization.split(' ')[1])
 })
 
+test('a client without a user fills the audit log no faster with long names and keys', async () => {
+  const audited: string[] = []
+  const audit = new Audit((line) => void audited.push(line), 'changes')
+  const served = await serve({ node: await nodeWithUsers(), audit })
+  const user = 'x'.repeat(100_000)
+  await askJson(served, 'POST', '/v1/auth/login', { user, password: ROOT_PASSWORD })
+  const changes = Array.from({ length: 90 }, (_, at) => ({ delete: { key: `${at}${'k'.repeat(1000)}` } }))
+  await askJson(served, 'POST', '/v1/changes', { changes })
+  expect(audited.map((line) => JSON.parse(line).operation)).toEqual(['log-in', 'batch'])
+  for (const line of audited) expect(line.length).toBeLessThan(10_000)
+})
+
 test('a change that was permitted before rights changed is decided again', async () => {
   const node = await nodeWithUsers()
   const { ask } = await serve({ node })
