@@ -3,7 +3,9 @@
 //
 // A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
 // costs little. Wrong passwords delay the next attempt of the same user, also one that waits already. A pause follows
-// each of them. So a storm of guesses takes a quarter of a core at most, also one that names many users.
+// each of them. So a storm of guesses takes a quarter of a core at most, also one that names many users. Names that
+// nobody has wait in a queue of their own, behind the users: they cannot be delayed one by one, and would keep all
+// users out. The price is that during a storm a guess shows whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
@@ -16,7 +18,7 @@ const MEMORY_MAX = 64 * 2 ** 20
 export const PASSWORD_BYTES_MIN = 8
 export const PASSWORD_BYTES_MAX = 1024
 
-/** Computations that wait, for 7 s at most while all are wrong. More are refused as overloaded. */
+/** Computations that wait in a queue, for 7 s at most while all are wrong. More are refused as overloaded. */
 const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
 /** How long a right password is remembered, and how many are. */
@@ -56,6 +58,8 @@ export class Passwords {
   readonly #right = new Map<string, number>()
   readonly #failures = new Map<string, Failures>()
   readonly #queue: (() => void)[] = []
+  /** The queue of names that nobody has. */
+  readonly #strangers: (() => void)[] = []
   readonly #restMs: number
   #isRunning = false
   #isResting = false
@@ -66,12 +70,12 @@ export class Passwords {
 
   /** Computations that wait or run. */
   get size(): number {
-    return this.#queue.length + Number(this.#isRunning)
+    return this.#queue.length + this.#strangers.length + Number(this.#isRunning)
   }
 
   hash(password: string, done: (error: Error | undefined, hash: string) => void): void {
     const salt = randomBytes(SALT_BYTES)
-    this.#compute(password, salt, COST_LOG2, (error, key) => {
+    this.#compute(this.#queue, password, salt, COST_LOG2, (error, key) => {
       if (error !== undefined) return done(error, '')
       const fields = [COST_LOG2, BLOCKS, PARALLEL, salt.toString('base64url'), key.toString('base64url')]
       done(undefined, `scrypt$${fields.join('$')}`)
@@ -102,7 +106,8 @@ export class Passwords {
     }
     // Attempts before it in the queue may have decided it too.
     const decide = (): boolean => this.#decide(user, password, hash, done)
-    this.#compute(password, salt, costLog2, checked, decide)
+    const queue = hash === undefined ? this.#strangers : this.#queue
+    this.#compute(queue, password, salt, costLog2, checked, decide)
   }
 
   /** Calls `done` if the password is known to be right, or if its user must wait. Returns whether it has. */
@@ -144,18 +149,19 @@ export class Passwords {
 
   /** `decide`: called when the computation would begin, which is dropped if it returns true. */
   #compute(
+    queue: (() => void)[],
     password: string,
     salt: Buffer,
     costLog2: number,
     done: (error: Error | undefined, key: Buffer) => void,
     decide: () => boolean = () => false,
   ): void {
-    if (this.#queue.length >= QUEUED_MAX) {
+    if (queue.length >= QUEUED_MAX) {
       done(new PasswordsBusyError(`${QUEUED_MAX} passwords are waiting to be checked`, QUEUED_MS), NO_KEY)
       return
     }
     const options = { N: 2 ** costLog2, r: BLOCKS, p: PARALLEL, maxmem: MEMORY_MAX }
-    this.#queue.push(() => {
+    queue.push(() => {
       if (decide()) return
       this.#isRunning = true
       scrypt(password, salt, HASH_BYTES, options, (error, key) => {
@@ -170,7 +176,7 @@ export class Passwords {
 
   #next(): void {
     while (!this.#isRunning && !this.#isResting) {
-      const begin = this.#queue.shift()
+      const begin = this.#queue.shift() ?? this.#strangers.shift()
       if (begin === undefined) return
       begin()
     }

@@ -92,6 +92,26 @@ test('after a wrong password no other one is computed for a while', async () => 
   expect(await next).toBe(false)
 })
 
+test('guesses of names that nobody has keep no user out', async () => {
+  const real = vi.mocked(scrypt).getMockImplementation()
+  const quick = (password: unknown, ...rest: readonly unknown[]) =>
+    void setImmediate(
+      rest.at(-1) as (...results: unknown[]) => void,
+      null,
+      Buffer.alloc(32, String(password)),
+    )
+  vi.mocked(scrypt).mockImplementation(quick as typeof scrypt)
+  onTestFinished(() => void (real && vi.mocked(scrypt).mockImplementation(real)))
+  const passwords = new Passwords(0)
+  const known = await hash(passwords, 'password')
+  const guesses = Array.from({ length: 18 }, (_, at) => check(passwords, `none${at}`, 'password', undefined))
+  expect(await guesses[17]).toEqual(busy)
+  // It is the next one.
+  const user = check(passwords, 'a', 'password', known)
+  expect(await Promise.race([user, guesses[1]])).toBe(true)
+  expect(await Promise.all(guesses.slice(0, 17))).toEqual(Array(17).fill(false))
+})
+
 test('a right password that is sent many times at once is computed once', async () => {
   const passwords = new Passwords(0)
   const known = await hash(passwords, 'password')
