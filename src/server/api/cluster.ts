@@ -6,6 +6,7 @@ import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { timeLeftMs } from './keys.ts'
 import type { Call, Respond, SettingsChange } from './operation.ts'
+import { refusalNow } from './permit.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
@@ -92,6 +93,12 @@ function whenNewest(
   )
 }
 
+/** Throws `ApiError` under the newest rights: a change of the core is not decided again when it is applied. */
+function checkPermitted(node: NodeApi, call: Call): void {
+  const refusal = refusalNow(node, call)
+  if (refusal !== undefined) throw refusal
+}
+
 export function changeMembers(
   node: NodeApi,
   operation: MemberOperation,
@@ -100,6 +107,7 @@ export function changeMembers(
   respond: Respond,
 ): void {
   whenNewest(node, call, guarded, () => {
+    checkPermitted(node, call)
     const steps = stepsOf(node, operation)
     // Without steps, an earlier copy of the same request has made the change.
     if (steps.length === 0) respond({ kind: 'cluster', status: node.status() })
@@ -127,7 +135,11 @@ export function transferLeadership(
     respond({ kind: 'leader', leader: result.value.leader })
   })
   if (to === undefined) node.transfer(undefined, timeLeftMs(call), done)
-  else whenNewest(node, call, guarded, () => node.transfer(memberNamed(node, to).id, timeLeftMs(call), done))
+  else
+    whenNewest(node, call, guarded, () => {
+      checkPermitted(node, call)
+      node.transfer(memberNamed(node, to).id, timeLeftMs(call), done)
+    })
 }
 
 /** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */
@@ -141,6 +153,8 @@ export function changeLeases(
 ): void {
   const problemOf = isAfterSettings ? halfWritten : (problem: Problem) => problem
   const set = (): void => {
+    // The other settings were permitted when they were applied.
+    if (!isAfterSettings) checkPermitted(node, call)
     const { on, durationMs } = node.status().raft.leases
     const setting: LeaseSetting = { on: leases.on ?? on, durationMs: leases.durationMs ?? durationMs }
     node.setLeases(

@@ -175,8 +175,8 @@ function decideNow(
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
     return then(unauthenticated())
-  if (principal === JOINING_NODE && JOINING.has(operation.kind)) return then(undefined)
-  const demands = demandsOf(operation, principal ?? NOBODY)
+  const joins = principal === JOINING_NODE && JOINING.has(operation.kind)
+  const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
   call.permit = { principal: principal ?? NOBODY, authRevision: revision, demands }
   const refusal = refusalNow(node, call)
   if (refusal !== undefined) return then(refusal)

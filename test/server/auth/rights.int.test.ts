@@ -292,6 +292,27 @@ test('a lease counts with the keys that it has when it is revoked or shown', asy
   expect((await ask('DELETE', '/v1/leases/7', { headers: AS_BOB })).json.deleted).toBe(1)
 })
 
+test('a change of the cluster that waits is decided again before it is made', async () => {
+  const node = await nodeWithUsers()
+  const served = await serve({ node })
+  const member = { name: 'n4', replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' }
+  const before = JSON.stringify([node.leases, node.leaderName])
+  for (const [method, path, body] of [
+    ['POST', '/v1/cluster/members', member],
+    ['POST', '/v1/cluster/leader', { to: 'n3' }],
+    ['POST', '/v1/cluster/settings', { leases: { on: true } }],
+  ] as const) {
+    permit(node, { access: 'admin', range: undefined })
+    node.hold = (release) => {
+      node.hold = undefined
+      permit(node)
+      release()
+    }
+    expect((await askJson(served, method, path, body, AS_BOB)).status, path).toBe(403)
+  }
+  expect([node.changes, JSON.stringify([node.leases, node.leaderName])]).toEqual([[], before])
+})
+
 test('a right, a user or a password that this node has not learned yet is not refused', async () => {
   const node = await nodeWithUsers()
   const served = await serve({ node })
