@@ -216,6 +216,8 @@ export class StoreModel {
     const { enabled, revision } = this.rights
     if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return false
     if (authRevision !== revision) return true
+    // An entry has the name of a request in place of a user: it owns no lease, and has no right to its keys.
+    if (command.kind === 'revoke' && this.#leases.has(command.id)) return true
     const need = this.rights.lacks(userOf(principal), command)
     if (need !== undefined)
       this.#violated(
@@ -409,7 +411,8 @@ export class StoreModel {
     const refused = (code: string): Effect => settled(`refused ${code} at ${this.revision}`)
     if ('key' in command && command.prev) return refused('bad_request')
     const slots = session < this.#sessionHorizon ? undefined : this.#sessions.get(session)?.slots
-    if (slots === undefined) return refused('idempotency_expired')
+    // The session was opened by a request with another name.
+    if (slots === undefined || this.rights.enabled) return refused('idempotency_expired')
     if (slot >= SLOTS) return refused('bad_request')
     const last = slots.get(slot)
     if (last !== undefined && seq < last.seq) return refused('idempotency_expired')
