@@ -2,6 +2,7 @@
 
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { isOpenToOthers } from '../files/private-directory.ts'
 import {
   FORMAT_VERSION,
   type Identity,
@@ -128,17 +129,9 @@ function checkPermissions(dir: string, add: Add): void {
       'problem',
       `${foreign.slice(0, 3).join(', ')} ${foreign.length === 1 ? 'belongs' : 'belong'} to another user than IDENTITY; correct it with: chown -R --reference=${owner} ${dir}`,
     )
-  else if (isReadableByOthers(dir))
+  else if (isOpenToOthers(dir))
     add('permissions', 'warning', `every user of this machine can read it; correct it with: chmod 700 ${dir}`)
   else add('permissions', 'ok', 'other users cannot read it')
-}
-
-/** A directory that others cannot enter protects everything below it. */
-function isReadableByOthers(dir: string): boolean {
-  if (process.platform === 'win32') return false
-  for (let above = dir; above !== dirname(above); above = dirname(above))
-    if ((statSync(above).mode & 0o001) === 0) return false
-  return true
 }
 
 function checkDisk(dir: string, add: Add): void {
