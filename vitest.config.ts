@@ -19,6 +19,7 @@ const ISOLATED = [
   'jepsen-lite/recipes/recipes',
   'embed/full-disk.int',
   'local/node-start.int',
+  'server/auth/passwords',
   'server/http/loading.int',
   'server/node/disk-space.int',
 ].map((file) => `test/${file}.test.ts`)

@@ -211,10 +211,7 @@ class Model {
   #unfinishedBytes(): number {
     const { applyingBytes = 0 } = this.log.inspect()
     const unapplied = applyingBytes + this.bytes(Math.max(this.handed, this.uncounted), this.commit)
-    const unstored = this.bytes(
-      Math.max(Math.min(this.stable, this.commit), this.tailFirst - 1),
-      this.commit,
-    )
+    const unstored = this.bytes(Math.max(Math.min(this.stable, this.commit), this.tailFirst - 1), this.commit)
     return this.bytes(this.commit, this.last) + Math.max(unstored, unapplied)
   }
 

@@ -398,21 +398,21 @@ describe('a leader refuses what is beyond its own progress, although the followe
     expect(isRefused(bench)).toBe(false)
   })
 
-  test.each([
-    { uncommittedEntriesMax: 2 },
-    { uncommittedBytesMax: 108 },
-  ])('while it has not applied it: %j', (limits) => {
-    const bench = leader({ limits: { ...limits, applyBytesMax: 1 } })
-    for (const seq of [1, 2]) propose(bench, seq)
-    storeAll(bench)
-    acknowledged(bench)
-    expect(bench.raft.status()).toMatchObject({ commit: 3, stableIndex: 3, applied: 1 })
-    propose(bench, 3)
-    expect(isRefused(bench)).toBe(true)
-    bench.settle()
-    propose(bench, 4)
-    expect(isRefused(bench)).toBe(false)
-  })
+  test.each([{ uncommittedEntriesMax: 2 }, { uncommittedBytesMax: 108 }])(
+    'while it has not applied it: %j',
+    (limits) => {
+      const bench = leader({ limits: { ...limits, applyBytesMax: 1 } })
+      for (const seq of [1, 2]) propose(bench, seq)
+      storeAll(bench)
+      acknowledged(bench)
+      expect(bench.raft.status()).toMatchObject({ commit: 3, stableIndex: 3, applied: 1 })
+      propose(bench, 3)
+      expect(isRefused(bench)).toBe(true)
+      bench.settle()
+      propose(bench, 4)
+      expect(isRefused(bench)).toBe(false)
+    },
+  )
 
   test('settings of leases too, but not changes of the configuration', () => {
     const bench = leader({ limits: { uncommittedEntriesMax: 1 } })

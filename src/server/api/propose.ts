@@ -21,7 +21,10 @@ export function propose(
   const principal = permit?.principal.user ?? ''
   const request = { command, idempotency, principal, authRevision: permit?.authRevision }
   const settle = (result: Proposed): void => {
-    if (operation === undefined || !isUnpermitted(result)) return respond(resultOf(api, command, result))
+    if (operation === undefined || !isUnpermitted(result)) {
+      respond(resultOf(api, command, result))
+      return
+    }
     // Rights were changed before it was applied.
     decide(api.node, operation, call, (refusal) => {
       if (refusal !== undefined) return respond(refusal)

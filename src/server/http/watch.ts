@@ -11,8 +11,8 @@ import {
   PROGRESS_MS_DEFAULT,
   PROGRESS_MS_MAX,
   PROGRESS_MS_MIN,
-  type WatchBuffers,
   type WaitingClient,
+  type WatchBuffers,
 } from '../api/watch.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import { namesMediaType } from './headers.ts'

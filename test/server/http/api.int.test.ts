@@ -49,6 +49,10 @@ describe('the cluster', () => {
       state_hash: '000000000000abcd',
       members: MEMBERS,
       errors: ['the disk is slow'],
+      disk_free_bytes: 80 * 2 ** 30,
+      disk_total_bytes: 100 * 2 ** 30,
+      certificates: [],
+      last_backup_age_ms: null,
     })
     node.leaderName = undefined
     expect((await ask('GET', '/v1/status')).json.leader).toBeNull()
