@@ -1,7 +1,7 @@
 // Passwords: their salted hashes, and how they are checked. Nothing of it runs on the event loop, and one computation
 // runs at a time, because each takes a core for a tenth of a second.
 //
-// A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
+// A password that was right is remembered for a while as a keyed hash. So a client that sends it with each request
 // costs little, and one that logs in again gets its token while strangers guess. Wrong passwords delay the next attempt
 // of the same user, also one that waits already. A pause follows each of them. So a storm of guesses takes a quarter of
 // a core at most, also one that names many users.
