@@ -2,19 +2,34 @@
 // point of a volume, cannot be changed here: its owner decides. A group may have access: orchestrators share volumes
 // so.
 
-import { chmodSync, statSync } from 'node:fs'
+import { chmodSync, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 const OTHERS = 0o007
+const OTHERS_ENTER = 0o001
 
-/** The mode of a directory of this user to which all other users have access; undefined: they have none. */
+/** Whether other users can open what is in the directory: a directory that they cannot enter protects all below it. */
+export function isOpenToOthers(path: string): boolean {
+  if (process.platform === 'win32') return false
+  for (let at = realpathSync(path); at !== dirname(at); at = dirname(at))
+    if ((statSync(at).mode & OTHERS_ENTER) === 0) return false
+  return true
+}
+
+/** The mode of a directory of this user that is open to others; undefined: it is not. */
 export function modeOpenToOthers(path: string): number | undefined {
-  const { mode, uid } = statSync(path)
-  const isOwn = process.getuid !== undefined && process.getuid() === uid
-  return isOwn && (mode & OTHERS) !== 0 ? mode & 0o777 : undefined
+  const mode = ownMode(path)
+  return mode !== undefined && isOpenToOthers(path) ? mode & 0o777 : undefined
 }
 
 /** Takes the access of other users away. */
 export function closeToOthers(path: string): void {
-  const mode = modeOpenToOthers(path)
-  if (mode !== undefined) chmodSync(path, mode & ~OTHERS)
+  const mode = ownMode(path)
+  if (mode !== undefined && (mode & OTHERS) !== 0) chmodSync(path, mode & ~OTHERS)
+}
+
+/** undefined: it belongs to another user. */
+function ownMode(path: string): number | undefined {
+  const { mode, uid } = statSync(path)
+  return process.getuid !== undefined && process.getuid() === uid ? mode : undefined
 }

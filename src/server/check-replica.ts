@@ -1,7 +1,8 @@
 // A check of everything in a stopped data directory. Nothing in it is changed.
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { isOpenToOthers } from '../files/private-directory.ts'
 import {
   FORMAT_VERSION,
   type Identity,
@@ -116,25 +117,21 @@ function identityOf(dir: string, add: Add, program: string): Identity | undefine
 }
 
 function checkPermissions(dir: string, add: Add): void {
-  const { uid } = statSync(dir)
-  const foreign = readdirSync(dir).filter((name) => statSync(join(dir, name)).uid !== uid)
+  // The directory itself may be the root of a volume, which belongs to root, like lost+found in it.
+  const owner = join(dir, 'IDENTITY')
+  const { uid } = statSync(owner)
+  const foreign = readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && lstatSync(join(dir, entry.name)).uid !== uid)
+    .map(({ name }) => name)
   if (foreign.length > 0)
     add(
       'permissions',
       'problem',
-      `${foreign.slice(0, 3).join(', ')} ${foreign.length === 1 ? 'belongs' : 'belong'} to another user than the directory; correct it with: chown -R --reference=${dir} ${dir}`,
+      `${foreign.slice(0, 3).join(', ')} ${foreign.length === 1 ? 'belongs' : 'belong'} to another user than IDENTITY; correct it with: chown -R --reference=${owner} ${dir}`,
     )
-  else if (isReadableByOthers(dir))
+  else if (isOpenToOthers(dir))
     add('permissions', 'warning', `every user of this machine can read it; correct it with: chmod 700 ${dir}`)
   else add('permissions', 'ok', 'other users cannot read it')
-}
-
-/** A directory that others cannot enter protects everything below it. */
-function isReadableByOthers(dir: string): boolean {
-  if (process.platform === 'win32') return false
-  for (let above = dir; above !== dirname(above); above = dirname(above))
-    if ((statSync(above).mode & 0o001) === 0) return false
-  return true
 }
 
 function checkDisk(dir: string, add: Add): void {

@@ -104,6 +104,8 @@ export async function join(
   const named = clusterId === undefined ? urls : []
   // Its own URL may be among them, and a node cannot add itself.
   const isOther = (url: string): boolean => url !== '' && url !== joiner.url
+  // A password goes to no member in the clear.
+  const isSecure = urls.every((url) => url.startsWith('https:'))
   let known = urls.filter(isOther)
   let reported = ''
   const report = (url: string, reason: string): void => {
@@ -119,8 +121,11 @@ export async function join(
       const seen = await clusterAt(url, credentials)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
       // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
-      if (clusterId === undefined)
-        known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
+      if (clusterId === undefined) {
+        const members = seen.members.map((member) => member.url)
+        const suitable = members.filter((url) => !isSecure || url.startsWith('https:'))
+        known = [...new Set([...urls, ...suitable].filter(isOther))]
+      }
       await requestMembership(url, joiner, seen, { replace, credentials })
       addedAt ??= performance.now()
       if (performance.now() - addedAt > CONTACT_TIMEOUT_MS)

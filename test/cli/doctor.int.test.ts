@@ -1,6 +1,6 @@
 // kv doctor: a stopped data directory is checked, and not changed.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { expect, test } from 'vitest'
@@ -107,4 +107,20 @@ test('a directory in use, an empty one, and what an interruption leaves, with th
   writeFileSync(join(dir, 'FORMATTING'), '')
   expect(await detail()).toMatch(/^problem\tidentity\t.* was interrupted .*repeat the same command$/m)
   expect(readFileSync(join(dir, 'FORMATTING'), 'utf8')).toBe('')
+})
+
+test('a volume with lost+found, whose mount point belongs to root, is well; a file of another user in it is not', async () => {
+  const dir = await stoppedNode()
+  // Only root can give files away.
+  const giveAway = process.getuid?.() === 0 ? chownSync : () => {}
+  for (const name of filesOf(dir).keys()) giveAway(join(dir, name), 65532, 65532)
+  mkdirSync(join(dir, 'lost+found'))
+  symlinkSync('nowhere', join(dir, 'link'))
+  const problems = async () => problemsOf(JSON.parse((await kv(['doctor', dir, '-o', 'json'])).out))
+  expect(await problems()).toEqual([])
+  giveAway(join(dir, 'CURRENT'), 1, 1)
+  const found = /^CURRENT belongs .* chown -R --reference=.*IDENTITY /
+  expect(await problems()).toEqual(
+    giveAway === chownSync ? [['permissions', expect.stringMatching(found)]] : [],
+  )
 })

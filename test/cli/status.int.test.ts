@@ -94,6 +94,19 @@ test('--watch reports again, also while no node answers; Ctrl-C ends it with 130
   expect((await running.ended).code).toBe(130)
 })
 
+test('--watch through a tunnel: the members cannot be reached at their URLs, and the given endpoint still answers', async () => {
+  for (const node of [n1, n2])
+    Object.assign(node, { members: [memberJson('n1', 'http://127.0.0.1:9'), memberJson('n2', n2.url)] })
+  const running = startKv(['status', '--all', '--every', '5ms', '-o', 'json'], { endpoints: n1.url })
+  for (let report = 0; report < 3; report++)
+    expect(JSON.parse(await running.line()).nodes).toMatchObject([
+      { name: 'n1', state: 'running' },
+      { name: 'n2', state: 'running' },
+    ])
+  running.signal('SIGINT')
+  await running.ended
+})
+
 test('--watch on a terminal draws over the last report, no wider than the terminal', async () => {
   const certificates = [{ file: 'a.crt', expires_in_ms: 300 * DAY_MS }]
   for (const node of [n1, n2]) node.certificates = certificates

@@ -1,10 +1,12 @@
 // The requests of a new replica to join a cluster, against nodes that are simulated here.
 
 import { createServer, type Server } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { discoverCluster, type JoiningReplica, JoinRefusedError, join } from '../../src/server/join.ts'
 import { silent } from './peers/tcp/test-nodes.ts'
+import { authority } from './tls/certificates.ts'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -293,4 +295,26 @@ test('a node shows who it is, and does not try again where it has no right to jo
   expect(node.shown).toEqual(['Bearer x', 'Bearer x'])
   const stranger = { urls: [(await played({ says: 401, body: '{"code":"unauthenticated"}' })).url] }
   await expect(discoverCluster(stranger, silent)).rejects.toThrow(JoinRefusedError)
+})
+
+test('who joins by https shows no password to a member by http', async () => {
+  const plain = await played()
+  const ca = authority()
+  let looks = 0
+  const server = createSecureServer(ca.node('n1'), (request, response) => {
+    if (request.method === 'GET') looks++
+    const members = [{ name: 'n1', replica_id: '1', url: plain.url }]
+    response
+      .writeHead(request.method === 'GET' ? 200 : 503)
+      .end(JSON.stringify({ cluster_id: '77', members, detail: 'no leader' }))
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not bound')
+  const urls = [`https://127.0.0.1:${address.port}`]
+  const isKnown = () => looks + plain.node.looks >= 2
+  const tls = () => ({ ca: ca.cert })
+  await join(joiner, { urls, authorization: 'Basic x', replace: false, logger: silent, isKnown, tls })
+  expect(plain.node.shown).toEqual([])
 })

@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { isOpenToOthers } from '../../src/files/private-directory.ts'
 import { encodeState, initialState } from '../../src/kv/index.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import type { NodeOptions } from '../../src/server/node/types.ts'
@@ -164,12 +165,16 @@ test('a data directory that other users can open is refused', async () => {
   for (const dataDir of [made, empty]) await formatStorage(dataDir, identity, initial)
   const modeOf = (dir: string): number => statSync(dir).mode & 0o777
   expect([made, empty].map(modeOf)).toEqual([0o700, 0o770])
-  chmodSync(made, 0o704)
-  const failure = await failureOf({ dataDir: made, name: identity.name, founding: { kind: 'existing' } })
-  expect(failure.message).toContain(
-    `${made} is open to other users (mode 704); make it private: chmod o= ${made}`,
-  )
-  expect(modeOf(made)).toBe(0o704)
+  chmodSync(made, 0o705)
+  const problem = async () =>
+    (await failureOf({ dataDir: made, name: identity.name, founding: { kind: 'existing' } })).message
+  const refusal = `${made} is open to other users (mode 705); make it private: chmod o= ${made}`
+  // Others cannot enter `home`, so the node gets further.
+  expect(await problem()).not.toContain(refusal)
+  chmodSync(home, 0o711)
+  // The directory for temporary files may be private.
+  expect((await problem()).includes(refusal)).toBe(isOpenToOthers(tmpdir()))
+  expect(modeOf(made)).toBe(0o705)
 })
 
 test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {

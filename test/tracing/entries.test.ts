@@ -117,3 +117,16 @@ test('proposals that never arrive are forgotten', () => {
   for (let seq = 2 * ENTRY_TRACES_MAX + 1; seq <= 3 * ENTRY_TRACES_MAX; seq++) traces.failed(seq, 'no_leader')
   expect(traces.isEmpty).toBe(true)
 })
+
+test('a peer that sends names of proposals that no node makes, or contexts that are none, takes no memory', () => {
+  record()
+  const traces = new EntryTraces({ name: 'n1', replicaId: '1', boot: 1 })
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+  traces.received([
+    { proposal: '2/1/1', traceparent: 'x', tracestate: '' },
+    { proposal: '2'.repeat(2 ** 20), traceparent, tracestate: '' },
+  ])
+  expect(traces.isEmpty).toBe(true)
+  traces.received([{ proposal: '2/1/1', traceparent, tracestate: 'x'.repeat(2 ** 20) }])
+  expect(traces.isEmpty).toBe(false)
+})

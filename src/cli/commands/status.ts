@@ -53,12 +53,13 @@ const targetsOf = ({ endpoints }: CommandContext): Target[] =>
 async function watchStatus(context: CommandContext, all: boolean, everyMs: number): Promise<void> {
   const { signal, format } = context
   const onScreen = io().stdout.isTTY === true && isTable(format)
-  let targets: readonly Target[] = targetsOf(context)
+  const given = targetsOf(context)
+  let targets: readonly Target[] = given
   try {
     for (let isFirst = true; ; isFirst = false) {
       const rows = await rowsOf(context, all, targets)
-      // If no node answers next time, the members are still known.
-      targets = rows
+      // If no node answers next time, the members are still known. Through a tunnel, their URLs reach nobody.
+      targets = [...given.filter(({ url }) => rows.every((row) => row.url !== url)), ...rows]
       if (onScreen) await write(`${CLEAR_SCREEN}${titleOf(rows)}\n\n`)
       else if (!isFirst && format === 'plain') await write('\n')
       await printStatus(context, all, rows, true)

@@ -64,8 +64,9 @@ export interface WaitingClient {
 
 /**
  * Bytes that wait for clients of watches, all clients together. From half of the limit on, only clients receive events
- * for which nothing waits. At the limit they wait too, until half of it has been taken. Their watches then read
- * history.
+ * for which nothing waits. At the limit they wait too. Then, for each message that is taken, the one that has waited
+ * longest continues: slow clients may keep half of the limit for ever. Below half of it, all continue. Their watches
+ * read history.
  */
 export class WatchBuffers {
   readonly #limits: ApiLimits
@@ -87,7 +88,14 @@ export class WatchBuffers {
 
   remove(bytes: number): void {
     this.#bytes -= bytes
-    if (this.#waiting.size === 0 || this.#isHalfFull) return
+    if (this.#waiting.size === 0 || this.takesProgressOnly) return
+    if (this.#isHalfFull) {
+      const [longest] = this.#waiting
+      if (longest === undefined) return
+      this.#waiting.delete(longest)
+      longest.resume()
+      return
+    }
     const waiting = this.#waiting
     this.#waiting = new Set()
     for (const client of waiting) client.resume()

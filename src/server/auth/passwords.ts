@@ -1,13 +1,15 @@
 // Passwords: their salted hashes, and how they are checked. Nothing of it runs on the event loop, and one computation
 // runs at a time, because each takes a core for a tenth of a second.
 //
-// A password that was right is remembered for a while as a keyed hash, so that a client that sends it with each request
-// costs little. Wrong passwords delay the next attempt of the same user, also one that waits already. A pause follows
-// each of them. So a storm of guesses takes a quarter of a core at most, also one that names many users. Names that
-// nobody has wait in a queue of their own, behind the users: they cannot be delayed one by one, and would keep all
-// users out. The price is that during a storm a guess shows whether there is a user of that name.
+// A password that was right is remembered for a while as a keyed hash. So a client that sends it with each request
+// costs little, and one that logs in again gets its token while strangers guess. Wrong passwords delay the next attempt
+// of the same user, also one that waits already. A pause follows each of them. So a storm of guesses takes a quarter of
+// a core at most, also one that names many users. Names that nobody has wait in a queue of their own, behind the users:
+// they cannot be delayed one by one, and would keep all users out. The price is that during a storm a guess shows
+// whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { TOKEN_MS } from './tokens.ts'
 
 /** Parameters of scrypt (RFC 7914): 2^15 blocks of 1 KiB, 32 MiB of memory. */
 const [COST_LOG2, BLOCKS, PARALLEL] = [15, 8, 1]
@@ -21,8 +23,8 @@ export const PASSWORD_BYTES_MAX = 1024
 /** Computations that wait in a queue, for 7 s at most while all are wrong. More are refused as overloaded. */
 const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
-/** How long a right password is remembered, and how many are. */
-const REMEMBERED_MS = 60_000
+/** How long a right password is remembered after its last use, and how many are. A token ends sooner. */
+const REMEMBERED_MS = 1.5 * TOKEN_MS
 const REMEMBERED_MAX = 10_000
 /** Wrong passwords of a user that are checked at once. */
 const FREE_FAILURES = 3
@@ -113,6 +115,7 @@ export class Passwords {
   /** Calls `done` if the password is known to be right, or if its user must wait. Returns whether it has. */
   #decide(user: string, password: string, hash: string | undefined, done: Checked): boolean {
     const isKnown = hash !== undefined && this.isKnown(user, password, hash)
+    if (isKnown) this.#remember(this.#nameOf(user, password, hash))
     const leftMs = (this.#failures.get(user)?.pauseUntil ?? 0) - performance.now()
     if (isKnown) done(undefined, true)
     else if (leftMs > 0) done(tooMany(leftMs), false)

@@ -12,6 +12,8 @@ import type { NodeApi, TracedProposal } from './types.ts'
 
 /** Limit on the traced entries in flight. Beyond it the oldest is forgotten: its proposal may be in no log. */
 export const ENTRY_TRACES_MAX = 1_024
+/** Three numbers of 64 bits have 62 characters. A longer name comes from no node. */
+const PROPOSAL_CHARS_MAX = 64
 
 type ProposeCallback = Parameters<NodeApi['propose']>[2]
 
@@ -99,6 +101,7 @@ export class EntryTraces {
     const recording = tracer()
     if (recording === undefined) return
     for (const { proposal, traceparent, tracestate } of proposals) {
+      if (proposal.length > PROPOSAL_CHARS_MAX) continue
       const context = traceContextOf(recording, traceparent, tracestate)
       if (context !== undefined && !this.#traces.has(proposal)) this.#add(proposal, context)
     }

@@ -66,3 +66,18 @@ test('clients for which nothing waits receive a change in turn, while the buffer
   await nextTurn()
   expect(node.watches.inspect()).toMatchObject({ open: 0, slow: 0 })
 })
+
+test('a client that has found no room continues when there is some, although slow clients keep half of it', () => {
+  const buffers = new WatchBuffers({ ...httpLimits, watchBuffersBytesMax: BUFFERS_MAX })
+  buffers.add(0.6 * BUFFERS_MAX)
+  buffers.add(0.6 * BUFFERS_MAX)
+  const resumed: number[] = []
+  for (const client of [1, 2]) buffers.wait({ resume: () => void resumed.push(client) })
+  expect(buffers.takesProgressOnly).toBe(true)
+  buffers.remove(0.6 * BUFFERS_MAX)
+  expect([buffers.takesProgressOnly, resumed]).toEqual([false, [1]])
+  // Slow clients take something, and receive more.
+  buffers.add(1)
+  buffers.remove(1)
+  expect(resumed).toEqual([1, 2])
+})

@@ -1,6 +1,7 @@
 import { scrypt } from 'node:crypto'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Passwords, PasswordsBusyError, passwordFault } from '../../../src/server/auth/passwords.ts'
+import { TOKEN_MS } from '../../../src/server/auth/tokens.ts'
 
 vi.mock('node:crypto', async (original) => {
   const crypto = await original<typeof import('node:crypto')>()
@@ -110,6 +111,21 @@ test('guesses of names that nobody has keep no user out', async () => {
   const user = check(passwords, 'a', 'password', known)
   expect(await Promise.race([user, guesses[1]])).toBe(true)
   expect(await Promise.all(guesses.slice(0, 17))).toEqual(Array(17).fill(false))
+})
+
+test('a storm of guesses keeps nobody out who logs in again before the token ends', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  // Only the first guess is ever computed.
+  const passwords = new Passwords(2 ** 30)
+  const known = await hash(passwords, 'password')
+  expect(await check(passwords, 'a', 'password', known)).toBe(true)
+  for (let at = 0; at < 17; at++) void check(passwords, `u${at}`, 'a guess', known)
+  for (let login = 0; login < 3; login++) {
+    vi.advanceTimersByTime(TOKEN_MS)
+    expect(await check(passwords, 'a', 'password', known)).toBe(true)
+  }
+  expect(await check(passwords, 'b', 'password', known)).toEqual(busy)
 })
 
 test('a right password that is sent many times at once is computed once', async () => {
