@@ -16,10 +16,18 @@ export function isOpenToOthers(path: string): boolean {
   return true
 }
 
-/** The mode of a directory of this user that is open to others; undefined: it is not. */
+/** The mode of a directory of this user that is open to others; undefined: it is not, or cannot be closed. */
 export function modeOpenToOthers(path: string): number | undefined {
   const mode = ownMode(path)
-  return mode !== undefined && isOpenToOthers(path) ? mode & 0o777 : undefined
+  return mode !== undefined && isOpenToOthers(path) && keepsModes(path, mode) ? mode & 0o777 : undefined
+}
+
+/** Whether the file system keeps modes. Those of Windows and some of networks show the same one for all files. */
+function keepsModes(path: string, mode: number): boolean {
+  chmodSync(path, mode & ~OTHERS)
+  const isKept = statSync(path).mode !== mode
+  chmodSync(path, mode)
+  return isKept
 }
 
 /** Takes the access of other users away. */
