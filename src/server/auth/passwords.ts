@@ -3,7 +3,7 @@
 //
 // A password that was right is remembered for a while as a keyed hash. So a client that sends it with each request
 // costs little, and one that logs in again gets its token while strangers guess. Wrong passwords delay the next attempt
-// of the same user, also one that waits already. A pause follows each of them. So a storm of guesses takes a quarter of
+// of the same user, also one that waits already. A pause follows each of them. So a storm of guesses takes a tenth of
 // a core at most, also one that names many users. Names that nobody has wait in a queue of their own, behind the users:
 // they cannot be delayed one by one, and would keep all users out. The price is that during a storm a guess shows
 // whether there is a user of that name.
@@ -20,7 +20,7 @@ const MEMORY_MAX = 64 * 2 ** 20
 export const PASSWORD_BYTES_MIN = 8
 export const PASSWORD_BYTES_MAX = 1024
 
-/** Computations that wait in a queue, for 7 s at most while all are wrong. More are refused as overloaded. */
+/** Computations that wait in a queue, for 16 s at most while all are wrong. More are refused as overloaded. */
 const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
 /** How long a right password is remembered after its last use, and how many are. A token ends sooner. */
@@ -31,8 +31,8 @@ const FREE_FAILURES = 3
 /** The pause after more of them doubles from the first to the last. */
 const PAUSE_MS_MIN = 500
 const PAUSE_MS_MAX = 30_000
-/** After a wrong password no other one is checked for so long: three times as long as a computation. */
-const REST_MS = 300
+/** After a wrong password no other one is checked for so long: nine times as long as a computation. */
+const REST_MS = 900
 /** Users with wrong passwords that are remembered. */
 const FAILING_MAX = 10_000
 
@@ -61,7 +61,7 @@ export class Passwords {
   readonly #failures = new Map<string, Failures>()
   readonly #queue: (() => void)[] = []
   /** The queue of names that nobody has. */
-  readonly #strangers: (() => void)[] = []
+  readonly #unknownNames: (() => void)[] = []
   readonly #restMs: number
   #isRunning = false
   #isResting = false
@@ -72,7 +72,7 @@ export class Passwords {
 
   /** Computations that wait or run. */
   get size(): number {
-    return this.#queue.length + this.#strangers.length + Number(this.#isRunning)
+    return this.#queue.length + this.#unknownNames.length + Number(this.#isRunning)
   }
 
   hash(password: string, done: (error: Error | undefined, hash: string) => void): void {
@@ -108,7 +108,7 @@ export class Passwords {
     }
     // Attempts before it in the queue may have decided it too.
     const decide = (): boolean => this.#decide(user, password, hash, done)
-    const queue = hash === undefined ? this.#strangers : this.#queue
+    const queue = hash === undefined ? this.#unknownNames : this.#queue
     this.#compute(queue, password, salt, costLog2, checked, decide)
   }
 
@@ -179,7 +179,7 @@ export class Passwords {
 
   #next(): void {
     while (!this.#isRunning && !this.#isResting) {
-      const begin = this.#queue.shift() ?? this.#strangers.shift()
+      const begin = this.#queue.shift() ?? this.#unknownNames.shift()
       if (begin === undefined) return
       begin()
     }
