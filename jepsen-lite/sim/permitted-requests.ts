@@ -46,7 +46,8 @@ export function proposePermitted(
       answered = undefined
       driver.propose({ ...made, principal }, Math.max(1, until - time.now), (result) => {
         answered = result
-        then(result)
+        // Rights may be read again.
+        unlessFailed(done, () => then(result))
       })
     },
     read: (options, then) =>

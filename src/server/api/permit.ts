@@ -158,7 +158,8 @@ export function whenNewest(node: Pick<NodeApi, 'auth' | 'read'>, then: (isNewer:
     maxStalenessMs: undefined,
     minRevision: undefined,
   } as const
-  node.read(options, () => then(node.auth.revision !== revision))
+  // A node whose storage has failed ends the read, and cannot read rights any more.
+  node.read(options, ({ ok }) => then(ok && node.auth.revision !== revision))
 }
 
 function decideNow(

@@ -211,7 +211,7 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
   )
   return {
     auth: { enabled: true, revision: 2, state },
-    read: (_: unknown, done: () => void) => done(),
+    read: (_: unknown, done: (result: { ok: boolean }) => void) => done({ ok: true }),
     lease(id: LeaseId) {
       const found = held[Number(id) - 1]
       return found && { grantedTtlMs: 1, remainingTtlMs: 1, owner: found.owner }
