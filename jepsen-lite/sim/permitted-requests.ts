@@ -2,13 +2,12 @@
 // rights have changed. Only the last step differs: the entry names the request. The name begins with the user.
 
 import type { Command, Outcome, Request } from '../../src/kv/index.ts'
-import type { Api } from '../../src/server/api/api.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
 import type { ApiOperation, Call } from '../../src/server/api/operation.ts'
 import { decide } from '../../src/server/api/permit.ts'
 import { propose } from '../../src/server/api/propose.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { NodeApi, Result } from '../../src/server/node/types.ts'
+import type { Result } from '../../src/server/node/types.ts'
 import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Time } from './time.ts'
 
@@ -36,18 +35,18 @@ export function proposePermitted(
   const { command, idempotency, principal } = request
   const until = time.now + timeoutMs
   let answered: DriverResult | undefined
-  const node: Pick<NodeApi, 'auth' | 'lease' | 'propose' | 'read'> = {
+  const node: Parameters<typeof propose>[0]['node'] = {
     get auth() {
       return driver.auth
     },
     lease: (id) => driver.lease(id),
+    keysOfLease: (id) => driver.keysOfLease(id),
     // The time of the simulation counts, not that of the call.
     propose: (made, _timeoutMs, then) => {
       answered = undefined
       driver.propose({ ...made, principal }, Math.max(1, until - time.now), (result) => {
         answered = result
-        // Rights may be read again.
-        unlessFailed(done, () => then(result))
+        then(result)
       })
     },
     read: (options, then) =>
@@ -59,7 +58,7 @@ export function proposePermitted(
   const thrown = (error: unknown): never => {
     throw error
   }
-  const api = { node, errorOf: thrown } as unknown as Api
+  const api = { node, errorOf: thrown }
   const call: Call = {
     ...{ deadline: Number.POSITIVE_INFINITY, expansion: 1, isAbandoned: () => false },
     principal: { user: userOf(principal), epoch: undefined },

@@ -109,14 +109,7 @@ test('a restored cluster has what was held until its lease ends, and then the re
       ['held', 2],
       ['delayed', 1],
     ])
-    const messages = topic(kv, 'a', { ageMs: 60_000 })
-    await messages.publish('new')
-    const texts: string[] = []
-    for await (const message of messages.subscribe({ from: 'oldest' })) {
-      texts.push(message.text())
-      if (message.text() === 'new') break
-    }
-    expect(texts).toEqual(['old', 'new'])
+    expect(await textsUpToNew(kv)).toEqual(['old', 'new'])
     expect(await saga(kv, 'a', steps).resume()).toMatchObject([{ id: '1', status: 'completed' }])
   } finally {
     await running.stop()
@@ -156,18 +149,23 @@ test.each([
     const jobs = queue(kv, 'a')
     const items = [await jobs.pop({ waitMs: 5_000 }), await jobs.pop({ waitMs: 5_000 })]
     expect(items.map((item) => item?.text())).toEqual(['held', 'delayed'])
-    const messages = topic(kv, 'a', { ageMs: 60_000 })
-    await messages.publish('new')
     // A message without its lease stays until it is one too many.
-    const texts: string[] = []
-    for await (const message of messages.subscribe({ from: 'oldest' })) {
-      texts.push(message.text())
-      if (message.text() === 'new') break
-    }
-    expect(texts).toEqual(isLeased ? ['old', 'new'] : ['new'])
+    expect(await textsUpToNew(kv)).toEqual(isLeased ? ['old', 'new'] : ['new'])
     expect(await saga(kv, 'a', [{ name: 'first', run: () => 'done' }]).resume()).toMatchObject([
       { id: '1', status: 'completed' },
     ])
   },
   60_000,
 )
+
+/** Publishes a message, and receives all up to it. */
+async function textsUpToNew(kv: Client): Promise<string[]> {
+  const messages = topic(kv, 'a', { ageMs: 60_000 })
+  await messages.publish('new')
+  const texts: string[] = []
+  for await (const message of messages.subscribe({ from: 'oldest' })) {
+    texts.push(message.text())
+    if (message.text() === 'new') break
+  }
+  return texts
+}

@@ -124,6 +124,9 @@ const rangeOfWhere = (where: Where): KeyRange =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The part of a node by which rights are decided. */
+export type RightsView = Pick<NodeApi, 'auth' | 'keysOfLease' | 'lease' | 'read'>
+
 /** Keys of a lease that are read at once. */
 const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
 
@@ -132,7 +135,7 @@ const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
  * anything; possibly before it returns.
  */
 export function decide(
-  node: NodeApi,
+  node: RightsView,
   operation: ApiOperation,
   call: Call,
   then: (refusal: ApiError | undefined) => void,
@@ -163,7 +166,7 @@ export function whenNewest(node: Pick<NodeApi, 'auth' | 'read'>, then: (isNewer:
 }
 
 function decideNow(
-  node: NodeApi,
+  node: RightsView,
   operation: ApiOperation,
   call: Call,
   then: (refusal: ApiError | undefined) => void,
@@ -195,7 +198,7 @@ export const unauthenticated = (): ApiError =>
   new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
 
 /** The error with which the call must be refused under the current rights, but for leases. */
-export function refusalNow({ auth }: NodeApi, { permit }: Call): ApiError | undefined {
+export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
   // Rights were not checked when the call arrived.
   if (permit === undefined) return unauthenticated()
@@ -250,13 +253,13 @@ function rangeText({ start, end }: KeyRange): string {
 type LeaseDemand = Extract<AccessDemand, { readonly lease: LeaseId }>
 
 /** Decides again when the keys of a lease are read. Their scan begins before this returns. */
-export function refusalOfLeases(node: NodeApi, { permit }: Call): Promise<ApiError | undefined> {
+export function refusalOfLeases(node: RightsView, { permit }: Call): Promise<ApiError | undefined> {
   if (!node.auth.enabled || permit === undefined) return Promise.resolve(undefined)
   return new Promise((resolve) => decideOnLeases(node, permit, resolve))
 }
 
 function decideOnLeases(
-  node: NodeApi,
+  node: RightsView,
   { demands: all, principal }: Permit,
   then: (refusal: ApiError | undefined) => void,
 ) {
@@ -276,7 +279,7 @@ function decideOnLeases(
 }
 
 function decideOnLease(
-  node: NodeApi,
+  node: RightsView,
   demand: LeaseDemand,
   { user }: Principal,
   done: (error: Error | undefined, isPermitted: boolean) => void,

@@ -6,12 +6,16 @@ import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
 import { timeLeftMs } from './keys.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
-import { decide } from './permit.ts'
+import { decide, type RightsView } from './permit.ts'
+
+interface ProposingApi extends Pick<Api, 'errorOf'> {
+  readonly node: RightsView & Pick<Api['node'], 'propose'>
+}
 
 type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
 
 export function propose(
-  api: Api,
+  api: ProposingApi,
   command: Command,
   idempotency: Idempotency | undefined,
   call: Call,
@@ -41,7 +45,7 @@ export function propose(
 const isUnpermitted = (result: Proposed): boolean =>
   result.ok && result.value.outcome.kind === 'refused' && result.value.outcome.reason === 'rights-changed'
 
-function resultOf(api: Api, command: Command, result: Proposed): ApiResult {
+function resultOf(api: ProposingApi, command: Command, result: Proposed): ApiResult {
   if (!result.ok) return errorOfNode(result.problem)
   const { outcome, replayed } = result.value
   if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
