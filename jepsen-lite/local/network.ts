@@ -31,7 +31,7 @@ export class Link {
   #turning: Promise<void> = Promise.resolve()
   /** The number of active cuts: two faults may hit one link, and healing one must not undo the other. */
   #cuts = 0
-  /** The hop (mangler.ts) to which its connections lead instead of to the node. */
+  /** The hop (frame-fault-proxy.ts) to which its connections lead instead of to the node. */
   #detour: ListenAddress | undefined
 
   static async create(

@@ -1,5 +1,5 @@
-// Records what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before
-// the step that it describes.
+// Records what a node hands to its storage and what leaves it (trace-markers.ts). Each mark is one system call, made
+// before the step that it describes.
 
 import { openSync, writeSync } from 'node:fs'
 import { decodeRequest } from '../../src/kv/index.ts'

@@ -14,7 +14,7 @@ export class Opener {
     const child = this.#running()
     return new Promise((resolve) => {
       const late = setTimeout(() => child.kill('SIGKILL'), OPEN_MS_MAX)
-      // The other end is opener.ts, which sends nothing else.
+      // The other end is open-worker.ts, which sends nothing else.
       const answered = (message: unknown): void => {
         const outcome = message as OpenOutcome
         child.off('exit', died)

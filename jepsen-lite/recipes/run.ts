@@ -1,4 +1,4 @@
-// Clients that use a recipe (../../recipe-clients.ts), on a simulated cluster: the shipped recipes and the shipped
+// Clients that use a recipe (clients.ts), on a simulated cluster: the shipped recipes and the shipped
 // client library, on simulated clocks, timers and connections. Their processes are stopped in the middle of what they
 // hold, killed, or cut off from machines. The history is judged as that of a run of real processes is.
 

@@ -1,6 +1,6 @@
 // Two themes about leaders, made of scenarios: a few faults that together bring about a situation in which systems like
-// this one have failed, repeated with other details each time. Most of them wait for a trigger (waiting.ts), because
-// the critical time is only a few milliseconds.
+// this one have failed, repeated with other details each time. Most of them wait for a trigger (trigger-wait.ts),
+// because the critical time is only a few milliseconds.
 //
 // `leases`: leaders that were replaced and still answer. Their answers are late, or they cannot be heard. Their clock
 // is slow, or they apply slowly. They have handed over without knowing it, or to a replica that did not take over. The

@@ -16,8 +16,8 @@
 // A client has one operation open at a time. After `unknown` it may continue under the same id: no checker assumes that
 // the earlier operation of this client is over.
 //
-// docs/reference/jepsen-lite.md describes the format for people who write or read such files. `shapes.ts` refuses files
-// that do not follow it.
+// docs/reference/jepsen-lite.md describes the format for people who write or read such files. `json-shapes.ts` refuses
+// files that do not follow it.
 
 import { faultOfEvent } from './json-shapes.ts'
 import type { WatchMessage, WatchSelection } from './watch-record.ts'

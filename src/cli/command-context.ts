@@ -77,7 +77,6 @@ export async function withContext(
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
-      ...credentials,
       onWarning: (message) => say(`warning: ${message}`),
       tls,
     }),

@@ -18,8 +18,8 @@ export class Endpoint {
   readonly port: number
   readonly isSecure: boolean
   readonly #pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
-  #closedAtMs = 0
-  #open = false
+  #probeFromMs = 0
+  #isBroken = false
   /** The caller whose request probes the endpoint while the breaker is open. */
   #probe: object | undefined
   #answeredAtMs = Number.NEGATIVE_INFINITY
@@ -35,7 +35,7 @@ export class Endpoint {
   }
 
   allows(nowMs: number): boolean {
-    return !this.#open || (this.#probe === undefined && nowMs >= this.#closedAtMs)
+    return !this.#isBroken || (this.#probe === undefined && nowMs >= this.#probeFromMs)
   }
 
   get isProbed(): boolean {
@@ -44,7 +44,7 @@ export class Endpoint {
 
   /** A request of `caller` is sent. While the breaker is open, it is the only one that may be sent. */
   requestSent(caller: object, nowMs: number): void {
-    if (this.#open) this.#probe = caller
+    if (this.#isBroken) this.#probe = caller
     this.#unansweredSinceMs ??= nowMs
   }
 
@@ -54,15 +54,15 @@ export class Endpoint {
 
   worked(nowMs = performance.now()): void {
     this.#answeredAtMs = nowMs
-    this.#open = false
+    this.#isBroken = false
     this.#unansweredSinceMs = undefined
     this.#pauses.reset()
   }
 
   failed(nowMs: number): void {
-    this.#open = true
+    this.#isBroken = true
     this.#probe = undefined
-    this.#closedAtMs = nowMs + this.#pauses.next()
+    this.#probeFromMs = nowMs + this.#pauses.next()
   }
 
   /**

@@ -1,4 +1,4 @@
-// Transactions: the arguments of `txn` in the form in which they are sent (`sent-txn.ts`), and what an answer means.
+// Transactions: the arguments of `txn` in the form in which they are sent (`txn-wire.ts`), and what an answer means.
 
 import { checkKeyLength, duration } from './address.ts'
 import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'

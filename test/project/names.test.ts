@@ -1,7 +1,8 @@
-// One name means one thing: no two exported types, interfaces, classes or enums share a name.
+// One name means one thing: no two exported types, interfaces, classes or enums share a name. And a comment names no
+// file that is gone.
 
 import { globSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
@@ -26,3 +27,26 @@ test('no two exported types share a name', () => {
   expect(FILES.length).toBeGreaterThan(400)
   expect(Object.fromEntries(shared)).toEqual({})
 })
+
+test('every TypeScript file that a comment or a page names is there', () => {
+  const pages = globSync('{*.md,{bench,deploy,docs,jepsen-lite,mutation,src,test}/**/*.md}', { cwd: root })
+  const code = globSync('{bench,jepsen-lite,mutation,scripts,src,test}/**/*.{ts,mjs}', { cwd: root })
+  const known = new Set([...code, 'counter.test.ts'].map((path) => basename(path)))
+  const gone = [...pages, ...code].flatMap((path) =>
+    proseLines(path).flatMap((line) =>
+      [...line.matchAll(FILE)]
+        .filter(([name]) => !known.has(basename(name)))
+        .map(([name]) => `${path}: ${name}`),
+    ),
+  )
+  expect(known.size).toBeGreaterThan(800)
+  expect(gone).toEqual([])
+})
+
+/** Not `*.test.ts`, a pattern. */
+const FILE = /(?<![\w*./}-])(?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.ts\b/g
+
+function proseLines(path: string): string[] {
+  const lines = readFileSync(join(root, path), 'utf8').split('\n')
+  return path.endsWith('.md') ? lines : lines.filter((line) => /^\s*(\/\/|\/?\*)/.test(line))
+}

@@ -1,5 +1,5 @@
-// Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (mangler.ts). Their
-// connections are reset first, so that the hop sees each connection from its first frame.
+// Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (frame-fault-proxy.ts).
+// Their connections are reset first, so that the hop sees each connection from its first frame.
 
 import type { Random } from '../../workload/random.ts'
 import { createFrameFaultProxy, type FrameFault, type Measure } from '../frame-fault-proxy.ts'

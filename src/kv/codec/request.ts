@@ -13,7 +13,7 @@
 //     settings    `settings.ts`
 //     open-session
 //     compact     [revision (8)]
-//     delete-range, txn                                                                 (`txn-layout.ts`)
+//     delete-range, txn                                                                 (`txn.ts`)
 //     grant       lease (8), 0: apply chooses one; time to live (8)
 //     renew       count (2), then for each: lease (8)
 //     revoke      lease (8)
