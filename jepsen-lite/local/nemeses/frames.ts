@@ -1,9 +1,12 @@
-// Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (mangler.ts). Their
+// Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (frame-fault-proxy.ts). Their
 // connections are reset first, so that the hop sees each connection from its first frame.
 
 import type { Random } from '../../workload/random.ts'
 import { createFrameFaultProxy, type FrameFault, type Measure } from '../frame-fault-proxy.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
+
+/** These faults need whole frames, which the hop cannot find under TLS. */
+const WHOLE_FRAME_FAULTS: readonly FrameFault[] = ['drop', 'double', 'reorder', 'replay']
 
 const mangling = (
   kind: FrameFault,
@@ -14,6 +17,10 @@ const mangling = (
   says,
   groups: ['frames'],
   ...(quiet === undefined ? {} : { quiet }),
+  missing: ({ cluster }) =>
+    cluster.tls !== undefined && WHOLE_FRAME_FAULTS.includes(kind)
+      ? 'TLS hides where frames begin'
+      : undefined,
   async inject(world) {
     const { cluster, random, round } = world
     const { network } = cluster
