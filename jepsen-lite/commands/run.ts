@@ -34,6 +34,7 @@ export function add(program: CommandUnknownOpts): void {
       DEFAULTS.clients,
     )
     .option('--nodes <number>', 'voters at the start', whole(1, 9), DEFAULTS.nodes)
+    .option('--tls', 'peers and clients use TLS, with certificates made for the run', false)
     .option('--out <dir>', 'where history, results and the nodes’ logs go', 'jepsen-lite-run')
     .option('--seed <number>', 'repeat the random choices of an earlier run', whole(0, 0xffff_ffff))
     .option(
@@ -65,11 +66,12 @@ export function add(program: CommandUnknownOpts): void {
         rate: flags.rate,
         clients: flags.clients,
         nodes: flags.nodes,
+        tls: flags.tls,
         out: flags.out,
         seed,
         command:
           `jepsen-lite run --time ${flags.time} --workload ${flags.workload} --nemesis ${flags.nemesis.join(',')} --rate ${flags.rate} ` +
-          `--clients ${flags.clients} --nodes ${flags.nodes} --seed ${seed} --out ${flags.out}`,
+          `--clients ${flags.clients} --nodes ${flags.nodes} ${flags.tls ? '--tls ' : ''}--seed ${seed} --out ${flags.out}`,
         portFrom: flags.port,
         signal: abort.signal,
         say: progress(),

@@ -2,6 +2,7 @@
 // records the operation and its end. A client does not repeat failed requests.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClientTls } from '../../src/client/types.ts'
 import { isStoreOperation, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import { recordTransaction, type StoreTransaction } from '../workload/transaction.ts'
@@ -24,6 +25,8 @@ export interface LoadClientOptions {
   readonly rate: number
   readonly workload: Workload
   readonly random: Random
+  /** Certificates; undefined: the nodes speak HTTP without TLS. */
+  readonly tls?: ClientTls | undefined
   readonly recorder: Recorder
   /** The nodes that it may ask now; never empty. */
   readonly targets: () => readonly NodeAddress[]
@@ -38,8 +41,8 @@ export interface LoadClientOptions {
 
 /** Resolves after `signal` is aborted and the current operation has ended. */
 export async function runClient(options: LoadClientOptions): Promise<void> {
-  const { id, rate, workload, random, signal } = options
-  const http = new HttpClient()
+  const { id, rate, workload, random, tls, signal } = options
+  const http = new HttpClient(tls)
   const intervalMs = 1_000 / rate
   let due = performance.now() + random.next() * intervalMs
   while (!signal.aborted) {

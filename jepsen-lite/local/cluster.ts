@@ -5,8 +5,10 @@
 // gone, even if the node is paused. So nothing is left running, even after kill -9 of the harness.
 
 import { existsSync, rmSync } from 'node:fs'
+import type { ClientTls } from '../../src/client/types.ts'
 import { HOST } from '../../src/local/addresses.ts'
 import { backUpDirectory } from '../../src/local/back-up-directory.ts'
+import { clientTls, makeCertificates } from '../../src/local/certificates.ts'
 import { freePorts } from '../../src/local/free-ports.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
 import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
@@ -41,6 +43,8 @@ export interface LocalClusterOptions {
   readonly spares: readonly string[]
   /** First port to try for the APIs. */
   readonly portFrom: number
+  /** Peers and clients use TLS, with certificates made for the run. */
+  readonly tls: boolean
   readonly env: (name: string) => NodeJS.ProcessEnv
   readonly onEvent: (event: LocalClusterEvent) => void
 }
@@ -69,12 +73,15 @@ export class LocalCluster {
   readonly network: RelayNetwork
   readonly nodes: readonly TestedNode[]
   readonly #options: LocalClusterOptions
-  readonly #api = new HttpClient()
+  /** Certificates of clients; undefined without TLS. */
+  readonly tls: ClientTls | undefined
+  readonly #api: HttpClient
   /** A paused node cannot notice that its supervisor is gone. */
   readonly #guard = new PausedProcessGuard()
 
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
+    if (options.tls) await makeCertificates(options.dir, names)
     const nodes: TestedNode[] = []
     // These ports are below those that the system uses for outgoing connections, so the port of a node is still free
     // when the node is started again.
@@ -89,7 +96,7 @@ export class LocalCluster {
       frontPort: (name) => ports[names.length + names.indexOf(name)] ?? 0,
     })
     for (const [at, name] of names.entries()) {
-      const plan = { name, port: ports[at] ?? 0, peerPort: 0, stage: 'new' } as const
+      const plan = { name, port: ports[at] ?? 0, peerPort: 0, stage: 'new', tls: options.tls } as const
       const receive = (event: NodeEvent): void => cluster.#receive(node, event)
       const node: TestedNode = new TestedNode(plan, options.dir, receive, options.env(name))
       node.outside = at >= options.nodes.length
@@ -104,6 +111,8 @@ export class LocalCluster {
     this.#options = options
     this.network = network
     this.nodes = nodes
+    this.tls = options.tls ? pemTexts(clientTls(options.dir)) : undefined
+    this.#api = new HttpClient(this.tls)
   }
 
   node(name: string): TestedNode {
@@ -240,6 +249,11 @@ export class LocalCluster {
       }
     }
   }
+}
+
+/** Texts, since the processes of recipes get them as JSON. */
+function pemTexts({ ca, cert, key }: ReturnType<typeof clientTls>): ClientTls {
+  return { ca: ca.toString(), cert: cert.toString(), key: key.toString() }
 }
 
 function whyNotReady({ name, pid, paused, view, lastExit }: TestedNode): string {

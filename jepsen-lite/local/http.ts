@@ -5,6 +5,8 @@
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { Headers, SendOutcome } from '../../src/client/transport/transport.ts'
+import type { ClientTls } from '../../src/client/types.ts'
+import { urlOf } from '../../src/local/addresses.ts'
 
 /** A node that may be asked. */
 export interface NodeAddress {
@@ -32,7 +34,14 @@ const GRACE_MS = 500
 
 /** One client. It keeps its connections open. */
 export class HttpClient {
-  readonly #transport = new HttpTransport()
+  readonly #transport: HttpTransport
+  readonly #isSecure: boolean
+
+  /** With `tls`, requests are made over HTTPS. */
+  constructor(tls?: ClientTls) {
+    this.#transport = new HttpTransport({ tls })
+    this.#isSecure = tls !== undefined
+  }
 
   /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
   async send(port: number, request: ClientHttpRequest, timeoutMs: number): Promise<HttpEnd> {
@@ -42,7 +51,7 @@ export class HttpClient {
     const bytes = body === '' ? undefined : Buffer.from(body)
     const length = method === 'GET' ? {} : { 'Content-Length': String(bytes?.length ?? 0) }
     const outgoing = { method, path, headers: { ...headers, ...length }, body: bytes }
-    const node = new Endpoint(new URL(`http://127.0.0.1:${port}`))
+    const node = new Endpoint(new URL(urlOf(port, this.#isSecure)))
     return endOf(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }))
   }
 

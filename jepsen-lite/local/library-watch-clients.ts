@@ -9,6 +9,7 @@ import {
   QuorateError,
   type WatchBatch,
 } from '../../src/client/index.ts'
+import { urlOf } from '../../src/local/addresses.ts'
 import type { WatchedEvent } from '../checker/watch/index.ts'
 import { FIRST_REVISION } from '../workload/history.ts'
 import { nameOf } from './values.ts'
@@ -33,9 +34,9 @@ export class LibraryWatchClients implements WatchClients {
   }
 
   async #run(): Promise<void> {
-    const { signal, targets } = this.#options
-    const endpoints = targets().map(({ port }) => `http://127.0.0.1:${port}`)
-    await using kv = new Client({ endpoints })
+    const { signal, targets, tls } = this.#options
+    const endpoints = targets().map(({ port }) => urlOf(port, tls !== undefined))
+    await using kv = new Client({ endpoints, tls })
     while (!signal.aborted) {
       await this.#watch(kv)
       this.id = undefined

@@ -14,6 +14,8 @@ export interface LocalRunOptions {
   readonly rate: number
   readonly clients: number
   readonly nodes: number
+  /** Peers and clients use TLS. */
+  readonly tls: boolean
   readonly out: string
   readonly seed: number
   /** The command that repeats the run. */

@@ -1,11 +1,18 @@
 // Messages between the processes of recipes and the run.
 
+import type { ClientTls } from '../../src/client/types.ts'
 import type { Recipe } from '../sim/index.ts'
 import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 
+/** Options of a client of the cluster. */
+export interface RecipeConnection {
+  readonly endpoints: readonly string[]
+  readonly tls: ClientTls | undefined
+}
+
 export interface RecipeOrder {
   readonly recipe: Recipe
-  readonly endpoints: readonly string[]
+  readonly connection: RecipeConnection
   /** Clients in this process. */
   readonly clients: number
   /** Operations a second of each. */

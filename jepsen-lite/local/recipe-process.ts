@@ -27,7 +27,7 @@ process.on('message', (message: ToRecipes) => {
 })
 
 async function begin(order: RecipeOrder): Promise<void> {
-  const kv = new Client({ endpoints: order.endpoints, timeoutMs: TIMEOUT_MS })
+  const kv = new Client({ ...order.connection, timeoutMs: TIMEOUT_MS })
   const run = (at: number): Promise<void> => {
     const random = new Random(order.seed).named(`client ${at}`)
     return runRecipe(order.recipe, {

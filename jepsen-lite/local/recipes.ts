@@ -11,7 +11,7 @@ import { drain } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
-import type { FromRecipes, ToRecipes } from './recipe-messages.ts'
+import type { FromRecipes, RecipeConnection, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
 /** How long a process is stopped: mostly for longer than its leases last. And how long nothing is done to any. */
@@ -32,7 +32,7 @@ export interface RecipesOptions {
   readonly seed: number
   readonly random: Random
   readonly recorder: Recorder
-  readonly endpoints: () => readonly string[]
+  readonly connection: () => RecipeConnection
   /** It ends the clients. */
   readonly signal: AbortSignal
   /** Called with something that a recipe should never do. */
@@ -75,7 +75,7 @@ export class RecipeProcesses {
   }
 
   #begin(): RecipeProcess {
-    const { recipe, recorder, report, rate, seed, endpoints } = this.#options
+    const { recipe, recorder, report, rate, seed, connection } = this.#options
     this.#begun += 1
     const name = `p${this.#begun}`
     const child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -103,7 +103,7 @@ export class RecipeProcesses {
     child.on('message', (message: FromRecipes) => this.#receive(running, message))
     child.on('error', () => {})
     const order = {
-      ...{ recipe, endpoints: endpoints(), clients: this.#perProcess, seed: `${seed} ${name}` },
+      ...{ recipe, connection: connection(), clients: this.#perProcess, seed: `${seed} ${name}` },
       rate: rate / (PROCESSES_MAX * this.#perProcess),
     }
     send(child, { kind: 'begin', order })
@@ -178,11 +178,11 @@ function send(child: ChildProcess, message: ToRecipes): void {
 
 /** Empties the queue when nobody else uses it. Returns what is wrong. */
 export async function emptied(
-  endpoints: readonly string[],
+  connection: RecipeConnection,
   recorder: Recorder,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  await using kv = new Client({ endpoints })
+  await using kv = new Client(connection)
   const deadline = performance.now() + DRAIN_MS_MAX
   const hasTime = (): boolean => performance.now() < deadline && !signal.aborted
   const why = await drain(kv, recorder, hasTime, (ms) => sleep(ms))

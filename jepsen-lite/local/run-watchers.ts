@@ -2,6 +2,7 @@
 // for all kinds of things.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClientTls } from '../../src/client/types.ts'
 import type { WatchSelection } from '../checker/watch/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
@@ -23,6 +24,7 @@ export interface WatchersOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
+  readonly tls?: ClientTls | undefined
   readonly signal: AbortSignal
   readonly report: (message: string) => void
 }

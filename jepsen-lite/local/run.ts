@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { urlOf } from '../../src/local/addresses.ts'
 import { nodeNames } from '../../src/local/plan.ts'
 import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
@@ -23,6 +24,7 @@ import { alarmsIn, countSnapshots } from './node-logs.ts'
 import type { LocalRunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
+import type { RecipeConnection } from './recipe-messages.ts'
 import { emptied, RecipeProcesses } from './recipes.ts'
 import { RunRecording } from './recording.ts'
 import { type CheckSummary, type Results, resultsOf } from './results.ts'
@@ -96,6 +98,7 @@ class Run {
       nodes: namesOf(this.#options),
       spares: sparesOf(this.#options),
       portFrom: this.#options.portFrom,
+      tls: this.#options.tls,
       env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name, join(this.#nodesDir, name))),
       onEvent: (event) => this.#watch.see(event),
     })
@@ -138,7 +141,7 @@ class Run {
     this.#phase('end')
     const { workload } = this.#options
     if (workload === 'queue')
-      this.#missed(await emptied(this.#endpoints(cluster), this.#recording.recorder, signal))
+      this.#missed(await emptied(this.#connectionOf(cluster), this.#recording.recorder, signal))
     // Otherwise keys would go while the last reads are made. Recipes have leases too.
     if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)
@@ -234,6 +237,7 @@ class Run {
       random: new Random(seed).named('watches'),
       recorder: this.#recording.recorder,
       targets: () => this.#targets(cluster),
+      tls: cluster.tls,
       signal: this.#stopWatches.signal,
       report: (message) => this.#find('violation', message),
     })
@@ -256,8 +260,8 @@ class Run {
     const report = (message: string): void => this.#find('violation', message)
     const { signal } = this.#stopClients
     if (isRecipe(workload)) {
-      const endpoints = (): string[] => this.#endpoints(cluster)
-      const all = { recorder, report, signal, clients, rate, seed, endpoints }
+      const connection = (): RecipeConnection => this.#connectionOf(cluster)
+      const all = { recorder, report, signal, clients, rate, seed, connection }
       this.#recipes = new RecipeProcesses({ ...all, recipe: workload, random: random.named('recipes') })
       return this.#recipes.done
     }
@@ -271,7 +275,7 @@ class Run {
     const loops = Array.from({ length: clients }, (_, id) => {
       const own = random.named(`client ${id}`)
       return runClient({
-        ...{ id, rate: rate / clients, random: own, recorder, report, signal },
+        ...{ id, rate: rate / clients, random: own, recorder, report, signal, tls: cluster.tls },
         workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
         targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
@@ -280,8 +284,9 @@ class Run {
     return Promise.all(loops)
   }
 
-  #endpoints(cluster: LocalCluster): string[] {
-    return this.#targets(cluster).map(({ port }) => `http://127.0.0.1:${port}`)
+  #connectionOf(cluster: LocalCluster): RecipeConnection {
+    const { tls } = cluster
+    return { endpoints: this.#targets(cluster).map(({ port }) => urlOf(port, tls !== undefined)), tls }
   }
 
   #conclude(): RunConclusion {

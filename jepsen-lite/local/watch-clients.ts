@@ -3,9 +3,13 @@
 // must read history for them. library-watch-clients.ts has those of the client library.
 
 import { get as httpGet, type IncomingMessage } from 'node:http'
+import { get as httpsGet } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { linesOf } from '../../src/client/list.ts'
+import { secureOptions } from '../../src/client/tls.ts'
+import type { ClientTls } from '../../src/client/types.ts'
+import { HOST } from '../../src/local/addresses.ts'
 import type { WatchedEvent, WatchedRow, WatchMessage, WatchSelection } from '../checker/watch/index.ts'
 import { FIRST_REVISION, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
@@ -28,6 +32,7 @@ export interface WatchingOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
+  readonly tls?: ClientTls | undefined
   /** It receives server-sent events, and continues after the last id, as browsers do. Otherwise by lines of JSON. */
   readonly isBrowser?: boolean
   /** It takes nothing for a while, now and then. */
@@ -84,7 +89,7 @@ export class HttpWatchClients implements WatchClients {
   }
 
   async #connection(target: NodeAddress): Promise<void> {
-    const { selection, client, recorder, random, signal, moves } = this.#options
+    const { selection, client, recorder, random, signal, moves, tls } = this.#options
     const from = this.#from
     const left = new AbortController()
     const watched = { ...selection, ...(from !== undefined && { from }) }
@@ -95,6 +100,7 @@ export class HttpWatchClients implements WatchClients {
     try {
       const stream = await begin(
         target.port,
+        tls,
         this.#requestOf(watched),
         AbortSignal.any([signal, left.signal]),
       )
@@ -244,20 +250,16 @@ const abortError = (): Error => Object.assign(new Error('nothing was received'),
 
 async function begin(
   port: number,
+  tls: ClientTls | undefined,
   { target, headers }: { readonly target: string; readonly headers: Record<string, string> },
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const timer = setTimeout(() => request.destroy(abortError()), BEGIN_MS + 500)
-    const request = httpGet(
-      {
-        host: '127.0.0.1',
-        port,
-        path: target,
-        headers,
-        signal,
-        agent: false,
-      },
+    const get = tls === undefined ? httpGet : httpsGet
+    const options = { host: HOST, port, path: target, headers, signal, agent: false }
+    const request = get(
+      tls === undefined ? options : { ...options, ...secureOptions(tls, HOST) },
       (answer) => {
         clearTimeout(timer)
         resolve(answer)

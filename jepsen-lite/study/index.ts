@@ -98,6 +98,7 @@ class Study {
       nodes: this.#names,
       spares: [],
       portFrom: this.#options.portFrom,
+      tls: false,
       env: () => ({}),
       onEvent: (event) => this.#watch.see(event),
     })

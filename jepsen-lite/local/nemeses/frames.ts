@@ -5,6 +5,9 @@ import type { Random } from '../../workload/random.ts'
 import { createFrameFaultProxy, type FrameFault, type Measure } from '../frame-fault-proxy.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 
+/** These faults need whole frames, which the hop cannot find under TLS. */
+const WHOLE_FRAME_FAULTS: readonly FrameFault[] = ['drop', 'double', 'reorder', 'replay']
+
 const mangling = (
   kind: FrameFault,
   says: string,
@@ -14,6 +17,10 @@ const mangling = (
   says,
   groups: ['frames'],
   ...(quiet === undefined ? {} : { quiet }),
+  missing: ({ cluster }) =>
+    cluster.tls !== undefined && WHOLE_FRAME_FAULTS.includes(kind)
+      ? 'TLS hides where frames begin'
+      : undefined,
   async inject(world) {
     const { cluster, random, round } = world
     const { network } = cluster

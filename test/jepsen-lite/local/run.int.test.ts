@@ -34,6 +34,18 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
   expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['n1.log', 'n2.log', 'n3.log'])
 })
 
+test('a run with TLS kills and cuts nodes, and skips the faults of whole frames', async () => {
+  const results = await run(
+    options({ out, tls: true, workload: 'watch', nemeses: nemeses('isolate', 'corrupt', 'drop') }),
+  )
+  expect(results).toMatchObject({
+    ...{ verdict: 'pass', exit_code: 0, findings: [] },
+    skipped: { drop: 'TLS hides where frames begin' },
+  })
+  for (const kind of ['isolate', 'corrupt'])
+    expect(results.faults[kind]?.took_effect, kind).toBeGreaterThan(0)
+})
+
 test('a run whose faults do nothing proves nothing, and fails', async () => {
   const harmless: Nemesis = {
     kind: 'harmless',

@@ -21,6 +21,7 @@ export const options = (
   seed: 236_018,
   command: 'a test',
   portFrom: 27_301,
+  tls: false,
   signal: new AbortController().signal,
   say: () => {},
   ...rest,
