@@ -36,13 +36,13 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
 
 test('a run with TLS kills and cuts nodes, and skips the faults of whole frames', async () => {
   const results = await run(
-    options({ out, tls: true, workload: 'watch', nemeses: nemeses('isolate', 'corrupt', 'drop') }),
+    options({ out, tls: true, workload: 'watch', nemeses: nemeses('isolate', 'kill-one', 'drop') }),
   )
   expect(results).toMatchObject({
     ...{ verdict: 'pass', exit_code: 0, findings: [] },
     skipped: { drop: 'TLS hides where frames begin' },
   })
-  for (const kind of ['isolate', 'corrupt'])
+  for (const kind of ['isolate', 'kill-one'])
     expect(results.faults[kind]?.took_effect, kind).toBeGreaterThan(0)
 })
 
