@@ -107,7 +107,7 @@ async function shrinkAndWrite(
 ): Promise<ViolationDetail> {
   const { invariant } = violation
   const until = performance.now() + SHRINK_MS_MAX
-  const { schedule: minimal } = await shrink(
+  const minimal = await shrink(
     schedule,
     async (candidate) => (await judgedAny(candidate)).violation?.invariant === invariant,
     () => performance.now() < until,

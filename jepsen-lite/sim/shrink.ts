@@ -7,29 +7,20 @@ import { expectedFields } from './parse.ts'
 import type { Schedule } from './schedule.ts'
 import type { Spec } from './shape.ts'
 
-export interface Shrunk {
-  readonly schedule: Schedule
-  /** How many schedules were tried. */
-  readonly tries: number
-}
-
 /** `breaks` tells whether a schedule breaks the same rule. It is called until `timeLeft` returns false. */
 export async function shrink(
   schedule: Schedule,
   breaks: (schedule: Schedule) => boolean | Promise<boolean>,
   timeLeft: () => boolean,
-): Promise<Shrunk> {
-  let tries = 0
+): Promise<Schedule> {
   const holds = async (candidate: Schedule): Promise<boolean> => {
     if (!timeLeft()) return false
-    tries++
     return await breaks(candidate)
   }
   let best = await thinned(schedule, holds)
   best = await plainer(best, holds)
   best = await reduced(best, holds)
-  best = await plainer(await thinned(best, holds), holds)
-  return { schedule: best, tries }
+  return await plainer(await thinned(best, holds), holds)
 }
 
 type Holds = (candidate: Schedule) => Promise<boolean>
