@@ -6,6 +6,7 @@ import { checkDurability } from './durability.ts'
 import { leasesIn } from './leases/in-history.ts'
 import { checkLocks } from './locks.ts'
 import { checkLog, type LogVerdict, requestsIn, tellsLog } from './log/index.ts'
+import { newestBefore } from './order.ts'
 import { checkQueues } from './queues.ts'
 import { checkReads } from './reads.ts'
 import { checkWatches } from './watch/index.ts'
@@ -63,7 +64,7 @@ function mustHaveLog(history: History): void {
 }
 
 function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
-  const answeredBefore = newestAnswered(history)
+  const answeredBefore = newestBefore(changesIn(history))
   const records = history.watches.map((watch) => ({
     name: nameOf(watch),
     selection: watch.selection,
@@ -89,15 +90,8 @@ const compactedIn = ({ storeCalls }: History): number =>
 
 const nameOf = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
 
-/** The highest revision of a change that had been answered before a position of the history. */
-function newestAnswered(history: History): (position: number) => number {
-  let newest = 1
-  const rising = requestsIn(history)
-    .filter(({ changed, revision }) => changed === true && revision !== undefined)
-    .sort((a, b) => a.end - b.end)
-    .map(({ end, revision = 1 }) => {
-      newest = Math.max(newest, revision)
-      return { end, newest }
-    })
-  return (position) => rising.findLast(({ end }) => end < position)?.newest ?? 1
-}
+/** The revision of each acknowledged change, and where in the history it was answered. */
+const changesIn = (history: History): { readonly end: number; readonly revision: number }[] =>
+  requestsIn(history).flatMap(({ changed, revision, end }) =>
+    changed === true && revision !== undefined ? [{ end, revision }] : [],
+  )

@@ -6,8 +6,8 @@
 // Other histories need not hold every write; this check is skipped for them.
 
 import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
-import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
+import { newestBefore } from './order.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
@@ -17,7 +17,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   if (early !== undefined) return [beforeTheBeginning(early)]
   const requests = requestsOf(history)
   const answered = answeredRevisionsIn(history)
-  const newestBefore = newestAnswered(answered)
+  const newestAt = newestBefore(answered)
   const made = new Set<number>()
   /** For each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
@@ -25,7 +25,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
     const [call] = calls
     if (call === undefined || !mayChange(call, result)) continue
     const revision = result && revisionOf(call, result)
-    if (revision === undefined) candidates.push(Math.max(newestBefore(start), requiredRevision(call)))
+    if (revision === undefined) candidates.push(Math.max(newestAt(start), requiredRevision(call)))
     else made.add(revision)
   }
   let last = FIRST_REVISION
@@ -78,26 +78,9 @@ const beforeTheBeginning = ({ id }: HistoryCall): Anomaly => ({
   calls: [id],
 })
 
-interface AnsweredRevision {
-  readonly end: number
-  readonly revision: number
-}
-
-/** Every revision in an answer, by time of the answer. */
-const answeredRevisionsIn = ({ calls }: History): readonly AnsweredRevision[] =>
-  calls
-    .flatMap((call) => {
-      const revision = call.outcome.kind === 'ok' ? revisionOf(call, call.outcome.result) : undefined
-      return revision === undefined ? [] : [{ end: call.end, revision }]
-    })
-    .sort((a, b) => a.end - b.end)
-
-/** The highest revision that had been answered before a position of the history. */
-function newestAnswered(answered: readonly AnsweredRevision[]): (start: number) => number {
-  let newest = FIRST_REVISION
-  const rising = answered.map(({ end, revision }) => {
-    newest = Math.max(newest, revision)
-    return { end, newest }
+/** Every revision in an answer, and where. */
+const answeredRevisionsIn = ({ calls }: History): { readonly end: number; readonly revision: number }[] =>
+  calls.flatMap((call) => {
+    const revision = call.outcome.kind === 'ok' ? revisionOf(call, call.outcome.result) : undefined
+    return revision === undefined ? [] : [{ end: call.end, revision }]
   })
-  return (start) => rising[countWhile(rising, ({ end }) => end < start) - 1]?.newest ?? FIRST_REVISION
-}

@@ -1,7 +1,7 @@
 // Checks revisions in time n log n, for histories that are too long to search and for operations on many keys. Every
 // answer tells the revision of the store that it reflects. So the order is known, and only two questions remain:
 //
-//   real time    no answer reflects a revision below one that was answered before the operation began; a change is above all of them
+//   real time    no answer reflects a revision below one that was answered before the operation began (order.ts)
 //   content      what was seen at a revision is what the changes up to it left (revision-history.ts)
 //
 // A store whose revisions are wrong cannot satisfy both. The search (search.ts) is the second opinion: it asks the same
@@ -12,6 +12,7 @@ import type { Anomaly } from './anomaly.ts'
 import type { SortedKeys } from './keys.ts'
 import { coveredBy } from './list-range.ts'
 import { checkList } from './lists.ts'
+import { finalAnswers, type OrderedAnswer, outOfOrder } from './order.ts'
 import { ALL, type CheckedRequest, isStaleRead, keysOf, requestsOf } from './partition.ts'
 import {
   type Observation,
@@ -43,13 +44,13 @@ export function checkRevisions(history: History): Revisions {
       ? checkList(call, call.op, result, end, revisionHistory)
       : [],
   )
-  const answered = answersOf(requests, stale)
+  const answered = answersOf([...requests, ...stale])
   return {
     findings: [
       ...lists,
       ...revisionHistory.findings,
       ...contradictions(requests),
-      ...backwards(answered, history),
+      ...outOfOrder([...answered, ...finalAnswers(history, 'durability')]),
     ],
     answers: answered.length,
   }
@@ -89,68 +90,26 @@ function asRequest(call: HistoryCall): CheckedRequest {
   return { calls: [call], result, start: call.start, end: call.end, endMs: call.endMs }
 }
 
-interface Answer {
-  readonly call: HistoryCall
-  readonly start: number
-  readonly end: number
-  readonly revision: number
-  /** A change makes a separate revision; a stale read may be behind. */
-  readonly kind: 'change' | 'observation' | 'stale'
-}
-
-function answersOf(requests: readonly CheckedRequest[], stale: readonly CheckedRequest[]): Answer[] {
-  return [...requests, ...stale].flatMap((request) => {
+function answersOf(requests: readonly CheckedRequest[]): OrderedAnswer[] {
+  return requests.flatMap((request): OrderedAnswer[] => {
     const { calls, result, start, end } = request
     const [call] = calls
     const revision = call && result && revisionOf(call, result)
     if (call === undefined || revision === undefined) return []
-    const kind = isStaleRead(call) ? 'stale' : isChange(call, request) ? 'change' : 'observation'
-    return [{ call, start, end, revision, kind }]
+    const { id, op } = call
+    const key = op.f === 'range' ? undefined : op.key
+    return [
+      {
+        ...{ check: 'revisions', what: `operation ${id}`, calls: [id], key, start, end, revision },
+        ...{ isChange: isChange(call, request), isStale: isStaleRead(call) },
+      },
+    ]
   })
 }
 
 function isChange({ op }: HistoryCall, { result }: CheckedRequest): boolean {
   if (op.f === 'get' || op.f === 'range' || result?.applied === false) return false
   return op.f !== 'del' || result?.deleted === 1
-}
-
-/** Answers by time. The highest revision answered so far is a lower bound for operations that begin later. */
-function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
-  const findings: Anomaly[] = []
-  const byStart = [...answers].sort((a, b) => a.start - b.start)
-  const byEnd = [...answers].sort((a, b) => a.end - b.end)
-  let newest: Answer | undefined
-  let at = 0
-  const tellUpTo = (position: number): void => {
-    for (let next = byEnd[at]; next !== undefined && next.end < position; next = byEnd[at]) {
-      if (newest === undefined || next.revision > newest.revision) newest = next
-      at += 1
-    }
-  }
-  for (const { call, start, revision, kind } of byStart) {
-    tellUpTo(start)
-    const least = newest === undefined ? 0 : newest.revision + (kind === 'change' ? 1 : 0)
-    if (newest === undefined || revision >= least || kind === 'stale') continue
-    findings.push({
-      check: 'revisions',
-      key: call.op.f === 'range' ? undefined : call.op.key,
-      message:
-        `operation ${call.id} began after operation ${newest.call.id} had been answered at revision ${newest.revision}, ` +
-        `but ${kind === 'change' ? 'made' : 'saw'} revision ${revision}`,
-      calls: [newest.call.id, call.id],
-    })
-  }
-  for (const { node, position, revision } of [...finals].sort((a, b) => a.position - b.position)) {
-    tellUpTo(position)
-    if (newest === undefined || revision >= newest.revision) continue
-    findings.push({
-      check: 'durability',
-      key: undefined,
-      message: `at the end ${node} is at revision ${revision}, but operation ${newest.call.id} was answered at ${newest.revision}`,
-      calls: [newest.call.id],
-    })
-  }
-  return findings
 }
 
 /** Answers that contradict themselves. */

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { judgedAny, RecipeSearch } from '../recipes/index.ts'
 import type { CoverageCounts } from '../sim/coverage.ts'
-import { type FoundViolation, formatScheduleFile, type Recipe, Search } from '../sim/index.ts'
+import { type FoundViolation, formatScheduleFile, type Recipe, Search, shrink } from '../sim/index.ts'
 
 const SHRINK_MS_MAX = 60_000
 const SEEDS = 2 ** 32
@@ -105,10 +105,9 @@ async function shrinkAndWrite(
   { seed, schedule, violation }: FoundViolation,
   out: string,
 ): Promise<ViolationDetail> {
-  const { shrink } = await import('../sim/shrink.ts')
   const { invariant } = violation
   const until = performance.now() + SHRINK_MS_MAX
-  const { schedule: minimal } = await shrink(
+  const minimal = await shrink(
     schedule,
     async (candidate) => (await judgedAny(candidate)).violation?.invariant === invariant,
     () => performance.now() < until,

@@ -1,10 +1,9 @@
 // `jepsen-lite sim`: searches for a schedule that breaks a rule. A schedule that does is shrunk and written to a file
 // for `replay`.
 
-import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { EXIT } from '../exit-codes.ts'
 import { RECIPES, type Recipe, StateCoverage } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
@@ -64,24 +63,11 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-/**
- * Shrinking needs an optional peer dependency of the package. Its absence is reported now, not when a violation is
- * found.
- */
-function requireFastCheck(): void {
-  try {
-    createRequire(import.meta.url).resolve('fast-check')
-  } catch {
-    throw new CommandError('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
-  }
-}
-
 /** A search with a given seed or number of schedules must repeat exactly on every machine, so it is one search. */
 const defaultJobs = ({ seed, schedules, time }: SimFlags): number =>
   time === undefined || seed !== undefined || schedules !== undefined ? 1 : availableParallelism()
 
 async function run(flags: SimFlags): Promise<number> {
-  requireFastCheck()
   const { nodes, workload, out, time } = flags
   const seed = flags.seed ?? Math.floor(Math.random() * 2 ** 31)
   const schedulesMax = flags.schedules ?? (time === undefined ? SCHEDULES : Number.POSITIVE_INFINITY)

@@ -111,9 +111,7 @@ export function add(program: CommandUnknownOpts): void {
       process.stdout.write(
         flags.output === 'json' ? `${JSON.stringify(results)}\n` : markdownOf(results, columns),
       )
-      process.stderr.write(
-        `${results.verdict}: ${flags.out}/study.html, study.md, study.json, history.jsonl\n`,
-      )
+      process.stderr.write(`${results.verdict}: ${flags.out}/study.md, study.json, history.jsonl\n`)
       process.exitCode = results.exit_code
     })
 }

@@ -42,7 +42,7 @@ const JOIN_MS = 200
 /** How often `pollUntil` tests its condition: it reads the status of nodes, which costs more than an event. */
 const POLL_MS = 50
 /** The bounds of counters are checked after every such event: reading them costs more than an event. */
-const COUNTED_EVERY = 32
+const COUNTED_EVERY = 64
 /** Limit for the events in one virtual instant. */
 const SPINS_MAX = 20_000
 

@@ -41,25 +41,96 @@ import { drawStore } from './themes-store.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './trigger-wait.ts'
 
-/**
- * The main subject of a run. `deposed`: leaders that are cut off while clients at every node keep reading and writing,
- * because leases, read indexes, bounds on age and diverging logs can go wrong there. `snapshots`: logs of a few entries
- * and disks that die under installs. `members`: many changes of the membership, while leaders are cut off and die.
- * `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others: themes-state.ts;
- * `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts; `overload`:
- * themes-overload.ts.
- */
-type Theme =
-  | 'anything'
-  | 'deposed'
-  | 'snapshots'
-  | 'members'
-  | 'behind'
-  | 'links'
-  | 'removals'
-  | 'triggered'
-  | 'overload'
-  | LeadershipTheme
+/** Draws of one part of a schedule; each part has a stream of its own. */
+type Part = (number: number) => Random
+
+/** The main subject of a run, and what it puts in place of the usual faults, or adds to the usual operations. */
+interface Theme {
+  /** How often it is drawn. */
+  readonly weight: number
+  readonly config: (rng: Random, config: SimConfig) => SimConfig
+  readonly faults: (part: Part, config: SimConfig) => SimFault[]
+  readonly ops: (part: Part, config: SimConfig, faults: readonly SimFault[]) => ScheduledOp[]
+}
+
+const leadership = (name: LeadershipTheme): Theme => ({
+  weight: 2,
+  config: (rng, config) => leadershipConfig(name, rng, config),
+  faults: (part, config) => drawScenarios(name, part(4), config),
+  ops: (part, config) => drawWatchers(name, part(5), config),
+})
+
+const THEMES = {
+  anything: {
+    weight: 3,
+    config: (_, config) => config,
+    faults: (part, config) => drawFaults(part(2), config, 'anything'),
+    ops: () => [],
+  },
+  /**
+   * Leaders are cut off while clients at every node keep reading and writing, because leases, read indexes, bounds on
+   * age and diverging logs can go wrong there.
+   */
+  deposed: {
+    weight: 2,
+    config: deposedConfig,
+    faults: (part, config) => drawFaults(part(2), config, 'deposed'),
+    ops: (part, config, faults) => drawWatch(part(3), config, faults),
+  },
+  /** Logs of a few entries, and disks that die under installs. */
+  snapshots: {
+    weight: 1,
+    config: snapshotsConfig,
+    faults: (part, config) => [
+      ...drawFaults(part(2), config, 'snapshots'),
+      ...drawStateScenarios('snapshots', part(6), config),
+    ],
+    ops: (part, config) => [...drawTails(part(8), config), ...drawInstallWatchers(part(15), config)],
+  },
+  /** Many changes of the membership, while leaders are cut off and die. */
+  members: {
+    weight: 1,
+    config: (_, config) => ({ ...config, ms: 60_000, spares: 2 }),
+    faults: (part, config) => [
+      ...drawFaults(part(2), config, 'members'),
+      ...drawStateScenarios('members', part(6), config),
+      ...drawJointElections(part(9), config),
+    ],
+    ops: () => [],
+  },
+  leases: leadership('leases'),
+  elections: leadership('elections'),
+  behind: {
+    weight: 2,
+    config: behindConfig,
+    faults: (part, config) => drawStateScenarios('behind', part(6), config),
+    ops: (part, config) => drawAgeWatchers(part(7), config),
+  },
+  links: {
+    weight: 3,
+    config: linksConfig,
+    faults: (part, config) => drawLinkScenarios(part(16), config),
+    ops: (part, config, faults) => drawLinkWriters(part(11), config, faults),
+  },
+  removals: {
+    weight: 3,
+    config: removalsConfig,
+    faults: (part, config) => drawRemovals(part(13), config),
+    ops: (part, config) => drawRemovalWriters(part(14), config),
+  },
+  /** `drawTriggered` makes its faults and operations together. */
+  triggered: { weight: 3, config: triggeredConfig, faults: () => [], ops: () => [] },
+  overload: {
+    weight: 2,
+    config: overloadConfig,
+    faults: (part, config) => drawOverload(part(20), config),
+    ops: (part, config) => drawOverloadWriters(part(21), config),
+  },
+} as const satisfies { readonly [name: string]: Theme }
+type ThemeName = keyof typeof THEMES
+const THEME_NAMES = (Object.keys(THEMES) as ThemeName[]).flatMap((name) =>
+  Array<ThemeName>(THEMES[name].weight).fill(name),
+)
 
 /** `rare`: what a search has seen least, for the theme that uses it. The same arguments give the same schedule. */
 export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
@@ -71,65 +142,21 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     return new Random(seed, DRAW.swarm, entity)
   }
   const rng = part(0)
-  const theme: Theme = rng.pick<Theme>([
-    'anything',
-    'anything',
-    'anything',
-    'deposed',
-    'deposed',
-    'snapshots',
-    'members',
-    'leases',
-    'leases',
-    'elections',
-    'elections',
-    'behind',
-    'behind',
-    'links',
-    'links',
-    'links',
-    'removals',
-    'removals',
-    'removals',
-    'triggered',
-    'triggered',
-    'triggered',
-    'overload',
-    'overload',
-  ])
-  const themedConfig = themed(theme, rng, drawConfig(rng, nodes))
+  const name = rng.pick(THEME_NAMES)
+  const theme: Theme = THEMES[name]
+  const themedConfig = theme.config(rng, drawConfig(rng, nodes))
   // Operators set limits for each node, and change them one node after the other.
   const unequal = part(22)
   const config = unequal.chance(0.2)
     ? { ...themedConfig, usualLimitsFrom: unequal.int(1, nodes + 1) }
     : themedConfig
-  const isAboutLeaders = theme === 'leases' || theme === 'elections'
-  const faults = isAboutLeaders
-    ? drawScenarios(theme, part(4), config)
-    : theme === 'behind' || theme === 'triggered'
-      ? []
-      : theme === 'links'
-        ? drawLinkScenarios(part(16), config)
-        : theme === 'overload'
-          ? drawOverload(part(20), config)
-          : theme === 'removals'
-            ? drawRemovals(part(13), config)
-            : drawFaults(part(2), config, theme)
-  if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
-    faults.push(...drawStateScenarios(theme, part(6), config))
-  if (theme === 'members') faults.push(...drawJointElections(part(9), config))
-  const triggered = theme === 'triggered' ? drawTriggered(part(12), config, rare) : undefined
-  faults.push(...(triggered?.faults ?? []).map(whole))
+  const triggered = name === 'triggered' ? drawTriggered(part(12), config, rare) : undefined
+  const faults = [...theme.faults(part, config), ...(triggered?.faults ?? []).map(whole)]
   faults.sort((a, b) => a.at - b.at)
   // A full store refuses the writes that show which leader was overtaken.
+  const isAboutLeaders = name === 'leases' || name === 'elections'
   const ops = drawOps(part(1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
-  if (isAboutLeaders) ops.push(...drawWatchers(theme, part(5), config))
-  if (theme === 'deposed') ops.push(...drawWatch(part(3), config, faults))
-  if (theme === 'behind') ops.push(...drawAgeWatchers(part(7), config))
-  if (theme === 'overload') ops.push(...drawOverloadWriters(part(21), config))
-  if (theme === 'links') ops.push(...drawLinkWriters(part(11), config, faults))
-  if (theme === 'removals') ops.push(...drawRemovalWriters(part(14), config))
-  if (theme === 'snapshots') ops.push(...drawTails(part(8), config), ...drawInstallWatchers(part(15), config))
+  ops.push(...theme.ops(part, config, faults))
   ops.push(...drawLists(part(10), config))
   if (!isAboutLeaders) ops.push(...drawSessions(part(17), config))
   ops.push(...drawStore(part(19), config))
@@ -139,53 +166,35 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
 
-function themed(theme: Theme, rng: Random, config: SimConfig): SimConfig {
-  switch (theme) {
-    case 'anything':
-      return config
-    case 'deposed':
-      return {
-        ...config,
-        ms: 60_000,
-        // Two for each machine: one reads, one writes.
-        clients: 2 * (config.nodes + config.spares),
-        timeoutMs: 300,
-        electionMaxMs: config.electionMinMs * rng.pick([1.1, 1.5]),
-        clocks: rng.pick([0, 1]),
-        leases: rng.chance(0.6) ? 1 : 0,
-        leaseMs: config.electionMinMs * rng.pick([1, 1, 3]),
-      }
-    case 'leases':
-    case 'elections':
-      return leadershipConfig(theme, rng, config)
-    case 'behind':
-      return behindConfig(rng, config)
-    case 'links':
-      return linksConfig(rng, config)
-    case 'overload':
-      return overloadConfig(rng, config)
-    case 'removals':
-      return removalsConfig(rng, config)
-    case 'triggered':
-      return triggeredConfig(rng, config)
-    case 'members':
-      return { ...config, ms: 60_000, spares: 2 }
-    case 'snapshots':
-      return {
-        ...config,
-        ms: 60_000,
-        // Enough for several chunks.
-        keys: rng.pick([8, 20]),
-        clients: config.clients + TAIL_WRITERS,
-        timeoutMs: rng.pick([300, 1000]),
-        limits: {
-          ...config.limits,
-          logTailEntries: rng.pick([0, 1]),
-          logBehindEntries: rng.pick([0, 10]),
-          compactEntriesMin: 1,
-          chunkRows: rng.pick([1, 2]),
-        },
-      }
+function deposedConfig(rng: Random, config: SimConfig): SimConfig {
+  return {
+    ...config,
+    ms: 60_000,
+    // Two for each machine: one reads, one writes.
+    clients: 2 * (config.nodes + config.spares),
+    timeoutMs: 300,
+    electionMaxMs: config.electionMinMs * rng.pick([1.1, 1.5]),
+    clocks: rng.pick([0, 1]),
+    leases: rng.chance(0.6) ? 1 : 0,
+    leaseMs: config.electionMinMs * rng.pick([1, 1, 3]),
+  }
+}
+
+function snapshotsConfig(rng: Random, config: SimConfig): SimConfig {
+  return {
+    ...config,
+    ms: 60_000,
+    // Enough for several chunks.
+    keys: rng.pick([8, 20]),
+    clients: config.clients + TAIL_WRITERS,
+    timeoutMs: rng.pick([300, 1000]),
+    limits: {
+      ...config.limits,
+      logTailEntries: rng.pick([0, 1]),
+      logBehindEntries: rng.pick([0, 10]),
+      compactEntriesMin: 1,
+      chunkRows: rng.pick([1, 2]),
+    },
   }
 }
 
@@ -431,21 +440,11 @@ const SNAPSHOTS: Partial<Record<SimFaultKind, number>> = {
   'roll-back': 3,
 }
 
-const THEMES: Readonly<
-  Record<
-    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered' | 'overload'>,
-    Partial<Record<SimFaultKind, number>>
-  >
-> = {
-  anything: WEIGHTS,
-  deposed: DEPOSED,
-  snapshots: SNAPSHOTS,
-  members: MEMBERS,
-}
+const FAULT_WEIGHTS = { anything: WEIGHTS, deposed: DEPOSED, snapshots: SNAPSHOTS, members: MEMBERS }
 
-function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFaultKind[] {
+function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof FAULT_WEIGHTS): SimFaultKind[] {
   const share = theme === 'anything' ? rng.pick([0.15, 0.35, 0.7]) : 0.7
-  const weights = THEMES[theme]
+  const weights: Partial<Record<SimFaultKind, number>> = FAULT_WEIGHTS[theme]
   return FAULT_KINDS.filter((kind) => {
     // Only few runs allow this kind, so those runs use it with any theme.
     if (kind === 'lossy') return config.harsh === 1 && rng.chance(0.7)
@@ -454,7 +453,7 @@ function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof THEMES): 
   }).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFault[] {
+function drawFaults(rng: Random, config: SimConfig, theme: keyof typeof FAULT_WEIGHTS): SimFault[] {
   const kinds = drawKinds(rng, config, theme)
   if (kinds.length === 0) return []
   const meanMs =

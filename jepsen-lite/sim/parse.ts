@@ -1,7 +1,7 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
 import type { SimConfig } from './config.ts'
-import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
+import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
 import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
@@ -120,15 +120,6 @@ function checkRecipe(recipe: Fields): void {
     conforms(fault, CLIENT_FAULT, `recipe.faults[${at}]`)
 }
 
-export function isFault(value: unknown): value is SimFault {
-  try {
-    checkFault(fields(value, 'fault'), 'fault')
-    return true
-  } catch {
-    return false
-  }
-}
-
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -172,6 +163,10 @@ function checkFault(fault: Fields, where: string): void {
   if (known === undefined) expects(kind, { is: 'one of', values: FAULT_KINDS }, `${where}.kind`)
   else conforms(fault, expectedOf(known), where)
 }
+
+/** The fields of an operation or a valid fault. */
+export const expectedFields = (list: 'ops' | 'faults', { kind }: { readonly kind?: string }): Expected =>
+  list === 'ops' ? OP : expectedOf(kind as SimFaultKind)
 
 function expectedOf(kind: SimFaultKind): Expected {
   const shape: FieldShapes = FAULT_SHAPES[kind]

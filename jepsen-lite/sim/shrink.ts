@@ -1,38 +1,26 @@
 // From a schedule that breaks a rule to the shortest one that breaks the same rule. First it removes what cannot
-// matter: everything after the violation, then halves, quarters, … of operations and faults. Then fast-check reduces
-// the rest, number by number. Then the cluster's configuration is made as simple as possible.
+// matter: everything after the violation, then halves, quarters, … of operations and faults. Then it reduces the rest,
+// field by field. Then the cluster's configuration is made as simple as possible.
 
-import fc from 'fast-check'
 import type { SimConfig } from './config.ts'
-import { FAULT_KINDS, FAULT_SHAPES, type SimFault, type SimFaultKind } from './fault-kinds.ts'
-import { isFault } from './parse.ts'
-import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from './schedule.ts'
-import { type FieldShapes, type MachineTarget, PLACES, ROLES, type Spec } from './shape.ts'
-import { TRIGGERS } from './trigger-wait.ts'
-
-export interface Shrunk {
-  readonly schedule: Schedule
-  /** How many schedules were tried. */
-  readonly tries: number
-}
+import { expectedFields } from './parse.ts'
+import type { Schedule } from './schedule.ts'
+import type { Spec } from './shape.ts'
 
 /** `breaks` tells whether a schedule breaks the same rule. It is called until `timeLeft` returns false. */
 export async function shrink(
   schedule: Schedule,
   breaks: (schedule: Schedule) => boolean | Promise<boolean>,
   timeLeft: () => boolean,
-): Promise<Shrunk> {
-  let tries = 0
+): Promise<Schedule> {
   const holds = async (candidate: Schedule): Promise<boolean> => {
     if (!timeLeft()) return false
-    tries++
     return await breaks(candidate)
   }
   let best = await thinned(schedule, holds)
   best = await plainer(best, holds)
-  best = await takenApart(best, holds, timeLeft)
-  best = await plainer(await thinned(best, holds), holds)
-  return { schedule: best, tries }
+  best = await reduced(best, holds)
+  return await plainer(await thinned(best, holds), holds)
 }
 
 type Holds = (candidate: Schedule) => Promise<boolean>
@@ -111,82 +99,61 @@ async function plainer(schedule: Schedule, holds: Holds): Promise<Schedule> {
   return best
 }
 
-async function takenApart(schedule: Schedule, holds: Holds, timeLeft: () => boolean): Promise<Schedule> {
+/** Removes the optional fields of each operation and fault, and makes the others as plain as the rule allows. */
+async function reduced(schedule: Schedule, holds: Holds): Promise<Schedule> {
   let best = schedule
-  const parts = fc.record({
-    faults: fc.array(faultWithin(schedule), { maxLength: schedule.faults.length }),
-    ops: fc.array(opWithin(schedule), { maxLength: schedule.ops.length }),
-  })
-  const { faults, ops } = schedule
-  await fc.check(
-    fc.asyncProperty(parts, async (some) => {
-      if (!timeLeft()) return
-      const candidate = { ...schedule, ...some }
-      if (!(await holds(candidate))) return
-      best = candidate
-      throw new Error('still broken')
-    }),
-    { examples: [[{ faults: [...faults], ops: [...ops] }]], numRuns: 1 },
-  )
+  for (const list of ['faults', 'ops'] as const)
+    for (const at of schedule[list].keys()) {
+      const becomes = async (name: string, value: unknown): Promise<boolean> => {
+        const fields: { [name: string]: unknown } = { ...best[list][at], [name]: value }
+        if (value === undefined) delete fields[name]
+        const items: readonly unknown[] = best[list]
+        // The field may have this value.
+        const candidate = { ...best, [list]: items.with(at, fields) } as Schedule
+        const isBroken = await holds(candidate)
+        if (isBroken) best = candidate
+        return isBroken
+      }
+      for (const [name, value] of Object.entries(best[list][at] ?? {})) {
+        const { required, optional } = expectedFields(list, best[list][at] ?? {})
+        if (name in optional && (await becomes(name, undefined))) continue
+        const spec = required[name] ?? optional[name]
+        if (spec !== undefined) await simplify(value, spec, (simpler) => becomes(name, simpler))
+      }
+    }
   return best
 }
 
-// ---- values of a schedule, for fast-check, which can only shrink what it could have generated
-
-const number = fc.nat(1_000_000_000)
-const target: fc.Arbitrary<MachineTarget> = fc.oneof(number, fc.constantFrom(...ROLES))
-const waiting = {
-  when: fc.constantFrom(...TRIGGERS),
-  after: number,
-  times: fc.integer({ min: 1, max: 1000 }),
-}
-
-function opWithin({ config }: Schedule): fc.Arbitrary<ScheduledOp> {
-  const required = {
-    at: fc.nat(config.ms),
-    kind: fc.constantFrom(...OP_KINDS, ...RIGHTS_OPS),
-    client: number,
-    node: target,
-    key: number,
-    x: number,
+/** Tries the plainest value, and for a number then the smallest one by bisection. */
+async function simplify(
+  value: unknown,
+  spec: Spec,
+  becomes: (simpler: unknown) => Promise<boolean>,
+): Promise<void> {
+  const plainest = plainestOf(spec)
+  if (JSON.stringify(value) === JSON.stringify(plainest) || (await becomes(plainest))) return
+  if (typeof value !== 'number' || typeof plainest !== 'number') return
+  for (let [low, high] = [plainest, value]; high - low > 1; ) {
+    const middle = Math.floor((low + high) / 2)
+    if (await becomes(middle)) high = middle
+    else low = middle
   }
-  return fc.record(
-    { ...required, ...waiting },
-    { requiredKeys: ['at', 'kind', 'client', 'node', 'key', 'x'] },
-  )
 }
 
-function faultWithin({ config }: Schedule): fc.Arbitrary<SimFault> {
-  return fc.oneof(...FAULT_KINDS.map((kind) => faultOf(kind, fc.nat(config.ms))))
-}
-
-function faultOf(kind: SimFaultKind, at: fc.Arbitrary<number>): fc.Arbitrary<SimFault> {
-  const shape: FieldShapes = FAULT_SHAPES[kind]
-  const model: { [name: string]: fc.Arbitrary<unknown> } = { at, kind: fc.constant(kind), ...waiting }
-  const requiredKeys = ['at', 'kind']
-  for (const [name, field] of Object.entries(shape)) {
-    model[name] = arbitraryOf(field.spec)
-    if (!('optional' in field)) requiredKeys.push(name)
-  }
-  const record: fc.Arbitrary<unknown> = fc.record(model, { requiredKeys })
-  return record.filter(isFault)
-}
-
-function arbitraryOf(spec: Spec): fc.Arbitrary<unknown> {
+function plainestOf(spec: Spec): unknown {
   switch (spec.is) {
     case 'natural':
-      return fc.integer({ min: spec.min, max: spec.max })
+      return spec.min
     case 'number':
-      return fc.double({ noNaN: true })
-    case 'flag':
-      return fc.boolean()
-    case 'one of':
-      return fc.constantFrom(...spec.values)
-    case 'list':
-      return fc.array(fc.constantFrom(...spec.values), { minLength: 1 })
     case 'target':
-      return target
+      return 0
+    case 'flag':
+      return false
+    case 'one of':
+      return spec.values[0]
+    case 'list':
+      return spec.values.slice(0, 1)
     case 'places':
-      return fc.subarray([...PLACES])
+      return []
   }
 }

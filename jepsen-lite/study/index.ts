@@ -17,9 +17,8 @@ import { historyOf } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { setApart } from './distance.ts'
 import { type LoadOptions, StudyLoad } from './load.ts'
-import { markdownOf } from './markdown.ts'
+import { markdownOf, PICTURES } from './markdown.ts'
 import type { Phase } from './measure.ts'
-import { pageOf } from './page.ts'
 import type { PartitionKind } from './partition.ts'
 import { picturesOf } from './pictures.ts'
 import { resultsOf, type StudyConclusion, type StudyResults } from './results.ts'
@@ -57,18 +56,14 @@ export interface StudyOptions {
 const WARM_UP = { part: 0.5, msMax: 3_000 }
 
 export async function study(options: StudyOptions): Promise<StudyResults> {
-  const out = prepareOut(options.out, [
-    'nodes',
-    ...['study.json', 'study.md', 'study.html', 'answered.svg', 'ages.svg'],
-  ])
+  const out = prepareOut(options.out, ['nodes', ...['study.json', 'study.md', 'answered.svg', 'ages.svg']])
   options.say(`seed ${options.seed}`)
   const { results, requests } = await new Study(options, out).perform()
   writeFileSync(join(out, 'study.json'), `${JSON.stringify(results, null, 2)}\n`)
-  writeFileSync(join(out, 'study.md'), markdownOf(results))
+  writeFileSync(join(out, 'study.md'), `${markdownOf(results)}\n${PICTURES}`)
   const pictures = picturesOf(requests, options.phaseMs, (level) => labelOf(level, results))
   writeFileSync(join(out, 'answered.svg'), pictures.answered)
   writeFileSync(join(out, 'ages.svg'), pictures.ages)
-  writeFileSync(join(out, 'study.html'), pageOf(results, pictures))
   return results
 }
 

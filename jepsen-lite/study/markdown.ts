@@ -4,6 +4,21 @@ import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
 import { labelOf, type StudyTable, tablesOf } from './tables.ts'
 
+/** Follows the text in study.md. */
+export const PICTURES = `## Answered requests, for each tenth of a second
+
+The height of a bar is the fraction of the requests sent in that tenth of a second that were answered, over all rounds.
+A request that was sent in the partition counts as answered only if the answer came before the partition ended.
+
+![Answered requests](answered.svg)
+
+## How old stale answers were
+
+Medians of each tenth of a second. No answer may claim less than it is behind.
+
+![Ages of stale answers](ages.svg)
+`
+
 /** `columns`: the width of the terminal that shows it. A wider table becomes a list. */
 export function markdownOf(results: StudyResults, columns = Number.POSITIVE_INFINITY): string {
   const tables = [levels(results), ...tablesOf(results)]
@@ -26,7 +41,7 @@ function head(results: StudyResults): string {
 }
 
 /** How much was checked, the seed, and on which versions and machine. */
-export function headings({ seed, versions, checked }: StudyResults): string[] {
+function headings({ seed, versions, checked }: StudyResults): string[] {
   const { quorate, node, os, cpu, cores } = versions
   return [
     `${checked.operations.toLocaleString('en')} operations checked`,
@@ -48,7 +63,7 @@ function levels(results: StudyResults): StudyTable {
   }
 }
 
-export function settings({ settings: s }: StudyResults): string {
+function settings({ settings: s }: StudyResults): string {
   const cutOff =
     s.nodes > 4 ? 'the leader and fewer than half of the followers are cut off' : 'the leader is cut off'
   const how = s.cut === 'silent' ? 'no bytes pass, without a notice' : 'connections are reset and refused'

@@ -1,6 +1,6 @@
 // The study as two pictures: the requests that were answered at each level on each side, and the age of stale answers.
 // All rounds are added together, aligned at the beginning of each phase. Each picture is a complete SVG document with
-// its words and its colours for light and dark pages, so that it can stand in study.html and in a Markdown file.
+// its words and its colours for light and dark pages, so that it can stand in a Markdown file.
 
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, type PartitionSide, SIDES } from './levels.ts'

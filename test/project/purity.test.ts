@@ -247,7 +247,7 @@ describe('the check itself', () => {
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
     ],
     ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../workload/history.ts"'],
-    ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"; import "fast-check"'],
+    ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],
     ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],

@@ -32,7 +32,7 @@ export type {
   WatchRecord,
   WatchSelection,
 } from '../../workload/watch-record.ts'
-export { EventLog, type LoggedEvent, logOfWatch } from './log.ts'
+export { EventLog, type LoggedEvent } from './log.ts'
 
 export type WatchGuarantee =
   | 'ordered'

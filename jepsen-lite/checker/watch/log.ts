@@ -1,9 +1,8 @@
-// The changes of the store by revision, against which watches are judged. The simulator has it from the
-// replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
-// are then compared with that one, and it is itself compared with the writes that were acknowledged.
+// The changes of the store by revision, against which watches are judged. The simulator has it from the replayed log. A
+// history with a log has it from one watch of all keys (`../log/store-log.ts`).
 
 import { countWhile } from '../../workload/sorted.ts'
-import type { WatchedEvent, WatchedRow, WatchRecord } from '../../workload/watch-record.ts'
+import type { WatchedRow } from '../../workload/watch-record.ts'
 
 /** One change of one key; null: it was deleted. */
 export interface LoggedEvent {
@@ -50,23 +49,3 @@ export class EventLog {
     return countWhile(this.#events, (event) => event.revision < revision)
   }
 }
-
-/**
- * The log that a watch of all keys from revision 1 on received. That it is complete is not shown by this: compare it
- * with the acknowledged writes, and with other watches.
- */
-export function logOfWatch({ messages }: WatchRecord): EventLog {
-  const events: LoggedEvent[] = []
-  let upTo = 0
-  for (const message of messages) {
-    if (message.kind === 'events')
-      for (const event of message.events) events.push({ ...eventOf(event), revision: message.revision })
-    if (message.kind === 'events' || message.kind === 'progress') upTo = message.revision
-  }
-  return new EventLog(events, upTo)
-}
-
-const eventOf = ({ key, record }: WatchedEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
-  key,
-  record: record === undefined ? null : { ...record, value: record.value ?? '' },
-})

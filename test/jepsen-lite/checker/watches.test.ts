@@ -5,7 +5,6 @@ import {
   checkWatches,
   EventLog,
   type LoggedEvent,
-  logOfWatch,
   type WatchedEvent,
   type WatchedRow,
   type WatchGuarantee,
@@ -284,16 +283,4 @@ test('each anomaly names its promise', () => {
     ['three', 'WATCH-3'],
     ['four', 'WATCH-4'],
   ])
-})
-
-test('a watch of everything is a log by which the others can be judged', () => {
-  const log = logOfWatch({
-    name: 'all',
-    selection: FROM_1,
-    answered: 0,
-    messages: [created(), ...ALL, progress(8)],
-  })
-  const record = { name: 'w', selection: FROM_1, answered: 0 }
-  expect(checkWatches([{ ...record, messages: [created(), ...ALL, progress(8), due(8)] }], log)).toEqual([])
-  expect(checkWatches([{ ...record, messages: [created(), ...ALL.slice(1)] }], log)).toHaveLength(1)
 })

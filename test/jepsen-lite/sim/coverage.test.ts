@@ -5,19 +5,16 @@ import { EVENTS, NOTHING_RARE, STATES, type StateCoverage } from '../../../jepse
 import { dies } from '../../../jepsen-lite/sim/fault-builders.ts'
 import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
+import { calmConfig } from './calm-config.ts'
 import { runFaults } from './run-faults.ts'
 
 /** Three nodes, a write at each of them now and then. */
 function calm(faults: readonly SimFault[]): Schedule {
-  const { config, ...schedule } = generate(1, 3)
   return {
-    ...schedule,
-    config: {
-      ...{ ...config, nodes: 3, spares: 0, grow: 0, ms: 8000, clients: 3, keys: 2, clocks: 0, leases: 0 },
-      ...{ heartbeatMs: 50, electionMinMs: 500, electionMaxMs: 1000, commitDelayMs: 0, timeoutMs: 1000 },
-      ...{ delayMs: 0.2, jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
-      ...{ writeMs: 1, writeJitterMs: 1, readMs: 0.1 },
-    },
+    version: SCHEDULE_VERSION,
+    seed: 1,
+    config: calmConfig({ nodes: 3, ms: 8000, clients: 3, keys: 2 }),
     ops: Array.from({ length: 60 }, (_, at) => ({
       ...({ at: 2000 + 100 * at, kind: 'put', client: at % 3, node: at % 3, key: at % 2, x: at } as const),
     })),

@@ -5,43 +5,22 @@ import { expect, test } from 'vitest'
 import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
 import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
-import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
 import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
+import { calmConfig } from './calm-config.ts'
 import { runFaults } from './run-faults.ts'
 
 /** A calm cluster of five on equal clocks. */
 function calm(change: Partial<Schedule['config']> = {}): Schedule {
-  const { config } = generate(1)
+  const members = { nodes: 5, spares: 1, ms: 12_000 }
+  const harsh = { harsh: 1, silenceMs: 3000, restartMs: 100, timeoutMs: 2000 }
   return {
     version: SCHEDULE_VERSION,
     seed: 1,
-    config: {
-      ...config,
-      ...{
-        nodes: 5,
-        spares: 1,
-        grow: 0,
-        ms: 12_000,
-        heartbeatMs: 50,
-        electionMinMs: 500,
-        electionMaxMs: 1000,
-      },
-      ...{
-        delayMs: 0.2,
-        jitterMs: 0.3,
-        tail: 0,
-        harsh: 1,
-        lost: 0,
-        doubled: 0,
-        reordered: 0,
-        silenceMs: 3000,
-      },
-      ...{ clocks: 0, leases: 0, restartMs: 100, writeMs: 1, writeJitterMs: 1, readMs: 0.1, timeoutMs: 2000 },
-      ...change,
-    },
+    config: calmConfig({ ...members, ...harsh, ...change }),
     ops: Array.from({ length: 60 }, (_, at) => ({
       ...({ at: 500 + 190 * at, kind: 'put', client: at % 3, node: at % 5, key: at % 4, x: at } as const),
     })),

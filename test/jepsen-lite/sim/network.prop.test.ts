@@ -3,37 +3,24 @@
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
-import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { WireEnd } from '../../../jepsen-lite/sim/wires.ts'
 import type { Frame } from '../../../src/server/peers/wires.ts'
 import { runs } from '../../runs.ts'
+import { calmConfig } from './calm-config.ts'
 
 const FROM_MS = 500
 const MS = 1500
 
 /** Delays of whole milliseconds, so that much happens at the same moment. */
 function schedule(faults: readonly SimFault[], change: Partial<Schedule['config']> = {}): Schedule {
-  const { config } = generate(1)
+  const elections = { heartbeatMs: 20, electionMinMs: 200, electionMaxMs: 300, timeoutMs: 300 }
+  const fast = { delayMs: 1, jitterMs: 0, silenceMs: 600, restartMs: 100, writeMs: 0.1, writeJitterMs: 0 }
   return {
     version: SCHEDULE_VERSION,
     seed: 1,
-    config: {
-      ...config,
-      ...{ nodes: 3, spares: 0, grow: 0, ms: MS, heartbeatMs: 20, electionMinMs: 200, electionMaxMs: 300 },
-      ...{ delayMs: 1, jitterMs: 0, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 600 },
-      ...{
-        clocks: 0,
-        leases: 0,
-        restartMs: 100,
-        writeMs: 0.1,
-        writeJitterMs: 0,
-        readMs: 0.1,
-        timeoutMs: 300,
-      },
-      ...{ clients: 100, keys: 4 },
-      ...change,
-    },
+    config: calmConfig({ nodes: 3, ms: MS, clients: 100, keys: 4, ...elections, ...fast, ...change }),
     ops: Array.from({ length: MS - FROM_MS }, (_, at) => ({
       ...({ at: FROM_MS + at, kind: 'put', client: at % 100, node: at % 3, key: at % 4, x: at } as const),
     })),

@@ -2,11 +2,11 @@
 
 import { expect, test } from 'vitest'
 import type { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
-import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
 import { Run, type RunResult } from '../../../jepsen-lite/sim/run.ts'
 import { SCHEDULE_VERSION, type Schedule, type ScheduledOp } from '../../../jepsen-lite/sim/schedule.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
+import { calmConfig } from './calm-config.ts'
 
 const MS = 4000
 
@@ -18,15 +18,9 @@ function schedule(): Schedule {
   const ops: ScheduledOp[] = []
   for (let at = 1500; at < MS; at += 20) ops.push(op(at, 'rights', 6))
   for (let at = 2000; at < MS; at += 10) ops.push(op(at, 'permitted', (at / 10) % 6))
-  const config = { ...generate(1, 3).config, ...QUIET, ms: MS }
+  const slow = { delayMs: 5, jitterMs: 5, writeMs: 0.5, limits: usualLimits }
+  const config = calmConfig({ nodes: 3, ms: MS, keys: 3, clients: 7, ...slow })
   return { version: SCHEDULE_VERSION, seed: 1, config, ops, faults: [] }
-}
-
-const QUIET = {
-  ...{ spares: 0, grow: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, clocks: 0, leases: 0, silenceMs: 0 },
-  ...{ heartbeatMs: 50, electionMinMs: 500, electionMaxMs: 1000, commitDelayMs: 0, timeoutMs: 1000 },
-  ...{ delayMs: 5, jitterMs: 5, tail: 0, writeMs: 0.5, writeJitterMs: 1, readMs: 0.1, keys: 3, clients: 7 },
-  limits: usualLimits,
 }
 
 /** Without the time after the faults. */

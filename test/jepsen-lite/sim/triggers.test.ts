@@ -4,9 +4,10 @@
 import { expect, test } from 'vitest'
 import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
 import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
-import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/trigger-wait.ts'
+import { calmConfig } from './calm-config.ts'
 import { runFaults } from './run-faults.ts'
 
 /** Faults strike when the cluster has a leader, and early enough for what follows from them. */
@@ -15,16 +16,10 @@ const WRITES_END_MS = 6000
 
 /** Five nodes that nothing happens to, under a steady load of writes, and a few reads, at each of them. */
 function calm(faults: readonly SimFault[]): Schedule {
-  const { config } = generate(1)
   return {
     version: SCHEDULE_VERSION,
     seed: 1,
-    config: {
-      ...{ ...config, nodes: 5, spares: 0, grow: 0, ms: 8000, clients: 10, keys: 4, clocks: 0, leases: 0 },
-      ...{ heartbeatMs: 50, electionMinMs: 500, electionMaxMs: 1000, commitDelayMs: 0, timeoutMs: 1000 },
-      ...{ delayMs: 0.2, jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
-      ...{ writeMs: 1, writeJitterMs: 1, readMs: 0.1 },
-    },
+    config: calmConfig({ nodes: 5, ms: 8000, clients: 10, keys: 4 }),
     ops: Array.from({ length: 250 }, (_, at) => ({
       ...{ at: 1000 + 20 * at, kind: at % 8 === 7 ? 'get' : 'put', client: at % 10, node: at % 5 },
       ...{ key: at % 4, x: 4 * at },

@@ -56,7 +56,7 @@ test('each level gives what it promises, on both sides of a real partition', asy
   expect(inPartition('bounded', 'minority')).toMatchObject({ reasons: { too_stale: expect.any(Number) } })
 
   expect(readdirSync(out).sort()).toEqual([
-    ...['ages.svg', 'answered.svg', 'history.jsonl', 'nodes', 'study.html', 'study.json', 'study.md'],
+    ...['ages.svg', 'answered.svg', 'history.jsonl', 'nodes', 'study.json', 'study.md'],
   ])
   expect(JSON.parse(readFileSync(join(out, 'study.json'), 'utf8'))).toEqual(results)
   // Anyone can judge again.
