@@ -22,34 +22,26 @@ import { io, userPath } from './io.ts'
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 
-export interface LineOptions {
-  /** Records that had a lease become plain keys. */
-  readonly leased?: boolean
-  /** Receives the number of bytes of each line. */
-  readonly onLine?: (bytes: number) => void
-}
-
-/** Opens a file; `-` means standard input. */
+/** Opens a file; `-` means standard input. `leased`: records that had a lease become plain keys. */
 export function linesOfFile(
   path: string,
   signal: AbortSignal,
-  options?: LineOptions,
+  leased: boolean,
 ): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? io().stdin : createReadStream(userPath(path)))
-  return itemsOf(input, path === '-' ? 'standard input' : path, options)
+  return itemsOf(input, path === '-' ? 'standard input' : path, leased)
 }
 
 /** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
 export async function* itemsOf(
   input: AsyncIterable<Buffer>,
   where: string,
-  { leased = false, onLine = () => {} }: LineOptions = {},
+  leased = false,
 ): AsyncGenerator<ImportItem, void, undefined> {
   let number = 0
   let records = 0
   let ended = false
   for await (const bytes of linesOf(input, where)) {
-    onLine(bytes.length + 1)
     number += 1
     const line = `line ${number} of ${where}`
     const text = textOf(bytes, line)

@@ -35,25 +35,19 @@ export const command = ({ flags }: ProgramContext) =>
           'how long it is listed after its process has died; from 1s',
           parseLeaseTime,
         )
-        .action(async (name, url, options) => {
-          await registerService(flags(), name, url, options)
-        }),
+        .action((name, url, options) => registerService(flags(), name, url, options)),
     )
     .addCommand(
       withExamples(new Command('list'), ['kv service list', 'kv service list api'])
         .description('print the instances of a service, or of all services')
         .argument('[name]', 'of the service; otherwise all', parseText)
-        .action(async (name) => {
-          await listServices(flags(), name)
-        }),
+        .action((name) => listServices(flags(), name)),
     )
     .addCommand(
       withExamples(new Command('watch'), ['kv service watch api', 'kv service watch api -o ndjson'])
         .description('print the instances now and after each change, until Ctrl-C')
         .argument('<name>', 'of the service', parseText)
-        .action(async (name) => {
-          await watchServices(flags(), name)
-        }),
+        .action((name) => watchServices(flags(), name)),
     )
 
 const TTL_MS = 10_000
