@@ -5,7 +5,7 @@
 // cannot bound its age, which is what recipes promise here.
 
 import { AbortedError, type Client, type KvRecord } from '../client/index.ts'
-import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
+import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal, keepWatching, pause } from './watch-helpers.ts'
 
@@ -75,7 +75,7 @@ export class RangeView {
     const { signal } = this.#end
     while (!signal.aborted) {
       this.#wake = new AbortController()
-      const confirmedAt = stopwatch()
+      const confirmedAt = startStopwatch()
       let waitMs = confirmMs
       try {
         // Without a limit: a part of the range would be taken for all of it. The store rejects a range that is too

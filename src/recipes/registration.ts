@@ -5,7 +5,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
-import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/validators.ts'
+import { type Check, checkOptions, checkValue, isObject, isSignal, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
@@ -96,7 +96,7 @@ export class OwnRegistration implements Registration {
     changes: Partial<Fields>,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
-    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
+    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isObject })
     checkOptions('registration.update', options, { signal: isSignal })
     const { url, weight } = changes
     const meta = changes.meta && jsonCopy('registration.update', changes.meta)
@@ -193,7 +193,7 @@ export class OwnRegistration implements Registration {
 function jsonCopy(caller: string, meta: Instance['meta']): Instance['meta'] {
   const text: string | undefined = JSON.stringify(meta)
   const copy = text && JSON.parse(text)
-  checkValue(caller, 'meta', copy, isMeta)
+  checkValue(caller, 'meta', copy, isObject)
   return copy
 }
 
@@ -222,5 +222,3 @@ export const isWeight: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
     ? undefined
     : 'a number from 0 to 2^53 - 1'
-export const isMeta: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'

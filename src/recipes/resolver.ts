@@ -32,7 +32,7 @@ export interface ResolverOptions {
   readonly failedMs?: number | undefined
   /** How long `resolve` waits for the first read. Default 5,000. */
   readonly timeoutMs?: number | undefined
-  /** Called when the registry could not be read, and for a foreign key of the service. */
+  /** Called when the registry could not be read. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
