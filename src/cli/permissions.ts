@@ -3,10 +3,10 @@
 // A role has at most one permission for each range: granting `write` beside `read` makes it `readwrite`, and revoking
 // `write` from that leaves `read`.
 
+import { bytesToJson } from '../client/decode.ts'
 import type { PermittedRange, RolePermission } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { bytesToJson } from './format-json.ts'
 import { formatBytes } from './txn/format-txn.ts'
 
 export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const

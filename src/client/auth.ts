@@ -1,6 +1,5 @@
 // Calls about users, roles and the switch that makes rights be checked.
 
-import { isUtf8 } from 'node:buffer'
 import { bytesOf } from './address.ts'
 import type { ApiCall } from './administration.ts'
 import type {
@@ -16,6 +15,7 @@ import type {
 import {
   arrayIn,
   bytesFromJson,
+  bytesToJson,
   decoded,
   disagree,
   type Json,
@@ -24,13 +24,12 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { QuorateError } from './errors.ts'
-import { ownBytes } from './operation.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkAuthDelete,
-  checkAuthName,
   checkCall,
+  checkName,
   checkRoleChange,
   checkUserChange,
 } from './validate-arguments.ts'
@@ -100,7 +99,8 @@ const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => (
   },
   /** undefined: there is none. */
   get: async (name: string, options: CallOptions = {}): Promise<T | undefined> => {
-    checkAuthName(`${folder}.get`, name, options)
+    checkName(`${folder}.get`, name)
+    checkCall(`${folder}.get`, options)
     try {
       return decoded(await read(call, pathOf(folder, name), options), 'no', decode)
     } catch (error) {
@@ -145,13 +145,10 @@ function sent(
 function permissionJson({ access, ...range }: RolePermission): Json {
   const bounds = Object.entries(range).flatMap(([name, value]: [string, unknown]) => {
     if (value === undefined) return []
-    return [[name, value === true ? value : bytesJson(ownBytes(value as string | Uint8Array))]]
+    return [[name, value === true ? value : bytesToJson(bytesOf(value as string | Uint8Array))]]
   })
   return { access, ...Object.fromEntries(bounds) }
 }
-
-const bytesJson = (bytes: Buffer): string | Json =>
-  isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString('base64') }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers

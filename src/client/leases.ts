@@ -23,13 +23,7 @@ import type {
 } from './lease-types.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
-import {
-  checkCall,
-  checkGrant,
-  checkKeepAliveMany,
-  checkLease,
-  checkLeaseCall,
-} from './validate-arguments.ts'
+import { checkCall, checkGrant, checkKeepAliveMany, checkLeaseCall, LEASE } from './validate-arguments.ts'
 
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
@@ -105,7 +99,7 @@ export async function show(
   id: string,
   options: LeaseOptions,
 ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
-  checkLease(id, options)
+  checkLeaseCall('lease', id, options, LEASE)
   const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
   try {
     const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)

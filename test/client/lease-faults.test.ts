@@ -4,7 +4,6 @@ import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
 
-
 test('a keep-alive that a node does not answer is asked of another one, however many other calls have second copies', async () => {
   const nodes = [await fake('n1'), await fake('n2')]
   let keepAlives = 0

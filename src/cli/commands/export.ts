@@ -1,13 +1,14 @@
 // kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
-import { bytesToJson, recordJson, toJsonLine } from '../format-json.ts'
+import { recordJson, toJsonLine } from '../format-json.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { printJson, say, writeLine } from '../output.ts'

@@ -1,6 +1,7 @@
 // kv lease grant | keep-alive | revoke | show | list
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { type LeaseInfo, type NewLease, QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -10,7 +11,6 @@ import { formatMs } from '../duration.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flag-values.ts'
-import { bytesToJson } from '../format-json.ts'
 import { isTable, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'

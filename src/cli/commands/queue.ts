@@ -2,6 +2,7 @@
 // the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
@@ -10,7 +11,6 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flag-values.ts'
-import { bytesToJson } from '../format-json.ts'
 import { printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'

@@ -1,13 +1,14 @@
 // kv service register|list|watch NAME: the instances of a service.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson, isObject } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import { parseLeaseTime, parseText, parseUrl, parseWeight } from '../flag-values.ts'
-import { bytesToJson, isObject, toJsonLine } from '../format-json.ts'
+import { toJsonLine } from '../format-json.ts'
 import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'

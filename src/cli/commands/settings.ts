@@ -1,6 +1,7 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
 import { Command } from '@commander-js/extra-typings'
+import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
@@ -8,7 +9,6 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { isObject } from '../format-json.ts'
 import { isTable, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printJson } from '../output.ts'
