@@ -18,22 +18,20 @@ export interface RangeFlags {
 }
 
 /** The permission that the arguments name. */
-export function permissionFrom(access: string, key: string | undefined, flags: RangeFlags): RolePermission {
-  const known = ACCESSES.find((each) => each === access)
-  if (known === undefined)
-    throw new Failure(
-      EXIT.usage,
-      `the access must be one of ${ACCESSES.join(', ')}, not ${JSON.stringify(access)}`,
-    )
+export function permissionFrom(
+  access: (typeof ACCESSES)[number],
+  key: string | undefined,
+  flags: RangeFlags,
+): RolePermission {
   const { prefix, range, all } = flags
   const forms = [key, prefix, range, all].filter((form) => form !== undefined)
-  if (known === 'admin') {
-    if (forms.length === 0) return { access: known }
+  if (access === 'admin') {
+    if (forms.length === 0) return { access }
     throw new Failure(EXIT.usage, 'admin covers members, settings, users and roles: it has no keys')
   }
   if (forms.length !== 1)
     throw new Failure(EXIT.usage, 'name either a key, or --prefix P, or --range A B, or --all')
-  return { access: known, ...rangeFrom(key, flags) }
+  return { access, ...rangeFrom(key, flags) }
 }
 
 function rangeFrom(key: string | undefined, { prefix, range }: RangeFlags): PermittedRange {

@@ -27,8 +27,6 @@ import {
   LOG_FORMATS,
   LOG_LEVELS,
   type LogLevel,
-  logFormat,
-  logLevel,
   parseTimeout,
   parseTiming,
 } from '../flag-values.ts'
@@ -121,11 +119,11 @@ function startCommand(globalFlags: ProgramContext['flags']) {
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
-    .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
-    .option(
-      '--log-format <format>',
-      `${LOG_FORMATS.join(' or ')} (default: text on a terminal, else json)`,
-      logFormat,
+    .addOption(
+      new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('info' as const),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'default: text on a terminal, else json').choices(LOG_FORMATS),
     )
     .action(async (flags) => {
       const { nodeLog } = await import('../node-log.ts')

@@ -1,6 +1,6 @@
 // kv role add | delete | list | show | grant | revoke
 
-import { Command } from '@commander-js/extra-typings'
+import { Argument, Command } from '@commander-js/extra-typings'
 import type { RoleInfo, RolePermission } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -12,7 +12,7 @@ import { parseText } from '../flag-values.ts'
 import { printList, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, printJson, say } from '../output.ts'
-import { granted, permissionFrom, permissionJson, permissionText, revoked } from '../permissions.ts'
+import { ACCESSES, granted, permissionFrom, permissionJson, permissionText, revoked } from '../permissions.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -71,7 +71,7 @@ export const command = ({ flags }: ProgramContext) =>
 function withRangeFlags(command: Command) {
   return command
     .argument('<name>', '', parseText)
-    .argument('<access>', 'read, write, readwrite, or admin: members, settings, users and roles')
+    .addArgument(new Argument('<access>', 'admin: members, settings, users and roles').choices(ACCESSES))
     .argument('[key]', 'one key')
     .option('--prefix <prefix>', 'all keys that begin with it')
     .option('--range <keys...>', "from the first key on, before the second; '' is no bound")
