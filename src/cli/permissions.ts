@@ -5,6 +5,7 @@
 
 import { bytesToJson } from '../client/decode.ts'
 import type { PermittedRange, RolePermission } from '../client/index.ts'
+import { afterPrefix, nameOf } from '../client/transact.ts'
 import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { formatBytes } from './txn/format-txn.ts'
@@ -89,38 +90,21 @@ function withAccess(
 
 function isSameRange(one: RolePermission, other: RolePermission): boolean {
   const [a, b] = [boundsOf(one), boundsOf(other)]
-  if (a === undefined || b === undefined) return a === b
-  if (!a.start.equals(b.start)) return false
-  return a.end === undefined || b.end === undefined ? a.end === b.end : a.end.equals(b.end)
+  return a?.start === b?.start && a?.end === b?.end
 }
 
 /** From `start` on, before `end`; undefined: the permission has no range. */
-function boundsOf(permission: RolePermission): { start: Buffer; end: Buffer | undefined } | undefined {
+function boundsOf(permission: RolePermission): { start: string; end: string | undefined } | undefined {
   if (permission.access === 'admin') return undefined
-  if ('key' in permission) {
-    const start = Buffer.from(permission.key as string)
-    return { start, end: Buffer.concat([start, Uint8Array.of(0)]) }
-  }
+  const name = (key: string | Uint8Array): string => nameOf(Buffer.from(key as string))
+  if ('key' in permission) return { start: name(permission.key), end: `${name(permission.key)}\0` }
   if ('prefix' in permission) {
-    const start = Buffer.from(permission.prefix as string)
+    const start = name(permission.prefix)
     return { start, end: afterPrefix(start) }
   }
-  if ('all' in permission) return { start: Buffer.alloc(0), end: undefined }
+  if ('all' in permission) return { start: '', end: undefined }
   const start = 'start' in permission ? permission.start : ''
-  const { end } = permission
-  return {
-    start: Buffer.from(start as string),
-    end: end === undefined ? undefined : Buffer.from(end as string),
-  }
-}
-
-/** The first key after all keys with the prefix; undefined: there is none. */
-function afterPrefix(prefix: Buffer): Buffer | undefined {
-  const last = prefix.findLastIndex((byte) => byte !== 0xff)
-  if (last < 0) return undefined
-  const end = Buffer.from(prefix.subarray(0, last + 1))
-  end.writeUInt8(end.readUInt8(last) + 1, last)
-  return end
+  return { start: name(start), end: permission.end && name(permission.end) }
 }
 
 /** As the command line names it, with the words of transactions. */

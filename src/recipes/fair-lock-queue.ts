@@ -26,12 +26,13 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { checkOptions } from '../client/validators.ts'
 import { isOwned } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { type PendingWait, REVOKE_WAIT_MS, waitUntil } from './wait-until.ts'
-import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
+import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const REWATCH_PAUSE_MS = 1_000

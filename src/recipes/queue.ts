@@ -40,6 +40,7 @@ import {
 } from '../client/index.ts'
 import { jsonText } from '../client/json-text.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
 import { isOwned, reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
@@ -47,7 +48,7 @@ import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { timeLimitOf } from './wait-until.ts'
-import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
+import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5

@@ -6,8 +6,9 @@
 
 import { AbortedError, type Client, type KvRecord } from '../client/index.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { pause } from '../client/timer.ts'
 import { isClosed } from './transient-errors.ts'
-import { anySignal, keepWatching, pause } from './watch-helpers.ts'
+import { anySignal, keepWatching } from './watch-helpers.ts'
 
 const RETRY_MS = 1_000
 

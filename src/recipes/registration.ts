@@ -5,13 +5,14 @@
 
 import { randomUUID } from 'node:crypto'
 import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isObject, isSignal, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { REVOKE_WAIT_MS } from './wait-until.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const RETRY_MS = 1_000

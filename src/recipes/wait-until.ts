@@ -2,9 +2,9 @@
 // Transient errors are retried until the caller's time limit.
 
 import type { WatchBatch, WatchOptions } from '../client/index.ts'
-import { after } from '../client/timer.ts'
+import { after, pause } from '../client/timer.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
-import { changeAfter, pause, type WatchClient } from './watch-helpers.ts'
+import { changeAfter, type WatchClient } from './watch-helpers.ts'
 
 /** How long an abandoned attempt waits for its lease to be revoked before it lets the lease expire. */
 export const REVOKE_WAIT_MS = 1_000
