@@ -43,7 +43,7 @@ export async function listenForCommands(
     socket.write(`${JSON.stringify(identification)}\n`)
     const message = parseJson((await readLine(socket)) ?? '')
     if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
-    // Who knows the token is a command of this program.
+    // The sender knows the token, so it is a command of this program.
     const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
       failed(1, failureOf(error).message),
     )
