@@ -7,10 +7,9 @@ import { Failure, isSystemError, messageOf, unwritable } from '../local/failure.
 import { decodeAppliedState } from '../raft/index.ts'
 import { isStorageError } from '../server/inspect-data-directory.ts'
 import { EXIT } from './exit-codes.ts'
-import { toJson, toJsonLine } from './format-json.ts'
 import { printTable } from './format-table.ts'
 import type { Format } from './global-flags.ts'
-import { writeLine } from './output.ts'
+import { printJson } from './output.ts'
 
 export function headerJson(header: BackupHeader): Readonly<Record<string, unknown>> {
   const state = decodeState(header.kv)
@@ -44,8 +43,7 @@ export const summaryJson = ({ header, end, bytes }: BackupSummary): Readonly<Rec
 
 /** Prints the fields of one object, one a line. */
 export async function printFields(format: Format, fields: Readonly<Record<string, unknown>>): Promise<void> {
-  if (format === 'json') return writeLine(toJson(fields))
-  if (format === 'ndjson') return writeLine(toJsonLine(fields))
+  if (await printJson(format, fields)) return
   await printTable<readonly [string, unknown]>(
     [
       { title: 'NAME', cell: ([name]) => name },

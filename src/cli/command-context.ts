@@ -18,6 +18,7 @@ import {
   chooseEndpoints,
   chooseTls,
   type Format,
+  formatOf,
   type GlobalFlags,
 } from './global-flags.ts'
 import { io, withCurrentIo } from './io.ts'
@@ -26,9 +27,6 @@ import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
-/** A command that misses its time-out by more than this says so. */
-const LATE_MS_MIN = 1_000
-const DELAY_LOOK_MS = 50
 /** How long a command tries to connect. A user wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
@@ -73,7 +71,6 @@ export async function withContext(
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
-      ...credentials,
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
@@ -82,7 +79,6 @@ export async function withContext(
     }),
   )
   const signals = new CommandSignals()
-  const delays = new Delays()
   if (intent.kind === 'write') setWriteIntent(intent)
   try {
     if (endpoints.source === 'default' && io().stderr.isTTY === true)
@@ -90,7 +86,7 @@ export async function withContext(
     await run({
       client,
       endpoints,
-      format: flags.output ?? (io().stdout.isTTY ? 'table' : 'plain'),
+      format: formatOf(flags),
       isFormatChosen: flags.output !== undefined,
       timeoutMs,
       signal: signals.interrupted,
@@ -100,15 +96,9 @@ export async function withContext(
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
     const text = formatError(error, intent, endpoints.source, userOf(credentials))
-    const isInterrupted = error.code === 'aborted'
-    // A command that runs until Ctrl-C misses no time-out.
-    const late = isInterrupted
-      ? []
-      : delays.lateness(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
-    const EndOfCommand = isInterrupted ? Cancellation : Failure
-    throw new EndOfCommand(exitCodeOf(error, intent), text, late)
+    const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
+    throw new EndOfCommand(exitCodeOf(error, intent), text)
   } finally {
-    delays.close()
     signals.close()
     await client.close()
   }
@@ -138,35 +128,6 @@ async function sayCluster(
     // A command that keeps trying reports it later.
     const isFinal = error instanceof UnreachableError && unreachableAfterMs === undefined
     if (isFinal || (error instanceof QuorateError && error.code === 'unauthenticated')) throw error
-  }
-}
-
-/** How long this process could not run: on a busy machine neither its start nor its timers are in time. */
-class Delays {
-  readonly #begunAt = performance.now()
-  readonly #timer = setInterval(() => this.#look(), DELAY_LOOK_MS).unref()
-  #lookedAt = this.#begunAt
-  #delayedMs = this.#begunAt - io().startedAtMs
-
-  close(): void {
-    clearInterval(this.#timer)
-  }
-
-  /** That delays are the reason why a command has taken longer than its time-out, if it has. */
-  lateness(timeoutMs: number, waitedMs: number): readonly string[] {
-    this.#look()
-    const elapsedMs = performance.now() - io().startedAtMs - waitedMs
-    const lateMs = elapsedMs - timeoutMs
-    if (lateMs < LATE_MS_MIN || this.#delayedMs - waitedMs < lateMs / 2) return []
-    return [
-      `note: this took ${formatMs(elapsedMs)} instead of ${formatMs(timeoutMs)}, since the machine is busy`,
-    ]
-  }
-
-  #look(): void {
-    const now = performance.now()
-    this.#delayedMs += Math.max(0, now - this.#lookedAt - DELAY_LOOK_MS)
-    this.#lookedAt = now
   }
 }
 

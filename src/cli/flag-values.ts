@@ -91,11 +91,3 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export const LOG_FORMATS = ['text', 'json'] as const
 export type LogFormat = (typeof LOG_FORMATS)[number]
-
-export function logFormat(text: string): LogFormat {
-  return LOG_FORMATS.find((known) => known === text) ?? invalid(`it must be one of ${LOG_FORMATS.join(', ')}`)
-}
-
-export function logLevel(text: string): LogLevel {
-  return LOG_LEVELS.find((known) => known === text) ?? invalid(`it must be one of ${LOG_LEVELS.join(', ')}`)
-}

@@ -1,5 +1,6 @@
 // Results as JSON, in the shapes of the HTTP API.
 
+import { bytesToJson } from '../client/decode.ts'
 import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../client/index.ts'
 
 /** JSON of one line. It escapes what JSON allows in strings and a terminal obeys, as in format-text.ts. */
@@ -12,27 +13,6 @@ const escapeControls = (json: string): string =>
     /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
-
-/** A string if the bytes are valid UTF-8, otherwise `{"base64": …}`. */
-export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const text = buffer.toString()
-  return Buffer.from(text).equals(buffer) ? text : { base64: buffer.toString('base64') }
-}
-
-/** The bytes of such JSON. Throws a TypeError for other values, and for text that UTF-8 cannot have. */
-export function bytesFromJson(json: unknown): Uint8Array {
-  if (typeof json === 'string' && json.isWellFormed()) return Buffer.from(json)
-  if (isObject(json) && typeof json.base64 === 'string') {
-    const bytes = Buffer.from(json.base64, 'base64')
-    // Buffer skips characters that are not base64.
-    if (bytes.toString('base64') === json.base64) return bytes
-  }
-  throw new TypeError('neither a string nor {"base64": …}')
-}
-
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export function resultJson(result: PutResult | DeleteResult): object {
   if ('deleted' in result) return { deleted: result.deleted, revision: result.revision }

@@ -101,9 +101,10 @@ export async function printList<Row>(
   rows: AsyncIterable<Row> | Iterable<Row>,
   jsonOf: (row: Row) => object,
   columns: readonly Column<Row>[],
+  style?: (row: Row) => Style | undefined,
 ): Promise<void> {
   if (format === 'ndjson') for await (const row of rows) await writeLine(toJsonLine(jsonOf(row)))
-  else if (format !== 'json') await printTable(columns, format, rows)
+  else if (format !== 'json') await printTable(columns, format, rows, style)
   else {
     const all: object[] = []
     for await (const row of rows) all.push(jsonOf(row))

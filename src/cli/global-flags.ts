@@ -74,6 +74,10 @@ export function commandWithGlobalFlags(name: string) {
 
 export type GlobalFlags = ReturnType<ReturnType<typeof commandWithGlobalFlags>['opts']>
 
+/** The chosen format; otherwise that of people on a terminal, and of scripts elsewhere. */
+export const formatOf = ({ output }: Pick<GlobalFlags, 'output'>): Format =>
+  output ?? (io().stdout.isTTY ? 'table' : 'plain')
+
 export interface ChosenEndpoints {
   readonly urls: readonly string[]
   readonly source: EndpointSource

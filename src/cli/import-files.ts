@@ -2,7 +2,7 @@
 // UTF-8. Symlinks are not followed, so nothing outside the directory is read. Not covered: a directory that is replaced
 // by a symlink during the import.
 
-import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { reasonOf } from '../local/failure.ts'
 import type { ImportItem } from './import-item.ts'
 
@@ -46,21 +46,12 @@ function content(path: Buffer, bytesMax: number): Buffer {
     const stat = fstatSync(file)
     if (!stat.isFile()) throw new Error('not a regular file any more')
     if (stat.size > bytesMax) throw tooLarge(`${stat.size} bytes`, bytesMax)
-    return toTheEnd(file, stat.size, bytesMax)
+    // The size is only a hint: files below /proc report 0, and others may grow.
+    const bytes = readFileSync(file)
+    if (bytes.length > bytesMax) throw tooLarge(`${bytes.length} bytes`, bytesMax)
+    return bytes
   } finally {
     closeSync(file)
-  }
-}
-
-/** The size is only a hint: files below /proc report 0, and others may grow. */
-function toTheEnd(file: number, size: number, bytesMax: number): Buffer {
-  let bytes = Buffer.allocUnsafe(size + 1)
-  for (let at = 0; ; ) {
-    const read = readSync(file, bytes, at, bytes.length - at, null)
-    if (read === 0) return bytes.subarray(0, at)
-    at += read
-    if (at > bytesMax) throw tooLarge(`more than ${bytesMax} bytes`, bytesMax)
-    if (at === bytes.length) bytes = Buffer.concat([bytes, Buffer.allocUnsafe(at)])
   }
 }
 

@@ -8,10 +8,11 @@
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
+import { bytesFromJson, isObject } from '../client/decode.ts'
+import { linesOf } from '../client/list.ts'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
-import { bytesFromJson, isObject } from './format-json.ts'
 import type { ImportItem } from './import-item.ts'
 import { io, userPath } from './io.ts'
 
@@ -20,36 +21,29 @@ import { io, userPath } from './io.ts'
  * (`\u0000`).
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
-const LF = 0x0a
 
-export interface LineOptions {
-  /** Records that had a lease become plain keys. */
-  readonly leased?: boolean
-  /** Receives the number of bytes of each line. */
-  readonly onLine?: (bytes: number) => void
-}
-
-/** Opens a file; `-` means standard input. */
+/** Opens a file; `-` means standard input. `leased`: records that had a lease become plain keys. */
 export function linesOfFile(
   path: string,
   signal: AbortSignal,
-  options?: LineOptions,
+  leased: boolean,
 ): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? io().stdin : createReadStream(userPath(path)))
-  return itemsOf(input, path === '-' ? 'standard input' : path, options)
+  return itemsOf(input, path === '-' ? 'standard input' : path, leased)
 }
 
 /** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
 export async function* itemsOf(
   input: AsyncIterable<Buffer>,
   where: string,
-  { leased = false, onLine = () => {} }: LineOptions = {},
+  leased = false,
 ): AsyncGenerator<ImportItem, void, undefined> {
   let number = 0
   let records = 0
   let ended = false
-  for await (const bytes of linesOf(input, where)) {
-    onLine(bytes.length + 1)
+  const tooLong = () =>
+    bad(`line ${number + 1} of ${where} has more than ${LINE_BYTES_MAX} bytes: it is no record`)
+  for await (const bytes of linesOf(input, LINE_BYTES_MAX, tooLong)) {
     number += 1
     const line = `line ${number} of ${where}`
     const text = textOf(bytes, line)
@@ -73,34 +67,6 @@ export async function* itemsOf(
     kind: 'open-end',
     reason: `${where} has no end line: if ${PROGRAM} export wrote it, it is incomplete`,
   }
-}
-
-async function* linesOf(
-  input: AsyncIterable<Buffer>,
-  where: string,
-): AsyncGenerator<Buffer, void, undefined> {
-  let pieces: Buffer[] = []
-  let bytes = 0
-  let number = 1
-  const add = (piece: Buffer): void => {
-    bytes += piece.length
-    if (bytes > LINE_BYTES_MAX)
-      throw bad(`line ${number} of ${where} has more than ${LINE_BYTES_MAX} bytes: it is no record`)
-    pieces.push(piece)
-  }
-  for await (const chunk of input) {
-    let from = 0
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, from)) {
-      add(chunk.subarray(from, at))
-      yield Buffer.concat(pieces)
-      pieces = []
-      bytes = 0
-      number += 1
-      from = at + 1
-    }
-    add(chunk.subarray(from))
-  }
-  if (bytes > 0) yield Buffer.concat(pieces)
 }
 
 /** Decodes a line. Invalid bytes are refused, not replaced. A byte order mark at the beginning is ignored. */

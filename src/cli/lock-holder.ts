@@ -4,6 +4,7 @@
 // for so long that little of it is left, and SIGKILL a little later. If kv itself was suspended, it checks the clock
 // when it resumes. Only the fencing token protects what the command does in between.
 
+import { bytesToJson } from '../client/decode.ts'
 import { type Client, QuorateError } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
 import { type HeldLock, LockNotTakenError, type LockOptions } from '../recipes/index.ts'
@@ -11,7 +12,6 @@ import { checkCommand, exitCodeOfChild, startChild } from './child.ts'
 import { type CommandContext, untilSecondSignal, withContext } from './command-context.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, endedBy, withinLease } from './exit-codes.ts'
-import { bytesToJson } from './format-json.ts'
 import type { GlobalFlags } from './global-flags.ts'
 import { io } from './io.ts'
 import { keepProcessAlive } from './keep-alive.ts'

@@ -147,6 +147,13 @@ export const print = (text: string): Promise<void> => writeLine(escapeText(text)
 /** Prints data of several lines for people. */
 export const printLines = (text: string): Promise<void> => writeLine(escapeLines(text))
 
+/** Prints an object if the format is one of JSON. Returns whether it is. */
+export async function printJson(format: Format, json: object): Promise<boolean> {
+  if (format !== 'json' && format !== 'ndjson') return false
+  await writeLine(format === 'json' ? toJson(json) : toJsonLine(json))
+  return true
+}
+
 /** Prints one result: as JSON, for a script, or for people. Without `table` both of the latter are `plain`. */
 export async function printResult(
   format: Format,
@@ -154,9 +161,8 @@ export async function printResult(
   plain: string,
   table: string = plain,
 ): Promise<void> {
-  if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(toJsonLine(json))
-  else if (format === 'plain') await writeLine(plain)
+  if (await printJson(format, json)) return
+  if (format === 'plain') await writeLine(plain)
   else await print(table)
 }
 

@@ -3,10 +3,11 @@
 // A role has at most one permission for each range: granting `write` beside `read` makes it `readwrite`, and revoking
 // `write` from that leaves `read`.
 
+import { bytesToJson } from '../client/decode.ts'
 import type { PermittedRange, RolePermission } from '../client/index.ts'
+import { afterPrefix, nameOf } from '../client/transact.ts'
 import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { bytesToJson } from './format-json.ts'
 import { formatBytes } from './txn/format-txn.ts'
 
 export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
@@ -18,22 +19,20 @@ export interface RangeFlags {
 }
 
 /** The permission that the arguments name. */
-export function permissionFrom(access: string, key: string | undefined, flags: RangeFlags): RolePermission {
-  const known = ACCESSES.find((each) => each === access)
-  if (known === undefined)
-    throw new Failure(
-      EXIT.usage,
-      `the access must be one of ${ACCESSES.join(', ')}, not ${JSON.stringify(access)}`,
-    )
+export function permissionFrom(
+  access: (typeof ACCESSES)[number],
+  key: string | undefined,
+  flags: RangeFlags,
+): RolePermission {
   const { prefix, range, all } = flags
   const forms = [key, prefix, range, all].filter((form) => form !== undefined)
-  if (known === 'admin') {
-    if (forms.length === 0) return { access: known }
+  if (access === 'admin') {
+    if (forms.length === 0) return { access }
     throw new Failure(EXIT.usage, 'admin covers members, settings, users and roles: it has no keys')
   }
   if (forms.length !== 1)
     throw new Failure(EXIT.usage, 'name either a key, or --prefix P, or --range A B, or --all')
-  return { access: known, ...rangeFrom(key, flags) }
+  return { access, ...rangeFrom(key, flags) }
 }
 
 function rangeFrom(key: string | undefined, { prefix, range }: RangeFlags): PermittedRange {
@@ -91,38 +90,21 @@ function withAccess(
 
 function isSameRange(one: RolePermission, other: RolePermission): boolean {
   const [a, b] = [boundsOf(one), boundsOf(other)]
-  if (a === undefined || b === undefined) return a === b
-  if (!a.start.equals(b.start)) return false
-  return a.end === undefined || b.end === undefined ? a.end === b.end : a.end.equals(b.end)
+  return a?.start === b?.start && a?.end === b?.end
 }
 
 /** From `start` on, before `end`; undefined: the permission has no range. */
-function boundsOf(permission: RolePermission): { start: Buffer; end: Buffer | undefined } | undefined {
+function boundsOf(permission: RolePermission): { start: string; end: string | undefined } | undefined {
   if (permission.access === 'admin') return undefined
-  if ('key' in permission) {
-    const start = Buffer.from(permission.key as string)
-    return { start, end: Buffer.concat([start, Uint8Array.of(0)]) }
-  }
+  const name = (key: string | Uint8Array): string => nameOf(Buffer.from(key as string))
+  if ('key' in permission) return { start: name(permission.key), end: `${name(permission.key)}\0` }
   if ('prefix' in permission) {
-    const start = Buffer.from(permission.prefix as string)
+    const start = name(permission.prefix)
     return { start, end: afterPrefix(start) }
   }
-  if ('all' in permission) return { start: Buffer.alloc(0), end: undefined }
+  if ('all' in permission) return { start: '', end: undefined }
   const start = 'start' in permission ? permission.start : ''
-  const { end } = permission
-  return {
-    start: Buffer.from(start as string),
-    end: end === undefined ? undefined : Buffer.from(end as string),
-  }
-}
-
-/** The first key after all keys with the prefix; undefined: there is none. */
-function afterPrefix(prefix: Buffer): Buffer | undefined {
-  const last = prefix.findLastIndex((byte) => byte !== 0xff)
-  if (last < 0) return undefined
-  const end = Buffer.from(prefix.subarray(0, last + 1))
-  end.writeUInt8(end.readUInt8(last) + 1, last)
-  return end
+  return { start: name(start), end: permission.end && name(permission.end) }
 }
 
 /** As the command line names it, with the words of transactions. */

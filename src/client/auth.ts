@@ -1,6 +1,5 @@
 // Calls about users, roles and the switch that makes rights be checked.
 
-import { isUtf8 } from 'node:buffer'
 import { bytesOf } from './address.ts'
 import type { ApiCall } from './administration.ts'
 import type {
@@ -16,6 +15,7 @@ import type {
 import {
   arrayIn,
   bytesFromJson,
+  bytesToJson,
   decoded,
   disagree,
   type Json,
@@ -24,13 +24,12 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { QuorateError } from './errors.ts'
-import { ownBytes } from './operation.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkAuthDelete,
-  checkAuthName,
   checkCall,
+  checkName,
   checkRoleChange,
   checkUserChange,
 } from './validate-arguments.ts'
@@ -51,81 +50,76 @@ export function authSwitch(call: ApiCall): AuthSwitch {
   }
 }
 
-export const users = (call: ApiCall): Users => ({
-  list: async (options = {}) => {
-    checkCall('users.list', options)
-    return decoded(await read(call, USERS, options), 'no', (json) => ({
-      users: arrayIn(json, 'users').map((user) => userFromJson(objectOf(user, 'a user'))),
+export function users(call: ApiCall): Users {
+  const { list, ...calls } = named(call, 'users', userFromJson)
+  return {
+    ...calls,
+    list: async (options) => {
+      const { all, revision } = await list(options)
+      return { users: all, revision }
+    },
+    put: async (name, user, options = {}) => {
+      checkUserChange(name, user, options)
+      const { password, roles } = user
+      const request = { method: 'PUT', path: pathOf('users', name), json: { password, roles } }
+      return decoded(await sent(call, request, options), 'unknown', userFromJson)
+    },
+  }
+}
+
+export function roles(call: ApiCall): Roles {
+  const { list, ...calls } = named(call, 'roles', roleFromJson)
+  return {
+    ...calls,
+    list: async (options) => {
+      const { all, revision } = await list(options)
+      return { roles: all, revision }
+    },
+    put: async (name, permissions, options = {}) => {
+      checkRoleChange(name, permissions, options)
+      const json = { permissions: permissions.map(permissionJson) }
+      const request = { method: 'PUT', path: pathOf('roles', name), json }
+      return decoded(await sent(call, request, options), 'unknown', roleFromJson)
+    },
+  }
+}
+
+type Folder = 'users' | 'roles'
+
+const pathOf = (folder: Folder, name: string): string => `/v1/auth/${folder}/${encodeURIComponent(name)}`
+
+/** The calls that are the same for users and roles. */
+const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => ({
+  list: async (options: CallOptions = {}) => {
+    checkCall(`${folder}.list`, options)
+    return decoded(await read(call, `/v1/auth/${folder}`, options), 'no', (json) => ({
+      all: arrayIn(json, folder).map((each) => decode(objectOf(each, `one of the ${folder}`))),
       revision: wholeNumberIn(json, 'revision'),
     }))
   },
-  get: async (name, options = {}) => {
-    checkAuthName('users.get', name, options)
-    return one(call, pathOf(USERS, name), options, userFromJson)
+  /** undefined: there is none. */
+  get: async (name: string, options: CallOptions = {}): Promise<T | undefined> => {
+    checkName(`${folder}.get`, name)
+    checkCall(`${folder}.get`, options)
+    try {
+      return decoded(await read(call, pathOf(folder, name), options), 'no', decode)
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'not_found') return undefined
+      throw error
+    }
   },
-  put: async (name, user, options = {}) => {
-    checkUserChange(name, user, options)
-    const { password, roles } = user
-    const request = { method: 'PUT', path: pathOf(USERS, name), json: { password, roles } }
-    return decoded(await sent(call, request, options), 'unknown', userFromJson)
-  },
-  delete: async (name, options = {}) => {
-    checkAuthDelete('users.delete', name, options)
-    return removed(call, pathOf(USERS, name), options)
-  },
-})
-
-export const roles = (call: ApiCall): Roles => ({
-  list: async (options = {}) => {
-    checkCall('roles.list', options)
-    return decoded(await read(call, ROLES, options), 'no', (json) => ({
-      roles: arrayIn(json, 'roles').map((role) => roleFromJson(objectOf(role, 'a role'))),
-      revision: wholeNumberIn(json, 'revision'),
-    }))
-  },
-  get: async (name, options = {}) => {
-    checkAuthName('roles.get', name, options)
-    return one(call, pathOf(ROLES, name), options, roleFromJson)
-  },
-  put: async (name, permissions, options = {}) => {
-    checkRoleChange(name, permissions, options)
-    const json = { permissions: permissions.map(permissionJson) }
-    const request = { method: 'PUT', path: pathOf(ROLES, name), json }
-    return decoded(await sent(call, request, options), 'unknown', roleFromJson)
-  },
-  delete: async (name, options = {}) => {
-    checkAuthDelete('roles.delete', name, options)
-    return removed(call, pathOf(ROLES, name), options)
+  delete: async (name: string, options: AuthChangeOptions = {}): Promise<AuthStatus> => {
+    checkAuthDelete(`${folder}.delete`, name, options)
+    const answer = await sent(call, { method: 'DELETE', path: pathOf(folder, name) }, options)
+    return decoded(answer, 'unknown', statusFromJson)
   },
 })
-
-const USERS = '/v1/auth/users'
-const ROLES = '/v1/auth/roles'
-const pathOf = (folder: string, name: string): string => `${folder}/${encodeURIComponent(name)}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
 
 const read = (call: ApiCall, path: string, options: CallOptions): Promise<NodeAnswer> =>
   call({ kind: 'read' }, { method: 'GET', path }, options)
-
-async function one<T>(
-  call: ApiCall,
-  path: string,
-  options: CallOptions,
-  decode: (json: Json) => T,
-): Promise<T | undefined> {
-  try {
-    return decoded(await read(call, path, options), 'no', decode)
-  } catch (error) {
-    if (error instanceof QuorateError && error.code === 'not_found') return undefined
-    throw error
-  }
-}
-
-async function removed(call: ApiCall, path: string, options: AuthChangeOptions): Promise<AuthStatus> {
-  return decoded(await sent(call, { method: 'DELETE', path }, options), 'unknown', statusFromJson)
-}
 
 interface AuthRequest {
   readonly method: string
@@ -151,13 +145,10 @@ function sent(
 function permissionJson({ access, ...range }: RolePermission): Json {
   const bounds = Object.entries(range).flatMap(([name, value]: [string, unknown]) => {
     if (value === undefined) return []
-    return [[name, value === true ? value : bytesJson(ownBytes(value as string | Uint8Array))]]
+    return [[name, value === true ? value : bytesToJson(bytesOf(value as string | Uint8Array))]]
   })
   return { access, ...Object.fromEntries(bounds) }
 }
-
-const bytesJson = (bytes: Buffer): string | Json =>
-  isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString('base64') }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers

@@ -46,7 +46,7 @@ import {
   UNDATED_RETRY_MS,
   WRITE_MIN_MS,
 } from './retry-policy.ts'
-import { machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
+import { type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type {
   Headers,
@@ -70,8 +70,6 @@ export interface ClientCall {
   readonly endpoints?: Endpoints | undefined
   /** The id of a keyed write that may have been sent before. */
   readonly writeId?: WriteId | undefined
-  /** Called with each write id under which the write is sent. */
-  readonly onWriteId?: ((writeId: WriteId) => void) | undefined
   /** Called for each answer of a node of the cluster, refusals too. */
   readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
   /** The call waits for no other call. */
@@ -304,7 +302,7 @@ class RetryingCall {
     endpoint.requestSent(this, performance.now())
     const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
-      this.#undatedSentAt = startStopwatch(machineClocks)
+      this.#undatedSentAt = startStopwatch()
     span?.trying(endpoint)
     const outcome = await transport.send(endpoint, request, {
       ...this.#limits(endpoint),
@@ -331,10 +329,7 @@ class RetryingCall {
   }
 
   #currentWriteId(): WriteId {
-    if (this.#writeId === undefined) {
-      this.#writeId = this.#call.writeId ?? this.#engine.options.writeIds.next()
-      this.#call.onWriteId?.(this.#writeId)
-    }
+    this.#writeId ??= this.#call.writeId ?? this.#engine.options.writeIds.next()
     return this.#writeId
   }
 
@@ -493,7 +488,6 @@ class RetryingCall {
       return { kind: 'refused', error: expired }
     if (this.#writeId !== undefined) writeIds.forgotten(this.#writeId)
     this.#writeId = writeIds.token()
-    this.#call.onWriteId?.(this.#writeId)
     this.#tries.refusal = expired
     return undefined
   }

@@ -373,7 +373,7 @@ export class Client {
   async session(options: SessionOptions = NONE): Promise<Session> {
     const { Sessions } = await import('./lease-sessions.ts')
     this.#sessions ??= new Sessions({
-      grantLease: (lease, call) => leases.grantForSession(this.#leaseCalls, lease, call),
+      grantLease: (lease, call) => leases.grant(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),

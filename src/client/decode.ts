@@ -1,5 +1,6 @@
 // From the JSON of the HTTP API to values of this library. An answer that is not in the agreed form is refused.
 
+import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
@@ -50,13 +51,21 @@ export function objectOf(value: unknown, what: string): Json {
 export function bytesFromJson(value: unknown): Uint8Array {
   // A copy, since the original is a part of a message, which would stay in memory as long as it.
   if (types.isUint8Array(value)) return new Uint8Array(value)
-  if (typeof value === 'string') return encodeUtf8(value)
+  // A lone surrogate has no bytes: it would become U+FFFD.
+  if (typeof value === 'string')
+    return value.isWellFormed() ? encodeUtf8(value) : disagree('not well-formed Unicode')
   if (isObject(value) && typeof value.base64 === 'string') {
     const bytes = Buffer.from(value.base64, 'base64')
     // Buffer skips characters that it does not know. The result must not be other bytes than those that were sent.
     return bytes.toString('base64') === value.base64 ? new Uint8Array(bytes) : disagree('not base64')
   }
   return disagree('bytes are neither a string nor {"base64": …}')
+}
+
+/** A string if the bytes are valid UTF-8, otherwise `{"base64": …}`. */
+export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return isUtf8(buffer) ? buffer.toString() : { base64: buffer.toString('base64') }
 }
 
 export function metaFromJson(json: Json): RecordMeta {

@@ -2,7 +2,6 @@
 
 import { bytesOf, duration, withQuery } from './address.ts'
 import type { ApiCall } from './administration.ts'
-import type { ClientCall } from './call-engine.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -24,26 +23,11 @@ import type {
 } from './lease-types.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
-import {
-  checkCall,
-  checkGrant,
-  checkKeepAliveMany,
-  checkLease,
-  checkLeaseCall,
-} from './validate-arguments.ts'
-import type { WriteId } from './write-id.ts'
+import { checkCall, checkGrant, checkKeepAliveMany, checkLeaseCall, LEASE } from './validate-arguments.ts'
 
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
-/**
- * Time limit of each of the two calls that revoke a lease in the background. A call keeps the process alive, so this is
- * shorter than the pause before an application tries again.
- */
-const TAKE_BACK_MS = 500
-
-/** A call, apart from its request. */
-type LeaseCall = Pick<ClientCall, 'kind' | 'writeId' | 'onWriteId'>
 
 /** Calls that leases need of the client. */
 export interface LeaseCalls {
@@ -56,56 +40,14 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 
 export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
   checkGrant(lease, options)
-  return grantAs(calls, lease, options, {})
-}
-
-async function grantAs(
-  calls: Pick<LeaseCalls, 'call'>,
-  { ttlMs, id }: NewLease,
-  options: CallOptions,
-  writeId: Pick<LeaseCall, 'writeId' | 'onWriteId'>,
-): Promise<GrantedLease> {
+  const { ttlMs, id } = lease
   const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
   const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
-  const answer = await calls.call({ kind: 'keyed', ...writeId }, request, options)
+  const answer = await calls.call({ kind: 'keyed' }, request, options)
   return decoded(answer, 'unknown', (json) => ({
     id: idIn(json),
     ttlMs: wholeNumberIn(json, 'ttl_ms'),
   }))
-}
-
-/**
- * Grants a lease for a session. After a failure the lease may exist, with an unknown id, until its time to live has
- * passed. So it is revoked in the background. For its id the grant is sent again under the same write id: the answer
- * names the lease, and no late copy grants another one.
- */
-export async function grantForSession(
-  calls: LeaseCalls,
-  lease: NewLease,
-  options: CallOptions,
-): Promise<GrantedLease> {
-  let writeId: WriteId | undefined
-  const onWriteId = (used: WriteId) => {
-    writeId = used
-  }
-  try {
-    return await grantAs(calls, lease, options, { onWriteId })
-  } catch (error) {
-    const mayExist = error instanceof QuorateError && error.written === 'unknown'
-    // If this fails too, the lease ends by itself.
-    if (mayExist) revokeUnknownLease(calls, lease, writeId).catch(() => {})
-    throw error
-  }
-}
-
-async function revokeUnknownLease(
-  calls: LeaseCalls,
-  lease: NewLease,
-  writeId: WriteId | undefined,
-): Promise<void> {
-  const call = { timeoutMs: TAKE_BACK_MS }
-  const { id } = await grantAs(calls, lease, call, { writeId })
-  await revoke(calls, id, call)
 }
 
 export async function keepAlive(
@@ -157,7 +99,7 @@ export async function show(
   id: string,
   options: LeaseOptions,
 ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
-  checkLease(id, options)
+  checkLeaseCall('lease', id, options, LEASE)
   const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
   try {
     const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)

@@ -271,19 +271,32 @@ export function throwIf(reason: AbortedError | undefined): void {
   if (reason !== undefined) throw reason
 }
 
-export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+/** The lines of a stream, without their LF. `tooLong` makes the error for a line of more than `bytesMax`. */
+export async function* linesOf(
+  stream: AsyncIterable<Buffer>,
+  bytesMax = Number.POSITIVE_INFINITY,
+  tooLong = () => new Error(),
+): AsyncGenerator<Buffer, void, undefined> {
   let rest: Buffer[] = []
+  let bytes = 0
+  const add = (piece: Buffer): void => {
+    bytes += piece.length
+    if (bytes > bytesMax) throw tooLong()
+    rest.push(piece)
+  }
   for await (const chunk of stream) {
     let from = 0
-    for (;;) {
-      const at = chunk.indexOf(0x0a, from)
-      if (at < 0) break
+    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, from)) {
       const piece = chunk.subarray(from, at)
-      yield rest.length === 0 ? piece : Buffer.concat([...rest, piece])
+      add(piece)
+      yield rest.length === 1 ? piece : Buffer.concat(rest)
       rest = []
+      bytes = 0
       from = at + 1
     }
-    if (from < chunk.length) rest.push(chunk.subarray(from))
+    if (from < chunk.length) add(chunk.subarray(from))
   }
-  if (rest.length > 0) yield Buffer.concat(rest)
+  if (bytes > 0) yield Buffer.concat(rest)
 }
+
+const LF = 0x0a

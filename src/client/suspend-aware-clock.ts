@@ -29,7 +29,7 @@ export const machineClocks: Clocks = {
   stepMs: STEP_MS,
 }
 
-export function startStopwatch({ monotonicMs, uptimeMs, stepMs }: Clocks): Stopwatch {
+export function startStopwatch({ monotonicMs, uptimeMs, stepMs } = machineClocks): Stopwatch {
   const [monotonic, up] = [monotonicMs(), uptimeMs()]
   return {
     elapsedMs: () => Math.max(monotonicMs() - monotonic, uptimeMs() - up - stepMs),

@@ -1,6 +1,8 @@
 // setTimeout with any delay. Node stores delays in 31 bits, and runs a longer one at once; for a negative one it gives
 // a warning.
 
+import { whenAborted } from './abort-listeners.ts'
+
 const DELAY_MAX_MS = 2 ** 31 - 1
 
 /**
@@ -31,4 +33,22 @@ export function afterPendingEvents(
     stopTimer()
     clearImmediate(look)
   }
+}
+
+/** Resolves after `ms`, which may be Infinity, or when `signal` fires. With `unref` it keeps no process alive. */
+export async function pause(
+  ms: number,
+  signal?: AbortSignal,
+  options?: { readonly unref?: boolean },
+): Promise<void> {
+  if (signal?.aborted === true) return
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      stopTimer()
+      stopListening()
+      resolve()
+    }
+    const stopTimer = after(ms, end, options)
+    const stopListening = whenAborted(signal, end)
+  })
 }

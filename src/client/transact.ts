@@ -390,7 +390,7 @@ function see({ seen, isDescending }: Listing, name: string): void {
   else seen.end = following(name)
 }
 
-const nameOf = (key: Uint8Array): string =>
+export const nameOf = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 const bytesOf = (name: string): Buffer => Buffer.from(name, 'latin1')
 
@@ -398,7 +398,7 @@ const bytesOf = (name: string): Buffer => Buffer.from(name, 'latin1')
 const following = (name: string): string => `${name}\0`
 
 /** The first name that is behind all with this prefix; undefined: there is none. */
-function afterPrefix(prefix: string): string | undefined {
+export function afterPrefix(prefix: string): string | undefined {
   const kept = prefix.replace(/\xff+$/, '')
   if (kept === '') return undefined
   return kept.slice(0, -1) + String.fromCharCode(kept.charCodeAt(kept.length - 1) + 1)

@@ -24,7 +24,9 @@ import {
   isBytes,
   isFlag,
   isLease,
+  isObject,
   isOneOf,
+  isPositive,
   isTtl,
   isWholeNumber,
 } from './validators.ts'
@@ -56,8 +58,6 @@ export function wireTxn(fields: unknown, where = 'txn', depth = 1): WireTxn {
 }
 
 const isList: Check = (value) => (Array.isArray(value) ? undefined : 'a list')
-const isObject: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'
 
 const PLACE = { key: isBytes, prefix: isBytes, start: isBytes, end: isBytes }
 
@@ -73,9 +73,6 @@ const TARGETS: Readonly<Record<string, string>> = {
 
 const isLeaseOrNone: Check = (value) =>
   value === '0' || isLease(value) === undefined ? undefined : `${isLease(value)}; "0" is no lease`
-
-const isCount: Check = (value) =>
-  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
 
 const COMPARISON = { target: isOneOf(...Object.keys(TARGETS)), op: isOneOf('=', '!=', '<', '>') }
 
@@ -124,7 +121,7 @@ const OPERATIONS = {
     }
   },
   get: (fields: Fields, where: string): WireTxnOperation => {
-    checkOptions(where, fields, { ...PLACE, limit: isCount, keysOnly: isFlag, countOnly: isFlag })
+    checkOptions(where, fields, { ...PLACE, limit: isPositive, keysOnly: isFlag, countOnly: isFlag })
     const { limit, keysOnly, countOnly } = fields
     const flags = flag({ keys_only: keysOnly, count_only: countOnly })
     const limited = limit === undefined ? {} : { limit: limit as number }

@@ -32,6 +32,7 @@ import {
   isLease,
   isLimit,
   isListOf,
+  isObject,
   isOneOf,
   isProgress,
   isRevision,
@@ -82,7 +83,7 @@ const TRANSACTION_LIST: Checks<TransactionListOptions> = {
   ...{ prefix: LIST.prefix, start: LIST.start, end: LIST.end },
   ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
 }
-const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
+export const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
 const SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
 const PLACE: Checks<WatchedPlace> = {
   key: isBytes,
@@ -112,8 +113,7 @@ const NEW_USER: Checks<UserChange> = {
   password: isSecret,
   roles: isListOf(isText, 'a list of names of roles'),
 }
-const GRANT = { key: isBytes, prefix: isBytes, start: isBytes, end: isBytes, all: isFlag }
-const ACCESS = { access: isOneOf('read', 'write', 'readwrite', 'admin') }
+const PERMISSION = { access: isOneOf('read', 'write', 'readwrite', 'admin'), ...PLACE }
 const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
 const CLIENT: Checks<ClientOptions> = {
   endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
@@ -214,7 +214,12 @@ export function checkGrant(lease: NewLease, options: CallOptions): void {
 }
 
 /** Checks a call about one lease. */
-export function checkLeaseCall(where: string, id: unknown, options: LeaseOptions, checks = CALL): void {
+export function checkLeaseCall(
+  where: string,
+  id: unknown,
+  options: LeaseOptions,
+  checks: Readonly<Record<string, Check>> = CALL,
+): void {
   checkValue(where, 'id', id, isLease)
   checkOptions(where, options, checks)
 }
@@ -222,10 +227,6 @@ export function checkLeaseCall(where: string, id: unknown, options: LeaseOptions
 export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
   checkValue('keepLeasesAlive', 'ids', ids, isListOf(isLease, 'a list of ids of leases, strings of digits'))
   checkOptions('keepLeasesAlive', options, CALL)
-}
-
-export function checkLease(id: unknown, options: LeaseOptions): void {
-  checkLeaseCall('lease', id, options, LEASE)
 }
 
 export function checkSession(options: SessionOptions): void {
@@ -243,15 +244,15 @@ export function checkMirror(options: MirrorOptions): void {
   checkPlace('mirror', options)
 }
 
-/** A place that got lost would be all keys. */
-function checkPlace(where: string, { key, prefix, start, end, all }: WatchedPlace): void {
-  const forms = [key, prefix, start ?? end, all === true ? all : undefined].filter(
-    (form) => form !== undefined,
-  )
-  if (forms.length === 1) return
+function checkPlace(where: string, place: WatchedPlace): void {
+  if (placesIn(place) === 1) return
   const keyOr = where === 'watch' ? 'key, or ' : ''
   throw new TypeError(`${where}: name either ${keyOr}prefix, or start and end, or all: true`)
 }
+
+/** The number of places that are named. There must be one: if it got lost, the place would be all keys. */
+const placesIn = ({ key, prefix, start, end, all }: WatchedPlace): number =>
+  [key, prefix, start ?? end, all === true ? all : undefined].filter((form) => form !== undefined).length
 
 export function checkCall(where: string, options: CallOptions): void {
   checkOptions(where, options, CALL)
@@ -289,28 +290,17 @@ export function checkRoleChange(name: unknown, permissions: unknown, options: Au
   checkAuthChange('roles.put', options)
 }
 
-/** A range that got lost would be all keys. */
 function checkPermission(permission: RolePermission): void {
   const where = 'roles.put: a permission'
-  checkOptions(where, permission, { ...ACCESS, ...GRANT })
-  const { access, key, prefix, start, end, all } = { ...NO_RANGE, ...permission }
-  checkValue(where, 'access', access, ACCESS.access)
-  const forms = [key, prefix, start ?? end, all === true ? all : undefined].filter(
-    (form) => form !== undefined,
-  )
-  if (forms.length === (access === 'admin' ? 0 : 1)) return
+  checkOptions(where, permission, PERMISSION)
+  checkValue(where, 'access', permission.access, PERMISSION.access)
+  const isAdmin = permission.access === 'admin'
+  if (placesIn(permission as WatchedPlace) === (isAdmin ? 0 : 1)) return
   throw new TypeError(
-    access === 'admin'
+    isAdmin
       ? `${where}: admin has no range`
       : `${where}: name either key, or prefix, or start and end, or all: true`,
   )
-}
-
-const NO_RANGE = { key: undefined, prefix: undefined, start: undefined, end: undefined, all: undefined }
-
-export function checkAuthName(where: string, name: unknown, options: CallOptions): void {
-  checkName(where, name)
-  checkCall(where, options)
 }
 
 export function checkAuthDelete(where: string, name: unknown, options: AuthChangeOptions): void {
@@ -343,11 +333,6 @@ function checkRange(where: string, options: RangeOptions, checks: Readonly<Recor
   if (prefix !== undefined && (start !== undefined || end !== undefined))
     throw new TypeError(`${where}: prefix cannot be combined with start or end`)
 }
-
-const isObject: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? undefined
-    : 'an object with the settings'
 
 const isPermissions: Check = (value) => (Array.isArray(value) ? undefined : 'a list of permissions')
 

@@ -101,6 +101,7 @@ export const isText: Check = (value) => {
 /** The message of a check shows the value, so `checkSecret` checks it. */
 export const isSecret: Check = () => undefined
 export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+export const isObject: Check = (value) => (isRecord(value) ? undefined : 'an object')
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 
 /** A lone surrogate has no bytes: it would become U+FFFD, and two keys would become the same. */
@@ -121,6 +122,9 @@ export const isStaleness: Check = (value) =>
 
 export const isWholeNumber: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
+
+export const isPositive: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
 
 export const isRevision: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a revision, a whole number from 1 on'

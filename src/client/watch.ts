@@ -27,7 +27,7 @@ import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { ownBytes, ownKey, type WatchParameters } from './operation.ts'
-import { after } from './timer.ts'
+import { after, pause } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
 
@@ -243,7 +243,7 @@ export class ClientWatch implements Watch {
         cause = await this.#read(stream, cause)
         stopTimer()
         if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
-        if (!this.#hasWorked) await this.#pause()
+        if (!this.#hasWorked) await pause(this.#backoff.next(), this.#over.signal)
         this.#hasWorked = false
         await this.#roomAgain()
       }
@@ -274,7 +274,7 @@ export class ClientWatch implements Watch {
         if (!this.#hasBegun || !mayPass(error) || performance.now() >= deadline) throw error
         if (this.#end !== undefined) throw cause ?? error
       }
-      await this.#pause()
+      await pause(this.#backoff.next(), this.#over.signal)
     }
   }
 
@@ -427,20 +427,6 @@ export class ClientWatch implements Watch {
         resolve()
       }
       if (this.#hasRoom || this.#end !== undefined) this.#room()
-    })
-  }
-
-  async #pause(): Promise<void> {
-    const { signal } = this.#over
-    if (signal.aborted) return
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        stop()
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const stop = after(this.#backoff.next(), end)
-      signal.addEventListener('abort', end)
     })
   }
 }

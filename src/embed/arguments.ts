@@ -10,7 +10,9 @@ import {
   isFlag,
   isFunction,
   isListOf,
+  isObject,
   isOneOf,
+  isPositive,
   isSecret,
   isText,
   isTimeout,
@@ -29,7 +31,6 @@ import type {
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
 const isPort: Check = (value) =>
   isWholeNumber(value) === undefined && Number(value) <= 65_535 ? undefined : 'a port (0 to 65535)'
 const isUrl: Check = (value) => {
@@ -93,8 +94,6 @@ const NODE: Checks<NodeOptions> = {
   backup: isObject,
   logger: isObject,
 }
-const isPositive: Check = (value) =>
-  isWholeNumber(value) === undefined && Number(value) > 0 ? undefined : 'a whole number from 1 on'
 const BACKUP: Checks<ScheduledBackup> = { to: isText, everyMs: isTimeout, keep: isPositive }
 const isId: Check = (value) =>
   isText(value) === undefined && /^[1-9][0-9]{0,19}$/.test(String(value)) && BigInt(String(value)) < 2n ** 64n

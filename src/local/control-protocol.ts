@@ -4,8 +4,7 @@ import { createHash } from 'node:crypto'
 import { isObject } from './cluster-file.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 
-const NODE_COMMANDS = ['kill', 'pause', 'resume', 'restart'] as const
-export type NodeCommand = (typeof NODE_COMMANDS)[number]
+export type NodeCommand = 'kill' | 'pause' | 'resume' | 'restart'
 
 export type ControlRequest =
   | { readonly command: 'status' }
@@ -67,31 +66,6 @@ export function proofOf(token: string): string {
   return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
 }
 
-export function isControlRequest(value: unknown): value is ControlRequest {
-  if (!isObject(value)) return false
-  switch (value.command) {
-    case 'status':
-    case 'formed':
-    case 'stop':
-    case 'heal':
-      return true
-    case 'partition':
-      return Array.isArray(value.groups) && value.groups.every(isNames) && typeof value.reset === 'boolean'
-    case 'rejoin':
-      return (
-        typeof value.node === 'string' &&
-        typeof value.evenIfHealthy === 'boolean' &&
-        (value.authorization === undefined || typeof value.authorization === 'string')
-      )
-    default:
-      return NODE_COMMANDS.some((command) => command === value.command) && typeof value.node === 'string'
-  }
-}
-
 export function isControlReply(value: unknown): value is ControlReply {
   return isObject(value) && typeof value.ok === 'boolean' && typeof value.message === 'string'
-}
-
-function isNames(value: unknown): boolean {
-  return Array.isArray(value) && value.every((name) => typeof name === 'string')
 }

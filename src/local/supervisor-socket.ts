@@ -13,7 +13,6 @@ import {
   failed,
   type Identification,
   isControlReply,
-  isControlRequest,
   proofOf,
 } from './control-protocol.ts'
 import { Failure, failureOf } from './failure.ts'
@@ -43,9 +42,11 @@ export async function listenForCommands(
     socket.unref().on('error', () => {})
     socket.write(`${JSON.stringify(identification)}\n`)
     const message = parseJson((await readLine(socket)) ?? '')
-    if (!isObject(message) || !isSame(String(message.token), token) || !isControlRequest(message.request))
-      return socket.destroy()
-    const reply = await handle(message.request).catch((error: unknown) => failed(1, failureOf(error).message))
+    if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
+    // The sender knows the token, so it is a command of this program.
+    const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
+      failed(1, failureOf(error).message),
+    )
     return socket.end(`${JSON.stringify(reply)}\n`)
   })
   await new Promise<void>((resolve, reject) => {

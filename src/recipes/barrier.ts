@@ -21,7 +21,7 @@ import { checkOptions, isLease } from '../client/validators.ts'
 import { isOwned } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait } from './option-checks.ts'
-import { type PendingWait, timeLimitOf, waitUntil } from './wait-until.ts'
+import { type PendingWait, waitUntil } from './wait-until.ts'
 
 export interface RaiseOptions extends CallOptions {
   /** A lease, such as that of a session: the barrier is lowered when it ends. */
@@ -81,7 +81,9 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
     },
     wait: async (options = {}) => {
       checkOptions('barrier.wait', options, { ...CALL_OPTIONS, waitMs: isWait })
-      const { waitMs, signal = new AbortController().signal, timeoutMs } = options
+      const { waitMs = Number.POSITIVE_INFINITY, timeoutMs } = options
+      const { signal = new AbortController().signal } = options
+      const untilMs = performance.now() + waitMs
       const check = async (): Promise<object | PendingWait> => {
         const { isRaised, revision } = await read({ signal, timeoutMs })
         return isRaised ? { revision, watch: { key } } : {}
@@ -91,12 +93,7 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
           code: 'barrier_not_passed',
           written: 'no',
         })
-      const timeLimit = timeLimitOf(waitMs)
-      try {
-        await waitUntil(kv, check, { signal, timeLimit: timeLimit.signal, timeoutError })
-      } finally {
-        timeLimit.stop()
-      }
+      await waitUntil(kv, check, { signal, untilMs, timeoutError })
     },
   }
 }

@@ -15,9 +15,9 @@
 // invalidated. A change, a gap, and a `load` delete entries and invalidate reads in flight; only reads create entries.
 
 import { AbortedError, type Client, type KvRecord, PreconditionFailedError } from '../client/index.ts'
+import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
 import { isLeaseTime } from './option-checks.ts'
-import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { keepWatching } from './watch-helpers.ts'
 
 const TTL_MS = 30_000
@@ -91,7 +91,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
     const isFresh = held !== undefined && held.readAt.elapsedMs() < ttlMs
     if (isFresh) hits += 1
     else misses += 1
-    const entry = isFresh ? held : { readAt: stopwatch(), record: kv.get(key) }
+    const entry = isFresh ? held : { readAt: startStopwatch(), record: kv.get(key) }
     entries.delete(name)
     entries.set(name, entry)
     const [oldest] = entries.keys()

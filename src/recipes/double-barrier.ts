@@ -30,7 +30,7 @@ import { isOwned } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isWait, LOCK_OPTIONS } from './option-checks.ts'
 import { isLeaseGone } from './transient-errors.ts'
-import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
+import { type PendingWait, REVOKE_WAIT_MS, waitUntil } from './wait-until.ts'
 import { anySignal } from './watch-helpers.ts'
 
 const COUNT_MAX = 100
@@ -124,7 +124,7 @@ export function doubleBarrier(
     }
   }
 
-  const timeoutError = (what: string, waitMs: number | undefined) => () =>
+  const timeoutError = (what: string, waitMs: number) => () =>
     new BarrierNotPassedError(`doubleBarrier.${what}: the others were missing after ${waitMs} ms`, {
       code: 'barrier_not_passed',
       written: 'no',
@@ -132,41 +132,30 @@ export function doubleBarrier(
 
   async function leave(session: Session, round: number, options: WaitOptions): Promise<void> {
     checkOptions('doubleBarrier.leave', options, { ...CALL_OPTIONS, waitMs: isWait })
-    const { waitMs, signal = new AbortController().signal, timeoutMs } = options
-    const timeLimit = timeLimitOf(waitMs)
-    try {
-      await session.close({ timeoutMs })
-      const check = () => left(round, { signal, timeoutMs })
-      const controls = { signal, timeLimit: timeLimit.signal, timeoutError: timeoutError('leave', waitMs) }
-      await waitUntil(kv, check, controls)
-    } finally {
-      timeLimit.stop()
-    }
+    const { waitMs = Number.POSITIVE_INFINITY, timeoutMs } = options
+    const { signal = new AbortController().signal } = options
+    const untilMs = performance.now() + waitMs
+    await session.close({ timeoutMs })
+    const check = () => left(round, { signal, timeoutMs })
+    await waitUntil(kv, check, { signal, untilMs, timeoutError: timeoutError('leave', waitMs) })
   }
 
   return {
     enter: async (options = {}) => {
       checkOptions('doubleBarrier.enter', options, LOCK_OPTIONS)
-      const { ttlMs = TTL_MS, waitMs, signal, timeoutMs } = options
-      const timeLimit = timeLimitOf(waitMs)
+      const { ttlMs = TTL_MS, waitMs = Number.POSITIVE_INFINITY, signal, timeoutMs } = options
+      const untilMs = performance.now() + waitMs
+      const session = await kv.session({ ttlMs, signal, timeoutMs })
       try {
-        const session = await kv.session({ ttlMs, signal, timeoutMs })
-        try {
-          const isOver = anySignal(session.signal, signal)
-          const check = () => entered(session, { signal: isOver, timeoutMs })
-          const { round } = await waitUntil(kv, check, {
-            signal: isOver,
-            timeLimit: timeLimit.signal,
-            timeoutError: timeoutError('enter', waitMs),
-          })
-          return { signal: session.signal, leave: (leaving = {}) => leave(session, round, leaving) }
-        } catch (error) {
-          const lost = isLeaseGone(error) ? leaseLost(error) : session.signal.reason
-          await session.close({ timeoutMs: REVOKE_WAIT_MS })
-          throw signal?.aborted === true ? error : (lost ?? error)
-        }
-      } finally {
-        timeLimit.stop()
+        const isOver = anySignal(session.signal, signal)
+        const check = () => entered(session, { signal: isOver, timeoutMs })
+        const controls = { signal: isOver, untilMs, timeoutError: timeoutError('enter', waitMs) }
+        const { round } = await waitUntil(kv, check, controls)
+        return { signal: session.signal, leave: (leaving = {}) => leave(session, round, leaving) }
+      } catch (error) {
+        const lost = isLeaseGone(error) ? leaseLost(error) : session.signal.reason
+        await session.close({ timeoutMs: REVOKE_WAIT_MS })
+        throw signal?.aborted === true ? error : (lost ?? error)
       }
     },
   }

@@ -26,12 +26,13 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { checkOptions } from '../client/validators.ts'
 import { isOwned } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
-import { type PendingWait, REVOKE_WAIT_MS, timeLimitOf, waitUntil } from './wait-until.ts'
-import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
+import { type PendingWait, REVOKE_WAIT_MS, waitUntil } from './wait-until.ts'
+import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const REWATCH_PAUSE_MS = 1_000
@@ -95,7 +96,7 @@ export interface LockQueue {
 
 /** Waits until this client holds the lock. A client that loses its key while it waits joins again at the end. */
 export async function acquire(kv: LockClient, queue: LockQueue, options: LockOptions): Promise<HeldLock> {
-  const { ttlMs = TTL_MS, waitMs, signal, timeoutMs } = options
+  const { ttlMs = TTL_MS, waitMs = Number.POSITIVE_INFINITY, signal, timeoutMs } = options
   const call = { signal, timeoutMs }
   // A try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) {
@@ -103,20 +104,16 @@ export async function acquire(kv: LockClient, queue: LockQueue, options: LockOpt
     const holders = keysBefore(queue.what, results[0]?.get?.kvs)
     if (holders.length >= queue.permits) throw notTaken(queue, holders.length)
   }
-  const timeLimit = timeLimitOf(waitMs)
-  try {
-    for (;;) {
-      const session = await kv.session({ ttlMs, ...call })
-      try {
-        return await acquireWith(kv, queue, session, call, timeLimit.signal)
-      } catch (error) {
-        const isLost = session.signal.aborted || error instanceof LockLostError || isLeaseGone(error)
-        await session.close({ timeoutMs: REVOKE_WAIT_MS })
-        if (!isLost || signal?.aborted === true) throw error
-      }
+  const untilMs = performance.now() + waitMs
+  for (;;) {
+    const session = await kv.session({ ttlMs, ...call })
+    try {
+      return await acquireWith(kv, queue, session, call, untilMs)
+    } catch (error) {
+      const isLost = session.signal.aborted || error instanceof LockLostError || isLeaseGone(error)
+      await session.close({ timeoutMs: REVOKE_WAIT_MS })
+      if (!isLost || signal?.aborted === true) throw error
     }
-  } finally {
-    timeLimit.stop()
   }
 }
 
@@ -125,7 +122,7 @@ async function acquireWith(
   queue: LockQueue,
   session: Session,
   options: CallOptions,
-  timeLimit: AbortSignal,
+  untilMs: number,
 ): Promise<HeldLock> {
   const { lease } = session
   const key = queue.key(lease)
@@ -167,7 +164,7 @@ async function acquireWith(
   }
 
   const timeoutError = () => notTaken(queue, waitsFor)
-  const held = await waitUntil(kv, check, { signal, timeLimit, timeoutError })
+  const held = await waitUntil(kv, check, { signal, untilMs, timeoutError })
   // After a pause of the process the answer is seen before the timers run.
   if (session.leftMs === 0) throw lost(queue, 'its lease has expired')
   // A signal that has fired already does not fire again: the caller would not notice.

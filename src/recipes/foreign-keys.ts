@@ -7,20 +7,15 @@ import { type KvRecord, QuorateError } from '../client/index.ts'
 /** An import may have restored thousands of foreign keys, and another program may write new ones without end. */
 const REPORTS_MAX = 1_000
 
-/** Returns a function that reports each foreign key once. `onError` may be application code that handles its errors. */
-export function foreignKeyReporter(onError: (error: QuorateError) => void) {
-  const reported = new Set<string>()
-  return (recipe: string, key: string, hint = ''): void => {
-    if (reported.has(key) || reported.size === REPORTS_MAX) return
-    reported.add(key)
-    onError(foreignKeyError(recipe, key, hint, reported.size === REPORTS_MAX))
-  }
-}
+const reported = new Set<string>()
 
 /** Reports each foreign key once in the life of the process, by a warning of the process. */
-export const reportForeignKey = foreignKeyReporter(({ message }) =>
-  process.emitWarning(message, 'QuorateWarning'),
-)
+export function reportForeignKey(recipe: string, key: string, hint = ''): void {
+  if (reported.has(key) || reported.size === REPORTS_MAX) return
+  reported.add(key)
+  const { message } = foreignKeyError(recipe, key, hint, reported.size === REPORTS_MAX)
+  process.emitWarning(message, 'QuorateWarning')
+}
 
 /** Whether a lease owns the key, so that it goes with its owner. Reports a key without one. */
 export function isOwned(recipe: string, { key, lease }: Pick<KvRecord, 'key' | 'lease'>): boolean {

@@ -14,13 +14,14 @@
 
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import { isFull, isTransient } from './transient-errors.ts'
-import { anySignal, pause, readOnChange } from './watch-helpers.ts'
+import { anySignal, readOnChange } from './watch-helpers.ts'
 
 const RETRY_MS = 1_000
 

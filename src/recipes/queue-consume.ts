@@ -1,13 +1,13 @@
 // The loop of a consumer: takes as many items as handlers are free, extends each while its handler runs, and then
 // acknowledges it or gives it back.
 
+import { pause } from '../client/timer.ts'
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { isDelay } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import { isClosed } from './transient-errors.ts'
-import { pause } from './watch-helpers.ts'
 
 const RETRY_DELAY_MS = 1_000
 /** An item is extended after this share of its time, and again after the second share if that has failed. */

@@ -39,15 +39,16 @@ import {
   type WatchBatch,
 } from '../client/index.ts'
 import { jsonText } from '../client/json-text.ts'
+import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
 import { isOwned, reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
-import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { timeLimitOf } from './wait-until.ts'
-import { anySignal, changeAfter, isGone, pause } from './watch-helpers.ts'
+import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
@@ -183,7 +184,7 @@ class WorkQueue<T> implements Queue<T> {
   /** Takes up to `count` items. Waits for the first one. */
   async #takeItems(count: number, options: PopOptions): Promise<readonly QueueItem<T>[]> {
     const { waitMs = 0, signal, ...call } = options
-    const begun = stopwatch()
+    const begun = startStopwatch()
     for (;;) {
       const { items, revision } = await this.#read(count, { ...call, signal })
       const leftMs = waitMs - begun.elapsedMs()
@@ -285,7 +286,7 @@ class WorkQueue<T> implements Queue<T> {
     // Kept as the error of this delivery, unless the consumer gives another one.
     const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
     const delivery = { compare: [{ key, exists: true }], success: [state, { get: { key } }] }
-    const start = stopwatch()
+    const start = startStopwatch()
     const success = [this.#hold(id, this.#visibilityMs), { txn: delivery }]
     const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
     if (!succeeded) {

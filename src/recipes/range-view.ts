@@ -5,9 +5,10 @@
 // cannot bound its age, which is what recipes promise here.
 
 import { AbortedError, type Client, type KvRecord } from '../client/index.ts'
-import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
+import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { pause } from '../client/timer.ts'
 import { isClosed } from './transient-errors.ts'
-import { anySignal, keepWatching, pause } from './watch-helpers.ts'
+import { anySignal, keepWatching } from './watch-helpers.ts'
 
 const RETRY_MS = 1_000
 
@@ -75,7 +76,7 @@ export class RangeView {
     const { signal } = this.#end
     while (!signal.aborted) {
       this.#wake = new AbortController()
-      const confirmedAt = stopwatch()
+      const confirmedAt = startStopwatch()
       let waitMs = confirmMs
       try {
         // Without a limit: a part of the range would be taken for all of it. The store rejects a range that is too

@@ -5,13 +5,14 @@
 
 import { randomUUID } from 'node:crypto'
 import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
-import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/validators.ts'
+import { pause } from '../client/timer.ts'
+import { type Check, checkOptions, checkValue, isObject, isSignal, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import { isClosed, isLeaseGone } from './transient-errors.ts'
 import { REVOKE_WAIT_MS } from './wait-until.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const RETRY_MS = 1_000
@@ -96,7 +97,7 @@ export class OwnRegistration implements Registration {
     changes: Partial<Fields>,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
-    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
+    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isObject })
     checkOptions('registration.update', options, { signal: isSignal })
     const { url, weight } = changes
     const meta = changes.meta && jsonCopy('registration.update', changes.meta)
@@ -193,7 +194,7 @@ export class OwnRegistration implements Registration {
 function jsonCopy(caller: string, meta: Instance['meta']): Instance['meta'] {
   const text: string | undefined = JSON.stringify(meta)
   const copy = text && JSON.parse(text)
-  checkValue(caller, 'meta', copy, isMeta)
+  checkValue(caller, 'meta', copy, isObject)
   return copy
 }
 
@@ -222,5 +223,3 @@ export const isWeight: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
     ? undefined
     : 'a number from 0 to 2^53 - 1'
-export const isMeta: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'

@@ -17,14 +17,13 @@
 // Invariant: every write compares the key's mod revision, so a write that arrives late undoes no later one. A key
 // without a lease, or with other content, is no instance: it is left out and reported.
 
-import type { KvRecord, QuorateError } from '../client/index.ts'
-import { checkOptions, checkValue, isFunction, isSignal, isText } from '../client/validators.ts'
-import { foreignKeyReporter, reportForeignKey } from './foreign-keys.ts'
+import type { KvRecord } from '../client/index.ts'
+import { checkOptions, checkValue, isFunction, isObject, isSignal, isText } from '../client/validators.ts'
+import { reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace, unescapePart } from './key-space.ts'
 import { isLeaseTime } from './option-checks.ts'
 import {
   type Instance,
-  isMeta,
   isWeight,
   type NewInstance,
   OwnRegistration,
@@ -32,7 +31,6 @@ import {
   type RegistryClient,
 } from './registration.ts'
 import { checkResolver, type Resolver, type ResolverOptions, startResolver } from './resolver.ts'
-import { runUserCallback } from './run-user-callback.ts'
 import { readOnChange } from './watch-helpers.ts'
 
 export interface Registry {
@@ -48,13 +46,12 @@ export interface Registry {
 
 export function registry(kv: RegistryClient, service: string | Uint8Array): Registry {
   const space = keySpace('registry', 'service', service)
-  const read = async (instancesIn: ReturnType<typeof instanceReader>, signal: AbortSignal | undefined) => {
+  const read = async (signal: AbortSignal | undefined) => {
     const { results, revision } = await kv.txn({ success: [{ get: { prefix: space.prefix } }] }, { signal })
     const records = results[0]?.get?.kvs ?? []
     const version = JSON.stringify(records.map(({ key, modRevision }) => [key, modRevision]))
-    return { value: instancesIn(records), version, revision, watch: { prefix: space.prefix } }
+    return { value: instancesIn(space, records), version, revision, watch: { prefix: space.prefix } }
   }
-  const instancesIn = instanceReader(space)
   return {
     register: async (instance) => {
       checkOptions('registry.register', instance, NEW_INSTANCE)
@@ -65,43 +62,35 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     list: async (options = {}) => {
       checkOptions('registry.list', options, { signal: isSignal })
-      return (await read(instancesIn, options.signal)).value
+      return (await read(options.signal)).value
     },
     resolver: (options = {}) => {
       checkResolver(options)
-      const { onError } = options
-      const reader = instanceReader(space, (error) => runUserCallback(() => onError?.(error)))
-      return startResolver(kv, space.prefix, reader, options)
+      return startResolver(kv, space.prefix, (records) => instancesIn(space, records), options)
     },
     watch: (options = {}) => {
       checkOptions('registry.watch', options, { signal: isSignal })
       const { signal } = options
-      return readOnChange(kv, () => read(instancesIn, signal), signal)
+      return readOnChange(kv, () => read(signal), signal)
     },
   }
 }
 
-/** Returns the instances among records. Reports each other key once. */
-function instanceReader(
-  { suffix }: KeySpace,
-  onForeign?: (error: QuorateError) => void,
-): (records: readonly KvRecord[]) => readonly Instance[] {
-  const reportForeign = onForeign === undefined ? reportForeignKey : foreignKeyReporter(onForeign)
-  return (records) =>
-    records.flatMap((record) => {
-      const { url, weight, meta } = record.lease === undefined ? {} : jsonOf(record)
-      if (typeof url !== 'string') {
-        reportForeign('registry', record.key)
-        return []
-      }
-      return {
-        id: unescapePart(suffix(record.keyBytes)),
-        url,
-        weight: isWeight(weight) === undefined ? Number(weight) : 1,
-        meta: isMeta(meta) === undefined ? (meta as Instance['meta']) : {},
-      }
-    })
-}
+/** The instances among records. Other keys are reported. */
+const instancesIn = ({ suffix }: KeySpace, records: readonly KvRecord[]): readonly Instance[] =>
+  records.flatMap((record) => {
+    const { url, weight, meta } = record.lease === undefined ? {} : jsonOf(record)
+    if (typeof url !== 'string') {
+      reportForeignKey('registry', record.key)
+      return []
+    }
+    return {
+      id: unescapePart(suffix(record.keyBytes)),
+      url,
+      weight: isWeight(weight) === undefined ? Number(weight) : 1,
+      meta: isObject(meta) === undefined ? (meta as Instance['meta']) : {},
+    }
+  })
 
 function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
   try {
@@ -112,6 +101,6 @@ function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
 }
 
 const NEW_INSTANCE = {
-  ...{ id: isText, url: isText, weight: isWeight, meta: isMeta },
+  ...{ id: isText, url: isText, weight: isWeight, meta: isObject },
   ...{ ttlMs: isLeaseTime, onProblem: isFunction, signal: isSignal },
 }

@@ -10,11 +10,11 @@
 // credit gets the turn and pays the sum of all weights. A change of instances or weights begins a new count.
 
 import { type Client, type KvRecord, UnavailableError } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/validators.ts'
 import { RangeView } from './range-view.ts'
 import type { Instance } from './registration.ts'
 import { runUserCallback } from './run-user-callback.ts'
-import { pause } from './watch-helpers.ts'
 
 const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
@@ -32,7 +32,7 @@ export interface ResolverOptions {
   readonly failedMs?: number | undefined
   /** How long `resolve` waits for the first read. Default 5,000. */
   readonly timeoutMs?: number | undefined
-  /** Called when the registry could not be read, and for a foreign key of the service. */
+  /** Called when the registry could not be read. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 

@@ -5,12 +5,13 @@
 // key. One whose key was overwritten without its lease owns the saga no more either.
 
 import type { Client } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { abortedError } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import type { SagaOutcome, SagaView } from './saga-record.ts'
 import { isClosed, isCompacted } from './transient-errors.ts'
 import { timeLimitOf } from './wait-until.ts'
-import { anySignal, isGone, pause } from './watch-helpers.ts'
+import { anySignal, isGone } from './watch-helpers.ts'
 
 const CONCURRENCY = 8
 /** A saga that could not be ended is tried again after this time, together with a new scan. */

@@ -23,6 +23,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import {
   type Check,
   checkOptions,
@@ -58,7 +59,7 @@ import {
   resumeAll,
 } from './saga-resume.ts'
 import { hasCode, isClosed, isFull, isTooLarge, isTransient } from './transient-errors.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const ATTEMPTS_MAX = 10

@@ -4,12 +4,13 @@
 
 import { randomBytes } from 'node:crypto'
 import type { AnswerInfo, CallOptions, Client, KvRecord } from '../client/index.ts'
+import { pause } from '../client/timer.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import type { KeySpace } from './key-space.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
 import { isClosed } from './transient-errors.ts'
-import { anySignal, pause } from './watch-helpers.ts'
+import { anySignal } from './watch-helpers.ts'
 
 /** A publisher trims the topic after this many messages, or after this share of `messagesMax`. */
 const TRIM_EVERY = 64

@@ -36,6 +36,7 @@ import {
   QuorateError,
 } from '../client/index.ts'
 import { jsonText } from '../client/json-text.ts'
+import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import {
   type Check,
   checkOptions,
@@ -52,7 +53,6 @@ import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
-import { type Stopwatch, stopwatch } from './suspend-aware-clock.ts'
 import { byRevision, messageId, TopicRetention } from './topic-retention.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal } from './watch-helpers.ts'
@@ -280,7 +280,7 @@ class MessageTopic<T> implements Topic<T> {
         const keys = await this.#keysBetween(next, current, signal)
         missed ||= (await this.#retention.trimmedUpTo(signal)) >= next
         for (let at = 0; at < keys.length; at += READ_AHEAD) {
-          const readAt = stopwatch()
+          const readAt = startStopwatch()
           const batch = keys.slice(at, at + READ_AHEAD).map((key) => ({ key, record: get(key) }))
           await Promise.all(batch.map(({ record }) => record))
           for (const { key, record } of batch) {
@@ -300,7 +300,7 @@ class MessageTopic<T> implements Topic<T> {
             if (event.type !== 'put' || !this.#retention.isMessage(event.kv)) continue
             // A watch that is behind may deliver a message that was removed since, or whose time is over.
             if (trimmedAt === undefined || trimmedAt.elapsedMs() >= RECENT_MS) {
-              trimmedAt = stopwatch()
+              trimmedAt = startStopwatch()
               trimmed = await this.#retention.trimmedUpTo(signal)
             }
             const isThere =

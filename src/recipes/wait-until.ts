@@ -2,9 +2,9 @@
 // Transient errors are retried until the caller's time limit.
 
 import type { WatchBatch, WatchOptions } from '../client/index.ts'
-import { after } from '../client/timer.ts'
+import { after, pause } from '../client/timer.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
-import { changeAfter, pause, type WatchClient } from './watch-helpers.ts'
+import { changeAfter, type WatchClient } from './watch-helpers.ts'
 
 /** How long an abandoned attempt waits for its lease to be revoked before it lets the lease expire. */
 export const REVOKE_WAIT_MS = 1_000
@@ -22,8 +22,8 @@ export interface PendingWait {
 export interface WaitControls {
   /** Ends the wait with an `AbortedError`. */
   readonly signal: AbortSignal
-  /** Fires when the caller's time is over. The state is still checked once. */
-  readonly timeLimit: AbortSignal
+  /** End of the caller's time, by `performance.now()`. The state is still checked once after it. */
+  readonly untilMs: number
   readonly timeoutError: () => Error
 }
 
@@ -31,34 +31,39 @@ export interface WaitControls {
 export async function waitUntil<T extends object>(
   kv: WatchClient,
   check: () => Promise<T | PendingWait>,
-  { signal, timeLimit, timeoutError }: WaitControls,
+  { signal, untilMs, timeoutError }: WaitControls,
 ): Promise<T> {
+  const { signal: timeLimit, stop } = timeLimitOf(untilMs - performance.now())
   const isOver = AbortSignal.any([signal, timeLimit])
-  for (;;) {
-    let state: T | PendingWait
-    try {
-      state = await check()
-    } catch (error) {
-      if (!isTransient(error) || timeLimit.aborted) throw error
-      await pause(RETRY_MS, isOver)
-      continue
+  try {
+    for (;;) {
+      let state: T | PendingWait
+      try {
+        state = await check()
+      } catch (error) {
+        if (!isTransient(error) || timeLimit.aborted) throw error
+        await pause(RETRY_MS, isOver)
+        continue
+      }
+      if (!('watch' in state)) return state
+      if (timeLimit.aborted) throw timeoutError()
+      try {
+        await changeAfter(kv, state.watch, state.revision, isOver, state.wakesOn)
+      } catch (error) {
+        if (signal.aborted || isClosed(error)) throw error
+        // Check once more: the watch may be at a node that has just stopped and delivers nothing.
+        if (timeLimit.aborted) continue
+        if (!isTransient(error)) throw error
+        await pause(RETRY_MS, isOver)
+      }
     }
-    if (!('watch' in state)) return state
-    if (timeLimit.aborted) throw timeoutError()
-    try {
-      await changeAfter(kv, state.watch, state.revision, isOver, state.wakesOn)
-    } catch (error) {
-      if (signal.aborted || isClosed(error)) throw error
-      // Check once more: the watch may be at a node that has just stopped and delivers nothing.
-      if (timeLimit.aborted) continue
-      if (!isTransient(error)) throw error
-      await pause(RETRY_MS, isOver)
-    }
+  } finally {
+    stop()
   }
 }
 
 /** A signal that fires after `waitMs`, which may be Infinity. Its timer keeps the process alive until `stop`. */
-export function timeLimitOf(waitMs = Number.POSITIVE_INFINITY): {
+export function timeLimitOf(waitMs: number): {
   readonly signal: AbortSignal
   stop(): void
 } {

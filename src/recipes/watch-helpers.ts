@@ -1,9 +1,8 @@
 // Recipes use watches only to wake up: a recipe that wakes reads the store again and acts on what it has read. So a
 // wake-up too many is harmless, and so are events that were lost together with a watch.
 
-import { whenAborted } from '../client/abort-listeners.ts'
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
-import { after } from '../client/timer.ts'
+import { pause } from '../client/timer.ts'
 import { isClosed, isCompacted, isTransient } from './transient-errors.ts'
 
 const REWATCH_PAUSE_MS = 1_000
@@ -56,24 +55,6 @@ export async function keepWatching(
       if (!isCompacted(error)) await pause(REWATCH_PAUSE_MS, signal)
     }
   }
-}
-
-/** Resolves after `ms`, which may be Infinity, or when `signal` fires. With `unref` it keeps no process alive. */
-export async function pause(
-  ms: number,
-  signal?: AbortSignal,
-  options?: { readonly unref?: boolean },
-): Promise<void> {
-  if (signal?.aborted === true) return
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      stopTimer()
-      stopListening()
-      resolve()
-    }
-    const stopTimer = after(ms, end, options)
-    const stopListening = whenAborted(signal, end)
-  })
 }
 
 /** One signal that fires with the first of those given. */

@@ -8,6 +8,7 @@ import {
   checkValue,
   isListOf,
   isOneOf,
+  isPositive,
   isText,
   isWholeNumber,
 } from '../client/validators.ts'
@@ -16,10 +17,10 @@ import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const
 
-const isCount: Check = (value) =>
-  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
 const isNodes: Check = (value) =>
-  isCount(value) === undefined && Number(value) <= NODES_MAX ? undefined : `a number from 1 to ${NODES_MAX}`
+  isPositive(value) === undefined && Number(value) <= NODES_MAX
+    ? undefined
+    : `a number from 1 to ${NODES_MAX}`
 const NAMES = "a list of names, such as ['n1', 'leader']"
 const isNames: Check = (value) =>
   Array.isArray(value) && value.length === 0 ? NAMES : isListOf(isText, NAMES)(value)
@@ -36,10 +37,10 @@ const FAULT: Checks<Fault> = {
 }
 const SCHEDULE: Checks<ScheduleOptions> = {
   nodes: isNodes,
-  steps: isCount,
+  steps: isPositive,
   kinds: isKinds,
-  operations: isCount,
-  durationMax: isCount,
+  operations: isPositive,
+  durationMax: isPositive,
 }
 
 export function checkFaults(faults: readonly Fault[]): void {

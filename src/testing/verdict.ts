@@ -17,8 +17,8 @@ import {
   checkOptions,
   checkValue,
   isOneOf,
+  isPositive,
   isText,
-  isWholeNumber,
 } from '../client/validators.ts'
 import { RecordedHistory } from './history.ts'
 
@@ -120,7 +120,7 @@ export function checkTransactions(
 const CHECK: Checks<CheckOptions> = { report: isText }
 const LINEARIZABLE: Checks<LinearizableOptions> = {
   ...CHECK,
-  configurationsMax: (value) => (value === 0 ? 'a whole number from 1 on' : isWholeNumber(value)),
+  configurationsMax: isPositive,
 }
 const TRANSACTIONS: Checks<TransactionOptions> = {
   ...CHECK,

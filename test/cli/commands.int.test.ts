@@ -445,22 +445,6 @@ describe('exit codes', () => {
     )
   })
 
-  test('a command that a busy machine delays says how long it took', async () => {
-    const sent = new Promise<void>((resolve) => {
-      node.fault = () => {
-        resolve()
-        return 'hang'
-      }
-    })
-    const start = () => startKv(['get', 'k', '--timeout', '500ms'], { endpoints: node.url }).ended
-    let ended = start()
-    // On a busy machine the time of a command may be over before it has sent anything.
-    while ((await Promise.race([sent, ended])) !== undefined) ended = start()
-    const until = performance.now() + 2_000
-    while (performance.now() < until);
-    expect((await ended).err).toMatch(/^error: .*\nnote: this took \d+\.\d s instead of 500 ms, since/)
-  })
-
   test('130: Ctrl-C', async () => {
     const sent = new Promise<void>((resolve) => {
       node.fault = () => {

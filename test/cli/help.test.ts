@@ -1,5 +1,5 @@
-// The help of every command, word for word: read it in review. `npx vitest run test/cli/help.test.ts -u` writes it
-// anew.
+// The commands with their arguments and flags, which scripts rely on. `npx vitest run test/cli/help.test.ts -u` writes
+// the golden file anew; read the difference in review.
 
 import { join } from 'node:path'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
@@ -7,31 +7,70 @@ import { expect, test } from 'vitest'
 import { TOPICS } from '../../src/cli/help-topics.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 import { PROGRAM } from '../../src/local/program-name.ts'
+import { kv } from './run-kv.ts'
 
-const GOLDEN = join(import.meta.dirname, 'golden')
-/** Tested elsewhere; `complete` is hidden. */
-const ELSEWHERE = new Set(['cluster', 'node', 'complete'].map((name) => `${PROGRAM} ${name}`))
+const GOLDEN = join(import.meta.dirname, 'golden/commands.txt')
 
-test('the help of every command', async () => {
+test('every command, with its arguments and flags', async () => {
   const program = await buildProgram([])
-  const texts = commandsOf(program).map((command) => `$ ${pathOf(command)} --help\n${helpOf(command)}`)
-  await expect(texts.join('\n\n')).toMatchFileSnapshot(join(GOLDEN, 'help.txt'))
+  await expect(`${commandsOf(program).map(linesOf).join('\n')}\n`).toMatchFileSnapshot(GOLDEN)
 })
 
-test('the topics', async () => {
-  const texts = Object.entries(TOPICS).map(([name, topic]) => `$ ${PROGRAM} help ${name}\n${topic.text}\n`)
-  await expect(texts.join('\n\n')).toMatchFileSnapshot(join(GOLDEN, 'topics.txt'))
+test('the help of a command begins with examples', async () => {
+  expect(await kv(['help', 'del'])).toMatchObject({
+    code: 0,
+    out: `Examples:
+  ${PROGRAM} del greeting
+  ${PROGRAM} del lock --if-revision 42
+  ${PROGRAM} del tmp/ --prefix
+  ${PROGRAM} del tmp/ --prefix --yes
+
+Usage: ${PROGRAM} del [options] <key>
+
+delete a key; prints how many there were: 1 or 0
+
+Options:
+  --if-revision <revision>  only if this is the key's mod revision
+  --prefix                  all keys that begin with it, at one revision
+  --yes                     with --prefix: do not ask
+  -h, --help                print help
+
+Global options, such as --endpoints and --output: ${PROGRAM} help
+`,
+  })
 })
 
-test('no line is wider than 110 columns', async () => {
+test.each(Object.entries(TOPICS))('the topic %s', async (name, { text }) => {
+  expect(await kv(['help', name])).toMatchObject({ code: 0, out: `${text}\n` })
+})
+
+test('no line is wider than 110 columns, except examples', async () => {
   const program = await buildProgram([])
   const texts = [...commandsOf(program).map(helpOf), ...Object.values(TOPICS).map((topic) => topic.text)]
-  expect(texts.flatMap((text) => text.split('\n')).filter((line) => line.length > 110)).toEqual([])
+  const lines = texts.flatMap((text) => text.split('\n')).filter((line) => !line.startsWith(`  ${PROGRAM} `))
+  expect(lines.filter((line) => line.length > 110)).toEqual([])
 })
 
-function commandsOf(command: CommandUnknownOpts): CommandUnknownOpts[] {
-  const own = command.commands.filter((child) => !ELSEWHERE.has(pathOf(child)))
-  return [command, ...own.flatMap(commandsOf)]
+const commandsOf = (command: CommandUnknownOpts): CommandUnknownOpts[] => [
+  command,
+  ...command.commands.flatMap(commandsOf),
+]
+
+function linesOf(command: CommandUnknownOpts): string {
+  const words = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`
+    return argument.required ? `<${name}>` : `[${name}]`
+  })
+  const flags = command.options.map(({ flags, mandatory, argChoices, envVar, defaultValue }) =>
+    [
+      `  ${flags}`,
+      ...(mandatory ? ['(required)'] : []),
+      ...(argChoices === undefined ? [] : [argChoices.join('|')]),
+      ...(envVar === undefined ? [] : [envVar]),
+      ...(defaultValue === undefined ? [] : [`= ${JSON.stringify(defaultValue)}`]),
+    ].join(' '),
+  )
+  return [[pathOf(command), ...words].join(' '), ...flags].join('\n')
 }
 
 function pathOf(command: CommandUnknownOpts): string {

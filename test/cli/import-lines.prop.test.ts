@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { recordJson } from '../../src/cli/format-json.ts'
 import type { ImportItem } from '../../src/cli/import-item.ts'
-import { itemsOf, LINE_BYTES_MAX, type LineOptions } from '../../src/cli/import-lines.ts'
+import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { character } from '../characters.ts'
 import { runs } from '../runs.ts'
 
@@ -111,15 +111,15 @@ test('a record that had a lease is left out, unless it may become a plain key', 
     { kind: 'skip', name: 'a', reason: 'it had a lease; --leased imports it as a plain key' },
     { kind: 'write', name: 'b' },
   ])
-  expect(await all(chunksOf(Buffer.from(lines)), { leased: true })).toMatchObject([
+  expect(await all(chunksOf(Buffer.from(lines)), true)).toMatchObject([
     { kind: 'write', name: 'a' },
     { kind: 'write', name: 'b' },
   ])
 })
 
-async function all(input: AsyncIterable<Buffer>, options: LineOptions = {}): Promise<ImportItem[]> {
+async function all(input: AsyncIterable<Buffer>, leased?: boolean): Promise<ImportItem[]> {
   const items: ImportItem[] = []
-  for await (const item of itemsOf(input, 'it', options)) items.push(item)
+  for await (const item of itemsOf(input, 'it', leased)) items.push(item)
   return items
 }
 

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client } from '../../src/client/index.ts'
-import { pause } from '../../src/recipes/watch-helpers.ts'
+import { pause } from '../../src/client/timer.ts'
 import { clientOf, fake, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }

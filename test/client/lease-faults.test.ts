@@ -4,60 +4,6 @@ import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
-
-/** A node that does not answer the first request for a lease. */
-async function lateNode() {
-  const node = await fake()
-  node.fault = ({ method }) => {
-    if (method === 'DELETE') return { status: 200, body: { deleted: 0, revision: node.revision } }
-    return grants().length === 1 ? 'hang' : { status: 200, body: { id: '9', ttl_ms: 10_000 } }
-  }
-  const grants = () => node.asked.filter(({ method }) => method === 'POST')
-  const revoked = () => node.asked.filter(({ method }) => method === 'DELETE').map(({ target }) => target)
-  return { node, grants, revoked }
-}
-
-test('a session that is aborted while its lease is granted leaves no lease', async () => {
-  const { node, grants, revoked } = await lateNode()
-  const kv = clientOf([node])
-  const end = new AbortController()
-  const opening = failure(kv.session({ signal: end.signal }))
-  await until(() => grants().length === 1)
-  end.abort()
-  expect(await opening).toMatchObject({ code: 'aborted', written: 'unknown' })
-  await until(() => kv[inspect]().calls === 0)
-  // The answer to the repeated request names the lease that the first one has granted, or will never grant.
-  const [first, second] = grants()
-  expect([second?.body, second?.headers['idempotency-key']]).toEqual([
-    first?.body,
-    first?.headers['idempotency-key'],
-  ])
-  expect([grants().length, revoked()]).toEqual([2, ['/v1/leases/9']])
-  expect(kv[inspect]()).toEqual(AT_REST)
-})
-
-test('nor does one whose lease is not granted in time', async () => {
-  const { node, grants, revoked } = await lateNode()
-  freezeTime()
-  const kv = clientOf([node])
-  const opening = failure(kv.session({ timeoutMs: 1_000 }))
-  await until(() => grants().length === 1)
-  await vi.advanceTimersByTimeAsync(1_000)
-  expect(await opening).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  await until(() => kv[inspect]().calls === 0)
-  expect(revoked()).toEqual(['/v1/leases/9'])
-})
-
-test('of a session whose lease was certainly not granted nothing is revoked', async () => {
-  const { node, grants, revoked } = await lateNode()
-  const kv = clientOf([node])
-  const signal = AbortSignal.abort()
-  expect(await failure(kv.session({ signal }))).toMatchObject({ code: 'aborted', written: 'no' })
-  await kv.revokeLease('5')
-  expect([grants().length, revoked()]).toEqual([0, ['/v1/leases/5']])
-})
-
 test('a keep-alive that a node does not answer is asked of another one, however many other calls have second copies', async () => {
   const nodes = [await fake('n1'), await fake('n2')]
   let keepAlives = 0

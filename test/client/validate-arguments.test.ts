@@ -229,7 +229,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['changeSettings', [{ value_bytes_max: Number.NaN }], 'value_bytes_max', 'NaN'],
   ['changeSettings', [{ leases: { on: undefined } }], 'leases', 'on', 'undefined'],
   ['changeSettings', [{ value_bytes_max: 5 }, { timout: 1 }], 'did you mean timeoutMs?'],
-  ['changeSettings', [null], 'settings must be an object with the settings, not null'],
+  ['changeSettings', [null], 'settings must be an object, not null'],
   ['changeSettings', [{ name: null }], 'name must be a number, a string, true or false, not null'],
   ['transferLeader', ['', {}], 'name must be a string that is not empty, not ""'],
   ['delete', ['k', { ifRevison: 1 }], 'did you mean ifRevision?'],

@@ -46,7 +46,7 @@ test('of a registration and a resolver', async () => {
   await until(() => registration.isRegistered)
   await registration.close()
 
-  await kv.put('service/s/j', '{}')
+  vi.spyOn(kv, 'txn').mockRejectedValueOnce(new Error('no node answers'))
   const resolver = services.resolver({ onError: failing('of resolver') })
   await until(() => uncaught.length === 2)
   const { id: lease } = await kv.grantLease({ ttlMs: 60_000 })

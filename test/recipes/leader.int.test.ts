@@ -17,23 +17,13 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
+import { nothingLeft, sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
 const kv: Client = cluster.client()
 
-afterAll(async () => {
-  for (const prefix of ['election/', 'barrier/', 'doublebarrier/']) expect(await kv.count({ prefix })).toBe(0)
-  // A lease whose grant had no response may be left: it expires.
-  const leases = async () => {
-    const left = []
-    for await (const lease of kv.leases()) left.push(lease)
-    return left
-  }
-  while ((await leases()).length > 0) await sleep(50)
-  await cluster.close()
-})
+afterAll(() => nothingLeft(kv, ['election/', 'barrier/', 'doublebarrier/']))
 
 const keysUnder = (prefix: string) => () => kv.count({ prefix })
 

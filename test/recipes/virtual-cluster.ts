@@ -2,7 +2,7 @@
 // without real waiting. It has revisions, history, leases, transactions and watches, but no faults: a test adds those
 // to a client (with-call.ts, unsure-client.ts).
 
-import { afterAll, vi } from 'vitest'
+import { afterAll, expect, vi } from 'vitest'
 import {
   AbortedError,
   type CallOptions,
@@ -506,6 +506,13 @@ const way = () => new Promise<void>((resolve) => setTimeout(resolve, WAY_MS))
 
 /** A pause in virtual time. */
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** Checks that no key is left below the prefixes, and waits until no lease is. */
+export async function nothingLeft(kv: Client, prefixes: readonly string[]): Promise<void> {
+  for (const prefix of prefixes) expect(await kv.count({ prefix })).toBe(0)
+  // A lease whose grant had no response may be left: it expires.
+  while ((await kv.leases().next()).done !== true) await sleep(50)
+}
 
 /** Makes timers virtual for the whole file, and returns a cluster on them. */
 export function virtualCluster(): VirtualCluster {

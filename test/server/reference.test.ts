@@ -4,9 +4,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { BOUND_NAMES, COUNTER_BOUNDS, termsOf } from '../../jepsen-lite/sim/counter-bounds.ts'
-import { BYTES_AT_ONCE } from '../../src/cli/commands/import.ts'
+import { BYTES_AT_ONCE, WRITES_MAX } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
-import { WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/change-batches.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
 import {
@@ -85,7 +84,7 @@ describe('docs/reference/limits.md', () => {
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
     ['The store', { ...storeLimits, ...keyIndexLimits }],
-    ['Import', { LINE_BYTES_MAX, WRITES_START, WRITES_MIN, WRITES_MAX, BYTES_AT_ONCE }],
+    ['Import', { LINE_BYTES_MAX, WRITES_MAX, BYTES_AT_ONCE }],
     [
       'Client',
       {

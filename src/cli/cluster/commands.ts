@@ -15,7 +15,7 @@ import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { authorizationOf } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
-import { FORMATS, type Format } from '../global-flags.ts'
+import { formatOf } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
@@ -26,7 +26,7 @@ const DATA_HELP = 'directory of the cluster'
 const YES = '--yes'
 const NODE = 'name of the node, such as n1; or leader, or follower'
 
-export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
+export function clusterCommand({ flags }: ProgramContext) {
   const cluster = withExamples(new Command('cluster'), [
     'kv cluster start',
     'kv cluster status -o json',
@@ -35,8 +35,8 @@ export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
     'kv cluster partition n1 n2,n3',
     'kv cluster rejoin n3',
   ]).description('run a cluster on this machine, and break it')
-  cluster.addCommand(startCommand())
-  cluster.addCommand(statusCommand())
+  cluster.addCommand(startCommand(flags))
+  cluster.addCommand(statusCommand(flags))
   cluster.addCommand(stopCommand())
   cluster.addCommand(destroyCommand())
   cluster.addCommand(nodeCommand('kill', 'end a node at once, as a crash would (SIGKILL)'))
@@ -52,7 +52,7 @@ export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
   return cluster
 }
 
-function startCommand() {
+function startCommand(flags: ProgramContext['flags']) {
   return withExamples(new Command('start'), [
     'kv cluster start',
     'kv cluster start --detach --nodes 5',
@@ -65,7 +65,7 @@ function startCommand() {
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--tls', 'with certificates, which are made in the directory of the cluster')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
-    .action(async (options, command) => {
+    .action(async (options) => {
       const { startCluster } = await import('./start.ts')
       const { startReport } = await import('./report.ts')
       await startCluster(
@@ -77,19 +77,19 @@ function startCommand() {
           tls: options.tls === true,
         },
         options.detach === true,
-        startReport(options.data, formatOf(command)),
+        startReport(options.data, formatOf(flags())),
       )
     })
 }
 
-function statusCommand() {
+function statusCommand(flags: ProgramContext['flags']) {
   return withExamples(new Command('status'), ['kv cluster status', 'kv cluster status -o json'])
     .description('show the nodes: role, process, state and replication progress')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
-    .action(async (options, command) => {
+    .action(async (options) => {
       const reply = await sendRequest(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
-      if (reply.status) await showStatus(reply.status, formatOf(command))
+      if (reply.status) await showStatus(reply.status, formatOf(flags()))
       if (reply.message !== '') for (const line of reply.message.split('\n')) say(line)
     })
 }
@@ -169,9 +169,7 @@ function nodeCommand(command: NodeCommand, description: string) {
     .description(description)
     .argument('<node>', NODE)
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
-    .action(async (node, { data }) => {
-      await execute(data, { command, node })
-    })
+    .action((node, { data }) => execute(data, { command, node }))
 }
 
 function partitionCommand() {
@@ -201,9 +199,7 @@ function healCommand() {
   return withExamples(new Command('heal'), ['kv cluster heal'])
     .description('undo every partition')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
-    .action(async ({ data }) => {
-      await execute(data, { command: 'heal' })
-    })
+    .action(({ data }) => execute(data, { command: 'heal' }))
 }
 
 async function execute(data: string, request: ControlRequest): Promise<void> {
@@ -250,10 +246,4 @@ function portNumber(text: string): number {
   throw new InvalidArgumentError(
     `a port is a number from 1 to ${65_536 - NODES_MAX}; the other nodes use the next ports`,
   )
-}
-
-function formatOf(command: { optsWithGlobals(): object }): Format {
-  const globals = command.optsWithGlobals()
-  const chosen = FORMATS.find((format) => 'output' in globals && globals.output === format)
-  return chosen ?? (io().stdout.isTTY ? 'table' : 'plain')
 }

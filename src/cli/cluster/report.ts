@@ -7,7 +7,7 @@ import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
 import { toJson } from '../format-json.ts'
-import { type Column, RowWriter } from '../format-table.ts'
+import { type Column, printTable } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
 import { say, sayInPassing, write, writeLine } from '../output.ts'
 
@@ -38,7 +38,7 @@ const FULL: readonly Column<LocalNodeStatus>[] = [
 export async function showStatus(status: ClusterStatus, format: Format): Promise<void> {
   if (format === 'json') await writeLine(toJson(status))
   else if (format === 'ndjson') for (const node of status.nodes) await writeLine(JSON.stringify(node))
-  else await writeNodes(status, FULL, format)
+  else await printNodes(status, FULL, format)
 }
 
 /** People read the output of a start, also in a pipe: a table and commands to try, unless JSON is chosen. */
@@ -53,24 +53,21 @@ export function startReport(data: string, format: Format): StartReport {
           say(`${name} is stopped; start it with ${KV} cluster restart ${name}${dataFlag(data)}`)
       }
       await write('\n')
-      await writeNodes(status, BRIEF, 'table')
+      await printNodes(status, BRIEF, 'table')
       await write(`\n${commandsToTry(status, data, mode)}\n\n`)
     },
     say: sayInPassing,
   }
 }
 
-async function writeNodes(
-  status: ClusterStatus,
+const printNodes = (
+  { nodes }: ClusterStatus,
   columns: readonly Column<LocalNodeStatus>[],
   format: Format,
-): Promise<void> {
-  const table = new RowWriter(columns, format, (node) =>
-    node.state !== 'running' ? 'red' : node.role === 'leader' ? 'green' : undefined,
+): Promise<void> =>
+  printTable(columns, format, nodes, ({ state, role }) =>
+    state !== 'running' ? 'red' : role === 'leader' ? 'green' : undefined,
   )
-  for (const node of status.nodes) await table.add(node)
-  await table.end()
-}
 
 /** The command line of the program: a clone runs its sources; elsewhere `npx kv` would run another package. */
 const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'

@@ -17,23 +17,17 @@ export const command = ({ flags }: ProgramContext) =>
     .addCommand(
       withExamples(new Command('status'), ['kv auth status', 'kv auth status -o json'])
         .description('print it; needs no user')
-        .action(async () => {
-          await showStatus(flags())
-        }),
+        .action(() => showStatus(flags())),
     )
     .addCommand(
       withExamples(new Command('enable'), ['kv user add root --role root', 'kv auth enable'])
         .description('check rights from now on; needs a user root with the role root')
-        .action(async () => {
-          await enable(flags())
-        }),
+        .action(() => enable(flags())),
     )
     .addCommand(
       withExamples(new Command('disable'), ['kv auth disable --user root'])
         .description('check rights no longer: who can connect may do everything')
-        .action(async () => {
-          await disable(flags())
-        }),
+        .action(() => disable(flags())),
     )
 
 const CHANGE = { kind: 'write', check: `${PROGRAM} auth status` } as const

@@ -5,8 +5,9 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
-import { io, userPath } from '../io.ts'
-import { say, write } from '../output.ts'
+import { formatOf } from '../global-flags.ts'
+import { userPath } from '../io.ts'
+import { printJson, say, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
 
@@ -53,11 +54,9 @@ const saveCommand = ({ flags }: ProgramContext) =>
           const summary = await onFiles(path, () => writeBackup(path, shown())).finally(() =>
             progress.clear(),
           )
-          if (format === 'json' || format === 'ndjson') await printFields(format, summaryJson(summary))
-          else {
-            const { state, bytes } = summary
-            say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
-          }
+          if (await printJson(format, summaryJson(summary))) return
+          const { state, bytes } = summary
+          say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
         },
         { timeoutMs: TIMEOUT_MS },
       )
@@ -75,7 +74,7 @@ const showCommand = ({ flags }: ProgramContext) =>
       const { readHeader } = await import('../../backup/file.ts')
       const path = userPath(file)
       const header = await onFiles(path, () => readHeader(path))
-      await printFields(flags().output ?? (io().stdout.isTTY ? 'table' : 'plain'), headerJson(header))
+      await printFields(formatOf(flags()), headerJson(header))
     })
 
 const verifyCommand = ({ flags }: ProgramContext) =>
@@ -95,10 +94,7 @@ const verifyCommand = ({ flags }: ProgramContext) =>
         await onFiles(path, () => rehearse(path, summary))
       }
       const { keys, revision } = summary.state
-      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
-      if (format === 'json' || format === 'ndjson') await printFields(format, summaryJson(summary))
-      else
-        say(
-          `${file} is whole: revision ${revision}, ${keyCount(keys)}${restore ? '; a node that was restored from it serves them' : ''}`,
-        )
+      if (await printJson(formatOf(flags()), summaryJson(summary))) return
+      const served = restore ? '; a node that was restored from it serves them' : ''
+      say(`${file} is whole: revision ${revision}, ${keyCount(keys)}${served}`)
     })

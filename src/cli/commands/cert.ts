@@ -11,9 +11,9 @@ import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseCount } from '../flag-values.ts'
 import { toJson, toJsonLine } from '../format-json.ts'
-import type { Format, GlobalFlags } from '../global-flags.ts'
-import { io, userPath } from '../io.ts'
-import { printLines, printResult, writeLine } from '../output.ts'
+import { formatOf, type GlobalFlags } from '../global-flags.ts'
+import { userPath } from '../io.ts'
+import { printJson, printLines, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 const DEFAULT_DIR = 'certs'
@@ -58,9 +58,7 @@ export const command = ({ flags }: ProgramContext) =>
       withExamples(new Command('show'), ['kv cert show certs/n1.crt'])
         .description('print what the certificates in a file say')
         .argument('<file>', 'in PEM')
-        .action(async (file) => {
-          await show(flags(), file)
-        }),
+        .action((file) => show(flags(), file)),
     )
 
 const loaded = () => import('../../certificates/directory.ts')
@@ -76,14 +74,8 @@ async function printMade(flags: GlobalFlags, make: () => PairPaths): Promise<voi
       isWithoutAuthority ? `${messageOf(error)}: ${PROGRAM} cert ca` : messageOf(error),
     )
   }
-  const format = formatOf(flags)
-  if (isJson(format)) await printResult(format, made, '')
-  else await printLines(`${made.cert}\n${made.key}`)
+  if (!(await printJson(formatOf(flags), made))) await printLines(`${made.cert}\n${made.key}`)
 }
-
-const isJson = (format: Format): boolean => format === 'json' || format === 'ndjson'
-
-const formatOf = (flags: GlobalFlags): Format => flags.output ?? (io().stdout.isTTY ? 'table' : 'plain')
 
 interface ShownCertificate {
   readonly subject: string

@@ -6,9 +6,10 @@ import { PROGRAM } from '../../local/program-name.ts'
 import type { ReplicaCheck } from '../../server/check-replica.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { toJson, toJsonLine } from '../format-json.ts'
-import { isTable, printTable } from '../format-table.ts'
-import { io, userPath } from '../io.ts'
+import { toJson } from '../format-json.ts'
+import { isTable, printList } from '../format-table.ts'
+import { formatOf } from '../global-flags.ts'
+import { userPath } from '../io.ts'
 import { print, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { replicaJson } from './inspect.ts'
@@ -20,14 +21,13 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async (dir) => {
       const { checkReplica } = await import('../../server/check-replica.ts')
       const { checks, replica } = await checkReplica(userPath(dir), PROGRAM)
-      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const format = formatOf(flags())
       const isWell = checks.every(({ result }) => result !== 'problem')
       const document = { ok: isWell, checks, replica: replica === undefined ? null : replicaJson(replica) }
       if (format === 'json') await writeLine(toJson(document))
-      else if (format === 'ndjson') for (const check of checks) await writeLine(toJsonLine(check))
       // Advice is read whole: no line is shortened.
       else if (isTable(format)) for (const check of checks) await print(lineOf(check))
-      else await printTable(COLUMNS, format, checks)
+      else await printList(format, checks, (check) => check, COLUMNS)
       if (isWell) return
       const count = checks.filter(({ result }) => result === 'problem').length
       say(count === 1 ? '1 problem' : `${count} problems`)

@@ -1,6 +1,7 @@
 // kv elect NAME [VALUE] [-- CMD…]: leads while a command runs, or until Ctrl-C; kv elect NAME --listen: follows.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
@@ -9,7 +10,7 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
-import { bytesToJson, toJsonLine } from '../format-json.ts'
+import { toJsonLine } from '../format-json.ts'
 import { escapeText, textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { AFTER_DASHES, holdWhile } from '../lock-holder.ts'

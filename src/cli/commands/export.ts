@@ -1,16 +1,17 @@
 // kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
-import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
+import { recordJson, toJsonLine } from '../format-json.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
-import { say, writeLine } from '../output.ts'
+import { printJson, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
@@ -26,9 +27,7 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--strip-prefix <prefix>', 'take this off the front of keys')
     .option('--force', 'overwrite files whose content differs')
     .addHelpText('after', EXPORT_NOTES)
-    .action(async (prefix, options) => {
-      await exportFrom(flags(), prefix, options)
-    })
+    .action((prefix, options) => exportFrom(flags(), prefix, options))
 
 const EXPORT_NOTES = `
 With --dir nothing is ever written outside the directory or through a symlink in it. Keys that are no safe
@@ -129,10 +128,8 @@ async function exportFiles(
   }
   progress.clear()
   const seconds = Number(progress.seconds.toFixed(3))
-  const json = { exported, refused, bytes, seconds }
-  if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(toJsonLine(json))
-  else say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
+  if (!(await printJson(format, { exported, refused, bytes, seconds })))
+    say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
   if (leased > 0)
     say(
       `warning: ${keyCount(leased)} had a lease, which a file does not keep: an import makes plain keys of them`,

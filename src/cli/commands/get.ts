@@ -10,12 +10,12 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseRevision } from '../flag-values.ts'
-import { recordJson, toJson, toJsonLine } from '../format-json.ts'
-import { isTable, printTable } from '../format-table.ts'
+import { recordJson } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
 import { escapeLines, textOfBytes } from '../format-text.ts'
 import type { Format } from '../global-flags.ts'
 import { io } from '../io.ts'
-import { printLines, say, write, writeLine } from '../output.ts'
+import { printJson, printLines, say, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -57,10 +57,7 @@ async function hintAt({ client, read }: CommandContext, prefix: string): Promise
 }
 
 async function printRecord(record: KvRecord, format: Format): Promise<void> {
-  if (!isTable(format)) {
-    const json = recordJson(record)
-    return writeLine(format === 'json' ? toJson(json) : toJsonLine(json))
-  }
+  if (await printJson(format, recordJson(record))) return
   await printTable<readonly [string, string | number]>(
     [
       { title: 'FIELD', cell: ([field]) => field },

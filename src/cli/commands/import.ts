@@ -4,7 +4,7 @@
 // A fail-over does not end an import: the client retries each write for up to a minute, under one idempotency key. The
 // import skips and names what the cluster will never accept (too large, …). Every other failure ends it.
 
-import { fstatSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
 import { type Client, QuorateError } from '../../client/index.ts'
@@ -13,16 +13,14 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { toJson, toJsonLine } from '../format-json.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
 import type { ImportItem, WriteItem } from '../import-item.ts'
 import { linesOfFile } from '../import-lines.ts'
-import { ImportPace, WRITES_MAX } from '../import-pace.ts'
-import { io, userPath } from '../io.ts'
-import { say, writeLine } from '../output.ts'
+import { userPath } from '../io.ts'
+import { printJson, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { bar, keyCount, megabytes, ProgressDisplay, Rate } from '../progress.ts'
+import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('import'), [
@@ -37,9 +35,7 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
     .option('--leased', 'import records that had a lease too, as plain keys')
     .addHelpText('after', IMPORT_NOTES)
-    .action(async (source, options) => {
-      await importInto(flags(), source, options)
-    })
+    .action((source, options) => importInto(flags(), source, options))
 
 const IMPORT_NOTES = `
 Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
@@ -49,7 +45,9 @@ The last record of a key wins. NDJSON without an end line may be cut off: a warn
 Records that had a lease are skipped too: their leases do not exist here, so locks, instances and keys with
 a time to live would stay until somebody deletes them. --leased imports them as plain keys.`
 
-/** Limit on the values in flight, in bytes. Over a slow network, more of them would always time out. */
+/** Limit on the writes in flight. Writes that begin together are one entry of the log, so many cost little. */
+export const WRITES_MAX = 256
+/** Limit on their values, in bytes. Over a slow network, more of them would always time out. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
 /** How long a write is tried without --timeout. A fail-over, a pause and a restart of the cluster take less. */
 const TIMEOUT_MS = 60_000
@@ -86,10 +84,9 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
       const totals = new Totals()
-      if (totals.progress.isVisible) totals.whole = isTree ? countIn(userPath(source)) : sizeOf(source)
       const items = isTree
         ? filesIn(userPath(source), VALUE_BYTES_MAX)
-        : linesOfFile(source, readable, { leased, onLine: (bytes) => totals.read(bytes) })
+        : linesOfFile(source, readable, leased)
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
         const target = { client: context.client, signal, prefix }
@@ -100,10 +97,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
         throw signal.aborted ? interrupted(error) : error
       }
       totals.progress.clear()
-      if (context.format === 'json' || context.format === 'ndjson') {
-        const json = totals.json()
-        await writeLine(context.format === 'json' ? toJson(json) : toJsonLine(json))
-      } else say(`imported ${totals.sentence()}`)
+      if (!(await printJson(context.format, totals.json()))) say(`imported ${totals.sentence()}`)
       if (flags.strict === true) totals.refuse()
     },
     needs,
@@ -119,29 +113,8 @@ function interrupted(error: unknown): Failure {
   )
 }
 
-/** The size of a source: the number of its items or of its bytes. */
-interface Whole {
-  readonly items?: number
-  readonly bytes?: number
-}
-
-function countIn(directory: string): Whole {
-  let items = 0
-  for (const _ of filesIn(directory, VALUE_BYTES_MAX)) items += 1
-  return { items }
-}
-
-function sizeOf(source: string): Whole | undefined {
-  const { fd } = io().stdin
-  const stat = source !== '-' ? statSync(userPath(source)) : fd === undefined ? undefined : fstatSync(fd)
-  return stat?.isFile() && stat.size > 0 ? { bytes: stat.size } : undefined
-}
-
 class Totals {
   readonly progress = new ProgressDisplay()
-  readonly #rate = new Rate()
-  whole: Whole | undefined
-  #bytesRead = 0
   written = 0
   skipped = 0
   bytes = 0
@@ -151,27 +124,7 @@ class Totals {
   wrote(bytes: number): void {
     this.written += 1
     this.bytes += bytes
-    this.progress.show(() => this.#line())
-  }
-
-  /** A line of the source has this many bytes. */
-  read(bytes: number): void {
-    this.#bytesRead += bytes
-  }
-
-  /** As in "imported 21000 of 50000 keys  ████░░░░░░  42 %  2150 keys/s, 13 s left". */
-  #line(): string {
-    const { items, bytes } = this.whole ?? {}
-    const part =
-      items !== undefined
-        ? (this.written + this.skipped) / items
-        : bytes === undefined
-          ? undefined
-          : this.#bytesRead / bytes
-    const keys = items === undefined ? keyCount(this.written) : `${this.written} of ${keyCount(items)}`
-    const parts = [`imported ${keys}`, part === undefined ? megabytes(this.bytes) : bar(part)]
-    const rate = this.#rate.text({ keys: this.written, part })
-    return [...parts, ...(rate === '' ? [] : [rate])].join('  ')
+    this.progress.show(() => `imported ${keyCount(this.written)}, ${megabytes(this.bytes)}`)
   }
 
   skip(name: string, reason: string): void {
@@ -221,7 +174,6 @@ async function writeAll(
   totals: Totals,
   stopReading: () => void,
 ): Promise<void> {
-  const pace = new ImportPace()
   const inFlight = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
@@ -234,14 +186,12 @@ async function writeAll(
     stopReading()
   }
   const begin = (item: WriteItem): void => {
-    pace.begins(inFlight.size)
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
       .then(() => (failures.length === 0 ? writeOne(target, item, totals) : undefined))
       .catch(fail)
       .finally(() => {
-        pace.ended()
         inFlight.delete(write)
         if (lastOfKey.get(key) === write) lastOfKey.delete(key)
         wake()
@@ -254,7 +204,7 @@ async function writeAll(
       if (item.kind === 'write') begin(item)
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
-      while (totals.bytesInFlight >= BYTES_AT_ONCE || !pace.hasRoom(inFlight.size))
+      while (totals.bytesInFlight >= BYTES_AT_ONCE || inFlight.size >= WRITES_MAX)
         await new Promise<void>((resolve) => (wake = resolve))
       if (totals.skipped > skippedBefore) {
         skippedBefore = totals.skipped

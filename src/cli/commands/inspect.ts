@@ -8,10 +8,10 @@ import { isStorageError } from '../../server/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/stopped-replica.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { toJson, toJsonLine } from '../format-json.ts'
-import { printTable } from '../format-table.ts'
-import { io, userPath } from '../io.ts'
-import { say, writeLine } from '../output.ts'
+import { printList } from '../format-table.ts'
+import { formatOf } from '../global-flags.ts'
+import { userPath } from '../io.ts'
+import { say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -31,11 +31,9 @@ export const command = ({ flags }: ProgramContext) =>
         }
       }
       const best = bestOf(found)
-      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const format = formatOf(flags())
       const rows = found.map((replica) => ({ ...replicaJson(replica), best: replica === best }))
-      if (format === 'json') await writeLine(toJson(rows))
-      else if (format === 'ndjson') for (const row of rows) await writeLine(toJsonLine(row))
-      else if (rows.length > 0) await printTable(COLUMNS, format, rows)
+      if (rows.length > 0 || format === 'json') await printList<Row>(format, rows, (row) => row, COLUMNS)
       for (const message of unreadable) say(`error: ${message}`)
       if (found.length > 0 && best === undefined) say('they are of different clusters')
       if (best !== undefined && found.length > 1)

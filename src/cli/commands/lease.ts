@@ -1,7 +1,9 @@
 // kv lease grant | keep-alive | revoke | show | list
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { type LeaseInfo, type NewLease, QuorateError } from '../../client/index.ts'
+import { pause } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
@@ -9,11 +11,11 @@ import { formatMs } from '../duration.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flag-values.ts'
-import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
 import { isTable, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { print, printResult, say, writeLine } from '../output.ts'
+import { keepProcessAlive } from '../keep-alive.ts'
+import { print, printJson, printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
 
@@ -25,42 +27,32 @@ export const command = ({ flags }: ProgramContext) =>
         .description('grant a lease; prints its id')
         .argument('<ttl>', 'its time to live: 1s or more', parseLeaseTime)
         .option('--id <id>', 'instead of one that the cluster chooses', parseLease)
-        .action(async (ttlMs, { id }) => {
-          await grantLease(flags(), { ttlMs, id })
-        }),
+        .action((ttlMs, { id }) => grantLease(flags(), { ttlMs, id })),
     )
     .addCommand(
       withExamples(new Command('keep-alive'), ['kv lease keep-alive 77', 'kv lease keep-alive 77 --once'])
         .description('keep a lease alive until Ctrl-C')
         .argument('<id>', 'of the lease', parseLease)
         .option('--once', 'one time; prints its time to live in milliseconds')
-        .action(async (id, options) => {
-          await keepLeaseAlive(flags(), id, options)
-        }),
+        .action((id, options) => keepLeaseAlive(flags(), id, options)),
     )
     .addCommand(
       withExamples(new Command('revoke'), ['kv lease revoke 77'])
         .description('end a lease and delete its keys')
         .argument('<id>', 'of the lease', parseLease)
-        .action(async (id) => {
-          await revokeLease(flags(), id)
-        }),
+        .action((id) => revokeLease(flags(), id)),
     )
     .addCommand(
       withExamples(new Command('show'), ['kv lease show 77', 'kv lease show 77 --keys -o json'])
         .description('what is left of a lease')
         .argument('<id>', 'of the lease', parseLease)
         .option('--keys', 'with its keys')
-        .action(async (id, options) => {
-          await showLease(flags(), id, options)
-        }),
+        .action((id, options) => showLease(flags(), id, options)),
     )
     .addCommand(
       withExamples(new Command('list'), ['kv lease list', 'kv lease list -o ndjson'])
         .description('all leases')
-        .action(async () => {
-          await listLeases(flags())
-        }),
+        .action(() => listLeases(flags())),
     )
 
 async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
@@ -88,7 +80,7 @@ async function keepLeaseAlive(
     for (;;) {
       const session = await client.session({ lease: id, signal })
       say(`lease ${id} is kept alive until Ctrl-C; its time to live is ${formatMs(session.ttlMs)}`)
-      await ended(session.signal, signal)
+      await keepProcessAlive(pause(Number.POSITIVE_INFINITY, AbortSignal.any([session.signal, signal])))
       if (signal.aborted)
         throw new Failure(
           EXIT.interrupted,
@@ -96,18 +88,6 @@ async function keepLeaseAlive(
         )
     }
   })
-}
-
-/** The timer keeps the process alive: the keep-alives of a session do not. */
-async function ended(...signals: readonly AbortSignal[]): Promise<void> {
-  const alive = setInterval(() => {}, 2 ** 30)
-  await new Promise<void>((resolve) => {
-    for (const signal of signals) {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    }
-  })
-  clearInterval(alive)
 }
 
 async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
@@ -129,10 +109,8 @@ async function showLease(
     const lease = await client.lease(id, { keys: keys === true, signal })
     if (lease === undefined)
       throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
-    if (format === 'json' || format === 'ndjson') {
-      const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
-      return writeLine(format === 'json' ? toJson(json) : toJsonLine(json))
-    }
+    const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
+    if (await printJson(format, json)) return
     await printAll(session, [lease])
     for (const key of lease.keys ?? []) {
       await print(textOfBytes(key))

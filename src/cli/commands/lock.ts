@@ -1,6 +1,7 @@
 // kv lock NAME [-- CMD…]: holds a lock while a command runs, or until Ctrl-C; kv lock --list: who holds which lock.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import type { Client, KvRecord, LeaseInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
@@ -12,7 +13,6 @@ import { formatMs } from '../duration.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
-import { bytesToJson } from '../format-json.ts'
 import { isTable, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'

@@ -8,7 +8,7 @@ import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseRevision } from '../flag-values.ts'
 import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
-import { type Column, printTable } from '../format-table.ts'
+import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import { printResult, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
@@ -67,10 +67,6 @@ export async function printRecords(
     }
     return writeLine(separator === '[' ? toJson([]) : '\n]')
   }
-  if (format === 'ndjson') {
-    for await (const record of records) await writeLine(toJsonLine(jsonOf(record)))
-    return
-  }
   if (format === 'plain' && !values) {
     for await (const record of records) await write(Buffer.concat([record.keyBytes, NEWLINE]))
     return
@@ -83,14 +79,10 @@ export async function printRecords(
     return
   }
   const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => textOfBytes(record.value) }
-  await printTable<KvRecord>(
-    [
-      { title: 'KEY', cell: (record) => record.key },
-      ...(values ? [value] : []),
-      { title: 'REVISION', cell: (record) => record.modRevision, alignRight: true },
-      { title: 'VERSION', cell: (record) => record.version, alignRight: true },
-    ],
-    format,
-    records,
-  )
+  await printList<KvRecord>(format, records, jsonOf, [
+    { title: 'KEY', cell: (record) => record.key },
+    ...(values ? [value] : []),
+    { title: 'REVISION', cell: (record) => record.modRevision, alignRight: true },
+    { title: 'VERSION', cell: (record) => record.version, alignRight: true },
+  ])
 }

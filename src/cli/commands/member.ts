@@ -7,10 +7,10 @@ import { type CommandContext, checkedByClient, withContext } from '../command-co
 import { confirm } from '../confirm.ts'
 import { withExamples } from '../examples.ts'
 import { parseText } from '../flag-values.ts'
-import { memberJson, toJson, toJsonLine } from '../format-json.ts'
-import { printTable } from '../format-table.ts'
+import { memberJson } from '../format-json.ts'
+import { printList } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { byName, say, writeLine } from '../output.ts'
+import { byName, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -19,9 +19,7 @@ export const command = ({ flags }: ProgramContext) =>
     .addCommand(
       withExamples(new Command('list'), ['kv member list'])
         .description('name, role and addresses of every member')
-        .action(async () => {
-          await listMembers(flags())
-        }),
+        .action(() => listMembers(flags())),
     )
     .addCommand(
       withReplicaFlags(
@@ -31,18 +29,14 @@ export const command = ({ flags }: ProgramContext) =>
       )
         .description('add a node as a learner; it becomes a voter once it has caught up')
         .argument('<name>', '', parseText)
-        .action(async (name, options) => {
-          await addMember(flags(), name, options)
-        }),
+        .action((name, options) => addMember(flags(), name, options)),
     )
     .addCommand(
       withExamples(new Command('remove'), ['kv member remove n4', 'kv member remove n4 --yes'])
         .description('remove a node; asks first if it is a voter; refused without a quorum')
         .argument('<name>', '', parseText)
         .option('--yes', 'do not ask; needed without a terminal when the node is a voter')
-        .action(async (name, { yes }) => {
-          await removeMember(flags(), name, yes === true)
-        }),
+        .action((name, { yes }) => removeMember(flags(), name, yes === true)),
     )
     .addCommand(
       withReplicaFlags(
@@ -53,9 +47,7 @@ export const command = ({ flags }: ProgramContext) =>
         .description('drop a lost replica and add a new one in its place, in one change')
         .argument('<name>', '', parseText)
         .option('--name <name>', 'a new name for it', parseText)
-        .action(async (name, options) => {
-          await replaceMember(flags(), name, options)
-        }),
+        .action((name, options) => replaceMember(flags(), name, options)),
     )
 
 function withReplicaFlags(command: Command) {
@@ -78,13 +70,10 @@ async function listMembers(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async (context) => {
     const { format } = context
     const { leader, members } = await viewOfLeader(context)
-    const sorted = byName(members)
-    if (format === 'json') return writeLine(toJson(sorted.map(memberJson)))
-    if (format === 'ndjson') {
-      for (const member of sorted) await writeLine(toJsonLine(memberJson(member)))
-      return
-    }
-    await printTable<Member>(
+    await printList<Member>(
+      format,
+      byName(members),
+      memberJson,
       [
         { title: 'NAME', cell: (member) => member.name },
         { title: 'ROLE', cell: (member) => member.role },
@@ -94,8 +83,6 @@ async function listMembers(global: GlobalFlags): Promise<void> {
         { title: 'PEER', cell: (member) => member.peer, keepsEnd: true },
         { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
       ],
-      format,
-      sorted,
       (member) => (member.name === leader ? 'green' : undefined),
     )
   })

@@ -27,8 +27,6 @@ import {
   LOG_FORMATS,
   LOG_LEVELS,
   type LogLevel,
-  logFormat,
-  logLevel,
   parseTimeout,
   parseTiming,
 } from '../flag-values.ts'
@@ -121,15 +119,14 @@ function startCommand(globalFlags: ProgramContext['flags']) {
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
-    .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
-    .option(
-      '--log-format <format>',
-      `${LOG_FORMATS.join(' or ')} (default: text on a terminal, else json)`,
-      logFormat,
+    .addOption(
+      new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('info' as const),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'default: text on a terminal, else json').choices(LOG_FORMATS),
     )
     .action(async (flags) => {
       const { nodeLog } = await import('../node-log.ts')
-      const timing = timingOf(flags.heartbeat, flags.electionTimeout)
       const founding = await foundingOf(flags, globalFlags())
       await run(flags.logLevel, {
         name: flags.name,
@@ -142,19 +139,20 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
-        ...(flags.auditLog === undefined
-          ? {}
-          : { auditLog: { file: userPath(flags.auditLog), operations: flags.audit } }),
+        auditLog:
+          flags.auditLog === undefined
+            ? undefined
+            : { file: userPath(flags.auditLog), operations: flags.audit },
         logger: nodeLog(flags.name, flags.logLevel, flags.logFormat),
-        ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
-        ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
-        ...(timing === undefined ? {} : { timing }),
+        advertisePeer: flags.advertisePeer,
+        advertiseUrl: flags.advertiseUrl,
+        timing: timingOf(flags.heartbeat, flags.electionTimeout),
         httpLimits: {
-          ...(flags.connections === undefined ? {} : { connectionsMax: flags.connections }),
-          ...(flags.writeStall === undefined ? {} : { writeStallMsMax: Math.ceil(flags.writeStall) }),
+          connectionsMax: flags.connections,
+          writeStallMsMax: flags.writeStall && Math.ceil(flags.writeStall),
         },
-        ...backupOf(flags),
-        ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
+        backup: backupOf(flags),
+        diskReserveBytes: flags.diskReserve,
       })
     })
 }
@@ -268,13 +266,14 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
   if (given !== 0 && given !== 3)
     throw new Failure(EXIT.usage, '--peer-tls-cert, --peer-tls-key and --peer-tls-ca go together')
   return {
-    ...(tlsCert !== undefined &&
-      tlsKey !== undefined && { tls: { cert: userPath(tlsCert), key: userPath(tlsKey), ...others } }),
-    ...(peerTlsCert !== undefined &&
-      peerTlsKey !== undefined &&
-      peerTlsCa !== undefined && {
-        peerTls: { cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
-      }),
+    tls:
+      tlsCert === undefined || tlsKey === undefined
+        ? undefined
+        : { cert: userPath(tlsCert), key: userPath(tlsKey), ...others },
+    peerTls:
+      peerTlsCert === undefined || peerTlsKey === undefined || peerTlsCa === undefined
+        ? undefined
+        : { cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
   }
 }
 
@@ -284,24 +283,20 @@ function backupOf(flags: {
   backupTo?: string
   backupEvery?: number
   backupKeep?: number
-}): Pick<NodeOptions, 'backup'> {
+}): NodeOptions['backup'] {
   const { backupTo, backupEvery = 3_600_000, backupKeep = 24 } = flags
-  if (backupTo !== undefined)
-    return {
-      backup: {
-        to: isBucket(backupTo) ? backupTo : userPath(backupTo),
-        everyMs: backupEvery,
-        keep: backupKeep,
-      },
-    }
-  if (flags.backupEvery === undefined && flags.backupKeep === undefined) return {}
+  if (backupTo !== undefined) {
+    const to = isBucket(backupTo) ? backupTo : userPath(backupTo)
+    return { to, everyMs: backupEvery, keep: backupKeep }
+  }
+  if (flags.backupEvery === undefined && flags.backupKeep === undefined) return undefined
   throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
 }
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
   return {
-    ...(heartbeatMs === undefined ? {} : { heartbeatMs, failoverDelayMaxMs: heartbeatMs }),
-    ...(electionMs === undefined ? {} : { electionMinMs: electionMs, electionMaxMs: 2 * electionMs }),
+    ...{ heartbeatMs, failoverDelayMaxMs: heartbeatMs },
+    ...{ electionMinMs: electionMs, electionMaxMs: electionMs && 2 * electionMs },
   }
 }
 

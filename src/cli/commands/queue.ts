@@ -2,6 +2,7 @@
 // the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
@@ -10,11 +11,10 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flag-values.ts'
-import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
 import { printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
-import { allWritten, printLines, printResult, setWriteIntent, write, writeLine } from '../output.ts'
+import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { namesOf } from '../recipe-names.ts'
 import { readValue } from '../value-source.ts'
@@ -34,59 +34,45 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--value <value>', 'the item as it is, even when it begins with - or @')
         .option('--priority <number>', 'from 0 to 999; higher first', parsePriority)
         .option('--delay <duration>', 'it cannot be taken before; from 1s', parseLeaseTime)
-        .action(async (name, value, options) => {
-          await queuePush(flags(), name, value, options)
-        }),
+        .action((name, value, options) => queuePush(flags(), name, value, options)),
     )
     .addCommand(
       withExamples(new Command('pop'), ['kv queue pop mail', 'kv queue pop mail --wait 10s'])
         .description('take the next item and print it; it is done when it is printed')
         .argument('<name>', 'of the queue', parseText)
         .option('--wait <duration>', 'how long to wait for one', parseTimeout)
-        .action(async (name, options) => {
-          await queuePop(flags(), name, options)
-        }),
+        .action((name, options) => queuePop(flags(), name, options)),
     )
     .addCommand(
       withExamples(new Command('peek'), ['kv queue peek mail'])
         .description('print the next item without taking it')
         .argument('<name>', 'of the queue', parseText)
-        .action(async (name) => {
-          await queuePeek(flags(), name)
-        }),
+        .action((name) => queuePeek(flags(), name)),
     )
     .addCommand(
       withExamples(new Command('len'), ['kv queue len mail', 'kv queue len mail -o json'])
         .description('how many items are ready, held or delayed, and dead')
         .argument('<name>', 'of the queue', parseText)
-        .action(async (name) => {
-          await queueLength(flags(), name)
-        }),
+        .action((name) => queueLength(flags(), name)),
     )
 
     .addCommand(
       withExamples(new Command('list'), ['kv queue list', 'kv queue list -o json'])
         .description('all queues, and how many items are ready, held or delayed, and dead')
-        .action(async () => {
-          await listQueues(flags())
-        }),
+        .action(() => listQueues(flags())),
     )
     .addCommand(
       withExamples(new Command('dead'), ['kv queue dead mail', 'kv queue dead mail -o ndjson'])
         .description('the dead letters: items that were delivered too often without success')
         .argument('<name>', 'of the queue', parseText)
-        .action(async (name) => {
-          await listDead(flags(), name)
-        }),
+        .action((name) => listDead(flags(), name)),
     )
     .addCommand(
       withExamples(new Command('requeue'), ['kv queue requeue mail', 'kv queue requeue mail ID'])
         .description('put dead letters back into the queue; prints how many')
         .argument('<name>', 'of the queue', parseText)
         .argument('[id]', 'of one dead letter; otherwise all', parseText)
-        .action(async (name, id) => {
-          await requeueDead(flags(), name, id)
-        }),
+        .action((name, id) => requeueDead(flags(), name, id)),
     )
 
 /** The consumers of the queue decide when an item becomes a dead letter: their limit is not known here. */
@@ -202,8 +188,7 @@ const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object 
 })
 
 async function printItem(format: Format, item: QueueEntry): Promise<void> {
-  if (format === 'json') await writeLine(toJson(itemJson(item)))
-  else if (format === 'ndjson') await writeLine(toJsonLine(itemJson(item)))
-  else if (format === 'plain') await write(item.value)
+  if (await printJson(format, itemJson(item))) return
+  if (format === 'plain') await write(item.value)
   else await printLines(textOfBytes(item.value))
 }

@@ -9,7 +9,8 @@ import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory } from '../flag-values.ts'
-import { io, userPath } from '../io.ts'
+import { formatOf } from '../global-flags.ts'
+import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
@@ -32,7 +33,7 @@ export const command = ({ flags }: ProgramContext) =>
         throw error instanceof MemberAnswersError ? new Failure(EXIT.failed, error.message) : error
       })
       const { clusterId, name, revision, others, oldDir, state } = recovered
-      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const format = formatOf(flags())
       const json = {
         cluster_id: clusterId,
         name,

@@ -9,7 +9,8 @@ import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
-import { io, userPath } from '../io.ts'
+import { formatOf } from '../global-flags.ts'
+import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
@@ -35,7 +36,7 @@ export const command = ({ flags }: ProgramContext) =>
       }
       const { clusterId, state } = await onFiles(path, () => restoreFile(path, node, bump))
       const { revision, keys } = state
-      const format = flags().output ?? (io().stdout.isTTY ? 'table' : 'plain')
+      const format = formatOf(flags())
       const json = { cluster_id: clusterId, name, revision, keys }
       await printResult(
         format,

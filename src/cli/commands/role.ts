@@ -1,6 +1,6 @@
 // kv role add | delete | list | show | grant | revoke
 
-import { Command } from '@commander-js/extra-typings'
+import { Argument, Command } from '@commander-js/extra-typings'
 import type { RoleInfo, RolePermission } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -9,11 +9,10 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flag-values.ts'
-import { toJson, toJsonLine } from '../format-json.ts'
 import { printList, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { byName, say, writeLine } from '../output.ts'
-import { granted, permissionFrom, permissionJson, permissionText, revoked } from '../permissions.ts'
+import { byName, printJson, say } from '../output.ts'
+import { ACCESSES, granted, permissionFrom, permissionJson, permissionText, revoked } from '../permissions.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -22,25 +21,19 @@ export const command = ({ flags }: ProgramContext) =>
     .addCommand(
       withExamples(new Command('list'), ['kv role list', 'kv role list -o json'])
         .description('all roles and their permissions')
-        .action(async () => {
-          await listRoles(flags())
-        }),
+        .action(() => listRoles(flags())),
     )
     .addCommand(
       withExamples(new Command('show'), ['kv role show app'])
         .description('the permissions of a role, one a line')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await showRole(flags(), name)
-        }),
+        .action((name) => showRole(flags(), name)),
     )
     .addCommand(
       withExamples(new Command('add'), ['kv role add app'])
         .description('make a role, without permissions')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await addRole(flags(), name)
-        }),
+        .action((name) => addRole(flags(), name)),
     )
     .addCommand(
       withRangeFlags(
@@ -52,9 +45,9 @@ export const command = ({ flags }: ProgramContext) =>
         ]),
       )
         .description('add a permission to a role')
-        .action(async (name, access, key, options) => {
-          await changePermissions(flags(), name, permissionFrom(access, key, options), true)
-        }),
+        .action((name, access, key, options) =>
+          changePermissions(flags(), name, permissionFrom(access, key, options), true),
+        ),
     )
     .addCommand(
       withRangeFlags(
@@ -64,23 +57,21 @@ export const command = ({ flags }: ProgramContext) =>
         ]),
       )
         .description('take a permission away from a role')
-        .action(async (name, access, key, options) => {
-          await changePermissions(flags(), name, permissionFrom(access, key, options), false)
-        }),
+        .action((name, access, key, options) =>
+          changePermissions(flags(), name, permissionFrom(access, key, options), false),
+        ),
     )
     .addCommand(
       withExamples(new Command('delete'), ['kv role delete app'])
         .description('remove a role, from its users too')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await deleteRole(flags(), name)
-        }),
+        .action((name) => deleteRole(flags(), name)),
     )
 
 function withRangeFlags(command: Command) {
   return command
     .argument('<name>', '', parseText)
-    .argument('<access>', 'read, write, readwrite, or admin: members, settings, users and roles')
+    .addArgument(new Argument('<access>', 'admin: members, settings, users and roles').choices(ACCESSES))
     .argument('[key]', 'one key')
     .option('--prefix <prefix>', 'all keys that begin with it')
     .option('--range <keys...>', "from the first key on, before the second; '' is no bound")
@@ -108,8 +99,7 @@ async function showRole(global: GlobalFlags, name: string): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const role = await client.roles.get(name, { signal })
     if (role === undefined) throw noRole(name)
-    if (format === 'json') return writeLine(toJson(roleJson(role)))
-    if (format === 'ndjson') return writeLine(toJsonLine(roleJson(role)))
+    if (await printJson(format, roleJson(role))) return
     const columns = [{ title: 'PERMISSION', cell: permissionText }]
     await printTable<RolePermission>(columns, format, role.permissions)
   })

@@ -1,13 +1,14 @@
 // kv service register|list|watch NAME: the instances of a service.
 
 import { Command } from '@commander-js/extra-typings'
+import { bytesToJson, isObject } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import { parseLeaseTime, parseText, parseUrl, parseWeight } from '../flag-values.ts'
-import { bytesToJson, isObject, toJsonLine } from '../format-json.ts'
+import { toJsonLine } from '../format-json.ts'
 import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -35,25 +36,19 @@ export const command = ({ flags }: ProgramContext) =>
           'how long it is listed after its process has died; from 1s',
           parseLeaseTime,
         )
-        .action(async (name, url, options) => {
-          await registerService(flags(), name, url, options)
-        }),
+        .action((name, url, options) => registerService(flags(), name, url, options)),
     )
     .addCommand(
       withExamples(new Command('list'), ['kv service list', 'kv service list api'])
         .description('print the instances of a service, or of all services')
         .argument('[name]', 'of the service; otherwise all', parseText)
-        .action(async (name) => {
-          await listServices(flags(), name)
-        }),
+        .action((name) => listServices(flags(), name)),
     )
     .addCommand(
       withExamples(new Command('watch'), ['kv service watch api', 'kv service watch api -o ndjson'])
         .description('print the instances now and after each change, until Ctrl-C')
         .argument('<name>', 'of the service', parseText)
-        .action(async (name) => {
-          await watchServices(flags(), name)
-        }),
+        .action((name) => watchServices(flags(), name)),
     )
 
 const TTL_MS = 10_000

@@ -1,6 +1,7 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
 import { Command } from '@commander-js/extra-typings'
+import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
@@ -8,10 +9,9 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { isObject, toJson, toJsonLine } from '../format-json.ts'
 import { isTable, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { writeLine } from '../output.ts'
+import { printJson } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -20,9 +20,7 @@ export const command = ({ flags }: ProgramContext) =>
     .addCommand(
       withExamples(new Command('list'), ['kv settings', 'kv settings list -o json'])
         .description('print them')
-        .action(async () => {
-          await listSettings(flags())
-        }),
+        .action(() => listSettings(flags())),
       { isDefault: true },
     )
     .addCommand(
@@ -32,9 +30,7 @@ export const command = ({ flags }: ProgramContext) =>
       ])
         .description('change some of them, all at once')
         .argument('<name=value...>', 'a value is a whole number, on or off')
-        .action(async (assignments) => {
-          await changeSettings(flags(), assignments)
-        }),
+        .action((assignments) => changeSettings(flags(), assignments)),
     )
 
 async function listSettings(global: GlobalFlags): Promise<void> {
@@ -116,8 +112,7 @@ export function settingsByName(settings: Settings): [name: string, value: unknow
 }
 
 async function print({ format }: CommandContext, settings: Settings): Promise<void> {
-  if (format === 'json') return writeLine(toJson(settings))
-  if (format === 'ndjson') return writeLine(toJsonLine(settings))
+  if (await printJson(format, settings)) return
   await printTable<readonly [string, unknown]>(
     [
       { title: 'NAME', cell: ([name]) => name },

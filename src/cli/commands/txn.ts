@@ -2,12 +2,12 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Command } from '@commander-js/extra-typings'
+import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { checkedByClient, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { isObject } from '../format-json.ts'
 import { fileContent, readFileUpToLimit, standardInput } from '../input.ts'
 import { io } from '../io.ts'
 import type { ProgramContext } from '../program-context.ts'

@@ -10,10 +10,9 @@ import { type NewPasswordFlags, newPassword, userNameIn } from '../credentials.t
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flag-values.ts'
-import { toJson, toJsonLine } from '../format-json.ts'
 import { type Column, printList, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { byName, say, writeLine } from '../output.ts'
+import { byName, printJson, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -22,17 +21,13 @@ export const command = ({ flags }: ProgramContext) =>
     .addCommand(
       withExamples(new Command('list'), ['kv user list', 'kv user list -o json'])
         .description('all users and their roles')
-        .action(async () => {
-          await listUsers(flags())
-        }),
+        .action(() => listUsers(flags())),
     )
     .addCommand(
       withExamples(new Command('show'), ['kv user show bob'])
         .description('a user, and the roles')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await showUser(flags(), name)
-        }),
+        .action((name) => showUser(flags(), name)),
     )
     .addCommand(
       withPasswordFlags(
@@ -46,9 +41,7 @@ export const command = ({ flags }: ProgramContext) =>
         .argument('<name>', '', parseText)
         .option('--role <name>', 'a role of the user; may be repeated', oneMore, [] as readonly string[])
         .option('--no-password', 'none: only a certificate shows who it is')
-        .action(async (name, options) => {
-          await addUser(flags(), name, options)
-        }),
+        .action((name, options) => addUser(flags(), name, options)),
     )
     .addCommand(
       withPasswordFlags(
@@ -56,35 +49,27 @@ export const command = ({ flags }: ProgramContext) =>
       )
         .description('change a password; without a name, your own')
         .argument('[name]', '', parseText)
-        .action(async (name, options) => {
-          await changePassword(flags(), name, options)
-        }),
+        .action((name, options) => changePassword(flags(), name, options)),
     )
     .addCommand(
       withExamples(new Command('grant'), ['kv user grant bob app'])
         .description('give roles to a user')
         .argument('<name>', '', parseText)
         .argument('<role...>', 'names of roles; root may do everything')
-        .action(async (name, roles) => {
-          await changeRoles(flags(), name, roles, true)
-        }),
+        .action((name, roles) => changeRoles(flags(), name, roles, true)),
     )
     .addCommand(
       withExamples(new Command('revoke'), ['kv user revoke bob app'])
         .description('take roles away from a user')
         .argument('<name>', '', parseText)
         .argument('<role...>', 'names of roles')
-        .action(async (name, roles) => {
-          await changeRoles(flags(), name, roles, false)
-        }),
+        .action((name, roles) => changeRoles(flags(), name, roles, false)),
     )
     .addCommand(
       withExamples(new Command('delete'), ['kv user delete bob'])
         .description('remove a user, whose tokens and watches end')
         .argument('<name>', '', parseText)
-        .action(async (name) => {
-          await deleteUser(flags(), name)
-        }),
+        .action((name) => deleteUser(flags(), name)),
     )
 
 const oneMore = (name: string, before: readonly string[]): readonly string[] => [...before, parseText(name)]
@@ -120,9 +105,7 @@ async function showUser(global: GlobalFlags, name: string): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const user = await client.users.get(name, { signal })
     if (user === undefined) throw noUser(name)
-    if (format === 'json') await writeLine(toJson(userJson(user)))
-    else if (format === 'ndjson') await writeLine(toJsonLine(userJson(user)))
-    else await printTable(COLUMNS, format, [user])
+    if (!(await printJson(format, userJson(user)))) await printTable(COLUMNS, format, [user])
   })
 }
 

@@ -2,6 +2,7 @@
 // resumes at another one, and stderr says so.
 
 import { Command, Option } from '@commander-js/extra-typings'
+import { bytesToJson } from '../../client/decode.ts'
 import { CompactedError, type Watch, type WatchBatch, type WatchEvent } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { keyArgument, splitAtDashes } from '../arguments.ts'
@@ -10,7 +11,7 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseRevision } from '../flag-values.ts'
-import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
+import { recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { RowWriter } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'

@@ -19,18 +19,27 @@ export async function candidatesFor(
     typed: typed.values,
     flags: { ...flags, ...globalFlagsIn(typed.values) },
   }
-  const valuesFor = async (name: string, text: string, before = ''): Promise<Completion> => {
-    const completion = await valuesOf(name, text, context)
+  const valuesFor = async (
+    name: string,
+    { argChoices }: { argChoices?: readonly string[] | undefined },
+    text: string,
+    before = '',
+  ): Promise<Completion> => {
+    const completion =
+      argChoices === undefined
+        ? await valuesOf(name, text, context)
+        : { candidates: argChoices.map((value) => ({ value })) }
     const candidates = completion.candidates
       .filter(({ value }) => value.startsWith(text))
       .map((candidate) => ({ ...candidate, value: before + candidate.value }))
     return { ...completion, candidates }
   }
-  if (typed.pending !== undefined) return valuesFor(typed.pending.long ?? '', current)
+  if (typed.pending !== undefined) return valuesFor(typed.pending.long ?? '', typed.pending, current)
   if (!typed.onlyArguments && current.startsWith('-')) {
-    const equals = current.indexOf('=')
-    if (equals > 0)
-      return valuesFor(current.slice(0, equals), current.slice(equals + 1), current.slice(0, equals + 1))
+    const equals = current.indexOf('=') + 1
+    const option = equals > 0 ? optionIn(typed.command, current) : undefined
+    if (option !== undefined)
+      return valuesFor(option.long ?? '', option, current.slice(equals), current.slice(0, equals))
     return { candidates: flagsOf(typed.command).filter(({ value }) => value.startsWith(current)) }
   }
   if (typed.arguments.length === 0 && typed.command.commands.length > 0) {
@@ -40,7 +49,7 @@ export async function candidatesFor(
   const declared = typed.command.registeredArguments
   const argument = declared[typed.arguments.length] ?? declared.findLast(({ variadic }) => variadic)
   if (argument === undefined) return { candidates: [] }
-  return valuesFor(`${pathOf(typed.command)} ${argument.name()}`, current)
+  return valuesFor(`${pathOf(typed.command)} ${argument.name()}`, argument, current)
 }
 
 /** The path of a command without the name of the program, as in `cluster kill`. */

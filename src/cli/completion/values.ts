@@ -10,11 +10,9 @@ import { settingsByName } from '../commands/settings.ts'
 import { knownCredentials } from '../credentials.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
-import { chooseEndpoints, chooseTls, FORMATS, type GlobalFlags } from '../global-flags.ts'
+import { chooseEndpoints, chooseTls, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { userPath } from '../io.ts'
-import { ACCESSES } from '../permissions.ts'
-import { SHELLS } from './scripts.ts'
 
 export interface Candidate {
   readonly value: string
@@ -46,10 +44,6 @@ interface Context {
 }
 
 type Source = (text: string, context: Context) => Promise<Completion> | Completion
-
-const oneOf =
-  (values: readonly string[]): Source =>
-  () => ({ candidates: values.map((value) => ({ value })) })
 
 const files: Source = () => ({ candidates: [], paths: 'files' })
 const directories: Source = () => ({ candidates: [], paths: 'directories' })
@@ -84,10 +78,8 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'role delete name': roles,
   'role show name': roles,
   'role grant name': roles,
-  'role grant access': oneOf(ACCESSES),
   'role grant key': keys,
   'role revoke name': roles,
-  'role revoke access': oneOf(ACCESSES),
   'role revoke key': keys,
   'cluster kill node': localNodes,
   'cluster pause node': localNodes,
@@ -95,7 +87,6 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'cluster restart node': localNodes,
   'cluster rejoin node': localNodes,
   'cluster partition group': groups,
-  'completion shell': oneOf(SHELLS),
   'help topic': topics,
   '--data': directories,
   '--dir': directories,
@@ -104,11 +95,6 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--lease': leases,
   '--role': roles,
   '--password-file': files,
-  '--only': oneOf(['put', 'delete']),
-  '--consistency': oneOf(['linearizable', 'lease', 'stale']),
-  '--output': oneOf(FORMATS),
-  '--log-format': oneOf(['text', 'json']),
-  '--log-level': oneOf(['debug', 'info', 'warn', 'error', 'silent']),
 }
 
 export const sourceNames = Object.keys(SOURCES)

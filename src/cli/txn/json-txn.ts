@@ -1,8 +1,8 @@
 // Transactions in the JSON of `POST /v1/txn`. They become arguments of the client, which checks their form.
 
+import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { durationMs } from '../duration.ts'
-import { isObject } from '../format-json.ts'
 import { escapeText } from '../format-text.ts'
 import { bytesOfBase64 } from './bytes.ts'
 import { TxnSyntaxError } from './syntax-error.ts'

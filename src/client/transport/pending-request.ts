@@ -44,7 +44,7 @@ export class PendingRequest implements PendingOperation {
   readonly deadline: number
   dueMs: number
   id = QUEUED
-  readonly #connection: PendingConnection
+  protected readonly connection: PendingConnection
   readonly #resolve: (outcome: SendOutcome) => void
   readonly #silenceMs: number
   /** After this time without an answer a queued request is given up, and the connection of a sent one is checked. */
@@ -52,7 +52,8 @@ export class PendingRequest implements PendingOperation {
   readonly #mayGiveUp: SendOptions['mayGiveUp']
   readonly #startedAt: number
   readonly #stopListening: () => void
-  #isOpen = true
+  /** It has no answer yet, and its caller has not given up. */
+  protected isOpen = true
 
   constructor(
     connection: PendingConnection,
@@ -60,7 +61,7 @@ export class PendingRequest implements PendingOperation {
     { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, trace, signal }: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
-    this.#connection = connection
+    this.connection = connection
     this.operation = operation
     this.writeId = writeId
     this.trace = trace
@@ -74,8 +75,8 @@ export class PendingRequest implements PendingOperation {
     this.#stopListening = whenAborted(signal, () => this.giveUp(new Error('given up')))
   }
 
-  answered(item: MuxItem, welcome: MuxWelcome): void {
-    this.#settle(outcomeOf(this.operation, item, welcome))
+  answered(item: MuxItem, welcome: MuxWelcome, _nowMs: number): void {
+    this.settle(outcomeOf(this.operation, item, welcome))
   }
 
   lost(cause: Error): void {
@@ -84,10 +85,10 @@ export class PendingRequest implements PendingOperation {
 
   /** A node that sends parts of an answer is not silent. */
   due(nowMs: number): void {
-    const receivedAt = Math.max(this.#startedAt, this.#connection.receivingAt)
+    const receivedAt = Math.max(this.#startedAt, this.connection.receivingAt)
     const isQueued = this.id === QUEUED && nowMs >= this.#startedAt + this.#limitMs
     if (nowMs < this.deadline && !isQueued) {
-      if (nowMs >= receivedAt + this.#limitMs) this.#connection.suspect(this.#startedAt)
+      if (nowMs >= receivedAt + this.#limitMs) this.connection.suspect(this.#startedAt)
       const silentAt = receivedAt + this.#silenceMs
       if (nowMs < silentAt) this.dueMs = silentAt
       else if (this.#mayGiveUp?.() === false) this.dueMs = nowMs + RECHECK_MS
@@ -98,18 +99,18 @@ export class PendingRequest implements PendingOperation {
   }
 
   giveUp(cause: Error, timedOut = false): void {
-    if (!this.#isOpen) return
-    this.#connection.giveUp(this)
+    if (!this.isOpen) return
+    this.connection.giveUp(this)
     this.#fail(cause, timedOut)
   }
 
   #fail(cause: Error, timedOut: boolean): void {
-    if (this.id > 0) this.#settle({ kind: 'maybe-applied', cause, timedOut })
-    else this.#settle({ kind: 'not-sent', cause, reached: true, timedOut })
+    if (this.id > 0) this.settle({ kind: 'maybe-applied', cause, timedOut })
+    else this.settle({ kind: 'not-sent', cause, reached: true, timedOut })
   }
 
-  #settle(outcome: SendOutcome): void {
-    this.#isOpen = false
+  protected settle(outcome: SendOutcome): void {
+    this.isOpen = false
     this.dueMs = Number.POSITIVE_INFINITY
     this.#stopListening()
     this.#resolve(outcome)

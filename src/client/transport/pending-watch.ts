@@ -6,7 +6,6 @@
 // All watches of a connection share its socket, which is always read, so messages are handed on at once. A watch whose
 // application takes too little is cancelled, and requested again when there is room (../watch.ts).
 
-import { whenAborted } from '../abort-listeners.ts'
 import { disagree, isObject, type Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import type { WatchOperation } from '../operation.ts'
@@ -19,22 +18,13 @@ import {
   recordJson,
   SERVED,
 } from './mux-codec.ts'
-import { type PendingConnection, type PendingOperation, QUEUED } from './pending-request.ts'
+import { type PendingConnection, PendingRequest } from './pending-request.ts'
 import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
-export class PendingWatch implements PendingOperation, WatchMessages {
-  readonly operation: WatchOperation
-  readonly writeId = undefined
-  readonly deadline: number
-  dueMs: number
-  id = QUEUED
-  /** The node's span of a watch that begins has no parent. */
-  readonly trace = undefined
-  readonly #resolve: (outcome: SendOutcome) => void
-  readonly #connection: PendingConnection
+export class PendingWatch extends PendingRequest implements WatchMessages {
   readonly #url: string
-  readonly #stopListening: () => void
-  #state: 'waiting' | 'streaming' | 'over' = 'waiting'
+  readonly #silentMs: number
+  #isStreaming = false
   /** Messages that the reader takes within this turn. */
   #received: Json[] = []
   #end: { readonly error: Error } | undefined
@@ -43,79 +33,51 @@ export class PendingWatch implements PendingOperation, WatchMessages {
   constructor(
     connection: PendingConnection & { readonly url: string },
     operation: WatchOperation,
-    { timeoutMs, silenceMs = timeoutMs, signal }: SendOptions,
+    options: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
-    this.#connection = connection
+    super(connection, operation, options, resolve)
     this.#url = connection.url
-    this.operation = operation
-    this.#resolve = resolve
-    const nowMs = performance.now()
-    this.deadline = nowMs + timeoutMs
-    this.dueMs = nowMs + Math.min(timeoutMs, silenceMs)
-    this.#stopListening = whenAborted(signal, () => this.#giveUp(new Error('given up'), false))
+    this.#silentMs = operation.silentMs
   }
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Before the answer
-
-  answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
-    const outcome = outcomeOf(this.operation, item, welcome)
+  override answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
     if (item[1] !== SERVED) {
-      this.#settle('over', outcome)
+      super.answered(item, welcome, nowMs)
       return
     }
-    this.#noteReceived(nowMs)
+    const { headers } = outcomeOf(this.operation, item, welcome)
+    this.#isStreaming = true
     this.#push({ type: 'created', revision: item[2] })
-    this.#settle('streaming', { kind: 'streaming', headers: outcome.headers, stream: this })
+    this.settle({ kind: 'streaming', headers, stream: this })
+    this.#noteReceived(nowMs)
   }
 
-  lost(cause: Error): void {
-    if (this.#state === 'waiting') this.#fail(cause, false)
+  override lost(cause: Error): void {
+    if (this.isOpen) super.lost(cause)
     else this.#over(cause)
   }
 
-  due(nowMs: number): void {
-    if (nowMs < this.dueMs) return
-    if (this.#state === 'waiting') {
-      this.#giveUp(new Error('no answer'), true)
+  override due(nowMs: number): void {
+    if (this.isOpen) {
+      super.due(nowMs)
       return
     }
-    this.#connection.suspect(nowMs - this.operation.silentMs)
-    const message = `${this.#url} has sent a watch nothing for ${this.operation.silentMs} ms`
+    if (nowMs < this.dueMs) return
+    this.connection.suspect(nowMs - this.#silentMs)
+    const message = `${this.#url} has sent a watch nothing for ${this.#silentMs} ms`
     this.#leave(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
   }
 
-  #giveUp(cause: Error, timedOut: boolean): void {
-    if (this.#state !== 'waiting') return
-    this.#connection.giveUp(this)
-    this.#fail(cause, timedOut)
-  }
-
-  #fail(cause: Error, timedOut: boolean): void {
-    this.dueMs = Number.POSITIVE_INFINITY
-    if (this.id > 0) this.#settle('over', { kind: 'maybe-applied', cause, timedOut })
-    else this.#settle('over', { kind: 'not-sent', cause, reached: true, timedOut })
-  }
-
-  #settle(state: 'streaming' | 'over', outcome: SendOutcome): void {
-    this.#state = state
-    this.#stopListening()
-    this.#resolve(outcome)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // The stream
-
   received(item: MuxItem, nowMs: number): void {
-    if (this.#state !== 'streaming') return
+    if (!this.#isStreaming) return
     this.#noteReceived(nowMs)
     this.#push(messageOf(item))
   }
 
   /** The node has ended the watch. */
   ended(problem: unknown): void {
-    if (this.#state !== 'streaming') return
+    if (!this.#isStreaming) return
     this.#push({ ...(isObject(problem) ? problem : {}), type: 'error' })
     this.#over(new Error('the node has ended the watch'))
   }
@@ -144,17 +106,17 @@ export class PendingWatch implements PendingOperation, WatchMessages {
   }
 
   #noteReceived(nowMs: number): void {
-    this.dueMs = nowMs + this.operation.silentMs
+    this.dueMs = nowMs + this.#silentMs
   }
 
   #leave(error: Error): void {
-    if (this.#state !== 'streaming') return
-    this.#connection.giveUp(this)
+    if (!this.#isStreaming) return
+    this.connection.giveUp(this)
     this.#over(error)
   }
 
   #over(error: Error): void {
-    this.#state = 'over'
+    this.#isStreaming = false
     this.dueMs = Number.POSITIVE_INFINITY
     this.#end ??= { error }
     this.#wake()

@@ -1,7 +1,7 @@
 // Writes a transaction in the language that parser.ts reads, and in JSON.
 
-import { bytesToJson } from '../../../src/cli/format-json.ts'
 import { formatBytes, formatPlace } from '../../../src/cli/txn/format-txn.ts'
+import { bytesToJson } from '../../../src/client/decode.ts'
 import type { Txn, TxnComparison, TxnGet, TxnOperation, TxnPut } from '../../../src/client/index.ts'
 
 const INDENT = '  '
