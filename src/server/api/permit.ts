@@ -295,6 +295,7 @@ function decideOnLease(
     return demand.to === 'hold-lease' ? rights.mayWrite(range) : rights.mayRead(range)
   }
   const scan = node.keysOfLease(demand.lease)
+  let hasKeys = false
   const end = (error: Error | undefined, result: boolean): void => {
     scan.close()
     done(error, result)
@@ -303,8 +304,11 @@ function decideOnLease(
     scan.next(SLICE, (error, keys, more) => {
       if (error !== undefined) return end(asError(error), false)
       if (!keys.every(isPermitted)) return end(undefined, false)
-      if (more === false) return scan.finish((unread) => end(unread ?? undefined, unread === undefined))
-      next()
+      hasKeys ||= keys.length > 0
+      if (more !== false) return next()
+      // A lease without keys is that of its owner.
+      const isOfAnother = demand.to === 'hold-lease' && !hasKeys && lease.owner !== undefined
+      scan.finish((unread) => end(unread ?? undefined, unread === undefined && !isOfAnother))
     })
   next()
 }
