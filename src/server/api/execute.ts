@@ -32,7 +32,7 @@ import type {
 } from './operation.ts'
 import { decide, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
-import { errorOfScan, finish, type Instant } from './ranges.ts'
+import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,
@@ -503,10 +503,15 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
     const reservation = ranges.reserve()
     try {
       let isMore = false
-      for await (const { rows, more } of ranges.slices(call, scan, limit)) {
-        reservation.grow(LEASE_BYTES * rows.length)
-        leases.push(...rows.filter((lease) => mayList(api, lease, call)))
-        isMore = more === true
+      // Those of others do not count, and no page ends with one of them: it would name the lease.
+      for await (const { rows, more } of ranges.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
+        const listed = rows.filter((lease) => mayList(api, lease, call))
+        const room = limit - leases.length
+        reservation.grow(LEASE_BYTES * Math.min(room, listed.length))
+        leases.push(...listed.slice(0, room))
+        isMore = more === true || listed.length > room
+        if (leases.length === limit) break
+        checkTime(call)
       }
       await finish(scan)
       const shown = await asLeaderKnows(api, leases, operation.freshness, call)

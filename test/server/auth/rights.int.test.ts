@@ -324,6 +324,34 @@ test('a lease counts with the keys that it has when it is revoked or shown', asy
   expect((await ask('DELETE', '/v1/leases/7', { headers: AS_BOB })).json.deleted).toBe(1)
 })
 
+test('a user lists the leases that he was granted, however many others there are', async () => {
+  const node = await nodeWithUsers()
+  const served = await serve({ node })
+  const own: string[] = []
+  for (let at = 0; at < 1500; at++) {
+    if (at % 500 === 250) own.push((await askJson(served, 'POST', '/v1/leases', { ttl: '10s' }, AS_BOB)).json.id)
+    node.apply({ kind: 'grant', id: undefined, ttlMs: 5000 })
+  }
+  own.sort((a, b) => Number(BigInt(a) - BigInt(b)))
+  const pages = async (limit: number): Promise<readonly string[][]> => {
+    const found: string[][] = []
+    for (let after = ''; ; ) {
+      const { json } = await served.ask('GET', `/v1/leases?limit=${limit}${after}`, { headers: AS_BOB })
+      found.push(json.leases.map(({ id }: { id: string }) => id))
+      if (!json.more) return found
+      // No other lease is named.
+      expect(json.next).toBe(found.at(-1)?.at(-1))
+      after = `&after=${json.next}`
+    }
+  }
+  for (const limit of [1, 2, 3]) expect((await pages(limit)).flat()).toEqual(own)
+  expect(await pages(10)).toEqual([own])
+  const all = await served.ask('GET', '/v1/leases?limit=1000', { headers: AS_ROOT })
+  expect([all.json.leases.length, all.json.more, all.json.next]).toEqual([
+    ...[1000, true, all.json.leases.at(-1).id],
+  ])
+})
+
 test('a change of the cluster that waits is decided again before it is made', async () => {
   const node = await nodeWithUsers()
   const served = await serve({ node })
