@@ -12,7 +12,7 @@ import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
-import { authorizationOf } from '../credentials.ts'
+import { authorizationOf, knownAuthorization } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
@@ -35,7 +35,7 @@ export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
     'kv cluster partition n1 n2,n3',
     'kv cluster rejoin n3',
   ]).description('run a cluster on this machine, and break it')
-  cluster.addCommand(startCommand())
+  cluster.addCommand(startCommand(flags))
   cluster.addCommand(statusCommand())
   cluster.addCommand(stopCommand())
   cluster.addCommand(destroyCommand())
@@ -52,7 +52,7 @@ export function clusterCommand({ flags }: Pick<ProgramContext, 'flags'>) {
   return cluster
 }
 
-function startCommand() {
+function startCommand(globalFlags: ProgramContext['flags']) {
   return withExamples(new Command('start'), [
     'kv cluster start',
     'kv cluster start --detach --nodes 5',
@@ -75,6 +75,7 @@ function startCommand() {
           port: options.port,
           direct: options.direct === true,
           tls: options.tls === true,
+          authorization: knownAuthorization(globalFlags()),
         },
         options.detach === true,
         startReport(options.data, formatOf(command)),

@@ -197,11 +197,14 @@ const NOBODY: Principal = { user: '', epoch: undefined }
 export const unauthenticated = (): ApiError =>
   new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
 
+/** Rights were not checked when the call arrived, so nobody has asked who makes it. */
+export const unidentified = (): ApiError =>
+  new ApiError('not_ready', 'rights are checked since a moment ago: make the request again')
+
 /** The error with which the call must be refused under the current rights, but for leases. */
 export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
-  // Rights were not checked when the call arrived.
-  if (permit === undefined) return unauthenticated()
+  if (permit === undefined) return unidentified()
   const { principal, demands } = permit
   if (demands.length === 0) return undefined
   const rights = auth.state.rightsOf(principal.user)

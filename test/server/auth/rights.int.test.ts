@@ -329,7 +329,8 @@ test('a user lists the leases that he was granted, however many others there are
   const served = await serve({ node })
   const own: string[] = []
   for (let at = 0; at < 1500; at++) {
-    if (at % 500 === 250) own.push((await askJson(served, 'POST', '/v1/leases', { ttl: '10s' }, AS_BOB)).json.id)
+    if (at % 500 === 250)
+      own.push((await askJson(served, 'POST', '/v1/leases', { ttl: '10s' }, AS_BOB)).json.id)
     node.apply({ kind: 'grant', id: undefined, ttlMs: 5000 })
   }
   own.sort((a, b) => Number(BigInt(a) - BigInt(b)))
@@ -397,21 +398,35 @@ test('a right, a user or a password that this node has not learned yet is not re
   expect((await served.ask('GET', '/v1/status', { headers: basic('bob', BOB_PASSWORD) })).status).toBe(200)
 })
 
-test('a request that arrives before rights are checked is decided when they are', async () => {
+test('a request that arrives before rights are checked is to be made again when they are, and is then decided', async () => {
   const node = await nodeWithUsers()
-  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
-  const { ask } = await serve({ node })
+  const disable = () => node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  disable()
+  const served = await serve({ node })
   const enable = (release: () => void): void => {
     node.hold = undefined
     const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
-  node.hold = enable
-  expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(401)
-  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
-  node.hold = enable
-  expect((await ask('GET', '/v1/kv/a')).status).toBe(401)
+  const root = basic('root', ROOT_PASSWORD)
+  const member = { name: 'n4', replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' }
+  for (const [method, path, asking] of [
+    ['PUT', '/v1/kv/a', { body: '1' }],
+    ['GET', '/v1/kv/a', {}],
+    // A node that joins would take another answer for a final one.
+    ['POST', '/v1/cluster/members', { body: JSON.stringify(member), headers: JSON_TYPE }],
+  ] as const) {
+    node.hold = enable
+    const { status, json } = await served.ask(method, path, {
+      ...asking,
+      headers: { ...('headers' in asking && asking.headers), ...root },
+    })
+    expect([status, json.code], path).toEqual([503, 'not_ready'])
+    expect((await served.ask(method, path, asking)).status, path).toBe(401)
+    disable()
+  }
+  expect([node.changes, (await served.ask('GET', '/v1/kv/a')).status]).toEqual([[], 404])
 })
 
 test('two changes of a role that knew the same revision: the second one is refused', async () => {
