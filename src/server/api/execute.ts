@@ -503,7 +503,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
     const reservation = ranges.reserve()
     try {
       let isMore = false
-      // Those of others do not count, and no page ends with one of them: it would name the lease.
+      // Leases of others do not count. No page ends with one: `next` would name it.
       for await (const { rows, more } of ranges.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
         const listed = rows.filter((lease) => mayList(api, lease, call))
         const room = limit - leases.length
