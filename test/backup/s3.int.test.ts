@@ -167,7 +167,9 @@ test('a list that is cut, without a place to continue, is an error', async () =>
   const env = await served((_, response) =>
     response.end('<ListBucketResult><IsTruncated>true</IsTruncated><Key>a</Key></ListBucketResult>'),
   )
-  await expect(new BucketTarget(bucketOf('s3://backups', env)).list()).rejects.toThrow('lists only some names')
+  await expect(new BucketTarget(bucketOf('s3://backups', env)).list()).rejects.toThrow(
+    'lists only some names',
+  )
 })
 
 const uploads = () => readdirSync(tmpdir()).filter((name) => name.startsWith('quorate-upload-'))

@@ -414,8 +414,11 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const mayRead = (): boolean => refusalNow(node, call) === undefined
-      const begun = beginWatch(node, { ...request, mayRead }, sink)
+      const right = () => {
+        if (refusalNow(node, call) === undefined) return 'held'
+        return call.permit === undefined ? 'unknown' : 'ended'
+      }
+      const begun = beginWatch(node, { ...request, right }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))

@@ -530,6 +530,28 @@ test('a watch ends when its right ends, and others go on', async () => {
   expect(await ofRoot).toContain('app/1')
 })
 
+test('a watch that began before rights are checked goes on as that of its user', async () => {
+  const node = await nodeWithUsers()
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  const { port } = await serve({ node })
+  const endpoints = [`http://127.0.0.1:${port}`]
+  const bob = { endpoints, discover: false, user: 'bob', password: BOB_PASSWORD }
+  for (const transport of ['http', 'auto'] as const) {
+    await using client = new Client({ ...bob, transport })
+    const watch = client.watch({ prefix: 'app/' })
+    await watch.ready
+    const next = async () => (await watch.next()).value?.events.map(({ key }) => key)
+    node.put('app/1', '1')
+    expect(await next()).toEqual(['app/1'])
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    node.put('app/2', '2')
+    expect(await next()).toEqual(['app/2'])
+    await watch.return()
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  }
+})
+
 test('while rights are not checked, nobody needs to log in, and a login says so', async () => {
   const served = await serve({ node: new FakeNode() })
   expect((await served.ask('GET', '/v1/kv/a', { headers: basic('x', 'y') })).status).toBe(404)
