@@ -66,6 +66,9 @@ export class BucketTarget implements BackupTarget {
       const xml = await this.#request('GET', url)
       for (const key of textsOf('Key', xml)) names.push(key.slice(prefix.length))
       const [next] = textsOf('NextContinuationToken', xml)
+      // The newest names would be missing, and a backup would be made at each check.
+      if (next === undefined && textsOf('IsTruncated', xml)[0] === 'true')
+        throw new Error(`${url.host} lists only some names, and not where the next ones begin`)
       after = next
       isMore = next !== undefined
     }

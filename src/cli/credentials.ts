@@ -40,8 +40,14 @@ export async function credentialsOf(flags: GlobalFlags): Promise<CredentialFlags
 }
 
 /** The Authorization header of requests as this user. */
-export async function authorizationOf(flags: GlobalFlags): Promise<string | undefined> {
-  const credentials = await credentialsOf(flags)
+export const authorizationOf = async (flags: GlobalFlags): Promise<string | undefined> =>
+  headerOf(await credentialsOf(flags))
+
+/** The same without a question: undefined if the password is missing. */
+export const knownAuthorization = (flags: GlobalFlags): string | undefined =>
+  headerOf(knownCredentials(flags) ?? {})
+
+function headerOf(credentials: CredentialFlags): string | undefined {
   if ('token' in credentials) return `Bearer ${credentials.token}`
   if (!('user' in credentials)) return undefined
   return `Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64')}`

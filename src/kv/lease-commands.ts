@@ -80,7 +80,9 @@ export function mayRevoke(id: LeaseId, user: string, work: ApplyContext): boolea
   const row = work.rows.read(AUTH_KEY, false)
   const rights = row === undefined ? undefined : decodeAuth(row.bytes).rightsOf(user)
   if (rights === undefined || rights.isRoot) return rights !== undefined
-  return work.rows.attached(id).every((key) => rights.mayWrite({ start: key, end: keyAfter(key) }))
+  const keys = work.rows.attached(id)
+  if (keys.length === 0) return !lease.hasOwner
+  return keys.every((key) => rights.mayWrite({ start: key, end: keyAfter(key) }))
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */

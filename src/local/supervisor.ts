@@ -35,6 +35,8 @@ import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
 export interface SupervisorOptions extends PlanOptions {
   /** Without relays: peers connect directly, and partitions are not possible. */
   readonly direct: boolean
+  /** The header with which new nodes join: rights may be checked in a cluster that was restored. */
+  readonly authorization?: string | undefined
 }
 
 export interface FormedCluster {
@@ -168,7 +170,9 @@ export class Supervisor {
     if (!this.#options.direct) await this.#cluster.openRelays()
     // The plan is written before the first node exists, so the next start knows what it may find after any crash.
     this.#cluster.save({ running: true })
-    for (const node of nodes) await this.#cluster.launch(node, { founds: isNew && node === nodes[0] })
+    const { authorization } = this.#options
+    for (const node of nodes)
+      await this.#cluster.launch(node, { founds: isNew && node === nodes[0], authorization })
     this.#cluster.save({ running: true })
   }
 

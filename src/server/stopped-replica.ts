@@ -2,7 +2,7 @@
 //
 // `inspectReplica` changes nothing. `recoverReplica` counts as a start of the old replica: it notes one more.
 
-import { existsSync, lstatSync, renameSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { EVERYTHING, pagesOf, type Restored, restoreRows } from '../backup/restore.ts'
@@ -128,9 +128,10 @@ export class MemberAnswersError extends Error {
 export async function recoverReplica(path: string, bump: number): Promise<Recovered> {
   const dir = resolve(path)
   const made = `${dir}.recovered`
-  if (!existsSync(dir) && existsSync(made)) return finishSwap(dir, made)
+  if (isMissingOrEmpty(dir) && existsSync(made)) return finishSwap(dir, made)
   if (isInUse(dir)) throw inUse(dir)
   refuseUnlessRenamable(dir)
+  refuseEmpty(dir)
   // An attempt was interrupted before its directory took the place of the old one.
   if (inspectDirectory(made).kind === 'formatted') {
     if (isInUse(made)) throw inUse(made)
@@ -159,6 +160,9 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
   return { ...recovered, oldDir }
 }
 
+/** A service manager or an orchestrator may have made the directory again. A rename replaces an empty one. */
+const isMissingOrEmpty = (dir: string): boolean => !existsSync(dir) || readdirSync(dir).length === 0
+
 /** Found out before the data is copied: the copy would otherwise be on another disk. */
 function refuseUnlessRenamable(dir: string): void {
   const status = lstatSync(dir, { throwIfNoEntry: false })
@@ -185,8 +189,12 @@ async function finishSwap(dir: string, made: string): Promise<Recovered> {
   return { clusterId, replicaId, name, revision, state, stateHash, oldDir: '', others: [] }
 }
 
-async function withStorage<T>(dir: string, use: (storage: Storage) => Promise<T>): Promise<T> {
+function refuseEmpty(dir: string): void {
   if (inspectDirectory(dir).kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
+}
+
+async function withStorage<T>(dir: string, use: (storage: Storage) => Promise<T>): Promise<T> {
+  refuseEmpty(dir)
   const index = KeyIndex.of({ ...keyIndexLimits, rowHeads: ROW_HEADS })
   const storage = await openStorage(dir, { index })
   try {

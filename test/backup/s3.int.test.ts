@@ -163,6 +163,15 @@ test('a refusal names what the server says, and no secret', async () => {
   expect(() => bucketOf('s3://Wrong_Name/x', env)).toThrow('it must be s3://BUCKET/PREFIX')
 })
 
+test('a list that is cut, without a place to continue, is an error', async () => {
+  const env = await served((_, response) =>
+    response.end('<ListBucketResult><IsTruncated>true</IsTruncated><Key>a</Key></ListBucketResult>'),
+  )
+  await expect(new BucketTarget(bucketOf('s3://backups', env)).list()).rejects.toThrow(
+    'lists only some names',
+  )
+})
+
 const uploads = () => readdirSync(tmpdir()).filter((name) => name.startsWith('quorate-upload-'))
 
 test('answers that fail, are cut, or never come are failures with a reason, and no temporary file stays', async () => {

@@ -46,8 +46,10 @@ test('a store is saved, shown, checked, and restored into the directory of a nod
     '--data',
     'restored',
   ]
-  const restored = await run(['restore', 'store.backup', ...where], cwd)
+  const restored = await run(['restore', 'store.backup', ...where, '-o', 'json'], cwd)
   expect([restored.code, restored.err]).toEqual([0, expect.stringContaining('node start --name n1')])
+  // An hour of 50,000 changes a second after the backup is behind it.
+  expect(JSON.parse(restored.out).revision).toBeGreaterThan(52 + 3600 * 50_000)
   const again = await run(['restore', 'store.backup', ...where], cwd)
   expect([again.code, again.err]).toEqual([1, expect.stringContaining('holds node n1')])
 })

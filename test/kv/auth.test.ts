@@ -2,7 +2,7 @@
 // rights.
 
 import { expect, test } from 'vitest'
-import { decodeAuth, encodeAuth } from '../../src/kv/auth/state.ts'
+import { AuthState, decodeAuth, encodeAuth } from '../../src/kv/auth/state.ts'
 import { AUTH_KEY } from '../../src/kv/index.ts'
 import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
@@ -81,6 +81,10 @@ test('rights are checked only while there is a user root who can log in', () => 
     refusedAs('root-needed'),
   ])
   expect(change(store, { ...ENABLE, rootHasCertificate: true })).toMatchObject([{ kind: 'auth' }])
+  expect(change(store, ROOT_USER, withoutPassword)).toEqual([
+    expect.objectContaining({ kind: 'auth' }),
+    refusedAs('root-needed'),
+  ])
   expect(
     change(
       store,
@@ -104,6 +108,19 @@ test('users and roles that would take too much room are refused', () => {
   )
   expect(outcomes).toEqual([expect.objectContaining({ kind: 'auth' }), refusedAs('auth-too-large')])
   expect([...stateOf(store).roles.keys()]).toEqual(['a'])
+})
+
+test('more roles than the row can number are refused, however short they are', () => {
+  const store = new MemoryStore()
+  const rolesOf = (count: number) =>
+    new Map(Array.from({ length: count }, (_, at) => [`${at}`, { name: `${at}`, permissions: [] }]))
+  const fill = (count: number) =>
+    store.rows.set(hex(AUTH_KEY), encodeAuth(new AuthState(new Map(), rolesOf(count), TOKEN_KEY)))
+  const more = { kind: 'put-role', name: 'more', permissions: [] } as const
+  fill(0xffff)
+  expect(change(store, more)).toEqual([refusedAs('auth-too-large')])
+  fill(60_000)
+  expect(change(store, more)).toMatchObject([{ kind: 'auth' }])
 })
 
 test('the row has one form', () => {
@@ -213,6 +230,22 @@ test('a lease is revoked only by a user who may write all keys that it has when 
   // The refusal was not remembered.
   expect(store.apply(request)).toMatchObject({ replayed: false, outcome: { kind: 'revoked', deleted: 1 } })
   expect(store.apply(request)).toMatchObject({ replayed: true, outcome: { kind: 'revoked', deleted: 1 } })
+})
+
+test('a lease without keys is ended by the user who was granted it, or by root', () => {
+  const store = enabledStore({ kind: 'put-user', name: 'bob', passwordHash: 'h', roles: [] })
+  const id = '7' as LeaseId
+  const revokedBy = (user: string, owner: string) => {
+    store.apply(by(owner, { kind: 'grant', id, ttlMs: 1000 }, store))
+    return store.apply(by(user, { kind: 'revoke', id }, store)).outcome
+  }
+  expect(revokedBy('bob', 'carl')).toEqual(refusedAs('rights-changed'))
+  for (const user of ['carl', 'root']) expect(revokedBy(user, 'carl')).toMatchObject({ kind: 'revoked' })
+  // It was granted to nobody.
+  change(store, { kind: 'disable' })
+  store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }))
+  change(store, ENABLE)
+  expect(store.apply(by('bob', { kind: 'revoke', id }, store)).outcome).toMatchObject({ kind: 'revoked' })
 })
 
 test('a session serves only the user who has opened it', () => {

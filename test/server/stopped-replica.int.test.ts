@@ -1,6 +1,6 @@
 // A lost quorum: what stopped replicas hold, and a new cluster from one of them.
 
-import { existsSync, readdirSync, renameSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -152,6 +152,13 @@ test('a recovery that is killed before, between or after its renames is complete
     ...{ clusterId: first.clusterId, name: 'n9' },
     revision: first.revision,
   })
+  await checkRestored(dir, first)
+  // The same, and something has made the directory again.
+  renameSync(dir, `${dir}.recovered`)
+  mkdirSync(join(dir, 'lost+found'), { recursive: true })
+  await expect(recoverReplica(dir, BUMP)).rejects.toThrow('holds no node')
+  rmdirSync(join(dir, 'lost+found'))
+  expect(await recoverReplica(dir, BUMP)).toMatchObject({ clusterId: first.clusterId })
   await checkRestored(dir, first)
   // Before them: a new directory of that attempt is there already.
   renameSync(dir, `${dir}.recovered`)

@@ -12,7 +12,7 @@ import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
-import { authorizationOf } from '../credentials.ts'
+import { authorizationOf, knownAuthorization } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
@@ -75,6 +75,7 @@ function startCommand(flags: ProgramContext['flags']) {
           port: options.port,
           direct: options.direct === true,
           tls: options.tls === true,
+          authorization: knownAuthorization(flags()),
         },
         options.detach === true,
         startReport(options.data, formatOf(flags())),

@@ -5,7 +5,7 @@ import type { ApplyContext } from '../apply-context.ts'
 import { assertNever } from '../errors.ts'
 import { rejection } from '../rejections.ts'
 import type { AuthChange, Command, Outcome, Reason, Rejection } from '../types.ts'
-import { AUTH_BYTES_MAX, ROOT } from './names.ts'
+import { AUTH_BYTES_MAX, ROLE_BYTES_MIN, ROOT } from './names.ts'
 import { AUTH_KEY, AuthState, decodeAuth, encodeAuth } from './state.ts'
 
 export function changeAuth(
@@ -21,8 +21,11 @@ export function changeAuth(
   const changed = changedState(before, change, revision)
   if (typeof changed === 'string') return rejection(state.revision, changed)
   const enabled = change.kind === 'enable' || (auth.enabled && change.kind !== 'disable')
-  const hasCertificate = change.kind === 'enable' ? change.rootHasCertificate : auth.enabled
+  const hasCertificate =
+    change.kind === 'enable' ? change.rootHasCertificate : before.users.get(ROOT)?.passwordHash === undefined
   if (enabled && !hasRoot(changed, hasCertificate)) return rejection(state.revision, 'root-needed')
+  const bytesMin = changed.roles.size * ROLE_BYTES_MIN
+  if (bytesMin > AUTH_BYTES_MAX) return tooLarge(bytesMin, state.revision)
   const bytes = encodeAuth(changed)
   if (bytes.length > AUTH_BYTES_MAX) return tooLarge(bytes.length, state.revision)
   rows.write({ key: AUTH_KEY, value: bytes })
@@ -33,7 +36,10 @@ export function changeAuth(
 const tooLarge = (bytes: number, revision: Rejection['revision']): Rejection =>
   rejection(revision, 'auth-too-large', [bytes, AUTH_BYTES_MAX])
 
-/** While rights are checked, somebody must be able to change them. A certificate of root may be its only credential. */
+/**
+ * While rights are checked, somebody must be able to change them. A certificate of root may be its only credential. It
+ * was shown when rights were enabled without a password; a password of root is not taken away later.
+ */
 function hasRoot({ users }: AuthState, hasCertificate: boolean): boolean {
   const root = users.get(ROOT)
   return root?.roles.includes(ROOT) === true && (hasCertificate || root.passwordHash !== undefined)

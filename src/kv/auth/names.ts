@@ -13,3 +13,5 @@ export const isAuthName = (name: string): boolean => NAME.test(name)
 
 /** Size limit of all users and roles together, as one row. */
 export const AUTH_BYTES_MAX = 1 << 20
+/** A role counts as so many bytes at least. So the row has no more of them than it can number. */
+export const ROLE_BYTES_MIN = 17

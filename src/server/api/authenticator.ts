@@ -88,10 +88,15 @@ export class Authenticator {
   }
 
   #check(user: string, password: string, done: (error: ApiError | undefined) => void): void {
+    // Nobody can have this name. A wrong password is remembered by its name, which may be as long as a request.
+    if (!isAuthName(user)) {
+      done(WRONG)
+      return
+    }
     const hash = this.#node.auth.state.users.get(user)?.passwordHash
     this.passwords.check(user, password, hash, (error, isRight) => {
       if (error !== undefined) done(errorOfPassword(error))
-      else done(isRight ? undefined : refused('wrong user or password'))
+      else done(isRight ? undefined : WRONG)
     })
   }
 
@@ -101,12 +106,15 @@ export class Authenticator {
     password: string,
     done: (error: ApiError | undefined, token: string, expiresInMs: number) => void,
   ): void {
-    const check = (refuse: (error: ApiError) => void): void =>
-      this.#check(user, password, (error) => (error === undefined ? sign() : refuse(error)))
-    const sign = (): void => {
-      const { users, tokenKey } = this.#node.auth.state
-      const epoch = users.get(user)?.epoch
-      if (epoch === undefined) done(refused('wrong user or password'), '', 0)
+    const epochNow = (): number | undefined => this.#node.auth.state.users.get(user)?.epoch
+    const check = (refuse: (error: ApiError) => void): void => {
+      const epoch = epochNow()
+      this.#check(user, password, (error) => (error === undefined ? sign(epoch) : refuse(error)))
+    }
+    const sign = (epoch: number | undefined): void => {
+      const { tokenKey } = this.#node.auth.state
+      // The password was changed, or the user removed, while it was checked.
+      if (epoch === undefined || epoch !== epochNow()) refuse(WRONG)
       else done(undefined, signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, tokenKey), TOKEN_MS)
     }
     const refuse = (error: ApiError): void => done(error, '', 0)
@@ -120,3 +128,5 @@ export const errorOfPassword = (error: Error): ApiError =>
     : new ApiError('internal', error.message)
 
 const refused = (detail: string): ApiError => new ApiError('unauthenticated', detail)
+
+const WRONG = refused('wrong user or password')

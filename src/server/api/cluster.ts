@@ -134,12 +134,10 @@ export function transferLeadership(
     if (!result.ok) throw errorOfNode(result.problem)
     respond({ kind: 'leader', leader: result.value.leader })
   })
-  if (to === undefined) node.transfer(undefined, timeLeftMs(call), done)
-  else
-    whenNewest(node, call, guarded, () => {
-      checkPermitted(node, call)
-      node.transfer(memberNamed(node, to).id, timeLeftMs(call), done)
-    })
+  whenNewest(node, call, guarded, () => {
+    checkPermitted(node, call)
+    node.transfer(to === undefined ? undefined : memberNamed(node, to).id, timeLeftMs(call), done)
+  })
 }
 
 /** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */

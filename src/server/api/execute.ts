@@ -32,7 +32,7 @@ import type {
 } from './operation.ts'
 import { decide, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
-import { errorOfScan, finish, type Instant } from './ranges.ts'
+import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,
@@ -414,8 +414,11 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const mayRead = (): boolean => refusalNow(node, call) === undefined
-      const begun = beginWatch(node, { ...request, mayRead }, sink)
+      const right = () => {
+        if (refusalNow(node, call) === undefined) return 'held'
+        return call.permit === undefined ? 'unknown' : 'ended'
+      }
+      const begun = beginWatch(node, { ...request, right }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))
@@ -503,10 +506,15 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
     const reservation = ranges.reserve()
     try {
       let isMore = false
-      for await (const { rows, more } of ranges.slices(call, scan, limit)) {
-        reservation.grow(LEASE_BYTES * rows.length)
-        leases.push(...rows.filter((lease) => mayList(api, lease, call)))
-        isMore = more === true
+      // Leases of others do not count. No page ends with one: `next` would name it.
+      for await (const { rows, more } of ranges.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
+        const listed = rows.filter((lease) => mayList(api, lease, call))
+        const room = limit - leases.length
+        reservation.grow(LEASE_BYTES * Math.min(room, listed.length))
+        leases.push(...listed.slice(0, room))
+        isMore = more === true || listed.length > room
+        if (leases.length === limit) break
+        checkTime(call)
       }
       await finish(scan)
       const shown = await asLeaderKnows(api, leases, operation.freshness, call)

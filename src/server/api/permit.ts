@@ -197,11 +197,14 @@ const NOBODY: Principal = { user: '', epoch: undefined }
 export const unauthenticated = (): ApiError =>
   new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
 
+/** Rights were not checked when the call arrived, so nobody has asked who makes it. */
+export const unidentified = (): ApiError =>
+  new ApiError('not_ready', 'rights are checked since a moment ago: make the request again')
+
 /** The error with which the call must be refused under the current rights, but for leases. */
 export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
-  // Rights were not checked when the call arrived.
-  if (permit === undefined) return unauthenticated()
+  if (permit === undefined) return unidentified()
   const { principal, demands } = permit
   if (demands.length === 0) return undefined
   const rights = auth.state.rightsOf(principal.user)
@@ -295,6 +298,7 @@ function decideOnLease(
     return demand.to === 'hold-lease' ? rights.mayWrite(range) : rights.mayRead(range)
   }
   const scan = node.keysOfLease(demand.lease)
+  let hasKeys = false
   const end = (error: Error | undefined, result: boolean): void => {
     scan.close()
     done(error, result)
@@ -303,8 +307,11 @@ function decideOnLease(
     scan.next(SLICE, (error, keys, more) => {
       if (error !== undefined) return end(asError(error), false)
       if (!keys.every(isPermitted)) return end(undefined, false)
-      if (more === false) return scan.finish((unread) => end(unread ?? undefined, unread === undefined))
-      next()
+      hasKeys ||= keys.length > 0
+      if (more !== false) return next()
+      // A lease without keys is that of its owner.
+      const isOfAnother = demand.to === 'hold-lease' && !hasKeys && lease.owner !== undefined
+      scan.finish((unread) => end(unread ?? undefined, unread === undefined && !isOfAnother))
     })
   next()
 }

@@ -6,7 +6,7 @@ import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
 import { timeLeftMs } from './keys.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
-import { decide, type RightsView } from './permit.ts'
+import { decide, type RightsView, unidentified } from './permit.ts'
 
 interface ProposingApi extends Pick<Api, 'errorOf'> {
   readonly node: RightsView & Pick<Api['node'], 'propose'>
@@ -30,6 +30,10 @@ export function propose(
       return
     }
     // Rights were changed before it was applied.
+    if (call.principal === undefined) {
+      respond(unidentified())
+      return
+    }
     decide(api.node, operation, call, (refusal) => {
       if (refusal !== undefined) return respond(refusal)
       try {

@@ -347,7 +347,8 @@ function restOf({ range, after, order }: RangeOperation): KeyRange {
 
 const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
 
-function checkTime({ deadline }: Call, done = 'read'): void {
+/** Throws `ApiError` when the time of the call is over. */
+export function checkTime({ deadline }: Call, done = 'read'): void {
   if (performance.now() > deadline)
     throw new ApiError('overloaded', `the range could not be ${done} within the timeout`)
 }

@@ -124,9 +124,12 @@ export class Handshakes {
     this.#forget(id, open.socket)
     socket.on('error', () => {})
     const certificate = socket.getPeerX509Certificate()
-    if (certificate !== undefined && !socket.authorized) {
+    // A handshake that began before the newest revocation list was checked against an older one.
+    const isRevoked = certificate !== undefined && this.#options.files.isRevoked(certificate)
+    if (certificate !== undefined && (isRevoked || !socket.authorized)) {
       // Without a certificate the client could be anonymous; a bad one is an attempt to be somebody.
-      this.#failed(socket.remoteAddress, `its certificate was refused: ${socket.authorizationError}`)
+      const why = isRevoked ? 'it was revoked' : socket.authorizationError
+      this.#failed(socket.remoteAddress, `its certificate was refused: ${why}`)
       socket.destroy()
       return
     }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Authenticator, type Credentials } from '../../../src/server/api/authenticator.ts'
 import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
 import { decide } from '../../../src/server/api/permit.ts'
-import { nodeWithUsers } from '../auth/users.ts'
+import { BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
 
 const ADD_MEMBER: ApiOperation = { kind: 'add-member', member: {} as never }
 const STATUS: ApiOperation = { kind: 'status' }
@@ -46,4 +46,32 @@ test('a certificate has the rights of its user', async () => {
   expect(await refusalOf({ certificateUser: 'bob' }, STATUS)).toBeUndefined()
   expect(await refusalOf({ certificateUser: 'bob' }, ADD_MEMBER)).toBe('permission_denied')
   expect(await refusalOf({ certificateUser: 'root' }, ADD_MEMBER)).toBeUndefined()
+})
+
+/** The code of the refusal; undefined: there is a token. */
+const logIn = (authenticator: Authenticator, user: string, password: string): Promise<string | undefined> =>
+  new Promise((resolve) => authenticator.logIn(user, password, (error) => resolve(error?.code)))
+
+test('a login during which the password is changed, or the user removed, gives no token', async () => {
+  for (const change of [
+    { kind: 'put-user', name: 'bob', passwordHash: 'scrypt$15$8$1$AAAA$AAAA', roles: undefined },
+    { kind: 'delete-user', name: 'bob' },
+  ] as const) {
+    const node = await nodeWithUsers()
+    const authenticator = new Authenticator(node)
+    expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBeUndefined()
+    const other = new Authenticator(node)
+    const login = logIn(other, 'bob', BOB_PASSWORD)
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    expect(await login, change.kind).toBe('unauthenticated')
+  }
+})
+
+test('a password of a name that nobody can have is neither computed nor remembered', async () => {
+  const authenticator = new Authenticator(await nodeWithUsers())
+  for (const name of ['x'.repeat(1_000_000), '', '*', 'a b']) {
+    const login = logIn(authenticator, name, BOB_PASSWORD)
+    expect(authenticator.passwords.size).toBe(0)
+    expect(await login).toBe('unauthenticated')
+  }
 })

@@ -143,6 +143,7 @@ class Model {
   holds(id: LeaseId, wanted: 'read' | 'write' = 'write'): boolean {
     const held = this.#leases[Number(id) - 1]
     if (held === undefined || (wanted === 'write' && held.owner === 'bob')) return true
+    if (wanted === 'write' && held.keys.length === 0) return held.owner === undefined
     return held.keys.every((name) => this.#mayOn(name, wanted))
   }
 

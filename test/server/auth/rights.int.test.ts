@@ -1,9 +1,11 @@
 // Rights over HTTP and multiplexed connections: what root, a user with one prefix, and nobody may do.
 
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { Client } from '../../../src/client/index.ts'
 import type { LeaseId } from '../../../src/kv/types.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
 import { DELETE, GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
@@ -186,29 +188,59 @@ test('a token ends with the password, with the user, and with its time', async (
   expect(await statusWith(second)).toBe(401)
 })
 
-test('passwords, tokens and hashes leave the node in no answer, log or audit log', async () => {
+test('passwords, tokens and hashes leave the node in no answer, log, audit log or span', async () => {
+  record()
+  onTestFinished(stopRecording)
   const audited: string[] = []
   const audit = new Audit((line) => void audited.push(line), 'all')
   const served = await serve({ node: await nodeWithUsers(), audit })
-  const { ask, logged } = served
+  const { ask, logged, port } = served
+  const get = (path: string) => ask('GET', path, { headers: AS_ROOT })
   const answers = [
     await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'secret of carl', roles: [] }, AS_ROOT),
     await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'short' }, AS_ROOT),
     await askJson(served, 'PUT', '/v1/auth/users/carl', { password: 'secret of carl', role: [] }, AS_ROOT),
     await askJson(served, 'POST', '/v1/auth/login', { user: 'carl', password: 'secret of carl.' }),
-    await ask('GET', '/v1/auth/users', { headers: AS_ROOT }),
-    await ask('GET', '/v1/auth/users/carl', { headers: AS_ROOT }),
-    await ask('GET', '/metrics', { headers: AS_ROOT }),
-    await ask('GET', '/v1/status', { headers: AS_ROOT }),
     await ask('GET', '/v1/kv/a', { headers: basic('carl', 'secret of carl') }),
     await ask('GET', '/v1/kv/a', { headers: { Authorization: `${AS_BOB.Authorization}0` } }),
   ]
-  const statuses = [200, 400, 400, 401, 200, 200, 200, 200, 403, 401]
-  expect(answers.map(({ status }) => status)).toEqual(statuses)
+  expect(answers.map(({ status }) => status)).toEqual([200, 400, 400, 401, 403, 401])
+  const { paths } = (await get('/openapi.json')).json
+  for (const [path, methods] of Object.entries<object>(paths)) {
+    // A backup has the hashes, and a watch has no end.
+    if (!('get' in methods) || path === '/v1/backup' || path === '/v1/watch') continue
+    answers.push(await get(path.replace('{name}', 'carl').replace('{key}', 'a').replace('{id}', '7')))
+  }
+  expect(answers.length).toBeGreaterThan(20)
+  for (const probe of ['/livez', '/readyz']) answers.push(await get(`${probe}?verbose`))
+  // Where other servers show the memory, the arguments or the environment of the process.
+  const debugRoutes = ['/debug', '/debug/pprof/', '/debug/vars', '/v1/debug', '/json/list', '/config', '/env']
+  for (const path of debugRoutes) {
+    const answer = await get(path)
+    expect([answer.status, answer.json.code], path).toEqual([404, 'route_not_found'])
+    answers.push(answer)
+  }
+  const endpoints = [`http://127.0.0.1:${port}`]
+  const carl = { endpoints, discover: false, user: 'carl', password: 'secret of carl' }
+  await using client = new Client({ ...carl, transport: 'http' })
+  await expect(client.get('a')).rejects.toThrow('may not read')
+  await using wrong = new Client({ ...carl, transport: 'http', password: 'secret of carl.' })
+  const failure = await wrong.get('a').catch(String)
+  const bob = await new MuxClient(port, { headers: basic('bob', BOB_PASSWORD) }).open()
+  await bob.ask(1, GET, 1000, Buffer.from('app/1'))
+  const login = await askJson(served, 'POST', '/v1/auth/login', { user: 'bob', password: BOB_PASSWORD })
+  await ask('GET', '/v1/kv/app/1', { headers: { Authorization: `Bearer ${login.json.token}` } })
+
+  const spansSeen = spans().map(({ name, attributes, events, links, status, resource }) =>
+    JSON.stringify([name, attributes, events, links, status, resource.attributes]),
+  )
+  for (const name of ['PUT /v1/auth/users/:name', 'POST /v1/auth/login', 'quorate.auth', 'mux get'])
+    expect(spansSeen).toContainEqual(expect.stringContaining(name))
   const told = answers.map(({ text, headers }) => text + JSON.stringify(headers))
-  const seen = [...told, ...logged, ...audited].join('\n')
+  const seen = [...told, ...logged, ...audited, ...spansSeen, failure].join('\n')
   expect(audited.length).toBeGreaterThan(6)
-  expect(seen).not.toMatch(/secret of carl|short|scrypt/)
+  expect(seen).not.toMatch(/secret of carl|password of bob|short|scrypt/)
+  expect(seen).not.toContain(login.json.token)
   for (const { Authorization } of [AS_ROOT, AS_BOB, basic('carl', 'secret of carl')])
     expect(seen).not.toContain(Authorization.split(' ')[1])
 })
@@ -292,6 +324,35 @@ test('a lease counts with the keys that it has when it is revoked or shown', asy
   expect((await ask('DELETE', '/v1/leases/7', { headers: AS_BOB })).json.deleted).toBe(1)
 })
 
+test('a user lists the leases that he was granted, however many others there are', async () => {
+  const node = await nodeWithUsers()
+  const served = await serve({ node })
+  const own: string[] = []
+  for (let at = 0; at < 1500; at++) {
+    if (at % 500 === 250)
+      own.push((await askJson(served, 'POST', '/v1/leases', { ttl: '10s' }, AS_BOB)).json.id)
+    node.apply({ kind: 'grant', id: undefined, ttlMs: 5000 })
+  }
+  own.sort((a, b) => Number(BigInt(a) - BigInt(b)))
+  const pages = async (limit: number): Promise<readonly string[][]> => {
+    const found: string[][] = []
+    for (let after = ''; ; ) {
+      const { json } = await served.ask('GET', `/v1/leases?limit=${limit}${after}`, { headers: AS_BOB })
+      found.push(json.leases.map(({ id }: { id: string }) => id))
+      if (!json.more) return found
+      // No other lease is named.
+      expect(json.next).toBe(found.at(-1)?.at(-1))
+      after = `&after=${json.next}`
+    }
+  }
+  for (const limit of [1, 2, 3]) expect((await pages(limit)).flat()).toEqual(own)
+  expect(await pages(10)).toEqual([own])
+  const all = await served.ask('GET', '/v1/leases?limit=1000', { headers: AS_ROOT })
+  expect([all.json.leases.length, all.json.more, all.json.next]).toEqual([
+    ...[1000, true, all.json.leases.at(-1).id],
+  ])
+})
+
 test('a change of the cluster that waits is decided again before it is made', async () => {
   const node = await nodeWithUsers()
   const served = await serve({ node })
@@ -300,6 +361,7 @@ test('a change of the cluster that waits is decided again before it is made', as
   for (const [method, path, body] of [
     ['POST', '/v1/cluster/members', member],
     ['POST', '/v1/cluster/leader', { to: 'n3' }],
+    ['POST', '/v1/cluster/leader', {}],
     ['POST', '/v1/cluster/settings', { leases: { on: true } }],
   ] as const) {
     permit(node, { access: 'admin', range: undefined })
@@ -336,21 +398,35 @@ test('a right, a user or a password that this node has not learned yet is not re
   expect((await served.ask('GET', '/v1/status', { headers: basic('bob', BOB_PASSWORD) })).status).toBe(200)
 })
 
-test('a request that arrives before rights are checked is decided when they are', async () => {
+test('a request that arrives before rights are checked is to be made again when they are, and is then decided', async () => {
   const node = await nodeWithUsers()
-  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
-  const { ask } = await serve({ node })
+  const disable = () => node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  disable()
+  const served = await serve({ node })
   const enable = (release: () => void): void => {
     node.hold = undefined
     const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
-  node.hold = enable
-  expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(401)
-  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
-  node.hold = enable
-  expect((await ask('GET', '/v1/kv/a')).status).toBe(401)
+  const root = basic('root', ROOT_PASSWORD)
+  const member = { name: 'n4', replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' }
+  for (const [method, path, asking] of [
+    ['PUT', '/v1/kv/a', { body: '1' }],
+    ['GET', '/v1/kv/a', {}],
+    // A node that joins would take another answer for a final one.
+    ['POST', '/v1/cluster/members', { body: JSON.stringify(member), headers: JSON_TYPE }],
+  ] as const) {
+    node.hold = enable
+    const { status, json } = await served.ask(method, path, {
+      ...asking,
+      headers: { ...('headers' in asking && asking.headers), ...root },
+    })
+    expect([status, json.code], path).toEqual([503, 'not_ready'])
+    expect((await served.ask(method, path, asking)).status, path).toBe(401)
+    disable()
+  }
+  expect([node.changes, (await served.ask('GET', '/v1/kv/a')).status]).toEqual([[], 404])
 })
 
 test('two changes of a role that knew the same revision: the second one is refused', async () => {
@@ -452,6 +528,28 @@ test('a watch ends when its right ends, and others go on', async () => {
   expect(seen).toContain('app/1')
   expect(seen).not.toContain('app/2')
   expect(await ofRoot).toContain('app/1')
+})
+
+test('a watch that began before rights are checked goes on as that of its user', async () => {
+  const node = await nodeWithUsers()
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  const { port } = await serve({ node })
+  const endpoints = [`http://127.0.0.1:${port}`]
+  const bob = { endpoints, discover: false, user: 'bob', password: BOB_PASSWORD }
+  for (const transport of ['http', 'auto'] as const) {
+    await using client = new Client({ ...bob, transport })
+    const watch = client.watch({ prefix: 'app/' })
+    await watch.ready
+    const next = async () => (await watch.next()).value?.events.map(({ key }) => key)
+    node.put('app/1', '1')
+    expect(await next()).toEqual(['app/1'])
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    node.put('app/2', '2')
+    expect(await next()).toEqual(['app/2'])
+    await watch.return()
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  }
 })
 
 test('while rights are not checked, nobody needs to log in, and a login says so', async () => {

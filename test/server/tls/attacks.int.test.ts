@@ -1,7 +1,7 @@
 // Attacks on the client port: certificates that must not be accepted, and handshakes that never end.
 
 import { renameSync } from 'node:fs'
-import { connect as connectPlainly, type Socket } from 'node:net'
+import { type AddressInfo, connect as connectPlainly, createServer, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import type { HttpLimits } from '../../../src/server/http/limits.ts'
@@ -186,6 +186,48 @@ test('a new revocation list ends the connections of those in it, and no others',
   expect(await next).toBe('200')
   expect(await ask(port, { ...bob }).outcome).toEqual(REFUSED)
 })
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a handshake of %s that began before a new revocation list is checked against that list',
+  async (maxVersion) => {
+    const { port, files, paths } = await listening({ revoked: [] })
+    /** Holds back what the client sends after its hello, and with it the certificate. */
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let answered = () => {}
+    const hasAnswered = new Promise<void>((resolve) => {
+      answered = resolve
+    })
+    const proxy = createServer((client) => {
+      const node = connectPlainly(port, '127.0.0.1')
+      let isHello = true
+      client.on('data', (bytes) => {
+        const now = isHello ? Promise.resolve() : released
+        isHello = false
+        void now.then(() => node.write(bytes))
+      })
+      node.on('data', (bytes) => {
+        client.write(bytes)
+        answered()
+      })
+      for (const [one, two] of [
+        [client, node],
+        [node, client],
+      ] as const)
+        one.on('error', () => {}).on('close', () => two.destroy())
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void proxy.close())
+    const { outcome } = ask((proxy.address() as AddressInfo).port, { ...bob, maxVersion })
+    await hasAnswered
+    directory.write(paths.crl?.split('/').at(-1) ?? '', ca.revoke(bob))
+    await files.reread()
+    release()
+    expect(await outcome).toEqual(REFUSED)
+  },
+)
 
 test('a certificate and a CA are replaced under load, without a failed request', async () => {
   const { port, files, paths } = await listening()

@@ -238,10 +238,16 @@ export class WatchHub {
     for (const watcher of [...this.#watchers]) this.#end(watcher, { kind, reason })
   }
 
-  /** Rights were changed: the watches of clients that may no longer read their keys end. */
+  /**
+   * Rights were changed: the watches of clients that may no longer read their keys end. So do those of clients that
+   * are not known, which begin again and say who they are.
+   */
   #endUnpermitted(): void {
-    for (const watcher of [...this.#watchers])
-      if (watcher.mayRead?.() === false) this.#end(watcher, { kind: 'no-right' })
+    for (const watcher of [...this.#watchers]) {
+      const right = watcher.right?.()
+      if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
+      else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: NOW_CHECKED })
+    }
   }
 
   #end(
@@ -385,6 +391,8 @@ export class WatchHub {
     watcher.state = 'ended'
   }
 }
+
+const NOW_CHECKED = 'rights are checked since a moment ago'
 
 const refused = (code: Problem['code'], detail: string): Result<WatchHandle> => ({
   ok: false,

@@ -16,8 +16,11 @@ export interface WatchRequest {
   readonly values: boolean
   /** The client receives a progress message when nothing was sent for this long. */
   readonly progressMs: number
-  /** Whether the client may still read the keys. Asked when rights were changed. Absent: rights are not checked. */
-  readonly mayRead?: (() => boolean) | undefined
+  /**
+   * The right of the client to read the keys. Asked when rights were changed. Absent: rights are not checked.
+   * `unknown`: they were not when the watch began, so nobody has asked who the client is.
+   */
+  readonly right?: (() => 'held' | 'ended' | 'unknown') | undefined
 }
 
 /** The path of one watch to its client. No method may call the hub back before it returns. */

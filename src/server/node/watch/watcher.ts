@@ -23,7 +23,7 @@ export class Watcher implements Interval {
   readonly values: boolean
   readonly progressMs: number
   readonly sink: WatchSink
-  readonly mayRead: WatchRequest['mayRead']
+  readonly right: WatchRequest['right']
   readonly #only: WatchRequest['only']
   readonly #where: WatchRequest['where']
   state: WatcherState = 'behind'
@@ -39,7 +39,7 @@ export class Watcher implements Interval {
   batch: ChangeEvent[] | undefined
 
   constructor(
-    { where, only, prev, values, progressMs, mayRead }: WatchRequest,
+    { where, only, prev, values, progressMs, right }: WatchRequest,
     sink: WatchSink,
     from: number,
     now: number,
@@ -52,7 +52,7 @@ export class Watcher implements Interval {
     this.values = values
     this.progressMs = progressMs
     this.sink = sink
-    this.mayRead = mayRead
+    this.right = right
     this.#only = only
     this.next = asRevision(Math.max(from, FIRST_REVISION))
     this.sentAt = now
