@@ -71,6 +71,7 @@ export async function withContext(
   const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
+      ...credentials,
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
