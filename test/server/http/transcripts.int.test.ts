@@ -347,8 +347,17 @@ async function transcriptOf(port: number, sample: Sample, before: string): Promi
   const head = [`${line} HTTP/1.1`, 'Host: localhost', ...headers, ...length].join('\r\n')
   const answer = await exchange(port, `${head}\r\n\r\n${body ?? ''}`, before)
   const asked = [line.slice(0, 120), ...headers, ...(body === undefined ? [] : [body.slice(0, 200)])]
-  return `>>> ${asked.join('\n    ')}\n${answer.replaceAll('\r\n', '\n').trimEnd()}\n\n`
+  return `>>> ${asked.join('\n    ')}\n${shortened(answer.replaceAll('\r\n', '\n')).trimEnd()}\n\n`
 }
+
+/** The headers that nearly every answer has take one line: what differs is seen at once. */
+const shortened = (answer: string): string =>
+  answer
+    .replace(
+      /Kv-Cluster: (.*)\nKv-Node: (.*)\nKv-Term: (.*)\nKv-Revision: (.*)\nKv-Leader: (.*)\n/,
+      'Kv-Cluster/Node/Term/Revision/Leader: $1 $2 $3 $4 $5\n',
+    )
+    .replace('Connection: keep-alive\nKeep-Alive: timeout=75\n', 'Connection: keep-alive (75)\n')
 
 /** All bytes received on a separate connection, after the response to `before`. */
 function exchange(port: number, request: string, before: string): Promise<string> {
