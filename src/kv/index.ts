@@ -9,14 +9,13 @@ export {
   BATCH_COMMANDS_MAX,
   decodeRequest,
   EXPIRE_LEASES_MAX,
+  encodeRequest,
   forgetsHistory,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
-  requestBytes,
   requestKind,
   takesNoRoom,
-  writeRequest,
 } from './codec/request.ts'
 export {
   compareKeys,
