@@ -35,39 +35,23 @@ import type {
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
 
-const PUT = 1
-const DELETE = 2
-const PRECONDITION_FAILED = 3
-const SETTINGS = 4
-const REFUSED = 5
-const SESSION = 6
-const BATCH = 7
-const COMPACTED = 8
-const DELETE_RANGE = 9
-const TXN = 10
-const GRANTED = 11
-const RENEWED = 12
-const REVOKED = 13
-const EXPIRED = 14
-const AUTH = 15
-
-const CODES: { readonly [kind in Outcome['kind']]: number } = {
-  put: PUT,
-  delete: DELETE,
-  'precondition-failed': PRECONDITION_FAILED,
-  settings: SETTINGS,
-  refused: REFUSED,
-  session: SESSION,
-  batch: BATCH,
-  compacted: COMPACTED,
-  'delete-range': DELETE_RANGE,
-  txn: TXN,
-  granted: GRANTED,
-  renewed: RENEWED,
-  revoked: REVOKED,
-  expired: EXPIRED,
-  auth: AUTH,
-}
+const CODES = {
+  put: 1,
+  delete: 2,
+  'precondition-failed': 3,
+  settings: 4,
+  refused: 5,
+  session: 6,
+  batch: 7,
+  compacted: 8,
+  'delete-range': 9,
+  txn: 10,
+  granted: 11,
+  renewed: 12,
+  revoked: 13,
+  expired: 14,
+  auth: 15,
+} as const satisfies { readonly [kind in Outcome['kind']]: number }
 
 const RESULT_OF_PUT = 1
 const RESULT_OF_GET = 2
@@ -132,47 +116,47 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   const code = from.uint8()
   const revision = asRevision(from.uint64())
   switch (code) {
-    case PUT:
+    case CODES.put:
       return { kind: 'put', revision, ...readMeta(from), prev: undefined }
-    case DELETE:
+    case CODES.delete:
       return { kind: 'delete', deleted: from.uint8() === 0 ? 0 : 1, revision, prev: undefined }
-    case PRECONDITION_FAILED: {
+    case CODES['precondition-failed']: {
       const form = from.uint8()
       if (form === 0 || !('key' in command)) return { kind: 'precondition-failed', revision, current: null }
       const meta = { key: command.key, ...readMeta(from) }
       const lease = form === WITH_LEASE ? leaseOf(from.bigUint64()) : undefined
       return { kind: 'precondition-failed', revision, current: { ...meta, lease } }
     }
-    case GRANTED:
+    case CODES.granted:
       return { kind: 'granted', revision, lease: leaseOf(from.bigUint64()), ttlMs: from.uint64() }
-    case RENEWED: {
+    case CODES.renewed: {
       const ttlsMs = Array.from({ length: from.uint16() }, () => from.uint64() || undefined)
       return { kind: 'renewed', revision, ttlsMs }
     }
-    case REVOKED:
+    case CODES.revoked:
       return { kind: 'revoked', revision, deleted: from.uint64() }
-    case EXPIRED:
+    case CODES.expired:
       return { kind: 'expired', revision, leases: from.uint64(), deleted: from.uint64() }
-    case AUTH:
+    case CODES.auth:
       return { kind: 'auth', revision, authRevision: from.uint64() }
-    case BATCH: {
+    case CODES.batch: {
       const commands = command.kind === 'batch' ? command.commands : []
       const count = from.uint16()
       if (count !== commands.length)
         throw new MalformedBytesError(`${count} outcomes of ${commands.length} commands`)
       return { kind: 'batch', revision, outcomes: commands.map((each) => readOutcomeOfKey(from, each)) }
     }
-    case SESSION:
+    case CODES.session:
       return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
-    case COMPACTED:
+    case CODES.compacted:
       return { kind: 'compacted', revision, compactRevision: asRevision(from.uint64()) }
-    case DELETE_RANGE:
+    case CODES['delete-range']:
       return { kind: 'delete-range', revision, deleted: from.uint64() }
-    case TXN:
+    case CODES.txn:
       return { kind: 'txn', revision, ...readTxnResult(from) }
-    case SETTINGS:
+    case CODES.settings:
       return { kind: 'settings', revision, settings: readAllSettings(from) }
-    case REFUSED: {
+    case CODES.refused: {
       const number = from.uint8()
       const reason = REASONS[number]
       if (reason === undefined) throw new UnknownKindError(`refusal ${number} in a token row`)

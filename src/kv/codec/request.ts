@@ -56,21 +56,22 @@ import {
   writeWhere,
 } from './txn.ts'
 
-export const KIND_PUT = 16
-const KIND_DELETE = 17
-export const KIND_SETTINGS = 18
-export const KIND_BATCH = 19
-/** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
-export const KIND_OPEN_SESSION = 20
-const KIND_COMPACT = 21
-const KIND_DELETE_RANGE = 22
-const KIND_TXN = 23
-const KIND_GRANT = 24
-const KIND_RENEW = 25
-const KIND_REVOKE = 26
-const KIND_EXPIRE = 27
-const KIND_AUTH = 28
-const KIND_LAST = KIND_AUTH
+const KINDS = {
+  put: 16,
+  delete: 17,
+  settings: 18,
+  batch: 19,
+  /** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
+  'open-session': 20,
+  compact: 21,
+  'delete-range': 22,
+  txn: 23,
+  grant: 24,
+  renew: 25,
+  revoke: 26,
+  expire: 27,
+  auth: 28,
+} as const satisfies { readonly [kind in Command['kind']]: number }
 /** Leases that one entry names: what the routes accept, and what a leader ends at once. */
 export const RENEW_LEASES_MAX = 1000
 export const EXPIRE_LEASES_MAX = 128
@@ -128,46 +129,30 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
 
 /** Whether entries of this kind name ranges, or leases whose keys they delete. */
 export const namesRanges = (kind: number): boolean =>
-  kind === KIND_TXN || kind === KIND_DELETE_RANGE || kind === KIND_REVOKE || kind === KIND_EXPIRE
+  kind === KINDS.txn || kind === KINDS['delete-range'] || kind === KINDS.revoke || kind === KINDS.expire
 
 /** Whether entries of this kind delete history, whose events are not counted before. */
-export const forgetsHistory = (kind: number): boolean => kind === KIND_COMPACT
+export const forgetsHistory = (kind: number): boolean => kind === KINDS.compact
 
 /**
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as
  * `parseRequest` does.
  */
 export function takesNoRoom(kind: number, version: number, body: Uint8Array): boolean {
-  if (kind !== KIND_BATCH) return KINDS_WITHOUT_ROOM.has(kind)
+  if (kind !== KINDS.batch) return KINDS_WITHOUT_ROOM.has(kind)
   const { command } = parseRequest(kind, version, body)
   return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')
 }
 
 const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
-  KIND_DELETE,
-  KIND_DELETE_RANGE,
-  KIND_COMPACT,
-  KIND_RENEW,
-  KIND_REVOKE,
-  KIND_EXPIRE,
-  KIND_AUTH,
+  KINDS.delete,
+  KINDS['delete-range'],
+  KINDS.compact,
+  KINDS.renew,
+  KINDS.revoke,
+  KINDS.expire,
+  KINDS.auth,
 ])
-
-const KINDS: { readonly [kind in Command['kind']]: number } = {
-  put: KIND_PUT,
-  delete: KIND_DELETE,
-  settings: KIND_SETTINGS,
-  'open-session': KIND_OPEN_SESSION,
-  batch: KIND_BATCH,
-  compact: KIND_COMPACT,
-  'delete-range': KIND_DELETE_RANGE,
-  txn: KIND_TXN,
-  grant: KIND_GRANT,
-  renew: KIND_RENEW,
-  revoke: KIND_REVOKE,
-  expire: KIND_EXPIRE,
-  auth: KIND_AUTH,
-}
 
 const scratch = new Writer()
 
@@ -291,7 +276,7 @@ export interface ParsedRequest {
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
-  if (kind < KIND_PUT || kind > KIND_LAST) throw new UnknownKindError(`entry kind ${kind}`)
+  if (kind < KINDS.put || kind > KINDS.auth) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
@@ -312,8 +297,8 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
 }
 
 function readCommand(kind: number, from: Reader): Command {
-  if (kind === KIND_SETTINGS) return readSettingsCommand(from)
-  if (kind === KIND_PUT || kind === KIND_DELETE) return readKeyCommand(kind, from)
+  if (kind === KINDS.settings) return readSettingsCommand(from)
+  if (kind === KINDS.put || kind === KINDS.delete) return readKeyCommand(kind, from)
   knownFlags(from, 0)
   const command = readPlainCommand(kind, from)
   from.end()
@@ -321,24 +306,24 @@ function readCommand(kind: number, from: Reader): Command {
 }
 
 function readPlainCommand(kind: number, from: Reader): Command {
-  if (kind === KIND_BATCH) return { kind: 'batch', commands: readBatch(from) }
-  if (kind === KIND_COMPACT)
+  if (kind === KINDS.batch) return { kind: 'batch', commands: readBatch(from) }
+  if (kind === KINDS.compact)
     return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
-  if (kind === KIND_DELETE_RANGE) return { kind: 'delete-range', range: readRange(from) }
-  if (kind === KIND_TXN) return { kind: 'txn', txn: readTxn(from) }
-  if (kind === KIND_AUTH) return readAuthCommand(from)
-  if (kind >= KIND_GRANT) return readLeaseCommand(kind, from)
+  if (kind === KINDS['delete-range']) return { kind: 'delete-range', range: readRange(from) }
+  if (kind === KINDS.txn) return { kind: 'txn', txn: readTxn(from) }
+  if (kind === KINDS.auth) return readAuthCommand(from)
+  if (kind >= KINDS.grant) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }
 }
 
 function readLeaseCommand(kind: number, from: Reader): LeaseCommand {
-  if (kind === KIND_GRANT) {
+  if (kind === KINDS.grant) {
     const id = from.bigUint64()
     return { kind: 'grant', id: id === 0n ? undefined : leaseOf(id), ttlMs: from.uint64() }
   }
-  if (kind === KIND_REVOKE) return { kind: 'revoke', id: readLeaseId(from) }
+  if (kind === KINDS.revoke) return { kind: 'revoke', id: readLeaseId(from) }
   const length = from.uint16()
-  if (kind === KIND_RENEW) return { kind: 'renew', ids: Array.from({ length }, () => readLeaseId(from)) }
+  if (kind === KINDS.renew) return { kind: 'renew', ids: Array.from({ length }, () => readLeaseId(from)) }
   const leases = Array.from({ length }, () => ({ id: readLeaseId(from), deadlineMs: from.uint64() }))
   return { kind: 'expire', leases }
 }
@@ -368,14 +353,14 @@ function readSettingsCommand(from: Reader): Command {
 }
 
 function readKeyCommand(kind: number, from: Reader): Command {
-  const ofPut = kind === KIND_PUT ? HAS_LEASE | HAS_TTL : 0
+  const ofPut = kind === KINDS.put ? HAS_LEASE | HAS_TTL : 0
   const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV | ofPut)
   const condition = readCondition(flags, from)
   const prev = (flags & WANTS_PREV) !== 0
   const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
 
   const key = from.slice(from.uint16())
-  if (kind === KIND_PUT) return { kind: 'put', key, value: from.rest(), condition, prev, lease }
+  if (kind === KINDS.put) return { kind: 'put', key, value: from.rest(), condition, prev, lease }
   from.end()
   return { kind: 'delete', key, condition, prev }
 }
