@@ -284,7 +284,10 @@ const SAMPLES: readonly Sample[] = [
   ['GET /v1/kv/a', ['Kv-Cluster: 4242']],
 ]
 
-/** Problems of the node, which every operation meets in the same way. */
+/**
+ * Every operation meets the problems of the node in the same way (test/server/api/conformance-table.ts). So one of them
+ * shows all, the others a read and a change.
+ */
 const FAILURES: readonly Sample[] = [
   ['GET /v1/kv/a'],
   ['PUT /v1/kv/a', [], 'x'],
@@ -324,7 +327,8 @@ test.each(READERS)('the transcript of %s', async (_, before) => {
   for (const problem of PROBLEMS) {
     node.problem = problem
     text += `==== The node fails: ${problem.code}, written: ${problem.written}\n\n`
-    for (const sample of FAILURES) text += await transcriptOf(port, sample, before)
+    const samples = problem.code === 'no_quorum' ? FAILURES : FAILURES.slice(0, 2)
+    for (const sample of samples) text += await transcriptOf(port, sample, before)
   }
   node.problem = undefined
   node.corrupt = () => true
