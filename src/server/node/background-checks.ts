@@ -80,7 +80,7 @@ export class BackgroundChecks {
     this.#compactor.check(false)
   }
 
-  /** Of a peer, or of this replica. */
+  /** Judges the report of a peer, or of this replica. */
   hashReported(from: ReplicaId, at: StateHashAt): void {
     const { lifecycle, logger, members } = this.#options
     const verdict = this.#hashes.report(from, at, members.configuration.voters)

@@ -5,7 +5,7 @@ export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 export interface Series {
   readonly labels: Readonly<Record<string, string | number>>
   readonly value: number
-  /** Of a histogram: `_bucket`, `_sum` or `_count`. */
+  /** The part of a histogram: `_bucket`, `_sum` or `_count`. */
   readonly suffix?: string
 }
 

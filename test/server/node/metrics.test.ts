@@ -22,7 +22,7 @@ const PEERS = {
   ...{ connectionsOpened: 6, connectionsBroken: 7, tlsHandshakesFailed: 8 },
 }
 
-/** What a node at rest is asked for at each scrape. */
+/** The sources of a node at rest. */
 const sources = (more: Partial<MetricSources> = {}): MetricSources => ({
   status: () => new FakeNode().status(),
   inFlight: () => ({}),

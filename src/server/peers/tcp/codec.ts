@@ -21,7 +21,6 @@ import type {
 } from '../../../raft/types.ts'
 import type { WireMessage } from '../wires.ts'
 import {
-  type Field,
   flag,
   float64,
   index,
@@ -33,6 +32,7 @@ import {
   term,
   uint64,
   utf8,
+  type WireField,
 } from './fields.ts'
 import { MalformedError, unpinned } from './frames.ts'
 
@@ -69,7 +69,7 @@ const REFUSALS: readonly Refusal['reason'][] = [
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
 const reason = oneOf('refusal', REFUSALS)
-const refusal: Field<Refusal> = {
+const refusal: WireField<Refusal> = {
   write(out, value) {
     reason.write(out, value.reason)
     if ('detail' in value) out.utf8(value.detail)
@@ -94,7 +94,7 @@ const refusal: Field<Refusal> = {
 }
 
 /** 0: none. */
-const readRefusal: Field<ReadRefusal | undefined> = {
+const readRefusal: WireField<ReadRefusal | undefined> = {
   write: (out, why) => void out.uint8(why === undefined ? 0 : READ_REFUSALS.indexOf(why) + 1),
   read(input) {
     const code = input.uint8()
@@ -104,7 +104,7 @@ const readRefusal: Field<ReadRefusal | undefined> = {
 }
 
 /** Their number; `messageFrames` has the rest. */
-const entries: Field<readonly Entry[]> = {
+const entries: WireField<readonly Entry[]> = {
   write: (out, { length }) => void out.uint32(length),
   read: (input) =>
     readFrames(input, input.uint32()).map((frame) => ({
@@ -115,7 +115,7 @@ const entries: Field<readonly Entry[]> = {
 }
 
 const seqs = list(uint64)
-const proposals: Field<readonly Proposal[]> = {
+const proposals: WireField<readonly Proposal[]> = {
   write: (out, sent) =>
     seqs.write(
       out,
@@ -132,7 +132,7 @@ const voteAnswer = struct({ granted: flag, commit: index, commitTerm: term })
 
 type Content<M> = Omit<M, 'type' | 'from' | 'to' | 'term'>
 
-const CONTENTS: { readonly [M in WireMessage as M['type']]: Field<Content<M>> } = {
+const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>> } = {
   append: struct({ prevIndex: index, prevTerm: term, commit: index, round: uint64, entries }),
   'append-accepted': struct({ index, round: uint64, sentAt: float64, applied: index }),
   'append-rejected': struct({
@@ -160,7 +160,7 @@ const CONTENTS: { readonly [M in WireMessage as M['type']]: Field<Content<M>> } 
   'lost-state': struct({ detail: utf8 }),
 }
 
-const contentOf = (type: WireMessage['type']) => CONTENTS[type] as Field<Content<Message>>
+const contentOf = (type: WireMessage['type']) => CONTENTS[type] as WireField<Content<Message>>
 
 export const messageCode = (message: WireMessage): number => CODES[message.type]
 export const isMessageCode = (code: number): boolean => TYPES.has(code)

@@ -12,32 +12,32 @@ import {
 } from '../../../raft/types.ts'
 import { MalformedError, readBig, writeBig } from './frames.ts'
 
-export interface Field<T> {
+export interface WireField<T> {
   write(out: Writer, value: T): void
   read(input: Reader): T
 }
 
-export const uint64: Field<number> = {
+export const uint64: WireField<number> = {
   write: (out, value) => void out.uint64(value),
   read: (input) => input.uint64(),
 }
-export const float64: Field<number> = {
+export const float64: WireField<number> = {
   write: (out, value) => void out.float64(value),
   read: (input) => input.float64(),
 }
-export const flag: Field<boolean> = {
+export const flag: WireField<boolean> = {
   write: (out, value) => void out.flag(value),
   read: (input) => input.flag(),
 }
-export const utf8: Field<string> = {
+export const utf8: WireField<string> = {
   write: (out, value) => void out.utf8(value),
   read: (input) => input.utf8(),
 }
-export const index: Field<LogIndex> = { write: uint64.write, read: (input) => asIndex(input.uint64()) }
-export const term: Field<Term> = { write: uint64.write, read: (input) => asTerm(input.uint64()) }
-export const big: Field<bigint> = { write: writeBig, read: readBig }
+export const index: WireField<LogIndex> = { write: uint64.write, read: (input) => asIndex(input.uint64()) }
+export const term: WireField<Term> = { write: uint64.write, read: (input) => asTerm(input.uint64()) }
+export const big: WireField<bigint> = { write: writeBig, read: readBig }
 
-export const replicaId: Field<ReplicaId> = {
+export const replicaId: WireField<ReplicaId> = {
   write: utf8.write,
   read(input) {
     const text = input.utf8()
@@ -50,7 +50,7 @@ export const replicaId: Field<ReplicaId> = {
 }
 
 /** The number of a name in `names`, in one byte. */
-export const oneOf = <Name extends string>(what: string, names: readonly Name[]): Field<Name> => ({
+export const oneOf = <Name extends string>(what: string, names: readonly Name[]): WireField<Name> => ({
   write: (out, name) => void out.uint8(names.indexOf(name)),
   read(input) {
     const name = names[input.uint8()]
@@ -59,7 +59,7 @@ export const oneOf = <Name extends string>(what: string, names: readonly Name[])
   },
 })
 
-export const optional = <T>(field: Field<T>): Field<T | undefined> => ({
+export const optional = <T>(field: WireField<T>): WireField<T | undefined> => ({
   write(out, value) {
     out.flag(value !== undefined)
     if (value !== undefined) field.write(out, value)
@@ -68,7 +68,10 @@ export const optional = <T>(field: Field<T>): Field<T | undefined> => ({
 })
 
 /** The number of elements, then each of them. An element takes at least one byte. */
-export const list = <T>(field: Field<T>, countMax = Number.POSITIVE_INFINITY): Field<readonly T[]> => ({
+export const list = <T>(
+  field: WireField<T>,
+  countMax = Number.POSITIVE_INFINITY,
+): WireField<readonly T[]> => ({
   write(out, values) {
     out.uint32(values.length)
     for (const value of values) field.write(out, value)
@@ -80,8 +83,10 @@ export const list = <T>(field: Field<T>, countMax = Number.POSITIVE_INFINITY): F
   },
 })
 
-export function struct<T extends object>(fields: { readonly [name in keyof T]: Field<T[name]> }): Field<T> {
-  const inOrder = Object.entries(fields) as [keyof T, Field<T[keyof T]>][]
+export function struct<T extends object>(
+  fields: { readonly [name in keyof T]: WireField<T[name]> },
+): WireField<T> {
+  const inOrder = Object.entries(fields) as [keyof T, WireField<T[keyof T]>][]
   return {
     write(out, value) {
       for (const [name, field] of inOrder) field.write(out, value[name])

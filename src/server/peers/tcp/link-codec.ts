@@ -11,7 +11,6 @@ import type { Frame, LinkFrame, Purpose } from '../wires.ts'
 import { isMessageCode, messageCode, messageFrames, readMessage, writeMessage } from './codec.ts'
 import {
   big,
-  type Field,
   flag,
   index,
   list,
@@ -22,6 +21,7 @@ import {
   term,
   uint64,
   utf8,
+  type WireField,
 } from './fields.ts'
 import { MalformedError } from './frames.ts'
 
@@ -73,12 +73,12 @@ export function frameTail(frame: Frame): readonly Uint8Array[] {
 export const isStable = ({ type }: Frame): boolean => type === 'append' || type === 'snapshot-chunk'
 
 /** A time to live of 0 stands for a lease that does not exist. */
-const ttl: Field<number | undefined> = {
+const ttl: WireField<number | undefined> = {
   write: (out, ttlMs) => void out.uint64(ttlMs ?? 0),
   read: (input) => input.uint64() || undefined,
 }
 
-const leaseId: Field<LeaseId> = {
+const leaseId: WireField<LeaseId> = {
   write: (out, id) => big.write(out, BigInt(id)),
   read(input) {
     const id = big.read(input)
@@ -88,15 +88,15 @@ const leaseId: Field<LeaseId> = {
 }
 
 /** Copied when it is read, because it is kept as long as the snapshot is the newest. */
-const copied: Field<Uint8Array> = {
+const copied: WireField<Uint8Array> = {
   write: (out, bytes) => void out.bytes(bytes),
   read: (input) => new Uint8Array(input.bytes()),
 }
 
 /** The rest of the frame, which `frameTail` writes. */
-const tail: Field<Uint8Array> = { write: () => {}, read: (input) => input.rest() }
+const tail: WireField<Uint8Array> = { write: () => {}, read: (input) => input.rest() }
 
-const greeting: Field<Greeting> = struct({
+const greeting: WireField<Greeting> = struct({
   ...{ clusterId: utf8, replicaId, name: utf8, boot: uint64, term, lastIndex: index },
   ...{ clusterVersion: uint64, peer: utf8 },
 })
@@ -108,7 +108,7 @@ const snapshotMeta = struct({
 })
 
 type Content<F> = Omit<F, 'type'>
-const CONTENTS: { readonly [F in Sent as F['type']]: Field<Content<F>> } = {
+const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
   'state-hash': struct({ at: struct({ index, hash: big }) }),
   'keep-alive': struct({
     question: struct({
@@ -136,7 +136,7 @@ const TYPES = new Map<number, Sent['type']>(
   Object.keys(CONTENTS).map((type) => [CODE[type as Sent['type']], type as Sent['type']]),
 )
 
-const contentOf = (type: Sent['type']) => CONTENTS[type] as Field<object>
+const contentOf = (type: Sent['type']) => CONTENTS[type] as WireField<object>
 
 export function writeFrame(out: Writer, frame: Frame): void {
   if (frame.type === 'hello') out.uint32(MAGIC).uint32(PROTOCOL_VERSION)
