@@ -1,6 +1,14 @@
 // Writes a record from its start to its end. Its memory grows with the record.
 
-import { writeBigUint64, writeUint8, writeUint16, writeUint32, writeUint64 } from './integers.ts'
+import {
+  writeAscii,
+  writeBigUint64,
+  writeUint8,
+  writeUint16,
+  writeUint32,
+  writeUint48,
+  writeUint64,
+} from './integers.ts'
 import { encodeUtf8 } from './utf8.ts'
 
 const FIRST_BYTES = 512
@@ -26,6 +34,12 @@ export class Writer {
   uint32(value: number): this {
     const at = this.#room(4)
     writeUint32(this.#bytes, at, value)
+    return this
+  }
+
+  uint48(value: number): this {
+    const at = this.#room(6)
+    writeUint48(this.#bytes, at, value)
     return this
   }
 
@@ -66,6 +80,13 @@ export class Writer {
     return this
   }
 
+  /** Writes the text alone. */
+  ascii(text: string): this {
+    const at = this.#room(text.length)
+    writeAscii(this.#bytes, at, text)
+    return this
+  }
+
   /** Writes the number of code units (2 bytes), then two bytes for each. */
   utf16(text: string): this {
     this.uint16(text.length)
@@ -81,6 +102,11 @@ export class Writer {
   /** A view of the bytes written so far. It is valid until the next `clear`. */
   written(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** A copy of the bytes written so far. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
   }
 
   clear(): this {

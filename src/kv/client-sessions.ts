@@ -27,14 +27,13 @@ import {
   Reader,
   readUint32,
   readUint48,
+  Writer,
   writeAscii,
   writeUint16,
-  writeUint32,
-  writeUint48,
   writeUint64,
 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
+import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
 import { rejection } from './rejections.ts'
 import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
@@ -104,6 +103,8 @@ export function lookUpSlot(
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
 }
 
+const scratch = new Writer()
+
 /** Writes the row of a slot. `before`: the size of the row that it replaces; 0 if there is none. */
 export function rememberInSlot(
   sessions: Sessions,
@@ -113,10 +114,8 @@ export function rememberInSlot(
   before: number,
   rows: Rows,
 ): Sessions {
-  const value = new Uint8Array(OUTCOME_AT + outcomeBytes(outcome))
-  writeUint48(value, 0, seq)
-  writeUint32(value, 6, print)
-  writeOutcome(outcome, value, OUTCOME_AT)
+  writeOutcome(outcome, scratch.clear().uint48(seq).uint32(print))
+  const value = scratch.copy()
   rows.write({ key: slotKey(session, slot), value })
   if (before === 0) noteSlot(session, slot, rows)
   return { ...sessions, bytes: sessions.bytes - before + SLOT_KEY_BYTES + value.length }

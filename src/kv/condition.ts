@@ -1,6 +1,6 @@
 // Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
 
-import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
+import type { Reader, Writer } from '../bytes/index.ts'
 import type { Condition, KeyMeta, Revision } from './types.ts'
 import { asRevision } from './types.ts'
 
@@ -22,17 +22,14 @@ const ANY = 0xffff
 /** More tags than any request within its size limits can carry. */
 export const TAGS_MAX = ANY - 1
 
-export const tagsBytes = (tags: 'any' | readonly Revision[]): number =>
-  2 + (tags === 'any' ? 0 : 8 * tags.length)
-
-export function writeTags(tags: 'any' | readonly Revision[], target: Uint8Array, at: number): void {
+export function writeTags(tags: 'any' | readonly Revision[], to: Writer): void {
   if (tags === 'any') {
-    writeUint16(target, at, ANY)
+    to.uint16(ANY)
     return
   }
   if (tags.length > TAGS_MAX) throw new RangeError(`${tags.length} tags, at most ${TAGS_MAX}`)
-  writeUint16(target, at, tags.length)
-  for (const [i, tag] of tags.entries()) writeUint64(target, at + 2 + 8 * i, tag)
+  to.uint16(tags.length)
+  for (const tag of tags) to.uint64(tag)
 }
 
 export function readTags(from: Reader): 'any' | readonly Revision[] {

@@ -7,8 +7,8 @@
 //
 // Neither values nor keys are stored: a repeated request carries its key.
 
-import { equalBytes, Reader, writeUint32 } from '../bytes/index.ts'
-import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
+import { equalBytes, Reader, Writer, writeUint32 } from '../bytes/index.ts'
+import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import type { TokenOrderRow } from './codec/rows.ts'
 import {
   decodeTokenOrderRow,
@@ -125,11 +125,11 @@ export function remember(
   }
 }
 
+const scratch = new Writer()
+
 export function encodeTokenRow(print: Uint8Array, outcome: Outcome): Uint8Array {
-  const bytes = new Uint8Array(FINGERPRINT_BYTES + outcomeBytes(outcome))
-  bytes.set(print)
-  writeOutcome(outcome, bytes, FINGERPRINT_BYTES)
-  return bytes
+  writeOutcome(outcome, scratch.clear().raw(print))
+  return scratch.copy()
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

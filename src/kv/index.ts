@@ -4,19 +4,18 @@ export { applyEntry, applySteps } from './apply.ts'
 export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
 export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
-export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
+export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
   decodeRequest,
   EXPIRE_LEASES_MAX,
+  encodeRequest,
   forgetsHistory,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
-  requestBytes,
   requestKind,
   takesNoRoom,
-  writeRequest,
 } from './codec/request.ts'
 export {
   compareKeys,
@@ -35,7 +34,6 @@ export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
   decodeEvents,
-  eventsFrom,
   eventsKey,
   eventsOf,
   firstOfEvents,
@@ -70,18 +68,15 @@ export {
   CLUSTER_VERSION,
   DEFAULT_SETTINGS,
   SETTING_RULES,
-  settingsFault,
 } from './settings.ts'
 export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,
-  Apply,
   AuthChange,
   AuthRole,
   BatchedCommand,
   Command,
   Condition,
-  FoundRow,
   Idempotency,
   KeyCommand,
   KeyMeta,
@@ -98,14 +93,9 @@ export type {
   OutcomeOfKey,
   Permission,
   PutLease,
-  Reason,
-  RefusalCode,
-  Rejection,
   Request,
   Revision,
-  RowChange,
   Rows,
-  SessionSlot,
   User,
   Where,
 } from './types.ts'
@@ -113,8 +103,6 @@ export {
   asRevision,
   SYSTEM_PRINCIPAL,
   TABLE_LEASES,
-  TABLE_TOKEN_ORDER,
-  TABLE_TOKENS,
   TTL_MS_MAX,
   TTL_MS_MIN,
 } from './types.ts'

@@ -1,6 +1,6 @@
 // The replicated settings: their defaults, their allowed values, their bytes.
 
-import { type Reader, writeUint64 } from '../bytes/index.ts'
+import type { Reader, Writer } from '../bytes/index.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { KvSettings, Reason } from './types.ts'
 
@@ -106,21 +106,13 @@ export function settingOf(id: number): keyof KvSettings {
   return name
 }
 
-/** The size of a settings change: a count, then {id: 1, value: 8} in rising order of ids. */
-export const settingsBytes = (settings: Partial<KvSettings>): number =>
-  1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length
-
-export function writeSettings(settings: Partial<KvSettings>, target: Uint8Array, at: number): void {
-  let count = 0
+/** Writes a count, then {id: 1, value: 8} in rising order of ids. */
+export function writeSettings(settings: Partial<KvSettings>, to: Writer): void {
+  to.uint8(NAMES.filter((name) => settings[name] !== undefined).length)
   for (const name of NAMES) {
     const value = settings[name]
-    if (value === undefined) continue
-    const position = at + 1 + 9 * count
-    target[position] = SETTING_RULES[name].id
-    writeUint64(target, position + 1, value)
-    count++
+    if (value !== undefined) to.uint8(SETTING_RULES[name].id).uint64(value)
   }
-  target[at] = count
 }
 
 export function readSettings(from: Reader): Partial<KvSettings> {

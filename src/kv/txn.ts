@@ -24,6 +24,7 @@ import { keyLimits } from './settings.ts'
 import type { Steps } from './steps.ts'
 import type {
   Comparison,
+  KeyMeta,
   KeyRange,
   KeyRow,
   KvTxn,
@@ -227,14 +228,26 @@ function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
 export const readsValue = ({ target, op, to }: Comparison, valueBytes: number): boolean =>
   target === 'value' && (op === '<' || op === '>' || valueBytes === to.length)
 
-/** The value of a key that does not exist compares with nothing. */
 function compares(comparison: Comparison, current: KeyMetadata | null, rows: Rows): boolean {
+  if (comparison.target !== 'value' || current === null)
+    return comparisonHolds(comparison, current ?? undefined, undefined)
+  if (!readsValue(comparison, current.valueBytes)) return comparison.op === '!='
+  return comparisonHolds(comparison, current, rowOf(current, rows).value)
+}
+
+/**
+ * Whether a comparison holds for a key. Both are undefined for a key that does not exist: its value compares with
+ * nothing.
+ */
+export function comparisonHolds(
+  comparison: Comparison,
+  current: Omit<KeyMeta, 'key'> | undefined,
+  value: Uint8Array | undefined,
+): boolean {
   const { op } = comparison
   switch (comparison.target) {
     case 'value':
-      if (current === null) return false
-      if (!readsValue(comparison, current.valueBytes)) return op === '!='
-      return isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)
+      return value !== undefined && isOrder(compareKeys(value, comparison.to), op)
     case 'version':
       return isOrder((current?.version ?? 0) - comparison.to, op)
     case 'create_revision':

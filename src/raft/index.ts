@@ -2,7 +2,7 @@
 
 export * from './configuration.ts'
 export * from './entry.ts'
-export { assertNever, InvariantError } from './invariant.ts'
+export { assertNever } from './invariant.ts'
 export * from './quorum.ts'
 export { Raft } from './raft.ts'
 export { WAITING_READS_MAX } from './read-index.ts'

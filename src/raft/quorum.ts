@@ -2,16 +2,14 @@
 //
 // An empty half always agrees, so that the outgoing half has no effect outside a joint configuration.
 
-import type { Configuration, LogIndex, ReplicaId } from './types.ts'
+import type { Configuration, ReplicaId } from './types.ts'
 
 export type VoteResult = 'won' | 'lost' | 'pending'
 
-/** Highest index that a quorum has reached, by `match`; Infinity in a configuration without voters. */
-export function committedIndex(configuration: Configuration, match: (id: ReplicaId) => LogIndex): number {
-  return quorumValue(configuration, match)
-}
-
-/** Highest value that a quorum has reached, for any value that only rises: rounds, contact times. */
+/**
+ * Highest value that a quorum has reached, for any value that only rises: match indexes, rounds, contact times.
+ * Infinity in a configuration without voters.
+ */
 export function quorumValue(configuration: Configuration, reached: (id: ReplicaId) => number): number {
   const incoming = majorityCommitted(configuration.voters, reached)
   if (configuration.votersOutgoing.length === 0) return incoming

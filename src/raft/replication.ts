@@ -7,7 +7,7 @@ import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
 import type { Peers } from './peers.ts'
 import { type Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
-import { committedIndex, quorumValue } from './quorum.ts'
+import { quorumValue } from './quorum.ts'
 import type { ReadOrigin } from './quorum-rounds.ts'
 import type { ReplicaView } from './replica-view.ts'
 import type {
@@ -227,7 +227,7 @@ export class Replication {
   commitByCounting(): void {
     const { configuration, id: self, lead, log, term } = this.#replica
     if (lead === undefined) return
-    const index = committedIndex(configuration, (id) =>
+    const index = quorumValue(configuration, (id) =>
       id === self ? log.stable : (lead.progress.get(id)?.match ?? (0 as LogIndex)),
     )
     if (index <= log.commit || log.termAt(index as LogIndex) !== term) return

@@ -17,25 +17,21 @@ export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
 export { ALL_ROWS } from './keys.ts'
 export { crc32c } from './level/crc32c.ts'
-export { type LevelLimits, levelLimits } from './level/level-engine.ts'
+export type { LevelLimits } from './level/level-engine.ts'
 export { isInUse } from './lock-holder.ts'
-export { type FirstPages, formatStorage, type OpenOptions, openStorage } from './open.ts'
-export { type DirectoryContent, discardReplica, inspectDirectory } from './replica-identity.ts'
+export { formatStorage, type OpenOptions, openStorage } from './open.ts'
+export { discardReplica, inspectDirectory } from './replica-identity.ts'
 export type { KnownRow, RowIndex } from './row-index.ts'
 export { hashOfKey, hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,
-  BatchLimits,
   Identity,
   PageLimits,
   Range,
-  Room,
   RowScan,
-  SnapshotSink,
   SnapshotSource,
   Storage,
   StorageBatch,
   StoredRow,
-  WriteCallback,
 } from './types.ts'

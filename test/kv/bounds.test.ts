@@ -1,18 +1,24 @@
 // Every limit at its last allowed value and at the next one; and bytes that no version of this program has written.
 
 import { describe, expect, test } from 'vitest'
-import { Reader } from '../../src/bytes/index.ts'
+import { Reader, Writer } from '../../src/bytes/index.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { initialState } from '../../src/kv/codec/state.ts'
-import { encodeTxn, readRange, readTxn } from '../../src/kv/codec/txn.ts'
-import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
+import { readRange, readTxn, writeTxn } from '../../src/kv/codec/txn.ts'
+import { readTags, TAGS_MAX, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
+import { readAllSettings, SETTING_RULES, writeSettings } from '../../src/kv/settings.ts'
 import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
 import { asRevision, type KvSettings, type KvTxn, type RowChange } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)
+
+function written(txn: KvTxn): Reader {
+  const to = new Writer()
+  writeTxn(txn, to)
+  return reading(to.written())
+}
 
 describe('the last allowed and the first refused', () => {
   test('key', () => {
@@ -78,9 +84,9 @@ describe('the last allowed and the first refused', () => {
   test('tags of a condition', () => {
     const write = (count: number) => {
       const tags = Array.from({ length: count }, () => rev(1))
-      const bytes = new Uint8Array(tagsBytes(tags))
-      writeTags(tags, bytes, 0)
-      return readTags(reading(bytes))
+      const to = new Writer()
+      writeTags(tags, to)
+      return readTags(reading(to.written()))
     }
     // The next number stands for `*`.
     expect(TAGS_MAX).toBe(0xfffe)
@@ -152,16 +158,17 @@ describe('bytes that are not ours', () => {
 
   test('registers that lack a setting are malformed', () => {
     const { clusterVersion: _, ...others } = initialState().settings
-    const bytes = new Uint8Array(settingsBytes(others))
-    writeSettings(others, bytes, 0)
-    expect(() => readAllSettings(reading(bytes))).toThrow(MalformedBytesError)
+    const to = new Writer()
+    writeSettings(others, to)
+    expect(() => readAllSettings(reading(to.written()))).toThrow(MalformedBytesError)
   })
 
   test('registers that hold a setting twice are malformed', () => {
     const { settings } = initialState()
-    const bytes = new Uint8Array(settingsBytes(settings) + 9)
-    writeSettings(settings, bytes, 0)
-    expect(readAllSettings(reading(bytes))).toEqual(settings)
+    const to = new Writer()
+    writeSettings(settings, to)
+    expect(readAllSettings(reading(to.written()))).toEqual(settings)
+    const bytes = new Uint8Array([...to.written(), ...Array(9).fill(0)])
     bytes[0] = 8
     bytes.copyWithin(bytes.length - 9, bytes.length - 18)
     expect(() => readAllSettings(reading(bytes))).toThrow(MalformedBytesError)
@@ -218,8 +225,8 @@ describe('transactions in bytes', () => {
       failure: [],
     })
     const deepest = nested(TXN_DEPTH_MAX)
-    expect(readTxn(reading(encodeTxn(deepest)))).toEqual(deepest)
-    expect(() => readTxn(reading(encodeTxn(nested(TXN_DEPTH_MAX + 1))))).toThrow('nested too deep')
+    expect(readTxn(written(deepest))).toEqual(deepest)
+    expect(() => readTxn(written(nested(TXN_DEPTH_MAX + 1)))).toThrow('nested too deep')
   })
 })
 

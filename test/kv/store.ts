@@ -1,7 +1,7 @@
 // A state machine on rows in memory. It calls `applyEntry` as a driver does.
 
 import { applyEntry } from '../../src/kv/apply.ts'
-import { requestBytes, requestKind, writeRequest } from '../../src/kv/codec/request.ts'
+import { encodeRequest, requestKind } from '../../src/kv/codec/request.ts'
 import { compareKeys, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
@@ -33,11 +33,7 @@ export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 export const rev = asRevision
 
-export function bodyOf(request: Request): Uint8Array {
-  const body = new Uint8Array(requestBytes(request))
-  writeRequest(request, body, 0)
-  return body
-}
+export const bodyOf = (request: Request): Uint8Array => encodeRequest(request).slice()
 
 export const ask = (command: Command, idempotency?: Idempotency): Request => ({
   command,

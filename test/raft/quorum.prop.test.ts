@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { emptyConfiguration } from '../../src/raft/index.ts'
-import { committedIndex, voteResult } from '../../src/raft/quorum.ts'
+import { quorumValue, voteResult } from '../../src/raft/quorum.ts'
 import { asIndex, type Configuration, type ReplicaId } from '../../src/raft/types.ts'
 import { runs } from '../runs.ts'
 import { id } from './harness/members.ts'
@@ -32,7 +32,7 @@ test('the committed index is the largest that more than half of each half has ac
           )
         let naive = reachedBy(Number.POSITIVE_INFINITY) ? Number.POSITIVE_INFINITY : 0
         for (let index = 1; naive < 13 && index <= 12; index++) if (reachedBy(index)) naive = index
-        expect(committedIndex(configuration, match)).toBe(naive)
+        expect(quorumValue(configuration, match)).toBe(naive)
       },
     ),
     { numRuns: runs(50_000) },

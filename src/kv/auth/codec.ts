@@ -8,7 +8,7 @@
 //              5 put-role: name, permissions (`state.ts`)
 //              6 delete-role: name
 
-import { type Reader, Writer } from '../../bytes/index.ts'
+import type { Reader, Writer } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import type { AuthChange, Command } from '../types.ts'
 import { readNames, readPermissions, writeNames, writePermissions } from './state.ts'
@@ -18,8 +18,8 @@ type AuthCommand = Extract<Command, { kind: 'auth' }>
 const [ENABLE, DISABLE, PUT_USER, DELETE_USER, PUT_ROLE, DELETE_ROLE] = [1, 2, 3, 4, 5, 6]
 const [UNCHANGED, NONE, GIVEN] = [0, 1, 2]
 
-export function encodeAuthCommand({ change, ifRevision }: AuthCommand): Uint8Array {
-  const to = new Writer().flag(ifRevision !== undefined)
+export function writeAuthCommand({ change, ifRevision }: AuthCommand, to: Writer): void {
+  to.flag(ifRevision !== undefined)
   if (ifRevision !== undefined) to.uint64(ifRevision)
   switch (change.kind) {
     case 'enable':
@@ -49,7 +49,6 @@ export function encodeAuthCommand({ change, ifRevision }: AuthCommand): Uint8Arr
     default:
       assertNever(change, 'change')
   }
-  return to.written()
 }
 
 export function readAuthCommand(from: Reader): AuthCommand {

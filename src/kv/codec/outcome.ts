@@ -18,10 +18,10 @@
 //   batch:               count (2), then an outcome for each command
 //   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
-import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../../bytes/index.ts'
+import type { Reader, Writer } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { REASONS, rejection } from '../rejections.ts'
-import { readAllSettings, settingsBytes, writeSettings } from '../settings.ts'
+import { readAllSettings, writeSettings } from '../settings.ts'
 import type {
   Command,
   KeyCommand,
@@ -35,133 +35,76 @@ import type {
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
 
-const PUT = 1
-const DELETE = 2
-const PRECONDITION_FAILED = 3
-const SETTINGS = 4
-const REFUSED = 5
-const SESSION = 6
-const BATCH = 7
-const COMPACTED = 8
-const DELETE_RANGE = 9
-const TXN = 10
-const GRANTED = 11
-const RENEWED = 12
-const REVOKED = 13
-const EXPIRED = 14
-const AUTH = 15
+const CODES = {
+  put: 1,
+  delete: 2,
+  'precondition-failed': 3,
+  settings: 4,
+  refused: 5,
+  session: 6,
+  batch: 7,
+  compacted: 8,
+  'delete-range': 9,
+  txn: 10,
+  granted: 11,
+  renewed: 12,
+  revoked: 13,
+  expired: 14,
+  auth: 15,
+} as const satisfies { readonly [kind in Outcome['kind']]: number }
+
 const RESULT_OF_PUT = 1
 const RESULT_OF_GET = 2
 const RESULT_OF_DELETE = 3
 const RESULT_OF_TXN = 4
 
-export function outcomeBytes(outcome: Outcome): number {
+export function writeOutcome(outcome: Outcome, to: Writer): void {
+  to.uint8(CODES[outcome.kind]).uint64(outcome.revision)
   switch (outcome.kind) {
     case 'put':
-      return 9 + 24
+      writeMeta(outcome, to)
+      break
     case 'delete':
-      return 9 + 1
+      to.uint8(outcome.deleted)
+      break
     case 'precondition-failed':
-      return 9 + (outcome.current === null ? 1 : outcome.current.lease === undefined ? 25 : 33)
-    case 'settings':
-      return 9 + settingsBytes(outcome.settings)
-    case 'session':
-      return 9 + 16
-    case 'compacted':
-    case 'delete-range':
-    case 'revoked':
-    case 'auth':
-      return 9 + 8
+      writeCurrent(outcome.current, to)
+      break
     case 'granted':
-    case 'expired':
-      return 9 + 16
+      to.bigUint64(BigInt(outcome.lease)).uint64(outcome.ttlMs)
+      break
     case 'renewed':
-      return 9 + 2 + 8 * outcome.ttlsMs.length
-    case 'txn':
-      return 9 + txnBytes(outcome)
+      to.uint16(outcome.ttlsMs.length)
+      for (const ttlMs of outcome.ttlsMs) to.uint64(ttlMs ?? 0)
+      break
+    case 'revoked':
+    case 'delete-range':
+      to.uint64(outcome.deleted)
+      break
+    case 'expired':
+      to.uint64(outcome.leases).uint64(outcome.deleted)
+      break
+    case 'auth':
+      to.uint64(outcome.authRevision)
+      break
+    case 'settings':
+      writeSettings(outcome.settings, to)
+      break
     case 'batch':
-      return outcome.outcomes.reduce((sum, each) => sum + outcomeBytes(each), 9 + 2)
-    case 'refused':
-      return 9 + 17
-    default:
-      return assertNever(outcome, 'outcome')
-  }
-}
-
-export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): void {
-  writeUint64(target, at + 1, outcome.revision)
-  switch (outcome.kind) {
-    case 'put':
-      target[at] = PUT
-      writeMeta(outcome, target, at + 9)
+      to.uint16(outcome.outcomes.length)
+      for (const each of outcome.outcomes) writeOutcome(each, to)
       break
-    case 'delete':
-      target[at] = DELETE
-      target[at + 9] = outcome.deleted
-      break
-    case 'precondition-failed':
-      target[at] = PRECONDITION_FAILED
-      writeCurrent(outcome.current, target, at + 9)
-      break
-    case 'granted':
-      target[at] = GRANTED
-      writeBigUint64(target, at + 9, BigInt(outcome.lease))
-      writeUint64(target, at + 17, outcome.ttlMs)
-      break
-    case 'renewed':
-      target[at] = RENEWED
-      writeUint16(target, at + 9, outcome.ttlsMs.length)
-      for (const [i, ttlMs] of outcome.ttlsMs.entries()) writeUint64(target, at + 11 + 8 * i, ttlMs ?? 0)
-      break
-    case 'revoked':
-      target[at] = REVOKED
-      writeUint64(target, at + 9, outcome.deleted)
-      break
-    case 'expired':
-      target[at] = EXPIRED
-      writeUint64(target, at + 9, outcome.leases)
-      writeUint64(target, at + 17, outcome.deleted)
-      break
-    case 'auth':
-      target[at] = AUTH
-      writeUint64(target, at + 9, outcome.authRevision)
-      break
-    case 'settings':
-      target[at] = SETTINGS
-      writeSettings(outcome.settings, target, at + 9)
-      break
-    case 'batch': {
-      target[at] = BATCH
-      writeUint16(target, at + 9, outcome.outcomes.length)
-      let next = at + 11
-      for (const each of outcome.outcomes) {
-        writeOutcome(each, target, next)
-        next += outcomeBytes(each)
-      }
-      break
-    }
     case 'session':
-      target[at] = SESSION
-      writeUint64(target, at + 9, outcome.session)
-      writeUint64(target, at + 17, outcome.ageMsMax)
+      to.uint64(outcome.session).uint64(outcome.ageMsMax)
       break
     case 'compacted':
-      target[at] = COMPACTED
-      writeUint64(target, at + 9, outcome.compactRevision)
-      break
-    case 'delete-range':
-      target[at] = DELETE_RANGE
-      writeUint64(target, at + 9, outcome.deleted)
+      to.uint64(outcome.compactRevision)
       break
     case 'txn':
-      target[at] = TXN
-      writeTxnResult(outcome, target, at + 9)
+      writeTxnResult(outcome, to)
       break
     case 'refused':
-      target[at] = REFUSED
-      target[at + 9] = REASONS.indexOf(outcome.reason)
-      writeUint64(target, at + 10, outcome.numbers[0])
-      writeUint64(target, at + 18, outcome.numbers[1])
+      to.uint8(REASONS.indexOf(outcome.reason)).uint64(outcome.numbers[0]).uint64(outcome.numbers[1])
       break
     default:
       assertNever(outcome, 'outcome')
@@ -173,47 +116,47 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   const code = from.uint8()
   const revision = asRevision(from.uint64())
   switch (code) {
-    case PUT:
+    case CODES.put:
       return { kind: 'put', revision, ...readMeta(from), prev: undefined }
-    case DELETE:
+    case CODES.delete:
       return { kind: 'delete', deleted: from.uint8() === 0 ? 0 : 1, revision, prev: undefined }
-    case PRECONDITION_FAILED: {
+    case CODES['precondition-failed']: {
       const form = from.uint8()
       if (form === 0 || !('key' in command)) return { kind: 'precondition-failed', revision, current: null }
       const meta = { key: command.key, ...readMeta(from) }
       const lease = form === WITH_LEASE ? leaseOf(from.bigUint64()) : undefined
       return { kind: 'precondition-failed', revision, current: { ...meta, lease } }
     }
-    case GRANTED:
+    case CODES.granted:
       return { kind: 'granted', revision, lease: leaseOf(from.bigUint64()), ttlMs: from.uint64() }
-    case RENEWED: {
+    case CODES.renewed: {
       const ttlsMs = Array.from({ length: from.uint16() }, () => from.uint64() || undefined)
       return { kind: 'renewed', revision, ttlsMs }
     }
-    case REVOKED:
+    case CODES.revoked:
       return { kind: 'revoked', revision, deleted: from.uint64() }
-    case EXPIRED:
+    case CODES.expired:
       return { kind: 'expired', revision, leases: from.uint64(), deleted: from.uint64() }
-    case AUTH:
+    case CODES.auth:
       return { kind: 'auth', revision, authRevision: from.uint64() }
-    case BATCH: {
+    case CODES.batch: {
       const commands = command.kind === 'batch' ? command.commands : []
       const count = from.uint16()
       if (count !== commands.length)
         throw new MalformedBytesError(`${count} outcomes of ${commands.length} commands`)
       return { kind: 'batch', revision, outcomes: commands.map((each) => readOutcomeOfKey(from, each)) }
     }
-    case SESSION:
+    case CODES.session:
       return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
-    case COMPACTED:
+    case CODES.compacted:
       return { kind: 'compacted', revision, compactRevision: asRevision(from.uint64()) }
-    case DELETE_RANGE:
+    case CODES['delete-range']:
       return { kind: 'delete-range', revision, deleted: from.uint64() }
-    case TXN:
+    case CODES.txn:
       return { kind: 'txn', revision, ...readTxnResult(from) }
-    case SETTINGS:
+    case CODES.settings:
       return { kind: 'settings', revision, settings: readAllSettings(from) }
-    case REFUSED: {
+    case CODES.refused: {
       const number = from.uint8()
       const reason = REASONS[number]
       if (reason === undefined) throw new UnknownKindError(`refusal ${number} in a token row`)
@@ -224,54 +167,27 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   }
 }
 
-const txnBytes = ({ results }: KvTxnResult): number =>
-  results.reduce((sum, result) => sum + 1 + resultBytes(result), 2)
-
-function resultBytes(result: OperationResult): number {
-  switch (result.kind) {
-    case 'put':
-      return 24
-    case 'get':
-      return 0
-    case 'delete':
-      return 8
-    case 'txn':
-      return txnBytes(result)
-    default:
-      return assertNever(result, 'result')
-  }
-}
-
-/** Records are not remembered. Returns where the result ends. */
-function writeTxnResult({ succeeded, results }: KvTxnResult, target: Uint8Array, at: number): number {
-  target[at] = succeeded ? 1 : 0
-  target[at + 1] = results.length
-  let next = at + 2
+/** Records are not remembered. */
+function writeTxnResult({ succeeded, results }: KvTxnResult, to: Writer): void {
+  to.flag(succeeded).uint8(results.length)
   for (const result of results) {
     switch (result.kind) {
       case 'put':
-        target[next] = RESULT_OF_PUT
-        writeMeta(result, target, next + 1)
-        next += 25
+        writeMeta(result, to.uint8(RESULT_OF_PUT))
         break
       case 'get':
-        target[next] = RESULT_OF_GET
-        next += 1
+        to.uint8(RESULT_OF_GET)
         break
       case 'delete':
-        target[next] = RESULT_OF_DELETE
-        writeUint64(target, next + 1, result.deleted)
-        next += 9
+        to.uint8(RESULT_OF_DELETE).uint64(result.deleted)
         break
       case 'txn':
-        target[next] = RESULT_OF_TXN
-        next = writeTxnResult(result, target, next + 1)
+        writeTxnResult(result, to.uint8(RESULT_OF_TXN))
         break
       default:
         assertNever(result, 'result')
     }
   }
-  return next
 }
 
 function readTxnResult(from: Reader): KvTxnResult {
@@ -315,17 +231,18 @@ const WITHOUT_LEASE = 1
 const WITH_LEASE = 2
 
 /** The key of a failed precondition. */
-function writeCurrent(current: KeyMeta | null, target: Uint8Array, at: number): void {
-  target[at] = current === null ? 0 : current.lease === undefined ? WITHOUT_LEASE : WITH_LEASE
-  if (current === null) return
-  writeMeta(current, target, at + 1)
-  if (current.lease !== undefined) writeBigUint64(target, at + 25, BigInt(current.lease))
+function writeCurrent(current: KeyMeta | null, to: Writer): void {
+  if (current === null) {
+    to.uint8(0)
+    return
+  }
+  const { lease } = current
+  writeMeta(current, to.uint8(lease === undefined ? WITHOUT_LEASE : WITH_LEASE))
+  if (lease !== undefined) to.bigUint64(BigInt(lease))
 }
 
-function writeMeta(meta: KeyRevisions, target: Uint8Array, at: number): void {
-  writeUint64(target, at, meta.createRevision)
-  writeUint64(target, at + 8, meta.modRevision)
-  writeUint64(target, at + 16, meta.version)
+function writeMeta({ createRevision, modRevision, version }: KeyRevisions, to: Writer): void {
+  to.uint64(createRevision).uint64(modRevision).uint64(version)
 }
 
 const readMeta = (from: Reader): KeyRevisions => ({

@@ -10,18 +10,12 @@
 //
 // The layout is the cluster version: a program that does not know that version does not know the layout.
 
-import { Reader, writeUint64 } from '../../bytes/index.ts'
+import { Reader, Writer } from '../../bytes/index.ts'
 import { NO_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
 import { noLeases } from '../leases.ts'
-import {
-  CLUSTER_VERSION,
-  DEFAULT_SETTINGS,
-  readAllSettings,
-  settingsBytes,
-  writeSettings,
-} from '../settings.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS, readAllSettings, writeSettings } from '../settings.ts'
 import type { KvSettings, KvState } from '../types.ts'
 import { asRevision } from '../types.ts'
 
@@ -41,6 +35,8 @@ export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'
   }
 }
 
+const scratch = new Writer()
+
 export function encodeState(state: KvState): Uint8Array {
   const { revision, clusterTimeMs, storeBytes, keys, tokens, sessions, history, leases, auth, settings } =
     state
@@ -53,12 +49,10 @@ export function encodeState(state: KvState): Uint8Array {
     ...[leases.count, leases.chosen],
     ...[Number(auth.enabled), auth.revision],
   ]
-  const settingsAt = 1 + 8 * registers.length
-  const bytes = new Uint8Array(settingsAt + settingsBytes(settings))
-  bytes[0] = settings.clusterVersion
-  for (const [i, register] of registers.entries()) writeUint64(bytes, 1 + 8 * i, register)
-  writeSettings(settings, bytes, settingsAt)
-  return bytes
+  scratch.clear().uint8(settings.clusterVersion)
+  for (const register of registers) scratch.uint64(register)
+  writeSettings(settings, scratch)
+  return scratch.copy()
 }
 
 export function decodeState(bytes: Uint8Array): KvState {

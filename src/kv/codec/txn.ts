@@ -12,7 +12,7 @@
 //   transaction  number of comparisons (1), comparisons, number of operations when they hold (1), operations, number of
 //                operations otherwise (1), operations
 
-import { type Reader, Writer } from '../../bytes/index.ts'
+import type { Reader, Writer } from '../../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { TXN_DEPTH_MAX } from '../txn.ts'
 import type { Comparison, KeyRange, KvTxn, LeaseId, Operation, PutLease, Where } from '../types.ts'
@@ -34,19 +34,7 @@ const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
 
-export function encodeTxn(txn: KvTxn): Uint8Array {
-  const to = new Writer()
-  writeTxn(txn, to)
-  return to.written()
-}
-
-export function encodeRange(range: KeyRange): Uint8Array {
-  const to = new Writer()
-  writeWhere(range, to)
-  return to.written()
-}
-
-function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void {
+export function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void {
   to.uint8(compare.length)
   for (const comparison of compare) writeComparison(comparison, to)
   for (const branch of [success, failure]) {
@@ -68,7 +56,7 @@ function writeOperation(operation: Operation, to: Writer): void {
     case 'put':
       to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease))
       writeKey(operation.key, to)
-      writeLease(operation.lease, to)
+      writePutLease(operation.lease, to)
       to.bytes(operation.value)
       return
     case 'get': {
@@ -96,13 +84,13 @@ function writeOperation(operation: Operation, to: Writer): void {
 const leaseFlag = (lease: PutLease | undefined): number =>
   lease === undefined ? 0 : 'id' in lease ? HAS_LEASE : HAS_TTL
 
-function writeLease(lease: PutLease | undefined, to: Writer): void {
+/** The lease that a put names. */
+export function writePutLease(lease: PutLease | undefined, to: Writer): void {
   if (lease === undefined) return
   if ('id' in lease) to.bigUint64(BigInt(lease.id))
   else to.uint64(lease.ttlMs)
 }
 
-/** The lease that a put names. */
 export function readPutLease(from: Reader, hasLease: boolean, hasTtl: boolean): PutLease | undefined {
   if (hasLease && hasTtl) throw new MalformedBytesError('a put with two leases')
   if (hasLease) return { id: readLeaseId(from) }
@@ -115,7 +103,7 @@ export function readLeaseId(from: Reader): LeaseId {
   return leaseOf(id)
 }
 
-function writeWhere(where: Where, to: Writer): void {
+export function writeWhere(where: Where, to: Writer): void {
   if ('key' in where) {
     to.uint8(KEY)
     writeKey(where.key, to)
@@ -126,7 +114,7 @@ function writeWhere(where: Where, to: Writer): void {
   if (where.end !== undefined) writeKey(where.end, to)
 }
 
-function writeKey(key: Uint8Array, to: Writer): void {
+export function writeKey(key: Uint8Array, to: Writer): void {
   to.uint16(key.length).raw(key)
 }
 

@@ -1,6 +1,7 @@
 // Operations on the cluster: members, leadership, settings.
 
-import type { ChangeStep, Configuration, LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
+import { isVoter } from '../../raft/index.ts'
+import type { ChangeStep, LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
@@ -42,9 +43,6 @@ function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep
 
 const membersOf = (node: NodeApi): readonly RaftMember[] => node.status().raft.configuration.members
 
-export const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId): boolean =>
-  voters.includes(id) || votersOutgoing.includes(id)
-
 /**
  * The steps that are left for a member that exists; undefined if there is none. A learner may have been restarted at
  * other addresses before the cluster reached it. Then only this request has the new addresses. A voter announces its
@@ -80,12 +78,7 @@ function whenNewest(
   problemOf = (problem: Problem): Problem => problem,
 ): void {
   call.withdraw = node.read(
-    {
-      consistency: 'linearizable',
-      maxStalenessMs: undefined,
-      minRevision: undefined,
-      timeoutMs: timeLeftMs(call),
-    },
+    { consistency: 'linearizable', timeoutMs: timeLeftMs(call) },
     guarded((result) => {
       if (!result.ok) throw errorOfNode(problemOf(result.problem))
       then()

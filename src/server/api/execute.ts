@@ -406,7 +406,7 @@ function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevisi
 
 function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond: Respond) {
   const { node } = api
-  call.withdraw = node.read(readOptions(LINEARIZABLE, timeLeftMs(call)), (result) => {
+  call.withdraw = node.read({ consistency: 'linearizable', timeoutMs: timeLeftMs(call) }, (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     const refusal = refusalNow(node, call)
@@ -425,8 +425,6 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
     }
   })
 }
-
-const LINEARIZABLE: FreshnessOptions = {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases

@@ -155,12 +155,7 @@ const NEWER_MS_MAX = 2_000
  */
 export function whenNewest(node: Pick<NodeApi, 'auth' | 'read'>, then: (isNewer: boolean) => void): void {
   const { revision } = node.auth
-  const options = {
-    consistency: 'linearizable',
-    timeoutMs: NEWER_MS_MAX,
-    maxStalenessMs: undefined,
-    minRevision: undefined,
-  } as const
+  const options = { consistency: 'linearizable', timeoutMs: NEWER_MS_MAX } as const
   // A node whose storage has failed ends the read, and cannot read rights any more.
   node.read(options, ({ ok }) => then(ok && node.auth.revision !== revision))
 }

@@ -2,10 +2,10 @@
 // nothing. These are evaluated on the store of one instant, without the log, and mean the same as in the log
 // (`executeTxn`): comparisons first, those of nested transactions included.
 
-import { areTooManyKeys, compareKeys, keyAfter } from '../../kv/index.ts'
+import { areTooManyKeys, keyAfter } from '../../kv/index.ts'
 import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
-import { readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import { comparisonHolds, readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
   Comparison,
   KeyRange,
@@ -256,41 +256,10 @@ async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolea
   await snapshot.each(where, (record) => {
     count++
     if (readsValue(comparison, record.value.length)) snapshot.compare(record)
-    isTrue = compares(comparison, record)
+    isTrue = comparisonHolds(comparison, record, record.value)
     return isTrue
   })
-  return 'key' in where && count === 0 ? compares(comparison, undefined) : isTrue
-}
-
-/** `record` is undefined if the key does not exist. */
-function compares(comparison: Comparison, record: KeyRow | undefined): boolean {
-  const order = orderOf(comparison, record)
-  return order !== undefined && IS_ORDER[comparison.op](order)
-}
-
-const IS_ORDER: Readonly<Record<Comparison['op'], (order: number) => boolean>> = {
-  '=': (order) => order === 0,
-  '!=': (order) => order !== 0,
-  '<': (order) => order < 0,
-  '>': (order) => order > 0,
-}
-
-/** undefined: the value of a key that does not exist compares with nothing. */
-function orderOf(comparison: Comparison, record: KeyRow | undefined): number | undefined {
-  switch (comparison.target) {
-    case 'value':
-      return record && compareKeys(record.value, comparison.to)
-    case 'version':
-      return (record?.version ?? 0) - comparison.to
-    case 'create_revision':
-      return (record?.createRevision ?? 0) - comparison.to
-    case 'mod_revision':
-      return (record?.modRevision ?? 0) - comparison.to
-    case 'lease': {
-      const [lease, to] = [BigInt(record?.lease ?? 0), BigInt(comparison.to ?? 0)]
-      return Number(lease > to) - Number(lease < to)
-    }
-  }
+  return 'key' in where && count === 0 ? comparisonHolds(comparison, undefined, undefined) : isTrue
 }
 
 async function evaluateOperation(

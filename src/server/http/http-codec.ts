@@ -1,9 +1,9 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
 import { type KeyRow, type KvSettings, type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import { isVoter } from '../../raft/index.ts'
 import type { LeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
-import { isVoter } from '../api/cluster.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import { checkedKey, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
 import type {

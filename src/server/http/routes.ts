@@ -9,6 +9,7 @@ import { ttlMsOf } from '../api/duration.ts'
 import { ApiError } from '../api/errors.ts'
 import { leaseIdOf } from '../api/keys.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
+import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus } from '../node/types.ts'
 import { type ColdRoutes, createApp } from './app.ts'
@@ -472,11 +473,11 @@ const statusRoutes = ({ api: { node }, version, metrics, isClosing }: RoutesOpti
       method: 'GET',
       path: '/metrics',
       summary: 'Metrics in the text format of Prometheus',
-      answers: metrics.contentType,
+      answers: METRICS_CONTENT_TYPE,
     },
     async () => ({
       status: 200,
-      headers: ['Content-Type', metrics.contentType],
+      headers: ['Content-Type', METRICS_CONTENT_TYPE],
       body: await metrics.text(),
       revision: undefined,
     }),

@@ -100,39 +100,40 @@ export const ClusterSchema = object({
   members: arrayOf(MemberSchema),
 })
 
-const integerOf = (name: keyof KvSettings, description: string) => {
-  const { min: minimum, max: maximum } = SETTING_RULES[name]
-  return { ...integer, minimum, maximum, description }
-}
-
-const settingFields = {
-  key_bytes_max: integerOf('keyBytesMax', 'Longest key'),
-  value_bytes_max: integerOf('valueBytesMax', 'Largest value'),
-  store_bytes_max: integerOf('storeBytesMax', 'Keys and values of the whole store'),
-  idempotency_tokens_max: integerOf('idempotencyTokensMax', 'Outcomes remembered, in number'),
-  idempotency_bytes_max: integerOf('idempotencyBytesMax', 'Outcomes remembered, in bytes'),
-  idempotency_age_ms_max: integerOf(
-    'idempotencyAgeMsMax',
-    'How long an outcome is remembered, in cluster time',
-  ),
-  cluster_version: { ...integer, minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' },
-  history_age_ms: integerOf('historyAgeMs', 'How long the store can be read as it was, in cluster time'),
-  history_revisions_max: integerOf('historyRevisionsMax', 'Revisions at which the store can be read'),
-  history_bytes_max: integerOf('historyBytesMax', 'Versions that were replaced and are kept, in bytes'),
-  range_keys_max: integerOf(
+/** Each setting by its name in the API: its name in the store, and what it says. */
+const SETTINGS = {
+  key_bytes_max: ['keyBytesMax', 'Longest key'],
+  value_bytes_max: ['valueBytesMax', 'Largest value'],
+  store_bytes_max: ['storeBytesMax', 'Keys and values of the whole store'],
+  idempotency_tokens_max: ['idempotencyTokensMax', 'Outcomes remembered, in number'],
+  idempotency_bytes_max: ['idempotencyBytesMax', 'Outcomes remembered, in bytes'],
+  idempotency_age_ms_max: ['idempotencyAgeMsMax', 'How long an outcome is remembered, in cluster time'],
+  cluster_version: ['clusterVersion', 'Never lowered'],
+  history_age_ms: ['historyAgeMs', 'How long the store can be read as it was, in cluster time'],
+  history_revisions_max: ['historyRevisionsMax', 'Revisions at which the store can be read'],
+  history_bytes_max: ['historyBytesMax', 'Versions that were replaced and are kept, in bytes'],
+  range_keys_max: [
     'rangeKeysMax',
     'Keys of the ranges of one transaction, or deleted at once, or of one lease',
-  ),
-  range_bytes_max: integerOf(
+  ],
+  range_bytes_max: [
     'rangeBytesMax',
     'Bytes of keys and values that one transaction reads, and of the keys that range_keys_max limits',
-  ),
-  lease_checkpoint_ms: integerOf(
+  ],
+  lease_checkpoint_ms: [
     'leaseCheckpointMs',
     'How much longer a lease may live after a change of leader; keep-alives need an entry that often',
-  ),
-  leases_max: integerOf('leasesMax', 'Leases of the whole store'),
-}
+  ],
+  leases_max: ['leasesMax', 'Leases of the whole store'],
+} as const satisfies Record<string, readonly [name: keyof KvSettings, description: string]>
+
+const settingFields = Object.fromEntries(
+  Object.entries(SETTINGS).map(([field, [name, description]]) => {
+    const { min: minimum, max } = SETTING_RULES[name]
+    const maximum = name === 'clusterVersion' ? CLUSTER_VERSION : max
+    return [field, { ...integer, minimum, maximum, description }]
+  }),
+)
 
 export const LeasesSchema = closed(
   object(
@@ -147,21 +148,4 @@ export const LeasesSchema = closed(
 export const SettingsSchema = object({ leases: LeasesSchema }, settingFields)
 export const SettingsBody = closed(object({}, { ...settingFields, leases: LeasesSchema }))
 
-const SETTING_NAMES = {
-  key_bytes_max: 'keyBytesMax',
-  value_bytes_max: 'valueBytesMax',
-  store_bytes_max: 'storeBytesMax',
-  idempotency_tokens_max: 'idempotencyTokensMax',
-  idempotency_bytes_max: 'idempotencyBytesMax',
-  idempotency_age_ms_max: 'idempotencyAgeMsMax',
-  cluster_version: 'clusterVersion',
-  history_age_ms: 'historyAgeMs',
-  history_revisions_max: 'historyRevisionsMax',
-  history_bytes_max: 'historyBytesMax',
-  range_keys_max: 'rangeKeysMax',
-  range_bytes_max: 'rangeBytesMax',
-  lease_checkpoint_ms: 'leaseCheckpointMs',
-  leases_max: 'leasesMax',
-} as const satisfies Record<keyof typeof settingFields, keyof KvSettings>
-
-export const SETTING_FIELDS = Object.entries(SETTING_NAMES)
+export const SETTING_FIELDS = Object.entries(SETTINGS).map(([field, [name]]) => [field, name] as const)

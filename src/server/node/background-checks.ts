@@ -2,14 +2,14 @@
 // history.
 
 import type { KvState } from '../../kv/index.ts'
-import type { LogIndex, Raft, ReplicaId } from '../../raft/index.ts'
-import type { Storage } from '../../storage/types.ts'
+import { assertNever, type LogIndex, type Raft, type ReplicaId } from '../../raft/index.ts'
+import { type Storage, UnfitReplicaError } from '../../storage/index.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Members } from './members.ts'
 import { Scrubber } from './scrubber.ts'
-import { StateHashMonitor } from './state-hash-monitor.ts'
+import { StateHashes } from './state-hashes.ts'
 import type { Clock, Logger, NodeApi, StateHashAt, Timer } from './types.ts'
 
 export interface BackgroundChecksOptions {
@@ -29,19 +29,16 @@ export interface BackgroundChecksOptions {
 
 export class BackgroundChecks {
   readonly #options: BackgroundChecksOptions
-  readonly #hashes: StateHashMonitor
+  readonly #hashes: StateHashes
   readonly #scrubber: Scrubber
   readonly #compactor: HistoryCompactor
   #timer: Timer | undefined
+  #error: string | undefined
 
   constructor(options: BackgroundChecksOptions) {
     this.#options = options
-    const { applied, clock, lifecycle, limits, logger, members, raft, storage } = options
-    this.#hashes = new StateHashMonitor(raft.id, {
-      logger,
-      voters: () => members.configuration.voters,
-      diverged: (error) => lifecycle.fail(error),
-    })
+    const { applied, clock, lifecycle, limits, raft, storage } = options
+    this.#hashes = new StateHashes(raft.id)
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => lifecycle.fail(error))
     this.#compactor = new HistoryCompactor({
       get state() {
@@ -61,7 +58,7 @@ export class BackgroundChecks {
 
   /** An error for the status: replicas differ, and this one is not known to be wrong. */
   get error(): string | undefined {
-    return this.#hashes.error
+    return this.#error
   }
 
   start(): void {
@@ -83,8 +80,27 @@ export class BackgroundChecks {
     this.#compactor.check(false)
   }
 
-  hashReceived(from: ReplicaId, at: StateHashAt): void {
-    this.#hashes.report(from, at)
+  /** Judges the report of a peer, or of this replica. */
+  hashReported(from: ReplicaId, at: StateHashAt): void {
+    const { lifecycle, logger, members } = this.#options
+    const verdict = this.#hashes.report(from, at, members.configuration.voters)
+    switch (verdict.kind) {
+      case 'equal':
+        return
+      case 'all-equal':
+        if (this.#error !== undefined) logger.info({}, 'all voters hold the same again')
+        this.#error = undefined
+        return
+      case 'differs':
+        if (this.#error === undefined) logger.error({}, `replicas differ: ${verdict.detail}`)
+        this.#error = `replicas differ: ${verdict.detail}`
+        return
+      case 'diverged':
+        lifecycle.fail(new UnfitReplicaError(`this replica has diverged: ${verdict.detail}`))
+        return
+      default:
+        assertNever(verdict)
+    }
   }
 
   #arm(): void {
@@ -101,6 +117,6 @@ export class BackgroundChecks {
     const { applied, raft, storage } = this.#options
     const at = { index: applied.index, hash: storage.stateHash }
     this.#options.sendStateHash(at)
-    this.#hashes.report(raft.id, at)
+    this.hashReported(raft.id, at)
   }
 }

@@ -42,7 +42,7 @@ export interface PeerEventsOptions {
   readonly spacePolicy: Pick<DiskSpacePolicy, 'receivable'>
   readonly leases: LeaseService
   readonly snapshots: SnapshotTransfers
-  readonly checks: Pick<BackgroundChecks, 'hashReceived'>
+  readonly checks: Pick<BackgroundChecks, 'hashReported'>
   readonly traces: Pick<EntryTraces, 'received'>
   /** host:port of the peer listener. */
   peerAddress(): string
@@ -109,7 +109,7 @@ export class PeerEvents implements NetworkEvents {
   }
 
   stateHash(from: ReplicaId, at: StateHashAt): void {
-    this.#options.checks.hashReceived(from, at)
+    this.#options.checks.hashReported(from, at)
   }
 
   keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void {

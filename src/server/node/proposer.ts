@@ -3,7 +3,7 @@
 
 import { crc32 } from 'node:zlib'
 import type { Span } from '@opentelemetry/api'
-import { type Request, requestBytes, requestKind, writeRequest } from '../../kv/index.ts'
+import { encodeRequest, type Request, requestKind } from '../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
 import type { DriverObserver } from './driver-options.ts'
 import type { EntryTraces } from './entry-traces.ts'
@@ -81,8 +81,7 @@ export class Proposer implements ProposalsEvents {
     done: (end: ProposalEnd) => void,
   ): void {
     const seq = this.#nextSeq++
-    const frame = this.#newFrame(seq, kind, 1, body.length)
-    frame.set(body, BODY_AT)
+    const frame = this.#newFrame(seq, kind, 1, body)
     this.#seal(seq, frame, timeoutMs, done)
     this.#options.wake()
   }
@@ -129,9 +128,11 @@ export class Proposer implements ProposalsEvents {
     return this.#options.limits.proposedBytesMax - proposedBytes
   }
 
-  #newFrame(seq: number, kind: number, version: number, bodyBytes: number): Uint8Array {
+  #newFrame(seq: number, kind: number, version: number, body: Uint8Array): Uint8Array {
     const { raft, boot } = this.#options
-    return newFrame({ kind, version, proposer: raft.id, boot, seq }, bodyBytes)
+    const frame = newFrame({ kind, version, proposer: raft.id, boot, seq }, body.length)
+    frame.set(body, BODY_AT)
+    return frame
   }
 
   /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
@@ -140,9 +141,7 @@ export class Proposer implements ProposalsEvents {
     const { kind, version, seq: before } = readHeader(frame)
     const { traces } = this.#options
     if (!traces.isEmpty) traces.renewed(before, seq)
-    const body = frame.subarray(BODY_AT)
-    const renewed = this.#newFrame(seq, kind, version, body.length)
-    renewed.set(body, BODY_AT)
+    const renewed = this.#newFrame(seq, kind, version, frame.subarray(BODY_AT))
     return { seq, frame: sealFrame(renewed, crc32) }
   }
 
@@ -163,8 +162,7 @@ export class Proposer implements ProposalsEvents {
   ): void {
     const seq = this.#nextSeq++
     const { kind, version } = requestKind(request)
-    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
-    writeRequest(request, frame, BODY_AT)
+    const frame = this.#newFrame(seq, kind, version, encodeRequest(request))
     const respond = (end: ProposalEnd): void => {
       if (!end.ok) done(end)
       else if (end.value === undefined) throw new Error('a command was committed without a result')

@@ -1,17 +1,11 @@
-// How many requests of one kind were answered, with which status and how fast. There are tens of thousands a second,
-// and the histogram of the Prometheus client takes a microsecond for each, and more where it is seldom called: here a
+// How many requests of one kind were answered, with which status and how fast. There are tens of thousands a second: a
 // request is an addition to three fields.
+
+import type { Series } from './metric-list.ts'
 
 const STATUS_MAX = 599
 
-export interface Value {
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly value: number
-  readonly metricName?: string
-}
-
-/** A histogram. */
-export class RequestHistogram {
+export class DurationHistogram {
   /** Upper bounds of the buckets in seconds. */
   readonly #bounds: readonly number[]
   /** Not cumulative; the last one is for longer durations. */
@@ -31,32 +25,27 @@ export class RequestHistogram {
     this.#seconds += seconds
   }
 
-  /** The series, with these labels. */
-  series(name: string, labels: Value['labels']): Value[] {
+  series(labels: Series['labels']): Series[] {
     let count = 0
     const buckets = [...this.#buckets].map((inBucket, i) => {
       count += inBucket
-      return {
-        labels: { le: this.#bounds[i] ?? '+Inf', ...labels },
-        value: count,
-        metricName: `${name}_bucket`,
-      }
+      return { labels: { le: this.#bounds[i] ?? '+Inf', ...labels }, value: count, suffix: '_bucket' }
     })
     return [
       ...buckets,
-      { labels, value: this.#seconds, metricName: `${name}_sum` },
-      { labels, value: count, metricName: `${name}_count` },
+      { labels, value: this.#seconds, suffix: '_sum' },
+      { labels, value: count, suffix: '_count' },
     ]
   }
 }
 
 export class RequestMetrics {
-  readonly #durations: RequestHistogram
+  readonly #durations: DurationHistogram
   readonly #statuses = new Float64Array(STATUS_MAX + 1)
 
   /** `bounds`: upper bounds of the buckets in seconds. */
   constructor(bounds: readonly number[]) {
-    this.#durations = new RequestHistogram(bounds)
+    this.#durations = new DurationHistogram(bounds)
   }
 
   add(status: number, seconds: number): void {
@@ -65,14 +54,14 @@ export class RequestMetrics {
   }
 
   /** For each status that occurred. */
-  counts(operation: string): [labels: { operation: string; status: string }, count: number][] {
+  counts(operation: string): Series[] {
     return [...this.#statuses.entries()]
       .filter(([, count]) => count > 0)
-      .map(([status, count]) => [{ operation, status: String(status) }, count])
+      .map(([status, value]) => ({ labels: { operation, status }, value }))
   }
 
-  /** The series of a histogram; none before the first request. */
-  durations(name: string, operation: string): Value[] {
-    return this.#statuses.some((count) => count > 0) ? this.#durations.series(name, { operation }) : []
+  /** None before the first request. */
+  durations(operation: string): Series[] {
+    return this.#statuses.some((count) => count > 0) ? this.#durations.series({ operation }) : []
   }
 }

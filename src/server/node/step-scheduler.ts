@@ -6,7 +6,6 @@ import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Proposer } from './proposer.ts'
 import type { Reads } from './reads.ts'
-import { StepTimer } from './step-timer.ts'
 import type { Clock, Timer } from './types.ts'
 
 export interface StepSchedulerOptions {
@@ -23,13 +22,13 @@ export interface StepSchedulerOptions {
 
 export class StepScheduler {
   readonly #options: StepSchedulerOptions
-  readonly #timer: StepTimer
+  #timer: Timer | undefined
+  #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
   #isWakeScheduled = false
   #retryTimer: Timer | undefined
 
   constructor(options: StepSchedulerOptions) {
     this.#options = options
-    this.#timer = new StepTimer(options.clock, (lateMs) => this.#tick(lateMs))
   }
 
   inspect(): { readonly wakeSoon: number; readonly retryTimer: number } {
@@ -37,7 +36,7 @@ export class StepScheduler {
   }
 
   stop(): void {
-    this.#timer.cancel()
+    this.#timer?.cancel()
     this.#retryTimer?.cancel()
   }
 
@@ -58,7 +57,7 @@ export class StepScheduler {
   /** Called at the end of every step. */
   stepEnded(): void {
     const { lifecycle, proposer, raft } = this.#options
-    if (lifecycle.end === undefined) this.#timer.arm(raft.deadline())
+    if (lifecycle.end === undefined) this.#armTimer(raft.deadline())
     this.#armRetry()
     if (proposer.canContinue) this.wake()
   }
@@ -87,6 +86,19 @@ export class StepScheduler {
         this.#unparkReads()
       }
       this.#armRetry()
+    })
+  }
+
+  /** A timer that fires early only checks again. So a deadline that moves with every heartbeat costs nothing. */
+  #armTimer(at: MonotonicMs): void {
+    if (at >= this.#timerAt) return
+    const { clock } = this.#options
+    this.#timer?.cancel()
+    this.#timerAt = at
+    this.#timer = clock.after(Math.max(0, at - clock.now()), () => {
+      const lateMs = clock.now() - this.#timerAt
+      this.#timerAt = Number.POSITIVE_INFINITY
+      this.#tick(lateMs)
     })
   }
 

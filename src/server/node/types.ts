@@ -192,8 +192,8 @@ export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
 
 export interface ReadRequirements {
   readonly consistency: ReadConsistency
-  readonly maxStalenessMs: number | undefined
-  readonly minRevision: Revision | undefined
+  readonly maxStalenessMs?: number | undefined
+  readonly minRevision?: Revision | undefined
   readonly timeoutMs: number
 }
 

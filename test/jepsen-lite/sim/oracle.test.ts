@@ -14,9 +14,10 @@ vi.mock(import('../../../src/kv/codec/request.ts'), async (original) => {
   const codec: Codec = await original()
   return {
     ...codec,
-    writeRequest(request, target, at) {
-      codec.writeRequest(request, target, at)
-      if (request.command.kind === 'put') damage(target, at + codec.requestBytes(request))
+    encodeRequest(request) {
+      const body = codec.encodeRequest(request)
+      if (request.command.kind === 'put') damage(body, body.length)
+      return body
     },
   }
 })

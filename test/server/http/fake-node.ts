@@ -6,6 +6,7 @@ import {
   attachedKey,
   attachmentsOf,
   compareKeys,
+  encodeRequest,
   encodeState,
   initialState,
   type KeyRange,
@@ -13,10 +14,8 @@ import {
   type KvState,
   placesOfEntry,
   ROOT,
-  requestBytes,
   requestKind,
   SYSTEM_PRINCIPAL,
-  writeRequest,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
 import { TABLE_HEADS } from '../../../src/kv/types.ts'
@@ -416,8 +415,7 @@ export class FakeNode implements NodeApi {
 
   #apply(request: Request) {
     const { kind, version } = requestKind(request)
-    const body = new Uint8Array(requestBytes(request))
-    writeRequest(request, body, 0)
+    const body = encodeRequest(request).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_HEADS ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()

@@ -149,6 +149,7 @@ const SAMPLES: readonly Fields[] = [
   [DELETE_RANGE, null, { prefix: '', all: true }],
 ]
 
+/** One problem shows all, the others a few: what each operation says is in test/server/api/conformance-table.ts. */
 const FAILURES: readonly Fields[] = [
   [PUT, null, 'a', '1'],
   [PUT, null, 'a', '1', null, { prev: true }],
@@ -193,7 +194,8 @@ test('the transcript of a multiplexed connection', async () => {
   for (const problem of PROBLEMS) {
     node.problem = problem
     text += `==== The node fails: ${problem.code}, written: ${problem.written}\n\n`
-    for (const fields of FAILURES) text += await transcriptOf(fields)
+    const samples = problem.code === 'no_quorum' ? FAILURES : FAILURES.slice(0, 3)
+    for (const fields of samples) text += await transcriptOf(fields)
   }
   const path = join(import.meta.dirname, 'golden/transcript.txt')
   if (process.env.UPDATE_GOLDEN === '1' || !existsSync(path)) writeFileSync(path, text)

@@ -2,14 +2,7 @@
 // rows.
 
 import { expect, test } from 'vitest'
-import {
-  type Command,
-  encodeState,
-  initialState,
-  requestBytes,
-  requestKind,
-  writeRequest,
-} from '../../../src/kv/index.ts'
+import { type Command, encodeRequest, encodeState, initialState, requestKind } from '../../../src/kv/index.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
 import { Applier } from '../../../src/server/node/applier.ts'
@@ -32,11 +25,9 @@ const record = (index: number) => ({
 function entryAt(index: number, command: Command): Entry {
   const request = { command, idempotency: undefined, principal: '' }
   const { kind, version } = requestKind(request)
-  const frame = newFrame(
-    { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
-    requestBytes(request),
-  )
-  writeRequest(request, frame, BODY_AT)
+  const body = encodeRequest(request)
+  const frame = newFrame({ kind, version, proposer: asReplicaId('9'), boot: 1, seq: index }, body.length)
+  frame.set(body, BODY_AT)
   sealFrame(frame, crc32)
   stampFrame(frame, asTerm(1), asIndex(index), 0)
   return { index: asIndex(index), term: asTerm(1), frame }

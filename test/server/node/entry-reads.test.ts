@@ -8,15 +8,14 @@ import {
   type Applied,
   asRevision,
   type Command,
+  encodeRequest,
   encodeState,
   initialState,
   type KeyCommand,
   type KvSettings,
   type LeaseId,
   type Request,
-  requestBytes,
   requestKind,
-  writeRequest,
 } from '../../../src/kv/index.ts'
 import type { Operation } from '../../../src/kv/types.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
@@ -33,11 +32,9 @@ const KEYS_AT_ONCE = 64
 
 function entryOf(index: number, request: Request): Entry {
   const { kind, version } = requestKind(request)
-  const frame = newFrame(
-    { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
-    requestBytes(request),
-  )
-  writeRequest(request, frame, BODY_AT)
+  const body = encodeRequest(request)
+  const frame = newFrame({ kind, version, proposer: asReplicaId('9'), boot: 1, seq: index }, body.length)
+  frame.set(body, BODY_AT)
   sealFrame(frame, crc32)
   stampFrame(frame, asTerm(1), asIndex(index), 0)
   return { index: asIndex(index), term: asTerm(1), frame }

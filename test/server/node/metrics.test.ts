@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { Metrics } from '../../../src/server/node/metrics.ts'
+import { type HttpCounts, type MetricSources, Metrics } from '../../../src/server/node/metrics.ts'
 import { version } from '../../../src/server/version.ts'
 import { FakeNode, NO_WATCHES } from '../http/fake-node.ts'
 
@@ -22,6 +22,22 @@ const PEERS = {
   ...{ connectionsOpened: 6, connectionsBroken: 7, tlsHandshakesFailed: 8 },
 }
 
+/** The sources of a node at rest. */
+const sources = (more: Partial<MetricSources> = {}): MetricSources => ({
+  status: () => new FakeNode().status(),
+  inFlight: () => ({}),
+  watches: () => NO_WATCHES,
+  peers: () => PEERS,
+  databaseDir: database({}),
+  ...more,
+})
+
+const HTTP: HttpCounts = {
+  ...{ connections: 9, fastConnections: 2, muxConnections: 3, requests: 3, operations: 10, ranges: 4 },
+  ...{ watchBytes: 12, bodyBytes: 5, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
+  ...{ handshakes: 9, handshakesFailedTotal: 10 },
+}
+
 /** Series by name and labels. */
 async function scraped(metrics: Metrics): Promise<Map<string, number>> {
   const lines = (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
@@ -36,13 +52,11 @@ const matching = (series: Map<string, number>, begin: RegExp): Record<string, nu
 test('what the node says of itself', async () => {
   const metrics = new Metrics()
   const node = new FakeNode()
-  metrics.watch({
-    status: () => ({ ...node.status(), leases: { count: 1, expired: 2, inMemory: 5, inLog: 3 } }),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
+  metrics.watch(
+    sources({
+      status: () => ({ ...node.status(), leases: { count: 1, expired: 2, inMemory: 5, inLog: 3 } }),
+    }),
+  )
   const now = async () =>
     matching(
       await scraped(metrics),
@@ -103,13 +117,7 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
     const metrics = new Metrics()
     const status = new FakeNode().status()
     const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, diskSpace: room }
-    metrics.watch({
-      status: () => full,
-      inFlight: () => ({}),
-      watches: () => NO_WATCHES,
-      peers: () => PEERS,
-      databaseDir: database({}),
-    })
+    metrics.watch(sources({ status: () => full }))
     expect(matching(await scraped(metrics), /^quorate_disk/)).toEqual({ quorate_disk_room: value })
   }
 })
@@ -117,13 +125,7 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
 test('peers, by direction and fate, as running totals', async () => {
   const metrics = new Metrics()
   const totals = { ...PEERS }
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => totals,
-    databaseDir: database({}),
-  })
+  metrics.watch(sources({ peers: () => totals }))
   const peers = {
     'quorate_peer_bytes_total{direction="received"}': 5,
     'quorate_peer_bytes_total{direction="sent"}': 4,
@@ -151,13 +153,7 @@ test('files of LevelDB by kind, counted and added up; directories are none', asy
     MANIFEST: 5,
     CURRENT: 1,
   })
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir,
-  })
+  metrics.watch(sources({ databaseDir }))
   const files = {
     'quorate_leveldb_bytes{kind="other"}': 6,
     'quorate_leveldb_bytes{kind="table"}': 30,
@@ -230,25 +226,7 @@ test('proposals by outcome from the first scrape on, batches and entries', async
 
 test('the HTTP front, by lane, and the process', async () => {
   const metrics = new Metrics()
-  metrics.watchHttp(() => ({
-    ...{
-      connections: 9,
-      fastConnections: 2,
-      muxConnections: 3,
-      requests: 3,
-      operations: 10,
-      ranges: 4,
-      watchBytes: 12,
-    },
-    ...{
-      bodyBytes: 5,
-      answerBytes: 6,
-      stalledTotal: 7,
-      refusedTotal: 8,
-      handshakes: 9,
-      handshakesFailedTotal: 10,
-    },
-  }))
+  metrics.watchHttp(() => HTTP)
   const series = await scraped(metrics)
   expect(matching(series, /^quorate_http_(?!request)|^quorate_http_requests_open/)).toEqual({
     quorate_http_answer_bytes: 6,
@@ -278,13 +256,7 @@ test('watches, by what they wait for, and what they have been sent', async () =>
   const metrics = new Metrics()
   const node = new FakeNode()
   const watches = { open: 9, behind: 3, slow: 2, eventsTotal: 5, slowTotal: 6, compactedTotal: 7 }
-  metrics.watch({
-    status: () => node.status(),
-    inFlight: () => ({}),
-    watches: () => watches,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
+  metrics.watch(sources({ status: () => node.status(), watches: () => watches }))
   expect(matching(await scraped(metrics), /^quorate_watch/)).toEqual({
     'quorate_watches{state="live"}': 4,
     'quorate_watches{state="behind"}': 3,
@@ -304,13 +276,7 @@ test('bytes of proposals and of frames to all peers that wait', async () => {
     'links.queuedBytes of 2': 20,
     waits: 5,
   }
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => underWay,
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
+  metrics.watch(sources({ inFlight: () => underWay }))
   onTestFinished(() => metrics.close())
   expect(matching(await scraped(metrics), /^quorate_pending/)).toEqual({
     'quorate_pending_bytes{part="peers"}': 30,
@@ -328,13 +294,7 @@ test('how late timers run, while a node is watched', async () => {
   const metrics = new Metrics()
   const lag = async () => matching(await scraped(metrics), /^nodejs_eventloop_lag/)
   expect(await lag()).toEqual({})
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
+  metrics.watch(sources())
   holdUp()
   const found = await lag()
   expect(Object.keys(found)).toEqual([
@@ -364,32 +324,8 @@ test('open file descriptors where the system lists them, and how many there may 
 
 test('each metric says in words what it is', async () => {
   const metrics = new Metrics()
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
-  metrics.watchHttp(() => ({
-    ...{
-      connections: 0,
-      fastConnections: 0,
-      muxConnections: 0,
-      requests: 0,
-      operations: 0,
-      ranges: 0,
-      watchBytes: 0,
-    },
-    ...{
-      bodyBytes: 0,
-      answerBytes: 0,
-      stalledTotal: 0,
-      refusedTotal: 0,
-      handshakes: 0,
-      handshakesFailedTotal: 0,
-    },
-  }))
+  metrics.watch(sources())
+  metrics.watchHttp(() => HTTP)
   const lines = (await metrics.text()).split('\n')
   const helped = lines.filter((line) => /^# HELP \w+ \S.*\S$/.test(line)).map((line) => line.split(' ')[2])
   expect(helped.length).toBeGreaterThan(30)
@@ -398,13 +334,7 @@ test('each metric says in words what it is', async () => {
 
 test('the metrics keep the rules of promtool', async () => {
   const metrics = new Metrics()
-  metrics.watch({
-    status: () => new FakeNode().status(),
-    inFlight: () => ({}),
-    watches: () => NO_WATCHES,
-    peers: () => PEERS,
-    databaseDir: database({}),
-  })
+  metrics.watch(sources())
   holdUp()
   const lines = (await metrics.text()).split('\n')
   const types = new Map(

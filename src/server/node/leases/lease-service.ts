@@ -14,7 +14,6 @@ import type {
   Network,
   NodeApi,
   Problem,
-  ReadRequirements,
   Result,
   SlicedScan,
 } from '../types.ts'
@@ -67,7 +66,7 @@ export class LeaseService {
       },
       scan: (range: Parameters<Storage['scan']>[0]) => lifecycle.guardRead(() => storage.scan(range)),
       confirm: (timeoutMs: number, done: (problem: Problem | undefined) => void) =>
-        options.node.read({ ...LINEARIZABLE, timeoutMs }, (result) =>
+        options.node.read({ consistency: 'linearizable', timeoutMs }, (result) =>
           done(result.ok ? undefined : result.problem),
         ),
       propose: (request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void) =>
@@ -175,10 +174,4 @@ export class LeaseService {
   get #clusterTimeSeenMs(): number {
     return this.#options.raft.clusterTimeSeenMs(this.#options.clock.now())
   }
-}
-
-const LINEARIZABLE: Omit<ReadRequirements, 'timeoutMs'> = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
 }

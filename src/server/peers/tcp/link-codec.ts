@@ -3,20 +3,27 @@
 
 import type { Reader, Writer } from '../../../bytes/index.ts'
 import { type LeaseId, leaseOf, RENEW_LEASES_MAX } from '../../../kv/index.ts'
-import { asIndex, asTerm, type ReplicaId } from '../../../raft/types.ts'
+import type { ReplicaId } from '../../../raft/types.ts'
 import { ENTRY_TRACES_MAX } from '../../node/entry-traces.ts'
-import type { Greeting, KeepAliveAnswer, KeepAliveRequest, TracedProposal } from '../../node/types.ts'
+import type { Greeting } from '../../node/types.ts'
 import { PROTOCOL_VERSION } from '../accept.ts'
-import type { Frame, LinkFrame, Purpose, Speaker } from '../wires.ts'
+import type { Frame, LinkFrame, Purpose } from '../wires.ts'
+import { isMessageCode, messageCode, messageFrames, readMessage, writeMessage } from './codec.ts'
 import {
-  isMessageCode,
-  messageCode,
-  messageFrames,
-  readMessage,
-  readReplicaId,
-  writeMessage,
-} from './codec.ts'
-import { MalformedError, readBig, writeBig } from './frames.ts'
+  big,
+  flag,
+  index,
+  list,
+  oneOf,
+  optional,
+  replicaId,
+  struct,
+  term,
+  uint64,
+  utf8,
+  type WireField,
+} from './fields.ts'
+import { MalformedError } from './frames.ts'
 
 const MAGIC = 0x51_52_54_45 // "QRTE"
 
@@ -42,28 +49,15 @@ export const CODE = {
 const PURPOSES: readonly Purpose[] = ['messages', 'snapshot']
 const NOTHING: readonly Uint8Array[] = []
 
+type Sent = Exclude<LinkFrame, { readonly type: 'foreign-hello' | 'unknown' }>
+
+const isSent = (frame: Frame): frame is Sent => frame.type in CODE
+
 export function frameCode(frame: Frame): number {
-  switch (frame.type) {
-    case 'state-hash':
-    case 'keep-alive':
-    case 'kept-alive':
-    case 'traces':
-    case 'hello':
-    case 'welcome':
-    case 'refusal':
-    case 'snapshot-offer':
-    case 'snapshot-accept':
-    case 'snapshot-chunk':
-    case 'snapshot-written':
-    case 'snapshot-end':
-    case 'snapshot-staged':
-      return CODE[frame.type]
-    case 'foreign-hello':
-    case 'unknown':
-      throw new RangeError(`a frame of type ${frame.type} is never sent`)
-    default:
-      return messageCode(frame)
-  }
+  if (isSent(frame)) return CODE[frame.type]
+  if (frame.type === 'foreign-hello' || frame.type === 'unknown')
+    throw new RangeError(`a frame of type ${frame.type} is never sent`)
+  return messageCode(frame)
 }
 
 /** The bytes that follow the output of `writeFrame`. */
@@ -78,71 +72,76 @@ export function frameTail(frame: Frame): readonly Uint8Array[] {
  */
 export const isStable = ({ type }: Frame): boolean => type === 'append' || type === 'snapshot-chunk'
 
+/** A time to live of 0 stands for a lease that does not exist. */
+const ttl: WireField<number | undefined> = {
+  write: (out, ttlMs) => void out.uint64(ttlMs ?? 0),
+  read: (input) => input.uint64() || undefined,
+}
+
+const leaseId: WireField<LeaseId> = {
+  write: (out, id) => big.write(out, BigInt(id)),
+  read(input) {
+    const id = big.read(input)
+    if (id === 0n) throw new MalformedError('a lease without an id')
+    return leaseOf(id)
+  },
+}
+
+/** Copied when it is read, because it is kept as long as the snapshot is the newest. */
+const copied: WireField<Uint8Array> = {
+  write: (out, bytes) => void out.bytes(bytes),
+  read: (input) => new Uint8Array(input.bytes()),
+}
+
+/** The rest of the frame, which `frameTail` writes. */
+const tail: WireField<Uint8Array> = { write: () => {}, read: (input) => input.rest() }
+
+const greeting: WireField<Greeting> = struct({
+  ...{ clusterId: utf8, replicaId, name: utf8, boot: uint64, term, lastIndex: index },
+  ...{ clusterVersion: uint64, peer: utf8 },
+})
+const speaker = { incarnation: big, greeting }
+
+const snapshotMeta = struct({
+  ...{ index, term, stateHash: big },
+  applied: struct({ index, term, raft: copied, kv: copied }),
+})
+
+type Content<F> = Omit<F, 'type'>
+const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
+  'state-hash': struct({ at: struct({ index, hash: big }) }),
+  'keep-alive': struct({
+    question: struct({
+      ...{ number: uint64, timeoutMs: uint64, renews: flag, ids: list(leaseId, RENEW_LEASES_MAX) },
+    }),
+  }),
+  'kept-alive': struct({
+    answer: struct({ number: uint64, kept: optional(list(ttl, RENEW_LEASES_MAX)) }),
+  }),
+  traces: struct({
+    proposals: list(struct({ proposal: utf8, traceparent: utf8, tracestate: utf8 }), ENTRY_TRACES_MAX),
+  }),
+  hello: struct({ purpose: oneOf('purpose', PURPOSES), target: utf8, attempt: uint64, ...speaker }),
+  welcome: struct(speaker),
+  refusal: struct({ clusterId: utf8, stop: flag, sentence: utf8 }),
+  'snapshot-offer': struct({ term, snapshotId: utf8, meta: snapshotMeta }),
+  'snapshot-accept': struct({ nextChunk: uint64 }),
+  'snapshot-chunk': struct({ number: uint64, bytes: tail }),
+  'snapshot-written': struct({ number: uint64 }),
+  'snapshot-end': struct({ chunks: uint64 }),
+  'snapshot-staged': struct({}),
+}
+
+const TYPES = new Map<number, Sent['type']>(
+  Object.keys(CONTENTS).map((type) => [CODE[type as Sent['type']], type as Sent['type']]),
+)
+
+const contentOf = (type: Sent['type']) => CONTENTS[type] as WireField<object>
+
 export function writeFrame(out: Writer, frame: Frame): void {
-  switch (frame.type) {
-    case 'state-hash':
-      out.uint64(frame.at.index)
-      writeBig(out, frame.at.hash)
-      return
-    case 'keep-alive':
-      out.uint64(frame.question.number)
-      out.uint64(frame.question.timeoutMs)
-      out.flag(frame.question.renews)
-      out.uint32(frame.question.ids.length)
-      for (const id of frame.question.ids) writeBig(out, BigInt(id))
-      return
-    case 'kept-alive':
-      writeKept(out, frame.answer)
-      return
-    case 'traces':
-      out.uint32(frame.proposals.length)
-      for (const { proposal, traceparent, tracestate } of frame.proposals)
-        for (const text of [proposal, traceparent, tracestate]) out.utf8(text)
-      return
-    case 'hello':
-      out.uint32(MAGIC)
-      out.uint32(PROTOCOL_VERSION)
-      out.uint8(PURPOSES.indexOf(frame.purpose))
-      out.utf8(frame.target)
-      out.uint64(frame.attempt)
-      writeSpeaker(out, frame)
-      return
-    case 'welcome':
-      writeSpeaker(out, frame)
-      return
-    case 'refusal':
-      out.utf8(frame.clusterId)
-      out.flag(frame.stop)
-      out.utf8(frame.sentence)
-      return
-    case 'snapshot-offer':
-      out.uint64(frame.term)
-      out.utf8(frame.snapshotId)
-      out.uint64(frame.meta.index)
-      out.uint64(frame.meta.term)
-      writeBig(out, frame.meta.stateHash)
-      out.uint64(frame.meta.applied.index)
-      out.uint64(frame.meta.applied.term)
-      out.bytes(frame.meta.applied.raft)
-      out.bytes(frame.meta.applied.kv)
-      return
-    case 'snapshot-accept':
-      out.uint64(frame.nextChunk)
-      return
-    case 'snapshot-chunk':
-    case 'snapshot-written':
-      out.uint64(frame.number)
-      return
-    case 'snapshot-end':
-      out.uint64(frame.chunks)
-      return
-    case 'snapshot-staged':
-    case 'foreign-hello':
-    case 'unknown':
-      return
-    default:
-      writeMessage(out, frame)
-  }
+  if (frame.type === 'hello') out.uint32(MAGIC).uint32(PROTOCOL_VERSION)
+  if (isSent(frame)) contentOf(frame.type).write(out, frame)
+  else if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') writeMessage(out, frame)
 }
 
 /** Reads a frame of the handshake. Throws `MalformedError`. */
@@ -162,145 +161,15 @@ export function readFrame(
 }
 
 function readLinkFrame(code: number, input: Reader): LinkFrame {
-  const frame = readFields(code, input)
-  if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') input.end()
+  const type = TYPES.get(code)
+  if (type === undefined) return { type: 'unknown', code }
+  if (type === 'hello') {
+    if (input.uint32() !== MAGIC) throw new MalformedError('something that is not a peer')
+    const version = input.uint32()
+    // The receiver of the handshake refuses it. What follows is not read.
+    if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version }
+  }
+  const frame = { type, ...contentOf(type).read(input) } as LinkFrame
+  input.end()
   return frame
-}
-
-function readFields(code: number, input: Reader): LinkFrame {
-  switch (code) {
-    case CODE['state-hash']:
-      return { type: 'state-hash', at: { index: asIndex(input.uint64()), hash: readBig(input) } }
-    case CODE['keep-alive']:
-      return { type: 'keep-alive', question: readQuestion(input) }
-    case CODE['kept-alive']:
-      return { type: 'kept-alive', answer: readKept(input) }
-    case CODE.traces:
-      return { type: 'traces', proposals: readTraces(input) }
-    case CODE.hello:
-      return readHello(input)
-    case CODE.welcome:
-      return { type: 'welcome', ...readSpeaker(input) }
-    case CODE.refusal:
-      return { type: 'refusal', clusterId: input.utf8(), stop: input.flag(), sentence: input.utf8() }
-    case CODE['snapshot-offer']:
-      return readOffer(input)
-    case CODE['snapshot-accept']:
-      return { type: 'snapshot-accept', nextChunk: input.uint64() }
-    case CODE['snapshot-chunk']:
-      return { type: 'snapshot-chunk', number: input.uint64(), bytes: input.rest() }
-    case CODE['snapshot-written']:
-      return { type: 'snapshot-written', number: input.uint64() }
-    case CODE['snapshot-end']:
-      return { type: 'snapshot-end', chunks: input.uint64() }
-    case CODE['snapshot-staged']:
-      return { type: 'snapshot-staged' }
-    default:
-      return { type: 'unknown', code }
-  }
-}
-
-const readQuestion = (input: Reader): KeepAliveRequest => ({
-  number: input.uint64(),
-  timeoutMs: input.uint64(),
-  renews: input.flag(),
-  ids: Array.from({ length: countOf(input) }, () => readLease(input)),
-})
-
-function readLease(input: Reader): LeaseId {
-  const id = readBig(input)
-  if (id === 0n) throw new MalformedError('a lease without an id')
-  return leaseOf(id)
-}
-
-/** A time to live of 0 stands for a lease that does not exist. */
-function writeKept(out: Writer, { number, kept }: KeepAliveAnswer): void {
-  out.uint64(number)
-  out.flag(kept !== undefined)
-  if (kept === undefined) return
-  out.uint32(kept.length)
-  for (const ttlMs of kept) out.uint64(ttlMs ?? 0)
-}
-
-function readTraces(input: Reader): TracedProposal[] {
-  const length = input.uint32()
-  if (length > ENTRY_TRACES_MAX) throw new MalformedError(`${length} traces of one message`)
-  const read = () => ({ proposal: input.utf8(), traceparent: input.utf8(), tracestate: input.utf8() })
-  return Array.from({ length }, read)
-}
-
-function readKept(input: Reader): KeepAliveAnswer {
-  const number = input.uint64()
-  if (!input.flag()) return { number, kept: undefined }
-  return { number, kept: Array.from({ length: countOf(input) }, () => input.uint64() || undefined) }
-}
-
-function countOf(input: Reader): number {
-  const count = input.uint32()
-  if (count > RENEW_LEASES_MAX) throw new MalformedError(`${count} leases in one question`)
-  return count
-}
-
-/** Stops after the version if it is another one; the receiver of the handshake refuses it. */
-function readHello(input: Reader): LinkFrame {
-  if (input.uint32() !== MAGIC) throw new MalformedError('something that is not a peer')
-  const version = input.uint32()
-  if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version }
-  const purpose = PURPOSES[input.uint8()]
-  if (purpose === undefined) throw new MalformedError('a connection of unknown purpose')
-  return {
-    ...{ type: 'hello', purpose, target: input.utf8(), attempt: input.uint64() },
-    ...readSpeaker(input),
-  }
-}
-
-function readOffer(input: Reader): LinkFrame {
-  const term = asTerm(input.uint64())
-  const snapshotId = input.utf8()
-  const index = asIndex(input.uint64())
-  const termOfIndex = asTerm(input.uint64())
-  const stateHash = readBig(input)
-  const applied = {
-    index: asIndex(input.uint64()),
-    term: asTerm(input.uint64()),
-    // Copied, because they are kept as long as the snapshot is the newest.
-    raft: new Uint8Array(input.bytes()),
-    kv: new Uint8Array(input.bytes()),
-  }
-  const meta = { index, term: termOfIndex, applied, stateHash }
-  return { type: 'snapshot-offer', term, snapshotId, meta }
-}
-
-function writeSpeaker(out: Writer, { incarnation, greeting }: Speaker): void {
-  writeBig(out, incarnation)
-  writeGreeting(out, greeting)
-}
-
-const readSpeaker = (input: Reader): Speaker => ({
-  incarnation: readBig(input),
-  greeting: readGreeting(input),
-})
-
-function writeGreeting(out: Writer, greeting: Greeting): void {
-  out.utf8(greeting.clusterId)
-  out.utf8(greeting.replicaId)
-  out.utf8(greeting.name)
-  out.uint64(greeting.boot)
-  out.uint64(greeting.term)
-  out.uint64(greeting.lastIndex)
-  out.uint64(greeting.clusterVersion)
-  out.utf8(greeting.peer)
-}
-
-function readGreeting(input: Reader): Greeting {
-  return {
-    clusterId: input.utf8(),
-    replicaId: readReplicaId(input),
-    name: input.utf8(),
-    boot: input.uint64(),
-    term: asTerm(input.uint64()),
-    lastIndex: asIndex(input.uint64()),
-    clusterVersion: input.uint64(),
-    peer: input.utf8(),
-  }
 }
