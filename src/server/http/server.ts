@@ -281,8 +281,8 @@ class Listener implements HttpServer {
     request.span = startRequestSpan(request, node.name)
     try {
       this.#guard.checkHost(request, target)
-      if (served !== 'all') request.checkServed = () => checkLoopbackOnly(served, request.socket, target.path)
-      if (!isChecked) request.checkServed?.()
+      request.served = served
+      if (!isChecked) request.checkServed()
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })

@@ -9,6 +9,7 @@ import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/
 import { ApiError } from '../api/errors.ts'
 import type { Principal } from '../api/operation.ts'
 import type { WaitingClient } from '../api/watch.ts'
+import { NumberMap } from '../node/number-map.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
@@ -68,7 +69,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   /** The last item, if it is the trace context of the next one. */
   #context: Item | undefined
   /** Operations whose answers are not sent yet, by id. */
-  #open: Map<number, MuxCall> | undefined
+  #open: NumberMap<MuxCall> | undefined
   /** Bytes of their keys and values. */
   #openBytes = 0
   /** Number of them without an answer. */
@@ -311,7 +312,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { api, limits } = this.#options
     const bytes = creditOf(op, item)
-    this.#open ??= new Map()
+    this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
       throw new ProtocolFault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)

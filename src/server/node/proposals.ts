@@ -22,6 +22,7 @@ import {
   type Refusal,
 } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
+import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
 /** Limit on how often the pause before a retry is doubled. While leadership is transferred, each try is a message. */
@@ -63,9 +64,9 @@ export class ProposalTracker {
   readonly #limits: DriverLimits
   readonly #events: ProposalsEvents
   /** All proposals but ended ones, by seq. */
-  readonly #pending = new Map<number, PendingProposal>()
+  readonly #pending = new NumberMap<PendingProposal>()
   /** Committed proposals by index. */
-  readonly #committed = new Map<number, PendingProposal>()
+  readonly #committed = new NumberMap<PendingProposal>()
   /** Queued proposals, in the order of their arrival. Ended ones among them are skipped. */
   #queue: PendingProposal[] = []
   /** Whether some queued proposals were not proposed, because there was no room. */
@@ -206,7 +207,7 @@ export class ProposalTracker {
 
   /** Ends the committed proposals up to `index`: a snapshot has replaced their entries, and with them the results. */
   skipped(index: LogIndex): void {
-    for (const [at, proposal] of this.#committed) {
+    for (const [at, proposal] of this.#committed.entries()) {
       if (at > index) continue
       this.#committed.delete(at)
       this.#end(proposal, unknown('it was committed, but a snapshot hid its result'))
@@ -216,7 +217,7 @@ export class ProposalTracker {
   /** Answers every caller, because the node ends. */
   endAll(reason: string): void {
     this.#timer?.cancel()
-    for (const proposal of [...this.#pending.values()])
+    for (const proposal of this.#pending.values())
       this.#end(proposal, isInNoLog(proposal) ? notWritten('not_ready', reason) : unknown(reason))
   }
 

@@ -7,6 +7,7 @@
 import type { Revision } from '../../kv/index.ts'
 import type { InFlightCounts, LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
+import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, ReadConsistency, ReadGrant, ReadRequirements, Result, Timer } from './types.ts'
 
 interface Waiter {
@@ -62,7 +63,7 @@ export class Reads {
   /** Reads that wait until earlier ones have finished. */
   #awaitingTurn: Waiter[] = []
   /** Open reads by number. */
-  readonly #open = new Map<number, Waiter>()
+  readonly #open = new NumberMap<Waiter>()
   /**
    * Reads that expired or were withdrawn, and may still be in one of the lists above. There are never more of these
    * than open ones.
