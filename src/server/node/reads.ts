@@ -54,7 +54,7 @@ export class Reads {
   readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
   /** Confirmation requests by each of their ids. */
-  readonly #requested = new Map<number, Confirmation>()
+  readonly #requested = new NumberMap<Confirmation>()
   /** Confirmation requests to repeat under another id. */
   #repeated: Confirmation[] = []
   /** Confirmed, sorted by index. */
