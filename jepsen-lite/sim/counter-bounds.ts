@@ -23,7 +23,6 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   scans: '2 × rangesMax + members + 4',
   transferRefused: 'transfersMax',
   snapshotsSending: 'members',
-  installing: '1',
   gathered: 'BATCH_COMMANDS_MAX',
   batchDelayTimer: '1',
   unapplied: 'in raft.applyingBytes',

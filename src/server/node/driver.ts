@@ -34,7 +34,6 @@ import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
   DriverStatus,
-  HostStatus,
   LeaseNow,
   Network,
   NetworkEvents,
@@ -53,13 +52,6 @@ import {
   type WatchSink,
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
-
-const UNKNOWN_HOST: HostStatus = {
-  diskTotalBytes: Number.POSITIVE_INFINITY,
-  certificates: [],
-  lastBackupAgeMs: undefined,
-  backupFailure: undefined,
-}
 
 export class Driver implements NodeApi {
   /** Receives the events of the network. */
@@ -263,7 +255,7 @@ export class Driver implements NodeApi {
       applyLoop: this.#applyLoop,
       leases: this.#leases,
       checks: this.#checks,
-      host: this.#options.host ?? UNKNOWN_HOST,
+      host: this.#options.host,
     })
   }
 
@@ -275,7 +267,6 @@ export class Driver implements NodeApi {
       scans: this.#options.storage.openScans,
       transferRefused: this.#transfers.size,
       snapshotsSending: this.#snapshots.size,
-      installing: Number(this.installing),
       ...this.#proposer.inspect(),
       ...this.#applyLoop.inspect(),
       ...this.#scheduler.inspect(),
@@ -377,9 +368,7 @@ export class Driver implements NodeApi {
     this.#lifecycle.drain()
     const { handOverMsMax, drainMsMax } = this.#options.limits
     const idle = (): boolean => this.#proposer.size === 0
-    const finish = (): void => {
-      this.#waits.until(idle, drainMsMax, () => done())
-    }
+    const finish = (): void => void this.#waits.until(idle, drainMsMax, () => done())
     const others = this.configuration.voters.some((id) => id !== this.#raft.id)
     if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
     else finish()
@@ -435,7 +424,7 @@ export class Driver implements NodeApi {
     if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#store(output.write)
-    if (!this.#traces.isEmpty) this.#trace(output)
+    if (!this.#traces.isEmpty) this.#traces.stepTaken(output, this.#raft.role === 'leader')
     for (const outgoing of output.messages) this.#commits.send(outgoing)
     // Flush first, so that the disk works while entries are applied and clients are answered. Rows applied now go with
     // the next batch.
@@ -453,18 +442,9 @@ export class Driver implements NodeApi {
   }
 
   #send(message: Message): void {
-    if (!this.#traces.isEmpty) {
-      const proposals = this.#traces.of(message)
-      if (proposals.length > 0) this.#network?.sendTraces(message.to, proposals)
-    }
+    const traced = this.#traces.of(message)
+    if (traced.length > 0) this.#network?.sendTraces(message.to, traced)
     this.#network?.send(message)
-  }
-
-  #trace({ write, committed }: Output): void {
-    const isLeader = this.#raft.role === 'leader'
-    if (!isLeader) this.#traces.leadershipLost()
-    if (write !== undefined) this.#traces.writing(write, isLeader)
-    this.#traces.committed(committed)
   }
 
   #roleChanged(change: RoleChange): void {

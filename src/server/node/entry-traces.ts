@@ -5,7 +5,14 @@
 // is lost, a span is missing, and nothing else.
 
 import type { Span, SpanContext } from '@opentelemetry/api'
-import { type Entry, type LogIndex, type Message, readHeader, type Write } from '../../raft/index.ts'
+import {
+  type Entry,
+  type LogIndex,
+  type Message,
+  type Output,
+  readHeader,
+  type Write,
+} from '../../raft/index.ts'
 import { traceContextOf, traceHeaders } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import type { NodeApi, TracedProposal } from './types.ts'
@@ -14,6 +21,7 @@ import type { NodeApi, TracedProposal } from './types.ts'
 export const ENTRY_TRACES_MAX = 1_024
 /** Three numbers of 64 bits have 62 characters. A longer name comes from no node. */
 const PROPOSAL_CHARS_MAX = 64
+const NONE: readonly TracedProposal[] = []
 
 type ProposeCallback = Parameters<NodeApi['propose']>[2]
 
@@ -88,6 +96,7 @@ export class EntryTraces {
 
   /** The contexts that must precede a message. */
   of(message: Message): readonly TracedProposal[] {
+    if (this.isEmpty) return NONE
     const carriers =
       message.type === 'append' ? message.entries : message.type === 'forward' ? message.proposals : []
     return carriers.flatMap(({ frame }) => {
@@ -110,8 +119,15 @@ export class EntryTraces {
   // -------------------------------------------------------------------------------------------------------------------
   // Entries
 
+  /** The core has taken a step, on a node that leads or not. */
+  stepTaken({ write, committed }: Pick<Output, 'write' | 'committed'>, isLeader: boolean): void {
+    if (!isLeader) this.#leadershipLost()
+    if (write !== undefined) this.#writing(write, isLeader)
+    this.#committed(committed)
+  }
+
   /** Entries are being written. `isLeader`: this node has appended them as the leader. */
-  writing({ number, truncateFrom, entries }: Write, isLeader: boolean): void {
+  #writing({ number, truncateFrom, entries }: Write, isLeader: boolean): void {
     if (truncateFrom !== undefined)
       for (const [index, trace] of this.#byIndex) if (index >= truncateFrom) this.#end(trace, 'superseded')
     for (const { index, term, frame } of entries) {
@@ -141,7 +157,7 @@ export class EntryTraces {
     }
   }
 
-  committed(entries: readonly Entry[]): void {
+  #committed(entries: readonly Entry[]): void {
     for (const { index, term } of entries) {
       const trace = this.#byIndex.get(index)
       if (trace === undefined) continue
@@ -169,7 +185,7 @@ export class EntryTraces {
   }
 
   /** Whether a majority has the entries is decided by another leader. */
-  leadershipLost(): void {
+  #leadershipLost(): void {
     for (const trace of this.#byIndex.values()) {
       if (trace.commit !== undefined) endFailed(trace.commit, 'leadership_lost')
       trace.commit = undefined

@@ -20,11 +20,18 @@ export interface StatusSources {
   readonly applyLoop: Pick<ApplyLoop, 'notReady' | 'state'>
   readonly leases: Pick<LeaseService, 'counts'>
   readonly checks: Pick<BackgroundChecks, 'error'>
-  readonly host: HostStatus
+  readonly host: HostStatus | undefined
+}
+
+const UNKNOWN_HOST: HostStatus = {
+  diskTotalBytes: Number.POSITIVE_INFINITY,
+  certificates: [],
+  lastBackupAgeMs: undefined,
+  backupFailure: undefined,
 }
 
 export function nodeStatus(sources: StatusSources): DriverStatus {
-  const { applyLoop, checks, host, leases, lifecycle, members, raft, space, storage } = sources
+  const { applyLoop, checks, host = UNKNOWN_HOST, leases, lifecycle, members, raft, space, storage } = sources
   const errors: string[] = []
   if (lifecycle.end !== undefined) errors.push(lifecycle.end.reason)
   if (checks.error !== undefined) errors.push(checks.error)
