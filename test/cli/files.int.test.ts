@@ -179,8 +179,8 @@ describe('import of a directory', () => {
       }
       const whole = [...lines, '{"end":true,"count":300}\n'].join('\n')
       writeFileSync(join(scratch, 'lines.ndjson'), whole)
-      // Slow enough for more than one look.
-      node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 50 } : undefined)
+      // The line is shown at most every 100 ms. The last writes begin when the first ones have ended.
+      node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 150 } : undefined)
       const { code, err } = await run(['import', source.replace(' with a pipe', '')], {
         endpoints: node.url,
         cwd: scratch,
