@@ -7,17 +7,20 @@ import { expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/types.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
+import { ProposalTracker } from '../../../src/server/node/proposals.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
 import type { Clock, ReadRequirements } from '../../../src/server/node/types.ts'
 
-const IN_FLIGHT = 64
-const READS = 100_000
+/** Eight requests arrive in each turn, and end eight turns later. */
+const AT_ONCE = 8
+const REQUESTS = 100_000
 const BYTES = 1000
 const STOPPED: Clock = { now: () => 0, after: () => ({ cancel() {} }), soon: (run) => run() }
 
+setFlagsFromString('--expose-gc')
+const collect: (options?: { readonly type: 'minor' }) => void = runInNewContext('gc')
+
 test('a read leaves nothing behind that only a full collection finds', () => {
-  setFlagsFromString('--expose-gc')
-  const collect: (options?: { readonly type: 'minor' }) => void = runInNewContext('gc')
   const state = {
     ...{ revision: asRevision(5), appliedIndex: asIndex(10), hasLeader: true, endsAt: undefined },
     stalenessMs: () => undefined,
@@ -29,26 +32,59 @@ test('a read leaves nothing behind that only a full collection finds', () => {
     minRevision: undefined,
     timeoutMs: 1000,
   }
-  const run = (count: number): void => {
-    const batches: (readonly { readonly id: number }[])[] = []
-    for (let at = 0; at < count; at += 8) {
-      for (let i = 0; i < 8; i++) {
-        const request = new Array<number>(BYTES / 8).fill(at + 0.5)
-        reads.add(requirements, () => request.length)
+  const left = bytesLeftBehind((requests) => {
+    for (const request of requests) reads.add(requirements, () => request.length)
+    const confirmations = reads.nextBatch()
+    return () => {
+      for (const { id, lease } of confirmations)
+        reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease })
+    }
+  })
+  expect(left).toBeLessThan((REQUESTS * BYTES) / 20)
+})
+
+test('neither does a proposal', () => {
+  const proposals = new ProposalTracker(STOPPED, driverLimits, {
+    renew: (renewed) => ({ seq: 0, frame: renewed }),
+    ended() {},
+  })
+  const frame = new Uint8Array(1)
+  let [seq, index] = [0, 0]
+  const left = bytesLeftBehind((requests) => {
+    for (const request of requests) {
+      seq += 1
+      proposals.add(seq, frame, 1000, () => request.length)
+    }
+    const batch = proposals.nextBatch()
+    return () => {
+      for (const { seq } of batch) {
+        index += 1
+        proposals.resolve({ seq, outcome: 'committed', index: asIndex(index) })
+        proposals.applied(asIndex(index), undefined)
       }
-      batches.push(reads.nextBatch())
-      if (batches.length < IN_FLIGHT / 8) continue
-      for (const { id } of batches.shift() ?? [])
-        reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease: false })
+    }
+  })
+  expect(proposals.size).toBe(AT_ONCE * (AT_ONCE - 1))
+  expect(left).toBeLessThan((REQUESTS * BYTES) / 20)
+})
+
+/** Bytes in the old generation after many requests. `begin` begins some, and returns what ends them. */
+function bytesLeftBehind(begin: (requests: readonly object[][]) => () => void): number {
+  const ends: (() => void)[] = []
+  const run = (count: number): void => {
+    for (let at = 0; at < count; at += AT_ONCE) {
+      const requests = Array.from({ length: AT_ONCE }, () => new Array<object>(BYTES / 8).fill(STOPPED))
+      ends.push(begin(requests))
+      if (ends.length === AT_ONCE) ends.shift()?.()
       if (at % 2_000 === 0) collect({ type: 'minor' })
     }
   }
-  run(10_000)
+  run(REQUESTS / 10)
   collect()
   const before = oldBytes()
-  run(READS)
-  expect(oldBytes() - before).toBeLessThan((READS * BYTES) / 20)
-})
+  run(REQUESTS)
+  return oldBytes() - before
+}
 
 const oldBytes = (): number =>
   getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')?.space_used_size ?? 0
