@@ -13,7 +13,10 @@ export interface Unsure {
   isOn: boolean
 }
 
-/** `draw` returns a number from 0 to 1. `share`: share of transactions with an unknown outcome. */
+/**
+ * `draw` returns a number from 0 to 1. `share`: share of transactions with an unknown outcome. The first one always has
+ * it: a run with few transactions has one too.
+ */
 export function unsure(kv: Client, draw: () => number, share: number): Unsure {
   const unknown = () =>
     new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown', status: 504 })
@@ -27,7 +30,7 @@ export function unsure(kv: Client, draw: () => number, share: number): Unsure {
         const call = member.bind(kv)
         if (name !== 'txn') return call
         return async (...args: readonly unknown[]) => {
-          if (!state.isOn || draw() >= share) return call(...args)
+          if (!state.isOn || (draw() >= share && state.eaten > 0)) return call(...args)
           state.eaten += 1
           const kind = draw()
           if (kind < 0.5) await call(...args)
