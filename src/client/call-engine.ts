@@ -8,7 +8,6 @@
 // the call: the last one is waited for, because a write that was given up has an unknown outcome until some try is
 // answered.
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Backoff } from './backoff.ts'
 import {
   type CallEnd,
@@ -54,6 +53,7 @@ import type {
   NodeAnswer,
   NotSent,
   SendOptions,
+  SendOutcome,
   Transport,
 } from './transport/transport.ts'
 import { isDated, type WriteId } from './write-id.ts'
@@ -123,18 +123,9 @@ export class CallEngine {
   }
 
   /** Performs a call that has passed the limiter. */
-  async perform(call: ClientCall, waitedMs: number): Promise<NodeAnswer> {
+  perform(call: ClientCall, waitedMs: number): Promise<NodeAnswer> {
     if (this.options.closing.isClosed) throw closedError()
-    this.inFlight += 1
-    const retrying = new RetryingCall(this, call, waitedMs)
-    try {
-      const end = await retrying.run()
-      if (end.kind === 'answered') return end.answer
-      throw retrying.errorOf(end)
-    } finally {
-      this.inFlight -= 1
-      retrying.release()
-    }
+    return new RetryingCall(this, call, waitedMs).run()
   }
 
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
@@ -164,7 +155,20 @@ export class CallEngine {
 
 const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
 
-/** The state of one call. */
+/** State of an endpoint that a call has tried. */
+interface Visit {
+  readonly endpoint: Endpoint
+  /** It was tried since the last pause. */
+  isTried: boolean
+  /** It did not answer within the time limit of a try. */
+  isSilent: boolean
+  /** It is no node of the cluster, or does not serve this host name: it is not tried again. */
+  foreign: QuorateError | undefined
+  /** When it may be tried again after a Retry-After, by `performance.now()`. */
+  notBeforeMs: number
+}
+
+/** The state of one call. Most have one try: what further tries need is made for them. */
 class RetryingCall {
   readonly #engine: CallEngine
   readonly #call: ClientCall
@@ -173,22 +177,17 @@ class RetryingCall {
   /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
   readonly #unreachableAt: number
   #backoff: Backoff | undefined
-  /** Endpoints that were tried since the last pause. */
-  readonly #tried = new Set<Endpoint>()
-  /** Endpoints that are no nodes of the cluster, or do not serve this host name. They are not tried again. */
-  readonly #foreign = new Map<Endpoint, QuorateError>()
-  /** When endpoints with a Retry-After may be tried again, by `performance.now()`. */
-  readonly #notBefore = new Map<Endpoint, number>()
+  readonly #visits: Visit[] = []
   readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
   #writeId: WriteId | undefined
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
   #undatedSentAt: Stopwatch | undefined
   /** Tries that were given up within the retry budget. */
   #copies = 0
-  /** Endpoints that did not answer within the time limit of a try. */
-  readonly #silent = new Set<Endpoint>()
   #attempts = 0
   #internals = 0
+  /** The credentials of the last try. */
+  #authorization: string | undefined
   /** A try was refused as `unauthenticated`, and is made again with newer credentials. */
   #hasRenewed = false
 
@@ -200,39 +199,61 @@ class RetryingCall {
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<CallEnd<NodeAnswer>> {
-    for (;;) {
-      const interrupted = this.#interrupted
-      if (interrupted !== undefined) return interrupted
-      if (this.#attempts > 0) {
-        if (this.#leftMs < this.#tryMinMs) {
-          // A process that was busy when its time ran out must first see what has arrived.
-          if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
-          if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
-          continue
+  async run(): Promise<NodeAnswer> {
+    this.#engine.inFlight += 1
+    try {
+      for (;;) {
+        let end = this.#interrupted ?? this.#lateEnd
+        if (end === undefined && this.#isLacking) end = await this.#obtainCredentials()
+        if (end === undefined) {
+          const endpoint = this.#pick()
+          if (endpoint === undefined) end = await this.#pauseAfterRound()
+          else end = this.#ended(endpoint, await this.#send(endpoint))
         }
-        const tooLate = this.#tooLate()
-        if (tooLate !== undefined) return tooLate
+        if (end?.kind === 'answered') return end.answer
+        if (end !== undefined) throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
       }
-      const isLacking = this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
-      const lack = isLacking ? await this.#obtainCredentials() : undefined
-      if (lack !== undefined) return lack
-      const endpoint = this.#pick()
-      const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
-      if (end !== undefined) return end
+    } finally {
+      this.#engine.inFlight -= 1
+      this.#release()
     }
   }
 
-  errorOf(end: Exclude<CallEnd<NodeAnswer>, { kind: 'answered' }>): unknown {
-    return errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
-  }
-
-  /** Must be called when the call has ended. */
-  release(): void {
+  #release(): void {
     const { options, retryBudget } = this.#engine
     retryBudget.callEnded(this.#copies)
     if (this.#writeId !== undefined && this.#call.writeId === undefined)
       options.writeIds.release(this.#writeId)
+  }
+
+  /** The end of a call that has no time for another try. */
+  get #lateEnd(): CallEnd<NodeAnswer> | undefined {
+    if (this.#attempts === 0) return undefined
+    return this.#leftMs < this.#tryMinMs ? OUT_OF_TIME : this.#tooLate()
+  }
+
+  get #isLacking(): boolean {
+    return this.#call.isLogin !== true && this.#engine.options.credentials.isLacking()
+  }
+
+  get #foreign(): ReadonlyMap<Endpoint, QuorateError> {
+    return new Map(
+      this.#visits.flatMap(({ endpoint, foreign }) => (foreign === undefined ? [] : [[endpoint, foreign]])),
+    )
+  }
+
+  #find(endpoint: Endpoint): Visit | undefined {
+    for (const visit of this.#visits) if (visit.endpoint === endpoint) return visit
+    return undefined
+  }
+
+  #visit(endpoint: Endpoint): Visit {
+    let visit = this.#find(endpoint)
+    if (visit === undefined) {
+      visit = { endpoint, isTried: true, isSilent: false, foreign: undefined, notBeforeMs: 0 }
+      this.#visits.push(visit)
+    }
+    return visit
   }
 
   get #interrupted(): CallEnd<NodeAnswer> | undefined {
@@ -280,52 +301,31 @@ class RetryingCall {
       const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
       if (endpoint !== undefined) return endpoint
     }
-    return this.#endpoints.pick(this.#isUntried, nowMs)
+    return this.#endpoints.pick((each) => this.#isUntried(each), nowMs)
   }
 
-  readonly #isUntried = (endpoint: Endpoint): boolean =>
-    !this.#tried.has(endpoint) && !this.#foreign.has(endpoint)
+  #isUntried(endpoint: Endpoint): boolean {
+    const visit = this.#find(endpoint)
+    return visit === undefined || (!visit.isTried && visit.foreign === undefined)
+  }
 
-  async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
-    const { http, mux, cluster, credentials } = this.#engine.options
-    const { request, signal, endpoints, isLogin = false, span } = this.#call
+  /** One try. */
+  #send(endpoint: Endpoint): Promise<SendOutcome> {
+    const { http, mux, credentials } = this.#engine.options
+    const { request, kind, endpoints, isLogin = false, span, timeoutMs } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
-    const transport = isMuxed ? mux : http
-    if (!isLogin) credentials.renewInTime(this.#call.timeoutMs)
-    const authorization = isMuxed
-      ? mux.authorizationAt(endpoint)
-      : isLogin
-        ? undefined
-        : credentials.authorization
-    this.#tried.add(endpoint)
+    if (!isLogin) credentials.renewInTime(timeoutMs)
+    if (isMuxed) this.#authorization = mux.authorizationAt(endpoint)
+    else this.#authorization = isLogin ? undefined : credentials.authorization
+    this.#visit(endpoint).isTried = true
     this.#attempts += 1
-    endpoint.requestSent(this, performance.now())
-    const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
+    const nowMs = performance.now()
+    endpoint.requestSent(this, nowMs)
+    const writeId = kind === 'keyed' ? this.#currentWriteId() : undefined
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
       this.#undatedSentAt = startStopwatch()
     span?.trying(endpoint)
-    const outcome = await transport.send(endpoint, request, {
-      ...this.#limits(endpoint),
-      writeId,
-      clusterId: cluster.id,
-      authorization,
-      trace: span,
-      signal,
-    })
-    span?.tried(outcome)
-    try {
-      if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
-        return this.#failed(endpoint, outcome)
-      const answer = { ...outcome, endpoint }
-      const end = this.#answered(answer, authorization)
-      if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
-      return end
-    } catch (error) {
-      // A callback of the application threw this.
-      return { kind: 'threw', error }
-    } finally {
-      endpoint.requestEnded(this)
-    }
+    return (isMuxed ? mux : http).send(endpoint, request, this.#sendOptions(endpoint, writeId, nowMs))
   }
 
   #currentWriteId(): WriteId {
@@ -333,36 +333,48 @@ class RetryingCall {
     return this.#writeId
   }
 
-  #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {
-    const { kind, request, timeoutMs, isLogin = false } = this.#call
-    const sentAtMs = performance.now()
+  #sendOptions(endpoint: Endpoint, writeId: WriteId | undefined, sentAtMs: number): SendOptions {
+    const { kind, request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
-    const untried = this.#endpoints.all.filter(this.#isUntried).length
+    let untried = 0
+    for (const each of this.#endpoints.all) if (this.#isUntried(each)) untried += 1
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
-    const connectMs = Math.max(1, this.#leftMs / (untried + 1))
-    const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: untried === 0 }
-    if (!this.#hasAlternative(endpoint)) return limits
-    const limitMs = tryLimitMs(timeoutMs)
-    const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
-    const withAlternative = { ...limits, connectMs: Math.min(connectMs, limitMs) }
-    // A change without a write id waits for its answer to the end.
-    if (kind === 'bare') return withAlternative
-    const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
-    const mayGiveUp = () => this.#mayGiveUp(endpoint, sentAtMs)
-    return { ...withAlternative, silenceMs: Math.max(silentMs, sendingMs), mayGiveUp }
+    let connectMs = Math.max(1, this.#leftMs / (untried + 1))
+    let silenceMs: number | undefined
+    if (this.#hasAlternative(endpoint)) {
+      const limitMs = tryLimitMs(timeoutMs)
+      connectMs = Math.min(connectMs, limitMs)
+      const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
+      const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
+      // A change without a write id waits for its answer to the end.
+      if (kind !== 'bare') silenceMs = Math.max(silentMs, sendingMs)
+    }
+    const mayGiveUp = silenceMs === undefined ? undefined : () => this.#mayGiveUp(endpoint, sentAtMs)
+    return {
+      timeoutMs: timeLeftMs,
+      connectMs,
+      waitsForLookup: untried === 0,
+      silenceMs,
+      mayGiveUp,
+      writeId,
+      clusterId: this.#engine.options.cluster.id,
+      authorization: this.#authorization,
+      trace,
+      signal,
+    }
   }
 
   /** Whether another endpoint may serve the call: one that was not silent, and that does not ask for a longer pause. */
   #hasAlternative(endpoint: Endpoint): boolean {
-    if (this.#silent.has(endpoint)) return false
-    return this.#endpoints.all.some(
-      (each) =>
-        each !== endpoint &&
-        !this.#silent.has(each) &&
-        !this.#foreign.has(each) &&
-        (this.#notBefore.get(each) ?? 0) < this.#deadline,
-    )
+    if (this.#find(endpoint)?.isSilent === true) return false
+    for (const each of this.#endpoints.all) {
+      if (each === endpoint) continue
+      const visit = this.#find(each)
+      if (visit === undefined) return true
+      if (!visit.isSilent && visit.foreign === undefined && visit.notBeforeMs < this.#deadline) return true
+    }
+    return false
   }
 
   #mayGiveUp(endpoint: Endpoint, sentAtMs: number): boolean {
@@ -382,6 +394,23 @@ class RetryingCall {
     return false
   }
 
+  #ended(endpoint: Endpoint, outcome: SendOutcome): CallEnd<NodeAnswer> | undefined {
+    this.#call.span?.tried(outcome)
+    try {
+      if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
+        return this.#failed(endpoint, outcome)
+      const answer = { ...outcome, endpoint }
+      const end = this.#answered(answer)
+      if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
+      return end
+    } catch (error) {
+      // A callback of the application threw this.
+      return { kind: 'threw', error }
+    } finally {
+      endpoint.requestEnded(this)
+    }
+  }
+
   #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
     const reason = failureText(outcome)
@@ -398,11 +427,11 @@ class RetryingCall {
     this.#tries.lastFailure = failure
     endpoint.failed(nowMs)
     this.#engine.options.cluster.hastenDiscovery()
-    if (outcome.timedOut) this.#silent.add(endpoint)
+    if (outcome.timedOut) this.#visit(endpoint).isSilent = true
     return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
   }
 
-  #answered(answer: NodeAnswer, authorization: string | undefined): CallEnd<NodeAnswer> | undefined {
+  #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
     const { endpoint, headers } = answer
     const { kind, request, endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
@@ -420,7 +449,7 @@ class RetryingCall {
       endpoint.worked()
       return { kind: 'answered', answer }
     }
-    return this.#refused(headers, problem, endpoint, authorization)
+    return this.#refused(headers, problem, endpoint)
   }
 
   /**
@@ -429,19 +458,14 @@ class RetryingCall {
    */
   #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<NodeAnswer> | undefined {
     endpoint.failed(performance.now())
-    this.#foreign.set(endpoint, error)
+    this.#visit(endpoint).foreign = error
     if (error.written !== 'unknown') return undefined
     this.#tries.unknown = error
     const isOver = error.code === 'wrong_cluster' || this.#call.kind === 'bare'
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused(
-    headers: Headers,
-    problem: ProblemDetails,
-    endpoint: Endpoint,
-    authorization: string | undefined,
-  ): CallEnd<NodeAnswer> | undefined {
+  #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
     const error = problemError(problem, headers, endpoint, kind)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
@@ -451,30 +475,26 @@ class RetryingCall {
     // A node of another cluster, or a host name that this node does not serve.
     if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
     if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
-    if (error.code === 'unauthenticated') return this.#renewCredentials(error, endpoint, authorization)
+    if (error.code === 'unauthenticated') return this.#renewCredentials(error, endpoint)
     if (error.written === 'unknown') this.#tries.unknown = error
     else if (problem.passing) this.#tries.refusal = error
     const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
     const twice = this.#tries.unknown !== undefined && kind === 'bare'
     if (!again || twice) return { kind: 'refused', error }
-    this.#notBefore.set(endpoint, performance.now() + (problem.retryAfterMs ?? 0))
+    this.#visit(endpoint).notBeforeMs = performance.now() + (problem.retryAfterMs ?? 0)
     return undefined
   }
 
   /** The token has ended, or rights are checked since a moment ago. Once, the call is made again after a login. */
-  #renewCredentials(
-    error: QuorateError,
-    endpoint: Endpoint,
-    authorization: string | undefined,
-  ): CallEnd<NodeAnswer> | undefined {
+  #renewCredentials(error: QuorateError, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
     const { mux, credentials } = this.#engine.options
     const { isLogin = false } = this.#call
-    if (isLogin || !credentials.refused(authorization)) return { kind: 'refused', error }
-    mux?.leave(endpoint, authorization)
+    if (isLogin || !credentials.refused(this.#authorization)) return { kind: 'refused', error }
+    mux?.leave(endpoint, this.#authorization)
     if (this.#hasRenewed) return { kind: 'refused', error }
     this.#hasRenewed = true
     this.#tries.refusal = error
-    this.#tried.delete(endpoint)
+    this.#visit(endpoint).isTried = false
     return undefined
   }
 
@@ -494,20 +514,19 @@ class RetryingCall {
 
   /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
   async #pauseAfterRound(): Promise<CallEnd<NodeAnswer> | undefined> {
-    const others = this.#endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
-    const [foreign] = this.#foreign.values()
-    if (others.length === 0 && foreign !== undefined) return { kind: 'refused', error: foreign }
+    const foreign = this.#foreign
+    const others = this.#endpoints.all.filter((endpoint) => !foreign.has(endpoint))
+    for (const error of foreign.values()) if (others.length === 0) return { kind: 'refused', error }
     const nowMs = performance.now()
     const leftMs = this.#leftMs
     // Near the end pauses are short, so that the remaining time is used.
     this.#backoff ??= new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
     const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, leftMs / 2))
-    const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
+    const allowedMs = Math.min(...others.map((endpoint) => this.#find(endpoint)?.notBeforeMs ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
     await pause(untilMs - nowMs, this.#engine.options.closing.interruption(this.#call.signal))
-    for (const endpoint of this.#tried)
-      if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
+    for (const visit of this.#visits) if (visit.notBeforeMs <= untilMs) visit.isTried = false
     return undefined
   }
 }

@@ -527,10 +527,11 @@ export class Client {
 }
 
 /** Reports the metadata of answers to a read. */
-const informing =
-  (onAnswer: ((info: AnswerInfo) => void) | undefined) =>
-  (answer: NodeAnswer): void => {
+function informing(onAnswer: ((info: AnswerInfo) => void) | undefined): ClientCall['onAnswer'] {
+  if (onAnswer === undefined) return undefined
+  return (answer) => {
     // "This key does not exist" is an answer too.
     const isServed = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
-    if (isServed) onAnswer?.(answerInfo(answer.headers))
+    if (isServed) onAnswer(answerInfo(answer.headers))
   }
+}
