@@ -32,7 +32,10 @@ export class TestStore {
     this.#urls = urls
   }
 
-  /** `mayFail`: statuses that are no error of the benchmark. */
+  /**
+   * Repeats a request that an overloaded node refuses: nothing was written. `mayFail`: statuses that are no error of the
+   * benchmark.
+   */
   async call(method: string, path: string, body?: unknown, mayFail: readonly number[] = []): Promise<string> {
     const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
     const url =
@@ -41,9 +44,11 @@ export class TestStore {
         : `${this.#urls[0]}${path}${path.includes('?') ? '&' : '?'}timeout=30s`
     const response = await fetch(url, { method, ...(body !== undefined && json) })
     const text = await response.text()
-    if (!response.ok && !mayFail.includes(response.status))
+    if (response.ok || mayFail.includes(response.status)) return text
+    if (response.status !== 429)
       throw new Error(`${method} ${path}: ${response.status} ${text.slice(0, 200)}`)
-    return text
+    await sleep(1_000 * Number(response.headers.get('retry-after')))
+    return this.call(method, path, body, mayFail)
   }
 
   txn(success: readonly object[], compare: readonly object[] = [], path = '/v1/txn'): Promise<string> {
