@@ -42,13 +42,13 @@ test('every YAML file parses', () => {
 })
 
 test('the manifests refer to what exists', () => {
-  const kustomization = Object(documentsOf('deploy/kubernetes/kustomization.yaml')[0])
+  const kustomization = Object(documentsOf('deploy/kubernetes/base/kustomization.yaml')[0])
   for (const file of kustomization.resources)
-    expect(existsSync(join(root, 'deploy/kubernetes', file)), file).toBe(true)
+    expect(existsSync(join(root, 'deploy/kubernetes/base', file)), file).toBe(true)
   const { spec } = statefulSet()
   const labels = spec.template.metadata.labels
   expect(spec.selector.matchLabels).toEqual(labels)
-  const services = documentsOf('deploy/kubernetes/services.yaml').map(Object)
+  const services = documentsOf('deploy/kubernetes/base/services.yaml').map(Object)
   expect(services.map((service) => service.spec.selector)).toEqual([labels, labels])
   expect(services.map((service) => service.metadata.name)).toContain(spec.serviceName)
   const [container] = podOf().containers
@@ -60,13 +60,15 @@ test('the manifests refer to what exists', () => {
     expect(ports).toContain(container[probe].httpGet.port)
 })
 
+// kustomize refuses an overlay below its base.
 test('the overlay that founds a cluster replaces the flags that join', () => {
-  const [{ patches }] = documentsOf('deploy/kubernetes/found/kustomization.yaml').map(Object)
+  const [{ patches, resources }] = documentsOf('deploy/kubernetes/found/kustomization.yaml').map(Object)
   const { args } = podOf().containers[0]
+  expect(resources).toEqual(['../base'])
   expect(args[4]).toMatch(/^--join=/)
   expect(args[5]).toBe('--replace')
   expect(patches[0].patch).toMatch(/args\/4\n +value: --bootstrap\n.*remove\n +path: \S+args\/5/)
 })
 
-const statefulSet = () => Object(documentsOf('deploy/kubernetes/statefulset.yaml')[0])
+const statefulSet = () => Object(documentsOf('deploy/kubernetes/base/statefulset.yaml')[0])
 const podOf = () => statefulSet().spec.template.spec
