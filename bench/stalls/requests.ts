@@ -33,8 +33,8 @@ export class TestStore {
   }
 
   /**
-   * Repeats a request that an overloaded node refuses: nothing was written. `mayFail`: statuses that are no error of the
-   * benchmark.
+   * Repeats a request that an overloaded node refuses: nothing was written. `mayFail`: statuses that are no error of
+   * the benchmark.
    */
   async call(method: string, path: string, body?: unknown, mayFail: readonly number[] = []): Promise<string> {
     const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
