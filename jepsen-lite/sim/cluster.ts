@@ -201,6 +201,7 @@ export class SimCluster implements SimWorld {
     const measures = {
       members: machines.length,
       terms: invariants.maxTerm,
+      commitLag: Math.max(0, invariants.maxCommitted - driver.status().raft.commit),
       entryBytes: this.entryBytesMax,
       entryRows: owner.entryRowsMax,
     }

@@ -46,8 +46,9 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'raft.retiring': '1',
   'raft.pendingWrites': 'in raft.undurableBytes',
   'raft.installing': '1',
-  'raft.uncommittedEntries': 'uncommittedEntriesMax + terms',
-  'raft.uncommittedBytes': 'uncommittedBytesMax + entryBytesMax + terms × BODY_AT',
+  'raft.uncommittedEntries': 'uncommittedEntriesMax + terms + commitLag',
+  'raft.uncommittedBytes':
+    'uncommittedBytesMax + entryBytesMax + terms × BODY_AT + commitLag × entryBytesMax',
   'raft.undurableEntries': 'in raft.undurableBytes',
   'raft.undurableBytes':
     'uncommittedBytesMax + inflightBytesMax + appendBytesMax + 2 × entryBytesMax + terms × BODY_AT',
@@ -121,6 +122,7 @@ export const BOUND_NAMES = [
   'FAILURES_MAX',
   'LEASE_ROUNDS_MAX',
   'WAITING_READS_MAX',
+  'commitLag',
   'entryRows',
   'members',
   'terms',
@@ -143,6 +145,8 @@ export interface BoundMeasures {
   readonly members: number
   /** Each leader appends one entry, which no limit refuses. */
   readonly terms: number
+  /** Entries that are committed and that this replica does not know to be: a removed one may not learn of a commit. */
+  readonly commitLag: number
   /** Bytes of the largest entry. */
   readonly entryBytes: number
   /** Bytes of the rows that one entry has changed, at most so far. */
@@ -188,9 +192,10 @@ export class CounterBounds {
     return factors.reduce((product, factor) => product * this.#value(factor, measures), 1)
   }
 
-  #value(name: string, { members, terms, entryBytes, entryRows }: BoundMeasures): number {
+  #value(name: string, { members, terms, commitLag, entryBytes, entryRows }: BoundMeasures): number {
     if (name === 'members') return members
     if (name === 'terms') return terms
+    if (name === 'commitLag') return commitLag
     if (name === 'entryBytesMax') return entryBytes
     if (name === 'entryRows') return entryRows
     return this.#values[name] ?? Number(name)
