@@ -14,7 +14,6 @@ export interface NotRun {
 }
 
 const CLONE = 'it works in the clone, with its data and at the default ports'
-const OTHERS = 'it is for software of others'
 const COUNTER = {
   because:
     'that test runs the same code with schedules that it chooses; what they print differs from run to run',
@@ -58,11 +57,6 @@ export const NOT_RUN: readonly NotRun[] = [
     of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new SafeCounter(kv))',
     ...COUNTER,
   },
-  { of: 'docs/coming-from/bullmq.md: const connection =', because: OTHERS },
-  { of: 'docs/coming-from/consul.md: const consul =', because: OTHERS },
-  { of: 'docs/coming-from/etcd.md: const client =', because: OTHERS },
-  { of: 'docs/coming-from/redlock.md: const redlock =', because: OTHERS },
-  { of: 'docs/coming-from/zookeeper.md: const client =', because: OTHERS },
   { of: 'docs/guides/three-machines.md', because: 'they are for three machines with systemd' },
   { of: 'docs/guides/upgrade.md', because: 'it is for a cluster of an older version' },
   {
@@ -85,7 +79,11 @@ export const NOT_RUN: readonly NotRun[] = [
     because: 'they need an SDK in their process; that test runs its programs together',
     test: 'test/tracing/guide.int.test.ts',
   },
-  { of: 'docs/guides/monitoring.md', because: OTHERS, test: 'test/server/monitoring.int.test.ts' },
+  {
+    of: 'docs/guides/monitoring.md',
+    because: 'it is for Prometheus',
+    test: 'test/server/monitoring.int.test.ts',
+  },
   { of: 'docs/reference/protocol.md: [0, "welcome"', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (2)', ...FRAMES },

@@ -3,7 +3,6 @@
 
 import { expect, test } from 'vitest'
 import { KINDS, Puts } from './puts.ts'
-import { shownTable } from './shown-table.ts'
 import type { Spent } from './three-nodes.ts'
 
 /**
@@ -122,8 +121,4 @@ test('a put alone', () => {
     puts.cluster.advance(AFTER_MS)
   })
   expect(found).toEqual(TABLE.filter((line) => line.includes('alone')))
-})
-
-test('src/server/README.md shows this table', () => {
-  expect(shownTable('puts | node | syncs')).toEqual(TABLE)
 })

@@ -6,12 +6,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { shownTable } from './shown-table.ts'
 
 /**
  * Bytes of a put in the heap, and in buffers outside of it, at 1000 puts a turn: driver, core, state machine, store and
  * frames, without HTTP, sockets and LevelDB. A lower number belongs here as soon as it is reached; a higher one must be
- * worth it. src/server/README.md shows this table.
+ * worth it.
  */
 const TABLE = `
 | plain | leader | 2980 | 935 |
@@ -59,8 +58,4 @@ test('bytes that a put allocates on leader and follower', async () => {
       : `| ${kind} | ${role} | ${bytes.heap} | ${bytes.buffers} |`
   })
   expect(found).toEqual(TABLE)
-})
-
-test('src/server/README.md shows this table', () => {
-  expect(shownTable('puts | node | heap')).toEqual(TABLE)
 })
