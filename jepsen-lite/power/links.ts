@@ -104,7 +104,10 @@ export class PeerNode {
       applied: {
         index: asIndex(at),
         term: asTerm(at),
-        raft: encodeAppliedState({ configuration, leases: { on: false, durationMs: TIMING.electionMinMs } }),
+        raft: encodeAppliedState({
+          configuration,
+          leaderLeases: { on: false, durationMs: TIMING.electionMinMs },
+        }),
         kv: encodeState(initialState()),
       },
     })

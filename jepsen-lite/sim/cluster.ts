@@ -7,7 +7,7 @@ import {
   emptyConfiguration,
   isJoint,
   isVoter,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type Message,
   type RaftMember,
   type ReplicaId,
@@ -114,7 +114,7 @@ export class SimCluster implements SimWorld {
 
   createDriver = (options: DriverOptions): Driver => new Driver(options)
 
-  get leases(): LeaseSetting {
+  get leases(): LeaderLeaseSetting {
     return { on: this.config.leases === 1, durationMs: this.config.leaseMs }
   }
 
@@ -360,7 +360,7 @@ export class SimCluster implements SimWorld {
     if (isJoint(raft.configuration)) probeCoverage.hit('process started in a joint configuration')
     if (raft.applied < raft.commit) probeCoverage.hit('process started with unapplied entries')
     if (raft.commit < raft.lastIndex) probeCoverage.hit('process started with an uncommitted tail')
-    if (raft.leases.on) probeCoverage.hit('process started while leases are on')
+    if (raft.leaderLeases.on) probeCoverage.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
     // The process may have found in its first step why its disk is in quarantine.
@@ -479,10 +479,10 @@ export class SimCluster implements SimWorld {
       }
       if (snapshot === undefined) continue
       probeCoverage.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
-      const { configuration, leases } = snapshot.meta.state
+      const { configuration, leaderLeases } = snapshot.meta.state
       if (isVoter(configuration, process.id)) probeCoverage.hit('snapshot installed by a voter')
       if (isJoint(configuration)) probeCoverage.hit('snapshot installed while joint')
-      if (leases.on) probeCoverage.hit('snapshot installed while leases are on')
+      if (leaderLeases.on) probeCoverage.hit('snapshot installed while leases are on')
       this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
       process.isStaging = false
       this.network.installed(process)

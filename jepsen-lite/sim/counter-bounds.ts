@@ -6,7 +6,7 @@
 import { BATCH_COMMANDS_MAX } from '../../src/kv/index.ts'
 import { BODY_AT } from '../../src/raft/entry.ts'
 import { type InFlightCounts, WAITING_READS_MAX } from '../../src/raft/index.ts'
-import { LEASE_ROUNDS_MAX } from '../../src/raft/leader-lease.ts'
+import { LEADER_LEASE_ROUNDS_MAX } from '../../src/raft/leader-lease.ts'
 import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
 import { FAILURES_MAX } from '../../src/server/peers/peer.ts'
@@ -38,10 +38,10 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'raft.pendingReads': 'WAITING_READS_MAX',
   'raft.pendingTransfer': '1',
   'raft.unappliedChanges': 'in raft.unappliedEntries',
-  'raft.unappliedLeases': 'in raft.unappliedEntries',
+  'raft.unappliedLeaderLeases': 'in raft.unappliedEntries',
   'raft.readers': 'WAITING_READS_MAX',
   'raft.earlyReads': 'WAITING_READS_MAX',
-  'raft.leaseRounds': 'LEASE_ROUNDS_MAX + 2',
+  'raft.leaderLeaseRounds': 'LEADER_LEASE_ROUNDS_MAX + 2',
   'raft.transfer': '1',
   'raft.retiring': '1',
   'raft.pendingWrites': 'in raft.undurableBytes',
@@ -120,7 +120,7 @@ export const BOUND_NAMES = [
   'BATCH_COMMANDS_MAX',
   'BODY_AT',
   'FAILURES_MAX',
-  'LEASE_ROUNDS_MAX',
+  'LEADER_LEASE_ROUNDS_MAX',
   'WAITING_READS_MAX',
   'commitLag',
   'entryRows',
@@ -202,4 +202,4 @@ export class CounterBounds {
   }
 }
 
-const CONSTANTS = { BATCH_COMMANDS_MAX, BODY_AT, FAILURES_MAX, LEASE_ROUNDS_MAX, WAITING_READS_MAX }
+const CONSTANTS = { BATCH_COMMANDS_MAX, BODY_AT, FAILURES_MAX, LEADER_LEASE_ROUNDS_MAX, WAITING_READS_MAX }

@@ -121,7 +121,7 @@ export const leases: Injection<'leases'> = (injector, { kind, target, on, durati
   injector.one(target, about, ({ process }) => {
     const { config } = injector.cluster
     if (config.clocks === 2) return
-    process?.serving?.setLeases({ on, durationMs }, config.timeoutMs, (result) => {
+    process?.serving?.setLeaderLeases({ on, durationMs }, config.timeoutMs, (result) => {
       if (result.ok) injector.tookEffect(kind)
     })
   })

@@ -313,7 +313,7 @@ export class Invariants {
   #keepsPromise(replica: ObservedReplica, term: number, what: string): void {
     // A vote leaves when it is durable. Its candidate may be elected, and heard, before this check.
     if (replica.contactTerm >= term) return
-    const leases = replica.status?.().leases
+    const leases = replica.status?.().leaderLeases
     if (leases === undefined || !leases.on || replica.now === undefined) return
     const since = replica.now() - replica.contactAt
     if (since < leases.durationMs - ROUNDING_MS)

@@ -9,7 +9,7 @@ import {
   type Configuration,
   emptyConfiguration,
   encodeAppliedState,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type Message,
   type RaftLimits,
   type RaftMember,
@@ -134,7 +134,7 @@ export class Machine {
   }
 
   /** Makes the disk the home of a new replica. Everything on it is lost. */
-  format(configuration: Configuration | undefined, leases: LeaseSetting): void {
+  format(configuration: Configuration | undefined, leaderLeases: LeaderLeaseSetting): void {
     const { invariants } = this.#world
     if (this.replica !== undefined) this.replica.damaged = true
     const id = this.nextId()
@@ -145,7 +145,7 @@ export class Machine {
       applied: {
         index: asIndex(at),
         term: asTerm(at),
-        raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leases }),
+        raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leaderLeases }),
         kv: encodeState(initialState()),
       },
     }
@@ -385,7 +385,7 @@ export class Process implements EventOwner {
     replica.configuration = driver.configuration
     replica.now = () => this.#ownClock.at(world.time.now)
     replica.contactTerm = 0
-    replica.contactAt = driver.status().raft.leases.on ? replica.now() : Number.NEGATIVE_INFINITY
+    replica.contactAt = driver.status().raft.leaderLeases.on ? replica.now() : Number.NEGATIVE_INFINITY
     const network: Network = world.networkOf(this)
     driver.start(network)
     world.began(this)
@@ -502,7 +502,7 @@ export class Process implements EventOwner {
    */
   #unreadOf(deferred: readonly Event[]): number {
     const { config, time } = this.#world
-    const leases = this.replica.status?.().leases
+    const leases = this.replica.status?.().leaderLeases
     const patienceMs = Math.max(config.electionMaxMs, leases?.on ? leases.durationMs : 0)
     // All timers of the process were due by then.
     if (this.machine.clock.at(time.now) - this.#pausedAt <= patienceMs + config.heartbeatMs) return 0

@@ -81,7 +81,7 @@ const isGivenBack = (inFlight: InFlightCounts, name: string, most: number): bool
 
 /** A round begins with each heartbeat. If a message and its answer take longer than that, some are always in flight. */
 function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster['config']): number {
-  return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
+  return name === 'raft.leaderLeaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
 /**

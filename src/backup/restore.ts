@@ -116,7 +116,7 @@ export async function restoreRows(source: RowSource, node: NewNode, bump: number
   }
   const { dir, name, peer, url } = node
   const identity = { clusterId, replicaId, name, formatVersion: FORMAT_VERSION }
-  const { leases } = decodeAppliedState(source.raft)
+  const { leaderLeases } = decodeAppliedState(source.raft)
   const configuration = bootstrapConfiguration({ id: replicaId, name, peer, url })
   // As for a node that founds a cluster: index 1, as if from a snapshot.
   const initial = {
@@ -124,7 +124,7 @@ export async function restoreRows(source: RowSource, node: NewNode, bump: number
     applied: {
       index: asIndex(1),
       term: asTerm(1),
-      raft: encodeAppliedState({ configuration, leases }),
+      raft: encodeAppliedState({ configuration, leaderLeases }),
       kv: encodeState(state),
     },
   }

@@ -13,7 +13,7 @@ import {
   type ChangeStep,
   type Configuration,
   type ConfigurationChange,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type RaftMember,
   type ReplicaId,
 } from './types.ts'
@@ -234,8 +234,8 @@ const sortedMembers = (members: Iterable<RaftMember>): readonly RaftMember[] =>
 // Bytes. Each record begins with a version. The frame or row that contains it adds the checksum.
 //
 //   change          version 1, kind (0 change, 1 leave-joint), steps: count, then kind and member or id of each
-//   leases          version 1, on (0, 1), durationMs
-//   applied state   version 1, voters, votersOutgoing, learners, learnersNext, demoted, removed (ids each), members, leases: on, durationMs
+//   leader leases   version 1, on (0, 1), durationMs
+//   applied state   version 1, voters, votersOutgoing, learners, learnersNext, demoted, removed (ids each), members, leader leases: on, durationMs
 //
 // Integers are big-endian: counts 16 bits, kinds and flags 8, ids 64, durations 32. A member is id, name, peer, url. A
 // text is its length in UTF-16 code units (16 bits), then the code units.
@@ -274,18 +274,18 @@ export function decodeChange(bytes: Uint8Array): ConfigurationChange {
   return { kind: 'change', steps }
 }
 
-export function encodeLeases({ on, durationMs }: LeaseSetting): Uint8Array {
+export function encodeLeaderLeases({ on, durationMs }: LeaderLeaseSetting): Uint8Array {
   return new Writer().uint8(VERSION).flag(on).uint32(durationMs).written()
 }
 
-export function decodeLeases(bytes: Uint8Array): LeaseSetting {
+export function decodeLeaderLeases(bytes: Uint8Array): LeaderLeaseSetting {
   const from = openRecord(bytes, 'lease setting')
   const setting = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return setting
 }
 
-export function encodeAppliedState({ configuration, leases }: AppliedRaftState): Uint8Array {
+export function encodeAppliedState({ configuration, leaderLeases }: AppliedRaftState): Uint8Array {
   const { voters, votersOutgoing, learners, learnersNext, demoted, removed, members } = configuration
   const out = new Writer().uint8(VERSION)
   for (const ids of [voters, votersOutgoing, learners, learnersNext, demoted, removed]) {
@@ -294,7 +294,7 @@ export function encodeAppliedState({ configuration, leases }: AppliedRaftState):
   }
   out.uint16(members.length)
   for (const member of members) writeMember(out, member)
-  return out.flag(leases.on).uint32(leases.durationMs).written()
+  return out.flag(leaderLeases.on).uint32(leaderLeases.durationMs).written()
 }
 
 export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
@@ -309,11 +309,11 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
     ids(),
   ]
   const members = listOf(from, readMember)
-  const leases = { on: from.flag(), durationMs: from.uint32() }
+  const leaderLeases = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return {
     configuration: { voters, votersOutgoing, learners, learnersNext, demoted, members, removed },
-    leases,
+    leaderLeases,
   }
 }
 

@@ -36,7 +36,7 @@ export const BODY_AT = 54
 /** Kinds below 16 belong to the core, the others to the state machine (src/kv). */
 export const ENTRY_NOOP = 0
 export const ENTRY_CONFIGURATION = 1
-export const ENTRY_LEASES = 2
+export const ENTRY_LEADER_LEASES = 2
 export const ENTRY_KINDS_OF_CORE = 16
 
 export interface PayloadHeader {

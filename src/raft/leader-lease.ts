@@ -11,25 +11,25 @@
 // A setting that is in the log but not applied makes both rules stricter: the longer promise and the shorter trust
 // count.
 
-import type { LeaseSetting, LogIndex, MonotonicMs } from './types.ts'
+import type { LeaderLeaseSetting, LogIndex, MonotonicMs } from './types.ts'
 
 interface PendingSetting {
   readonly index: LogIndex
-  readonly setting: LeaseSetting
+  readonly setting: LeaderLeaseSetting
 }
 
-export class Leases {
-  #applied: LeaseSetting
+export class LeaderLeaseSettings {
+  #applied: LeaderLeaseSetting
   /** Index of the entry that made the setting, or a later one after a snapshot. */
   #since: LogIndex
   #pending: PendingSetting[] = []
 
-  constructor(applied: LeaseSetting, since: LogIndex) {
+  constructor(applied: LeaderLeaseSetting, since: LogIndex) {
     this.#applied = applied
     this.#since = since
   }
 
-  get applied(): LeaseSetting {
+  get applied(): LeaderLeaseSetting {
     return this.#applied
   }
   get since(): LogIndex {
@@ -41,7 +41,7 @@ export class Leases {
     return this.#pending.length
   }
 
-  appended(index: LogIndex, setting: LeaseSetting): void {
+  appended(index: LogIndex, setting: LeaderLeaseSetting): void {
     this.#pending.push({ index, setting })
   }
 
@@ -62,7 +62,7 @@ export class Leases {
   }
 
   /** Takes the setting of a snapshot. Its own index is unknown, but at most `index`. */
-  restored(applied: LeaseSetting, index: LogIndex): void {
+  restored(applied: LeaderLeaseSetting, index: LogIndex): void {
     this.#applied = applied
     this.#since = index
     this.#pending = this.#pending.filter((pending) => pending.index > index)
@@ -84,7 +84,7 @@ export class Leases {
 }
 
 /** Limit on the rounds that can extend a lease and are not confirmed yet. */
-export const LEASE_ROUNDS_MAX = 1_000
+export const LEADER_LEASE_ROUNDS_MAX = 1_000
 
 /** The lease of one leader in one term. */
 export class LeaderLease {
@@ -104,7 +104,7 @@ export class LeaderLease {
    */
   began(number: number, startedAt: MonotonicMs, durationMs: number): void {
     const last = this.#rounds.at(-1)
-    if (last !== undefined && startedAt - last.startedAt < durationMs / LEASE_ROUNDS_MAX) return
+    if (last !== undefined && startedAt - last.startedAt < durationMs / LEADER_LEASE_ROUNDS_MAX) return
     this.#rounds.push({ number, startedAt })
   }
 

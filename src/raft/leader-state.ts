@@ -16,7 +16,7 @@ export interface Transfer {
 /** A read that arrived before the leader knew all committed entries. */
 export interface EarlyRead {
   readonly origin: ReadOrigin
-  readonly lease: boolean
+  readonly leaderLease: boolean
 }
 
 /** The wait of a removed leader until the new voters have applied its removal too. */
@@ -39,7 +39,7 @@ export class LeaderState {
   retirement: Retirement | undefined
   readonly rounds = new QuorumRounds()
   earlyReads: EarlyRead[] = []
-  readonly lease = new LeaderLease()
+  readonly leaderLease = new LeaderLease()
   readonly diskLag = new DiskLag()
   /** Cluster time at the election (KV-12). */
   readonly #clusterTimeMs: number

@@ -1,17 +1,9 @@
-// Proposals without an outcome at their origin, and the forwarded proposals that a leader has received.
-//
-// At the origin the log determines the outcome, in every role. A committed entry with (replica, boot, seq) is the
-// proposal. Once an entry of a newer term is committed without it, the proposal never will be: entries of one term are
-// contiguous, and a leader appends a proposal only in the term that the proposal names.
-//
-// A leader accepts each seq once. A seq may arrive again, resent after a broken connection or duplicated by the
-// network. It is not appended a second time. A refused seq is refused again, because the first response may have been
-// lost with the connection. So "refused" stays true despite copies in flight. A former leader of the term can still
-// refuse a seq that it has never received. Any other replica sends no response, and the origin learns the outcome from
-// its log.
+// Proposals without an outcome at their origin. The log determines the outcome, in every role. A committed entry with
+// (replica, boot, seq) is the proposal. Once an entry of a newer term is committed without it, the proposal never will
+// be: entries of one term are contiguous, and a leader appends a proposal only in the term that the proposal names.
 
 import { readUint48, writeBigUint64, writeUint32 } from '../bytes/index.ts'
-import type { Entry, Proposal, ProposalOutcome, Refusal, ReplicaId, Term } from './types.ts'
+import type { Entry, Proposal, ProposalOutcome, ReplicaId, Term } from './types.ts'
 
 const PROPOSER_AT = 36
 const SEQ_AT = 48
@@ -138,55 +130,5 @@ export class PendingProposals {
       if (frame[PROPOSER_AT + at] !== this.#self[at]) return false
     }
     return true
-  }
-}
-
-/** Newest seq and last refusals of one process. */
-interface ForwardOrigin {
-  readonly boot: number
-  seq: number
-  readonly refused: Map<number, Refusal>
-}
-
-/**
- * Seqs that the leader of one term has received, by origin. Kept after that term, so that late copies are refused
- * correctly.
- */
-export class ForwardedSeqs {
-  readonly term: Term
-  readonly #refusedMax: number
-  readonly #origins = new Map<ReplicaId, ForwardOrigin>()
-
-  /** `refusedMax`: limit on forwarded proposals of one origin without a response. */
-  constructor(term: Term, refusedMax: number) {
-    this.term = term
-    this.#refusedMax = refusedMax
-  }
-
-  /** Whether `seq` of that process was never received. */
-  isNew(id: ReplicaId, boot: number, seq: number): boolean {
-    const origin = this.#origins.get(id)
-    if (origin === undefined || boot > origin.boot) return true
-    return boot === origin.boot && seq > origin.seq
-  }
-
-  /** Records a new seq. `refusal`: why it is not appended and never will be. */
-  record(id: ReplicaId, boot: number, seq: number, refusal: Refusal | undefined): void {
-    let origin = this.#origins.get(id)
-    if (origin?.boot !== boot) {
-      origin = { boot, seq, refused: new Map() }
-      this.#origins.set(id, origin)
-    }
-    origin.seq = seq
-    if (refusal === undefined) return
-    origin.refused.set(seq, refusal)
-    const [oldest] = origin.refused.keys()
-    if (origin.refused.size > this.#refusedMax && oldest !== undefined) origin.refused.delete(oldest)
-  }
-
-  /** Refusal of the seq when it was received; undefined if it was appended. */
-  refusal(id: ReplicaId, boot: number, seq: number): Refusal | undefined {
-    const origin = this.#origins.get(id)
-    return origin?.boot === boot ? origin.refused.get(seq) : undefined
   }
 }

@@ -50,9 +50,9 @@ export class Progress {
   commitSent = 0 as LogIndex
   /** Index of the last entry that it forwarded. One of its clients waits until this entry is committed. */
   awaitedIndex = 0 as LogIndex
-  /** Newest round that it has echoed, and the newest that it echoed after it had applied the lease setting. */
+  /** Newest round that it has echoed, and the newest after it had applied the leader lease setting. */
   round = 0
-  leaseRound = 0
+  leaderLeaseRound = 0
   openContact: OpenContact | undefined
   confirmedContact: ConfirmedContact | undefined
   /** Catch-up round (thesis §4.2.1): its target index, its start, and the duration of the last one. */

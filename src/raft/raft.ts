@@ -2,15 +2,23 @@
 // (README.md).
 //
 // This file has elections, the roles, and the follower's side of replication. `replication.ts` has the leader's side.
-// Parts with a state of their own see this replica through `replica-view.ts`: `replication.ts`, `proposals.ts`,
+// Parts with a state of their own see this replica through `replica-view.ts`: `replication.ts`, `admission.ts`,
 // `read-index.ts`, `transfer.ts` and `membership.ts`. State that only a leader has is in `leader-state.ts`.
 
-import { compareIds, decodeChange, decodeLeases, encodeChange, isMember, isVoter } from './configuration.ts'
+import { Admission } from './admission.ts'
+import {
+  compareIds,
+  decodeChange,
+  decodeLeaderLeases,
+  encodeChange,
+  isMember,
+  isVoter,
+} from './configuration.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
   ENTRY_KINDS_OF_CORE,
-  ENTRY_LEASES,
+  ENTRY_LEADER_LEASES,
   ENTRY_NOOP,
   frameBody,
   frameClusterTimeMs,
@@ -21,13 +29,12 @@ import {
 } from './entry.ts'
 import { Freshness } from './freshness.ts'
 import { assertNever, InvariantError, invariant } from './invariant.ts'
-import { Leases } from './leader-lease.ts'
+import { LeaderLeaseSettings } from './leader-lease.ts'
 import { LeaderState } from './leader-state.ts'
 import { RaftLog } from './log.ts'
 import { Membership, nameOf } from './membership.ts'
 import { Peers } from './peers.ts'
 import { Progress } from './progress.ts'
-import { Proposals } from './proposals.ts'
 import { quorumValue, voteResult } from './quorum.ts'
 import { ReadIndex } from './read-index.ts'
 import type { ReplicaView } from './replica-view.ts'
@@ -44,7 +51,7 @@ import type {
   HeartbeatMessage,
   InFlightCounts,
   Input,
-  LeaseSetting,
+  LeaderLeaseSetting,
   LogIndex,
   Message,
   MessageContent,
@@ -79,7 +86,7 @@ export class Raft {
   #vote: ReplicaId | undefined
   readonly #log: RaftLog
   readonly #membership: Membership
-  readonly #leases: Leases
+  readonly #leaderLeases: LeaderLeaseSettings
   /** Latest cluster time that this replica knows from sources other than its log. */
   #clusterTimeMs: number
   /** Time when the newest entry was appended or the newest snapshot installed. */
@@ -89,7 +96,7 @@ export class Raft {
   #leader: ReplicaId | undefined
   #lead: LeaderState | undefined
   #votes = new Map<ReplicaId, boolean>()
-  /** Time of the last contact with a leader. At first the start of the process, which may have made a lease promise. */
+  /** Time of the last contact with a leader. At first the start of the process, which may have promised a lease. */
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
   #candidateSince: MonotonicMs = 0
@@ -107,7 +114,7 @@ export class Raft {
 
   readonly #replica: ReplicaView
   readonly #replication: Replication
-  readonly #proposals: Proposals
+  readonly #admission: Admission
   readonly #reads: ReadIndex
   readonly #transfer: LeadershipTransfer
   readonly #freshness: Freshness
@@ -135,7 +142,7 @@ export class Raft {
     this.#term = hardState.term
     this.#vote = hardState.vote
     this.#log = new RaftLog(log, hardState.commit, appliedIndex)
-    this.#leases = new Leases(applied.leases, appliedIndex)
+    this.#leaderLeases = new LeaderLeaseSettings(applied.leaderLeases, appliedIndex)
     this.#clusterTimeMs = options.clusterTimeMs
     this.#appendedAt = now
     this.#freshness = new Freshness(now, boot)
@@ -150,7 +157,7 @@ export class Raft {
       acknowledged: (lead, follower) => this.#transfer.acknowledged(lead, follower),
     })
     const appliedTerm = this.#log.termAt(appliedIndex) ?? (0 as Term)
-    this.#proposals = new Proposals(replica, this.#membership, options.admission, appliedTerm, {
+    this.#admission = new Admission(replica, this.#membership, options.commandRefusal, appliedTerm, {
       append: (frame, clusterTimeMs) => this.#stampAndAppend(frame, clusterTimeMs),
       replicate: (lead) => this.#replication.replicateToAll(lead),
     })
@@ -175,7 +182,7 @@ export class Raft {
     )
     this.#loadUnappliedCoreEntries()
     // A lease promise from before the restart may still be in force (RAFT-25).
-    this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
+    this.#contactAt = this.#leaderLeases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
     this.#electionAt = now
     this.#armElection()
     this.#campaignIfSoleVoter()
@@ -209,12 +216,12 @@ export class Raft {
   get settled(): boolean {
     return this.#membership.settled
   }
-  get leases(): LeaseSetting {
-    return this.#leases.applied
+  get leaderLeases(): LeaderLeaseSetting {
+    return this.#leaderLeases.applied
   }
   /** Bytes of frames that this process proposed and that have no outcome yet. */
   get proposedBytes(): number {
-    return this.#proposals.bytes
+    return this.#admission.bytes
   }
 
   hardState(): HardState {
@@ -222,7 +229,7 @@ export class Raft {
   }
 
   appliedState(): AppliedRaftState {
-    return { configuration: this.configuration, leases: this.#leases.applied }
+    return { configuration: this.configuration, leaderLeases: this.#leaderLeases.applied }
   }
 
   /** Earliest time at which a tick can have an effect. The driver ticks then or later. */
@@ -284,8 +291,8 @@ export class Raft {
       lastIndex: this.#log.last,
       stableIndex: this.#log.stable,
       configuration: this.configuration,
-      leases: this.#leases.applied,
-      leaseValid: this.#lead !== undefined && this.#reads.leaseHolds(this.#lead),
+      leaderLeases: this.#leaderLeases.applied,
+      leaderLeaseValid: this.#lead !== undefined && this.#reads.leaderLeaseHolds(this.#lead),
       transferTarget: this.#lead?.transfer?.target,
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
       stalenessMs: this.stalenessMs(this.#now),
@@ -312,16 +319,16 @@ export class Raft {
     // The leader's counts appear in every role, to reveal work that a former leader left behind.
     const inFlight: Record<string, number> = {
       votes: this.#votes.size,
-      proposals: this.#proposals.size,
-      proposedBytes: this.#proposals.bytes,
-      forwardedBytes: this.#proposals.forwardedBytes,
+      proposals: this.#admission.size,
+      proposedBytes: this.#admission.bytes,
+      forwardedBytes: this.#admission.forwardedBytes,
       pendingReads: this.#reads.pending,
       pendingTransfer: Number(this.#transfer.isPending),
       unappliedChanges: this.#membership.unapplied.size,
-      unappliedLeases: this.#leases.unapplied,
+      unappliedLeaderLeases: this.#leaderLeases.unapplied,
       readers: lead?.rounds.readers ?? 0,
       earlyReads: lead?.earlyReads.length ?? 0,
-      leaseRounds: lead?.lease.openRounds ?? 0,
+      leaderLeaseRounds: lead?.leaderLease.openRounds ?? 0,
       transfer: Number(lead?.transfer !== undefined),
       retiring: Number(lead?.retirement !== undefined),
       ...this.#log.inspect(),
@@ -346,7 +353,7 @@ export class Raft {
       limits: raft.#limits,
       timing: raft.#timing,
       log: raft.#log,
-      leases: raft.#leases,
+      leaderLeases: raft.#leaderLeases,
       get configuration() {
         return raft.configuration
       },
@@ -401,7 +408,7 @@ export class Raft {
         this.#receive(input.message)
         return
       case 'propose':
-        this.#proposals.propose(input.proposals)
+        this.#admission.propose(input.proposals)
         return
       case 'read':
         this.#reads.read(input.reads)
@@ -437,7 +444,7 @@ export class Raft {
     const committed = this.#log.takeCommitted(this.#limits.applyBytesMax, this.#visibleCommit)
     const last = committed.at(-1)
     if (last !== undefined) {
-      this.#proposals.committed(committed)
+      this.#admission.committed(committed)
       this.#clusterTimeMs = Math.max(this.#clusterTimeMs, frameClusterTimeMs(last.frame))
     }
     return committed
@@ -455,7 +462,7 @@ export class Raft {
       write,
       messages: this.#messages.map((message) => this.#outgoing(message)),
       committed,
-      outcomes: this.#proposals.takeOutcomes(),
+      outcomes: this.#admission.takeOutcomes(),
       reads: this.#reads.takeOutcomes(),
       snapshots: this.#replication.takeSnapshots(),
       transfer: this.#transfer.takeOutcome(),
@@ -607,10 +614,10 @@ export class Raft {
         this.#transfer.onRequest(message)
         return
       case 'forward':
-        this.#proposals.onForward(message)
+        this.#admission.onForward(message)
         return
       case 'forward-refused':
-        this.#proposals.onForwardRefused(message)
+        this.#admission.onForwardRefused(message)
         return
       case 'read-index':
         this.#reads.onRequest(message)
@@ -674,7 +681,7 @@ export class Raft {
         this.#send(message.from, { type: 'pre-vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'forward':
-        this.#proposals.onForward(message)
+        this.#admission.onForward(message)
         return
       case 'read-index':
         this.#reads.onRequest(message)
@@ -689,20 +696,20 @@ export class Raft {
   #hasLiveLeader(): boolean {
     if (this.#role === 'leader') return true
     const sticky = this.#leader !== undefined && this.#now - this.#contactAt < this.#timing.electionMinMs
-    return sticky || this.#isBoundByLease()
+    return sticky || this.#isBoundByLeaderLease()
   }
 
   /**
    * Whether a lease promise is in force, even without a known leader. Then this replica neither votes nor campaigns.
    */
-  #isBoundByLease(): boolean {
-    return this.#now - this.#contactAt < this.#leases.promiseMs
+  #isBoundByLeaderLease(): boolean {
+    return this.#now - this.#contactAt < this.#leaderLeases.promiseMs
   }
 
   #startCampaign(): void {
     const blocker =
       this.#campaignBlocker() ??
-      (this.#isBoundByLease() ? 'bound to a leader by the lease setting' : undefined)
+      (this.#isBoundByLeaderLease() ? 'bound to a leader by the lease setting' : undefined)
     if (blocker === undefined) {
       // While term or vote is being written, the vote of another term would only wait behind that write.
       if (this.#termWrite > this.#log.storedWrite) this.#armElection(this.#timing.failoverDelayMaxMs)
@@ -852,7 +859,7 @@ export class Raft {
   #campaignIfSoleVoter(): void {
     const { voters, votersOutgoing } = this.configuration
     if (voters.length !== 1 || voters[0] !== this.id || votersOutgoing.length > 0) return
-    this.#electionAt = Math.max(this.#now, this.#contactAt + this.#leases.promiseMs)
+    this.#electionAt = Math.max(this.#now, this.#contactAt + this.#leaderLeases.promiseMs)
   }
 
   /**
@@ -871,7 +878,7 @@ export class Raft {
         : Math.max(campaignMsMin, electionMinMs, spacingMs / 2) +
           random * Math.max(electionMaxMs - electionMinMs, spacingMs)
     // The lease promises of all replicas end at the same time. The random part keeps them from campaigning together.
-    const boundUntil = this.#contactAt + this.#leases.promiseMs + random * failoverDelayMaxMs
+    const boundUntil = this.#contactAt + this.#leaderLeases.promiseMs + random * failoverDelayMaxMs
     this.#electionAt = Math.max(this.#now + delay, boundUntil)
   }
 
@@ -929,7 +936,7 @@ export class Raft {
     const firstIndex = (this.#log.last + 1) as LogIndex
     const lead = new LeaderState(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
-    this.#proposals.elected()
+    this.#admission.elected()
     this.#trackMembers(lead)
     // This entry commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
@@ -987,7 +994,7 @@ export class Raft {
     )
     if (this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `message from the leader of term ${this.#term}`)
-      this.#proposals.resendForwarded(from)
+      this.#admission.resendForwarded(from)
     }
     this.#contactAt = this.#now
     this.#failoverUntil = Number.NEGATIVE_INFINITY
@@ -1095,8 +1102,8 @@ export class Raft {
     const logKept = this.#log.restore(meta, snapshotId)
     if (!logKept) this.#dropCoreEntries(0 as LogIndex)
     this.#membership.restored(state.configuration, index)
-    this.#leases.restored(state.leases, index)
-    this.#proposals.hidden(term)
+    this.#leaderLeases.restored(state.leaderLeases, index)
+    this.#admission.hidden(term)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1128,7 +1135,7 @@ export class Raft {
 
   #dropCoreEntries(from: LogIndex): void {
     this.#membership.unapplied.truncatedFrom(from)
-    this.#leases.truncatedFrom(from)
+    this.#leaderLeases.truncatedFrom(from)
   }
 
   #recordCoreEntry({ index, frame }: Entry): void {
@@ -1136,7 +1143,8 @@ export class Raft {
     if (kind >= ENTRY_KINDS_OF_CORE || kind === ENTRY_NOOP) return
     if (kind === ENTRY_CONFIGURATION)
       this.#membership.unapplied.appended(index, decodeChange(frameBody(frame)))
-    else if (kind === ENTRY_LEASES) this.#leases.appended(index, decodeLeases(frameBody(frame)))
+    else if (kind === ENTRY_LEADER_LEASES)
+      this.#leaderLeases.appended(index, decodeLeaderLeases(frameBody(frame)))
     else throw new InvariantError(`entry ${index} is of kind ${kind}, which this program does not know`)
   }
 
@@ -1170,7 +1178,7 @@ export class Raft {
     // A snapshot may have replaced the state that the driver was applying to.
     if (index <= this.#log.applied) return
     this.#log.appliedTo(index)
-    if (this.#leases.appliedTo(index)) this.#replication.restartLease()
+    if (this.#leaderLeases.appliedTo(index)) this.#replication.restartLeaderLease()
     for (;;) {
       const next = this.#membership.unapplied.takeApplied(index)
       if (next === undefined) break
@@ -1222,7 +1230,7 @@ export class Raft {
       follower.probing = false
       this.#replication.replicate(follower, follower.state === 'probe')
     }
-    if (peer === this.#leader) this.#proposals.resendForwarded(peer)
+    if (peer === this.#leader) this.#admission.resendForwarded(peer)
   }
 
   #disconnected(peer: ReplicaId): void {
@@ -1236,8 +1244,8 @@ export class Raft {
   #refused(peer: ReplicaId): void {
     this.#disconnected(peer)
     if (peer !== this.#leader) return
-    // With leases on, a partitioned leader may still serve reads under this replica's promise.
-    if (this.#leases.promiseMs > 0) return
+    // With leader leases on, a partitioned leader may still serve reads under this replica's promise.
+    if (this.#leaderLeases.promiseMs > 0) return
     const { electionMinMs, failoverDelayMaxMs } = this.#timing
     this.#setLeader(undefined)
     this.#why = 'the connection to the leader broke and cannot be made again'

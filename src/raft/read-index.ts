@@ -66,7 +66,7 @@ export class ReadIndex {
     if (lead !== undefined) {
       this.#serve(
         lead,
-        reads.map(({ id, lease }) => ({ origin: { kind: 'local', id }, lease })),
+        reads.map(({ id, leaderLease }) => ({ origin: { kind: 'local', id }, leaderLease })),
       )
       return
     }
@@ -78,26 +78,26 @@ export class ReadIndex {
       )
       return
     }
-    for (const lease of [false, true]) {
-      const ids = reads.filter((read) => read.lease === lease).map(({ id }) => id)
+    for (const leaderLease of [false, true]) {
+      const ids = reads.filter((read) => read.leaderLease === leaderLease).map(({ id }) => id)
       if (ids.length === 0) continue
       if (this.#pending.size >= WAITING_READS_MAX) {
         this.#refuseAll(ids, 'not-ready')
         continue
       }
       const request = this.#pending.register(ids, now + timing.electionMaxMs)
-      this.#replica.send(to, { type: 'read-index', request, lease })
+      this.#replica.send(to, { type: 'read-index', request, leaderLease })
     }
   }
 
-  onRequest({ from, request, lease }: ReadIndexMessage): void {
+  onRequest({ from, request, leaderLease }: ReadIndexMessage): void {
     const { lead } = this.#replica
     const origin: ReadOrigin = { kind: 'remote', from, request }
     if (lead === undefined) this.#refuse(origin, 'not-leader')
-    else this.#serve(lead, [{ origin, lease }])
+    else this.#serve(lead, [{ origin, leaderLease }])
   }
 
-  onAnswer({ from, request, index, refusal, lease, commit }: ReadIndexAnswerMessage): void {
+  onAnswer({ from, request, index, refusal, leaderLease, commit }: ReadIndexAnswerMessage): void {
     const ids = from === this.#replica.leader ? this.#pending.take(request) : undefined
     if (ids === undefined) return
     if (index === undefined) {
@@ -105,7 +105,7 @@ export class ReadIndex {
       return
     }
     this.#actions.learnCommit(commit)
-    for (const id of ids) this.#outcomes.push({ id, outcome: 'confirmed', index, lease })
+    for (const id of ids) this.#outcomes.push({ id, outcome: 'confirmed', index, leaderLease })
   }
 
   /** Serves the reads that arrived before the leader knew all committed entries. */
@@ -138,10 +138,10 @@ export class ReadIndex {
   }
 
   /** Whether the leader may serve a read without a round (thesis §6.4.1; RAFT-25). */
-  leaseHolds(lead: LeaderState): boolean {
-    const { leases, log, now, timing } = this.#replica
+  leaderLeaseHolds(lead: LeaderState): boolean {
+    const { leaderLeases, log, now, timing } = this.#replica
     if (lead.retirement !== undefined || !lead.committedInTerm(log.commit)) return false
-    return lead.lease.holds(now, leases.trustMs, timing.driftMax)
+    return lead.leaderLease.holds(now, leaderLeases.trustMs, timing.driftMax)
   }
 
   #serve(lead: LeaderState, reads: readonly EarlyRead[]): void {
@@ -153,10 +153,10 @@ export class ReadIndex {
       }
       return
     }
-    const leaseHolds = this.leaseHolds(lead)
+    const leaderLeaseHolds = this.leaderLeaseHolds(lead)
     const inRound: ReadOrigin[] = []
-    for (const { origin, lease } of reads) {
-      if (lease && leaseHolds) this.#confirm(origin, index, true)
+    for (const { origin, leaderLease } of reads) {
+      if (leaderLease && leaderLeaseHolds) this.#confirm(origin, index, true)
       else inRound.push(origin)
     }
     const room = WAITING_READS_MAX - lead.rounds.readers
@@ -165,9 +165,9 @@ export class ReadIndex {
     if (accepted.length > 0) this.#actions.beginRound(lead, accepted)
   }
 
-  #confirm(origin: ReadOrigin, index: LogIndex, lease: boolean): void {
+  #confirm(origin: ReadOrigin, index: LogIndex, leaderLease: boolean): void {
     if (origin.kind === 'local') {
-      this.#outcomes.push({ id: origin.id, outcome: 'confirmed', index, lease })
+      this.#outcomes.push({ id: origin.id, outcome: 'confirmed', index, leaderLease })
       return
     }
     const { from: to, request } = origin
@@ -178,7 +178,7 @@ export class ReadIndex {
       request,
       index,
       refusal: undefined,
-      lease,
+      leaderLease,
       commit: commit as LogIndex,
     })
   }
@@ -194,7 +194,7 @@ export class ReadIndex {
       request,
       index: undefined,
       refusal,
-      lease: false,
+      leaderLease: false,
       commit: 0 as LogIndex,
     })
   }

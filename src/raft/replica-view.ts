@@ -1,6 +1,6 @@
 // The shared view of a replica for the parts of its state machine, with a way to send. Only `Raft` changes the state.
 
-import type { Leases } from './leader-lease.ts'
+import type { LeaderLeaseSettings } from './leader-lease.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { RaftLog } from './log.ts'
 import type {
@@ -20,7 +20,7 @@ export interface ReplicaView {
   readonly limits: RaftLimits
   readonly timing: RaftTiming
   readonly log: RaftLog
-  readonly leases: Leases
+  readonly leaderLeases: LeaderLeaseSettings
   /** The applied configuration. */
   readonly configuration: Configuration
   /** The time of the current input. */

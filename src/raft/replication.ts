@@ -199,7 +199,7 @@ export class Replication {
     { from, round, sentAt }: AppendAcceptedMessage | AppendRejectedMessage | HeartbeatAnswerMessage,
     applied: LogIndex | undefined,
   ): Progress | undefined {
-    const { leases, log, now } = this.#replica
+    const { leaderLeases, log, now } = this.#replica
     const follower = lead.progress.get(from)
     if (follower === undefined) return undefined
     invariant(round <= lead.rounds.newest, () => `replica ${from} answers round ${round}, which never began`)
@@ -208,9 +208,9 @@ export class Replication {
       if (applied > follower.applied) follower.applied = applied
       // A follower keeps the lease promise only after it has applied the lease setting (RAFT-25). It keeps the promise
       // through a restart only if the entry is on its disk. A follower may apply an entry that only other disks hold.
-      const { since } = leases
+      const { since } = leaderLeases
       const keepsPromise = applied >= since && follower.match >= since
-      if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
+      if (keepsPromise && round > follower.leaderLeaseRound) follower.leaderLeaseRound = round
     }
     if (follower.openContact === undefined && lead.knowsCommit(log.commit)) {
       const next = lead.rounds.newest + 1
@@ -235,13 +235,13 @@ export class Replication {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Confirmation of leadership by rounds (thesis §6.4) and leases (thesis §6.4.1; RAFT-25)
+  // Confirmation of leadership by rounds (thesis §6.4) and leader leases (thesis §6.4.1; RAFT-25)
 
   beginRound(lead: LeaderState, origins: readonly ReadOrigin[], to: 'voters' | 'all'): void {
-    const { configuration, leases, log, now } = this.#replica
+    const { configuration, leaderLeases, log, now } = this.#replica
     const readIndex = lead.knowsCommit(log.commit) ? log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(now, readIndex, origins)
-    if (leases.trustMs > 0) lead.lease.began(number, startedAt, leases.trustMs)
+    if (leaderLeases.trustMs > 0) lead.leaderLease.began(number, startedAt, leaderLeases.trustMs)
     for (const follower of lead.followers) {
       if (to === 'all' || isVoter(configuration, follower.id)) this.sendHeartbeat(follower, number)
     }
@@ -263,22 +263,22 @@ export class Replication {
       follower.confirmedContact = { at: contact.at, readIndex: contact.readIndex }
       follower.openContact = undefined
     }
-    this.#extendLease(lead)
+    this.#extendLeaderLease(lead)
   }
 
-  restartLease(): void {
+  restartLeaderLease(): void {
     const { lead } = this.#replica
     if (lead === undefined) return
-    lead.lease.restart()
-    for (const follower of lead.followers) follower.leaseRound = 0
+    lead.leaderLease.restart()
+    for (const follower of lead.followers) follower.leaderLeaseRound = 0
   }
 
-  #extendLease(lead: LeaderState): void {
+  #extendLeaderLease(lead: LeaderState): void {
     const { newest } = lead.rounds
-    const { configuration, id: self, leases, now } = this.#replica
+    const { configuration, id: self, leaderLeases, now } = this.#replica
     const counted = quorumValue(configuration, (id) =>
-      id === self ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
+      id === self ? newest : (lead.progress.get(id)?.leaderLeaseRound ?? 0),
     )
-    lead.lease.confirmed(counted, now, leases.applied.durationMs)
+    lead.leaderLease.confirmed(counted, now, leaderLeases.applied.durationMs)
   }
 }

@@ -173,7 +173,7 @@ export class LeadershipTransfer {
   #begin(lead: LeaderState, target: ReplicaId): void {
     const { now, timing } = this.#replica
     lead.transfer = { target, deadline: now + timing.electionMaxMs }
-    lead.lease.end()
+    lead.leaderLease.end()
     this.#advance(lead, lead.transfer)
   }
 

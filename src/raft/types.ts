@@ -106,7 +106,7 @@ export type ConfigurationChange =
  * no vote and no campaign within that time after contact with a leader. The leader trusts its lease for `durationMs /
  * (1 + driftMax)` after a round began.
  */
-export interface LeaseSetting {
+export interface LeaderLeaseSetting {
   readonly on: boolean
   readonly durationMs: number
 }
@@ -117,7 +117,7 @@ export interface LeaseSetting {
  */
 export interface AppliedRaftState {
   readonly configuration: Configuration
-  readonly leases: LeaseSetting
+  readonly leaderLeases: LeaderLeaseSetting
 }
 
 /** The durable state of paper figure 2 and the commit index, in one record (RAFT-5). */
@@ -177,7 +177,7 @@ export interface AppendMessage extends MessageBase {
   readonly prevTerm: Term
   readonly entries: readonly Entry[]
   readonly commit: LogIndex
-  /** Newest round of leadership confirmation at the time of sending (ReadIndex, check-quorum, leases). */
+  /** Newest round of leadership confirmation at the time of sending (ReadIndex, check-quorum, leader leases). */
   readonly round: number
 }
 /** Success: everything up to `index` is durable on the sender and equal to the leader's log. */
@@ -188,7 +188,7 @@ export interface AppendAcceptedMessage extends MessageBase {
   readonly sentAt: MonotonicMs
   /**
    * Applied index of the state that reads on the sender use. A snapshot counts once it is durable. The leader uses it
-   * for the lease setting and for the last change of members.
+   * for the leader lease setting and for the last change of members.
    */
   readonly applied: LogIndex
 }
@@ -277,7 +277,7 @@ export interface ForwardRefusedMessage extends MessageBase {
 export interface ReadIndexMessage extends MessageBase {
   readonly type: 'read-index'
   readonly request: number
-  readonly lease: boolean
+  readonly leaderLease: boolean
 }
 export interface ReadIndexAnswerMessage extends MessageBase {
   readonly type: 'read-index-answer'
@@ -286,7 +286,7 @@ export interface ReadIndexAnswerMessage extends MessageBase {
   readonly index: LogIndex | undefined
   readonly refusal: ReadRefusal | undefined
   /** Whether the read was confirmed by the leader's lease, without a round. */
-  readonly lease: boolean
+  readonly leaderLease: boolean
   /** min(match, commit) for the receiver, so that it can apply without waiting for the next heartbeat. */
   readonly commit: LogIndex
 }
@@ -335,8 +335,8 @@ export interface Proposal {
 export interface ReadRequest {
   /** Unique within the process. */
   readonly id: number
-  /** Serve under the leader's lease if leases are on; otherwise linearizable by a quorum round. */
-  readonly lease: boolean
+  /** Serve under the leader's lease if those are on; otherwise linearizable by a quorum round. */
+  readonly leaderLease: boolean
 }
 
 /**
@@ -419,7 +419,7 @@ export type Refusal =
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
   /** The disk of the leader is nearly full. */
-  | { readonly reason: 'storage-full'; readonly detail: string }
+  | { readonly reason: 'disk-full'; readonly detail: string }
   /** A membership change must wait, for example for another change to end. The caller may retry. */
   | { readonly reason: 'membership-pending'; readonly detail: string }
   /** A membership change that the rules do not allow; `detail` is a sentence for the operator. */
@@ -440,7 +440,12 @@ export type ProposalOutcome =
 
 export type ReadOutcome =
   /** The read may be served once `index` is applied. */
-  | { readonly id: number; readonly outcome: 'confirmed'; readonly index: LogIndex; readonly lease: boolean }
+  | {
+      readonly id: number
+      readonly outcome: 'confirmed'
+      readonly index: LogIndex
+      readonly leaderLease: boolean
+    }
   /** The read was not confirmed; the caller may retry. */
   | { readonly id: number; readonly outcome: 'refused'; readonly refusal: ReadRefusal }
 
@@ -520,7 +525,7 @@ export interface RaftOptions {
    * The node's check of a command before this replica appends or forwards it, without side effects. Entries of the core
    * are not checked.
    */
-  readonly admission: (frame: Uint8Array) => Refusal | undefined
+  readonly commandRefusal: (frame: Uint8Array) => Refusal | undefined
   /** A random number, uniform in [0, 1). */
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */
@@ -570,8 +575,8 @@ export interface RaftStatus {
   /** Last index of the own log that is durable. */
   readonly stableIndex: LogIndex
   readonly configuration: Configuration
-  readonly leases: LeaseSetting
-  readonly leaseValid: boolean
+  readonly leaderLeases: LeaderLeaseSetting
+  readonly leaderLeaseValid: boolean
   readonly transferTarget: ReplicaId | undefined
   readonly progress: readonly ProgressStatus[]
   /** Proven upper bound in ms on the staleness of the applied state; undefined when unknown. */

@@ -486,7 +486,7 @@ async function format(
       term: asTerm(at),
       raft: encodeAppliedState({
         configuration,
-        leases: { on: false, durationMs: raftTiming.electionMinMs },
+        leaderLeases: { on: false, durationMs: raftTiming.electionMinMs },
       }),
       kv: encodeState(initialState({}, clusterId)),
     },

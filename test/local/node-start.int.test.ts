@@ -115,7 +115,7 @@ test('a directory of a newer version is refused with that reason, and stays as i
   kv[0] = CLUSTER_VERSION + 1
   const raft = encodeAppliedState({
     configuration: emptyConfiguration,
-    leases: { on: false, durationMs: 500 },
+    leaderLeases: { on: false, durationMs: 500 },
   })
   await formatStorage(join(space.dir, 'n1'), identity, {
     ...initial,

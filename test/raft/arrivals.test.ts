@@ -9,7 +9,7 @@ import {
   asTerm,
   type ConfigurationChange,
   type Entry,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type Message,
 } from '../../src/raft/types.ts'
 import { append, Bench, follower, type Incoming, leader, voteRequest } from './harness/bench.ts'
@@ -46,8 +46,8 @@ const appendOf = (
 const waits = (bench: Bench): number => bench.raft.deadline() - bench.nowMs
 const propose = (bench: Bench, seq: number): void =>
   bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, 'x') }] })
-const ask = (bench: Bench, one: number, lease = false): void =>
-  bench.step({ kind: 'read', reads: [{ id: one, lease }] })
+const ask = (bench: Bench, one: number, leaderLease = false): void =>
+  bench.step({ kind: 'read', reads: [{ id: one, leaderLease }] })
 const reads = (bench: Bench): string[] =>
   bench.outputs.flatMap((output) => output.reads.map((read) => `${read.id} ${read.outcome}`))
 const typesTo = (messages: readonly Message[], peer: number): string[] =>
@@ -64,7 +64,7 @@ describe('a snapshot', () => {
   }
 
   function arrives(bench: Bench, { index, term, at, from = 2, state, clusterTimeMs = 0 }: Arrival): void {
-    const whole = { configuration: votersUpTo(3), leases: LEASES_OFF, ...state }
+    const whole = { configuration: votersUpTo(3), leaderLeases: LEASES_OFF, ...state }
     const meta = { index: asIndex(index), term: asTerm(term), state: whole }
     const snapshotId = `at ${index}`
     bench.node.disk.staged.set(snapshotId, { meta, clusterTimeMs, machine: [] })
@@ -122,7 +122,7 @@ describe('a snapshot', () => {
   })
 
   test('replaces the changes and settings that it covers; those after it stay if it keeps the log', () => {
-    const on: LeaseSetting = { on: true, durationMs: 300 }
+    const on: LeaderLeaseSetting = { on: true, durationMs: 300 }
     const entries = [
       ...[pastChange(1, 1, DEMOTE), pastLeases(2, 1, on)],
       ...[...pastEntries(3, [1]), pastChange(4, 1, DEMOTE), pastLeases(5, 1, on)],
@@ -131,10 +131,15 @@ describe('a snapshot', () => {
       const bench = new Bench()
       bench.receive(appendOf([0, 0], entries))
       bench.settle()
-      expect(bench.raft.inspect()).toMatchObject({ unappliedChanges: 2, unappliedLeases: 2 })
-      arrives(bench, { index: 3, term, at: 2, state: { leases: { on: true, durationMs: 700 } } })
-      const { unappliedChanges, unappliedLeases } = bench.raft.inspect()
-      return [bench.raft.lastIndex, unappliedChanges, unappliedLeases, bench.raft.leases.durationMs]
+      expect(bench.raft.inspect()).toMatchObject({ unappliedChanges: 2, unappliedLeaderLeases: 2 })
+      arrives(bench, { index: 3, term, at: 2, state: { leaderLeases: { on: true, durationMs: 700 } } })
+      const { unappliedChanges, unappliedLeaderLeases } = bench.raft.inspect()
+      return [
+        bench.raft.lastIndex,
+        unappliedChanges,
+        unappliedLeaderLeases,
+        bench.raft.leaderLeases.durationMs,
+      ]
     }
     expect(underWay(1)).toEqual([5, 1, 1, 700])
     expect(underWay(2)).toEqual([3, 0, 0, 700])
@@ -412,7 +417,8 @@ describe('reads at a leader', () => {
     bench.node.propose('x')
     bench.acknowledge([2])
     bench.take()
-    for (const from of [2, 3]) bench.receive({ type: 'read-index', from, term, request: from, lease: false })
+    for (const from of [2, 3])
+      bench.receive({ type: 'read-index', from, term, request: from, leaderLease: false })
     for (const from of [2, 3]) answer(bench, from)
     const answers = bench.takeOf('read-index-answer').map(({ to, index, commit }) => [to, index, commit])
     expect(answers).toEqual([
@@ -423,7 +429,7 @@ describe('reads at a leader', () => {
 })
 
 describe('a lease', () => {
-  const valid = (bench: Bench): boolean => bench.raft.status().leaseValid
+  const valid = (bench: Bench): boolean => bench.raft.status().leaderLeaseValid
 
   test('ends at the exact millisecond', () => {
     const bench = leader({ leases: { on: true, durationMs: 500 }, timing: { driftMax: 0.25 } })
@@ -473,7 +479,7 @@ describe('a lease', () => {
     for (let beat = 0; beat < 100; beat++) {
       bench.pass(heartbeatMs)
       for (const from of [2, 3]) answer(bench, from)
-      expect([valid(bench), bench.raft.inspect().leaseRounds]).toEqual([true, 0])
+      expect([valid(bench), bench.raft.inspect().leaderLeaseRounds]).toEqual([true, 0])
     }
   })
 })

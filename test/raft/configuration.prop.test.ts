@@ -95,7 +95,7 @@ test('changes through joint configurations have the same result as direct change
         expect([...configuration.learners]).toEqual(withRole(roles, 'learner'))
         expect([...configuration.removed].sort()).toEqual(withRole(roles, 'removed'))
         const { configuration: back } = decodeAppliedState(
-          encodeAppliedState({ configuration, leases: LEASES_OFF }),
+          encodeAppliedState({ configuration, leaderLeases: LEASES_OFF }),
         )
         expect(sameConfiguration(back, configuration)).toBe(true)
       }

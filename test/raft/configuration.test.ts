@@ -7,11 +7,11 @@ import {
   compareIds,
   decodeAppliedState,
   decodeChange,
-  decodeLeases,
+  decodeLeaderLeases,
   emptyConfiguration,
   encodeAppliedState,
   encodeChange,
-  encodeLeases,
+  encodeLeaderLeases,
   isJoint,
   isMember,
   isVoter,
@@ -200,10 +200,13 @@ describe('bytes', () => {
   })
 
   test('a lease setting and an applied state come back from their bytes', () => {
-    expect(decodeLeases(encodeLeases({ on: true, durationMs: 750 }))).toEqual({ on: true, durationMs: 750 })
+    expect(decodeLeaderLeases(encodeLeaderLeases({ on: true, durationMs: 750 }))).toEqual({
+      on: true,
+      durationMs: 750,
+    })
     const entered = applyChange(start([1, 2, 3], [4]), changeOf('~3 4'))
     if (!entered.ok) throw new Error(entered.detail)
-    const state = { configuration: entered.configuration, leases: LEASES_OFF }
+    const state = { configuration: entered.configuration, leaderLeases: LEASES_OFF }
     const back = decodeAppliedState(encodeAppliedState(state))
     expect(back).toEqual(state)
     expect(sameConfiguration(back.configuration, state.configuration)).toBe(true)
@@ -219,11 +222,11 @@ describe('bytes', () => {
 
   test.each([
     ['a change', decodeChange, encodeChange(changeOf('+2'))],
-    ['a lease setting', decodeLeases, encodeLeases(LEASES_OFF)],
+    ['a lease setting', decodeLeaderLeases, encodeLeaderLeases(LEASES_OFF)],
     [
       'an applied state',
       decodeAppliedState,
-      encodeAppliedState({ configuration: start([1, 2]), leases: LEASES_OFF }),
+      encodeAppliedState({ configuration: start([1, 2]), leaderLeases: LEASES_OFF }),
     ],
   ])('%s that is cut off or of another version is refused', (_, decode, bytes) => {
     for (let length = 0; length < bytes.length; length++)

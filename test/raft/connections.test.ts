@@ -86,11 +86,11 @@ test('a refusal that was lost with the connection is repeated; an appended propo
 test('no read is sent to a leader whose connection is broken', () => {
   const bench = follower()
   bench.step({ kind: 'disconnected', peer: id(2) })
-  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+  bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
   expect(bench.take()).toEqual([])
   expect(bench.outputs.at(-1)?.reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'no-leader' }])
   bench.step(connected(2, 1, 1))
-  bench.step({ kind: 'read', reads: [{ id: 2, lease: false }] })
+  bench.step({ kind: 'read', reads: [{ id: 2, leaderLease: false }] })
   expect(bench.takeOf('read-index')).toHaveLength(1)
 })
 

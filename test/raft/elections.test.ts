@@ -165,11 +165,11 @@ describe('each change of role, term or leader is reported with its reason', () =
   test('a deposed leader reports that nothing of its leadership is under way', () => {
     const bench = new Bench({ terms: [1], commit: 0 })
     bench.lead()
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
     expect(bench.raft.inspect()).toMatchObject({ earlyReads: 1 })
     bench.receive(voteRequest(2, 9, [9, 9]))
     bench.receive(append(2, 9, [0, 0]))
-    const ofLeaders = { readers: 0, earlyReads: 0, leaseRounds: 0, transfer: 0, retiring: 0 }
+    const ofLeaders = { readers: 0, earlyReads: 0, leaderLeaseRounds: 0, transfer: 0, retiring: 0 }
     expect(bench.raft.inspect()).toMatchObject(ofLeaders)
   })
 
@@ -447,7 +447,7 @@ describe('how long a replica waits', () => {
     bench.acknowledge()
     bench.node.setLeases({ on: true, durationMs: 100_000 })
     bench.acknowledge()
-    expect(bench.raft.leases.on).toBe(true)
+    expect(bench.raft.leaderLeases.on).toBe(true)
     bench.receive({ ...voteRequest(2, 9, [9, 9]), transfer: true } as Incoming)
     bench.settle()
     bench.take()
@@ -518,14 +518,14 @@ describe('messages of a term that is over', () => {
         lastIndex: 2,
       },
     ])
-    expect(said({ type: 'read-index', from: 2, term: led, request: 4, lease: true })).toMatchObject([
+    expect(said({ type: 'read-index', from: 2, term: led, request: 4, leaderLease: true })).toMatchObject([
       {
         type: 'read-index-answer',
         to: id(2),
         request: 4,
         index: undefined,
         refusal: 'not-leader',
-        lease: false,
+        leaderLease: false,
       },
     ])
     const proposals = [{ seq: 5, frame: textFrame(id(2), 1, 5, 'x') }]
@@ -544,9 +544,9 @@ test('a setting of leases that is truncated from the log binds no replica', () =
   const setting = pastLeases(1, 1, { on: true, durationMs: 100_000 })
   bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [setting] })
   bench.settle()
-  expect(bench.raft.inspect().unappliedLeases).toBe(1)
+  expect(bench.raft.inspect().unappliedLeaderLeases).toBe(1)
   bench.nowMs += heartbeatMs
   bench.receive(append(3, 2, [0, 0], [2]))
   bench.receive(append(3, 2, [1, 2]))
-  expect([bench.raft.inspect().unappliedLeases, waits(bench)]).toEqual([0, drawnElectionMs])
+  expect([bench.raft.inspect().unappliedLeaderLeases, waits(bench)]).toEqual([0, drawnElectionMs])
 })

@@ -246,7 +246,7 @@ describe('because it was removed', () => {
   test('meanwhile it accepts commands, but no other change, and serves no reads by a lease', () => {
     const bench = removed({ leases: { on: true, durationMs: 2000 } })
     pass(bench, 2 * heartbeatMs)
-    expect(bench.raft.status().leaseValid).toBe(false)
+    expect(bench.raft.status().leaderLeaseValid).toBe(false)
     const change = encodeChange({ kind: 'change', steps: stepsOf('+9') })
     expect(propose(bench, ENTRY_CONFIGURATION, change)).toBe('transferring')
     expect(propose(bench, TEXT)).toBe('appended')

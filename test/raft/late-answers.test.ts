@@ -26,7 +26,7 @@ test('a lease counts from when the round began, not from its answers', () => {
   const validAt = (ms: number): boolean => {
     bench.nowMs = began + ms
     bench.step({ kind: 'tick' })
-    return bench.raft.status().leaseValid
+    return bench.raft.status().leaderLeaseValid
   }
   const trusted = durationMs / (1 + TIMING.driftMax)
   expect(validAt(Math.floor(trusted))).toBe(true)
@@ -52,14 +52,21 @@ test('a process requests read indexes with ids new to its replica: a response to
     bench.receive(append(2, 1, [0, 0]))
     bench.settle()
     bench.take()
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
     return bench.takeOf('read-index').map(({ request }) => request)
   }
   const [before = -1] = asked()
   bench.node.crash()
   bench.node.start()
   const [now = -1] = asked()
-  const answer = { from: 2, term: 1, index: asIndex(0), refusal: undefined, lease: false, commit: asIndex(0) }
+  const answer = {
+    from: 2,
+    term: 1,
+    index: asIndex(0),
+    refusal: undefined,
+    leaderLease: false,
+    commit: asIndex(0),
+  }
   const confirmed = (request: number): number => {
     bench.receive({ type: 'read-index-answer', request, ...answer })
     return bench.outputs.at(-1)?.reads.length ?? 0
@@ -76,7 +83,7 @@ function leaseholder(ms: number): Bench {
   bench.acknowledge()
   bench.pass(TIMING.heartbeatMs)
   bench.acknowledge()
-  expect(bench.raft.status().leaseValid).toBe(true)
+  expect(bench.raft.status().leaderLeaseValid).toBe(true)
   return bench
 }
 
@@ -87,10 +94,10 @@ test('a lease of another duration counts from the first round that is echoed by 
   bench.settle()
   // They hold the new setting, but have promised by the old one.
   bench.acknowledge()
-  expect(bench.raft.leases.durationMs).toBe(2000)
+  expect(bench.raft.leaderLeases.durationMs).toBe(2000)
   bench.nowMs = nowMs + 300
   bench.step({ kind: 'tick' })
-  expect(bench.raft.status().leaseValid).toBe(false)
+  expect(bench.raft.status().leaderLeaseValid).toBe(false)
 })
 
 test('a longer promise that is in the log binds before it is applied, a restart included', () => {

@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 import {
   decodeAppliedState,
   decodeChange,
-  decodeLeases,
+  decodeLeaderLeases,
   encodeAppliedState,
   encodeChange,
-  encodeLeases,
+  encodeLeaderLeases,
 } from '../../src/raft/configuration.ts'
 import { newFrame, readHeader, sealFrame, stampFrame } from '../../src/raft/entry.ts'
 import {
@@ -63,8 +63,8 @@ test.each<[string, ConfigurationChange, string]>([
 
 test('a lease setting', () => {
   const setting = { on: true, durationMs: 2 ** 32 - 1 }
-  expect(hex(encodeLeases(setting))).toBe('0101ffffffff')
-  expect(decodeLeases(encodeLeases(setting))).toEqual(setting)
+  expect(hex(encodeLeaderLeases(setting))).toBe('0101ffffffff')
+  expect(decodeLeaderLeases(encodeLeaderLeases(setting))).toEqual(setting)
 })
 
 test('an applied state', () => {
@@ -74,7 +74,7 @@ test('an applied state', () => {
       ...{ voters: [one, id('2')], votersOutgoing: [id('3')], learners: [id('4')], learnersNext: [] },
       ...{ demoted: [id('5')], removed: [greatest], members: [member, { ...member, name: '', peer: '' }] },
     },
-    leases: { on: false, durationMs: 750 },
+    leaderLeases: { on: false, durationMs: 750 },
   }
   expect(hex(encodeAppliedState(state))).toBe(
     unspaced(`01000200000000000000010000000000000002000100000000000000030001000000000000000400

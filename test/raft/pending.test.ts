@@ -2,7 +2,12 @@
 // and leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
-import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
+import {
+  ENTRY_CONFIGURATION,
+  ENTRY_LEADER_LEASES,
+  encodeChange,
+  encodeLeaderLeases,
+} from '../../src/raft/index.ts'
 import { WAITING_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
 import { append, Bench, follower, leader, voteRequest } from './harness/bench.ts'
@@ -122,10 +127,16 @@ describe('a proposal at the leader', () => {
 
   test('of the core is refused when its kind is not one that the leader accepts', () => {
     const never = (detail: string) => [[1, { reason: 'membership', detail }]]
-    const noDuration = encodeLeases({ on: true, durationMs: 0 })
-    expect(refusalsOf(leader(), ENTRY_LEASES, noDuration)).toEqual(never('a lease must have a duration'))
-    expect(refusalsOf(leader(), ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toEqual([])
-    expect(refusalsOf(leader(), ENTRY_LEASES, encodeLeases({ on: true, durationMs: 1 }))).toEqual([])
+    const noDuration = encodeLeaderLeases({ on: true, durationMs: 0 })
+    expect(refusalsOf(leader(), ENTRY_LEADER_LEASES, noDuration)).toEqual(
+      never('a lease must have a duration'),
+    )
+    expect(
+      refusalsOf(leader(), ENTRY_LEADER_LEASES, encodeLeaderLeases({ on: false, durationMs: 0 })),
+    ).toEqual([])
+    expect(
+      refusalsOf(leader(), ENTRY_LEADER_LEASES, encodeLeaderLeases({ on: true, durationMs: 1 })),
+    ).toEqual([])
     expect(refusalsOf(leader(), 9, new Uint8Array())).toEqual(
       never('the leader does not take entries of kind 9'),
     )
@@ -166,10 +177,10 @@ describe('a read', () => {
   test('of a follower is refused when the leader refuses it, and confirmed with the index that it returns', () => {
     const bench = follower()
     const ask = (): number => {
-      bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+      bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
       return bench.takeOf('read-index')[0]?.request ?? expect.fail()
     }
-    const answer = { term: 1, lease: false, commit: asIndex(0) }
+    const answer = { term: 1, leaderLease: false, commit: asIndex(0) }
     const refused = { ...answer, index: undefined, refusal: 'not-ready' as const }
     const first = ask()
     // A response of another replica does not count.
@@ -184,13 +195,13 @@ describe('a read', () => {
     expect(last(bench).reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'not-leader' }])
     const confirmed = { ...answer, index: asIndex(4), refusal: undefined }
     bench.receive({ type: 'read-index-answer', from: 2, request: ask(), ...confirmed })
-    expect(last(bench).reads).toEqual([{ id: 1, outcome: 'confirmed', index: 4, lease: false }])
+    expect(last(bench).reads).toEqual([{ id: 1, outcome: 'confirmed', index: 4, leaderLease: false }])
     expect(underWay(bench)).toEqual({})
   })
 
   test('that the leader does not answer is refused when its time is over, and not before', () => {
     const bench = follower()
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
     const requestedAt = bench.nowMs
     for (;;) {
       const { outputs } = bench
@@ -210,17 +221,17 @@ describe('a read', () => {
 
   test('of another replica is refused by a replica that does not lead', () => {
     const bench = follower()
-    bench.receive({ type: 'read-index', from: 3, term: 1, request: 9, lease: false })
+    bench.receive({ type: 'read-index', from: 3, term: 1, request: 9, leaderLease: false })
     expect(bench.takeOf('read-index-answer')).toMatchObject([
-      { to: '3', request: 9, index: undefined, refusal: 'not-leader', lease: false, commit: 0 },
+      { to: '3', request: 9, index: undefined, refusal: 'not-leader', leaderLease: false, commit: 0 },
     ])
   })
 
   test('at a leader that has committed nothing in its term waits, up to a limit, and is refused when it steps down', () => {
     const bench = new Bench({ terms: [1], commit: 0 })
     bench.lead()
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
-    bench.receive({ type: 'read-index', from: 3, term: bench.raft.term, request: 9, lease: false })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
+    bench.receive({ type: 'read-index', from: 3, term: bench.raft.term, request: 9, leaderLease: false })
     expect(underWay(bench)).toMatchObject({ earlyReads: 2 })
     bench.take()
     bench.receive(append(2, bench.raft.term + 1, [0, 0]))
@@ -233,7 +244,7 @@ describe('a read', () => {
   test('at a leader that knows that everything before its term is committed needs no entry of the term', () => {
     const bench = new Bench({ terms: [1, 1], commit: 2 })
     bench.lead()
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
     bench.take()
     heartbeatAnswer(bench, 2)
     expect(bench.raft.status()).toMatchObject({ commit: 2, lastIndex: 3 })
@@ -420,7 +431,7 @@ describe('a leader refuses what is beyond its own progress, although the followe
     acknowledged(bench)
     const entry = (seq: number, kind: number, body: Uint8Array): void =>
       bench.step({ kind: 'propose', proposals: [{ seq, frame: sealed(kind, id(1), 1, seq, body) }] })
-    entry(2, ENTRY_LEASES, encodeLeases({ on: true, durationMs: 500 }))
+    entry(2, ENTRY_LEADER_LEASES, encodeLeaderLeases({ on: true, durationMs: 500 }))
     expect(isRefused(bench)).toBe(true)
     entry(3, ENTRY_CONFIGURATION, encodeChange({ kind: 'change', steps: stepsOf('+9') }))
     expect(isRefused(bench)).toBe(false)
@@ -436,8 +447,8 @@ test('requests to a leader that is gone are refused: there is no leader, or anot
     const bench = follower()
     // Enough time for the election of another leader, but less than the limit for a response.
     bench.nowMs += TIMING.electionMinMs
-    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
-    bench.step({ kind: 'read', reads: [{ id: 2, lease: true }] })
+    bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 2, leaderLease: true }] })
     bench.step({ kind: 'disconnected', peer: id(3) })
     expect(bench.raft.inspect()).toMatchObject({ pendingReads: 2 })
     const before = bench.outputs.length
@@ -453,22 +464,22 @@ test('reads have different request numbers, and those that a lease may serve are
   bench.step({
     kind: 'read',
     reads: [
-      { id: 1, lease: false },
-      { id: 2, lease: true },
-      { id: 3, lease: false },
+      { id: 1, leaderLease: false },
+      { id: 2, leaderLease: true },
+      { id: 3, leaderLease: false },
     ],
   })
   const requests = bench.takeOf('read-index')
-  expect(requests.map(({ lease }) => lease).sort()).toEqual([false, true])
+  expect(requests.map(({ leaderLease }) => leaderLease).sort()).toEqual([false, true])
   const ids = requests.map(({ request }) => request)
   expect(new Set(ids).size).toBe(2)
-  for (const { request, lease } of requests) {
+  for (const { request, leaderLease } of requests) {
     const answer = { term: 1, index: asIndex(3), refusal: undefined, commit: asIndex(0) }
-    bench.receive({ type: 'read-index-answer', from: 2, request, lease, ...answer })
+    bench.receive({ type: 'read-index-answer', from: 2, request, leaderLease, ...answer })
     const reads = last(bench).reads
-    expect(reads.map((read) => read.id)).toEqual(lease ? [2] : [1, 3])
+    expect(reads.map((read) => read.id)).toEqual(leaderLease ? [2] : [1, 3])
   }
-  bench.step({ kind: 'read', reads: [{ id: 4, lease: false }] })
+  bench.step({ kind: 'read', reads: [{ id: 4, leaderLease: false }] })
   const [later] = bench.takeOf('read-index')
   expect(ids.every((request) => request < (later?.request ?? 0))).toBe(true)
 })
@@ -477,9 +488,9 @@ test('the response to a read request has the commit index for the follower', () 
   const bench = new Bench()
   bench.receive(append(2, 1, [0, 0], [1, 1]))
   bench.settle()
-  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+  bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
   const [{ request } = expect.fail()] = bench.takeOf('read-index')
-  const answer = { term: 1, index: asIndex(2), refusal: undefined, lease: false, commit: asIndex(2) }
+  const answer = { term: 1, index: asIndex(2), refusal: undefined, leaderLease: false, commit: asIndex(2) }
   bench.receive({ type: 'read-index-answer', from: 2, request, ...answer })
   expect(bench.raft.commit).toBe(2)
 })
@@ -487,7 +498,7 @@ test('the response to a read request has the commit index for the follower', () 
 test('reads that wait for the first commit of a leader are bounded', () => {
   const bench = new Bench({ terms: [1], commit: 0 })
   bench.lead()
-  const reads = Array.from({ length: WAITING_READS_MAX + 2 }, (_, at) => ({ id: at + 1, lease: false }))
+  const reads = Array.from({ length: WAITING_READS_MAX + 2 }, (_, at) => ({ id: at + 1, leaderLease: false }))
   bench.step({ kind: 'read', reads })
   const refused = last(bench).reads
   expect(refused.length).toBe(2)
@@ -505,13 +516,16 @@ test('reads that wait for the first commit of a leader are bounded', () => {
 
 describe('reads that wait for a confirmation are bounded', () => {
   const request = (bench: Bench, id: number): void =>
-    bench.step({ kind: 'read', reads: [{ id, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id, leaderLease: false }] })
   const refusal = (bench: Bench): unknown =>
     last(bench).reads.map((read) => (read.outcome === 'refused' ? read.refusal : read.outcome))
 
   test('on a leader, which waits for answers to its rounds', () => {
     const bench = leader()
-    const reads = Array.from({ length: WAITING_READS_MAX - 1 }, (_, at) => ({ id: at + 1, lease: false }))
+    const reads = Array.from({ length: WAITING_READS_MAX - 1 }, (_, at) => ({
+      id: at + 1,
+      leaderLease: false,
+    }))
     bench.step({ kind: 'read', reads })
     request(bench, WAITING_READS_MAX)
     expect([refusal(bench), bench.raft.inspect().readers]).toEqual([[], WAITING_READS_MAX])
@@ -535,9 +549,9 @@ describe('reads that wait for a confirmation are bounded', () => {
       request(bench, read)
       bench.nowMs += 0.1
     }
-    expect(bench.raft.inspect()).toMatchObject({ readers: 50, leaseRounds: 5 })
+    expect(bench.raft.inspect()).toMatchObject({ readers: 50, leaderLeaseRounds: 5 })
     for (const from of [2, 3]) heartbeatAnswer(bench, from)
-    expect(bench.raft.inspect()).toMatchObject({ readers: 0, leaseRounds: 0 })
+    expect(bench.raft.inspect()).toMatchObject({ readers: 0, leaderLeaseRounds: 0 })
   })
 })
 
@@ -554,7 +568,7 @@ describe('a snapshot that is offered', () => {
 
   test('is refused while another one is being installed', () => {
     const bench = new Bench({ term: 3 })
-    const state = { configuration: votersUpTo(3), leases: LEASES_OFF }
+    const state = { configuration: votersUpTo(3), leaderLeases: LEASES_OFF }
     const meta = { index: asIndex(9), term: asTerm(2), state }
     bench.node.disk.staged.set('s', { meta, clusterTimeMs: 0, machine: [] })
     bench.step({

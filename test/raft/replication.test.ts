@@ -2,7 +2,7 @@
 // also checks that no other message is sent: an extra message breaks nothing, but costs time.
 
 import { describe, expect, test } from 'vitest'
-import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
+import { ENTRY_LEADER_LEASES, encodeLeaderLeases } from '../../src/raft/index.ts'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type LogIndex, type Message, type ProgressStatus } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming, leader } from './harness/bench.ts'
@@ -420,12 +420,12 @@ describe('proposals at a leader', () => {
   }
 
   test('are refused when the own node refuses them, also forwarded ones; entries of the core are not checked', () => {
-    const refused = { reason: 'storage-full', detail: 'no space' }
+    const refused = { reason: 'disk-full', detail: 'no space' }
     const bench = leader()
     expect(propose(bench, sealed(REFUSED_TEXT, id(1), 1, seq + 1, new Uint8Array(8)))).toEqual(refused)
     expect(propose(bench, sealed(TEXT, id(1), 1, seq + 1, new Uint8Array(8)))).toBe('appended')
-    const leases = encodeLeases({ on: false, durationMs: 0 })
-    expect(propose(bench, sealed(ENTRY_LEASES, id(1), 1, seq + 1, leases))).toBe('appended')
+    const leases = encodeLeaderLeases({ on: false, durationMs: 0 })
+    expect(propose(bench, sealed(ENTRY_LEADER_LEASES, id(1), 1, seq + 1, leases))).toBe('appended')
     const frame = sealed(REFUSED_TEXT, id(2), 1, 1, new Uint8Array(8))
     bench.receive({
       type: 'forward',

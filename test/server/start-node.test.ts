@@ -207,7 +207,7 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
   const unknown = { dataDir: join(home, 'unknown'), name: identity.name, ...existing }
   const configuration = encodeAppliedState({
     configuration: emptyConfiguration,
-    leases: { on: false, durationMs: 500 },
+    leaderLeases: { on: false, durationMs: 500 },
   })
   const nothing = {
     ...initial,

@@ -115,8 +115,10 @@ test('what the log has and was not applied is kept, and changes of members in it
     ])
     const self = { ...newNode(dir), id: made.identity.replicaId }
     const configuration = bootstrapConfiguration({ id: self.id, name: 'n9', peer: self.peer, url: self.url })
-    const leases = { on: false, durationMs: 500 }
-    expect(Buffer.from(made.applied.raft)).toEqual(Buffer.from(encodeAppliedState({ configuration, leases })))
+    const leaderLeases = { on: false, durationMs: 500 }
+    expect(Buffer.from(made.applied.raft)).toEqual(
+      Buffer.from(encodeAppliedState({ configuration, leaderLeases })),
+    )
   })
 })
 

@@ -918,7 +918,7 @@ const bytesText = (length: number): string => Buffer.from(bytes('x'.repeat(lengt
 export const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
   index: meta.index,
   term: asTerm(meta.term),
-  state: { configuration: emptyConfiguration, leases: { on: false, durationMs: 0 } },
+  state: { configuration: emptyConfiguration, leaderLeases: { on: false, durationMs: 0 } },
 })
 
 /** Empty batches until dead generations have no rows left, as an idle driver writes them. */

@@ -29,7 +29,7 @@ test('term and vote are those of the write, not of the snapshot', async () => {
   const storage = await replica.open()
   await stream(source, must(await sinkFor(storage, source)))
   const { index, term } = source.meta
-  const state = { configuration: emptyConfiguration, leases: { on: false, durationMs: 0 } }
+  const state = { configuration: emptyConfiguration, leaderLeases: { on: false, durationMs: 0 } }
   const snapshot = { meta: { index, term, state }, snapshotId: source.id, keepLog: false }
   await store(storage, batch(hardState(5, 4, '3'), [write({ snapshot })]))
   await closed(storage)

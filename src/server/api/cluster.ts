@@ -1,7 +1,7 @@
 // Operations on the cluster: members, leadership, settings.
 
 import { isVoter } from '../../raft/index.ts'
-import type { ChangeStep, LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
+import type { ChangeStep, LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
@@ -134,7 +134,7 @@ export function transferLeadership(
 }
 
 /** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */
-export function changeLeases(
+export function changeLeaderLeases(
   node: NodeApi,
   leases: NonNullable<SettingsChange['leases']>,
   isAfterSettings: boolean,
@@ -146,9 +146,9 @@ export function changeLeases(
   const set = (): void => {
     // The other settings were permitted when they were applied.
     if (!isAfterSettings) checkPermitted(node, call)
-    const { on, durationMs } = node.status().raft.leases
-    const setting: LeaseSetting = { on: leases.on ?? on, durationMs: leases.durationMs ?? durationMs }
-    node.setLeases(
+    const { on, durationMs } = node.status().raft.leaderLeases
+    const setting: LeaderLeaseSetting = { on: leases.on ?? on, durationMs: leases.durationMs ?? durationMs }
+    node.setLeaderLeases(
       setting,
       timeLeftMs(call),
       guarded((result) => {
@@ -168,5 +168,11 @@ const halfWritten = ({ detail }: Problem): Problem => ({
 
 export function respondSettings(node: NodeApi, respond: Respond): void {
   const { settings, raft } = node.status()
-  respond({ kind: 'settings', settings, leases: raft.leases, revision: undefined, replayed: false })
+  respond({
+    kind: 'settings',
+    settings,
+    leaderLeases: raft.leaderLeases,
+    revision: undefined,
+    replayed: false,
+  })
 }

@@ -19,7 +19,13 @@ import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
 import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
-import { changeLeases, changeMembers, type Guarded, respondSettings, transferLeadership } from './cluster.ts'
+import {
+  changeLeaderLeases,
+  changeMembers,
+  type Guarded,
+  respondSettings,
+  transferLeadership,
+} from './cluster.ts'
 import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
 import type {
@@ -307,19 +313,19 @@ function changeSettings(api: Api, operation: OperationOf<'change-settings'>, cal
   const guarded = guardedBy(api, respond)
   if (Object.keys(settings).length === 0) {
     if (leases === undefined) respondSettings(node, respond)
-    else changeLeases(node, leases, false, call, guarded, respond)
+    else changeLeaderLeases(node, leases, false, call, guarded, respond)
     return
   }
   // Two entries: first the limits, then the leases of the core.
   propose(api, { kind: 'settings', settings }, idempotency, call, (result) => {
     if (result instanceof ApiError || result.kind !== 'applied' || result.outcome.kind !== 'settings')
       return respond(result)
-    if (leases !== undefined) return changeLeases(node, leases, true, call, guarded, respond)
+    if (leases !== undefined) return changeLeaderLeases(node, leases, true, call, guarded, respond)
     const { outcome, replayed } = result
     // A replay has the settings of that time.
     const { raft } = node.status()
     const { settings, revision } = outcome
-    respond({ kind: 'settings', settings, leases: raft.leases, revision, replayed })
+    respond({ kind: 'settings', settings, leaderLeases: raft.leaderLeases, revision, replayed })
   })
 }
 

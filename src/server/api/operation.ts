@@ -19,7 +19,7 @@ import type {
   Where,
 } from '../../kv/index.ts'
 import type { KvTxn, KvTxnResult } from '../../kv/types.ts'
-import type { LeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
+import type { LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { DriverStatus, LeaseNow, ReadConsistency, ReadGrant } from '../node/types.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
@@ -311,7 +311,7 @@ export type ApiResult =
   | {
       readonly kind: 'settings'
       readonly settings: KvSettings
-      readonly leases: LeaseSetting
+      readonly leaderLeases: LeaderLeaseSetting
       readonly revision: Revision | undefined
       readonly replayed: boolean
     }

@@ -2,7 +2,7 @@
 
 import { type KeyRow, type KvSettings, type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import { isVoter } from '../../raft/index.ts'
-import type { LeaseSetting } from '../../raft/types.ts'
+import type { LeaderLeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import { checkedKey, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
@@ -246,8 +246,8 @@ export function encode(
     case 'cluster':
       return jsonResponse(clusterJson(result.status, context.node))
     case 'settings': {
-      const { settings, leases, revision, replayed } = result
-      return jsonResponse(settingsJson(settings, leases), replayed ? REPLAYED : [], revision)
+      const { settings, leaderLeases, revision, replayed } = result
+      return jsonResponse(settingsJson(settings, leaderLeases), replayed ? REPLAYED : [], revision)
     }
     case 'leader':
       return jsonResponse(JSON.stringify({ leader: result.leader }))
@@ -518,7 +518,7 @@ function membersDocument({ raft }: DriverStatus) {
   }))
 }
 
-function settingsJson(settings: KvSettings, { on, durationMs }: LeaseSetting): string {
+function settingsJson(settings: KvSettings, { on, durationMs }: LeaderLeaseSetting): string {
   const values = SETTING_FIELDS.map(([field, name]) => [field, settings[name]])
   return JSON.stringify({ ...Object.fromEntries(values), leases: { on, duration_ms: durationMs } })
 }

@@ -4,11 +4,11 @@ import {
   type Configuration,
   type ConfigurationChange,
   ENTRY_CONFIGURATION,
-  ENTRY_LEASES,
+  ENTRY_LEADER_LEASES,
   encodeChange,
-  encodeLeases,
+  encodeLeaderLeases,
   isJoint,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type Raft,
 } from '../../raft/index.ts'
 import type { Members } from './members.ts'
@@ -18,7 +18,7 @@ import type { Clock, Problem, Result } from './types.ts'
 
 export interface ConfigurationRequestsOptions {
   readonly clock: Clock
-  readonly raft: Pick<Raft, 'leases' | 'settled'>
+  readonly raft: Pick<Raft, 'leaderLeases' | 'settled'>
   readonly members: Pick<Members, 'configuration'>
   readonly proposer: Pick<Proposer, 'proposeCoreEntry'>
   readonly waits: Pick<StateWaiters, 'until'>
@@ -51,10 +51,14 @@ export class ConfigurationRequests {
     })
   }
 
-  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void {
+  setLeaderLeases(
+    setting: LeaderLeaseSetting,
+    timeoutMs: number,
+    done: (result: Result<LeaderLeaseSetting>) => void,
+  ): void {
     const { proposer, raft } = this.#options
-    proposer.proposeCoreEntry(ENTRY_LEASES, encodeLeases(setting), timeoutMs, (end) =>
-      done(end.ok ? { ok: true, value: raft.leases } : end),
+    proposer.proposeCoreEntry(ENTRY_LEADER_LEASES, encodeLeaderLeases(setting), timeoutMs, (end) =>
+      done(end.ok ? { ok: true, value: raft.leaderLeases } : end),
     )
   }
 }

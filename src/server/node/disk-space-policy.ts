@@ -60,7 +60,7 @@ export class DiskSpacePolicy {
   }
 
   /** Why this node must not append the command in this frame, or forward it to the leader. */
-  admission(frame: Uint8Array): Refusal | undefined {
+  commandRefusal(frame: Uint8Array): Refusal | undefined {
     const { raft } = this.#options
     const { state } = this.space
     if (state === 'enough') return undefined
@@ -69,7 +69,7 @@ export class DiskSpacePolicy {
     if (state === 'low' && frees) return undefined
     // The proposal waits for the successor.
     if (this.#awaitsHandOver) return { reason: 'transferring' }
-    return { reason: 'storage-full', detail: 'the disk of the leader is nearly full' }
+    return { reason: 'disk-full', detail: 'the disk of the leader is nearly full' }
   }
 
   /** A node that cannot write an entry never learns its outcome. */
@@ -77,7 +77,7 @@ export class DiskSpacePolicy {
     if (!this.isBehind) return undefined
     // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
     if (this.space.state === 'low' && this.#isNewRole) return { reason: 'no-leader' }
-    // Not `storage-full`: another node may accept the change.
+    // Not `disk-full`: another node may accept the change.
     return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
   }
 

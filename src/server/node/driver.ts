@@ -83,7 +83,7 @@ export class Driver implements NodeApi {
     this.#options = options
     const network = (): Network | undefined => this.#network
     const step = (input: Input): void => this.#step(input)
-    const raft = newRaft(options, (frame) => this.#spacePolicy.admission(frame))
+    const raft = newRaft(options, (frame) => this.#spacePolicy.commandRefusal(frame))
     this.#raft = raft
     const { identity, boot } = storage
     const traces = new EntryTraces({ name: identity.name, replicaId: raft.id, boot })
@@ -124,7 +124,7 @@ export class Driver implements NodeApi {
       entryApplied: ({ index }, result) => {
         const steps = result && this.#watches.applied(result.state)
         if (!traces.isEmpty) traces.applied(index, this.revision)
-        proposer.proposals.applied(index, result)
+        proposer.tracker.applied(index, result)
         this.#checks.entryApplied(index)
         return steps
       },
@@ -272,7 +272,7 @@ export class Driver implements NodeApi {
       ...this.#scheduler.inspect(),
       ...flattenCounts({
         raft: this.#raft.inspect(),
-        proposals: this.#proposer.proposals.inspect(),
+        proposals: this.#proposer.tracker.inspect(),
         reads: this.#reads.inspect(),
         groupCommit: this.#commits.inspect(),
         watches: this.#watches.inspect(),
@@ -352,8 +352,8 @@ export class Driver implements NodeApi {
     this.#configurations.change(...change)
   }
 
-  setLeases(...setting: Parameters<NodeApi['setLeases']>): void {
-    this.#configurations.setLeases(...setting)
+  setLeaderLeases(...setting: Parameters<NodeApi['setLeaderLeases']>): void {
+    this.#configurations.setLeaderLeases(...setting)
   }
 
   transfer(...transfer: Parameters<NodeApi['transfer']>): void {
@@ -429,7 +429,7 @@ export class Driver implements NodeApi {
     // Flush first, so that the disk works while entries are applied and clients are answered. Rows applied now go with
     // the next batch.
     this.#commits.flush()
-    for (const outcome of output.outcomes) this.#proposer.proposals.resolve(outcome)
+    for (const outcome of output.outcomes) this.#proposer.tracker.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
     for (const request of output.snapshots) this.#snapshots.send(request)
     if (output.transfer !== undefined) this.#transfers.ended(output.transfer, refuse)
@@ -492,7 +492,7 @@ export class Driver implements NodeApi {
     const { index, state } = this.#applyLoop
     this.#watches.replaced(state)
     this.#options.logger.info({ index }, 'installed a snapshot')
-    this.#proposer.proposals.skipped(index)
+    this.#proposer.tracker.skipped(index)
     this.#traces.skipped(index)
     this.#configurationChanged()
     this.#reads.applied()

@@ -7,7 +7,7 @@ import type { DriverOptions } from './driver-options.ts'
 
 export const newRaft = (
   { clock, random, raftLimits: limits, storage, timing }: DriverOptions,
-  admission: ConstructorParameters<typeof Raft>[0]['admission'],
+  commandRefusal: ConstructorParameters<typeof Raft>[0]['commandRefusal'],
 ): Raft =>
   new Raft({
     id: storage.identity.replicaId,
@@ -17,6 +17,6 @@ export const newRaft = (
     applied: decodeAppliedState(storage.applied.raft),
     clusterTimeMs: decodeState(storage.applied.kv).clusterTimeMs,
     log: storage.log,
-    ...{ limits, timing, random, crc32, admission },
+    ...{ limits, timing, random, crc32, commandRefusal },
     now: clock.now(),
   })

@@ -9,7 +9,7 @@ import type { DriverObserver } from './driver-options.ts'
 import type { EntryTraces } from './entry-traces.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
-import { type ProposalEnd, type ProposalsEvents, ProposalTracker } from './proposals.ts'
+import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
 import type { StateWaiters } from './state-waiters.ts'
 import type { Clock, NodeApi, Problem, Timer } from './types.ts'
 import { WriteCoalescer } from './write-coalescer.ts'
@@ -28,23 +28,23 @@ export interface ProposerOptions {
   step(proposals: readonly Proposal[]): void
 }
 
-export class Proposer implements ProposalsEvents {
+export class Proposer implements ProposalTrackerEvents {
   readonly #options: ProposerOptions
   readonly #coalescer: WriteCoalescer
   #delayTimer: Timer | undefined
   #nextSeq = 1
-  readonly proposals: ProposalTracker
+  readonly tracker: ProposalTracker
 
   constructor(options: ProposerOptions) {
     this.#options = options
     const { clock, limits } = options
     this.#coalescer = new WriteCoalescer(clock, limits, (...change) => this.#proposeRequest(...change))
-    this.proposals = new ProposalTracker(clock, limits, this)
+    this.tracker = new ProposalTracker(clock, limits, this)
   }
 
   /** Number of callers that wait for a change. */
   get size(): number {
-    return this.proposals.size + this.#coalescer.size
+    return this.tracker.size + this.#coalescer.size
   }
 
   /** The numbers for the driver's `inspect`. */
@@ -54,7 +54,7 @@ export class Proposer implements ProposalsEvents {
 
   /** Whether proposals were held back that may be proposed now. */
   get canContinue(): boolean {
-    return this.proposals.isHeldBack && this.#proposableBytes > 0
+    return this.tracker.isHeldBack && this.#proposableBytes > 0
   }
 
   propose(
@@ -88,7 +88,7 @@ export class Proposer implements ProposalsEvents {
 
   /** Proposes what is queued, or waits for more. */
   proposeQueued(): void {
-    const { isHeldBack, queued, size } = this.proposals
+    const { isHeldBack, queued, size } = this.tracker
     const coalesced = this.#coalescer.size
     if (queued + coalesced === 0) return
     // Proposals that were held back have waited long enough, and others have joined them.
@@ -103,7 +103,7 @@ export class Proposer implements ProposalsEvents {
     this.#delayTimer?.cancel()
     this.#delayTimer = undefined
     this.#coalescer.flush()
-    const proposals = this.proposals.nextBatch(this.#proposableBytes)
+    const proposals = this.tracker.nextBatch(this.#proposableBytes)
     const first = proposals[0]
     if (first === undefined) return
     this.#coalescer.proposed(first.seq)
@@ -113,7 +113,7 @@ export class Proposer implements ProposalsEvents {
   /** Answers every caller, because the node ends. */
   endAll(reason: string): void {
     this.#coalescer.endAll({ code: 'not_ready', detail: reason, written: 'no' })
-    this.proposals.endAll(reason)
+    this.tracker.endAll(reason)
   }
 
   /**
@@ -181,14 +181,14 @@ export class Proposer implements ProposalsEvents {
     count = 1,
   ): void {
     const problem = this.#refusal(frame.length, count)
-    if (problem === undefined) this.proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done, count)
+    if (problem === undefined) this.tracker.add(seq, sealFrame(frame, crc32), timeoutMs, done, count)
     else this.#options.clock.soon(() => done({ ok: false, problem }))
   }
 
   /** Why nothing of so many bytes and callers can be proposed now. */
   #refusal(bytes: number, count: number): Problem | undefined {
     const { end } = this.#options.lifecycle
-    if (end === undefined) return this.proposals.overload(bytes, count)
+    if (end === undefined) return this.tracker.overload(bytes, count)
     return { code: 'not_ready', detail: end.reason, written: 'no' }
   }
 }

@@ -27,7 +27,7 @@ interface Waiter {
  * to any of its ids is valid for them.
  */
 interface Confirmation {
-  readonly lease: boolean
+  readonly leaderLease: boolean
   waiters: readonly Waiter[]
   ids: readonly number[]
   requestedAt: MonotonicMs
@@ -143,17 +143,17 @@ export class Reads {
     const confirmations = this.#repeated
     this.#repeated = []
     const now = this.#clock.now()
-    for (const [waiters, lease] of [
+    for (const [waiters, leaderLease] of [
       [linearizable, false],
       [leased, true],
     ] as const)
-      if (waiters.length > 0) confirmations.push({ lease, waiters, ids: [], requestedAt: now })
+      if (waiters.length > 0) confirmations.push({ leaderLease, waiters, ids: [], requestedAt: now })
     return confirmations.map((confirmation) => {
       const id = this.#nextId++
       confirmation.ids = [...confirmation.ids, id]
       confirmation.requestedAt = now
       this.#requested.set(id, confirmation)
-      return { id, lease: confirmation.lease }
+      return { id, leaderLease: confirmation.leaderLease }
     })
   }
 
@@ -194,7 +194,7 @@ export class Reads {
     const isApplied = this.#state.appliedIndex >= outcome.index
     for (const waiter of open) {
       waiter.index = outcome.index
-      if (outcome.lease) waiter.served = 'lease'
+      if (outcome.leaderLease) waiter.served = 'lease'
       if (!isApplied) this.#awaitIndex(waiter, outcome.index)
     }
     if (isApplied) this.#grantAll(open)

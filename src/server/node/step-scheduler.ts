@@ -64,25 +64,25 @@ export class StepScheduler {
 
   /** Sends all waiting requests to the core again, because a leader can be reached. */
   unpark(): void {
-    this.#options.proposer.proposals.unpark()
+    this.#options.proposer.tracker.unpark()
     this.#unparkReads()
   }
 
   #unparkReads(): void {
     const { proposer, reads } = this.#options
     reads.unpark()
-    if (proposer.proposals.queued > 0 || reads.hasFresh) this.wake()
+    if (proposer.tracker.queued > 0 || reads.hasFresh) this.wake()
   }
 
   /** Retries what was refused because there was no leader, or has had no answer. */
   #armRetry(): void {
     const { clock, lifecycle, limits, proposer, raft, reads } = this.#options
-    if (!proposer.proposals.hasParked && !reads.hasParked) return
+    if (!proposer.tracker.hasParked && !reads.hasParked) return
     if (this.#retryTimer !== undefined || lifecycle.end !== undefined) return
     this.#retryTimer = clock.after(limits.retryMs, () => {
       this.#retryTimer = undefined
       if (raft.leader !== undefined) {
-        proposer.proposals.unparkDue()
+        proposer.tracker.unparkDue()
         this.#unparkReads()
       }
       this.#armRetry()

@@ -17,7 +17,7 @@ import type {
   Configuration,
   ConfigurationChange,
   InFlightCounts,
-  LeaseSetting,
+  LeaderLeaseSetting,
   LogIndex,
   Message,
   MonotonicMs,
@@ -347,7 +347,11 @@ export interface NodeApi {
   /** The current keys of a lease. */
   keysOfLease(id: LeaseId): SlicedScan<Uint8Array>
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
-  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
+  setLeaderLeases(
+    setting: LeaderLeaseSetting,
+    timeoutMs: number,
+    done: (result: Result<LeaderLeaseSetting>) => void,
+  ): void
   transfer(
     to: ReplicaId | undefined,
     timeoutMs: number,

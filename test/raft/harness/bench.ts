@@ -5,7 +5,7 @@ import {
   asTerm,
   type Configuration,
   type Entry,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type LogIndex,
   type Message,
   type Output,
@@ -31,7 +31,7 @@ export interface BenchOptions {
   readonly term?: number
   readonly vote?: ReplicaId
   readonly commit?: number
-  readonly leases?: LeaseSetting
+  readonly leases?: LeaderLeaseSetting
   readonly limits?: Partial<RaftLimits>
   readonly timing?: Partial<RaftTiming>
   readonly random?: () => number
@@ -73,7 +73,7 @@ export class Bench implements NodeWorld {
         term: baseTerm,
         state: {
           configuration: options.configuration ?? votersUpTo(options.voters ?? 3),
-          leases: options.leases ?? LEASES_OFF,
+          leaderLeases: options.leases ?? LEASES_OFF,
         },
         clusterTimeMs: 0,
         machine: [],

@@ -10,7 +10,7 @@ import {
   asTerm,
   type Configuration,
   type Input,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type LogIndex,
   type Message,
   type Output,
@@ -45,7 +45,7 @@ export interface Packet {
 export interface ClusterOptions {
   readonly limits?: Partial<RaftLimits>
   readonly timing?: Partial<RaftTiming>
-  readonly leases?: LeaseSetting
+  readonly leases?: LeaderLeaseSetting
 }
 
 export interface StartState {
@@ -92,7 +92,7 @@ export class Cluster implements NodeWorld {
     const base = asIndex(start.base ?? 0)
     const baseTerm = asTerm(base === 0 ? 0 : (start.baseTerm ?? 1))
     const list = pastEntries(base + 1, start.terms ?? [])
-    const state: AppliedRaftState = { configuration, leases: this.options.leases ?? LEASES_OFF }
+    const state: AppliedRaftState = { configuration, leaderLeases: this.options.leases ?? LEASES_OFF }
     const disk = new Disk(
       {
         term: asTerm(start.term ?? list.at(-1)?.term ?? baseTerm),

@@ -1,12 +1,12 @@
 // Entries as the harness proposes and reads them: a separate kind above the core's, whose body is a text.
 
 import { crc32 } from 'node:zlib'
-import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
+import { encodeChange, encodeLeaderLeases } from '../../../src/raft/configuration.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
   ENTRY_KINDS_OF_CORE,
-  ENTRY_LEASES,
+  ENTRY_LEADER_LEASES,
   ENTRY_NOOP,
   frameBody,
   newFrame,
@@ -20,7 +20,7 @@ import {
   asTerm,
   type ConfigurationChange,
   type Entry,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type LogIndex,
   type ReplicaId,
   type Term,
@@ -57,8 +57,8 @@ export const pastChange = (index: number, term: number, change: ConfigurationCha
   pastOfCore(ENTRY_CONFIGURATION, index, term, encodeChange(change))
 
 /** A setting of leases that an earlier leader has left in a log. */
-export const pastLeases = (index: number, term: number, setting: LeaseSetting): Entry =>
-  pastOfCore(ENTRY_LEASES, index, term, encodeLeases(setting))
+export const pastLeases = (index: number, term: number, setting: LeaderLeaseSetting): Entry =>
+  pastOfCore(ENTRY_LEADER_LEASES, index, term, encodeLeaderLeases(setting))
 
 function pastOfCore(kind: number, index: number, term: number, body: Uint8Array): Entry {
   const frame = sealed(kind, asReplicaId('999'), 1, index, body)
@@ -84,7 +84,7 @@ export function describeEntry(entry: Entry): string {
       return 'noop'
     case ENTRY_CONFIGURATION:
       return 'configuration'
-    case ENTRY_LEASES:
+    case ENTRY_LEADER_LEASES:
       return 'leases'
     default:
       return textOf(entry) ?? `kind ${kind}`

@@ -4,14 +4,14 @@ import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
   asReplicaId,
   type Configuration,
-  type LeaseSetting,
+  type LeaderLeaseSetting,
   type RaftMember,
   type ReplicaId,
 } from '../../../src/raft/types.ts'
 
 export const id = (number: number): ReplicaId => asReplicaId(`${number}`)
 
-export const LEASES_OFF: LeaseSetting = { on: false, durationMs: 500 }
+export const LEASES_OFF: LeaderLeaseSetting = { on: false, durationMs: 500 }
 
 export const memberNamed = (name: string, id: ReplicaId): RaftMember => ({
   id,

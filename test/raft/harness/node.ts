@@ -1,11 +1,11 @@
 // One replica: a real core, a disk in memory, and between them the steps of a driver. Each step is a separate call, so
 // that a test decides when something is durable, when it is applied, and what a crash loses.
 
-import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
+import { encodeChange, encodeLeaderLeases } from '../../../src/raft/configuration.ts'
 import {
   ENTRY_CONFIGURATION,
   ENTRY_KINDS_OF_CORE,
-  ENTRY_LEASES,
+  ENTRY_LEADER_LEASES,
   frameClusterTimeMs,
   frameKind,
 } from '../../../src/raft/entry.ts'
@@ -14,7 +14,7 @@ import type {
   ConfigurationChange,
   Entry,
   Input,
-  LeaseSetting,
+  LeaderLeaseSetting,
   LogIndex,
   Message,
   Outgoing,
@@ -103,7 +103,7 @@ interface Process {
 
 /** The kind of the commands that the node of a leader refuses. */
 export const REFUSED_TEXT = TEXT + 1
-const REFUSED_BY_NODE: Refusal = { reason: 'storage-full', detail: 'no space' }
+const REFUSED_BY_NODE: Refusal = { reason: 'disk-full', detail: 'no space' }
 
 export class SimNode {
   readonly options: NodeOptions
@@ -153,7 +153,7 @@ export class SimNode {
         applied: disk.applied.state,
         clusterTimeMs: disk.applied.clusterTimeMs,
         log: disk.log,
-        admission: (frame) => (frameKind(frame) === REFUSED_TEXT ? REFUSED_BY_NODE : undefined),
+        commandRefusal: (frame) => (frameKind(frame) === REFUSED_TEXT ? REFUSED_BY_NODE : undefined),
         limits,
         timing,
         random,
@@ -202,13 +202,13 @@ export class SimNode {
     return this.#propose(ENTRY_CONFIGURATION, encodeChange(change))
   }
 
-  setLeases(setting: LeaseSetting): number {
-    return this.#propose(ENTRY_LEASES, encodeLeases(setting))
+  setLeases(setting: LeaderLeaseSetting): number {
+    return this.#propose(ENTRY_LEADER_LEASES, encodeLeaderLeases(setting))
   }
 
-  read(lease: boolean): number {
+  read(leaderLease: boolean): number {
     const id = this.process.nextRead++
-    this.step({ kind: 'read', reads: [{ id, lease }] })
+    this.step({ kind: 'read', reads: [{ id, leaderLease }] })
     return id
   }
 

@@ -251,7 +251,7 @@ class Transcript {
         keepLog: false,
       },
     })
-    const state = { configuration: emptyConfiguration, leases: LEASES_OFF }
+    const state = { configuration: emptyConfiguration, leaderLeases: LEASES_OFF }
     disk.applied = { index: NO_INDEX, term: NO_TERM, state, clusterTimeMs: 0, machine: [] }
   }
 
@@ -331,14 +331,14 @@ class Transcript {
           `log=${logOf(process.log, status.stableIndex)}`,
           `commit=${status.commit} applied=${status.applied}`,
           status.transferTarget === undefined ? '' : `transfer=${names([status.transferTarget])}`,
-          status.leaseValid ? 'lease' : '',
+          status.leaderLeaseValid ? 'lease' : '',
         ]
           .filter((part) => part !== '')
           .join(' '),
       ],
     ]
     const shown = showConfiguration(status.configuration, (one) => this.#cluster.nameOf(one))
-    const leases = status.leases.on ? ' leases=on' : ''
+    const leases = status.leaderLeases.on ? ' leases=on' : ''
     lines.push([`${id} configuration`, `${name} ${shown || 'in no configuration'}${leases}`])
     for (const one of status.progress) {
       if (one.id === id) continue
@@ -365,7 +365,7 @@ class Transcript {
       case 'read': {
         const { read } = report
         return read.outcome === 'confirmed'
-          ? [`${name} read ${read.id} confirmed at ${read.index}${read.lease ? ' by lease' : ''}`]
+          ? [`${name} read ${read.id} confirmed at ${read.index}${read.leaderLease ? ' by lease' : ''}`]
           : [`${name} read ${read.id} refused: ${read.refusal}`]
       }
       case 'transfer':
@@ -448,9 +448,9 @@ class Transcript {
       case 'learners-next':
         return names(status.configuration.learnersNext)
       case 'lease':
-        return `${status.leaseValid}`
+        return `${status.leaderLeaseValid}`
       case 'leases':
-        return status.leases.on ? 'on' : 'off'
+        return status.leaderLeases.on ? 'on' : 'off'
       case 'staleness':
         return status.stalenessMs === undefined ? 'unknown' : `${Math.round(status.stalenessMs)}`
       case 'transfer':

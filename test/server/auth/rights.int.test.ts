@@ -357,7 +357,7 @@ test('a change of the cluster that waits is decided again before it is made', as
   const node = await nodeWithUsers()
   const served = await serve({ node })
   const member = { name: 'n4', replica_id: '4', peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' }
-  const before = JSON.stringify([node.leases, node.leaderName])
+  const before = JSON.stringify([node.leaderLeases, node.leaderName])
   for (const [method, path, body] of [
     ['POST', '/v1/cluster/members', member],
     ['POST', '/v1/cluster/leader', { to: 'n3' }],
@@ -372,7 +372,7 @@ test('a change of the cluster that waits is decided again before it is made', as
     }
     expect((await askJson(served, method, path, body, AS_BOB)).status, path).toBe(403)
   }
-  expect([node.changes, JSON.stringify([node.leases, node.leaderName])]).toEqual([[], before])
+  expect([node.changes, JSON.stringify([node.leaderLeases, node.leaderName])]).toEqual([[], before])
 })
 
 test('a right, a user or a password that this node has not learned yet is not refused', async () => {

@@ -159,7 +159,7 @@ export class CountedNode {
       applied: {
         index: asIndex(1),
         term: asTerm(1),
-        raft: encodeAppliedState({ configuration, leases: { on: false, durationMs: 500 } }),
+        raft: encodeAppliedState({ configuration, leaderLeases: { on: false, durationMs: 500 } }),
         kv: encodeState(initialState()),
       },
     })

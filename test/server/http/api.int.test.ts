@@ -281,10 +281,10 @@ describe('the cluster', () => {
 
   test('what is not named of the leases stays as it was last set, also on a node that lags behind', async () => {
     const { ask, node } = await serve()
-    node.leases = { on: true, durationMs: 700 }
+    node.leaderLeases = { on: true, durationMs: 700 }
     // A linearizable read makes the node catch up.
     node.hold = (release) => {
-      node.leases = { on: false, durationMs: 900 }
+      node.leaderLeases = { on: false, durationMs: 900 }
       node.hold = undefined
       release()
     }
@@ -293,7 +293,7 @@ describe('the cluster', () => {
     expect((await change({ on: true, duration_ms: 20 })).json.leases).toEqual({ on: true, duration_ms: 20 })
     node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
     expect((await change({ on: false })).json).toMatchObject(problemOf('no_leader'))
-    expect(node.leases).toEqual({ on: true, durationMs: 20 })
+    expect(node.leaderLeases).toEqual({ on: true, durationMs: 20 })
   })
 
   test('nothing was written is not said of limits and leases when the limits were changed', async () => {

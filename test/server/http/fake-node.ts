@@ -23,7 +23,7 @@ import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
   ConfigurationChange,
-  LeaseSetting,
+  LeaderLeaseSetting,
   RaftMember,
   RaftStatus,
   ReplicaId,
@@ -78,7 +78,7 @@ export class FakeNode implements NodeApi {
     memberOf('n2', '2'),
     memberOf('n3', '3'),
   )
-  leases: LeaseSetting = { on: false, durationMs: 500 }
+  leaderLeases: LeaderLeaseSetting = { on: false, durationMs: 500 }
   role: RaftStatus['role'] = 'follower'
   errors: string[] = []
   notReady: string[] = []
@@ -178,7 +178,7 @@ export class FakeNode implements NodeApi {
   }
 
   status(): DriverStatus {
-    const { term, revision, leases, configuration, role, clusterId, name } = this
+    const { term, revision, leaderLeases, configuration, role, clusterId, name } = this
     const self = asReplicaId('1')
     const match = (id: ReplicaId) => ({
       id,
@@ -204,8 +204,8 @@ export class FakeNode implements NodeApi {
       lastIndex: asIndex(101),
       stableIndex: asIndex(100),
       configuration,
-      leases,
-      leaseValid: false,
+      leaderLeases,
+      leaderLeaseValid: false,
       transferTarget: undefined,
       progress:
         role === 'leader'
@@ -354,7 +354,7 @@ export class FakeNode implements NodeApi {
     const broken = (): Error | undefined =>
       rows.some(({ key }) => this.corrupt?.(key)) ? new Error('the CRC of a row does not hold') : undefined
     const kv = encodeState(this.state)
-    const raft = encodeAppliedState({ configuration: this.configuration, leases: this.leases })
+    const raft = encodeAppliedState({ configuration: this.configuration, leaderLeases: this.leaderLeases })
     return {
       applied: { index: asIndex(99), term: this.term, raft, kv },
       stateHash: 0xabcdn,
@@ -389,11 +389,11 @@ export class FakeNode implements NodeApi {
     }, done)
   }
 
-  setLeases(setting: LeaseSetting, timeoutMs: number, done: Done<LeaseSetting>): void {
+  setLeaderLeases(setting: LeaderLeaseSetting, timeoutMs: number, done: Done<LeaderLeaseSetting>): void {
     this.asked.push({ timeoutMs })
     this.#later(() => {
       if (this.problem !== undefined) return { ok: false, problem: this.problem }
-      this.leases = setting
+      this.leaderLeases = setting
       return { ok: true, value: setting }
     }, done)
   }

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/types.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { ProposalTracker } from '../../../src/server/node/proposals.ts'
+import { ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
 import type { Clock, ReadRequirements } from '../../../src/server/node/types.ts'
 
@@ -36,8 +36,8 @@ test('a read leaves nothing behind that only a full collection finds', () => {
     for (const request of requests) reads.add(requirements, () => request.length)
     const confirmations = reads.nextBatch()
     return () => {
-      for (const { id, lease } of confirmations)
-        reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease })
+      for (const { id, leaderLease } of confirmations)
+        reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), leaderLease })
     }
   })
   expect(left).toBeLessThan((REQUESTS * BYTES) / 20)

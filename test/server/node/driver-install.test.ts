@@ -42,7 +42,7 @@ async function follower() {
       ...{ voters: [LEADER, SELF], members, votersOutgoing: [], learners: [] },
       ...{ learnersNext: [], demoted: [], removed: [] },
     },
-    leases: { on: false, durationMs: 500 },
+    leaderLeases: { on: false, durationMs: 500 },
   })
   const record = { ...applied(1, 1), raft, kv: encodeState(initialState()) }
   const disk = memoryDisk({ hardState: hardState(1, 1), applied: record })
@@ -117,7 +117,7 @@ test('a read that waits for its index is served when a snapshot brings it', asyn
   if (asked === undefined) throw new Error('the leader was not asked')
   driver.events.message({
     ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
-    ...{ refusal: undefined, lease: false, commit: asIndex(1) },
+    ...{ refusal: undefined, leaderLease: false, commit: asIndex(1) },
   })
   stage(node)
   expect(results).toEqual([])
@@ -180,7 +180,7 @@ test('while a snapshot is installed readers see the state from before, and nobod
   if (asked === undefined) throw new Error('the leader was not asked')
   driver.events.message({
     ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
-    ...{ refusal: undefined, lease: false, commit: LAST },
+    ...{ refusal: undefined, leaderLease: false, commit: LAST },
   })
   expect([results, ages]).toEqual([[], [false]])
   clock.advance(10 * DISK_MS)

@@ -33,7 +33,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
   const clock = new VirtualClock()
   const raft = encodeAppliedState({
     configuration: bootstrapConfiguration(SELF),
-    leases: { on: false, durationMs: 500 },
+    leaderLeases: { on: false, durationMs: 500 },
   })
   const record = { ...applied(1, 1), raft, kv: encodeState(initialState()) }
   const disk = memoryDisk({ hardState: hardState(1, 1), applied: record })

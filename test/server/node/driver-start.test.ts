@@ -24,7 +24,7 @@ const network: Network = {
 }
 
 test('ends the node at once, and nothing goes on behind its end', async () => {
-  const state = { configuration: emptyConfiguration, leases: { on: false, durationMs: 0 } }
+  const state = { configuration: emptyConfiguration, leaderLeases: { on: false, durationMs: 0 } }
   const record = { ...applied(1, 1), raft: encodeAppliedState(state), kv: encodeState(initialState()) }
   let isBroken = false
   const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }), undefined, {

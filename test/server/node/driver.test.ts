@@ -435,7 +435,7 @@ test('leases are a setting of the cluster: once on, reads under them need no rou
   cluster.until(() => before.result !== undefined)
   expect(before.value.served).toBe('linearizable')
   let on = false
-  leader.running.setLeases({ on: true, durationMs: 500 }, 5000, (result) => {
+  leader.running.setLeaderLeases({ on: true, durationMs: 500 }, 5000, (result) => {
     on = result.ok && result.value.on
   })
   cluster.until(() => on)

@@ -107,7 +107,7 @@ test('keeps nothing but what is needed while the disk is short of room', () => {
 test('the bytes of a log that a snapshot has replaced do not count', () => {
   const tail = new LogRetention(limits)
   for (let i = 0; i < 8; i++) tail.written(write(1 + i, 1, 300_000))
-  const state = { configuration: emptyConfiguration, leases: { on: false, durationMs: 500 } }
+  const state = { configuration: emptyConfiguration, leaderLeases: { on: false, durationMs: 500 } }
   const meta = { index: asIndex(2), term: asTerm(2), state }
   const snapshot = { meta, snapshotId: 's', keepLog: false }
   tail.written({ ...write(3, 8, 10), snapshot })

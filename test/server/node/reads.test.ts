@@ -64,22 +64,23 @@ test('all linearizable reads of a turn share one confirmation, lease reads anoth
   add()
   add({ consistency: 'lease' })
   const asked = reads.nextBatch()
-  expect(asked.map(({ lease }) => lease)).toEqual([false, true])
-  for (const { id, lease } of asked) reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease })
+  expect(asked.map(({ leaderLease }) => leaderLease)).toEqual([false, true])
+  for (const { id, leaderLease } of asked)
+    reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), leaderLease })
   expect(codes()).toEqual(['linearizable', 'linearizable', 'lease'])
 })
 
 test('a lease read that was confirmed by a quorum says linearizable', () => {
   add({ consistency: 'lease' })
   const [asked] = reads.nextBatch()
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), leaderLease: false })
   expect(codes()).toEqual(['linearizable'])
 })
 
 test('a confirmed read is not served before its index is applied', () => {
   add()
   const [asked] = reads.nextBatch()
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), leaderLease: false })
   state.appliedIndex = asIndex(11)
   reads.applied()
   expect(codes()).toEqual([])
@@ -93,8 +94,8 @@ test('confirmations that come late and with a lower index are served first', () 
   const [first] = reads.nextBatch()
   add({ minRevision: undefined })
   const [second] = reads.nextBatch()
-  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(20), lease: false })
-  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(20), leaderLease: false })
+  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(12), leaderLease: false })
   state.appliedIndex = asIndex(12)
   reads.applied()
   expect(codes()).toHaveLength(1)
@@ -110,7 +111,7 @@ test('a refused confirmation is asked for again under a new id', () => {
   reads.unpark()
   const [second] = reads.nextBatch()
   expect(second?.id).not.toBe(first?.id)
-  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(1), leaderLease: false })
   expect(codes()).toEqual(['linearizable'])
 })
 
@@ -131,9 +132,9 @@ test('an answer that takes longer than that pause is an answer all the same', ()
   clock.advance(driverLimits.readRetryMs)
   reads.unpark()
   const [second] = reads.nextBatch()
-  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
+  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(1), leaderLease: false })
   expect(codes()).toEqual(['linearizable'])
-  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(2), lease: false })
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(2), leaderLease: false })
   expect(codes()).toEqual(['linearizable'])
   expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
 })
@@ -149,7 +150,7 @@ test('each way of running out of time has its code, and none claims a write', ()
   clock.advance(1000)
   add()
   const [asked] = reads.nextBatch()
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(99), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(99), leaderLease: false })
   clock.advance(1000)
   expect(codes()).toEqual(['no_quorum', 'no_leader', 'revision_behind', 'not_ready'])
   expect(results.every((result) => !result.ok && result.problem.written === 'no')).toBe(true)
@@ -196,7 +197,7 @@ test('on a node without room to write, a read does not wait long for an index, w
   const confirm = (index: number): void => {
     add()
     const [asked] = reads.nextBatch()
-    reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(index), lease: false })
+    reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(index), leaderLease: false })
   }
   state.endsAt = asIndex(10)
   confirm(11)
@@ -278,7 +279,7 @@ test('when the node ends, nothing is kept of those that it answered, whatever th
   reads.resolve({ id: refused?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
   add()
   const [confirmed] = reads.nextBatch()
-  reads.resolve({ id: confirmed?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  reads.resolve({ id: confirmed?.id ?? -1, outcome: 'confirmed', index: asIndex(12), leaderLease: false })
   add()
   reads.nextBatch()
   add()
@@ -332,7 +333,12 @@ test('many reads that are granted at once are answered in slices, in order, and 
     }
     for (const name of 'abcdefgh') ask(name)
     for (const { id } of reads.nextBatch())
-      reads.resolve({ id, outcome: 'confirmed', index: asIndex(awaited === 'index' ? 11 : 10), lease: false })
+      reads.resolve({
+        id,
+        outcome: 'confirmed',
+        index: asIndex(awaited === 'index' ? 11 : 10),
+        leaderLease: false,
+      })
     state.appliedIndex = asIndex(11)
     state.revision = asRevision(6)
     reads.applied()
@@ -341,7 +347,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
     // Reads that arrive now wait behind them.
     ask('i')
     for (const { id } of reads.nextBatch())
-      reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), lease: false })
+      reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), leaderLease: false })
     expect(answered.join('')).toBe('abc')
     if (ends) reads.endAll('the node was stopped')
     clock.advance(0)
@@ -358,7 +364,7 @@ test('a read whose time runs out while others are answered says so', () => {
   let calls = 0
   clock.now = () => now() + (calls++ > 0 ? driverLimits.applySliceMs : 0)
   clock.soon = () => {}
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), leaderLease: false })
   expect(codes()).toEqual(['linearizable'])
   clock.now = now
   clock.advance(5)
@@ -446,7 +452,7 @@ test('why a read is not answered is said, and that nothing was written', () => {
   clock.advance(10)
   add({ timeoutMs: 10 })
   const [asked] = reads.nextBatch()
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), leaderLease: false })
   clock.advance(10)
   expect(details()).toEqual([
     ['no leader is known to this node: it may be cut off from the majority', 'no'],
@@ -474,7 +480,7 @@ test('each revision is waited for by itself, within the time of the read', () =>
   for (const revision of [7, 9]) add({ minRevision: asRevision(revision), timeoutMs: 100 })
   const [asked] = reads.nextBatch()
   clock.advance(50)
-  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), leaderLease: false })
   expect([reads.inspect().awaitingRevision, clock.timers]).toEqual([2, 2])
   state.revision = asRevision(7)
   reads.applied()
@@ -493,7 +499,7 @@ test('confirmations in any order are served by their index, and each that is ans
     return reads.nextBatch()[0]?.id ?? -1
   })
   for (const [at, id] of ids.entries())
-    reads.resolve({ id, outcome: 'confirmed', index: asIndex(100 + (indexes[at] ?? 0)), lease: false })
+    reads.resolve({ id, outcome: 'confirmed', index: asIndex(100 + (indexes[at] ?? 0)), leaderLease: false })
   const served: number[] = []
   for (const index of [109, 110, 119, 120, 130, 140]) {
     state.appliedIndex = asIndex(index)

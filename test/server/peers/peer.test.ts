@@ -93,7 +93,7 @@ test('a snapshot message is made where it is received, never sent', () => {
   const meta = {
     index: asIndex(4),
     term: asTerm(1),
-    state: { configuration: undefined as never, leases: undefined as never },
+    state: { configuration: undefined as never, leaderLeases: undefined as never },
   }
   expect(() =>
     node.links.send({

@@ -64,7 +64,7 @@ const REFUSALS: readonly Refusal['reason'][] = [
   'too-large',
   'membership',
   'membership-pending',
-  'storage-full',
+  'disk-full',
 ]
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
@@ -81,7 +81,7 @@ const refusal: WireField<Refusal> = {
       case 'too-large':
       case 'membership':
       case 'membership-pending':
-      case 'storage-full':
+      case 'disk-full':
         return { reason: why, detail: input.utf8() }
       case 'no-leader':
       case 'not-leader':
@@ -153,9 +153,9 @@ const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>
   'transfer-request': struct({ target: optional(replicaId) }),
   forward: struct({ boot: uint64, proposals }),
   'forward-refused': struct({ meantFor: term, refused: list(struct({ seq: uint64, refusal })) }),
-  'read-index': struct({ request: uint64, lease: flag }),
+  'read-index': struct({ request: uint64, leaderLease: flag }),
   'read-index-answer': struct({
-    ...{ request: uint64, index: optional(index), refusal: readRefusal, lease: flag, commit: index },
+    ...{ request: uint64, index: optional(index), refusal: readRefusal, leaderLease: flag, commit: index },
   }),
   'lost-state': struct({ detail: utf8 }),
 }

@@ -97,20 +97,20 @@ test.each<[Frame, string]>([
       ...{ ...base, type: 'forward-refused', meantFor: asTerm(8) },
       refused: [
         { seq: 1, refusal: { reason: 'not-leader' } },
-        { seq: 2, refusal: { reason: 'storage-full', detail: 'why ä' } },
+        { seq: 2, refusal: { reason: 'disk-full', detail: 'why ä' } },
       ],
     },
     `000000358bb16aa2000000000d0000010000000009000000000000000800000002000000000000000101000000000000
      0002070000000677687920c3a4`,
   ],
   [
-    { ...base, type: 'read-index', request: 5, lease: true },
+    { ...base, type: 'read-index', request: 5, leaderLease: true },
     '00000016fe9a9798000000000e0000010000000009000000000000000501',
   ],
   [
     {
       ...{ ...base, type: 'read-index-answer', request: 5, index: asIndex(4) },
-      ...{ refusal: 'not-ready', lease: false, commit },
+      ...{ refusal: 'not-ready', leaderLease: false, commit },
     },
     '000000282d9c70c7000000000f000001000000000900000000000000050100000000000000040400000000000000000b',
   ],

@@ -69,7 +69,7 @@ const append = fc
 const refusal: fc.Arbitrary<Refusal> = fc.oneof(
   fc.constantFrom<Refusal>({ reason: 'no-leader' }, { reason: 'not-leader' }, { reason: 'transferring' }),
   fc.record({
-    reason: fc.constantFrom('overloaded', 'too-large', 'membership', 'storage-full'),
+    reason: fc.constantFrom('overloaded', 'too-large', 'membership', 'disk-full'),
     detail: text,
   }),
 )
@@ -147,13 +147,13 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     meantFor: term,
     refused: fc.array(fc.record({ seq: integer, refusal })),
   }),
-  'read-index': fc.record({ ...of('read-index'), request: integer, lease: fc.boolean() }),
+  'read-index': fc.record({ ...of('read-index'), request: integer, leaderLease: fc.boolean() }),
   'read-index-answer': fc.record({
     ...of('read-index-answer'),
     request: integer,
     index: maybe(index),
     refusal: maybe(fc.constantFrom('no-leader', 'not-leader', 'leadership-lost', 'not-ready')),
-    lease: fc.boolean(),
+    leaderLease: fc.boolean(),
     commit: index,
   }),
   'lost-state': fc.record({ ...of('lost-state'), detail: text }),

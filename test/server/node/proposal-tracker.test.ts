@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/proposals.ts'
+import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 function setUp(limits = driverLimits) {
@@ -242,7 +242,7 @@ test('a full disk is its own code; what the core does not know any more changes 
   proposals.resolve({ seq: 9, outcome: 'unknown' })
   proposals.applied(asIndex(3), undefined)
   expect(ends.size).toBe(0)
-  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'storage-full', detail: 'no room' } })
+  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'disk-full', detail: 'no room' } })
   expect(ends.get(1)).toMatchObject({
     ok: false,
     problem: { code: 'storage_full', written: 'no', detail: expect.stringMatching(/^no room; deletes/) },

@@ -1,19 +1,20 @@
 // Admission of proposals on the leader, and forwarding from a follower to its leader. `pending-proposals.ts` determines
 // the outcomes.
 
-import { decodeChange, decodeLeases } from './configuration.ts'
+import { decodeChange, decodeLeaderLeases } from './configuration.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
   ENTRY_KINDS_OF_CORE,
-  ENTRY_LEASES,
+  ENTRY_LEADER_LEASES,
   frameBody,
   frameKind,
 } from './entry.ts'
+import { ForwardedSeqs } from './forwarded-seqs.ts'
 import { invariant } from './invariant.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
-import { ForwardedSeqs, PendingProposals } from './pending-proposals.ts'
+import { PendingProposals } from './pending-proposals.ts'
 import type { ReplicaView } from './replica-view.ts'
 import type {
   Entry,
@@ -28,18 +29,18 @@ import type {
 } from './types.ts'
 
 /** Callbacks into the rest of the state machine. */
-export interface ProposalActions {
+export interface AdmissionActions {
   /** Stamps a frame with the term, the next index and the cluster time, and appends it to the log. */
   append(frame: Uint8Array, clusterTimeMs: number): void
   /** Sends the appended entries to all followers. */
   replicate(lead: LeaderState): void
 }
 
-export class Proposals {
+export class Admission {
   readonly #replica: ReplicaView
   readonly #membership: Membership
-  readonly #admission: RaftOptions['admission']
-  readonly #actions: ProposalActions
+  readonly #commandRefusal: RaftOptions['commandRefusal']
+  readonly #actions: AdmissionActions
   readonly #pending: PendingProposals
   /** Seqs received in the newest term that this process has led. */
   #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
@@ -49,13 +50,13 @@ export class Proposals {
   constructor(
     replica: ReplicaView,
     membership: Membership,
-    admission: RaftOptions['admission'],
+    commandRefusal: RaftOptions['commandRefusal'],
     appliedTerm: Term,
-    actions: ProposalActions,
+    actions: AdmissionActions,
   ) {
     this.#replica = replica
     this.#membership = membership
-    this.#admission = admission
+    this.#commandRefusal = commandRefusal
     this.#actions = actions
     this.#pending = new PendingProposals(replica.id, replica.boot, appliedTerm)
   }
@@ -179,9 +180,9 @@ export class Proposals {
     if (lead.retirement !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
     if (kind < ENTRY_KINDS_OF_CORE) {
       const refusal = this.#coreEntryRefusal(lead, kind, frame)
-      return refusal ?? (kind === ENTRY_LEASES ? this.#overload(frame) : undefined)
+      return refusal ?? (kind === ENTRY_LEADER_LEASES ? this.#overload(frame) : undefined)
     }
-    return this.#admission(frame) ?? this.#overload(frame)
+    return this.#commandRefusal(frame) ?? this.#overload(frame)
   }
 
   /**
@@ -206,8 +207,8 @@ export class Proposals {
     try {
       if (kind === ENTRY_CONFIGURATION)
         return this.#membership.refusalFor(lead, decodeChange(frameBody(frame)))
-      if (kind === ENTRY_LEASES) {
-        const { on, durationMs } = decodeLeases(frameBody(frame))
+      if (kind === ENTRY_LEADER_LEASES) {
+        const { on, durationMs } = decodeLeaderLeases(frameBody(frame))
         if (!on || durationMs > 0) return undefined
         return { reason: 'membership', detail: 'a lease must have a duration' }
       }
@@ -224,7 +225,7 @@ export class Proposals {
     const accepted: Proposal[] = []
     for (const proposal of proposals) {
       const { seq, frame } = proposal
-      const refusal = frameKind(frame) < ENTRY_KINDS_OF_CORE ? undefined : this.#admission(frame)
+      const refusal = frameKind(frame) < ENTRY_KINDS_OF_CORE ? undefined : this.#commandRefusal(frame)
       const bytes = this.#pending.forwardedBytes
       if (frame.length > entryBytesMax) {
         const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`

@@ -31,7 +31,7 @@ const PAUSE_DOUBLINGS_MAX = 4
 /** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
-interface PendingProposal {
+interface TrackedProposal {
   seq: number
   /** Number of callers that wait for it. */
   readonly count: number
@@ -52,7 +52,7 @@ interface PendingProposal {
   readonly done: (end: ProposalEnd) => void
 }
 
-export interface ProposalsEvents {
+export interface ProposalTrackerEvents {
   /** Seals the payload of a frame again, under a new seq. */
   renew(frame: Uint8Array): Proposal
   /** Called for each proposal before its caller is answered. `count`: the number of its callers. */
@@ -62,16 +62,16 @@ export interface ProposalsEvents {
 export class ProposalTracker {
   readonly #clock: Clock
   readonly #limits: DriverLimits
-  readonly #events: ProposalsEvents
+  readonly #events: ProposalTrackerEvents
   /** All proposals but ended ones, by seq. */
-  readonly #pending = new NumberMap<PendingProposal>()
+  readonly #pending = new NumberMap<TrackedProposal>()
   /** Committed proposals by index. */
-  readonly #committed = new NumberMap<PendingProposal>()
+  readonly #committed = new NumberMap<TrackedProposal>()
   /** Queued proposals, in the order of their arrival. Ended ones among them are skipped. */
-  #queue: PendingProposal[] = []
+  #queue: TrackedProposal[] = []
   /** Whether some queued proposals were not proposed, because there was no room. */
   isHeldBack = false
-  readonly #parked = new Set<PendingProposal>()
+  readonly #parked = new Set<TrackedProposal>()
   #bytes = 0
   /** Number of callers that wait. */
   size = 0
@@ -81,7 +81,7 @@ export class ProposalTracker {
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
 
-  constructor(clock: Clock, limits: DriverLimits, events: ProposalsEvents) {
+  constructor(clock: Clock, limits: DriverLimits, events: ProposalTrackerEvents) {
     this.#clock = clock
     this.#limits = limits
     this.#events = events
@@ -115,7 +115,7 @@ export class ProposalTracker {
 
   add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void, count = 1): void {
     const deadline = this.#clock.now() + timeoutMs
-    const proposal: PendingProposal = {
+    const proposal: TrackedProposal = {
       seq,
       count,
       frame,
@@ -221,7 +221,7 @@ export class ProposalTracker {
       this.#end(proposal, isInNoLog(proposal) ? notWritten('not_ready', reason) : unknown(reason))
   }
 
-  #requeue(proposals: readonly PendingProposal[]): void {
+  #requeue(proposals: readonly TrackedProposal[]): void {
     for (const proposal of proposals) {
       this.#parked.delete(proposal)
       this.#setState(proposal, 'queued')
@@ -229,13 +229,13 @@ export class ProposalTracker {
     this.#queue = [...proposals, ...this.#queue]
   }
 
-  #setState(proposal: PendingProposal, state: PendingProposal['state']): void {
+  #setState(proposal: TrackedProposal, state: TrackedProposal['state']): void {
     if (proposal.state === 'queued') this.queued -= proposal.count
     if (state === 'queued') this.queued += proposal.count
     proposal.state = state
   }
 
-  #renumber(proposal: PendingProposal): void {
+  #renumber(proposal: TrackedProposal): void {
     const { seq, frame } = this.#events.renew(proposal.frame)
     this.#pending.delete(proposal.seq)
     proposal.seq = seq
@@ -243,7 +243,7 @@ export class ProposalTracker {
     this.#pending.set(seq, proposal)
   }
 
-  #refused(proposal: PendingProposal, refusal: Refusal): void {
+  #refused(proposal: TrackedProposal, refusal: Refusal): void {
     switch (refusal.reason) {
       case 'no-leader':
       case 'not-leader':
@@ -254,7 +254,7 @@ export class ProposalTracker {
       case 'overloaded':
         this.#end(proposal, notWritten('overloaded', refusal.detail))
         return
-      case 'storage-full':
+      case 'disk-full':
         this.#end(proposal, notWritten('storage_full', `${refusal.detail}; deletes are still accepted`))
         return
       case 'too-large':
@@ -268,7 +268,7 @@ export class ProposalTracker {
     }
   }
 
-  #park(proposal: PendingProposal, refusal: Refusal): void {
+  #park(proposal: TrackedProposal, refusal: Refusal): void {
     proposal.state = 'parked'
     proposal.refusal = refusal
     const pauseMs = this.#limits.retryMs * 2 ** Math.min(proposal.retries, PAUSE_DOUBLINGS_MAX)
@@ -284,7 +284,7 @@ export class ProposalTracker {
 
   #expireDue(): void {
     const now = this.#clock.now()
-    const due: PendingProposal[] = []
+    const due: TrackedProposal[] = []
     let next = Number.POSITIVE_INFINITY
     // When many proposals expire one after another, this runs for nearly each of them, and checks all others.
     for (const proposal of this.#pending.values())
@@ -298,7 +298,7 @@ export class ProposalTracker {
     if (next < this.#timerAt) this.#arm(next)
   }
 
-  #expire(proposal: PendingProposal): void {
+  #expire(proposal: TrackedProposal): void {
     const { state, refusal } = proposal
     if (!isInNoLog(proposal)) {
       this.#end(
@@ -316,7 +316,7 @@ export class ProposalTracker {
     }
   }
 
-  #end(proposal: PendingProposal, end: ProposalEnd): void {
+  #end(proposal: TrackedProposal, end: ProposalEnd): void {
     if (proposal.state === 'ended') return
     this.#setState(proposal, 'ended')
     this.#pending.delete(proposal.seq)
@@ -329,7 +329,7 @@ export class ProposalTracker {
 }
 
 /** Whether the proposal is certainly in no log. */
-const isInNoLog = ({ state }: PendingProposal): boolean => state === 'queued' || state === 'parked'
+const isInNoLog = ({ state }: TrackedProposal): boolean => state === 'queued' || state === 'parked'
 
 const notWritten = (code: Problem['code'], detail: string): ProposalEnd => ({
   ok: false,
