@@ -10,7 +10,7 @@ import {
   frameBody,
   frameKind,
 } from './entry.ts'
-import { ForwardedSeqs } from './forwarded-seqs.ts'
+import { FORWARDED_MAX, ForwardedSeqs } from './forwarded-seqs.ts'
 import { invariant } from './invariant.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
@@ -43,7 +43,7 @@ export class Admission {
   readonly #actions: AdmissionActions
   readonly #pending: PendingProposals
   /** Seqs received in the newest term that this process has led. */
-  #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
+  #forwardedSeqs = new ForwardedSeqs(0 as Term)
   #outcomes: ProposalOutcome[] = []
 
   /** `appliedTerm`: the term of the newest applied entry. */
@@ -82,7 +82,7 @@ export class Admission {
 
   /** Starts a term as leader, in which no seq was forwarded yet. */
   elected(): void {
-    this.#forwardedSeqs = new ForwardedSeqs(this.#replica.term, this.#replica.limits.uncommittedEntriesMax)
+    this.#forwardedSeqs = new ForwardedSeqs(this.#replica.term)
   }
 
   /** Derives outcomes from committed entries. */
@@ -231,7 +231,7 @@ export class Admission {
         const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
         this.#refuse(seq, { reason: 'too-large', detail })
       } else if (
-        this.#pending.size >= uncommittedEntriesMax ||
+        this.#pending.size >= Math.min(uncommittedEntriesMax, FORWARDED_MAX) ||
         (bytes > 0 && bytes + frame.length > uncommittedBytesMax)
       ) {
         const detail = `${this.#pending.size} proposals (${bytes} bytes) wait for the leader`

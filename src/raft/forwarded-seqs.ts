@@ -6,6 +6,12 @@
 
 import type { Refusal, ReplicaId, Term } from './types.ts'
 
+/**
+ * Most forwarded proposals of one origin without an outcome, and refusals that a leader remembers for it. Constant,
+ * because the limits of the origin may be higher than those of its leader.
+ */
+export const FORWARDED_MAX = 50_000
+
 /** Newest seq and last refusals of one process. */
 interface ForwardOrigin {
   readonly boot: number
@@ -19,13 +25,10 @@ interface ForwardOrigin {
  */
 export class ForwardedSeqs {
   readonly term: Term
-  readonly #refusedMax: number
   readonly #origins = new Map<ReplicaId, ForwardOrigin>()
 
-  /** `refusedMax`: limit on forwarded proposals of one origin without a response. */
-  constructor(term: Term, refusedMax: number) {
+  constructor(term: Term) {
     this.term = term
-    this.#refusedMax = refusedMax
   }
 
   /** Whether `seq` of that process was never received. */
@@ -46,7 +49,7 @@ export class ForwardedSeqs {
     if (refusal === undefined) return
     origin.refused.set(seq, refusal)
     const [oldest] = origin.refused.keys()
-    if (origin.refused.size > this.#refusedMax && oldest !== undefined) origin.refused.delete(oldest)
+    if (origin.refused.size > FORWARDED_MAX && oldest !== undefined) origin.refused.delete(oldest)
   }
 
   /** Refusal of the seq when it was received; undefined if it was appended. */

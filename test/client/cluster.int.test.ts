@@ -130,7 +130,7 @@ test('the command: import, export, and messages of a real node', async () => {
   for (let n = 0; n < 200; n++) writeFileSync(join(scratch, 'in', `${n}`), Buffer.alloc(n * 50, n))
   writeFileSync(join(scratch, 'in/deep/large'), Buffer.alloc(1_048_577))
   symlinkSync('0', join(scratch, 'in/link'))
-  const imported = await shell('import', 'in', '--prefix', 'files/')
+  const imported = await shell('import', 'in', '--prefix', 'files/', '--timeout', '60s')
   expect(imported.code).toBe(0)
   expect(imported.err).toContain('imported 200 keys')
   expect(imported.err).toContain('2 skipped')
