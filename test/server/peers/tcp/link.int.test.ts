@@ -143,7 +143,7 @@ test('a break is told at once, that the peer is gone soon after, and its return'
   const [a, b] = await pair()
   b.network.close()
   expect(await a.next('disconnected')).toEqual({ kind: 'disconnected', peer: '2' })
-  expect(await a.next('refused')).toEqual({ kind: 'refused', peer: '2' })
+  expect(await a.next('unreachable')).toEqual({ kind: 'unreachable', peer: '2' })
   await b.closed
   const again = await testNode({ id: 2, boot: 2, port: portOf(b.member.peer) })
   introduce(a, again)
@@ -354,7 +354,7 @@ test('a closed network says nothing more and gives its port back', async () => {
   const [a, b] = await pair()
   a.network.close()
   a.network.send(heartbeat(a, b, 1))
-  await b.next('refused')
+  await b.next('unreachable')
   await a.closed
   expect(a.events.map(({ kind }) => kind)).toEqual(['connected'])
   await testNode({ id: 3, port: portOf(a.member.peer) })
