@@ -220,7 +220,7 @@ export class PeerLinks {
       this.#connected.delete(link(node, other))
       if (!this.#connected.delete(link(other, node))) continue
       setImmediate(() => other.driver?.events.disconnected(node.id))
-      setTimeout(() => other.driver?.events.refused(node.id), GRACE_MS)
+      setTimeout(() => other.driver?.events.unreachable(node.id), GRACE_MS)
     }
   }
 

@@ -69,7 +69,7 @@ export class NodeObserver implements Observer {
     }
   }
 
-  #batchMark(storage: Storage, { hardState, writes, compactTo }: StorageBatch): BatchMark {
+  #batchMark(storage: Storage, { hardState, writes, compactLogTo }: StorageBatch): BatchMark {
     for (const { entries } of writes) for (const entry of entries) this.#remember(entry)
     if (writes.some(({ truncateFrom }) => truncateFrom !== undefined)) this.truncations++
     return {
@@ -89,7 +89,7 @@ export class NodeObserver implements Observer {
         ...(truncateFrom === undefined ? {} : { truncateFrom }),
         ...(entries[0] === undefined ? {} : { first: entries[0].index, entries: entries.map(entryMark) }),
       })),
-      ...(compactTo === undefined ? {} : { compactTo }),
+      ...(compactLogTo === undefined ? {} : { compactTo: compactLogTo }),
       applied: [storage.applied.index, storage.applied.term],
       stateHash: storage.stateHash.toString(),
     }

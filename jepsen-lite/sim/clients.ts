@@ -734,10 +734,9 @@ export class Clients {
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
-    const { revision, settings, storeBytes, keys, tokens, sessions, history, leases } = decodeState(
-      storage.applied.kv,
-    )
-    const { horizon, next, toSweep, bytes: slotBytes } = sessions
+    const state = decodeState(storage.applied.kv)
+    const { revision, settings, storeBytes, keys, idempotencyTokens: tokens, history, leases } = state
+    const { horizon, next, toSweep, bytes: slotBytes } = state.clientSessions
     const held = {
       ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },
       ...{ sessions: [horizon, next, toSweep], slotBytes },

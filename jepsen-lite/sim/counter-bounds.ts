@@ -8,7 +8,7 @@ import { BODY_AT } from '../../src/raft/entry.ts'
 import { type InFlightCounts, WAITING_READS_MAX } from '../../src/raft/index.ts'
 import { LEADER_LEASE_ROUNDS_MAX } from '../../src/raft/leader-lease.ts'
 import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
+import { LINK_LIMITS } from '../../src/server/peers/limits.ts'
 import { FAILURES_MAX } from '../../src/server/peers/peer.ts'
 import type { NodeLimits } from './node-limits.ts'
 
@@ -160,7 +160,7 @@ export class CounterBounds {
   readonly #terms = new Map<string, readonly (readonly string[])[] | undefined>()
 
   constructor(limits: NodeLimits) {
-    this.#values = { ...driverLimits, ...raftLimits, ...TRANSPORT_LIMITS, ...CONSTANTS, ...limits }
+    this.#values = { ...driverLimits, ...raftLimits, ...LINK_LIMITS, ...CONSTANTS, ...limits }
   }
 
   /** The first counter beyond its bound. */

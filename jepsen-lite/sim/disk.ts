@@ -260,7 +260,7 @@ export class SimEngine implements Engine {
     return inFlight
   }
 
-  compact(done: WriteCallback): void {
+  compactDatabase(done: WriteCallback): void {
     this.#later('read', () => done(undefined))
   }
 

@@ -335,7 +335,7 @@ export class SimNetwork implements Carrier {
         triggers.met('disconnected', process, this.#byId.get(peer))
         driver.events.disconnected(peer)
       },
-      refused: (peer) => driver.events.refused(peer),
+      unreachable: (peer) => driver.events.unreachable(peer),
       stop: (reason) => driver.events.stop(reason),
       snapshotOffered: (from, ...offer) => {
         process.isStaging = true

@@ -2,7 +2,7 @@
 
 import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
+import { LINK_LIMITS } from '../../src/server/peers/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import type { Random } from '../workload/random.ts'
 
@@ -62,7 +62,7 @@ export const LIMITS = {
   proposedBytesMax: { small: [1, 300, 2000], usual: driver.proposedBytesMax },
 
   // ---- of links and snapshots
-  snapshotChunksInflightMax: { small: [1, 2, 3], usual: TRANSPORT_LIMITS.snapshotChunksInflightMax },
+  snapshotChunksInflightMax: { small: [1, 2, 3], usual: LINK_LIMITS.snapshotChunksInflightMax },
   /** Rows in one chunk of a snapshot. */
   chunkRows: { small: [1, 2, 5, 50], usual: 100, always: true },
 

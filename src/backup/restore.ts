@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import {
+  AUTH_TOKEN_KEY_BYTES,
   BackupRows,
   decodeState,
   encodeState,
@@ -12,7 +13,6 @@ import {
   type Restore,
   restoredRow,
   restoredState,
-  TOKEN_KEY_BYTES,
 } from '../kv/index.ts'
 import {
   asIndex,
@@ -95,7 +95,7 @@ export function checkFree(dir: string): void {
 
 export async function restoreRows(source: RowSource, node: NewNode, bump: number): Promise<Restored> {
   const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
-  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(TOKEN_KEY_BYTES) }
+  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) }
   const before = decodeState(source.kv)
   const { state, added } = restoredState(before, restore)
   const hash = new StateHash()

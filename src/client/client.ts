@@ -13,7 +13,7 @@ import { answerInfo, decoded, wholeNumberIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import { Closing } from './interruption.ts'
 import { jsonText } from './json-text.ts'
-import type { Sessions } from './lease-sessions.ts'
+import type { LeaseSessions } from './lease-sessions.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -152,7 +152,7 @@ export class Client {
     keepAlive: (ids, options) =>
       this.#run({ kind: 'read', request: { op: KEEP_ALIVE, leases: ids }, isUrgent: true }, options),
   }
-  #sessions: Sessions | undefined
+  #leaseSessions: LeaseSessions | undefined
   readonly #watchHost: WatchHost
   /** Settles when the first watch has begun, or has failed. */
   #firstWatch: Promise<void> | undefined
@@ -371,15 +371,15 @@ export class Client {
 
   /** Grants a lease and keeps it alive until it is closed. */
   async session(options: SessionOptions = NONE): Promise<Session> {
-    const { Sessions } = await import('./lease-sessions.ts')
-    this.#sessions ??= new Sessions({
+    const { LeaseSessions } = await import('./lease-sessions.ts')
+    this.#leaseSessions ??= new LeaseSessions({
       grantLease: (lease, call) => leases.grant(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#closing.whenClosed(end),
     })
-    return this.#sessions.begin(options)
+    return this.#leaseSessions.begin(options)
   }
 
   /**

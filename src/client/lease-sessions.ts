@@ -20,7 +20,7 @@ import { KEEP_ALIVE_MAX } from './leases.ts'
 import { type Clocks, machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
 import { after } from './timer.ts'
 import type { CallOptions, PutOptions, PutResult } from './types.ts'
-import { checkCall, checkSession } from './validate-arguments.ts'
+import { checkCall, checkLeaseSession } from './validate-arguments.ts'
 
 const TTL_MS = 10_000
 /** A lease is kept alive again after this share of its time to live. */
@@ -35,7 +35,7 @@ const CHECK_MS = 1_000
 const RETRY_SHARE = 1 / 50
 
 /** Calls that sessions need of the client. */
-export interface SessionCalls {
+export interface LeaseSessionCalls {
   grantLease(lease: NewLease, options: CallOptions): Promise<GrantedLease>
   keepLeasesAlive(ids: readonly string[], options: CallOptions): Promise<readonly KeptLease[]>
   revokeLease(id: string, options: CallOptions): Promise<RevokedLease>
@@ -45,8 +45,8 @@ export interface SessionCalls {
 }
 
 /** All sessions of one client. */
-export class Sessions {
-  readonly #calls: SessionCalls
+export class LeaseSessions {
+  readonly #calls: LeaseSessionCalls
   readonly #clocks: Clocks
   readonly #open = new Set<LeaseSession>()
   #stopTimer = () => {}
@@ -55,7 +55,7 @@ export class Sessions {
   /** Reading of the clock while many sessions are checked. */
   #uptimeMs: number | undefined
 
-  constructor(calls: SessionCalls, clocks = machineClocks) {
+  constructor(calls: LeaseSessionCalls, clocks = machineClocks) {
     this.#calls = calls
     this.#clocks = { ...clocks, uptimeMs: () => this.#uptimeMs ?? clocks.uptimeMs() }
   }
@@ -66,7 +66,7 @@ export class Sessions {
   }
 
   async begin(options: SessionOptions): Promise<Session> {
-    checkSession(options)
+    checkLeaseSession(options)
     const { ttlMs = TTL_MS, lease, ...call } = options
     const begunAt = startStopwatch(this.#clocks)
     if (lease === undefined) {
@@ -157,7 +157,7 @@ class LeaseSession implements Session {
   readonly lease: string
   readonly signal: AbortSignal
   isRequesting = false
-  readonly #calls: SessionCalls
+  readonly #calls: LeaseSessionCalls
   readonly #lost = new AbortController()
   readonly #ended: () => void
   #ttlMs: number
@@ -172,7 +172,7 @@ class LeaseSession implements Session {
   #isGone = false
   #closing: Promise<boolean> | undefined
 
-  constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Stopwatch, ended: () => void) {
+  constructor(calls: LeaseSessionCalls, lease: string, ttlMs: number, keptAt: Stopwatch, ended: () => void) {
     this.#calls = calls
     this.lease = lease
     this.#ttlMs = ttlMs

@@ -84,7 +84,7 @@ const TRANSACTION_LIST: Checks<TransactionListOptions> = {
   ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
 }
 export const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
-const SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
+const LEASE_SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
 const PLACE: Checks<WatchedPlace> = {
   key: isBytes,
   prefix: isBytes,
@@ -229,8 +229,8 @@ export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
   checkOptions('keepLeasesAlive', options, CALL)
 }
 
-export function checkSession(options: SessionOptions): void {
-  checkOptions('session', options, SESSION)
+export function checkLeaseSession(options: SessionOptions): void {
+  checkOptions('session', options, LEASE_SESSION)
   checkOneLease('session', options)
 }
 

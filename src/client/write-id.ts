@@ -6,11 +6,11 @@
 // (UNDATED_RETRY_MS in retry-policy.ts).
 
 /** `since`: the revision since which the token is in use; undefined: the client knew none. */
-type Token = readonly [token: string, since: number | undefined]
-type Slot = readonly [session: number, slot: number, seq: number]
-export type WriteId = Token | Slot
+type IdempotencyToken = readonly [token: string, since: number | undefined]
+type SessionSlot = readonly [session: number, slot: number, seq: number]
+export type WriteId = IdempotencyToken | SessionSlot
 
-export const isSlot = (writeId: WriteId): writeId is Slot => writeId.length === 3
+export const isSlot = (writeId: WriteId): writeId is SessionSlot => writeId.length === 3
 
 /** Whether the cluster can tell a late copy of the write from a new write. */
 export const isDated = (writeId: WriteId): boolean => writeId[1] !== undefined

@@ -31,7 +31,7 @@ interface SourceOptions {
 }
 
 /** The session in use. */
-interface WriteSession {
+interface ClientSession {
   readonly number: number
   readonly slots: number
   /** Last sequence number of each slot that was used. */
@@ -44,7 +44,7 @@ export class WriteIdSource {
   /** Prefix of the tokens of this client: 128 random bits, so no two clients share one. */
   readonly #prefix = randomBytes(16).toString('base64url')
   #count = 0
-  #session: WriteSession | undefined
+  #clientSession: ClientSession | undefined
   /** When the next session may be requested, by `performance.now()`. */
   #openAt = 0
 
@@ -59,8 +59,8 @@ export class WriteIdSource {
     const hasManyCalls = http.carriesBatches || mux?.isActive === true
     if (cluster.revision === 0 || !hasManyCalls) return this.token()
     const nowMs = performance.now()
-    if (nowMs >= this.#openAt) this.#openSession(nowMs)
-    const session = this.#session
+    if (nowMs >= this.#openAt) this.#openClientSession(nowMs)
+    const session = this.#clientSession
     const slot = session?.free.pop() ?? session?.seqs.length ?? 0
     if (session === undefined || slot >= session.slots) return this.token()
     const seq = (session.seqs[slot] ?? 0) + 1
@@ -76,18 +76,18 @@ export class WriteIdSource {
 
   /** The write has ended. The next write of its slot makes the cluster refuse copies that arrive later. */
   release(writeId: WriteId): void {
-    if (!isSlot(writeId) || writeId[0] !== this.#session?.number || writeId[2] === SEQ_MAX) return
-    this.#session.free.push(writeId[1])
+    if (!isSlot(writeId) || writeId[0] !== this.#clientSession?.number || writeId[2] === SEQ_MAX) return
+    this.#clientSession.free.push(writeId[1])
   }
 
   /** The cluster has forgotten the session of this write id. */
   forgotten(writeId: WriteId): void {
-    if (!isSlot(writeId) || writeId[0] !== this.#session?.number) return
-    this.#session = undefined
+    if (!isSlot(writeId) || writeId[0] !== this.#clientSession?.number) return
+    this.#clientSession = undefined
     this.#openAt = 0
   }
 
-  #openSession(nowMs: number): void {
+  #openClientSession(nowMs: number): void {
     this.#openAt = nowMs + OPEN_AGAIN_MS
     const { endpoints, http, cluster, closing, timeoutMs, credentials } = this.#options
     const endpoint = endpoints.pick(() => true, nowMs)
@@ -107,7 +107,7 @@ export class WriteIdSource {
       const { session, age_ms, slots } = parseObject(outcome.body) ?? {}
       const isOurs = headerText(outcome.headers, 'kv-cluster') === cluster.id
       if (!isOurs || !isWholeNumber(session) || !isWholeNumber(age_ms) || !isWholeNumber(slots)) return
-      this.#session = { number: session, slots, seqs: [], free: [] }
+      this.#clientSession = { number: session, slots, seqs: [], free: [] }
       // The age that the cluster counts began after the request.
       this.#openAt = nowMs + age_ms * AGE_SHARE
     })

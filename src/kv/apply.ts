@@ -4,7 +4,7 @@
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { changeAuth } from './auth/changes.ts'
-import { lookUpSlot, openSession, rememberInSlot, sweep } from './client-sessions.ts'
+import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
@@ -42,12 +42,12 @@ import type {
   Apply,
   Command,
   KeyCommand,
-  KeyMeta,
   KeyRow,
   KvState,
   LeaseCommand,
   Outcome,
   OutcomeOfKey,
+  RecordMeta,
   Revision,
   Rows,
   SessionSlot,
@@ -98,7 +98,7 @@ function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parame
   const unpermitted = unpermittedOf(request, work)
   if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: nothing }
   if (slot !== undefined)
-    return inSession(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
+    return inSessionSlot(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
   if (token !== undefined)
     return underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
   return { request, work, settled: undefined, remember: () => evictDue(work) }
@@ -136,12 +136,12 @@ function executed({ remember }: OpenEntry, outcome: Outcome): Result {
 
 /** Applying any entry also forgets outcomes that are too old. */
 function evictDue({ state, rows }: ApplyContext): void {
-  state.tokens = evict(state, 0, rows)
+  state.idempotencyTokens = evict(state, 0, rows)
 }
 
 function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): Applied {
   const { state, rows } = work
-  state.sessions = sweep(state, rows)
+  state.clientSessions = sweep(state, rows)
   state.history = work.events.end(state, rows)
   return { outcome, replayed, state }
 }
@@ -168,8 +168,15 @@ function underToken(
   const decided = answerOfToken(request, known?.bytes, print, state)
   const remember = (outcome: Outcome): void => {
     const tokenRow = encodeTokenRow(print, outcome)
-    state.tokens = evict(state, rememberedBytes(token, tokenRow), rows)
-    state.tokens = rememberToken(state.tokens, token, tokenRow, outcome.revision, state.clusterTimeMs, rows)
+    state.idempotencyTokens = evict(state, rememberedBytes(token, tokenRow), rows)
+    state.idempotencyTokens = rememberToken(
+      state.idempotencyTokens,
+      token,
+      tokenRow,
+      outcome.revision,
+      state.clusterTimeMs,
+      rows,
+    )
   }
   if (decided !== undefined) {
     evictDue(work)
@@ -181,7 +188,12 @@ function underToken(
   return { request, work, settled: { outcome, replayed: false }, remember }
 }
 
-function inSession(request: ParsedRequest, slot: SessionSlot, print: number, work: ApplyContext): OpenEntry {
+function inSessionSlot(
+  request: ParsedRequest,
+  slot: SessionSlot,
+  print: number,
+  work: ApplyContext,
+): OpenEntry {
   const { state, rows } = work
   const { command } = request
   const known = wantsPrev(command)
@@ -189,7 +201,7 @@ function inSession(request: ParsedRequest, slot: SessionSlot, print: number, wor
     : lookUpSlot(slot, print, command, work)
   const rowBytes = 'rowBytes' in known ? known.rowBytes : 0
   const remember = (outcome: Outcome): void => {
-    state.sessions = rememberInSlot(state.sessions, slot, print, outcome, rowBytes, rows)
+    state.clientSessions = rememberInSlot(state.clientSessions, slot, print, outcome, rowBytes, rows)
     evictDue(work)
   }
   if (!('outcome' in known)) return { request, work, settled: undefined, remember }
@@ -217,7 +229,7 @@ function answerOfToken(
   if (known === 'other-request') return refusal(state, 'token-reused')
   if (known !== undefined) return { outcome: known, replayed: true }
   if (since !== undefined && isForgotten(since, state))
-    return refusal(state, 'token-expired', [state.tokens.horizon, since])
+    return refusal(state, 'token-expired', [state.idempotencyTokens.horizon, since])
   return undefined
 }
 
@@ -243,9 +255,14 @@ function execute(command: Command, work: ApplyContext): Outcome {
     case 'settings':
       return changeSettings(command.settings, state)
     case 'open-session': {
-      const { revision, sessions, settings } = state
-      state.sessions = openSession(work)
-      return { kind: 'session', revision, session: sessions.next, ageMsMax: settings.idempotencyAgeMsMax }
+      const { revision, clientSessions, settings } = state
+      state.clientSessions = openClientSession(work)
+      return {
+        kind: 'session',
+        revision,
+        session: clientSessions.next,
+        ageMsMax: settings.idempotencyAgeMsMax,
+      }
     }
     case 'auth':
       return changeAuth(command, work)
@@ -371,7 +388,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
 const prevOf = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
   wantsPrev ? current && rowOf(current, rows) : undefined
 
-function preconditionFailed(current: KeyMeta | null, { revision }: KvState): OutcomeOfKey {
+function preconditionFailed(current: RecordMeta | null, { revision }: KvState): OutcomeOfKey {
   if (current === null) return { kind: 'precondition-failed', revision, current }
   return { kind: 'precondition-failed', revision, current: metaOf(current) }
 }

@@ -1,5 +1,5 @@
-// Sessions: a client's changes are applied at most once. A session costs one row for each request that its client may
-// have in flight (thesis §6.3; the slots are those of NFSv4.1, RFC 8881 §2.10.6).
+// Client sessions: a client's changes are applied at most once. A session costs one row for each request that its
+// client may have in flight (thesis §6.3; the slots are those of NFSv4.1, RFC 8881 §2.10.6).
 //
 // A client opens a session and gives each request a slot and a number. It uses a slot for one request at a time, and
 // numbers the requests of a slot in rising order. The row of a slot holds the number and the outcome of its last
@@ -37,14 +37,14 @@ import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
 import { rejection } from './rejections.ts'
 import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
-import { TABLE_SESSIONS, TABLE_SLOTS } from './types.ts'
+import { TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from './types.ts'
 
-type Sessions = KvState['sessions']
+type ClientSessions = KvState['clientSessions']
 
 /** Limit on the requests of a session in flight. */
 export const SESSION_SLOTS_MAX = 4096
 /** Limit on open sessions. Beyond it, the oldest is forgotten. */
-export const SESSIONS_MAX = 10_000
+export const CLIENT_SESSIONS_MAX = 10_000
 /** Cost of deleting a row, in checks of a slot that has none. */
 export const STEPS_OF_DELETION = 8
 /**
@@ -56,7 +56,7 @@ export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
 const SLOT_KEY_BYTES = 11
 const OUTCOME_AT = 10
 
-export const NO_SESSIONS: Sessions = {
+export const NO_CLIENT_SESSIONS: ClientSessions = {
   next: 1,
   horizon: 1,
   oldestAtMs: 0,
@@ -64,7 +64,8 @@ export const NO_SESSIONS: Sessions = {
   toSweep: 0,
 }
 
-export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
+export const isSessionSlot = (idempotency: Idempotency): idempotency is SessionSlot =>
+  'session' in idempotency
 
 /** The state of a request under this slot and number. */
 type SlotState =
@@ -77,7 +78,7 @@ export function lookUpSlot(
   { session, slot, seq }: SessionSlot,
   print: number,
   command: Command,
-  { state: { revision, sessions }, rows, by }: ApplyContext,
+  { state: { revision, clientSessions }, rows, by }: ApplyContext,
 ): SlotState {
   const refuse = (
     ...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]
@@ -86,8 +87,9 @@ export function lookUpSlot(
     outcome: rejection(revision, ...why),
     replayed: false,
   })
-  if (session < sessions.horizon || session >= sessions.next) return refuse('session-expired', [session, 0])
-  if (by !== undefined && readSession(session, sessionKey(session), rows).openedBy !== by)
+  if (session < clientSessions.horizon || session >= clientSessions.next)
+    return refuse('session-expired', [session, 0])
+  if (by !== undefined && readClientSession(session, clientSessionKey(session), rows).openedBy !== by)
     return refuse('session-expired', [session, 0])
   if (slot >= SESSION_SLOTS_MAX) return refuse('slot-out-of-range', [slot, SESSION_SLOTS_MAX - 1])
   const key = slotKey(session, slot)
@@ -107,13 +109,13 @@ const scratch = new Writer()
 
 /** Writes the row of a slot. `before`: the size of the row that it replaces; 0 if there is none. */
 export function rememberInSlot(
-  sessions: Sessions,
+  sessions: ClientSessions,
   { session, slot, seq }: SessionSlot,
   print: number,
   outcome: Outcome,
   before: number,
   rows: Rows,
-): Sessions {
+): ClientSessions {
   writeOutcome(outcome, scratch.clear().uint48(seq).uint32(print))
   const value = scratch.copy()
   rows.write({ key: slotKey(session, slot), value })
@@ -123,43 +125,48 @@ export function rememberInSlot(
 
 /** Records in the session's row that this slot is used. */
 function noteSlot(session: number, slot: number, rows: Rows): void {
-  const key = sessionKey(session)
-  const opened = readSession(session, key, rows)
-  if (slot >= opened.slots) rows.write({ key, value: encodeSession({ ...opened, slots: slot + 1 }) })
+  const key = clientSessionKey(session)
+  const opened = readClientSession(session, key, rows)
+  if (slot >= opened.slots) rows.write({ key, value: encodeClientSession({ ...opened, slots: slot + 1 }) })
 }
 
 /** Writes the row of a new session. */
-export function openSession({ state, rows, by: openedBy = '' }: ApplyContext): Sessions {
-  const { sessions, clusterTimeMs } = state
-  const { next, horizon } = sessions
+export function openClientSession({ state, rows, by: openedBy = '' }: ApplyContext): ClientSessions {
+  const { clientSessions, clusterTimeMs } = state
+  const { next, horizon } = clientSessions
   rows.write({
-    key: sessionKey(next),
-    value: encodeSession({ openedAtMs: clusterTimeMs, slots: 0, openedBy }),
+    key: clientSessionKey(next),
+    value: encodeClientSession({ openedAtMs: clusterTimeMs, slots: 0, openedBy }),
   })
-  return { ...sessions, next: next + 1, oldestAtMs: next === horizon ? clusterTimeMs : sessions.oldestAtMs }
+  const oldestAtMs = next === horizon ? clusterTimeMs : clientSessions.oldestAtMs
+  return { ...clientSessions, next: next + 1, oldestAtMs }
 }
 
 function isOldestDue({
-  sessions,
+  clientSessions,
   settings,
   clusterTimeMs,
-}: Pick<KvState, 'sessions' | 'settings' | 'clusterTimeMs'>): boolean {
-  const { next, horizon, oldestAtMs, bytes } = sessions
+}: Pick<KvState, 'clientSessions' | 'settings' | 'clusterTimeMs'>): boolean {
+  const { next, horizon, oldestAtMs, bytes } = clientSessions
   return (
     horizon < next &&
-    (next - horizon > SESSIONS_MAX ||
+    (next - horizon > CLIENT_SESSIONS_MAX ||
       bytes > settings.idempotencyBytesMax ||
       clusterTimeMs - oldestAtMs > settings.idempotencyAgeMsMax)
   )
 }
 
 /** Forgets sessions that are due, and deletes the rows of their slots. */
-export function sweep({ sessions: before, settings, clusterTimeMs }: KvState, rows: Rows): Sessions {
+export function sweep(
+  { clientSessions: before, settings, clusterTimeMs }: KvState,
+  rows: Rows,
+): ClientSessions {
   let sessions = before
   for (let steps = STEPS_PER_ENTRY; steps > 0; ) {
     const { bytes } = sessions
     if (sessions.toSweep > 0) sessions = deleteSlot(sessions, rows)
-    else if (isOldestDue({ sessions, settings, clusterTimeMs })) sessions = forgetOldest(sessions, rows)
+    else if (isOldestDue({ clientSessions: sessions, settings, clusterTimeMs }))
+      sessions = forgetOldest(sessions, rows)
     else break
     steps -= sessions.bytes < bytes ? STEPS_OF_DELETION : 1
   }
@@ -167,7 +174,7 @@ export function sweep({ sessions: before, settings, clusterTimeMs }: KvState, ro
 }
 
 /** Deletes the row of one slot of the session that was forgotten last. */
-function deleteSlot(sessions: Sessions, rows: Rows): Sessions {
+function deleteSlot(sessions: ClientSessions, rows: Rows): ClientSessions {
   const toSweep = sessions.toSweep - 1
   const key = slotKey(sessions.horizon - 1, toSweep)
   const row = rows.read(key, true)
@@ -177,17 +184,18 @@ function deleteSlot(sessions: Sessions, rows: Rows): Sessions {
   return { ...sessions, toSweep, bytes }
 }
 
-function forgetOldest(sessions: Sessions, rows: Rows): Sessions {
+function forgetOldest(sessions: ClientSessions, rows: Rows): ClientSessions {
   const { next, horizon: oldest } = sessions
-  const key = sessionKey(oldest)
-  const { slots } = readSession(oldest, key, rows)
+  const key = clientSessionKey(oldest)
+  const { slots } = readClientSession(oldest, key, rows)
   rows.write({ key, value: undefined })
   const horizon = oldest + 1
-  const oldestAtMs = horizon === next ? 0 : readSession(horizon, sessionKey(horizon), rows).openedAtMs
+  const oldestAtMs =
+    horizon === next ? 0 : readClientSession(horizon, clientSessionKey(horizon), rows).openedAtMs
   return { ...sessions, horizon, oldestAtMs, toSweep: slots }
 }
 
-interface SessionRow {
+interface ClientSessionRow {
   readonly openedAtMs: number
   /** One more than the highest slot that the session has used. */
   readonly slots: number
@@ -195,14 +203,14 @@ interface SessionRow {
   readonly openedBy: string
 }
 
-function readSession(session: number, key: Uint8Array, rows: Rows): SessionRow {
+function readClientSession(session: number, key: Uint8Array, rows: Rows): ClientSessionRow {
   const row = rows.read(key, false)
   if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
   const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
   return { openedAtMs: from.uint64(), slots: from.uint16(), openedBy: from.ascii(from.left) }
 }
 
-function encodeSession({ openedAtMs, slots, openedBy }: SessionRow): Uint8Array {
+function encodeClientSession({ openedAtMs, slots, openedBy }: ClientSessionRow): Uint8Array {
   const value = new Uint8Array(10 + openedBy.length)
   writeUint64(value, 0, openedAtMs)
   writeUint16(value, 8, slots)
@@ -210,16 +218,16 @@ function encodeSession({ openedAtMs, slots, openedBy }: SessionRow): Uint8Array 
   return value
 }
 
-function sessionKey(session: number): Uint8Array {
+function clientSessionKey(session: number): Uint8Array {
   const key = new Uint8Array(9)
-  key[0] = TABLE_SESSIONS
+  key[0] = TABLE_CLIENT_SESSIONS
   writeUint64(key, 1, session)
   return key
 }
 
 function slotKey(session: number, slot: number): Uint8Array {
   const key = new Uint8Array(SLOT_KEY_BYTES)
-  key[0] = TABLE_SLOTS
+  key[0] = TABLE_SESSION_SLOTS
   writeUint64(key, 1, session)
   writeUint16(key, 9, slot)
   return key

@@ -20,7 +20,7 @@ import {
 import { MalformedBytesError } from './errors.ts'
 import type { Command, KvState, Outcome, Revision, Rows } from './types.ts'
 
-type Tokens = KvState['tokens']
+type Tokens = KvState['idempotencyTokens']
 
 /**
  * Limits the work of one entry when a setting was lowered or many outcomes are due at once. Later entries evict the
@@ -52,8 +52,8 @@ export function lookUp(
  * exception: they change what an outcome may be and raise no revision. A late copy that grants or needs a lease, or
  * compacts, may have another outcome then.
  */
-export function isForgotten(since: Revision, { revision, tokens }: KvState): boolean {
-  return since < tokens.horizon || (since === tokens.horizon && since < revision)
+export function isForgotten(since: Revision, { revision, idempotencyTokens }: KvState): boolean {
+  return since < idempotencyTokens.horizon || (since === idempotencyTokens.horizon && since < revision)
 }
 
 /**
@@ -74,9 +74,13 @@ function evictionDue(
 }
 
 /** Forgets the outcomes that are due. */
-export function evict({ tokens, settings, clusterTimeMs }: KvState, incoming: number, rows: Rows): Tokens {
-  let { count, bytes, oldest, oldestAtMs, horizon } = tokens
-  if (!evictionDue(tokens, settings, clusterTimeMs, incoming)) return tokens
+export function evict(
+  { idempotencyTokens, settings, clusterTimeMs }: KvState,
+  incoming: number,
+  rows: Rows,
+): Tokens {
+  let { count, bytes, oldest, oldestAtMs, horizon } = idempotencyTokens
+  if (!evictionDue(idempotencyTokens, settings, clusterTimeMs, incoming)) return idempotencyTokens
 
   let row = readOrderRow(oldest, rows)
   for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX; evicted++) {
@@ -92,7 +96,7 @@ export function evict({ tokens, settings, clusterTimeMs }: KvState, incoming: nu
     row = readOrderRow(oldest, rows)
     oldestAtMs = row.clusterTimeMs
   }
-  return { count, bytes, oldest, next: tokens.next, oldestAtMs, horizon }
+  return { count, bytes, oldest, next: idempotencyTokens.next, oldestAtMs, horizon }
 }
 
 function readOrderRow(position: number, rows: Rows): TokenOrderRow {

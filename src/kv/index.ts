@@ -1,7 +1,7 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export { isAuthName, ROOT, TOKEN_KEY_BYTES } from './auth/names.ts'
+export { AUTH_TOKEN_KEY_BYTES, isAuthName, ROOT } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
 export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
@@ -79,7 +79,6 @@ export type {
   Condition,
   Idempotency,
   KeyCommand,
-  KeyMeta,
   KeyRange,
   KeyRevisions,
   KeyRow,
@@ -93,6 +92,7 @@ export type {
   OutcomeOfKey,
   Permission,
   PutLease,
+  RecordMeta,
   Request,
   Revision,
   Rows,

@@ -23,8 +23,8 @@ import {
 import type { VersionBefore } from './history.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type { KeyMeta, KeyRow, KvState, PutLease, Rejection, Revision, RowHash, Rows } from './types.ts'
-import { asRevision, TABLE_HEADS } from './types.ts'
+import type { KeyRow, KvState, PutLease, RecordMeta, Rejection, Revision, RowHash, Rows } from './types.ts'
+import { asRevision, TABLE_KEY_METADATA } from './types.ts'
 
 /** A key as it is now; null: it does not exist. `rowKey`: `metadataKey(key)`. */
 export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): KeyMetadata | null {
@@ -32,7 +32,7 @@ export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): Ke
   return found === undefined ? null : decodeMetadata(key, found.bytes)
 }
 
-export const metaOf = ({ key, createRevision, modRevision, version, lease }: KeyMeta): KeyMeta => ({
+export const metaOf = ({ key, createRevision, modRevision, version, lease }: RecordMeta): RecordMeta => ({
   key,
   createRevision,
   modRevision,
@@ -94,7 +94,7 @@ export function writeKey(
   return meta
 }
 
-type Written = Omit<KeyMeta, 'key'>
+type Written = Omit<RecordMeta, 'key'>
 
 /** A key that exists is deleted. */
 export function removeKey(
@@ -131,10 +131,10 @@ const versionOf = ({ modRevision, valueBytes, versionHash }: KeyMetadata): Versi
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Metadata: what apply needs of a key that exists, without its value. It is not stored. It is made of the newest row of
-// versions of its key, and storage keeps it in memory as a head, so that a put reads nothing. A key whose head is not
+// versions of its key, and storage keeps it in memory, so that a put reads nothing. A key whose metadata is not
 // in memory is read from LevelDB before the entry that names it is applied.
 //
-//   head     key    8, user's key
+//   metadata key    8, user's key
 //            value  flags (1), create_revision (8), mod_revision (8), version (8), bytes of the user's value (4), hash of
 //                   the row of the version (8); with flag 2 the lease (8)
 
@@ -143,7 +143,7 @@ const VALUE_BYTES_AT = 25
 const VERSION_HASH_AT = 29
 const LEASE_AT = 37
 
-export interface KeyMetadata extends KeyMeta {
+export interface KeyMetadata extends RecordMeta {
   readonly valueBytes: number
   /** The hash of the row of this version. */
   readonly versionHash: RowHash
@@ -151,22 +151,22 @@ export interface KeyMetadata extends KeyMeta {
 
 export function metadataKey(key: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(1 + key.length)
-  bytes[0] = TABLE_HEADS
+  bytes[0] = TABLE_KEY_METADATA
   bytes.set(key, 1)
   return bytes
 }
 
 /** The bytes are valid until the next call. */
-export function encodeMetadata(head: Omit<KeyMetadata, 'key'>): Uint8Array {
-  const { lease } = head
+export function encodeMetadata(metadata: Omit<KeyMetadata, 'key'>): Uint8Array {
+  const { lease } = metadata
   const bytes = lease === undefined ? bare : leased
   bytes[0] = lease === undefined ? 0 : LEASED
-  writeUint64(bytes, 1, head.createRevision)
-  writeUint64(bytes, 9, head.modRevision)
-  writeUint64(bytes, 17, head.version)
-  writeUint32(bytes, VALUE_BYTES_AT, head.valueBytes)
-  writeUint32(bytes, VERSION_HASH_AT, head.versionHash.mix >>> 0)
-  writeUint32(bytes, VERSION_HASH_AT + 4, head.versionHash.crc >>> 0)
+  writeUint64(bytes, 1, metadata.createRevision)
+  writeUint64(bytes, 9, metadata.modRevision)
+  writeUint64(bytes, 17, metadata.version)
+  writeUint32(bytes, VALUE_BYTES_AT, metadata.valueBytes)
+  writeUint32(bytes, VERSION_HASH_AT, metadata.versionHash.mix >>> 0)
+  writeUint32(bytes, VERSION_HASH_AT + 4, metadata.versionHash.crc >>> 0)
   if (lease !== undefined) writeBigUint64(bytes, LEASE_AT, BigInt(lease))
   return bytes
 }
@@ -188,8 +188,8 @@ export const decodeMetadata = (key: Uint8Array, bytes: Uint8Array): KeyMetadata 
 })
 
 /**
- * The head of the key of this row, which is its newest row of versions; undefined: the key was deleted. The bytes are
- * valid until the next call. Throws as `decodeVersion` does.
+ * The metadata of the key of this row, which is its newest row of versions; undefined: the key was deleted. The bytes
+ * are valid until the next call. Throws as `decodeVersion` does.
  */
 export function metadataOfVersion(
   rowKey: Uint8Array,

@@ -14,9 +14,9 @@ import {
   asRevision,
   TABLE_AUTH,
   TABLE_EVENTS,
+  TABLE_IDEMPOTENCY_TOKENS,
   TABLE_LEASES,
-  TABLE_SLOTS,
-  TABLE_TOKENS,
+  TABLE_SESSION_SLOTS,
   TABLE_VERSIONS,
 } from './types.ts'
 
@@ -30,11 +30,11 @@ interface Row {
 
 /** The registers of a store as they are in its backup. */
 export function backedUpState(state: KvState, withHistory: boolean): KvState {
-  const { revision, tokens, sessions, history } = state
+  const { revision, idempotencyTokens: tokens, clientSessions: sessions, history } = state
   return {
     ...state,
-    tokens: { ...NO_TOKENS, oldest: tokens.next, next: tokens.next, horizon: revision },
-    sessions: { next: sessions.next, horizon: sessions.next, oldestAtMs: 0, bytes: 0, toSweep: 0 },
+    idempotencyTokens: { ...NO_TOKENS, oldest: tokens.next, next: tokens.next, horizon: revision },
+    clientSessions: { next: sessions.next, horizon: sessions.next, oldestAtMs: 0, bytes: 0, toSweep: 0 },
     history: withHistory ? history : historyAfter(revision),
   }
 }
@@ -56,7 +56,7 @@ export class BackupRows {
 
   has({ key: rowKey, value }: Row): boolean {
     const table = rowKey[0] ?? 0
-    if (table >= TABLE_TOKENS && table <= TABLE_SLOTS) return false
+    if (table >= TABLE_IDEMPOTENCY_TOKENS && table <= TABLE_SESSION_SLOTS) return false
     if (table === TABLE_EVENTS) return this.#withHistory
     if (table !== TABLE_VERSIONS) return true
     const { key, revision } = decodeVersionKey(rowKey)
@@ -85,15 +85,15 @@ export function restoredState(
   state: KvState,
   { bump, clusterId }: Restore,
 ): { readonly state: KvState; readonly added: Row | undefined } {
-  const { tokens, sessions, auth, history, clusterTimeMs } = state
+  const { idempotencyTokens: tokens, clientSessions: sessions, auth, history, clusterTimeMs } = state
   const revision = asRevision(state.revision + bump)
   const first = asRevision(state.revision + 1)
   const hasHistory = history.first <= state.revision
   const restored = {
     ...state,
     revision,
-    tokens: { ...tokens, ...NO_TOKENS, oldest: tokens.next, horizon: revision },
-    sessions: { ...sessions, next: sessions.next + bump, horizon: sessions.next + bump },
+    idempotencyTokens: { ...tokens, ...NO_TOKENS, oldest: tokens.next, horizon: revision },
+    clientSessions: { ...sessions, next: sessions.next + bump, horizon: sessions.next + bump },
     leases: { ...noLeases(clusterId), count: state.leases.count },
     auth: { ...auth, revision: auth.revision + bump },
     history: hasHistory

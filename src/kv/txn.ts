@@ -24,7 +24,6 @@ import { keyLimits } from './settings.ts'
 import type { Steps } from './steps.ts'
 import type {
   Comparison,
-  KeyMeta,
   KeyRange,
   KeyRow,
   KvTxn,
@@ -33,6 +32,7 @@ import type {
   Operation,
   OperationResult,
   Outcome,
+  RecordMeta,
   Rejection,
   Revision,
   Rows,
@@ -241,7 +241,7 @@ function compares(comparison: Comparison, current: KeyMetadata | null, rows: Row
  */
 export function comparisonHolds(
   comparison: Comparison,
-  current: Omit<KeyMeta, 'key'> | undefined,
+  current: Omit<RecordMeta, 'key'> | undefined,
   value: Uint8Array | undefined,
 ): boolean {
   const { op } = comparison

@@ -18,19 +18,19 @@ export const asRevision = (value: number): Revision => {
 }
 
 /**
- * The first byte of a row key. After it: `tokens` an idempotency token; `token-order` a position, so that the oldest is
- * evicted first; `sessions` a session; `slots` a session and a slot; `leases` and `lease-owners` an id; `attachments`
- * the id of a lease and the user's key; `heads` the user's key; `auth` nothing; `events` the first revision; `versions`
- * the user's key and a revision.
+ * The first byte of a row key. After it: an idempotency token; for the order of tokens a position, so that the oldest
+ * is evicted first; for client sessions a session; for slots a session and a slot; for leases and their owners an id;
+ * for attachments the id of a lease and the user's key; for metadata the user's key; for auth nothing; for events the
+ * first revision; for versions the user's key and a revision.
  */
-export const TABLE_TOKENS = 2
-export const TABLE_TOKEN_ORDER = 3
-export const TABLE_SESSIONS = 4
-export const TABLE_SLOTS = 5
+export const TABLE_IDEMPOTENCY_TOKENS = 2
+export const TABLE_IDEMPOTENCY_TOKEN_ORDER = 3
+export const TABLE_CLIENT_SESSIONS = 4
+export const TABLE_SESSION_SLOTS = 5
 export const TABLE_LEASES = 6
 export const TABLE_ATTACHMENTS = 7
 /** Rows of this table are not stored. Storage keeps them in memory (`keys.ts`). */
-export const TABLE_HEADS = 8
+export const TABLE_KEY_METADATA = 8
 export const TABLE_AUTH = 9
 export const TABLE_LEASE_OWNERS = 10
 /**
@@ -61,7 +61,7 @@ export interface KeyRow {
   /** The user who wrote this version, if rights were checked. */
   readonly by?: string
 }
-export type KeyMeta = Omit<KeyRow, 'value' | 'by'>
+export type RecordMeta = Omit<KeyRow, 'value' | 'by'>
 export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
 
 /** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
@@ -232,7 +232,7 @@ export interface AuthRole {
 export type AuthChange =
   | {
       readonly kind: 'enable'
-      /** The key that signs tokens, of TOKEN_KEY_BYTES random bytes. */
+      /** The key that signs auth tokens, of AUTH_TOKEN_KEY_BYTES random bytes. */
       readonly tokenKey: Uint8Array
       /** The request came from the user root, with a certificate. */
       readonly rootHasCertificate: boolean
@@ -251,9 +251,9 @@ export type AuthChange =
   | { readonly kind: 'delete-role'; readonly name: string }
 
 /** By what a change is known when it arrives again. */
-export type Idempotency = Token | SessionSlot
+export type Idempotency = IdempotencyToken | SessionSlot
 
-export interface Token {
+export interface IdempotencyToken {
   /** 1–255 visible ASCII characters. */
   readonly token: string
   /**
@@ -294,7 +294,7 @@ export interface KvState {
   /** Sum over keys of key bytes + value bytes. */
   readonly storeBytes: number
   readonly keys: number
-  readonly tokens: {
+  readonly idempotencyTokens: {
     readonly count: number
     readonly bytes: number
     /** The token-order table holds the positions [oldest, next). */
@@ -309,7 +309,7 @@ export interface KvState {
     readonly horizon: Revision
   }
   /** Sessions have the numbers from 1 on. Those from `horizon` to below `next` are open. */
-  readonly sessions: {
+  readonly clientSessions: {
     readonly next: number
     readonly horizon: number
     /** Cluster time at which the session at `horizon` was opened. Meaningless while none is open. */
@@ -426,7 +426,7 @@ export type OutcomeOfKey =
       readonly revision: Revision
       readonly prev: KeyRow | null | undefined
     }
-  | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: KeyMeta | null }
+  | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: RecordMeta | null }
   | Rejection
 
 /** A refusal that apply decides, so all replicas decide it alike. The store does not change. */
@@ -507,14 +507,14 @@ export interface RowChange {
   readonly before?: RowHash | null
 }
 
-/** For most rows apply needs only this many first bytes, and the length. The heads of keys are not longer. */
+/** For most rows apply needs only this many first bytes, and the length. The metadata of keys is not longer. */
 export const ROW_HEAD_BYTES = 45
 
 /** The rows of the store, for the entry that is being applied. A key must not change until the entry is applied. */
 export interface Rows {
   /**
    * The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. Of the
-   * table of heads only those of keys that the entry names, or that are in a range that it names.
+   * table of metadata only those of keys that the entry names, or that are in a range that it names.
    */
   read(key: Uint8Array, head: boolean): FoundRow | undefined
   /**
@@ -524,7 +524,7 @@ export interface Rows {
   inRange(range: KeyRange): readonly Uint8Array[] | undefined
   /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */
   attached(lease: LeaseId): readonly Uint8Array[]
-  /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of a head. */
+  /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of metadata. */
   write(change: RowChange): RowHash
 }
 

@@ -428,8 +428,8 @@ export class Raft {
       case 'disconnected':
         this.#disconnected(input.peer)
         return
-      case 'refused':
-        this.#refused(input.peer)
+      case 'unreachable':
+        this.#unreachable(input.peer)
         return
       case 'snapshot-sent':
         this.#snapshotSent(input.peer, input.index, input.ok)
@@ -1241,7 +1241,7 @@ export class Raft {
     if (peer === this.#leader) this.#reads.refusePending('leadership-lost')
   }
 
-  #refused(peer: ReplicaId): void {
+  #unreachable(peer: ReplicaId): void {
     this.#disconnected(peer)
     if (peer !== this.#leader) return
     // With leader leases on, a partitioned leader may still serve reads under this replica's promise.

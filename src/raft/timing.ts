@@ -10,7 +10,7 @@ export interface RaftTiming {
    * first. 0: none.
    */
   readonly commitDelayMs: number
-  /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
+  /** After `unreachable` for the leader: pre-vote after a delay drawn from [0, this). */
   readonly failoverDelayMaxMs: number
   /** Limit for the relative drift of two nodes' monotonic clocks, e.g. 0.05. Only leader leases depend on it. */
   readonly driftMax: number

@@ -370,7 +370,7 @@ export type Input = { readonly now: MonotonicMs } & (
    * The connection broke, and reconnects were refused or failed for the grace time (20 ms). The peer's process is gone
    * or partitioned.
    */
-  | { readonly kind: 'refused'; readonly peer: ReplicaId }
+  | { readonly kind: 'unreachable'; readonly peer: ReplicaId }
   /** The snapshot stream to `peer` ended. */
   | {
       readonly kind: 'snapshot-sent'

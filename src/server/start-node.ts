@@ -46,7 +46,7 @@ import { raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, ServingNode, StartOptions } from './node/types.ts'
 import { NodeStartError } from './options.ts'
-import { TRANSPORT_LIMITS } from './peers/index.ts'
+import { LINK_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
 import {
@@ -233,7 +233,7 @@ class Node implements ServingNode {
       events: this.api.events,
       logger: this.#logger,
       tls: this.#certificates?.peers,
-      limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
+      limits: { silenceMs: Math.max(LINK_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })
     const { counters } = this.#network.links

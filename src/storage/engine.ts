@@ -66,6 +66,6 @@ export interface Engine {
    * Frees the space of deleted and overwritten data. Needs some space until it ends. Reads and writes continue.
    * `isRoom` is called before each piece; if it returns false, the rest is not compacted.
    */
-  compact(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
+  compactDatabase(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
   close(done: (error: Error | undefined) => void): void
 }

@@ -9,16 +9,16 @@ import type { AppliedState } from './records.ts'
 import { RowTable } from './row-table.ts'
 import { putRow, type Row } from './rows.ts'
 
-/** A head as readers know it; undefined: it is not in memory. */
-export type Head = Uint8Array | 'absent' | undefined
+/** The metadata of a key as readers know it; undefined: it is not in memory. */
+export type KnownMetadata = Uint8Array | 'absent' | undefined
 
 export class EntryInParts {
   /** The state without this entry. */
   readonly before: AppliedState
   readonly #rows = new RowTable()
   readonly #batch: EngineBatch
-  /** The heads that the entry has changed, as they were before, by key. */
-  readonly #heads = new Map<string, Head>()
+  /** The metadata that the entry has changed, as it was before, by key. */
+  readonly #metadata = new Map<string, KnownMetadata>()
   #bytes = 0
   /** The rows that are not in the batch yet. */
   #unprepared: IterableIterator<Row> | undefined
@@ -38,16 +38,17 @@ export class EntryInParts {
     this.#bytes += row.size
   }
 
-  /** The head before the entry; 'unchanged': the entry has not changed it. */
-  headBefore(key: Uint8Array): Head | 'unchanged' {
+  /** The metadata before the entry; 'unchanged': the entry has not changed it. */
+  keyMetadataBefore(key: Uint8Array): KnownMetadata | 'unchanged' {
     const name = keyString(key)
-    return this.#heads.has(name) ? this.#heads.get(name) : 'unchanged'
+    return this.#metadata.has(name) ? this.#metadata.get(name) : 'unchanged'
   }
 
-  /** Called before a head is changed. `head` is valid until the next call: its memory is used again. */
-  keepHead(key: Uint8Array, head: Head): void {
+  /** Called before metadata is changed. It is valid until the next call: its memory is used again. */
+  keepKeyMetadata(key: Uint8Array, metadata: KnownMetadata): void {
     const name = keyString(key)
-    if (!this.#heads.has(name)) this.#heads.set(name, head instanceof Uint8Array ? head.slice() : head)
+    if (this.#metadata.has(name)) return
+    this.#metadata.set(name, metadata instanceof Uint8Array ? metadata.slice() : metadata)
   }
 
   /** Called when the entry has made all changes. Puts rows into the batch. Returns whether more of them are left. */

@@ -40,10 +40,10 @@ export interface RowIndex {
 
   readonly emptyRanges: EmptyRanges
   /** Whether all rows that are in memory only are known. It does not change during an entry. */
-  readonly knowsAllHeads: boolean
-  /** Keeps the row until the entry ends, if it is known. False: it must be made again, and given to `putHead`. */
-  keepHead(key: Uint8Array): boolean
-  putHead(key: Uint8Array, head: Uint8Array | undefined): void
+  readonly knowsAllKeyMetadata: boolean
+  /** Keeps the row until the entry ends, if it is known. False: it must be made again (`putKeyMetadata`). */
+  keepKeyMetadata(key: Uint8Array): boolean
+  putKeyMetadata(key: Uint8Array, metadata: Uint8Array | undefined): void
 }
 
 /** Knows nothing, so each row is read from the database before it is changed. */
@@ -62,7 +62,7 @@ export const noIndex: RowIndex = {
   beginEntry: () => {},
   endEntry: () => {},
   emptyRanges: noEmptyRanges,
-  knowsAllHeads: false,
-  keepHead: () => false,
-  putHead: () => {},
+  knowsAllKeyMetadata: false,
+  keepKeyMetadata: () => false,
+  putKeyMetadata: () => {},
 }

@@ -26,7 +26,7 @@ interface Change {
 export class Scrub {
   readonly #storage: Storage
   readonly #slice: PageLimits
-  readonly #unwatch: () => void
+  readonly #endObservation: () => void
   /** Hash of all rows before `#next`, in their current form. */
   #found = new StateHash()
   /** The first key that has not been read; undefined after the last one. */
@@ -40,7 +40,7 @@ export class Scrub {
   constructor(storage: Storage, slice: PageLimits = SCRUB_SLICE) {
     this.#storage = storage
     this.#slice = slice
-    this.#unwatch = storage.watch({
+    this.#endObservation = storage.observe({
       changed: (key, before, after) => this.#changed({ key, before, after }),
       replaced: () => this.#begin(),
     })
@@ -95,7 +95,7 @@ export class Scrub {
   }
 
   close(): void {
-    this.#unwatch()
+    this.#endObservation()
     this.#begin()
   }
 

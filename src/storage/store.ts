@@ -33,9 +33,9 @@ import type {
   Identity,
   Range,
   Room,
+  RowObserver,
   RowRead,
   RowScan,
-  RowWatcher,
   RowWrite,
   SnapshotSink,
   SnapshotSource,
@@ -138,7 +138,7 @@ function readStaging(engine: Engine, { generation, nextGeneration }: Meta): Stag
   return staging
 }
 
-interface Parts {
+interface StoreOptions {
   readonly engine: Engine
   readonly identity: Identity
   readonly limits: BatchLimits
@@ -165,7 +165,7 @@ class Store implements Storage {
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
-  readonly #watchers = new Set<RowWatcher>()
+  readonly #observers = new Set<RowObserver>()
   readonly #index: RowIndex
   readonly #foreground = new IoScheduler()
   readonly #loader: RowLoader
@@ -180,13 +180,13 @@ class Store implements Storage {
   /** Some rows of an entry may have changed, and others have not. */
   #isApplying = false
   /** The entry that is being applied, if that is done in parts. It has changed nothing that others read. */
-  #parts: EntryInParts | undefined
+  #entryInParts: EntryInParts | undefined
   /** A snapshot is about to replace all rows: nothing may be applied. */
   #isInstalling = false
   #isClosed = false
   #sources = 0
 
-  constructor({ engine, identity, limits, index, first, log, queue, state, staging }: Parts) {
+  constructor({ engine, identity, limits, index, first, log, queue, state, staging }: StoreOptions) {
     this.identity = identity
     this.batchLimits = limits
     this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
@@ -214,10 +214,10 @@ class Store implements Storage {
     return this.#applied
   }
   get stateHash(): bigint {
-    return this.#parts?.before.stateHash ?? this.#stateHash.value
+    return this.#entryInParts?.before.stateHash ?? this.#stateHash.value
   }
   get hashOfChanges(): bigint | undefined {
-    return this.#parts && this.#stateHash.value
+    return this.#entryInParts && this.#stateHash.value
   }
   get log(): LogReader {
     return this.#log
@@ -249,29 +249,29 @@ class Store implements Storage {
     })
   }
 
-  head(key: Uint8Array): Uint8Array | 'absent' | undefined {
+  keyMetadata(key: Uint8Array): Uint8Array | 'absent' | undefined {
     this.#check()
-    const before = this.#parts === undefined ? 'unchanged' : this.#parts.headBefore(key)
-    return before === 'unchanged' ? this.#headNow(key, hashOfKey(key)) : before
+    const before = this.#entryInParts === undefined ? 'unchanged' : this.#entryInParts.keyMetadataBefore(key)
+    return before === 'unchanged' ? this.#keyMetadataNow(key, hashOfKey(key)) : before
   }
 
-  #headNow(key: Uint8Array, hash: number): Uint8Array | 'absent' | undefined {
+  #keyMetadataNow(key: Uint8Array, hash: number): Uint8Array | 'absent' | undefined {
     const known = this.#index.known(key, hash)
-    if (known === undefined) return this.#index.knowsAllHeads ? 'absent' : undefined
+    if (known === undefined) return this.#index.knowsAllKeyMetadata ? 'absent' : undefined
     return known === 'absent' ? known : known.bytes
   }
 
-  get knowsAllHeads(): boolean {
-    return this.#index.knowsAllHeads
+  get knowsAllKeyMetadata(): boolean {
+    return this.#index.knowsAllKeyMetadata
   }
 
-  keepHead(key: Uint8Array): boolean {
+  keepKeyMetadata(key: Uint8Array): boolean {
     this.#check()
-    return this.#index.keepHead(key)
+    return this.#index.keepKeyMetadata(key)
   }
 
-  putHead(key: Uint8Array, head: Uint8Array | undefined): void {
-    this.#index.putHead(key, head)
+  putKeyMetadata(key: Uint8Array, metadata: Uint8Array | undefined): void {
+    this.#index.putKeyMetadata(key, metadata)
   }
 
   get emptyRanges(): EmptyRanges {
@@ -288,7 +288,7 @@ class Store implements Storage {
         if (known === 'absent') return undefined
         const isInMemoryOnly = this.#index.isInMemoryOnly(key)
         if (known !== undefined && (headOnly || isInMemoryOnly)) return known
-        if (isInMemoryOnly && this.#index.knowsAllHeads) return undefined
+        if (isInMemoryOnly && this.#index.knowsAllKeyMetadata) return undefined
         if (isInMemoryOnly)
           throw new StorageInvariantError('an entry was to be applied whose keys are not in memory')
       }
@@ -304,7 +304,7 @@ class Store implements Storage {
 
   /** As the entry that is being applied sees it. */
   #storedNow(key: Uint8Array, hash: number): Uint8Array | undefined {
-    const changed = this.#parts?.get(key, hash)
+    const changed = this.#entryInParts?.get(key, hash)
     return changed === undefined ? this.#stored(key, hash) : changed.stored
   }
 
@@ -319,11 +319,11 @@ class Store implements Storage {
       throw new StorageInvariantError(`index ${index} was to be applied while a snapshot is being installed`)
     if (index <= this.#applied.index)
       throw new StorageInvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
-    if (this.#parts !== undefined)
+    if (this.#entryInParts !== undefined)
       throw new StorageInvariantError(`index ${index} was to be applied while another entry is`)
     this.#index.beginEntry(index)
     if (inParts) {
-      this.#parts = new EntryInParts(this.#state(), this.#engine.batch())
+      this.#entryInParts = new EntryInParts(this.#state(), this.#engine.batch())
       return
     }
     if (room.items > 0) this.#overlay.makeRoom(room, this.#state)
@@ -331,7 +331,7 @@ class Store implements Storage {
   }
 
   prepare(rowsMax: number): boolean {
-    return this.#first.guard(() => this.#parts?.prepare(rowsMax) ?? false)
+    return this.#first.guard(() => this.#entryInParts?.prepare(rowsMax) ?? false)
   }
 
   change(change: RowWrite): StoredRowHash {
@@ -346,12 +346,12 @@ class Store implements Storage {
   end(record: AppliedRecord): void {
     this.#index.endEntry()
     this.#isApplying = false
-    const parts = this.#parts
+    const parts = this.#entryInParts
     if (parts !== undefined) {
       if (parts.prepare(1)) throw new StorageInvariantError('an entry was to end before its batch was made')
       const state = { applied: record, stateHash: this.#stateHash.value }
       this.#overlay.add(parts.layer(state), this.#state)
-      this.#parts = undefined
+      this.#entryInParts = undefined
     }
     this.#applied = record
   }
@@ -359,7 +359,7 @@ class Store implements Storage {
   #change({ key, value, rest, before }: RowWrite): StoredRowHash {
     const hash = hashOfKey(key)
     if (this.#index.isInMemoryOnly(key)) {
-      this.#parts?.keepHead(key, this.#headNow(key, hash))
+      this.#entryInParts?.keepKeyMetadata(key, this.#keyMetadataNow(key, hash))
       this.#index.put(key, hash, value)
       return NO_HASH
     }
@@ -367,18 +367,18 @@ class Store implements Storage {
     const old = before === undefined ? this.#hashBefore(key, hash) : (before ?? undefined)
     if (old !== undefined) this.#stateHash.subtract(old)
     if (!row.isDeleted) this.#stateHash.add(row)
-    if (this.#watchers.size > 0) this.#tellWatchers(key, old, row)
+    if (this.#observers.size > 0) this.#tellObservers(key, old, row)
     if (!this.#index.isWrittenOnce(key)) this.#index.changed(key, row, old)
-    if (this.#parts === undefined) this.#overlay.put(row)
-    else this.#parts.put(row)
+    if (this.#entryInParts === undefined) this.#overlay.put(row)
+    else this.#entryInParts.put(row)
     return row
   }
 
-  #tellWatchers(key: Uint8Array, old: StoredRowHash | undefined, { isDeleted, mix, crc }: Row): void {
+  #tellObservers(key: Uint8Array, old: StoredRowHash | undefined, { isDeleted, mix, crc }: Row): void {
     // The old row is valid only now: its memory is used again.
     const before = old && { mix: old.mix, crc: old.crc }
     const after = isDeleted ? undefined : { mix, crc }
-    for (const watcher of this.#watchers) watcher.changed(key, before, after)
+    for (const observer of this.#observers) observer.changed(key, before, after)
   }
 
   /** The hash of a row before a change. */
@@ -422,9 +422,9 @@ class Store implements Storage {
     for (const scan of [...this.#scans]) scan.endIfOld()
   }
 
-  watch(watcher: RowWatcher): () => void {
-    this.#watchers.add(watcher)
-    return () => void this.#watchers.delete(watcher)
+  observe(observer: RowObserver): () => void {
+    this.#observers.add(observer)
+    return () => void this.#observers.delete(observer)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -481,7 +481,7 @@ class Store implements Storage {
 
   /** The newest state that others may see. */
   readonly #state = (): AppliedState => {
-    if (this.#parts !== undefined) return this.#parts.before
+    if (this.#entryInParts !== undefined) return this.#entryInParts.before
     // Apply has thrown. Half an entry must not become durable.
     if (this.#isApplying)
       throw new StorageInvariantError(
@@ -492,11 +492,11 @@ class Store implements Storage {
 
   /** `applied`: the applied index that is durable with this batch. */
   #changeLog(
-    { writes, hardState, compactTo = asIndex(0) }: StorageBatch,
+    { writes, hardState, compactLogTo = asIndex(0) }: StorageBatch,
     applied: LogIndex,
     pending: EngineBatch,
   ): LogChange {
-    const to = asIndex(Math.min(compactTo, applied))
+    const to = asIndex(Math.min(compactLogTo, applied))
     const change = this.#log.change(writes, to, this.#queue.meta.hardState.commit, pending)
     const { index } = change.logEnd
     if (applied > index || hardState.commit > index)
@@ -533,14 +533,14 @@ class Store implements Storage {
   #switchTo(staging: Staging): void {
     this.#isInstalling = false
     // The snapshot has the changes of an entry that was being applied.
-    this.#parts?.abandon()
-    this.#parts = undefined
+    this.#entryInParts?.abandon()
+    this.#entryInParts = undefined
     this.#loader.readAll(staging.generation, staging.applied.index)
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
     this.#prefix = rowPrefix(this.#generation)
-    for (const watcher of this.#watchers) watcher.replaced()
+    for (const observer of this.#observers) observer.replaced()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -571,10 +571,13 @@ class Store implements Storage {
     this.#first.whenFailed(listener)
   }
 
-  compact(done: WriteCallback, isRoom?: () => boolean): void {
+  compactDatabase(done: WriteCallback, isRoom?: () => boolean): void {
     this.#check()
     this.#staged.abandonIncomplete()
-    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)), isRoom)
+    this.#engine.compactDatabase(
+      (error) => done(error === undefined ? undefined : this.#first.fail(error)),
+      isRoom,
+    )
   }
 
   quarantine(why: string): void {

@@ -66,7 +66,7 @@ export interface StorageBatch {
    */
   readonly hardState: HardState
   /** Drop whole packed log records that end at or below this index (never above the durable applied index). */
-  readonly compactTo: LogIndex | undefined
+  readonly compactLogTo: LogIndex | undefined
 }
 
 export type WriteCallback = (error: Error | undefined) => void
@@ -168,7 +168,7 @@ export interface SnapshotSink {
 }
 
 /** Is notified of every change of a row when it is made, also by an entry that is applied in parts. */
-export interface RowWatcher {
+export interface RowObserver {
   /** Hashes of the row before and after; undefined: the row does not exist. */
   changed(key: Uint8Array, before: StoredRowHash | undefined, after: StoredRowHash | undefined): void
   /** A snapshot has replaced all rows. */
@@ -228,27 +228,27 @@ export interface Storage {
    * snapshot that is being received, or whose transfer was interrupted; the next batches delete its rows. `isRoom` is
    * called now and then; if it returns false, the rest is not compacted. An error is final.
    */
-  compact(done: WriteCallback, isRoom?: () => boolean): void
+  compactDatabase(done: WriteCallback, isRoom?: () => boolean): void
 
-  /** The newest row, read at once. Not for the table of heads. */
+  /** The newest row, read at once. Not for the table of metadata. */
   get(key: Uint8Array): Uint8Array | undefined
   /**
-   * The head of a user's key as it is now, from the table of heads; 'absent': the key does not exist; undefined: it is
-   * not in memory. The bytes are valid until the next call.
+   * The metadata of a user's key as it is now, from the table of metadata; 'absent': the key does not exist; undefined:
+   * it is not in memory. The bytes are valid until the next call.
    */
-  head(key: Uint8Array): Uint8Array | 'absent' | undefined
-  /** Whether all heads are in memory. */
-  readonly knowsAllHeads: boolean
-  /** Whether the head is in memory. If so, it is there at least until the next entry has been applied. */
-  keepHead(key: Uint8Array): boolean
+  keyMetadata(key: Uint8Array): Uint8Array | 'absent' | undefined
+  /** Whether the metadata of all keys is in memory. */
+  readonly knowsAllKeyMetadata: boolean
+  /** Whether the metadata is in memory. If so, it is there at least until the next entry has been applied. */
+  keepKeyMetadata(key: Uint8Array): boolean
   /**
-   * Remembers a head that was made of the newest row of versions; undefined: there is none. No entry has been applied
+   * Remembers metadata that was made of the newest row of versions; undefined: there is none. No entry has been applied
    * since. It is there at least until the next entry has been applied.
    */
-  putHead(key: Uint8Array, head: Uint8Array | undefined): void
+  putKeyMetadata(key: Uint8Array, metadata: Uint8Array | undefined): void
   /**
    * The same, for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory, and are then valid until the next call. Throws if a head is requested that is not in memory.
+   * memory, and are then valid until the next call. Throws if metadata is requested that is not in memory.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan
@@ -260,8 +260,8 @@ export interface Storage {
    * disk needs the space that they keep.
    */
   endOldScans(): void
-  /** Returns a function that ends the watching. */
-  watch(watcher: RowWatcher): () => void
+  /** Returns a function that ends the observation. */
+  observe(observer: RowObserver): () => void
 
   snapshotSource(): SnapshotSource
   snapshotSink(

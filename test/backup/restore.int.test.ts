@@ -72,8 +72,14 @@ test('outcomes of tokens and sessions are in no backup, and their late copies ar
   await ask('POST', '/v1/sessions', { body: '{}', headers: { 'Content-Type': 'application/json' } })
   const dir = join(temporaryDirectory(), 'd')
   const { state } = await restoreFile(fileWith((await ask('GET', '/v1/backup')).bytes), newNode(dir), BUMP)
-  expect(state.tokens).toMatchObject({ count: 0, bytes: 0, oldest: 1, next: 1, horizon: state.revision })
-  expect(state.sessions).toMatchObject({ next: 2 + BUMP, horizon: 2 + BUMP, bytes: 0, toSweep: 0 })
+  expect(state.idempotencyTokens).toMatchObject({
+    count: 0,
+    bytes: 0,
+    oldest: 1,
+    next: 1,
+    horizon: state.revision,
+  })
+  expect(state.clientSessions).toMatchObject({ next: 2 + BUMP, horizon: 2 + BUMP, bytes: 0, toSweep: 0 })
   await opened(dir, async (storage) => {
     expect((await storedRows(storage)).filter(({ key }) => (key[0] ?? 0) <= 5)).toEqual([])
   })

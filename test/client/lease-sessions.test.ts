@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { QuorateError, UnavailableError } from '../../src/client/errors.ts'
-import { type SessionCalls, Sessions } from '../../src/client/lease-sessions.ts'
+import { type LeaseSessionCalls, LeaseSessions } from '../../src/client/lease-sessions.ts'
 import type { KeptLease, Session } from '../../src/client/lease-types.ts'
 import type { Clocks } from '../../src/client/suspend-aware-clock.ts'
 
@@ -27,7 +27,7 @@ class Scene {
   sleptMs = 0
   /** How often its clock was read. */
   looks = 0
-  readonly sessions: Sessions
+  readonly sessions: LeaseSessions
 
   constructor() {
     const clocks: Clocks = {
@@ -38,7 +38,7 @@ class Scene {
       },
       stepMs: 0,
     }
-    const calls: SessionCalls = {
+    const calls: LeaseSessionCalls = {
       grantLease: async ({ ttlMs }) => ({ id: String(++this.#leases), ttlMs }),
       keepLeasesAlive: (ids, { timeoutMs }) =>
         new Promise((answer, fail) => void this.keepAlives.push({ ids, timeoutMs, answer, fail })),
@@ -56,7 +56,7 @@ class Scene {
         return () => this.#ends.delete(end)
       },
     }
-    this.sessions = new Sessions(calls, clocks)
+    this.sessions = new LeaseSessions(calls, clocks)
   }
 
   open(ttlMs = TTL_MS): Promise<Session> {

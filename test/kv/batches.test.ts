@@ -125,9 +125,9 @@ describe('under a token', () => {
     const store = new MemoryStore({ idempotencyTokensMax: 1 })
     store.apply(ask(batch, token('t', 1)))
     store.apply(ask(putOf('l', ''), token('u', 3)))
-    expect(store.state.tokens.horizon).toBe(3)
+    expect(store.state.idempotencyTokens.horizon).toBe(3)
     expect(store.apply(ask(batch, token('t', 1))).outcome).toMatchObject({ reason: 'token-expired' })
-    expect(store.state.tokens.bytes).toBe(
+    expect(store.state.idempotencyTokens.bytes).toBe(
       [...store.rows]
         .filter(([key]) => key.startsWith('02') || key.startsWith('03'))
         .reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0),

@@ -99,20 +99,20 @@ describe('the last allowed and the first refused', () => {
     const token = (name: string) => ({ token: name, since: undefined })
     store.apply(ask(putOf('k', ''), token('a')), 100)
     store.apply(ask(putOf('k', '')), 1100)
-    expect(store.state.tokens.count).toBe(1)
+    expect(store.state.idempotencyTokens.count).toBe(1)
     store.apply(ask(putOf('k', '')), 1101)
-    expect(store.state.tokens.count).toBe(0)
+    expect(store.state.idempotencyTokens.count).toBe(0)
 
     const byBytes = new MemoryStore()
     const numbered = (number: number) => byBytes.apply(ask(putOf('k', ''), token(`t${10 + number}`)))
     numbered(0)
-    const { bytes } = byBytes.state.tokens
+    const { bytes } = byBytes.state.idempotencyTokens
     const settings = { ...byBytes.state.settings, idempotencyBytesMax: 20 * bytes }
     byBytes.state = { ...byBytes.state, settings }
     for (let number = 1; number < 20; number++) numbered(number)
-    expect(byBytes.state.tokens).toMatchObject({ count: 20, oldest: 0 })
+    expect(byBytes.state.idempotencyTokens).toMatchObject({ count: 20, oldest: 0 })
     numbered(20)
-    expect(byBytes.state.tokens).toMatchObject({ count: 20, oldest: 1 })
+    expect(byBytes.state.idempotencyTokens).toMatchObject({ count: 20, oldest: 1 })
   })
 })
 

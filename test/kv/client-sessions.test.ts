@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import {
+  CLIENT_SESSIONS_MAX,
   SESSION_SLOTS_MAX,
-  SESSIONS_MAX,
   STEPS_OF_DELETION,
   STEPS_PER_ENTRY,
 } from '../../src/kv/client-sessions.ts'
@@ -31,7 +31,7 @@ test('sessions are numbered from 1, and opening one changes no key', () => {
   const store = new MemoryStore({ idempotencyAgeMsMax: 1234 })
   expect(store.apply(OPEN).outcome).toEqual({ kind: 'session', revision: 1, session: 1, ageMsMax: 1234 })
   expect(store.apply(OPEN).outcome).toMatchObject({ session: 2 })
-  expect(store.state).toMatchObject({ revision: 1, keys: 0, sessions: { next: 3, horizon: 1 } })
+  expect(store.state).toMatchObject({ revision: 1, keys: 0, clientSessions: { next: 3, horizon: 1 } })
 })
 
 test('a session that is opened under a token is opened once', () => {
@@ -40,7 +40,7 @@ test('a session that is opened under a token is opened once', () => {
   const { outcome } = store.apply(open)
   store.apply(OPEN)
   expect(store.apply(open)).toMatchObject({ outcome, replayed: true, changes: [] })
-  expect(store.state.sessions.next).toBe(3)
+  expect(store.state.clientSessions.next).toBe(3)
 })
 
 test('the token of a session that was opened is refused for any other request', () => {
@@ -108,7 +108,7 @@ describe('a repeat', () => {
     const first = store.apply(request)
     expect(first.outcome).toMatchObject(expected)
     expect(first.replayed).toBe(false)
-    expect(store.state.sessions.bytes).toBe(slotBytes(store))
+    expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
     // A change in between must not affect the answer.
     store.apply(ask(putOf('k', 'else')))
     const { state } = store
@@ -206,7 +206,7 @@ describe('forgetting', () => {
     // It is used once more by the entry after which it is forgotten.
     expect(put(store, inSlot(0, 2), 1101).kind).toBe('put')
     expect(put(store, inSlot(0, 2), 1101)).toMatchObject({ reason: 'session-expired' })
-    expect(store.state.sessions).toEqual({ next: 2, horizon: 2, oldestAtMs: 0, bytes: 0, toSweep: 0 })
+    expect(store.state.clientSessions).toEqual({ next: 2, horizon: 2, oldestAtMs: 0, bytes: 0, toSweep: 0 })
     expect([...rowsOf(store, '04'), ...rowsOf(store, '05')]).toEqual([])
   })
 
@@ -214,22 +214,22 @@ describe('forgetting', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     for (const at of [100, 150, 300]) store.apply(OPEN, at)
     tick(store, 1150)
-    expect(store.state.sessions).toMatchObject({ horizon: 2, oldestAtMs: 150 })
+    expect(store.state.clientSessions).toMatchObject({ horizon: 2, oldestAtMs: 150 })
     tick(store, 1151)
-    expect(store.state.sessions).toMatchObject({ horizon: 3, oldestAtMs: 300 })
+    expect(store.state.clientSessions).toMatchObject({ horizon: 3, oldestAtMs: 300 })
     tick(store, 1301)
     store.apply(OPEN, 5000)
     tick(store, 6000)
-    expect(store.state.sessions).toMatchObject({ horizon: 4, next: 5, oldestAtMs: 5000 })
+    expect(store.state.clientSessions).toMatchObject({ horizon: 4, next: 5, oldestAtMs: 5000 })
   })
 
   test('the oldest, when there are too many', () => {
     const store = new MemoryStore()
-    for (let count = 0; count < SESSIONS_MAX; count++) store.apply(OPEN)
-    expect(store.state.sessions).toMatchObject({ horizon: 1, next: SESSIONS_MAX + 1 })
+    for (let count = 0; count < CLIENT_SESSIONS_MAX; count++) store.apply(OPEN)
+    expect(store.state.clientSessions).toMatchObject({ horizon: 1, next: CLIENT_SESSIONS_MAX + 1 })
     store.apply(OPEN)
-    expect(store.state.sessions).toMatchObject({ horizon: 2, next: SESSIONS_MAX + 2 })
-    expect(rowsOf(store, '04')).toHaveLength(SESSIONS_MAX)
+    expect(store.state.clientSessions).toMatchObject({ horizon: 2, next: CLIENT_SESSIONS_MAX + 2 })
+    expect(rowsOf(store, '04')).toHaveLength(CLIENT_SESSIONS_MAX)
   })
 
   test('the oldest, when they take too many bytes, and no more than needed', () => {
@@ -238,16 +238,16 @@ describe('forgetting', () => {
       store.apply(OPEN)
       for (let slot = 0; slot < 200; slot++) put(store, inSlot(slot, 1, session))
     }
-    const { bytes } = store.state.sessions
+    const { bytes } = store.state.clientSessions
     expect(bytes).toBe(slotBytes(store))
     store.state = { ...store.state, settings: { ...store.state.settings, idempotencyBytesMax: bytes } }
     for (let entries = 0; entries < 10; entries++) tick(store, 0)
-    expect(store.state.sessions).toMatchObject({ horizon: 1, bytes })
+    expect(store.state.clientSessions).toMatchObject({ horizon: 1, bytes })
     // A third of the oldest session is not enough.
     store.apply(ask(batchOf(...Array.from({ length: 150 }, () => putOf('k', ''))), inSlot(200, 1, 5)))
     for (let entries = 0; entries < 10; entries++) tick(store, 0)
-    expect(store.state.sessions.horizon).toBe(2)
-    expect(store.state.sessions.bytes).toBe(slotBytes(store))
+    expect(store.state.clientSessions.horizon).toBe(2)
+    expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
     expect(rowsOf(store, '05')).toHaveLength(4 * 200 + 1)
     for (const session of [2, 3, 4, 5])
       expect(store.apply(ask(putOf('k', ''), inSlot(199, 1, session))).replayed).toBe(true)
@@ -265,14 +265,14 @@ describe('forgetting', () => {
     for (let entry = 0; entry < 4; entry++) {
       tick(store, 1001)
       held.push(rowsOf(store, '05').length)
-      expect(store.state.sessions.bytes).toBe(slotBytes(store))
+      expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
     }
     // The first step forgets the session.
     const first = SESSION_SLOTS_MAX + 100 - Math.ceil((STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION)
     const each = Math.ceil(STEPS_PER_ENTRY / STEPS_OF_DELETION)
     expect(held).toEqual([first, first - each, first - 2 * each, first - 3 * each])
-    while (store.state.sessions.toSweep > 0) tick(store, 1001)
-    expect(store.state.sessions).toMatchObject({ horizon: 2 })
+    while (store.state.clientSessions.toSweep > 0) tick(store, 1001)
+    expect(store.state.clientSessions).toMatchObject({ horizon: 2 })
     expect(rowsOf(store, '05')).toHaveLength(100)
     expect(change(99, 2, 1001).replayed).toBe(true)
   })
@@ -283,7 +283,7 @@ describe('forgetting', () => {
     for (let opened = 0; opened < count; opened++) store.apply(OPEN, 0)
     const horizons = [1, 2, 3].map((at) => {
       tick(store, 1000 + at)
-      return store.state.sessions.horizon
+      return store.state.clientSessions.horizon
     })
     expect(horizons).toEqual([1 + STEPS_PER_ENTRY, 1 + 2 * STEPS_PER_ENTRY, 1 + count])
   })
@@ -302,7 +302,7 @@ describe('forgetting', () => {
       expect(put(store, inSlot(slot, 1, session), 200 * session + 100).kind).toBe('put')
       expect(rowsOf(store, '05').length).toBeLessThan(10)
     }
-    expect(store.state.sessions.bytes).toBe(slotBytes(store))
+    expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
   })
 
   test('a session whose own rows are too large is forgotten after the answer', () => {
@@ -311,16 +311,16 @@ describe('forgetting', () => {
     const { outcome } = store.apply(ask(batch, inSlot(0, 1)))
     expect(outcome).toMatchObject({ kind: 'batch', revision: 201 })
     expect(store.apply(ask(batch, inSlot(0, 1))).outcome).toMatchObject({ reason: 'session-expired' })
-    expect(store.state).toMatchObject({ revision: 201, sessions: { bytes: 0, horizon: 2 } })
+    expect(store.state).toMatchObject({ revision: 201, clientSessions: { bytes: 0, horizon: 2 } })
   })
 
   test('a smaller outcome in a slot gives bytes back', () => {
     const store = opened()
     store.apply(ask(batchOf(putOf('k', ''), putOf('l', '')), inSlot(0, 1)))
-    const { bytes } = store.state.sessions
+    const { bytes } = store.state.clientSessions
     store.apply(ask(deleteOf('k'), inSlot(0, 2)))
-    expect(store.state.sessions.bytes).toBe(slotBytes(store))
-    expect(store.state.sessions.bytes).toBeLessThan(bytes)
+    expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
+    expect(store.state.clientSessions.bytes).toBeLessThan(bytes)
   })
 })
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { EVICTIONS_PER_ENTRY_MAX } from '../../src/kv/idempotency.ts'
-import { type Command, TABLE_TOKEN_ORDER, TABLE_TOKENS } from '../../src/kv/types.ts'
+import { type Command, TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS } from '../../src/kv/types.ts'
 import { ask, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const token = (text: string, since?: number) => ({
@@ -95,7 +95,7 @@ describe('forgetting', () => {
   test('the oldest goes when there are too many', () => {
     const store = new MemoryStore({ idempotencyTokensMax: 2 })
     for (const name of ['a', 'b', 'c']) put(store, name)
-    expect(store.state.tokens).toMatchObject({ count: 2, oldest: 1, next: 3, horizon: 2 })
+    expect(store.state.idempotencyTokens).toMatchObject({ count: 2, oldest: 1, next: 3, horizon: 2 })
     expect(put(store, 'c').replayed).toBe(true)
     expect(put(store, 'a').replayed).toBe(false)
     expect(put(store, 'b').replayed).toBe(false)
@@ -107,10 +107,10 @@ describe('forgetting', () => {
       put(store, `${i}`.padStart(200, '.'))
       const held = [...store.rows].filter(([key]) => isOfTokens(key))
       const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
-      expect(store.state.tokens).toMatchObject({ bytes, count: held.length / 2 })
+      expect(store.state.idempotencyTokens).toMatchObject({ bytes, count: held.length / 2 })
       expect(bytes).toBeLessThanOrEqual(4096)
     }
-    expect(store.state.tokens.oldest).toBeGreaterThan(0)
+    expect(store.state.idempotencyTokens.oldest).toBeGreaterThan(0)
   })
 
   test('they go by age with the next request, whatever it is, and not before', () => {
@@ -119,10 +119,10 @@ describe('forgetting', () => {
     put(store, 'b', 5500)
     expect(put(store, 'a', 6000).replayed).toBe(true)
     store.apply(ask(deleteOf('none')), 6001)
-    expect(store.state.tokens).toMatchObject({ count: 1, oldest: 1, oldestAtMs: 5500, horizon: 2 })
+    expect(store.state.idempotencyTokens).toMatchObject({ count: 1, oldest: 1, oldestAtMs: 5500, horizon: 2 })
     expect(put(store, 'b', 6500).replayed).toBe(true)
     store.apply(ask(deleteOf('none')), 9000)
-    expect(store.state.tokens).toMatchObject({ count: 0, bytes: 0 })
+    expect(store.state.idempotencyTokens).toMatchObject({ count: 0, bytes: 0 })
     expect([...store.rows.keys()].filter(isOfTokens)).toEqual([])
   })
 
@@ -130,16 +130,16 @@ describe('forgetting', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     for (let i = 0; i < EVICTIONS_PER_ENTRY_MAX + 10; i++) put(store, `t${i}`)
     store.apply(ask(deleteOf('none')), 5000)
-    expect(store.state.tokens.count).toBe(10)
+    expect(store.state.idempotencyTokens.count).toBe(10)
     store.apply(ask(deleteOf('none')), 5000)
-    expect(store.state.tokens.count).toBe(0)
+    expect(store.state.idempotencyTokens.count).toBe(0)
   })
 
   test('a token in use since before the horizon is refused as expired, never applied', () => {
     const store = new MemoryStore({ idempotencyTokensMax: 1 })
     store.apply(ask(putOf('a', '1'), token('a', 1)))
     store.apply(ask(putOf('b', '1'), token('b', 1)))
-    expect(store.state.tokens.horizon).toBe(2)
+    expect(store.state.idempotencyTokens.horizon).toBe(2)
     const expired = store.apply(ask(putOf('a', '1'), token('a', 1)))
     expect(expired.outcome).toMatchObject({ kind: 'refused', code: 'idempotency_expired', revision: 3 })
     expect(expired.changes).toEqual([])
@@ -155,7 +155,7 @@ describe('forgetting', () => {
     expect(store.apply(creation).outcome).toMatchObject({ kind: 'precondition-failed', revision: 2 })
     const other = ask(putOf('a', '', { ifNoneMatch: 'any' }), token('u', 2))
     expect(store.apply(other).outcome.kind).toBe('precondition-failed')
-    expect(store.state.tokens.horizon).toBe(2)
+    expect(store.state.idempotencyTokens.horizon).toBe(2)
     store.apply(ask(deleteOf('a')))
     expect(store.apply(creation).outcome).toMatchObject({ code: 'idempotency_expired' })
     expect(store.get('a')).toBeUndefined()
@@ -165,7 +165,7 @@ describe('forgetting', () => {
     const store = new MemoryStore({ idempotencyTokensMax: 1 })
     for (let i = 0; i < 5; i++)
       expect(store.apply(ask(deleteOf('none'), token(`${i}`, 1))).outcome).toMatchObject({ deleted: 0 })
-    expect(store.state.tokens.horizon).toBe(1)
+    expect(store.state.idempotencyTokens.horizon).toBe(1)
     expect(store.apply(ask(putOf('a', '1'), token('new', 1))).outcome.kind).toBe('put')
   })
 
@@ -183,7 +183,10 @@ describe('forgetting', () => {
     const store = new MemoryStore()
     const { outcome, changes } = store.apply(ask(putOf('a', '1'), token('t', 2)))
     expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request', revision: 1 })
-    expect(changes.map(({ key }) => key[0])).toEqual([TABLE_TOKENS, TABLE_TOKEN_ORDER])
+    expect(changes.map(({ key }) => key[0])).toEqual([
+      TABLE_IDEMPOTENCY_TOKENS,
+      TABLE_IDEMPOTENCY_TOKEN_ORDER,
+    ])
   })
 
   test('a since beyond the store is still a mistake when a copy comes late and the store has reached it', () => {

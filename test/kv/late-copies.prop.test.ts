@@ -92,7 +92,7 @@ const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outco
 function changesNothing({ changes, state }: AppliedHere, before: MemoryStore['state']): void {
   expect(changes.filter(({ key }) => key[0] === TABLE_VERSIONS)).toEqual([])
   expect(state.settings).toEqual(before.settings)
-  expect(state.sessions.next).toBe(before.sessions.next)
+  expect(state.clientSessions.next).toBe(before.clientSessions.next)
   expect(state.revision).toBe(before.revision)
 }
 
@@ -164,7 +164,7 @@ test('a late copy of a change in a session changes nothing and contradicts no an
           const first = sent[step.of % Math.max(sent.length, 1)]
           if (first === undefined) continue
           const before = store.state
-          const isOpen = before.sessions.horizon <= session
+          const isOpen = before.clientSessions.horizon <= session
           const applied = store.apply(first.request, now)
           changesNothing(applied, before)
           // The outcome that its client may still need is remembered.

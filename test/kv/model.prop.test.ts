@@ -106,12 +106,16 @@ test('outcomes, keys and counters are those of the model', () => {
           revision: model.revision,
           keys: model.keys.size,
           storeBytes: model.bytes(),
-          tokens: { count: model.memory.length, horizon: model.horizon },
-          sessions: { next: model.nextSession, horizon: model.sessionHorizon, bytes: model.slotBytes() },
+          idempotencyTokens: { count: model.memory.length, horizon: model.horizon },
+          clientSessions: {
+            next: model.nextSession,
+            horizon: model.sessionHorizon,
+            bytes: model.slotBytes(),
+          },
         })
         const held = [...store.rows].filter(([key]) => key.startsWith('05'))
         const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
-        expect(bytes).toBe(store.state.sessions.bytes)
+        expect(bytes).toBe(store.state.clientSessions.bytes)
         for (const name of ['a', 'b', 'cc']) expect(store.get(name)).toEqual(model.keys.get(name))
       }
     }),

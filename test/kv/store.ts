@@ -25,7 +25,7 @@ import type {
   RowHash,
   Rows,
 } from '../../src/kv/types.ts'
-import { asRevision, ROW_HEAD_BYTES, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { asRevision, ROW_HEAD_BYTES, TABLE_KEY_METADATA, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 import { expectEqual } from '../expect-equal.ts'
 
@@ -157,7 +157,8 @@ export class MemoryStore {
   readonly #forApply: Rows = {
     read: (key, head) => {
       this.#spoil()
-      const row = key[0] === TABLE_HEADS ? this.#rowOfHead(key) : found(key, this.rows.get(hex(key)), head)
+      const row =
+        key[0] === TABLE_KEY_METADATA ? this.#rowOfHead(key) : found(key, this.rows.get(hex(key)), head)
       if (head) this.#lent = row
       return row
     },
@@ -173,7 +174,7 @@ export class MemoryStore {
     write: (change) => {
       this.#spoil()
       const { key, value, rest = new Uint8Array() } = change
-      if (key[0] === TABLE_HEADS) {
+      if (key[0] === TABLE_KEY_METADATA) {
         this.#heads.set(hex(key), value && new Uint8Array(value))
         return NO_HASH
       }

@@ -298,10 +298,10 @@ describe('a process that connects', () => {
 
   test('after a broken connection to a follower, a leader only probes it', () => {
     const bench = leader()
-    bench.step({ kind: 'refused', peer: id(2) })
+    bench.step({ kind: 'unreachable', peer: id(2) })
     expect([bench.role, bench.raft.leader]).toEqual(['leader', id(1)])
     const other = follower()
-    other.step({ kind: 'refused', peer: id(3) })
+    other.step({ kind: 'unreachable', peer: id(3) })
     expect([other.raft.leader, waits(other)]).toEqual([id(2), drawnElectionMs])
   })
 })
@@ -346,7 +346,7 @@ describe('a request of a follower to its leader', () => {
 
     const heard = follower()
     heard.step({ kind: 'transfer', to: id(3) })
-    heard.step({ kind: 'refused', peer: id(2) })
+    heard.step({ kind: 'unreachable', peer: id(2) })
     heard.receive(append(2, 1, [0, 0]))
     expect(heard.raft.inspect().pendingTransfer).toBe(1)
     expect(heard.outputs.flatMap(({ transfer }) => transfer ?? [])).toEqual([])

@@ -51,7 +51,7 @@ test('what was lost with the connection to a leader goes first when that leader 
   const bench = follower()
   propose(bench, 1)
   bench.step({ kind: 'disconnected', peer: id(2) })
-  bench.step({ kind: 'refused', peer: id(2) })
+  bench.step({ kind: 'unreachable', peer: id(2) })
   bench.take()
   bench.step(connected(2, 1, 1))
   expect([bench.raft.leader, seqs(bench.take())]).toEqual([undefined, []])
@@ -123,7 +123,7 @@ test('a replica that has granted a pre-vote because its leader is gone waits a r
     const bench = new Bench({ terms: [1], voters: 5, random: () => draw })
     bench.step(connected(2, 1, 1))
     bench.receive(append(2, 1, [1, 1]))
-    bench.step({ kind: 'refused', peer: id(2) })
+    bench.step({ kind: 'unreachable', peer: id(2) })
     draw = drawn
     const last = { lastIndex: asIndex(1), lastTerm: asTerm(1) }
     bench.receive({ type: 'pre-vote-request', from: 3, term: 2, ...last, transfer: false })

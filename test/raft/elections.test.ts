@@ -32,7 +32,7 @@ function vote(
 /** A follower whose leader is gone; it fails over. */
 function orphan(options: BenchOptions = {}): Bench {
   const bench = follower(options)
-  bench.step({ kind: 'refused', peer: id(2) })
+  bench.step({ kind: 'unreachable', peer: id(2) })
   return bench
 }
 
@@ -47,7 +47,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.lead()
     bench.receive({ ...voteRequest(3, 3), transfer: true } as Incoming)
     bench.receive(append(3, 4, [0, 0]))
-    bench.step({ kind: 'refused', peer: id(3) })
+    bench.step({ kind: 'unreachable', peer: id(3) })
     expect(roleChanges(bench)).toEqual([
       'pre-candidate@0: election timeout',
       'candidate@1: won the pre-vote',
@@ -110,7 +110,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.receive(append(2, 1, [0, 0], [1]))
     bench.settle()
     bench.receive(append(2, 1, [1, 1], [1]))
-    bench.step({ kind: 'refused', peer: id(2) })
+    bench.step({ kind: 'unreachable', peer: id(2) })
     bench.pass(waits(bench))
     expect(bench.role).toBe('pre-candidate')
     bench.nowMs += electionMaxMs
@@ -222,7 +222,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
     bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
     bench.settle()
-    bench.step({ kind: 'refused', peer: id(2) })
+    bench.step({ kind: 'unreachable', peer: id(2) })
     bench.pass(waits(bench))
     vote(bench, 3, false, [1, 1])
     expect(roleChanges(bench).at(-1)).toBe(

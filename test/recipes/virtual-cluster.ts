@@ -20,7 +20,7 @@ import {
   type WatchEvent,
   type WatchOptions,
 } from '../../src/client/index.ts'
-import { Sessions } from '../../src/client/lease-sessions.ts'
+import { LeaseSessions } from '../../src/client/lease-sessions.ts'
 
 /** Time of one way between client and store. */
 const WAY_MS = 1
@@ -309,12 +309,12 @@ class VirtualClient {
   readonly #store: VirtualCluster
   readonly #timeoutMs: number
   readonly #end = new AbortController()
-  readonly #sessions: Sessions
+  readonly #sessions: LeaseSessions
 
   constructor(store: VirtualCluster, timeoutMs: number) {
     this.#store = store
     this.#timeoutMs = timeoutMs
-    this.#sessions = new Sessions({
+    this.#sessions = new LeaseSessions({
       grantLease: ({ ttlMs }, call) => this.#call(call, () => store.grant(ttlMs) as never),
       keepLeasesAlive: (ids, call) => this.#call(call, () => ids.map((id) => store.keepAlive(id)) as never),
       revokeLease: (id, call) => this.revokeLease(id, call) as never,

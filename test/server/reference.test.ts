@@ -23,7 +23,7 @@ import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import { Metrics } from '../../src/server/node/metrics.ts'
 import { PREV_BYTES_MAX } from '../../src/server/node/watch/index.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
+import { LINK_LIMITS } from '../../src/server/peers/limits.ts'
 import { levelLimits } from '../../src/storage/level/level-engine.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import { FakeNode, NO_WATCHES } from './http/fake-node.ts'
@@ -81,7 +81,7 @@ describe('docs/reference/limits.md', () => {
     ['Requests', { ...httpLimits, PREV_BYTES_MAX }],
     ['One node', driverLimits],
     ['Agreement', { ...raftTiming, ...raftLimits, WAITING_READS_MAX }],
-    ['Peers', TRANSPORT_LIMITS],
+    ['Peers', LINK_LIMITS],
     ['LevelDB', levelLimits],
     ['The store', { ...storeLimits, ...keyIndexLimits }],
     ['Import', { LINE_BYTES_MAX, WRITES_MAX, BYTES_AT_ONCE }],
@@ -124,7 +124,7 @@ describe('docs/reference/limits.md', () => {
 describe('docs/reference/queues.md', () => {
   const queues = page('queues.md')
   const [counters = '', buffers = ''] = queues.split('## Counters')[1]?.split('## Buffers') ?? []
-  const limits = { ...httpLimits, ...driverLimits, ...raftLimits, ...TRANSPORT_LIMITS }
+  const limits = { ...httpLimits, ...driverLimits, ...raftLimits, ...LINK_LIMITS }
   const stored = { ...storeLimits, ...keyIndexLimits, ...levelLimits }
   const names = new Set([...Object.keys(limits), ...Object.keys(stored), ...BOUND_NAMES])
 
@@ -197,6 +197,6 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
 })
 
 test('whatever a follower may forward finds room in the queue to its leader, twice: a proposal is forwarded once per term', () => {
-  expect(TRANSPORT_LIMITS.queueBytesMax).toBeGreaterThan(2 * raftLimits.uncommittedBytesMax)
-  expect(TRANSPORT_LIMITS.queueMessagesMax).toBeGreaterThan(2 * raftLimits.uncommittedEntriesMax)
+  expect(LINK_LIMITS.queueBytesMax).toBeGreaterThan(2 * raftLimits.uncommittedBytesMax)
+  expect(LINK_LIMITS.queueMessagesMax).toBeGreaterThan(2 * raftLimits.uncommittedEntriesMax)
 })

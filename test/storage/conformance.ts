@@ -3,7 +3,7 @@
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
+import { LINK_LIMITS } from '../../src/server/peers/limits.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
 import {
   allRows,
@@ -405,7 +405,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await store(storage, batch(hardState(1, 3)))
       const scan = scanOf(storage)
       const compacted = new Promise<void>((resolve, reject) =>
-        storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+        storage.compactDatabase((error) => (error === undefined ? resolve() : reject(error))),
       )
       applyRows(storage, changes({ a: undefined, c: '2' }), applied(3, 1))
       await store(storage, batch(hardState(1, 3)))
@@ -734,7 +734,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const sink = must(await sinkFor(storage, source))
       const chunks: Uint8Array[] = []
       for (let chunk = await chunkOf(source, 0); chunk !== undefined; ) {
-        expect(chunk.length).toBeLessThan(TRANSPORT_LIMITS.frameBytesMax / 4)
+        expect(chunk.length).toBeLessThan(LINK_LIMITS.frameBytesMax / 4)
         chunks.push(chunk)
         chunk = await chunkOf(source, chunks.length)
       }

@@ -146,7 +146,7 @@ test('files that looked damaged because another process had them open are checke
   const script = `
     import(process.argv[1])
       .then(({ openStorage }) => openStorage(process.argv[2]))
-      .then((storage) => storage.compact(() => storage.close(() => process.exit())))`
+      .then((storage) => storage.compactDatabase(() => storage.close(() => process.exit())))`
   const args = ['-e', script, resolve('src/storage/index.ts'), dir]
   disk.other = { name: table, act: () => execFileSync(process.execPath, args) }
   const storage = await openStorage(dir)

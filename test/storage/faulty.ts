@@ -62,8 +62,8 @@ export class FaultyEngine implements Engine {
     this.#engine.quarantine(why)
   }
 
-  compact(done: WriteCallback, isRoom?: () => boolean): void {
-    this.#engine.compact(done, isRoom)
+  compactDatabase(done: WriteCallback, isRoom?: () => boolean): void {
+    this.#engine.compactDatabase(done, isRoom)
   }
 
   close(done: WriteCallback): void {

@@ -35,7 +35,7 @@ const bytesOfTablesIn = (dir: string): number =>
 
 const compacted = (storage: Storage): Promise<void> =>
   new Promise((resolve, reject) =>
-    storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+    storage.compactDatabase((error) => (error === undefined ? resolve() : reject(error))),
   )
 
 test('LevelDB: compacting everything frees the space of overwritten and deleted rows', async () => {

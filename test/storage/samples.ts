@@ -108,7 +108,7 @@ export function batch(state: HardState, list: readonly Write[] = [], compactTo?:
   return {
     hardState: state,
     writes: list,
-    compactTo: compactTo === undefined ? undefined : asIndex(compactTo),
+    compactLogTo: compactTo === undefined ? undefined : asIndex(compactTo),
   }
 }
 

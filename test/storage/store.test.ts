@@ -252,7 +252,7 @@ test('a watcher is told of each change until it is stopped', async () => {
   const storage = await withLog(9)
   const heard: unknown[][] = []
   const hashOf = (row: StoredRowHash | undefined): unknown => row && [row.mix, row.crc]
-  const stop = storage.watch({
+  const stop = storage.observe({
     changed: (key, before, after) => heard.push([text(key.subarray(1)), hashOf(before), hashOf(after)]),
     replaced() {},
   })
@@ -281,7 +281,7 @@ const CALLS: readonly [string, (storage: Storage) => unknown][] = [
   ['write', (storage) => storage.write(batch(hardState(1, 9)), () => {})],
   ['snapshotSource', (storage) => storage.snapshotSource()],
   ['snapshotSink', (storage) => storage.snapshotSink('s', identity.replicaId, META, () => {})],
-  ['compact', (storage) => storage.compact(() => {})],
+  ['compact', (storage) => storage.compactDatabase(() => {})],
 ]
 const META: SnapshotSource['meta'] = { ...applied(99, 1), applied: applied(99, 1), stateHash: 0n }
 
@@ -385,7 +385,7 @@ class Throwing extends FaultyEngine {
 test('a compaction that fails is an error like any other', async () => {
   const storage = await openDisk(memoryDisk(), undefined, {}, {}, (engine) => new Uncompacted(engine))
   const failed = new Promise<void>((resolve, reject) =>
-    storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+    storage.compactDatabase((error) => (error === undefined ? resolve() : reject(error))),
   )
   await expect(failed).rejects.toMatchObject({ name: 'StorageFailedError' })
   expect(() => scanOf(storage)).toThrow('EIO: no compaction')
@@ -395,7 +395,7 @@ class Uncompacted extends FaultyEngine {
   constructor(engine: Engine) {
     super(engine, {})
   }
-  override compact(done: WriteCallback): void {
+  override compactDatabase(done: WriteCallback): void {
     done(new Error('EIO: no compaction'))
   }
 }

@@ -193,7 +193,7 @@ describe('a transfer', () => {
     const disk = memoryDisk()
     const compacted = (storage: Storage): Promise<void> =>
       new Promise((resolve, reject) =>
-        storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+        storage.compactDatabase((error) => (error === undefined ? resolve() : reject(error))),
       )
     const sink = must(await sinkFor(await openDisk(disk), source))
     await receive(sink, 0, must(await chunkOf(source, 0)))

@@ -13,7 +13,7 @@ import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
 import { toJsonLine } from '../format-json.ts'
 import { escapeText, textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { AFTER_DASHES, holdWhile } from '../lock-holder.ts'
+import { AFTER_DASHES, holdWhile } from '../hold-while.ts'
 import { print, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 

@@ -104,14 +104,14 @@ async function showLease(
   id: string,
   { keys }: { readonly keys?: true | undefined },
 ): Promise<void> {
-  await withContext(global, { kind: 'read' }, async (session) => {
-    const { client, format, signal } = session
+  await withContext(global, { kind: 'read' }, async (context) => {
+    const { client, format, signal } = context
     const lease = await client.lease(id, { keys: keys === true, signal })
     if (lease === undefined)
       throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
     const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
     if (await printJson(format, json)) return
-    await printAll(session, [lease])
+    await printAll(context, [lease])
     for (const key of lease.keys ?? []) {
       await print(textOfBytes(key))
     }
@@ -119,8 +119,8 @@ async function showLease(
 }
 
 async function listLeases(global: GlobalFlags): Promise<void> {
-  await withContext(global, { kind: 'read' }, async (session) => {
-    await printAll(session, session.client.leases({ signal: session.signal }))
+  await withContext(global, { kind: 'read' }, async (context) => {
+    await printAll(context, context.client.leases({ signal: context.signal }))
   })
 }
 

@@ -16,7 +16,7 @@ import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
 import { isTable, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { AFTER_DASHES, holdWhile } from '../lock-holder.ts'
+import { AFTER_DASHES, holdWhile } from '../hold-while.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { namesOf } from '../recipe-names.ts'
 

@@ -25,12 +25,12 @@ import { readAllSettings, writeSettings } from '../settings.ts'
 import type {
   Command,
   KeyCommand,
-  KeyMeta,
   KeyRevisions,
   KvTxnResult,
   OperationResult,
   Outcome,
   OutcomeOfKey,
+  RecordMeta,
 } from '../types.ts'
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
@@ -231,7 +231,7 @@ const WITHOUT_LEASE = 1
 const WITH_LEASE = 2
 
 /** The key of a failed precondition. */
-function writeCurrent(current: KeyMeta | null, to: Writer): void {
+function writeCurrent(current: RecordMeta | null, to: Writer): void {
   if (current === null) {
     to.uint8(0)
     return

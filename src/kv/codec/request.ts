@@ -27,7 +27,7 @@
 
 import { Reader, Writer } from '../../bytes/index.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
-import { isSession } from '../client-sessions.ts'
+import { isSessionSlot } from '../client-sessions.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
@@ -172,11 +172,11 @@ function writeEnvelope(
 ): void {
   const ofAuth = authRevision === undefined ? 0 : HAS_AUTH_REVISION
   if (idempotency === undefined) to.uint8(ofAuth)
-  else if (isSession(idempotency)) to.uint8(ofAuth | HAS_SESSION)
+  else if (isSessionSlot(idempotency)) to.uint8(ofAuth | HAS_SESSION)
   else to.uint8(ofAuth | HAS_TOKEN | (idempotency.since === undefined ? 0 : HAS_SINCE))
   if (authRevision !== undefined) to.uint64(authRevision)
   if (idempotency === undefined) return
-  if (isSession(idempotency)) {
+  if (isSessionSlot(idempotency)) {
     to.uint64(idempotency.session).uint16(idempotency.slot).uint48(idempotency.seq)
     return
   }

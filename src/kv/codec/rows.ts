@@ -22,8 +22,13 @@ import {
   writeUint64,
 } from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from '../types.ts'
-import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from '../types.ts'
+import type { KeyRange, KeyRow, LeaseId, RecordMeta, Revision } from '../types.ts'
+import {
+  asRevision,
+  TABLE_IDEMPOTENCY_TOKEN_ORDER,
+  TABLE_IDEMPOTENCY_TOKENS,
+  TABLE_VERSIONS,
+} from '../types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2
@@ -147,7 +152,7 @@ export function encodeVersionHead({
   version,
   lease,
   by,
-}: Omit<KeyMeta, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
+}: Omit<RecordMeta, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
   const writerAt = VERSION_HEAD_BYTES + (lease === undefined ? 0 : LEASE_BYTES)
   const bytes =
     by === undefined ? versionHead.subarray(0, writerAt) : new Uint8Array(writerAt + 1 + by.length)
@@ -200,14 +205,14 @@ export function readVersion(
 
 export function tokenKey(token: Uint8Array): Uint8Array {
   const key = new Uint8Array(1 + token.length)
-  key[0] = TABLE_TOKENS
+  key[0] = TABLE_IDEMPOTENCY_TOKENS
   key.set(token, 1)
   return key
 }
 
 export function tokenOrderKey(position: number): Uint8Array {
   const key = new Uint8Array(9)
-  key[0] = TABLE_TOKEN_ORDER
+  key[0] = TABLE_IDEMPOTENCY_TOKEN_ORDER
   writeUint64(key, 1, position)
   return key
 }

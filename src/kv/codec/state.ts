@@ -11,7 +11,7 @@
 // The layout is the cluster version: a program that does not know that version does not know the layout.
 
 import { Reader, Writer } from '../../bytes/index.ts'
-import { NO_SESSIONS } from '../client-sessions.ts'
+import { NO_CLIENT_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
 import { noLeases } from '../leases.ts'
@@ -27,8 +27,8 @@ export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'
     settings: { ...DEFAULT_SETTINGS, ...settings },
     storeBytes: 0,
     keys: 0,
-    tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
-    sessions: NO_SESSIONS,
+    idempotencyTokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
+    clientSessions: NO_CLIENT_SESSIONS,
     history: historyAfter(asRevision(1)),
     leases: noLeases(clusterId),
     auth: { enabled: false, revision: 1 },
@@ -38,8 +38,8 @@ export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'
 const scratch = new Writer()
 
 export function encodeState(state: KvState): Uint8Array {
-  const { revision, clusterTimeMs, storeBytes, keys, tokens, sessions, history, leases, auth, settings } =
-    state
+  const { revision, clusterTimeMs, storeBytes, keys, history, leases, auth, settings } = state
+  const { idempotencyTokens: tokens, clientSessions: sessions } = state
   const registers = [
     ...[revision, clusterTimeMs, storeBytes, keys],
     ...[tokens.count, tokens.bytes, tokens.oldest, tokens.next, tokens.oldestAtMs, tokens.horizon],
@@ -69,7 +69,7 @@ export function decodeState(bytes: Uint8Array): KvState {
     clusterTimeMs: from.uint64(),
     storeBytes: from.uint64(),
     keys: from.uint64(),
-    tokens: {
+    idempotencyTokens: {
       count: from.uint64(),
       bytes: from.uint64(),
       oldest: from.uint64(),
@@ -77,7 +77,7 @@ export function decodeState(bytes: Uint8Array): KvState {
       oldestAtMs: from.uint64(),
       horizon: asRevision(from.uint64()),
     },
-    sessions: {
+    clientSessions: {
       next: from.uint64(),
       horizon: from.uint64(),
       oldestAtMs: from.uint64(),

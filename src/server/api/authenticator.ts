@@ -2,8 +2,8 @@
 // error, and the next one is not tried.
 
 import { type AuthState, isAuthName } from '../../kv/index.ts'
+import { AUTH_TOKEN_MS, type AuthTokenFacts, signAuthToken, verifyAuthToken } from '../auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
-import { signToken, TOKEN_MS, type TokenFacts, verifyToken } from '../auth/tokens.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
@@ -27,7 +27,7 @@ export class Authenticator {
   readonly #node: Pick<NodeApi, 'auth' | 'read'>
   readonly passwords = new Passwords()
   /** Valid under this state of users and rights. */
-  readonly #tokens = new Map<string, TokenFacts>()
+  readonly #tokens = new Map<string, AuthTokenFacts>()
   #tokensIn: AuthState | undefined
 
   constructor(node: Pick<NodeApi, 'auth' | 'read'>) {
@@ -65,13 +65,13 @@ export class Authenticator {
     done(undefined, { user: found.user, epoch: found.epoch })
   }
 
-  #verify(token: string, state: AuthState): ReturnType<typeof verifyToken> {
+  #verify(token: string, state: AuthState): ReturnType<typeof verifyAuthToken> {
     if (this.#tokensIn !== state || this.#tokens.size >= TOKENS_MAX) this.#tokens.clear()
     this.#tokensIn = state
     const now = Date.now()
     const known = this.#tokens.get(token)
     if (known !== undefined && known.endsAt > now) return known
-    const found = verifyToken(token, state, now)
+    const found = verifyAuthToken(token, state, now)
     if (!('fault' in found)) this.#tokens.set(token, found)
     return found
   }
@@ -115,7 +115,10 @@ export class Authenticator {
       const { tokenKey } = this.#node.auth.state
       // The password was changed, or the user removed, while it was checked.
       if (epoch === undefined || epoch !== epochNow()) refuse(WRONG)
-      else done(undefined, signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, tokenKey), TOKEN_MS)
+      else {
+        const endsAt = Date.now() + AUTH_TOKEN_MS
+        done(undefined, signAuthToken({ user, epoch, endsAt }, tokenKey), AUTH_TOKEN_MS)
+      }
     }
     const refuse = (error: ApiError): void => done(error, '', 0)
     check((error) => whenNewest(this.#node, (isNewer) => (isNewer ? check(refuse) : refuse(error))))

@@ -140,9 +140,9 @@ export async function evaluateTxn(
 ): Promise<{ readonly result: KvTxnResult; readonly reservation: Reservation }> {
   const reservation = ranges.reserve()
   try {
-    const snapshot = new Snapshot(instant, ranges, revision, settings, reservation)
-    const result = await evaluate(txn, snapshot)
-    await snapshot.finish()
+    const reads = new TxnReads(instant, ranges, revision, settings, reservation)
+    const result = await evaluate(txn, reads)
+    await reads.finish()
     return { result, reservation }
   } catch (error) {
     reservation.release()
@@ -154,7 +154,7 @@ export async function evaluateTxn(
 const EVERYTHING: KeyRange = { start: new Uint8Array(), end: undefined }
 
 /** The store at one instant, within the limits of one transaction. One scan reads all its keys and ranges in turn. */
-class Snapshot {
+class TxnReads {
   readonly #instant: Instant
   readonly #ranges: Ranges
   readonly #scan: RecordScan
@@ -232,30 +232,30 @@ class Snapshot {
   }
 }
 
-async function evaluate(txn: KvTxn, snapshot: Snapshot): Promise<KvTxnResult> {
-  const succeeded = await allHold(txn.compare, snapshot)
+async function evaluate(txn: KvTxn, reads: TxnReads): Promise<KvTxnResult> {
+  const succeeded = await allHold(txn.compare, reads)
   const results: OperationResult[] = []
   for (const operation of succeeded ? txn.success : txn.failure)
     results.push(
       operation.kind === 'txn'
-        ? { kind: 'txn', ...(await evaluate(operation.txn, snapshot)) }
-        : await evaluateOperation(operation, snapshot),
+        ? { kind: 'txn', ...(await evaluate(operation.txn, reads)) }
+        : await evaluateOperation(operation, reads),
     )
   return { succeeded, results }
 }
 
-async function allHold(comparisons: readonly Comparison[], snapshot: Snapshot): Promise<boolean> {
-  for (const comparison of comparisons) if (!(await holds(comparison, snapshot))) return false
+async function allHold(comparisons: readonly Comparison[], reads: TxnReads): Promise<boolean> {
+  for (const comparison of comparisons) if (!(await holds(comparison, reads))) return false
   return true
 }
 
-async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolean> {
+async function holds(comparison: Comparison, reads: TxnReads): Promise<boolean> {
   const { where } = comparison
   let count = 0
   let isTrue = true
-  await snapshot.each(where, (record) => {
+  await reads.each(where, (record) => {
     count++
-    if (readsValue(comparison, record.value.length)) snapshot.compare(record)
+    if (readsValue(comparison, record.value.length)) reads.compare(record)
     isTrue = comparisonHolds(comparison, record, record.value)
     return isTrue
   })
@@ -264,17 +264,17 @@ async function holds(comparison: Comparison, snapshot: Snapshot): Promise<boolea
 
 async function evaluateOperation(
   operation: Exclude<Operation, { kind: 'txn' }>,
-  snapshot: Snapshot,
+  reads: TxnReads,
 ): Promise<OperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
   const { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly } = operation
   const records: KeyRow[] = []
   let count = 0
-  await snapshot.each(where, (record) => {
+  await reads.each(where, (record) => {
     count++
     if (countOnly || records.length >= limit) return true
     const kept = keysOnly ? { ...record, value: NO_VALUE } : record
-    snapshot.keep(kept)
+    reads.keep(kept)
     records.push(kept)
     return true
   })

@@ -9,7 +9,7 @@
 // whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { TOKEN_MS } from './tokens.ts'
+import { AUTH_TOKEN_MS } from './auth-tokens.ts'
 
 /** Parameters of scrypt (RFC 7914): 2^15 blocks of 1 KiB, 32 MiB of memory. */
 const [COST_LOG2, BLOCKS, PARALLEL] = [15, 8, 1]
@@ -24,7 +24,7 @@ export const PASSWORD_BYTES_MAX = 1024
 const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
 /** How long a right password is remembered after its last use, and how many are. A token ends sooner. */
-const REMEMBERED_MS = 1.5 * TOKEN_MS
+const REMEMBERED_MS = 1.5 * AUTH_TOKEN_MS
 const REMEMBERED_MAX = 10_000
 /** Wrong passwords of a user that are checked at once. */
 const FREE_FAILURES = 3

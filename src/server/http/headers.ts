@@ -59,13 +59,13 @@ export function readIdempotency(headers: IncomingHttpHeaders): Idempotency | und
   if (session === undefined) return readIdempotencyKey(headers['idempotency-key'])
   if (headers['idempotency-key'] !== undefined)
     throw new ApiError('bad_request', 'a change has an Idempotency-Key or a Kv-Session, not both')
-  return readSession(session)
+  return readSessionSlot(session)
 }
 
-const SESSION = /^([1-9][0-9]{0,15});slot=([0-9]{1,5});seq=([1-9][0-9]{0,14})$/
+const SESSION_SLOT = /^([1-9][0-9]{0,15});slot=([0-9]{1,5});seq=([1-9][0-9]{0,14})$/
 
-function readSession(header: string | string[]): Idempotency {
-  const parts = typeof header === 'string' ? SESSION.exec(header) : null
+function readSessionSlot(header: string | string[]): Idempotency {
+  const parts = typeof header === 'string' ? SESSION_SLOT.exec(header) : null
   const [session = 0, slot = 0, seq = 0] = parts?.slice(1).map(Number) ?? []
   if (session === 0 || !Number.isSafeInteger(session) || slot >= SESSION_SLOTS_MAX || seq > SEQ_MAX)
     throw new ApiError(

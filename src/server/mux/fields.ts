@@ -55,14 +55,14 @@ export function readIdempotency(field: unknown): Idempotency | undefined {
   if (isNil(field)) return undefined
   if (!Array.isArray(field) || field.length < 1 || field.length > 3)
     throw invalid('identity', '[token], [token, since] or [session, slot, seq]')
-  if (field.length === 3) return readSlot(field)
+  if (field.length === 3) return readSessionSlot(field)
   const [token, since] = field
   if (typeof token !== 'string' || !isToken(token))
     throw invalid('the token of identity', 'a string of 1 to 255 visible ASCII characters')
   return { token, since: isNil(since) ? undefined : readRevision(since, 'since of identity') }
 }
 
-function readSlot([session, slot, seq]: readonly unknown[]): Idempotency {
+function readSessionSlot([session, slot, seq]: readonly unknown[]): Idempotency {
   return {
     session: readNumber(session, 'the session of identity', 1, Number.MAX_SAFE_INTEGER),
     slot: readNumber(slot, 'the slot of identity', 0, SESSION_SLOTS_MAX - 1),

@@ -65,7 +65,7 @@ import {
   DELETE_RANGE,
   GET,
   KEEP_ALIVE,
-  OPEN_SESSION,
+  OPEN_CLIENT_SESSION,
   type Opcode,
   PROBLEM,
   PUT,
@@ -170,7 +170,7 @@ export function decode(call: MuxCall, item: Item, limits: ApiLimits): ApiOperati
       return { kind: 'keep-alive', ids: readLeases(item[3]), one: false }
     case WATCH:
       return { kind: 'watch', request: readWatch(item[3], item[4], item[5]) }
-    case OPEN_SESSION:
+    case OPEN_CLIENT_SESSION:
       return { kind: 'open-session' }
   }
 }
@@ -187,7 +187,7 @@ const LENGTHS: Readonly<Record<Opcode, number>> = {
   [COMPACT]: 5,
   [KEEP_ALIVE]: 4,
   [WATCH]: 6,
-  [OPEN_SESSION]: 3,
+  [OPEN_CLIENT_SESSION]: 3,
 }
 
 const readKey = (field: unknown): Uint8Array => checkedKey(readBytes(field, 'key'))

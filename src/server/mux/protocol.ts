@@ -9,7 +9,7 @@ export const PUT = 1
 export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
-export const OPEN_SESSION = 5
+export const OPEN_CLIENT_SESSION = 5
 export const CHANGES = 6
 /** These three exist on nodes whose welcome has `txn_operations_max`. */
 export const TXN = 7
@@ -40,7 +40,7 @@ export const NAMES = {
   [DELETE]: 'delete',
   [GET]: 'get',
   [RANGE]: 'range',
-  [OPEN_SESSION]: 'other',
+  [OPEN_CLIENT_SESSION]: 'other',
   [CHANGES]: 'batch',
   [TXN]: 'other',
   [DELETE_RANGE]: 'delete',

@@ -39,7 +39,7 @@ const CHECK_EVERY_STEPS = 32
 /** Rows that one step puts into a batch. */
 const ROWS_PER_STEP = 16
 
-/** The approximate number of keys whose heads are read together, from the queued entries. */
+/** The approximate number of keys whose metadata is read together, from the queued entries. */
 const KEYS_AHEAD = 256
 
 const NO_ROWS = { bytes: 0, items: 0 }
@@ -204,18 +204,18 @@ export class Applier {
     if (reads.isReading) return true
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
-    if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
+    if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind)) return false
     reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state, this.#keysAhead)
     return !reads.isRead
   }
 
   /**
-   * The keys of the entries behind the first one. Heads in memory follow every change, so they may be read before the
+   * The keys of the entries behind the first one. Metadata in memory follows every change, so it may be read before the
    * entries in front are applied. Reading them one after another would take several turns for each entry.
    */
   readonly #keysAhead = (): readonly Uint8Array[] => {
     const keys: Uint8Array[] = []
-    if (this.#storage.knowsAllHeads) return keys
+    if (this.#storage.knowsAllKeyMetadata) return keys
     for (let at = this.#head + 1; at < this.#queue.length && keys.length < KEYS_AHEAD; at++) {
       const frame = this.#queue[at]?.frame
       if (frame === undefined || frameKind(frame) < ENTRY_KINDS_OF_CORE) continue

@@ -31,7 +31,7 @@ export interface DiskSpacePolicyOptions {
   readonly limits: DriverLimits
   readonly logger: Logger
   readonly disk: Disk
-  readonly storage: Pick<Storage, 'applied' | 'compact' | 'endOldScans'>
+  readonly storage: Pick<Storage, 'applied' | 'compactDatabase' | 'endOldScans'>
   readonly raft: Raft
   readonly lifecycle: Pick<Lifecycle, 'fail'>
   /** Begins the transfer of leadership to the voter with the longest log. */
@@ -51,7 +51,7 @@ export class DiskSpacePolicy {
     this.space = new DiskSpace(clock, limits, disk, {
       changed: (state) => this.#spaceChanged(state),
       compact: (done, isRoom) =>
-        storage.compact((error) => {
+        storage.compactDatabase((error) => {
           if (error === undefined) done()
           else lifecycle.fail(error)
         }, isRoom),

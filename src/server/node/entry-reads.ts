@@ -1,4 +1,4 @@
-// Reads the data of an entry that is not in memory: the heads of its keys, and the keys of its ranges and leases.
+// Reads the data of an entry that is not in memory: the metadata of its keys, and the keys of its ranges and leases.
 // Applying an entry cannot wait, so they are read after the previous entry has been applied. They are read in slices,
 // between which the node does everything but apply.
 
@@ -67,7 +67,7 @@ export class EntryReads {
 
   /**
    * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and all keys of
-   * leases. If a head must be read, the heads of the keys `ahead` are read as well.
+   * leases. If metadata must be read, that of the keys `ahead` is read as well.
    */
   read(places: readonly KeysOrLease[], state: KvState, ahead: KeysAhead = noKeys): void {
     this.clear()
@@ -179,7 +179,7 @@ export class EntryReads {
     const [first, last] = [some[0], some.at(-1)]
     this.#attached.clear()
     if (first === undefined || last === undefined) {
-      this.#readHeads(done)
+      this.#readAllKeyMetadata(done)
       return
     }
     const scan = this.#storage.scan({ gte: first.gte, lt: last.lt, reverse: false })
@@ -204,7 +204,7 @@ export class EntryReads {
     const read = (): void => {
       const lease = leases[at]
       if (lease === undefined) {
-        this.#finish(scan, again, () => this.#readHeads(done))
+        this.#finish(scan, again, () => this.#readAllKeyMetadata(done))
         return
       }
       const left = lease.count - keysAt(lease).length
@@ -231,10 +231,10 @@ export class EntryReads {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Heads of keys
+  // Metadata of keys
 
-  #readHeads(done: () => void): void {
-    if (this.#storage.knowsAllHeads) {
+  #readAllKeyMetadata(done: () => void): void {
+    if (this.#storage.knowsAllKeyMetadata) {
       done()
       return
     }
@@ -244,7 +244,7 @@ export class EntryReads {
       ...[...this.#attached.values()].flat(),
     ]
     const keys = this.#isTooMuch ? [] : named
-    const isMissing = (key: Uint8Array): boolean => !this.#storage.keepHead(metadataKey(key))
+    const isMissing = (key: Uint8Array): boolean => !this.#storage.keepKeyMetadata(metadataKey(key))
     const found = keys.filter(isMissing)
     if (found.length > 0) found.push(...this.#ahead().filter(isMissing))
     const missing = found.sort(compareKeys).filter((key, at) => !isSameKey(key, found[at - 1]))
@@ -255,22 +255,24 @@ export class EntryReads {
     }
     const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
     this.#scan = scan
-    this.#readHead(scan, missing, 0, done)
+    this.#readKeyMetadata(scan, missing, 0, done)
   }
 
   /** The newest row of versions of each key is the first one. */
-  #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
+  #readKeyMetadata(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
     const key = keys[at]
-    const again = (): void => this.#readHeads(done)
+    const again = (): void => this.#readAllKeyMetadata(done)
     if (key === undefined) {
       this.#finish(scan, again, done)
       return
     }
     const take = ([row]: readonly StoredRow[]): void => {
       const isOfKey = row !== undefined && equalBytes(decodeVersionKey(row.key).key, key)
-      const head = isOfKey ? metadataOfVersion(row.key, row.value, hashOfRow(row.key, row.value)) : undefined
-      this.#storage.putHead(metadataKey(key), head)
-      this.#readHead(scan, keys, at + 1, done)
+      const metadata = isOfKey
+        ? metadataOfVersion(row.key, row.value, hashOfRow(row.key, row.value))
+        : undefined
+      this.#storage.putKeyMetadata(metadataKey(key), metadata)
+      this.#readKeyMetadata(scan, keys, at + 1, done)
     }
     scan.seek(versionsStart(key))
     scan.next(FIRST_ROW, this.#answered(again, take))

@@ -156,11 +156,11 @@ export class GroupCommit {
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
     const { raft, space } = this.#context
-    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.needed, space)
+    const compactLogTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.needed, space)
     const began = this.#clock.now()
     this.#inFlight = true
     try {
-      this.#storage.write({ writes, hardState, compactTo }, (error) => {
+      this.#storage.write({ writes, hardState, compactLogTo }, (error) => {
         this.#inFlight = false
         if (error !== undefined) return this.#fail(error)
         this.durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }

@@ -96,8 +96,8 @@ export class PeerEvents implements NetworkEvents {
     this.#options.leases.disconnected(peer)
   }
 
-  refused(peer: ReplicaId): void {
-    this.#options.step({ kind: 'refused', now: this.#options.clock.now(), peer })
+  unreachable(peer: ReplicaId): void {
+    this.#options.step({ kind: 'unreachable', now: this.#options.clock.now(), peer })
   }
 
   stop(reason: string): void {

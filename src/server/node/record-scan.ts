@@ -43,7 +43,7 @@ type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more
 
 /** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
-  storage: Pick<Storage, 'get' | 'head'> & ScannedStorage,
+  storage: Pick<Storage, 'get' | 'keyMetadata'> & ScannedStorage,
   key: Uint8Array,
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
@@ -60,13 +60,13 @@ export function getRecord(
 
 /** 'unknown': the metadata of the key is not in memory. */
 function recordInMemory(
-  storage: Pick<Storage, 'get' | 'head'>,
+  storage: Pick<Storage, 'get' | 'keyMetadata'>,
   key: Uint8Array,
 ): KeyRow | undefined | 'unknown' {
-  const head = storage.head(metadataKey(key))
-  if (head === undefined) return 'unknown'
-  if (head === 'absent') return undefined
-  return readVersion(key, decodeMetadata(key, head).modRevision, (rowKey) => storage.get(rowKey))
+  const metadata = storage.keyMetadata(metadataKey(key))
+  if (metadata === undefined) return 'unknown'
+  if (metadata === 'absent') return undefined
+  return readVersion(key, decodeMetadata(key, metadata).modRevision, (rowKey) => storage.get(rowKey))
 }
 
 function firstRecord(

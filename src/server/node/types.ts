@@ -121,7 +121,7 @@ export interface NetworkEvents {
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
   /** Reconnects to `peer` have been refused or have failed for the grace time. */
-  refused(peer: ReplicaId): void
+  unreachable(peer: ReplicaId): void
   /**
    * A peer has ordered this process to stop: a newer process has replaced it, it was removed, or it has lost durable
    * state.

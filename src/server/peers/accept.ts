@@ -3,7 +3,7 @@
 import type { MonotonicMs } from '../../raft/types.ts'
 import type { Timer } from '../node/types.ts'
 import type { Context } from './context.ts'
-import type { Objection } from './processes.ts'
+import type { Objection } from './newest-processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
 export const PROTOCOL_VERSION = 1

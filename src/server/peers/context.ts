@@ -2,8 +2,8 @@
 
 import type { RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Clock, Logger, NetworkEvents } from '../node/types.ts'
-import type { TransportCounters, TransportLimits } from './limits.ts'
-import type { Processes } from './processes.ts'
+import type { LinkCounters, LinkLimits } from './limits.ts'
+import type { NewestProcesses } from './newest-processes.ts'
 import type { Speaker, Wires } from './wires.ts'
 
 export interface Context {
@@ -14,11 +14,11 @@ export interface Context {
   /** A random number, uniform in [0, 1). */
   readonly random: () => number
   readonly wires: Wires
-  readonly limits: TransportLimits
-  readonly counters: TransportCounters
+  readonly limits: LinkLimits
+  readonly counters: LinkCounters
   readonly events: NetworkEvents
   readonly logger: Logger
-  readonly processes: Processes
+  readonly processes: NewestProcesses
   /** The name of a replica in the configuration. */
   nameOf(id: ReplicaId): string | undefined
   /** The host:port to dial for a member. */

@@ -1,6 +1,6 @@
 // The named limits of links and of the wires that carry them; documented in docs/reference/limits.md.
 
-export interface TransportLimits {
+export interface LinkLimits {
   /** Longest frame sent to, or accepted from, a peer after the handshake. */
   readonly frameBytesMax: number
   /** Longest frame before that, so that an unknown caller cannot make this process reserve memory. */
@@ -42,7 +42,7 @@ export interface TransportLimits {
   readonly snapshotStallMs: number
 }
 
-export const TRANSPORT_LIMITS: TransportLimits = {
+export const LINK_LIMITS: LinkLimits = {
   frameBytesMax: 16 * 1024 * 1024,
   helloBytesMax: 4 * 1024,
   strangersMax: 64,
@@ -60,7 +60,7 @@ export const TRANSPORT_LIMITS: TransportLimits = {
 }
 
 /** Counters of the peer traffic for metrics. Only the network changes them. */
-export interface TransportCounters {
+export interface LinkCounters {
   messagesSent: number
   messagesReceived: number
   bytesSent: number
@@ -78,7 +78,7 @@ export interface TransportCounters {
   snapshotChunksReceived: number
 }
 
-export const newCounters = (): TransportCounters => ({
+export const newCounters = (): LinkCounters => ({
   messagesSent: 0,
   messagesReceived: 0,
   bytesSent: 0,

@@ -22,9 +22,9 @@ import type {
 } from '../node/types.ts'
 import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
-import { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLimits } from './limits.ts'
+import { LINK_LIMITS, type LinkCounters, type LinkLimits, newCounters } from './limits.ts'
+import { NewestProcesses } from './newest-processes.ts'
 import { Peer } from './peer.ts'
-import { Processes } from './processes.ts'
 import { SnapshotReceiver } from './snapshot-receiver.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
 import type { Hello, Wire, WireMessage, Wires } from './wires.ts'
@@ -38,15 +38,15 @@ export interface LinksOptions {
   readonly events: NetworkEvents
   /** Dials this host:port in place of the member's address. */
   readonly resolvePeer?: ((member: RaftMember) => string) | undefined
-  readonly limits?: Partial<TransportLimits>
+  readonly limits?: Partial<LinkLimits>
   /** The supplier of the wires counts in them too. */
-  readonly counters?: TransportCounters
+  readonly counters?: LinkCounters
   readonly logger: Logger
 }
 
 /** Callers are answered and peers are dialled after the first `setPeers`. */
 export class Links implements Network {
-  readonly counters: TransportCounters
+  readonly counters: LinkCounters
   readonly #context: Context
   readonly #acceptor: Acceptor
   readonly #peers = new Map<ReplicaId, Peer>()
@@ -57,7 +57,7 @@ export class Links implements Network {
 
   constructor({ self, clock, random, wires, events, resolvePeer, limits, counters, logger }: LinksOptions) {
     const ownProcess = (bits32(random) << 32n) | bits32(random)
-    const bounds = { ...TRANSPORT_LIMITS, ...limits }
+    const bounds = { ...LINK_LIMITS, ...limits }
     let attempts = 0
     this.counters = counters ?? newCounters()
     this.#context = {
@@ -66,7 +66,7 @@ export class Links implements Network {
       ...{ clock, random, wires, events, logger },
       limits: bounds,
       counters: this.counters,
-      processes: new Processes(bounds),
+      processes: new NewestProcesses(bounds),
       nameOf: (id) => this.#peers.get(id)?.name,
       resolve: resolvePeer ?? ((member) => member.peer),
       speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),

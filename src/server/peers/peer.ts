@@ -49,7 +49,7 @@ export class Peer {
   #retry: Timer | undefined
   #failures = 0
   #dials = 0
-  /** Runs from the break of the outbound connection until it is established again (`NetworkEvents.refused`). */
+  /** Runs from the break of the outbound connection until it is established again (`NetworkEvents.unreachable`). */
   #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   #gone = false
 
@@ -194,7 +194,7 @@ export class Peer {
       this.#dial()
     })
     if (this.#grace !== undefined) this.#grace.failed = true
-    this.#reportRefused()
+    this.#reportUnreachable()
   }
 
   #outboundBroke(why: string): void {
@@ -202,7 +202,7 @@ export class Peer {
     this.#context.counters.connectionsBroken++
     const timer = this.#context.clock.after(this.#context.limits.refusedAfterMs, () => {
       grace.over = true
-      this.#reportRefused()
+      this.#reportUnreachable()
     })
     const grace = { timer, failed: false, over: false }
     this.#grace = grace
@@ -212,14 +212,14 @@ export class Peer {
     if (!this.#gone) this.#dial()
   }
 
-  #reportRefused(): void {
+  #reportUnreachable(): void {
     if (this.#grace === undefined || !this.#grace.over || !this.#grace.failed) return
     this.#endGrace()
     this.#context.logger.info(
       { peer: this.#member.name },
       'a peer is gone: its connection broke and it cannot be reached',
     )
-    this.#context.events.refused(this.id)
+    this.#context.events.unreachable(this.id)
   }
 
   #endGrace(): void {

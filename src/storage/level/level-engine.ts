@@ -273,7 +273,7 @@ export class LevelEngine implements Engine {
     quarantine(this.#dir, why)
   }
 
-  compact(done: (error: Error | undefined) => void, isRoom = (): boolean => true): void {
+  compactDatabase(done: (error: Error | undefined) => void, isRoom = (): boolean => true): void {
     this.#compactPieces(isRoom).then(
       () => done(undefined),
       (error: unknown) => done(asError(error)),

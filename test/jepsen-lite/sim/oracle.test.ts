@@ -72,7 +72,10 @@ test('a count that is not given back is found, although all replicas agree and n
   for (const lie of [
     (state: State) => ({ ...state, keys: state.keys + 1 }),
     (state: State) => ({ ...state, storeBytes: state.storeBytes + 1 }),
-    (state: State) => ({ ...state, tokens: { ...state.tokens, bytes: state.tokens.bytes + 1 } }),
+    (state: State) => ({
+      ...state,
+      idempotencyTokens: { ...state.idempotencyTokens, bytes: state.idempotencyTokens.bytes + 1 },
+    }),
   ]) {
     miscount = lie
     expect(runSchedule(schedule).violation?.invariant).toBe('KV-5')

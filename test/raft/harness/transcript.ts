@@ -157,7 +157,7 @@ class Transcript {
         )
         return []
       case 'refuse':
-        for (const other of plain.slice(1)) node().step({ kind: 'refused', peer: cluster.node(other).id })
+        for (const other of plain.slice(1)) node().step({ kind: 'unreachable', peer: cluster.node(other).id })
         return []
       case 'connect':
         for (const other of plain.slice(1)) cluster.connect(node(), cluster.node(other))

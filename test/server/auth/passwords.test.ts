@@ -1,7 +1,7 @@
 import { scrypt } from 'node:crypto'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { AUTH_TOKEN_MS } from '../../../src/server/auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError, passwordFault } from '../../../src/server/auth/passwords.ts'
-import { TOKEN_MS } from '../../../src/server/auth/tokens.ts'
 
 vi.mock('node:crypto', async (original) => {
   const crypto = await original<typeof import('node:crypto')>()
@@ -122,7 +122,7 @@ test('a storm of guesses keeps nobody out who logs in again before the token end
   expect(await check(passwords, 'a', 'password', known)).toBe(true)
   for (let at = 0; at < 17; at++) void check(passwords, `u${at}`, 'a guess', known)
   for (let login = 0; login < 3; login++) {
-    vi.advanceTimersByTime(TOKEN_MS)
+    vi.advanceTimersByTime(AUTH_TOKEN_MS)
     expect(await check(passwords, 'a', 'password', known)).toBe(true)
   }
   expect(await check(passwords, 'b', 'password', known)).toEqual(busy)

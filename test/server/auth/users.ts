@@ -1,14 +1,14 @@
 // A node that checks rights: root, and bob, who may read and write what begins with `app/`.
 
-import { type Permission, TOKEN_KEY_BYTES } from '../../../src/kv/index.ts'
+import { AUTH_TOKEN_KEY_BYTES, type Permission } from '../../../src/kv/index.ts'
+import { AUTH_TOKEN_MS, signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
 import { Passwords } from '../../../src/server/auth/passwords.ts'
-import { signToken, TOKEN_MS } from '../../../src/server/auth/tokens.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 export const ROOT_PASSWORD = 'password of root'
 export const BOB_PASSWORD = 'password of bob'
 
-const TOKEN_KEY = new Uint8Array(TOKEN_KEY_BYTES).fill(7)
+const TOKEN_KEY = new Uint8Array(AUTH_TOKEN_KEY_BYTES).fill(7)
 
 const passwords = new Passwords()
 const hashOf = (password: string): Promise<string> =>
@@ -54,7 +54,7 @@ export const basic = (user: string, password: string): { readonly Authorization:
 
 /** Tokens, which are checked faster than passwords. The users are made at the auth revisions 3 and 4. */
 const bearer = (user: string, epoch: number) => ({
-  Authorization: `Bearer ${signToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, TOKEN_KEY)}`,
+  Authorization: `Bearer ${signAuthToken({ user, epoch, endsAt: Date.now() + AUTH_TOKEN_MS }, TOKEN_KEY)}`,
 })
 export const AS_ROOT = bearer('root', 3)
 export const AS_BOB = bearer('bob', 4)

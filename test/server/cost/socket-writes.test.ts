@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
-import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
+import { LINK_LIMITS, newCounters } from '../../../src/server/peers/index.ts'
 import { Connection } from '../../../src/server/peers/tcp/connection.ts'
 import type { Frame } from '../../../src/server/peers/wires.ts'
 import { entryOf, from, to } from '../peers/tcp/messages.ts'
@@ -18,7 +18,7 @@ async function connected(): Promise<{ connection: Connection; socket: Socket }> 
   if (address === null || typeof address === 'string') throw new Error('not bound')
   const socket = connect(address.port, '127.0.0.1')
   await once(socket, 'connect')
-  const connection = new Connection(socket, TRANSPORT_LIMITS, newCounters(), true)
+  const connection = new Connection(socket, LINK_LIMITS, newCounters(), true)
   onTestFinished(() => {
     connection.close('the test is over')
     server.close()

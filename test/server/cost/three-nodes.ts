@@ -18,7 +18,7 @@ import { Driver } from '../../../src/server/node/driver.ts'
 import { KeyIndex, keyIndexLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Clock, Result, Timer } from '../../../src/server/node/types.ts'
-import { TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
+import { LINK_LIMITS } from '../../../src/server/peers/index.ts'
 import { FrameReader, FrameWriter, frameBytes } from '../../../src/server/peers/tcp/frames.ts'
 import {
   frameCode,
@@ -271,7 +271,7 @@ class CountedWire {
   readonly #from: CountedNode
   readonly #to: CountedNode
   readonly #writer = new FrameWriter()
-  readonly #reader = new FrameReader(TRANSPORT_LIMITS.frameBytesMax)
+  readonly #reader = new FrameReader(LINK_LIMITS.frameBytesMax)
   #isAsked = false
 
   constructor(cluster: ThreeNodes, from: CountedNode, to: CountedNode) {
@@ -428,7 +428,7 @@ class MemoryEngine implements Engine {
   quarantine(why: string): void {
     throw new Error(why)
   }
-  compact(): void {
+  compactDatabase(): void {
     throw new Error('nothing is short here')
   }
   close(done: (error: Error | undefined) => void): void {

@@ -18,7 +18,7 @@ import {
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
-import { TABLE_HEADS } from '../../../src/kv/types.ts'
+import { TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
 import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
@@ -283,7 +283,7 @@ export class FakeNode implements NodeApi {
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
     const storage = {
       get: (rowKey: Uint8Array) => this.#row(rowKey),
-      head: (rowKey: Uint8Array) =>
+      keyMetadata: (rowKey: Uint8Array) =>
         this.headsAreInMemory ? (this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const)) : undefined,
       scan: (range: Range) => this.scan(range),
       emptyRanges: noEmptyRanges,
@@ -416,7 +416,7 @@ export class FakeNode implements NodeApi {
   #apply(request: Request) {
     const { kind, version } = requestKind(request)
     const body = encodeRequest(request).slice()
-    const tableOf = (key: Uint8Array) => (key[0] === TABLE_HEADS ? this.#heads : this.#rows)
+    const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()
     for (const place of places) if ('start' in place) keys.set(place, this.#keysIn(place))

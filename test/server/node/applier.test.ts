@@ -40,7 +40,7 @@ const putAt = (index: number, key: string, size: number, prev = false): Entry =>
 async function formatted(limits: Partial<StoreLimits> = {}): Promise<Storage> {
   const disk = memoryDisk({ hardState: hardState(1, 1), applied: record(1) })
   const storage = await openDisk(disk, undefined, {}, limits)
-  while (!storage.knowsAllHeads) await new Promise(setImmediate)
+  while (!storage.knowsAllKeyMetadata) await new Promise(setImmediate)
   return storage
 }
 

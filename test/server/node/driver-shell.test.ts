@@ -46,7 +46,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
       if (levers.fails !== undefined) throw levers.fails
     },
   })
-  while (!storage.knowsAllHeads) await new Promise(setImmediate)
+  while (!storage.knowsAllKeyMetadata) await new Promise(setImmediate)
   isOpen = true
   const observed: Observed = { outcomes: [], batches: [], applied: 0, roles: 0 }
   const observer: DriverObserver = {
@@ -273,7 +273,7 @@ test('another node may tell it to stop: for good, unless it leaves anyhow', asyn
 
 test('a compaction that fails ends the node', async () => {
   const { clock, levers, storage, ends } = await alone()
-  storage.compact = (done) => done(new Error('ENOSPC: no space left'))
+  storage.compactDatabase = (done) => done(new Error('ENOSPC: no space left'))
   levers.freeBytes = driverLimits.diskReserveBytes - 1
   clock.advance(driverLimits.diskLookMs)
   expect(ends).toEqual([{ kind: 'failed', reason: expect.stringContaining('ENOSPC') }])
@@ -291,7 +291,7 @@ test('what happens to a node is logged, with what an operator asks for next', as
   driver.transfer(undefined, 1000, done)
   clock.advance(10)
   expect(said('^leadership transfer refused: .')).toEqual([{ outcome: 'refused' }])
-  storage.compact = () => {}
+  storage.compactDatabase = () => {}
   levers.freeBytes = driverLimits.diskReserveBytes - 1
   clock.advance(driverLimits.diskLookMs)
   expect(said(/nearly full \(255 MiB free\): deletes are taken/)).toEqual([

@@ -225,7 +225,7 @@ test('a follower that was away for longer than the log is kept gets a snapshot, 
   cluster.until(() => during.every(({ result }) => result !== undefined))
   cluster.converge()
   expect(leader.running.term).toBe(term)
-  cluster.until(() => away.storage.knowsAllHeads)
+  cluster.until(() => away.storage.knowsAllKeyMetadata)
   expect(valueAt(away.running, 'k0-0')).toBe('v')
   expect(away.running.status().raft.firstIndex).toBeGreaterThan(100)
 })

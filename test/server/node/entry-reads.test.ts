@@ -147,7 +147,7 @@ test('an entry waits for the head of its key, and the entries behind it wait for
   node.push(...puts)
   node.readOn()
   expect(node.shown).toHaveLength(12)
-  const cold = keys.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  const cold = keys.filter((key) => node.storage.keyMetadata(Buffer.from(`\u0008${key}`)) === undefined)
   expect(cold.length).toBeGreaterThan(2)
   node.outcomes.length = 0
   const [one = '', other = ''] = cold
@@ -163,7 +163,7 @@ test('the heads of the entries that wait are read in one scan', async () => {
   const many = Array.from({ length: 1000 }, (_, at) => `${at}`)
   node.push(batchOf(...many.map((key) => putOf(key, 'value'))))
   node.readOn()
-  const cold = many.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  const cold = many.filter((key) => node.storage.keyMetadata(Buffer.from(`\u0008${key}`)) === undefined)
   node.outcomes.length = 0
   // The first key begins the scan, and the others are read with it, each once.
   node.push(...cold.slice(0, 3).map((key) => putOf(key, '2')), putOf(cold[1] ?? '', '3'))
@@ -395,7 +395,9 @@ test('a row that this program does not know is the error of the node, and not of
   const node = await Applying.start()
   node.push(...puts)
   node.readOn()
-  const [cold = ''] = keys.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  const [cold = ''] = keys.filter(
+    (key) => node.storage.keyMetadata(Buffer.from(`\u0008${key}`)) === undefined,
+  )
   const next = asIndex(node.storage.applied.index + 1)
   node.storage.begin(next, { bytes: 0, items: 0 })
   const row = { key: versionKey(utf8(cold), asRevision(99)), value: Uint8Array.of(0x80), before: null }

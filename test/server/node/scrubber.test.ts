@@ -30,15 +30,15 @@ async function setUp() {
   const open = new Set<RowScan>()
   const slices: PageLimits[] = []
   let scans = 0
-  let watchers = 0
-  const made = { scan: storage.scan.bind(storage), watch: storage.watch.bind(storage) }
+  let observers = 0
+  const made = { scan: storage.scan.bind(storage), observe: storage.observe.bind(storage) }
   const levers = { fails: undefined as Error | undefined }
-  storage.watch = (watcher) => {
-    watchers++
-    const unwatch = made.watch(watcher)
+  storage.observe = (observer) => {
+    observers++
+    const endObservation = made.observe(observer)
     return () => {
-      watchers--
-      unwatch()
+      observers--
+      endObservation()
     }
   }
   storage.scan = (range) => {
@@ -62,7 +62,7 @@ async function setUp() {
   const scrubber = new Scrubber(clock, storage, limits, ({ message }) => failures.push(message))
   return {
     ...{ clock, scrubber, failures, slices, levers },
-    counts: () => ({ scans, open: open.size, watchers }),
+    counts: () => ({ scans, open: open.size, observers }),
     /** Advances the time, and then completes the reads. */
     pass: async (ms: number): Promise<void> => {
       clock.advance(ms)
@@ -77,16 +77,16 @@ test('a pass begins after its pause, goes on slice by slice with pauses between,
   let scans = 0
   for (let round = 0; round < 3; round++) {
     await pass(scrubEveryMs - 1)
-    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
+    expect(counts()).toEqual({ scans, open: 0, observers: 0 })
     await pass(1)
     for (let slice = 1; slice < 4; slice++) {
-      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, observers: 1 })
       await pass(scrubPauseMs - 1)
-      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, observers: 1 })
       await pass(1)
     }
     scans += 4
-    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
+    expect(counts()).toEqual({ scans, open: 0, observers: 0 })
   }
   for (const { rowsMax, bytesMax } of slices) expect([rowsMax, bytesMax]).toEqual([1, 1000])
   expect(failures).toEqual([])
@@ -103,7 +103,7 @@ test.each(['waits', 'pauses', 'reads'])(
     scrubber.stop()
     const { scans } = counts()
     await pass(3 * scrubEveryMs)
-    expect([counts(), failures]).toEqual([{ scans, open: 0, watchers: 0 }, []])
+    expect([counts(), failures]).toEqual([{ scans, open: 0, observers: 0 }, []])
     expect(clock.timers).toBe(0)
   },
 )

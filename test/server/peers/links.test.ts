@@ -72,7 +72,7 @@ describe('what is tried again', () => {
     for (let boot = 2; boot < 6; boot++) {
       world.stop(peer)
       world.pass(5_000)
-      expect(a.of('refused')).toHaveLength(boot - 1)
+      expect(a.of('unreachable')).toHaveLength(boot - 1)
       expect(a.underWay).toMatchObject({ 'broken of 2': 1 })
       // It does not dial on its own.
       peer = world.start(2, boot)
@@ -94,13 +94,13 @@ describe('what is tried again', () => {
       peer = world.start(2, boot)
       peer.links.setPeers([a.member])
       world.pass(200)
-      expect([a.of('refused').length, a.of('connected').length, a.underWay]).toEqual([0, boot, {}])
+      expect([a.of('unreachable').length, a.of('connected').length, a.underWay]).toEqual([0, boot, {}])
     }
     world.stop(peer)
     world.pass(19)
-    expect(a.of('refused')).toEqual([])
+    expect(a.of('unreachable')).toEqual([])
     world.pass(20)
-    expect(a.of('refused')).toHaveLength(1)
+    expect(a.of('unreachable')).toHaveLength(1)
   })
 
   test('a peer that calls, or is named at another address, is called at once, however long the pause would last', () => {

@@ -295,9 +295,9 @@ test('a peer is refused when a try has failed and the time is over, whichever co
   gone.world.resolve = () => 'nowhere'
   gone.world.pass(20)
   expect(gone.node.underWay).toMatchObject({ 'grace of 2': 1, 'retrying of 2': 1 })
-  expect(gone.node.of('refused')).toEqual([])
+  expect(gone.node.of('unreachable')).toEqual([])
   gone.world.pass(1)
-  expect(gone.node.of('refused')).toEqual([{ kind: 'refused', what: '2' }])
+  expect(gone.node.of('unreachable')).toEqual([{ kind: 'unreachable', what: '2' }])
   expect(gone.node.why('a peer is gone: its connection broke and it cannot be reached')).toEqual([
     { peer: 'n2' },
   ])
@@ -307,9 +307,9 @@ test('a peer is refused when a try has failed and the time is over, whichever co
   mute.puppet.hears = () => {}
   mute.ours.wire?.close('no more')
   mute.world.pass(50)
-  expect(mute.node.of('refused')).toEqual([])
+  expect(mute.node.of('unreachable')).toEqual([])
   mute.world.pass(2)
-  expect(mute.node.of('refused')).toEqual([{ kind: 'refused', what: '2' }])
+  expect(mute.node.of('unreachable')).toEqual([{ kind: 'unreachable', what: '2' }])
 })
 
 test('a peer is looked for where the configuration says and, when it says otherwise itself, there in turn', () => {

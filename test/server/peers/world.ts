@@ -4,8 +4,8 @@
 import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../src/raft/types.ts'
 import type { Clock, Greeting, NetworkEvents } from '../../../src/server/node/types.ts'
 import {
+  type LinkLimits,
   Links,
-  type TransportLimits,
   type Wire,
   type WireOwner,
   type Wires,
@@ -115,7 +115,7 @@ class MemoryWire implements Wire {
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
-  | { readonly kind: 'disconnected' | 'refused' | 'stop'; readonly what: string }
+  | { readonly kind: 'disconnected' | 'unreachable' | 'stop'; readonly what: string }
   | { readonly kind: 'hash'; readonly from: string; readonly hash: bigint }
   | { readonly kind: 'received'; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly ok: boolean }
@@ -153,7 +153,7 @@ export class Node implements Place {
   /** The node's reaction to an event. */
   hears: (event: Event) => void = () => {}
 
-  constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
+  constructor(world: World, id: number, boot: number, limits: Partial<LinkLimits>) {
     this.world = world
     this.member = memberOf(id)
     this.greeting = greetingOf(this.member, boot)
@@ -190,7 +190,7 @@ export class Node implements Place {
         tracesReceived() {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),
-        refused: (what) => add({ kind: 'refused', what }),
+        unreachable: (what) => add({ kind: 'unreachable', what }),
         stop: (what) => add({ kind: 'stop', what }),
         snapshotOffered: (...offer) => this.snapshotOffered(...offer),
         snapshotReceived: (_from, _term, snapshotId) => add({ kind: 'received', snapshotId }),
@@ -300,7 +300,7 @@ export class Puppet implements Place {
 
 export class World {
   now = 0
-  readonly #limits: Partial<TransportLimits>
+  readonly #limits: Partial<LinkLimits>
   readonly #places = new Map<string, Place>()
   #tasks: Task[] = []
   #draws = 0
@@ -315,7 +315,7 @@ export class World {
     soon: (run) => void this.after(0, run),
   }
 
-  constructor(limits: Partial<TransportLimits> = {}) {
+  constructor(limits: Partial<LinkLimits> = {}) {
     this.#limits = limits
   }
 

@@ -85,7 +85,7 @@ test('a call to a closed database is answered with an error', async () => {
   const scan = engine.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
   expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
   expect(await new Promise((resolve) => scan.next(1, resolve))).toBeInstanceOf(Error)
-  expect(await new Promise((resolve) => engine.compact(resolve))).toBeInstanceOf(Error)
+  expect(await new Promise((resolve) => engine.compactDatabase(resolve))).toBeInstanceOf(Error)
 })
 
 test('a close that fails is answered with an error', async () => {
@@ -104,7 +104,7 @@ test('when a scan skips a table that cannot be opened, its finish reports it', a
   for (const name of ['a', 'b', 'c']) {
     expect(await written(engine, name)).toBeUndefined()
     // Each batch becomes a table: tables that do not overlap stay separate.
-    expect(await new Promise((resolve) => engine.compact(resolve))).toBeUndefined()
+    expect(await new Promise((resolve) => engine.compactDatabase(resolve))).toBeUndefined()
   }
   await db.close()
   const again = await openDatabase(dir, levelLimits)
@@ -174,7 +174,7 @@ test('everything is compacted in pieces: what was written lately is compacted on
   onTestFinished(() => db.close())
   const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 }, MiB)
   const compact = (isRoom?: () => boolean): Promise<unknown> =>
-    new Promise((resolve) => engine.compact(resolve, isRoom))
+    new Promise((resolve) => engine.compactDatabase(resolve, isRoom))
   const levels = (): number =>
     db.getProperty('leveldb.sstables').match(/--- level [0-9] ---\n(?= )/g)?.length ?? 0
   const keys = Array.from({ length: 400 }, (_, at) => Uint8Array.of(1, at >> 8, at))

@@ -2,7 +2,7 @@
 
 import { equalBytes } from '../../../bytes/index.ts'
 import { decodeVersionKey, metadataKey, metadataOfVersion } from '../../../kv/index.ts'
-import { FIRST_TABLE_OF_HISTORY, TABLE_HEADS, TABLE_VERSIONS } from '../../../kv/types.ts'
+import { FIRST_TABLE_OF_HISTORY, TABLE_KEY_METADATA, TABLE_VERSIONS } from '../../../kv/types.ts'
 import { asIndex, type LogIndex } from '../../../raft/types.ts'
 import {
   hashOfKey,
@@ -115,8 +115,8 @@ export class KeyIndex implements RowIndex {
     const hash = hashOfKey(key)
     this.#filter.add(hash)
     if (!this.#heads.wants(key, hash)) return
-    const head = metadataOfVersion(rowKey, openRow(rowKey, stored), hashOfStored(stored))
-    if (head !== undefined) this.#heads.put(key, hash, head)
+    const metadata = metadataOfVersion(rowKey, openRow(rowKey, stored), hashOfStored(stored))
+    if (metadata !== undefined) this.#heads.put(key, hash, metadata)
   }
 
   loaded(): void {
@@ -125,7 +125,7 @@ export class KeyIndex implements RowIndex {
   }
 
   isInMemoryOnly(key: Uint8Array): boolean {
-    return key[0] === TABLE_HEADS
+    return key[0] === TABLE_KEY_METADATA
   }
 
   isWrittenOnce(key: Uint8Array): boolean {
@@ -164,11 +164,11 @@ export class KeyIndex implements RowIndex {
     this.#heads.endEntry()
   }
 
-  get knowsAllHeads(): boolean {
+  get knowsAllKeyMetadata(): boolean {
     return this.#heads.knowsAllKeys
   }
 
-  keepHead(key: Uint8Array): boolean {
+  keepKeyMetadata(key: Uint8Array): boolean {
     const hash = hashOfKey(key)
     if (this.#heads.knowsAllKeys || this.#heads.get(key, hash) !== undefined) return true
     if (!this.#filter.excludes(hash)) return false
@@ -177,9 +177,9 @@ export class KeyIndex implements RowIndex {
     return true
   }
 
-  putHead(key: Uint8Array, head: Uint8Array | undefined): void {
+  putKeyMetadata(key: Uint8Array, metadata: Uint8Array | undefined): void {
     const hash = hashOfKey(key)
-    this.#heads.put(key, hash, head)
-    if (head !== undefined) this.#filter.add(hash)
+    this.#heads.put(key, hash, metadata)
+    if (metadata !== undefined) this.#filter.add(hash)
   }
 }

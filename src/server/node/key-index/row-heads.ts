@@ -1,7 +1,7 @@
 // The heads of rows in memory: their first bytes, length and hash, in slots of flat arrays (README.md).
 
 import { hash as digestOf } from 'node:crypto'
-import { ROW_HEAD_BYTES, TABLE_HEADS } from '../../../kv/types.ts'
+import { ROW_HEAD_BYTES, TABLE_KEY_METADATA } from '../../../kv/types.ts'
 import { hashAt, isAt, type Row, TRAILER_BYTES } from '../../../storage/rows.ts'
 import type { StoredRowHash } from '../../../storage/types.ts'
 
@@ -118,8 +118,8 @@ export class RowHeads {
   }
 
   /**
-   * The head of a user's key (`TABLE_HEADS`); undefined: the key does not exist. False: it is known that it existed
-   * before.
+   * The metadata of a user's key (`TABLE_KEY_METADATA`); undefined: the key does not exist. False: it is known that it
+   * existed before.
    */
   put(key: Uint8Array, hash: number, head: Uint8Array | undefined): boolean {
     const slot = this.#slotFor(key, hash)
@@ -142,7 +142,7 @@ export class RowHeads {
   #keep(table: Table, slot: number): void {
     const key = table.keyOf(slot)
     const head = table.headOf(slot, this.#head)
-    if (head !== 'absent' && key[0] === TABLE_HEADS) this.#lacksKeys = true
+    if (head !== 'absent' && key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
     this.#kept.set(nameOf(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
   }
 
@@ -161,7 +161,7 @@ export class RowHeads {
     if (this.get(key, hash) !== undefined) return false
     const isLost = this.#lost === undefined || this.#lost.has(tagOf(hash))
     if (!isLost) return true
-    if (key[0] === TABLE_HEADS) this.#lacksKeys = true
+    if (key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
     return false
   }
 
@@ -346,7 +346,7 @@ class Table {
     for (let tried = 0; tried < WAYS; tried++) {
       this.#turn = (this.#turn + 1) % WAYS
       const slot = set + this.#turn
-      const isOfKey = this.bytes[slot * SLOT_BYTES + KEY_AT] === TABLE_HEADS
+      const isOfKey = this.bytes[slot * SLOT_BYTES + KEY_AT] === TABLE_KEY_METADATA
       if (!isOfKey || this.words[slot * SLOT_WORDS + LENGTH] === ABSENT) break
     }
     return set + this.#turn

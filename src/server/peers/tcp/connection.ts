@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { type Reader, Writer } from '../../../bytes/index.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
-import type { TransportCounters, TransportLimits } from '../limits.ts'
+import type { LinkCounters, LinkLimits } from '../limits.ts'
 import type { Frame, Wire, WireOwner } from '../wires.ts'
 import { FrameReader, FrameWriter, frameBytes } from './frames.ts'
 import {
@@ -38,8 +38,8 @@ export class Connection implements Wire {
   readonly remote: string
   readonly objectionTo: Wire['objectionTo']
   readonly #socket: Socket
-  readonly #limits: TransportLimits
-  readonly #counters: TransportCounters
+  readonly #limits: LinkLimits
+  readonly #counters: LinkCounters
   #owner: WireOwner = noOwner
   /** The replica at the other end, once the handshake is done. */
   #between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
@@ -66,8 +66,8 @@ export class Connection implements Wire {
   /** `sendsPings`: this side is the dialler, which sends the pings; the other side replies. */
   constructor(
     socket: Socket,
-    limits: TransportLimits,
-    counters: TransportCounters,
+    limits: LinkLimits,
+    counters: LinkCounters,
     sendsPings: boolean,
     objectionTo?: Wire['objectionTo'],
   ) {

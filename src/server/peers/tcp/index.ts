@@ -4,7 +4,7 @@ import type { RaftMember, ReplicaId } from '../../../raft/types.ts'
 import { systemClock } from '../../node/clock.ts'
 import type { ListenAddress, Logger, NetworkEvents } from '../../node/types.ts'
 import type { TlsFiles } from '../../tls/tls-files.ts'
-import { Links, newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../index.ts'
+import { LINK_LIMITS, type LinkLimits, Links, newCounters } from '../index.ts'
 import { TcpWires } from './wires.ts'
 
 export interface TcpNetworkOptions {
@@ -13,7 +13,7 @@ export interface TcpNetworkOptions {
   readonly events: NetworkEvents
   /** Connects to this host:port instead of the member's address. */
   readonly resolvePeer?: ((member: RaftMember) => string) | undefined
-  readonly limits?: Partial<TransportLimits>
+  readonly limits?: Partial<LinkLimits>
   readonly logger: Logger
   /** With it, peers speak only TLS, and show certificates to each other. */
   readonly tls?: TlsFiles | undefined
@@ -39,7 +39,7 @@ export async function createTcpNetwork({
   tls,
   ...options
 }: TcpNetworkOptions): Promise<TcpNetwork> {
-  const limits = { ...TRANSPORT_LIMITS, ...options.limits }
+  const limits = { ...LINK_LIMITS, ...options.limits }
   const counters = newCounters()
   const wires = new TcpWires({ limits, counters, logger, tls })
   const links = new Links({

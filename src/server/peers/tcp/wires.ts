@@ -8,13 +8,13 @@ import type { ListenAddress, Logger } from '../../node/types.ts'
 import { Handshakes } from '../../tls/handshakes.ts'
 import { objectionToPeer } from '../../tls/identity.ts'
 import type { TlsFiles } from '../../tls/tls-files.ts'
-import type { TransportCounters, TransportLimits } from '../limits.ts'
+import type { LinkCounters, LinkLimits } from '../limits.ts'
 import type { Dialled, Wire, WireOwner, Wires } from '../wires.ts'
 import { Connection } from './connection.ts'
 
 interface TcpWiresOptions {
-  readonly limits: TransportLimits
-  readonly counters: TransportCounters
+  readonly limits: LinkLimits
+  readonly counters: LinkCounters
   readonly logger: Logger
   readonly tls?: TlsFiles | undefined
 }

@@ -3,7 +3,7 @@
 import { createServer } from 'node:net'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../../../src/raft/types.ts'
-import { newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../../../../src/server/peers/index.ts'
+import { LINK_LIMITS, type LinkLimits, newCounters } from '../../../../src/server/peers/index.ts'
 import { Connection } from '../../../../src/server/peers/tcp/connection.ts'
 import { CODE } from '../../../../src/server/peers/tcp/link-codec.ts'
 import type { Frame } from '../../../../src/server/peers/wires.ts'
@@ -11,7 +11,7 @@ import { frame, RawPeer } from './test-nodes.ts'
 
 afterEach(() => void vi.useRealTimers())
 
-async function connected({ limits = {} as Partial<TransportLimits>, asks = true, isKnown = true } = {}) {
+async function connected({ limits = {} as Partial<LinkLimits>, asks = true, isKnown = true } = {}) {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
   const server = createServer({ pauseOnConnect: true })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -25,7 +25,7 @@ async function connected({ limits = {} as Partial<TransportLimits>, asks = true,
   const socket = await calls
   onTestFinished(() => void socket.destroy())
   const counters = newCounters()
-  const connection = new Connection(socket, { ...TRANSPORT_LIMITS, ...limits }, counters, asks)
+  const connection = new Connection(socket, { ...LINK_LIMITS, ...limits }, counters, asks)
   const heard: Frame[] = []
   const ended: string[] = []
   const owner = {
@@ -47,7 +47,7 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate)
 }
 
-const TICK_MS = TRANSPORT_LIMITS.silenceMs / 3
+const TICK_MS = LINK_LIMITS.silenceMs / 3
 const written = (number: number): Frame => ({ type: 'snapshot-written', number })
 
 test('it says where the other side is, and that it is open until it is not', async () => {
@@ -94,7 +94,7 @@ test('the side that dialled asks for a sign of life at each third of the silence
   vi.advanceTimersByTime(TICK_MS - 1)
   expect(ended).toEqual([])
   vi.advanceTimersByTime(1)
-  expect(ended).toEqual([`no sign of life for ${TRANSPORT_LIMITS.silenceMs} ms`])
+  expect(ended).toEqual([`no sign of life for ${LINK_LIMITS.silenceMs} ms`])
 })
 
 test('any byte is a sign of life', async () => {
@@ -258,7 +258,7 @@ test('a frame that cannot be read ends it, and is counted', async () => {
 })
 
 test('long frames are read once it is known who talks', async () => {
-  const { helloBytesMax } = TRANSPORT_LIMITS
+  const { helloBytesMax } = LINK_LIMITS
   const long = frame(CODE['snapshot-chunk'], (out) => {
     out.uint64(1)
     out.bytes(Buffer.alloc(helloBytesMax))
@@ -293,7 +293,7 @@ test('one whose other side does not end is given up after a while', async () => 
   other.socket.allowHalfOpen = true
   let drained = 0
   connection.drain(() => drained++)
-  vi.advanceTimersByTime(TRANSPORT_LIMITS.drainMs - 1)
+  vi.advanceTimersByTime(LINK_LIMITS.drainMs - 1)
   connection.send(written(1))
   await turns()
   expect([drained, connection.closed]).toEqual([0, false])

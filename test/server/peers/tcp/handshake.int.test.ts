@@ -3,7 +3,7 @@
 import dns, { type LookupAddress } from 'node:dns'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId, asTerm } from '../../../../src/raft/types.ts'
-import { newCounters, TRANSPORT_LIMITS } from '../../../../src/server/peers/index.ts'
+import { LINK_LIMITS, newCounters } from '../../../../src/server/peers/index.ts'
 import { noOwner } from '../../../../src/server/peers/tcp/connection.ts'
 import { CODE } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { TcpWires } from '../../../../src/server/peers/tcp/wires.ts'
@@ -161,7 +161,7 @@ test('a name whose lookup takes longer than an attempt is reached by the next on
   const slow = (_name: string, _options: unknown, done: (typeof asked)[0]) => asked.push(done)
   const spy = vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
   onTestFinished(() => spy.mockRestore())
-  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const wires = new TcpWires({ limits: LINK_LIMITS, counters: newCounters(), logger: silent })
   const failed = (why: string): never => expect.fail(why)
   const early = () => expect.fail('it was given up')
   const giveUp = wires.dial(`slow.example:${portOf(address)}`, { connected: early, failed })
@@ -192,7 +192,7 @@ test('why a name with several addresses cannot be reached is said', async () => 
     ])
   const spy = vi.spyOn(dns, 'lookup').mockImplementation(everywhere as typeof dns.lookup)
   onTestFinished(() => spy.mockRestore())
-  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const wires = new TcpWires({ limits: LINK_LIMITS, counters: newCounters(), logger: silent })
   const port = portOf(gone.address)
   const why = await new Promise<string>((failed) => {
     wires.dial(`n2.example:${port}`, { connected: () => noOwner, failed })

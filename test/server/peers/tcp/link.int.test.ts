@@ -143,12 +143,12 @@ test('a break is told at once, that the peer is gone soon after, and its return'
   const [a, b] = await pair()
   b.network.close()
   expect(await a.next('disconnected')).toEqual({ kind: 'disconnected', peer: '2' })
-  expect(await a.next('refused')).toEqual({ kind: 'refused', peer: '2' })
+  expect(await a.next('unreachable')).toEqual({ kind: 'unreachable', peer: '2' })
   await b.closed
   const again = await testNode({ id: 2, boot: 2, port: portOf(b.member.peer) })
   introduce(a, again)
   await Promise.all([a.next('connected'), again.next('connected')])
-  expect(a.seen('refused')).toBe(1)
+  expect(a.seen('unreachable')).toBe(1)
 })
 
 test('a link that swallows everything breaks by silence, is not called refused, and works again when healed', async () => {
@@ -169,13 +169,13 @@ test('a link that swallows everything breaks by silence, is not called refused, 
   await a.next('disconnected', ({ peer }) => peer === '2')
   // Another peer's refusal arrives, so the time for a refusal of this peer has passed too.
   c.network.close()
-  await a.next('refused', ({ peer }) => peer === '3')
+  await a.next('unreachable', ({ peer }) => peer === '3')
   for (const way of ways) way.setMode('pass')
   await a.next('connected', ({ greeting }) => greeting.replicaId === '2')
   await expectTalk(a, b, 1)
   a.network.setPeers([a.member, b.member])
   await atRest(a)
-  expect(a.events.filter((event) => event.kind === 'refused' && event.peer === '2')).toEqual([])
+  expect(a.events.filter((event) => event.kind === 'unreachable' && event.peer === '2')).toEqual([])
 })
 
 test('a stalled reader bounds what waits for it; the rest is dropped, and what waited arrives in order', async () => {
@@ -354,7 +354,7 @@ test('a closed network says nothing more and gives its port back', async () => {
   const [a, b] = await pair()
   a.network.close()
   a.network.send(heartbeat(a, b, 1))
-  await b.next('refused')
+  await b.next('unreachable')
   await a.closed
   expect(a.events.map(({ kind }) => kind)).toEqual(['connected'])
   await testNode({ id: 3, port: portOf(a.member.peer) })

@@ -13,7 +13,7 @@ import type {
   NetworkEvents,
   StateHashAt,
 } from '../../../../src/server/node/types.ts'
-import type { Links, TransportLimits } from '../../../../src/server/peers/index.ts'
+import type { LinkLimits, Links } from '../../../../src/server/peers/index.ts'
 import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
 import { createTcpNetwork } from '../../../../src/server/peers/tcp/index.ts'
 import { frameCode, readFrame, writeFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
@@ -26,7 +26,7 @@ export type Event =
   | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveRequest }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
-  | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
+  | { readonly kind: 'disconnected' | 'unreachable'; readonly peer: string }
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'received'; readonly from: string; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
@@ -56,7 +56,7 @@ export interface TestNodeOptions {
   readonly clusterId?: string
   readonly boot?: number
   readonly port?: number
-  readonly limits?: Partial<TransportLimits>
+  readonly limits?: Partial<LinkLimits>
   readonly resolvePeer?: (member: RaftMember) => string
   readonly advertise?: string
   readonly tls?: TlsFiles
@@ -100,7 +100,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       tracesReceived() {},
       connected: (greeting) => add({ kind: 'connected', greeting }),
       disconnected: (peer) => add({ kind: 'disconnected', peer }),
-      refused: (peer) => add({ kind: 'refused', peer }),
+      unreachable: (peer) => add({ kind: 'unreachable', peer }),
       stop: (reason) => add({ kind: 'stop', reason }),
       snapshotOffered: (...offer) => made.snapshotOffered(...offer),
       snapshotReceived: (from, _term, snapshotId) => add({ kind: 'received', from, snapshotId }),

@@ -1,32 +1,32 @@
-// Tokens: what a user gets for a password, and sends instead of it. A node keeps none of them. A token names the user,
-// the user's epoch and its end, and is signed with a key that is replicated: every node knows it, also after a restart.
-// A new password begins another epoch, which ends all tokens of the user. The end is a time of day, so the clocks of
-// nodes must agree within its lifetime.
+// Auth tokens: what a user gets for a password, and sends instead of it. A node keeps none of them. A token names the
+// user, the user's epoch and its end, and is signed with a key that is replicated: every node knows it, also after a
+// restart. A new password begins another epoch, which ends all tokens of the user. The end is a time of day, so the
+// clocks of nodes must agree within its lifetime.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { AuthState } from '../../kv/index.ts'
 
-export const TOKEN_MS = 10 * 60_000
+export const AUTH_TOKEN_MS = 10 * 60_000
 const PREFIX = 'q1'
 
-export interface TokenFacts {
+export interface AuthTokenFacts {
   readonly user: string
   readonly epoch: number
   /** Milliseconds since 1970. */
   readonly endsAt: number
 }
 
-export function signToken({ user, epoch, endsAt }: TokenFacts, key: Uint8Array): string {
+export function signAuthToken({ user, epoch, endsAt }: AuthTokenFacts, key: Uint8Array): string {
   const facts = Buffer.from(JSON.stringify([user, epoch, endsAt])).toString('base64url')
   return `${PREFIX}.${facts}.${mac(facts, key).toString('base64url')}`
 }
 
 /** The user of a token that is valid now; otherwise why it is not. */
-export function verifyToken(
+export function verifyAuthToken(
   token: string,
   { users, tokenKey }: AuthState,
   now: number,
-): TokenFacts | { readonly fault: string } {
+): AuthTokenFacts | { readonly fault: string } {
   const [prefix, facts = '', signature = '', ...rest] = token.split('.')
   if (prefix !== PREFIX || rest.length > 0) return { fault: 'it is no token of this cluster' }
   const expected = mac(facts, tokenKey)

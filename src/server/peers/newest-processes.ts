@@ -23,7 +23,7 @@ export interface Objection {
   readonly isExpected?: boolean
 }
 
-export class Processes {
+export class NewestProcesses {
   readonly #newest = new Map<ReplicaId, Newest>()
   readonly #bootJumpMax: number
 
