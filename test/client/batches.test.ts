@@ -12,7 +12,17 @@ import {
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import { type FakeNode, type Fault, problem } from './fake-node.ts'
 import { CHANGES, DELETE, GET, haveSession, held, oneNode, oneNodeWithSession, PUT } from './one-node.ts'
-import { clientOf, connected, failure, fake, fakePeer, freezeTime, unknown, until } from './with-fakes.ts'
+import {
+  clientOf,
+  connected,
+  failure,
+  fake,
+  fakePeer,
+  freezeTime,
+  passing,
+  unknown,
+  until,
+} from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
@@ -536,11 +546,3 @@ describe('an answer to a batch', () => {
     expect(await Promise.all(ask(kv).map(outcome))).toEqual([['unexpected_answer', 'unknown'], 'done'])
   })
 })
-
-/** Lets the frozen time pass in small steps, with turns of the event loop between them. */
-async function passing(ms: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += 50) {
-    await vi.advanceTimersByTimeAsync(50)
-    await new Promise(setImmediate)
-  }
-}

@@ -1,35 +1,10 @@
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import {
-  type Client,
-  OutcomeUnknownError,
-  UnavailableError,
-  UnreachableError,
-} from '../../src/client/index.ts'
-import type { FakeNode } from './fake-node.ts'
+import { UnavailableError } from '../../src/client/index.ts'
 import { clientOf, failure, fake, noLeader, noQuorumForLong, refusing } from './with-fakes.ts'
 
 describe('records', () => {
-  test('a get returns the value of the put, byte for byte', async () => {
-    const kv = clientOf([await fake()])
-    const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte)
-    expect(await kv.put('text', 'grüße')).toEqual({
-      revision: 2,
-      createRevision: 2,
-      modRevision: 2,
-      version: 1,
-    })
-    await kv.put('bytes', bytes)
-    await kv.put('json', '{"a":[1]}')
-    await kv.put('empty', '')
-    expect((await kv.get('text'))?.text()).toBe('grüße')
-    expect((await kv.get('bytes'))?.value).toStrictEqual(bytes)
-    expect((await kv.get('json'))?.json()).toEqual({ a: [1] })
-    expect((await kv.get('empty'))?.value).toStrictEqual(new Uint8Array())
-    expect(await kv.get('text')).toMatchObject({ key: 'text', createRevision: 2, modRevision: 2, version: 1 })
-  })
-
   test.each([
     ['a', '/v1/kv/a'],
     ['a/b', '/v1/kv/a%2Fb'],
@@ -121,7 +96,6 @@ describe('records', () => {
     ])
       expect(await failure(call())).toMatchObject({ code: 'key_too_long', written: 'no', status: undefined })
     expect(node.seen).toEqual([])
-    expect(node.seen).toEqual([])
   })
 })
 
@@ -180,31 +154,6 @@ describe('retries', () => {
 describe('failures say whether something was written', () => {
   const timeoutMs = 400
 
-  /** A client that has received an answer. */
-  async function knowing(node: FakeNode): Promise<Client> {
-    const kv = clientOf([node])
-    const { fault } = node
-    node.fault = () => undefined
-    await kv.get('k')
-    node.fault = fault
-    return kv
-  }
-
-  test('no node listens: unreachable, not written', async () => {
-    const kv = clientOf([await refusing()], { timeoutMs })
-    const error = await failure(kv.put('k', 'v'))
-    expect(error).toBeInstanceOf(UnreachableError)
-    expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
-  })
-
-  test('no answer to a write: unknown', async () => {
-    const node = await fake()
-    node.fault = () => 'hang'
-    const error = await failure((await knowing(node)).put('k', 'v', { timeoutMs }))
-    expect(error).toBeInstanceOf(OutcomeUnknownError)
-    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-  })
-
   test('no answer to a read: unavailable', async () => {
     const node = await fake()
     node.fault = () => 'hang'
@@ -231,22 +180,6 @@ describe('failures say whether something was written', () => {
     const error = await failure(kv.put('k', 'w', { timeoutMs }))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
   })
-
-  test('close ends all calls under way, and every connection', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    const closed = new Promise<void>((resolve) => {
-      node.fault = () => {
-        void kv.close().then(resolve)
-        return 'hang'
-      }
-    })
-    const pending = failure(kv.get('k'))
-    await closed
-    expect(await pending).toMatchObject({ code: 'closed', written: 'no' })
-    expect(await failure(kv.get('k'))).toMatchObject({ code: 'closed' })
-    await expect.poll(() => node.connections).toBe(0)
-  })
 })
 
 describe('what the client remembers', () => {
@@ -268,29 +201,6 @@ describe('what the client remembers', () => {
       '42',
     ])
     expect(kv.revision).toBe(42)
-  })
-
-  test('not with discover: false', async () => {
-    const node = await fake()
-    await clientOf([node], { discover: false }).put('k', 'v')
-    expect(node.seen.map((seen) => seen.target)).toEqual(['/v1/kv/k'])
-  })
-})
-
-describe('reads', () => {
-  test('carry their consistency, and say how stale the answer is', async () => {
-    const node = await fake()
-    node.staleness = '12.5'
-    node.set('k', 'v')
-    const answers: unknown[] = []
-    const kv = clientOf([node])
-    await kv.get('k', {
-      consistency: 'stale',
-      maxStalenessMs: 250,
-      onAnswer: (info) => answers.push(info),
-    })
-    expect(node.seen[0]?.target).toBe('/v1/kv/k?consistency=stale&max_staleness=250ms')
-    expect(answers).toEqual([{ node: 'n1', revision: 2, consistency: 'stale', stalenessMs: 12.5 }])
   })
 })
 

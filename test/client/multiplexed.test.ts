@@ -6,7 +6,7 @@ import type { Client, QuorateError } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import { memberJson, problem } from './fake-node.ts'
 import { held, oneNode, PUT, served } from './one-node.ts'
-import { clientOf, connected, failure, fake, freezeTime, until } from './with-fakes.ts'
+import { clientOf, connected, failure, fake, freezeTime, passing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
@@ -655,11 +655,3 @@ const pinged = (line: Line): Promise<void> =>
     line.ws.once('pong', () => resolve())
     line.ws.ping()
   })
-
-/** Lets the frozen time pass in small steps, with turns of the event loop between them. */
-async function passing(ms: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += 50) {
-    await vi.advanceTimersByTimeAsync(50)
-    await new Promise(setImmediate)
-  }
-}

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import { type Client, CompactedError, type WatchBatch } from '../../src/client/index.ts'
+import type { Client, WatchBatch } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 
 let cluster: EmbeddedCluster
@@ -153,20 +153,6 @@ describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
     expect(batches).toEqual(all)
   })
 
-  test('a watch from the past catches up, and tells the records before', async () => {
-    const { revision: first } = await writer.put(`${transport}/past/a`, '1')
-    await writer.put(`${transport}/past/a`, '2')
-    await writer.delete(`${transport}/past/a`)
-    await writer.put('elsewhere', 'x')
-    const { revision: last } = await writer.put(`${transport}/past/b`, '3')
-    expect(await told(first, last, `${transport}/past/`)).toEqual([
-      [first, [`${transport}/past/a`, '1', null]],
-      [first + 1, [`${transport}/past/a`, '2', '1']],
-      [first + 2, [`${transport}/past/a`, 'deleted', '2']],
-      [last, [`${transport}/past/b`, '3', null]],
-    ])
-  })
-
   test('keys of any bytes, one key only, one type only, without values', async () => {
     const key = new Uint8Array([0x2f, 0x2e, 0x2e, 0x2f, 0xff, 0])
     await using puts = kv.watch({ key, only: 'put', keysOnly: true })
@@ -188,18 +174,6 @@ describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
     await watch.next()
     expect(kv.revision).toBeGreaterThanOrEqual(revision)
     expect((await kv.get('seen', { consistency: 'stale' }))?.text()).toBe('1')
-  })
-
-  test('compacted events are an error that says from where to go on', async () => {
-    const { revision } = await writer.put('compacted', '1')
-    await writer.put('compacted', '2')
-    await writer.compact(revision + 1)
-    const error = await kv
-      .watch({ key: 'compacted', fromRevision: revision })
-      .next()
-      .catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(CompactedError)
-    expect(error).toMatchObject({ compactRevision: revision + 1, resumeFrom: revision + 2 })
   })
 
   describe('a mirror', () => {

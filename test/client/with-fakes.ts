@@ -25,6 +25,14 @@ export function freezeTime(): void {
   onTestFinished(() => void vi.useRealTimers())
 }
 
+/** Lets the frozen time pass in small steps, with turns of the event loop between them. */
+export async function passing(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 50) {
+    await vi.advanceTimersByTimeAsync(50)
+    await nextTurn()
+  }
+}
+
 const WAIT_MAX_NS = 20_000_000_000n
 
 /**

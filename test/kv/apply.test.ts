@@ -54,33 +54,9 @@ describe('revisions', () => {
       version: 1,
     })
   })
-
-  test('the row before is answered when asked for', () => {
-    const store = new MemoryStore()
-    expect(store.apply(ask(putOf('a', '1', undefined, true))).outcome).toMatchObject({ prev: null })
-    expect(store.apply(ask(putOf('a', '2', undefined, true))).outcome).toMatchObject({
-      prev: { value: utf8('1'), modRevision: 2, version: 1 },
-    })
-    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({
-      prev: { value: utf8('2') },
-    })
-    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({ prev: null })
-  })
 })
 
 describe('limits', () => {
-  test.each([
-    ['a long key', putOf('abcd', ''), 'key_too_long'],
-    ['a long key in a delete', deleteOf('abcd'), 'key_too_long'],
-    ['a large value', putOf('a', '12345'), 'value_too_large'],
-    ['an empty key', putOf('', '1'), 'bad_request'],
-  ])('%s is refused and changes nothing', (_, command, code) => {
-    const store = new MemoryStore({ keyBytesMax: 3, valueBytesMax: 4 })
-    const { outcome, changes } = store.apply(ask(command))
-    expect(outcome).toMatchObject({ kind: 'refused', code, revision: 1 })
-    expect(changes).toEqual([])
-  })
-
   test('a key that is longer than the current limit can still be deleted', () => {
     const store = new MemoryStore({ keyBytesMax: 4 })
     store.apply(ask(putOf('abcd', '1')))

@@ -9,7 +9,7 @@ import {
 } from '../../src/kv/client-sessions.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { MalformedBytesError } from '../../src/kv/errors.ts'
-import type { Command, SessionSlot } from '../../src/kv/types.ts'
+import type { SessionSlot } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const OPEN = ask({ kind: 'open-session' })
@@ -65,56 +65,6 @@ test('a late copy of opening one, at the newest revision, may open another; noth
 })
 
 describe('a repeat', () => {
-  test.each<readonly [string, Command, object]>([
-    ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
-    ['a delete', deleteOf('k'), { kind: 'delete', deleted: 1, revision: 3 }],
-    ['a delete of nothing', deleteOf('none'), { kind: 'delete', deleted: 0, revision: 2 }],
-    [
-      'a failed precondition',
-      putOf('k', 'new', { ifMatch: [rev(9)] }),
-      { kind: 'precondition-failed', current: { key: utf8('k'), modRevision: 2 } },
-    ],
-    [
-      'a failed precondition on a missing key',
-      putOf('none', '', { ifMatch: 'any' }),
-      { kind: 'precondition-failed', current: null },
-    ],
-    ['a refusal', putOf('k', '12345'), { kind: 'refused', code: 'value_too_large' }],
-    ['a change of settings', { kind: 'settings', settings: { storeBytesMax: 99 } }, { kind: 'settings' }],
-    ['opening a session', { kind: 'open-session' }, { kind: 'session', session: 2 }],
-    [
-      'a batch',
-      batchOf(
-        putOf('k', 'new'),
-        deleteOf('none'),
-        putOf('k', '12345'),
-        putOf('k', '', { ifMatch: [rev(9)] }),
-      ),
-      {
-        kind: 'batch',
-        revision: 3,
-        outcomes: [
-          { kind: 'put', modRevision: 3 },
-          { kind: 'delete', deleted: 0 },
-          { kind: 'refused', reason: 'value-too-large', numbers: [5, 4] },
-          { kind: 'precondition-failed', current: { key: utf8('k'), modRevision: 3, version: 2 } },
-        ],
-      },
-    ],
-  ])('of %s gets the same outcome and changes nothing', (_, command, expected) => {
-    const store = opened({ valueBytesMax: 4 })
-    store.apply(ask(putOf('k', 'old')))
-    const request = ask(command, inSlot(3, 7))
-    const first = store.apply(request)
-    expect(first.outcome).toMatchObject(expected)
-    expect(first.replayed).toBe(false)
-    expect(store.state.clientSessions.bytes).toBe(slotBytes(store))
-    // A change in between must not affect the answer.
-    store.apply(ask(putOf('k', 'else')))
-    const { state } = store
-    expect(store.apply(request)).toEqual({ outcome: first.outcome, replayed: true, changes: [], state })
-  })
-
   test('with another request is refused as reused, and the first one stays known', () => {
     const store = opened()
     const first = ask(putOf('k', '1'), inSlot(0, 1))

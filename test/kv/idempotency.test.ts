@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { EVICTIONS_PER_ENTRY_MAX } from '../../src/kv/idempotency.ts'
-import { type Command, TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS } from '../../src/kv/types.ts'
-import { ask, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+import {
+  type Command,
+  type Idempotency,
+  TABLE_IDEMPOTENCY_TOKEN_ORDER,
+  TABLE_IDEMPOTENCY_TOKENS,
+} from '../../src/kv/types.ts'
+import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const token = (text: string, since?: number) => ({
   token: text,
@@ -11,60 +16,72 @@ const token = (text: string, since?: number) => ({
 /** The name of a row of tokens or of their order. */
 const isOfTokens = (name: string): boolean => name.startsWith('02') || name.startsWith('03')
 
-describe('a repeat', () => {
-  const outcomes: readonly (readonly [string, Command, object])[] = [
-    ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
-    ['a delete', deleteOf('k'), { kind: 'delete', deleted: 1, revision: 3 }],
-    ['a delete of nothing', deleteOf('none'), { kind: 'delete', deleted: 0, revision: 2 }],
-    [
-      'a failed precondition',
-      putOf('k', 'new', { ifMatch: [rev(9)] }),
-      {
-        kind: 'precondition-failed',
-        revision: 2,
-        current: { key: utf8('k'), createRevision: 2, modRevision: 2, version: 1 },
-      },
-    ],
-    [
-      'a failed precondition on a missing key',
-      putOf('none', '', { ifMatch: 'any' }),
-      { kind: 'precondition-failed', revision: 2, current: null },
-    ],
-    ['a refusal', putOf('k', '12345'), { kind: 'refused', code: 'value_too_large', revision: 2 }],
-    [
-      'a change of settings',
-      { kind: 'settings', settings: { storeBytesMax: 1000 } },
-      { kind: 'settings', revision: 3, settings: { storeBytesMax: 1000, valueBytesMax: 4 } },
-    ],
-  ]
+const REPEATED: readonly (readonly [string, Command, object])[] = [
+  ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
+  ['a delete', deleteOf('k'), { kind: 'delete', deleted: 1, revision: 3 }],
+  ['a delete of nothing', deleteOf('none'), { kind: 'delete', deleted: 0, revision: 2 }],
+  [
+    'a failed precondition',
+    putOf('k', 'new', { ifMatch: [rev(9)] }),
+    {
+      kind: 'precondition-failed',
+      revision: 2,
+      current: { key: utf8('k'), createRevision: 2, modRevision: 2, version: 1 },
+    },
+  ],
+  [
+    'a failed precondition on a missing key',
+    putOf('none', '', { ifMatch: 'any' }),
+    { kind: 'precondition-failed', revision: 2, current: null },
+  ],
+  ['a refusal', putOf('k', '12345'), { kind: 'refused', code: 'value_too_large', revision: 2 }],
+  [
+    'a change of settings',
+    { kind: 'settings', settings: { storeBytesMax: 1000 } },
+    { kind: 'settings', revision: 3, settings: { storeBytesMax: 1000, valueBytesMax: 4 } },
+  ],
+  ['opening a session', { kind: 'open-session' }, { kind: 'session', session: 2 }],
+  [
+    'a batch',
+    batchOf(putOf('k', 'new'), deleteOf('none'), putOf('k', '12345'), putOf('k', '', { ifMatch: [rev(9)] })),
+    {
+      kind: 'batch',
+      revision: 3,
+      outcomes: [
+        { kind: 'put', modRevision: 3 },
+        { kind: 'delete', deleted: 0 },
+        { kind: 'refused', reason: 'value-too-large', numbers: [5, 4] },
+        { kind: 'precondition-failed', current: { key: utf8('k'), modRevision: 3, version: 2 } },
+      ],
+    },
+  ],
+]
 
-  test.each(outcomes)('of %s gets the same outcome and changes nothing', (_, command, expected) => {
+describe.each<[string, Idempotency]>([
+  ['a token', { token: 't', since: undefined }],
+  ['a slot of a session', { session: 1, slot: 3, seq: 7 }],
+])('a repeat under %s', (_, name) => {
+  test.each(REPEATED)('of %s gets the same outcome and changes nothing', (_what, command, expected) => {
     const store = new MemoryStore({ valueBytesMax: 4 })
+    store.apply(ask({ kind: 'open-session' }))
     store.apply(ask(putOf('k', 'old')))
-    const first = store.apply(ask(command, token('t')))
+    const first = store.apply(ask(command, name))
     expect(first.outcome).toMatchObject(expected)
     expect(first.replayed).toBe(false)
     // A change in between must not affect the answer.
     store.apply(ask(putOf('k', 'else')))
     const { state } = store
-    const repeat = store.apply(ask(command, token('t')))
+    const repeat = store.apply(ask(command, name))
     expect(repeat).toEqual({ outcome: first.outcome, replayed: true, changes: [], state })
   })
+})
 
-  test('never answers with a value', () => {
-    const store = new MemoryStore()
-    store.apply(ask(putOf('key', 'secret'), token('t')))
-    const held = [...store.rows].filter(([key]) => key.startsWith('02') || key.startsWith('03'))
-    expect(held).toHaveLength(2)
-    for (const [, row] of held) expect(hex(row)).not.toContain(hex(utf8('secret')))
-  })
-
-  test('is recognised by the request, not by its since', () => {
-    const store = new MemoryStore()
-    store.apply(ask(putOf('k', '1'), token('t', 1)))
-    expect(store.apply(ask(putOf('k', '1'), token('t', 9))).replayed).toBe(true)
-    expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
-  })
+test('a token never answers with a value', () => {
+  const store = new MemoryStore()
+  store.apply(ask(putOf('key', 'secret'), token('t')))
+  const held = [...store.rows].filter(([key]) => key.startsWith('02') || key.startsWith('03'))
+  expect(held).toHaveLength(2)
+  for (const [, row] of held) expect(hex(row)).not.toContain(hex(utf8('secret')))
 })
 
 test.each<readonly [string, Command]>([
@@ -82,24 +99,8 @@ test.each<readonly [string, Command]>([
   expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
 })
 
-test('the row before cannot be asked for with a token', () => {
-  const store = new MemoryStore()
-  const { outcome, changes } = store.apply(ask(putOf('k', '1', undefined, true), token('t')))
-  expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request' })
-  expect(changes).toEqual([])
-})
-
 describe('forgetting', () => {
   const put = (store: MemoryStore, name: string, at = 0) => store.apply(ask(putOf(name, ''), token(name)), at)
-
-  test('the oldest goes when there are too many', () => {
-    const store = new MemoryStore({ idempotencyTokensMax: 2 })
-    for (const name of ['a', 'b', 'c']) put(store, name)
-    expect(store.state.idempotencyTokens).toMatchObject({ count: 2, oldest: 1, next: 3, horizon: 2 })
-    expect(put(store, 'c').replayed).toBe(true)
-    expect(put(store, 'a').replayed).toBe(false)
-    expect(put(store, 'b').replayed).toBe(false)
-  })
 
   test('the oldest go when they take too many bytes', () => {
     const store = new MemoryStore({ idempotencyBytesMax: 4096 })

@@ -234,6 +234,12 @@ describe('requests', () => {
       expect(() => decodeRequest(17, 1, body.subarray(0, length))).toThrow(MalformedBytesError)
     expect(() => decodeRequest(17, 1, Uint8Array.of(...body, 0))).toThrow(MalformedBytesError)
   })
+
+  test('65 535 commands are the most that a batch has room for', () => {
+    const of = (count: number) => ask(batchOf(...Array.from({ length: count }, () => deleteOf('k'))))
+    expect(decodeRequest(19, 1, bodyOf(of(65_535))).command).toMatchObject({ commands: { length: 65_535 } })
+    expect(() => bodyOf(of(65_536))).toThrow(RangeError)
+  })
 })
 
 describe('rows', () => {

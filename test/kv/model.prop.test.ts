@@ -113,9 +113,12 @@ test('outcomes, keys and counters are those of the model', () => {
             bytes: model.slotBytes(),
           },
         })
-        const held = [...store.rows].filter(([key]) => key.startsWith('05'))
-        const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
-        expect(bytes).toBe(store.state.clientSessions.bytes)
+        const bytes = (...tables: string[]) =>
+          [...store.rows]
+            .filter(([key]) => tables.includes(key.slice(0, 2)))
+            .reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
+        expect(bytes('02', '03')).toBe(store.state.idempotencyTokens.bytes)
+        expect(bytes('05')).toBe(store.state.clientSessions.bytes)
         for (const name of ['a', 'b', 'cc']) expect(store.get(name)).toEqual(model.keys.get(name))
       }
     }),

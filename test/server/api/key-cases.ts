@@ -96,6 +96,7 @@ export const KEY_CASES: readonly Case[] = [
     ...condition({ ifNoneMatch: [2] }, true, true),
     ...condition({ ifMatch: [3], ifNoneMatch: [9] }, false, true),
     ...condition({ ifMatch: [2], ifNoneMatch: [9] }, false, false),
+    ...condition({ ifMatch: [3], ifNoneMatch: [3] }, false, false),
     ...condition({ ifMatch: '*', ifNoneMatch: '*' }, false, false),
   ]),
   story('under a token a change is made once, and a copy gets the same outcome', [

@@ -11,30 +11,6 @@ const post = ({ ask }: Served, body: object) =>
 
 const PUT = { put: { key: 'a', value: '1' } }
 
-test('each change has a result of its own, and one that fails has its problem there', async () => {
-  const served = await serve()
-  const answer = await post(served, {
-    changes: [PUT, { put: { key: 'a', value: '2', if_match: [9] } }, { delete: { key: 'b', if_match: '*' } }],
-  })
-  const failed = {
-    type: 'urn:quorate:problem:precondition_failed',
-    title: 'A precondition does not hold',
-    ...{ status: 412, code: 'precondition_failed', written: 'no' },
-  }
-  const current = { key: 'a', create_revision: 2, mod_revision: 2, version: 1 }
-  expect([answer.status, answer.headers['kv-revision'], answer.json]).toEqual([
-    ...[200, '2'],
-    {
-      revision: 2,
-      results: [
-        { put: { create_revision: 2, mod_revision: 2, version: 1 } },
-        { problem: { ...failed, detail: 'the key is at revision 2', current } },
-        { problem: { ...failed, detail: 'the key does not exist', current: null } },
-      ],
-    },
-  ])
-})
-
 test('room for the results is reserved before the changes are made, and released', async () => {
   const served = await serve({ limits: { answersBytesMax: 20_000 } })
   const { node, http } = served

@@ -13,17 +13,6 @@ async function filled(settings: ConstructorParameters<typeof FakeNode>[0] = {}):
   return serve({ node })
 }
 
-test.each(['If-Match', 'If-None-Match'])('%s is for one key', async (header) => {
-  const served = await filled()
-  const { json } = await served.ask('DELETE', '/v1/kv?prefix=a', { headers: { [header]: '*' } })
-  expect(json).toMatchObject({
-    status: 400,
-    code: 'bad_request',
-    detail: 'If-Match and If-None-Match are for one key, not for a range',
-  })
-  expect(served.node.asked).toEqual([])
-})
-
 const TOO_MANY =
   'the ranges have more than 2 keys (range_keys_max), or 4194304 bytes of keys (range_bytes_max)'
 

@@ -7,20 +7,6 @@ import { serve } from './served.ts'
 const problemOf = (code: string, status: number) => ({ status, code, type: `urn:quorate:problem:${code}` })
 
 describe('PUT', () => {
-  test('answers with the revisions and an entity tag', async () => {
-    const { ask } = await serve()
-    const first = await ask('PUT', '/v1/kv/a', { body: 'one' })
-    expect(first).toMatchObject({
-      status: 200,
-      json: { revision: 2, create_revision: 2, mod_revision: 2, version: 1 },
-      headers: { etag: '"2"', 'content-type': 'application/json' },
-    })
-    await ask('PUT', '/v1/kv/b', { body: '' })
-    const again = await ask('PUT', '/v1/kv/a', { body: 'two' })
-    expect(again.json).toEqual({ revision: 4, create_revision: 2, mod_revision: 4, version: 2 })
-    expect(again.headers.etag).toBe('"4"')
-  })
-
   test('stores the bytes as they are, whatever the Content-Type, in chunks or at once', async () => {
     const { ask } = await serve()
     const value = Buffer.from(Array.from({ length: 70_000 }, (_, i) => (i * 7) % 256))
@@ -101,46 +87,6 @@ describe('GET', () => {
     await ask('PUT', '/v1/kv/a', { body: 'abcdef' })
     const { status, text } = await ask('GET', '/v1/kv/a', { headers: { Range: 'bytes=1-2' } })
     expect([status, text]).toEqual([200, 'abcdef'])
-  })
-
-  test.each([
-    ['"2"', 304],
-    ['W/"2"', 304],
-    ['"1", "2"', 304],
-    ['*', 304],
-    ['"1"', 200],
-    ['"other"', 200],
-  ])('with If-None-Match: %s is %i', async (tag, status) => {
-    const { ask } = await serve()
-    await ask('PUT', '/v1/kv/a', { body: 'abc' })
-    for (const method of ['GET', 'HEAD']) {
-      const answer = await ask(method, '/v1/kv/a', { headers: { 'If-None-Match': tag } })
-      expect(answer.status).toBe(status)
-      expect(answer.headers).toMatchObject({
-        etag: '"2"',
-        vary: 'Accept',
-        'cache-control': 'no-cache',
-        'kv-revision': '2',
-      })
-      if (status === 304) {
-        expect(answer.bytes.length).toBe(0)
-        expect(answer.headers).not.toHaveProperty('content-length')
-      }
-    }
-  })
-
-  test('HEAD answers like GET without the body', async () => {
-    const { ask } = await serve()
-    await ask('PUT', '/v1/kv/a', { body: 'abc' })
-    const { date: _, ...get } = (await ask('GET', '/v1/kv/a')).headers
-    const head = await ask('HEAD', '/v1/kv/a')
-    expect(head).toMatchObject({ status: 200, headers: get, text: '' })
-    const missing = await ask('HEAD', '/v1/kv/b')
-    expect(missing).toMatchObject({
-      status: 404,
-      text: '',
-      headers: { 'content-type': 'application/problem+json' },
-    })
   })
 })
 
@@ -231,34 +177,6 @@ describe('a key in the path', () => {
   })
 })
 
-test('a weak tag, and one that is no revision, never fulfil If-Match; a weak one counts for If-None-Match', async () => {
-  const { ask } = await serve()
-  await ask('PUT', '/v1/kv/k')
-  const put = (headers: Record<string, string>) => ask('PUT', '/v1/kv/k', { headers })
-  for (const tag of ['W/"2"', '"02"', '"99999999999999999999"', '"what,\\ever"'])
-    expect(await put({ 'If-Match': tag })).toMatchObject({ status: 412, headers: { etag: '"2"' } })
-  expect((await put({ 'If-None-Match': 'W/"2"' })).status).toBe(412)
-  expect((await put({ 'If-Match': '"1" ,, "2",' })).status).toBe(200)
-  const missing = await ask('PUT', '/v1/kv/none', { headers: { 'If-Match': '*' } })
-  expect([missing.status, missing.headers.etag]).toEqual([412, undefined])
-})
-
-describe('reads', () => {
-  test('hand their conditions down', async () => {
-    const { ask, node } = await serve()
-    await ask('GET', '/v1/kv/a?consistency=stale&max_staleness=1.5s&min_revision=7&timeout=2s')
-    const { options } = node.asked.at(-1) ?? {}
-    expect(options).toMatchObject({ consistency: 'stale', maxStalenessMs: 1500, minRevision: 7 })
-    expect(options?.timeoutMs).toBeGreaterThan(1500)
-    expect(options?.timeoutMs).toBeLessThan(2000)
-    await ask('GET', '/v1/kv/a')
-    const { maxStalenessMs, minRevision, timeoutMs = 0 } = node.asked.at(-1)?.options ?? {}
-    expect({ maxStalenessMs, minRevision }).toEqual({ maxStalenessMs: undefined, minRevision: undefined })
-    expect(timeoutMs).toBeGreaterThan(4000)
-    expect(timeoutMs).toBeLessThan(5000)
-  })
-})
-
 test('every answer under /v1 names cluster, node, term, revision and leader', async () => {
   const { ask, node } = await serve()
   await ask('PUT', '/v1/kv/a')
@@ -269,24 +187,13 @@ test('every answer under /v1 names cluster, node, term, revision and leader', as
     'kv-revision': '2',
     'kv-leader': 'n2',
   }
-  for (const [method, target, headers] of [
-    ['GET', '/v1/kv/a', {}],
-    ['GET', '/v1/kv/none', {}],
-    ['GET', '/v1/kv/%', {}],
-    ['GET', '/v1/kv', {}],
-    ['GET', '/v1/kv', { Accept: 'application/x-ndjson' }],
-    ['GET', '/v1/status', {}],
-    ['GET', '/v1/none', {}],
-    ['PATCH', '/v1/kv/a', {}],
-    ['PUT', '/v1/kv/a', { 'If-Match': '"7"' }],
-    ['PUT', '/v1/kv/a', { 'Content-Encoding': 'br' }],
-    ['POST', '/v1/cluster/leader', {}],
-    ['GET', '/v1/kv/a', { 'Kv-Cluster': '1' }],
-    ['GET', '/%761/statu%73', {}],
-    ['GET', '/v%31/status', {}],
-    ['GET', '/v1/kv/a', { Host: 'evil.example' }],
+  // The transcripts show that those of other answers do.
+  for (const [target, headers] of [
+    ['/%761/statu%73', {}],
+    ['/v%31/status', {}],
+    ['/v1/kv/a', { Host: 'evil.example' }],
   ] as const)
-    expect((await ask(method, target, { headers })).headers).toMatchObject(expected)
+    expect((await ask('GET', target, { headers })).headers).toMatchObject(expected)
   node.leaderName = undefined
   expect((await ask('GET', '/v1/kv/a')).headers).not.toHaveProperty('kv-leader')
 })

@@ -3,7 +3,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LeaseId } from '../../../src/kv/index.ts'
 import { PIECE_BYTES } from '../../../src/server/api/budget.ts'
-import { FakeNode } from './fake-node.ts'
 import { atRest, onNodeHttp, settled, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
 
@@ -17,79 +16,6 @@ async function grant({ ask }: Served, body: object = { ttl: '30s' }): Promise<st
   expect(status).toBe(200)
   return json.id
 }
-
-const problemOf = (code: string, status: number) => ({ status, json: { code, status } })
-
-test('a lease is granted, of an id that the store or the client chooses', async () => {
-  const served = await serve()
-  const { ask, node } = served
-  const { status, json } = await ask('POST', '/v1/leases', post({ ttl: '30s' }))
-  expect([status, json]).toEqual([200, { id: expect.stringMatching(/^[1-9][0-9]*$/), ttl_ms: 30_000 }])
-  expect(await grant(served)).not.toBe(json.id)
-  const last = '18446744073709551615'
-  expect((await ask('POST', '/v1/leases', post({ ttl: '1.5m', id: last }))).json).toEqual({
-    id: last,
-    ttl_ms: 90_000,
-  })
-  expect(await ask('POST', '/v1/leases', post({ ttl: '30s', id: last }))).toMatchObject(
-    problemOf('lease_exists', 409),
-  )
-  expect(node.revision).toBe(1)
-})
-
-test('a time to live below what an election takes is raised, and the answer says so', async () => {
-  const { ask } = await serve()
-  expect((await ask('POST', '/v1/leases', post({ ttl: '1s' }))).json.ttl_ms).toBe(2000)
-  expect((await ask('POST', '/v1/leases', post({ ttl: '2001ms' }))).json.ttl_ms).toBe(2001)
-  // A part of a millisecond counts as a whole one.
-  expect((await ask('POST', '/v1/leases', post({ ttl: '2000.25ms' }))).json.ttl_ms).toBe(2001)
-})
-
-test('a lease is kept alive, alone or with others', async () => {
-  const node = new FakeNode()
-  const served = await serve({ node })
-  const { ask } = served
-  const [one, other] = [await grant(served), await grant(served, { ttl: '5s' })]
-  const left = async (id: string) => (await ask('GET', `/v1/leases/${id}`)).json.remaining_ttl_ms
-  node.clusterTimeMs = 4000
-  expect([await left(one), await left(other)]).toEqual([26_000, 1000])
-  expect((await ask('POST', `/v1/leases/${one}/keepalive`, post({}))).json).toEqual({ ttl_ms: 30_000 })
-  expect([await left(one), await left(other)]).toEqual([30_000, 1000])
-  const { json } = await ask('POST', '/v1/leases/keepalive', post({ ids: [other, '7', one] }))
-  expect(json).toEqual({
-    leases: [
-      { id: other, ttl_ms: 5000 },
-      { id: '7', missing: true },
-      { id: one, ttl_ms: 30_000 },
-    ],
-  })
-  expect(await left(other)).toBe(5000)
-  expect(await ask('POST', '/v1/leases/7/keepalive', post({}))).toMatchObject(
-    problemOf('lease_not_found', 404),
-  )
-  // A body of nothing means an empty object.
-  expect((await ask('POST', `/v1/leases/${one}/keepalive`, { headers: JSON_TYPE })).status).toBe(200)
-})
-
-test('a lease that is revoked takes its keys with it, at one revision', async () => {
-  const served = await serve()
-  const { ask, node } = served
-  const id = await grant(served)
-  for (const key of ['a', 'b', 'c']) await ask('PUT', `/v1/kv/${key}?lease=${id}`, { body: key })
-  await ask('PUT', '/v1/kv/d', { body: 'd' })
-  const { revision } = node
-  expect((await ask('DELETE', `/v1/leases/${id}`)).json).toEqual({ deleted: 3, revision: revision + 1 })
-  expect((await ask('GET', '/v1/kv')).json.kvs.map(({ key }: { key: string }) => key)).toEqual(['d'])
-  expect((await ask('GET', `/v1/kv?revision=${revision}&count_only`)).json.kvs).toEqual([])
-  for (const [method, target] of [
-    ['GET', `/v1/leases/${id}`],
-    ['GET', `/v1/leases/${id}?keys`],
-    ['DELETE', `/v1/leases/${id}`],
-  ] as const)
-    expect(await ask(method, target)).toMatchObject(problemOf('lease_not_found', 404))
-  const empty = await grant(served)
-  expect((await ask('DELETE', `/v1/leases/${empty}`)).json).toEqual({ deleted: 0, revision: revision + 1 })
-})
 
 test('what cannot be read of leases is a problem, and what was read leaves nothing behind', async () => {
   const served = await serve()
@@ -267,22 +193,4 @@ test('under a token a lease is granted once, and a put makes one lease', async (
     expect(
       (await ask('DELETE', `/v1/leases/${first.json.id}`, { headers: { 'Idempotency-Key': 'd' } })).json,
     ).toEqual({ deleted: 0, revision: 2 })
-})
-
-test('what the node cannot do is told', async () => {
-  const node = new FakeNode()
-  const served = await serve({ node })
-  const id = await grant(served)
-  node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
-  for (const [method, target] of [
-    ['POST', `/v1/leases/${id}/keepalive`],
-    ['POST', '/v1/leases'],
-    ['GET', `/v1/leases/${id}`],
-    ['GET', '/v1/leases'],
-    ['DELETE', `/v1/leases/${id}`],
-  ] as const) {
-    const asking = method === 'POST' ? post(target === '/v1/leases' ? { ttl: '30s' } : {}) : {}
-    expect(await served.ask(method, target, asking)).toMatchObject(problemOf('no_leader', 503))
-  }
-  await node.scansClosed()
 })

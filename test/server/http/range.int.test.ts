@@ -21,26 +21,7 @@ async function filled(
 const escaped = (key: string | Uint8Array): string =>
   [...Buffer.from(key)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
 
-const keysOf = (json: { kvs: { key: unknown }[] }): unknown[] => json.kvs.map(({ key }) => key)
-
 describe('a page', () => {
-  test('of everything, in the order of bytes', async () => {
-    const { ask } = await filled(['b', 'a', 'a/b', 'ab', 'é', Uint8Array.of(0xff), Uint8Array.of(0)])
-    const { status, json, headers } = await ask('GET', '/v1/kv')
-    expect(status).toBe(200)
-    expect(keysOf(json)).toEqual(['\0', 'a', 'a/b', 'ab', 'b', 'é', { base64: '/w==' }])
-    expect(json).toMatchObject({ more: false, revision: 8 })
-    expect(Object.keys(json)).toEqual(['kvs', 'more', 'revision'])
-    expect(headers).toMatchObject({
-      'content-type': 'application/json',
-      'cache-control': 'no-cache',
-      vary: 'Accept',
-      'kv-revision': '8',
-    })
-    expect(json.kvs[1]).toEqual({ key: 'a', value: 'v-a', create_revision: 3, mod_revision: 3, version: 1 })
-    expect(json.kvs.at(-1).value).toBe('v-ÿ')
-  })
-
   test('takes room for its records as they are read, and gives it back, also where it breaks', async () => {
     const { ask, node, http } = await serve({ limits: { sliceRowsMax: 1 } })
     for (const key of ['a', 'b', 'c', 'd']) node.put(key, 'x'.repeat(100))
@@ -182,25 +163,6 @@ describe('a stream', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line))
-
-  test('has a record a line and an end line', async () => {
-    const { ask, node } = await filled(['a', Uint8Array.of(0xff)])
-    const { headers, text, status } = await ask('GET', '/v1/kv', { headers: NDJSON })
-    expect(status).toBe(200)
-    expect(headers).toMatchObject({
-      'content-type': 'application/x-ndjson',
-      'kv-consistency': 'linearizable',
-      'kv-revision': '3',
-      vary: 'Accept',
-    })
-    expect(lines(text)).toEqual([
-      { key: 'a', value: 'v-a', create_revision: 2, mod_revision: 2, version: 1 },
-      { key: { base64: '/w==' }, value: 'v-ÿ', create_revision: 3, mod_revision: 3, version: 1 },
-      { end: true, count: 2, revision: 3 },
-    ])
-    expect(text.endsWith('\n')).toBe(true)
-    expect(node.openScans).toBe(0)
-  })
 
   test('is as long as the range, whatever a page may hold', async () => {
     const { ask, node } = await serve({ limits: { pageBytesMax: 1000, sliceRowsMax: 10 } })

@@ -38,16 +38,6 @@ const expectAtRest = ({ node, http }: Served): void => {
   expect([node.openScans, ranges, answerBytes]).toEqual([0, 0, 0])
 }
 
-test('without a body it is a transaction that does nothing, and so a read', async () => {
-  const served = await serve({ node: filled() })
-  const { status, json, headers } = await served.ask('POST', '/v1/txn', { headers: JSON_TYPE, body: '' })
-  expect([status, json]).toEqual([200, { succeeded: true, revision: 6, results: [] }])
-  expect(headers).toMatchObject({
-    ...{ 'cache-control': 'no-cache', 'kv-consistency': 'linearizable', 'kv-revision': '6' },
-  })
-  expect(proposals(served.node)).toBe(0)
-})
-
 test('reads the store as it was at a revision, in comparisons too', async () => {
   const served = await serve({ node: filled() })
   const inner = {

@@ -58,44 +58,6 @@ const open = (
 
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 30_000, interval: 5 })
 
-const put = (key: string, value: string | undefined, create: number, mod: number, version: number) => ({
-  key,
-  ...(value === undefined ? {} : { value }),
-  create_revision: create,
-  mod_revision: mod,
-  version,
-})
-
-describe('lines', () => {
-  test('are what began, and one for each revision with all its events', async () => {
-    const served = await serve()
-    const { node } = served
-    node.put('a/1', 'x')
-    const stream = await open(served, '?prefix=a/')
-    node.put('a/2', 'y')
-    node.put('b', 'z')
-    node.apply({ kind: 'delete-range', range: { start: Buffer.from('a'), end: Buffer.from('b') } })
-    await until(() => expect(stream.lines).toHaveLength(3))
-    expect(stream.response.headers).toMatchObject({
-      'content-type': 'application/x-ndjson',
-      'kv-revision': '2',
-      'kv-consistency': 'linearizable',
-    })
-    expect(stream.lines).toEqual([
-      { type: 'created', revision: 2 },
-      { type: 'events', revision: 3, events: [{ type: 'put', kv: put('a/2', 'y', 3, 3, 1) }] },
-      {
-        type: 'events',
-        revision: 5,
-        events: [
-          { type: 'delete', key: 'a/1', mod_revision: 5 },
-          { type: 'delete', key: 'a/2', mod_revision: 5 },
-        ],
-      },
-    ])
-  })
-})
-
 describe('server-sent events', () => {
   test('are what a browser understands, and its last id is where it goes on', async () => {
     const served = await serve()
@@ -143,16 +105,6 @@ describe('server-sent events', () => {
 })
 
 describe('a request', () => {
-  test('with a Last-Event-ID that is none, or without a majority, is refused', async () => {
-    const served = await serve()
-    const wrong = await served.ask('GET', '/v1/watch', { headers: { 'Last-Event-ID': 'x' } })
-    expect([wrong.status, wrong.json.code]).toEqual([400, 'bad_request'])
-    served.node.problem = { code: 'no_quorum', detail: 'nobody answers', written: 'no' }
-    const cut = await served.ask('GET', '/v1/watch')
-    expect([cut.status, cut.json.code]).toEqual([503, 'no_quorum'])
-    expect(served.node.asked.at(-1)?.options?.consistency).toBe('linearizable')
-  })
-
   test('of HEAD begins no watch', async () => {
     const served = await serve()
     const { status, headers, text } = await served.ask('HEAD', '/v1/watch')

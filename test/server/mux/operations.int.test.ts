@@ -61,20 +61,6 @@ test('the examples of docs/reference/protocol.md, byte by byte', async () => {
   ])
 })
 
-test('a page ends at its bytes, and the next one goes on after its last key', async () => {
-  const { port, node } = await serve({ limits: { pageBytesMax: 1000 } })
-  for (let i = 0; i < 5; i++) node.put(`k${i}`, 'x'.repeat(300))
-  const client = await new MuxClient(port).open()
-  const keys: string[] = []
-  for (let page = 0, more = true; more; page++) {
-    const answer = await client.ask(1, RANGE, null, { after: keys.at(-1) ?? null })
-    expect(answer[3]).toHaveLength(page < 2 ? 2 : 1)
-    for (const [key] of answer[3]) keys.push(key.toString())
-    more = answer[4]
-  }
-  expect(keys).toEqual(['k0', 'k1', 'k2', 'k3', 'k4'])
-})
-
 test.each([
   [null, 4980],
   [1000, 980],

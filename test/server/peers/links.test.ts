@@ -3,9 +3,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { asIndex, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
+import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { SnapshotSink, SnapshotSource } from '../../../src/storage/types.ts'
 import { runs } from '../../runs.ts'
+import { Ledger } from './ledger.ts'
 import { type Node, World } from './world.ts'
 
 const TERM = asTerm(5)
@@ -382,45 +383,3 @@ describe('what the core is promised', () => {
     )
   })
 })
-
-/** The events of one process about each replica, each checked on arrival. */
-class Ledger {
-  readonly #node: Node
-  readonly #connected = new Set<ReplicaId>()
-  readonly #heard = new Map<ReplicaId, { boot: number; term: number; round: number }>()
-  #at = 0
-
-  constructor(node: Node) {
-    this.#node = node
-  }
-
-  check(): void {
-    for (const event of this.#node.events.slice(this.#at)) {
-      this.#at++
-      if (event.kind === 'connected') {
-        const { replicaId, boot, term } = event.greeting
-        const before = this.#heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
-        expect(this.#connected.has(replicaId)).toBe(false)
-        expect(boot).toBeGreaterThanOrEqual(before.boot)
-        // Never behind the replica's own messages: otherwise a healthy peer would be accused of lost state.
-        expect(term).toBeGreaterThanOrEqual(before.term)
-        this.#connected.add(replicaId)
-        this.#heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
-      } else if (event.kind === 'disconnected') {
-        expect([...this.#connected].some((id) => id === event.what && this.#connected.delete(id))).toBe(true)
-      } else if (event.kind === 'message') {
-        const { message } = event
-        const before = this.#heard.get(message.from)
-        if (message.type !== 'heartbeat' || before === undefined)
-          throw new Error('a message before connected')
-        // Messages arrive while the link is connected, so that a reply reaches the peer, or breaks with the link.
-        expect([this.#connected.has(message.from), message.commit]).toEqual([true, before.boot])
-        expect(message.round).toBeGreaterThan(before.round)
-        this.#heard.set(message.from, {
-          ...{ boot: before.boot, round: message.round },
-          term: Math.max(before.term, message.term),
-        })
-      } else expect(event.kind).not.toBe('stop')
-    }
-  }
-}

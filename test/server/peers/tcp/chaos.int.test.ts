@@ -2,56 +2,16 @@
 // of them send and their terms rise. The guarantees of the transport to the core must hold all the time, and at the
 // end all nodes must be connected.
 
-import { expect, test } from 'vitest'
+import { test } from 'vitest'
 import { Random } from '../../../../jepsen-lite/workload/random.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
-import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm } from '../../../../src/raft/types.ts'
 import { runs } from '../../../runs.ts'
-import { atEnd, type Event, portOf, type TestNode, testNode } from './test-nodes.ts'
+import { Ledger } from '../ledger.ts'
+import { atEnd, portOf, type TestNode, testNode } from './test-nodes.ts'
 
 const IDS = [1, 2, 3]
 const STEPS = runs(400)
-
-/** The events of one process about each replica, each checked on arrival. */
-class Ledger {
-  private readonly connectedTo = new Set<ReplicaId>()
-  private readonly heard = new Map<ReplicaId, { boot: number; term: number; round: number }>()
-  private at = 0
-
-  check(events: readonly Event[]): void {
-    for (const event of events.slice(this.at)) {
-      this.at++
-      if (event.kind === 'connected') this.connected(event)
-      else if (event.kind === 'disconnected')
-        expect(this.connectedTo.delete(asReplicaId(event.peer))).toBe(true)
-      else if (event.kind === 'message') this.message(event)
-      else expect(event.kind).toBe('refused')
-    }
-  }
-
-  private connected({ greeting: { replicaId, boot, term } }: Event & { kind: 'connected' }): void {
-    expect(this.connectedTo.has(replicaId)).toBe(false)
-    this.connectedTo.add(replicaId)
-    const before = this.heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
-    expect(boot).toBeGreaterThanOrEqual(before.boot)
-    // Never behind the replica's own messages: otherwise a healthy peer would be accused of lost state.
-    expect(term).toBeGreaterThanOrEqual(before.term)
-    this.heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
-  }
-
-  private message({ message }: Event & { kind: 'message' }): void {
-    if (message.type !== 'heartbeat') throw new Error(message.type)
-    const before = this.heard.get(message.from)
-    if (before === undefined) throw new Error('a message before connected')
-    expect(message.commit).toBe(before.boot)
-    expect(message.round).toBeGreaterThan(before.round)
-    this.heard.set(message.from, {
-      ...before,
-      term: Math.max(before.term, message.term),
-      round: message.round,
-    })
-  }
-}
 
 test.each([1, 2])(
   'what is promised to the core holds whatever happens to connections and processes (seed %i)',
@@ -73,7 +33,7 @@ test.each([1, 2])(
       })
       made.greeting = { ...made.greeting, term: asTerm(terms.get(id) ?? 1) }
       nodes.set(id, made)
-      ledgers.set(id, new Ledger())
+      ledgers.set(id, new Ledger(made))
       made.network.setPeers(
         IDS.map((peer) => ({
           id: asReplicaId(String(peer)),
@@ -108,7 +68,7 @@ test.each([1, 2])(
       }
     }
     const check = (): void => {
-      for (const id of IDS) of(ledgers, id).check(of(nodes, id).events)
+      for (const id of IDS) of(ledgers, id).check()
     }
 
     for (const from of IDS) {

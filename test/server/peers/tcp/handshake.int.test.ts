@@ -1,4 +1,4 @@
-// Every rule of the handshake over sockets, and callers that violate the protocol.
+// The handshake over sockets: callers that violate the protocol, and addresses. ../handshake.test.ts has its rules.
 
 import dns, { type LookupAddress } from 'node:dns'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -7,14 +7,13 @@ import { LINK_LIMITS, newCounters } from '../../../../src/server/peers/index.ts'
 import { noOwner } from '../../../../src/server/peers/tcp/connection.ts'
 import { CODE } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { TcpWires } from '../../../../src/server/peers/tcp/wires.ts'
-import type { RefusalFrame, Welcome, Wire } from '../../../../src/server/peers/wires.ts'
+import type { Welcome, Wire } from '../../../../src/server/peers/wires.ts'
 import {
   bareListener,
   frame,
   greetingOf,
   heard,
   helloFrame,
-  pair,
   portOf,
   RawPeer,
   silent,
@@ -38,53 +37,12 @@ async function call(
   return caller
 }
 
-async function refusal(caller: RawPeer): Promise<RefusalFrame> {
-  const answer = await caller.next()
-  const read = answer && heard(answer)
-  if (read?.type !== 'refusal') throw new Error(`no refusal but ${answer?.type}`)
-  await caller.closed()
-  return read
-}
-
 async function welcomed(caller: RawPeer): Promise<Welcome> {
   const answer = await caller.next()
   const read = answer && heard(answer)
   if (read?.type !== 'welcome') throw new Error(`not welcome but ${answer?.type}`)
   return read
 }
-
-test('the answer says who is there', async () => {
-  const a = await alone({ boot: 7 })
-  const { greeting } = await welcomed(await call(a))
-  expect(greeting).toEqual(a.greeting)
-})
-
-test('another cluster is refused, and not told to stop', async () => {
-  const a = await alone()
-  const no = await refusal(await call(a, { greeting: greetingOf({ clusterId: '78' }) }))
-  expect(no).toEqual({
-    type: 'refusal',
-    clusterId: '77',
-    stop: false,
-    sentence: 'this node belongs to cluster 77, not 78',
-  })
-})
-
-test('a copy of a replica, with the same boot counter, is refused and stops', async () => {
-  const [a, b] = await pair({}, { boot: 4 })
-  const copy = await testNode({ id: 2, boot: 4 })
-  copy.network.setPeers([a.member])
-  expect((await copy.next('stop')).reason).toMatch(/is its data directory a copy/)
-  expect([a.seen('disconnected'), b.seen('stop')]).toEqual([0, 0])
-})
-
-test('a newer process of a replica takes the place of the older one, which stops', async () => {
-  const [a, b] = await pair()
-  const newer = await testNode({ id: 2, boot: 2 })
-  newer.network.setPeers([a.member])
-  await a.next('disconnected')
-  expect((await b.next('stop')).reason).toMatch(/newer process/)
-})
 
 test('a hello that arrives byte by byte is understood', async () => {
   const a = await alone()
@@ -198,20 +156,4 @@ test('why a name with several addresses cannot be reached is said', async () => 
     wires.dial(`n2.example:${port}`, { connected: () => noOwner, failed })
   })
   expect(why).toMatch(new RegExp(`^connect E[A-Z]+ 127.0.0.1:${port}.*, connect E[A-Z]+ ::1:${port}`))
-})
-
-test('peers survive random bytes on their ports', async () => {
-  const [a, b] = await pair()
-  const seeds = Array.from({ length: 30 }, (_, seed) => seed)
-  await Promise.all(
-    seeds.map(async (seed) => {
-      const attacker = await RawPeer.to((seed % 2 ? a : b).address)
-      const head =
-        seed % 3 === 0 ? helloFrame({ greeting: greetingOf() }).subarray(0, seed * 3) : Buffer.alloc(0)
-      const junk = Buffer.from(Array.from({ length: 500 }, (_, at) => (at * at * (seed + 7) + seed) & 0xff))
-      attacker.socket.end(Buffer.concat([head, junk]))
-      await attacker.closed()
-    }),
-  )
-  expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 0])
 })

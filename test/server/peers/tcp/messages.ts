@@ -1,7 +1,8 @@
-// Messages of every type, arbitrary within what their types allow.
+// Messages of every type, arbitrary within what their types allow, and frames as bytes.
 
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
+import { Writer } from '../../../../src/bytes/index.ts'
 import { newFrame, sealFrame, stampFrame } from '../../../../src/raft/entry.ts'
 import {
   asIndex,
@@ -11,17 +12,25 @@ import {
   type Refusal,
   type ReplicaId,
 } from '../../../../src/raft/types.ts'
-import type { WireMessage } from '../../../../src/server/peers/wires.ts'
+import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import {
+  frameCode,
+  frameTail,
+  isStable,
+  readFrame,
+  writeFrame,
+} from '../../../../src/server/peers/tcp/link-codec.ts'
+import type { Frame, WireMessage } from '../../../../src/server/peers/wires.ts'
 
 export const from: ReplicaId = asReplicaId('18446744073709551615')
 export const to: ReplicaId = asReplicaId('2')
 
-const integer = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER))
-const index = integer.map(asIndex)
-const term = integer.map(asTerm)
+export const integer = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER))
+export const index = integer.map(asIndex)
+export const term = integer.map(asTerm)
 const id = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value) => asReplicaId(String(value)))
 const time = fc.double({ noNaN: true, noDefaultInfinity: true })
-const text = fc.string({ unit: 'grapheme' })
+export const text = fc.string({ unit: 'grapheme' })
 
 /** A sealed frame with a body of `bodyBytes`, not stamped yet. */
 export function sealedFrame(bodyBytes: number, seq = 1): Uint8Array {
@@ -38,7 +47,7 @@ export function entryOf(bodyBytes: number, atTerm: number, atIndex: number): Ent
 
 const bodyBytes = fc.oneof(fc.nat(600), fc.nat(40_000))
 
-const append = fc
+const anyAppend = fc
   .record({
     prevIndex: fc.maxSafeNat().map((value) => Math.min(value, Number.MAX_SAFE_INTEGER - 100)),
     prevTerm: fc.nat(),
@@ -83,7 +92,7 @@ const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined }
 
 /** One arbitrary per type: a type without one does not compile. */
 const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> } = {
-  append,
+  append: anyAppend,
   'append-accepted': fc.record({
     ...of('append-accepted'),
     index,
@@ -162,7 +171,7 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
 export const anyMessage: fc.Arbitrary<WireMessage> = fc.oneof(...Object.values(byType))
 
 /** The same with every piece of bytes as a plain Uint8Array, so that equality means content. */
-export function plain(message: WireMessage): WireMessage {
+function plain(message: WireMessage): WireMessage {
   if (message.type === 'append') {
     const entries = message.entries.map((entry) => ({ ...entry, frame: new Uint8Array(entry.frame) }))
     return { ...message, entries }
@@ -172,4 +181,48 @@ export function plain(message: WireMessage): WireMessage {
     return { ...message, proposals }
   }
   return message
+}
+
+export const BYTES_MAX = 1 << 20
+
+const isMessage = (frame: Frame): frame is WireMessage => frame.type in byType
+
+/** The frame with every piece of bytes as a plain Uint8Array, so that equality means content. */
+export function comparable(frame: Frame): unknown {
+  if (frame.type === 'snapshot-chunk') return { ...frame, bytes: new Uint8Array(frame.bytes) }
+  return isMessage(frame) ? plain(frame) : frame
+}
+
+export function append(writer: FrameWriter, frame: Frame): void {
+  const out = new Writer()
+  writeFrame(out, frame)
+  writer.append(frameCode(frame), out.written(), frameTail(frame), isStable(frame))
+}
+
+export function encoded(...frames: readonly Frame[]): Buffer {
+  const writer = new FrameWriter()
+  for (const frame of frames) append(writer, frame)
+  return Buffer.concat(writer.takePieces())
+}
+
+/**
+ * Reads the pieces, each in separate memory that is overwritten after it was read, as the memory of a socket may be.
+ */
+export function decoded(...pieces: readonly Buffer[]): {
+  readonly frames: unknown[]
+  readonly fault: unknown
+} {
+  const reader = new FrameReader(BYTES_MAX)
+  const frames: unknown[] = []
+  try {
+    for (const piece of pieces) {
+      reader.push(piece)
+      for (let next = reader.next(); next !== undefined; next = reader.next())
+        frames.push(structuredClone(comparable(readFrame(next.type, next.body, { from, to }))))
+      piece.fill(0xaa)
+    }
+    return { frames, fault: undefined }
+  } catch (fault) {
+    return { frames, fault }
+  }
 }

@@ -26,7 +26,7 @@ export type Event =
   | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveRequest }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
-  | { readonly kind: 'disconnected' | 'unreachable'; readonly peer: string }
+  | { readonly kind: 'disconnected' | 'unreachable'; readonly what: string }
   | { readonly kind: 'stop'; readonly reason: string }
   | { readonly kind: 'received'; readonly from: string; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
@@ -99,8 +99,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
       tracesReceived() {},
       connected: (greeting) => add({ kind: 'connected', greeting }),
-      disconnected: (peer) => add({ kind: 'disconnected', peer }),
-      unreachable: (peer) => add({ kind: 'unreachable', peer }),
+      disconnected: (what) => add({ kind: 'disconnected', what }),
+      unreachable: (what) => add({ kind: 'unreachable', what }),
       stop: (reason) => add({ kind: 'stop', reason }),
       snapshotOffered: (...offer) => made.snapshotOffered(...offer),
       snapshotReceived: (from, _term, snapshotId) => add({ kind: 'received', from, snapshotId }),
