@@ -47,7 +47,7 @@ import type {
   LeaseCommand,
   Outcome,
   OutcomeOfKey,
-  RecordMeta,
+  RecordMetadata,
   Revision,
   Rows,
   SessionSlot,
@@ -388,7 +388,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
 const prevOf = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
   wantsPrev ? current && rowOf(current, rows) : undefined
 
-function preconditionFailed(current: RecordMeta | null, { revision }: KvState): OutcomeOfKey {
+function preconditionFailed(current: RecordMetadata | null, { revision }: KvState): OutcomeOfKey {
   if (current === null) return { kind: 'precondition-failed', revision, current }
   return { kind: 'precondition-failed', revision, current: metaOf(current) }
 }

@@ -1,18 +1,18 @@
 // Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
-import type { Condition, RecordMeta, Revision } from './types.ts'
+import type { Condition, RecordMetadata, Revision } from './types.ts'
 import { asRevision } from './types.ts'
 
 /** RFC 9110 §13.2.2: If-Match first, then If-None-Match; `current` is null when the key does not exist. */
-export function conditionHolds(condition: Condition | undefined, current: RecordMeta | null): boolean {
+export function conditionHolds(condition: Condition | undefined, current: RecordMetadata | null): boolean {
   if (condition === undefined) return true
   const { ifMatch, ifNoneMatch } = condition
   if (ifMatch !== undefined && !matches(ifMatch, current)) return false
   return ifNoneMatch === undefined || !matches(ifNoneMatch, current)
 }
 
-function matches(tags: 'any' | readonly Revision[], current: RecordMeta | null): boolean {
+function matches(tags: 'any' | readonly Revision[], current: RecordMetadata | null): boolean {
   if (current === null) return false
   return tags === 'any' || tags.includes(current.modRevision)
 }

@@ -92,7 +92,7 @@ export type {
   OutcomeOfKey,
   Permission,
   PutLease,
-  RecordMeta,
+  RecordMetadata,
   Request,
   Revision,
   Rows,

@@ -23,7 +23,16 @@ import {
 import type { VersionBefore } from './history.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type { KeyRow, KvState, PutLease, RecordMeta, Rejection, Revision, RowHash, Rows } from './types.ts'
+import type {
+  KeyRow,
+  KvState,
+  PutLease,
+  RecordMetadata,
+  Rejection,
+  Revision,
+  RowHash,
+  Rows,
+} from './types.ts'
 import { asRevision, TABLE_KEY_METADATA } from './types.ts'
 
 /** A key as it is now; null: it does not exist. `rowKey`: `metadataKey(key)`. */
@@ -32,7 +41,13 @@ export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): Ke
   return found === undefined ? null : decodeMetadata(key, found.bytes)
 }
 
-export const metaOf = ({ key, createRevision, modRevision, version, lease }: RecordMeta): RecordMeta => ({
+export const metaOf = ({
+  key,
+  createRevision,
+  modRevision,
+  version,
+  lease,
+}: RecordMetadata): RecordMetadata => ({
   key,
   createRevision,
   modRevision,
@@ -94,7 +109,7 @@ export function writeKey(
   return meta
 }
 
-type Written = Omit<RecordMeta, 'key'>
+type Written = Omit<RecordMetadata, 'key'>
 
 /** A key that exists is deleted. */
 export function removeKey(
@@ -143,7 +158,7 @@ const VALUE_BYTES_AT = 25
 const VERSION_HASH_AT = 29
 const LEASE_AT = 37
 
-export interface KeyMetadata extends RecordMeta {
+export interface KeyMetadata extends RecordMetadata {
   readonly valueBytes: number
   /** The hash of the row of this version. */
   readonly versionHash: RowHash

@@ -31,7 +31,7 @@ import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
-import type { KvState, LeaseId, PutLease, RecordMeta, Rejection, Rows } from './types.ts'
+import type { KvState, LeaseId, PutLease, RecordMetadata, Rejection, Rows } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 
 const OWNED = 1
@@ -286,7 +286,11 @@ export class LeaseChecks {
   }
 
   /** Why the put of `key` is refused; undefined: it is not. `current`: the key before the entry. */
-  fault(key: Uint8Array, requested: PutLease | undefined, current: RecordMeta | null): Rejection | undefined {
+  fault(
+    key: Uint8Array,
+    requested: PutLease | undefined,
+    current: RecordMetadata | null,
+  ): Rejection | undefined {
     const before = current?.lease
     if (requested === undefined) return undefined
     if ('id' in requested) return this.#faultOf(key, requested.id, before)

@@ -32,7 +32,7 @@ import type {
   Operation,
   OperationResult,
   Outcome,
-  RecordMeta,
+  RecordMetadata,
   Rejection,
   Revision,
   Rows,
@@ -241,7 +241,7 @@ function compares(comparison: Comparison, current: KeyMetadata | null, rows: Row
  */
 export function comparisonHolds(
   comparison: Comparison,
-  current: Omit<RecordMeta, 'key'> | undefined,
+  current: Omit<RecordMetadata, 'key'> | undefined,
   value: Uint8Array | undefined,
 ): boolean {
   const { op } = comparison

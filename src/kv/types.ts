@@ -61,7 +61,7 @@ export interface KeyRow {
   /** The user who wrote this version, if rights were checked. */
   readonly by?: string
 }
-export type RecordMeta = Omit<KeyRow, 'value' | 'by'>
+export type RecordMetadata = Omit<KeyRow, 'value' | 'by'>
 export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
 
 /** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
@@ -426,7 +426,11 @@ export type OutcomeOfKey =
       readonly revision: Revision
       readonly prev: KeyRow | null | undefined
     }
-  | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: RecordMeta | null }
+  | {
+      readonly kind: 'precondition-failed'
+      readonly revision: Revision
+      readonly current: RecordMetadata | null
+    }
   | Rejection
 
 /** A refusal that apply decides, so all replicas decide it alike. The store does not change. */

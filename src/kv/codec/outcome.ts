@@ -30,7 +30,7 @@ import type {
   OperationResult,
   Outcome,
   OutcomeOfKey,
-  RecordMeta,
+  RecordMetadata,
 } from '../types.ts'
 import { asRevision } from '../types.ts'
 import { leaseOf } from './rows.ts'
@@ -231,7 +231,7 @@ const WITHOUT_LEASE = 1
 const WITH_LEASE = 2
 
 /** The key of a failed precondition. */
-function writeCurrent(current: RecordMeta | null, to: Writer): void {
+function writeCurrent(current: RecordMetadata | null, to: Writer): void {
   if (current === null) {
     to.uint8(0)
     return

@@ -22,7 +22,7 @@ import {
   writeUint64,
 } from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import type { KeyRange, KeyRow, LeaseId, RecordMeta, Revision } from '../types.ts'
+import type { KeyRange, KeyRow, LeaseId, RecordMetadata, Revision } from '../types.ts'
 import {
   asRevision,
   TABLE_IDEMPOTENCY_TOKEN_ORDER,
@@ -152,7 +152,7 @@ export function encodeVersionHead({
   version,
   lease,
   by,
-}: Omit<RecordMeta, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
+}: Omit<RecordMetadata, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
   const writerAt = VERSION_HEAD_BYTES + (lease === undefined ? 0 : LEASE_BYTES)
   const bytes =
     by === undefined ? versionHead.subarray(0, writerAt) : new Uint8Array(writerAt + 1 + by.length)

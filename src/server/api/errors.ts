@@ -2,7 +2,7 @@
 // docs/reference/errors.md describes each code. A test compares the two.
 
 import { isUtf8 } from 'node:buffer'
-import { type Outcome, type RecordMeta, type Revision, rejectionText } from '../../kv/index.ts'
+import { type Outcome, type RecordMetadata, type Revision, rejectionText } from '../../kv/index.ts'
 import type { Problem, ReadGrant } from '../node/types.ts'
 
 interface ErrorKind {
@@ -68,7 +68,7 @@ interface ErrorFacts {
   /** The fault is the remembered outcome of an earlier copy of the change. */
   readonly replayed?: boolean
   /** The record that a failed precondition found; null: the key does not exist. */
-  readonly current?: RecordMeta | null
+  readonly current?: RecordMetadata | null
 }
 
 /** A refusal or a failure of one operation. */
@@ -80,7 +80,7 @@ export class ApiError extends Error {
   readonly revision: Revision | undefined
   readonly grant: ReadGrant | undefined
   readonly replayed: boolean
-  readonly current: RecordMeta | null | undefined
+  readonly current: RecordMetadata | null | undefined
 
   constructor(code: ApiErrorCode, detail: string, facts: ErrorFacts = {}) {
     super(detail)
@@ -119,7 +119,7 @@ export function problemDocument({ code, message, current, members }: ApiError): 
   }
 }
 
-const metaDocument = ({ key, createRevision, modRevision, version, lease }: RecordMeta) => ({
+const metaDocument = ({ key, createRevision, modRevision, version, lease }: RecordMetadata) => ({
   key: bytesDocument(key),
   create_revision: createRevision,
   mod_revision: modRevision,
@@ -171,7 +171,7 @@ function membersOf({
 }
 
 export function preconditionFailed(
-  current: RecordMeta | null,
+  current: RecordMetadata | null,
   revision: Revision,
   facts: Pick<ErrorFacts, 'replayed' | 'grant'> = {},
 ): ApiError {

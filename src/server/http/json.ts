@@ -1,6 +1,6 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
-import type { KeyRevisions, KeyRow, RecordMeta } from '../../kv/index.ts'
+import type { KeyRevisions, KeyRow, RecordMetadata } from '../../kv/index.ts'
 import { bytesDocument } from '../api/errors.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
@@ -13,11 +13,11 @@ export function recordJson(row: KeyRow): string {
 const writerJson = ({ by }: Pick<KeyRow, 'by'>): string => (by === undefined ? '' : `,"by":"${by}"`)
 
 /** A record without its value. */
-export function metaJson(meta: RecordMeta): string {
+export function metaJson(meta: RecordMetadata): string {
   return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}${leaseJson(meta)}}`
 }
 
-const leaseJson = ({ lease }: Pick<RecordMeta, 'lease'>): string =>
+const leaseJson = ({ lease }: Pick<RecordMetadata, 'lease'>): string =>
   lease === undefined ? '' : `,"lease":"${lease}"`
 
 export function revisionsJson({ createRevision, modRevision, version }: KeyRevisions): string {

@@ -1,4 +1,4 @@
-// What the links promise to the core about each replica, checked on every event of one process.
+// The promises of the links to the core about each replica, checked on every event of one process.
 
 import { expect } from 'vitest'
 import type { Message } from '../../../src/raft/types.ts'
