@@ -1,6 +1,7 @@
 // Checks of arguments that several commands share.
 
 import { Failure } from '../local/failure.ts'
+import { PROGRAM } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
 
 export function keyArgument(key: string): string {
@@ -16,9 +17,10 @@ export function splitAtDashes(words: readonly string[], argv: readonly string[])
 }
 
 /** The first of at most `max` words before `--`. */
-export function nameBeforeDashes(words: readonly string[], max: number): string {
+export function nameBeforeDashes(command: string, words: readonly string[], max: number): string {
   const [name = '', ...more] = words
-  if (words.length === 0) throw new Failure(EXIT.usage, "missing required argument 'name'")
+  if (words.length === 0)
+    throw new Failure(EXIT.usage, "missing required argument 'name'", [`See: ${PROGRAM} help ${command}`])
   if (words.length > max)
     throw new Failure(EXIT.usage, `put the command after --, as in: -- ${more.slice(max - 1).join(' ')}`)
   return name

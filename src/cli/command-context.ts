@@ -1,5 +1,6 @@
 // The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
+import { shortTime } from '../client/call-error.ts'
 import {
   type AnswerInfo,
   Client,
@@ -27,6 +28,8 @@ import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
+/** How long a command that tries for longer waits in silence. */
+const SAY_AFTER_MS = 2_000
 /** How long a command tries to connect. A user wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
@@ -68,7 +71,8 @@ export async function withContext(
   const askedAt = performance.now()
   const credentials = await credentialsOf(flags)
   const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
-  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, waitedMs)
+  const givenMs = flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS
+  const timeoutMs = remainingOf(givenMs, waitedMs)
   const client = checkedByClient(() =>
     clientOf(endpoints, {
       ...credentials,
@@ -83,7 +87,7 @@ export async function withContext(
   if (intent.kind === 'write') setWriteIntent(intent)
   try {
     if (endpoints.source === 'default' && io().stderr.isTTY === true)
-      await sayCluster(client, options, signals.interrupted)
+      await sayCluster(client, options, signals.interrupted, givenMs)
     await run({
       client,
       endpoints,
@@ -97,6 +101,8 @@ export async function withContext(
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
     const text = formatError(error, intent, endpoints.source, userOf(credentials))
+      // The user knows the time-out of the command, not what the start of the process has left of it.
+      .replace(shortTime(timeoutMs), shortTime(givenMs))
     const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text)
   } finally {
@@ -121,7 +127,9 @@ async function sayCluster(
   client: Client,
   { unreachableAfterMs }: ContextOptions,
   signal: AbortSignal,
+  timeoutMs: number,
 ): Promise<void> {
+  const answered = unreachableAfterMs === undefined ? undefined : sayWhileSilent(timeoutMs)
   try {
     const { clusterId } = await client.cluster({ signal })
     say(`no local cluster here: cluster ${clusterId} answers at ${client.endpoints[0]}`)
@@ -129,7 +137,18 @@ async function sayCluster(
     // A command that keeps trying reports it later.
     const isFinal = error instanceof UnreachableError && unreachableAfterMs === undefined
     if (isFinal || (error instanceof QuorateError && error.code === 'unauthenticated')) throw error
+  } finally {
+    answered?.()
   }
+}
+
+/** Says once that no node has answered, if a command with a long time-out still waits. Returns what ends that. */
+export function sayWhileSilent(timeoutMs: number, isWaiting = () => true): () => void {
+  const tell = () => {
+    if (isWaiting()) say(`no node has answered yet; trying for up to ${shortTime(timeoutMs)}`)
+  }
+  const timer = setTimeout(withCurrentIo(tell), SAY_AFTER_MS)
+  return () => clearTimeout(timer)
 }
 
 /** Calls the client with arguments of the command line: what the client refuses is a wrong command line. */

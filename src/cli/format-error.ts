@@ -1,5 +1,6 @@
 // Errors of the client as messages: the cause first, then what was written, then the next command.
 
+import { ONLY_TLS } from '../client/call-error.ts'
 import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import type { Intent } from './exit-codes.ts'
@@ -16,6 +17,13 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
   user: 'check --endpoints or KV_ENDPOINTS, and that a node runs there',
   'local cluster': `\`${PROGRAM} cluster start\` resumes the cluster here`,
   default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
+}
+
+/** Something accepts connections there, and does not answer. */
+const WHEN_SILENT: Readonly<Record<EndpointSource, string>> = {
+  user: WHEN_UNREACHABLE.user,
+  'local cluster': `\`${PROGRAM} status\` shows which nodes answer`,
+  default: `\`${PROGRAM} cluster status\` shows what runs here, --endpoints names another cluster`,
 }
 
 /** Another cluster runs at the ports of the local cluster, which is stopped. */
@@ -39,6 +47,8 @@ export function formatError(
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':
+      if (text.includes(ONLY_TLS))
+        return `${text.replace(/: use (\S+)$/, ': --endpoints $1 --cacert FILE')}${nothing}`
       return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${text}${nothing}${staleHint(intent)}`
@@ -68,8 +78,8 @@ export function formatError(
     case 'range_too_large':
       return `${text}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
     case 'timeout': {
-      const isCut = text.includes(CONNECTION_CUT)
-      return `${text}${nothing}${isCut ? `; ${WHEN_UNREACHABLE[source]}` : staleHint(intent)}`
+      if (text.includes(CONNECTION_CUT)) return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
+      return `${text}${nothing}${error.endpoint === undefined ? '' : `; ${WHEN_SILENT[source]}`}`
     }
     case 'unexpected_answer':
       return `${who} sent what is ${text}${nothing}; ${WHEN_UNREACHABLE[source]}`

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, Option } from '@commander-js/extra-typings'
 import type { ClientTls } from '../client/index.ts'
+import { hasCertificate } from '../client/tls.ts'
 import { urlOf } from '../local/addresses.ts'
 import { type ClusterFile, DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
 import { Failure, reasonOf } from '../local/failure.ts'
@@ -94,6 +95,8 @@ export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
   if ((cert === undefined) !== (key === undefined))
     throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
   const ca = cacert === undefined ? undefined : fileOf('--cacert', cacert)
+  if (ca !== undefined && !hasCertificate(ca))
+    throw new Failure(EXIT.usage, `--cacert: ${cacert} has no certificate`)
   if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
   return { ca, cert: fileOf('--cert', cert), key: fileOf('--key', key) }
 }

@@ -12,6 +12,7 @@ import { checkCommand, exitCodeOfChild, startChild } from './child.ts'
 import { type CommandContext, untilSecondSignal, withContext } from './command-context.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, endedBy, withinLease } from './exit-codes.ts'
+import { isTable } from './format-table.ts'
 import type { GlobalFlags } from './global-flags.ts'
 import { io } from './io.ts'
 import { keepProcessAlive } from './keep-alive.ts'
@@ -119,6 +120,7 @@ async function untilEnded(context: CommandContext, what: string, held: HeldLock)
   const json = { token: held.token, key: bytesToJson(held.key) }
   const text = `holding ${what} (token ${held.token}); Ctrl-C releases it`
   await printResult(context.format, json, String(held.token), text)
+  if (!isTable(context.format)) say(text)
   const result = await keepProcessAlive(end)
   if (result instanceof Failure) throw result
   return result

@@ -50,6 +50,8 @@ export async function* itemsOf(
     if (text.trim() === '') continue
     if (ended) throw bad(`${line} comes after the end line`)
     const json = objectIn(text)
+    if (json === undefined && records === 0 && text.trimStart().startsWith('['))
+      throw bad(`${line} begins a JSON array: write one JSON object a line (NDJSON)`)
     if (json === undefined) throw bad(`${line} is not a record: no JSON object`)
     if ('key' in json) {
       records += 1

@@ -10,6 +10,7 @@ import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
 import { io } from './io.ts'
 import { sayLines } from './output.ts'
 import type { ProgramContext } from './program-context.ts'
+import { howToChange } from './shell-commands.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
 type Group = 'Keys:' | 'Cluster:' | 'Help:'
@@ -144,6 +145,7 @@ function inheritSettings(command: CommandUnknownOpts, path: readonly string[] = 
       .copyInheritedSettings(command)
       .helpCommand(false)
       .showHelpAfterError(`See: ${PROGRAM} help ${childPath.join(' ')}`)
+      .configureOutput(outputOf(childPath.join(' ')))
       .addHelpText('after', `\nGlobal options, such as --endpoints and --output: ${PROGRAM} help`)
     inheritSettings(child, childPath)
   }
@@ -167,11 +169,40 @@ export function withoutHelpOnUnknown(
   return argv
 }
 
+/** Errors of some commands say what to type instead. */
+function outputOf(path: string) {
+  const hint = WITH_KEY.has(path) ? withDashes : path === 'settings list' ? withAssignment : undefined
+  if (hint === undefined) return {}
+  return {
+    outputError: (text: string, write: (text: string) => void) => write(hint(inHouseStyle(text))),
+  }
+}
+
 /** The cause of an error follows a colon, and no full stop follows an error. */
 const inHouseStyle = (text: string): string =>
   text
     .replace(/( is invalid(?: for argument '[^']*')?)\. /, '$1: ')
     .replace(/\. Expected (.*)\./, ': expected $1')
+    .replace(CHOICES, "$2 must be one of $3, not '$1'")
+    .replace(/(too many arguments for '(?:put|get|history)'.*)/, '$1; quote a key with spaces')
+    .replace(
+      /unknown option '--data(?:=[^']*)?'/,
+      '--data is for cluster commands; name the nodes with --endpoints',
+    )
+
+const CHOICES =
+  /command-argument value '([^']*)' is invalid for argument '([^']*)': Allowed choices are (.*)\./
+
+/** Commands of which an argument is a key. */
+const WITH_KEY = new Set(['put', 'get', 'del', 'history'])
+
+const withDashes = (text: string): string =>
+  text.replace(/^(error: unknown option '-[^-'][^']*')$/m, '$1; a key that begins with -: put -- before it')
+
+const withAssignment = (text: string): string =>
+  text.replace(/too many arguments .* got [0-9]+: ([^\s,]+)(?:, ([^\s,]+))?.*/, (_, name, value) =>
+    howToChange(name, value),
+  )
 
 /** Commands of other stores and shells, with our command that does the same. */
 const COMMAND_MEANT: Readonly<Record<string, string>> = {
@@ -189,6 +220,7 @@ const COMMAND_MEANT: Readonly<Record<string, string>> = {
   start: 'cluster start',
   stop: 'cluster stop',
   members: 'member list',
+  version: '--version',
 }
 
 /** commander suggests the most similar spelling, for example get for set. */

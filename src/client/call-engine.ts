@@ -15,7 +15,9 @@ import {
   errorOf,
   failureText,
   foreignError,
+  isOnlyTls,
   namelessError,
+  onlyTlsError,
   problemError,
   type Tries,
   unknownOutcome,
@@ -178,7 +180,10 @@ class RetryingCall {
   readonly #unreachableAt: number
   #backoff: Backoff | undefined
   readonly #visits: Visit[] = []
-  readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
+  readonly #tries: Tries = {
+    ...{ unknown: undefined, refusal: undefined, lastFailure: undefined },
+    ...{ reached: false, silentUrl: undefined },
+  }
   #writeId: WriteId | undefined
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
   #undatedSentAt: Stopwatch | undefined
@@ -416,7 +421,10 @@ class RetryingCall {
     const reason = failureText(outcome)
     const isSent = outcome.kind === 'maybe-applied'
     const failure = new Error(isSent ? `${endpoint.url}: ${reason}` : reason, { cause: outcome.cause })
-    if (isSent || outcome.reached) this.#tries.reached = true
+    if (isSent || outcome.reached) {
+      this.#tries.reached = true
+      if (outcome.timedOut) this.#tries.silentUrl = endpoint.url
+    }
     if (isSent && kind !== 'read') this.#tries.unknown ??= failure
     const nowMs = performance.now()
     const interrupted = this.#interrupted
@@ -474,6 +482,7 @@ class RetryingCall {
     if (error instanceof PreconditionFailedError) return { kind: 'refused', error }
     // A node of another cluster, or a host name that this node does not serve.
     if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
+    if (isOnlyTls(problem, endpoint)) return this.#leaveOut(endpoint, onlyTlsError(endpoint))
     if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
     if (error.code === 'unauthenticated') return this.#renewCredentials(error, endpoint)
     if (error.written === 'unknown') this.#tries.unknown = error

@@ -46,6 +46,8 @@ export interface Tries {
   lastFailure: Error | undefined
   /** Whether any endpoint accepted a connection. */
   reached: boolean
+  /** The URL of the last endpoint that accepted a connection and did not answer in time. */
+  silentUrl: string | undefined
 }
 
 export function errorOf(
@@ -84,7 +86,7 @@ function outOfTime(
   endpoints: Endpoints,
   foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): QuorateError {
-  const { unknown, refusal, lastFailure: cause, reached } = tries
+  const { unknown, refusal, lastFailure: cause, reached, silentUrl } = tries
   // A foreign endpoint says nothing about later tries at other endpoints.
   const isForeign = [...foreign.values()].some((error) => error === unknown)
   if (unknown instanceof QuorateError && !isForeign) return unknown
@@ -97,10 +99,12 @@ function outOfTime(
   if (refusal !== undefined) return refusal
   const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
   if (reached) {
-    const last = cause === undefined || cause.message === SILENT ? '' : ` (${cause.message})`
+    const why = silentUrl === undefined ? cause?.message : `what listens at ${silentUrl} does not answer`
+    const last = why === undefined || why === SILENT ? '' : ` (${why})`
     return new UnavailableError(`no answer within ${seconds}${last}${left}`, {
       code: 'timeout',
       written: 'no',
+      endpoint: silentUrl,
       cause,
     })
   }
@@ -148,6 +152,17 @@ export function foreignError(answer: NodeAnswer, clusterId: string, kind: CallKi
 /** The answer does not name its cluster, as every node's answer does. */
 export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =>
   unexpected(new DisagreementError('it does not name its cluster'), url, kind === 'read' ? 'no' : 'unknown')
+
+/** A port with TLS has refused a request without it. No code says so, and the node has not read the request. */
+export const isOnlyTls = ({ code, detail }: ProblemDetails, { isSecure }: Endpoint): boolean =>
+  code === 'bad_request' && !isSecure && detail.includes(ONLY_TLS)
+
+export const onlyTlsError = ({ url }: Endpoint): UnreachableError =>
+  new UnreachableError(`${url} ${ONLY_TLS}: use ${url.replace('http:', 'https:')}`, {
+    ...{ code: 'unreachable', written: 'no', endpoint: url },
+  })
+
+export const ONLY_TLS = 'speaks only TLS'
 
 /** One answer's problem as an error. */
 export function problemError(
@@ -201,7 +216,7 @@ function preconditionFailed(
 /** A node accepted a connection, and sent nothing. */
 const SILENT = 'no answer'
 
-const shortTime = (ms: number): string =>
+export const shortTime = (ms: number): string =>
   ms < 100 ? `${Number(ms.toFixed(1))} ms` : `${Number((ms / 1_000).toFixed(3))} s`
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -106,9 +106,18 @@ export function recordOf(
 ): KvRecord {
   const { key, keyBytes, createRevision, modRevision, version } = meta
   const text = () => decodeUtf8(value)
-  const json = () => JSON.parse(text())
+  const json = () => parsedValue(key, text())
   const record = { key, keyBytes, createRevision, modRevision, version, value, lease, text, json }
   return by === undefined ? record : { ...record, by }
+}
+
+function parsedValue(key: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SyntaxError(`the value of ${JSON.stringify(key)} is not JSON: ${reason}`, { cause })
+  }
 }
 
 export function memberFromJson(value: unknown): Member {

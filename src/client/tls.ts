@@ -12,6 +12,10 @@ const isPem: Check = (value) => {
     : 'the content of a PEM file, not its name'
 }
 
+/** Whether it has a certificate, and not only a key. */
+export const hasCertificate = (pem: string | Uint8Array): boolean =>
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(Buffer.from(pem as string).toString('latin1'))
+
 export const CLIENT_TLS: { readonly [Name in keyof ClientTls]-?: Check } = {
   ca: (value) => {
     const fault = Array.isArray(value) ? value.map(isPem).find((each) => each !== undefined) : isPem(value)

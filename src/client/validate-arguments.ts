@@ -3,7 +3,7 @@
 import { endpointUrl } from './address.ts'
 import type { AuthChangeOptions, RolePermission, UserChange } from './auth-types.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
-import { CLIENT_TLS, secureContextOf } from './tls.ts'
+import { CLIENT_TLS, hasCertificate, secureContextOf } from './tls.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
   BackupOptions,
@@ -147,6 +147,9 @@ export function checkClient(options: ClientOptions): void {
     throw new TypeError('Client: user and password belong together')
   if (options.tls === undefined) return
   checkOptions('Client: tls', options.tls, CLIENT_TLS)
+  // The usual message would show the beginning of the value, which may be a key.
+  if (![options.tls.ca ?? []].flat().every(hasCertificate))
+    throw new TypeError('Client: tls: ca has no certificate')
   if ((options.tls.cert === undefined) !== (options.tls.key === undefined))
     throw new TypeError('Client: tls: cert and key go together')
   try {
@@ -158,7 +161,7 @@ export function checkClient(options: ClientOptions): void {
 
 export function checkPut(key: unknown, value: unknown, options: PutOptions): void {
   checkValue('put', 'key', key, isBytes)
-  checkValue('put', 'value', value, isBytes)
+  checkValue('put', 'value', value, isStored)
   checkOptions('put', options, PUT, CONDITIONS)
   if (options.ifAbsent === true && options.ifRevision !== undefined)
     throw new TypeError(
@@ -332,6 +335,11 @@ function checkRange(where: string, options: RangeOptions, checks: Readonly<Recor
   const { prefix, start, end } = options
   if (prefix !== undefined && (start !== undefined || end !== undefined))
     throw new TypeError(`${where}: prefix cannot be combined with start or end`)
+}
+
+const isStored: Check = (value) => {
+  const expected = isBytes(value)
+  return isObject(value) === undefined ? expected && `${expected} (putJson stores objects)` : expected
 }
 
 const isPermissions: Check = (value) => (Array.isArray(value) ? undefined : 'a list of permissions')

@@ -154,9 +154,9 @@ export const isLease: Check = (value) =>
     : 'the id of a lease, a string of decimal digits'
 
 export const isTtl: Check = (value) =>
-  typeof value === 'number' && value > 0 && Number.isFinite(value)
+  typeof value === 'number' && value >= 1_000 && value <= 315_360_000_000
     ? undefined
-    : 'a number of milliseconds above 0'
+    : 'a number of milliseconds from 1,000 to 315,360,000,000 (ten years)'
 
 export function checkOneLease(
   where: string,

@@ -298,10 +298,11 @@ async function becomeReady(nodes: readonly InProcessNode[], timeoutMs: number): 
     return rest.length === 0 || undefined
   }
   if (await poll(check, { timeoutMs, intervalMs: POLL_INTERVAL_MS })) return
-  const reasons = waiting().map(
-    ({ name, notReady }) => `${name}: ${notReady.join('; ') || 'the others do not know its URL yet'}`,
-  )
+  const faults = faultsOf(nodes)
+  const reasons = waiting()
+    .filter(({ name }) => !faults.some((fault) => fault.startsWith(`${name}: `)))
+    .map(({ name, notReady }) => `${name}: ${notReady.join('; ') || 'the others do not know its URL yet'}`)
   throw new Error(
-    `the cluster is not ready after ${timeoutMs / 1000} s: ${[...reasons, ...faultsOf(nodes)].join(', ')}`,
+    `the cluster is not ready after ${timeoutMs / 1000} s: ${[...reasons, ...faults].join(', ')}`,
   )
 }

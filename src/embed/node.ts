@@ -1,7 +1,9 @@
 // One node of an embedded cluster: it can be ended and started again, always at the same URL.
 
 import { HOST, portOf } from '../local/addresses.ts'
+import { reasonOf } from '../local/failure.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
+import { hostPort } from '../server/addresses.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
 import { checkListenAddress } from '../server/listen-address.ts'
 import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
@@ -71,8 +73,14 @@ export class InProcessNode implements EmbeddedNode {
   }
 
   /** Rejects when its client port is taken: then no node of a new cluster is formatted. */
-  checkPort(): Promise<void> {
-    return checkListenAddress({ host: HOST, port: this.#port })
+  async checkPort(): Promise<void> {
+    const address = { host: HOST, port: this.#port }
+    try {
+      await checkListenAddress(address)
+    } catch (cause) {
+      const hint = 'end the program that listens there, or choose another port'
+      throw new Error(`cannot listen on ${hostPort(address)} (ports): ${reasonOf(cause)}; ${hint}`, { cause })
+    }
   }
 
   start(): Promise<void> {

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -322,6 +323,15 @@ describe('exit codes', () => {
     ['get', "missing required argument 'key'\nSee: quorate help get\n"],
     ['member remove', "missing required argument 'name'\nSee: quorate help member remove\n"],
     ['get a b', 'too many arguments'],
+    ['put my key x', '; quote a key with spaces\n'],
+    ['get -x', "unknown option '-x'; a key that begins with -: put -- before it\n"],
+    ['get k --data d', 'error: --data is for cluster commands; name the nodes with --endpoints\n'],
+    ['version', '(Did you mean --version?)'],
+    ['role grant shop foo --prefix x', "access must be one of read, write, readwrite, admin, not 'foo'\n"],
+    [`get k --cacert ${import.meta.filename}`, `--cacert: ${import.meta.filename} has no certificate\n`],
+    ['settings value_bytes_max 5', 'to change a setting: quorate settings set value_bytes_max=5\n'],
+    ['settings set value_bytes_max 5', 'to change a setting: quorate settings set value_bytes_max=5\n'],
+    ['lock', "missing required argument 'name'\nSee: quorate help lock\n"],
     ['put k', 'a value is missing'],
     ['put k v --value v', 'a value is given twice'],
     ['get k --timeout 5', 'a number with ms, s, m or h'],
@@ -344,6 +354,45 @@ describe('exit codes', () => {
     expect(ended).toMatchObject({ code: 2, out: '' })
     expect(ended.err).toContain(message)
     expect(node.seen).toEqual([])
+  })
+
+  test.each([
+    ['backup save /nope/x', 'error: there is no directory /nope\n'],
+    ['cert show /nope', 'error: /nope cannot be read: no such file or directory\n'],
+  ])('1: kv %s', async (args, message) => {
+    expect(await kv(args)).toMatchObject({ code: 1, out: '', err: message })
+    expect(node.seen).toEqual([])
+  })
+
+  test('7: http at a port with TLS', async () => {
+    node.fault = () => problem(400, 'bad_request', 'this port speaks only TLS: use https://')
+    const address = node.url.replace('http', 'https')
+    expect(await kv('get k')).toMatchObject({
+      code: 7,
+      err: `error: ${node.url} speaks only TLS: --endpoints ${address} --cacert FILE\n`,
+    })
+  })
+
+  test('5: a listener that does not answer is named, with the time-out of the command line', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    onTestFinished(() => void silent.close())
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const ended = await kv('get k --timeout 600ms', { endpoints: `http://127.0.0.1:${port}` })
+    const listener = `what listens at http://127.0.0.1:${port} does not answer`
+    expect(ended).toMatchObject({
+      code: 5,
+      err: `error: no answer within 0.6 s (${listener}); check --endpoints or KV_ENDPOINTS, and that a node runs there\n`,
+    })
+  })
+
+  test('7: an import tries for long, and says so', async () => {
+    writeFileSync(join(scratch, 'k'), 'v')
+    const endpoints = node.url
+    await node.close()
+    const { code, err } = await run(['import', scratch, '--timeout', '3s'], { endpoints })
+    expect(code).toBe(7)
+    expect(err).toMatch(/^no node has answered yet; trying for up to 3 s\n/)
   })
 
   test('2 also when only the cluster can tell that what was typed is wrong', async () => {

@@ -141,5 +141,5 @@ test.each(['bash', 'zsh', 'fish'])('the script for %s asks under the name of the
 test('another shell is a usage error that names those there are', async () => {
   const ended = await run(['completion', 'powershell'])
   expect(ended).toMatchObject({ code: 2, out: '' })
-  expect(ended.err).toContain('Allowed choices are bash, zsh, fish')
+  expect(ended.err).toContain('shell must be one of bash, zsh, fish, not')
 })

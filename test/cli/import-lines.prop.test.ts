@@ -74,6 +74,11 @@ test.each([
     '{"key":"k","value":"v"}\n{"end":true}\n',
     'it is incomplete: 1 records, but its end line says undefined',
   ],
+  [
+    'one array',
+    '[\n{"key":"k","value":"v"}]',
+    'line 1 of it begins a JSON array: write one JSON object a line (NDJSON)',
+  ],
   ['an array', '{"key":"k","value":"v"}\n\n[]', 'line 3 of it is not a record: no JSON object'],
   ['a record without a key', '{"value":"v"}', 'line 1 of it is not a record: it has no "key"'],
   ['a record without a value', '{"key":"k"}', 'line 1 of it is not a record with "key" and "value"'],

@@ -25,6 +25,13 @@ const says = (what: string) => ({
   message: `${node.url} answered, but not like a quorate node: ${what}`,
 })
 
+test('a value that is not JSON is named by its key', async () => {
+  await kv.put('k', '{')
+  const record = await kv.get('k')
+  expect(() => record?.json()).toThrow(SyntaxError)
+  expect(() => record?.json()).toThrow('the value of "k" is not JSON: ')
+})
+
 describe('a record', () => {
   const record = { key: 'k', value: 'v', create_revision: 2, mod_revision: 3, version: 4 }
 

@@ -68,7 +68,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['delete', [undefined], 'delete: key'],
   ['put', ['k', 'v', { lease: '7', ttlMs: 1000 }], 'lease and ttlMs contradict'],
   ['put', ['k', 'v', { lease: 7 }], 'lease', 'id of a lease'],
-  ['put', ['k', 'v', { ttlMs: 0 }], 'ttlMs', 'above 0'],
+  ['put', ['k', 'v', { ttlMs: 10 }], 'ttlMs', 'from 1,000 to 315,360,000,000 (ten years), not 10'],
   ['put', ['k', 'v', { ttl: 5 }], 'did you mean ttlMs?'],
   ['grantLease', [{}], 'grantLease: ttlMs', 'undefined'],
   ['grantLease', [{ ttlMs: 'a' }], 'ttlMs', '"a"'],
@@ -82,7 +82,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['lease', ['7', { key: true }], 'did you mean keys?'],
   ['revokeLease', [undefined], 'id of a lease'],
   ['session', [{ ttlMs: 1000, lease: '7' }], 'lease and ttlMs contradict'],
-  ['session', [{ ttlMs: -1 }], 'ttlMs', 'above 0'],
+  ['session', [{ ttlMs: -1 }], 'ttlMs', 'from 1,000'],
   ['session', [{ ttl: 5 }], 'did you mean ttlMs?'],
   ['delete', ['k', { ifAbsent: true }], '"ifAbsent"'],
   ['delete', ['k', { ifRevision: undefined }], 'ifRevision is undefined'],
@@ -141,11 +141,16 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['txn', [{ success: [{ put: { key: 'a' } }] }], 'success[0].put: value', 'undefined'],
   ['txn', [{ success: [{ put: { value: 'a' } }] }], 'success[0].put: key', 'undefined'],
   ['txn', [{ success: [{ put: { key: 'a', value: 'b', ttl: 5 } }] }], 'did you mean ttlMs?'],
-  ['txn', [{ success: [{ put: { key: 'a', value: 'b', ttlMs: 0 } }] }], 'success[0].put: ttlMs', 'above 0'],
+  [
+    'txn',
+    [{ success: [{ put: { key: 'a', value: 'b', ttlMs: 0 } }] }],
+    'success[0].put: ttlMs',
+    'from 1,000',
+  ],
   ['txn', [{ success: [{ put: { key: 'a', value: 'b', lease: '0' } }] }], 'success[0].put: lease', '"0"'],
   [
     'txn',
-    [{ success: [{ put: { key: 'a', value: 'b', lease: '1', ttlMs: 5 } }] }],
+    [{ success: [{ put: { key: 'a', value: 'b', lease: '1', ttlMs: 5_000 } }] }],
     'lease and ttlMs contradict',
   ],
   ['txn', [{ success: [{ put: { prefix: 'a', value: 'b' } }] }], 'success[0].put', '"prefix"'],
@@ -245,7 +250,7 @@ const shown: [call: string, args: unknown[], says: string][] = [
   [
     'put',
     ['k', Object.create(null)],
-    'value must be a string or a Uint8Array, not an object (without a class)',
+    'value must be a string or a Uint8Array (putJson stores objects), not an object (without a class)',
   ],
   ['put', ['k', () => 'v'], 'value must be a string or a Uint8Array, not a function'],
   ['put', ['k', [1, 'b', null]], 'not [1, "b", null]'],
@@ -333,6 +338,10 @@ test.each<[unknown, ...string[]]>([
   [
     { endpoints: ['https://127.0.0.1:1'], tls: { ca: '/etc/ca.crt' } },
     'Client: tls: ca must be the content of a PEM file',
+  ],
+  [
+    { endpoints: ['https://127.0.0.1:1'], tls: { ca: '-----BEGIN PRIVATE KEY-----' } },
+    'Client: tls: ca has no certificate',
   ],
   [{ endpoints: ['https://127.0.0.1:1'], tls: { cacert: 'x' } }, 'cacert'],
   [

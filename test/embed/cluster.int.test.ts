@@ -170,7 +170,9 @@ test('a node keeps to its directory when the process goes to another one, and a 
 test('a start that fails leaves nothing behind', async () => {
   await using other = await startCluster({ nodes: 1 })
   const taken = Number(new URL(other.endpoints[0] ?? '').port)
-  await expect(startCluster({ ports: [taken] })).rejects.toThrow(String(taken))
+  await expect(startCluster({ ports: [taken] })).rejects.toThrow(
+    `cannot listen on 127.0.0.1:${taken} (ports): address already in use; end the program that listens there`,
+  )
   await other.close()
   expect(readdirSync(place)).toEqual([])
 })

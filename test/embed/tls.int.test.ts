@@ -1,6 +1,7 @@
 // An embedded cluster with TLS for clients and between the nodes.
 
 import { expect, test } from 'vitest'
+import { Client } from '../../src/client/index.ts'
 import { startCluster } from '../../src/embed/index.ts'
 
 test('an embedded cluster', async () => {
@@ -8,6 +9,12 @@ test('an embedded cluster', async () => {
   expect(cluster.endpoints.every((url) => url.startsWith('https://'))).toBe(true)
   const kv = cluster.client()
   await kv.put('a', 'b')
+  const [url = ''] = cluster.endpoints
+  await using plain = new Client({ endpoints: [url.replace('https', 'http')] })
+  await expect(plain.get('a')).rejects.toMatchObject({
+    ...{ code: 'unreachable', written: 'no' },
+    message: `${url.replace('https', 'http')} speaks only TLS: use ${url}`,
+  })
   await cluster.leader()?.crash()
   expect((await kv.get('a'))?.text()).toBe('b')
   const inProcess = cluster.client({ transport: 'inprocess' })

@@ -1,10 +1,14 @@
 // kv backup save | show | verify
 
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
+import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printJson, say, write } from '../output.ts'
@@ -31,6 +35,9 @@ const saveCommand = ({ flags }: ProgramContext) =>
     .option('--no-history', 'without the versions of keys that were replaced')
     .addHelpText('after', SAVE_NOTES)
     .action(async (file, { history }) => {
+      const directory = dirname(userPath(file))
+      if (file !== '-' && !existsSync(directory))
+        throw new Failure(EXIT.failed, `there is no directory ${directory}`)
       await withContext(
         flags(),
         { kind: 'read' },

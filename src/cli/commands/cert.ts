@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
-import { Failure, messageOf } from '../../local/failure.ts'
+import { Failure, messageOf, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -104,7 +104,7 @@ function certificatesIn(file: string): X509Certificate[] {
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
     if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block))
   } catch (error) {
-    throw new Failure(EXIT.failed, `${file} cannot be read: ${messageOf(error)}`)
+    throw new Failure(EXIT.failed, `${file} cannot be read: ${reasonOf(error)}`)
   }
   throw new Failure(EXIT.failed, `${file} has no certificate in PEM (BEGIN CERTIFICATE)`)
 }

@@ -42,7 +42,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
     )
     .action(async (first, more, { listen, ...options }) => {
       const { words, command } = splitAtDashes([first, ...more], argv)
-      const name = nameBeforeDashes(words, 2)
+      const name = nameBeforeDashes('elect', words, 2)
       if (listen === true) {
         if (words.length + command.length > 1 || Object.keys(options).length > 0)
           throw new Failure(EXIT.usage, '--listen takes no value, no command and no other flag')

@@ -11,7 +11,7 @@ import { type Client, QuorateError } from '../../client/index.ts'
 import { SETTING_RULES } from '../../kv/settings.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { withContext } from '../command-context.ts'
+import { sayWhileSilent, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -85,13 +85,15 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
       const totals = new Totals()
+      const isWaiting = () => totals.bytesInFlight > 0 && totals.written === 0
+      const ended = sayWhileSilent(global.timeout ?? TIMEOUT_MS, isWaiting)
       const items = isTree
         ? filesIn(userPath(source), VALUE_BYTES_MAX)
         : linesOfFile(source, readable, leased)
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
         const target = { client: context.client, signal, prefix }
-        await writeAll(target, items, totals, () => reading.abort())
+        await writeAll(target, items, totals, () => reading.abort()).finally(ended)
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}`)

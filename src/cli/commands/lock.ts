@@ -44,7 +44,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
           throw new Failure(EXIT.usage, '--list takes no name, no command and no other flag')
         return listLocks(flags())
       }
-      const name = nameBeforeDashes(words, 1)
+      const name = nameBeforeDashes('lock', words, 1)
       await holdWhile(
         { flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
         (client, lockOptions) => lock(client, name, lockOptions),

@@ -20,9 +20,17 @@ export function parseTxnJson(text: string): Txn {
     return JSON.parse(text, (_, value: unknown) => clientForm(value))
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
+    const line = endsTooEarly(text, error.message) ? text.trimEnd().split('\n').length : undefined
+    if (line !== undefined) throw new TxnSyntaxError(`not valid JSON: it ends too early (line ${line})`)
     // The message quotes the text.
     throw new TxnSyntaxError(`expected JSON, found ${escapeText(error.message)}`)
   }
+}
+
+function endsTooEarly(text: string, message: string): boolean {
+  const [, position] = / at position ([0-9]+)/.exec(message) ?? []
+  if (position === undefined) return message.includes('Unexpected end')
+  return message.startsWith('Unterminated') || Number(position) >= text.trimEnd().length
 }
 
 function clientForm(json: unknown): unknown {

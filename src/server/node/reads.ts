@@ -344,7 +344,8 @@ export class Reads {
       const detail = 'more reads were to be answered than there was time for'
       this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } })
     } else if (hasLeader) {
-      const detail = 'no majority of the voters confirmed the leader before the time ran out'
+      const time = `${Number(waiter.options.timeoutMs.toFixed(3))} ms`
+      const detail = `the ${time} of the request ran out before a majority of the voters confirmed the leader`
       this.#end(waiter, { ok: false, problem: { code: 'no_quorum', detail, written: 'no' } })
     } else {
       const detail = 'no leader is known to this node: it may be cut off from the majority'

@@ -51,7 +51,9 @@ then
 })
 
 test.each([
-  ['{', 'expected JSON, found '],
+  ['{', 'not valid JSON: it ends too early (line 1)'],
+  ['{"success":\n', 'not valid JSON: it ends too early (line 1)'],
+  ['{"success": [\n{"put": {"key": "a', 'not valid JSON: it ends too early (line 2)'],
   ['{"success":[],}', 'expected JSON, found '],
   ['\u000b{', "expected JSON, found Unexpected token '\\x0b'"],
   ['{"success":[{"get":{"key":"\\ud800"}}]}', 'expected text, found half of a surrogate pair in a string'],

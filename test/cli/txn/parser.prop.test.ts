@@ -119,7 +119,9 @@ test('a wrong text gets a message, with a place in the text', () => {
             expect(place.column).toBeGreaterThanOrEqual(1)
             expect(place.column).toBeLessThanOrEqual([...(lines[place.line - 1] ?? '')].length + 1)
           }
-          expect(error.message).toMatch(/^expected .*, found ./s)
+          expect(error.message).toMatch(
+            /^expected .*, found .|^not valid JSON: it ends too early \(line [0-9]/s,
+          )
           expect(describe(error, 'it')).not.toMatch(/(?!\n)\p{Cc}/u)
           refused += 1
         }

@@ -456,7 +456,7 @@ test('why a read is not answered is said, and that nothing was written', () => {
   clock.advance(10)
   expect(details()).toEqual([
     ['no leader is known to this node: it may be cut off from the majority', 'no'],
-    ['no majority of the voters confirmed the leader before the time ran out', 'no'],
+    ['the 10 ms of the request ran out before a majority of the voters confirmed the leader', 'no'],
     ['this node is at revision 5, the request asks for at least 9', 'no'],
     ['this node has applied up to 10, the read needs 12', 'no'],
   ])
