@@ -75,7 +75,7 @@ function blockAt(read: (from: number, to: number) => Buffer, place: BlockHandle)
   return crc32c(whole, 0, checked) === storedCrc(whole, checked) ? whole.subarray(0, place.size) : undefined
 }
 
-/** An entry of the index is like that of the metaindex. Behind the entries are restart points (4 each) and their number. */
+/** The entries are like that of the metaindex. Restart points (4 each) and their number follow. */
 function dataBlocksIn(index: Buffer): readonly BlockHandle[] {
   const restarts = index.readUInt32LE(index.length - 4)
   const entries = new VarintReader(index.subarray(0, index.length - 4 - 4 * restarts))
