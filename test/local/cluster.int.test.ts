@@ -260,7 +260,7 @@ describe('data that is lost or damaged', () => {
     const [removed] = followersOf(await space.status())
     expect((await space.kv('member', 'remove', removed, '--yes')).code).toBe(0)
     await eventually(async () => nodeOf(await space.status(), removed).pid === null)
-    const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} --data ${space.path()} brings it back`
+    const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} brings it back as a new replica`
     expect((await space.kv('cluster', 'status')).stderr).toContain(text)
     expect((await space.kv('cluster', 'rejoin', removed)).code).toBe(0)
   })
