@@ -12,7 +12,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
 function refuse() {
   console.error(
     `quorate needs Node.js 22.18 or newer; this is Node.js ${process.versions.node} (${process.execPath}).\n` +
-      'In a clone of the repository, `npm ci` once and then `npx quorate` use the Node.js that the project pins.\n' +
+      'In a clone of the repository, `npm ci` once and then `npx quorate` use the Node.js that the project pins;\n' +
+      'to call node_modules/.bin/quorate itself, put node_modules/.bin at the front of the PATH.\n' +
       'Elsewhere install Node.js 24 from https://nodejs.org/en/download and run the command again.',
   )
   process.exitCode = 1

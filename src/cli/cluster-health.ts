@@ -41,7 +41,8 @@ export function healthOf(rows: readonly MemberRow[]): ClusterHealth {
     problems,
     exitCode: leader === undefined ? EXIT.unavailable : problems.length > 0 ? EXIT.failed : EXIT.ok,
     lagOf({ name, status }) {
-      const stored = leading?.members.find((member) => member.name === name)?.matchIndex
+      // 0: this leader has not heard from the member yet.
+      const stored = leading?.members.find((member) => member.name === name)?.matchIndex || undefined
       return { log: behind(leading, stored), apply: behind(leading, status?.appliedIndex) }
     },
   }

@@ -14,6 +14,7 @@ import { poll } from './poll.ts'
 import { checkQuorum } from './quorum-check.ts'
 import { withRecoveryHint } from './recovery-hints.ts'
 import { createRelayMesh, type RelayMesh } from './relays/mesh.ts'
+import { foreignNodes } from './replica-directories.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 
 /** Time for a whole cluster to become ready, and for one node after a restart. */
@@ -96,7 +97,12 @@ export class ClusterNodes {
     if (this.stopping) throw new Failure(1, 'the cluster is being stopped')
     const others = this.nodes.filter((other) => other !== node).map(({ url }) => url)
     const founding = foundingOf({ stage: node.stage, founds }, others, this.#options.clusterId)
-    node.start(founding.kind === 'join' ? { ...founding, authorization } : founding, this.#peersOf(node))
+    // With TLS its certificate counts, not a user whose rights may be fewer.
+    const joinsAs = node.requests === undefined ? authorization : undefined
+    node.start(
+      founding.kind === 'join' ? { ...founding, authorization: joinsAs } : founding,
+      this.#peersOf(node),
+    )
     this.#guard.watch(this.nodes.flatMap(({ pid }) => pid ?? []))
   }
 
@@ -123,6 +129,12 @@ export class ClusterNodes {
       ...faultsOf(this.nodes),
     ]
     return `${node.name} runs but is not ready after ${READY_TIMEOUT_MS / 1000} s: ${reasons.join('; ')}`
+  }
+
+  /** Why the nodes are not of one cluster. */
+  foreignNodes(): string | undefined {
+    const names = this.nodes.map(({ name }) => name)
+    return foreignNodes(this.#options.dataDir, names, this.clusterId)
   }
 
   status(nodes = this.nodes, timeoutMs?: number): Promise<ClusterStatus> {

@@ -2,6 +2,7 @@
 
 import { requestHttp } from '../server/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
+import { isObject, parseJson } from './cluster-file.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
 import { FIRST_STATUS_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import {
@@ -24,6 +25,8 @@ import type { SupervisedNode } from './supervised-node.ts'
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */
 const QUORUM_TIMEOUT_MS = 30_000
 const QUORUM_INTERVAL_MS = 250
+const UNAUTHENTICATED = 401
+const PERMISSION_DENIED = 403
 
 export class ControlCommands {
   readonly #cluster: ClusterNodes
@@ -43,6 +46,8 @@ export class ControlCommands {
       case 'rejoin': {
         const node = this.#nodeNamed(request.node)
         if ('ok' in node) return node
+        const foreign = this.#cluster.foreignNodes()
+        if (foreign !== undefined) return failed(1, `nothing was changed: ${foreign}`)
         return whileBusy(node, () => this.#afterOtherRejoins(() => this.#rejoin(node, request)))
       }
       default: {
@@ -88,6 +93,8 @@ export class ControlCommands {
   }
 
   async #restart(node: SupervisedNode): Promise<ControlReply> {
+    const foreign = this.#cluster.foreignNodes()
+    if (foreign !== undefined) return failed(1, foreign)
     await node.stop({ transferLeadership: true })
     await this.#cluster.launch(node)
     // A user who restarts one node after the other cannot wait for a quorum at the first one.
@@ -118,11 +125,9 @@ export class ControlCommands {
         5,
         `${name} can rejoin only while a majority of the voters (${PROGRAM} member list) runs without it; nothing was changed; start the others first`,
       )
-    if (await this.#isUnknown(node, authorization))
-      return failed(
-        8,
-        `${name} joins only as a user with the permission admin, because rights are checked; nothing was changed; give --user NAME and KV_PASSWORD, or --token`,
-      )
+    const refusal = await this.#refusalOf(node, authorization)
+    if (refusal !== undefined)
+      return failed(8, `${refusal}; nothing was changed; give --user NAME and KV_PASSWORD, or --token`)
     // It may be healthy and have had no leader for a moment, like the others.
     if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
@@ -142,13 +147,22 @@ export class ControlCommands {
     return succeeded(`${name} is a voter again, as a new replica (process ${node.pid})${kept}`)
   }
 
-  /** Whether the other nodes refuse a replica that joins with these credentials. */
-  async #isUnknown(node: SupervisedNode, authorization: string | undefined): Promise<boolean> {
-    const other = this.#nodes.find((candidate) => candidate !== node && candidate.ready)
-    if (other === undefined) return false
-    const options = { timeoutMs: STATUS_TIMEOUT_MS, tls: node.requests, authorization }
-    const reply = await requestHttp(`${other.url}/v1/cluster`, options).catch(() => undefined)
-    return reply?.status === 401
+  /** Why the other nodes refuse a replica that joins with these credentials. A certificate of a node needs none. */
+  async #refusalOf(
+    { name, requests }: SupervisedNode,
+    authorization: string | undefined,
+  ): Promise<string | undefined> {
+    const other = this.#nodes.find((candidate) => candidate.name !== name && candidate.ready)
+    if (other === undefined || requests !== undefined) return undefined
+    const options = { timeoutMs: STATUS_TIMEOUT_MS, authorization }
+    // Only a user with the permission admin may see all users.
+    const reply = await requestHttp(`${other.url}/v1/auth/users`, options).catch(() => undefined)
+    if (reply?.status === UNAUTHENTICATED)
+      return `${name} joins only as a user with the permission admin, because rights are checked`
+    if (reply?.status !== PERMISSION_DENIED) return undefined
+    const problem = parseJson(reply.text)
+    const detail = isObject(problem) ? problem.detail : undefined
+    return `no permission to add a node to the cluster: ${detail}`
   }
 
   /** Waits while the other nodes may still elect a leader, or one of them is starting. */

@@ -8,8 +8,11 @@ export type NodeCommand = 'kill' | 'pause' | 'resume' | 'restart'
 
 export type ControlRequest =
   | { readonly command: 'status' }
-  /** Replied to when every node is ready, or when it is certain that one of them will not become ready. */
-  | { readonly command: 'formed' }
+  /**
+   * Replied to when every node is ready, or when it is certain that one of them will not become ready. Refused for a
+   * cluster that runs without TLS, or with relays, if the user wants the opposite.
+   */
+  | { readonly command: 'formed'; readonly tls?: boolean; readonly direct?: boolean }
   | { readonly command: 'stop' }
   | FaultRequest
 

@@ -2,6 +2,7 @@
 
 import { dirname, resolve } from 'node:path'
 import { holdsNode } from '../server/inspect-data-directory.ts'
+import { WAS_REMOVED } from '../server/node/removed.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import { PROGRAM } from './program-name.ts'
 import { shellWord } from './shell-word.ts'
@@ -17,6 +18,8 @@ export function withRecoveryHint(problem: string, { name, dataDir, stage }: Supe
   const rejoin = `${PROGRAM} cluster rejoin ${name}${dataFlag(cluster)}`
   if (stage === 'member' && !holdsNode(dataDir))
     return `${name} has lost its data: ${dataDir} holds no replica; make it a fresh replica with ${rejoin}`
+  if (problem.includes(WAS_REMOVED))
+    return `${name} ${WAS_REMOVED}; ${rejoin} brings it back as a new replica`
   return `${problem}; if the data of ${name} is damaged or lost: ${rejoin}`
 }
 

@@ -26,11 +26,15 @@ import { diskSpaceFault } from './disk-space-check.ts'
 import { Failure, failureOf } from './failure.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
 import { isUrlKnown } from './node-view.ts'
-import { type NodePlan, type PlanOptions, planNodes } from './plan.ts'
+import { DEFAULT_PORT, type NodePlan, type PlanOptions, planNodes } from './plan.ts'
 import { PROGRAM } from './program-name.ts'
 import { readyOnlyWithQuorum, withRecoveryHint } from './recovery-hints.ts'
+import { foreignNodes } from './replica-directories.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
+
+/** Ports that a message suggests are so much higher than those in use. */
+const OTHER_PORTS_AFTER = 100
 
 export interface SupervisorOptions extends PlanOptions {
   /** Without relays: peers connect directly, and partitions are not possible. */
@@ -91,11 +95,10 @@ export class Supervisor {
   static async #startLocked(options: SupervisorOptions, lock: DirectoryLock): Promise<Supervisor> {
     const file = readClusterFile(options.dataDir)
     const plans = planNodes(options, file, holdsNode)
-    if (plans.some(({ tls }) => tls === true))
-      await makeCertificates(
-        options.dataDir,
-        plans.map(({ name }) => name),
-      )
+    const names = plans.map(({ name }) => name)
+    const foreign = foreignNodes(options.dataDir, names, file?.cluster_id ?? null)
+    if (foreign !== undefined) throw new Failure(1, foreign)
+    if (plans.some(({ tls }) => tls === true)) await makeCertificates(options.dataDir, names)
     const supervisor = new Supervisor(options, lock, file, plans)
     try {
       await supervisor.#launch(file)
@@ -118,7 +121,8 @@ export class Supervisor {
     const clusterId = plannedClusterId(dataDir, plans, file)
     this.#cluster = new ClusterNodes(
       { dataDir, clusterId, plans, address: lock.address },
-      file?.cluster_id ?? null,
+      // A node that was recovered is of a new cluster, and may be the only one that is left.
+      file?.cluster_id == null ? null : clusterId,
     )
     this.#commands = new ControlCommands(this.#cluster)
   }
@@ -159,12 +163,12 @@ export class Supervisor {
     if (lack !== undefined) throw new Failure(1, `${lack}; free some, or choose another disk with --data`)
     // The nodes of a killed supervisor may still be ending.
     const timeoutMs = file?.supervisor ? ORPHAN_EXIT_TIMEOUT_MS : 0
+    const otherPort = (nodes[0]?.port ?? DEFAULT_PORT) + OTHER_PORTS_AFTER
     for (const { name, port } of nodes) {
       if (await waitUntilFree(port, timeoutMs)) continue
       throw new Failure(
         1,
-        `port ${port}, the client port of ${name}, is in use by another program, perhaps another cluster; end it` +
-          (file ? '' : ', or choose other ports with --port'),
+        `port ${port}, the client port of ${name}, is in use by another program, perhaps another cluster; end it, or start at other ports with --port ${otherPort}`,
       )
     }
     if (!this.#options.direct) await this.#cluster.openRelays()
@@ -216,8 +220,11 @@ export class Supervisor {
 
   async #handle(request: ControlRequest): Promise<ControlReply> {
     switch (request.command) {
-      case 'status':
+      case 'status': {
+        const foreign = this.#cluster.foreignNodes()
+        if (foreign !== undefined) return failed(1, foreign)
         return succeeded(this.#failures().join('\n'), await this.#cluster.status())
+      }
       case 'stop':
         await this.stop()
         return succeeded('the cluster is stopped')
@@ -229,11 +236,23 @@ export class Supervisor {
       } catch (error) {
         return stopping(failureOf(error).message)
       }
+      const unmet = this.#unmetBy(request)
+      if (unmet !== undefined) return failed(2, unmet)
       return succeeded('', await this.#cluster.status(this.#cluster.nodes, FIRST_STATUS_TIMEOUT_MS))
     }
     const reply = await this.#commands.execute(request)
     if (reply.ok) this.#cluster.emit({ kind: 'command', message: reply.message })
     return reply
+  }
+
+  #unmetBy({ tls, direct }: Extract<ControlRequest, { command: 'formed' }>): string | undefined {
+    const { dataDir } = this.#options
+    const again = `${PROGRAM} cluster stop, then start it with`
+    if (tls === true && this.#cluster.nodes.some(({ requests }) => requests === undefined))
+      return `the cluster in ${dataDir} runs without TLS; ${again} --tls`
+    if (direct === true && this.#cluster.mesh !== undefined)
+      return `the cluster in ${dataDir} runs with relays; ${again} --direct`
+    return undefined
   }
 
   /** One sentence for each node that ended without a command. */

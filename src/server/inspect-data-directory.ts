@@ -3,17 +3,22 @@
 
 import { StorageInUseError, StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/replica-identity.ts'
+import type { Identity } from '../storage/types.ts'
 
 export { lockHolder } from '../storage/lock-holder.ts'
+export { quarantineOf } from '../storage/quarantine.ts'
 
 /**
  * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node
  * itself can read it. Changes nothing.
  */
-export function clusterIdOf(dir: string): string | undefined {
+export const clusterIdOf = (dir: string): string | undefined => identityIn(dir)?.clusterId
+
+/** The same for the whole identity of the replica. */
+export function identityIn(dir: string): Identity | undefined {
   try {
     const content = inspectDirectory(dir)
-    return content.kind === 'formatted' ? content.identity.clusterId : undefined
+    return content.kind === 'formatted' ? content.identity : undefined
   } catch (error) {
     if (error instanceof StorageRefusedError) return undefined
     throw error

@@ -105,6 +105,17 @@ export function bestOf(replicas: readonly ReplicaSummary[]): ReplicaSummary | un
   return [...replicas].sort((a, b) => b.lastTerm - a.lastTerm || b.lastIndex - a.lastIndex)[0]
 }
 
+/** The voters of the cluster that the replica knows, and those among them whose replicas are in `found`. */
+export function votersAmong(
+  found: readonly Pick<ReplicaSummary, 'clusterId' | 'replicaId'>[],
+  { clusterId, members }: ReplicaSummary,
+): { readonly count: number; readonly here: readonly string[]; readonly isMajority: boolean } {
+  const ids = new Set(found.flatMap((each) => (each.clusterId === clusterId ? [each.replicaId] : [])))
+  const voters = members.filter(({ role }) => role === 'voter')
+  const here = voters.flatMap(({ name, replicaId }) => (ids.has(replicaId) ? [name] : [])).sort()
+  return { count: voters.length, here, isMajority: here.length > voters.length / 2 }
+}
+
 export interface Recovered extends Restored {
   readonly name: string
   /** The directory of the old replica. */

@@ -27,7 +27,7 @@ import {
   whileLocked,
 } from './level/level-engine.ts'
 import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
-import { Damage, manifestSequence, type Verified, verifyDatabase } from './level/verify.ts'
+import { Damage, manifestSequence, type Verified, verifyDatabase, verifyTables } from './level/verify.ts'
 import { isInUse } from './lock-holder.ts'
 import { isOpenTwiceInProcess } from './open-files.ts'
 import {
@@ -260,6 +260,18 @@ async function verified(
     if (isInUse(dir)) throw inUse(dir)
     if (error instanceof Damage) throw damaged(join(dir, error.file), error.message)
     throw unreadable(dir, error)
+  }
+}
+
+/**
+ * Reads all tables of a replica that is not open. A start does not: it meets damaged data when it reads them. Throws
+ * `StorageRefusedError`.
+ */
+export function checkTables(dir: string): void {
+  try {
+    verifyTables(dir)
+  } catch (error) {
+    throw error instanceof Damage ? damaged(join(dir, error.file), error.message) : unreadable(dir, error)
   }
 }
 

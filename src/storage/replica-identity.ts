@@ -55,7 +55,7 @@ export function inspectDirectory(dir: string): DirectoryContent {
       `${join(dir, IDENTITY_FILE)} is missing beside a database. ${REJOIN_ADVICE}`,
     )
   throw new StorageRefusedError(
-    `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Choose another directory, or empty this one.`,
+    `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Check the path: a node needs a directory of its own.`,
   )
 }
 

@@ -1,7 +1,7 @@
 // kv doctor: a stopped data directory is checked, and not changed.
 
 import { chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Level } from 'level'
 import { expect, test } from 'vitest'
 import { startCluster } from '../../src/embed/index.ts'
@@ -72,6 +72,20 @@ test('a changed byte in a file with one copy of its data is found, and nothing i
     ])
     writeFileSync(join(dir, name), content)
   }
+})
+
+test('a changed byte in the data of a table is found, also where no row is read', async () => {
+  const dir = await stoppedNode()
+  // The next start writes the log of LevelDB to a table.
+  await (await startCluster({ nodes: 1, dataDir: dirname(dir) })).close()
+  expect((await checked(dir)).code).toBe(0)
+  const [name = '', table = Buffer.alloc(0)] = [...filesOf(dir)].find(([name]) => name.endsWith('.ldb')) ?? []
+  const damaged = Buffer.from(table)
+  damaged.writeUInt8(damaged.readUInt8(20) ^ 4, 20)
+  writeFileSync(join(dir, name), damaged)
+  const { code, report, same } = await checked(dir)
+  const detail = expect.stringContaining(`${join(dir, name)} is damaged: its data block at byte 0 is damaged`)
+  expect([code, same, problemsOf(report)]).toEqual([1, true, [['files', detail]]])
 })
 
 test('a row that is gone although all files are whole is found by the state hash', async () => {

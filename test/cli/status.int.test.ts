@@ -38,6 +38,13 @@ test('all is well: exit code 0, with the lag of each member', async () => {
   })
 })
 
+test('a leader that has not heard from a member yet: its lag is unknown', async () => {
+  const unheard = n1.members.map((member, at) => (at === 1 ? { ...Object(member), match_index: 0 } : member))
+  for (const node of [n1, n2]) Object.assign(node, { members: unheard })
+  expect(JSON.parse((await status('-o json')).out).nodes[1]).toMatchObject({ log_lag: null, apply_lag: 7 })
+  expect((await status('-o table')).out).toMatch(/^n2 +\S+ +\w+ +3 +- +7/m)
+})
+
 test.each<[string, () => void | Promise<void>, number, RegExp]>([
   ['a member does not answer', () => n2.close(), 1, /^n2 does not answer: cannot connect to http/],
   ['a member has a problem', () => void Object.assign(n2, { errors: ['disk full'] }), 1, /^n2: disk full\n$/],

@@ -1,9 +1,12 @@
 // The life of one local cluster: real processes, and the real command where its output or exit code matters. Each test
 // continues with the cluster that the one before has left.
 
-import { appendFileSync, cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { appendFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startCluster } from '../../src/index.ts'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { isFree } from '../../src/local/free-ports.ts'
 import { openStorage } from '../../src/storage/index.ts'
@@ -61,10 +64,15 @@ describe('a cluster that runs', () => {
     const again = await space.kv('cluster', 'start', '--port', String(space.port))
     expect(again.code).toBe(0)
     for (const { name, url } of started.nodes) expect(again.stdout).toMatch(new RegExp(`${name} +${url}`))
-    const [fourNodes, otherPort] = await Promise.all([
+    const [fourNodes, otherPort, withTls, direct] = await Promise.all([
       space.kv('cluster', 'start', '--nodes', '4'),
       space.kv('cluster', 'start', '--port', String(space.port + 1)),
+      space.kv('cluster', 'start', '--tls'),
+      space.kv('cluster', 'start', '--direct'),
     ])
+    expect(withTls).toMatchObject({ code: 2, stdout: '' })
+    expect(withTls.stderr).toContain('runs without TLS; quorate cluster stop, then start it with --tls')
+    expect(direct).toMatchObject({ code: 2, stderr: expect.stringContaining('runs with relays; ') })
     expect(fourNodes).toMatchObject({ code: 2, stderr: expect.stringContaining('has 3 nodes, not 4') })
     expect(otherPort).toMatchObject({ code: 2, stdout: '' })
     expect(otherPort.stderr).toContain(
@@ -231,6 +239,32 @@ describe('data that is lost or damaged', () => {
     expect(nodeOf(await space.status(), kept).pid).toBe(pid)
   })
 
+  test('a node of another cluster is named, and its data stays where it is', async () => {
+    const { name } = (await space.status()).nodes.find(({ pid }) => pid === null) ?? nodeOf(started, 'n3')
+    renameSync(space.path(name), space.path(`${name}.own`))
+    const other = await startCluster({ nodes: 3, dataDir: join(space.dir, 'other') })
+    await other.close()
+    cpSync(join(space.dir, 'other', name), space.path(name), { recursive: true })
+    const text = `${name} is of another cluster`
+    for (const words of [['status'], ['restart', name], ['rejoin', name, '--yes']]) {
+      const refused = await space.kv('cluster', ...words)
+      expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(text) })
+    }
+    expect(existsSync(space.path(name))).toBe(true)
+    rmSync(space.path(name), { recursive: true })
+    renameSync(space.path(`${name}.own`), space.path(name))
+    expect((await space.kv('cluster', 'restart', name)).code).toBe(0)
+  })
+
+  test('a node that was removed comes back as a new replica', async () => {
+    const [removed] = followersOf(await space.status())
+    expect((await space.kv('member', 'remove', removed, '--yes')).code).toBe(0)
+    await eventually(async () => nodeOf(await space.status(), removed).pid === null)
+    const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} brings it back as a new replica`
+    expect((await space.kv('cluster', 'status')).stderr).toContain(text)
+    expect((await space.kv('cluster', 'rejoin', removed)).code).toBe(0)
+  })
+
   /** LevelDB opens the file that CURRENT names. */
   function damage(dir: string): void {
     const paths = readdirSync(dir, { recursive: true, encoding: 'utf8' })
@@ -278,6 +312,11 @@ describe('the end of a cluster', () => {
     expect((await space.kv('cluster', 'stop')).code).toBe(0)
     expect((await space.kv('cluster', 'status')).code).toBe(7)
     expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+    const other = createServer().listen(space.port + 2, '127.0.0.1')
+    await once(other, 'listening')
+    const taken = await space.kv('cluster', 'start', '--detach')
+    other.close()
+    expect(taken.stderr).toContain(`end it, or start at other ports with --port ${space.port + 1 + 100}`)
   })
 
   test('a start without a majority serves, and waits for no node that cannot come', async () => {

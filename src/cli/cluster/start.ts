@@ -52,16 +52,17 @@ function checkOpenFiles({ nodes = DEFAULT_NODES }: SupervisorOptions): void {
 /** Shows the running cluster as soon as it is formed. Returns false if it was ending, and has ended now. */
 async function showRunning(
   running: ControlAddress,
-  { dataDir, nodes, port }: SupervisorOptions,
+  { dataDir, nodes, port, tls, direct }: SupervisorOptions,
   { show }: StartReport,
 ): Promise<boolean> {
-  const reply = await sendCommand(running, { command: 'formed' })
+  const reply = await sendCommand(running, { command: 'formed', tls: tls === true, direct })
   if (!reply.ok && reply.supervisor !== undefined) {
     if (reply.supervisor === 'stopping') await stopSupervisor(running)
     else await supervisorExit(running)
     return false
   }
-  if (!reply.ok || !reply.status) throw new Failure(1, reply.message)
+  if (!reply.ok) throw new Failure(reply.exitCode, reply.message)
+  if (!reply.status) throw new Failure(1, reply.message)
   const count = reply.status.nodes.length
   if (nodes !== undefined && nodes !== count) throw new Failure(2, nodeCountMismatch(dataDir, count, nodes))
   const [first] = reply.status.nodes

@@ -3,6 +3,7 @@
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { clusterDirectoryAdvice } from '../../local/replica-directories.ts'
 import type { ReplicaCheck } from '../../server/check-replica.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -20,7 +21,14 @@ export const command = ({ flags }: ProgramContext) =>
     .argument('<dir>', 'the data directory of a node that does not run')
     .action(async (dir) => {
       const { checkReplica } = await import('../../server/check-replica.ts')
-      const { checks, replica } = await checkReplica(userPath(dir), PROGRAM)
+      const advice = clusterDirectoryAdvice(userPath(dir), 'doctor')
+      const { checks, replica } =
+        advice === undefined
+          ? await checkReplica(userPath(dir), PROGRAM)
+          : {
+              checks: [{ check: 'directory', result: 'problem', detail: advice } as const],
+              replica: undefined,
+            }
       const format = formatOf(flags())
       const isWell = checks.every(({ result }) => result !== 'problem')
       const document = { ok: isWell, checks, replica: replica === undefined ? null : replicaJson(replica) }

@@ -3,6 +3,7 @@
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { clusterDirectoryAdvice, startCommandFor } from '../../local/replica-directories.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { isStorageError } from '../../server/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/stopped-replica.ts'
@@ -19,10 +20,12 @@ export const command = ({ flags }: ProgramContext) =>
     .description('what stopped replicas hold, and which of them has the most complete log')
     .argument('<dir...>', 'their data directories')
     .action(async (dirs) => {
-      const { bestOf, inspectReplica } = await import('../../server/stopped-replica.ts')
+      const { bestOf, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
       const found: ReplicaSummary[] = []
       const unreadable: string[] = []
       for (const dir of dirs) {
+        const advice = clusterDirectoryAdvice(userPath(dir), 'inspect')
+        if (advice !== undefined) throw new Failure(EXIT.failed, advice)
         try {
           found.push({ ...(await inspectReplica(userPath(dir))), dir })
         } catch (error) {
@@ -36,12 +39,21 @@ export const command = ({ flags }: ProgramContext) =>
       if (rows.length > 0 || format === 'json') await printList<Row>(format, rows, (row) => row, COLUMNS)
       for (const message of unreadable) say(`error: ${message}`)
       if (found.length > 0 && best === undefined) say('they are of different clusters')
-      if (best !== undefined && found.length > 1)
+      if (best !== undefined && found.length > 1) {
+        const voters = votersAmong(found, best)
         say(
-          `${best.name} has the most complete log: ${PROGRAM} recover --data ${shellWord(best.dir)} --yes-lose-data`,
+          voters.isMajority
+            ? `${voters.here.length} of the ${voters.count} voters are here: ${startOf(found)}; ${PROGRAM} recover is only for a lost majority`
+            : `${best.name} has the most complete log: ${PROGRAM} recover --data ${shellWord(best.dir)} --yes-lose-data`,
         )
+      }
       if (unreadable.length > 0) throw new Failure(EXIT.failed, '')
     })
+
+function startOf(replicas: readonly ReplicaSummary[]): string {
+  const command = startCommandFor(replicas.map(({ dir }) => userPath(dir)))
+  return command === undefined ? 'start them' : `start them (${command})`
+}
 
 type Row = ReturnType<typeof replicaJson> & { readonly best: boolean }
 

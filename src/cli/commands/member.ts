@@ -81,7 +81,7 @@ async function listMembers(global: GlobalFlags): Promise<void> {
         { title: 'REPLICA ID', cell: (member) => member.replicaId, wide: true },
         { title: 'URL', cell: (member) => member.url, keepsEnd: true },
         { title: 'PEER', cell: (member) => member.peer, keepsEnd: true },
-        { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
+        { title: 'MATCH', cell: (member) => member.matchIndex || undefined, alignRight: true },
       ],
       (member) => (member.name === leader ? 'green' : undefined),
     )

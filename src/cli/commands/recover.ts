@@ -1,9 +1,12 @@
 // kv recover: a new cluster from the only replica that is left.
 
+import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { listed, replicasBeside, startCommandFor } from '../../local/replica-directories.ts'
+import { clusterIdOf } from '../../server/inspect-data-directory.ts'
 import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
@@ -29,7 +32,10 @@ export const command = ({ flags }: ProgramContext) =>
         )
       const { MemberAnswersError, recoverReplica } = await import('../../server/stopped-replica.ts')
       const path = userPath(data)
-      const recovered = await onFiles(path, () => recoverReplica(path, bump)).catch((error: unknown) => {
+      const recovered = await onFiles(path, async () => {
+        await refuseWithMajority(path)
+        return recoverReplica(path, bump)
+      }).catch((error: unknown) => {
         throw error instanceof MemberAnswersError ? new Failure(EXIT.failed, error.message) : error
       })
       const { clusterId, name, revision, others, oldDir, state } = recovered
@@ -50,6 +56,21 @@ export const command = ({ flags }: ProgramContext) =>
       if (oldDir !== '') say(`the data before the recovery is in ${oldDir}`)
     })
 
+/** The other voters of a local cluster may lie beside this one, and need only a start. */
+async function refuseWithMajority(path: string): Promise<void> {
+  const beside = replicasBeside(path)
+  if (beside.length === 0 || clusterIdOf(path) === undefined) return
+  const { inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
+  const { count, here, isMajority } = votersAmong(beside, await inspectReplica(path))
+  if (!isMajority) return
+  throw new Failure(
+    EXIT.failed,
+    `${listed(here)} lie in ${dirname(path)}: ${here.length} of the ${count} voters, so the majority is not lost; nothing was changed; ` +
+      `start them with ${startCommandFor([path])}; if others of them are damaged for good, move their directories elsewhere first`,
+  )
+}
+
 const NOTES = `
-Refused while another member of the cluster accepts connections. The data of the replica is copied: the new
-directory takes the place of the old one when it is complete, and the old one stays under another name.`
+Refused while another member of the cluster accepts connections, and in a local cluster while the
+directories of a majority lie beside this one. The data of the replica is copied: the new directory
+takes the place of the old one when it is complete, and the old one stays under another name.`

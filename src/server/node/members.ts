@@ -3,6 +3,7 @@
 import { type Configuration, isMember, type Raft, type RaftMember, type ReplicaId } from '../../raft/index.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
+import { removedText } from './removed.ts'
 import type { Greeting, Logger } from './types.ts'
 
 export interface MembersOptions {
@@ -98,7 +99,3 @@ export class Members {
     this.setPeers()
   }
 }
-
-/** The reason that a removed node gets, with the way back for its operator. */
-export const removedText = (node: string): string =>
-  `${node} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`

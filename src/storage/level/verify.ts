@@ -149,13 +149,17 @@ function inPieces<T>(path: string, read: (file: LogFile) => T): T {
   }
 }
 
-function checkTables(dir: string, { manifest }: Position): void {
+/** Checks the tables with all their data blocks, which reads the whole database. Throws `Damage`. */
+export const verifyTables = (dir: string): void =>
+  checkTables(dir, readManifest(dir, readCurrent(dir, readdirSync(dir))), true)
+
+function checkTables(dir: string, { manifest }: Position, readsData = false): void {
   for (const { number, bytes } of manifest.tables) {
     const name = `${String(number).padStart(6, '0')}.ldb`
     const size = statSync(join(dir, name), { throwIfNoEntry: false })?.size
     if (size === undefined) throw new Damage(name, 'the file is missing')
     if (size !== bytes) throw new Damage(name, `it is ${size} bytes long instead of ${bytes}`)
-    const fault = tableFault(join(dir, name), size)
+    const fault = tableFault(join(dir, name), size, readsData)
     if (fault !== undefined) throw new Damage(name, fault)
   }
 }
