@@ -4,7 +4,7 @@ import { requestHttp } from '../server/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
 import { isObject, parseJson } from './cluster-file.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
-import { FIRST_STATUS_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './cluster-status.ts'
+import { FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import {
   type ControlError,
   type ControlReply,
@@ -25,6 +25,7 @@ import type { SupervisedNode } from './supervised-node.ts'
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */
 const QUORUM_TIMEOUT_MS = 30_000
 const QUORUM_INTERVAL_MS = 250
+const OK = 200
 const UNAUTHENTICATED = 401
 const PERMISSION_DENIED = 403
 
@@ -126,8 +127,7 @@ export class ControlCommands {
         `${name} can rejoin only while a majority of the voters (${PROGRAM} member list) runs without it; nothing was changed; start the others first`,
       )
     const refusal = await this.#refusalOf(node, authorization)
-    if (refusal !== undefined)
-      return failed(8, `${refusal}; nothing was changed; give --user NAME and KV_PASSWORD, or --token`)
+    if (refusal !== undefined) return refusal
     // It may be healthy and have had no leader for a moment, like the others.
     if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
@@ -151,18 +151,23 @@ export class ControlCommands {
   async #refusalOf(
     { name, requests }: SupervisedNode,
     authorization: string | undefined,
-  ): Promise<string | undefined> {
+  ): Promise<ControlError | undefined> {
     const other = this.#nodes.find((candidate) => candidate.name !== name && candidate.ready)
     if (other === undefined || requests !== undefined) return undefined
-    const options = { timeoutMs: STATUS_TIMEOUT_MS, authorization }
+    const options = { timeoutMs: FIRST_STATUS_TIMEOUT_MS, authorization }
     // Only a user with the permission admin may see all users.
     const reply = await requestHttp(`${other.url}/v1/auth/users`, options).catch(() => undefined)
-    if (reply?.status === UNAUTHENTICATED)
-      return `${name} joins only as a user with the permission admin, because rights are checked`
-    if (reply?.status !== PERMISSION_DENIED) return undefined
-    const problem = parseJson(reply.text)
-    const detail = isObject(problem) ? problem.detail : undefined
-    return `no permission to add a node to the cluster: ${detail}`
+    if (reply?.status === OK) return undefined
+    const howToJoin = 'nothing was changed; give --user NAME and KV_PASSWORD, or --token'
+    if (reply?.status === UNAUTHENTICATED) {
+      const why = `${name} joins only as a user with the permission admin, because rights are checked`
+      return failed(8, `${why}; ${howToJoin}`)
+    }
+    const problem = parseJson(reply?.text ?? '')
+    const detail = isObject(problem) ? problem.detail : 'no answer'
+    if (reply?.status === PERMISSION_DENIED)
+      return failed(8, `no permission to add a node to the cluster: ${detail}; ${howToJoin}`)
+    return failed(5, `${other.name} did not say whether ${name} may join (${detail}); nothing was changed`)
   }
 
   /** Waits while the other nodes may still elect a leader, or one of them is starting. */

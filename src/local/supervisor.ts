@@ -222,8 +222,8 @@ export class Supervisor {
     switch (request.command) {
       case 'status': {
         const foreign = this.#cluster.foreignNodes()
-        if (foreign !== undefined) return failed(1, foreign)
-        return succeeded(this.#failures().join('\n'), await this.#cluster.status())
+        const messages = [...(foreign === undefined ? [] : [foreign]), ...this.#failures()]
+        return succeeded(messages.join('\n'), await this.#cluster.status())
       }
       case 'stop':
         await this.stop()

@@ -246,10 +246,17 @@ describe('data that is lost or damaged', () => {
     await other.close()
     cpSync(join(space.dir, 'other', name), space.path(name), { recursive: true })
     const text = `${name} is of another cluster`
-    for (const words of [['status'], ['restart', name], ['rejoin', name, '--yes']]) {
+    for (const words of [
+      ['restart', name],
+      ['rejoin', name, '--yes'],
+    ]) {
       const refused = await space.kv('cluster', ...words)
       expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(text) })
     }
+    expect(await space.kv('cluster', 'status')).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining(text),
+    })
     expect(existsSync(space.path(name))).toBe(true)
     rmSync(space.path(name), { recursive: true })
     renameSync(space.path(`${name}.own`), space.path(name))
