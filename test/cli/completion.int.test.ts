@@ -100,7 +100,7 @@ async function tab(lines: readonly string[], command: string): Promise<string[][
       _quorate
       printf '%s\\n' "\${COMPREPLY[@]}" ''
     done`
-  const env = { ...process.env, NODE: process.execPath, KV, KV_ENDPOINTS: node.url }
+  const env = { ...process.env, NODE: process.execPath, KV, KV_ENDPOINTS: node.url, KV_TIMEOUT: '60s' }
   const args = ['--norc', '--noprofile', '-c', program, 'bash', ...lines]
   const { stdout, stderr } = await promisify(execFile)('bash', args, { cwd: scratch, env })
   expect(stderr).toBe('')

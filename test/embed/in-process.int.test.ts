@@ -102,10 +102,7 @@ test('times to live and transactions have the limits of the other transports', a
   for (const transport of ['inprocess', 'http'] as const) {
     const client = cluster.client({ transport })
     for (const ttlMs of [1, 999, 1e15, 1e300])
-      await expect(client.put('t', '1', { ttlMs })).rejects.toMatchObject({
-        code: 'bad_request',
-        written: 'no',
-      })
+      await expect(client.put('t', '1', { ttlMs })).rejects.toThrow(/^put: ttlMs must be .* from 1,000 /)
     await client.put('t', '1', { ttlMs: 2500.5 })
     const { lease = '' } = (await client.get('t')) ?? {}
     expect((await client.lease(lease))?.grantedTtlMs).toBe(2501)

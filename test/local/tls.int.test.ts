@@ -28,7 +28,10 @@ test('a local cluster with TLS', async () => {
   expect(await space.kv('put', 'a', 'b')).toMatchObject({ code: 0 })
   expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: 'b' })
   const plain = await space.kv('get', 'a', '--endpoints', url.replace('https', 'http'))
-  expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('use https://') })
+  expect(plain).toMatchObject({
+    code: 7,
+    stderr: expect.stringContaining(`speaks only TLS: --endpoints ${url} `),
+  })
   expect(await space.kv('cluster', 'stop')).toMatchObject({ code: 0 })
   expect(await start()).toMatchObject({ code: 0 })
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: 'b' })

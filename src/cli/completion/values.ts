@@ -27,7 +27,7 @@ export interface Completion {
   readonly paths?: 'files' | 'directories' | undefined
 }
 
-/** How long one question to the cluster may take. */
+/** How long one question to the cluster may take, unless the user gives a time-out. */
 const TIMEOUT_MS = 500
 /** After this time no further request is sent. */
 const QUESTIONS_MS_MAX = 2_000
@@ -231,7 +231,7 @@ async function withClient(
   const credentials = knownCredentials(flags)
   // No question is asked at a prompt.
   if (credentials === undefined) return { candidates: [] }
-  const limits = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
+  const limits = { timeoutMs: flags.timeout ?? TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
   const shared = { ...credentials, ...limits, onWarning: () => {}, tls: chooseTls(flags) }
   const client = clientOf(chooseEndpoints(flags), shared)
   try {
