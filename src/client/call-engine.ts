@@ -181,8 +181,11 @@ class RetryingCall {
   #backoff: Backoff | undefined
   readonly #visits: Visit[] = []
   readonly #tries: Tries = {
-    ...{ unknown: undefined, refusal: undefined, lastFailure: undefined },
-    ...{ reached: false, silentUrl: undefined },
+    unknown: undefined,
+    refusal: undefined,
+    lastFailure: undefined,
+    reached: false,
+    silentUrl: undefined,
   }
   #writeId: WriteId | undefined
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
