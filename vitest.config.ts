@@ -8,8 +8,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 // Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
-// or a global object. These files mock a module, replace global functions or change the working directory. They run in
-// processes of their own.
+// or a global object. These files mock a module, replace global functions, change the working directory or measure the
+// heap. They run in processes of their own.
 const ISOLATED = [
   'backup/killed.int',
   'storage/directory',
@@ -21,6 +21,7 @@ const ISOLATED = [
   'local/node-start.int',
   'server/auth/passwords',
   'server/http/loading.int',
+  'server/node/collection',
   'server/node/disk-space.int',
 ].map((file) => `test/${file}.test.ts`)
 const LONG = process.env.QUORATE_LONG === '1' ? ['test/**/*.long.test.ts'] : []
