@@ -12,6 +12,8 @@ import { Random } from '../../../jepsen-lite/workload/random.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
 const CLIENTS = 4
+/** After so many operations, and again after as many, it is tested whether enough was found. */
+const JUDGED_EVERY = 100
 
 interface Judged {
   /** By the check that found something. */
@@ -22,10 +24,11 @@ interface Judged {
   readonly operations: number
 }
 
+/** `isEnough`: anything that is found ends the run. */
 async function judged(
   bug: Bug | undefined,
   workload: Exclude<WorkloadName, Recipe> = 'kv',
-  operations = 500,
+  { operations = 500, isEnough = false } = {},
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -35,6 +38,7 @@ async function judged(
   const events: HistoryEvent[] = []
   const stats = new RunStats()
   const wrong: string[] = []
+  const isFound = () => wrong.length > 0 || judge(historyOf(events)).findings.length > 0
   let ended = 0
   const recorder = new Recorder(
     { workload, command: 'a test', complete: true },
@@ -42,7 +46,9 @@ async function judged(
     (event) => {
       events.push(event)
       stats.add(event)
-      if (event.type !== 'invoke' && ++ended > operations) enough.abort()
+      if (event.type === 'invoke') return
+      ended += 1
+      if (ended > operations || (isEnough && ended % JUDGED_EVERY === 0 && isFound())) enough.abort()
     },
   )
   const keys = keysFor(workload)
@@ -80,7 +86,7 @@ async function judged(
 test.each(['kv', 'register', 'append', 'cas', 'cas-lock', 'txn'] as const)(
   'one that keeps all promises passes: %s',
   async (workload) => {
-    const { broken, wrong, lacking, operations } = await judged(undefined, workload, 1_200)
+    const { broken, wrong, lacking, operations } = await judged(undefined, workload, { operations: 1_200 })
     expect([...broken, ...wrong, ...lacking]).toEqual([])
     expect(operations).toBeGreaterThan(1_000)
   },
@@ -125,6 +131,7 @@ const without = (answer: Answer, name: string): Answer => {
   return { ...answer, headers }
 }
 
+// perform.int.test.ts has the answers that are wrong in themselves.
 test.each<[string, Bug]>([
   ['shows every row twice', page((one) => ({ ...one, kvs: one.kvs.flatMap((row) => [row, row]) }))],
   ['shows rows in the wrong order', page((one) => ({ ...one, kvs: one.kvs.toReversed() }))],
@@ -162,7 +169,6 @@ test.each<[string, Bug]>([
           }
         : undefined,
   ],
-  ['ends a stream without its last line', stream((lines) => lines.slice(0, -1))],
   ['loses a row of a stream', stream((lines) => lines.filter((_, at) => at !== 1 || lines.length < 3))],
   [
     'cuts off long values',
@@ -179,7 +185,6 @@ test.each<[string, Bug]>([
         : undefined,
   ],
   ['refuses lists by prefix', refusing((asked) => isList(asked) && asked.query.has('prefix'))],
-  ['refuses stale reads', refusing(({ query }) => query.get('consistency') === 'stale')],
   ['refuses reads by lease', refusing(({ query }) => query.get('consistency') === 'lease')],
   ['refuses tokens', refusing(({ headers }) => headers['idempotency-key'] !== undefined)],
   ['is never able to serve a stale read', unavailable(({ query }) => query.get('consistency') === 'stale')],
@@ -189,10 +194,6 @@ test.each<[string, Bug]>([
     unavailable(
       ({ headers }) => headers['idempotency-key'] !== undefined && headers['if-match'] !== undefined,
     ),
-  ],
-  [
-    'does not say what it served',
-    (asked, right) => (asked.method === 'GET' ? without(right, 'Kv-Consistency') : undefined),
   ],
   [
     'does not say how old its answer is',
@@ -205,28 +206,7 @@ test.each<[string, Bug]>([
         ? { status: 503, body: JSON.stringify({ code: 'no_leader' }) }
         : undefined,
   ],
-  [
-    'answers a delete like a put',
-    ({ method }, right) =>
-      method === 'DELETE' && right.status === 200
-        ? {
-            ...right,
-            body: right.body.replace(/"deleted":[01]/, '"create_revision":2,"mod_revision":2,"version":1'),
-          }
-        : undefined,
-  ],
   ['answers a repeat as if it were new', (_, right) => without(right, 'Idempotency-Replayed')],
-  [
-    'tells revisions as texts',
-    (asked, right) =>
-      asked.method === 'PUT' && right.status === 200
-        ? { ...right, body: right.body.replaceAll(/:([0-9]+)/g, ':"$1"') }
-        : undefined,
-  ],
-  [
-    'says of changes that they were made, and not where',
-    (asked, right) => (asked.method === 'PUT' && right.status === 200 ? { ...right, body: '{}' } : undefined),
-  ],
   [
     'says that what it made has failed',
     (asked, right) =>
@@ -234,16 +214,8 @@ test.each<[string, Bug]>([
         ? { status: 503, body: JSON.stringify({ code: 'no_leader' }) }
         : undefined,
   ],
-  [
-    'answers with a page of something else',
-    (asked) => (isList(asked) ? { status: 200, body: '<html></html>' } : undefined),
-  ],
-  [
-    'tells versions that cannot be',
-    page((one) => ({ ...one, kvs: one.kvs.map((row) => ({ ...row, version: 0 })) })),
-  ],
 ])('one that %s does not', async (_, bug) => {
-  const { broken, wrong, lacking } = await judged(bug)
+  const { broken, wrong, lacking } = await judged(bug, 'kv', { isEnough: true })
   expect(broken.size + wrong.length + lacking.length).toBeGreaterThan(0)
 })
 
