@@ -825,12 +825,7 @@ export class Clients {
 
   /** The highest index that any client had seen by then. */
   #floorAt(time: number): number {
-    const floors = this.#floors
-    for (let at = floors.length - 1; at >= 0; at--) {
-      const floor = floors[at]
-      if (floor !== undefined && floor.at <= time) return floor.index
-    }
-    return 0
+    return this.#floors.findLast(({ at }) => at <= time)?.index ?? 0
   }
 
   wrong(invariant: string, detail: string): RuleViolation {
