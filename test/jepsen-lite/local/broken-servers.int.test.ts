@@ -28,7 +28,7 @@ interface Judged {
 async function judged(
   bug: Bug | undefined,
   workload: Exclude<WorkloadName, Recipe> = 'kv',
-  { operations = 500, isEnough = (_: Judged) => false } = {},
+  { operations = 500, isEnough = (_: Judged): boolean => false } = {},
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
   await once(server.listen(0, '127.0.0.1'), 'listening')

@@ -15,13 +15,13 @@ import { runFaults } from './run-faults.ts'
 
 /** A calm cluster of five on equal clocks. */
 function calm(change: Partial<Schedule['config']> = {}): Schedule {
-  const members = { nodes: 5, spares: 1, ms: 12_000 }
+  const members = { nodes: 5, spares: 1, ms: 10_000 }
   const harsh = { harsh: 1, silenceMs: 3000, restartMs: 100, timeoutMs: 2000 }
   return {
     version: SCHEDULE_VERSION,
     seed: 1,
     config: calmConfig({ ...members, ...harsh, ...change }),
-    ops: Array.from({ length: 60 }, (_, at) => ({
+    ops: Array.from({ length: 50 }, (_, at) => ({
       ...({ at: 500 + 190 * at, kind: 'put', client: at % 3, node: at % 5, key: at % 4, x: at } as const),
     })),
     faults: [],

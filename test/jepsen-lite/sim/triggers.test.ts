@@ -15,11 +15,11 @@ const STRIKES_MS = 2500
 const WRITES_END_MS = 6000
 
 /** Five nodes that nothing happens to, under a steady load of writes, and a few reads, at each of them. */
-function calm(faults: readonly SimFault[]): Schedule {
+function calm(faults: readonly SimFault[], ms = WRITES_END_MS): Schedule {
   return {
     version: SCHEDULE_VERSION,
     seed: 1,
-    config: calmConfig({ nodes: 5, ms: 8000, clients: 10, keys: 4 }),
+    config: calmConfig({ nodes: 5, ms, clients: 10, keys: 4 }),
     ops: Array.from({ length: 250 }, (_, at) => ({
       ...{ at: 1000 + 20 * at, kind: at % 8 === 7 ? 'get' : 'put', client: at % 10, node: at % 5 },
       ...{ key: at % 4, x: 4 * at },
@@ -164,7 +164,7 @@ test('bare majorities shift: each shares members with the one before it', () => 
     ...({ at: 3000 + 1500 * turn, kind: 'shifting-majority', target: turn % 3, without: 'leader' } as const),
     ...{ fresh: false, avoid: noPlaces, ...plainly(20_000) },
   }))
-  const schedule = calm(turns)
+  const schedule = calm(turns, 8000)
   const majorities: string[][] = []
   // With the end of the faults, when the last one is counted.
   const { violation, ok, faults } = runSchedule(schedule, ({ what, cluster }) => {
