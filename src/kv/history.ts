@@ -85,12 +85,6 @@ export function firstOfEvents(rowKey: Uint8Array): Revision {
   return asRevision(readUint64(rowKey, 1))
 }
 
-/** The range of rows that hold the events from `revision` on; the first of them may begin before it. */
-export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array } => ({
-  gte: eventsKey(first),
-  lt: Uint8Array.of(TABLE_EVENTS + 1),
-})
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Writing
 

@@ -201,7 +201,6 @@ export class Progress {
       next: this.next,
       applied: this.applied,
       inflightMessages: this.inflight.messages,
-      inflightBytes: this.inflight.bytes,
       paused: this.paused,
       recentlyActive: this.lastContactAt > activeSince,
       lateSnapshots: this.lateSnapshots,

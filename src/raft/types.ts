@@ -541,7 +541,6 @@ export interface ProgressStatus {
   readonly next: LogIndex
   readonly applied: LogIndex
   readonly inflightMessages: number
-  readonly inflightBytes: number
   readonly paused: boolean
   readonly recentlyActive: boolean
   /**

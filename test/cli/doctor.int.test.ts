@@ -8,7 +8,7 @@ import { startCluster } from '../../src/embed/index.ts'
 import { META_KEY, rowPrefix } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta } from '../../src/storage/records.ts'
 import { temporaryDirectory } from '../backup/samples.ts'
-import { filesOf, sameFiles } from '../storage/damage.ts'
+import { filesOf, sameFiles } from '../storage/files.ts'
 import { kv } from './run-kv.ts'
 
 /** The directory of a stopped node with a key. */

@@ -16,6 +16,7 @@ import {
   TTL_MS_MAX,
   TTL_MS_MIN,
 } from '../../src/kv/types.ts'
+import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, hex, MemoryStore, utf8 } from './store.ts'
 
@@ -385,27 +386,24 @@ test('leases and their keys are those of the model', () => {
         const command = commandOf(step, model)
         const request = ask(command)
         const { kind, version } = requestKind(request)
-        expect(decodeRequest(kind, version, bodyOf(request))).toEqual(request)
+        expectEqual(decodeRequest(kind, version, bodyOf(request)), request)
         const { outcome } = store.apply(request, model.now)
         store.state = decodeState(encodeState(store.state))
         expect(outcome).toMatchObject(expected(command, model, store, outcome))
-        expect(store.state).toMatchObject({
-          revision: model.revision,
-          keys: model.keys.size,
-          leases: { count: model.leases.size },
-        })
+        const { revision, keys, leases: counted } = store.state
+        expectEqual([revision, keys, counted.count], [model.revision, model.keys.size, model.leases.size])
         const records = store.list(undefined).map(({ key, lease }) => [text(key), lease] as const)
-        expect(new Map(records)).toEqual(model.keys)
+        expectEqual(new Map(records), model.keys)
         const { leases, attached } = held(store)
         const wanted = [...model.leases].map(
           ([id, lease]) =>
             [id, { ...lease, keys: model.keysOf(id).length, keyBytes: bytesOf(model.keysOf(id)) }] as const,
         )
-        expect(leases).toEqual(new Map(wanted))
+        expectEqual(leases, new Map(wanted))
         const pairs = [...model.keys]
           .filter(([, id]) => id !== undefined)
           .map(([name, id]) => `${id} ${name}`)
-        expect(attached).toEqual(pairs.sort())
+        expectEqual(attached, pairs.sort())
       }
     }),
     { numRuns: runs(1500) },
@@ -441,7 +439,7 @@ test('a repeat of a request with a lease gets the outcome of the first one, and 
         const rows = () => [...store.rows].map(([name, row]) => `${name} ${hex(row)}`)
         const before = rows()
         expect(store.apply(request, model.now)).toMatchObject({ outcome, replayed: true })
-        expect(rows()).toEqual(before)
+        expectEqual(rows(), before)
       }
     }),
     { numRuns: runs(500) },

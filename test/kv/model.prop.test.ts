@@ -20,6 +20,7 @@ import type {
   Revision,
   SessionSlot,
 } from '../../src/kv/types.ts'
+import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, hex, MemoryStore, rev, utf8 } from './store.ts'
 
@@ -101,25 +102,29 @@ test('outcomes, keys and counters are those of the model', () => {
       for (const { request, elapsedMs } of entries) {
         now += elapsedMs
         const { outcome, replayed } = store.apply(request, now)
-        expect({ outcome: withoutReason(outcome), replayed }).toEqual(model.apply(request, now))
-        expect(store.state).toMatchObject({
-          revision: model.revision,
-          keys: model.keys.size,
-          storeBytes: model.bytes(),
-          idempotencyTokens: { count: model.memory.length, horizon: model.horizon },
-          clientSessions: {
-            next: model.nextSession,
-            horizon: model.sessionHorizon,
-            bytes: model.slotBytes(),
-          },
-        })
+        expectEqual({ outcome: withoutReason(outcome), replayed }, model.apply(request, now))
+        const {
+          revision,
+          keys,
+          storeBytes,
+          idempotencyTokens: tokens,
+          clientSessions: sessions,
+        } = store.state
+        expectEqual(
+          [revision, keys, storeBytes, tokens.count, tokens.horizon],
+          [model.revision, model.keys.size, model.bytes(), model.memory.length, model.horizon],
+        )
+        expectEqual(
+          [sessions.next, sessions.horizon, sessions.bytes],
+          [model.nextSession, model.sessionHorizon, model.slotBytes()],
+        )
         const bytes = (...tables: string[]) =>
           [...store.rows]
             .filter(([key]) => tables.includes(key.slice(0, 2)))
             .reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
         expect(bytes('02', '03')).toBe(store.state.idempotencyTokens.bytes)
         expect(bytes('05')).toBe(store.state.clientSessions.bytes)
-        for (const name of ['a', 'b', 'cc']) expect(store.get(name)).toEqual(model.keys.get(name))
+        for (const name of ['a', 'b', 'cc']) expectEqual(store.get(name), model.keys.get(name))
       }
     }),
     { numRuns: runs(1500) },
@@ -132,7 +137,7 @@ test('the same log leaves the same bytes, from the start or from any registers i
       const [one, other] = [new MemoryStore(SETTINGS), new MemoryStore(SETTINGS)]
       for (const [i, { request, elapsedMs }] of entries.entries()) {
         if (i === restartAt) other.state = decodeState(encodeState(other.state))
-        expect(other.apply(request, i + elapsedMs)).toEqual(one.apply(request, i + elapsedMs))
+        expectEqual(other.apply(request, i + elapsedMs), one.apply(request, i + elapsedMs))
       }
       expect([...other.rows].map(([k, row]) => [k, hex(row)])).toEqual(
         [...one.rows].map(([k, row]) => [k, hex(row)]),
@@ -153,7 +158,7 @@ test('a request is read back as it was written', () => {
     fc.property(anyCommand, idempotency, (command, idempotency) => {
       const request = ask(command, idempotency)
       const { kind, version } = requestKind(request)
-      expect(decodeRequest(kind, version, bodyOf(request))).toEqual(canonical(request))
+      expectEqual(decodeRequest(kind, version, bodyOf(request)), canonical(request))
     }),
     { numRuns: runs(500) },
   )

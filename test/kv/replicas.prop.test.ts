@@ -4,7 +4,6 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { requestKind } from '../../src/kv/codec/request.ts'
 import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
@@ -21,17 +20,17 @@ import type {
   Operation,
   Request,
 } from '../../src/kv/types.ts'
-import { stampFrame } from '../../src/raft/entry.ts'
-import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
-import { Applier } from '../../src/server/node/applier.ts'
+import { asIndex, asTerm, type Entry } from '../../src/raft/types.ts'
+import type { Applier } from '../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Storage, StoredRow } from '../../src/storage/index.ts'
-import { pastEntry, sealed } from '../raft/harness/frames.ts'
+import { pastEntry } from '../raft/harness/frames.ts'
 import { runs } from '../runs.ts'
+import { applierOn, entryOf } from '../server/node/applying.ts'
 import { metaOf } from '../storage/conformance.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { batch, closed, hardState, must, scrub, sinkFor, store, stream, write } from '../storage/samples.ts'
-import { ask, batchOf, bodyOf, hex, MemoryStore, rev } from './store.ts'
+import { ask, batchOf, hex, MemoryStore, rev } from './store.ts'
 
 const FIRST = 2
 const TERM = 1
@@ -186,7 +185,7 @@ const log = fc
       now += elapsedMs
       const asked = request && withDeadlines(request, store)
       if (asked !== undefined) store.apply(asked, now)
-      return entryOf(FIRST + at, asked, now)
+      return asked === undefined ? pastEntry(FIRST + at, TERM) : entryOf(FIRST + at, asked, now)
     })
     return { initial, entries }
   })
@@ -200,13 +199,6 @@ function withDeadlines(request: Request, { rows }: MemoryStore): Request {
     return { id, deadlineMs: row === undefined || deadlineMs > 0 ? deadlineMs : decodeLease(row).deadlineMs }
   })
   return { ...request, command: { ...command, leases } }
-}
-
-function entryOf(index: number, request: Request | undefined, clusterTimeMs: number): Entry {
-  if (request === undefined) return pastEntry(index, TERM)
-  const frame = sealed(requestKind(request).kind, asReplicaId('9'), 1, index, bodyOf(request))
-  stampFrame(frame, asTerm(TERM), asIndex(index), clusterTimeMs)
-  return { index: asIndex(index), term: asTerm(TERM), frame }
 }
 
 const limits: fc.Arbitrary<Partial<StoreLimits>> = fc.record({
@@ -351,19 +343,10 @@ class Replica {
 
   async #open(): Promise<void> {
     const storage = await openDisk(this.#disk, undefined, {}, this.#limits)
-    const applier = new Applier(
-      storage,
-      {
-        leaseChanged: () => {},
-        coreEntryApplied: () => RAFT_STATE,
-        entryRead: () => {},
-        failed: (error) => {
-          throw error
-        },
-        applied: (entry, result) => this.#told(entry, result),
-      },
-      this.#parts.keysAtOnce,
-    )
+    const applier = applierOn(storage, this.#parts.keysAtOnce, {
+      coreEntryApplied: () => RAFT_STATE,
+      applied: (entry, result) => this.#told(entry, result),
+    })
     this.#running = { storage, applier }
   }
 

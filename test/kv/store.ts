@@ -71,29 +71,56 @@ const whole = (condition: Partial<Condition> | undefined): Condition | undefined
 class RowMap extends Map<string, Uint8Array> {
   /** The rows of versions, by the beginning that those of one key share: a search would look at all rows. */
   readonly #versions = new Map<string, Set<string>>()
+  /** Made for the first list after a change. */
+  #sorted: SortedVersions | undefined
 
   override set(name: string, row: Uint8Array): this {
-    if (Number.parseInt(name.slice(0, 2), 16) === TABLE_VERSIONS) {
+    if (name.startsWith(VERSIONS)) {
       const start = name.slice(0, -2 * REVISION_BYTES)
       this.#versions.set(start, (this.#versions.get(start) ?? new Set()).add(name))
+      this.#sorted = undefined
     }
     return super.set(name, row)
   }
 
   override delete(name: string): boolean {
-    this.#versions.get(name.slice(0, -2 * REVISION_BYTES))?.delete(name)
+    if (this.#versions.get(name.slice(0, -2 * REVISION_BYTES))?.delete(name)) this.#sorted = undefined
     return super.delete(name)
   }
 
   override clear(): void {
     this.#versions.clear()
+    this.#sorted = undefined
     super.clear()
+  }
+
+  get sorted(): SortedVersions {
+    if (this.#sorted === undefined) {
+      const names = [...this.#versions.values()].flatMap((ofKey) => [...ofKey]).sort()
+      const versions = names.map(
+        (name) => [Buffer.from(name, 'hex'), this.get(name) ?? new Uint8Array()] as const,
+      )
+      this.#sorted = { versions, records: recordsOf(versions, new LiveVersions(undefined, false)) }
+    }
+    return this.#sorted
   }
 
   versionsOf(key: Uint8Array): ReadonlySet<string> {
     return this.#versions.get(hex(versionsStart(key))) ?? new Set()
   }
 }
+
+/** The rows of versions in the order of their keys. */
+type Versions = readonly (readonly [key: Uint8Array, row: Uint8Array])[]
+
+interface SortedVersions {
+  readonly versions: Versions
+  /** The records of all keys as they are now. */
+  readonly records: readonly KeyRow[]
+}
+
+const recordsOf = (versions: Versions, live: LiveVersions): KeyRow[] =>
+  [...versions.map(([key, row]) => live.take(key, row)), live.end()].filter((record) => record !== undefined)
 
 /** A result with the rows that were written, in order. */
 export interface AppliedHere extends Applied {
@@ -174,8 +201,9 @@ export class MemoryStore {
     write: (change) => {
       this.#spoil()
       const { key, value, rest = new Uint8Array() } = change
+      const name = hex(key)
       if (key[0] === TABLE_KEY_METADATA) {
-        this.#heads.set(hex(key), value && new Uint8Array(value))
+        this.#heads.set(name, value && new Uint8Array(value))
         return NO_HASH
       }
       const before = change.before === undefined ? undefined : known(change.before)
@@ -185,10 +213,10 @@ export class MemoryStore {
         rest: new Uint8Array(rest),
         ...(before !== undefined && { before }),
       })
-      if (before !== undefined) expectEqual(before, hashOf(key, this.rows.get(hex(key))))
-      if (value === undefined) this.rows.delete(hex(key))
-      else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
-      return hashOf(key, this.rows.get(hex(key))) ?? NO_HASH
+      if (before !== undefined) expectEqual(before, hashOf(key, this.rows.get(name)))
+      if (value === undefined) this.rows.delete(name)
+      else this.rows.set(name, new Uint8Array(Buffer.concat([value, rest])))
+      return hashOf(key, this.rows.get(name)) ?? NO_HASH
     },
   }
 
@@ -201,7 +229,8 @@ export class MemoryStore {
   }
 
   #rowOfHead(key: Uint8Array): FoundRow | undefined {
-    const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
+    const name = hex(key)
+    const bytes = this.#heads.has(name) ? this.#heads.get(name) : this.#headOf(key.subarray(1))
     return bytes && { bytes, length: bytes.length, ...NO_HASH }
   }
 
@@ -216,15 +245,9 @@ export class MemoryStore {
 
   /** All records as they were at a revision, or are now. */
   list(at: Revision | undefined, reverse = false): KeyRow[] {
-    const names = [...this.rows.keys()].sort()
-    const records = new LiveVersions(at, reverse)
-    const listed: (KeyRow | undefined)[] = []
-    for (const name of reverse ? names.reverse() : names) {
-      const [key, row] = [Buffer.from(name, 'hex'), this.rows.get(name) ?? new Uint8Array()]
-      if (key[0] === TABLE_VERSIONS) listed.push(records.take(key, row))
-    }
-    listed.push(records.end())
-    return listed.filter((record) => record !== undefined)
+    const { records, versions } = this.rows.sorted
+    if (at === undefined) return reverse ? records.toReversed() : [...records]
+    return recordsOf(reverse ? versions.toReversed() : versions, new LiveVersions(at, reverse))
   }
 
   /** Reads a range as a driver does before an entry. */
@@ -266,3 +289,6 @@ const known = (before: RowHash | null): RowHash | null => before && { mix: befor
 const NO_HASH: RowHash = { mix: 0, crc: 0 }
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+/** The beginning of the names of rows of versions. */
+const VERSIONS = hex(Uint8Array.of(TABLE_VERSIONS))

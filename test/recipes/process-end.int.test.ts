@@ -19,7 +19,7 @@ afterAll(() => cluster.close())
 
 test('a process ends when its client is closed, or when it only holds what needs no watch', async () => {
   const client = `
-    import { Client } from '${root}index.ts'
+    import { Client } from '${root}client/index.ts'
     import {
       barrier, cache, campaign, config, doubleBarrier, lock, queue, registry, runAsLeader, saga, topic,
     } from '${root}recipes/index.ts'

@@ -719,7 +719,7 @@ describe('a saga', () => {
     })
     expect(() => saga(kv, name, [])).toThrow(/steps must be a list of steps that is not empty/)
     expect(() => saga(kv, name, steps('aa', log))).toThrow(/a is there twice/)
-    expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/function run/)
+    expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/steps\[0\]: run must be a function/)
     expect(() => saga(kv, name, steps('a', log), { ttlMs: 10 })).toThrow(/ttlMs must be .* from 1,000 on/)
   })
 })

@@ -8,10 +8,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage } from '../../src/storage/index.ts'
 import { createDatabase, LevelEngine, levelLimits } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
-import { type Files, filesOf, outcomeOf } from './damage.ts'
+import { outcomeOf } from './damage.ts'
 import { FaultyEngine } from './faulty.ts'
+import { type Files, filesOf, putFiles, temporaryDirectory } from './files.ts'
 import { edit, logFile } from './level/leveldb-files.ts'
-import { levelReplica, temporaryDirectory } from './replicas.ts'
+import { levelReplica } from './replicas.ts'
 import { closed } from './samples.ts'
 import { contentAfter, submit } from './workload.ts'
 
@@ -59,8 +60,7 @@ async function filledUp(): Promise<{ files: Files; count: number }> {
 
 function directoryOf(files: Files, changed: Readonly<Record<string, Uint8Array>> = {}): string {
   const dir = mkdtempSync(join(parent, 'node-'))
-  for (const [name, content] of [...files, ...Object.entries(changed)])
-    writeFileSync(join(dir, name), content)
+  putFiles(dir, [...files, ...Object.entries(changed)])
   return dir
 }
 

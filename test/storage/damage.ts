@@ -1,20 +1,10 @@
 // Directories as a crash leaves them, damaged on purpose, and what a replica does with them.
 
-import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, rmSync } from 'node:fs'
 import { formatStorage, type OpenOptions, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
-import { temporaryDirectory } from './replicas.ts'
+import { type Files, filesOf, sameFiles, temporaryDirectory } from './files.ts'
 import { closed, identity, initial } from './samples.ts'
 import { contentOf, submit } from './workload.ts'
-
-/** Content by name of every file of a directory. */
-export type Files = ReadonlyMap<string, Buffer>
-
-export const filesOf = (dir: string): Files =>
-  new Map(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name))]))
-
-export const sameFiles = (a: Files, b: Files): boolean =>
-  a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content))
 
 /**
  * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from earlier runs, and everything
@@ -23,7 +13,7 @@ export const sameFiles = (a: Files, b: Files): boolean =>
 export async function crashImage(
   count: number,
   { restartEvery = 8, padding = 0 } = {},
-  each: (files: Files, batches: number) => void = () => {},
+  each?: (files: Files, batches: number) => void,
 ): Promise<Files> {
   const dir = await temporaryDirectory()
   try {
@@ -31,7 +21,7 @@ export async function crashImage(
     let storage = await openStorage(dir)
     for (let number = 1; number <= count; number++) {
       await submit(storage, number, padding)
-      each(filesOf(dir), number)
+      each?.(filesOf(dir), number)
       if (number % restartEvery !== 0) continue
       await closed(storage)
       storage = await openStorage(dir)

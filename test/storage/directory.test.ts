@@ -20,7 +20,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
-import { temporaryDirectory } from './replicas.ts'
+import { temporaryDirectory } from './files.ts'
 import { identity, initial } from './samples.ts'
 
 const disk = vi.hoisted(() => ({

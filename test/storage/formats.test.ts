@@ -36,7 +36,7 @@ import {
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash } from '../../src/storage/rows.ts'
 import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'
-import { temporaryDirectory } from './replicas.ts'
+import { temporaryDirectory } from './files.ts'
 import { applied, bytes, hardState, must, rowKey, sealRow, text } from './samples.ts'
 
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')

@@ -124,8 +124,14 @@ test('nothing is added to a transfer given up while a chunk of it waited behind 
   await expectInstalled(await openDisk(disk), source)
 })
 
-test('a generation given up before it was written down is not used again', async () => {
-  const source = await sender(ROWS)
+/**
+ * The disk after a power cut. A chunk and a batch after it were written, and the transfers of these ids that began
+ * meanwhile were not.
+ */
+async function cutDuring(
+  source: SnapshotSource,
+  ids: readonly string[],
+): Promise<ReturnType<typeof memoryDisk>> {
   const disk = memoryDisk()
   const waiting: (() => void)[] = []
   let isHeld = false
@@ -139,32 +145,21 @@ test('a generation given up before it was written down is not used again', async
   isHeld = true
   sink.write(0, chunk, () => {})
   storage.write(batch(hardState(2, 1)), () => {})
-  for (const id of ['second', 'third']) storage.snapshotSink(id, identity.replicaId, source.meta, () => {})
-  // Writes the chunk and the batch after it, then the power fails.
+  for (const id of ids) storage.snapshotSink(id, identity.replicaId, source.meta, () => {})
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
   disk.power('lost')
+  return disk
+}
+
+test('a generation given up before it was written down is not used again', async () => {
+  const source = await sender(ROWS)
+  const disk = await cutDuring(source, ['second', 'third'])
   await expectInstalled(await openDisk(disk), source)
 })
 
 test('a transfer given up does not come back at the second start after its rows have gone', async () => {
   const source = await sender(ROWS)
-  const disk = memoryDisk()
-  const waiting: (() => void)[] = []
-  let isHeld = false
-  const later: Later = (what, complete) => {
-    if (isHeld && what === 'write') waiting.push(complete)
-    else setImmediate(complete)
-  }
-  const storage = await openDisk(disk, later)
-  const sink = must(await sinkFor(storage, source))
-  const chunk = must(await chunkOf(source, 0))
-  isHeld = true
-  sink.write(0, chunk, () => {})
-  storage.write(batch(hardState(2, 1)), () => {})
-  storage.snapshotSink('second', identity.replicaId, source.meta, () => {})
-  // Writes the chunk and the batch after it, then the power fails.
-  for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
-  disk.power('lost')
+  const disk = await cutDuring(source, ['second'])
   await sweep(await openDisk(disk))
   disk.power('lost')
   await expectInstalled(await openDisk(disk), source)

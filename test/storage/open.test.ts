@@ -32,9 +32,9 @@ import {
 import { META_KEY } from '../../src/storage/keys.ts'
 import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'
-import { crashImage, type Files, filesOf, sameFiles } from './damage.ts'
+import { crashImage } from './damage.ts'
 import { FaultyEngine } from './faulty.ts'
-import { openFilesIn, temporaryDirectory } from './replicas.ts'
+import { type Files, filesOf, openFilesIn, sameFiles, temporaryDirectory } from './files.ts'
 import { closed, identity, initial, must } from './samples.ts'
 
 let dir: string
@@ -216,34 +216,20 @@ describe('opening', () => {
     expect(await open()).toBe('opened')
   })
 
-  test('from two threads of one process is refused, and other processes are kept out all the same', async () => {
+  test('from another thread of the process is refused, and other processes are kept out all the same', async () => {
     const storage = await openStorage(dir)
+    // It may ask for the lock as well.
     const script = `
-      const { parentPort, workerData } = require('node:worker_threads')
-      import(workerData.module)
-        .then(({ openStorage }) => openStorage(workerData.dir))
-        .then(() => parentPort.postMessage('opened'), (error) => parentPort.postMessage(error.name))`
-    const workerData = { module: resolve('src/storage/index.ts'), dir }
-    const worker = new Worker(script, { eval: true, workerData })
+      const { parentPort, workerData: { src, dir } } = require('node:worker_threads')
+      Promise.all([import(src + '/index.ts'), import(src + '/level/level-engine.ts')]).then(
+        async ([{ openStorage }, { isLocked }]) => {
+          const said = await openStorage(dir).then(() => 'opened', (error) => error.name)
+          parentPort.postMessage([said, await isLocked(dir)])
+        })`
+    const worker = new Worker(script, { eval: true, workerData: { src: resolve('src/storage'), dir } })
     const [said] = await once(worker, 'message')
     await worker.terminate()
-    expect(said).toBe('StorageInUseError')
-    expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
-    await closed(storage)
-  })
-
-  test('the process that has it open can ask for its lock from any thread, and keeps it', async () => {
-    const storage = await openStorage(dir)
-    const script = `
-      const { parentPort, workerData } = require('node:worker_threads')
-      import(workerData.module)
-        .then(({ isLocked }) => isLocked(workerData.dir))
-        .then((is) => parentPort.postMessage(is))`
-    const workerData = { module: resolve('src/storage/level/level-engine.ts'), dir }
-    const worker = new Worker(script, { eval: true, workerData })
-    const [inWorker] = await once(worker, 'message')
-    await worker.terminate()
-    expect([inWorker, await isLocked(dir)]).toEqual([true, true])
+    expect([...said, await isLocked(dir)]).toEqual(['StorageInUseError', true, true])
     expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
     await closed(storage)
     expect(await isLocked(dir)).toBe(false)

@@ -11,7 +11,7 @@ import { FORMAT_VERSION, formatStorage, type Identity, inspectDirectory } from '
 import { seal } from '../../src/storage/records.ts'
 import { writeIdentity } from '../../src/storage/replica-identity.ts'
 import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
-import { openFilesIn, temporaryDirectory } from './replicas.ts'
+import { openFilesIn, temporaryDirectory } from './files.ts'
 import { identity, initial } from './samples.ts'
 
 let dir: string

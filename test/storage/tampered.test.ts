@@ -1,6 +1,7 @@
 // Content that contradicts itself although every file of LevelDB is intact: what damaged tables can bring back, and
 // what a bug could write.
 
+import { rmSync } from 'node:fs'
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
@@ -18,6 +19,7 @@ import {
 import { decodeMeta, encodeMeta, type Meta, seal } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
 import { FaultyEngine } from './faulty.ts'
+import { type Files, filesOf, putFiles, temporaryDirectory } from './files.ts'
 import { levelReplica } from './replicas.ts'
 import {
   allRows,
@@ -40,14 +42,27 @@ import { submit } from './workload.ts'
 
 type Raw = Level<Uint8Array, Uint8Array>
 
+/** The files of a closed replica, by the number of its batches. */
+const replicas = new Map<number, Promise<Files>>()
+
 /** A closed replica after some batches. */
 async function replica(batches = 7): Promise<string> {
+  const files = replicas.get(batches) ?? makeReplica(batches)
+  replicas.set(batches, files)
+  const dir = await temporaryDirectory()
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  putFiles(dir, await files)
+  return dir
+}
+
+async function makeReplica(batches: number): Promise<Files> {
   const { dir, open, dispose } = await levelReplica()
-  onTestFinished(dispose)
   const storage = await open()
   for (let number = 1; number <= batches; number++) await submit(storage, number)
   await closed(storage)
-  return dir
+  const files = filesOf(dir)
+  await dispose()
+  return files
 }
 
 async function raw<T>(dir: string, use: (db: Raw) => Promise<T>): Promise<T> {

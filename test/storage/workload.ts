@@ -67,8 +67,17 @@ export async function contentOf(storage: Storage): Promise<string> {
   })
 }
 
+const contents = new Map<string, Promise<string>>()
+
 /** The content of a replica after `count` batches, including a restart. */
-export async function contentAfter(count: number, padding = 0): Promise<string> {
+export function contentAfter(count: number, padding = 0): Promise<string> {
+  const which = `${count} ${padding}`
+  const content = contents.get(which) ?? makeContent(count, padding)
+  contents.set(which, content)
+  return content
+}
+
+async function makeContent(count: number, padding: number): Promise<string> {
   const disk = memoryDisk()
   const storage = await openDisk(disk)
   for (let number = 1; number <= count; number++) await submit(storage, number, padding)

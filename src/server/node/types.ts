@@ -3,16 +3,7 @@
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
 import type { SpanContext } from '@opentelemetry/api'
-import type {
-  Condition,
-  KeyRow,
-  KvSettings,
-  KvState,
-  LeaseId,
-  Outcome,
-  Request,
-  Revision,
-} from '../../kv/types.ts'
+import type { KeyRow, KvSettings, KvState, LeaseId, Outcome, Request, Revision } from '../../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -26,13 +17,7 @@ import type {
   ReplicaId,
   Term,
 } from '../../raft/types.ts'
-import type {
-  AppliedRecord,
-  RowScan,
-  SnapshotSink,
-  SnapshotSource,
-  WriteCallback,
-} from '../../storage/types.ts'
+import type { RowScan, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
 import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
@@ -384,6 +369,4 @@ export type {
   NodeEnd,
   NodeOptions,
   Optional,
-  RunningNode,
 } from '../options.ts'
-export type { AppliedRecord, Condition, Outcome, Request, Revision }

@@ -99,7 +99,6 @@ export class Acceptor {
   }
 
   #refuse(wire: Wire, { refuse, stop, isExpected = false }: Objection): void {
-    this.#context.counters.handshakesRefused++
     this.#log(refuse, isExpected ? 'info' : 'warn')
     refuseWire(this.#context, wire, refuse, stop)
   }

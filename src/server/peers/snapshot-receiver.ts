@@ -129,10 +129,8 @@ class Incoming {
     const begun = this.#sink !== undefined && !this.#ended
     const full = this.#chunks.length >= this.#context.limits.snapshotChunksInflightMax
     if (begun && frame.type === 'snapshot-end') this.#ended = true
-    else if (begun && frame.type === 'snapshot-chunk' && !full) {
-      this.#context.counters.snapshotChunksReceived++
-      this.#chunks.push(frame)
-    } else {
+    else if (begun && frame.type === 'snapshot-chunk' && !full) this.#chunks.push(frame)
+    else {
       this.close(`a frame of type ${nameOf(frame)} out of turn in a snapshot transfer`)
       return
     }

@@ -159,7 +159,6 @@ export class SnapshotSender {
     if (!wire.send({ type: 'snapshot-chunk', number, bytes: chunk })) return false
     this.#nextChunk++
     this.inflight++
-    this.#context.counters.snapshotChunksSent++
     return true
   }
 

@@ -187,7 +187,6 @@ export class FakeNode implements NodeApi {
       applied: asIndex(89),
       state: 'replicate' as const,
       inflightMessages: 0,
-      inflightBytes: 0,
       paused: false,
       recentlyActive: true,
       lateSnapshots: 0,

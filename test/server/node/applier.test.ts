@@ -2,16 +2,15 @@
 // rows.
 
 import { expect, test } from 'vitest'
-import { type Command, encodeRequest, encodeState, initialState, requestKind } from '../../../src/kv/index.ts'
-import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
-import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { Applier } from '../../../src/server/node/applier.ts'
+import { type Command, encodeState, initialState } from '../../../src/kv/index.ts'
+import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import type { Storage } from '../../../src/storage/index.ts'
-import { batchOf, putOf } from '../../kv/store.ts'
-import { crc32, pastEntries } from '../../raft/harness/frames.ts'
+import { ask, batchOf, putOf } from '../../kv/store.ts'
+import { pastEntries } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applyRows, bytes, closed, hardState } from '../../storage/samples.ts'
+import { applierOn, entryOf } from './applying.ts'
 
 const KEYS_AT_ONCE = 64
 
@@ -22,16 +21,7 @@ const record = (index: number) => ({
   kv: encodeState(initialState()),
 })
 
-function entryAt(index: number, command: Command): Entry {
-  const request = { command, idempotency: undefined, principal: '' }
-  const { kind, version } = requestKind(request)
-  const body = encodeRequest(request)
-  const frame = newFrame({ kind, version, proposer: asReplicaId('9'), boot: 1, seq: index }, body.length)
-  frame.set(body, BODY_AT)
-  sealFrame(frame, crc32)
-  stampFrame(frame, asTerm(1), asIndex(index), 0)
-  return { index: asIndex(index), term: asTerm(1), frame }
-}
+const entryAt = (index: number, command: Command): Entry => entryOf(index, ask(command))
 
 const putAt = (index: number, key: string, size: number, prev = false): Entry =>
   entryAt(index, { kind: 'put', key: bytes(key), value: new Uint8Array(size), condition: undefined, prev })
@@ -44,25 +34,10 @@ async function formatted(limits: Partial<StoreLimits> = {}): Promise<Storage> {
   return storage
 }
 
-const applierOn = (storage: Storage, applied: (entry: Entry) => undefined = () => {}): Applier =>
-  new Applier(
-    storage,
-    {
-      leaseChanged: () => {},
-      coreEntryApplied: () => new Uint8Array(),
-      entryRead: () => {},
-      failed: (error) => {
-        throw error
-      },
-      applied,
-    },
-    KEYS_AT_ONCE,
-  )
-
 test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = applierOn(storage, ({ index }) => void applied.push(index))
+  const applier = applierOn(storage, KEYS_AT_ONCE, { applied: ({ index }) => void applied.push(index) })
   applier.push(pastEntries(2, [1, 1, 1]))
   applier.clear()
   expect(applier.pending).toBe(false)
@@ -78,7 +53,7 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
 
 test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
   const storage = await formatted()
-  const applier = applierOn(storage)
+  const applier = applierOn(storage, KEYS_AT_ONCE)
   const put = (index: number, size: number, prev = false): Entry => putAt(index, 'k', size, prev)
   const sizes = [200_000, 200_000, ...Array.from({ length: 40 }, () => 1)]
   applier.push(sizes.map((size, at) => put(2 + at, size)))
@@ -103,7 +78,7 @@ test('whether it is enough is asked after a few entries, or sooner when they are
 
 test('whether it is enough is asked after some changes of batches, also if they are refused and write nothing', async () => {
   const storage = await formatted({ rowHeads: 10_000 })
-  const applier = applierOn(storage)
+  const applier = applierOn(storage, KEYS_AT_ONCE)
   const batchAt = (index: number, changes: number): Entry =>
     entryAt(
       index,
@@ -125,7 +100,7 @@ test('whether it is enough is asked after some changes of batches, also if they 
 
 test('an entry that is applied in parts is interrupted after every few keys, or sooner when their values are large', async () => {
   const storage = await formatted()
-  const applier = applierOn(storage)
+  const applier = applierOn(storage, KEYS_AT_ONCE)
   const keys = KEYS_AT_ONCE + 1
   /** Returns the number of calls. */
   const runTo = async (index: number, enough: boolean): Promise<number> => {
@@ -154,7 +129,7 @@ test('an entry that is applied in parts is interrupted after every few keys, or 
 test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = applierOn(storage, ({ index }) => void applied.push(index))
+  const applier = applierOn(storage, KEYS_AT_ONCE, { applied: ({ index }) => void applied.push(index) })
   for (const index of [3, 1]) {
     applier.push(pastEntries(index, [1]))
     expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)

@@ -29,6 +29,17 @@ function settled<T>(cluster: SimulatedCluster, promised: Promised<T>): Promised<
   return promised
 }
 
+const SHORT_LOG = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
+const CHANGES = 50
+
+/** A follower that is down and needs a snapshot. It has applied fewer than CHANGES entries. */
+function leaveBehind(cluster: SimulatedCluster, follower = cluster.follower): typeof follower {
+  follower.crash()
+  for (let round = 0; round < CHANGES; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+  cluster.advance(1000)
+  return follower
+}
+
 /** Only the leader knows that every node refuses changes; a follower without room does not forward them. */
 const refusalOf = (cluster: SimulatedCluster, node: SimulatedCluster['leading']): string =>
   node === cluster.leading || node.machine.space.fixed === undefined ? 'storage_full' : 'overloaded'
@@ -155,16 +166,12 @@ test('with two full disks of three a leader with space keeps leading, and reads 
 })
 
 test('no snapshot is taken on without room for it', () => {
-  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
-  const cluster = SimulatedCluster.formed(3, { limits })
-  const { follower } = cluster
-  follower.crash()
-  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
-  cluster.advance(1000)
+  const cluster = SimulatedCluster.formed(3, { limits: SHORT_LOG })
+  const follower = leaveBehind(cluster)
   follower.machine.space.fixed = LOW
   follower.start()
   cluster.advance(5000)
-  expect(follower.running.status().raft.applied).toBeLessThan(100)
+  expect(follower.running.status().raft.applied).toBeLessThan(CHANGES)
   follower.machine.space.fixed = undefined
   cluster.converge()
 })
@@ -212,18 +219,14 @@ test('a node with little room passes on what waits for a leader as soon as it fo
 })
 
 test('a node with too little room for the snapshot that it needs leaves nobody waiting: others can serve them', () => {
-  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
-  const cluster = SimulatedCluster.formed(3, { limits })
+  const cluster = SimulatedCluster.formed(3, { limits: SHORT_LOG })
   const { follower } = cluster
   follower.machine.space.fixed = LOW
   cluster.advance(diskLookMs)
   // While its log has every committed entry, it forwards changes to nodes that have room.
   for (const done of [follower.put('k', 'v'), follower.remove('k')])
     expect(settled(cluster, done).code).toBe('ok')
-  follower.crash()
-  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
-  cluster.advance(1000)
-  follower.start()
+  leaveBehind(cluster, follower).start()
   cluster.until(() => follower.driver?.leaderName !== undefined)
   cluster.advance(raftTiming.electionMaxMs)
   const began = cluster.time.now
@@ -240,12 +243,8 @@ test.each([
 ])(
   'a snapshot that is arriving is given up when room is %s, and comes again when there is enough',
   (_room, free) => {
-    const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
-    const cluster = SimulatedCluster.formed(3, { limits })
-    const { follower } = cluster
-    follower.crash()
-    for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
-    cluster.advance(1000)
+    const cluster = SimulatedCluster.formed(3, { limits: { ...SHORT_LOG, chunkRows: 1 } })
+    const follower = leaveBehind(cluster)
     follower.start()
     follower.slowDisk(200)
     cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
@@ -253,20 +252,16 @@ test.each([
     cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
     // A complete snapshot would be installed by then.
     cluster.advance(5000)
-    expect(follower.running.status().raft.applied).toBeLessThan(100)
+    expect(follower.running.status().raft.applied).toBeLessThan(CHANGES)
     follower.machine.space.fixed = undefined
     cluster.converge()
-    expect(follower.running.status().raft.applied).toBeGreaterThan(100)
+    expect(follower.running.status().raft.applied).toBeGreaterThan(CHANGES)
   },
 )
 
 test('what a snapshot brings counts as written: the end of room is seen while it arrives', () => {
-  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
-  const cluster = SimulatedCluster.formed(3, { limits })
-  const { follower } = cluster
-  follower.crash()
-  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
-  cluster.advance(1000)
+  const cluster = SimulatedCluster.formed(3, { limits: { ...SHORT_LOG, chunkRows: 1 } })
+  const follower = leaveBehind(cluster)
   follower.machine.space.fixed = diskReserveBytes + 1000
   follower.start()
   cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
@@ -276,7 +271,7 @@ test('what a snapshot brings counts as written: the end of room is seen while it
   expect(cluster.time.now - began).toBeLessThan(diskLookMs)
   expect(follower.running.status()).toMatchObject({
     diskSpace: 'none',
-    raft: { applied: expect.toSatisfy((index) => index < 100) },
+    raft: { applied: expect.toSatisfy((index) => index < CHANGES) },
   })
   follower.machine.space.fixed = undefined
   cluster.converge()

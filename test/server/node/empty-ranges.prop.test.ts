@@ -4,19 +4,18 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Command, encodeState, initialState, type KeyRow, requestKind } from '../../../src/kv/index.ts'
-import { stampFrame } from '../../../src/raft/entry.ts'
-import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { Applier } from '../../../src/server/node/applier.ts'
+import { type Command, encodeState, initialState, type KeyRow } from '../../../src/kv/index.ts'
+import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
+import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { type RecordScan, type RecordScanOptions, scanRecords } from '../../../src/server/node/record-scan.ts'
 import type { Storage } from '../../../src/storage/index.ts'
-import { ask, batchOf, bodyOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
-import { sealed } from '../../raft/harness/frames.ts'
+import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'
 import { metaOf } from '../../storage/conformance.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { batch, closed, hardState, must, sinkFor, store, stream, write } from '../../storage/samples.ts'
+import { applierOn, entryOf } from './applying.ts'
 
 const TERM = 1
 const FIRST = 2
@@ -66,7 +65,7 @@ function logOf(all: readonly Written[]): Log {
   const entries = all.map((each, at) => {
     const content = new Map(contents.at(-1))
     contents.push(content)
-    return entryOf(FIRST + at, commandOf(each, content, `value ${at}`))
+    return entryOf(FIRST + at, ask(commandOf(each, content, `value ${at}`)))
   })
   return { entries, contents }
 }
@@ -83,13 +82,6 @@ function commandOf(each: Written, content: Map<string, string>, value: string): 
     if (isPut) content.set(name, value)
     else content.delete(name)
   return batchOf(...each.changes.map(({ name, isPut }) => (isPut ? putOf(name, value) : deleteOf(name))))
-}
-
-function entryOf(index: number, command: Command): Entry {
-  const request = ask(command)
-  const frame = sealed(requestKind(request).kind, asReplicaId('9'), 1, index, bodyOf(request))
-  stampFrame(frame, asTerm(TERM), asIndex(index), 0)
-  return { index: asIndex(index), term: asTerm(TERM), frame }
 }
 
 interface OpenScan {
@@ -154,19 +146,7 @@ class Replica {
   private constructor(storage: Storage, log: Log, keysAtOnce: number) {
     this.storage = storage
     this.#log = log
-    this.#applier = new Applier(
-      storage,
-      {
-        leaseChanged: () => {},
-        coreEntryApplied: () => new Uint8Array(),
-        entryRead: () => {},
-        failed: (error) => {
-          throw error
-        },
-        applied: () => undefined,
-      },
-      keysAtOnce,
-    )
+    this.#applier = applierOn(storage, keysAtOnce)
   }
 
   static async start(log: Log, some: Partial<StoreLimits>, keysAtOnce: number): Promise<Replica> {

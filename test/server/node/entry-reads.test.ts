@@ -8,37 +8,24 @@ import {
   type Applied,
   asRevision,
   type Command,
-  encodeRequest,
   encodeState,
   initialState,
   type KeyCommand,
   type KvSettings,
   type LeaseId,
   type Request,
-  requestKind,
 } from '../../../src/kv/index.ts'
 import type { Operation } from '../../../src/kv/types.ts'
-import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
-import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { Applier } from '../../../src/server/node/applier.ts'
+import { asIndex, asTerm } from '../../../src/raft/types.ts'
+import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { ScanEndedError, type Storage } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
-import { crc32 } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { closed, hardState } from '../../storage/samples.ts'
+import { applierOn, entryOf } from './applying.ts'
 
 const KEYS_AT_ONCE = 64
-
-function entryOf(index: number, request: Request): Entry {
-  const { kind, version } = requestKind(request)
-  const body = encodeRequest(request)
-  const frame = newFrame({ kind, version, proposer: asReplicaId('9'), boot: 1, seq: index }, body.length)
-  frame.set(body, BODY_AT)
-  sealFrame(frame, crc32)
-  stampFrame(frame, asTerm(1), asIndex(index), 0)
-  return { index: asIndex(index), term: asTerm(1), frame }
-}
 
 type Read = () => void
 
@@ -56,20 +43,14 @@ class Applying {
   private constructor(storage: Storage, reads: Read[]) {
     this.storage = storage
     this.#reads = reads
-    this.applier = new Applier(
-      storage,
-      {
-        leaseChanged: () => {},
-        coreEntryApplied: () => new Uint8Array(),
-        applied: (_, result) => void this.outcomes.push(result?.outcome),
-        entryRead: () => {
-          this.told++
-          this.applier.run(() => false)
-        },
-        failed: (error) => void this.failures.push(error),
+    this.applier = applierOn(storage, KEYS_AT_ONCE, {
+      applied: (_, result) => void this.outcomes.push(result?.outcome),
+      entryRead: () => {
+        this.told++
+        this.applier.run(() => false)
       },
-      KEYS_AT_ONCE,
-    )
+      failed: (error) => void this.failures.push(error),
+    })
   }
 
   static async start(

@@ -236,7 +236,7 @@ test('no batch is larger than its limits, a message waits for its whole write, a
 
 test('as shipped, writes of a mebibyte go one by one', () => {
   const node = new Node({})
-  const values = Array.from({ length: 16 }, () => 1 << 20)
+  const values = Array.from({ length: 5 }, () => 1 << 20)
   node.write(values, 0)
   for (const size of values) node.apply([size])
   node.commits.flush()

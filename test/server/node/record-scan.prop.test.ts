@@ -5,7 +5,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type KeyRow, keyAfter, type Revision } from '../../../src/kv/index.ts'
 import type { RecordScan } from '../../../src/server/node/record-scan.ts'
-import { ask, deleteOf, putOf } from '../../kv/store.ts'
+import { expectEqual } from '../../expect-equal.ts'
+import { deleteOf, putOf } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
@@ -41,29 +42,16 @@ class Written {
   readonly at = new Map<number, Map<string, string>>()
   #now = new Map<string, string>()
 
-  async run(changes: readonly Change[]): Promise<void> {
-    for (const { key, isDelete, times } of changes)
-      for (let n = 0; n < times; n++) await this.#one(key, isDelete)
+  run(changes: readonly Change[]): void {
+    for (const { key, isDelete, times } of changes) for (let n = 0; n < times; n++) this.#one(key, isDelete)
   }
 
-  async #one(key: string, isDelete: boolean): Promise<void> {
+  #one(key: string, isDelete: boolean): void {
     const value = `${key}@${this.node.revision}`
-    await this.#propose(isDelete ? deleteOf(key) : putOf(key, value))
+    this.node.apply(isDelete ? deleteOf(key) : putOf(key, value))
     if (isDelete) this.#now.delete(key)
     else this.#now.set(key, value)
-    this.#note()
-  }
-
-  #note(): void {
     this.at.set(this.node.revision, new Map(this.#now))
-  }
-
-  #propose(command: Parameters<typeof ask>[0]): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.node.propose(ask(command), 1000, (result) =>
-        result.ok && result.value.outcome.kind !== 'refused' ? resolve() : reject(new Error('refused')),
-      ),
-    )
   }
 }
 
@@ -92,7 +80,7 @@ test('a scan gives each key once, with what it held at that revision', async () 
     fc.asyncProperty(scenario, async ({ changes, rowsMax, bytesMax, reverse, start: from, end: to }) => {
       const written = new Written()
       const { node, at } = written
-      await written.run(changes)
+      written.run(changes)
       const revisions = [...at.keys()]
       const asked = [undefined, ...revisions.filter((_, n) => n % 7 === 0), revisions.at(-1)]
       for (const revision of asked) {
@@ -103,7 +91,10 @@ test('a scan gives each key once, with what it held at that revision', async () 
           .filter(([key]) => key >= from && (to === undefined || key < to))
           .sort(([a], [b]) => (a < b === reverse ? 1 : -1))
           .map(([key, value]) => `${key}=${value}`)
-        expect(records.map(({ key, value }) => `${text(key)}=${text(value)}`)).toEqual(expected)
+        expectEqual(
+          records.map(({ key, value }) => `${text(key)}=${text(value)}`),
+          expected,
+        )
       }
       expect(node.openScans).toBe(0)
     }),
@@ -116,7 +107,7 @@ test('a get finds what a scan finds, whether the head of its key is in memory or
     fc.asyncProperty(scenario, fc.boolean(), async ({ changes }, isKnown) => {
       const written = new Written()
       const { node } = written
-      await written.run(changes)
+      written.run(changes)
       node.headsAreInMemory = isKnown
       for (const key of new Set(changes.map((each) => each.key))) {
         const bytes = Buffer.from(key)
@@ -131,7 +122,7 @@ test('a get finds what a scan finds, whether the head of its key is in memory or
         const got = await new Promise<KeyRow | undefined>((resolve) =>
           node.get(bytes, (_, found) => resolve(found)),
         )
-        expect(shown(got)).toEqual(shown(record))
+        expectEqual(shown(got), shown(record))
       }
     }),
     { numRuns: runs(200) },
@@ -140,8 +131,8 @@ test('a get finds what a scan finds, whether the head of its key is in memory or
 
 test('a key with many versions does not lead back to the keys behind it', async () => {
   const written = new Written()
-  await written.run([{ key: 'k0', isDelete: false, times: 20 }])
-  await written.run(['k1', 'k2', 'k3', 'k4'].map((key) => ({ key, isDelete: false, times: 1 })))
+  written.run([{ key: 'k0', isDelete: false, times: 20 }])
+  written.run(['k1', 'k2', 'k3', 'k4'].map((key) => ({ key, isDelete: false, times: 1 })))
   const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
   for (let rowsMax = 1; rowsMax <= 25; rowsMax++) {
     const records = await pages(written.node.list(all), rowsMax, 1 << 20)
@@ -153,8 +144,8 @@ test('rows without a record are passed over in few reads, however few records ar
   const written = new Written()
   const { node } = written
   const keys = Array.from({ length: 300 }, (_, n) => `k${n}`)
-  for (const isDelete of [false, true]) await written.run(keys.map((key) => ({ key, isDelete, times: 1 })))
-  await written.run([{ key: 'z', isDelete: false, times: 300 }])
+  for (const isDelete of [false, true]) written.run(keys.map((key) => ({ key, isDelete, times: 1 })))
+  written.run([{ key: 'z', isDelete: false, times: 300 }])
   let reads = 0
   node.onSlice = () => {
     reads++
@@ -172,8 +163,8 @@ test('rows without a record are passed over in few reads, however few records ar
 test('a page of so many reads may have no record, and then does not know whether there are any', async () => {
   const written = new Written()
   for (const isDelete of [false, true])
-    await written.run(Array.from({ length: 50 }, (_, n) => ({ key: `k${n}`, isDelete, times: 1 })))
-  await written.run([{ key: 'z', isDelete: false, times: 1 }])
+    written.run(Array.from({ length: 50 }, (_, n) => ({ key: `k${n}`, isDelete, times: 1 })))
+  written.run([{ key: 'z', isDelete: false, times: 1 }])
   const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
   const scan = written.node.list(all)
   const next = (rowsMax: number) =>

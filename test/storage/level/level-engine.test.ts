@@ -13,7 +13,7 @@ import {
   openDatabase,
 } from '../../../src/storage/level/level-engine.ts'
 import { createWatermark, Watermark } from '../../../src/storage/watermark.ts'
-import { temporaryDirectory } from '../replicas.ts'
+import { temporaryDirectory } from '../files.ts'
 import { bytes, text } from '../samples.ts'
 
 let dir: string

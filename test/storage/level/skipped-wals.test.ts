@@ -3,11 +3,11 @@
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { openStorage, type Storage } from '../../../src/storage/index.ts'
 import { readLogFile } from '../../../src/storage/level/log-file.ts'
-import { copyTo, crashImage, type Files, filesOf, outcomeOf } from '../damage.ts'
-import { temporaryDirectory } from '../replicas.ts'
+import { copyTo, crashImage, outcomeOf } from '../damage.ts'
+import { type Files, filesOf, putFiles, temporaryDirectory } from '../files.ts'
 import { closed, must } from '../samples.ts'
 import { contentAfter } from '../workload.ts'
 import { logFile } from './leveldb-files.ts'
@@ -41,13 +41,16 @@ vi.mock(import('../../../src/storage/level/level-engine.ts'), async (original) =
 /** So many that the log is compacted beyond the first ones: only missing rows show that they are lost. */
 const BATCHES = 40
 
+let killed: Files
 let dir: string
 let wal: string
+beforeAll(async () => {
+  killed = await crashImage(BATCHES, { restartEvery: BATCHES + 1 })
+})
 beforeEach(async () => {
   dir = await temporaryDirectory()
   onTestFinished(() => rmSync(dir, { recursive: true }))
-  for (const [name, content] of await crashImage(BATCHES, { restartEvery: BATCHES + 1 }))
-    writeFileSync(join(dir, name), content)
+  putFiles(dir, killed)
   wal = must(wals()[0])
 })
 

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c, maskCrc, unmaskCrc } from '../../../src/storage/level/crc32c.ts'
 import { readLogFile } from '../../../src/storage/level/log-file.ts'
 import { Damage, verifyDatabase } from '../../../src/storage/level/verify.ts'
-import { openFilesIn, temporaryDirectory } from '../replicas.ts'
+import { openFilesIn, temporaryDirectory } from '../files.ts'
 import { type Edit, edit, logFile, tableFile, walRecord } from './leveldb-files.ts'
 
 describe('CRC-32C', () => {

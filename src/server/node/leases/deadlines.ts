@@ -9,10 +9,6 @@ export interface Timed {
 export class Deadlines<T extends Timed> {
   readonly #items: T[] = []
 
-  get size(): number {
-    return this.#items.length
-  }
-
   /** The earliest. */
   get first(): T | undefined {
     return this.#items[0]

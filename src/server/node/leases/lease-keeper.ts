@@ -125,11 +125,6 @@ export class LeaseKeeper {
     }
   }
 
-  /** Leases in memory, and their deadlines: one for each lease, unless an entry that ends it is proposed. */
-  get size(): { readonly leases: number; readonly deadlines: number } {
-    return { leases: this.#held.size, deadlines: this.#deadlines.size }
-  }
-
   /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
   get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
     return this.#totals

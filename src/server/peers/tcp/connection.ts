@@ -271,7 +271,6 @@ export class Connection implements Wire {
 
   /** Nothing after an unreadable frame can be trusted. */
   #corrupt(error: unknown): void {
-    this.#counters.framesCorrupt++
     this.close(`it sent ${error instanceof Error ? error.message : String(error)}`)
   }
 

@@ -243,7 +243,7 @@ test('what was sent before it is closed still leaves', async () => {
   await other.closed()
 })
 
-test('a frame that cannot be read ends it, and is counted', async () => {
+test('a frame that cannot be read ends it', async () => {
   const stranger = await connected({ isKnown: false })
   stranger.other.socket.write(frame(CODE.hello, (out) => out.uint32(1)))
   await until(() => stranger.ended.length > 0)
@@ -254,7 +254,6 @@ test('a frame that cannot be read ends it, and is counted', async () => {
   known.other.socket.write(Buffer.concat([bytes, frame(CODE['snapshot-staged'])]))
   await until(() => known.ended.length > 0)
   expect([known.ended, known.heard]).toEqual([['it sent a frame whose checksum does not hold'], []])
-  for (const { counters } of [stranger, known]) expect(counters.framesCorrupt).toBe(1)
 })
 
 test('long frames are read once it is known who talks', async () => {

@@ -78,12 +78,12 @@ function flipped(bytes: Buffer, at: number): Buffer {
 }
 
 test.each([
-  ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), 1],
-  ['a message that does not decode', frame(4, (out) => out.uint8(1)), 1],
-  ['an unknown type', frame(200), 0],
-  ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
-  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.utf8('junk')), 1],
-])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
+  ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), false],
+  ['a message that does not decode', frame(4, (out) => out.uint8(1)), false],
+  ['an unknown type', frame(200), true],
+  ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), true],
+  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.utf8('junk')), false],
+])('a peer that sends %s is cut off, and may come back', async (_, bytes, isTold) => {
   const bare = await bareListener()
   const a = await alone()
   const greeting = greetingOf({ peer: bare.address })
@@ -94,10 +94,9 @@ test.each([
   called.say({ type: 'welcome', incarnation: 99n, greeting })
   await a.next('connected')
   caller.socket.write(bytes)
-  if (corrupt === 0) expect((await caller.next())?.type).toBe(CODE.refusal)
+  if (isTold) expect((await caller.next())?.type).toBe(CODE.refusal)
   await caller.closed()
   await a.next('disconnected')
-  expect(a.network.counters.framesCorrupt).toBe(corrupt)
   await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
 })
 
