@@ -61,7 +61,7 @@ export interface Lane {
   busy: boolean
 }
 
-/** Who requests something, and of which node. */
+/** A client, and the node to which it sends a request. */
 export interface Requester {
   readonly lane: Lane
   readonly process: Process

@@ -65,7 +65,6 @@ export interface BackupCounts {
 export interface PeerTotals {
   readonly messagesSent: number
   readonly messagesReceived: number
-  /** The queue was full or there was no connection. */
   readonly messagesDropped: number
   readonly bytesSent: number
   readonly bytesReceived: number

@@ -38,7 +38,7 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
       Object.assign(globalThis, { setTimeout: before[0], clearTimeout: before[1] })
     })
     const { trace, history, violation, ok, faults } = await runRecipes({ ...read, recipe: schedule.recipe })
-    // What code takes from its process is as before.
+    // The functions that code takes from its process are as before.
     expect([setTimeout, clearTimeout, Math.random]).toEqual(before)
     const now = performance.now()
     await new Promise((resolve) => setTimeout(resolve, 5))
