@@ -1,6 +1,6 @@
 // The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
-// and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
-// It is loaded when the node already listens, so keys are served before that.
+// and decodes the requests of the hot routes (one key, a range) from the raw target. The router decodes the others.
+// Its code is loaded when the node already listens, so keys are served before that.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -20,7 +20,6 @@ import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
-import type { ColdRoutes } from './app.ts'
 import { addressOf, Connections, endGently } from './connections.ts'
 import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
 import {
@@ -47,6 +46,7 @@ import { endWith, NodeConnections } from './node-connection.ts'
 import { RawConnections } from './raw-connection.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
+import type { Router } from './router.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
@@ -102,7 +102,7 @@ class Listener implements HttpServer {
   readonly #rawConnections: RawConnections
   readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
-  #coldRoutes: Promise<ColdRoutes> | undefined
+  #router: Promise<Router> | undefined
   #multiplexer: Multiplexer | undefined
   #multiplexerLoads: Promise<Multiplexer> | undefined
   /** Connections without room, which receive an error. */
@@ -166,8 +166,8 @@ class Listener implements HttpServer {
       })
     })
     this.#connections.open()
-    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
-    this.#loadedRoutes()
+    // The imports block the event loop. Now, before the node can lead, they delay no heartbeat.
+    this.#loadedRouter()
       .then(() => this.#loadedMultiplexer())
       .catch((error: unknown) =>
         logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
@@ -206,8 +206,6 @@ class Listener implements HttpServer {
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
-    const routes = await this.#coldRoutes?.catch(() => undefined)
-    await routes?.close()
   }
 
   roleChanged(): void {
@@ -361,13 +359,10 @@ class Listener implements HttpServer {
   }
 
   #serveOther(request: HttpRequest): void {
-    const { path, query } = request.target
-    // The authority of an absolute target is left out.
-    const url = query === '' ? path : `${path}?${query}`
     const fail = (error: unknown): void => this.#fail(request, error)
-    this.#loadedRoutes()
-      .then((routes) =>
-        routes.decode(request, url, (decoded) => {
+    this.#loadedRouter()
+      .then((router) =>
+        router.decode(request, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
           else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
           else if (decoded instanceof Promise)
@@ -410,18 +405,18 @@ class Listener implements HttpServer {
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
-  #loadedRoutes(): Promise<ColdRoutes> {
-    this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
-      this.#coldRoutes = undefined
+  #loadedRouter(): Promise<Router> {
+    this.#router ??= this.#loadRouter().catch((error: unknown) => {
+      this.#router = undefined
       throw error
     })
-    return this.#coldRoutes
+    return this.#router
   }
 
-  async #loadColdRoutes(): Promise<ColdRoutes> {
-    const { createColdRoutes } = await import('./routes.ts')
+  async #loadRouter(): Promise<Router> {
+    const { createRouter } = await import('./routes.ts')
     const { version, metrics } = this.#options
-    return createColdRoutes({ api: this.#api, version, metrics, isClosing: () => this.#closing })
+    return createRouter({ api: this.#api, version, metrics, isClosing: () => this.#closing })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
