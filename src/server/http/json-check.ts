@@ -28,11 +28,12 @@ interface Structure {
   readonly additionalProperties?: false
   readonly items?: Schema
   readonly anyOf?: readonly Schema[]
-  readonly $ref?: '#'
+  /** A body refers to no other schema than its own. */
+  readonly $ref?: string
   readonly description?: string
 }
 
-/** `root` is the check of `#`. */
+/** `root` is the check of the whole schema, to which its parts may refer. */
 function checkOf(schema: Schema, root: Check): Check {
   const { type, properties, required, additionalProperties, items, anyOf, $ref, description, ...limits } =
     schema as Structure

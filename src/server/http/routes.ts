@@ -42,7 +42,7 @@ import {
   SettingsSchema,
   TtlSchema,
 } from './schemas.ts'
-import { TxnBody, TxnResponse, TxnSchema } from './txn-json.ts'
+import { TxnResponse, TxnSchema } from './txn-json.ts'
 import { watchRoute } from './watch.ts'
 
 export interface RoutesOptions {
@@ -107,10 +107,9 @@ const txnRoute = route(
     summary: 'Run a transaction: if the comparisons hold, the first list of operations, else the second',
     parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
     takesToken: true,
-    body: TxnBody,
+    body: TxnSchema,
     bodyPartsMax: TXN_PARTS_MAX,
     bodyDepthMax: TXN_BRACKETS_MAX,
-    describedBody: TxnSchema,
     answers: TxnResponse,
     schemas: { Transaction: TxnSchema, TransactionResult: TxnResponse },
   },
