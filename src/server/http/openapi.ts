@@ -44,7 +44,6 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
       ...(typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)),
       ...(route.answersLines ? LINES : {}),
     }
-    const body = route.describedBody ?? route.body
     Object.assign(schemas, route.schemas)
     const described = {
       ...operation(
@@ -53,12 +52,12 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
         answer,
         answeredBy(route),
       ),
-      ...(body === undefined ? {} : { requestBody: requestBody(body) }),
+      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
     }
     paths[path] = {
       ...paths[path],
       [route.method.toLowerCase()]: described,
-      // Fastify answers HEAD for each GET route.
+      // The router answers HEAD for each GET route.
       ...(route.method === 'GET' ? { head: described } : {}),
     }
   }

@@ -1,4 +1,4 @@
-// A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
+// A route outside the hot path: what the router and OpenAPI need to know about it, and its decoder.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { ApiOperation } from '../api/operation.ts'
@@ -35,8 +35,6 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly bodyPartsMax?: number
   /** Most nested brackets of the body; without a limit unless given. */
   readonly bodyDepthMax?: number
-  /** The body in OpenAPI, where a schema cannot refer to itself by `#`. */
-  readonly describedBody?: BodySchema
   /** Body of a response with status 200; a string is its media type. */
   readonly answers: Schema | string
   /** The response is lines of JSON (application/x-ndjson) if Accept names them. */
@@ -67,7 +65,7 @@ export function route<P extends ParameterTable, B extends BodySchema>(
     ...facts,
     decode(request, params, json) {
       const values = readQuery(request.pairs, facts.parameters ?? ({} as P))
-      // Fastify has checked it against the schema from which the type is taken.
+      // The router has checked it against the schema from which the type is taken.
       return decode({ request, headers: request.headers, params, values, body: json as FromSchema<B> })
     },
   }

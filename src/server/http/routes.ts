@@ -12,7 +12,6 @@ import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus } from '../node/types.ts'
-import { type ColdRoutes, createApp } from './app.ts'
 import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
@@ -30,6 +29,7 @@ import {
   text,
 } from './parameters.ts'
 import { type Route, route } from './route.ts'
+import { Router } from './router.ts'
 import {
   Bytes,
   ClusterSchema,
@@ -42,7 +42,7 @@ import {
   SettingsSchema,
   TtlSchema,
 } from './schemas.ts'
-import { TxnBody, TxnResponse, TxnSchema } from './txn-json.ts'
+import { TxnResponse, TxnSchema } from './txn-json.ts'
 import { watchRoute } from './watch.ts'
 
 export interface RoutesOptions {
@@ -52,7 +52,7 @@ export interface RoutesOptions {
   readonly isClosing: () => boolean
 }
 
-export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
+export function createRouter(options: RoutesOptions): Router {
   const { api, version } = options
   const routes: Route[] = [
     ...operationRoutes(api),
@@ -65,7 +65,7 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   routes.push(
     route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),
   )
-  return createApp({
+  return new Router({
     requestBytesMax: api.limits.requestBytesMax,
     turns: api.outbound.turns,
     routes: [...routes, CONNECT],
@@ -107,10 +107,9 @@ const txnRoute = route(
     summary: 'Run a transaction: if the comparisons hold, the first list of operations, else the second',
     parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
     takesToken: true,
-    body: TxnBody,
+    body: TxnSchema,
     bodyPartsMax: TXN_PARTS_MAX,
     bodyDepthMax: TXN_BRACKETS_MAX,
-    describedBody: TxnSchema,
     answers: TxnResponse,
     schemas: { Transaction: TxnSchema, TransactionResult: TxnResponse },
   },

@@ -1,6 +1,5 @@
 // The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
-// and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
-// It is loaded when the node already listens, so keys are served before that.
+// and decodes the requests of the hot routes (one key, a range) from the raw target. The router decodes the others.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -20,7 +19,6 @@ import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
-import type { ColdRoutes } from './app.ts'
 import { addressOf, Connections, endGently } from './connections.ts'
 import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
 import {
@@ -47,6 +45,8 @@ import { endWith, NodeConnections } from './node-connection.ts'
 import { RawConnections } from './raw-connection.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
+import type { Router } from './router.ts'
+import { createRouter } from './routes.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
@@ -102,7 +102,7 @@ class Listener implements HttpServer {
   readonly #rawConnections: RawConnections
   readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
-  #coldRoutes: Promise<ColdRoutes> | undefined
+  readonly #router: Router
   #multiplexer: Multiplexer | undefined
   #multiplexerLoads: Promise<Multiplexer> | undefined
   /** Connections without room, which receive an error. */
@@ -113,7 +113,7 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, audit, limits = httpLimits, tls } = options
+    const { node, version, logger, audit, limits = httpLimits, metrics, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
@@ -126,6 +126,7 @@ class Listener implements HttpServer {
     this.#pageParameters = pageParameters(limits.pageRowsMax)
     this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
+    this.#router = createRouter({ api: this.#api, version, metrics, isClosing })
     const { inbound, outbound } = this.#api
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
     this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
@@ -149,7 +150,7 @@ class Listener implements HttpServer {
         plain: (socket) =>
           this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
       })
-    options.metrics.watchHttp(() => this.inspect())
+    metrics.watchHttp(() => this.inspect())
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
@@ -166,12 +167,10 @@ class Listener implements HttpServer {
       })
     })
     this.#connections.open()
-    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
-    this.#loadedRoutes()
-      .then(() => this.#loadedMultiplexer())
-      .catch((error: unknown) =>
-        logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
-      )
+    // The import blocks the event loop. Now, before the node can lead, it delays no heartbeat.
+    this.#loadedMultiplexer().catch((error: unknown) =>
+      logger.warn({ error: asError(error).message }, 'multiplexed connections could not be loaded yet'),
+    )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
     const scheme = this.#options.tls === undefined ? 'http' : 'https'
@@ -206,8 +205,6 @@ class Listener implements HttpServer {
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
-    const routes = await this.#coldRoutes?.catch(() => undefined)
-    await routes?.close()
   }
 
   roleChanged(): void {
@@ -361,22 +358,14 @@ class Listener implements HttpServer {
   }
 
   #serveOther(request: HttpRequest): void {
-    const { path, query } = request.target
-    // The authority of an absolute target is left out.
-    const url = query === '' ? path : `${path}?${query}`
     const fail = (error: unknown): void => this.#fail(request, error)
-    this.#loadedRoutes()
-      .then((routes) =>
-        routes.decode(request, url, (decoded) => {
-          if (decoded instanceof Error) fail(decoded)
-          else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
-          else if (decoded instanceof Promise)
-            decoded.then((response) => this.#respond(request, response), fail)
-          else if ('kind' in decoded) this.#execute(decoded, request)
-          else this.#respond(request, decoded)
-        }),
-      )
-      .catch(fail)
+    this.#router.decode(request, (decoded) => {
+      if (decoded instanceof Error) fail(decoded)
+      else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
+      else if (decoded instanceof Promise) decoded.then((response) => this.#respond(request, response), fail)
+      else if ('kind' in decoded) this.#execute(decoded, request)
+      else this.#respond(request, decoded)
+    })
   }
 
   /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
@@ -407,21 +396,6 @@ class Listener implements HttpServer {
     if (isAnswered) return
     this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
     endRequestSpan(request, response.status)
-  }
-
-  /** Loads the routes outside the hot path. After a failure, the next request tries again. */
-  #loadedRoutes(): Promise<ColdRoutes> {
-    this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
-      this.#coldRoutes = undefined
-      throw error
-    })
-    return this.#coldRoutes
-  }
-
-  async #loadColdRoutes(): Promise<ColdRoutes> {
-    const { createColdRoutes } = await import('./routes.ts')
-    const { version, metrics } = this.#options
-    return createColdRoutes({ api: this.#api, version, metrics, isClosing: () => this.#closing })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -4,11 +4,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { startNode } from '../../../src/server/start-node.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { atRest, Client, get, holding, onNodeHttp, put, statusOf, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
@@ -160,45 +159,6 @@ describe.runIf(process.platform === 'linux')('a process with few files', () => {
   })
 })
 
-test('pauses that no timer can keep are refused before anything is made', async () => {
-  const dir = join(tmpdir(), `quorate-never-made-${process.pid}`)
-  const address = { host: '127.0.0.1', port: 0 }
-  for (const timing of [
-    { electionMaxMs: 2 ** 31 },
-    { heartbeatMs: Number.NaN },
-    { electionMinMs: -1 },
-    { commitDelayMs: Number.POSITIVE_INFINITY },
-  ]) {
-    const starting = startNode({
-      name: 'n1',
-      dataDir: dir,
-      listen: address,
-      peerListen: address,
-      founding: { kind: 'bootstrap' },
-      timing,
-    })
-    await expect(starting).rejects.toThrow(/0 to 3600000/)
-  }
-  for (const [limits, said] of [
-    [{ writeStallMsMax: 2 ** 31 }, 'writeStallMsMax must be a whole number from 1 to 2147483647'],
-    [{ keepAliveMs: Number.NaN }, 'keepAliveMs must be'],
-    [{ connectionsMax: -1 }, 'connectionsMax must be'],
-    [{ sliceRowsMax: 0 }, 'sliceRowsMax must be'],
-    [JSON.parse('{"connectionMax":5}'), 'there is no limit connectionMax'],
-  ] as const) {
-    const starting = startNode({
-      name: 'n1',
-      dataDir: dir,
-      listen: address,
-      peerListen: address,
-      founding: { kind: 'bootstrap' },
-      httpLimits: limits,
-    })
-    await expect(starting).rejects.toThrow(said)
-  }
-  expect(() => readdirSync(dir)).toThrow('ENOENT')
-})
-
 test('a node that stops answers those who are connected, and are not accepted yet', async () => {
   const { port, http, node, ask } = await serve()
   // All of it is loaded then.
@@ -211,4 +171,15 @@ test('a node that stops answers those who are connected, and are not accepted ye
   await closed
   expect(node.revision).toBe(1 + clients.length)
   expect(await new Client(port).rest()).toBe('')
+})
+
+test('a connection that cannot be accepted is reported, and the node goes on', async () => {
+  const listening = vi.spyOn(Server.prototype, 'listen')
+  const { ask, logged } = await serve()
+  const [server] = listening.mock.contexts
+  listening.mockRestore()
+  if (!(server instanceof Server)) throw new Error('nothing listens')
+  server.emit('error', new Error('accept ENOBUFS'))
+  expect(logged).toEqual(['the HTTP listener failed'])
+  expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(200)
 })
