@@ -20,6 +20,7 @@ const ISOLATED = [
   'embed/full-disk.int',
   'local/node-start.int',
   'server/auth/passwords',
+  'server/http/loading.int',
   'server/node/collection',
   'server/node/disk-space.int',
 ].map((file) => `test/${file}.test.ts`)

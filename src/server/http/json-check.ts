@@ -28,12 +28,11 @@ interface Structure {
   readonly additionalProperties?: false
   readonly items?: Schema
   readonly anyOf?: readonly Schema[]
-  /** A body refers to no other schema than its own. */
-  readonly $ref?: string
+  readonly $ref?: '#'
   readonly description?: string
 }
 
-/** `root` is the check of the whole schema, to which its parts may refer. */
+/** `root` is the check of `#`. */
 function checkOf(schema: Schema, root: Check): Check {
   const { type, properties, required, additionalProperties, items, anyOf, $ref, description, ...limits } =
     schema as Structure

@@ -44,6 +44,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
       ...(typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)),
       ...(route.answersLines ? LINES : {}),
     }
+    const body = route.describedBody ?? route.body
     Object.assign(schemas, route.schemas)
     const described = {
       ...operation(
@@ -52,7 +53,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
         answer,
         answeredBy(route),
       ),
-      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+      ...(body === undefined ? {} : { requestBody: requestBody(body) }),
     }
     paths[path] = {
       ...paths[path],

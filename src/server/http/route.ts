@@ -35,6 +35,8 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly bodyPartsMax?: number
   /** Most nested brackets of the body; without a limit unless given. */
   readonly bodyDepthMax?: number
+  /** The body in OpenAPI, where a schema cannot refer to itself by `#`. */
+  readonly describedBody?: BodySchema
   /** Body of a response with status 200; a string is its media type. */
   readonly answers: Schema | string
   /** The response is lines of JSON (application/x-ndjson) if Accept names them. */

@@ -42,7 +42,7 @@ import {
   SettingsSchema,
   TtlSchema,
 } from './schemas.ts'
-import { TxnResponse, TxnSchema } from './txn-json.ts'
+import { TxnBody, TxnResponse, TxnSchema } from './txn-json.ts'
 import { watchRoute } from './watch.ts'
 
 export interface RoutesOptions {
@@ -107,9 +107,10 @@ const txnRoute = route(
     summary: 'Run a transaction: if the comparisons hold, the first list of operations, else the second',
     parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
     takesToken: true,
-    body: TxnSchema,
+    body: TxnBody,
     bodyPartsMax: TXN_PARTS_MAX,
     bodyDepthMax: TXN_BRACKETS_MAX,
+    describedBody: TxnSchema,
     answers: TxnResponse,
     schemas: { Transaction: TxnSchema, TransactionResult: TxnResponse },
   },

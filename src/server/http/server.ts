@@ -1,5 +1,6 @@
 // The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
 // and decodes the requests of the hot routes (one key, a range) from the raw target. The router decodes the others.
+// Its code is loaded when the node already listens, so keys are served before that.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -46,7 +47,6 @@ import { RawConnections } from './raw-connection.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
 import type { Router } from './router.ts'
-import { createRouter } from './routes.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
@@ -102,7 +102,7 @@ class Listener implements HttpServer {
   readonly #rawConnections: RawConnections
   readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
-  readonly #router: Router
+  #router: Promise<Router> | undefined
   #multiplexer: Multiplexer | undefined
   #multiplexerLoads: Promise<Multiplexer> | undefined
   /** Connections without room, which receive an error. */
@@ -113,7 +113,7 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, audit, limits = httpLimits, metrics, tls } = options
+    const { node, version, logger, audit, limits = httpLimits, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
@@ -126,7 +126,6 @@ class Listener implements HttpServer {
     this.#pageParameters = pageParameters(limits.pageRowsMax)
     this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
-    this.#router = createRouter({ api: this.#api, version, metrics, isClosing })
     const { inbound, outbound } = this.#api
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
     this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
@@ -150,7 +149,7 @@ class Listener implements HttpServer {
         plain: (socket) =>
           this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
       })
-    metrics.watchHttp(() => this.inspect())
+    options.metrics.watchHttp(() => this.inspect())
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
@@ -167,10 +166,12 @@ class Listener implements HttpServer {
       })
     })
     this.#connections.open()
-    // The import blocks the event loop. Now, before the node can lead, it delays no heartbeat.
-    this.#loadedMultiplexer().catch((error: unknown) =>
-      logger.warn({ error: asError(error).message }, 'multiplexed connections could not be loaded yet'),
-    )
+    // The imports block the event loop. Now, before the node can lead, they delay no heartbeat.
+    this.#loadedRouter()
+      .then(() => this.#loadedMultiplexer())
+      .catch((error: unknown) =>
+        logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
+      )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
     const scheme = this.#options.tls === undefined ? 'http' : 'https'
@@ -359,13 +360,18 @@ class Listener implements HttpServer {
 
   #serveOther(request: HttpRequest): void {
     const fail = (error: unknown): void => this.#fail(request, error)
-    this.#router.decode(request, (decoded) => {
-      if (decoded instanceof Error) fail(decoded)
-      else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
-      else if (decoded instanceof Promise) decoded.then((response) => this.#respond(request, response), fail)
-      else if ('kind' in decoded) this.#execute(decoded, request)
-      else this.#respond(request, decoded)
-    })
+    this.#loadedRouter()
+      .then((router) =>
+        router.decode(request, (decoded) => {
+          if (decoded instanceof Error) fail(decoded)
+          else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
+          else if (decoded instanceof Promise)
+            decoded.then((response) => this.#respond(request, response), fail)
+          else if ('kind' in decoded) this.#execute(decoded, request)
+          else this.#respond(request, decoded)
+        }),
+      )
+      .catch(fail)
   }
 
   /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
@@ -396,6 +402,21 @@ class Listener implements HttpServer {
     if (isAnswered) return
     this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
     endRequestSpan(request, response.status)
+  }
+
+  /** Loads the routes outside the hot path. After a failure, the next request tries again. */
+  #loadedRouter(): Promise<Router> {
+    this.#router ??= this.#loadRouter().catch((error: unknown) => {
+      this.#router = undefined
+      throw error
+    })
+    return this.#router
+  }
+
+  async #loadRouter(): Promise<Router> {
+    const { createRouter } = await import('./routes.ts')
+    const { version, metrics } = this.#options
+    return createRouter({ api: this.#api, version, metrics, isClosing: () => this.#closing })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

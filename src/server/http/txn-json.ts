@@ -4,6 +4,7 @@ import type { KeyRow, KvTxn, KvTxnResult, Operation, OperationResult, Revision }
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { JsonBytes } from './json-bytes.ts'
+import type { Schema } from './json-schema.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './schemas.ts'
 
@@ -47,28 +48,29 @@ const GetSchema = closed(
 )
 const DeleteSchema = closed(object({}, { ...WHERE, prev: PREV }))
 
-const OperationSchema = object(
-  {},
-  {
-    ...{ put: PutSchema, get: GetSchema, delete: DeleteSchema },
-    txn: { $ref: '#/components/schemas/Transaction' },
-  },
-)
-const operations = arrayOf({ ...closed(OperationSchema), minProperties: 1, maxProperties: 1 })
-
-export const TxnSchema = closed(
-  object(
-    {},
-    {
-      compare: {
-        ...arrayOf(ComparisonSchema),
-        description: 'Whether all of these hold decides what is done',
+/** `nested` is the schema of a transaction in a transaction. */
+function transaction(nested: Schema) {
+  const one = object({}, { put: PutSchema, get: GetSchema, delete: DeleteSchema, txn: nested })
+  const operations = arrayOf({ ...closed(one), minProperties: 1, maxProperties: 1 })
+  return closed(
+    object(
+      {},
+      {
+        compare: {
+          ...arrayOf(ComparisonSchema),
+          description: 'Whether all of these hold decides what is done',
+        },
+        success: { ...operations, description: 'Done, in order, if all comparisons hold' },
+        failure: { ...operations, description: 'Done, in order, otherwise' },
       },
-      success: { ...operations, description: 'Done, in order, if all comparisons hold' },
-      failure: { ...operations, description: 'Done, in order, otherwise' },
-    },
-  ),
-)
+    ),
+  )
+}
+
+/** For the check of a body. */
+export const TxnBody = transaction({ $ref: '#' })
+/** The same for OpenAPI. */
+export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results

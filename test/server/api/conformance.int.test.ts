@@ -6,6 +6,8 @@ import { type Served, serve, start } from '../http/served.ts'
 import { CASES, FAILING_CHANGES, FAILING_READS } from './conformance-table.ts'
 import type { Expected, Step } from './steps.ts'
 import { WIRES } from './wires.ts'
+// Loaded before the first request, so that every request is answered at once.
+import '../../../src/server/http/routes.ts'
 
 let current = new FakeNode()
 /** Forwards to the node of the current test: a server for each test would cost more than all requests. */

@@ -1,10 +1,13 @@
 // Cluster, health, guards, limits of the listener, and its end: what docs/reference/http.md says beside keys, ranges,
 // transactions and leases.
 
+import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { PROBLEMS } from '../../../src/server/api/errors.ts'
+// Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
+import '../../../src/server/http/routes.ts'
 import { JSON_TYPE, serve } from './served.ts'
 
 const problemOf = (code: keyof typeof PROBLEMS) => {
@@ -455,9 +458,11 @@ describe('what is not served', () => {
     ['DELETE', '/v1/cluster/members/n1/replace', 'POST'],
   ])('%s %s is 405, and says what is possible', async (method, target, allow) => {
     const { ask, node } = await serve()
-    const { json, headers } = await ask(method, target, { body: 'a=b' })
-    expect(json).toMatchObject(problemOf('method_not_allowed'))
-    expect(headers).toMatchObject({ allow, 'content-type': 'application/problem+json' })
+    for (let time = 0; time < 2; time++) {
+      const { json, headers } = await ask(method, target, { body: 'a=b' })
+      expect(json).toMatchObject(problemOf('method_not_allowed'))
+      expect(headers).toMatchObject({ allow, 'content-type': 'application/problem+json' })
+    }
     expect([node.asked, node.changes]).toEqual([[], []])
     expect((await ask('GET', '/livez')).status).toBe(200)
   })
@@ -562,6 +567,17 @@ describe('a refused body', () => {
 })
 
 describe('closing', () => {
+  test('does not wait for idle connections', async () => {
+    const { ask, http, port } = await serve()
+    const agent = new Agent({ keepAlive: true })
+    await ask('GET', '/livez', { agent })
+    const silent = connect(port, '127.0.0.1')
+    await new Promise<void>((resolve) => silent.once('connect', resolve))
+    await http.close({ graceful: true })
+    agent.destroy()
+    silent.destroy()
+  })
+
   test('makes the node not ready', async () => {
     const { http, port } = await serve()
     const socket = connect(port, '127.0.0.1')

@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
-import { connect, Server } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { atRest, Client, get, holding, onNodeHttp, put, statusOf, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
@@ -171,15 +171,4 @@ test('a node that stops answers those who are connected, and are not accepted ye
   await closed
   expect(node.revision).toBe(1 + clients.length)
   expect(await new Client(port).rest()).toBe('')
-})
-
-test('a connection that cannot be accepted is reported, and the node goes on', async () => {
-  const listening = vi.spyOn(Server.prototype, 'listen')
-  const { ask, logged } = await serve()
-  const [server] = listening.mock.contexts
-  listening.mockRestore()
-  if (!(server instanceof Server)) throw new Error('nothing listens')
-  server.emit('error', new Error('accept ENOBUFS'))
-  expect(logged).toEqual(['the HTTP listener failed'])
-  expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(200)
 })

@@ -65,6 +65,20 @@ describe('PUT', () => {
     expect((await ask('PUT', '/v1/kv/a?prev=perhaps')).json.code).toBe('bad_request')
     expect((await ask('PUT', '/v1/kv/a?prev&prev')).json.code).toBe('bad_request')
   })
+
+  test('refuses a value over the limit, announced or not, and stores nothing', async () => {
+    const { ask, raw } = await serve()
+    const most = Buffer.alloc(1 << 20, 1)
+    expect((await ask('PUT', '/v1/kv/most', { body: most })).status).toBe(200)
+    expect((await ask('GET', '/v1/kv/most')).bytes.equals(most)).toBe(true)
+    const over = await ask('PUT', '/v1/kv/a', { body: Buffer.alloc((1 << 20) + 1) })
+    expect(over).toMatchObject({ status: 413, json: problemOf('value_too_large', 413) })
+    const chunk = `100000\r\n${'x'.repeat(1 << 20)}\r\n`
+    const head =
+      'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
+    expect(await raw(`${head}${chunk}${chunk}0\r\n\r\n`)).toContain('value_too_large')
+    expect((await ask('GET', '/v1/kv/a')).status).toBe(404)
+  })
 })
 
 describe('GET', () => {

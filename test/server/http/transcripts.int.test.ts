@@ -8,6 +8,8 @@ import { expect, test } from 'vitest'
 import { FakeNode } from './fake-node.ts'
 import { COLD } from './raw-client.ts'
 import { serve } from './served.ts'
+// Loaded before the first request, so that every request is answered at once.
+import '../../../src/server/http/routes.ts'
 
 type Sample = readonly [line: string, headers?: readonly string[], body?: string]
 
