@@ -1,5 +1,5 @@
-// The API of a simulated node for clients: the shipped codec and API, without sockets, and without the router's check
-// of bodies.
+// The API of a simulated node for clients: the shipped codec and API, without sockets, and without fastify's check of
+// bodies.
 
 import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
@@ -27,7 +27,6 @@ import {
   partsOf,
 } from '../../src/server/http/messages.ts'
 import type { Route } from '../../src/server/http/route.ts'
-import { paramsOf } from '../../src/server/http/router.ts'
 import { operationRoutes } from '../../src/server/http/routes.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi } from '../../src/server/node/types.ts'
@@ -101,7 +100,7 @@ export class InMemoryApi {
     if (operation === 'range') return decodeRange(request, PAGE_PARAMETERS)
     if (operation === 'put') return { ...decodePut(request), value: body ?? new Uint8Array() }
     for (const route of this.#routes) {
-      const params = route.method === method ? paramsOf(route.path.split('/'), path.split('/')) : undefined
+      const params = route.method === method ? paramsOf(route.path, path) : undefined
       if (params === undefined) continue
       const decoded = route.decode(request, params, body === undefined ? {} : jsonIn(body))
       if ('kind' in decoded) return decoded
@@ -199,3 +198,16 @@ function entering<T extends object>(target: T, enter: Around['enter'], instead: 
 }
 
 const jsonIn = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString())
+
+/** The parameters of a path that matches; undefined: it does not match. */
+function paramsOf(pattern: string, path: string): Record<string, string> | undefined {
+  const [names, segments] = [pattern.split('/'), path.split('/')]
+  if (names.length !== segments.length) return undefined
+  const params: Record<string, string> = {}
+  for (const [at, name] of names.entries()) {
+    const segment = segments[at] ?? ''
+    if (name.startsWith(':')) params[name.slice(1)] = segment
+    else if (name !== segment) return undefined
+  }
+  return params
+}

@@ -26,7 +26,7 @@ test('neither a node nor its client nor the command loads fetch or OpenTelemetry
   const loaded: string[] = JSON.parse(stdout)
   const having = (part: string) => loaded.filter((name) => name.includes(part))
   expect(having('NativeModule http')).not.toEqual([])
-  expect(having('classic-level')).not.toEqual([])
+  expect(having('fastify')).not.toEqual([])
   expect(having('undici')).toEqual([])
   expect(having('opentelemetry')).toEqual([])
 })

@@ -58,7 +58,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     paths[path] = {
       ...paths[path],
       [route.method.toLowerCase()]: described,
-      // The router answers HEAD for each GET route.
+      // Fastify answers HEAD for each GET route.
       ...(route.method === 'GET' ? { head: described } : {}),
     }
   }

@@ -147,7 +147,7 @@ export class ResponseWriter {
   }
 }
 
-/** Whether a target is under /v1, also if its letters are escaped, because the router decodes paths. */
+/** Whether a target is under /v1, also if its letters are escaped, because fastify decodes paths. */
 const KV_PATH = /^(?:[hH][tT]{2}[pP][sS]?:\/\/[^/?]*)?\/(?:v|%76)(?:1|%31)(?:[/?]|$)/
 
 const statusLine = (status: number): string =>

@@ -1,4 +1,4 @@
-// A route outside the hot path: what the router and OpenAPI need to know about it, and its decoder.
+// A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { ApiOperation } from '../api/operation.ts'
@@ -67,7 +67,7 @@ export function route<P extends ParameterTable, B extends BodySchema>(
     ...facts,
     decode(request, params, json) {
       const values = readQuery(request.pairs, facts.parameters ?? ({} as P))
-      // The router has checked it against the schema from which the type is taken.
+      // Fastify has checked it against the schema from which the type is taken.
       return decode({ request, headers: request.headers, params, values, body: json as FromSchema<B> })
     },
   }

@@ -12,6 +12,7 @@ import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus } from '../node/types.ts'
+import { type ColdRoutes, createApp } from './app.ts'
 import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
@@ -29,7 +30,6 @@ import {
   text,
 } from './parameters.ts'
 import { type Route, route } from './route.ts'
-import { Router } from './router.ts'
 import {
   Bytes,
   ClusterSchema,
@@ -52,7 +52,7 @@ export interface RoutesOptions {
   readonly isClosing: () => boolean
 }
 
-export function createRouter(options: RoutesOptions): Router {
+export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   const { api, version } = options
   const routes: Route[] = [
     ...operationRoutes(api),
@@ -65,7 +65,7 @@ export function createRouter(options: RoutesOptions): Router {
   routes.push(
     route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),
   )
-  return new Router({
+  return createApp({
     requestBytesMax: api.limits.requestBytesMax,
     turns: api.outbound.turns,
     routes: [...routes, CONNECT],

@@ -1,6 +1,6 @@
 // The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
-// and decodes the requests of the hot routes (one key, a range) from the raw target. The router decodes the others.
-// Its code is loaded when the node already listens, so keys are served before that.
+// and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
+// It is loaded when the node already listens, so keys are served before that.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -20,6 +20,7 @@ import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
+import type { ColdRoutes } from './app.ts'
 import { addressOf, Connections, endGently } from './connections.ts'
 import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
 import {
@@ -46,7 +47,6 @@ import { endWith, NodeConnections } from './node-connection.ts'
 import { RawConnections } from './raw-connection.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import { ResponseWriter } from './response-writer.ts'
-import type { Router } from './router.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
@@ -102,7 +102,7 @@ class Listener implements HttpServer {
   readonly #rawConnections: RawConnections
   readonly #handshakes: Handshakes | undefined
   readonly #pageParameters: ReturnType<typeof pageParameters>
-  #router: Promise<Router> | undefined
+  #coldRoutes: Promise<ColdRoutes> | undefined
   #multiplexer: Multiplexer | undefined
   #multiplexerLoads: Promise<Multiplexer> | undefined
   /** Connections without room, which receive an error. */
@@ -166,8 +166,8 @@ class Listener implements HttpServer {
       })
     })
     this.#connections.open()
-    // The imports block the event loop. Now, before the node can lead, they delay no heartbeat.
-    this.#loadedRouter()
+    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
+    this.#loadedRoutes()
       .then(() => this.#loadedMultiplexer())
       .catch((error: unknown) =>
         logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
@@ -206,6 +206,8 @@ class Listener implements HttpServer {
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
+    const routes = await this.#coldRoutes?.catch(() => undefined)
+    await routes?.close()
   }
 
   roleChanged(): void {
@@ -359,10 +361,13 @@ class Listener implements HttpServer {
   }
 
   #serveOther(request: HttpRequest): void {
+    const { path, query } = request.target
+    // The authority of an absolute target is left out.
+    const url = query === '' ? path : `${path}?${query}`
     const fail = (error: unknown): void => this.#fail(request, error)
-    this.#loadedRouter()
-      .then((router) =>
-        router.decode(request, (decoded) => {
+    this.#loadedRoutes()
+      .then((routes) =>
+        routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
           else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
           else if (decoded instanceof Promise)
@@ -405,18 +410,18 @@ class Listener implements HttpServer {
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
-  #loadedRouter(): Promise<Router> {
-    this.#router ??= this.#loadRouter().catch((error: unknown) => {
-      this.#router = undefined
+  #loadedRoutes(): Promise<ColdRoutes> {
+    this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
+      this.#coldRoutes = undefined
       throw error
     })
-    return this.#router
+    return this.#coldRoutes
   }
 
-  async #loadRouter(): Promise<Router> {
-    const { createRouter } = await import('./routes.ts')
+  async #loadColdRoutes(): Promise<ColdRoutes> {
+    const { createColdRoutes } = await import('./routes.ts')
     const { version, metrics } = this.#options
-    return createRouter({ api: this.#api, version, metrics, isClosing: () => this.#closing })
+    return createColdRoutes({ api: this.#api, version, metrics, isClosing: () => this.#closing })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

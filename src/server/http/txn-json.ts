@@ -67,8 +67,8 @@ function transaction(nested: Schema) {
   )
 }
 
-/** For the check of a body. */
-export const TxnBody = transaction({ $ref: '#' })
+/** For the check of a body. With the options of fastify, Ajv finds `#` only in a schema that has an id. */
+export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
 /** The same for OpenAPI. */
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 

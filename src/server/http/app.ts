@@ -1,0 +1,201 @@
+// The routes outside the hot path. Fastify finds the route and compiles the schema of its body. Its own requests and
+// replies are not used: requests have been read before, and responses are sent as on the hot path.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
+import { ApiError, asError } from '../api/errors.ts'
+import { timeLeftMs } from '../api/keys.ts'
+import type { TurnQueue } from '../api/turn-queue.ts'
+import { codingRefusal } from './body.ts'
+import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
+import type { Schema } from './json-schema.ts'
+import { HttpError, type HttpRequest } from './messages.ts'
+import type { Decoded, Route } from './route.ts'
+
+/** Receives the decoded request, or the error that refuses it. */
+type DecodeCallback = (decoded: Decoded | Error) => void
+
+/** The part of an `IncomingMessage` that fastify reads. */
+interface RawRequest
+  extends Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'httpVersion' | 'httpVersionMajor'> {
+  readonly request: HttpRequest
+  readonly done: DecodeCallback
+}
+
+export interface AppOptions {
+  readonly routes: readonly Route[]
+  readonly requestBytesMax: number
+  /** The time in which bodies are parsed. */
+  readonly turns: TurnQueue
+}
+
+export interface ColdRoutes {
+  /** Decodes a request of any route. Calls `done` once, now or later. */
+  decode(request: HttpRequest, url: string, done: DecodeCallback): void
+  close(): Promise<void>
+}
+
+const rawOf = ({ raw }: FastifyRequest): RawRequest => raw as unknown as RawRequest
+
+/**
+ * Fastify checks a body and does not change it. It does not check the schemas: TypeScript does (json-schema.ts), and
+ * the check would take 40 ms at each start.
+ */
+const CHECKS = {
+  allowUnionTypes: true,
+  coerceTypes: false,
+  useDefaults: false,
+  removeAdditional: false,
+  validateSchema: false,
+} as const
+
+/**
+ * Validators by schema, compiled for the first body: compiling all takes a tenth of the start of a node, and few nodes
+ * receive JSON. The servers of a process share them.
+ */
+const validators = new WeakMap<Schema, ReturnType<FastifyRequest['compileValidationSchema']>>()
+
+export async function createApp({ routes, requestBytesMax, turns }: AppOptions): Promise<ColdRoutes> {
+  const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
+    reply.hijack()
+    return rawOf(request)
+  }
+  const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
+    takeOver(request, reply).done(errorOfFastify(error))
+  const app = Fastify({
+    frameworkErrors: fail,
+    ajv: { customOptions: CHECKS },
+  })
+  const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
+    fail(noSuchRoute(rawOf(request).request, routes), request, reply)
+  app.setNotFoundHandler(failUnknown)
+  app.setErrorHandler((error, request, reply) => {
+    // An unknown route, even if the request has other faults.
+    if (request.is404) failUnknown(request, reply)
+    else fail(asError(error), request, reply)
+  })
+  // `readJson` reads bodies when the route is known. The same code drops refused bodies.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+
+  const readJson =
+    (schema: Schema, jsonLimits: JsonLimits) =>
+    (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+      const { request } = rawOf(fastifyRequest)
+      const refusal = bodyRefusal(request)
+      if (refusal !== undefined) {
+        done(refusal)
+        return
+      }
+      const timeoutMs = timeLeftMs(request)
+      request.body.read({ bytesMax: requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+        // A batch of small changes takes some milliseconds, and bodies of many connections may arrive at once.
+        turns.run(() => {
+          const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
+          fastifyRequest.body = json
+          done(json instanceof ApiError ? json : schemaRefusal(fastifyRequest, schema))
+        })
+      })
+    }
+  for (const { method, path, body, bodyPartsMax, bodyDepthMax, decode } of routes) {
+    const jsonLimits = { partsMax: bodyPartsMax ?? JSON_PARTS_MAX, depthMax: bodyDepthMax ?? Infinity }
+    app.route({
+      method,
+      url: path,
+      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits) }),
+      handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
+        const { request, done } = takeOver(fastifyRequest, reply)
+        request.route = path
+        try {
+          done(decode(request, fastifyRequest.params, fastifyRequest.body))
+        } catch (error) {
+          done(asError(error))
+        }
+      },
+    })
+  }
+  await app.ready()
+  return {
+    decode(request, url, done) {
+      const { method, headers } = request
+      const raw: RawRequest = { method, url, headers, httpVersion: '1.1', httpVersionMajor: 1, request, done }
+      app.routing(raw as unknown as IncomingMessage, NO_RESPONSE as ServerResponse)
+    },
+    close: () => app.close(),
+  }
+}
+
+/** Every reply is hijacked before fastify would write it. */
+const NO_RESPONSE: object = {}
+
+function schemaRefusal(request: FastifyRequest, schema: Schema): ApiError | undefined {
+  const validate = validators.get(schema) ?? request.compileValidationSchema(schema)
+  validators.set(schema, validate)
+  if (validate(request.body)) return undefined
+  const first = validate.errors?.[0]
+  return new ApiError('bad_request', first === undefined ? 'the body is refused' : faultOf(first))
+}
+
+/** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
+function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
+  const path = instancePath
+    .replaceAll(/\/([0-9]+)/g, '[$1]')
+    .replaceAll('/', '.')
+    .slice(1)
+  const within = path === '' ? '' : `${path}.`
+  if (keyword === 'additionalProperties')
+    return `the body has the unknown field ${JSON.stringify(`${within}${params.additionalProperty}`)}`
+  if (keyword === 'required')
+    return `the body lacks the field ${JSON.stringify(`${within}${params.missingProperty}`)}`
+  const named = path === '' ? 'the body' : path
+  if (keyword === 'enum') return `${named} must be one of ${[params.allowedValues].flat().join(', ')}`
+  if (keyword === 'type') return `${named} must be ${[params.type].flat().join(' or ')}`
+  if (keyword === 'minProperties' || keyword === 'maxProperties')
+    return `${named} must have exactly ${params.limit} of its fields`
+  return `${named} ${message}`
+}
+
+/** 405 if the route exists with another method (RFC 9110 §15.5.6). */
+function noSuchRoute({ method, target: { path, keys } }: HttpRequest, routes: readonly Route[]): ApiError {
+  const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
+  if (allowed.length === 0)
+    return new ApiError('route_not_found', `no such route: ${method} ${path}; see /openapi.json`)
+  const allow = allowed.join(', ')
+  return new HttpError('method_not_allowed', `${method} is not allowed on ${path}; allowed: ${allow}`, [
+    'Allow',
+    allow,
+  ])
+}
+
+const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
+
+function methodsOf(path: string, routes: readonly Route[]): string[] {
+  const segments = path.split('/')
+  const fitting = routes.filter((route) => {
+    const names = route.path.split('/')
+    return (
+      names.length === segments.length &&
+      names.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
+    )
+  })
+  return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+}
+
+/** A body needs the content type JSON, even if it is empty. No form of a web page can send that. */
+function bodyRefusal({ method, headers }: HttpRequest): ApiError | undefined {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json')
+    return new ApiError('unsupported_media_type', `${method} needs application/json`)
+  if (headers['content-encoding'] !== undefined)
+    return new ApiError('unsupported_media_type', 'Content-Encoding is not accepted')
+  return codingRefusal(headers)
+}
+
+/**
+ * Errors that fastify reports about a request are faults of the client, except its own failures. An `ApiError` has no
+ * `statusCode`.
+ */
+function errorOfFastify(error: Error & { readonly statusCode?: number }): Error {
+  if (error instanceof ApiError || (error.statusCode ?? 500) >= 500) return error
+  return new ApiError(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
+}
