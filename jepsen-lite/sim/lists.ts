@@ -68,7 +68,6 @@ export function rangeOf({ op }: List): RecordScanOptions {
     end: to === undefined ? undefined : bytes(to),
     reverse: op.order === 'desc',
     revision: undefined,
-    keysOnly: op.keysOnly === true || op.countOnly === true,
   }
 }
 

@@ -8,7 +8,7 @@ import { BackupReader } from '../../src/backup/format.ts'
 import { EVERYTHING, type NewNode, pagesOf } from '../../src/backup/restore.ts'
 import { decodeState, type KeyRow, type KvState, type Revision } from '../../src/kv/index.ts'
 import type { LeaseId } from '../../src/kv/types.ts'
-import { scanRecords } from '../../src/server/node/record-scan.ts'
+import { RecordScan } from '../../src/server/node/record-scan.ts'
 import { noEmptyRanges, openStorage, type Storage, type StoredRow } from '../../src/storage/index.ts'
 import type { Range } from '../../src/storage/types.ts'
 import { AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../server/auth/users.ts'
@@ -89,7 +89,7 @@ export async function storedRows(storage: Storage): Promise<StoredRow[]> {
 export function recordsOf(storage: Pick<Storage, 'scan'>, revision?: Revision): Promise<readonly object[]> {
   const range = { start: new Uint8Array(), end: undefined }
   const rows = { scan: (rowRange: Range) => storage.scan(rowRange), emptyRanges: noEmptyRanges }
-  const scan = scanRecords(rows, { ...range, reverse: false, revision })
+  const scan = new RecordScan(rows, { ...range, reverse: false, revision })
   return new Promise((resolve, reject) => {
     scan.next({ rowsMax: 1e6, bytesMax: 1e9 }, (error, records) => {
       scan.close()

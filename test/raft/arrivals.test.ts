@@ -12,7 +12,15 @@ import {
   type LeaderLeaseSetting,
   type Message,
 } from '../../src/raft/types.ts'
-import { append, Bench, follower, type Incoming, leader, voteRequest } from './harness/bench.ts'
+import {
+  append,
+  Bench,
+  follower,
+  heartbeatAnswer,
+  type Incoming,
+  leader,
+  voteRequest,
+} from './harness/bench.ts'
 import { pastChange, pastEntries, pastLeases, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { type InputWithoutTime, TIMING } from './harness/node.ts'
@@ -21,17 +29,8 @@ const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
 const drawnElectionMs = (electionMinMs + electionMaxMs) / 2
 const DEMOTE: ConfigurationChange = { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] }
 
-function answer(bench: Bench, from: number, round = bench.round): void {
-  bench.receive({
-    type: 'heartbeat-answer',
-    from,
-    term: bench.raft.term,
-    round,
-    sentAt: 1,
-    applied: asIndex(0),
-    lastIndex: bench.raft.lastIndex,
-  })
-}
+const answer = (bench: Bench, from: number, round = bench.round): void =>
+  bench.receive(heartbeatAnswer(bench, from, { round }))
 
 const appendOf = (
   prev: readonly [number, number],

@@ -4,24 +4,15 @@
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, encodeChange } from '../../src/raft/index.ts'
 import { asIndex, type Output } from '../../src/raft/types.ts'
-import { Bench, type BenchOptions, leader } from './harness/bench.ts'
+import { Bench, type BenchOptions, heartbeatAnswer, leader } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT } from './harness/frames.ts'
 import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
-function answer(bench: Bench, from: number, applied = 0): void {
-  bench.receive({
-    type: 'heartbeat-answer',
-    from,
-    term: bench.raft.term,
-    round: bench.round,
-    sentAt: 1,
-    applied: asIndex(applied),
-    lastIndex: bench.raft.lastIndex,
-  })
-}
+const answer = (bench: Bench, from: number, applied = 0): void =>
+  bench.receive(heartbeatAnswer(bench, from, { applied }))
 
 /** Advances time while the others respond to every heartbeat. */
 function pass(bench: Bench, ms: number, others: readonly number[] = [2, 3]): void {

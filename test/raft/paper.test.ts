@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { DRAW } from '../../jepsen-lite/sim/random-purposes.ts'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
+import { append, Bench, type BenchOptions, leader, voteRequest } from './harness/bench.ts'
 import { describeEntry } from './harness/frames.ts'
 import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -21,16 +21,6 @@ function candidate(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)
   bench.campaign()
   expect(bench.role).toBe('candidate')
-  bench.take()
-  return bench
-}
-
-/** A leader whose first entry is committed. */
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  expect(bench.role).toBe('leader')
   bench.take()
   return bench
 }

@@ -10,7 +10,7 @@ import {
 } from '../../src/raft/index.ts'
 import { WAITING_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
-import { append, Bench, follower, leader, voteRequest } from './harness/bench.ts'
+import { append, Bench, follower, heartbeatAnswer, leader, voteRequest } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
@@ -24,16 +24,6 @@ const refusals = (bench: Bench) =>
 /** Work in flight on the core, without zeros. */
 const underWay = (bench: Bench) =>
   Object.fromEntries(Object.entries(bench.raft.inspect()).filter(([, count]) => count !== 0))
-const heartbeatAnswer = (bench: Bench, from: number): void =>
-  bench.receive({
-    type: 'heartbeat-answer',
-    from,
-    term: bench.raft.term,
-    round: bench.round,
-    sentAt: 1,
-    applied: asIndex(0),
-    lastIndex: bench.raft.lastIndex,
-  })
 
 describe('a proposal that is to be forwarded', () => {
   test('is refused when it is larger than an entry may be', () => {
@@ -155,7 +145,7 @@ describe('a proposal at the leader', () => {
     const outcomes = bench.outputs.length
     for (let passed = 0; passed <= TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
       bench.pass(TIMING.heartbeatMs)
-      for (const from of [2, 3]) heartbeatAnswer(bench, from)
+      for (const from of [2, 3]) bench.receive(heartbeatAnswer(bench, from))
     }
     const ends = bench.outputs.slice(outcomes).flatMap(({ transfer }) => transfer ?? [])
     expect(ends).toEqual([{ outcome: 'aborted', detail: 'n2 did not take over in time' }])
@@ -246,7 +236,7 @@ describe('a read', () => {
     bench.lead()
     bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
     bench.take()
-    heartbeatAnswer(bench, 2)
+    bench.receive(heartbeatAnswer(bench, 2))
     expect(bench.raft.status()).toMatchObject({ commit: 2, lastIndex: 3 })
     expect(bench.outputs.flatMap((output) => output.reads)).toMatchObject([
       { id: 1, outcome: 'confirmed', index: 2 },
@@ -268,7 +258,7 @@ describe('a transfer of leadership', () => {
     const silent = leader()
     for (let passed = 0; passed < TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
       silent.pass(TIMING.heartbeatMs)
-      heartbeatAnswer(silent, 2)
+      silent.receive(heartbeatAnswer(silent, 2))
     }
     expect(outcome(silent, 3)).toEqual(refused('n3 cannot be reached'))
     expect(outcome(silent, 2)).toBe(undefined)
@@ -506,7 +496,7 @@ test('reads that wait for the first commit of a leader are bounded', () => {
   expect((bench.raft.inspect().earlyReads ?? 0) + refused.length).toBe(reads.length)
   bench.acknowledge()
   bench.pass(TIMING.heartbeatMs)
-  for (const from of [2, 3]) heartbeatAnswer(bench, from)
+  for (const from of [2, 3]) bench.receive(heartbeatAnswer(bench, from))
   const confirmed = bench.outputs
     .flatMap((output) => output.reads)
     .filter((read) => read.outcome === 'confirmed')
@@ -531,7 +521,7 @@ describe('reads that wait for a confirmation are bounded', () => {
     expect([refusal(bench), bench.raft.inspect().readers]).toEqual([[], WAITING_READS_MAX])
     request(bench, WAITING_READS_MAX + 1)
     expect([refusal(bench), bench.raft.inspect().readers]).toEqual([['not-ready'], WAITING_READS_MAX])
-    heartbeatAnswer(bench, 2)
+    bench.receive(heartbeatAnswer(bench, 2))
     expect([last(bench).reads.length, bench.raft.inspect().readers]).toEqual([WAITING_READS_MAX, 0])
   })
 
@@ -550,7 +540,7 @@ describe('reads that wait for a confirmation are bounded', () => {
       bench.nowMs += 0.1
     }
     expect(bench.raft.inspect()).toMatchObject({ readers: 50, leaderLeaseRounds: 5 })
-    for (const from of [2, 3]) heartbeatAnswer(bench, from)
+    for (const from of [2, 3]) bench.receive(heartbeatAnswer(bench, from))
     expect(bench.raft.inspect()).toMatchObject({ readers: 0, leaderLeaseRounds: 0 })
   })
 })

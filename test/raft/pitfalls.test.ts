@@ -5,21 +5,12 @@
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions, type Incoming, voteRequest } from './harness/bench.ts'
+import { append, Bench, heartbeatAnswer, type Incoming, leader, voteRequest } from './harness/bench.ts'
 import { pastChange, pastEntries } from './harness/frames.ts'
 import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const { electionMinMs, electionMaxMs, heartbeatMs } = TIMING
-
-function leader(options: BenchOptions = {}): Bench {
-  const bench = new Bench(options)
-  bench.lead()
-  bench.acknowledge()
-  expect(bench.role).toBe('leader')
-  bench.take()
-  return bench
-}
 
 const heartbeat = (from: number, term: number, commit = 0): Incoming => ({
   type: 'heartbeat',
@@ -29,16 +20,6 @@ const heartbeat = (from: number, term: number, commit = 0): Incoming => ({
   round: 1,
   confirmed: undefined,
   appliedByMajority: asIndex(0),
-})
-
-const heartbeatAnswer = (bench: Bench, from: number, lastIndex = bench.raft.lastIndex): Incoming => ({
-  type: 'heartbeat-answer',
-  from,
-  term: bench.raft.term,
-  round: bench.round,
-  sentAt: 1,
-  applied: asIndex(0),
-  lastIndex,
 })
 
 const rejection = (from: number, term: number, index: number, hint: readonly [number, number]): Incoming => ({
@@ -457,7 +438,7 @@ describe('replication', () => {
     bench.step({ kind: 'connected', peer: id(2), boot: 1, term: bench.raft.term, lastIndex })
     for (let time = 0; time < electionMinMs && bench.role === 'leader'; time += heartbeatMs) {
       bench.pass(heartbeatMs)
-      bench.receive(heartbeatAnswer(bench, 2, lastIndex))
+      bench.receive(heartbeatAnswer(bench, 2, { lastIndex }))
       bench.receive(heartbeatAnswer(bench, 3))
     }
     const sent = bench.takeOf('append').filter(({ to, entries }) => to === id(2) && entries.length > 0)

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { ENTRY_LEADER_LEASES, encodeLeaderLeases } from '../../src/raft/index.ts'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type LogIndex, type Message, type ProgressStatus } from '../../src/raft/types.ts'
-import { append, Bench, type Incoming, leader } from './harness/bench.ts'
+import { append, Bench, heartbeatAnswer, type Incoming, leader } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { pastEntries, sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, memberNamed, votersUpTo } from './harness/members.ts'
@@ -25,17 +25,8 @@ function accept(
   bench.receive({ type: 'append-accepted', ...answer })
 }
 
-function answer(bench: Bench, from: number, applied = 0): void {
-  bench.receive({
-    type: 'heartbeat-answer',
-    from,
-    term: bench.raft.term,
-    round: bench.round,
-    sentAt: 1,
-    applied: asIndex(applied),
-    lastIndex: bench.raft.lastIndex,
-  })
-}
+const answer = (bench: Bench, from: number, applied = 0): void =>
+  bench.receive(heartbeatAnswer(bench, from, { applied }))
 
 const reject = (bench: Bench, from: number, index: number, hint: readonly [number, number]): void =>
   bench.receive({

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { formatStorage, openStorage } from '../../src/storage/index.ts'
 import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { runs } from '../runs.ts'
@@ -26,9 +26,15 @@ function every(from: number, to: number, step: number): number[] {
 let dir: string
 
 beforeAll(async () => {
-  dir = join(await temporaryDirectory(), 'damaged')
+  const parent = await temporaryDirectory()
+  // Each refusal asks for the lock from a directory there.
+  vi.stubEnv('TMPDIR', parent)
+  dir = join(parent, 'damaged')
 })
-afterAll(() => rmSync(join(dir, '..'), { recursive: true, force: true }))
+afterAll(() => {
+  vi.unstubAllEnvs()
+  rmSync(join(dir, '..'), { recursive: true, force: true })
+})
 
 /** The content of `dir`, when it is known. */
 let inPlace: Files | undefined

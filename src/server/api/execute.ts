@@ -291,7 +291,7 @@ function deleteRange(
     if (!(result instanceof ApiError) || result.code !== 'range_too_large') return respond(result)
     const { revision, replayed, code, message } = result
     const count = async (instant: Instant): Promise<void> => {
-      const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
+      const options = { ...range, reverse: false, revision: undefined }
       const keys = await api.ranges.count(instant, instant.list(options))
       const detail = `${message}: ${keys} keys when they were counted`
       respond(new ApiError(code, detail, { revision, replayed, members: { count: keys } }))
@@ -339,7 +339,7 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(node, revision, grant)
-      const range = { start: key, end: keyAfter(key), reverse: false, revision, keysOnly: false }
+      const range = { start: key, end: keyAfter(key), reverse: false, revision }
       const row = await ranges.first(instant, instant.list(range))
       respond(foundResult(row, condition, grant))
     }

@@ -146,10 +146,10 @@ export class Ranges {
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(this.#node, revision, grant)
-      const scan = ({ start, end }: KeyRange, withoutValues: boolean): RecordScan =>
-        instant.list({ start, end, reverse: order === 'desc', revision, keysOnly: withoutValues })
-      const counted = countOnly || (count && !stream) ? scan(range, true) : undefined
-      const records = countOnly ? undefined : scan(rest, keysOnly)
+      const scan = ({ start, end }: KeyRange): RecordScan =>
+        instant.list({ start, end, reverse: order === 'desc', revision })
+      const counted = countOnly || (count && !stream) ? scan(range) : undefined
+      const records = countOnly ? undefined : scan(rest)
       if (stream && records !== undefined)
         return this.stream(instant, records, operation.limit, false, (rows) =>
           respond({ kind: 'stream', grant, rows, keysOnly }),

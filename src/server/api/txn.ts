@@ -177,7 +177,7 @@ class TxnReads {
   ) {
     this.#instant = instant
     this.#ranges = ranges
-    this.#scan = instant.list({ ...EVERYTHING, reverse: false, revision, keysOnly: false })
+    this.#scan = instant.list({ ...EVERYTHING, reverse: false, revision })
     this.#settings = settings
     this.#reservation = reservation
   }

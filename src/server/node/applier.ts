@@ -110,6 +110,7 @@ export class Applier {
     this.#keysAtOnce = keysAtOnce
     this.#reads = new EntryReads(
       storage,
+      () => this.#keysAhead(),
       () => events.entryRead(),
       (error) => events.failed(error),
     )
@@ -205,7 +206,7 @@ export class Applier {
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
     if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind)) return false
-    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state, this.#keysAhead)
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state)
     return !reads.isRead
   }
 
@@ -213,7 +214,7 @@ export class Applier {
    * The keys of the entries behind the first one. Metadata in memory follows every change, so it may be read before the
    * entries in front are applied. Reading them one after another would take several turns for each entry.
    */
-  readonly #keysAhead = (): readonly Uint8Array[] => {
+  #keysAhead(): readonly Uint8Array[] {
     const keys: Uint8Array[] = []
     if (this.#storage.knowsAllKeyMetadata) return keys
     for (let at = this.#head + 1; at < this.#queue.length && keys.length < KEYS_AHEAD; at++) {

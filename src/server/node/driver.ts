@@ -26,7 +26,7 @@ import { newRaft } from './new-raft.ts'
 import { PeerEvents } from './peer-events.ts'
 import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
-import { getRecord, type RecordScan, type RecordScanOptions, scanRecords } from './record-scan.ts'
+import { getRecord, RecordScan, type RecordScanOptions } from './record-scan.ts'
 import { removedText } from './removed.ts'
 import { SnapshotTransfers } from './snapshot-transfers.ts'
 import { StateWaiters } from './state-waiters.ts'
@@ -310,7 +310,7 @@ export class Driver implements NodeApi {
   }
 
   list(options: RecordScanOptions): RecordScan {
-    return this.#lifecycle.guardRead(() => scanRecords(this.#options.storage, options))
+    return this.#lifecycle.guardRead(() => new RecordScan(this.#options.storage, options))
   }
 
   rows(): RowScan {

@@ -23,7 +23,7 @@ import {
 } from '../../kv/index.ts'
 import { hashOfRow, ScanEndedError } from '../../storage/index.ts'
 import type { PageLimits, RowScan, Storage, StoredRow } from '../../storage/types.ts'
-import { type RecordScan, scanRecords } from './record-scan.ts'
+import { RecordScan } from './record-scan.ts'
 
 const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
 const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
@@ -32,14 +32,13 @@ const NEIGHBOURS = 32
 
 /** Keys of entries that will be applied later. */
 export type KeysAhead = () => readonly Uint8Array[]
-const noKeys: KeysAhead = () => []
 
 export class EntryReads {
   readonly #storage: Storage
+  readonly #ahead: KeysAhead
   readonly #done: () => void
   readonly #failed: (error: Error) => void
   #places: readonly KeysOrLease[] = []
-  #ahead: KeysAhead = noKeys
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in the order of the ranges. */
   #found: (readonly Uint8Array[])[] = []
@@ -58,21 +57,24 @@ export class EntryReads {
   /** Number of the current pass. A new number makes the reads in flight useless. */
   #pass = 0
 
-  /** `done`: everything has been read. It is not called if `read` has read it at once. */
-  constructor(storage: Storage, done: () => void, failed: (error: Error) => void) {
+  /**
+   * If metadata must be read, that of the keys `ahead` is read as well. `done`: everything has been read. It is not
+   * called if `read` has read it at once.
+   */
+  constructor(storage: Storage, ahead: KeysAhead, done: () => void, failed: (error: Error) => void) {
     this.#storage = storage
+    this.#ahead = ahead
     this.#done = done
     this.#failed = failed
   }
 
   /**
    * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and all keys of
-   * leases. If metadata must be read, that of the keys `ahead` is read as well.
+   * leases.
    */
-  read(places: readonly KeysOrLease[], state: KvState, ahead: KeysAhead = noKeys): void {
+  read(places: readonly KeysOrLease[], state: KvState): void {
     this.clear()
     this.#places = places
-    this.#ahead = ahead
     this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
     this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
     this.#state = state
@@ -108,7 +110,6 @@ export class EntryReads {
     this.#scan?.close()
     this.#scan = undefined
     this.#places = []
-    this.#ahead = noKeys
     this.#ranges = []
     this.#found = []
     this.#foundBytes = 0
@@ -130,8 +131,7 @@ export class EntryReads {
       this.#readLeases(done)
       return
     }
-    const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
-    const scan = scanRecords(this.#storage, options)
+    const scan = new RecordScan(this.#storage, { ...range, reverse: false, revision: undefined })
     this.#scan = scan
     this.#readSlice(scan, [], 0, done)
   }

@@ -11,7 +11,7 @@ import type { DriverObserver } from './driver-options.ts'
 import { MetricList } from './metric-list.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { DurationHistogram, RequestMetrics } from './request-metrics.ts'
-import type { DriverStatus } from './types.ts'
+import type { DriverStatus, PeerTotals } from './types.ts'
 import type { WatchCounts } from './watch/types.ts'
 
 /** Sources of values that are read at each scrape. Each owner registers its source when it exists. */
@@ -19,7 +19,6 @@ export interface MetricSources {
   readonly status: () => DriverStatus
   readonly inFlight: () => InFlightCounts
   readonly watches: () => WatchCounts
-  /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
   /** LevelDB's directory. */
   readonly databaseDir: string
@@ -60,18 +59,6 @@ export interface BackupCounts {
   readonly failuresTotal: number
   /** Why the last attempt failed; undefined after one that succeeded. */
   readonly failure: string | undefined
-}
-
-export interface PeerTotals {
-  readonly messagesSent: number
-  readonly messagesReceived: number
-  readonly messagesDropped: number
-  readonly bytesSent: number
-  readonly bytesReceived: number
-  readonly connectionsOpened: number
-  readonly connectionsBroken: number
-  /** TLS handshakes of callers that failed. */
-  readonly tlsHandshakesFailed: number
 }
 
 export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const

@@ -35,8 +35,6 @@ export interface RecordScanOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */
   readonly revision: Revision | undefined
-  /** No values are needed. */
-  readonly keysOnly: boolean
 }
 
 type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean | undefined) => void
@@ -75,7 +73,7 @@ function firstRecord(
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
   const options = { start: key, end: keyAfter(key), reverse: false, revision: undefined }
-  const scan = scanRecords(storage, options)
+  const scan = new RecordScan(storage, options)
   scan.next({ rowsMax: 1, bytesMax: 1 }, (error, [record]) => {
     if (error !== undefined) {
       scan.close()
@@ -85,13 +83,6 @@ function firstRecord(
 }
 
 type ScannedStorage = Pick<Storage, 'scan' | 'emptyRanges'>
-
-export function scanRecords(
-  storage: ScannedStorage,
-  options: Omit<RecordScanOptions, 'keysOnly'>,
-): RecordScan {
-  return new RecordScan(storage, options)
-}
 
 /** Makes records of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
 export class RecordScan {
@@ -125,7 +116,7 @@ export class RecordScan {
   #isRunning = false
   #mustRun = false
 
-  constructor(storage: ScannedStorage, options: Omit<RecordScanOptions, 'keysOnly'>) {
+  constructor(storage: ScannedStorage, options: RecordScanOptions) {
     const { reverse, revision } = options
     this.#scan = storage.scan({ ...versionRange(options), reverse })
     this.#reverse = reverse

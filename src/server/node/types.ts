@@ -147,6 +147,20 @@ export interface Network {
   close(): void
 }
 
+/** Running totals of the traffic between nodes. */
+export interface PeerTotals {
+  readonly messagesSent: number
+  readonly messagesReceived: number
+  /** The queue was full or there was no connection. */
+  readonly messagesDropped: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly connectionsOpened: number
+  readonly connectionsBroken: number
+  /** TLS handshakes of callers that failed. */
+  readonly tlsHandshakesFailed: number
+}
+
 /**
  * An error of the table in docs/reference/errors.md. It is decided below HTTP, so that all interfaces report the same.
  */

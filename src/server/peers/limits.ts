@@ -1,5 +1,7 @@
 // The named limits of links and of the wires that carry them; documented in docs/reference/limits.md.
 
+import type { PeerTotals } from '../node/types.ts'
+
 export interface LinkLimits {
   /** Longest frame sent to, or accepted from, a peer after the handshake. */
   readonly frameBytesMax: number
@@ -60,18 +62,7 @@ export const LINK_LIMITS: LinkLimits = {
 }
 
 /** Counters of the peer traffic for metrics. Only the network changes them. */
-export interface LinkCounters {
-  messagesSent: number
-  messagesReceived: number
-  /** The queue was full or there was no connection. */
-  messagesDropped: number
-  bytesSent: number
-  bytesReceived: number
-  connectionsOpened: number
-  connectionsBroken: number
-  /** TLS handshakes of callers that failed. */
-  tlsHandshakesFailed: number
-}
+export type LinkCounters = { -readonly [name in keyof PeerTotals]: number }
 
 export const newCounters = (): LinkCounters => ({
   messagesSent: 0,

@@ -270,6 +270,19 @@ export const voteRequest = (
   transfer: false,
 })
 
+/** The response of a follower to the leader's last round, unless `change` differs. */
+export const heartbeatAnswer = (
+  bench: Bench,
+  from: number,
+  change: { readonly round?: number; readonly applied?: number; readonly lastIndex?: number } = {},
+): Incoming => {
+  const { round = bench.round, applied = 0, lastIndex = bench.raft.lastIndex } = change
+  return {
+    ...{ type: 'heartbeat-answer', from, term: bench.raft.term, round, sentAt: 1 },
+    ...{ applied: asIndex(applied), lastIndex: asIndex(lastIndex) },
+  }
+}
+
 /** A leader whose followers hold its whole log. */
 export function leader(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)

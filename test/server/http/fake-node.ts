@@ -33,12 +33,7 @@ import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
-import {
-  getRecord,
-  type RecordScan,
-  type RecordScanOptions,
-  scanRecords,
-} from '../../../src/server/node/record-scan.ts'
+import { getRecord, RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
 import type {
   DriverStatus,
   LeaseNow,
@@ -290,7 +285,7 @@ export class FakeNode implements NodeApi {
   }
 
   list(options: RecordScanOptions): RecordScan {
-    return scanRecords({ scan: (range) => this.scan(range), emptyRanges: noEmptyRanges }, options)
+    return new RecordScan({ scan: (range) => this.scan(range), emptyRanges: noEmptyRanges }, options)
   }
 
   readonly leaseTtlMsMin = 2000

@@ -176,7 +176,7 @@ test('watches that follow one another on a connection leave nothing on it', asyn
   for (let count = 0; count < 20; count++) {
     const stream = await open(served, '', LINES, agent)
     await until(() => expect(stream.lines).toHaveLength(1))
-    served.node.watches.leaderless('no leader')
+    served.node.watches.endEach('no-leader', 'no leader')
     await until(() => expect(stream.isOver).toBe(true))
     expect(served.http.inspect().connections).toBe(1)
   }

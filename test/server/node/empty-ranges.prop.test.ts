@@ -8,7 +8,7 @@ import { type Command, encodeState, initialState, type KeyRow } from '../../../s
 import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
-import { type RecordScan, type RecordScanOptions, scanRecords } from '../../../src/server/node/record-scan.ts'
+import { RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
 import type { Storage } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'
@@ -178,7 +178,7 @@ class Replica {
           start: utf8(each.start),
           end: each.end === undefined ? undefined : utf8(each.end),
         }
-        this.#open({ ...options, revision: undefined, keysOnly: false }, each.rowsMax)
+        this.#open({ ...options, revision: undefined }, each.rowsMax)
         break
       }
       case 'read': {
@@ -204,7 +204,7 @@ class Replica {
   async end(): Promise<void> {
     await this.applyTo(this.#log.entries.length)
     for (const reverse of [false, true])
-      this.#open({ start: utf8(''), end: undefined, reverse, revision: undefined, keysOnly: false }, 5)
+      this.#open({ start: utf8(''), end: undefined, reverse, revision: undefined }, 5)
     for (const scan of this.#scans) await expectAll(scan)
     this.#applier.clear()
     await closed(this.storage)
@@ -231,7 +231,7 @@ class Replica {
       Buffer.compare(utf8(name), start) >= 0 && (end === undefined || Buffer.compare(utf8(name), end) < 0)
     const rows = [...now].filter(([name]) => isInside(name)).sort(([a], [b]) => (a < b ? -1 : 1))
     const expected = (reverse ? rows.toReversed() : rows).map(([name, value]) => `${name}=${value}`)
-    const scan = scanRecords(this.storage, options)
+    const scan = new RecordScan(this.storage, options)
     this.#scans.push({ scan, expected, shown: [], limits: { rowsMax, bytesMax: 1 << 20 } })
   }
 

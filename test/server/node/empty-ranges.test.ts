@@ -15,7 +15,7 @@ import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import { KnownEmptyRanges } from '../../../src/server/node/key-index/empty-ranges.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
-import { type RecordScan, scanRecords } from '../../../src/server/node/record-scan.ts'
+import { RecordScan } from '../../../src/server/node/record-scan.ts'
 import { type RowScan, type Storage, StorageInvariantError } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
@@ -81,7 +81,7 @@ class Node {
   }
 
   open(range: KeyRange = EVERYTHING, reverse = false, revision?: Revision): RecordScan {
-    return scanRecords(this.storage, { ...range, reverse, revision })
+    return new RecordScan(this.storage, { ...range, reverse, revision })
   }
 
   /** The first keys of a range, and the number of rows that were read for them. */
@@ -234,7 +234,7 @@ test('a scan whose rows may be incomplete teaches nothing', async () => {
       finish: (done) => done(error),
       close() {},
     }
-    const records = scanRecords(
+    const records = new RecordScan(
       { scan: () => scan, emptyRanges },
       { ...EVERYTHING, reverse: false, revision: undefined },
     )

@@ -85,7 +85,7 @@ test('a scan gives each key once, with what it held at that revision', async () 
       const asked = [undefined, ...revisions.filter((_, n) => n % 7 === 0), revisions.at(-1)]
       for (const revision of asked) {
         const [start, end] = [Buffer.from(from), to === undefined ? undefined : Buffer.from(to)]
-        const options = { start, end, reverse, revision: revision as Revision | undefined, keysOnly: false }
+        const options = { start, end, reverse, revision: revision as Revision | undefined }
         const records = await pages(node.list(options), rowsMax, bytesMax)
         const expected: Shown = [...(at.get(revision ?? node.revision) ?? [])]
           .filter(([key]) => key >= from && (to === undefined || key < to))
@@ -116,7 +116,6 @@ test('a get finds what a scan finds, whether the head of its key is in memory or
           end: keyAfter(bytes),
           reverse: false,
           revision: undefined,
-          keysOnly: false,
         })
         const [record] = await pages(scanned, 10, 1000)
         const got = await new Promise<KeyRow | undefined>((resolve) =>
@@ -133,7 +132,7 @@ test('a key with many versions does not lead back to the keys behind it', async 
   const written = new Written()
   written.run([{ key: 'k0', isDelete: false, times: 20 }])
   written.run(['k1', 'k2', 'k3', 'k4'].map((key) => ({ key, isDelete: false, times: 1 })))
-  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
+  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined }
   for (let rowsMax = 1; rowsMax <= 25; rowsMax++) {
     const records = await pages(written.node.list(all), rowsMax, 1 << 20)
     expect(records.map(({ key }) => text(key))).toEqual(['k0', 'k1', 'k2', 'k3', 'k4'])
@@ -153,7 +152,7 @@ test('rows without a record are passed over in few reads, however few records ar
   const middle = (node.revision - 150) as Revision
   for (const reverse of [false, true])
     for (const revision of [undefined, middle]) {
-      const options = { start: Buffer.from(''), end: undefined, reverse, revision, keysOnly: false }
+      const options = { start: Buffer.from(''), end: undefined, reverse, revision }
       const records = await pages(node.list(options), 1, 1 << 20)
       expect(records.map(({ modRevision }) => modRevision)).toEqual([revision ?? node.revision])
     }
@@ -165,7 +164,7 @@ test('a page of so many reads may have no record, and then does not know whether
   for (const isDelete of [false, true])
     written.run(Array.from({ length: 50 }, (_, n) => ({ key: `k${n}`, isDelete, times: 1 })))
   written.run([{ key: 'z', isDelete: false, times: 1 }])
-  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
+  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined }
   const scan = written.node.list(all)
   const next = (rowsMax: number) =>
     new Promise((resolve, reject) =>

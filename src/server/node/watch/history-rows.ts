@@ -6,6 +6,7 @@ import {
   eventsKey,
   firstOfEvents,
   type KvState,
+  keyAfter,
   MalformedBytesError,
   type Revision,
 } from '../../../kv/index.ts'
@@ -100,7 +101,7 @@ export class HistoryRows {
   ): void {
     const scan = this.#storage.scan({
       gte: eventsKey(history.first),
-      lt: keyAfterEvents(revision),
+      lt: keyAfter(eventsKey(revision)),
       reverse: true,
     })
     scan.next({ rowsMax: 1, bytesMax: 1 }, (error, [row]) => {
@@ -126,12 +127,4 @@ export class HistoryRows {
       return
     }
   }
-}
-
-/** The first key after that of the row of events that begins with this revision. */
-function keyAfterEvents(revision: Revision): Uint8Array {
-  const key = eventsKey(revision)
-  const after = new Uint8Array(key.length + 1)
-  after.set(key)
-  return after
 }

@@ -214,27 +214,15 @@ export class WatchHub {
     }
   }
 
-  /** Ends all watches, because the node stops. Clients continue elsewhere. */
+  /** Ends all watches, because the node stops. None begins any more. */
   endAll(reason: string): void {
     if (this.#ended !== undefined) return
     this.#ended = reason
-    this.#endEach('stopped', reason)
+    this.endEach('stopped', reason)
   }
 
-  /**
-   * Ends all watches, because the node has had no leader for too long and receives no new entries. Clients continue
-   * elsewhere.
-   */
-  leaderless(reason: string): void {
-    this.#endEach('no-leader', reason)
-  }
-
-  /** Ends all watches, because the node's disk has had no room for new entries. */
-  withoutRoom(reason: string): void {
-    this.#endEach('no-room', reason)
-  }
-
-  #endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
+  /** Ends the watches that there are. Clients continue elsewhere. */
+  endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
     for (const watcher of [...this.#watchers]) this.#end(watcher, { kind, reason })
   }
 

@@ -26,14 +26,14 @@ export class LeaderLoss {
     }
     this.#timer ??= this.#clock.after(this.#limitMs, () => {
       this.#timer = undefined
-      this.#hub.leaderless(`this node has had no leader for ${this.#limitMs} ms`)
+      this.#hub.endEach('no-leader', `this node has had no leader for ${this.#limitMs} ms`)
     })
   }
 
   /** A full disk keeps the node behind. Called periodically. */
   withoutSpace(stalenessMs: MonotonicMs | undefined): void {
     if ((stalenessMs ?? Number.POSITIVE_INFINITY) > this.#limitMs)
-      this.#hub.withoutRoom(`the full disk of this node has kept it behind for ${this.#limitMs} ms`)
+      this.#hub.endEach('no-room', `the full disk of this node has kept it behind for ${this.#limitMs} ms`)
   }
 
   stop(): void {
