@@ -30,26 +30,16 @@ function stopped(client: Client) {
       broken = new AbortController()
     },
   }
-  const store = new Proxy(client, {
-    get: (_, name) => {
-      const member: unknown = Reflect.get(client, name, client)
-      if (typeof member !== 'function') return member
-      if (name === 'watch' && !state.isWatching)
-        return () => {
-          throw new Error('no watch')
-        }
-      if (name === 'watch')
-        return ({ signal, ...options }: Parameters<Client['watch']>[0]) =>
-          client.watch({ ...options, signal: AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]) })
-      if (name !== 'get') return member.bind(client)
-      return async (...args: Parameters<Client['get']>) => {
-        state.gets += 1
-        if (!state.isReading) throw new Error('unreachable')
-        const record = await client.get(...args)
-        await state.beforeAnswer()
-        return record
-      }
-    },
+  const reading = withCall(client, 'get', async (...args) => {
+    state.gets += 1
+    if (!state.isReading) throw new Error('unreachable')
+    const record = await client.get(...args)
+    await state.beforeAnswer()
+    return record
+  })
+  const store = withCall(reading, 'watch', ({ signal, ...options }) => {
+    if (!state.isWatching) throw new Error('no watch')
+    return client.watch({ ...options, signal: AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]) })
   })
   return { store, state }
 }

@@ -88,13 +88,10 @@ describe('config', () => {
     const key = newKey()
     await kv.put(key, '{"port":1}')
     let reads = 0
-    const counting: Parameters<typeof config>[0] = {
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => {
-        reads += 1
-        return kv.txn(txn, options)
-      },
-    }
+    const counting = withCall(kv, 'txn', (txn, options) => {
+      reads += 1
+      return kv.txn(txn, options)
+    })
     const forever = Number.POSITIVE_INFINITY
     await using live = await config(counting, {
       key,
