@@ -34,8 +34,8 @@ export interface RunOptions {
   /** The streams that are terminals. */
   readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly columns?: number
-  /** The reader of stdout: it takes nothing, is gone, has a full disk, or needs so many milliseconds for each write. */
-  readonly reader?: 'stalled' | 'gone' | 'full-disk' | number
+  /** The reader of stdout: it is gone, or has a full disk. */
+  readonly reader?: 'gone' | 'full-disk'
 }
 
 function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
@@ -124,8 +124,7 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
         return done(Object.assign(new Error('ENOSPC'), { syscall: 'write', errno: -constants.errno.ENOSPC }))
       chunks.push(Buffer.from(chunk))
       printed.emit('more')
-      if (reader === undefined) done()
-      else if (reader !== 'stalled') setTimeout(done, reader)
+      done()
     }
     return Object.assign(new TestOutput({ write }), {
       isTTY: isTerminal(name),
