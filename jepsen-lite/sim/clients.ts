@@ -61,7 +61,7 @@ export interface Lane {
   busy: boolean
 }
 
-/** Who requests something, and of which node. */
+/** Client of a request, and the node that it goes to. */
 export interface Requester {
   readonly lane: Lane
   readonly process: Process

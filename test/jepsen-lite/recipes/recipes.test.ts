@@ -30,7 +30,7 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
 
   test('do the same in each run of a schedule, also of one that was read from a file', async () => {
     const schedule = generateRecipe(SEEDS[recipe], recipe)
-    // Those who are elected use locks: one of the two recipes shows that a run repeats.
+    // Elections use locks: one of the two recipes shows that a run repeats.
     const first = recipe === 'lock' ? undefined : await runRecipes(schedule)
     const read = parseSchedule(JSON.stringify({ schedule }))
     expect(read).toEqual(schedule)
@@ -39,7 +39,7 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
       Object.assign(globalThis, { setTimeout: before[0], clearTimeout: before[1] })
     })
     const { trace, history, violation, ok, faults } = await runRecipes({ ...read, recipe: schedule.recipe })
-    // What code takes from its process is as before.
+    // The process of the test has its own timers again.
     expect([setTimeout, clearTimeout, Math.random]).toEqual(before)
     const now = performance.now()
     await new Promise((resolve) => setTimeout(resolve, 5))
