@@ -19,7 +19,7 @@ import { DirectoryDisk } from '../../src/server/node/disk-space.ts'
 import { Driver } from '../../src/server/node/driver.ts'
 import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
-import type { Greeting, Network, NodeEnd } from '../../src/server/node/types.ts'
+import type { Greeting, Network, NetworkEvents, NodeEnd } from '../../src/server/node/types.ts'
 import {
   FORMAT_VERSION,
   formatStorage,
@@ -171,6 +171,12 @@ export class PeerLinks {
 
   networkOf(node: PeerNode): Network {
     let isOpen = true
+    const post = (to: PeerNode | undefined, deliver: (events: NetworkEvents) => void): void => {
+      if (!isOpen || to === undefined || this.#cut.has(link(node, to))) return
+      setImmediate(() => {
+        if (to.driver !== undefined) deliver(to.driver.events)
+      })
+    }
     return {
       setPeers: () => this.meet(node),
       send: (message) => {
@@ -183,21 +189,12 @@ export class PeerLinks {
       },
       sendTraces: () => {},
       sendStateHash: (at) => {
-        for (const to of this.nodes) {
-          if (to !== node && isOpen && !this.#cut.has(link(node, to)))
-            setImmediate(() => to.driver?.events.stateHash(node.id, at))
-        }
+        for (const to of this.nodes) if (to !== node) post(to, (events) => events.stateHash(node.id, at))
       },
-      requestKeepAlive: (id, question) => {
-        const to = this.#byId(id)
-        if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.events.keepAliveRequested(node.id, question))
-      },
-      answerKeepAlive: (id, answer) => {
-        const to = this.#byId(id)
-        if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.events.keepAliveAnswered(node.id, answer))
-      },
+      requestKeepAlive: (id, question) =>
+        post(this.#byId(id), (events) => events.keepAliveRequested(node.id, question)),
+      answerKeepAlive: (id, answer) =>
+        post(this.#byId(id), (events) => events.keepAliveAnswered(node.id, answer)),
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
       close: () => {

@@ -61,7 +61,7 @@ export interface Lane {
   busy: boolean
 }
 
-/** A client, and the node to which it sends a request. */
+/** Client of a request, and the node that it goes to. */
 export interface Requester {
   readonly lane: Lane
   readonly process: Process

@@ -54,7 +54,7 @@ const KNOWN_MAX = 6
 const USERS = 3
 const ROLES = 3
 
-/** Its requests are drawn from the numbers of the operation alone. */
+/** A requester whose requests are drawn from the numbers of the operation alone. */
 interface DrawnRequester extends Requester {
   readonly rng: Random
   /** Its puts are attached to no lease. */
