@@ -58,9 +58,10 @@ describe('data goes to stdout as it is', () => {
   })
 
   test('a file that takes only a part of a value is no success, and a file that an export cannot write is named', async () => {
-    node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
+    const key = '\x1b[2J\n'
+    node.set(key, Buffer.alloc(100_000, 'v'))
     const runs = [
-      { args: ['export'], stdoutFile: join(scratch, 'cut') },
+      { args: ['get', key], stdoutFile: join(scratch, 'cut') },
       { args: ['export', '--dir', 'dir'] },
     ].map((each) => ({ ...each, cwd: scratch, endpoints: node.url, terminals: ['stderr'] as const }))
     // A limit to files is like a full disk: of the write that meets it, a part is written.
