@@ -141,8 +141,8 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
     isCut = true
     cut.resolve(code)
   }
-  const fd = options.stdoutFile === undefined ? undefined : openSync(options.stdoutFile, 'w')
-  const stdout = Object.assign(collector(out, 'stdout'), { fd })
+  const file = options.stdoutFile === undefined ? {} : { fd: openSync(options.stdoutFile, 'w') }
+  const stdout = Object.assign(collector(out, 'stdout'), file)
   const io: Io = {
     ...{ stdin, stdout, stderr: collector(err, 'stderr') },
     env: environment(options),
@@ -210,8 +210,8 @@ export interface EndedTogether extends Pick<Ended, 'code'> {
 }
 
 /**
- * Runs the commands one after the other in one process of their own, for a working directory, a file system or limits
- * that this process has not. `within`: the words before the program.
+ * Runs the commands one after the other in one process of their own, which may have another file system or other
+ * limits. `within`: the words before the program.
  */
 export async function runTogether(
   runs: readonly (RunOptions & { readonly args: readonly string[] })[],
