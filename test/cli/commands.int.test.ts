@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
-import { KV, kv as run, spawnKv, startKv } from './run-kv.ts'
+import { KV, kv as run, runTogether, spawnKv, startKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -58,35 +58,22 @@ describe('data goes to stdout as it is', () => {
   })
 
   test('a file that takes only a part of a value is no success, and a file that an export cannot write is named', async () => {
-    node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
+    const key = '\x1b[2J\n'
+    node.set(key, Buffer.alloc(100_000, 'v'))
+    const runs = [
+      { args: ['get', key], stdoutFile: join(scratch, 'cut') },
+      { args: ['export', '--dir', 'dir'] },
+    ].map((each) => ({ ...each, cwd: scratch, endpoints: node.url, terminals: ['stderr'] as const }))
     // A limit to files is like a full disk: of the write that meets it, a part is written.
-    const limited = spawn(
-      'bash',
-      [
-        '-c',
-        'ulimit -f 32; "$0" "$1" export > cut; echo $?; "$0" "$1" export --dir dir; echo $?',
-        process.execPath,
-        KV,
-      ],
-      {
-        cwd: scratch,
-        env: {
-          ...process.env,
-          KV_ENDPOINTS: node.url,
-          NODE_DISABLE_COMPILE_CACHE: '1',
-          NODE_OPTIONS: '--import data:text/javascript,process.stderr.isTTY=true',
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
-    const [codes, err] = await Promise.all([text(limited.stdout), text(limited.stderr)])
-    expect(codes).toBe('1\n1\n')
+    const ended = await runTogether(runs, {
+      within: ['sh', '-c', 'ulimit -f 32; exec "$@"', 'sh'],
+      env: { NODE_DISABLE_COMPILE_CACHE: '1' },
+    })
     // The text that remains on the screen.
-    const shown = err.split('\n').map((line) => line.split('\u001b[2K').at(-1))
+    const shown = ended.map(({ code, text }) => [code, text.split('\u001b[2K').at(-1)])
     expect(shown).toEqual([
-      'error: cannot write to standard output: file too large',
-      expect.stringMatching(/^error: cannot write \/.*\/dir\/\\x1b\[2J\\x0a: file too large$/),
-      '',
+      [1, 'error: cannot write to standard output: file too large\n'],
+      [1, expect.stringMatching(/^error: cannot write \/.*\/dir\/\\x1b\[2J\\x0a: file too large\n$/)],
     ])
     expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
   })

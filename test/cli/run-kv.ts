@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { openSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly columns?: number
   /** The reader of stdout: it is gone, or has a full disk. */
   readonly reader?: 'gone' | 'full-disk'
+  /** Path of a file that is stdout. */
+  readonly stdoutFile?: string
 }
 
 function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
@@ -138,7 +141,8 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
     isCut = true
     cut.resolve(code)
   }
-  const stdout = collector(out, 'stdout')
+  const file = options.stdoutFile === undefined ? {} : { fd: openSync(options.stdoutFile, 'w') }
+  const stdout = Object.assign(collector(out, 'stdout'), file)
   const io: Io = {
     ...{ stdin, stdout, stderr: collector(err, 'stderr') },
     env: environment(options),
@@ -200,14 +204,19 @@ export function kv(args: readonly string[], options: RunOptions = {}): Promise<E
   return ended
 }
 
+export interface EndedTogether extends Pick<Ended, 'code'> {
+  /** Stdout, then stderr. */
+  readonly text: string
+}
+
 /**
- * Runs the commands one after the other in one process of their own, for a working directory, a file system or limits
- * that this process has not. Returns what each has printed. `within`: the words before the program.
+ * Runs the commands one after the other in one process of their own, which may have another file system or other
+ * limits. `within`: the words before the program.
  */
 export async function runTogether(
   runs: readonly (RunOptions & { readonly args: readonly string[] })[],
   options: { readonly within?: readonly string[]; readonly cwd?: string; readonly env?: object } = {},
-): Promise<readonly string[]> {
+): Promise<readonly EndedTogether[]> {
   const program = [process.execPath, join(import.meta.dirname, 'run-kv.child.ts')]
   const [file = '', ...args] = [...(options.within ?? []), ...program]
   const child = spawn(file, args, {
@@ -216,7 +225,7 @@ export async function runTogether(
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.stdin.end(JSON.stringify(runs))
-  return (await json(child.stdout)) as readonly string[]
+  return (await json(child.stdout)) as readonly EndedTogether[]
 }
 
 /**

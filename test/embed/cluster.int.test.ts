@@ -26,7 +26,7 @@ const dataDir = join(place, 'kept')
 const leftBehind = () => readdirSync(place).filter((name) => name !== 'kept')
 let listeners: (string | symbol)[]
 
-/** Each test uses the cluster that the one before has left. */
+/** Each test continues with the cluster that the one before has left. */
 let cluster: EmbeddedCluster
 beforeAll(async () => {
   process.env.TMPDIR = place
