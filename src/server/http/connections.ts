@@ -60,7 +60,7 @@ export class Connections {
   stalledTotal = 0
 
   /** `handshakes`: number of accepted connections that no owner serves yet. */
-  constructor(limits: HttpLimits, handshakes: () => number = () => 0) {
+  constructor(limits: HttpLimits, handshakes: () => number) {
     this.#limits = limits
     this.#handshakes = handshakes
   }

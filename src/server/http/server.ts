@@ -32,7 +32,7 @@ import {
   encode,
   pageParameters,
 } from './http-codec.ts'
-import { type HttpLimits, httpLimits } from './limits.ts'
+import type { HttpLimits } from './limits.ts'
 import {
   encodeBody,
   errorResponse,
@@ -57,11 +57,10 @@ export interface HttpServerOptions {
   readonly metrics: Metrics
   readonly logger: Logger
   readonly audit?: Audit | undefined
-  readonly limits?: HttpLimits
+  readonly limits: HttpLimits
   /** With it, the listener speaks only TLS. */
   readonly tls?: ListenerTls | undefined
-  /** Default: all. */
-  readonly served?: ServedClients
+  readonly served: ServedClients
 }
 
 export interface HttpServer {
@@ -113,7 +112,7 @@ class Listener implements HttpServer {
   #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, audit, limits = httpLimits, tls } = options
+    const { node, version, logger, audit, limits, tls } = options
     this.#options = options
     this.#limits = limits
     this.#api = new Api({
@@ -275,7 +274,7 @@ class Listener implements HttpServer {
   /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
   #serve(request: HttpRequest): void {
     const { target, headers } = request
-    const { node, served = 'all', tls } = this.#options
+    const { node, served, tls } = this.#options
     const isChecked = node.auth.enabled
     this.#requests++
     request.span = startRequestSpan(request, node.name)
@@ -438,7 +437,7 @@ class Listener implements HttpServer {
 
   async #loadMultiplexer(): Promise<Multiplexer> {
     const { Multiplexer } = await import('../mux/multiplexer.ts')
-    const { version, metrics, served = 'all' } = this.#options
+    const { version, metrics, served } = this.#options
     this.#multiplexer = new Multiplexer({
       ...{ api: this.#api, version, metrics, limits: this.#limits },
       watchConnection: (socket, owner) => this.#connections.watch(socket, owner),
@@ -453,7 +452,7 @@ class Listener implements HttpServer {
     const startedAt = performance.now()
     const request = readOpening(bytes)
     if (request === undefined) return false
-    const { metrics, node, served = 'all', tls } = this.#options
+    const { metrics, node, served, tls } = this.#options
     const origin = () => ({ method: 'GET', address: addressOf(socket) })
     const refuse = (error: unknown): void => {
       this.#auditRefusal({ origin }, error)

@@ -391,6 +391,7 @@ test('what is described of a body is what is refused', async () => {
     [{ name: '' }, 400],
     [{ name: 'N4' }, 400],
     [{ name: 'n 4' }, 400],
+    [{ replica_id: 4 }, 400],
     [{ replica_id: '0' }, 400],
     [{ replica_id: '04' }, 400],
     [{ replica_id: '4x' }, 400],

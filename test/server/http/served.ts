@@ -66,7 +66,7 @@ export async function start({
   corsOrigins = [],
   limits,
   tls,
-  served,
+  served = 'all',
   audit,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
@@ -82,7 +82,7 @@ export async function start({
     audit,
     limits: { ...httpLimits, ...limits },
     tls,
-    ...(served && { served }),
+    served,
   })
   const { url } = await http.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)

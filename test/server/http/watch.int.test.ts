@@ -183,27 +183,3 @@ test('watches that follow one another on a connection leave nothing on it', asyn
   // Node.js warns of an eleventh listener of one kind.
   expect(warnings).toEqual([])
 })
-
-test('what waits for all clients together is bounded, and a client for which nothing waits is told all the same', async () => {
-  const half = 64 * 1024
-  const served = await serve({ limits: { watchBuffersBytesMax: 2 * half } })
-  const { node, http } = served
-  const slow = await open(served, '?key=a')
-  const other = await open(served, '?key=b')
-  slow.response.pause()
-  let written = 0
-  const value = 'v'.repeat(32 * 1024)
-  await until(() => {
-    for (let at = 0; at < 20; at++, written++) node.put('a', value)
-    expect(node.watches.counts().slow).toBe(1)
-  })
-  expect(http.inspect().watchBytes).toBeGreaterThanOrEqual(half)
-  expect(http.inspect().watchBytes).toBeLessThan(half + 2 * value.length)
-  for (const text of ['1', '2']) {
-    node.put('b', text)
-    await until(() => expect(other.lines.at(-1).events?.[0].kv.value).toBe(text))
-  }
-  slow.response.resume()
-  await until(() => expect(slow.text.split('\n')).toHaveLength(written + 2))
-  await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
-})
