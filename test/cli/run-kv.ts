@@ -24,7 +24,10 @@ export interface Ended {
   readonly code: number | null
   readonly out: string
   readonly bytes: Buffer
+  /** Without the note below. */
   readonly err: string
+  /** What it says while no node answers, which a node on a busy machine causes too. */
+  readonly note: string
 }
 
 export interface RunOptions {
@@ -76,7 +79,9 @@ export function spawnedKv(args: readonly string[], options: RunOptions = {}): Pr
 
 function endedWith(code: number | null, out: readonly Buffer[], err: readonly Buffer[]): Ended {
   const bytes = Buffer.concat(out)
-  return { code, bytes, out: bytes.toString(), err: Buffer.concat(err).toString() }
+  const said = Buffer.concat(err).toString()
+  const note = /no node has answered yet; trying for up to [^\n]*\n/.exec(said)?.[0] ?? ''
+  return { code, bytes, out: bytes.toString(), err: said.replace(note, ''), note }
 }
 
 /** A command that runs in this process. */
