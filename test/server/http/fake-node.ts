@@ -108,6 +108,8 @@ export class FakeNode implements NodeApi {
   /** By their keys as latin1. */
   readonly #rows = new Map<string, StoredRow>()
   readonly #heads = new Map<string, StoredRow>()
+  /** The rows in the order of their keys; undefined: some have changed. */
+  #sorted: readonly StoredRow[] | undefined
 
   readonly watches: WatchHub
   /** The failures of the watches. */
@@ -156,6 +158,7 @@ export class FakeNode implements NodeApi {
   clear(state: KvState): void {
     this.state = state
     this.#rows.clear()
+    this.#sorted = undefined
     this.#heads.clear()
     this.watches.replaced(state)
   }
@@ -369,8 +372,8 @@ export class FakeNode implements NodeApi {
 
   /** Sorted by bytes, as LevelDB has them. */
   #rowsIn(range: Omit<Range, 'reverse'>): StoredRow[] {
-    const rows = [...this.#rows.values()].filter((row) => inRange(row, range))
-    return rows.sort((a, b) => Buffer.compare(a.key, b.key))
+    this.#sorted ??= [...this.#rows.values()].sort((a, b) => Buffer.compare(a.key, b.key))
+    return this.#sorted.filter((row) => inRange(row, range))
   }
 
   change(change: ConfigurationChange, timeoutMs: number, done: Done<Configuration>): void {
@@ -430,6 +433,7 @@ export class FakeNode implements NodeApi {
       attached: (lease) =>
         this.#rowsIn(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
+        this.#sorted = undefined
         if (value === undefined) {
           tableOf(key).delete(latin1(key))
           return { mix: 0, crc: 0 }
