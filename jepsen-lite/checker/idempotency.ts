@@ -15,24 +15,17 @@ export interface IdempotencyResult {
 export function checkIdempotency({ header, calls }: History): IdempotencyResult {
   const strange = calls.flatMap(repeatOfNothing)
   if (header.forgetsTokens === true) return { findings: strange, repeated: 0 }
-  const requests = new Map<string, HistoryCall[]>()
-  for (const call of calls) {
-    const token = 'idempotency' in call.op ? call.op.idempotency : undefined
-    if (token === undefined) continue
-    const attempts = requests.get(token)
-    if (attempts === undefined) requests.set(token, [call])
-    else attempts.push(call)
-  }
-  const repeated = [...requests].filter(([, attempts]) => attempts.length > 1)
+  const byToken = Map.groupBy(calls, ({ op }) => ('idempotency' in op ? op.idempotency : undefined))
+  const requests = [...byToken].flatMap(([token, attempts]) =>
+    token === undefined ? [] : [{ token, attempts }],
+  )
+  const wrong = requests.flatMap(({ token, attempts }) => [
+    ...differing(token, attempts),
+    ...notOneFirst(token, attempts),
+  ])
   return {
-    findings: [
-      ...strange,
-      ...[...requests].flatMap(([token, attempts]) => [
-        ...differing(token, attempts),
-        ...notOneFirst(token, attempts),
-      ]),
-    ],
-    repeated: repeated.length,
+    findings: [...strange, ...wrong],
+    repeated: requests.filter(({ attempts }) => attempts.length > 1).length,
   }
 }
 

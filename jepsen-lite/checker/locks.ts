@@ -5,8 +5,7 @@
 // - fenced: no change under a lower token follows a change under a higher token of the same lock.
 // - handed over: after a client has received the lock, no later request makes a change under a lower token.
 // - while it stands: a token is the revision that created the key of a client. A change under it is made only while
-// this
-//   key exists and is the oldest under its prefix. No client receives the lock with another token, or too early.
+//   this key exists and is the oldest under its prefix. No client receives the lock with another token, or too early.
 // - refused: a change is not refused at a revision at which this key exists.
 //
 // The log itself shows that a refused change was not made, and that an acknowledged one was.

@@ -68,24 +68,14 @@ export function partition<State>(history: History, model: KeyModel<State>): Map<
  * answer.
  */
 export function requestsOf(history: History): CheckedRequest[] {
-  const attempts = new Map<string, HistoryCall[]>()
-  const requests: CheckedRequest[] = []
-  for (const call of history.calls) {
-    if (call.outcome.kind === 'fail' || isStaleRead(call)) continue
-    if (history.header.forgetsTokens === true) {
-      requests.push(requestOf([isReplay(call) ? inDoubt(call) : call]))
-      continue
-    }
-    const { op } = call
-    // Another request with the same token is a separate request. idempotency.ts checks why it was answered.
-    const token = 'idempotency' in op && op.idempotency !== undefined ? textOf(op) : undefined
-    const group = token === undefined ? undefined : attempts.get(token)
-    if (group !== undefined) group.push(call)
-    else if (token !== undefined) attempts.set(token, [call])
-    else requests.push(requestOf([call]))
-  }
-  for (const calls of attempts.values()) requests.push(requestOf(calls))
-  return requests.sort((a, b) => a.start - b.start)
+  const calls = history.calls.filter((call) => call.outcome.kind !== 'fail' && !isStaleRead(call))
+  if (history.header.forgetsTokens === true)
+    return calls.map((call) => requestOf([isReplay(call) ? inDoubt(call) : call]))
+  // Another request with the same token is a separate request. idempotency.ts checks why it was answered.
+  const attempts = Map.groupBy(calls, (call) =>
+    'idempotency' in call.op && call.op.idempotency !== undefined ? textOf(call.op) : call,
+  )
+  return [...attempts.values()].map(requestOf).sort((a, b) => a.start - b.start)
 }
 
 /** Equal for equal operations. */

@@ -6,8 +6,7 @@
 // - true: a delivered item was pushed as it is, by a push that has not certainly failed.
 // - pushed once: each push makes one item, even one of unknown outcome that the client library has repeated.
 // - fenced: each delivery has a higher token than those that had ended before, and counts the attempts. No
-// acknowledgement
-//   with a lower token succeeds. No item is given back with a token that is over.
+//   acknowledgement with a lower token succeeds. No item is given back with a token that is over.
 // - order: the client that empties the queue gets items by priority. Items of one priority come in the order of pushes
 //   that followed each other. An item that a pop of unknown outcome has taken may come late.
 // - empty: nothing of the queue is left at the end.

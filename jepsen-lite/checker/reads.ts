@@ -133,14 +133,10 @@ function fromTheFuture(
 
 /** For each key: the requests that may have written it. */
 function writersIn({ calls }: History): (key: string) => readonly HistoryCall[] {
-  const writers = new Map<string, HistoryCall[]>()
-  for (const call of calls) {
-    const { op, outcome } = call
-    if (op.f === 'get' || op.f === 'range' || outcome.kind === 'fail') continue
-    const others = writers.get(op.key)
-    if (others === undefined) writers.set(op.key, [call])
-    else others.push(call)
-  }
+  const changes = calls.filter(
+    ({ op, outcome }) => op.f !== 'get' && op.f !== 'range' && outcome.kind !== 'fail',
+  )
+  const writers = Map.groupBy(changes, ({ op }) => ('key' in op ? op.key : ''))
   return (key) => writers.get(key) ?? []
 }
 

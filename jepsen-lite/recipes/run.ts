@@ -249,7 +249,7 @@ class RecipeProcesses {
   // ---- the end
 
   async #endAll(): Promise<void> {
-    const { time, invariants } = this.#run.cluster
+    const { time } = this.#run.cluster
     this.#isOver = true
     this.#network.heal()
     const running = this.#processes.filter(({ host }) => host.live)
@@ -260,7 +260,7 @@ class RecipeProcesses {
     await this.#until(time.now + END_MS_MAX, () => running.every(({ hasEnded }) => hasEnded))
     const late = running.find(({ hasEnded }) => !hasEnded)
     if (late !== undefined)
-      invariants.violation ??= new RuleViolation(
+      throw new RuleViolation(
         'RECIPE-7',
         `${late.host.name} has not ended what it had begun ${END_MS_MAX} ms after the last fault`,
       )
@@ -279,7 +279,7 @@ class RecipeProcesses {
   }
 
   async #drain(): Promise<void> {
-    const { time, invariants } = this.#run.cluster
+    const { time } = this.#run.cluster
     const until = time.now + DRAIN_MS_MAX
     const host = this.hosts.begin(DRAIN)
     let isDone = false
@@ -288,8 +288,7 @@ class RecipeProcesses {
       const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
       const why = await drain(kv, this.#recorder, () => time.now < until, rest)
       if (why !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
-      else if (why !== undefined)
-        invariants.violation ??= new RuleViolation('RECIPE-7', `the queue was not emptied: ${why}`)
+      else if (why !== undefined) throw new RuleViolation('RECIPE-7', `the queue was not emptied: ${why}`)
       this.#isDrained = why === undefined
       isDone = true
     }

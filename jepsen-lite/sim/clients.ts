@@ -61,6 +61,13 @@ export interface Lane {
   busy: boolean
 }
 
+/** A client, and the node to which it sends a request. */
+export interface Requester {
+  readonly lane: Lane
+  readonly process: Process
+  readonly driver: Driver
+}
+
 interface Session {
   readonly number: number
   readonly slots: Map<number, InSlot[]>
@@ -129,43 +136,40 @@ export class Clients {
     const process = machine?.process
     const driver = process?.driver
     if (client === undefined || process === undefined || driver === undefined) return false
-    if (op.kind === 'slot' || op.kind === 'slot-again') return this.#inSession(client, process, driver, op)
+    const requester = { lane: client, process, driver }
+    if (op.kind === 'slot' || op.kind === 'slot-again') return this.#inSession(client, requester, op)
     if (client.busy) return false
-    this.#request(client, process, driver, op)
+    this.#request(client, requester, op)
     return true
   }
 
-  #request(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
+  #request(client: Client, requester: Requester, op: ScheduledOp): void {
     const key = `k${op.key}`
     switch (op.kind) {
       case 'get':
-        this.#read(client, process, driver, key, 'linearizable', op.x)
+        this.#read(client, requester, key, 'linearizable', op.x)
         return
       case 'lease':
-        this.#read(client, process, driver, key, 'lease', op.x)
-        return
       case 'stale':
-        this.#read(client, process, driver, key, 'stale', op.x)
+        this.#read(client, requester, key, op.kind, op.x)
         return
       case 'range':
-        this.#range(client, process, driver, op.x)
+        this.#range(requester, op.x)
         return
       case 'again':
-        if (client.once !== undefined)
-          this.#propose(client, client, process, driver, client.once.request, [client.once.op])
+        if (client.once !== undefined) this.#propose(client, requester, client.once.request, [client.once.op])
         return
       case 'session':
-        this.#openSession(client, process, driver, op.x)
+        this.#openSession(client, requester, op.x)
         return
       case 'batch':
-        this.#batch(client, process, driver, op)
+        this.#batch(client, requester, op)
         return
       case 'reuse':
-        this.#reuse(client, process, driver, key)
+        this.#reuse(client, requester, key)
         return
       default:
-        this.#change(client, process, driver, op, key)
-        return
+        this.#change(client, requester, op, key)
     }
   }
 
@@ -197,7 +201,7 @@ export class Clients {
 
   // ---- changes
 
-  #change(client: Client, process: Process, driver: Driver, op: ScheduledOp, key: string): void {
+  #change(client: Client, requester: Requester, op: ScheduledOp, key: string): void {
     const principal = `${client.name}.${client.sent++}`
     const value = sized(principal, op.x)
     const token = op.kind === 'once' ? longOrShort(`t-${principal}`, op.x) : undefined
@@ -207,14 +211,14 @@ export class Clients {
     const request: Request = { command, idempotency, principal }
     const operation = operationOf(command, key, value, token)
     if (idempotency !== undefined && operation !== undefined) client.once = { request, op: operation }
-    this.#propose(client, client, process, driver, request, operation === undefined ? [] : [operation])
+    this.#propose(client, requester, request, operation === undefined ? [] : [operation])
   }
 
   /**
    * The client's token with another request, as if the client had forgotten that it used the token. The history shows
    * it as any other request, not as a repetition.
    */
-  #reuse(client: Client, process: Process, driver: Driver, key: string): void {
+  #reuse(client: Client, requester: Requester, key: string): void {
     const { once } = client
     if (once === undefined) return
     const principal = `${client.name}.${client.sent++}`
@@ -227,32 +231,25 @@ export class Clients {
     }
     const request: Request = { command, idempotency: once.request.idempotency, principal }
     const operation = operationOf(command, key, principal, undefined)
-    this.#propose(client, client, process, driver, request, operation === undefined ? [] : [operation])
+    this.#propose(client, requester, request, operation === undefined ? [] : [operation])
   }
 
   // ---- sessions and batches
 
-  #openSession(client: Client, process: Process, driver: Driver, x: number): void {
+  #openSession(client: Client, requester: Requester, x: number): void {
     const principal = `${client.name}.${client.sent++}`
     const idempotency = x % 2 === 0 ? undefined : { token: `t-${principal}`, since: undefined }
-    this.#propose(
-      client,
-      client,
-      process,
-      driver,
-      { command: { kind: 'open-session' }, idempotency, principal },
-      [],
-    )
+    this.#propose(client, requester, { command: { kind: 'open-session' }, idempotency, principal }, [])
   }
 
   /** Returns whether anything was asked. */
-  #inSession(client: Client, process: Process, driver: Driver, op: ScheduledOp): boolean {
+  #inSession(client: Client, requester: Requester, op: ScheduledOp): boolean {
     const lane = client.lanes.find(({ busy }) => !busy)
     const { session } = client
     if (lane === undefined) return false
     if (session === undefined) {
       if (client.busy) return false
-      this.#openSession(client, process, driver, op.x)
+      this.#openSession(client, requester, op.x)
       return true
     }
     const slot = op.x % SLOTS
@@ -262,7 +259,7 @@ export class Clients {
       // Mostly the newest. Older ones are late copies.
       const again = requests.at(op.x % 4 === 0 ? -1 - (op.x % 3) : -1)
       if (again === undefined) return false
-      this.#propose(client, lane, process, driver, again.request, again.operations)
+      this.#propose(client, { ...requester, lane }, again.request, again.operations)
       return true
     }
     // A client that gives up a request continues with a higher number.
@@ -270,15 +267,15 @@ export class Clients {
     const idempotency = { session: session.number, slot, seq }
     const { request, operations } = this.#several(client, op, `${session.number}.${slot}.${seq}`, idempotency)
     requests.push({ seq, request, operations })
-    this.#propose(client, lane, process, driver, request, operations)
+    this.#propose(client, { ...requester, lane }, request, operations)
     return true
   }
 
-  #batch(client: Client, process: Process, driver: Driver, op: ScheduledOp): void {
+  #batch(client: Client, requester: Requester, op: ScheduledOp): void {
     const idempotency =
       op.x % 3 === 0 ? { token: `t-${client.name}.${client.sent}`, since: undefined } : undefined
     const { request, operations } = this.#several(client, op, idempotency?.token, idempotency)
-    this.#propose(client, client, process, driver, request, operations)
+    this.#propose(client, requester, request, operations)
   }
 
   /** A change or a batch of changes. `token`: how the history names it. */
@@ -346,15 +343,13 @@ export class Clients {
 
   #propose(
     client: Client,
-    lane: Lane,
-    process: Process,
-    driver: Driver,
+    requester: Requester,
     request: Request,
     operations: readonly HistoryOperation[],
   ): void {
     const world = this.#world
-    const open = this.#begin(lane, process, operations)
-    this.#proposeTo(open, driver, request, ({ outcome, replayed }) => {
+    const open = this.#begin(requester, operations)
+    this.#proposeTo(open, requester.driver, request, ({ outcome, replayed }) => {
       if (replayed) world.probeCoverage.hit('idempotent replay')
       this.#sessionAnswered(client, request, outcome, replayed)
       if (outcome.kind === 'precondition-failed') {
@@ -379,7 +374,7 @@ export class Clients {
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
       const results = outcomes.map((each) => (each.kind === 'refused' ? each.code : resultOf(each, replayed)))
       this.#ok(open, ...results)
-      world.triggers.met('answered', process)
+      world.triggers.met('answered', requester.process)
     })
   }
 
@@ -418,34 +413,26 @@ export class Clients {
   // ---- for the clients of `store-clients.ts`, whose operations are not in the history
 
   /** `told`: it was answered; undefined: it was not, and may have been done. */
-  propose(
-    lane: Lane,
-    process: Process,
-    driver: Driver,
-    request: Request,
-    done: AnswerCallback<Outcome>,
-  ): void {
-    const open = this.#begin(lane, process, [], done)
-    this.#proposeTo(open, driver, request, ({ outcome }) => {
+  propose(requester: Requester, request: Request, done: AnswerCallback<Outcome>): void {
+    const open = this.#begin(requester, [], done)
+    this.#proposeTo(open, requester.driver, request, ({ outcome }) => {
       this.#ok(open)
       done(outcome)
-      this.#world.triggers.met('answered', process)
+      this.#world.triggers.met('answered', requester.process)
     })
   }
 
   /** `use`: the read is granted, and agrees with the log so far. It must end the request. */
   read(
-    lane: Lane,
-    process: Process,
-    driver: Driver,
+    requester: Requester,
     options: ReadRequirements,
     use: (index: number, grant: ReadGrant, open: OpenRequest) => void,
     failed: () => void = () => {},
   ): void {
-    const open = this.#begin(lane, process, [], failed)
-    driver.read(options, (result) => {
+    const open = this.#begin(requester, [], failed)
+    requester.driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
-      const index = process.replica.applied
+      const index = requester.process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
       use(index, result.value, open)
@@ -453,8 +440,8 @@ export class Clients {
   }
 
   /** Another request. */
-  begin(lane: Lane, process: Process, done: () => void): OpenRequest {
-    return this.#begin(lane, process, [], done)
+  begin(requester: Requester): OpenRequest {
+    return this.#begin(requester, [])
   }
 
   /** Ends a request; `why`: it was refused. */
@@ -544,14 +531,8 @@ export class Clients {
 
   // ---- reads
 
-  #read(
-    client: Client,
-    process: Process,
-    driver: Driver,
-    key: string,
-    consistency: ReadConsistency,
-    x: number,
-  ): void {
+  #read(client: Client, requester: Requester, key: string, consistency: ReadConsistency, x: number): void {
+    const { process, driver } = requester
     const { config } = this.#world
     const options: ReadRequirements = {
       consistency,
@@ -560,7 +541,7 @@ export class Clients {
       timeoutMs: config.timeoutMs,
     }
     const operation: HistoryOperation = { f: 'get', key, ...requirementsText(options) }
-    const open = this.#begin(client, process, [operation])
+    const open = this.#begin(requester, [operation])
     driver.read(options, (result) => {
       if (!result.ok) {
         if (result.problem.code === 'too_stale') this.#world.probeCoverage.hit('stale read refused')
@@ -593,7 +574,8 @@ export class Clients {
     })
   }
 
-  #range(client: Client, process: Process, driver: Driver, x: number): void {
+  #range(requester: Requester, x: number): void {
+    const { process, driver } = requester
     const { config } = this.#world
     const options: ReadRequirements = {
       consistency: x % 4 === 0 ? 'stale' : x % 4 === 1 ? 'lease' : 'linearizable',
@@ -602,7 +584,7 @@ export class Clients {
       timeoutMs: config.timeoutMs,
     }
     const list = listOf(new DerivedChoices(x), config.keys, this.#bounded)
-    const open = this.#begin(client, process, [{ ...list.op, ...requirementsText(options) }])
+    const open = this.#begin(requester, [{ ...list.op, ...requirementsText(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
       const index = process.replica.applied
@@ -754,8 +736,7 @@ export class Clients {
   // ---- the history
 
   #begin(
-    client: Lane,
-    process: Process,
+    { lane: client, process }: Requester,
     operations: readonly HistoryOperation[],
     unanswered: () => void = () => {},
   ): OpenRequest {
@@ -844,12 +825,7 @@ export class Clients {
 
   /** The highest index that any client had seen by then. */
   #floorAt(time: number): number {
-    const floors = this.#floors
-    for (let at = floors.length - 1; at >= 0; at--) {
-      const floor = floors[at]
-      if (floor !== undefined && floor.at <= time) return floor.index
-    }
-    return 0
+    return this.#floors.findLast(({ at }) => at <= time)?.index ?? 0
   }
 
   wrong(invariant: string, detail: string): RuleViolation {

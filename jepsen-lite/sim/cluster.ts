@@ -136,9 +136,10 @@ export class SimCluster implements SimWorld {
     for (const machine of founders) machine.start()
   }
 
-  /** Runs what is due until then, or until a rule is broken. */
+  /** Runs what is due until then. Throws the violation if a rule is broken. */
   runUntil(until: number, isOver: () => boolean = () => false): void {
     while (this.#step(until) && !isOver());
+    this.#throwViolation()
   }
 
   /** The same, for a condition that costs much: it is tested at intervals of virtual time. */
@@ -160,8 +161,14 @@ export class SimCluster implements SimWorld {
     while (this.#step(until)) {
       const settling = settle()
       if (settling !== undefined) await settling
-      if (isOver()) return
+      if (isOver()) break
     }
+    this.#throwViolation()
+  }
+
+  #throwViolation(): void {
+    const { violation } = this.invariants
+    if (violation !== undefined) throw violation
   }
 
   /** Runs one event. Returns whether to continue. */
@@ -201,7 +208,10 @@ export class SimCluster implements SimWorld {
     const measures = {
       members: machines.length,
       terms: invariants.maxTerm,
-      commitLag: Math.max(0, invariants.maxCommitted - driver.status().raft.commit),
+      // Few bounds have it, and a status costs much.
+      get commitLag() {
+        return Math.max(0, invariants.maxCommitted - driver.status().raft.commit)
+      },
       entryBytes: this.entryBytesMax,
       entryRows: owner.entryRowsMax,
     }

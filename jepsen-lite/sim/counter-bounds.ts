@@ -192,12 +192,12 @@ export class CounterBounds {
     return factors.reduce((product, factor) => product * this.#value(factor, measures), 1)
   }
 
-  #value(name: string, { members, terms, commitLag, entryBytes, entryRows }: BoundMeasures): number {
-    if (name === 'members') return members
-    if (name === 'terms') return terms
-    if (name === 'commitLag') return commitLag
-    if (name === 'entryBytesMax') return entryBytes
-    if (name === 'entryRows') return entryRows
+  #value(name: string, measures: BoundMeasures): number {
+    if (name === 'members') return measures.members
+    if (name === 'terms') return measures.terms
+    if (name === 'commitLag') return measures.commitLag
+    if (name === 'entryBytesMax') return measures.entryBytes
+    if (name === 'entryRows') return measures.entryRows
     return this.#values[name] ?? Number(name)
   }
 }

@@ -76,29 +76,20 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
     probes.send()
     return whyNot() === undefined
   })
-  if (cluster.invariants.violation !== undefined) return
   const why = whyNot()
-  if (why !== undefined) {
-    cluster.invariants.violation = new RuleViolation(
-      'LIVE-1',
-      `${core.map(({ name }) => name).join(' ')} did not converge: ${why}`,
-    )
-    return
-  }
+  if (why !== undefined)
+    throw new RuleViolation('LIVE-1', `${core.map(({ name }) => name).join(' ')} did not converge: ${why}`)
   cluster.runUntil(handedOverAt)
-  if (store !== undefined && cluster.invariants.violation === undefined) settleStore(cluster, store, core)
-  if (cluster.invariants.violation !== undefined) return
+  if (store !== undefined) settleStore(cluster, store, core)
   if (staysCalm(cluster, core)) {
     staysFresh(cluster, core)
-    if (cluster.invariants.violation === undefined) leadsOnSlowWires(cluster, core)
-    if (cluster.invariants.violation === undefined) catchesUpUnderLoad(cluster, core)
-    if (cluster.invariants.violation === undefined) handsOverFromSlowDisk(cluster, core)
-    if (cluster.invariants.violation === undefined) leadsOnSlowDisks(cluster, core)
-    if (cluster.invariants.violation === undefined) readsOnFullDisks(cluster, core)
+    leadsOnSlowWires(cluster, core)
+    catchesUpUnderLoad(cluster, core)
+    handsOverFromSlowDisk(cluster, core)
+    leadsOnSlowDisks(cluster, core)
+    readsOnFullDisks(cluster, core)
   }
-  if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core, snapshotsMs(cluster, core))
-  if (cluster.invariants.violation !== undefined) return
   // A replica that is no longer a voter may stay behind.
   const { leader } = cluster
   let left = 0
@@ -108,8 +99,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
     clients.final(process, process.driver, () => left--)
   }
   cluster.runUntil(time.now + GRACE_MS, () => left === 0)
-  if (left > 0 && cluster.invariants.violation === undefined)
-    cluster.invariants.violation = new RuleViolation('LIVE-1', `the keys of ${left} nodes could not be read`)
+  if (left > 0) throw new RuleViolation('LIVE-1', `the keys of ${left} nodes could not be read`)
 }
 
 function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
@@ -187,12 +177,12 @@ function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
   probeCoverage.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
-  if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
-    invariants.violation = new RuleViolation(
+  if (invariants.maxTerm > maxTerm || cluster.leader !== leader)
+    throw new RuleViolation(
       'LIVE-3',
       `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
     )
-  return invariants.violation === undefined
+  return true
 }
 
 /** The configuration at the highest index that any replica has applied. */

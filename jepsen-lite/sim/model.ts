@@ -267,22 +267,12 @@ export class StoreModel {
 
   /** The key after everything up to `index` was applied. */
   at(key: string, index: number): ModelRow | null {
-    const versions = this.#versions.get(key) ?? []
-    for (let at = versions.length - 1; at >= 0; at--) {
-      const version = versions[at]
-      if (version !== undefined && version.index <= index) return version.row
-    }
-    return null
+    return this.#versions.get(key)?.findLast((version) => version.index <= index)?.row ?? null
   }
 
   /** The key at a revision. */
   atRevision(key: string, revision: number): ModelRow | null {
-    const versions = this.#versions.get(key) ?? []
-    for (let at = versions.length - 1; at >= 0; at--) {
-      const version = versions[at]
-      if (version !== undefined && version.revision <= revision) return version.row
-    }
-    return null
+    return this.#versions.get(key)?.findLast((version) => version.revision <= revision)?.row ?? null
   }
 
   revisionAt(index: number): number {

@@ -9,6 +9,7 @@ import {
   type Configuration,
   emptyConfiguration,
   encodeAppliedState,
+  isVoter,
   type LeaderLeaseSetting,
   type Message,
   type RaftLimits,
@@ -127,6 +128,19 @@ export class Machine {
   get member(): RaftMember {
     const id = this.replica?.id ?? asReplicaId('0')
     return { id, name: this.name, peer: `${this.name}:1`, url: '' }
+  }
+
+  isVoterIn(configuration: Configuration): boolean {
+    return this.replica !== undefined && isVoter(configuration, this.replica.id)
+  }
+
+  /** Its state in words, for the report of a violation. */
+  get state(): string {
+    const status = this.process?.driver?.status()
+    if (status === undefined) return `${this.name} down`
+    const { role, term, lastIndex, commit, applied } = status.raft
+    const log = `last ${lastIndex} commit ${commit} applied ${applied}`
+    return `${this.name} ${role} term ${term} ${log} space ${status.diskSpace}`
   }
 
   nextId(): ReplicaId {

@@ -90,7 +90,7 @@ function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster
  * necessary.
  */
 export function comesToRest(cluster: SimCluster, core: readonly Machine[], snapshotsMs: number): void {
-  const { time, invariants } = cluster
+  const { time } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
   const members = cluster.leader?.driver?.configuration
   const owed = new Map<Process, Set<string>>()
@@ -122,10 +122,9 @@ export function comesToRest(cluster: SimCluster, core: readonly Machine[], snaps
   }
   poll()
   cluster.runUntil(time.now + REST_MS_MAX + snapshotsMs, () => owed.size === 0)
-  if (invariants.violation !== undefined) return
   const [left] = owed
   if (left === undefined) return
   const [process, names] = left
   const values = [...names].map((name) => `${name} ${process.serving?.inspect()[name]}`)
-  invariants.violation = new RuleViolation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
+  throw new RuleViolation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
 }

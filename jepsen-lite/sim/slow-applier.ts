@@ -27,7 +27,7 @@ const PATIENCE_MS = 600_000
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void {
-  const { leader, time, config, seed, probeCoverage, invariants } = cluster
+  const { leader, time, config, seed, probeCoverage } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined || bits(seed, DRAW.core, 0, 5) % TRIED_IN > 0) return
   const lagging = core.find(
@@ -47,13 +47,12 @@ export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void 
   }
   write()
   cluster.runUntil(until)
-  if (invariants.violation !== undefined || cluster.leader !== leader || lagging.process?.driver !== follower)
-    return
+  if (cluster.leader !== leader || lagging.process?.driver !== follower) return
   probeCoverage.hit('lagged behind and stayed fresh')
   const localMs = lagging.clock.at(time.now) - lagging.clock.at(began)
   const { stalenessMs, applied, commit } = follower.status().raft
   if (stalenessMs !== undefined && stalenessMs <= PART_MAX * localMs) return
-  invariants.violation = new RuleViolation(
+  throw new RuleViolation(
     'LIVE-4',
     `${lagging.name} has followed for ${Math.round(localMs)} ms and applied up to ${applied} of ${commit}, and knows of no newer state than ${stalenessMs} ms ago`,
   )

@@ -2,7 +2,6 @@
 // No write of it takes as long as an election time-out, so its disk does not stall. What it accepts in the meantime is
 // bounded, as always (`counter-bounds.ts`).
 
-import { isVoter } from '../../src/raft/index.ts'
 import type { SimCluster } from './cluster.ts'
 import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
@@ -25,16 +24,11 @@ const HAND_OVER = 12
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machine[]): void {
-  const { leader, time, config, probeCoverage, invariants } = cluster
+  const { leader, time, config, probeCoverage } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined) return
   const { configuration } = driver
-  const others = core.filter(
-    (machine) =>
-      machine !== leader.machine &&
-      machine.replica !== undefined &&
-      isVoter(configuration, machine.replica.id),
-  )
+  const others = core.filter((machine) => machine !== leader.machine && machine.isVoterIn(configuration))
   if (2 * others.length <= configuration.voters.length) return
   const { electionMinMs, electionMaxMs } = config
   const { limits } = leader.machine
@@ -67,13 +61,12 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   write()
   cluster.pollUntil(until, () => cluster.leader !== undefined && cluster.leader !== leader)
   machine.slowUntil = 0
-  if (invariants.violation !== undefined) return
   if (cluster.leader !== leader) {
     probeCoverage.hit('handed over from a slow disk')
     return
   }
   const { commit, lastIndex, stableIndex } = driver.status().raft
-  invariants.violation = new RuleViolation(
+  throw new RuleViolation(
     'LIVE-9',
     `each write takes ${Math.round(writeMs)} ms at ${leader.name} only, and after ${count} changes it still leads (commit ${commit} and stored ${stableIndex} of ${lastIndex})`,
   )

@@ -48,10 +48,9 @@ export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]):
   }
   cluster.runUntil(time.now + 2 * ms)
   network.bytesPerMs = Number.POSITIVE_INFINITY
-  if (invariants.violation !== undefined) return
   probeCoverage.hit('led on slow wires')
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
-  invariants.violation = new RuleViolation(
+  throw new RuleViolation(
     'LIVE-6',
     `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node got ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
   )

@@ -34,7 +34,7 @@ import {
   recordTransaction,
   type StoreTransaction,
 } from '../workload/transaction.ts'
-import { type Clients, isSameRow, type Lane } from './clients.ts'
+import { type Clients, isSameRow, type Lane, type Requester } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import { linearizable } from './null-requests.ts'
 import type { Machine, Process } from './process.ts'
@@ -54,14 +54,7 @@ const KNOWN_MAX = 6
 const USERS = 3
 const ROLES = 3
 
-/** Client and machine of a request. */
-interface Requester {
-  readonly lane: Lane
-  readonly process: Process
-  readonly driver: Driver
-}
-
-/** And for what: drawn from the numbers of the operation alone. */
+/** Its requests are drawn from the numbers of the operation alone. */
 interface DrawnRequester extends Requester {
   readonly rng: Random
   /** Its puts are attached to no lease. */
@@ -164,25 +157,18 @@ export class StoreClients {
   }
 
   #propose(
-    { lane, process, driver }: Requester,
+    requester: Requester,
     command: Parameters<Driver['propose']>[0]['command'],
     done: (outcome: Outcome) => void,
     notDone: () => void = () => {},
-    user = lane.name,
-  ): string {
+    user = requester.lane.name,
+  ): void {
     const principal = `${user}.${this.#sent++}`
-    this.#clients.propose(
-      lane,
-      process,
-      driver,
-      { command, idempotency: undefined, principal },
-      (outcome) => {
-        if (outcome?.kind === 'refused') this.#hitLimit(outcome.code)
-        if (outcome === undefined) notDone()
-        else done(outcome)
-      },
-    )
-    return principal
+    this.#clients.propose(requester, { command, idempotency: undefined, principal }, (outcome) => {
+      if (outcome?.kind === 'refused') this.#hitLimit(outcome.code)
+      if (outcome === undefined) notDone()
+      else done(outcome)
+    })
   }
 
   #hitLimit(code: string): void {
@@ -370,9 +356,10 @@ export class StoreClients {
     }
   }
 
-  #readAt({ lane, process, driver, rng }: DrawnRequester): void {
+  #readAt(requester: DrawnRequester): void {
+    const { process, driver, rng } = requester
     const clients = this.#clients
-    clients.read(lane, process, driver, this.#options(rng), (index, grant, open) => {
+    clients.read(requester, this.#options(rng), (index, grant, open) => {
       const { model } = this.#world.invariants
       const compactRevision = driver.history.compacted
       if (compactRevision !== model.compactedAt(index))
@@ -409,10 +396,11 @@ export class StoreClients {
   }
 
   /** Whether there is a lease, and how long it lives. */
-  #readLease({ lane, process, driver, rng }: DrawnRequester): void {
+  #readLease(requester: DrawnRequester): void {
+    const { process, driver, rng } = requester
     const id = this.#known(rng)
     const options = { ...this.#options(rng), consistency: 'linearizable' } as const
-    this.#clients.read(lane, process, driver, options, (index, _grant, open) => {
+    this.#clients.read(requester, options, (index, _grant, open) => {
       if (id !== undefined) this.#compareLease(process, driver, id, index)
       this.#clients.end(open)
     })
@@ -519,11 +507,12 @@ export class StoreClients {
     return ids.length > 0
   }
 
-  keepAlive({ lane, process, driver }: Requester, ids: readonly LeaseId[]): void {
+  keepAlive(requester: Requester, ids: readonly LeaseId[]): void {
+    const { process, driver } = requester
     const { time, config, probeCoverage, invariants } = this.#world
     const askedMs = time.now
     const { floor } = this.#clients
-    const open = this.#clients.begin(lane, process, () => {})
+    const open = this.#clients.begin(requester)
     driver.keepAlive(ids, config.timeoutMs, (result) => {
       if (!result.ok) return this.#clients.end(open, result.problem.code)
       for (const [at, id] of ids.entries()) {

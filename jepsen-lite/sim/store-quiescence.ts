@@ -37,7 +37,7 @@ export function settleStore(cluster: SimCluster, store: StoreClients, core: read
   const { revision } = invariants.model
   cluster.runUntil(time.now + CATCH_UP_MS_MAX, () => store.watchers.whyIncomplete(revision) === undefined)
   const why = store.watchers.whyIncomplete(revision)
-  if (why !== undefined) invariants.violation ??= new RuleViolation('WATCH-1', `complete: ${why}`)
+  if (why !== undefined) throw new RuleViolation('WATCH-1', `complete: ${why}`)
   store.watchers.endAll(revision)
 }
 
@@ -65,8 +65,8 @@ function racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonl
 }
 
 function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
-  const { invariants, time, config, leader, seed } = cluster
-  const { model } = invariants
+  const { time, config, leader, seed } = cluster
+  const { model } = cluster.invariants
   // Clocks that run wrong may be slower.
   const slowness = config.clocks === 2 ? 2 : 1
   const driver = leader?.serving
@@ -82,18 +82,16 @@ function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Mach
       kept = lease
     })
     cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
-    if (invariants.violation !== undefined) return
     if (kept !== undefined && leader.serving !== undefined) store.keepAlive(asking('kept'), [kept])
     cluster.runUntil(time.now + Math.min(BEFORE_MS / 2, config.timeoutMs))
-    if (invariants.violation !== undefined) return
     leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
   }
   const until = time.now + slowness * model.leasesEndInMs + patienceMsOf(config)
   // As long as both sides of a transfer may try.
   cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
   cluster.runUntil(until, () => model.leaseCount === 0)
-  if (invariants.violation === undefined && model.leaseCount > 0)
-    invariants.violation ??= new RuleViolation(
+  if (model.leaseCount > 0)
+    throw new RuleViolation(
       'KV-25',
       `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
     )

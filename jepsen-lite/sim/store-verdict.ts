@@ -14,8 +14,7 @@ export function judgeStore({ invariants, config, probeCoverage }: SimCluster, st
   const compacted = model.compactedAt(Number.POSITIVE_INFINITY)
   const log = new EventLog(model.events, model.revision)
   const [watch] = checkWatches(store.watchers.records, log, { compacted })
-  if (watch !== undefined)
-    invariants.violation = new RuleViolation(watch.promise, `${watch.guarantee}: ${watch.message}`)
+  if (watch !== undefined) throw new RuleViolation(watch.promise, `${watch.guarantee}: ${watch.message}`)
   const { promises } = store
   const [lease] = checkLeases(
     { promises, entries: model.entries },
@@ -26,8 +25,7 @@ export function judgeStore({ invariants, config, probeCoverage }: SimCluster, st
         store.calmAt !== undefined && atMs >= store.calmAt ? patienceMsOf(config) : Number.POSITIVE_INFINITY,
     },
   )
-  if (lease !== undefined)
-    invariants.violation ??= new RuleViolation(lease.promise, `${lease.guarantee}: ${lease.message}`)
+  if (lease !== undefined) throw new RuleViolation(lease.promise, `${lease.guarantee}: ${lease.message}`)
   const begunIn = new Map<string, number | undefined>()
   for (const { term, changes } of model.entries)
     for (const change of changes) {

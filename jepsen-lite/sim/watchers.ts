@@ -181,9 +181,7 @@ export class SimWatchers {
     const answered = model.revisionAt(clients.floor)
     const again = (): void => this.#resume(watching, process.place + 1)
     clients.read(
-      watching.lane,
-      process,
-      driver,
+      { lane: watching.lane, process, driver },
       linearizable(timeoutMs),
       (_index, { revision }, open) => {
         const { selection, from, progressMs } = watching

@@ -18,32 +18,16 @@ import { Random } from '../workload/random.ts'
 import { setApart } from './distance.ts'
 import { type LoadOptions, StudyLoad } from './load.ts'
 import { markdownOf, PICTURES } from './markdown.ts'
-import type { Phase } from './measure.ts'
 import type { PartitionKind } from './partition.ts'
 import { picturesOf } from './pictures.ts'
-import { resultsOf, type StudyConclusion, type StudyResults } from './results.ts'
+import { resultsOf, type StudyConclusion, type StudyResults, type StudySettings } from './results.ts'
 import { playRound } from './run-phases.ts'
 import { labelOf } from './tables.ts'
 
-export interface StudyOptions {
-  readonly nodes: number
-  readonly rounds: number
-  readonly phaseMs: Readonly<Record<Phase, number>>
-  /** Requests a second of each level on each side. */
-  readonly rate: number
-  /** The deadline of a request. */
-  readonly timeoutMs: number
-  /** The bound of the level `bounded`. */
-  readonly maxStalenessMs: number
-  /** The delay from one node to another, one way. */
-  readonly delayMs: number
-  readonly leases: boolean
+export interface StudyOptions extends StudySettings {
   readonly cut: PartitionKind
-  readonly seed: number
   readonly out: string
   readonly portFrom: number
-  /** The command that repeats the study. */
-  readonly command: string
   /** Ends the study early. */
   readonly signal: AbortSignal
   readonly say: (line: string) => void

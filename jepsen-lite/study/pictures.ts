@@ -103,14 +103,7 @@ ${sides.join('\n')}
 }
 
 function buckets(requests: readonly StudyRequest[], scale: Scale): Bucket[] {
-  const groups = new Map<number, StudyRequest[]>()
-  for (const request of requests) {
-    const at = placeOf(request, scale)
-    const group = groups.get(at)
-    if (group === undefined) groups.set(at, [request])
-    else group.push(request)
-  }
-  return [...groups]
+  return [...Map.groupBy(requests, (request) => placeOf(request, scale))]
     .sort(([a], [b]) => a - b)
     .map(([at, group]) => {
       const ages = group.flatMap(({ age }) => age ?? [])

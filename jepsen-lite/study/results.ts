@@ -24,13 +24,18 @@ export interface StudySettings {
   readonly nodes: number
   readonly rounds: number
   readonly phaseMs: Readonly<Record<Phase, number>>
+  /** Requests a second of each level on each side. */
   readonly rate: number
+  /** The deadline of a request. */
   readonly timeoutMs: number
+  /** The bound of the level `bounded`. */
   readonly maxStalenessMs: number
+  /** The delay from one node to another, one way. */
   readonly delayMs: number
   readonly leases: boolean
   readonly cut: string
   readonly seed: number
+  /** The command that repeats the study. */
   readonly command: string
 }
 

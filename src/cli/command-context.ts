@@ -23,7 +23,7 @@ import {
   type GlobalFlags,
 } from './global-flags.ts'
 import { io, withCurrentIo } from './io.ts'
-import { say, setWriteIntent, watchReader } from './output.ts'
+import { say, setWriteIntent } from './output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
@@ -171,10 +171,8 @@ class CommandSignals {
   readonly #interrupt = new AbortController()
   #interruptedAt: number | undefined
   #listener: SignalListener | undefined
-  /** The last signal that a listener received. */
-  #forwarded: NodeJS.Signals | undefined
   readonly #onInterrupt = withCurrentIo(() => this.#interrupted())
-  readonly #onTerminate = withCurrentIo((name: NodeJS.Signals) => this.#send(name))
+  readonly #onTerminate = withCurrentIo((name: NodeJS.Signals) => this.#listener?.(name))
 
   constructor() {
     this.#io.signals.on('SIGINT', this.#onInterrupt)
@@ -197,33 +195,22 @@ class CommandSignals {
   close(): void {
     this.#io.signals.off('SIGINT', this.#onInterrupt)
     this.forward(undefined)
-    const forwarded = this.#forwarded
-    if (forwarded !== undefined) watchReader(() => this.#endAtOnce(forwarded))
-  }
-
-  #send(name: NodeJS.Signals): void {
-    this.#forwarded = name
-    this.#listener?.(name)
   }
 
   #interrupted(): void {
     if (this.#listener !== undefined) {
-      this.#send('SIGINT')
+      this.#listener('SIGINT')
       return
     }
     const now = performance.now()
     if (this.#interruptedAt === undefined) {
       this.#interruptedAt = now
       this.#interrupt.abort()
-      // Buffered output may never find a reader, also when the command has ended.
-      watchReader(() => this.#endAtOnce('SIGINT'))
-    } else if (now - this.#interruptedAt >= SAME_SIGNAL_MS) this.#endAtOnce('SIGINT')
-  }
-
-  /** process.exit() would wait for a read of a pipe. */
-  #endAtOnce(name: NodeJS.Signals): void {
-    this.#io.signals.off('SIGINT', this.#onInterrupt)
-    this.#io.raise(name)
+    } else if (now - this.#interruptedAt >= SAME_SIGNAL_MS) {
+      // process.exit() would wait for a read of a pipe.
+      this.#io.signals.off('SIGINT', this.#onInterrupt)
+      this.#io.raise('SIGINT')
+    }
   }
 }
 

@@ -11,12 +11,9 @@ import { EXIT } from './exit-codes.ts'
 import { toJson, toJsonLine } from './format-json.ts'
 import { escapeLines, escapeText } from './format-text.ts'
 import type { Format } from './global-flags.ts'
-import { type Io, io, type OutputStream, withCurrentIo } from './io.ts'
+import { type Io, io, withCurrentIo } from './io.ts'
 import { clearProgress } from './progress.ts'
 import { terminal } from './terminal.ts'
-
-const SLICE_BYTES = 16 * 1024
-const STALLED_MS = 1_000
 
 /** The state of the output of one command. */
 interface OutputState {
@@ -24,8 +21,6 @@ interface OutputState {
   change: { readonly check?: string | undefined } | undefined
   /** Ends the command because its output is lost. */
   end: (exitCode: number) => void
-  /** Slices that the system has accepted. */
-  accepted: number
   /** A file accepts a part of a write when its disk is full. */
   readonly fileOfStdout: number | undefined
 }
@@ -40,7 +35,6 @@ function state(): OutputState {
   const made: OutputState = {
     change: undefined,
     end: (exitCode) => current.exit(exitCode),
-    accepted: 0,
     fileOfStdout: fd !== undefined && fstatSync(fd).isFile() ? fd : undefined,
   }
   states.set(current, made)
@@ -85,49 +79,26 @@ export function onLostOutput(end: (exitCode: number) => void): void {
 
 /** Prints data. Resolves when more may be written. */
 export async function write(data: string | Uint8Array): Promise<void> {
-  const current = state()
+  const { fileOfStdout } = state()
   const { stdout } = io()
   const bytes = Buffer.from(data)
-  if (current.fileOfStdout !== undefined) return writeToFile(current.fileOfStdout, bytes)
-  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
-    const slice = bytes.subarray(at, at + SLICE_BYTES)
-    const isAccepted = stdout.write(slice, () => {
-      current.accepted += 1
-    })
-    if (!isAccepted && !(await drained(stdout))) return
-  }
-}
-
-/** false: there was an error. After that no drain comes. */
-const drained = (stdout: OutputStream) =>
-  new Promise<boolean>((resolve) => {
-    const end = (isDrained: boolean) => {
-      stdout.off('drain', onDrain).off('error', onError)
-      resolve(isDrained)
+  if (fileOfStdout !== undefined) return writeToFile(fileOfStdout, bytes)
+  if (stdout.write(bytes)) return
+  // After an error no drain comes.
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      stdout.off('drain', end).off('error', end)
+      resolve()
     }
-    const [onDrain, onError] = [() => end(true), () => end(false)]
-    stdout.on('drain', onDrain).on('error', onError)
+    stdout.on('drain', end).on('error', end)
   })
+}
 
 /** Resolves when the system has all that was printed: what this process buffers would be lost with it. */
 export async function allWritten(): Promise<void> {
   if (state().fileOfStdout !== undefined) return
   // After an error the process ends.
   await new Promise<void>((resolve) => io().stdout.write('', (error) => error ?? resolve()))
-}
-
-/** Calls `stalled` when the reader of stdout has accepted no buffered data for a time. */
-export function watchReader(stalled: () => void): void {
-  const current = state()
-  const { stdout } = io()
-  const now = () => ({ accepted: current.accepted, isPending: stdout.writableLength > 0 })
-  let before = now()
-  const check = () => {
-    const after = now()
-    if (before.isPending && after.isPending && after.accepted === before.accepted) stalled()
-    before = after
-  }
-  setInterval(check, STALLED_MS).unref()
 }
 
 /** A full disk accepts only a part of a write. `process.stdout` would lose the rest without an error. */

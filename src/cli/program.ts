@@ -10,7 +10,6 @@ import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
 import { io } from './io.ts'
 import { sayLines } from './output.ts'
 import type { ProgramContext } from './program-context.ts'
-import { howToChange } from './shell-commands.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
 type Group = 'Keys:' | 'Cluster:' | 'Help:'
@@ -169,12 +168,11 @@ export function withoutHelpOnUnknown(
   return argv
 }
 
-/** Errors of some commands say what to type instead. */
+/** Errors of commands with a key say what to type instead. */
 function outputOf(path: string) {
-  const hint = WITH_KEY.has(path) ? withDashes : path === 'settings list' ? withAssignment : undefined
-  if (hint === undefined) return {}
+  if (!WITH_KEY.has(path)) return {}
   return {
-    outputError: (text: string, write: (text: string) => void) => write(hint(inHouseStyle(text))),
+    outputError: (text: string, write: (text: string) => void) => write(withDashes(inHouseStyle(text))),
   }
 }
 
@@ -198,11 +196,6 @@ const WITH_KEY = new Set(['put', 'get', 'del', 'history'])
 
 const withDashes = (text: string): string =>
   text.replace(/^(error: unknown option '-[^-'][^']*')$/m, '$1; a key that begins with -: put -- before it')
-
-const withAssignment = (text: string): string =>
-  text.replace(/too many arguments .* got [0-9]+: ([^\s,]+)(?:, ([^\s,]+))?.*/, (_, name, value) =>
-    howToChange(name, value),
-  )
 
 /** Commands of other stores and shells, with our command that does the same. */
 const COMMAND_MEANT: Readonly<Record<string, string>> = {

@@ -137,8 +137,8 @@ export class ClusterNodes {
     return foreignNodes(this.#options.dataDir, names, this.clusterId)
   }
 
-  status(nodes = this.nodes, timeoutMs?: number): Promise<ClusterStatus> {
-    return clusterStatus(this.clusterId, nodes, timeoutMs)
+  status(): Promise<ClusterStatus> {
+    return clusterStatus(this.clusterId, this.nodes)
   }
 
   /** Writes cluster.json. `running`: the supervisor continues, and can be reached. */

@@ -1,14 +1,7 @@
-// The state of each node of a local cluster, from its process and from its HTTP API.
+// The state of each node of a local cluster, from its process and from its report.
 
-import { type HttpReply, requestHttp } from '../server/http-request.ts'
-import { isObject, parseJson } from './cluster-file.ts'
-import type { NodeView } from './node-view.ts'
+import type { NodeReport } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
-
-/** A node that runs and does not answer within this time is unreachable. */
-export const STATUS_TIMEOUT_MS = 1_000
-/** The first request makes a node load most of its API, which takes seconds on a busy machine. */
-export const FIRST_STATUS_TIMEOUT_MS = 10_000
 
 /** The output of `kv cluster status -o json`. */
 export interface ClusterStatus {
@@ -30,77 +23,44 @@ export interface LocalNodeStatus {
   readonly revision: number | null
 }
 
-type Json = Readonly<Record<string, unknown>>
-
-/** `view`: what it reports by itself. */
-type StatedNode = Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused' | 'requests'> & {
-  readonly view?: NodeView | undefined
-}
+type StatedNode = Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused' | 'report'>
 
 export async function clusterStatus(
   clusterId: string | null,
   nodes: readonly StatedNode[],
-  timeoutMs = STATUS_TIMEOUT_MS,
 ): Promise<ClusterStatus> {
-  const answers = await Promise.all(
+  const reports = await Promise.all(
     nodes.map(async (node) => {
-      const isRunning = node.pid !== undefined && !node.paused
-      const answer = isRunning ? await statusOf(node, timeoutMs) : undefined
+      const report = node.paused ? undefined : await node.report()
       // The process may have ended or been paused in the meantime.
-      const current = node.pid !== undefined && !node.paused ? answer : undefined
+      const current = node.pid !== undefined && !node.paused ? report : undefined
       return { status: nodeStatus(node, current), leader: current?.leader }
     }),
   )
   // A leader that is cut off may not know yet that it was replaced: the highest term is right.
-  const newest = answers.toSorted((a, b) => (a.status.term ?? -1) - (b.status.term ?? -1))
-  const named = newest.findLast(
-    ({ status, leader }) => status.role === 'leader' || typeof leader === 'string',
-  )
-  const leader = named?.status.role === 'leader' ? named.status.name : stringOrNull(named?.leader)
-  const statuses = answers.map(({ status }) => status)
+  const newest = reports.toSorted((a, b) => (a.status.term ?? -1) - (b.status.term ?? -1))
+  const leader = newest.findLast((report) => report.leader !== undefined)?.leader
+  const statuses = reports.map(({ status }) => status)
   // The leader may be a node that was started by hand. A local node counts as leader only while it leads.
   const isReplaced = statuses.some(({ name, role }) => name === leader && role !== 'leader')
   return {
     cluster_id: clusterId,
-    leader: isReplaced ? null : leader,
+    leader: isReplaced ? null : (leader ?? null),
     term: newest.at(-1)?.status.term ?? null,
     nodes: statuses,
   }
 }
 
-/** While rights are checked, the status needs a user. Then it is what the node reports to its supervisor. */
-async function statusOf({ url, view, requests }: StatedNode, timeoutMs: number): Promise<Json | undefined> {
-  const reply = await requestHttp(`${url}/v1/status`, { timeoutMs, tls: requests }).catch(() => undefined)
-  if (reply?.status === UNAUTHENTICATED && view !== undefined)
-    return { role: view.role, term: view.term, leader: view.leader }
-  return jsonOf(reply)
-}
-
-const UNAUTHENTICATED = 401
-
-/** The JSON object of a response with status 200. */
-function jsonOf(reply: HttpReply | undefined): Json | undefined {
-  const value = reply?.status === 200 ? parseJson(reply.text) : undefined
-  return isObject(value) ? value : undefined
-}
-
-function nodeStatus(
-  { name, url, pid, paused }: Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused'>,
-  answer: Json | undefined,
-): LocalNodeStatus {
+function nodeStatus({ name, url, pid, paused }: StatedNode, report: NodeReport | undefined): LocalNodeStatus {
   return {
     name,
     pid: pid ?? null,
     url,
-    state: pid === undefined ? 'stopped' : paused ? 'paused' : answer ? 'running' : 'unreachable',
-    role: stringOrNull(answer?.role),
-    term: numberOrNull(answer?.term),
-    commit_index: numberOrNull(answer?.commit_index),
-    applied_index: numberOrNull(answer?.applied_index),
-    revision: numberOrNull(answer?.revision),
+    state: pid === undefined ? 'stopped' : paused ? 'paused' : report ? 'running' : 'unreachable',
+    role: report?.role ?? null,
+    term: report?.term ?? null,
+    commit_index: report?.commitIndex ?? null,
+    applied_index: report?.appliedIndex ?? null,
+    revision: report?.revision ?? null,
   }
 }
-
-const stringOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null)
-
-const numberOrNull = (value: unknown): number | null => (typeof value === 'number' ? value : null)

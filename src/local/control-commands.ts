@@ -4,7 +4,6 @@ import { requestHttp } from '../server/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
 import { isObject, parseJson } from './cluster-file.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
-import { FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import {
   type ControlError,
   type ControlReply,
@@ -25,6 +24,8 @@ import type { SupervisedNode } from './supervised-node.ts'
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */
 const QUORUM_TIMEOUT_MS = 30_000
 const QUORUM_INTERVAL_MS = 250
+/** The first request makes a node load most of its API, which takes seconds on a busy machine. */
+const RIGHTS_TIMEOUT_MS = 10_000
 const OK = 200
 const UNAUTHENTICATED = 401
 const PERMISSION_DENIED = 403
@@ -101,7 +102,6 @@ export class ControlCommands {
     // A user who restarts one node after the other cannot wait for a quorum at the first one.
     const problem = await this.#cluster.becomesReady(node, { needsQuorum: false })
     if (problem !== undefined) return failed(1, withRecoveryHint(problem, node))
-    await this.#cluster.status([node], FIRST_STATUS_TIMEOUT_MS)
     return succeeded(node.ready ? `${node.name} is ready (process ${node.pid})` : readyOnlyWithQuorum(node))
   }
 
@@ -143,7 +143,6 @@ export class ControlCommands {
     const problem = await this.#cluster.becomesReady(node)
     const kept = backup === undefined ? '' : `; its old data is in ${backup}`
     if (problem !== undefined) return failed(1, `${problem}${kept}`)
-    await this.#cluster.status([node], FIRST_STATUS_TIMEOUT_MS)
     return succeeded(`${name} is a voter again, as a new replica (process ${node.pid})${kept}`)
   }
 
@@ -154,7 +153,7 @@ export class ControlCommands {
   ): Promise<ControlError | undefined> {
     const other = this.#nodes.find((candidate) => candidate.name !== name && candidate.ready)
     if (other === undefined || requests !== undefined) return undefined
-    const options = { timeoutMs: FIRST_STATUS_TIMEOUT_MS, authorization }
+    const options = { timeoutMs: RIGHTS_TIMEOUT_MS, authorization }
     // Only a user with the permission admin may see all users.
     const reply = await requestHttp(`${other.url}/v1/auth/users`, options).catch(() => undefined)
     if (reply?.status === OK) return undefined

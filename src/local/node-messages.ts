@@ -3,7 +3,7 @@
 
 import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
 import type { NodeOptions } from '../server/options.ts'
-import type { NodeView } from './node-view.ts'
+import type { NodeReport, NodeView } from './node-view.ts'
 
 /** The part of `NodeOptions` that is plain data. */
 export interface NodeStartOrder {
@@ -27,6 +27,8 @@ export type ToNode =
   /** `supervisor`: the pid of the sender. */
   | { readonly kind: 'start'; readonly order: NodeStartOrder; readonly supervisor: number }
   | { readonly kind: 'peers'; readonly peers: PeerAddresses }
+  /** Requests a `report`. */
+  | { readonly kind: 'report' }
   /**
    * With `transferLeadership` the node transfers leadership, finishes requests in flight and closes. Without it the
    * whole cluster ends, so the node closes at once: acknowledged writes are durable.
@@ -37,5 +39,7 @@ export type FromNode =
   | { readonly kind: 'started'; readonly peer: string; readonly clusterId: string }
   /** Sent when it changes. */
   | { readonly kind: 'view'; readonly view: NodeView }
+  /** undefined: the node does not serve. */
+  | { readonly kind: 'report'; readonly report: NodeReport | undefined }
   /** The last message before the process ends. */
   | { readonly kind: 'ended'; readonly end: NodeEnd }

@@ -12,7 +12,7 @@ import { keepHeapSmall } from '../server/process/small-heap.ts'
 import { StorageInUseError, startNode } from '../server/start-node.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS } from './free-ports.ts'
 import type { FromNode, NodeStartOrder, PeerAddresses, ToNode } from './node-messages.ts'
-import { type NodeView, viewOf } from './node-view.ts'
+import { type NodeView, reportOf, viewOf } from './node-view.ts'
 import { poll } from './poll.ts'
 
 keepHeapSmall()
@@ -46,6 +46,9 @@ process.on('message', (message: ToNode) => {
       break
     case 'peers':
       peers = message.peers
+      break
+    case 'report':
+      send({ kind: 'report', report: running && reportOf(running.api) })
       break
     case 'stop':
       stop(message.transferLeadership)

@@ -14,6 +14,19 @@ export interface NodeView {
   readonly members: readonly MemberView[]
 }
 
+/** The state of a node on request: its indexes change with each write. */
+export interface NodeReport extends Pick<NodeView, 'role' | 'term' | 'leader'> {
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly revision: number
+}
+
+export function reportOf(api: NodeApi): NodeReport {
+  const { raft, revision } = api.status()
+  const { role, term, commit: commitIndex, applied: appliedIndex } = raft
+  return { role, term, leader: api.leaderName, commitIndex, appliedIndex, revision }
+}
+
 export interface MemberView {
   readonly name: string
   readonly url: string

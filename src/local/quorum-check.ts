@@ -2,9 +2,11 @@
 // count as well.
 
 import { requestHttp } from '../server/http-request.ts'
-import { STATUS_TIMEOUT_MS } from './cluster-status.ts'
 import type { MemberView } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
+
+/** A node that does not answer within this time does not run. */
+const STATUS_TIMEOUT_MS = 1_000
 
 /** `possible`: enough voters run, but not all of them are ready. */
 export type QuorumState = 'available' | 'possible' | 'impossible'

@@ -13,13 +13,15 @@ import { clientTls, nodeTls } from './certificates.ts'
 import type { Stage } from './cluster-file.ts'
 import { compileCacheEnv } from './compile-cache.ts'
 import type { FromNode, PeerAddresses, ToNode } from './node-messages.ts'
-import type { NodeView } from './node-view.ts'
+import type { NodeReport, NodeView } from './node-view.ts'
 import type { NodePlan } from './plan.ts'
 import { processState } from './processes.ts'
 import { siblingModule } from './sibling-module.ts'
 
 /** Time for a node to stop in order; then it is killed. It loses nothing by that. */
 const STOP_TIMEOUT_MS = 10_000
+/** Time for a node to report its state. One that needs longer is stuck. */
+const REPORT_TIMEOUT_MS = 1_000
 /** A log that is larger when its node starts is moved to `.old`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
@@ -129,6 +131,8 @@ export class SupervisedNode {
       env: { ...SMALL_HEAP_ENV, ...process.env, ...compileCacheEnv(), ...this.#env },
     })
     closeSync(log)
+    // Each command that waits for a report listens.
+    child.setMaxListeners(0)
     const nodeProcess: NodeProcess = {
       child,
       exited: exitOf(child),
@@ -158,6 +162,27 @@ export class SupervisedNode {
 
   setPeers(peers: PeerAddresses): void {
     this.#send({ kind: 'peers', peers })
+  }
+
+  /** Its state now; undefined: it does not run, does not serve yet, or does not answer in time. */
+  report(): Promise<NodeReport | undefined> {
+    const nodeProcess = this.#process
+    if (nodeProcess === undefined) return Promise.resolve(undefined)
+    const { child, exited } = nodeProcess
+    return new Promise((resolve) => {
+      const end = (report?: NodeReport): void => {
+        clearTimeout(timer)
+        child.off('message', receive)
+        resolve(report)
+      }
+      const receive = (message: FromNode): void => {
+        if (message.kind === 'report') end(message.report)
+      }
+      const timer = setTimeout(end, REPORT_TIMEOUT_MS)
+      child.on('message', receive)
+      void exited.then(() => end())
+      this.#send({ kind: 'report' })
+    })
   }
 
   /** SIGKILL. Resolves when the process is gone. */

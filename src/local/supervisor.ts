@@ -18,7 +18,7 @@ import { randomId } from '../server/random-id.ts'
 import { makeCertificates } from './certificates.ts'
 import { type ClusterFile, type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
-import { type ClusterStatus, FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
+import type { ClusterStatus } from './cluster-status.ts'
 import { ControlCommands } from './control-commands.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
 import { createDataDirectory } from './create-data-directory.ts'
@@ -188,7 +188,7 @@ export class Supervisor {
       const problems = checks.filter((problem) => problem !== undefined)
       if (!(await this.#urlsKnown()))
         problems.push('some nodes still report old URLs of the others, so clients may try those')
-      return { status: await this.#cluster.status(nodes, FIRST_STATUS_TIMEOUT_MS), problems }
+      return { status: await this.#cluster.status(), problems }
     } catch (error) {
       await this.stop()
       throw error
@@ -238,7 +238,7 @@ export class Supervisor {
       }
       const unmet = this.#unmetBy(request)
       if (unmet !== undefined) return failed(2, unmet)
-      return succeeded('', await this.#cluster.status(this.#cluster.nodes, FIRST_STATUS_TIMEOUT_MS))
+      return succeeded('', await this.#cluster.status())
     }
     const reply = await this.#commands.execute(request)
     if (reply.ok) this.#cluster.emit({ kind: 'command', message: reply.message })

@@ -26,6 +26,7 @@ import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '..
 import { pause } from '../client/timer.ts'
 import {
   type Check,
+  checkFields,
   checkOptions,
   checkValue,
   isBound,
@@ -160,7 +161,7 @@ export function saga<Input = unknown, Results = SagaResults>(
   options: SagaOptions = {},
 ): Saga<Input, Results> {
   const space = keySpace('saga', 'saga', name)
-  checkValue('saga', 'steps', steps, isStepList)
+  checkSteps(steps)
   checkOptions('saga', options, OPTIONS)
   const { ttlMs = TTL_MS, attemptsMax = ATTEMPTS_MAX, retryMs = RETRY_MS, onProblem } = options
   const planned = [...steps]
@@ -411,20 +412,21 @@ const takenOver = (id: string, cause?: unknown) =>
 
 const refused = (code: string, message: string) => new QuorateError(message, { code, written: 'no' })
 
-const isStepList: Check = (value) => {
-  if (!Array.isArray(value) || value.length === 0) return 'a list of steps that is not empty'
+const isStepList: Check = (value) =>
+  Array.isArray(value) && value.length > 0 ? undefined : 'a list of steps that is not empty'
+
+/** The record tells steps apart by their names. */
+function checkSteps(steps: readonly unknown[]): void {
+  checkValue('saga', 'steps', steps, isStepList)
   const names = new Set<unknown>()
-  for (const step of value) {
+  for (const [at, step] of steps.entries()) {
+    const where = `saga: steps[${at}]`
     const { name, run, compensate } = Object(step) as Partial<Record<string, unknown>>
-    if (isText(name) !== undefined) return 'a list of steps, each with a name'
-    if (typeof run !== 'function')
-      return `a list of steps, each with a function run (${String(name)} has none)`
-    if (compensate !== undefined && typeof compensate !== 'function')
-      return `a list of steps, whose compensate is a function (that of ${String(name)} is none)`
-    if (names.has(name)) return `a list of steps with different names (${String(name)} is there twice)`
+    checkFields(where, { name, run }, { name: isText, run: isFunction })
+    checkOptions(where, { compensate }, { compensate: isFunction })
+    if (names.has(name)) throw new TypeError(`${where}: the name ${name} is there twice`)
     names.add(name)
   }
-  return undefined
 }
 
 /** The recorded steps must be the first of those given. */

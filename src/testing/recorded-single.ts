@@ -2,12 +2,14 @@
 
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { jsonText } from '../client/json-text.ts'
-import type { AnswerInfo, RangeOptions } from '../client/types.ts'
+import type { RangeOptions } from '../client/types.ts'
 import { checkCount, checkDelete, checkGet, checkPut } from '../client/validate-arguments.ts'
 import {
   answerFields,
+  answerListener,
   checkUnleased,
   defined,
+  foundIn,
   keyText,
   type Method,
   readFields,
@@ -63,20 +65,14 @@ export const get: Method<'get'> =
   (recording) =>
   async (key, options = {}) => {
     checkGet(key, options)
-    let info: AnswerInfo | undefined
-    const onAnswer = (answerInfo: AnswerInfo): void => {
-      info = answerInfo
-      options.onAnswer?.(answerInfo)
-    }
+    const { onAnswer, last } = answerListener(options.onAnswer)
     return recordCall(
       recording,
       { f: 'get', key: keyText(key), ...readFields(recording, options) },
       () => recording.client.get(key, { ...options, onAnswer }),
       (record): RecordedResult => ({
-        ...(record === undefined
-          ? { value: null }
-          : { value: valueText(record.value), modRevision: record.modRevision, version: record.version }),
-        ...answerFields(info, options.revision),
+        ...(record === undefined ? { value: null } : foundIn(record)),
+        ...answerFields(last(), options.revision),
       }),
     )
   }
@@ -85,16 +81,12 @@ export const count: Method<'count'> =
   (recording) =>
   async (options = {}) => {
     checkCount(options)
-    let info: AnswerInfo | undefined
-    const onAnswer = (answerInfo: AnswerInfo): void => {
-      info = answerInfo
-      options.onAnswer?.(answerInfo)
-    }
+    const { onAnswer, last } = answerListener(options.onAnswer)
     return recordCall(
       recording,
       { f: 'range', countOnly: true, ...borders(options), ...readFields(recording, options) },
       () => recording.client.count({ ...options, onAnswer }),
-      (found) => ({ count: found, ...answerFields(info, options.revision) }),
+      (found) => ({ count: found, ...answerFields(last(), options.revision) }),
     )
   }
 

@@ -13,12 +13,12 @@ import { QuorateError } from '../client/errors.ts'
 import { wireTxn } from '../client/txn.ts'
 import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-types.ts'
 import { propertiesOf, type WireComparison, type WireTxn, type WireTxnOperation } from '../client/txn-wire.ts'
-import type { AnswerInfo } from '../client/types.ts'
 import type { End } from './end.ts'
 import { isRead } from './history.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
+  answerListener,
   asOf,
   checkUnleased,
   conditionOf,
@@ -40,22 +40,14 @@ export const txn: Method<'txn'> =
     const sent = wireTxn(txn)
     const { isRead } = propertiesOf(sent)
     checkRecordable(sent)
-    let info: AnswerInfo | undefined
-    const call = {
-      ...options,
-      ...(isRead && {
-        onAnswer: (answerInfo: AnswerInfo) => {
-          info = answerInfo
-          options.onAnswer?.(answerInfo)
-        },
-      }),
-    }
+    const { onAnswer, last } = answerListener(options.onAnswer)
+    const call = isRead ? { ...options, onAnswer } : options
     const { client, history } = recording
     return history.transaction(async () => {
       const planned = new Planned(recording, sent, isRead ? readFields(recording, options) : {})
       try {
         const answer = await client.txn(txn, call)
-        await planned.answered(answer, isRead ? answerFields(info) : asOf(answer))
+        await planned.answered(answer, isRead ? answerFields(last()) : asOf(answer))
         return answer
       } catch (error) {
         await planned.ended(error)

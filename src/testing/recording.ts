@@ -71,6 +71,18 @@ export function readFields({ client }: Recording, options: ReadOptions): Recorde
   })
 }
 
+/** The callback of a call in which `onAnswer` is called too, and what it was called with last. */
+export function answerListener(onAnswer: ReadOptions['onAnswer']) {
+  let info: AnswerInfo | undefined
+  return {
+    onAnswer: (answerInfo: AnswerInfo): void => {
+      info = answerInfo
+      onAnswer?.(answerInfo)
+    },
+    last: () => info,
+  }
+}
+
 /** `past`: the revision that was asked for. The answer names the present one. */
 export function answerFields(info: AnswerInfo | undefined, past?: number): RecordedResult {
   if (past !== undefined)

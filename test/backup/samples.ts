@@ -28,7 +28,7 @@ const NO_CONDITION = { condition: undefined, prev: false } as const
 
 /** Users, leases, keys with several versions, and keys that were deleted. */
 export async function nodeWithEverything(keys: number): Promise<FakeNode> {
-  const node = await nodeWithUsers()
+  const node = nodeWithUsers()
   node.apply({ kind: 'grant', id: '7' as LeaseId, ttlMs: 60_000 })
   const lease = { id: '7' as LeaseId }
   node.apply({ kind: 'put', key: Buffer.from('leased'), value: Buffer.from('x'), lease, ...NO_CONDITION })

@@ -1,9 +1,19 @@
 // kv doctor: a stopped data directory is checked, and not changed.
 
-import { chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Level } from 'level'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCluster } from '../../src/embed/index.ts'
 import { META_KEY, rowPrefix } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta } from '../../src/storage/records.ts'
@@ -11,13 +21,19 @@ import { temporaryDirectory } from '../backup/samples.ts'
 import { filesOf, sameFiles } from '../storage/files.ts'
 import { kv } from './run-kv.ts'
 
-/** The directory of a stopped node with a key. */
-async function stoppedNode(): Promise<string> {
-  const dataDir = temporaryDirectory()
-  const cluster = await startCluster({ nodes: 1, dataDir })
+const template = mkdtempSync(join(tmpdir(), 'quorate-doctor-'))
+beforeAll(async () => {
+  const cluster = await startCluster({ nodes: 1, dataDir: template })
   await cluster.client().put('k', 'v')
   await cluster.node('n1').stop()
   await cluster.close()
+})
+afterAll(() => rmSync(template, { recursive: true }))
+
+/** The directory of a stopped node with a key. */
+function stoppedNode(): string {
+  const dataDir = temporaryDirectory()
+  cpSync(template, dataDir, { recursive: true })
   return join(dataDir, 'n1')
 }
 
@@ -38,7 +54,7 @@ const problemsOf = ({ checks }: Report) =>
   checks.filter(({ result }) => result === 'problem').map(({ check, detail }) => [check, detail])
 
 test('a sound directory: every check is named, and neither doctor nor inspect changes it', async () => {
-  const dir = await stoppedNode()
+  const dir = stoppedNode()
   const { code, report, same } = await checked(dir)
   expect([code, same, report.ok]).toEqual([0, true, true])
   expect(report.checks.map(({ check }) => check)).toEqual([
@@ -59,7 +75,7 @@ test('a sound directory: every check is named, and neither doctor nor inspect ch
 })
 
 test('a changed byte in a file with one copy of its data is found, and nothing is repaired', async () => {
-  const dir = await stoppedNode()
+  const dir = stoppedNode()
   for (const [name, content] of filesOf(dir)) {
     if (content.length === 0 || /^LOG|^WATERMARK|ldb$/.test(name)) continue
     const damaged = Buffer.from(content)
@@ -75,7 +91,7 @@ test('a changed byte in a file with one copy of its data is found, and nothing i
 })
 
 test('a changed byte in the data of a table is found, also where no row is read', async () => {
-  const dir = await stoppedNode()
+  const dir = stoppedNode()
   // The next start writes the log of LevelDB to a table.
   await (await startCluster({ nodes: 1, dataDir: dirname(dir) })).close()
   expect((await checked(dir)).code).toBe(0)
@@ -89,7 +105,7 @@ test('a changed byte in the data of a table is found, also where no row is read'
 })
 
 test('a row that is gone although all files are whole is found by the state hash', async () => {
-  const dir = await stoppedNode()
+  const dir = stoppedNode()
   const db = new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
   await db.open()
   const { meta, sequence } = decodeMeta((await db.get(META_KEY)) ?? new Uint8Array())
@@ -124,7 +140,7 @@ test('a directory in use, an empty one, and what an interruption leaves, with th
 })
 
 test('a volume with lost+found, whose mount point belongs to root, is well; a file of another user in it is not', async () => {
-  const dir = await stoppedNode()
+  const dir = stoppedNode()
   // Only root can give files away.
   const giveAway = process.getuid?.() === 0 ? chownSync : () => {}
   for (const name of filesOf(dir).keys()) giveAway(join(dir, name), 65532, 65532)

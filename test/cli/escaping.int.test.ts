@@ -107,20 +107,25 @@ test('the name of a file, and a key that a file cannot have', async () => {
   expect(controlsIn(exported)).toEqual([])
 })
 
+test.each([
+  [`valueless/ready/${EVIL}`, '{"attempts":0}'],
+  ['foreign/ready/x', 'x'],
+])('an item that no queue has written is an error of one line: %j', async (key, value) => {
+  await client.put(`queue/${key}`, value)
+  const { err } = await run(['queue', 'pop', key.split('/')[0] ?? ''], { endpoints })
+  expect(err).toMatch(/^error: .*\n$/)
+  expect(controlsIn(err)).toEqual([])
+})
+
 test('a warning of a recipe is one line, and an error has no stack', async () => {
-  await client.put(`service/web/${EVIL}`, 'x')
   await client.put(`queue/strange/item/${EVIL}`, 'x')
-  const [list, pop] = await Promise.all([
-    spawnedKv(['service', 'list', 'web'], { endpoints }),
-    spawnedKv(['queue', 'pop', 'strange'], { endpoints }),
-  ])
-  expect(list).toMatchObject({ code: 0, out: '', err: expect.stringMatching(/^warning: the key .*\n$/) })
-  expect(pop.code).toBe(3)
-  expect(pop.err.trim().split('\n').sort()).toEqual([
+  const { code, err } = await spawnedKv(['queue', 'pop', 'strange'], { endpoints })
+  expect(code).toBe(3)
+  expect(err.trim().split('\n').sort()).toEqual([
     'error: the queue strange has no item that is ready',
     expect.stringMatching(/^warning: the key .*/),
   ])
-  expect(controlsIn(list.err + pop.err)).toEqual([])
+  expect(controlsIn(err)).toEqual([])
 })
 
 test('a defect is one line, wherever it is thrown', async () => {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { KV, type RunOptions } from './run-kv.ts'
+import { KV, type RunOptions, runTogether } from './run-kv.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-name-'))
 const cwd = join(dir, 'a kv node, a quorate node')
@@ -52,17 +52,12 @@ describe.each([
   const naming = namesProgram(name)
   let printed: readonly string[] = []
 
-  beforeAll(() => {
+  beforeAll(async () => {
     const runs = [
       ...naming.map(([args]) => ({ args, cwd: dir })),
       ...KEEPS_WORDS.map(([args, options]) => ({ args, cwd: dir, ...options })),
     ]
-    const { stdout } = spawnSync(process.execPath, [join(import.meta.dirname, 'run-kv.child.ts')], {
-      encoding: 'utf8',
-      env: { ...process.env, QUORATE_CALLED_AS: name },
-      input: JSON.stringify(runs),
-    })
-    printed = JSON.parse(stdout)
+    printed = await runTogether(runs, { env: { QUORATE_CALLED_AS: name } })
   })
 
   test('the link that was run is the name', () => {

@@ -1,9 +1,9 @@
 // kv lock, kv elect, kv queue and kv service, on a real node. The commands run in this process, except where a signal
 // has to meet a real one.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, get, request as httpRequest } from 'node:http'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -73,63 +73,6 @@ test('a pop waits for an item', async () => {
   await queue(client, 'later').push('came')
   expect(await waiting).toMatchObject({ code: 0, out: 'came' })
   expect(await kv('queue pop later --wait 50ms')).toMatchObject({ code: 3 })
-})
-
-/** A pipe that nobody reads, and that is full. */
-function fullPipe(): number {
-  const directory = mkdtempSync(join(tmpdir(), 'quorate-'))
-  onTestFinished(() => rmSync(directory, { recursive: true }))
-  const path = join(directory, 'pipe')
-  execFileSync('mkfifo', [path])
-  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
-  onTestFinished(() => closeSync(pipe))
-  expect(() => {
-    for (;;) writeSync(pipe, Buffer.alloc(4096))
-  }).toThrow('EAGAIN')
-  return pipe
-}
-
-test('SIGTERM ends the process of an instance whose id nobody reads', async () => {
-  const child = spawn(process.execPath, [KV, 'service', 'register', 'unread-pipe', 'http://a'], {
-    env: { ...process.env, KV_ENDPOINTS: url },
-    stdio: ['ignore', fullPipe(), 'inherit'],
-  })
-  const ended = once(child, 'exit')
-  const instances = registry(client, 'unread-pipe')
-  await expect.poll(() => instances.list()).toHaveLength(1)
-  child.kill('SIGTERM')
-  expect(await ended).toEqual([null, 'SIGTERM'])
-  expect(await instances.list()).toEqual([])
-})
-
-test('a signal ends what prints to a reader that has stopped', async () => {
-  const [items, instances] = [queue(client, 'stalled'), registry(client, 'stalled')]
-  await items.push('once')
-  await client.put('large', Buffer.alloc(1 << 20, 'x'))
-  const stalled = { reader: 'stalled' } as const
-  const registering = begin('service register stalled http://a', stalled)
-  await expect.poll(() => instances.list()).toHaveLength(1)
-  const popping = begin('queue pop stalled', stalled)
-  await expect.poll(async () => (await items.len()).ready).toBe(0)
-  // As long as another command takes: it could have been acknowledged.
-  expect(await kv('queue len stalled')).toMatchObject({ out: '0\t1\t0\n' })
-  const running = [registering, popping, begin('get large', stalled)]
-  await Promise.all(running.map(({ printed }) => printed(/./)))
-  for (const { signal } of running) signal('SIGINT')
-  for (const { ended } of running) expect(await ended).toMatchObject({ code: null })
-  expect(await instances.list()).toEqual([])
-  expect(await items.len()).toEqual({ ready: 0, held: 1, dead: 0 })
-})
-
-test('Ctrl-C leaves to a slow reader what was printed', async () => {
-  // Longer than a reader is waited for that takes nothing.
-  const size = 13 * 16 * 1024
-  await client.put('slow', Buffer.alloc(size, 'x'))
-  const running = begin('get slow', { reader: 100 })
-  await running.printed('x')
-  running.signal('SIGINT')
-  const { code, bytes } = await running.ended
-  expect([code, bytes.length]).toEqual([0, size])
 })
 
 test('a pop whose item cannot be printed has changed nothing', async () => {

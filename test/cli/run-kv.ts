@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
+import { json } from 'node:stream/consumers'
 import { type Io, runWithIo } from '../../src/cli/io.ts'
 import { main } from '../../src/cli/main.ts'
 
@@ -33,8 +34,8 @@ export interface RunOptions {
   /** The streams that are terminals. */
   readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly columns?: number
-  /** The reader of stdout: it takes nothing, is gone, has a full disk, or needs so many milliseconds for each write. */
-  readonly reader?: 'stalled' | 'gone' | 'full-disk' | number
+  /** The reader of stdout: it is gone, or has a full disk. */
+  readonly reader?: 'gone' | 'full-disk'
 }
 
 function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
@@ -123,8 +124,7 @@ function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {
         return done(Object.assign(new Error('ENOSPC'), { syscall: 'write', errno: -constants.errno.ENOSPC }))
       chunks.push(Buffer.from(chunk))
       printed.emit('more')
-      if (reader === undefined) done()
-      else if (reader !== 'stalled') setTimeout(done, reader)
+      done()
     }
     return Object.assign(new TestOutput({ write }), {
       isTTY: isTerminal(name),
@@ -198,6 +198,25 @@ export function kv(args: readonly string[], options: RunOptions = {}): Promise<E
   stdin.on('error', () => {})
   stdin.end(options.stdin ?? '')
   return ended
+}
+
+/**
+ * Runs the commands one after the other in one process of their own, for a working directory, a file system or limits
+ * that this process has not. Returns what each has printed. `within`: the words before the program.
+ */
+export async function runTogether(
+  runs: readonly (RunOptions & { readonly args: readonly string[] })[],
+  options: { readonly within?: readonly string[]; readonly cwd?: string; readonly env?: object } = {},
+): Promise<readonly string[]> {
+  const program = [process.execPath, join(import.meta.dirname, 'run-kv.child.ts')]
+  const [file = '', ...args] = [...(options.within ?? []), ...program]
+  const child = spawn(file, args, {
+    cwd: options.cwd,
+    env: { ...environment({}), ...options.env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  child.stdin.end(JSON.stringify(runs))
+  return (await json(child.stdout)) as readonly string[]
 }
 
 /**

@@ -35,11 +35,8 @@ async function all(records: AsyncIterable<KvRecord>): Promise<KvRecord[]> {
 
 test('lists: by page and as one snapshot the same records, in the order of their bytes', async () => {
   const keys = Array.from({ length: 1_100 }, (_, n) => Buffer.from([0x6c, n >> 8, n & 0xff]))
-  let next = 0
-  const write = async () => {
-    for (let key = keys[next++]; key !== undefined; key = keys[next++]) await kv.put(key, key)
-  }
-  await Promise.all(Array.from({ length: 32 }, write))
+  const puts = keys.map((key) => ({ put: { key, value: key } }))
+  for (let at = 0; at < puts.length; at += 100) await kv.txn({ success: puts.slice(at, at + 100) })
   for (const snapshot of [false, true]) {
     const records = await all(kv.list({ prefix: 'l', snapshot }))
     expect(records.map((record) => Buffer.from(record.keyBytes))).toEqual(keys)
@@ -79,7 +76,7 @@ test('stale reads tell their age, and the cluster tells about itself', async () 
 })
 
 test('reads never go back in time, whichever node answers', async () => {
-  for (let n = 1; n <= 20; n++) {
+  for (let n = 1; n <= 10; n++) {
     const { modRevision } = await kv.put('counter', String(n))
     const read = async () => (await kv.get('counter', { consistency: 'stale' }))?.modRevision
     expect(await Promise.all([read(), read(), read()])).toEqual([modRevision, modRevision, modRevision])
@@ -105,7 +102,7 @@ test('a leader that is lost while changes go together is a delay, and nothing is
   const writers = Array.from({ length: 8 }, async (_, writer) => {
     const keys = Array.from({ length: 16 }, (_each, at) => `lost/${writer}/${at}`)
     let rounds = 0
-    while (rounds < 20 || !isLost) {
+    while (rounds < 10 || !isLost) {
       const results = await Promise.all(keys.map((key) => kv.put(key, `${rounds}`, { timeoutMs: 30_000 })))
       rounds += 1
       expect(results.map(({ version }) => version)).toEqual(keys.map(() => rounds))
@@ -114,7 +111,7 @@ test('a leader that is lost while changes go together is a delay, and nothing is
     return Array<number>(keys.length).fill(rounds)
   })
   // While a connection is set up, each change is sent by itself.
-  while (done < 40 || (await batches()) === before) await kv.get('a')
+  while (done < 20 || (await batches()) === before) await kv.get('a')
   const leader = cluster.leader()
   await leader?.crash()
   isLost = true
@@ -127,42 +124,21 @@ test('a leader that is lost while changes go together is a delay, and nothing is
 
 test('the command: import, export, and messages of a real node', async () => {
   mkdirSync(join(scratch, 'in/deep'), { recursive: true })
-  for (let n = 0; n < 200; n++) writeFileSync(join(scratch, 'in', `${n}`), Buffer.alloc(n * 50, n))
+  for (let n = 0; n < 20; n++) writeFileSync(join(scratch, 'in', `${n}`), Buffer.alloc(n * 500, n))
   writeFileSync(join(scratch, 'in/deep/large'), Buffer.alloc(1_048_577))
   symlinkSync('0', join(scratch, 'in/link'))
   const imported = await shell('import', 'in', '--prefix', 'files/', '--timeout', '60s')
   expect(imported.code).toBe(0)
-  expect(imported.err).toContain('imported 200 keys')
+  expect(imported.err).toContain('imported 20 keys')
   expect(imported.err).toContain('2 skipped')
   expect(await shell('export', 'files/', '--dir', 'out', '--strip-prefix', 'files/')).toMatchObject({
     code: 0,
   })
-  for (let n = 0; n < 200; n++) {
-    expect(readFileSync(join(scratch, 'out', `${n}`)).equals(Buffer.alloc(n * 50, n))).toBe(true)
-  }
+  for (let n = 0; n < 20; n++)
+    expect(readFileSync(join(scratch, 'out', `${n}`)).equals(Buffer.alloc(n * 500, n))).toBe(true)
   const lines = await shell('export', 'files/')
-  expect(JSON.parse(lines.out.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ end: true, count: 200 })
-  expect((await shell('ls', 'files/', '--count')).out).toBe('200\n')
+  expect(JSON.parse(lines.out.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ end: true, count: 20 })
+  expect((await shell('ls', 'files/', '--count')).out).toBe('20\n')
   expect(await shell('get', 'nothing')).toMatchObject({ code: 3, err: 'error: there is no key nothing\n' })
   expect(await shell('put', 'files/1', 'x', '--if-absent')).toMatchObject({ code: 4 })
-})
-
-test('the minority side: writes end with 5 or 6, linearizable reads with 5, stale ones say how stale', async () => {
-  const alone = cluster.nodes.find((node) => node.name === cluster.leader()?.name)
-  const others = cluster.nodes.filter((node) => node !== alone).map((node) => node.name)
-  await kv.put('side', 'both')
-  cluster.partition([[alone?.name ?? ''], others])
-  const asked = { endpoints: alone?.url, cwd: scratch }
-  const [write, read, stale] = await Promise.all([
-    run(['put', 'side', 'minority', '--timeout', '1500ms'], asked),
-    run(['get', 'side', '--timeout', '1500ms'], asked),
-    run(['get', 'side', '--consistency', 'stale'], asked),
-  ])
-  expect([5, 6]).toContain(write.code)
-  expect(read.code).toBe(5)
-  expect(stale).toMatchObject({ code: 0, out: 'both' })
-  expect(stale.err).toMatch(/^stale read from n[123]: at most .* old\n$/)
-  await kv.put('side', 'majority')
-  cluster.heal()
-  expect((await kv.get('side'))?.text()).toBe('majority')
 })

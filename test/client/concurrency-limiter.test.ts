@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
 import { type FakeNode, problem } from './fake-node.ts'
+import { SILENT, scripted } from './scripted-transport.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
@@ -62,15 +63,13 @@ describe('no more calls than', () => {
 
   test('256 by default', async () => {
     freezeTime()
-    const node = await fake()
-    const { isAsked } = stuck(node)
     for (const [callsMax, most] of [
       [undefined, 256],
       [Number.POSITIVE_INFINITY, 300],
     ] as const) {
-      const kv = clientOf([node], { callsMax })
+      const { kv } = scripted(1, () => SILENT, { callsMax })
       const gets = Array.from({ length: 300 }, () => failure(kv.get('k')))
-      await isAsked
+      await nextTurn()
       expect(kv[inspect]()).toMatchObject({ calls: 300, permits: 300, requests: most })
       await kv.close()
       for (const error of await Promise.all(gets)) expect(error).toMatchObject({ written: 'no' })

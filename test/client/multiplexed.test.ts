@@ -185,9 +185,9 @@ describe('where no connection can be used, HTTP serves', () => {
       lines.refusal = refusal
       const kv = clientOf([node], { transport: 'auto' })
       await attempts(kv, lines, 1)
-      await idle(kv, 100)
+      await idle(kv, 20)
       vi.advanceTimersByTime(59_000)
-      await idle(kv, 100)
+      await idle(kv, 20)
       expect(lines.upgrades).toHaveLength(1)
       expect(lines.items).toEqual([])
       lines.refusal = undefined
@@ -213,7 +213,7 @@ describe('where no connection can be used, HTTP serves', () => {
     lines.refusal = refusal ?? ''
     const kv = clientOf([node], { transport: 'auto' })
     await attempts(kv, lines, 1)
-    await idle(kv, 50)
+    await idle(kv, 20)
     expect(lines.upgrades).toHaveLength(1)
     vi.advanceTimersByTime(301)
     await attempts(kv, lines, 2)
@@ -232,7 +232,7 @@ describe('where no connection can be used, HTTP serves', () => {
     lines.welcome = welcome
     const kv = clientOf([node], { transport: 'auto' })
     await attempts(kv, lines, 1)
-    await idle(kv, 100)
+    await idle(kv, 20)
     expect(lines.items).toEqual([])
     expect(lines.upgrades).toHaveLength(1)
   })
@@ -267,7 +267,7 @@ describe('where no connection can be used, HTTP serves', () => {
       if (attempt < 4) vi.advanceTimersByTime(5_000)
     }
     vi.advanceTimersByTime(4_000)
-    await idle(kv, 50)
+    await idle(kv, 20)
     expect(lines.upgrades).toHaveLength(4)
     vi.advanceTimersByTime(1_000)
     await attempts(kv, lines, 5)
@@ -595,7 +595,7 @@ describe('operations', () => {
     })
     lines.open[0]?.socket.pause()
     const value = Buffer.alloc(2 ** 20)
-    const calls = Array.from({ length: 40 }, (_, n) => failure(kv.put(`k${n}`, value, { timeoutMs: 200 })))
+    const calls = Array.from({ length: 20 }, (_, n) => failure(kv.put(`k${n}`, value, { timeoutMs: 200 })))
     // As much as the system takes is gone now.
     for (let turn = 0; turn < 1_000; turn++) await new Promise(setImmediate)
     await passing(200)

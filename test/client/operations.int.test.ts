@@ -71,10 +71,13 @@ const failedCondition = (current: object | null) => refused('precondition_failed
 /** A step, and its result or the fields of its error. */
 type Step = readonly [call: (kv: Client, key: Buffer) => Promise<unknown>, expected: unknown]
 
+const NAMES = [Buffer.from('a/../b c+?#%'), Buffer.from([0xff, 0, 0x80])]
+
 /** Each story begins with a key that does not exist. */
-const STORIES: [name: string, ...steps: Step[]][] = [
+const STORIES: [title: string, names: readonly Buffer[], ...steps: Step[]][] = [
   [
     'a key that does not exist',
+    NAMES,
     [(kv, key) => kv.get(key), undefined],
     [(kv, key) => kv.delete(key), { deleted: 0 }],
     [(kv, key) => kv.put(key, 'y', { ifRevision: 1 }), failedCondition(null)],
@@ -84,6 +87,7 @@ const STORIES: [name: string, ...steps: Step[]][] = [
   ],
   [
     'a record',
+    NAMES,
     [(kv, key) => kv.put(key, BYTES, { ifAbsent: true }), written(1)],
     [(kv, key) => kv.get(key), found(BYTES, 1)],
     [(kv, key) => kv.get(key, { consistency: 'lease' }), found(BYTES, 1)],
@@ -100,12 +104,14 @@ const STORIES: [name: string, ...steps: Step[]][] = [
   ],
   [
     'a value as JSON',
+    NAMES,
     [(kv, key) => kv.putJson(key, { a: [1] }, { ifAbsent: true }), written(1)],
     [async (kv, key) => (await kv.get(key))?.json(), { a: [1] }],
     [(kv, key) => kv.putJson(key, null, { ifAbsent: true }), failedCondition({ version: 1 })],
   ],
   [
     'limits',
+    NAMES.slice(1),
     [(kv) => kv.put(LONG, 'y'), refused('key_too_long', { status: 400 })],
     [(kv) => kv.get(LONG), refused('key_too_long', { status: 400 })],
     [(kv, key) => kv.put(key, new Uint8Array(1024 * 1024)), written(1)],
@@ -115,6 +121,7 @@ const STORIES: [name: string, ...steps: Step[]][] = [
   ],
   [
     'stale data that cannot be so fresh',
+    NAMES.slice(1),
     [
       (kv, key) => kv.get(key, { consistency: 'stale', maxStalenessMs: 1e-6, timeoutMs: 300 }),
       refused('too_stale', { status: 503 }),
@@ -134,9 +141,9 @@ async function outcomeOf(call: Promise<unknown>): Promise<unknown> {
 describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => {
   const setting = () => ({ kv: clients[transport], p: `${transport}/${++prefixes}/` })
 
-  test.each(STORIES)('%s', async (_, ...steps: Step[]) => {
+  test.each(STORIES)('%s', async (_, names, ...steps: Step[]) => {
     const { kv, p } = setting()
-    for (const name of [Buffer.from('a/../b c+?#%'), Buffer.from([0xff, 0, 0x80])])
+    for (const name of names)
       for (const [at, [call, expected]] of steps.entries())
         expect({
           at,

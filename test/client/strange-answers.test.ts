@@ -10,8 +10,10 @@ import {
   QuorateError,
   UnavailableError,
 } from '../../src/client/index.ts'
+import type { SendOutcome } from '../../src/client/transport/transport.ts'
 import { problem } from './fake-node.ts'
-import { answering, clientOf, failure, fake, freezeTime, noQuorumForLong } from './with-fakes.ts'
+import { CUT, errorOf, refusal, scripted } from './scripted-transport.ts'
+import { answering, clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 async function all<T>(records: AsyncIterable<T>): Promise<T[]> {
@@ -115,21 +117,25 @@ test.each(['99999999999999999999999', '9007199254740992', '2.5', '9'.repeat(400)
   },
 )
 
+/** The answer of a program that is no node. */
+const pageOf = (status: number, text: string): SendOutcome => ({
+  ...{ kind: 'answered', status, headers: { 'content-type': 'text/html' }, body: Buffer.from(text) },
+})
+
 test.each([502, 503, 504])(
   'a proxy that answers %d: the class of the error does not say more than it knows',
   async (status) => {
-    const node = await fake()
-    // It is asked again until the time is over, which is long enough for a first answer from a busy machine.
-    const kv = clientOf([node], { timeoutMs: 400 })
-    const calls = [() => kv.put('a', '1'), () => kv.delete('a'), () => kv.changeSettings({})]
-    node.fault = () => ({ status, body: '<html>bad gateway</html>', do: true })
-    for (const error of await Promise.all(calls.map((call) => failure(call())))) {
+    freezeTime()
+    let answer = pageOf(status, '<html>bad gateway</html>')
+    const { kv } = scripted(1, () => answer)
+    for (const call of [() => kv.put('a', '1'), () => kv.delete('a'), () => kv.changeSettings({})]) {
+      const error = await errorOf(call())
       expect(error).toMatchObject({ code: 'unexpected_answer', written: 'unknown', status })
       expect(error).not.toBeInstanceOf(UnavailableError)
     }
-    expect(await failure(kv.get('a'))).toMatchObject({ name: 'QuorateError', written: 'no', status })
-    node.fault = () => noQuorumForLong
-    expect(await failure(kv.put('a', '1', { timeoutMs: 3_600_000 }))).toBeInstanceOf(UnavailableError)
+    expect(await errorOf(kv.get('a'))).toMatchObject({ name: 'QuorateError', written: 'no', status })
+    answer = refusal(503, 'no_quorum', { retry_after_ms: 3_600_000 })
+    expect(await errorOf(kv.put('a', '1'))).toBeInstanceOf(UnavailableError)
   },
 )
 
@@ -230,21 +236,16 @@ describe('where another program has taken the address of a node', () => {
     expect(stranger.contents).toEqual({})
   })
 
-  test('and no other node is left, the outcome of a write is unknown', async () => {
-    const [stranger, other] = [await fake('n9'), await fake()]
-    const kv = clientOf([stranger, other], { timeoutMs: 300 })
-    await kv.get('k')
-    stranger.fault = strange(404, page)
-    // The error of a node that may answer later does not rule out another try.
-    for (const [rest, code] of [
-      [strange(200, page), 'unexpected_answer'],
-      [() => noQuorumForLong, 'outcome_unknown'],
-      [() => 'cut' as const, 'outcome_unknown'],
-    ] as const) {
-      other.fault = rest
-      expect(await failure(kv.put('k', 'v'))).toMatchObject({ written: 'unknown', code })
-      expect(await failure(kv.get('k'))).toMatchObject({ written: 'no' })
-    }
+  // The error of a node that may answer later does not rule out another try.
+  test.each<[string, SendOutcome]>([
+    ['unexpected_answer', pageOf(200, page)],
+    ['outcome_unknown', refusal(503, 'no_quorum', { retry_after_ms: 3_600_000 })],
+    ['outcome_unknown', CUT],
+  ])('and no other node is left, the outcome of a write is unknown: %s (%#)', async (code, rest) => {
+    freezeTime()
+    const { kv } = scripted(2, (at) => (at === 0 ? pageOf(404, page) : rest))
+    expect(await errorOf(kv.put('k', 'v'))).toMatchObject({ written: 'unknown', code })
+    expect(await errorOf(kv.get('k'))).toMatchObject({ written: 'no' })
   })
 })
 

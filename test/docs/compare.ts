@@ -16,10 +16,9 @@ export function comparable(shown: string, printed: string): readonly [string, st
   return [ranked(texts[0], orders[0] ?? []), ranked(texts[1], orders[1] ?? [])]
 }
 
-/** White space wraps and aligns; JSON in a page has some that the answer has not. A busy machine adds a note. */
+/** White space wraps and aligns; JSON in a page has some that the answer has not. */
 function plain(text: string): string {
   const same = text
-    .replaceAll(/^note: this took .*\n/gm, '')
     .replaceAll(/\b(?:leader|follower) +\d+ +(running|paused)/g, '(role) (pid) $1')
     .replaceAll(/(running) +\d+( +\d+)/g, '$1 (term)$2')
     .replaceAll(/process \d+/g, 'process (pid)')

@@ -22,57 +22,45 @@ const timing = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
 // A separate place for temporary data, so that what is left behind can be seen.
 const usual = process.env.TMPDIR
 const place = mkdtempSync(join(tmpdir(), 'quorate-embed-'))
-beforeAll(() => {
+const dataDir = join(place, 'kept')
+const leftBehind = () => readdirSync(place).filter((name) => name !== 'kept')
+let listeners: (string | symbol)[]
+
+/** Each test uses the cluster that the one before has left. */
+let cluster: EmbeddedCluster
+beforeAll(async () => {
   process.env.TMPDIR = place
+  listeners = process.eventNames()
+  cluster = await startCluster({ nodes: 3, dataDir, timing })
 })
-afterAll(() => {
+afterAll(async () => {
+  await cluster.close()
   process.env.TMPDIR = usual ?? ''
   rmSync(place, { recursive: true, force: true })
 })
 
-test('waits for a leader', async () => {
-  const cluster = await startCluster({ nodes: 3, timing })
-  const first = defined(cluster.leader())
-  expect(await cluster.waitForLeader()).toBe(first)
-  await first.crash()
-  const second = await cluster.waitForLeader()
-  expect(second).not.toBe(first)
-  expect(second.running).toBe(true)
-  await Promise.all(cluster.nodes.map((node) => node.crash()))
-  await expect(cluster.waitForLeader({ timeoutMs: 1 })).rejects.toThrow(
-    'no node leads after 1 ms; none of n1, n2, n3 runs',
-  )
-  const waiting = expect(cluster.waitForLeader()).rejects.toThrow('the cluster is closed')
-  await cluster.close()
-  await waiting
-  await expect(cluster.waitForLeader({ timeoutMs: 0 })).rejects.toThrow(TypeError)
-})
-
-test('a cluster serves, survives a crash, and leaves nothing behind', async () => {
-  const listeners = process.eventNames()
-  const cluster = await startCluster({ nodes: 3, timing })
+test('it serves, and survives a crash of its leader', async () => {
   expect(cluster.endpoints).toHaveLength(3)
   expect(cluster.nodes.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3'])
   const kv = cluster.client()
   await kv.put('greeting', 'hello')
 
   const leader = defined(cluster.leader())
+  expect(await cluster.waitForLeader()).toBe(leader)
   await leader.crash()
   expect(leader.running).toBe(false)
+  const next = await cluster.waitForLeader()
+  expect(next).not.toBe(leader)
+  expect(next.running).toBe(true)
   expect((await kv.get('greeting'))?.text()).toBe('hello')
   await kv.put('greeting', 'again')
   await leader.start()
   const own = cluster.client({ endpoints: [leader.url], discover: false })
   expect((await own.get('greeting'))?.text()).toBe('again')
-
   expect(process.eventNames()).toEqual(listeners)
-  await cluster.close()
-  expect(readdirSync(place)).toEqual([])
-  await expect(fetch(leader.url)).rejects.toThrow()
 })
 
 test('a client that is closed is not kept until its cluster is', async () => {
-  await using cluster = await startCluster({ nodes: 1 })
   const asOneRequest = async (): Promise<WeakRef<Client>> => {
     await using kv = cluster.client()
     await kv.put('a', '1')
@@ -89,9 +77,7 @@ test('a client that is closed is not kept until its cluster is', async () => {
 })
 
 test('a partition cuts the minority off until it heals', async () => {
-  await using cluster = await startCluster({ nodes: 3, timing })
-  await cluster.client().put('a', '1')
-  const cut = defined(cluster.leader())
+  const cut = await cluster.waitForLeader()
   const others = cluster.nodes.filter((node) => node !== cut)
   cluster.partition([[cut.name], others.map(({ name }) => name)])
 
@@ -107,27 +93,33 @@ test('a partition cuts the minority off until it heals', async () => {
 })
 
 test('data in a directory of the user stays, and the next cluster goes on with it', async () => {
-  const dataDir = join(place, 'kept')
-  {
-    await using cluster = await startCluster({ nodes: 3, dataDir, timing })
-    await cluster.client().put('a', '1')
-  }
+  await cluster.node('n2').stop()
+  expect(cluster.node('n2').running).toBe(false)
+  await cluster.close()
+  expect([readdirSync(dataDir), leftBehind()]).toEqual([['n1', 'n2', 'n3'], []])
+  await expect(fetch(cluster.endpoints[0] ?? '')).rejects.toThrow()
   // Fewer nodes would call the others where they were: in a copy of the directory that is the original.
   for (let round = 0; round < 2; round++) {
     await expect(startCluster({ nodes: 2, dataDir })).rejects.toThrow(/nodes is 2, but .* holds n3 as well/)
   }
-  await using cluster = await startCluster({ nodes: 3, dataDir, timing })
+  cluster = await startCluster({ nodes: 3, dataDir, timing })
   // Clients learn from any node where the others are. What was announced before is, in a copy, where the original is.
   for (const { url } of cluster.nodes) {
     const { members } = await cluster.client().cluster({ endpoint: url })
     expect(members.map((member) => member.url).sort()).toEqual([...cluster.endpoints].sort())
   }
-  expect((await cluster.client().get('a'))?.text()).toBe('1')
-  await cluster.node('n2').stop()
-  expect(cluster.node('n2').running).toBe(false)
+  expect((await cluster.client().get('a'))?.text()).toBe('2')
+})
+
+test('who waits for a leader learns that no node runs, or that the cluster is closed', async () => {
+  await Promise.all(cluster.nodes.map((node) => node.crash()))
+  await expect(cluster.waitForLeader({ timeoutMs: 1 })).rejects.toThrow(
+    'no node leads after 1 ms; none of n1, n2, n3 runs',
+  )
+  const waiting = expect(cluster.waitForLeader()).rejects.toThrow('the cluster is closed')
   await cluster.close()
-  expect(readdirSync(dataDir)).toEqual(['n1', 'n2', 'n3'])
-  rmSync(dataDir, { recursive: true })
+  await waiting
+  await expect(cluster.waitForLeader({ timeoutMs: 0 })).rejects.toThrow(TypeError)
 })
 
 test('a node keeps to its directory when the process goes to another one, and a link on its path leads elsewhere', async () => {
@@ -174,14 +166,18 @@ test('a start that fails leaves nothing behind', async () => {
     `cannot listen on 127.0.0.1:${taken} (ports): address already in use; end the program that listens there`,
   )
   await other.close()
-  expect(readdirSync(place)).toEqual([])
+  expect(leftBehind()).toEqual([])
 })
 
-test('a closed cluster lets its process end, and require() loads it', () => {
+test('a process ends when its cluster is closed or did not start, and require() loads it', () => {
   const index = join(import.meta.dirname, '../../src/index.ts')
   const script = `
     const { startCluster } = require(${JSON.stringify(index)})
-    startCluster().then(async (cluster) => {
+    const server = require('node:net').createServer().listen(0, '127.0.0.1', async () => {
+      const { port } = server.address()
+      await startCluster({ ports: [0, 0, port] }).catch((error) => console.log(error.message.includes(String(port))))
+      server.close()
+      const cluster = await startCluster()
       const kv = cluster.client()
       await kv.put('a', '1')
       await cluster.leader().crash()
@@ -193,7 +189,7 @@ test('a closed cluster lets its process end, and require() loads it', () => {
     encoding: 'utf8',
     timeout: 120_000,
   })
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'true\n', stderr: '' })
 })
 
 test('the types say what the interface says', () => {

@@ -1,6 +1,5 @@
 // Starts that fail, and requests to a node during others. The last request decides, and nothing is left behind.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -59,23 +58,6 @@ test('a cluster that is not ready in time is given up, and nothing is left behin
     'is not ready after',
   )
   expect(readdirSync(place)).toEqual([])
-})
-
-test('a process whose cluster did not start ends', () => {
-  const index = join(import.meta.dirname, '../../src/index.ts')
-  const script = `
-    import { createServer } from 'node:net'
-    import { startCluster } from ${JSON.stringify(index)}
-    const server = createServer().listen(0, '127.0.0.1', async () => {
-      const { port } = server.address()
-      await startCluster({ ports: [0, 0, port] }).catch((error) => console.log(error.message.includes(String(port))))
-      server.close()
-    })`
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    encoding: 'utf8',
-    timeout: 120_000,
-  })
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'true\n', stderr: '' })
 })
 
 test('close() while a node starts: it does not run afterwards', async () => {

@@ -1,59 +1,58 @@
-// The status of a node whose process runs and that is slow to answer.
+// The status of a local cluster, from the reports of its nodes.
 
-import { createServer, type ServerResponse } from 'node:http'
-import { expect, test } from 'vitest'
-import { clusterStatus, FIRST_STATUS_TIMEOUT_MS } from '../../src/local/cluster-status.ts'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { clusterStatus } from '../../src/local/cluster-status.ts'
+import type { NodeReport } from '../../src/local/node-view.ts'
+import { SupervisedNode } from '../../src/local/supervised-node.ts'
 
-test('a node that has just become ready may take longer for its first answer', async () => {
-  const answer = { role: 'leader', term: 2, commit_index: 7, applied_index: 7, revision: 3 }
-  const waiting: ServerResponse[] = []
-  const server = createServer((_request, response) => waiting.push(response))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' ? address?.port : undefined
-  const nodes = [{ name: 'n1', pid: 1, paused: false, url: `http://127.0.0.1:${port}` }]
-  const first = clusterStatus('7', nodes, FIRST_STATUS_TIMEOUT_MS)
-  const usual = await clusterStatus('7', nodes)
-  for (const response of waiting) response.end(JSON.stringify(answer))
-  const status = await first
-  server.close()
-  expect(usual).toMatchObject({ leader: null, nodes: [{ state: 'unreachable', role: null }] })
-  expect(status).toMatchObject({ leader: 'n1', term: 2, nodes: [{ state: 'running', ...answer }] })
+const node = (name: string, report: Pick<NodeReport, 'role' | 'leader' | 'term'>) => ({
+  ...{ name, pid: 1 as number | undefined, paused: false, url: 'http://127.0.0.1:1' },
+  report: async () => ({ ...report, commitIndex: 7, appliedIndex: 6, revision: 3 }),
 })
 
 test('the leader is that of the highest term, also one that was started by hand', async () => {
-  const answers = [
-    { role: 'leader', leader: 'n1', term: 3 },
-    { role: 'follower', leader: 'n4', term: 4 },
-    { role: 'follower', leader: null, term: 4 },
+  const nodes = [
+    node('n1', { role: 'leader', leader: 'n1', term: 3 }),
+    node('n2', { role: 'follower', leader: 'n4', term: 4 }),
+    node('n3', { role: 'follower', leader: undefined, term: 4 }),
   ]
-  const servers = answers.map((answer) => createServer((_, response) => response.end(JSON.stringify(answer))))
-  const nodes = await Promise.all(
-    servers.map(async (server, at) => {
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      const address = server.address()
-      const port = typeof address === 'object' ? address?.port : undefined
-      return { name: `n${at + 1}`, pid: at + 1, paused: false, url: `http://127.0.0.1:${port}` }
-    }),
-  )
   expect(await clusterStatus('7', nodes)).toMatchObject({ leader: 'n4', term: 4 })
   // A local node that is named but does not lead any more.
-  const renamed = nodes.map((node) => (node.name === 'n3' ? { ...node, name: 'n4' } : node))
+  const renamed = nodes.map((each) => (each.name === 'n3' ? { ...each, name: 'n4' } : each))
   expect((await clusterStatus('7', renamed)).leader).toBeNull()
-  for (const server of servers) server.close()
 })
 
-test('while rights are checked, a node has the state that it reports to its supervisor', async () => {
-  const server = createServer((_, response) => response.writeHead(401).end('{}'))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' ? address?.port : undefined
-  const view = { role: 'leader', term: 5, leader: 'n1', notReady: [], errors: [], members: [] } as const
-  const node = { name: 'n1', pid: 1, paused: false, url: `http://127.0.0.1:${port}`, view }
-  const status = await clusterStatus('7', [node])
-  server.close()
-  expect(status).toMatchObject({
-    ...{ leader: 'n1', term: 5 },
-    nodes: [{ state: 'running', role: 'leader', term: 5, commit_index: null, revision: null }],
+test('a report counts while the process runs', async () => {
+  const ending = node('n1', { role: 'leader', leader: 'n1', term: 2 })
+  const { report } = ending
+  ending.report = () => {
+    ending.pid = undefined
+    return report()
+  }
+  expect(await clusterStatus('7', [ending])).toMatchObject({
+    ...{ leader: null, term: null },
+    nodes: [{ state: 'stopped', role: null, term: null, commit_index: null, revision: null }],
   })
+})
+
+test('a node whose process does not answer is unreachable', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-status-'))
+  const { execPath } = process
+  onTestFinished(() => {
+    process.execPath = execPath
+    rmSync(dir, { recursive: true })
+  })
+  process.execPath = join(dir, 'silent')
+  writeFileSync(process.execPath, '#!/bin/sh\nexec sleep 60\n')
+  chmodSync(process.execPath, 0o700)
+  const silent = new SupervisedNode({ name: 'n1', port: 1, peerPort: 0, stage: 'new' }, dir, () => {})
+  expect((await clusterStatus('7', [silent])).nodes).toMatchObject([{ state: 'stopped', pid: null }])
+  silent.start({ kind: 'existing' }, {})
+  expect((await clusterStatus('7', [silent])).nodes).toMatchObject([
+    { state: 'unreachable', pid: silent.pid },
+  ])
+  await silent.kill()
 })

@@ -1,15 +1,29 @@
 // The life of one local cluster: real processes, and the real command where its output or exit code matters. Each test
-// continues with the cluster that the one before has left.
+// continues with the cluster that the one before has left. At the end it has TLS.
 
 import { once } from 'node:events'
-import { appendFileSync, cpSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:net'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startCluster } from '../../src/index.ts'
+import { portOf } from '../../src/local/addresses.ts'
+import { clientTls } from '../../src/local/certificates.ts'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { isFree } from '../../src/local/free-ports.ts'
+import { findSupervisor } from '../../src/local/supervisor-lock.ts'
+import { requestHttp } from '../../src/server/http-request.ts'
 import { openStorage } from '../../src/storage/index.ts'
+import { kv as run } from '../cli/run-kv.ts'
 import {
   eventually,
   followersOf,
@@ -34,6 +48,15 @@ const urlOf = (name: string): string => nodeOf(started, name).url
 const stored = async (key: string): Promise<string> => (await fetch(`${urlOf('n1')}/v1/kv/${key}`)).text()
 const expectGone = (nodes: ClusterStatus['nodes']): void => {
   for (const { pid } of nodes) expect(isGone(pid ?? 0)).toBe(true)
+}
+const expectAllRunning = async (): Promise<void> =>
+  expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+
+/** Runs a command as a user. A password takes a tenth of a second, and seconds on a busy machine. */
+function runAs(user: string, ...args: string[]) {
+  const password = `password of ${user}`
+  const env = { KV_TIMEOUT: '60s', KV_USER: user, KV_PASSWORD: password }
+  return run(args, { cwd: space.dir, env, stdin: password })
 }
 
 describe('a cluster that runs', () => {
@@ -86,7 +109,7 @@ describe('a cluster that runs', () => {
     expect((await space.kv('cluster', 'status', '--data', copy)).code).toBe(7)
     expect((await space.kv('cluster', 'destroy', '--data', copy)).code).toBe(0)
     expect(existsSync(copy)).toBe(false)
-    expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+    await expectAllRunning()
   })
 
   test('loses no node without consent', async () => {
@@ -98,8 +121,21 @@ describe('a cluster that runs', () => {
     )
     for (const refusal of refusals)
       expect(refusal).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
-    expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+    await expectAllRunning()
     expect(existsSync(space.path(`${follower}.old-1`))).toBe(false)
+  })
+
+  test('loses none by a user who may not add one', async () => {
+    for (const [user = '', ...role] of [['root', '--role', 'root'], ['shop']])
+      expect(await runAs(user, 'user', 'add', user, ...role, '--password-file', '-')).toMatchObject({
+        code: 0,
+      })
+    expect(await runAs('root', 'auth', 'enable')).toMatchObject({ code: 0 })
+    const { code, err } = await runAs('shop', 'cluster', 'rejoin', 'n1', '--yes')
+    expect([code, err]).toEqual([8, expect.stringMatching(/user "shop" needs .*; nothing was changed/)])
+    expect(existsSync(space.path('n1.old-1'))).toBe(false)
+    await expectAllRunning()
+    expect(await runAs('root', 'auth', 'disable')).toMatchObject({ code: 0 })
   })
 
   test('rejects what names no node or cuts nothing', async () => {
@@ -153,6 +189,8 @@ describe('faults', () => {
   test('a partition black-holes the minority until it heals', async () => {
     const cut = leaderOf(await space.status())
     const rest = NAMES.filter((name) => name !== cut)
+    // Its first request makes a node load most of its API.
+    expect((await space.kv('get', 'a', '--endpoints', urlOf(cut))).code).toBe(0)
     expect((await space.kv('cluster', 'partition', cut, rest.join(','))).code).toBe(0)
     await eventually(async () => rest.includes(leaderOf(await space.status())))
     expect((await space.kv('put', 'a', '3', '--endpoints', urlOf(rest[0] ?? ''))).code).toBe(0)
@@ -242,9 +280,9 @@ describe('data that is lost or damaged', () => {
   test('a node of another cluster is named, and its data stays where it is', async () => {
     const { name } = (await space.status()).nodes.find(({ pid }) => pid === null) ?? nodeOf(started, 'n3')
     renameSync(space.path(name), space.path(`${name}.own`))
-    const other = await startCluster({ nodes: 3, dataDir: join(space.dir, 'other') })
+    const other = await startCluster({ nodes: 1, dataDir: join(space.dir, 'other') })
     await other.close()
-    cpSync(join(space.dir, 'other', name), space.path(name), { recursive: true })
+    cpSync(join(space.dir, 'other/n1'), space.path(name), { recursive: true })
     const text = `${name} is of another cluster`
     for (const words of [
       ['restart', name],
@@ -291,27 +329,48 @@ describe('the end of a cluster', () => {
     expect((await space.kv('cluster', 'status')).code).toBe(7)
   })
 
-  test('a cluster continues at other ports, and a node without data does not start', async () => {
+  test('a cluster continues at other ports and with TLS, and a node without data does not start', async () => {
     rmSync(space.path('n3'), { recursive: true })
-    const partly = await space.kv('cluster', 'start', '--detach', '--port', String(space.port + 1))
+    const flags = ['--detach', '--tls', '--port', String(space.port + 1)]
+    const partly = await space.kv('cluster', 'start', ...flags)
     expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining('quorate cluster rejoin n3') })
     const { cluster_id, nodes } = await space.status()
     expect([cluster_id, nodes.at(-1)?.state]).toEqual([started.cluster_id, 'stopped'])
-    await space.execute({ command: 'rejoin', node: 'n3', evenIfHealthy: false })
+    // The command is root by its certificate. For a node its own counts, whoever the user is.
+    expect((await space.kv('auth', 'enable')).code).toBe(0)
+    expect(await runAs('shop', 'cluster', 'rejoin', 'n3')).toMatchObject({ code: 0 })
+    expect((await space.kv('auth', 'disable')).code).toBe(0)
     // A client learns the present URLs from any node.
-    const urls = NAMES.map((_, at) => `http://127.0.0.1:${space.port + 1 + at}`)
+    const urls = NAMES.map((_, at) => `https://127.0.0.1:${space.port + 1 + at}`)
     const reported = urls.map(async (url) => {
-      const { members } = JSON.parse(await (await fetch(`${url}/v1/cluster`)).text())
+      const options = { tls: clientTls(space.path()), timeoutMs: 60_000 }
+      const { members } = JSON.parse((await requestHttp(`${url}/v1/cluster`, options)).text)
       return members.map((member: { url: string }) => member.url).sort()
     })
     expect(await Promise.all(reported)).toEqual(urls.map(() => urls))
-    expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[34]$/) })
+    const read = { code: 0, stdout: expect.stringMatching(/^[34]$/) }
+    expect(await space.kv('get', 'a')).toMatchObject(read)
+    const [url = ''] = urls
+    expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject(read)
+    expect(await space.kv('get', 'a', '--endpoints', url.replace('https', 'http'))).toMatchObject({
+      code: 7,
+      stderr: expect.stringContaining(`speaks only TLS: --endpoints ${url} `),
+    })
+    expect(JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).tls).toEqual({
+      ...{ ca: 'certs/ca.crt', cert: 'certs/root.crt', key: 'certs/root.key' },
+    })
   })
 
-  test('stop ends everything, also a paused node', async () => {
+  test('stop ends everything, also a paused node, whoever is connected to the supervisor', async () => {
     const { nodes } = await space.status()
     const supervisor = supervisorPid(space)
     await space.execute({ command: 'pause', node: 'n2' })
+    const { control = '' } = (await findSupervisor(space.path())) ?? {}
+    for (const text of ['', '{"token":', 'GET / HTTP/1.1\r\n\r\n']) {
+      const socket = connect(portOf(control), '127.0.0.1').on('error', () => {})
+      await once(socket, 'connect')
+      socket.write(text)
+    }
     expect((await space.kv('cluster', 'stop')).code).toBe(0)
     expect(isGone(supervisor)).toBe(true)
     expectGone(nodes)
@@ -332,7 +391,9 @@ describe('the end of a cluster', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/n1 runs .* majority/)
     expect(stderr).toContain('n2 has lost its data')
-    expect((await space.status()).nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
+    const { nodes } = await space.status()
+    expect(nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
+    expect(nodes[0]?.url).toMatch(/^https:/)
     // A rejoin has no quorum: the data stays where it is.
     expect(await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true })).toMatchObject({
       exitCode: 5,

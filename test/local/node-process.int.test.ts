@@ -35,12 +35,6 @@ const start = (supervisor: number): ToNode => ({
   },
 })
 
-test('it starts for the process that has started it', async () => {
-  child.send(start(process.pid))
-  const [message] = await once(child, 'message')
-  expect(message).toMatchObject({ kind: 'started' })
-})
-
 test('it touches nothing when the sender of the order is not its parent any more', async () => {
   child.send(start(process.pid + 1))
   expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])

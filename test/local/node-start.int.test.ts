@@ -1,7 +1,7 @@
 // `kv node start`: which directory becomes which node, which starts are refused, and how a node ends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -16,13 +16,14 @@ import { eventually, KV, outcomeOf, Workspace } from './kv.ts'
 vi.mock('../../src/server/process/small-heap.ts', () => ({ keepHeapSmall() {} }))
 vi.mock('../../src/server/process/jit-threshold.ts', () => ({ lowerJitThreshold() {} }))
 
-test('a directory founds a cluster once, and needs no flag afterwards', async () => {
+test('a directory founds a cluster once, needs no flag afterwards, and is not destroyed while a node runs on it', async () => {
   const space = await Workspace.open()
-  const flags = flagsOf(space)
+  // In that of a local cluster.
+  const flags = [...flagsOf(space), '--data', space.path('n1')]
   const empty = await space.kv('node', 'start', ...flags)
   expect(empty.code).toBe(2)
   expect(empty.stderr).toContain('--bootstrap')
-  expect(existsSync(join(space.dir, 'n1'))).toBe(false)
+  expect(existsSync(space.path('n1'))).toBe(false)
   const both = await space.kv('node', 'start', ...flags, '--bootstrap', '--join', 'http://127.0.0.1:1')
   expect(both.code).toBe(2)
 
@@ -50,6 +51,15 @@ test('a directory founds a cluster once, and needs no flag afterwards', async ()
   closeSync(unread)
   expect(third.status).toBe(1)
 
+  const url = `http://127.0.0.1:${space.port}`
+  const n1 = { name: 'n1', url, pid: null, peer_port: null, stage: 'member' } as const
+  writeClusterFile(space.path(), { cluster_id: null, supervisor: null, nodes: [n1] })
+  expect(await space.kv('cluster', 'destroy', '--yes')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`kill ${known.child.pid}; nothing was`),
+  })
+  expect(readdirSync(space.path())).toEqual(['cluster.json', 'n1'])
+
   // npm repeats a Ctrl-C that the terminal has delivered already.
   known.child.kill('SIGINT')
   known.child.kill('SIGINT')
@@ -57,6 +67,8 @@ test('a directory founds a cluster once, and needs no flag afterwards', async ()
   expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
   const log = stderr.trim().split('\n')
   expect(log.map((line) => JSON.parse(line).node)).toEqual(log.map(() => 'n1'))
+  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
+  expect(existsSync(space.path())).toBe(false)
 })
 
 test.each([
@@ -136,28 +148,29 @@ test('a directory of a newer version is refused with that reason, and stays as i
   }
 })
 
-test('destroy deletes no directory on which a node runs by hand', async () => {
+test('a damaged directory is named, and no command of a local cluster, of which a node knows nothing', async () => {
   const space = await Workspace.open()
-  mkdirSync(space.path(), { recursive: true })
-  const n1 = {
-    name: 'n1',
-    url: `http://127.0.0.1:${space.port}`,
-    pid: null,
-    peer_port: null,
-    stage: 'member',
-  } as const
-  writeClusterFile(space.path(), { cluster_id: null, supervisor: null, nodes: [n1] })
-  const node = await serving(space, ...flagsOf(space), '--data', space.path('n1'), '--bootstrap')
-  const refused = await space.kv('cluster', 'destroy', '--yes')
-  expect(refused).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining(`kill ${node.child.pid}; nothing was`),
-  })
-  expect(readdirSync(space.path())).toEqual(['cluster.json', 'n1'])
-  node.child.kill('SIGTERM')
-  await node.ended
-  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
-  expect(existsSync(space.path())).toBe(false)
+  await formatStorage(join(space.dir, 'n1'), identity, initial)
+  writeFileSync(join(space.dir, 'n1/IDENTITY'), 'damaged')
+  const { stderr } = await space.kv('node', 'start', ...flagsOf(space))
+  expect(stderr).toMatch(/IDENTITY is damaged/)
+  expect(stderr).not.toMatch(/\b(kv|quorate) (cluster|node)/)
+})
+
+test.each([
+  [['--tls-cert', 'x'], '--tls-cert and --tls-key go together'],
+  [['--tls-ca', 'x'], 'need --tls-cert and --tls-key'],
+  [['--tls-cert', 'x', '--tls-key', 'x', '--client-cert', 'required'], '--client-cert needs --tls-ca'],
+  [['--tls-cert', 'x', '--tls-key', 'x', '--tls-crl', 'x'], '--tls-crl needs --tls-ca'],
+  [['--peer-tls-cert', 'x', '--peer-tls-key', 'x'], '--peer-tls-ca go together'],
+  [['--listen', '0.0.0.0:0'], 'add --tls-cert and --tls-key'],
+  [['--peer-listen', '0.0.0.0:0'], 'add --peer-tls-cert'],
+  [['--tls-cert', 'x', '--tls-key', 'x', '--advertise-url', 'http://a'], 'must begin with https://'],
+])('a wrong command line: %s', async (flags, says) => {
+  const space = await Workspace.open()
+  const { code, stderr } = await space.kv('node', 'start', ...flagsOf(space), '--bootstrap', ...flags)
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(says) })
+  expect(existsSync(join(space.dir, 'n1'))).toBe(false)
 })
 
 /** A pipe without a reader. */

@@ -51,28 +51,3 @@ test('a node with certificates, and the command', async () => {
   child.kill('SIGTERM')
   expect((await outcomeOf(child)).code).toBe(0)
 })
-
-test.each([
-  [['--tls-cert', 'x'], '--tls-cert and --tls-key go together'],
-  [['--tls-ca', 'x'], 'need --tls-cert and --tls-key'],
-  [['--tls-cert', 'x', '--tls-key', 'x', '--client-cert', 'required'], '--client-cert needs --tls-ca'],
-  [['--tls-cert', 'x', '--tls-key', 'x', '--tls-crl', 'x'], '--tls-crl needs --tls-ca'],
-  [['--peer-tls-cert', 'x', '--peer-tls-key', 'x'], '--peer-tls-ca go together'],
-  [['--listen', '0.0.0.0:0'], 'add --tls-cert and --tls-key'],
-  [['--peer-listen', '0.0.0.0:0'], 'add --peer-tls-cert'],
-  [['--tls-cert', 'x', '--tls-key', 'x', '--advertise-url', 'http://a'], 'must begin with https://'],
-])('a wrong command line: %s', async (flags, says) => {
-  const space = await Workspace.open()
-  const given = (flag: string) => (flags.includes(flag) ? [] : [flag, '127.0.0.1:0'])
-  const args = [
-    '--name',
-    'n1',
-    '--data',
-    'n1',
-    '--bootstrap',
-    ...given('--listen'),
-    ...given('--peer-listen'),
-  ]
-  const { code, stderr } = await space.spawned('node', 'start', ...args, ...flags)
-  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(says) })
-})

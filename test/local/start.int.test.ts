@@ -1,19 +1,14 @@
 // `kv cluster start` in the foreground, and starts that are refused: the obstacle is named, and nothing is formatted.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { isFree } from '../../src/local/free-ports.ts'
-import { type CommandResult, eventually, isGone, KV, nodeOf, outcomeOf, Workspace } from './kv.ts'
-
-/** Runs a shell command in which $kv is the command. */
-function shell(space: Workspace, command: string): Promise<CommandResult> {
-  const env = { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '', kv: `${process.execPath} ${KV}` }
-  return outcomeOf(spawn('sh', ['-c', command], { cwd: space.dir, env }))
-}
+import { runTogether } from '../cli/run-kv.ts'
+import { eventually, isGone, KV, nodeOf, outcomeOf, Workspace } from './kv.ts'
 
 const canMount = (() => {
   try {
@@ -58,7 +53,7 @@ test('a taken client port is named, nothing is formatted, and no process is left
   expect(await isFree(space.port)).toBe(true)
 })
 
-test('a supervisor and nodes that were started as kv name kv in their messages', async () => {
+test('a supervisor that was started as kv names kv in its messages', async () => {
   const space = await Workspace.open()
   space.program = join(space.dir, 'kv')
   symlinkSync(KV, space.program)
@@ -66,35 +61,33 @@ test('a supervisor and nodes that were started as kv name kv in their messages',
   process.kill(started.nodes[0]?.pid ?? 0, 'SIGABRT')
   await eventually(async () => nodeOf(await space.status(), 'n1').state === 'stopped')
   expect((await space.send({ command: 'resume', node: 'n1' })).message).toContain('kv cluster restart n1')
-  const hint = '; if the data of n1 is damaged or lost: kv cluster rejoin n1\n'
-  expect((await space.kv('cluster', 'status')).stderr).toContain(hint)
-  expect(readFileSync(space.path('supervisor.log'), 'utf8')).toContain(hint)
-
-  await space.execute({ command: 'stop' })
-  // A node does not know how it was started, so it names no command of a local cluster.
-  writeFileSync(space.path('n1', 'IDENTITY'), 'damaged')
-  const damaged = await space.kv('cluster', 'start', '--detach')
-  expect(damaged.stderr).toContain(hint.trimStart())
-  const listen = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']
-  const alone = await space.spawned('node', 'start', '--name', 'n1', '--data', space.path('n1'), ...listen)
-  expect(alone.stderr).toMatch(/IDENTITY is damaged/)
-  expect(alone.stderr).not.toMatch(/\b(kv|quorate) (cluster|node)/)
+  const hint = '; if the data of n1 is damaged or lost: kv cluster rejoin n1'
+  expect((await space.send({ command: 'status' })).message).toContain(hint)
+  expect(readFileSync(space.path('supervisor.log'), 'utf8')).toContain(`${hint}\n`)
 })
 
 test.runIf(canMount)('a read-only file system is named, wherever a file is to be written', async () => {
-  const space = await Workspace.open()
-  const all = `
-    mkdir empty && mount -t tmpfs -o ro tmpfs empty
-    $kv cluster start --port ${space.port} --data empty/c
-    $kv cluster start --port ${space.port} --data empty --detach
-    $kv node start --name n1 --data empty/n1 --listen 127.0.0.1:0 --peer-listen 127.0.0.1:0 --bootstrap
-    $kv cluster start --port ${space.port} --data empty`
-  const { stderr } = await shell(space, `unshare -m sh -c '${all}'`)
-  expect(stderr.trim().split('\n')).toEqual([
-    expect.stringMatching(/^error: cannot create .*\/empty\/c: read-only file system; .* --data$/),
-    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.log: read-only file system$/),
-    expect.stringMatching(/read-only file system/),
-    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.lock: read-only file system$/),
+  const { dir, port } = await Workspace.open()
+  const start = (...flags: string[]) => ['cluster', 'start', '--port', `${port}`, ...flags]
+  const addresses = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']
+  const commands = [
+    start('--data', 'empty/c'),
+    start('--data', 'empty', '--detach'),
+    ['node', 'start', '--name', 'n1', '--data', 'empty/n1', ...addresses, '--bootstrap'],
+    start('--data', 'empty'),
+  ]
+  const mounted = 'mkdir empty && mount -t tmpfs -o ro tmpfs empty && exec "$@"'
+  const within = ['unshare', '-m', 'sh', '-c', mounted, 'sh']
+  expect(
+    await runTogether(
+      commands.map((args) => ({ args, cwd: dir })),
+      { within, cwd: dir },
+    ),
+  ).toEqual([
+    expect.stringMatching(/^error: cannot create .*\/empty\/c: read-only file system; .* --data\n$/),
+    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.log: read-only file system\n$/),
+    expect.stringMatching(/^error: .*read-only file system/),
+    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.lock: read-only file system\n$/),
   ])
 })
 
@@ -114,19 +107,16 @@ test('a directory that cannot be created is named with the reason', async () => 
 })
 
 test('with too few open files nothing is started, and the limit is named', async () => {
-  const space = await Workspace.open()
-  for (const [limit, flags] of [
-    [32, '--detach'],
-    [200, '--nodes 9'],
-  ]) {
-    const { code, stderr } = await shell(
-      space,
-      `ulimit -n ${limit}; $kv cluster start --port ${space.port} ${flags}`,
-    )
-    expect(code).toBe(1)
-    expect(stderr).toMatch(
-      new RegExp(`^error: this process may have ${limit} open files, .* ulimit -n 4096\n$`),
-    )
-    expect(existsSync(space.path('n1'))).toBe(false)
-  }
+  const { dir, port } = await Workspace.open()
+  const commands = [['--detach'], ['--nodes', '9']].map((flags) => ({
+    args: ['cluster', 'start', '--port', `${port}`, ...flags],
+    cwd: dir,
+  }))
+  const within = ['sh', '-c', 'ulimit -n 90; exec "$@"', 'sh']
+  expect(await runTogether(commands, { within })).toEqual(
+    ['3 needs 96', '9 needs 280'].map((needs) =>
+      expect.stringMatching(`^error: this process may have 90 open files, .* ${needs}; .* ulimit -n 4096\n$`),
+    ),
+  )
+  expect(existsSync(join(dir, '.kv/cluster/n1'))).toBe(false)
 })

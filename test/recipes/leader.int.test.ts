@@ -113,15 +113,11 @@ describe('runAsLeader', () => {
     const results = ['returned late', new Error('thrown late'), 'in time']
     const errors: unknown[] = []
     let isLate = false
-    const busy: Parameters<typeof runAsLeader>[0] = {
-      session: async (options) => {
-        isLate = false
-        // The clock has advanced, but the timer that fires the signal has not run.
-        return Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) })
-      },
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => kv.txn(txn, options),
-    }
+    const busy = withCall(kv, 'session', async (options) => {
+      isLate = false
+      // The clock has advanced, but the timer that fires the signal has not run.
+      return Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) })
+    })
     const body = ({ signal }: Leadership) => {
       expect(signal.aborted).toBe(false)
       const result = results.shift()
@@ -135,19 +131,15 @@ describe('runAsLeader', () => {
 
   it('gives up the lead within its time for a call', async () => {
     const closings: unknown[] = []
-    const noting: Parameters<typeof runAsLeader>[0] = {
-      session: async (options) => {
-        const session = await kv.session(options)
-        const close = session.close.bind(session)
-        session.close = (options) => {
-          closings.push(options)
-          return close(options)
-        }
-        return session
-      },
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => kv.txn(txn, options),
-    }
+    const noting = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      const close = session.close.bind(session)
+      session.close = (options) => {
+        closings.push(options)
+        return close(options)
+      }
+      return session
+    })
     await runAsLeader(noting, 'call', () => 'led', { timeoutMs: 20_000 })
     expect(closings).toEqual([{ timeoutMs: 20_000 }])
   })
@@ -208,14 +200,10 @@ describe('runAsLeader', () => {
       new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 429 }),
       new QuorateError('no room', { code: 'storage_full', written: 'no', status: 507 }),
     ]
-    const faulty: Parameters<typeof runAsLeader>[0] = {
-      session: (options) => {
-        const failure = failures.pop()
-        return failure === undefined ? kv.session(options) : Promise.reject(failure)
-      },
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => kv.txn(txn, options),
-    }
+    const faulty = withCall(kv, 'session', (options) => {
+      const failure = failures.pop()
+      return failure === undefined ? kv.session(options) : Promise.reject(failure)
+    })
     const onError = (error: unknown) => errors.push(error)
     const { signal } = new AbortController()
     expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError, signal })).toBe('led')
@@ -277,13 +265,10 @@ describe('runAsLeader', () => {
 
   it('is followed through faults that pass', async () => {
     let failures = 2
-    const faulty: Parameters<typeof followLeader>[0] = {
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => {
-        if (failures-- > 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
-        return kv.txn(txn, options)
-      },
-    }
+    const faulty = withCall(kv, 'txn', (txn, options) => {
+      if (failures-- > 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+      return kv.txn(txn, options)
+    })
     const following = followLeader(faulty, 'passing')
     expect(await following.next()).toEqual({ done: false, value: undefined })
     expect(failures).toBe(-1)
@@ -406,16 +391,19 @@ describe('a barrier', () => {
 })
 
 describe('a double barrier', () => {
+  /** A client that does something before it begins a round. */
+  const beforeBegin = (act: () => Promise<void>): Client =>
+    withCall(kv, 'txn', async (txn, options) => {
+      if (txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))) await act()
+      return kv.txn(txn, options)
+    })
+
   it('is not entered with a lease that was revoked: the session is lost, also if it does not know that yet', async () => {
-    const revoking: Parameters<typeof doubleBarrier>[0] = {
-      session: async (options) => {
-        const session = await kv.session(options)
-        await kv.revokeLease(session.lease)
-        return session
-      },
-      watch: (options) => kv.watch(options),
-      txn: (txn, options) => kv.txn(txn, options),
-    }
+    const revoking = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      await kv.revokeLease(session.lease)
+      return session
+    })
     const entering = doubleBarrier(revoking, 'revoked', 2).enter()
     await expect(entering).rejects.toMatchObject({ name: 'SessionLostError', code: 'session_lost' })
   })
@@ -450,18 +438,10 @@ describe('a double barrier', () => {
     const { lease } = other
     await kv.put(`doublebarrier/late/in/${lease}`, '', { lease })
     let begins = 0
-    const dying: Parameters<typeof doubleBarrier>[0] = {
-      session: (options) => kv.session(options),
-      watch: (options) => kv.watch(options),
-      txn: async (txn, options) => {
-        const isBegin = txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))
-        if (isBegin === true) {
-          begins += 1
-          await other.close()
-        }
-        return kv.txn(txn, options)
-      },
-    }
+    const dying = beforeBegin(async () => {
+      begins += 1
+      await other.close()
+    })
     const entering = doubleBarrier(dying, 'late', 2).enter({ waitMs: 200 })
     await expect(entering).rejects.toThrow(BarrierNotPassedError)
     expect(begins).toBe(1)
@@ -470,18 +450,10 @@ describe('a double barrier', () => {
   it('begins with a process that enters between the look and the beginning', async () => {
     const inside = keysUnder('doublebarrier/three/in/')
     let third: Promise<Entered> | undefined
-    const late: Parameters<typeof doubleBarrier>[0] = {
-      session: (options) => kv.session(options),
-      watch: (options) => kv.watch(options),
-      txn: async (txn, options) => {
-        const isBegin = txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))
-        if (isBegin === true) {
-          third ??= doubleBarrier(kv, 'three', 2).enter({ waitMs: 5_000 })
-          while ((await inside()) < 3) {}
-        }
-        return kv.txn(txn, options)
-      },
-    }
+    const late = beforeBegin(async () => {
+      third ??= doubleBarrier(kv, 'three', 2).enter({ waitMs: 5_000 })
+      while ((await inside()) < 3) {}
+    })
     const [first, second] = await Promise.all([1, 2].map(() => doubleBarrier(late, 'three', 2).enter()))
     // It is in the same round, so the others wait for it.
     await third

@@ -19,7 +19,7 @@ import {
   semaphore,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
-import { nothingLeft, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { nothingLeft, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -260,8 +260,7 @@ describe('a lock', () => {
       },
       txn: async (txn, options) => {
         const result = await kv.txn(txn, options)
-        // No timer runs in between.
-        while (leases.length === 1 && (leases[0]?.leftMs ?? 0) > 0) {}
+        if (leases.length === 1) suspend(1_100)
         return result
       },
     })

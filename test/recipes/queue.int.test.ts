@@ -1,12 +1,10 @@
-import { syncBuiltinESMExports } from 'node:module'
-import os from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type Txn, type TxnResult, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
-import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -137,15 +135,9 @@ describe('a queue', () => {
     const own = queue(kv, newName(), { visibilityMs: 3_600_000 })
     await own.push('x')
     const { signal } = await taken(own)
-    const clock = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + 3_600)
-    syncBuiltinESMExports()
-    try {
-      await sleep(1_001)
-      expect(signal.reason).toMatchObject({ code: 'item_lost' })
-    } finally {
-      clock.mockRestore()
-      syncBuiltinESMExports()
-    }
+    suspend(3_600_000)
+    await sleep(1_001)
+    expect(signal.reason).toMatchObject({ code: 'item_lost' })
   })
 
   it('wakes a consumer that waits', async () => {

@@ -289,25 +289,14 @@ describe('a saga', () => {
     const client = cluster.client()
     let records = 0
     let late = () => Promise.resolve()
-    const store = new Proxy(client, {
-      get: (_, key) => {
-        const member: unknown = Reflect.get(client, key, client)
-        if (typeof member !== 'function') return member
-        if (key !== 'txn') return member.bind(client)
-        return async (...args: Parameters<Client['txn']>) => {
-          // Transactions that compare a mod revision write records; the first one is that of the first step.
-          const isRecord = args[0].compare?.some((each) => 'target' in each && each.target === 'modRevision')
-          if (isRecord !== true) return client.txn(...args)
-          records += 1
-          if (records === 1) {
-            late = async () => {
-              await client.txn({ ...args[0] })
-            }
-            throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
-          }
-          return client.txn(...args)
-        }
-      },
+    const store = withCall(client, 'txn', async (txn, options) => {
+      // Transactions that compare a mod revision write records; the first one is that of the first step.
+      const isRecord = txn.compare?.some((each) => 'target' in each && each.target === 'modRevision')
+      if (isRecord !== true || ++records > 1) return client.txn(txn, options)
+      late = async () => {
+        await client.txn({ ...txn })
+      }
+      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
     })
     const log: string[] = []
     const own: Saga<number> = saga<number>(
@@ -719,7 +708,7 @@ describe('a saga', () => {
     })
     expect(() => saga(kv, name, [])).toThrow(/steps must be a list of steps that is not empty/)
     expect(() => saga(kv, name, steps('aa', log))).toThrow(/a is there twice/)
-    expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/function run/)
+    expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/steps\[0\]: run must be a function/)
     expect(() => saga(kv, name, steps('a', log), { ttlMs: 10 })).toThrow(/ttlMs must be .* from 1,000 on/)
   })
 })

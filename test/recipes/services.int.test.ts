@@ -112,24 +112,17 @@ describe('a registry', () => {
     const inSession = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
     let sessions = 0
-    const store = new Proxy(client, {
-      get: (_, key) => {
-        const member: unknown = Reflect.get(client, key, client)
-        if (typeof member !== 'function') return member
-        if (key !== 'session') return member.bind(client)
-        return async ({ ttlMs }: { ttlMs: number }) => {
-          const session = await client.session({ ttlMs })
-          if (++sessions === 1) return session
-          // The new lease exists; its key is put when the instance is already closed.
-          inSession.resolve()
-          await goOn.promise
-          return Object.assign(Object.create(session), {
-            lease: session.lease,
-            signal: session.signal,
-            close: () => session.close(),
-          })
-        }
-      },
+    const store = withCall(client, 'session', async ({ ttlMs } = {}) => {
+      const session = await client.session({ ttlMs })
+      if (++sessions === 1) return session
+      // The new lease exists; its key is put when the instance is already closed.
+      inSession.resolve()
+      await goOn.promise
+      return Object.assign(Object.create(session), {
+        lease: session.lease,
+        signal: session.signal,
+        close: () => session.close(),
+      })
     })
     const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: 1_000 })
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')

@@ -2,7 +2,9 @@
 // without real waiting. It has revisions, history, leases, transactions and watches, but no faults: a test adds those
 // to a client (with-call.ts, unsure-client.ts).
 
-import { afterAll, expect, vi } from 'vitest'
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
+import { afterAll, expect, onTestFinished, vi } from 'vitest'
 import {
   AbortedError,
   type CallOptions,
@@ -506,6 +508,16 @@ const way = () => new Promise<void>((resolve) => setTimeout(resolve, WAY_MS))
 
 /** A pause in virtual time. */
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** The machine is suspended for so long: no timer runs, and `performance.now()` stands still. */
+export function suspend(ms: number): void {
+  const uptime = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + ms / 1_000)
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    uptime.mockRestore()
+    syncBuiltinESMExports()
+  })
+}
 
 /** Checks that no key is left below the prefixes, and waits until no lease is. */
 export async function nothingLeft(kv: Client, prefixes: readonly string[]): Promise<void> {

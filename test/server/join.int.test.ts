@@ -68,11 +68,16 @@ async function played(given: Partial<Played> = {}): Promise<{ url: string; node:
         response.writeHead(node.says).end(node.body ?? JSON.stringify(seen))
       })
   })
+  return { url: `http://${await addressOf(server)}`, node }
+}
+
+/** Host and port at which the server listens, until the test ends. */
+async function addressOf(server: Server): Promise<string> {
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not bound')
-  return { url: `http://127.0.0.1:${address.port}`, node }
+  return `127.0.0.1:${address.port}`
 }
 
 const joiner: JoiningReplica = {
@@ -144,8 +149,7 @@ test('a replica that was added, and that the leader does not contact, logs its a
   const { url } = await played({
     members: [{ ...NAMESAKE, replica_id: '4', peer: joiner.peer, url: joiner.url }],
   })
-  const said: string[] = []
-  const logger = { ...silent, warn: (_: object, text: string) => void said.push(text) }
+  const { said, logger } = listening()
   vi.useFakeTimers({ toFake: ['performance'] })
   try {
     let looks = 0
@@ -308,11 +312,7 @@ test('who joins by https shows no password to a member by http', async () => {
       .writeHead(request.method === 'GET' ? 200 : 503)
       .end(JSON.stringify({ cluster_id: '77', members, detail: 'no leader' }))
   })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('not bound')
-  const urls = [`https://127.0.0.1:${address.port}`]
+  const urls = [`https://${await addressOf(server)}`]
   const isKnown = () => looks + plain.node.looks >= 2
   const tls = () => ({ ca: ca.cert })
   await join(joiner, { urls, authorization: 'Basic x', replace: false, logger: silent, isKnown, tls })

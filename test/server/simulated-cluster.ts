@@ -96,19 +96,14 @@ export class SimulatedCluster extends SimCluster {
   // ---- time
 
   advance(ms: number): void {
-    this.#run(ms, () => false)
+    this.runUntil(this.time.now + ms)
   }
 
   /** Runs one event after another until `reached`. */
   until(reached: () => boolean): void {
     if (reached()) return
-    this.#run(60_000, reached)
+    this.runUntil(this.time.now + 60_000, reached)
     if (!reached()) throw new Error(`not reached within a minute of virtual time: ${reached}`)
-  }
-
-  #run(ms: number, isOver: () => boolean): void {
-    this.runUntil(this.time.now + ms, isOver)
-    if (this.invariants.violation !== undefined) throw this.invariants.violation
   }
 
   /** Advances until all running nodes have applied the same entries. */

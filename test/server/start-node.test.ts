@@ -20,6 +20,12 @@ const parent = mkdtempSync(join(tmpdir(), 'quorate-start-node-'))
 const dataDir = join(parent, 'is-never-made')
 afterAll(() => rmSync(parent, { recursive: true }))
 
+function newDirectory(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
 test.each(['0.0.0.0', '::', '', '10.0.0.1', '127.example.org', '127.0.0.1.example.org', '127.0.0.256'])(
   'without --insecure a node does not listen on %j, for clients or for peers',
   async (host) => {
@@ -62,8 +68,7 @@ test.each([
 })
 
 test('a node that cannot begin from what its storage holds gives the directory back', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const home = newDirectory()
   // The records of the state have valid checksums, but their content cannot be decoded.
   await formatStorage(join(home, 'node'), identity, initial)
   const start = (): Promise<unknown> =>
@@ -144,8 +149,7 @@ test.each<Partial<NodeOptions>>([
 })
 
 test('a directory in use is not founded again, and belongs to one name', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const home = newDirectory()
   const used = join(home, 'node')
   await formatStorage(used, identity, initial)
   const again = await failureOf({ dataDir: used, name: identity.name })
@@ -157,8 +161,7 @@ test('a directory in use is not founded again, and belongs to one name', async (
 })
 
 test('a data directory that other users can open is refused', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const home = newDirectory()
   const [made, empty] = [join(home, 'made'), join(home, 'empty')]
   mkdirSync(empty)
   chmodSync(empty, 0o775)
@@ -178,8 +181,7 @@ test('a data directory that other users can open is refused', async () => {
 })
 
 test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const home = newDirectory()
   const warned: string[] = []
   const logger = {
     debug() {},
@@ -226,8 +228,7 @@ test.each([
   () => Promise.reject(new Error('ENOSPC')),
 ])('a logger that throws does not hold up a node', async (line) => {
   const logger = { debug: line, info: line, warn: line, error: line }
-  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const home = newDirectory()
   const node = await startNode({ ...MINE, dataDir: home, logger })
   const { status } = await fetch(`${node.url}/v1/kv/a?timeout=3s`, { method: 'PUT', body: '1' })
   await node.crash()

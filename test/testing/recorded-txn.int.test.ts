@@ -8,6 +8,7 @@ import {
   type EmbeddedCluster,
   OutcomeUnknownError,
   PreconditionFailedError,
+  QuorateError,
   startCluster,
   type Transaction,
   type Txn,
@@ -18,6 +19,7 @@ import {
   AnomalyError,
   checkLinearizable,
   checkTransactions,
+  faultSchedule,
   faultSchedules,
   RecordedHistory,
   recorded,
@@ -28,7 +30,8 @@ let cluster: EmbeddedCluster
 /** One node: its clients send nothing again on a busy machine. The answer to a repeated transaction has no reads. */
 let single: EmbeddedCluster
 beforeAll(async () => {
-  ;[cluster, single] = await Promise.all([startCluster(), startCluster({ nodes: 1 })])
+  const timing = { heartbeatMs: 30, electionMinMs: 200, electionMaxMs: 400 }
+  ;[cluster, single] = await Promise.all([startCluster({ nodes: 3, timing }), startCluster({ nodes: 1 })])
 })
 afterAll(() => Promise.all([cluster.close(), single.close()]))
 
@@ -589,9 +592,22 @@ describe('what an application does', () => {
   })
 })
 
-test('whatever transactions clients make while nodes fail, the store is right about them', async () => {
+/** Every kind of fault, also while another one is in force. */
+const everyFault = faultSchedule([
+  { at: 8, fault: 'partition', nodes: ['leader'], for: 8 },
+  { at: 25, fault: 'crash', nodes: ['n1'], for: 10 },
+  { at: 30, fault: 'partition', nodes: ['n2'], for: 6 },
+  { at: 45, fault: 'stop', nodes: ['n3'], for: 5 },
+])
+/** Each client does everything twice, beginning with something else. */
+const everyAct = Array.from({ length: 4 }, (_, client) =>
+  Array.from({ length: 18 }, (_, step) => 8 * (step + client) + ((step + client) % 3)),
+)
+
+test('whatever clients do while nodes fail, the store is right about it, and whole afterwards', async () => {
   const KEYS = ['a', 'b', 'c']
   let committed = 0
+  const injected = new Set<unknown>()
   await fc.assert(
     fc.asyncProperty(
       faultSchedules({ steps: 2, operations: 30 }),
@@ -601,15 +617,28 @@ test('whatever transactions clients make while nodes fail, the store is right ab
         let values = 0
         const history = await schedule.run(cluster, async (shared) => {
           await Promise.all(
-            work.map(async (draws) => {
-              const kv = recorded(cluster.client({ timeoutMs: 2_000 }), { history: shared })
+            work.map(async (draws, client) => {
+              // Half of them begin with one node, and one uses no other, whatever its state.
+              const endpoints = client < 2 ? [cluster.endpoints[client] ?? ''] : cluster.endpoints
+              const options = { endpoints, discover: client > 0, timeoutMs: 1_000 }
+              const kv = recorded(cluster.client(options), { history: shared })
               const key = (draw: number) => `${at}${KEYS[draw % 3]}`
               const value = () => String(++values)
               for (const draw of draws) {
                 const [one, other] = [key(draw), key(draw + 1)]
+                const consistency = draw % 2 === 0 ? 'stale' : 'linearizable'
                 const acts = [
                   () => kv.put(one, value()),
                   () => kv.get(one),
+                  () => kv.get(one, { consistency: 'stale' }),
+                  () => sizeOf(kv.list({ prefix: at, consistency })),
+                  () =>
+                    shared.transaction(async () => {
+                      const { modRevision } = (await kv.get(one)) ?? {}
+                      const condition =
+                        modRevision === undefined ? { ifAbsent: true } : { ifRevision: modRevision }
+                      await kv.put(one, value(), condition)
+                    }),
                   () =>
                     kv.transact(async (tx) => {
                       const { length } = (await tx.get(one))?.text() ?? ''
@@ -624,7 +653,7 @@ test('whatever transactions clients make while nodes fail, the store is right ab
                   () =>
                     kv.txn({
                       compare: [{ key: one, exists: draw % 2 === 0 }],
-                      success: [{ put: { key: other, value: value() } }, { get: { prefix: at } }],
+                      success: [{ get: { prefix: at } }, { put: { key: other, value: value() } }],
                       failure: [
                         { put: { key: one, value: value() } },
                         { get: { key: other } },
@@ -632,19 +661,25 @@ test('whatever transactions clients make while nodes fail, the store is right ab
                       ],
                     }),
                 ]
-                const act = acts[(draw >> 3) % acts.length]
-                await act?.().then(
+                await acts[(draw >> 3) % acts.length]?.().then(
                   () => (committed += 1),
-                  () => undefined,
+                  (error: unknown) => {
+                    // Operations that failed, or may have failed, are in the history.
+                    if (!(error instanceof QuorateError)) throw error
+                  },
                 )
               }
             }),
           )
         })
         passes(history)
+        expect(cluster.nodes.map(({ running }) => running)).toEqual([true, true, true])
+        for (const { what, fault } of parseHistory(history.toString()).notes)
+          if (what === 'inject') injected.add(fault)
       },
     ),
-    { numRuns: runs(12), endOnFailure: true },
+    { examples: [[everyFault, everyAct]], numRuns: runs(12) + 1, endOnFailure: true },
   )
   expect(committed).toBeGreaterThan(0)
+  expect([...injected].toSorted()).toEqual(['crash', 'partition', 'stop'])
 })

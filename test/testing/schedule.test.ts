@@ -375,7 +375,7 @@ describe('drawn schedules', () => {
         if (name !== 'fast-check') return usual(name, ...rest)
         throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
       }
-      const { faultSchedules } = await import('./src/testing/index.ts')
+      const { faultSchedules } = await import('./src/testing/arbitrary.ts')
       try { faultSchedules() } catch (error) { console.log(error.message) }`
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: join(import.meta.dirname, '../..'),

@@ -3,8 +3,7 @@
 //
 // - missing: no answer denies a lease while an earlier promise still holds.
 // - back: no lease is used after its revocation was answered, or after its end appeared in the log. No two leases have
-// one
-//   id. In a complete history no lease is used that nobody was granted.
+//   one id. In a complete history no lease is used that nobody was granted.
 // - short: no answer gives a lease less time than its grant requested.
 // - rest: after all faults, a lease ends soon after its time.
 

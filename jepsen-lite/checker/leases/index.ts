@@ -1,16 +1,13 @@
 // Compares the lifetimes that clients were promised with the lifetimes of leases in the log.
 //
 // - early: a lease does not expire before its time to live has passed since the last promise. This is true time, less
-// the
-//   drift of clocks.
+//   the drift of clocks.
 // - late: while one leader writes entries, a lease does not exist much longer than its deadline. So no leader begins
-// its
-//   time to live anew.
+//   its time to live anew.
 // - time: while there are leases, an entry has the time at least once in a checkpoint time.
 // - log: a lease ends once, after it has begun, and only by an entry.
 // - keys: when a lease ends, exactly the keys are deleted whose last put named it. A put without a lease detaches a
-// key,
-//   and a put with another lease moves it.
+//   key, and a put with another lease moves it.
 // - alive: no key is attached to a lease that does not exist.
 //
 // A promise is an answered grant or keep-alive. The time to live counts from a moment between request and answer; the
@@ -102,7 +99,7 @@ export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCh
   const found = (guarantee: LeaseGuarantee, lease: string, message: string): void => {
     anomalies.push({ guarantee, promise: PROMISES[guarantee], lease, message: `lease ${lease} ${message}` })
   }
-  const promisesOf = byLease(promises)
+  const promisesOf = Map.groupBy(promises, ({ id }) => id)
   const leases = new Map<string, LeaseState>()
   /** When a lease with this id ended last: promises from before are not those of the next one. */
   const ended = new Map<string, number>()
@@ -229,16 +226,6 @@ function judgeKeys(
         id,
         `ends as ${what}, and deletes ${key}, ${lease === undefined ? 'which has no lease' : `a key of ${lease}`}`,
       )
-}
-
-function byLease(promises: readonly LeasePromise[]): Map<string, LeasePromise[]> {
-  const map = new Map<string, LeasePromise[]>()
-  for (const promise of promises) {
-    const list = map.get(promise.id)
-    if (list === undefined) map.set(promise.id, [promise])
-    else list.push(promise)
-  }
-  return map
 }
 
 const ms = (time: number): string => `${time.toFixed(1)} ms`

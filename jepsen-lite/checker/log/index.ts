@@ -4,15 +4,12 @@
 //
 // - acknowledged: each acknowledged change is in the log, at the revision of its answer, and nothing else is there.
 // - conditions: a change under a condition follows a state in which the condition held. A refused one met a state in
-// which
-//   it did not hold.
+//   which it did not hold.
 // - asked for: every other revision was made by one request whose answer names none, or by the end of a lease. Each
-// request
-//   made one at most, and nobody knew the revision before the request. This needs a complete history. A request that
-//   certainly failed made none in any case.
+//   request made one at most, and nobody knew the revision before the request. This needs a complete history. A request
+//   that certainly failed made none in any case.
 // - read: the result of a read at a revision, and the final content of each node, equal the log, with versions.
-// lists.ts
-//   checks lists.
+//   lists.ts checks lists.
 // - nothing: if an answer says that a change had nothing to delete, the log has nothing there.
 // - order: no answer reflects a revision below one that was known before its request.
 // - numbers: revisions, versions and create revisions of the log follow from each other. In a complete history none is

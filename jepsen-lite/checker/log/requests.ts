@@ -45,22 +45,11 @@ export interface Put {
 
 /** Every request that changes something, by its start. */
 export function requestsIn({ calls, storeCalls }: History): LogRequest[] {
-  const groups = new Map<number, HistoryCall[]>()
-  const requests: LogRequest[] = []
-  for (const call of calls) {
-    const { transaction } = call
-    if (call.op.f === 'get' || call.op.f === 'range') continue
-    const group = transaction === undefined ? undefined : groups.get(transaction)
-    if (group !== undefined) group.push(call)
-    else if (transaction !== undefined) groups.set(transaction, [call])
-    else requests.push(requestOf([call]))
-  }
-  for (const group of groups.values()) requests.push(requestOf(group))
-  for (const call of storeCalls) {
-    const request = storeRequestOf(call)
-    if (request !== undefined) requests.push(request)
-  }
-  return requests.sort((a, b) => a.start - b.start)
+  const changes = calls.filter(({ op }) => op.f !== 'get' && op.f !== 'range')
+  // A call without a number is alone.
+  const groups = Map.groupBy(changes, (call) => call.transaction ?? call)
+  const ofStore = storeCalls.flatMap((call) => storeRequestOf(call) ?? [])
+  return [...[...groups.values()].map(requestOf), ...ofStore].sort((a, b) => a.start - b.start)
 }
 
 const resultOf = ({ outcome }: Pick<HistoryCall, 'outcome'>) =>

@@ -64,16 +64,9 @@ export interface Transactions {
 
 export function transactionsOf(history: History): Transactions {
   const names = keysOf(history)
-  const groups = new Map<number, CheckedRequest[]>()
-  const all: CheckedTransaction[] = []
-  for (const request of requestsOf(history)) {
-    const number = request.calls[0]?.transaction
-    const group = number === undefined ? undefined : groups.get(number)
-    if (group !== undefined) group.push(request)
-    else if (number !== undefined) groups.set(number, [request])
-    else all.push(transactionOf([request], names))
-  }
-  for (const requests of groups.values()) all.push(transactionOf(requests, names))
+  // A request without a number is alone.
+  const groups = Map.groupBy(requestsOf(history), (request) => request.calls[0]?.transaction ?? request)
+  const all = [...groups.values()].map((requests) => transactionOf(requests, names))
   return {
     all: all.filter(({ steps }) => steps.length > 0).sort((a, b) => a.start - b.start),
     failed: history.calls.flatMap(failedIn),

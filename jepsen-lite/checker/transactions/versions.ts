@@ -242,11 +242,7 @@ function byPieces(key: Key, initial: string | null, report: Report): KeyVersions
     (best, read) => (textOf(read).length > best.length ? textOf(read) : best),
     start,
   )
-  const writers = new Map<string, PlacedStep<TransactionWrite>[]>()
-  for (const write of writes) {
-    const { piece = '' } = write.step
-    writers.set(piece, [...(writers.get(piece) ?? []), write])
-  }
+  const writers = Map.groupBy(writes, ({ step }) => step.piece ?? '')
   const reader = texts.find((read) => textOf(read) === longest)
   const parts = longest.startsWith(start) ? split(longest, start.length, writers, failed) : []
   if (parts === undefined) return undefined
@@ -333,15 +329,9 @@ const shown = (text: string): string => JSON.stringify(text.length <= 60 ? text 
 
 function byValue(key: Key, initial: string | null, report: Report): KeyVersions {
   const { name, writes, reads, failed } = key
-  const writers = new Map<string | null, PlacedStep<TransactionWrite>[]>()
-  for (const write of writes) {
-    const { value } = write.step
-    // The result of an append to a value that another kind of write made is not known.
-    if (value === undefined) continue
-    const known = writers.get(value)
-    if (known === undefined) writers.set(value, [write])
-    else known.push(write)
-  }
+  // The result of an append to a value that another kind of write made is not known.
+  const known = writes.filter(({ step }) => step.value !== undefined)
+  const writers = Map.groupBy(known, ({ step }) => step.value ?? null)
   const isAppended = writes.some(({ step }) => step.value === undefined)
   const versions: Version[] = [START]
   const placeOf = new Map<string | null, number>()
@@ -404,13 +394,8 @@ function laterOnes(
  * known: it may have been made, or be made later.
  */
 function reportInternal({ name, writes, reads }: Key, report: Report): void {
-  const steps = new Map<number, PlacedStep<Read | TransactionWrite>[]>()
-  for (const step of [...writes, ...reads]) {
-    const known = steps.get(step.transaction)
-    if (known === undefined) steps.set(step.transaction, [step])
-    else known.push(step)
-  }
-  for (const [transaction, parts] of steps) {
+  const all: PlacedStep<Read | TransactionWrite>[] = [...writes, ...reads]
+  for (const [transaction, parts] of Map.groupBy(all, (step) => step.transaction)) {
     if (parts.length < 2) continue
     /** undefined: not known. */
     let value: string | null | undefined

@@ -14,7 +14,7 @@ export interface LoggedEvent {
 export class EventLog {
   readonly #events: readonly LoggedEvent[]
   /** By key, for the records before. */
-  readonly #ofKey = new Map<string, LoggedEvent[]>()
+  readonly #ofKey: ReadonlyMap<string, readonly LoggedEvent[]>
   /** The log knows all revisions up to this one. */
   readonly upTo: number
 
@@ -22,11 +22,7 @@ export class EventLog {
   constructor(events: readonly LoggedEvent[], upTo: number) {
     this.#events = events
     this.upTo = upTo
-    for (const event of events) {
-      const ofKey = this.#ofKey.get(event.key)
-      if (ofKey === undefined) this.#ofKey.set(event.key, [event])
-      else ofKey.push(event)
-    }
+    this.#ofKey = Map.groupBy(events, ({ key }) => key)
   }
 
   /** From `from` to `to`, both inclusive. */
@@ -36,12 +32,7 @@ export class EventLog {
 
   /** The key before a revision; null: it did not exist. */
   before(key: string, revision: number): WatchedRow | null {
-    const events = this.#ofKey.get(key) ?? []
-    for (let at = events.length - 1; at >= 0; at--) {
-      const event = events[at]
-      if (event !== undefined && event.revision < revision) return event.record
-    }
-    return null
+    return this.#ofKey.get(key)?.findLast((event) => event.revision < revision)?.record ?? null
   }
 
   /** The position of the first event at this revision or later. */

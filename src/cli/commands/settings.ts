@@ -13,7 +13,6 @@ import { isTable, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printJson } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { howToChange } from '../shell-commands.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
@@ -41,9 +40,6 @@ async function listSettings(global: GlobalFlags): Promise<void> {
 }
 
 async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
-  const [first = '', second = '', ...rest] = assignments
-  if (second !== '' && rest.length === 0 && !`${first}${second}`.includes('='))
-    throw new Failure(EXIT.usage, howToChange(first, second))
   const changes = assignments.map(parseAssignment)
   checkOnce(changes)
   const settings = nested(changes)

@@ -35,7 +35,9 @@ export function nemeses(...names: string[]): readonly Nemesis[] {
 
 /** A short run. Its history is judged by the changes of every key that one client received. */
 export async function runJudgedByLog(workload: 'watch' | 'queue', out: string): Promise<void> {
-  const results = await run(options({ workload, timeS: 3, clients: 2, nemeses: nemeses('kill-one'), out }))
+  const results = await run(
+    options({ workload, tls: workload === 'watch', timeS: 3, clients: 2, nemeses: nemeses('kill-one'), out }),
+  )
   expect(results).toMatchObject({ verdict: 'pass', findings: [], checked: { model: 'log', finals: 3 } })
   const { header, watches, storeCalls } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
   const log = watches.filter(({ client }) => client === header.log).flatMap(({ messages }) => messages)

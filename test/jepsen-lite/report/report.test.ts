@@ -1,7 +1,6 @@
 // The report as a file: whole, alone, and safe from what it shows. That it looks right is seen in a browser
 // (jepsen-lite/report/README.md).
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,8 +16,8 @@ import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { formatEvent } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from '../checker/story.ts'
 import { read, TransactionHistory, write } from '../checker/transactions/transaction-history.ts'
+import { runCommand } from '../commands/run-command.ts'
 
-const BIN = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
 const folder = mkdtempSync(join(tmpdir(), 'quorate-report-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -216,49 +215,43 @@ test('a run is worth what it says itself, and says only once what the checker sa
 })
 
 describe('the command', () => {
-  test('draws a history, and ends as check does', () => {
+  test('draws a history, and ends as check does', async () => {
     const file = join(folder, 'history.jsonl')
     writeFileSync(file, staleRead().events.map(formatEvent).join('\n'))
-    expect(report(folder)).toEqual({
+    expect(await report(folder)).toEqual({
       status: 1,
       stdout: `violation: ${join(folder, 'report.html')}\n`,
       stderr: '',
     })
-    expect(report(file, '--out', join(folder, 'x.html'))).toMatchObject({ status: 1 })
+    expect(await report(file, '--out', join(folder, 'x.html'))).toMatchObject({ status: 1 })
     const written = readFileSync(join(folder, 'report.html'), 'utf8')
     expect(written).toBe(readFileSync(join(folder, 'x.html'), 'utf8'))
     expect(dataIn(written).calls).toHaveLength(3)
-    expect(report(join(folder, 'absent'))).toMatchObject({ status: 3 })
+    expect(await report(join(folder, 'absent'))).toMatchObject({ status: 3 })
   })
 
-  test('does not accept a run that found nothing where the checker finds something', () => {
+  test('does not accept a run that found nothing where the checker finds something', async () => {
     const run = mkdtempSync(join(folder, 'run-'))
     writeFileSync(join(run, 'history.jsonl'), staleRead().events.map(formatEvent).join('\n'))
     writeFileSync(join(run, 'results.json'), '{"verdict":"pass","findings":[],"skipped":{}}')
-    expect(report(run)).toMatchObject({ status: 1, stdout: `violation: ${join(run, 'report.html')}\n` })
+    expect(await report(run)).toMatchObject({ status: 1, stdout: `violation: ${join(run, 'report.html')}\n` })
     expect(readFileSync(join(run, 'report.html'), 'utf8')).not.toContain('<strong>pass</strong>')
     writeFileSync(join(run, 'results.json'), '{"verdict":"pa')
-    expect(report(run)).toMatchObject({
+    expect(await report(run)).toMatchObject({
       status: 3,
       stderr: expect.stringContaining('not what a run writes'),
     })
   })
 
-  test('draws a simulated schedule the same way', () => {
+  test('draws a simulated schedule the same way', async () => {
     const file = join(folder, 'schedule.json')
-    const schedule = generate(1, 3)
-    const isolated = {
-      at: 1000,
-      kind: 'isolate',
-      target: 1,
-      ms: 500,
-      stalls: false,
-      refuses: false,
-      breaks: false,
-    }
-    const config = { ...schedule.config, ms: 3_000 }
-    writeFileSync(file, JSON.stringify({ ...schedule, config, faults: [isolated] }))
-    expect(report(file)).toMatchObject({ status: 0, stderr: '' })
+    const cut = { stalls: false, refuses: false, breaks: false }
+    const isolated = { at: 1000, kind: 'isolate', target: 1, ms: 500, ...cut }
+    const { config, ops, ...schedule } = generate(1, 3)
+    const plain = ops.filter(({ kind }) => kind === 'put' || kind === 'get')
+    const short = { ...schedule, config: { ...config, ms: 3_000 }, ops: plain, faults: [isolated] }
+    writeFileSync(file, JSON.stringify(short))
+    expect(await report(file)).toMatchObject({ status: 0, stderr: '' })
     const { spans, calls, faults, marks } = dataIn(readFileSync(`${file}.html`, 'utf8'))
     expect(calls.length).toBeGreaterThan(0)
     expect(faults).toMatchObject([{ kind: 'isolate', nodes: [1], fromMs: 1000, toMs: 1500 }])
@@ -269,12 +262,7 @@ describe('the command', () => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-function report(...args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, 'report', ...args], {
-    encoding: 'utf8',
-  })
-  return { status, stdout, stderr }
-}
+const report = (...args: readonly string[]) => runCommand('report', ...args)
 
 /** Two nodes; one is killed and comes back, the other is paused. */
 function troubled(): Story {

@@ -12,7 +12,7 @@ async function refusalOf(
   certificate: Partial<Credentials>,
   operation: ApiOperation,
 ): Promise<string | undefined> {
-  const node = await nodeWithUsers()
+  const node = nodeWithUsers()
   const credentials = { authorization: undefined, certificateUser: undefined, ...certificate }
   return new Promise((resolve) =>
     new Authenticator(node).identify(credentials, (_, principal) => {
@@ -57,7 +57,7 @@ test('a login during which the password is changed, or the user removed, gives n
     { kind: 'put-user', name: 'bob', passwordHash: 'scrypt$15$8$1$AAAA$AAAA', roles: undefined },
     { kind: 'delete-user', name: 'bob' },
   ] as const) {
-    const node = await nodeWithUsers()
+    const node = nodeWithUsers()
     const authenticator = new Authenticator(node)
     expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBeUndefined()
     const other = new Authenticator(node)
@@ -68,7 +68,7 @@ test('a login during which the password is changed, or the user removed, gives n
 })
 
 test('a password of a name that nobody can have is neither computed nor remembered', async () => {
-  const authenticator = new Authenticator(await nodeWithUsers())
+  const authenticator = new Authenticator(nodeWithUsers())
   for (const name of ['x'.repeat(1_000_000), '', '*', 'a b']) {
     const login = logIn(authenticator, name, BOB_PASSWORD)
     expect(authenticator.passwords.size).toBe(0)

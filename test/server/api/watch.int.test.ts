@@ -137,15 +137,16 @@ const overMux: Open = async ({ port }, { where = {}, from = null, only, prev, va
   }
 }
 
-const WIRES: readonly (readonly [name: string, open: Open])[] = [
-  ['lines of JSON', overHttp('application/x-ndjson', linesOf)],
-  ['server-sent events', overHttp('text/event-stream', messagesOf)],
-  ['a multiplexed connection', overMux],
-]
+type Wire = readonly [name: string, open: Open]
+const LINES: Wire = ['lines of JSON', overHttp('application/x-ndjson', linesOf)]
+const EVENTS: Wire = ['server-sent events', overHttp('text/event-stream', messagesOf)]
+const MUX: Wire = ['a multiplexed connection', overMux]
+/** Both forms of HTTP have the same stream. */
+const STREAMS = [LINES, MUX]
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-describe.each(WIRES)('%s', (_, open) => {
+describe.each([LINES, EVENTS, MUX])('%s', (_, open) => {
   const deleteAll = (node: FakeNode, start: string): void =>
     node.apply({ kind: 'delete-range', range: { start: Buffer.from(start), end: undefined } })
 
@@ -258,7 +259,9 @@ describe.each(WIRES)('%s', (_, open) => {
       )
     await closed
   })
+})
 
+describe.each(STREAMS)('what waits for a client of %s', (_, open) => {
   const expectNothingLeft = ({ node, http }: Served): Promise<void> =>
     soon(() => {
       expect(Object.values(node.watches.inspect()).filter((count) => count !== 0)).toEqual([])

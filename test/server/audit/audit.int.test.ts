@@ -13,7 +13,7 @@ import { GET, MuxClient, PUT } from '../mux/mux-client.ts'
 async function audited(operations: 'changes' | 'all') {
   const lines: string[] = []
   const audit = new Audit((line) => lines.push(line), operations)
-  const served = await serve({ node: await nodeWithUsers(), audit })
+  const served = await serve({ node: nodeWithUsers(), audit })
   const taken = () =>
     lines.splice(0).map((line) => {
       expect(line.endsWith('}\n')).toBe(true)

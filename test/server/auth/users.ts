@@ -1,8 +1,8 @@
 // A node that checks rights: root, and bob, who may read and write what begins with `app/`.
 
+import { scryptSync } from 'node:crypto'
 import { AUTH_TOKEN_KEY_BYTES, type Permission } from '../../../src/kv/index.ts'
 import { AUTH_TOKEN_MS, signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
-import { Passwords } from '../../../src/server/auth/passwords.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 export const ROOT_PASSWORD = 'password of root'
@@ -10,16 +10,15 @@ export const BOB_PASSWORD = 'password of bob'
 
 const TOKEN_KEY = new Uint8Array(AUTH_TOKEN_KEY_BYTES).fill(7)
 
-const passwords = new Passwords()
-const hashOf = (password: string): Promise<string> =>
-  new Promise((resolve, reject) =>
-    passwords.hash(password, (error, hash) => (error === undefined ? resolve(hash) : reject(error))),
-  )
+/** A hash of the least cost: that of a real one takes a tenth of a second at each check. */
+function hashOf(password: string): string {
+  const salt = Buffer.alloc(16)
+  const key = scryptSync(password, salt, 32, { N: 2, r: 8, p: 1 })
+  return `scrypt$1$8$1$${salt.toString('base64url')}$${key.toString('base64url')}`
+}
 
-/** scrypt takes a tenth of a second. */
-const hashes = { root: hashOf(ROOT_PASSWORD), bob: hashOf(BOB_PASSWORD) }
-
-export const BOB_HASH = hashes.bob
+export const BOB_HASH = hashOf(BOB_PASSWORD)
+const HASHES = { root: hashOf(ROOT_PASSWORD), bob: BOB_HASH }
 
 const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
 
@@ -27,7 +26,7 @@ const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
 export const permit = (node: FakeNode, ...permissions: readonly Permission[]): void =>
   node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'put-role', name: 'app', permissions } })
 
-export async function nodeWithUsers(): Promise<FakeNode> {
+export function nodeWithUsers(): FakeNode {
   const node = new FakeNode()
   const change = (made: Parameters<typeof node.apply>[0] & { readonly kind: 'auth' }) => node.apply(made)
   permit(node, { access: 'readwrite', range })
@@ -35,10 +34,9 @@ export async function nodeWithUsers(): Promise<FakeNode> {
     ['root', 'root'],
     ['bob', 'app'],
   ] as const) {
-    const passwordHash = await hashes[name]
     change({
       ...{ kind: 'auth', ifRevision: undefined },
-      change: { kind: 'put-user', name, passwordHash, roles: [role] },
+      change: { kind: 'put-user', name, passwordHash: HASHES[name], roles: [role] },
     })
   }
   change({

@@ -8,7 +8,6 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { startNode } from '../../../src/server/start-node.ts'
 import { atRest, Client, get, holding, onNodeHttp, put, statusOf, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
@@ -158,45 +157,6 @@ describe.runIf(process.platform === 'linux')('a process with few files', () => {
     expect(await ended).toBe(1)
     expect(log()).toContain('ulimit -n')
   })
-})
-
-test('pauses that no timer can keep are refused before anything is made', async () => {
-  const dir = join(tmpdir(), `quorate-never-made-${process.pid}`)
-  const address = { host: '127.0.0.1', port: 0 }
-  for (const timing of [
-    { electionMaxMs: 2 ** 31 },
-    { heartbeatMs: Number.NaN },
-    { electionMinMs: -1 },
-    { commitDelayMs: Number.POSITIVE_INFINITY },
-  ]) {
-    const starting = startNode({
-      name: 'n1',
-      dataDir: dir,
-      listen: address,
-      peerListen: address,
-      founding: { kind: 'bootstrap' },
-      timing,
-    })
-    await expect(starting).rejects.toThrow(/0 to 3600000/)
-  }
-  for (const [limits, said] of [
-    [{ writeStallMsMax: 2 ** 31 }, 'writeStallMsMax must be a whole number from 1 to 2147483647'],
-    [{ keepAliveMs: Number.NaN }, 'keepAliveMs must be'],
-    [{ connectionsMax: -1 }, 'connectionsMax must be'],
-    [{ sliceRowsMax: 0 }, 'sliceRowsMax must be'],
-    [JSON.parse('{"connectionMax":5}'), 'there is no limit connectionMax'],
-  ] as const) {
-    const starting = startNode({
-      name: 'n1',
-      dataDir: dir,
-      listen: address,
-      peerListen: address,
-      founding: { kind: 'bootstrap' },
-      httpLimits: limits,
-    })
-    await expect(starting).rejects.toThrow(said)
-  }
-  expect(() => readdirSync(dir)).toThrow('ENOENT')
 })
 
 test('a node that stops answers those who are connected, and are not accepted yet', async () => {

@@ -104,12 +104,9 @@ export class FakeNode implements NodeApi {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
-  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(latin1(rowKey))?.value }, this)
-  /** By their keys as latin1. */
-  readonly #rows = new Map<string, StoredRow>()
-  readonly #heads = new Map<string, StoredRow>()
-  /** The rows in the order of their keys; undefined: some have changed. */
-  #sorted: readonly StoredRow[] | undefined
+  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(rowKey)?.value }, this)
+  readonly #rows = new SortedRows()
+  readonly #heads = new SortedRows()
 
   readonly watches: WatchHub
   /** The failures of the watches. */
@@ -158,7 +155,6 @@ export class FakeNode implements NodeApi {
   clear(state: KvState): void {
     this.state = state
     this.#rows.clear()
-    this.#sorted = undefined
     this.#heads.clear()
     this.watches.replaced(state)
   }
@@ -281,7 +277,7 @@ export class FakeNode implements NodeApi {
     const storage = {
       get: (rowKey: Uint8Array) => this.#row(rowKey),
       keyMetadata: (rowKey: Uint8Array) =>
-        this.headsAreInMemory ? (this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const)) : undefined,
+        this.headsAreInMemory ? (this.#heads.get(rowKey)?.value ?? ('absent' as const)) : undefined,
       scan: (range: Range) => this.scan(range),
       emptyRanges: noEmptyRanges,
     }
@@ -333,12 +329,12 @@ export class FakeNode implements NodeApi {
 
   #row(rowKey: Uint8Array): Uint8Array | undefined {
     if (this.corrupt?.(rowKey)) throw new Error('the CRC of a row does not hold')
-    return this.#rows.get(latin1(rowKey))?.value
+    return this.#rows.get(rowKey)?.value
   }
 
   scan(range: Range): RowScan {
     this.openScans++
-    const rows = this.#rowsIn(range)
+    const rows = this.#rows.in(range)
     if (range.reverse) rows.reverse()
     const pages = new Pages(rows)
     let isClosed = false
@@ -368,12 +364,6 @@ export class FakeNode implements NodeApi {
       },
       close,
     }
-  }
-
-  /** Sorted by bytes, as LevelDB has them. */
-  #rowsIn(range: Omit<Range, 'reverse'>): StoredRow[] {
-    this.#sorted ??= [...this.#rows.values()].sort((a, b) => Buffer.compare(a.key, b.key))
-    return this.#sorted.filter((row) => inRange(row, range))
   }
 
   change(change: ConfigurationChange, timeoutMs: number, done: Done<Configuration>): void {
@@ -422,7 +412,7 @@ export class FakeNode implements NodeApi {
     const isTooMuch = areTooManyKeys(found.length, keyBytes, this.state.settings)
     const rows: Rows = {
       read: (key) => {
-        const row = tableOf(key).get(latin1(key))?.value
+        const row = tableOf(key).get(key)?.value
         return row && { bytes: row, length: row.length, ...hashOf(key, row) }
       },
       inRange: (range) => {
@@ -431,15 +421,14 @@ export class FakeNode implements NodeApi {
         return isTooMuch ? undefined : keys.get(named)
       },
       attached: (lease) =>
-        this.#rowsIn(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
+        this.#rows.in(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
-        this.#sorted = undefined
         if (value === undefined) {
-          tableOf(key).delete(latin1(key))
+          tableOf(key).delete(key)
           return { mix: 0, crc: 0 }
         }
         const row = Buffer.concat([value, rest])
-        tableOf(key).set(latin1(key), { key, value: row })
+        tableOf(key).set({ key, value: row })
         return hashOf(key, row)
       },
     }
@@ -451,8 +440,8 @@ export class FakeNode implements NodeApi {
 
   /** The users' keys in a range, in order. */
   #keysIn(range: KeyRange): Uint8Array[] {
-    const keys = [...this.#heads.values()].map(({ key }) => key.subarray(1))
-    return keys.filter((key) => isIn(key, range)).sort(compareKeys)
+    const keys = this.#heads.in(ALL_ROWS).map(({ key }) => key.subarray(1))
+    return keys.filter((key) => isIn(key, range))
   }
 
   #reconfigure(change: ConfigurationChange): void {
@@ -475,9 +464,6 @@ export class FakeNode implements NodeApi {
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
-const inRange = ({ key }: StoredRow, { gte, lt }: Omit<Range, 'reverse'>): boolean =>
-  Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
-
 const isIn = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
 
@@ -488,6 +474,48 @@ const isSame = (a: KeyRange, b: KeyRange): boolean =>
 function hashOf(key: Uint8Array, row: Uint8Array) {
   const { mix, crc } = hashOfRow(key, row)
   return { mix, crc }
+}
+
+/** Rows in the order of bytes, which is that of their keys as latin1. */
+class SortedRows {
+  readonly #rows = new Map<string, StoredRow>()
+  readonly #names: string[] = []
+
+  get(key: Uint8Array): StoredRow | undefined {
+    return this.#rows.get(latin1(key))
+  }
+
+  set(row: StoredRow): void {
+    const name = latin1(row.key)
+    if (!this.#rows.has(name)) this.#names.splice(this.#firstFrom(name), 0, name)
+    this.#rows.set(name, row)
+  }
+
+  delete(key: Uint8Array): void {
+    const name = latin1(key)
+    if (this.#rows.delete(name)) this.#names.splice(this.#firstFrom(name), 1)
+  }
+
+  clear(): void {
+    this.#rows.clear()
+    this.#names.length = 0
+  }
+
+  in({ gte, lt }: Omit<Range, 'reverse'>): StoredRow[] {
+    const names = this.#names.slice(this.#firstFrom(latin1(gte)), this.#firstFrom(latin1(lt)))
+    return names.map((name) => this.#rows.get(name) ?? NO_ROW)
+  }
+
+  /** Index of the first name that is not before `name`. */
+  #firstFrom(name: string): number {
+    let [low, high] = [0, this.#names.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#names[middle] ?? '') < name) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
 }
 
 /** Rows, page by page. */

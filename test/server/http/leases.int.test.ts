@@ -74,7 +74,7 @@ describe('a lease with many keys', () => {
   })
 
   test('is read no faster than its client takes it', async () => {
-    const served = await withKeys(1500, 2000, { limits: { ...SLICE, writeStallMsMax: 600_000 } })
+    const served = await withKeys(750, 4000, { limits: { ...SLICE, writeStallMsMax: 600_000 } })
     const client = await onNodeHttp(served)
     client.pause()
     await client.send(`GET ${TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n`)

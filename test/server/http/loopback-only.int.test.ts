@@ -63,7 +63,7 @@ test('every wire refuses a client of another machine, and no probe of the health
 })
 
 test('a client of another machine is served no longer when rights are checked no longer', async () => {
-  const node = await nodeWithUsers()
+  const node = nodeWithUsers()
   const { ask, port } = await serve({ node, served: 'own-machine' })
   from('10.9.8.7')
   const anonymous = await new MuxClient(port).open()

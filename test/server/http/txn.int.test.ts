@@ -100,7 +100,7 @@ test('reads one instant, and closes what it has opened', async () => {
 
 test('ends with its time', async () => {
   const served = await serve({ limits: { sliceRowsMax: 1 } })
-  for (let at = 0; at < 500; at++) served.node.put(`k${at}`, '')
+  for (let at = 0; at < 2_000; at++) served.node.put(`k${at}`, '')
   expect((await post(served, { success: [get({ prefix: '' })] }, '?timeout=5ms')).json).toMatchObject({
     ...{ status: 429, code: 'overloaded', detail: 'the transaction could not be read within the timeout' },
   })

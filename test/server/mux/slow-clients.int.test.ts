@@ -13,33 +13,30 @@ test('a client that never reads uses bounded memory, delays no other, and is not
   const served = await serve({ limits: { muxAnswersBytesMax: 4 * MiB } })
   const { node, http, port } = served
   node.put('large', LARGE)
-  for (let time = 0; time < 2; time++) {
-    node.asked.length = 0
-    const client = await new MuxClient(port).open()
-    client.ws.pause()
-    let sent = 0
-    const pump = async (): Promise<void> => {
-      while (client.ws.readyState === client.ws.OPEN && sent < 100_000) {
-        client.send(...Array.from({ length: 100 }, () => [++sent, GET, null, 'large']))
-        await nextTurn()
-      }
+  const client = await new MuxClient(port).open()
+  client.ws.pause()
+  let sent = 0
+  const pump = async (): Promise<void> => {
+    while (client.ws.readyState === client.ws.OPEN && sent < 100_000) {
+      client.send(...Array.from({ length: 100 }, () => [++sent, GET, null, 'large']))
+      await nextTurn()
     }
-    const pumping = pump()
-    await until(served, () => http.inspect().answerBytes > MiB)
-    expect(await settled(served, () => node.asked.length)).toBeLessThan(100_000)
-    const { answerBytes, operations } = http.inspect()
-    // One message may be on its way, and each refusal counts a little.
-    expect(answerBytes).toBeGreaterThan(MiB)
-    expect(answerBytes).toBeLessThan(8 * MiB)
-    expect(operations).toBe(0)
-    const other = await new MuxClient(port).open()
-    expect((await other.ask(1, GET, null, 'large'))[3][1]).toEqual(LARGE)
-    other.ws.terminate()
-    client.ws.terminate()
-    await pumping
-    await atRest(served)
-    expect(http.inspect()).toMatchObject({ muxConnections: 0, operations: 0, answerBytes: 0, bodyBytes: 0 })
   }
+  const pumping = pump()
+  await until(served, () => http.inspect().answerBytes > MiB)
+  expect(await settled(served, () => node.asked.length)).toBeLessThan(100_000)
+  const { answerBytes, operations } = http.inspect()
+  // One message may be on its way, and each refusal counts a little.
+  expect(answerBytes).toBeGreaterThan(MiB)
+  expect(answerBytes).toBeLessThan(8 * MiB)
+  expect(operations).toBe(0)
+  const other = await new MuxClient(port).open()
+  expect(LARGE.equals((await other.ask(1, GET, null, 'large'))[3][1])).toBe(true)
+  other.ws.terminate()
+  client.ws.terminate()
+  await pumping
+  await atRest(served)
+  expect(http.inspect()).toMatchObject({ muxConnections: 0, operations: 0, answerBytes: 0, bodyBytes: 0 })
 })
 
 test('a client that takes nothing for some time is cut', async () => {
@@ -76,17 +73,17 @@ test('reads whose answers have no room on their connection are refused, changes 
   expect(refused.length).toBeGreaterThan(50)
   for (const answer of refused)
     expect(answer?.[2]).toMatchObject({ status: 429, code: 'overloaded', retry_after_ms: 50 })
-  expect(answers[0]?.[3][1]).toEqual(LARGE)
+  expect(LARGE.equals(answers[0]?.[3][1])).toBe(true)
   expect(answers[100]?.[2]).toMatchObject({ code: 'overloaded' })
   expect(answers[101]?.[1]).toBe(0)
   // When the client has taken its answers, there is room again.
-  expect((await client.ask(1, GET, null, 'large'))[3][1]).toEqual(LARGE)
+  expect(LARGE.equals((await client.ask(1, GET, null, 'large'))[3][1])).toBe(true)
 })
 
 test('a client that reads slowly gets every answer as it is', async () => {
   const served = await serve({ limits: { muxAnswersBytesMax: 64 * MiB } })
   const { node, port } = served
-  const values = Array.from({ length: 40 }, (_, i) => Buffer.alloc(900_000 + i, i))
+  const values = Array.from({ length: 24 }, (_, i) => Buffer.alloc(900_000 + i, i))
   for (const [i, value] of values.entries()) node.put(`k${i}`, value)
   const client = await new MuxClient(port).open()
   client.ws.pause()
@@ -155,6 +152,6 @@ test('room for the record before a put is reserved before it is proposed, and gi
   await soon(() => expect(held).toHaveLength(1))
   expect(http.inspect().answerBytes).toBeGreaterThanOrEqual(MiB)
   for (const go of held) go()
-  expect((await client.answer(1))?.[7][1]).toEqual(LARGE)
+  expect(LARGE.equals((await client.answer(1))?.[7][1])).toBe(true)
   await until(served, () => http.inspect().answerBytes === 0)
 })
