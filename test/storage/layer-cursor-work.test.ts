@@ -40,7 +40,7 @@ function comparisons(act: () => void): number {
   return length
 }
 
-test.each([2, 8])('the work of a cursor over %i MiB that are not durable', (MiB) => {
+test.each([1, 4])('the work of a cursor over %i MiB that are not durable', (MiB) => {
   const layers = layersOf(MiB * 2 ** 20)
   for (const layer of layers) layer.sorted
   let cursor: LayerCursor | undefined
@@ -60,7 +60,7 @@ test.each([2, 8])('the work of a cursor over %i MiB that are not durable', (MiB)
 })
 
 test('a scan sorts the rows of two batches and of one layer at most, however many are not durable', () => {
-  const layers = layersOf(8 * 2 ** 20)
+  const layers = layersOf(4 * 2 ** 20)
   const rows = layers.reduce((sum, { size }) => sum + size, 0)
   expect(rows).toBeGreaterThan(6 * batchItemsMax)
   const sorts = comparisons(() => {

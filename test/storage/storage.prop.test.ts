@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { asIndex } from '../../src/raft/types.ts'
 import { type RowScan, Scrub, type Storage } from '../../src/storage/index.ts'
+import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
@@ -152,7 +153,7 @@ async function expectView(scan: RowScan, view: View, rows: readonly string[]): P
   let rest = rowsWithin(view, rows)
   for (;;) {
     const taken = fitting(rest, view)
-    expect(await page(scan, view)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+    expectEqual(await page(scan, view), { rows: rest.slice(0, taken), more: taken < rest.length })
     if (taken === rest.length) break
     rest = rest.slice(taken)
   }
@@ -366,12 +367,11 @@ class Run {
       [rising.toReversed(), true],
       [rising, false],
     ] as const) {
+      const head = headOnly ? ROW_HEAD_BYTES : Number.POSITIVE_INFINITY
       for (const name of names) {
         const row = this.#storage.rowBefore(rowKey(name), headOnly)
         const value = this.#model.rows.get(name)
-        expect(row?.length).toBe(value?.length)
-        const head = headOnly ? ROW_HEAD_BYTES : Number.POSITIVE_INFINITY
-        expect(text(row?.bytes)?.slice(0, head)).toBe(value?.slice(0, head))
+        expectEqual([row?.length, text(row?.bytes)?.slice(0, head)], [value?.length, value?.slice(0, head)])
       }
     }
   }
@@ -385,19 +385,18 @@ class Run {
     const { terms, start, applied: index, rows: expected } = this.#model
     const { log } = this.#storage
     const last = terms.length - 1
-    expect([log.firstIndex(), log.lastIndex(), this.#storage.applied.index]).toEqual([start + 1, last, index])
-    expect(log.termAt(asIndex(start))).toBe(terms[start])
-    expect(log.termAt(asIndex(last))).toBe(terms[last])
-    expect(log.termAt(asIndex(last + 1))).toBeUndefined()
+    expectEqual([log.firstIndex(), log.lastIndex(), this.#storage.applied.index], [start + 1, last, index])
+    const termsAt = [start, last, last + 1].map((at) => log.termAt(asIndex(at)))
+    expectEqual(termsAt, [terms[start], terms[last], undefined])
     const list = terms.map((term, at) => entry(at, term)).slice(start + 1)
     if (list.length > 0)
-      expect(frames(log.entries(asIndex(start + 1), asIndex(last + 1), 1e6))).toEqual(frames(list))
-    expect(await allRows(this.#storage)).toEqual(rowsText(expected))
-    for (const [key, value] of expected) expect(text(this.#storage.get(rowKey(key)))).toBe(value)
+      expectEqual(frames(log.entries(asIndex(start + 1), asIndex(last + 1), 1e6)), frames(list))
+    expectEqual(await allRows(this.#storage), rowsText(expected))
+    for (const [key, value] of expected) expectEqual(text(this.#storage.get(rowKey(key))), value)
     this.#checkRowsBefore()
     for (const { scan, rows: then } of this.#scans) {
       scan.seek(rowKey(''))
-      expect((await page(scan)).rows).toEqual(then)
+      expectEqual((await page(scan)).rows, then)
     }
     await scrub(this.#storage)
   }

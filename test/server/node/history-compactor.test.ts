@@ -68,7 +68,7 @@ test('history ends step by step until what is kept is within the settings, altho
 
 test('one step is under way at a time, and one that has failed is not tried again at once', () => {
   const leader = new Leader()
-  leader.put(2500)
+  leader.put(300)
   leader.isRefused = true
   leader.compactor.check(false)
   leader.compactor.check(true)
