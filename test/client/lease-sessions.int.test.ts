@@ -115,7 +115,7 @@ test('when another one revokes the lease, a put of the session is refused, and i
 })
 
 test('of two sessions with one lease the second ends when the first is closed', async () => {
-  const first = await kv.session({ ttlMs: 1_000 })
+  const first = await kv.session({ ttlMs: 3_000 })
   const second = await kv.session({ lease: first.lease })
   await first.close()
   await fired(second)
@@ -199,7 +199,7 @@ test('a process that was stopped for longer than the time to live sees it before
     const { readSync } = await import('node:fs')
     const { Client } = await import(${JSON.stringify(library)})
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
-    const session = await kv.session({ ttlMs: 1_000 })
+    const session = await kv.session({ ttlMs: 3_000 })
     await session.put('stopped', '1')
     const before = session.leftMs > 0 && !session.signal.aborted
     console.log(session.lease)
