@@ -26,7 +26,7 @@ export interface Ended {
   readonly bytes: Buffer
   /** Without the note below. */
   readonly err: string
-  /** What it says while no node answers, which a node on a busy machine causes too. */
+  /** The note that no node has answered yet: a busy machine causes it too. */
   readonly note: string
 }
 
