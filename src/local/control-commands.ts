@@ -24,8 +24,8 @@ import type { SupervisedNode } from './supervised-node.ts'
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */
 const QUORUM_TIMEOUT_MS = 30_000
 const QUORUM_INTERVAL_MS = 250
-/** The first request makes a node load most of its API, which takes seconds on a busy machine. */
-const RIGHTS_TIMEOUT_MS = 10_000
+/** Time for a node to load its API and check a password, which takes seconds on a busy machine. */
+const RIGHTS_TIMEOUT_MS = 30_000
 const OK = 200
 const UNAUTHENTICATED = 401
 const PERMISSION_DENIED = 403
