@@ -20,8 +20,8 @@ import { siblingModule } from './sibling-module.ts'
 
 /** Time for a node to stop in order; then it is killed. It loses nothing by that. */
 const STOP_TIMEOUT_MS = 10_000
-/** Time for a node to report its state. One that needs longer is stuck. */
-const REPORT_TIMEOUT_MS = 1_000
+/** Time for a node to report its state, also on a busy machine. One that needs longer is stuck. */
+const REPORT_TIMEOUT_MS = 5_000
 /** A log that is larger when its node starts is moved to `.old`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
