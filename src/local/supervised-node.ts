@@ -166,21 +166,21 @@ export class SupervisedNode {
 
   /** Its state now; undefined: it does not run, does not serve yet, or does not answer in time. */
   report(): Promise<NodeReport | undefined> {
-    const nodeProcess = this.#process
-    if (nodeProcess === undefined) return Promise.resolve(undefined)
-    const { child, exited } = nodeProcess
+    const child = this.#process?.child
+    if (child === undefined) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const end = (report?: NodeReport): void => {
         clearTimeout(timer)
-        child.off('message', receive)
+        child.off('message', receive).off('exit', exit)
         resolve(report)
       }
+      const exit = (): void => end()
       const receive = (message: FromNode): void => {
         if (message.kind === 'report') end(message.report)
       }
       const timer = setTimeout(end, REPORT_TIMEOUT_MS)
-      child.on('message', receive)
-      void exited.then(() => end())
+      // Not `exited.then`: a promise keeps its callbacks, and a script may request reports for days.
+      child.on('message', receive).on('exit', exit)
       this.#send({ kind: 'report' })
     })
   }
