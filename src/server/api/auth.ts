@@ -8,7 +8,7 @@ import { errorOfPassword } from './authenticator.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { readOptions, timeLeftMs } from './keys.ts'
 import type { ApiOperation, ApiResult, Call, RequestedAuthChange, Respond } from './operation.ts'
-import { refusalNow } from './permit.ts'
+import { refusalNow, whenNewest } from './permit.ts'
 import { propose } from './propose.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
@@ -19,18 +19,21 @@ export function showAuth({ node: { auth } }: Api, respond: Respond): void {
 
 export function logIn(
   { node, authenticator }: Api,
-  operation: OperationOf<'log-in'>,
+  { user, password }: OperationOf<'log-in'>,
   respond: Respond,
 ): void {
-  if (!node.auth.enabled)
-    throw new ApiError(
-      'bad_request',
-      'rights are not checked, so nobody needs to log in: `quorate auth enable`',
+  const makeToken = (): void =>
+    authenticator.logIn(user, password, (error, token, expiresInMs) =>
+      respond(error ?? { kind: 'token', token, expiresInMs }),
     )
-  authenticator.logIn(operation.user, operation.password, (error, token, expiresInMs) =>
-    respond(error ?? { kind: 'token', token, expiresInMs }),
-  )
+  if (node.auth.enabled) makeToken()
+  else whenNewest(node, () => (node.auth.enabled ? makeToken() : respond(NOT_CHECKED)))
 }
+
+const NOT_CHECKED = new ApiError(
+  'bad_request',
+  'rights are not checked, so nobody needs to log in: `quorate auth enable`',
+)
 
 export function showUsersOrRoles(
   api: Api,

@@ -398,6 +398,22 @@ test('a right, a user or a password that this node has not learned yet is not re
   expect((await served.ask('GET', '/v1/status', { headers: basic('bob', BOB_PASSWORD) })).status).toBe(200)
 })
 
+test('a login at a node that has not learned yet that rights are checked gets a token', async () => {
+  const node = nodeWithUsers()
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  const served = await serve({ node })
+  node.hold = (release) => {
+    node.hold = undefined
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    release()
+  }
+  const login = await askJson(served, 'POST', '/v1/auth/login', { user: 'bob', password: BOB_PASSWORD })
+  expect(login.status).toBe(200)
+  const headers = { authorization: `Bearer ${login.json.token}` }
+  expect((await served.ask('GET', '/v1/status', { headers })).status).toBe(200)
+})
+
 test('a request that arrives before rights are checked is to be made again when they are, and is then decided', async () => {
   const node = nodeWithUsers()
   const disable = () => node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
