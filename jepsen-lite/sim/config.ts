@@ -15,7 +15,7 @@ export interface SimConfig {
   readonly electionMaxMs: number
   readonly commitDelayMs: number
   /**
-   * Delay of a message: at least this, plus up to `jitterMs`; `tail`: one in so many takes 20 times as long (0: none).
+   * Delay of a message: at least this, plus up to `jitterMs`; `tail`: one in so many takes `TAIL_FACTOR` times as long (0: none).
    */
   readonly delayMs: number
   readonly jitterMs: number
@@ -58,6 +58,26 @@ export interface SimConfig {
 export const limitsAt = ({ limits, usualLimitsFrom = Infinity }: SimConfig, place: number): NodeLimits =>
   place < usualLimitsFrom ? limits : usualLimits
 
+/** How many times as long a message of the tail takes. */
+export const TAIL_FACTOR = 20
+
 /** How long a message takes at most, in milliseconds, on a link that is not slow. */
 export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
-  (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
+  (delayMs + jitterMs) * (tail > 0 ? TAIL_FACTOR : 1)
+
+/** How long many messages and their answers take at most, in milliseconds for each, where nothing is wrong. */
+export const roundTripMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
+  2 * (delayMs + jitterMs) * (tail > 0 ? 1 + (TAIL_FACTOR - 1) / tail : 1)
+
+/**
+ * How long a snapshot of so many rows takes at most, in milliseconds, where nothing is wrong. Each row may be a write
+ * of its own (`batchBytesMax`), and the sender waits for the acknowledgement of all but the last few chunks.
+ */
+export function snapshotMsOf(
+  config: SimConfig,
+  { chunkRows, snapshotChunksInflightMax }: NodeLimits,
+  rows: number,
+): number {
+  const roundTrips = Math.ceil(rows / chunkRows / snapshotChunksInflightMax)
+  return rows * (config.writeMs + config.writeJitterMs) + roundTrips * roundTripMsOf(config)
+}

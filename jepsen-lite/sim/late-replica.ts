@@ -3,6 +3,7 @@
 
 import { bits } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
+import { roundTripMsOf, snapshotMsOf } from './config.ts'
 import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
@@ -32,13 +33,15 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   const { electionMaxMs, electionMinMs, heartbeatMs } = config
   const { limits } = leader.machine
   const writeMs = config.writeMs + config.writeJitterMs
-  // Each row may be a write of its own.
-  const transferMs = away.disk.rowCount * writeMs
+  const transferMs = snapshotMsOf(config, limits, away.disk.rowCount)
   const kept = KEPT_MAX * Math.min(limits.logBehindEntries, limits.logBehindBytes / ENTRY_BYTES)
   // A follower counts as caught up when it is behind by less than an election time-out. The log is long enough for
   // that.
   const caughtUpMs = (2 * KEPT_MAX * electionMinMs) / kept
-  const everyMs = Math.max(heartbeatMs / 4, 4 * writeMs, (4 * transferMs) / kept, caughtUpMs)
+  // Each append may carry one entry only (`appendBytesMax`).
+  const appends = Math.max(1, Math.min(limits.inflightMessagesMax, limits.inflightBytesMax / ENTRY_BYTES))
+  const appendMs = roundTripMsOf(config) / appends
+  const everyMs = Math.max(heartbeatMs / 4, 4 * writeMs, 4 * appendMs, (4 * transferMs) / kept, caughtUpMs)
   if (everyMs > electionMaxMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   cluster.kill(away, 'lost', bits(seed, DRAW.core, 0, 16) % 2 === 0, AWAY_ELECTIONS * electionMaxMs)

@@ -12,7 +12,7 @@ import {
 import { bits } from '../workload/random.ts'
 import type { Clients } from './clients.ts'
 import type { SimCluster } from './cluster.ts'
-import { slowestMsOf } from './config.ts'
+import { slowestMsOf, snapshotMsOf } from './config.ts'
 import { readsOnFullDisks } from './full-disks.ts'
 import { catchesUpUnderLoad } from './late-replica.ts'
 import { linearizable, proposeNothing } from './null-requests.ts'
@@ -38,16 +38,10 @@ const DEAD = { stalls: false, refuses: false }
  */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
-/**
- * Two snapshots, one after the other, each row a write of its own (`batchBytesMax`) that is as slow as can be: who has
- * installed one needs another if the log is compacted at once. The longest time for that.
- */
-const SNAPSHOTS = 2
-const SNAPSHOTS_MS_MAX = 300_000
 /** Election time-outs in which nothing may happen afterwards. */
 const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
-const PATIENCE_MS = 600_000
+const PATIENCE_MS = 7_200_000
 const TRANSFER_MS = 2000
 const READ = linearizable(2000)
 
@@ -89,6 +83,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
     leadsOnSlowDisks(cluster, core)
     readsOnFullDisks(cluster, core)
   }
+  cluster.network.prompt = true
   comesToRest(cluster, core, snapshotsMs(cluster, core))
   // A replica that is no longer a voter may stay behind.
   const { leader } = cluster
@@ -102,9 +97,15 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   if (left > 0) throw new RuleViolation('LIVE-1', `the keys of ${left} nodes could not be read`)
 }
 
+/**
+ * The longest time for the snapshots that follow from the end of the faults. A snapshot hides from its receiver the
+ * outcome of a write that it has forwarded, so each member of the core may make one write again. If the log is
+ * compacted at once, each of these writes makes whoever is behind need another snapshot.
+ */
 function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
   const rows = Math.max(...core.map(({ disk }) => disk.rowCount))
-  return Math.min(SNAPSHOTS * rows * (config.writeMs + config.writeJitterMs), SNAPSHOTS_MS_MAX)
+  const slowestMs = Math.max(...core.map(({ limits }) => snapshotMsOf(config, limits, rows)))
+  return (1 + core.length) * slowestMs
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Network, NetworkEvents } from '../../src/server/node/types.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/peers/index.ts'
 import type { Dialled, Frame, WireMessage } from '../../src/server/peers/wires.ts'
 import { bits, mixed, stream, unit } from '../workload/random.ts'
+import { TAIL_FACTOR } from './config.ts'
 import { Forwards } from './forwards.ts'
 import { MESSAGE_TYPES } from './message-types.ts'
 import type { Process } from './process.ts'
@@ -78,6 +79,8 @@ export class SimNetwork implements Carrier {
   extraLost = 0
   /** No message is lost, doubled or overtaken any more. */
   calm = false
+  /** No message takes longer than usual. So leaders stay, and the snapshots that they send arrive. */
+  prompt = false
   /** The capacity of a wire in each direction. */
   bytesPerMs = Number.POSITIVE_INFINITY
   /** Frames and calls affected by a cut or a slow link, by direction: whether a fault had an effect. */
@@ -585,7 +588,7 @@ export class SimNetwork implements Carrier {
   #delay(from: Process, to: Process, draw: number): number {
     const { delayMs, jitterMs, tail } = this.#world.config
     const usual = delayMs + jitterMs * unit(draw) + this.#extraMs(this.link(from, to))
-    return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
+    return tail > 0 && !this.prompt && mixed(draw + 4) % tail === 0 ? usual * TAIL_FACTOR : usual
   }
 
   readonly #frameArrives = (event: Event): void => {
