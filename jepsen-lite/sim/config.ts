@@ -15,7 +15,8 @@ export interface SimConfig {
   readonly electionMaxMs: number
   readonly commitDelayMs: number
   /**
-   * Delay of a message: at least this, plus up to `jitterMs`; `tail`: one in so many takes `TAIL_FACTOR` times as long (0: none).
+   * Delay of a message: at least this, plus up to `jitterMs`; `tail`: one in so many takes `TAIL_FACTOR` times as
+   * long (0: none).
    */
   readonly delayMs: number
   readonly jitterMs: number
@@ -68,6 +69,18 @@ export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
 /** How long many messages and their answers take at most, in milliseconds for each, where nothing is wrong. */
 export const roundTripMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   2 * (delayMs + jitterMs) * (tail > 0 ? 1 + (TAIL_FACTOR - 1) / tail : 1)
+
+/** Bytes of a small entry, at most. */
+export const ENTRY_BYTES = 200
+
+/**
+ * How long each of many small entries takes at most until a follower has acknowledged it, in milliseconds. An append
+ * may carry one entry only (`appendBytesMax`).
+ */
+export function appendMsOf(config: SimConfig, { inflightMessagesMax, inflightBytesMax }: NodeLimits): number {
+  const inFlight = Math.max(1, Math.min(inflightMessagesMax, inflightBytesMax / ENTRY_BYTES))
+  return (roundTripMsOf(config) + config.writeMs + config.writeJitterMs) / inFlight
+}
 
 /**
  * How long a snapshot of so many rows takes at most, in milliseconds, where nothing is wrong. Each row may be a write

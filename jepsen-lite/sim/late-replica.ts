@@ -3,7 +3,7 @@
 
 import { bits } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
-import { roundTripMsOf, snapshotMsOf } from './config.ts'
+import { appendMsOf, ENTRY_BYTES, snapshotMsOf } from './config.ts'
 import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
@@ -16,7 +16,6 @@ const ELECTIONS_MAX = 40
 const SNAPSHOTS_MAX = 6
 /** The leader keeps at most so many times the usual log for it (`log-retention.ts`). */
 const KEPT_MAX = 64
-const ENTRY_BYTES = 200
 /** Entries of which its leader does not know yet that it has them. */
 const BEHIND_MAX = 5
 const PATIENCE_MS = 600_000
@@ -38,10 +37,8 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   // A follower counts as caught up when it is behind by less than an election time-out. The log is long enough for
   // that.
   const caughtUpMs = (2 * KEPT_MAX * electionMinMs) / kept
-  // Each append may carry one entry only (`appendBytesMax`).
-  const appends = Math.max(1, Math.min(limits.inflightMessagesMax, limits.inflightBytesMax / ENTRY_BYTES))
-  const appendMs = roundTripMsOf(config) / appends
-  const everyMs = Math.max(heartbeatMs / 4, 4 * writeMs, 4 * appendMs, (4 * transferMs) / kept, caughtUpMs)
+  const usualMs = Math.max(writeMs, appendMsOf(config, limits))
+  const everyMs = Math.max(heartbeatMs / 4, 4 * usualMs, (4 * transferMs) / kept, caughtUpMs)
   if (everyMs > electionMaxMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   cluster.kill(away, 'lost', bits(seed, DRAW.core, 0, 16) % 2 === 0, AWAY_ELECTIONS * electionMaxMs)

@@ -3,6 +3,7 @@
 // bounded, as always (`counter-bounds.ts`).
 
 import type { SimCluster } from './cluster.ts'
+import { appendMsOf, ENTRY_BYTES } from './config.ts'
 import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { IO } from './time.ts'
@@ -15,7 +16,6 @@ const FASTER = 8
 const SENT = 4
 /** A slow disk must not be able to store more at once, or the requests would cost too many events. */
 const ENTRIES_MAX = 10
-const ENTRY_BYTES = 150
 /** Bytes of an entry, at least. */
 const ENTRY_BYTES_MIN = 50
 /** In longest election time-outs: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
@@ -47,6 +47,9 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   if (entries > ENTRIES_MAX || FASTER * usualMs > writeMs) return
   const meanMs = (writeMs * (config.writeMs + config.writeJitterMs / 2)) / usualMs
   if ((accepted / entries) * meanMs < BACKLOG * electionMaxMs) return
+  const everyMs = writeMs / entries / SENT
+  // The other disks must get what clients send.
+  if (2 * appendMsOf(config, limits) > everyMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   const { machine } = leader
   machine.slowFactor = writeMs / usualMs
@@ -56,7 +59,7 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   const write = (): void => {
     if (leader.serving === undefined || cluster.leader !== leader || time.now >= until) return
     proposeNothing(cluster, leader.serving, `slow-leader.${count++}`, electionMaxMs)
-    time.push(time.now + writeMs / entries / SENT, IO, undefined, write)
+    time.push(time.now + everyMs, IO, undefined, write)
   }
   write()
   cluster.pollUntil(until, () => cluster.leader !== undefined && cluster.leader !== leader)
