@@ -67,7 +67,7 @@ export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   (delayMs + jitterMs) * (tail > 0 ? TAIL_FACTOR : 1)
 
 /** How long many messages and their answers take at most, in milliseconds for each, where nothing is wrong. */
-export const roundTripMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
+const roundTripMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   2 * (delayMs + jitterMs) * (tail > 0 ? 1 + (TAIL_FACTOR - 1) / tail : 1)
 
 /** Bytes of a small entry, at most. */
