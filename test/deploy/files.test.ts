@@ -70,5 +70,10 @@ test('the overlay that founds a cluster replaces the flags that join', () => {
   expect(patches[0].patch).toMatch(/args\/4\n +value: --bootstrap\n.*remove\n +path: \S+args\/5/)
 })
 
+test('nginx repeats no request: PUT and DELETE would be among those', () => {
+  const directives = [...read('deploy/nginx/quorate.conf').matchAll(/^ *proxy_next_upstream (.*);$/gm)]
+  expect(directives.map(([, value]) => value)).toEqual(['off'])
+})
+
 const statefulSet = () => Object(documentsOf('deploy/kubernetes/base/statefulset.yaml')[0])
 const podOf = () => statefulSet().spec.template.spec
