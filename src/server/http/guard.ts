@@ -49,8 +49,10 @@ export class Guard {
     this.#varying = corsOrigins.length === 0 ? [] : ['Vary', 'Origin']
   }
 
-  /** Throws `ApiError` for another host. */
-  checkHost(request: RequestHead, { authority }: Pick<Target, 'authority'>): void {
+  /** Throws `ApiError` for another host. A probe of the health is answered under any name: it shows no data. */
+  checkHost(request: RequestHead, target: Target): void {
+    if (isBareProbe(target)) return
+    const { authority } = target
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
       throw new ApiError('bad_request', 'a request needs a Host header')
     const host = authority ?? request.headers.host
@@ -169,6 +171,10 @@ export function checkLoopbackOnly(served: ServedClients, socket: Socket, path: s
 }
 
 const PROBES = new Set(['/livez', '/readyz'])
+
+/** `?verbose` shows terms and names, which a page of another site must not read under a host name of its own. */
+const isBareProbe = ({ path, query }: Target): boolean => query === '' && PROBES.has(path)
+
 const JOINING = /^\/v1\/cluster(?:\/members(?:\/[^/]+\/replace)?)?$/
 
 /** A connection within one machine may use any address of it. */

@@ -56,6 +56,21 @@ test.each([
     expect(codeOf(() => guard.checkHost(head({ host }), splitTarget('/')))).toBe(expected)
 })
 
+test.each([
+  ['/livez', 'ok'],
+  ['/readyz', 'ok'],
+  ['/readyz?verbose', 'host_not_allowed'],
+  ['/livez/', 'host_not_allowed'],
+  ['/metrics', 'host_not_allowed'],
+  ['/v1/kv/livez', 'host_not_allowed'],
+])('%s of another host: %s', (target, expected) => {
+  const guard = new Guard(OPEN)
+  for (const headers of [{ host: 'balancer.example' }, {}])
+    expect(codeOf(() => guard.checkHost(head(headers), splitTarget(target)))).toBe(
+      expected === 'ok' || headers.host !== undefined ? expected : 'bad_request',
+    )
+})
+
 test('many hosts in turn are judged all the same', () => {
   const guard = new Guard(OPEN)
   for (let time = 0; time < 2; time++)
