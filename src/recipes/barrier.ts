@@ -42,7 +42,7 @@ export interface Barrier {
   wait(options?: WaitOptions): Promise<void>
 }
 
-/** The barrier was raised, or the other processes were missing, for as long as the caller wanted to wait. */
+/** The barrier was raised for as long as the caller wanted to wait. */
 export class BarrierNotPassedError extends QuorateError {}
 
 export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8Array): Barrier {

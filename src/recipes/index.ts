@@ -10,7 +10,6 @@ export {
 export { type Cache, type CacheOptions, type CacheStatistics, cache } from './cache.ts'
 export { type Config, ConfigError, type ConfigOptions, config } from './config.ts'
 export { type AddOptions, type Counter, counter } from './counter.ts'
-export { type DoubleBarrier, doubleBarrier, type Entered } from './double-barrier.ts'
 export {
   type HeldLock,
   type LockClient,

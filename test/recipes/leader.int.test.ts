@@ -1,4 +1,4 @@
-// Leader election, barriers and double barriers on a virtual clock.
+// Leader election and barriers on a virtual clock.
 
 import { EventEmitter, getEventListeners, once } from 'node:events'
 import { afterAll, describe, expect, it, vi } from 'vitest'
@@ -8,8 +8,6 @@ import {
   BarrierNotPassedError,
   barrier,
   campaign,
-  doubleBarrier,
-  type Entered,
   followLeader,
   type Leadership,
   LockLostError,
@@ -17,13 +15,13 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
-import { nothingLeft, sleep, virtualCluster } from './virtual-cluster.ts'
+import { nothingLeft, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
 const kv: Client = cluster.client()
 
-afterAll(() => nothingLeft(kv, ['election/', 'barrier/', 'doublebarrier/']))
+afterAll(() => nothingLeft(kv, ['election/', 'barrier/']))
 
 const keysUnder = (prefix: string) => () => kv.count({ prefix })
 
@@ -299,7 +297,6 @@ describe('runAsLeader', () => {
     await expect(runAsLeader(kv, 'x', () => 1, { ttlMs: 5 })).rejects.toThrow('ttlMs must be')
     await expect(runAsLeader(kv, '', () => 1)).rejects.toThrow('name must not be empty')
     await expect(leaderOf(kv, '')).rejects.toThrow('leaderOf: name must not be empty')
-    expect(() => doubleBarrier(kv, 'x', 101)).toThrow('count must be a whole number from 1 to 100')
     const misspelt = { waitms: 1 } as object
     await expect(barrier(kv, 'x').wait(misspelt)).rejects.toThrow('did you mean waitMs?')
   })
@@ -387,109 +384,5 @@ describe('a barrier', () => {
     end.abort()
     await expect(aborted).rejects.toMatchObject({ name: 'AbortError' })
     await gate.lower()
-  })
-})
-
-describe('a double barrier', () => {
-  /** A client that does something before it begins a round. */
-  const beforeBegin = (act: () => Promise<void>): Client =>
-    withCall(kv, 'txn', async (txn, options) => {
-      if (txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))) await act()
-      return kv.txn(txn, options)
-    })
-
-  it('is not entered with a lease that was revoked: the session is lost, also if it does not know that yet', async () => {
-    const revoking = withCall(kv, 'session', async (options) => {
-      const session = await kv.session(options)
-      await kv.revokeLease(session.lease)
-      return session
-    })
-    const entering = doubleBarrier(revoking, 'revoked', 2).enter()
-    await expect(entering).rejects.toMatchObject({ name: 'SessionLostError', code: 'session_lost' })
-  })
-
-  it('lets all begin together and end together, round after round', async () => {
-    const count = 4
-    const rounds = 3
-    const log: string[] = []
-    const client = async () => {
-      const both = doubleBarrier(kv, 'rounds', count)
-      for (let round = 0; round < rounds; round++) {
-        log.push(`comes ${round}`)
-        const entered = await both.enter()
-        log.push(`in ${round}`)
-        await sleep(0)
-        log.push(`goes ${round}`)
-        await entered.leave()
-        log.push(`out ${round}`)
-      }
-    }
-    await Promise.all(Array.from({ length: count }, client))
-    const firstOf = (text: string) => log.indexOf(text)
-    const lastOf = (text: string) => log.lastIndexOf(text)
-    for (let round = 0; round < rounds; round++) {
-      expect(firstOf(`in ${round}`)).toBeGreaterThan(lastOf(`comes ${round}`))
-      expect(firstOf(`out ${round}`)).toBeGreaterThan(lastOf(`goes ${round}`))
-    }
-  })
-
-  it('does not begin with a process that dies between the look and the beginning', async () => {
-    const other = await kv.session()
-    const { lease } = other
-    await kv.put(`doublebarrier/late/in/${lease}`, '', { lease })
-    let begins = 0
-    const dying = beforeBegin(async () => {
-      begins += 1
-      await other.close()
-    })
-    const entering = doubleBarrier(dying, 'late', 2).enter({ waitMs: 200 })
-    await expect(entering).rejects.toThrow(BarrierNotPassedError)
-    expect(begins).toBe(1)
-  })
-
-  it('begins with a process that enters between the look and the beginning', async () => {
-    const inside = keysUnder('doublebarrier/three/in/')
-    let third: Promise<Entered> | undefined
-    const late = beforeBegin(async () => {
-      third ??= doubleBarrier(kv, 'three', 2).enter({ waitMs: 5_000 })
-      while ((await inside()) < 3) {}
-    })
-    const [first, second] = await Promise.all([1, 2].map(() => doubleBarrier(late, 'three', 2).enter()))
-    // It is in the same round, so the others wait for it.
-    await third
-    await expect(first?.leave({ waitMs: 50 })).rejects.toThrow(BarrierNotPassedError)
-    await Promise.all([second, await third].map((entered) => entered?.leave()))
-  })
-
-  it('does not begin when an import restores the key of a former round', async () => {
-    const enter = () => doubleBarrier(kv, 'former', 2).enter({ waitMs: 10_000 })
-    const former = await Promise.all([enter(), enter()])
-    const begun = await kv.get('doublebarrier/former/begun')
-    await Promise.all(former.map((entered) => entered.leave()))
-    const alone = enter()
-    while ((await keysUnder('doublebarrier/former/')()) === 0) {}
-    await kv.put('doublebarrier/former/begun', begun?.value ?? '')
-    await expect(alone).rejects.toThrow(BarrierNotPassedError)
-    const next = await Promise.all([enter(), enter()])
-    await Promise.all(next.map((entered) => entered.leave()))
-  })
-
-  it('waits for no process that has died, and a round begins only with live ones', async () => {
-    const both = () => doubleBarrier(kv, 'dies', 2)
-    await expect(both().enter({ waitMs: 100 })).rejects.toThrow(BarrierNotPassedError)
-    expect(await keysUnder('doublebarrier/dies/')()).toBe(0)
-    const other = cluster.client()
-    const [a, b] = await Promise.all([
-      both().enter(),
-      doubleBarrier(other, 'dies', 2).enter({ ttlMs: 1_000 }),
-    ])
-    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were missing after 50 ms')
-    // The next round waits for the end of this one.
-    const late = both().enter()
-    // The process dies: its lease is not kept alive, and it does not leave.
-    await other.close()
-    await fired(b.signal)
-    const last = both().enter()
-    await Promise.all((await Promise.all([late, last])).map((entered) => entered.leave()))
   })
 })

@@ -2,7 +2,7 @@
 // instance of a service is listed again when it registers again.
 
 import { beforeAll, expect, it, vi } from 'vitest'
-import { doubleBarrier, lock, queue, registry, semaphore } from '../../src/recipes/index.ts'
+import { lock, queue, registry, semaphore } from '../../src/recipes/index.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 
 const cluster = virtualCluster()
@@ -63,21 +63,6 @@ it('a client that waits for a semaphore gets it then', async () => {
   const ends = await within(waits)
   end.abort()
   await third.release()
-  expect(ends).toBe('resumes')
-})
-
-it('a process that leaves a double barrier resumes then', async () => {
-  const own = doubleBarrier(kv, 'd', 2)
-  const [a, b] = await Promise.all([own.enter(), doubleBarrier(cluster.client(), 'd', 2).enter()])
-  const end = new AbortController()
-  const waits = a.leave({ signal: end.signal })
-  waits.catch(() => {})
-  await sleep(1_000)
-  for await (const { keyBytes } of kv.list({ prefix: 'doublebarrier/d/in/' }))
-    await kv.put(keyBytes, 'restored')
-  const ends = await within(waits)
-  end.abort()
-  await b.leave()
   expect(ends).toBe('resumes')
 })
 

@@ -21,13 +21,12 @@ test('a process ends when its client is closed, or when it only holds what needs
   const program = `
     import { Client } from '${root}client/index.ts'
     import {
-      barrier, cache, campaign, config, doubleBarrier, lock, queue, registry, runAsLeader, saga, topic,
+      barrier, cache, campaign, config, lock, queue, registry, runAsLeader, saga, topic,
     } from '${root}recipes/index.ts'
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
     const ttlMs = 3_600_000
     await registry(kv, 'idle').register({ url: 'u', ttlMs })
     await kv.session({ ttlMs })
-    await doubleBarrier(kv, 'idle', 1).enter({ ttlMs })
     const jobs = queue(kv, 'idle', { visibilityMs: ttlMs })
     await jobs.push('x')
     await (await jobs.pop()).extend()
@@ -55,9 +54,8 @@ test('a process ends when its client is closed, or when it only holds what needs
     // Waits that cannot begin any more.
     const waitMs = 3_600_000
     const waiting = [
-      lock(closed, 'a'), campaign(closed, 'a'), barrier(closed, 'a').wait(), doubleBarrier(closed, 'a', 2).enter(),
+      lock(closed, 'a'), campaign(closed, 'a'), barrier(closed, 'a').wait(),
       lock(closed, 'a', { waitMs }), campaign(closed, 'a', { waitMs }), barrier(closed, 'a').wait({ waitMs }),
-      doubleBarrier(closed, 'a', 2).enter({ waitMs }),
     ]
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
