@@ -33,6 +33,7 @@ import {
 import { hostPort } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
+import { backupRoom } from './backup-room.ts'
 import { BackupSchedule } from './backup-schedule.ts'
 import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
@@ -284,8 +285,10 @@ class Node implements ServingNode {
     const { backup } = this.#options
     if (backup === undefined) return
     const { to, everyMs, keep } = backup
+    const { diskReserveBytes } = limitsOf(this.#options)
     const backups = new BackupSchedule({
       ...{ node: this.api, target: targetOf(to, process.env), everyMs, keep, logger: this.#logger },
+      room: (directory) => backupRoom(directory, this.#options.dataDir, diskReserveBytes),
     })
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()

@@ -130,7 +130,10 @@ test('a scheduled backup is whole or has no name, and the next one deletes what 
   node.role = 'leader'
   const logger = { debug() {}, info() {}, warn() {}, error() {} }
   const schedule = (dir: string) =>
-    new BackupSchedule({ node, target: new DirectoryTarget(dir), everyMs: 3_600_000, keep: 3, logger })
+    new BackupSchedule({
+      ...{ node, target: new DirectoryTarget(dir), everyMs: 3_600_000, keep: 3, logger },
+      room: () => Number.POSITIVE_INFINITY,
+    })
   const steps = await killedAtEachStep(
     () => join(temporaryDirectory(), 'backups'),
     async (dir) => {
