@@ -372,7 +372,12 @@ class Node implements ServingNode {
       const isKnown = (): boolean => this.#over || known() !== undefined
       const joiner = { name, replicaId, clusterId, peer, url }
       const tls = () => this.#certificates?.requests
-      await join(joiner, { ...founding, logger: this.#logger, isKnown, tls })
+      // Without a configuration, this node knows nobody: these members may connect.
+      const found: Parameters<typeof join>[1]['found'] = (members) =>
+        this.#network?.links.learn(
+          members.map(({ replicaId, name, peer }) => ({ id: asReplicaId(replicaId), name, peer })),
+        )
+      await join(joiner, { ...founding, logger: this.#logger, isKnown, tls, found })
     }
     while (!this.#over) {
       const member = known()
