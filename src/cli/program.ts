@@ -37,6 +37,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     leader: () => import('./commands/leader.ts'),
     compact: () => import('./commands/compact.ts'),
     settings: () => import('./commands/settings.ts'),
+    context: () => import('./commands/context.ts'),
     auth: () => import('./commands/auth.ts'),
     user: () => import('./commands/user.ts'),
     role: () => import('./commands/role.ts'),

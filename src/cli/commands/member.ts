@@ -107,13 +107,13 @@ async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlag
 }
 
 async function removeMember(global: GlobalFlags, name: string, yes: boolean): Promise<void> {
-  await withContext(global, CHANGE, async ({ client, signal }) => {
+  await withContext(global, CHANGE, async ({ client, signal, contextName }) => {
     if (!yes) {
       const { members } = await client.cluster({ signal })
       const voters = members.filter(({ role }) => role === 'voter')
       const left = voters.filter((voter) => voter.name !== name).length
       if (left < voters.length)
-        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`)
+        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`, contextName)
     }
     await client.removeMember(name, { signal })
     say(`${name} is no longer a member`)
