@@ -5,7 +5,7 @@
 // lost store, however new, means something else here. Leases begin their time to live anew.
 
 import { readUint64, writeUint64 } from '../bytes/index.ts'
-import { AuthState, decodeAuth, encodeAuth } from './auth/state.ts'
+import { AUTH_KEY, decodeAuthHead, encodeAuthHead } from './auth/state.ts'
 import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
 import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
@@ -118,9 +118,9 @@ export function restoredRow(row: Row, state: KvState, { tokenKey }: Restore): Ro
     case TABLE_LEASES:
       return { key: row.key, value: renewed(row.value, state) }
     case TABLE_AUTH: {
-      const { users, roles, tokenKey: before } = decodeAuth(row.value)
-      if (before.length === 0) return row
-      return { key: row.key, value: encodeAuth(new AuthState(users, roles, tokenKey)) }
+      if (row.key.length > AUTH_KEY.length) return row
+      const head = decodeAuthHead(row.value)
+      return head.tokenKey.length === 0 ? row : { key: row.key, value: encodeAuthHead({ ...head, tokenKey }) }
     }
     default:
       return row

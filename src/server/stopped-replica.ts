@@ -226,6 +226,7 @@ function applyLog(storage: Storage): Promise<void> {
       coreEntryApplied: () => raft,
       applied: () => undefined,
       leaseChanged: () => {},
+      authChanged: () => {},
       entryRead: () => run(),
       failed: reject,
     },

@@ -130,6 +130,7 @@ export class Driver implements NodeApi {
         return steps
       },
       leaseChanged: (...row) => this.#leases.rowChanged(...row),
+      authChanged: (rowKey) => this.#auth.rowChanged(rowKey),
       sliceApplied: (count, index) => {
         options.observer.entriesApplied(count)
         this.#step({ kind: 'applied', now: clock.now(), index })
@@ -490,6 +491,7 @@ export class Driver implements NodeApi {
   /** The snapshot is durable and has become the state. */
   #installed(): void {
     this.#applyLoop.reload()
+    this.#auth.replaced()
     const { index, state } = this.#applyLoop
     this.#watches.replaced(state)
     this.#options.logger.info({ index }, 'installed a snapshot')
