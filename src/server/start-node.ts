@@ -174,6 +174,7 @@ class Node implements ServingNode {
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
+  #audit: Audit | undefined
   #url = ''
   readonly #host: NodeHost
   #over = false
@@ -240,8 +241,7 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     const certificates = this.#certificates
     if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
-    const auditFile = this.#auditFile
-    if (auditFile !== undefined) this.#metrics.watchAudit(() => auditFile.droppedTotal)
+    this.#audit = this.#openAudit()
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
@@ -254,7 +254,7 @@ class Node implements ServingNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
-      audit: this.#audit(),
+      audit: this.#audit,
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
@@ -274,11 +274,17 @@ class Node implements ServingNode {
     await this.#certificates?.reread()
   }
 
-  #audit(): Audit | undefined {
+  reopenAuditLog(): void {
+    this.#auditFile?.reopen()
+  }
+
+  #openAudit(): Audit | undefined {
     const { auditLog } = this.#options
     const file = this.#auditFile
     if (auditLog === undefined || file === undefined) return undefined
-    return new Audit((line) => file.append(line), auditLog.operations)
+    const audit = new Audit((line) => file.append(line), auditLog.operations)
+    this.#metrics.watchAudit(() => ({ dropped: file.droppedTotal, skipped: audit.skippedTotal }))
+    return audit
   }
 
   #startBackups(): void {
@@ -349,6 +355,7 @@ class Node implements ServingNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
+    this.#audit?.flush()
     await this.#auditFile?.close()
     // A working storage releases its lock; a failed one writes nothing.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))

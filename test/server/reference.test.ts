@@ -168,7 +168,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     databaseDir: import.meta.dirname,
   })
   metrics.watchTls(() => [])
-  metrics.watchAudit(() => 0)
+  metrics.watchAudit(() => ({ dropped: 0, skipped: 0 }))
   metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0, failure: undefined }))
   metrics.watchHttp(() => ({
     connections: 0,

@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
-import type { Credentials } from '../api/authenticator.ts'
+import { type Credentials, userNamedIn } from '../api/authenticator.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
@@ -293,15 +293,15 @@ class Listener implements HttpServer {
       if (isChecked || tls !== undefined) this.#serveUser(request)
       else this.#serveAnyone(request)
     } catch (error) {
-      this.#auditRefusal(request, error)
+      this.#auditRefusal(request, headers, error)
       this.#fail(request, error)
     }
   }
 
   /** Writes a line for a client that is not served at all. */
-  #auditRefusal(client: Pick<Call, 'origin'>, error: unknown): void {
-    if (error instanceof ApiError && (error.code === 'loopback_only' || error.code === 'unauthenticated'))
-      this.#api.audit?.refused(client, error)
+  #auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
+    if (error instanceof ApiError && UNSERVED.has(error.code))
+      this.#api.audit?.refused(client, error, userNamedIn(authorization))
   }
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
@@ -310,7 +310,7 @@ class Listener implements HttpServer {
       request.principal = principal
       try {
         if (error !== undefined) {
-          this.#api.audit?.refused(request, error)
+          this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
           throw error
         }
         this.#serveAnyone(request)
@@ -455,7 +455,7 @@ class Listener implements HttpServer {
     const { metrics, node, served, tls } = this.#options
     const origin = () => ({ method: 'GET', address: addressOf(socket) })
     const refuse = (error: unknown): void => {
-      this.#auditRefusal({ origin }, error)
+      this.#auditRefusal({ origin }, request.headers, error)
       const response = errorResponse(this.#api.errorOf(error))
       this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)
@@ -496,6 +496,11 @@ const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): 
   certificateUser: userOfCertificate(socket),
   isNode: isNodeCertificate(socket),
 })
+
+/** Why a client is not served, whoever it is. */
+const UNSERVED: ReadonlySet<string> = new Set([
+  ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
+])
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])

@@ -168,9 +168,11 @@ export class Metrics implements DriverObserver {
   }
 
   /** Called once, by a node with an audit log. */
-  watchAudit(dropped: () => number): void {
-    const help = 'Lines of the audit log that were not written'
-    this.#metrics.counter('quorate_audit_lines_dropped_total', help, dropped)
+  watchAudit(counts: () => { readonly dropped: number; readonly skipped: number }): void {
+    const dropped = 'Lines of the audit log that were not written'
+    this.#metrics.counter('quorate_audit_lines_dropped_total', dropped, () => counts().dropped)
+    const skipped = 'Refusals of clients without a user that are only counted in the audit log'
+    this.#metrics.counter('quorate_audit_refusals_skipped_total', skipped, () => counts().skipped)
   }
 
   /** Called once, by a node that makes backups. */
