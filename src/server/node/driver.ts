@@ -368,9 +368,15 @@ export class Driver implements NodeApi {
   /** Hands over leadership and waits until every open proposal has its outcome. New ones are accepted until `close`. */
   drain(done: () => void): void {
     this.#lifecycle.drain()
+    const reason = 'this node stops'
+    this.#watches.refuse(reason)
     const { handOverMsMax, drainMsMax } = this.#options.limits
     const idle = (): boolean => this.#proposer.size === 0
-    const finish = (): void => void this.#waits.until(idle, drainMsMax, () => done())
+    // The cluster needs its next leader sooner than clients need the ends of their watches.
+    const finish = (): void => {
+      const wait = (): void => void this.#waits.until(idle, drainMsMax, () => done())
+      this.#watches.endAll(reason, wait)
+    }
     const others = this.configuration.voters.some((id) => id !== this.#raft.id)
     if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
     else finish()
