@@ -433,7 +433,8 @@ class RetryingCall {
     let connectMs = Math.max(1, this.#leftMs / (untried + 1))
     let silenceMs: number | undefined
     const limitMs = tryLimitMs(timeoutMs)
-    if (sideTries !== undefined || this.#hasAlternative(endpoint)) connectMs = Math.min(connectMs, limitMs)
+    const hasAlternative = sideTries !== undefined || this.#hasAlternative(endpoint)
+    if (hasAlternative) connectMs = Math.min(connectMs, limitMs)
     // A change without a write id waits for its answer to the end.
     if (kind !== 'bare' && this.#endpoints.all.length > 1) {
       const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
@@ -445,6 +446,7 @@ class RetryingCall {
     return {
       timeoutMs: timeLeftMs,
       connectMs,
+      handshakeMs: hasAlternative ? limitMs : undefined,
       waitsForLookup: untried === 0,
       silenceMs,
       mayGiveUp,

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
+import { QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
@@ -42,9 +43,8 @@ const saveCommand = ({ flags }: ProgramContext) =>
         flags(),
         { kind: 'read' },
         async ({ client, signal, format }) => {
-          const chunks = client.backup({ history, signal })
           if (file === '-') {
-            for await (const chunk of chunks) await write(chunk)
+            for await (const chunk of client.backup({ history, signal })) await write(chunk)
             return
           }
           const path = userPath(file)
@@ -52,15 +52,14 @@ const saveCommand = ({ flags }: ProgramContext) =>
           const progress = new ProgressDisplay()
           const shown = async function* () {
             let bytes = 0
-            for await (const chunk of chunks) {
+            for await (const chunk of client.backup({ history, signal })) {
               yield chunk
               bytes += chunk.length
               progress.show(() => `saved ${megabytes(bytes)}`)
             }
           }
-          const summary = await onFiles(path, () => writeBackup(path, shown())).finally(() =>
-            progress.clear(),
-          )
+          const saved = () => onFiles(path, () => writeBackup(path, shown())).finally(() => progress.clear())
+          const summary = await atEachNode(client.endpoints.length, saved)
           if (await printJson(format, summaryJson(summary))) return
           const { state, bytes } = summary
           say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
@@ -68,6 +67,18 @@ const saveCommand = ({ flags }: ProgramContext) =>
         { timeoutMs: TIMEOUT_MS },
       )
     })
+
+/** When a node fails in the middle of a backup, another one begins the file anew. */
+async function atEachNode<T>(nodes: number, save: () => Promise<T>): Promise<T> {
+  for (let left = nodes; ; left--) {
+    try {
+      return await save()
+    } catch (error) {
+      if (!(error instanceof QuorateError) || error.code !== 'incomplete' || left <= 1) throw error
+      say(`${error.message}; another node begins it anew`)
+    }
+  }
+}
 
 const SAVE_NOTES = `
 The file has its name when it is complete, checked and durable; until then another one, which ends
