@@ -83,7 +83,7 @@ type Fault = keyof typeof FAULTS
 // ---------------------------------------------------------------------------------------------------------------------
 // Calls
 
-/** What a call leaves behind: `name` is its own. */
+/** A call. The test gives each a key, a user or a role of its own: `name`. */
 type Call = (kv: Client, name: string) => Promise<unknown>
 
 type Named<Prefix extends string, Calls> = `${Prefix}.${Extract<keyof Calls, string>}`
@@ -278,7 +278,7 @@ function isExpected(name: CallName, fault: Fault): RegExp {
 // Streams in the middle
 
 const VALUE_BYTES = 64 * 1024
-/** Of the eight values, some. */
+/** Some of the eight values. */
 const BYTES_MAX = 4 * VALUE_BYTES
 
 /** Passes on so many bytes of the first answer; then it hangs, or is cut. */
@@ -296,7 +296,7 @@ const relayUpTo = (to: string, bytesMax: number, end: 'hang' | 'cut'): Promise<s
     })
   })
 
-/** A client that tries the broken node first. */
+/** Returns a client that tries the broken node first. */
 function clientAt(broken: string): Client {
   vi.spyOn(Math, 'random').mockReturnValueOnce(0)
   const endpoints = [broken, ...cluster.endpoints.slice(1)]
