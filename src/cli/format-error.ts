@@ -78,7 +78,7 @@ export function formatError(
       // The text behind the colon is for programs.
       return `${text.split(': ')[0]}${nothing}`
     case 'range_too_large':
-      return `${text}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
+      return `${text}${nothing}; use a smaller range`
     case 'timeout': {
       if (text.includes(CONNECTION_CUT)) return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
       return `${text}${nothing}${error.endpoint === undefined ? '' : `; ${WHEN_SILENT[source]}`}`

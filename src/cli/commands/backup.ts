@@ -14,7 +14,7 @@ import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printJson, say, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('backup')
@@ -55,14 +55,14 @@ const saveCommand = ({ flags }: ProgramContext) =>
             for await (const chunk of client.backup({ history, signal })) {
               yield chunk
               bytes += chunk.length
-              progress.show(() => `saved ${megabytes(bytes)}`)
+              progress.show(() => `saved ${byteCount(bytes)}`)
             }
           }
           const saved = () => onFiles(path, () => writeBackup(path, shown())).finally(() => progress.clear())
           const summary = await atEachNode(client.endpoints.length, saved)
           if (await printJson(format, summaryJson(summary))) return
           const { state, bytes } = summary
-          say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
+          say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${byteCount(bytes)} in ${file}`)
         },
         { timeoutMs: TIMEOUT_MS },
       )

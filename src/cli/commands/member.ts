@@ -95,7 +95,8 @@ async function viewOfLeader({ client, endpoints, signal }: CommandContext): Prom
   const known = await client.cluster({ signal })
   const leader = known.members.find((member) => member.name === known.leader)
   const isLeader = known.members.some((member) => member.matchIndex !== undefined)
-  if (endpoints.explicit || leader === undefined || isLeader) return known
+  const isGiven = leader !== undefined && client.endpoints.includes(leader.url)
+  if (leader === undefined || isLeader || (endpoints.explicit && !isGiven)) return known
   return client.cluster({ endpoint: leader.url, timeoutMs: LEADER_MS_MAX, signal }).catch(() => known)
 }
 
