@@ -9,7 +9,7 @@ export {
   USER_ROLES_MAX,
 } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
-export { AUTH_KEY, AuthRows, AuthState, type ByName } from './auth/state.ts'
+export { AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,

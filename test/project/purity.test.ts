@@ -45,6 +45,7 @@ const MAY_IMPORT = new Map([
         'server/api',
         'server/audit',
         'server/http',
+        'server/auth',
         'server/tls',
       ],
     ],

@@ -178,7 +178,9 @@ function* rowsOf(before: AuthRows, { users, roles, tokenKey }: Changes): Steps<R
   return { head: after, rows }
 }
 
-const sizeOfUser = (name: string, row: Uint8Array): number => AUTH_ITEM_BYTES + name.length + row.length
+/** The share of `AUTH_BYTES_MAX` that a user counts. */
+export const sizeOfUser = (name: string, row: Uint8Array): number =>
+  AUTH_ITEM_BYTES + name.length + row.length
 
 const sizeOfRole = (name: string, row: Uint8Array, { permissions }: AuthRole): number =>
   AUTH_ITEM_BYTES * (1 + permissions.length) + name.length + row.length

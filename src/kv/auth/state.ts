@@ -23,6 +23,8 @@ export const AUTH_KEY = Uint8Array.of(TABLE_AUTH)
 const [USER, ROLE] = [1, 2]
 
 export const userKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, USER, ...encodeUtf8(name))
+/** The row of the user root. */
+export const ROOT_KEY = userKey(ROOT)
 export const roleKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, ROLE, ...encodeUtf8(name))
 
 // ---------------------------------------------------------------------------------------------------------------------
