@@ -179,6 +179,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     ranges: 0,
     watchBytes: 0,
     bodyBytes: 0,
+    strangerBytes: 0,
     answerBytes: 0,
     stalledTotal: 0,
     refusedTotal: 0,
