@@ -112,13 +112,19 @@ function summary(results: Results, out: string): string {
     ...findings.map(({ kind, message }) => coloured('red', `${kind}: ${message}`)),
     ...(findings_count > findings.length ? [`… and ${findings_count - findings.length} more`] : []),
     ...(checked.verdict === 'violation' ? [`witness: npx jepsen-lite check ${out}/history.jsonl`] : []),
-    coloured(results.exit_code === 0 ? 'green' : 'red', results.verdict),
+    coloured(
+      results.exit_code === 0 ? 'green' : 'red',
+      `${results.verdict}: ${answered(results)} of ${plural(checked.operations, 'operation')} answered`,
+    ),
     `again:   npx ${results.command}`,
     `history: ${out}/history.jsonl`,
     `report:  ${out}/report.html`,
   ]
   return `${lines.join('\n')}\n`
 }
+
+const answered = ({ checked }: Results): string =>
+  number(checked.operations - checked.unknown - checked.failed)
 
 function atLeast(min: number): (text: string) => number {
   return (text) => {

@@ -111,6 +111,8 @@ export function add(program: CommandUnknownOpts): void {
       process.stdout.write(
         flags.output === 'json' ? `${JSON.stringify(results)}\n` : markdownOf(results, columns),
       )
+      // Behind the tables, where a reader of a terminal looks first.
+      for (const { kind, message } of results.findings) process.stderr.write(`${kind}: ${message}\n`)
       process.stderr.write(`${results.verdict}: ${flags.out}/study.md, study.json, history.jsonl\n`)
       process.exitCode = results.exit_code
     })

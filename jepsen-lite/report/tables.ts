@@ -26,18 +26,19 @@ export function headOf({ history, verdict, transactions, run }: ReportSources): 
   const isBroken = transactions?.verdict === 'violation'
   const word = run?.verdict ?? (isBroken ? 'violation' : verdict.verdict)
   const { operations, unknown, failed } = verdict.counts
+  const answered = operations - unknown - failed
   const seconds =
     (Math.max(0, ...calls.slice(-1).map(({ startMs }) => startMs)) - (calls[0]?.startMs ?? 0)) / 1_000
   const facts = [
     `${operations.toLocaleString('en')} operations in ${seconds.toFixed(1)} s`,
     `${unknown.toLocaleString('en')} of unknown outcome`,
     `${failed.toLocaleString('en')} failed`,
+    ...(run === undefined ? [] : [`${answered.toLocaleString('en')} answered`]),
     ...(header.seed === undefined ? [] : [`seed ${header.seed}`]),
   ]
-  const again =
-    header.command === ''
-      ? ''
-      : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
+  const again = !isCommand(header.command)
+    ? ''
+    : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
   return `<header>
 <h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
 <p class="verdict ${escapeHtml(word)}"><strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
@@ -45,6 +46,9 @@ export function headOf({ history, verdict, transactions, run }: ReportSources): 
 ${again}
 </header>`
 }
+
+/** A history that somebody wrote has no command of this package. */
+const isCommand = (command: string): boolean => command.startsWith('jepsen-lite ')
 
 export function findingsTable({ verdict, transactions, run }: ReportSources): string {
   const findings = [...(transactions?.findings ?? []), ...verdict.findings]
