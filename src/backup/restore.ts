@@ -8,11 +8,9 @@ import {
   AUTH_TOKEN_KEY_BYTES,
   BackupRows,
   decodeState,
-  decodeUser,
   encodeState,
   type KvState,
   type Restore,
-  ROOT,
   restoredRow,
   restoredState,
 } from '../kv/index.ts'
@@ -58,16 +56,6 @@ export interface Restored {
   readonly state: KvState
   /** The hash of all rows that were restored, computed from the backup. */
   readonly stateHash: bigint
-  /** Whether the user root has a password. Without one, only a certificate shows who it is. */
-  readonly hasRootPassword: boolean
-}
-
-/** The changes of a restored store. */
-export interface RestoreOptions {
-  /** How many revisions later it begins. */
-  readonly bump: number
-  /** The hash of a new password of root. */
-  readonly rootPasswordHash?: string | undefined
 }
 
 /** Where the rows of a new node come from. */
@@ -76,8 +64,6 @@ export interface RowSource {
   readonly kv: Uint8Array
   /** `AppliedRaftState`, encoded. Its configuration is not used. */
   readonly raft: Uint8Array
-  /** The row of the user root; undefined: there is no such user. */
-  readonly root: Uint8Array | undefined
   pages(): AsyncIterable<readonly StoredRow[]>
 }
 
@@ -88,12 +74,12 @@ const BATCH_BYTES = 2 * 1024 * 1024
  * Makes the node from a file. Throws `DamagedBackupError`, and the errors of storage, before anything is changed if the
  * directory has other content.
  */
-export async function restoreFile(path: string, node: NewNode, options: RestoreOptions): Promise<Restored> {
+export async function restoreFile(path: string, node: NewNode, bump: number): Promise<Restored> {
   checkFree(node.dir)
-  const { root } = await verifyFile(path)
+  await verifyFile(path)
   const reader = readerOf(path)
   const { kv, raft } = await reader.header()
-  return restoreRows({ kv, raft, root, pages: () => reader.pages() }, node, options)
+  return restoreRows({ kv, raft, pages: () => reader.pages() }, node, bump)
 }
 
 /** Throws if the directory is in use, or holds anything. */
@@ -107,18 +93,9 @@ export function checkFree(dir: string): void {
   )
 }
 
-export async function restoreRows(
-  source: RowSource,
-  node: NewNode,
-  options: RestoreOptions,
-): Promise<Restored> {
+export async function restoreRows(source: RowSource, node: NewNode, bump: number): Promise<Restored> {
   const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
-  const { bump, rootPasswordHash: passwordHash } = options
-  if (passwordHash !== undefined && source.root === undefined)
-    throw new StorageRefusedError('There is no user root, so no rights are checked.')
-  const newRoot =
-    passwordHash === undefined || source.root === undefined ? undefined : { row: source.root, passwordHash }
-  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES), newRoot }
+  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) }
   const before = decodeState(source.kv)
   const { state, added } = restoredState(before, restore)
   const hash = new StateHash()
@@ -152,13 +129,8 @@ export async function restoreRows(
     },
   }
   await formatStorage(dir, identity, initial, pages())
-  const hasRootPassword = newRoot !== undefined || hasPassword(source.root)
-  return { clusterId, replicaId, state, stateHash: hash.value, hasRootPassword }
+  return { clusterId, replicaId, state, stateHash: hash.value }
 }
-
-/** `root`: the row of the user root. */
-export const hasPassword = (root: Uint8Array | undefined): boolean =>
-  root !== undefined && decodeUser(ROOT, root).passwordHash !== undefined
 
 function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow[] {
   for (const { key, value } of rows) hash.add(hashOfRow(key, value))

@@ -264,13 +264,15 @@ function execute(command: Command, work: ApplyContext): Outcome {
         ageMsMax: settings.idempotencyAgeMsMax,
       }
     }
+    case 'auth':
+      return changeAuth(command, work)
     default:
       return runSteps(executeSteps(command, work))
   }
 }
 
-/** A command on keys or users that it does not name one by one, or on leases. */
-type CommandOnMany = Extract<Command, { kind: 'auth' | 'compact' | 'delete-range' | 'txn' }> | LeaseCommand
+/** A command on keys that it does not name one by one, or on leases. */
+type CommandOnMany = Extract<Command, { kind: 'compact' | 'delete-range' | 'txn' }> | LeaseCommand
 
 const namesMany = (command: Command): command is CommandOnMany => {
   switch (command.kind) {
@@ -279,6 +281,7 @@ const namesMany = (command: Command): command is CommandOnMany => {
     case 'batch':
     case 'settings':
     case 'open-session':
+    case 'auth':
       return false
     default:
       return true
@@ -287,8 +290,6 @@ const namesMany = (command: Command): command is CommandOnMany => {
 
 function* executeSteps(command: CommandOnMany, work: ApplyContext): Steps<Outcome> {
   switch (command.kind) {
-    case 'auth':
-      return yield* changeAuth(command, work)
     case 'compact':
       return yield* compact(command.revision, work)
     case 'delete-range':

@@ -1,22 +1,16 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export {
-  AUTH_TOKEN_KEY_BYTES,
-  isAuthName,
-  ROLE_PERMISSIONS_MAX,
-  ROOT,
-  USER_ROLES_MAX,
-} from './auth/names.ts'
+export { AUTH_TOKEN_KEY_BYTES, isAuthName, ROOT } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
-export { AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
+export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
-  changesUncounted,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
+  forgetsHistory,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
@@ -108,7 +102,6 @@ export type {
 export {
   asRevision,
   SYSTEM_PRINCIPAL,
-  TABLE_AUTH,
   TABLE_LEASES,
   TTL_MS_MAX,
   TTL_MS_MIN,

@@ -2,7 +2,7 @@
 // deleted.
 
 import type { ApplyContext } from './apply-context.ts'
-import { authStateOf } from './auth/changes.ts'
+import { AUTH_KEY, decodeAuth } from './auth/state.ts'
 import { keyAfter } from './codec/rows.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
 import { metadataKey, readCurrent, removeDetached } from './keys.ts'
@@ -77,7 +77,8 @@ function grant(
 export function mayRevoke(id: LeaseId, user: string, work: ApplyContext): boolean {
   const lease = readLease(id, work)
   if (lease === undefined || isOwner(user, id, lease, work)) return true
-  const rights = authStateOf(work).rightsOf(user)
+  const row = work.rows.read(AUTH_KEY, false)
+  const rights = row === undefined ? undefined : decodeAuth(row.bytes).rightsOf(user)
   if (rights === undefined || rights.isRoot) return rights !== undefined
   const keys = work.rows.attached(id)
   if (keys.length === 0) return !lease.hasOwner

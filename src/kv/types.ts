@@ -20,8 +20,8 @@ export const asRevision = (value: number): Revision => {
 /**
  * The first byte of a row key. After it: an idempotency token; for the order of tokens a position, so that the oldest
  * is evicted first; for client sessions a session; for slots a session and a slot; for leases and their owners an id;
- * for attachments the id of a lease and the user's key; for metadata the user's key; for auth nothing, or the name of
- * a user or a role; for events the first revision; for versions the user's key and a revision.
+ * for attachments the id of a lease and the user's key; for metadata the user's key; for auth nothing; for events the
+ * first revision; for versions the user's key and a revision.
  */
 export const TABLE_IDEMPOTENCY_TOKENS = 2
 export const TABLE_IDEMPOTENCY_TOKEN_ORDER = 3

@@ -93,7 +93,7 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
           code: 'barrier_not_passed',
           written: 'no',
         })
-      await waitUntil(kv, check, { signal, untilMs, timeoutError })
+      await waitUntil(kv, check, { signal, untilMs, timeoutError, beginsWithCheck: true })
     },
   }
 }

@@ -1,27 +1,42 @@
 // A near cache: values of the store in the memory of this process.
 //
-// Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs` before the call.
-// This holds whatever has happened to the watch, and also if the machine was suspended. While the watch runs, a change
-// reaches the cache within milliseconds. The cache never returns an older value after a newer one that it has seen.
+// Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs`, or since the call.
+// This holds whatever has happened to the watch, and also if the process was stopped or the machine suspended. While
+// the watch works, a change reaches the cache within milliseconds. A `get` shows nothing older than what one before it
+// has returned, of any key.
 //
-// Limits: between a change and its event `get` returns the value before; `kv.get` does not. A `get` whose entry is too
-// old fails if the store is unreachable. Each change under the prefix costs a message, also of keys that are not held.
-// Callers share the record: its bytes must not be changed.
+// Limits: between a change and its event `get` returns the value before; `kv.get` does not. A watch at a node that is
+// stopped is noticed after 2 s, and moves after 3 s. A `get` whose entry is too old fails if the store is unreachable.
+// Each change under the prefix costs a message, also of keys that are not held. Callers share the record: its bytes
+// must not be changed.
 //
 // Keys: PREFIX + key. For a key that does not exist, `get` puts what `load` returns, unless another client was first,
 // with a lease of `loadedTtlMs` if that is given.
 //
 // Invariant: an entry is the result of a read that began at `readAt` and that no later event or gap of the watch has
 // invalidated. A change, a gap, and a `load` delete entries and invalidate reads in flight; only reads create entries.
+// So an entry shows its key as it was at the revision of its read, and at the last revision of the watch.
 
-import { AbortedError, type Client, type KvRecord, PreconditionFailedError } from '../client/index.ts'
+import {
+  AbortedError,
+  type AnswerInfo,
+  type CallOptions,
+  type Client,
+  type KvRecord,
+  PreconditionFailedError,
+} from '../client/index.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
-import { isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { type SharedWait, sharedWait } from './shared-wait.ts'
 import { keepWatching } from './watch-helpers.ts'
 
 const TTL_MS = 30_000
 const ENTRIES_MAX = 10_000
+/** Interval at which the node of the watch says that it works. */
+const PROGRESS_MS = 1_000
+/** After this time without a word the watch does not count as working. */
+const SILENCE_MAX_MS = 2_000
 
 export interface CacheOptions {
   readonly prefix: string | Uint8Array
@@ -37,15 +52,18 @@ export interface CacheStatistics {
   readonly entries: number
   readonly hits: number
   readonly misses: number
-  /** Whether the watch runs. While it does not, values are up to `ttlMs` old. */
+  /** Whether the watch has received something within the last 2 s. While it has not, values are up to `ttlMs` old. */
   readonly isWatching: boolean
 }
 
 type Load = () => Promise<string | Uint8Array> | string | Uint8Array
 
 export interface Cache extends AsyncDisposable {
-  /** undefined: there is no such key. Concurrent calls for one key read it once. */
-  get(key: string | Uint8Array, load?: Load): Promise<KvRecord | undefined>
+  /**
+   * undefined: there is no such key. Concurrent calls for one key read it once. The options limit how long this call
+   * waits; `load` and the read continue for others.
+   */
+  get(key: string | Uint8Array, load?: Load, options?: CallOptions): Promise<KvRecord | undefined>
   readonly statistics: CacheStatistics
   close(): Promise<void>
 }
@@ -54,6 +72,8 @@ export interface Cache extends AsyncDisposable {
 interface Entry {
   readonly readAt: Stopwatch
   readonly record: Promise<KvRecord | undefined>
+  /** `revision`: that of the store that the read has shown; 0: it is in flight, or the node has not said it. */
+  readonly answer: { revision: number; hasFailed: boolean }
 }
 
 export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheOptions): Cache {
@@ -65,42 +85,91 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   const entries = new Map<string, Entry>()
   const loads = new Map<string, Promise<void>>()
   const end = new AbortController()
-  let isWatching = false
+  /** When the watch has last received something; undefined: it is broken. */
+  let heardAt: Stopwatch | undefined
+  /** All events up to this revision have been applied. */
+  let watched = 0
+  /** The highest revision that a `get` has shown. */
+  let shown = 0
   let hits = 0
   let misses = 0
 
+  const hear = (revision: number) => {
+    heardAt = startStopwatch()
+    watched = Math.max(watched, revision)
+  }
   const watching = keepWatching(
     kv,
-    { ...(prefix.length === 0 ? { all: true } : { prefix }), keysOnly: true },
+    {
+      ...(prefix.length === 0 ? { all: true } : { prefix }),
+      ...{ keysOnly: true, progressMs: PROGRESS_MS, onProgress: hear },
+    },
     end.signal,
-    ({ events }) => {
+    ({ revision, events }) => {
       for (const { keyBytes } of events) entries.delete(nameOf(keyBytes))
+      hear(revision)
     },
     (cause) => {
-      isWatching = cause === undefined
+      heardAt = cause === undefined ? startStopwatch() : undefined
       entries.clear()
     },
   ).finally(() => {
-    isWatching = false
+    heardAt = undefined
   })
 
+  const isYoung = ({ readAt }: Entry) => readAt.elapsedMs() < ttlMs
+  /** Whether the entry shows no less than this revision. A read in flight is checked at its end. */
+  const shows = (name: string, entry: Entry, revision: number) => {
+    const { revision: readAt } = entry.answer
+    return readAt === 0 || Math.max(readAt, entries.get(name) === entry ? watched : 0) >= revision
+  }
+
   /** Returns the entry, or begins a read. Callers of a read that fails or is invalidated still get its result. */
-  function read(key: Uint8Array): Promise<KvRecord | undefined> {
+  function entryOf(key: Uint8Array, atLeast: number): { readonly entry: Entry; readonly isOwn: boolean } {
     const name = nameOf(key)
     const held = entries.get(name)
-    const isFresh = held !== undefined && held.readAt.elapsedMs() < ttlMs
-    if (isFresh) hits += 1
+    const isHit = held !== undefined && isYoung(held) && shows(name, held, atLeast)
+    if (isHit) hits += 1
     else misses += 1
-    const entry = isFresh ? held : { readAt: startStopwatch(), record: kv.get(key) }
+    const entry = isHit ? held : begin(key)
     entries.delete(name)
     entries.set(name, entry)
     const [oldest] = entries.keys()
     if (entries.size > entriesMax && oldest !== undefined) entries.delete(oldest)
-    if (!isFresh)
+    if (!isHit)
       entry.record.catch(() => {
+        entry.answer.hasFailed = true
         if (entries.get(name) === entry) entries.delete(name)
       })
-    return entry.record
+    return { entry, isOwn: !isHit }
+  }
+
+  function begin(key: Uint8Array): Entry {
+    const readAt = startStopwatch()
+    const answer = { revision: 0, hasFailed: false }
+    const onAnswer = ({ revision = 0 }: AnswerInfo) => {
+      answer.revision = revision
+    }
+    return { readAt, record: kv.get(key, { onAnswer }), answer }
+  }
+
+  /**
+   * Reads once more what is too old when it is handed over: the process may have been stopped, or another call may have
+   * begun the read earlier. Then the read may also have failed too early for this call.
+   */
+  async function read(key: Uint8Array, wait: SharedWait): Promise<KvRecord | undefined> {
+    const atLeast = shown
+    for (let isLast = false; ; isLast = true) {
+      const { entry, isOwn } = entryOf(key, atLeast)
+      try {
+        const record = await wait(entry.record)
+        if (!isLast && !(isYoung(entry) && shows(nameOf(key), entry, atLeast))) continue
+        shown = Math.max(shown, record?.modRevision ?? 0)
+        return record
+      } catch (error) {
+        if (isOwn || isLast || !entry.answer.hasFailed) throw error
+      }
+    }
   }
 
   /** Puts what `load` returns. A read that has begun before may not show it, and is invalidated. */
@@ -122,21 +191,24 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   }
 
   return {
-    get: async (key, load) => {
+    get: async (key, load, options = {}) => {
       checkValue('cache.get', 'key', key, isBytes)
       if (load !== undefined) checkValue('cache.get', 'load', load, isFunction)
+      checkOptions('cache.get', options, CALL_OPTIONS)
+      const wait = sharedWait('cache.get', options)
       if (end.signal.aborted)
         throw new AbortedError('cache.get: the cache is closed', { code: 'closed', written: 'no' })
       const bytes = Buffer.concat([prefix, Buffer.from(key)])
-      const record = await read(bytes)
+      const record = await read(bytes, wait)
       if (record !== undefined || load === undefined) return record
       const name = nameOf(bytes)
       const loading = loads.get(name) ?? fill(bytes, load).finally(() => loads.delete(name))
       loads.set(name, loading)
-      await loading
-      return read(bytes)
+      await wait(loading, 'unknown')
+      return read(bytes, wait)
     },
     get statistics() {
+      const isWatching = heardAt !== undefined && heardAt.elapsedMs() < SILENCE_MAX_MS
       return { entries: entries.size, hits, misses, isWatching }
     },
     close,

@@ -30,12 +30,14 @@ import { pause } from '../client/timer.ts'
 import { checkOptions } from '../client/validators.ts'
 import { isOwned } from './foreign-keys.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
-import { isClosed, isLeaseGone } from './transient-errors.ts'
+import { isClosed, isLeaseGone, isTransient } from './transient-errors.ts'
 import { type PendingWait, REVOKE_WAIT_MS, waitUntil } from './wait-until.ts'
 import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const REWATCH_PAUSE_MS = 1_000
+/** The pause after a failed attempt of a waiting client to get another lease. */
+const SESSION_RETRY_MS = 1_000
 
 export interface LockOptions {
   /**
@@ -94,8 +96,16 @@ export interface LockQueue {
   readonly value?: string | Uint8Array | undefined
 }
 
-/** Waits until this client holds the lock. A client that loses its key while it waits joins again at the end. */
-export async function acquire(kv: LockClient, queue: LockQueue, options: LockOptions): Promise<HeldLock> {
+/**
+ * Waits until this client holds the lock. A client that loses its key while it waits joins again at the end, when the
+ * cluster is reachable. `onUnreachable`: called while it is not.
+ */
+export async function acquire(
+  kv: LockClient,
+  queue: LockQueue,
+  options: LockOptions,
+  onUnreachable: (error: unknown) => void = () => {},
+): Promise<HeldLock> {
   const { ttlMs = TTL_MS, waitMs = Number.POSITIVE_INFINITY, signal, timeoutMs } = options
   const call = { signal, timeoutMs }
   // A try in vain writes nothing, and wakes nobody.
@@ -105,14 +115,26 @@ export async function acquire(kv: LockClient, queue: LockQueue, options: LockOpt
     if (holders.length >= queue.permits) throw notTaken(queue, holders.length)
   }
   const untilMs = performance.now() + waitMs
-  for (;;) {
-    const session = await kv.session({ ttlMs, ...call })
+  for (let session = await kv.session({ ttlMs, ...call }); ; session = await newSession()) {
     try {
       return await acquireWith(kv, queue, session, call, untilMs)
     } catch (error) {
       const isLost = session.signal.aborted || error instanceof LockLostError || isLeaseGone(error)
       await session.close({ timeoutMs: REVOKE_WAIT_MS })
       if (!isLost || signal?.aborted === true) throw error
+    }
+  }
+
+  async function newSession(): Promise<Session> {
+    for (;;) {
+      try {
+        return await kv.session({ ttlMs, ...call })
+      } catch (error) {
+        const leftMs = untilMs - performance.now()
+        if (!isTransient(error) || leftMs <= 0) throw error
+        onUnreachable(error)
+        await pause(Math.min(SESSION_RETRY_MS, leftMs), signal)
+      }
     }
   }
 }

@@ -58,11 +58,25 @@ export async function campaign(
   name: string | Uint8Array,
   options: CampaignOptions = {},
 ): Promise<HeldLock> {
+  return waitForLead(kv, name, options)
+}
+
+async function waitForLead(
+  kv: LockClient,
+  name: string | Uint8Array,
+  options: CampaignOptions,
+  onUnreachable?: (error: unknown) => void,
+): Promise<HeldLock> {
   const { prefix, key } = keySpace('campaign', 'election', name)
   checkOptions('campaign', options, { ...LOCK_OPTIONS, value: isBytes })
   const value = copyOf(options.value)
   const { value: _, ...lockOptions } = options
-  return acquire(kv, { what: 'campaign', key, conflicts: prefix, permits: 1, value }, lockOptions)
+  return acquire(
+    kv,
+    { what: 'campaign', key, conflicts: prefix, permits: 1, value },
+    lockOptions,
+    onUnreachable,
+  )
 }
 
 /**
@@ -85,7 +99,7 @@ export async function runAsLeader<T>(
   for (;;) {
     let lead: HeldLock
     try {
-      lead = await campaign(kv, election, { ...candidate, signal })
+      lead = await waitForLead(kv, election, { ...candidate, signal }, report)
     } catch (error) {
       if (!isTransient(error) && !isFull(error)) throw error
       report(error)

@@ -1,6 +1,6 @@
 // Checks of options that several recipes share, and the error of an aborted wait.
 
-import { AbortedError } from '../client/index.ts'
+import { AbortedError, type Written } from '../client/index.ts'
 import { type Check, isSignal, isTimeout } from '../client/validators.ts'
 
 const LEASE_MIN_MS = 1_000
@@ -21,5 +21,9 @@ export const CALL_OPTIONS = { signal: isSignal, timeoutMs: isTimeout }
 export const LOCK_OPTIONS = { ...CALL_OPTIONS, waitMs: isWait, ttlMs: isLeaseTime }
 
 /** `what`: the operation that was aborted, for the message. */
-export const abortedError = (signal: AbortSignal | undefined, what: string): AbortedError =>
-  new AbortedError(`${what} was aborted`, { code: 'aborted', written: 'no', cause: signal?.reason })
+export const abortedError = (
+  signal: AbortSignal | undefined,
+  what: string,
+  written: Written = 'no',
+): AbortedError =>
+  new AbortedError(`${what} was aborted`, { code: 'aborted', written, cause: signal?.reason })

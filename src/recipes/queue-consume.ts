@@ -1,5 +1,5 @@
 // The loop of a consumer: takes as many items as handlers are free, extends each while its handler runs, and then
-// acknowledges it or gives it back.
+// acknowledges it or gives it back. It repeats that for as long as the item is held.
 
 import { pause } from '../client/timer.ts'
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
@@ -7,7 +7,7 @@ import { errorText } from './error-text.ts'
 import { isDelay } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
 import { runUserCallback } from './run-user-callback.ts'
-import { isClosed } from './transient-errors.ts'
+import { isClosed, isTransient } from './transient-errors.ts'
 
 const RETRY_DELAY_MS = 1_000
 /** An item is extended after this share of its time, and again after the second share if that has failed. */
@@ -56,15 +56,22 @@ export async function consume<T>(
     done.abort()
     await extending
     try {
-      if (end.status === 'fulfilled') return await item.ack()
+      if (end.status === 'fulfilled') return await whileHeld(item, visibilityMs, 'ack', () => item.ack())
       onError(end.reason, item)
-      await item.nack({ delayMs: retryDelayMs, error: errorText(end.reason) })
+      const nack = { delayMs: retryDelayMs, error: errorText(end.reason) }
+      await whileHeld(item, visibilityMs, 'nack', () => item.nack(nack))
     } catch (error) {
       onError(error, item)
     }
   }
 
   function start(item: QueueItem<T>): void {
+    // The process may have been paused since it has taken the item: then another consumer may have it.
+    const { signal: lost } = item
+    if (lost.aborted) {
+      onError(lost.reason, item)
+      return
+    }
     const handling = handle(item).finally(() => {
       running.delete(handling)
       onFree()
@@ -104,6 +111,26 @@ async function keepExtending(item: QueueItem, visibilityMs: number, done: AbortS
     } catch (error) {
       if (error instanceof ItemLostError) return
       share = EXTEND_RETRY_SHARE
+    }
+  }
+}
+
+/** Repeats a call that settles the item through transient errors, for as long as the item is held. */
+async function whileHeld(
+  item: QueueItem,
+  visibilityMs: number,
+  kind: 'ack' | 'nack',
+  settle: () => Promise<void>,
+): Promise<void> {
+  for (let isUnsure = false; ; ) {
+    try {
+      return await settle()
+    } catch (error) {
+      // An attempt before has given it back.
+      if (error instanceof ItemLostError && kind === 'nack' && isUnsure) return
+      if (!isTransient(error) || item.leftMs === 0) throw error
+      isUnsure ||= error.written === 'unknown'
+      await pause(Math.min(visibilityMs * EXTEND_RETRY_SHARE, RETRY_MS), item.signal)
     }
   }
 }

@@ -44,7 +44,12 @@ export interface QueueItem<T = unknown> extends QueueEntry<T> {
   readonly token: number
   /** Fires with an `ItemLostError` when another consumer may be able to take the item. */
   readonly signal: AbortSignal
-  /** Removes the item. Throws an `ItemLostError` if it is not held any more. */
+  /** Time for which the item is certainly held without `extend`; 0: it may have been lost, or was settled. */
+  readonly leftMs: number
+  /**
+   * Removes the item. Throws an `ItemLostError` if it is not held any more. After an unknown outcome, call it again
+   * while the item is held: it returns if the item was removed.
+   */
   ack(options?: CallOptions): Promise<void>
   /** Gives the item back; after the last attempt it becomes a dead letter. */
   nack(options?: NackOptions): Promise<void>
@@ -60,9 +65,11 @@ export interface ItemOperations {
   acknowledge(): readonly TxnOperation[]
   extend(): readonly TxnOperation[]
   giveBack(error: string | undefined, delayMs: number): readonly TxnOperation[]
-  /** Returns false, and writes nothing, if the item is not held with this token any more. */
-  commit(operations: readonly TxnOperation[], options: CallOptions): Promise<boolean>
+  commit(operations: readonly TxnOperation[], options: CallOptions): Promise<Commit>
 }
+
+/** In the last two cases nothing was written: the item has another token now, or there is no such item. */
+export type Commit = 'committed' | 'replaced' | 'removed'
 
 /** `start`: before the item was taken. */
 export function heldItem<T>(
@@ -81,16 +88,27 @@ export function heldItem<T>(
   )
   deadline.restart(start)
 
-  async function change(operations: readonly TxnOperation[], options: CallOptions, settles: boolean) {
+  let isAcknowledging = false
+  async function change(operations: readonly TxnOperation[], options: CallOptions, kind: Change) {
     if (isSettled) throw lostError('it was acknowledged or given back already')
-    if (!(await commit(operations, options))) {
+    if (kind === 'ack') isAcknowledging = true
+    const end = await commit(operations, options)
+    if (end !== 'committed') {
       // A change that was sent later may have settled it.
       if (isSettled) throw lostError('it was acknowledged or given back already')
+      deadline.check()
+      // No other consumer could remove it: an attempt to acknowledge it has, whose outcome was not known.
+      if (end === 'removed' && isAcknowledging && !lost.signal.aborted) {
+        isSettled = true
+        deadline.stop()
+        if (kind === 'ack') return
+        throw lostError('it was acknowledged already')
+      }
       deadline.stop()
       lost.abort(lostError('it is not held any more, and another consumer may have it'))
       throw lost.signal.reason
     }
-    isSettled ||= settles
+    isSettled ||= kind !== 'extend'
     if (isSettled) deadline.stop()
   }
 
@@ -102,23 +120,28 @@ export function heldItem<T>(
       deadline.check()
       return lost.signal
     },
+    get leftMs() {
+      return deadline.leftMs
+    },
     ack: async (options = {}) => {
       checkOptions('item.ack', options, CALL_OPTIONS)
-      await change(acknowledge(), options, true)
+      await change(acknowledge(), options, 'ack')
     },
     nack: async (options = {}) => {
       checkOptions('item.nack', options, { ...CALL_OPTIONS, delayMs: isDelay, error: isText })
       const { delayMs = 0, error, ...call } = options
-      await change(giveBack(error && shorten(error), delayMs), call, true)
+      await change(giveBack(error && shorten(error), delayMs), call, 'nack')
     },
     extend: async (options = {}) => {
       checkOptions('item.extend', options, CALL_OPTIONS)
       const extended = startStopwatch()
-      await change(extend(), options, false)
+      await change(extend(), options, 'extend')
       if (!isSettled) deadline.restart(extended)
     },
   }
 }
+
+type Change = 'ack' | 'nack' | 'extend'
 
 /** The life of a lease as its holder may count it: it ends before the cluster can have ended the lease. */
 class LeaseTimer {
@@ -142,11 +165,15 @@ class LeaseTimer {
     this.check()
   }
 
+  get leftMs(): number {
+    return this.#start === undefined ? 0 : Math.max(0, this.#lifeMs - this.#start.elapsedMs())
+  }
+
   /** Calls `onEnd` if the time is over. */
   check(): void {
     if (this.#start === undefined) return
     this.#stopTimer()
-    const leftMs = this.#lifeMs - this.#start.elapsedMs()
+    const { leftMs } = this
     if (leftMs > 0) this.#stopTimer = after(Math.min(leftMs, CHECK_MS), () => this.check(), { unref: true })
     else {
       this.stop()

@@ -47,6 +47,7 @@ import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
+import { isTransient } from './transient-errors.ts'
 import { timeLimitOf } from './wait-until.ts'
 import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
@@ -57,6 +58,8 @@ const PRIORITY_MAX = 999
 const CONTENTION_MAX = 32
 /** Maximum pause of a consumer that has lost races. It saves three of four attempts of twelve idle consumers. */
 const PAUSE_MAX_MS = 250
+/** The pause of a waiting `pop` after a failed call. */
+const RETRY_MS = 1_000
 const NO_VALUE = '; an import that still runs may write its value'
 const NOT_ACKNOWLEDGED = 'it was not acknowledged in time'
 
@@ -177,16 +180,35 @@ class WorkQueue<T> implements Queue<T> {
 
   async pop(options: PopOptions = {}): Promise<QueueItem<T> | undefined> {
     checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
-    const [item] = await this.#takeItems(1, options)
-    return item
+    const { waitMs = 0, signal } = options
+    const begun = startStopwatch()
+    for (let hasRead = false; ; ) {
+      const leftMs = waitMs - begun.elapsedMs()
+      try {
+        const [item] = await this.#takeItems(1, { ...options, waitMs: leftMs }, () => {
+          hasRead = true
+        })
+        // The process may have been paused since it has taken the item, for longer than the item is held.
+        if (item?.signal.aborted !== true) return item
+      } catch (error) {
+        // A wait that has begun lasts through an outage. An item that may have been taken is reported.
+        if (!hasRead || leftMs <= 0 || !isTransient(error) || error.written === 'unknown') throw error
+        await pause(Math.min(RETRY_MS, leftMs), signal)
+      }
+    }
   }
 
-  /** Takes up to `count` items. Waits for the first one. */
-  async #takeItems(count: number, options: PopOptions): Promise<readonly QueueItem<T>[]> {
+  /** Takes up to `count` items. Waits for the first one. The caller checks that it still holds them. */
+  async #takeItems(
+    count: number,
+    options: PopOptions,
+    onRead: () => void = () => {},
+  ): Promise<readonly QueueItem<T>[]> {
     const { waitMs = 0, signal, ...call } = options
     const begun = startStopwatch()
     for (;;) {
       const { items, revision } = await this.#read(count, { ...call, signal })
+      onRead()
       const leftMs = waitMs - begun.elapsedMs()
       if (items.length > 0) {
         // Competing consumers choose different items.
@@ -326,7 +348,16 @@ class WorkQueue<T> implements Queue<T> {
         const hold = delayMs > 0 ? [this.#hold(id, delayMs)] : this.#delete(id, 'hold')
         return [this.#put('item', id, { attempts, error }), ...hold]
       },
-      commit: async (success, call) => (await this.#kv.txn({ compare, success }, call)).succeeded,
+      commit: async (success, call) => {
+        const key = this.#key('item', id)
+        const failure = [{ get: { key, keysOnly: true } }]
+        const { succeeded, results } = await this.#kv.txn({ compare, success, failure }, call)
+        if (succeeded) return 'committed'
+        const read = results[0]?.get
+        // A transaction that was sent twice returns no reads.
+        const record = read?.omitted === true ? await this.#kv.get(key, call) : read?.kvs?.[0]
+        return record === undefined ? 'removed' : 'replaced'
+      },
     })
   }
 

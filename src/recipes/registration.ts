@@ -157,7 +157,9 @@ export class OwnRegistration implements Registration {
         await this.#put(fields, session.lease, signal, registered === undefined)
         this.#fields = fields
         this.#session = session
-        return
+        // The process may have been stopped for longer than the lease lives.
+        if (this.isRegistered || signal.aborted) return
+        await session.close({ timeoutMs: REVOKE_WAIT_MS })
       } catch (error) {
         const isGone = isLeaseGone(error)
         if (isGone || registered === undefined) await session.close({ timeoutMs: REVOKE_WAIT_MS })

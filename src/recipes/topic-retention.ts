@@ -1,9 +1,17 @@
 // Which messages a topic (topic.ts) holds: publishers remove those that are too many, oldest first, a batch at a time.
 //
-// Invariant: `trimmed` is written in the transaction that removes messages, and every message up to it is removed.
+// Invariant: `trimmed` is written in the transaction that removes messages, and every message up to it is removed. The
+// version of `aged` counts the messages that were published with an age. Messages with an age lose nothing else.
 
 import { randomBytes } from 'node:crypto'
-import type { AnswerInfo, CallOptions, Client, KvRecord } from '../client/index.ts'
+import {
+  type AnswerInfo,
+  type CallOptions,
+  type Client,
+  CompactedError,
+  type KvRecord,
+  type TxnOperation,
+} from '../client/index.ts'
 import { pause } from '../client/timer.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import type { KeySpace } from './key-space.ts'
@@ -64,6 +72,49 @@ export class TopicRetention {
   /** Messages up to this revision were removed because there were too many; 0: none. */
   async trimmedUpTo(signal: AbortSignal | undefined): Promise<number> {
     return storedRevision('topic', await this.#kv.get(this.#space.key('trimmed'), { signal })) ?? 0
+  }
+
+  /** Part of the transaction that publishes a message with an age. */
+  countAged(): TxnOperation {
+    return { put: { key: this.#space.key('aged'), value: '' } }
+  }
+
+  /** The record that counts the messages with an age, and the revision at which it was read. */
+  async aged(
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly aged: KvRecord | undefined; readonly revision: number }> {
+    const get = { key: this.#space.key('aged') }
+    const { results, revision } = await this.#kv.txn({ success: [{ get }] }, { signal })
+    return { aged: results[0]?.get?.kvs?.[0], revision }
+  }
+
+  /**
+   * Whether fewer messages with an age are left than were published. `from`: the first revision that counts; `aged` was
+   * read at the last one; `present`: how many are left of those between the two.
+   */
+  async hasAgedOut(
+    from: number,
+    aged: KvRecord | undefined,
+    present: number,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    if (aged === undefined || aged.modRevision < from) return false
+    const before = aged.createRevision >= from ? 0 : await this.#agedBefore(from, signal)
+    return before === undefined || aged.version - before > present
+  }
+
+  /** How many messages with an age were published before a revision; undefined: history does not have it any more. */
+  async #agedBefore(from: number, signal: AbortSignal | undefined): Promise<number | undefined> {
+    const key = this.#space.key('aged')
+    try {
+      return (await this.#kv.get(key, { revision: from - 1, signal }))?.version
+    } catch (error) {
+      if (!(error instanceof CompactedError)) throw error
+      if (error.compactRevision === undefined) return undefined
+      // The oldest state that can be read is good enough if no message came in between.
+      const oldest = await this.#kv.get(key, { revision: error.compactRevision, signal })
+      return oldest !== undefined && oldest.modRevision < from ? oldest.version : undefined
+    }
   }
 
   /** Called for each message of this publisher. Now and then it trims the topic, and waits a moment for that. */

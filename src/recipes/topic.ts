@@ -8,7 +8,11 @@
 // Retention: a topic holds at least the last `messagesMax` messages, and some more: publishers remove older ones now
 // and then, some thousand at a time. With `ageMs` a message is deleted after that time, by the clock of the cluster. A
 // message that was removed is not yielded, or at most a second after that. A subscription that begins before the oldest
-// message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`.
+// message begins with that one. A slower subscriber loses messages, and the next message has `missed: true`. That is
+// also true if messages may have been lost: history was compacted since the position, and one was published before.
+//
+// Outages: a subscription fails if its first call does. From then on it waits for the cluster without limit, as a watch
+// of the client does. A member of a group waits for as long as its lease lives, and is lost then.
 //
 // Messages and positions are revisions of one cluster. A position that an import has restored from another cluster is
 // left out and reported (stored-revision.ts), and so is a message that names a later revision than its own record. A
@@ -24,9 +28,11 @@
 //   topic/NAME/member/GROUP/LEASE  a member that is active or waits, with that lease (fair-lock-queue.ts).
 //   topic/NAME/trimmed             {"revision","create_revision"}: of the last message that was removed because there
 //                                  were too many, written in the transaction that removes it
+//   topic/NAME/aged                empty, written with each message that has an age: its version counts them
 //
 // Invariant: a subscription reads the messages that are there up to a revision, and then watches from the next one. So
-// what was removed before is not yielded, and nothing is yielded twice or out of order.
+// what was removed before is not yielded, and nothing is yielded twice or out of order. If there are fewer messages
+// with an age than `aged` has counted since the position, some are lost.
 
 import {
   type CallOptions,
@@ -37,6 +43,7 @@ import {
 } from '../client/index.ts'
 import { jsonText } from '../client/json-text.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { pause } from '../client/timer.ts'
 import {
   type Check,
   checkOptions,
@@ -45,7 +52,6 @@ import {
   isBytes,
   isFunction,
   isRevision,
-  isSignal,
   isText,
 } from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
@@ -54,8 +60,8 @@ import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
 import { byRevision, messageId, TopicRetention } from './topic-retention.ts'
-import { isClosed } from './transient-errors.ts'
-import { anySignal } from './watch-helpers.ts'
+import { isClosed, isTransient } from './transient-errors.ts'
+import { anySignal, throughOutages } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
 const TTL_MS = 10_000
@@ -84,6 +90,8 @@ export interface SubscribeOptions {
   /** Life of the member's lease: another one continues after this time. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Time limit of its first call; later ones are repeated. Default: that of the client. */
+  readonly timeoutMs?: number | undefined
 }
 
 /** `T`: the value as JSON, of a message that `publishJson` has published. */
@@ -94,7 +102,7 @@ export interface TopicMessage<T = unknown> {
   text(): string
   /** The value parsed as JSON. */
   json(): T
-  /** true: messages before this one were removed before this subscription could read them. */
+  /** true: messages before this one were removed, or may have been, before this subscription could read them. */
   readonly missed: boolean
   /** The group has processed everything up to this message. Throws if this member is not the active one any more. */
   ack(options?: CallOptions): Promise<void>
@@ -106,7 +114,7 @@ export interface Topic<T = unknown> {
   publish(value: string | Uint8Array, options?: CallOptions): Promise<number>
   /** Publishes a value as JSON. */
   publishJson(value: T, options?: CallOptions): Promise<number>
-  /** Ends with `break`, or with its signal (`AbortError`). */
+  /** Ends with `break`, or with its signal (`AbortError`); a member of a group also with a `MemberLostError`. */
   subscribe(options?: SubscribeOptions): AsyncGenerator<TopicMessage<T>, void, undefined>
   /** The position of a group: everything up to this revision was acknowledged; undefined: there is no such group. */
   position(group: string, options?: CallOptions): Promise<number | undefined>
@@ -114,7 +122,7 @@ export interface Topic<T = unknown> {
   forgetGroup(group: string, options?: CallOptions): Promise<void>
 }
 
-/** Another member has replaced this one. */
+/** The lease of this member has ended, and another one may have replaced it. */
 export class MemberLostError extends QuorateError {}
 
 export type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
@@ -153,7 +161,8 @@ class MessageTopic<T> implements Topic<T> {
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
     const id = messageId(this.#ordinal, await this.#currentRevision(options))
     const put = { key: this.#space.key('message', id), value: bytes, ttlMs: this.#ageMs }
-    const { results, revision } = await this.#kv.txn({ success: [{ put }] }, options)
+    const count = this.#ageMs === undefined ? [] : [this.#retention.countAged()]
+    const { results, revision } = await this.#kv.txn({ success: [{ put }, ...count] }, options)
     await this.#retention.published(options.signal)
     return results[0]?.put?.modRevision ?? revision
   }
@@ -172,18 +181,19 @@ class MessageTopic<T> implements Topic<T> {
     group,
     ttlMs = TTL_MS,
     signal,
+    timeoutMs,
   }: SubscribeOptions): AsyncGenerator<TopicMessage<T>, void, undefined> {
     if (group === undefined) {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
-      for await (const message of this.#read(await this.#start(from, signal), signal))
-        yield { ...message, ack }
+      const next = (await this.#currentRevision({ signal, timeoutMs })) + 1
+      for await (const message of this.#read(startOf(from, next), signal)) yield { ...message, ack }
       return
     }
     const part = escapePart(group).toString()
     const key = (lease: string) => this.#space.key('member', part, lease)
     const members = { what: `the group ${group}`, key, conflicts: key(''), permits: 1 }
-    const held = await acquire(this.#kv, members, { ttlMs, signal })
+    const held = await acquire(this.#kv, members, { ttlMs, signal, timeoutMs })
     try {
       yield* this.#readAsMember(held, group, from, signal)
     } finally {
@@ -198,12 +208,13 @@ class MessageTopic<T> implements Topic<T> {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<TopicMessage<T>, void, undefined> {
     const key = this.#positionKey(group)
-    let position = await this.#position(group, { signal })
-    const start = position.revision < 0 ? await this.#startOfGroup(from, signal) : position.revision + 1
+    const whileHeld = anySignal(held.signal, signal)
+    const beginning = { signal: whileHeld }
     /**
      * Moves forward only: it replaces the position that was read, so of concurrent moves the later message counts. The
      * first move creates the key, and repeats.
      */
+    let position = NO_POSITION
     const move = async (revision: number, call: CallOptions) => {
       while (position.revision < revision) {
         const compare = [{ key, target: 'modRevision', op: '=', to: position.modRevision } as const]
@@ -222,10 +233,17 @@ class MessageTopic<T> implements Topic<T> {
       const isLost = error instanceof LockLostError || (held.signal.aborted && signal?.aborted !== true)
       throw isLost && !isClosed(error) ? memberLost(group, error) : error
     }
-    // The group has a position from now on, whenever the first message comes.
-    await move(start - 1, { signal })
     try {
-      for await (const message of this.#read(start, anySignal(held.signal, signal))) {
+      const start = await throughOutages(async () => {
+        position = await this.#position(group, beginning)
+        if (position.revision >= 0) return position.revision + 1
+        const next = (await this.#currentRevision(beginning)) + 1
+        // A position never names a later revision than its record.
+        return Math.min(next, startOf(from, next))
+      }, whileHeld)
+      // The group has a position from now on, whenever the first message comes.
+      await throughOutages(() => move(start - 1, beginning), whileHeld)
+      for await (const message of this.#read(start, whileHeld)) {
         held.throwIfLost()
         const ack = async (call: CallOptions = {}) => {
           checkOptions('message.ack', call, CALL_OPTIONS)
@@ -255,17 +273,6 @@ class MessageTopic<T> implements Topic<T> {
     return (await this.#kv.txn({ success: [{ get: { key: this.#messages } }] }, options)).revision
   }
 
-  async #start(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
-    if (from === 'oldest') return 1
-    return from === 'next' ? (await this.#currentRevision({ signal })) + 1 : from
-  }
-
-  /** A position never names a later revision than its record. */
-  async #startOfGroup(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
-    const next = await this.#start('next', signal)
-    return from === 'next' ? next : Math.min(next, await this.#start(from, signal))
-  }
-
   /** Reads the messages that are there, then watches. Compaction of events that it needs makes it read again. */
   async *#read(
     start: number,
@@ -273,12 +280,17 @@ class MessageTopic<T> implements Topic<T> {
   ): AsyncGenerator<Omit<TopicMessage<T>, 'ack'>, void, undefined> {
     let next = start
     let missed = false
-    const get = (key: Uint8Array) => this.#kv.get(key, { signal })
+    const get = (key: Uint8Array) => throughOutages(() => this.#kv.get(key, { signal }), signal)
+    const trimmedUpTo = () => throughOutages(() => this.#retention.trimmedUpTo(signal), signal)
     for (;;) {
-      const current = await this.#currentRevision({ signal })
+      const { revision: current, aged } = await throughOutages(() => this.#retention.aged(signal), signal)
       if (current >= next) {
-        const keys = await this.#keysBetween(next, current, signal)
-        missed ||= (await this.#retention.trimmedUpTo(signal)) >= next
+        const from = next
+        const messages = await throughOutages(() => this.#messagesBetween(from, current, signal), signal)
+        const keys = messages.map(({ keyBytes }) => keyBytes)
+        missed ||= (await trimmedUpTo()) >= next
+        const present = messages.filter(({ lease }) => lease !== undefined).length
+        missed ||= await throughOutages(() => this.#retention.hasAgedOut(from, aged, present, signal), signal)
         for (let at = 0; at < keys.length; at += READ_AHEAD) {
           const readAt = startStopwatch()
           const batch = keys.slice(at, at + READ_AHEAD).map((key) => ({ key, record: get(key) }))
@@ -301,7 +313,7 @@ class MessageTopic<T> implements Topic<T> {
             // A watch that is behind may deliver a message that was removed since, or whose time is over.
             if (trimmedAt === undefined || trimmedAt.elapsedMs() >= RECENT_MS) {
               trimmedAt = startStopwatch()
-              trimmed = await this.#retention.trimmedUpTo(signal)
+              trimmed = await trimmedUpTo()
             }
             const isThere =
               revision > trimmed &&
@@ -313,20 +325,25 @@ class MessageTopic<T> implements Topic<T> {
         }
         return
       } catch (error) {
-        if (!(error instanceof CompactedError)) throw error
+        if (!(error instanceof CompactedError || isTransient(error))) throw error
+        if (!(error instanceof CompactedError)) await pause(RECENT_MS, signal)
       }
     }
   }
 
-  /** The keys of the messages between two revisions, in the order of their revisions. */
-  async #keysBetween(first: number, last: number, signal: AbortSignal | undefined): Promise<Uint8Array[]> {
+  /** The messages between two revisions, without values, in the order of their revisions. */
+  async #messagesBetween(
+    first: number,
+    last: number,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly KvRecord[]> {
     const messages: KvRecord[] = []
     for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })) {
       const { modRevision } = record
       if (this.#retention.isMessage(record) && modRevision >= first && modRevision <= last)
         messages.push(record)
     }
-    return messages.toSorted(byRevision).map(({ keyBytes }) => keyBytes)
+    return messages.toSorted(byRevision)
   }
 
   #positionKey(group: string): Uint8Array {
@@ -351,6 +368,14 @@ interface GroupPosition {
   readonly modRevision: number
 }
 
+const NO_POSITION: GroupPosition = { revision: -1, createRevision: 0, modRevision: 0 }
+
+/** The first revision of a subscription. `next`: the first one that no message has yet. */
+const startOf = (from: number | 'oldest' | 'next', next: number): number => {
+  if (from === 'oldest') return 1
+  return from === 'next' ? next : from
+}
+
 const messageOf = <T>(record: KvRecord, missed: boolean): Omit<TopicMessage<T>, 'ack'> => ({
   revision: record.modRevision,
   value: record.value,
@@ -369,4 +394,4 @@ const memberLost = (group: string, cause: unknown) =>
 const isFrom: Check = (value) =>
   value === 'oldest' || value === 'next' ? undefined : isRevision(value) && "a revision, 'oldest' or 'next'"
 
-const SUBSCRIBE_OPTIONS = { from: isFrom, group: isText, ttlMs: isLeaseTime, signal: isSignal }
+const SUBSCRIBE_OPTIONS = { ...CALL_OPTIONS, from: isFrom, group: isText, ttlMs: isLeaseTime }

@@ -9,7 +9,7 @@ export const hasCode = (error: unknown, ...codes: readonly string[]): error is Q
 const isTransientStatus = (status = 0): boolean => status === 408 || status === 429 || status >= 500
 
 /** The cluster is unreachable for now, or the outcome is unknown. A later attempt may succeed. */
-export const isTransient = (error: unknown): boolean =>
+export const isTransient = (error: unknown): error is QuorateError =>
   error instanceof UnavailableError ||
   error instanceof UnreachableError ||
   error instanceof OutcomeUnknownError ||

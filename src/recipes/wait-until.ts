@@ -25,23 +25,25 @@ export interface WaitControls {
   /** End of the caller's time, by `performance.now()`. The state is still checked once after it. */
   readonly untilMs: number
   readonly timeoutError: () => Error
+  /** Whether a transient error of the first check ends the wait. Otherwise an earlier call has reached the cluster. */
+  readonly beginsWithCheck?: boolean
 }
 
 /** `check` may write. It runs again after an unknown outcome. */
 export async function waitUntil<T extends object>(
   kv: WatchClient,
   check: () => Promise<T | PendingWait>,
-  { signal, untilMs, timeoutError }: WaitControls,
+  { signal, untilMs, timeoutError, beginsWithCheck = false }: WaitControls,
 ): Promise<T> {
   const { signal: timeLimit, stop } = timeLimitOf(untilMs - performance.now())
   const isOver = AbortSignal.any([signal, timeLimit])
   try {
-    for (;;) {
+    for (let mayFail = beginsWithCheck; ; mayFail = false) {
       let state: T | PendingWait
       try {
         state = await check()
       } catch (error) {
-        if (!isTransient(error) || timeLimit.aborted) throw error
+        if (!isTransient(error) || timeLimit.aborted || mayFail) throw error
         await pause(RETRY_MS, isOver)
         continue
       }

@@ -75,19 +75,34 @@ export interface Reading<T> {
   readonly watch: WatchOptions
 }
 
-/** Yields the first reading and each later one with another version. Transient errors are retried. */
+/**
+ * Yields the first reading and each later one with another version. The first one may fail; from then on transient
+ * errors are retried, as a watch of the client does.
+ */
 export async function* readOnChange<T>(
   kv: WatchClient,
   read: () => Promise<Reading<T>>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
+  let reading = await read()
   let shown: string | undefined
   for (;;) {
+    const { value, version, revision, watch } = reading
+    if (version !== shown) yield value
+    shown = version
+    await throughOutages(() => changeAfter(kv, { ...watch, keysOnly: true }, revision, signal), signal)
+    reading = await throughOutages(read, signal)
+  }
+}
+
+/**
+ * Repeats a call of a stream until no transient error ends it. So a stream without end depends on no single call with a
+ * time limit. It ends with the signal, or when the client is closed.
+ */
+export async function throughOutages<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (;;) {
     try {
-      const { value, version, revision, watch } = await read()
-      if (version !== shown) yield value
-      shown = version
-      await changeAfter(kv, { ...watch, keysOnly: true }, revision, signal)
+      return await call()
     } catch (error) {
       if (!isTransient(error)) throw error
       await pause(REWATCH_PAUSE_MS, signal)

@@ -2,7 +2,8 @@
 // rights.
 
 import { expect, test } from 'vitest'
-import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv/auth/state.ts'
+import { AuthState, decodeAuth, encodeAuth } from '../../src/kv/auth/state.ts'
+import { AUTH_KEY } from '../../src/kv/index.ts'
 import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { ask, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
@@ -27,8 +28,7 @@ const change = (store: MemoryStore, ...changes: readonly AuthChange[]) =>
     return store.apply(enabled ? by('root', command, store) : ask(command)).outcome
   })
 
-const authRowsOf = (store: MemoryStore) => new AuthRows((key) => store.rows.get(hex(key)))
-const stateOf = (store: MemoryStore) => authRowsOf(store).state
+const stateOf = (store: MemoryStore) => decodeAuth(store.rows.get(hex(AUTH_KEY)) ?? new Uint8Array())
 
 function enabledStore(...changes: readonly AuthChange[]): MemoryStore {
   const store = new MemoryStore()
@@ -110,93 +110,28 @@ test('users and roles that would take too much room are refused', () => {
   expect([...stateOf(store).roles.keys()]).toEqual(['a'])
 })
 
-test('each user, role and permission counts some bytes beside its own', () => {
+test('more roles than the row can number are refused, however short they are', () => {
   const store = new MemoryStore()
-  const range = { start: utf8('a'), end: undefined }
-  const permissions = Array.from({ length: 4096 }, () => ({ access: 'read', range }) as const)
-  const outcomes = change(
-    store,
-    ...Array.from({ length: 12 }, (_, at) => ({ kind: 'put-role', name: `r${at}`, permissions }) as const),
-  )
-  expect(outcomes.map(({ kind }) => kind)).toEqual([...Array(11).fill('auth'), 'refused'])
-  const one = { kind: 'put-role', name: 'r0', permissions: [] } as const
-  expect(change(store, one, { kind: 'delete-role', name: 'r1' })).toMatchObject([
-    { kind: 'auth' },
-    { kind: 'auth' },
-  ])
-  expect(change(store, { kind: 'put-role', name: 'new', permissions })).toMatchObject([{ kind: 'auth' }])
+  const rolesOf = (count: number) =>
+    new Map(Array.from({ length: count }, (_, at) => [`${at}`, { name: `${at}`, permissions: [] }]))
+  const fill = (count: number) =>
+    store.rows.set(hex(AUTH_KEY), encodeAuth(new AuthState(new Map(), rolesOf(count), TOKEN_KEY)))
+  const more = { kind: 'put-role', name: 'more', permissions: [] } as const
+  fill(0xffff)
+  expect(change(store, more)).toEqual([refusedAs('auth-too-large')])
+  fill(60_000)
+  expect(change(store, more)).toMatchObject([{ kind: 'auth' }])
 })
 
-test('what users and roles count is what their rows have, whatever was changed', () => {
+test('the row has one form', () => {
   const store = enabledStore({
     kind: 'put-role',
     name: 'app',
     permissions: [{ access: 'write', range: { start: utf8('a'), end: utf8('b') } }],
   })
-  const before = authRowsOf(store).head
-  change(
-    store,
-    { kind: 'put-role', name: 'b', permissions: [{ access: 'admin', range: undefined }] },
-    { kind: 'put-user', name: 'bob', passwordHash: 'h', roles: ['app', 'b'] },
-    { kind: 'put-user', name: 'bob', passwordHash: 'another', roles: undefined },
-    { kind: 'delete-role', name: 'b' },
-    { kind: 'delete-user', name: 'bob' },
-  )
-  expect(authRowsOf(store).head).toEqual(before)
-})
-
-test('the row of what they share has one form', () => {
-  const store = enabledStore({ kind: 'put-role', name: 'app', permissions: [] })
   const row = store.rows.get(hex(AUTH_KEY)) ?? new Uint8Array()
-  expect(encodeAuthHead(decodeAuthHead(row))).toEqual(row)
-  expect(decodeAuthHead(row)).toMatchObject({ tokenKey: TOKEN_KEY, users: ['root'], roles: ['app'] })
-})
-
-test('a change writes the rows of what it changes, and reads no other', () => {
-  const store = enabledStore(
-    ...['a', 'b', 'c'].map((name) => ({ kind: 'put-role', name, permissions: [] }) as const),
-    ...['x', 'y', 'z'].map(
-      (name) => ({ kind: 'put-user', name, passwordHash: 'h', roles: ['a', 'b'] }) as const,
-    ),
-  )
-  const written = (each: AuthChange) =>
-    store
-      .apply(by('root', authOf(each), store))
-      .changes.map(({ key }) => `${Buffer.from(key.subarray(2))}`)
-      .sort()
-  expect(written({ kind: 'put-user', name: 'x', passwordHash: 'i', roles: undefined })).toEqual(['x'])
-  expect(written({ kind: 'put-role', name: 'a', permissions: [] })).toEqual(['a'])
-  expect(written({ kind: 'put-user', name: 'z', passwordHash: undefined, roles: ['c'] })).toEqual(['', 'z'])
-  expect(written({ kind: 'delete-role', name: 'b' })).toEqual(['', 'b', 'x', 'y'])
-})
-
-test('after a change only the changed rows are read again', () => {
-  const roles = ['a', 'b', 'c']
-  const store = enabledStore(
-    ...roles.map((name) => ({ kind: 'put-role', name, permissions: [] }) as const),
-    ...['x', 'y'].map((name) => ({ kind: 'put-user', name, passwordHash: 'h', roles }) as const),
-  )
-  const known = authRowsOf(store)
-  const rightsOf = (user: string) => known.state.rightsOf(user)
-  const before = rightsOf('x')
-  // The row of what they share, a user, and his roles.
-  expect(known.rowsRead).toBe(5)
-  expect(rightsOf('y')).toBe(before)
-  expect(known.rowsRead).toBe(6)
-  const changed = (each: AuthChange) => {
-    for (const { key } of store.apply(by('root', authOf(each), store)).changes) known.changed(key)
-    const { rowsRead } = known
-    const rights = ['x', 'y'].map(rightsOf)
-    return { rights, read: known.rowsRead - rowsRead }
-  }
-  expect(changed({ kind: 'put-user', name: 'y', passwordHash: 'another', roles: undefined })).toEqual({
-    rights: [before, before],
-    read: 2,
-  })
-  expect(rightsOf('x')).toBe(before)
-  const [x, y] = changed({ kind: 'put-role', name: 'b', permissions: [] }).rights
-  expect(x).not.toBe(before)
-  expect(y).toBe(x)
+  expect(encodeAuth(decodeAuth(row))).toEqual(row)
+  expect(decodeAuth(row).tokenKey).toEqual(TOKEN_KEY)
 })
 
 test('an entry that was permitted under other rights is refused, and nothing of it is remembered', () => {

@@ -45,7 +45,6 @@ const MAY_IMPORT = new Map([
         'server/api',
         'server/audit',
         'server/http',
-        'server/auth',
         'server/tls',
       ],
     ],

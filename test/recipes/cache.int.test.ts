@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
-import { suspend, virtualCluster } from './virtual-cluster.ts'
+import { sleep, suspend, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -180,7 +180,8 @@ describe('a near cache', () => {
     const second = own.get('a')
     goOn.resolve()
     expect((await second)?.text()).toBe('2')
-    expect((await first)?.text()).toBe('1')
+    // Its answer was too old when it came.
+    expect((await first)?.text()).toBe('2')
     expect((await own.get('a'))?.text()).toBe('2')
   })
 
@@ -274,7 +275,7 @@ it('never returns what a loader has put after a reading has shown that it is gon
   while (absent < 3) await turn()
   await turn()
   goOn.resolve()
-  expect((await first)?.text()).toBe('loaded')
+  expect((await first)?.text()).not.toBe('loaded')
   expect((await second)?.text()).toBe('loaded again')
 })
 
@@ -303,6 +304,97 @@ it('gives what a loader has put, although a reading that began before is still u
   expect((await first)?.text()).toBe('loaded')
   goOn.resolve()
   expect(await before).toBeUndefined()
+})
+
+it('does not say that it watches when its watch is silent, and says so again when it is heard', async () => {
+  const prefix = newPrefix()
+  let onProgress = (_: number) => {}
+  let progressMs = 0
+  // A node that was stopped: the connection is open, and nothing comes.
+  const silent = withCall(kv, 'watch', (options) => {
+    onProgress = options.onProgress ?? onProgress
+    progressMs = options.progressMs ?? 0
+    return kv.watch({ prefix: 'nothing/', signal: options.signal })
+  })
+  await using own = await watching(cache(silent, { prefix }))
+  expect(progressMs).toBe(1_000)
+  for (let n = 0; n < 3; n++) {
+    await sleep(1_900)
+    expect(own.statistics.isWatching).toBe(true)
+    onProgress(n)
+  }
+  await sleep(2_100)
+  expect(own.statistics.isWatching).toBe(false)
+  onProgress(9)
+  expect(own.statistics.isWatching).toBe(true)
+  suspend(2_100)
+  expect(own.statistics.isWatching).toBe(false)
+})
+
+it('shows nothing older than it has shown before, of any key, while its watch is silent', async () => {
+  const prefix = newPrefix()
+  const silent = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
+  const { store, state } = stopped(silent)
+  const both = (value: string) =>
+    kv.txn({ success: ['a', 'b', 'c'].map((key) => ({ put: { key: `${prefix}${key}`, value } })) })
+  await both('1')
+  await using own = await watching(cache(store, { prefix, entriesMax: 2 }))
+  await own.get('a')
+  await own.get('b')
+  await both('2')
+  expect((await own.get('b'))?.text()).toBe('1')
+  // The first one that is read again shows the change of all.
+  expect((await own.get('c'))?.text()).toBe('2')
+  expect((await own.get('b'))?.text()).toBe('2')
+  const { gets } = state
+  expect((await own.get('b'))?.text()).toBe('2')
+  expect((await own.get('c'))?.text()).toBe('2')
+  expect(state.gets).toBe(gets)
+})
+
+it('keeps its other entries when its watch has told all that it has shown', async () => {
+  const prefix = newPrefix()
+  const { store, state } = stopped(kv)
+  await kv.put(`${prefix}a`, '1')
+  await using own = await watching(cache(store, { prefix }))
+  await own.get('a')
+  await kv.put(`${prefix}b`, '1')
+  await own.get('b')
+  await sleep(20)
+  const { gets } = state
+  await own.get('a')
+  expect(state.gets).toBe(gets)
+})
+
+it('a call that shares a read has its own limits: neither those of the first one nor its failure', async () => {
+  const prefix = newPrefix()
+  const goOn = Promise.withResolvers<void>()
+  let gets = 0
+  const slow = withCall(kv, 'get', async (key, options) => {
+    gets += 1
+    if (gets > 1) return kv.get(key, options)
+    await goOn.promise
+    throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  })
+  await kv.put(`${prefix}a`, '1')
+  await using own = cache(slow, { prefix })
+  const first = own.get('a')
+  first.catch(() => {})
+  const end = new AbortController()
+  const aborted = own.get('a', undefined, { signal: end.signal })
+  aborted.catch(() => {})
+  const hangs = sleep(1_000).then(() => Promise.reject(new Error('the time of the call is not limited')))
+  hangs.catch(() => {})
+  const short = Promise.race([own.get('a', undefined, { timeoutMs: 100 }), hangs])
+  const late = own.get('a')
+  await expect(short).rejects.toMatchObject({ code: 'timeout', written: 'no' })
+  end.abort()
+  await expect(aborted).rejects.toMatchObject({ name: 'AbortError', written: 'no' })
+  expect(gets).toBe(1)
+  goOn.resolve()
+  await expect(first).rejects.toMatchObject({ code: 'no_leader' })
+  expect((await late)?.text()).toBe('1')
+  expect(gets).toBe(2)
 })
 
 it('is not watching any more when it, or its client, is closed', async () => {

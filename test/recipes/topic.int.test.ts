@@ -40,6 +40,13 @@ async function trimmedOf(name: string): Promise<number> {
   return mark?.revision ?? 0
 }
 
+/** The key of a message. */
+async function keyOf(name: string, text: string): Promise<Uint8Array | undefined> {
+  for await (const record of kv.list({ prefix: `topic/${name}/message/` }))
+    if (record.text() === text) return record.keyBytes
+  return undefined
+}
+
 async function published(on: Topic, count: number): Promise<number[]> {
   const revisions: number[] = []
   for (let n = 0; n < count; n++) revisions.push(await on.publish(String(n)))
@@ -316,7 +323,86 @@ describe('a topic', () => {
     await watch.ready
     await own.publish('short')
     for await (const _ of watch) break
-    expect(await kv.count({ prefix: `topic/t${topics}/` })).toBe(0)
+    expect(await kv.count({ prefix: `topic/t${topics}/message/` })).toBe(0)
+  })
+
+  /** Publishes a message and waits until its time is over. */
+  async function publishLost(own: Topic, name: string): Promise<void> {
+    await own.publish('lost')
+    await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBe(0)
+  }
+
+  it('says that messages were lost by their age to a group, or to a subscriber, that was away', async () => {
+    const name = newName()
+    const own = topic(kv, name, { ageMs: 1_000 })
+    await own.publish('one')
+    const [one] = await taken(own, 1, { group: 'g', from: 'oldest' })
+    expect(one?.missed).toBe(false)
+    // Its own message goes, too: that is no loss.
+    await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBe(0)
+    await own.publish('two')
+    expect(await taken(own, 1, { group: 'g' })).toMatchObject([{ missed: false }])
+    await publishLost(own, name)
+    await own.publish('three')
+    expect(await taken(own, 1, { group: 'g' })).toMatchObject([{ missed: true }])
+    const away = { from: (one?.revision ?? 0) + 1 }
+    expect(await taken(own, 1, away)).toMatchObject([{ missed: true }])
+    // Once: the next one follows without a gap.
+    await own.publish('four')
+    expect((await taken(own, 2, away)).map(({ missed }) => missed)).toEqual([true, false])
+    expect(await taken(own, 1, { group: 'g' })).toMatchObject([{ missed: false }])
+    expect(await taken(own, 1, { from: 'oldest' })).toMatchObject([{ missed: true }])
+  })
+
+  it('says a loss by age with the next message if there is none yet', async () => {
+    const name = newName()
+    const own = topic(kv, name, { ageMs: 1_000 })
+    const begun = (await kv.put('x', '')).revision
+    await publishLost(own, name)
+    const next = taken(own, 1, { from: begun })
+    await sleep(100)
+    await own.publish('next')
+    expect(await next).toMatchObject([{ missed: true }])
+  })
+
+  it('says a loss by age only if one is possible where history was compacted', async () => {
+    const name = newName()
+    const own = topic(kv, name, { ageMs: 1_000 })
+    const compacted = async () => {
+      const { revision } = await kv.put('x', '')
+      await kv.compact(revision)
+      return revision
+    }
+    const quiet = await own.publish('processed')
+    await compacted()
+    // Nothing was published between its position and the oldest state of history.
+    await own.publish('one')
+    expect(await taken(own, 1, { from: quiet + 1 })).toMatchObject([{ missed: false }])
+    await publishLost(own, name)
+    await compacted()
+    await own.publish('two')
+    expect(await taken(own, 1, { from: quiet + 1 })).toMatchObject([{ missed: true }])
+    // Something was, and nobody knows whether all of it is there.
+    const own2 = topic(kv, newName(), { ageMs: 60_000 })
+    const first = await own2.publish('first')
+    await own2.publish('second')
+    await compacted()
+    expect(await taken(own2, 1, { from: first + 1 })).toMatchObject([{ missed: true }])
+  })
+
+  it('counts no message without an age, and no message that is there', async () => {
+    const name = newName()
+    const aged = topic(kv, name, { ageMs: 60_000 })
+    const plain = topic(kv, name)
+    const begun = (await kv.put('x', '')).revision
+    await aged.publish('1')
+    await plain.publish('2')
+    await aged.publish('3')
+    const all = await taken(plain, 3, { from: begun })
+    expect(all.map(({ missed }) => missed)).toEqual([false, false, false])
+    await kv.delete((await keyOf(name, '1')) ?? '')
+    const left = await taken(plain, 2, { from: begun })
+    expect(left.map(({ missed }) => missed)).toEqual([true, false])
   })
 
   it('yields no message whose time is over, although it has read ahead', async () => {

@@ -419,8 +419,9 @@ class VirtualClient {
   watch(options: WatchOptions) {
     const end = anyOf(this.#end.signal, options.signal)
     const from = options.fromRevision ?? this.#store.revision + 1
-    const batches = this.#batches(options, from, end)
-    const ready = way().then(() => this.#check(options.signal))
+    const begun = this.#call(options, () => undefined)
+    const batches = this.#batches(options, from, end, begun)
+    const ready = begun.then(() => this.#check(options.signal))
     // Callers that only iterate do not wait for it.
     ready.catch(() => undefined)
     return {
@@ -433,8 +434,9 @@ class VirtualClient {
     }
   }
 
-  async *#batches(options: WatchOptions, from: number, end: AbortSignal) {
-    await way()
+  /** A watch that has begun lasts through an outage. */
+  async *#batches(options: WatchOptions, from: number, end: AbortSignal, begun: Promise<void>) {
+    await begun
     const isWatched = containment(options)
     for (let next = from; ; ) {
       this.#check(options.signal)
@@ -448,7 +450,8 @@ class VirtualClient {
         ({ type, keyBytes }) => isWatched(nameOf(keyBytes)) && (options.only ?? type) === type,
       )
       if (events.length === 0) continue
-      await way()
+      do await way()
+      while (this.#store.isDown && !end.aborted)
       this.#check(options.signal)
       yield { revision: batch.revision, events }
     }

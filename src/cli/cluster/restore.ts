@@ -19,14 +19,12 @@ interface RestoredCluster {
   /** The client port of n1. */
   readonly port: number
   readonly bump: number
-  /** The hash of a new password of root. */
-  readonly rootPasswordHash: string | undefined
 }
 
 /** cluster.json is written last: without it a start refuses the directory. */
 export async function restoreCluster(
   path: string,
-  { dataDir, nodes, port, bump, rootPasswordHash }: RestoredCluster,
+  { dataDir, nodes, port, bump }: RestoredCluster,
 ): Promise<Restored> {
   createDataDirectory(dataDir)
   const lock = await lockDirectory(dataDir, async () =>
@@ -37,7 +35,7 @@ export async function restoreCluster(
   try {
     if (readClusterFile(dataDir) !== undefined) throw inUse
     const n1 = { dir: join(dataDir, 'n1'), name: 'n1', peer: '', url: urlOf(port) }
-    const restored = await onFiles(path, () => restoreFile(path, n1, { bump, rootPasswordHash }))
+    const restored = await onFiles(path, () => restoreFile(path, n1, bump))
     writeClusterFile(dataDir, {
       cluster_id: restored.clusterId,
       supervisor: null,

@@ -46,10 +46,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
       }
       const name = nameBeforeDashes('lock', words, 1)
       await holdWhile(
-        {
-          ...{ flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
-          queuePrefix: keySpace('lock', 'lock', name).prefix,
-        },
+        { flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
         (client, lockOptions) => lock(client, name, lockOptions),
       )
     })

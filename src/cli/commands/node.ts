@@ -162,8 +162,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let stopSignal: StopSignal | undefined
   let node: RunningNode | undefined
-  const hasFiles =
-    options.tls !== undefined || options.peerTls !== undefined || options.auditLog !== undefined
+  const hasTls = options.tls !== undefined || options.peerTls !== undefined
   onStopSignals(
     (signal) => {
       stopSignal = signal
@@ -173,7 +172,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     },
     () => io().exit(EXIT.failed),
     // A closed terminal sends it too, and then the node stops.
-    hasFiles && io().stderr.isTTY !== true ? () => readAgain(node) : undefined,
+    hasTls && io().stderr.isTTY !== true ? () => void node?.rereadCertificates() : undefined,
   )
   // The log has its stack. Then the process ends (main.ts).
   process.prependListener('uncaughtException', (error) =>
@@ -197,11 +196,6 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   }
   options.logger?.info({}, end.reason)
   return leave(stopSignal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
-}
-
-function readAgain(node: RunningNode | undefined): void {
-  node?.reopenAuditLog()
-  void node?.rereadCertificates()
 }
 
 const ADDRESS_HINTS: Readonly<Record<string, string>> = {

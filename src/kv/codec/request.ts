@@ -131,8 +131,8 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
 export const namesRanges = (kind: number): boolean =>
   kind === KINDS.txn || kind === KINDS['delete-range'] || kind === KINDS.revoke || kind === KINDS.expire
 
-/** Whether entries of this kind change rows that are not counted before: those of history, or of many users. */
-export const changesUncounted = (kind: number): boolean => kind === KINDS.compact || kind === KINDS.auth
+/** Whether entries of this kind delete history, whose events are not counted before. */
+export const forgetsHistory = (kind: number): boolean => kind === KINDS.compact
 
 /**
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as

@@ -67,7 +67,6 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   )
   return createApp({
     requestBytesMax: api.limits.requestBytesMax,
-    strangerBodyMs: api.limits.strangerBodyMs,
     turns: api.outbound.turns,
     routes: [...routes, CONNECT],
   })

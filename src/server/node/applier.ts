@@ -4,15 +4,14 @@ import {
   type Applied,
   applyEntry,
   applySteps,
-  changesUncounted,
   decodeState,
   encodeState,
+  forgetsHistory,
   type KvState,
   namesRanges,
   placesOfEntry,
   type Rows,
   type Steps,
-  TABLE_AUTH,
   TABLE_LEASES,
 } from '../../kv/index.ts'
 import {
@@ -56,8 +55,6 @@ export interface ApplierEvents {
   readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
-  /** An entry has written this row of users and roles. Called when others see it. */
-  readonly authChanged: (rowKey: Uint8Array) => void
   /** The rows for the next entry have been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void
@@ -103,8 +100,6 @@ export class Applier {
   /** The number of rows written by all entries, and the bytes of the values that they have read. */
   #rowsWritten = 0
   #bytesRead = 0
-  /** The rows of users and roles that the entry has written. */
-  readonly #authRows: Uint8Array[] = []
   /** The number of changes in the last entry. Those of a batch may all be refused, and write no row. */
   #changes = 0
 
@@ -143,7 +138,6 @@ export class Applier {
     this.#queue = []
     this.#head = 0
     this.#steps = undefined
-    this.#authRows.length = 0
     this.#reads.clear()
   }
 
@@ -248,7 +242,7 @@ export class Applier {
       this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
       return this.#events.applied(entry, undefined)
     }
-    if (this.#reads.count > this.#keysAtOnce || changesUncounted(kind)) return this.#applyInParts(entry)
+    if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
     const { frame } = entry
     // A batch has a row for each command, of about as many bytes.
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
@@ -276,7 +270,6 @@ export class Applier {
     this.state = result.state
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
     this.#storage.end(new LazyRecord(entry, this.#raftState, result.state))
-    for (const rowKey of this.#authRows.splice(0)) this.#events.authChanged(rowKey)
     return this.#events.applied(entry, result)
   }
 
@@ -291,7 +284,6 @@ export class Applier {
     write: (change) => {
       const { key, value } = change
       this.#rowsWritten++
-      if (key[0] === TABLE_AUTH) this.#authRows.push(key)
       if (key[0] === TABLE_LEASES) this.#events.leaseChanged(key, value, this.#timeMs)
       return this.#storage.change(change)
     },

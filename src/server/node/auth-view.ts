@@ -1,6 +1,6 @@
 // Users and rights as the node has applied them.
 
-import { AuthRows, AuthState, type KvState } from '../../kv/index.ts'
+import { AUTH_KEY, AuthState, decodeAuth, type KvState } from '../../kv/index.ts'
 import type { Storage } from '../../storage/types.ts'
 
 /** Users and rights at one auth revision. */
@@ -11,35 +11,22 @@ export interface Auth {
   readonly state: AuthState
 }
 
-/** Reads the rows of users and roles when they are first needed, and again after they were changed. */
+/** Decodes the row of the auth state when it is first needed after a change. */
 export class AuthView {
-  readonly #rows: AuthRows
+  readonly #storage: Pick<Storage, 'get'>
   readonly #applied: { readonly state: KvState }
   #known: Auth = { enabled: false, revision: 0, state: AuthState.EMPTY }
 
   constructor(storage: Pick<Storage, 'get'>, applied: { readonly state: KvState }) {
-    this.#rows = new AuthRows((rowKey) => storage.get(rowKey))
+    this.#storage = storage
     this.#applied = applied
   }
 
   get now(): Auth {
     const { enabled, revision } = this.#applied.state.auth
-    if (revision !== this.#known.revision) this.#known = { enabled, revision, state: this.#rows.state }
+    if (revision === this.#known.revision) return this.#known
+    const row = this.#storage.get(AUTH_KEY)
+    this.#known = { enabled, revision, state: row === undefined ? AuthState.EMPTY : decodeAuth(row) }
     return this.#known
-  }
-
-  /** Number of rows of users and roles that were read. */
-  get rowsRead(): number {
-    return this.#rows.rowsRead
-  }
-
-  /** An entry writes this row. */
-  rowChanged(rowKey: Uint8Array): void {
-    this.#rows.changed(rowKey)
-  }
-
-  /** A snapshot has replaced all rows. */
-  replaced(): void {
-    this.#rows.replaced()
   }
 }

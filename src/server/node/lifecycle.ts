@@ -34,6 +34,7 @@ export class Lifecycle {
 
   drain(): void {
     this.isDraining = true
+    this.#options.endWatches('this node stops')
   }
 
   stop(): void {

@@ -15,11 +15,10 @@ import {
   placesOfEntry,
   ROOT,
   requestKind,
-  runSteps,
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
-import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
+import { TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
 import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
@@ -157,7 +156,6 @@ export class FakeNode implements NodeApi {
     this.state = state
     this.#rows.clear()
     this.#heads.clear()
-    this.#auth.replaced()
     this.watches.replaced(state)
   }
 
@@ -425,7 +423,6 @@ export class FakeNode implements NodeApi {
       attached: (lease) =>
         this.#rows.in(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
-        if (key[0] === TABLE_AUTH) this.#auth.rowChanged(key)
         if (value === undefined) {
           tableOf(key).delete(key)
           return { mix: 0, crc: 0 }
@@ -437,8 +434,7 @@ export class FakeNode implements NodeApi {
     }
     const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, rows)
     this.state = applied.state
-    const steps = this.watches.applied(applied.state)
-    if (steps !== undefined) runSteps(steps)
+    this.watches.applied(applied.state)
     return applied
   }
 

@@ -25,7 +25,6 @@ export const applierOn = (
     storage,
     {
       leaseChanged: () => {},
-      authChanged: () => {},
       coreEntryApplied: () => new Uint8Array(),
       entryRead: () => {},
       applied: () => undefined,

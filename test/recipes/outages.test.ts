@@ -1,0 +1,242 @@
+// Whatever waits without a limit survives an outage that is longer than the time-out of every call and the life of
+// every lease (RECIPE-7). What has not begun yet says that it cannot.
+
+import { expect, it } from 'vitest'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
+import {
+  barrier,
+  cache,
+  campaign,
+  config,
+  followLeader,
+  lock,
+  queue,
+  registry,
+  runAsLeader,
+  rwLock,
+  saga,
+  semaphore,
+  topic,
+} from '../../src/recipes/index.ts'
+import { sleep, virtualCluster } from './virtual-cluster.ts'
+
+const cluster = virtualCluster()
+/** The client of the others. */
+const other = cluster.client()
+const TIMEOUT_MS = 1_000
+const TTL_MS = 2_000
+const OUTAGE_MS = 12_000
+const ENDLESS = { waitMs: Number.POSITIVE_INFINITY } as const
+
+/** Begins to wait. Returns a promise of what arrives, which must be what `act` causes after the outage. */
+type Wait = (
+  kv: Client,
+  name: string,
+  signal: AbortSignal,
+) => Promise<{ readonly arrives: Promise<unknown>; readonly act: () => Promise<unknown> }>
+
+/** The values of a stream until one satisfies the condition. */
+async function untilIn<T>(stream: AsyncIterable<T>, is: (value: T) => boolean): Promise<T> {
+  for await (const value of stream) if (is(value)) return value
+  throw new Error('the stream has ended')
+}
+
+const behindLock =
+  (
+    take: (kv: Client, name: string, signal?: AbortSignal) => Promise<{ release(): Promise<boolean> }>,
+  ): Wait =>
+  async (kv, name, signal) => {
+    const first = await take(other, name)
+    return { arrives: take(kv, name, signal), act: () => first.release() }
+  }
+
+const waits: Readonly<Record<string, Wait>> = {
+  lock: behindLock((kv, name, signal) => lock(kv, name, { ttlMs: TTL_MS, signal })),
+  rwLock: behindLock((kv, name, signal) => rwLock(kv, name).write({ ttlMs: TTL_MS, signal })),
+  semaphore: behindLock((kv, name, signal) => semaphore(kv, name, 1).acquire({ ttlMs: TTL_MS, signal })),
+  campaign: behindLock((kv, name, signal) => campaign(kv, name, { ttlMs: TTL_MS, signal })),
+  runAsLeader: async (kv, name, signal) => {
+    const first = await campaign(other, name)
+    const options = { ttlMs: TTL_MS, signal, onError: () => {} }
+    return { arrives: runAsLeader(kv, name, () => 'led', options), act: () => first.release() }
+  },
+  followLeader: async (kv, name, signal) => ({
+    arrives: untilIn(followLeader(kv, name, { signal }), (leader) => leader !== undefined),
+    act: () => campaign(other, name),
+  }),
+  barrier: async (kv, name, signal) => {
+    await barrier(other, name).raise()
+    return { arrives: barrier(kv, name).wait({ signal }), act: () => barrier(other, name).lower() }
+  },
+  pop: async (kv, name, signal) => ({
+    arrives: queue(kv, name).pop({ ...ENDLESS, signal }),
+    act: () => queue(other, name).push('x'),
+  }),
+  consume: async (kv, name, signal) => {
+    const handled = Promise.withResolvers<void>()
+    const options = { signal, onError: () => {} }
+    queue(kv, name)
+      .consume(() => handled.resolve(), options)
+      .catch(handled.reject)
+    return { arrives: handled.promise, act: () => queue(other, name).push('x') }
+  },
+  subscribe: async (kv, name, signal) => ({
+    arrives: untilIn(topic(kv, name, { ageMs: 60_000 }).subscribe({ signal }), (each) => each.text() === 'x'),
+    act: () => topic(other, name, { ageMs: 60_000 }).publish('x'),
+  }),
+  'subscribe of a group': async (kv, name, signal) => {
+    // Its lease lives for longer than the outage: otherwise it is lost, as it says.
+    const group = { group: 'g', ttlMs: 10 * OUTAGE_MS, signal }
+    return {
+      arrives: untilIn(topic(kv, name).subscribe(group), (each) => each.text() === 'x'),
+      act: () => topic(other, name).publish('x'),
+    }
+  },
+  'registry.watch': async (kv, name, signal) => ({
+    arrives: untilIn(registry(kv, name).watch({ signal }), (instances) => instances.length > 0),
+    act: () => registry(other, name).register({ url: 'u' }),
+  }),
+  keepResuming: async (kv, name, signal) => {
+    const done = Promise.withResolvers<void>()
+    const of = (client: Client, run: () => unknown) => saga(client, name, [{ name: 'a', run }])
+    of(kv, () => done.resolve())
+      .keepResuming({ signal, onError: () => {} })
+      .catch(done.reject)
+    const aborted = new AbortController()
+    const act = async () => {
+      await of(other, () => aborted.abort())
+        .run('1', null, { signal: aborted.signal })
+        .catch(() => {})
+    }
+    return { arrives: done.promise, act }
+  },
+  config: async (kv, name) => {
+    await other.put(name, '1')
+    const live = await config(kv, { key: name, validate: Number, onError: () => {} })
+    const changed = new Promise((resolve) => live.onChange(resolve)).finally(() => live.close())
+    return { arrives: changed, act: () => other.put(name, '2') }
+  },
+  cache: async (kv, name) => {
+    const values = cache(kv, { prefix: name, ttlMs: 1_000_000 })
+    const isTwo = async () => {
+      for (;;) {
+        const value = await values.get('').catch(() => undefined)
+        if (value?.text() === '2') return values.close()
+        await sleep(10)
+      }
+    }
+    await other.put(name, '1')
+    return { arrives: isTwo(), act: () => other.put(name, '2') }
+  },
+  resolver: async (kv, name) => {
+    const resolver = registry(kv, name).resolver()
+    await resolver.resolve()
+    const isThere = async () => {
+      while (resolver.instances.length === 0) await sleep(10)
+      await resolver.close()
+    }
+    return { arrives: isThere(), act: () => registry(other, name).register({ url: 'u' }) }
+  },
+  registration: async (kv, name) => {
+    const registration = await registry(kv, name).register({ url: 'u', ttlMs: TTL_MS })
+    const isListed = async () => {
+      await sleep(OUTAGE_MS)
+      while ((await registry(other, name).list()).length === 0) await sleep(10)
+      await registration.close()
+    }
+    return { arrives: isListed(), act: async () => {} }
+  },
+}
+
+it.each(Object.entries(waits))('%s survives an outage', async (name, wait) => {
+  const end = new AbortController()
+  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+  const { arrives, act } = await wait(kv, name, end.signal)
+  arrives.catch(() => {})
+  // It has begun to wait.
+  await sleep(500)
+  cluster.isDown = true
+  await sleep(OUTAGE_MS)
+  cluster.isDown = false
+  await act()
+  const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
+  await Promise.race([arrives, hangs])
+  end.abort()
+  await kv.close()
+})
+
+/** A client whose calls fail while `isFailing()`, although its watches deliver events. */
+const failing = (kv: Client, isFailing: () => boolean): Client =>
+  new Proxy(kv, {
+    get(_, name) {
+      const own: unknown = Reflect.get(kv, name, kv)
+      if (typeof own !== 'function') return own
+      if (!['get', 'put', 'txn', 'list', 'count', 'session', 'lease'].includes(String(name)))
+        return own.bind(kv)
+      return (...args: readonly unknown[]) => {
+        if (isFailing()) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+        return own.apply(kv, args)
+      }
+    },
+  })
+
+it.each(Object.entries(waits))(
+  '%s survives that its calls fail when something has changed',
+  async (name, wait) => {
+    const end = new AbortController()
+    const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+    let isFailing = false
+    const { arrives, act } = await wait(
+      failing(kv, () => isFailing),
+      `${name} fails`,
+      end.signal,
+    )
+    arrives.catch(() => {})
+    await sleep(500)
+    isFailing = true
+    await act()
+    await sleep(OUTAGE_MS)
+    isFailing = false
+    const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
+    await Promise.race([arrives, hangs])
+    end.abort()
+    await kv.close()
+  },
+)
+
+const BEGINNINGS: Readonly<Record<string, (kv: Client, name: string) => Promise<unknown>>> = {
+  lock: (kv, name) => lock(kv, name),
+  campaign: (kv, name) => campaign(kv, name),
+  followLeader: (kv, name) => followLeader(kv, name).next(),
+  barrier: (kv, name) => barrier(kv, name).wait(),
+  pop: (kv, name) => queue(kv, name).pop(ENDLESS),
+  subscribe: (kv, name) => topic(kv, name).subscribe().next(),
+  'subscribe of a group': (kv, name) => topic(kv, name).subscribe({ group: 'g' }).next(),
+  'registry.watch': (kv, name) => registry(kv, name).watch().next(),
+}
+
+it.each(Object.entries(BEGINNINGS))('%s that cannot begin says so', async (name, begin) => {
+  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+  cluster.isDown = true
+  const hangs = sleep(30_000).then(() => 'hangs')
+  const end = await Promise.race([begin(kv, name).catch((error: unknown) => error), hangs])
+  cluster.isDown = false
+  expect(end).toMatchObject({ code: 'timeout' })
+  await kv.close()
+})
+
+it.each([lock, campaign])(
+  'a waiter whose lease has ended in an outage fails when its time is over',
+  async (take) => {
+    const held = await take(other, 'bounded')
+    const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+    const waiting = take(kv, 'bounded', { ttlMs: TTL_MS, waitMs: 8_000 })
+    waiting.catch(() => {})
+    await sleep(500)
+    cluster.isDown = true
+    await expect(waiting).rejects.toMatchObject({ code: 'timeout', written: 'no' })
+    cluster.isDown = false
+    await held.release()
+    await kv.close()
+  },
+)
