@@ -185,7 +185,7 @@ export class Client {
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            ...{ endpoints, credentials, tls: options.tls },
+            ...{ endpoints, credentials, tls: options.tls, warn },
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })

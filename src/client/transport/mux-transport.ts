@@ -31,6 +31,7 @@ interface MuxOptions {
   /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
   readonly credentials: ClientCredentials
+  readonly warn: (message: string) => void
   /** Returns whether the node belongs to the client's cluster. */
   readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
 }
@@ -41,6 +42,9 @@ class Link {
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
 }
+
+const CANNOT_LOAD =
+  "multiplexed connections cannot be used, so every call goes over HTTP: the packages ws and msgpackr cannot be loaded. A bundle must leave them out (external), or must have `require`. With `transport: 'http'` there is no warning"
 
 const NO_TLS_OPTIONS: ClientTls = {}
 
@@ -198,8 +202,11 @@ export class MuxTransport implements Transport {
       ({ NodeConnection: Make }) => {
         if (!this.#isClosed) this.#make = Make
       },
-      // Without these packages HTTP serves.
-      () => {},
+      // HTTP serves, at many times the price.
+      (error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error)
+        if (!this.#isClosed) this.#options.warn(`${CANNOT_LOAD}: ${reason}`)
+      },
     )
     return this.#loading
   }
