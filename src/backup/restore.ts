@@ -3,9 +3,7 @@
 // The file is read twice: first to know that it is whole, before anything is written. IDENTITY is written last, so a
 // directory of a restore that was interrupted counts as empty: no node starts from it, and a restore begins anew there.
 
-import { randomBytes } from 'node:crypto'
 import {
-  AUTH_TOKEN_KEY_BYTES,
   BackupRows,
   decodeState,
   encodeState,
@@ -22,6 +20,7 @@ import {
   decodeAppliedState,
   encodeAppliedState,
 } from '../raft/index.ts'
+import { newAuthKeys } from '../server/auth/auth-keys.ts'
 import { randomId } from '../server/random-id.ts'
 import {
   ALL_ROWS,
@@ -95,7 +94,7 @@ export function checkFree(dir: string): void {
 
 export async function restoreRows(source: RowSource, node: NewNode, bump: number): Promise<Restored> {
   const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
-  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) }
+  const restore: Restore = { bump, clusterId, keys: newAuthKeys() }
   const before = decodeState(source.kv)
   const { state, added } = restoredState(before, restore)
   const hash = new StateHash()

@@ -1,9 +1,17 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export { AUTH_TOKEN_KEY_BYTES, isAuthName, ROOT } from './auth/names.ts'
+export { type AccessDemand, demandsOf, isOwnPassword, reading } from './auth/demands.ts'
+export {
+  distinct,
+  isPermittedByKey,
+  isPermittedOnEmpty,
+  isPermittedWithoutKeys,
+  type LeaseDemand,
+} from './auth/lease-rights.ts'
+export { AUTH_TOKEN_KEY_BYTES, isAuthName, LEASE_ID_KEY_BYTES, ROOT } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
-export { AUTH_KEY, AuthState, decodeAuth } from './auth/state.ts'
+export { AUTH_KEY, type AuthKeys, AuthState, decodeAuth } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -11,6 +19,8 @@ export {
   EXPIRE_LEASES_MAX,
   encodeRequest,
   forgetsHistory,
+  hasLeaseDemands,
+  leasesOfEntry,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
@@ -53,6 +63,7 @@ export {
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
+  ownerOf,
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
@@ -76,6 +87,7 @@ export type {
   AuthRole,
   BatchedCommand,
   Command,
+  CommandDigest,
   Condition,
   Idempotency,
   KeyCommand,
@@ -97,10 +109,12 @@ export type {
   Revision,
   Rows,
   User,
+  UserIdentity,
   Where,
 } from './types.ts'
 export {
   asRevision,
+  FINGERPRINT_BYTES,
   SYSTEM_PRINCIPAL,
   TABLE_LEASES,
   TTL_MS_MAX,

@@ -5,7 +5,7 @@
 // lost store, however new, means something else here. Leases begin their time to live anew.
 
 import { readUint64, writeUint64 } from '../bytes/index.ts'
-import { AuthState, decodeAuth, encodeAuth } from './auth/state.ts'
+import { type AuthKeys, AuthState, decodeAuth, encodeAuth } from './auth/state.ts'
 import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
 import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
@@ -76,8 +76,8 @@ export interface Restore {
   readonly bump: number
   /** The new cluster. */
   readonly clusterId: string
-  /** It signs the tokens of users from now on. Those of the lost store are void. */
-  readonly tokenKey: Uint8Array
+  /** The secrets of the new cluster. Tokens of users of the lost store are void. */
+  readonly keys: AuthKeys
 }
 
 /** The registers of the restored store, and the row that must be added to those of the backup. */
@@ -113,14 +113,14 @@ export function restoredState(
 }
 
 /** A row as it is in the restored store. */
-export function restoredRow(row: Row, state: KvState, { tokenKey }: Restore): Row {
+export function restoredRow(row: Row, state: KvState, { keys }: Restore): Row {
   switch (row.key[0]) {
     case TABLE_LEASES:
       return { key: row.key, value: renewed(row.value, state) }
     case TABLE_AUTH: {
-      const { users, roles, tokenKey: before } = decodeAuth(row.value)
-      if (before.length === 0) return row
-      return { key: row.key, value: encodeAuth(new AuthState(users, roles, tokenKey)) }
+      const { users, roles, keys: before } = decodeAuth(row.value)
+      if (before.tokenKey.length === 0) return row
+      return { key: row.key, value: encodeAuth(new AuthState(users, roles, keys)) }
     }
     default:
       return row

@@ -58,7 +58,7 @@ test('records, revisions, history, leases and users stay', async () => {
     expect(auth?.users).toEqual(old?.users)
     expect(auth?.roles).toEqual(old?.roles)
     // The tokens of the lost cluster are void.
-    expect(auth?.tokenKey).not.toEqual(old?.tokenKey)
+    expect(auth?.keys.tokenKey).not.toEqual(old?.keys.tokenKey)
     expect(storage.identity).toMatchObject({ name: 'n9', clusterId: restored.clusterId })
     expect(restored.clusterId).not.toBe(node.clusterId)
   })

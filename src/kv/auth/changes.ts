@@ -49,10 +49,10 @@ function hasRoot({ users }: AuthState, hasCertificate: boolean): boolean {
 function changedState(before: AuthState, change: AuthChange, revision: number): AuthState | Reason {
   const users = new Map(before.users)
   const roles = new Map(before.roles)
-  let { tokenKey } = before
+  let { keys } = before
   switch (change.kind) {
     case 'enable':
-      tokenKey = change.tokenKey
+      keys = { tokenKey: change.tokenKey, leaseIdKey: change.leaseIdKey }
       break
     case 'disable':
       break
@@ -63,7 +63,7 @@ function changedState(before: AuthState, change: AuthChange, revision: number): 
       if (names.some((role) => role !== ROOT && !roles.has(role))) return 'unknown-role'
       const hash = passwordHash === undefined ? user?.passwordHash : (passwordHash ?? undefined)
       const epoch = user === undefined || passwordHash !== undefined ? revision : user.epoch
-      users.set(name, { name, passwordHash: hash, roles: names, epoch })
+      users.set(name, { name, madeAt: user?.madeAt ?? revision, passwordHash: hash, roles: names, epoch })
       break
     }
     case 'delete-user':
@@ -80,5 +80,5 @@ function changedState(before: AuthState, change: AuthChange, revision: number): 
     default:
       return assertNever(change, 'change')
   }
-  return new AuthState(users, roles, tokenKey)
+  return new AuthState(users, roles, keys)
 }

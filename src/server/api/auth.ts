@@ -1,7 +1,7 @@
 // Operations on users, roles and the switch that makes rights be checked.
 
-import { randomBytes } from 'node:crypto'
-import { AUTH_TOKEN_KEY_BYTES, type AuthChange, isAuthName, ROOT } from '../../kv/index.ts'
+import { type AuthChange, isAuthName, ROOT } from '../../kv/index.ts'
+import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
@@ -74,7 +74,7 @@ export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call
   switch (change.kind) {
     case 'enable': {
       const rootHasCertificate = call.principal?.user === ROOT && call.principal.epoch === undefined
-      return run({ kind: 'enable', rootHasCertificate, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) })
+      return run({ kind: 'enable', rootHasCertificate, ...newAuthKeys() })
     }
     case 'put-user': {
       const { name, password, roles } = change
