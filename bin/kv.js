@@ -9,6 +9,13 @@ if (major < 22 || (major === 22 && minor < 18)) {
   run()
 }
 
+// The list of processes shows the arguments until this runs: before the program is loaded, which takes longer. Of
+// arguments that may not be UTF-8, src/cli/main.ts reads the bytes there first, and hides them then.
+function hideSecrets(args) {
+  const hasSecret = args.some((arg) => /^--(user|token|password)\b/.test(arg))
+  if (hasSecret && !args.some((arg) => arg.includes('\uFFFD'))) process.title = 'quorate'
+}
+
 function refuse() {
   console.error(
     `quorate needs Node.js 22.18 or newer; this is Node.js ${process.versions.node} (${process.execPath}).\n` +
@@ -20,6 +27,7 @@ function refuse() {
 }
 
 function run() {
+  hideSecrets(process.argv.slice(2))
   // Keeps compiled code for the next run: a `kv get` takes half as long with it.
   process.getBuiltinModule('node:module').enableCompileCache()
   const { existsSync, realpathSync } = process.getBuiltinModule('node:fs')

@@ -89,7 +89,7 @@ export class InMemoryApi {
       body: NO_BODY,
       socket: NO_SOCKET,
     }
-    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
+    const request = new HttpRequest(parts, performance.now(), { isAbandoned, identified() {}, send() {} })
     request.readTimeout()
     return request
   }

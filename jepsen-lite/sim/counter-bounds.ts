@@ -112,6 +112,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.ranges': 'rangesMax',
   'http.watchBytes': 'watchBuffersBytesMax + watchMessageBytesMax',
   'http.bodyBytes': 'bodiesBytesMax',
+  'http.strangerBytes': 'strangerBytesMax',
   'http.answerBytes': 'answersBytesMax + connectionsMax × pageBytesMax',
 }
 

@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncDirectory } from '../files/durable.ts'
-import { BackupRows, decodeState, type KvState, TABLE_LEASES } from '../kv/index.ts'
+import { BackupRows, compareKeys, decodeState, type KvState, ROOT_KEY, TABLE_LEASES } from '../kv/index.ts'
 import { type BackupEnd, type BackupHeader, BackupReader, DamagedBackupError } from './format.ts'
 
 /** The end of the name of a file that is not complete. */
@@ -17,6 +17,8 @@ export interface BackupSummary {
   readonly state: KvState
   readonly end: BackupEnd
   readonly bytes: number
+  /** The row of the user root; undefined: there is no such user. */
+  readonly root: Uint8Array | undefined
 }
 
 export const readerOf = (path: string): BackupReader => new BackupReader(createReadStream(path))
@@ -57,10 +59,12 @@ export async function verifyBackup(
   refuseMoreThanMax(state.storeBytes)
   const rows = new BackupRows(header.hasHistory)
   let leases = 0
+  let root: Uint8Array | undefined
   for await (const page of reader.pages())
     for (const row of page) {
       if (!rows.has(row)) throw new DamagedBackupError('the backup has a row that belongs into none')
       if (row.key[0] === TABLE_LEASES) leases++
+      if (compareKeys(row.key, ROOT_KEY) === 0) root = row.value
     }
   const found = [rows.keys, rows.bytes, leases]
   const said = [state.keys, state.storeBytes, state.leases.count]
@@ -68,7 +72,7 @@ export async function verifyBackup(
     throw new DamagedBackupError(
       `the backup has ${found[0]} keys of ${found[1]} bytes and ${found[2]} leases, its header says ${said.join(', ')}`,
     )
-  return { header, state, end: reader.end, bytes }
+  return { header, state, end: reader.end, bytes, root }
 }
 
 export const verifyFile = (path: string): Promise<BackupSummary> => verifyBackup(createReadStream(path))

@@ -3,12 +3,16 @@
 // The file is read twice: first to know that it is whole, before anything is written. IDENTITY is written last, so a
 // directory of a restore that was interrupted counts as empty: no node starts from it, and a restore begins anew there.
 
+import { randomBytes } from 'node:crypto'
 import {
+  AUTH_TOKEN_KEY_BYTES,
   BackupRows,
   decodeState,
+  decodeUser,
   encodeState,
   type KvState,
   type Restore,
+  ROOT,
   restoredRow,
   restoredState,
 } from '../kv/index.ts'
@@ -20,7 +24,6 @@ import {
   decodeAppliedState,
   encodeAppliedState,
 } from '../raft/index.ts'
-import { newAuthKeys } from '../server/auth/auth-keys.ts'
 import { randomId } from '../server/random-id.ts'
 import {
   ALL_ROWS,
@@ -55,6 +58,16 @@ export interface Restored {
   readonly state: KvState
   /** The hash of all rows that were restored, computed from the backup. */
   readonly stateHash: bigint
+  /** Whether the user root has a password. Without one, only a certificate shows who it is. */
+  readonly hasRootPassword: boolean
+}
+
+/** The changes of a restored store. */
+export interface RestoreOptions {
+  /** How many revisions later it begins. */
+  readonly bump: number
+  /** The hash of a new password of root. */
+  readonly rootPasswordHash?: string | undefined
 }
 
 /** Where the rows of a new node come from. */
@@ -63,6 +76,8 @@ export interface RowSource {
   readonly kv: Uint8Array
   /** `AppliedRaftState`, encoded. Its configuration is not used. */
   readonly raft: Uint8Array
+  /** The row of the user root; undefined: there is no such user. */
+  readonly root: Uint8Array | undefined
   pages(): AsyncIterable<readonly StoredRow[]>
 }
 
@@ -73,12 +88,12 @@ const BATCH_BYTES = 2 * 1024 * 1024
  * Makes the node from a file. Throws `DamagedBackupError`, and the errors of storage, before anything is changed if the
  * directory has other content.
  */
-export async function restoreFile(path: string, node: NewNode, bump: number): Promise<Restored> {
+export async function restoreFile(path: string, node: NewNode, options: RestoreOptions): Promise<Restored> {
   checkFree(node.dir)
-  await verifyFile(path)
+  const { root } = await verifyFile(path)
   const reader = readerOf(path)
   const { kv, raft } = await reader.header()
-  return restoreRows({ kv, raft, pages: () => reader.pages() }, node, bump)
+  return restoreRows({ kv, raft, root, pages: () => reader.pages() }, node, options)
 }
 
 /** Throws if the directory is in use, or holds anything. */
@@ -92,9 +107,18 @@ export function checkFree(dir: string): void {
   )
 }
 
-export async function restoreRows(source: RowSource, node: NewNode, bump: number): Promise<Restored> {
+export async function restoreRows(
+  source: RowSource,
+  node: NewNode,
+  options: RestoreOptions,
+): Promise<Restored> {
   const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
-  const restore: Restore = { bump, clusterId, keys: newAuthKeys() }
+  const { bump, rootPasswordHash: passwordHash } = options
+  if (passwordHash !== undefined && source.root === undefined)
+    throw new StorageRefusedError('There is no user root, so no rights are checked.')
+  const newRoot =
+    passwordHash === undefined || source.root === undefined ? undefined : { row: source.root, passwordHash }
+  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES), newRoot }
   const before = decodeState(source.kv)
   const { state, added } = restoredState(before, restore)
   const hash = new StateHash()
@@ -128,8 +152,13 @@ export async function restoreRows(source: RowSource, node: NewNode, bump: number
     },
   }
   await formatStorage(dir, identity, initial, pages())
-  return { clusterId, replicaId, state, stateHash: hash.value }
+  const hasRootPassword = newRoot !== undefined || hasPassword(source.root)
+  return { clusterId, replicaId, state, stateHash: hash.value, hasRootPassword }
 }
+
+/** `root`: the row of the user root. */
+export const hasPassword = (root: Uint8Array | undefined): boolean =>
+  root !== undefined && decodeUser(ROOT, root).passwordHash !== undefined
 
 function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow[] {
   for (const { key, value } of rows) hash.add(hashOfRow(key, value))

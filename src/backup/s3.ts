@@ -10,15 +10,18 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { http } from '../node-http.ts'
 import { writeBackup } from './file.ts'
+import { parseListPage, refusalOf } from './s3-list.ts'
 import { type AccessKey, EMPTY_HASH, signedHeaders, uriEncode } from './signature.ts'
-import type { BackupTarget } from './target.ts'
+import type { BackupTarget, StoredFile } from './target.ts'
 
 /** The largest object that one request may store. */
 const OBJECT_BYTES_MAX = 5 * 2 ** 30
-/** A server that sends and takes nothing for so long is given up. */
+/** A server that sends and takes nothing for so long is given up, and so is an answer that takes longer. */
 const SILENCE_MS_MAX = 60_000
-/** The reason of a refusal, in XML. */
-const ERROR_BYTES_MAX = 64 * 1024
+/** A page of a list has at most 1,000 names of 1 KiB, and each byte of a name may be an entity. */
+const ANSWER_BYTES_MAX = 16 * 2 ** 20
+/** More pages of 1,000 files than a schedule makes backups. */
+const PAGES_MAX = 100
 
 export interface BucketOptions {
   readonly bucket: string
@@ -55,42 +58,44 @@ export class BucketTarget implements BackupTarget {
     this.#silenceMsMax = silenceMsMax
   }
 
-  async list(): Promise<readonly string[]> {
-    const { prefix } = this.#options
-    const names: string[] = []
-    for (let after: string | undefined, isMore = true; isMore; ) {
+  get directory(): string {
+    return tmpdir()
+  }
+
+  async list(beginning: string, signal: AbortSignal): Promise<readonly StoredFile[]> {
+    const { bucket, prefix } = this.#options
+    const files: StoredFile[] = []
+    let after: string | undefined
+    for (let pages = 0; pages < PAGES_MAX; pages++) {
       const url = this.#url('')
       url.searchParams.set('list-type', '2')
-      url.searchParams.set('prefix', prefix)
+      url.searchParams.set('prefix', `${prefix}${beginning}`)
       if (after !== undefined) url.searchParams.set('continuation-token', after)
-      const xml = await this.#request('GET', url)
-      for (const key of textsOf('Key', xml)) names.push(key.slice(prefix.length))
-      const [next] = textsOf('NextContinuationToken', xml)
-      // The newest names would be missing, and a backup would be made at each check.
-      if (next === undefined && textsOf('IsTruncated', xml)[0] === 'true')
-        throw new Error(`${url.host} lists only some names, and not where the next ones begin`)
-      after = next
-      isMore = next !== undefined
+      const xml = await this.#request('GET', url, signal)
+      const page = pageOf(url, () => parseListPage(xml, { bucket, prefix: `${prefix}${beginning}` }))
+      for (const { name, bytes } of page.files) files.push({ name: name.slice(prefix.length), bytes })
+      if (page.next === undefined) return files
+      after = page.next
     }
-    return names
+    throw new Error(`${this.#url('').host} lists more than ${PAGES_MAX} pages of backups`)
   }
 
   /** The backup is made in a temporary file first: a request needs the size and the hash of its body. */
-  async write(name: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const dir = await mkdtemp(join(tmpdir(), 'quorate-upload-'))
+  async write(name: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const dir = await mkdtemp(join(this.directory, 'quorate-upload-'))
     try {
       const path = join(dir, name)
       const { bytes: size } = await writeBackup(path, chunks, OBJECT_BYTES_MAX)
       const hash = createHash('sha256')
       await pipeline(createReadStream(path), hash)
-      await this.#request('PUT', this.#url(name), { path, size, hash: hash.digest('hex') })
+      await this.#request('PUT', this.#url(name), signal, { path, size, hash: hash.digest('hex') })
     } finally {
       await rm(dir, { recursive: true, force: true })
     }
   }
 
-  async delete(name: string): Promise<void> {
-    await this.#request('DELETE', this.#url(name))
+  async delete(name: string, signal: AbortSignal): Promise<void> {
+    await this.#request('DELETE', this.#url(name), signal)
   }
 
   #url(name: string): URL {
@@ -104,6 +109,7 @@ export class BucketTarget implements BackupTarget {
   async #request(
     method: string,
     url: URL,
+    signal: AbortSignal,
     body?: { readonly path: string; readonly size: number; readonly hash: string },
   ): Promise<string> {
     const { credentials, region } = this.#options
@@ -112,7 +118,7 @@ export class BucketTarget implements BackupTarget {
       'content-length': body?.size ?? 0,
     }
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const outgoing = requestFor(url, { method, headers, agent: false, timeout: this.#silenceMsMax })
+    const outgoing = requestFor(url, { method, headers, agent: false, timeout: this.#silenceMsMax, signal })
     outgoing.on('timeout', () => outgoing.destroy(new Error('the server was silent for too long')))
     outgoing.on('error', reject)
     outgoing.on('response', resolve)
@@ -120,12 +126,46 @@ export class BucketTarget implements BackupTarget {
     if (body === undefined) outgoing.end()
     else pipeline(createReadStream(body.path), outgoing).catch(reject)
     const answer = await promise
-    let text = ''
-    for await (const chunk of answer.setEncoding('utf8')) text += chunk
+    const text = await this.#textOf(answer)
     const { statusCode = 0 } = answer
     if (statusCode >= 200 && statusCode < 300) return text
-    const [code = 'no reason'] = textsOf('Code', text.slice(0, ERROR_BYTES_MAX))
-    throw new Error(`${url.host} answered ${statusCode} to ${method} ${url.pathname}: ${code}`)
+    const elsewhere = answer.headers['x-amz-bucket-region']
+    const hint =
+      elsewhere === undefined || elsewhere === region
+        ? ''
+        : `; the bucket is in ${elsewhere}: set AWS_REGION to that`
+    throw new Error(
+      `${url.host} answered ${statusCode} to ${method} ${url.pathname}: ${refusalOf(text)}${hint}`,
+    )
+  }
+
+  async #textOf(answer: IncomingMessage): Promise<string> {
+    const timer = setTimeout(
+      () => answer.destroy(new Error('the answer took too long')),
+      this.#silenceMsMax,
+    ).unref()
+    try {
+      const chunks: Buffer[] = []
+      let bytes = 0
+      for await (const chunk of answer) {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > ANSWER_BYTES_MAX) throw new Error(`the answer has more than ${ANSWER_BYTES_MAX} bytes`)
+      }
+      return Buffer.concat(chunks).toString()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** Says whose answer is wrong. */
+function pageOf<T>({ host, pathname }: URL, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`${host} answered 200 to GET ${pathname}, but ${reason}`)
   }
 }
 
@@ -134,15 +174,3 @@ const requestFor = (url: URL, options: RequestOptions) =>
   url.protocol === 'https:'
     ? process.getBuiltinModule('node:https').request(url, options)
     : http.request(url, options)
-
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-
-/** The texts of these elements, which have no elements in them. */
-const textsOf = (element: string, xml: string): readonly string[] =>
-  [...xml.matchAll(new RegExp(`<${element}>([^<]*)</${element}>`, 'g'))].map(([, text = '']) =>
-    text
-      .replaceAll(/&#(x?)([0-9a-fA-F]+);/g, (_, hex: string, digits: string) =>
-        String.fromCodePoint(Number.parseInt(digits, hex === '' ? 10 : 16)),
-      )
-      .replaceAll(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => ENTITIES[name] ?? ''),
-  )

@@ -21,7 +21,7 @@ export async function rehearse(path: string, { state }: BackupSummary): Promise<
   const temporary = mkdtempSync(join(tmpdir(), 'quorate-rehearsal-'))
   const dir = join(temporary, 'data')
   try {
-    const restored = await restoreFile(path, { dir, name: NAME, peer: '', url: '' }, BUMP_DEFAULT)
+    const restored = await restoreFile(path, { dir, name: NAME, peer: '', url: '' }, { bump: BUMP_DEFAULT })
     await checkRestored(dir, restored)
     const node = await startNode({
       ...{ name: NAME, dataDir: dir, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },

@@ -8,6 +8,20 @@ export const widthOf = (text: string): number => stringWidth(text)
 /** A column that is shortened keeps at least this much. */
 const WIDTH_MIN = 8
 
+/** How many of the first columns fit into a line if they are as narrow as possible, and a mark of those left out. */
+export function columnsThatFit(widths: readonly number[], gap: number, lineMax: number): number {
+  const narrow = widths.map((width) => Math.min(width, WIDTH_MIN))
+  const lineOf = (count: number): number =>
+    narrow.slice(0, count).reduce((sum, width) => sum + width + gap, -gap) +
+    (count < narrow.length ? LEFT_OUT.length : 0)
+  let count = widths.length
+  while (count > 1 && lineOf(count) > lineMax) count--
+  return count
+}
+
+/** Stands behind the header of a table without its last columns. */
+export const LEFT_OUT = ' …'
+
 /** Takes from the widest column, and from the next ones, until the line fits. */
 export function fitting(widths: readonly number[], gap: number, lineMax: number): number[] {
   const fitted = [...widths]

@@ -10,6 +10,7 @@ import {
   UnreachableError,
 } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
+import { inContext } from './contexts.ts'
 import { type CredentialFlags, credentialsOf } from './credentials.ts'
 import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
@@ -21,6 +22,7 @@ import {
   type Format,
   formatOf,
   type GlobalFlags,
+  localCluster,
 } from './global-flags.ts'
 import { io, withCurrentIo } from './io.ts'
 import { say, setWriteIntent } from './output.ts'
@@ -38,6 +40,8 @@ export type SignalListener = (name: NodeJS.Signals) => void
 export interface CommandContext {
   readonly client: Client
   readonly endpoints: ChosenEndpoints
+  /** The context that is used; undefined: none. */
+  readonly contextName: string | undefined
   readonly format: Format
   /** Whether a flag or a variable chose the format. */
   readonly isFormatChosen: boolean
@@ -61,12 +65,14 @@ export interface ContextOptions {
 }
 
 export async function withContext(
-  flags: GlobalFlags,
+  given: GlobalFlags,
   intent: Intent,
   run: (context: CommandContext) => Promise<void>,
   options: ContextOptions = {},
 ): Promise<void> {
-  const endpoints = chooseEndpoints(flags)
+  const { flags, contextName } = inContext(given)
+  const endpoints = chooseEndpoints(flags, contextName)
+  sayContext(given, contextName)
   const tls = chooseTls(flags)
   const askedAt = performance.now()
   const credentials = await credentialsOf(flags)
@@ -91,6 +97,7 @@ export async function withContext(
     await run({
       client,
       endpoints,
+      contextName,
       format: formatOf(flags),
       isFormatChosen: flags.output !== undefined,
       timeoutMs,
@@ -109,6 +116,13 @@ export async function withContext(
     signals.close()
     await client.close()
   }
+}
+
+/** Names the current context where a user may expect the local cluster of the working directory. */
+function sayContext({ context }: GlobalFlags, contextName: string | undefined): void {
+  if (context !== undefined || contextName === undefined || io().stderr.isTTY !== true) return
+  if (localCluster() === undefined) return
+  say(`the context ${contextName} is used, not the local cluster here; --context '' uses that one`)
 }
 
 function userOf(credentials: CredentialFlags): string | undefined {

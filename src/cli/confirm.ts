@@ -6,8 +6,13 @@ import { withStdin } from './input.ts'
 import { io } from './io.ts'
 import { say } from './output.ts'
 
-/** Returns if the user agrees to `consequence`. Throws a Failure otherwise, and without a terminal. */
-export async function confirm(consequence: string): Promise<void> {
+/**
+ * Returns if the user agrees to `consequence`. Throws a Failure otherwise, and without a terminal. `contextName`: the
+ * context whose cluster it concerns.
+ */
+export async function confirm(what: string, contextName?: string | undefined): Promise<void> {
+  const consequence =
+    contextName === undefined ? what : `${what} in the cluster of the context ${contextName}`
   // If stderr is a file, the user would not see the question, and the command would wait for the answer.
   if (io().stdin.isTTY !== true || io().stderr.isTTY !== true)
     throw new Failure(EXIT.usage, `${consequence}; to do that, add --yes`)

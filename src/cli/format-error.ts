@@ -15,6 +15,7 @@ const NOTHING_OF_IT = 'what failed was not written'
 
 const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
   user: 'check --endpoints or KV_ENDPOINTS, and that a node runs there',
+  context: `check \`${PROGRAM} context list\`, and that a node runs there`,
   'local cluster': `\`${PROGRAM} cluster start\` resumes the cluster here`,
   default: `there is no local cluster here: \`${PROGRAM} cluster start\` starts one, --endpoints names another`,
 }
@@ -22,6 +23,7 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
 /** Something accepts connections there, and does not answer. */
 const WHEN_SILENT: Readonly<Record<EndpointSource, string>> = {
   user: WHEN_UNREACHABLE.user,
+  context: WHEN_UNREACHABLE.context,
   'local cluster': `\`${PROGRAM} status\` shows which nodes answer`,
   default: `\`${PROGRAM} cluster status\` shows what runs here, --endpoints names another cluster`,
 }
@@ -76,7 +78,7 @@ export function formatError(
       // The text behind the colon is for programs.
       return `${text.split(': ')[0]}${nothing}`
     case 'range_too_large':
-      return `${text}${nothing}; use a smaller range, or raise the limit with \`${PROGRAM} settings\``
+      return `${text}${nothing}; use a smaller range`
     case 'timeout': {
       if (text.includes(CONNECTION_CUT)) return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
       return `${text}${nothing}${error.endpoint === undefined ? '' : `; ${WHEN_SILENT[source]}`}`

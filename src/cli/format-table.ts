@@ -13,6 +13,8 @@ export interface Column<Row> {
   readonly alignRight?: boolean
   /** Rarely needed: in a table only with `-o wide`. */
   readonly wide?: boolean
+  /** The width at least, for rows that come one by one after the header. */
+  readonly widthMin?: number
   /** The end says as much as the beginning: of a URL, the port. The middle is left out where there is no space. */
   readonly keepsEnd?: boolean
 }
@@ -25,10 +27,10 @@ export const isTable = (format: Format): boolean => format === 'table' || format
 
 /**
  * Prints in slices, so that the first rows appear at once. On a terminal the widest columns of a `table` are shortened
- * until a row fits into a line.
+ * until a row fits into a line. If that is not enough, the last columns are left out, and the header ends with …
  */
 export class RowWriter<Row> {
-  readonly #columns: readonly Column<Row>[]
+  #columns: readonly Column<Row>[]
   readonly #format: Format
   readonly #style: (row: Row) => Style | undefined
   readonly #widths: number[]
@@ -43,7 +45,7 @@ export class RowWriter<Row> {
     this.#columns = format === 'table' ? columns.filter(({ wide }) => wide !== true) : columns
     this.#format = format
     this.#style = style
-    this.#widths = this.#columns.map((column) => column.title.length)
+    this.#widths = this.#columns.map(({ title, widthMin = 0 }) => Math.max(title.length, widthMin))
   }
 
   async add(row: Row): Promise<void> {
@@ -60,17 +62,20 @@ export class RowWriter<Row> {
       await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
       return
     }
-    const { widthOf, fitting, fill } = await import('./column-widths.ts')
+    const { widthOf, fitting, fill, columnsThatFit, LEFT_OUT } = await import('./column-widths.ts')
     for (const row of cells) {
       row.forEach((cell, at) => {
         this.#widths[at] = Math.max(this.#widths[at] ?? 0, widthOf(cell))
       })
     }
     const lineMax = this.#format === 'table' ? terminalColumns() : Number.POSITIVE_INFINITY
-    const widths = fitting(this.#widths, COLUMN_GAP, lineMax)
+    const all = this.#columns.length
+    if (!this.#hasHeader)
+      this.#columns = this.#columns.slice(0, columnsThatFit(this.#widths, COLUMN_GAP, lineMax))
+    const widths = fitting(this.#widths.slice(0, this.#columns.length), COLUMN_GAP, lineMax)
     const lineOf = (row: readonly string[]): string =>
-      row
-        .map((cell, at) => fill(cell, widths[at] ?? 0, this.#columns[at]))
+      this.#columns
+        .map((column, at) => fill(row[at] ?? '', widths[at] ?? 0, column))
         .join(' '.repeat(COLUMN_GAP))
         .trimEnd()
     const lines = rows.map((row, at) => {
@@ -78,7 +83,10 @@ export class RowWriter<Row> {
       const style = this.#style(row)
       return style === undefined ? line : paint(style, line)
     })
-    if (!this.#hasHeader) lines.unshift(paint('bold', lineOf(this.#columns.map((column) => column.title))))
+    if (!this.#hasHeader) {
+      const header = lineOf(this.#columns.map((column) => column.title))
+      lines.unshift(paint('bold', this.#columns.length < all ? header + LEFT_OUT : header))
+    }
     this.#hasHeader = true
     await write(lines.map((line) => `${line}\n`).join(''))
   }

@@ -1,5 +1,5 @@
 // The flags of all commands, before or after the name of the command, and the sources of their values:
-// flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
+// flag > KV_* variable > context > cluster.json of .kv/cluster in the working directory > default.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
 import { io, userPath } from './io.ts'
 
 const VARIABLES = [
+  'KV_CONTEXT',
   ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
   ...['KV_CACERT', 'KV_CERT', 'KV_KEY'],
   ...['KV_USER', 'KV_PASSWORD', 'KV_TOKEN'],
@@ -38,6 +39,7 @@ export function commandWithGlobalFlags(name: string) {
         .env('KV_ENDPOINTS')
         .argParser(parseEndpoints),
     )
+    .addOption(new Option('--context <name>', "a cluster of `context add`; '' is none").env('KV_CONTEXT'))
     .addOption(
       new Option('--timeout <duration>', 'how long a request may take (default: 5s)')
         .env('KV_TIMEOUT')
@@ -124,10 +126,12 @@ function fileOf(flag: string, path: string): Buffer {
   }
 }
 
-export type EndpointSource = 'user' | 'local cluster' | 'default'
+export type EndpointSource = 'user' | 'context' | 'local cluster' | 'default'
 
-export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
-  if (flags.endpoints !== undefined) return { urls: flags.endpoints, source: 'user', explicit: true }
+/** `contextName`: the context that the endpoints of `flags` are from; undefined: the user gave them. */
+export function chooseEndpoints(flags: GlobalFlags, contextName: string | undefined): ChosenEndpoints {
+  const source = contextName === undefined ? 'user' : 'context'
+  if (flags.endpoints !== undefined) return { urls: flags.endpoints, source, explicit: true }
   return localEndpoints() ?? { urls: DEFAULT_ENDPOINTS, source: 'default', explicit: false }
 }
 
@@ -138,7 +142,7 @@ function localEndpoints(): ChosenEndpoints | undefined {
   return { urls, source: 'local cluster', explicit: false, clusterId: file.cluster_id ?? undefined }
 }
 
-function localCluster(): ClusterFile | undefined {
+export function localCluster(): ClusterFile | undefined {
   try {
     return readClusterFile(userPath(DEFAULT_DATA))
   } catch (error) {

@@ -23,10 +23,11 @@ stale          What the contacted node has applied. Needs no other node. How old
 One command that reads several pages never goes back from one page to the next.`,
   },
   environment: {
-    summary: 'variables, cluster.json, and which of them wins',
-    text: `A flag wins over a variable, a variable over the local cluster, that over the default.
+    summary: 'variables, contexts, cluster.json, and which of them wins',
+    text: `A flag wins over a variable, a variable over a context, that over the local cluster, that over the default.
 
 KV_ENDPOINTS      nodes to use, separated by commas: http://127.0.0.1:7301,127.0.0.1:7302
+KV_CONTEXT        a cluster of ${PROGRAM} context add; --context '' uses none
 KV_TIMEOUT        how long a request may take: a number with ms, s, m or h
 KV_CONSISTENCY    linearizable, lease or stale
 KV_MAX_STALENESS  how old a stale read may be

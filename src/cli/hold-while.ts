@@ -4,6 +4,7 @@
 // for so long that little of it is left, and SIGKILL a little later. If kv itself was suspended, it checks the clock
 // when it resumes. Only the fencing token protects what the command does in between.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bytesToJson } from '../client/decode.ts'
 import { type Client, QuorateError } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
@@ -36,6 +37,8 @@ export interface HoldOptions {
   readonly flags: GlobalFlags
   /** The lock, as messages name it. */
   readonly what: string
+  /** Beginning of the keys of all clients that hold it or wait for it. */
+  readonly queuePrefix: Uint8Array
   /** The words after `--`. */
   readonly command: readonly string[]
   readonly wait?: number | undefined
@@ -43,21 +46,22 @@ export interface HoldOptions {
 }
 
 export async function holdWhile(
-  { flags, what, command, wait: waitMs, ttl: ttlMs = TTL_MS }: HoldOptions,
+  { flags, what, queuePrefix, command, wait: waitMs, ttl: ttlMs = TTL_MS }: HoldOptions,
   acquire: (client: Client, options: LockOptions) => Promise<HeldLock>,
 ): Promise<void> {
   checkCommand(command)
   await withContext(flags, { kind: 'write' }, async (context) => {
     const acquireNow = (signal: AbortSignal) => acquire(context.client, { waitMs, ttlMs, signal })
-    const held = await acquired(context, what, waitMs, acquireNow)
+    const held = await acquired(context, what, queuePrefix, waitMs, acquireNow)
     await whileHeld(context, what, held, ttlMs, command)
   })
 }
 
 /** Reports a long wait. A signal ends the wait, and removes the client from the queue of the lock. */
 async function acquired(
-  { forwardSignals }: CommandContext,
+  { client, forwardSignals }: CommandContext,
   what: string,
+  queuePrefix: Uint8Array,
   waitMs: number | undefined,
   acquire: (signal: AbortSignal) => Promise<HeldLock>,
 ): Promise<HeldLock> {
@@ -67,10 +71,8 @@ async function acquired(
     received ??= name
     end.abort()
   })
-  const timer = setTimeout(
-    () => say(`waiting for ${what}: another client holds it, or no node has answered yet`),
-    SAY_AFTER_MS,
-  )
+  const over = new AbortController()
+  void sayWait(client, what, queuePrefix, over.signal)
   try {
     return await acquire(end.signal)
   } catch (error) {
@@ -85,8 +87,41 @@ async function acquired(
     throw error
   } finally {
     // The listener stays: a signal that arrives before the lock is in use is for the next listener.
-    clearTimeout(timer)
+    over.abort()
   }
+}
+
+/** Says what the command waits for, once that is known: for an answer, or for other clients. */
+async function sayWait(
+  client: Client,
+  what: string,
+  queuePrefix: Uint8Array,
+  over: AbortSignal,
+): Promise<void> {
+  let isSilenceSaid = false
+  while (!over.aborted) {
+    await sleep(SAY_AFTER_MS, undefined, { signal: over, ref: false }).catch(() => {})
+    if (over.aborted) return
+    // The first answer has a revision.
+    if (client.revision === 0) {
+      if (!isSilenceSaid) say(`waiting for ${what}: no node has answered yet`)
+      isSilenceSaid = true
+      continue
+    }
+    const others = await clientsBefore(client, queuePrefix, over).catch(() => 0)
+    if (others === 0) continue
+    const more = others === 1 ? '' : `, and ${others - 1} more wait`
+    if (!over.aborted) say(`waiting for ${what}: another client holds it${more}`)
+    return
+  }
+}
+
+/** All clients of the queue but this one, which is the last one that came. */
+async function clientsBefore(client: Client, prefix: Uint8Array, signal: AbortSignal): Promise<number> {
+  let count = 0
+  for await (const { lease } of client.list({ prefix, keysOnly: true, signal }))
+    if (lease !== undefined) count++
+  return Math.max(0, count - 1)
 }
 
 async function whileHeld(

@@ -37,6 +37,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     leader: () => import('./commands/leader.ts'),
     compact: () => import('./commands/compact.ts'),
     settings: () => import('./commands/settings.ts'),
+    context: () => import('./commands/context.ts'),
     auth: () => import('./commands/auth.ts'),
     user: () => import('./commands/user.ts'),
     role: () => import('./commands/role.ts'),
@@ -179,9 +180,12 @@ function outputOf(path: string) {
 /** The cause of an error follows a colon, and no full stop follows an error. */
 const inHouseStyle = (text: string): string =>
   text
-    .replace(/( is invalid(?: for argument '[^']*')?)\. /, '$1: ')
-    .replace(/\. Expected (.*)\./, ': expected $1')
     .replace(CHOICES, "$2 must be one of $3, not '$1'")
+    .replace(ARGUMENT_VALUE, "$2: $3, not '$1'")
+    .replace(OPTION_VALUE, "$1: $4, not '$2'$3")
+    .replace(/: Allowed choices are (.*)\., not/, ': one of $1, not')
+    .replace(", not ''", '')
+    .replace(/\. Expected (.*)\./, ': expected $1')
     .replace(/(too many arguments for '(?:put|get|history)'.*)/, '$1; quote a key with spaces')
     .replace(
       /unknown option '--data(?:=[^']*)?'/,
@@ -189,7 +193,11 @@ const inHouseStyle = (text: string): string =>
     )
 
 const CHOICES =
-  /command-argument value '([^']*)' is invalid for argument '([^']*)': Allowed choices are (.*)\./
+  /command-argument value '([^']*)' is invalid for argument '([^']*)'. Allowed choices are (.*)\./
+const ARGUMENT_VALUE = /command-argument value '(.*)' is invalid for argument '([^']*)'\. (.*)/
+/** The long name of the option, the value, the variable that it is from, and what is wrong with it. */
+const OPTION_VALUE =
+  /option '(?:-\w, )?(--[\w-]+)[^']*' (?:argument|value) '(.*?)'( from env '\w+')? is invalid\. (.*)/
 
 /** Commands of which an argument is a key. */
 const WITH_KEY = new Set(['put', 'get', 'del', 'history'])

@@ -42,6 +42,10 @@ export class ProgressDisplay {
 
 export const keyCount = (keys: number): string => (keys === 1 ? '1 key' : `${keys} keys`)
 
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(1)} MB`
+const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB']
+
+/** A number of bytes with the unit in which it is at least 1, as in "4.2 MB". */
+export function byteCount(bytes: number): string {
+  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3))
+  return unit === 0 ? `${bytes} bytes` : `${(bytes / 1_000 ** unit).toFixed(1)} ${UNITS[unit]}`
 }

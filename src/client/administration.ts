@@ -93,7 +93,9 @@ export async function changeSettings(
 ): Promise<Settings> {
   checkSettings('changeSettings', changes)
   checkCall('changeSettings', options)
-  return decoded(await post(call, SETTINGS, changes, options), 'unknown', (json) => {
+  // The switch of leader leases is no entry of the log, so the cluster does not know a repeated change of it.
+  const kind = Object.hasOwn(changes, 'leases') ? 'bare' : 'keyed'
+  return decoded(await post(call, SETTINGS, changes, options, kind), 'unknown', (json) => {
     const missing = Object.keys(changes).find((name) => !Object.hasOwn(json, name))
     return missing === undefined ? json : disagree(`it has no setting ${JSON.stringify(missing)}`)
   })
@@ -114,9 +116,15 @@ export function readFrom(
   return call({ kind: 'read', endpoints }, { method: 'GET', path, stream }, options)
 }
 
-/** Sends a change that must not be sent twice. */
-function post(call: ApiCall, path: string, json: Json, options: CallOptions): Promise<NodeAnswer> {
+/** Sends a change. Without a write id it must not be sent twice. */
+function post(
+  call: ApiCall,
+  path: string,
+  json: Json,
+  options: CallOptions,
+  kind: 'bare' | 'keyed' = 'bare',
+): Promise<NodeAnswer> {
   const headers = { 'Content-Type': 'application/json' }
   const body = bytesOf(JSON.stringify(json))
-  return call({ kind: 'bare' }, { method: 'POST', path, headers, body }, options)
+  return call({ kind }, { method: 'POST', path, headers, body }, options)
 }

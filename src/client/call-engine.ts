@@ -3,11 +3,12 @@
 // Two rules come first. A write that may have been applied is sent again only if it carries a write id. An error says
 // "nothing was written" only if every try of the call certainly wrote nothing.
 //
-// A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
-// (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve
-// the call: the last one is waited for, because a write that was given up has an unknown outcome until some try is
-// answered.
+// A try ends with an answer, with a failure, or at its time limit (retry-policy.ts). Then the next endpoint gets the
+// request. A try is given up only while another endpoint may serve the call. The last one is waited for, since its
+// answer may be close. It may also hang, so the other endpoints get the request again beside it, one after the other.
+// So a call has at most two tries in flight. The first answer ends it.
 
+import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
 import {
   type CallEnd,
@@ -168,6 +169,20 @@ interface Visit {
   foreign: QuorateError | undefined
   /** When it may be tried again after a Retry-After, by `performance.now()`. */
   notBeforeMs: number
+  /** The credentials of the last try. */
+  authorization: string | undefined
+}
+
+/** Tries of a call beside the one at its last endpoint, which is silent. */
+interface SideTries {
+  readonly last: Endpoint
+  /** The last endpoint's try is still in flight. */
+  isBeside: boolean
+  /** How the call ended beside the last endpoint. */
+  end: CallEnd<NodeAnswer> | undefined
+  /** Gives up the side try in flight. */
+  readonly giveUp: AbortController
+  count: number
 }
 
 /** The state of one call. Most have one try: what further tries need is made for them. */
@@ -194,8 +209,9 @@ class RetryingCall {
   #copies = 0
   #attempts = 0
   #internals = 0
-  /** The credentials of the last try. */
-  #authorization: string | undefined
+  #sideTries: SideTries | undefined
+  #sideTriesEnd: Promise<CallEnd<NodeAnswer>> | undefined
+  #isOver = false
   /** A try was refused as `unauthenticated`, and is made again with newer credentials. */
   #hasRenewed = false
 
@@ -216,15 +232,67 @@ class RetryingCall {
         if (end === undefined) {
           const endpoint = this.#pick()
           if (endpoint === undefined) end = await this.#pauseAfterRound()
-          else end = this.#ended(endpoint, await this.#send(endpoint))
+          else {
+            end = this.#ended(endpoint, await this.#send(endpoint))
+            if (this.#sideTries !== undefined) end = await this.#endAfter(end, this.#sideTries)
+          }
         }
         if (end?.kind === 'answered') return end.answer
         if (end !== undefined) throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
       }
     } finally {
       this.#engine.inFlight -= 1
+      this.#isOver = true
+      this.#sideTries?.giveUp.abort()
       this.#release()
     }
+  }
+
+  /** The last endpoint is silent: the others get the request again while it may still answer. */
+  #beginSideTries(last: Endpoint): void {
+    const sideTries: SideTries = {
+      last,
+      isBeside: true,
+      end: undefined,
+      giveUp: new AbortController(),
+      count: 0,
+    }
+    this.#sideTries = sideTries
+    const stopListening = whenAborted(this.#call.signal, () => sideTries.giveUp.abort())
+    const ended = this.#trySide(sideTries)
+    this.#sideTriesEnd = ended.catch((error: unknown) => ({ kind: 'threw', error }))
+    void this.#sideTriesEnd.then((end) => {
+      stopListening()
+      // The last endpoint still has the rest of the time.
+      if (end.kind !== 'out-of-time') sideTries.end = end
+    })
+  }
+
+  async #trySide(sideTries: SideTries): Promise<CallEnd<NodeAnswer>> {
+    const isNext = (endpoint: Endpoint) =>
+      !(sideTries.isBeside && endpoint === sideTries.last) && this.#isUntried(endpoint)
+    for (;;) {
+      let end = this.#isOver ? OUT_OF_TIME : (this.#interrupted ?? this.#lateEnd)
+      if (end === undefined && this.#isLacking) end = await this.#obtainCredentials()
+      if (end === undefined) {
+        const endpoint = this.#endpoints.pick(isNext, performance.now())
+        if (endpoint === undefined) end = await this.#pauseAfterRound()
+        else {
+          sideTries.count += 1
+          end = this.#ended(endpoint, await this.#send(endpoint, sideTries))
+        }
+      }
+      if (end !== undefined) return end
+    }
+  }
+
+  /** The end of the call after the try at its last endpoint. */
+  async #endAfter(
+    end: CallEnd<NodeAnswer> | undefined,
+    sideTries: SideTries,
+  ): Promise<CallEnd<NodeAnswer> | undefined> {
+    sideTries.isBeside = false
+    return end?.kind === 'answered' ? end : (sideTries.end ?? end ?? (await this.#sideTriesEnd))
   }
 
   #release(): void {
@@ -258,7 +326,14 @@ class RetryingCall {
   #visit(endpoint: Endpoint): Visit {
     let visit = this.#find(endpoint)
     if (visit === undefined) {
-      visit = { endpoint, isTried: true, isSilent: false, foreign: undefined, notBeforeMs: 0 }
+      visit = {
+        endpoint,
+        isTried: true,
+        isSilent: false,
+        foreign: undefined,
+        notBeforeMs: 0,
+        authorization: undefined,
+      }
       this.#visits.push(visit)
     }
     return visit
@@ -318,14 +393,15 @@ class RetryingCall {
   }
 
   /** One try. */
-  #send(endpoint: Endpoint): Promise<SendOutcome> {
+  #send(endpoint: Endpoint, sideTries?: SideTries): Promise<SendOutcome> {
     const { http, mux, credentials } = this.#engine.options
     const { request, kind, endpoints, isLogin = false, span, timeoutMs } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
     if (!isLogin) credentials.renewInTime(timeoutMs)
-    if (isMuxed) this.#authorization = mux.authorizationAt(endpoint)
-    else this.#authorization = isLogin ? undefined : credentials.authorization
-    this.#visit(endpoint).isTried = true
+    const visit = this.#visit(endpoint)
+    if (isMuxed) visit.authorization = mux.authorizationAt(endpoint)
+    else visit.authorization = isLogin ? undefined : credentials.authorization
+    visit.isTried = true
     this.#attempts += 1
     const nowMs = performance.now()
     endpoint.requestSent(this, nowMs)
@@ -333,7 +409,8 @@ class RetryingCall {
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
       this.#undatedSentAt = startStopwatch()
     span?.trying(endpoint)
-    return (isMuxed ? mux : http).send(endpoint, request, this.#sendOptions(endpoint, writeId, nowMs))
+    const options = this.#sendOptions(visit, writeId, nowMs, sideTries)
+    return (isMuxed ? mux : http).send(endpoint, request, options)
   }
 
   #currentWriteId(): WriteId {
@@ -341,7 +418,12 @@ class RetryingCall {
     return this.#writeId
   }
 
-  #sendOptions(endpoint: Endpoint, writeId: WriteId | undefined, sentAtMs: number): SendOptions {
+  #sendOptions(
+    { endpoint, authorization }: Visit,
+    writeId: WriteId | undefined,
+    sentAtMs: number,
+    sideTries: SideTries | undefined,
+  ): SendOptions {
     const { kind, request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
@@ -350,26 +432,29 @@ class RetryingCall {
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
     let connectMs = Math.max(1, this.#leftMs / (untried + 1))
     let silenceMs: number | undefined
-    if (this.#hasAlternative(endpoint)) {
-      const limitMs = tryLimitMs(timeoutMs)
-      connectMs = Math.min(connectMs, limitMs)
+    const limitMs = tryLimitMs(timeoutMs)
+    const hasAlternative = sideTries !== undefined || this.#hasAlternative(endpoint)
+    if (hasAlternative) connectMs = Math.min(connectMs, limitMs)
+    // A change without a write id waits for its answer to the end.
+    if (kind !== 'bare' && this.#endpoints.all.length > 1) {
       const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
       const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
-      // A change without a write id waits for its answer to the end.
-      if (kind !== 'bare') silenceMs = Math.max(silentMs, sendingMs)
+      silenceMs = Math.max(silentMs * 2 ** (sideTries?.count ?? 0), sendingMs)
     }
-    const mayGiveUp = silenceMs === undefined ? undefined : () => this.#mayGiveUp(endpoint, sentAtMs)
+    const mayGiveUp =
+      silenceMs === undefined ? undefined : () => this.#mayGiveUp(endpoint, sentAtMs, sideTries)
     return {
       timeoutMs: timeLeftMs,
       connectMs,
+      handshakeMs: hasAlternative ? limitMs : undefined,
       waitsForLookup: untried === 0,
       silenceMs,
       mayGiveUp,
       writeId,
       clusterId: this.#engine.options.cluster.id,
-      authorization: this.#authorization,
+      authorization,
       trace,
-      signal,
+      signal: sideTries?.giveUp.signal ?? signal,
     }
   }
 
@@ -385,21 +470,43 @@ class RetryingCall {
     return false
   }
 
-  #mayGiveUp(endpoint: Endpoint, sentAtMs: number): boolean {
+  /** Whether a silent try ends. If not, others may begin beside it. */
+  #mayGiveUp(endpoint: Endpoint, sentAtMs: number, sideTries: SideTries | undefined): boolean {
+    if (this.#isOver || this.#sideTries?.end !== undefined) return true
+    if (sideTries !== undefined)
+      return this.#hasOther(endpoint, sideTries) && this.#acquireCopy(endpoint, sentAtMs)
+    if (this.#sideTries !== undefined) return false
+    // A connection was accepted, so the whole time of the call is left.
+    const isLate = mustWait(this.#call.timeoutMs, this.#deadline - performance.now())
+    if (this.#hasAlternative(endpoint) && (!isLate || this.#call.isUrgent === true))
+      return this.#acquireCopy(endpoint, sentAtMs)
+    if (this.#call.isLogin === true || !this.#acquireCopy(endpoint, sentAtMs)) return false
+    this.#beginSideTries(endpoint)
+    return false
+  }
+
+  /** Whether the request may be sent once more although it was not answered. */
+  #acquireCopy(endpoint: Endpoint, sentAtMs: number): boolean {
     if (this.#call.isUrgent === true) return true
     const { limiter, retryBudget } = this.#engine
     // While no other endpoint answers either, the whole cluster may be slow: then few calls try other endpoints.
     const isOtherAlive = this.#endpoints.all.some(
       (each) => each !== endpoint && each.hasAnsweredSince(sentAtMs),
     )
-    const isLate = mustWait(this.#call.timeoutMs, this.#leftMs)
-    if (!isLate && retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
+    if (retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
       this.#copies += 1
       return true
     }
     // Other calls should not begin with a silent endpoint.
     endpoint.failed(performance.now())
     return false
+  }
+
+  /** Whether a side try may move from this endpoint to another one. */
+  #hasOther(endpoint: Endpoint, { last, isBeside }: SideTries): boolean {
+    return this.#endpoints.all.some(
+      (each) => each !== endpoint && !(isBeside && each === last) && this.#find(each)?.foreign === undefined,
+    )
   }
 
   #ended(endpoint: Endpoint, outcome: SendOutcome): CallEnd<NodeAnswer> | undefined {
@@ -501,12 +608,13 @@ class RetryingCall {
   #renewCredentials(error: QuorateError, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
     const { mux, credentials } = this.#engine.options
     const { isLogin = false } = this.#call
-    if (isLogin || !credentials.refused(this.#authorization)) return { kind: 'refused', error }
-    mux?.leave(endpoint, this.#authorization)
+    const visit = this.#visit(endpoint)
+    if (isLogin || !credentials.refused(visit.authorization)) return { kind: 'refused', error }
+    mux?.leave(endpoint, visit.authorization)
     if (this.#hasRenewed) return { kind: 'refused', error }
     this.#hasRenewed = true
     this.#tries.refusal = error
-    this.#visit(endpoint).isTried = false
+    visit.isTried = false
     return undefined
   }
 

@@ -43,6 +43,7 @@ import {
   WATCH,
   type WatchOperation,
 } from './operation.ts'
+import { tryLimitMs } from './retry-policy.ts'
 import type { TransactCalls } from './transact.ts'
 import { resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
@@ -103,6 +104,9 @@ const TIMEOUT_MS = 5_000
 export const CALLS_MAX = 256
 /** A watch waits this long for a connection that is being made, at most half of its time. */
 const WATCH_CONNECT_MS = 1_000
+
+/** A node that has begun a stream may be silent for so many times as long as one that has not answered. */
+const STREAM_TRIES = 2
 
 const NONE = {}
 
@@ -202,6 +206,7 @@ export class Client {
       read: (request, options) => this.#read(request, options),
       freshness: (options) => this.#freshness(options),
       interruption: (signal) => closing.interruption(signal),
+      streamSilenceMs: this.#streamSilenceMs,
     }
     this.#watchHost = {
       timeoutMs,
@@ -459,7 +464,10 @@ export class Client {
   /** All of the store at one revision, as the bytes of a file, from one node: the one at `endpoint`, or any. */
   async *backup(options: BackupOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const { backup } = await import('./backup.ts')
-    yield* backup(this.#call, options, this.#timeoutMs, this.#closing.interruption(options.signal))
+    yield* backup(
+      { ...this.#rangeReads, call: this.#call, interruption: this.#closing.interruption(options.signal) },
+      options,
+    )
   }
 
   /** Ends all calls in flight with `AbortError` and closes every connection. */
@@ -498,6 +506,9 @@ export class Client {
     return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
   }
 
+  readonly #streamSilenceMs = (timeoutMs: number): number | undefined =>
+    this.#endpoints.all.length > 1 ? STREAM_TRIES * tryLimitMs(timeoutMs) : undefined
+
   #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
     return this.#run({ kind: 'read', request, onAnswer: informing(options.onAnswer) }, options)
   }
@@ -522,7 +533,7 @@ export class Client {
     const opening = this.#run({ kind: 'read', request: operation }, { timeoutMs: leftMs, signal })
     const settled = () => {}
     this.#firstWatch ??= opening.then(settled, settled)
-    return streamOf(await opening, operation.silentMs)
+    return streamOf(await opening, operation.silentMs, this.#streamSilenceMs(leftMs))
   }
 }
 

@@ -10,6 +10,7 @@ import {
   DisagreementError,
   decoded,
   disagree,
+  headerWholeNumber,
   incomplete,
   isObject,
   objectOf,
@@ -19,7 +20,7 @@ import {
   unexpected,
   wholeNumberIn,
 } from './decode.ts'
-import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
+import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { API, type CallRequest, RANGE, type RangeQuery, type ReadFreshness } from './operation.ts'
 import { afterPendingEvents } from './timer.ts'
@@ -60,6 +61,8 @@ export interface RangeReads {
   readonly read: (request: CallRequest, options: ReadOptions) => Promise<NodeAnswer>
   readonly freshness: (options: ReadOptions) => ReadFreshness
   readonly interruption: (signal: AbortSignal | undefined) => Interruption
+  /** How long a node may be silent in a stream until another one continues it; undefined: there is no other. */
+  readonly streamSilenceMs: (timeoutMs: number) => number | undefined
 }
 
 export async function* list(
@@ -68,12 +71,74 @@ export async function* list(
 ): AsyncGenerator<KvRecord, void, undefined> {
   checkList(options)
   const interruption = reads.interruption(options.signal)
-  if (options.snapshot === true) {
-    const path = freshPath(rangePath(rangeOf(options)), reads.freshness(options))
-    const headers = { Accept: 'application/x-ndjson' }
-    const answer = await reads.read({ op: API, method: 'GET', path, headers, stream: true }, options)
-    yield* streamed(answer, options.timeoutMs ?? reads.timeoutMs, options, interruption)
-  } else yield* pages(reads, options, interruption)
+  yield* options.snapshot === true
+    ? snapshot(reads, options, interruption)
+    : pages(reads, options, interruption)
+}
+
+/** A list of one revision: a stream, which another node continues when it breaks or stands still. */
+async function* snapshot(
+  reads: RangeReads,
+  options: ListOptions,
+  interruption: Interruption,
+): AsyncGenerator<KvRecord, void, undefined> {
+  const timeoutMs = options.timeoutMs ?? reads.timeoutMs
+  const reader = new ChunkReader(timeoutMs)
+  const position = new ListPosition(options)
+  const headers = { Accept: 'application/x-ndjson' }
+  const silenceMs = reads.streamSilenceMs(timeoutMs)
+  let { revision } = options
+  for (;;) {
+    const place = withQuery(rangePath({ ...rangeOf(options), revision }), { after: position.last })
+    const path = freshPath(place, reads.freshness({ ...options, revision }))
+    const request = { op: API, method: 'GET', path, headers, stream: true } as const
+    let answer: NodeAnswer
+    try {
+      answer = await reader.timing(reads.read(request, { ...options, timeoutMs: reader.leftMs }))
+    } catch (error) {
+      throw position.interruptedBy === undefined ? error : brokenOff(error, position, revision)
+    }
+    revision ??= headerWholeNumber(answer.headers, 'kv-revision')
+    reader.silenceMs = silenceMs && silenceMs * 2 ** position.silences
+    try {
+      yield* streamed(answer, reader, options, interruption, position)
+      return
+    } catch (error) {
+      if (error !== position.interruptedBy || revision === undefined || reader.leftMs <= 0) throw error
+      answer.endpoint.failed(performance.now())
+    }
+  }
+}
+
+/** How far a list of one revision has come, in all of its streams. */
+class ListPosition {
+  /** Number of records. */
+  count = 0
+  /** The key of the last record. */
+  last: Uint8Array | undefined
+  /** Streams in a row that stood still. */
+  silences = 0
+  /** Why the last stream ended, if another one may continue the list. */
+  interruptedBy: unknown
+  readonly inOrder: (record: KvRecord) => KvRecord
+
+  constructor(options: ListOptions) {
+    this.inOrder = orderOf(options)
+  }
+}
+
+/** No other node continues the list. */
+function brokenOff(
+  cause: unknown,
+  { count, interruptedBy }: ListPosition,
+  revision: number | undefined,
+): unknown {
+  if (!(cause instanceof QuorateError) || cause instanceof AbortedError) return cause
+  const { message, endpoint = '' } = cause
+  const text = `the list of revision ${revision} broke off after ${count} records: ${message}`
+  if (cause instanceof CompactedError)
+    return new CompactedError(text, { ...cause, cause: interruptedBy }, cause)
+  return incomplete(text, endpoint, cause)
 }
 
 export async function count(reads: RangeReads, options: RangeOptions): Promise<number> {
@@ -158,81 +223,97 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
 
 /**
  * Lines of NDJSON up to the end line. Without that line the answer is incomplete, whatever was read. As for a page,
- * every 1,000 records must arrive within `timeoutMs`; the time that the consumer takes for them does not count.
+ * every 1,000 records must arrive within a time; the time that the consumer takes for them does not count.
  */
 export async function* streamed(
   answer: NodeAnswer,
-  timeoutMs: number,
+  reader: ChunkReader,
   options: ListOptions,
   interruption: Interruption,
+  position = new ListPosition(options),
 ): AsyncGenerator<KvRecord, void, undefined> {
   const { endpoint } = answer
   const { limit, keysOnly = false } = options
-  const inOrder = orderOf(options)
   if (answer.kind !== 'streaming' || 'messages' in answer.stream)
     throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
+  const interruptedBy = (error: QuorateError): QuorateError => {
+    position.interruptedBy = error
+    return error
+  }
   const stopListening = interruption.listen(() => stream.destroy())
-  const waiting = new ChunkReader(stream, timeoutMs)
-  let count = 0
+  const countBefore = position.count
   try {
-    for await (const line of linesOf(waiting.chunks())) {
+    for await (const line of linesOf(reader.chunks(stream))) {
       throwIf(interruption.reason())
       const json = parseObject(line)
       if (json === undefined) throw incomplete('a line of the stream is not a JSON object', endpoint.url)
       if (json.end === true) {
+        const count = position.count - countBefore
         if (json.count === count) return
         throw incomplete(`the stream has ${count} records, its end says ${json.count}`, endpoint.url)
       }
       if (isObject(json.error)) {
         const body = encodeUtf8(JSON.stringify(json.error))
         const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
-        throw problemError(problem, answer.headers, endpoint, 'read')
+        const error = problemError(problem, answer.headers, endpoint, 'read')
+        throw problem.passing ? interruptedBy(error) : error
       }
-      if (count === limit) return
-      yield inOrder(recordFromJson(json, keysOnly))
-      count += 1
-      if (count === limit) return
-      if (count % PAGE_RECORDS === 0) waiting.beginAgain()
+      if (position.count === limit) return
+      const record = position.inOrder(recordFromJson(json, keysOnly))
+      position.last = record.keyBytes
+      position.count += 1
+      position.silences = 0
+      yield record
+      if (position.count === limit) return
+      if (position.count % PAGE_RECORDS === 0) reader.beginAgain()
     }
   } catch (error) {
     throwIf(interruption.reason())
     if (error instanceof DisagreementError) throw unexpected(error, endpoint.url, 'no')
     if (error instanceof QuorateError) throw error
-    if (waiting.stoodStillMs !== undefined) {
-      const seconds = Number((waiting.stoodStillMs / 1_000).toFixed(3))
-      throw new UnavailableError(`the stream stood still for ${seconds} s after ${count} records`, {
-        code: 'timeout',
-        written: 'no',
-        endpoint: endpoint.url,
-      })
+    if (reader.stoodStillMs !== undefined) {
+      position.silences += 1
+      const seconds = Number((reader.stoodStillMs / 1_000).toFixed(3))
+      const text = `the stream stood still for ${seconds} s after ${position.count} records`
+      const details = { code: 'timeout', written: 'no', endpoint: endpoint.url } as const
+      throw interruptedBy(new UnavailableError(text, details))
     }
     const reason = error instanceof Error ? error.message : String(error)
-    throw incomplete(`the stream broke after ${count} records: ${reason}`, endpoint.url, error)
+    throw interruptedBy(
+      incomplete(`the stream broke after ${position.count} records: ${reason}`, endpoint.url, error),
+    )
   } finally {
     stopListening()
     stream.destroy()
   }
   throwIf(interruption.reason())
-  throw incomplete(`the stream ended after ${count} records without its end line`, endpoint.url)
+  throw interruptedBy(
+    incomplete(`the stream ended after ${position.count} records without its end line`, endpoint.url),
+  )
 }
 
 /**
- * The chunks of a stream, and the limits for waiting: at most `timeoutMs` for the records of one page, and for one
- * chunk not longer than any node may be silent.
+ * The chunks of streams, and the limits for waiting: at most `timeoutMs` for the records of one page, in whatever
+ * streams they arrive, and for one chunk not longer than any node may be silent.
  */
 export class ChunkReader {
-  readonly #stream: ByteStream
   readonly #timeoutMs: number
   #leftMs: number
   #bytes = 0
+  /** Limit on the silence of the node; undefined: that of any node. */
+  silenceMs: number | undefined
   /** Set when a wait was too long. */
   stoodStillMs: number | undefined
 
-  constructor(stream: ByteStream, timeoutMs: number) {
-    this.#stream = stream
+  constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs
     this.#leftMs = timeoutMs
+  }
+
+  /** The time that is left for the records of this page. */
+  get leftMs(): number {
+    return Math.max(0, this.#leftMs)
   }
 
   beginAgain(): void {
@@ -240,10 +321,21 @@ export class ChunkReader {
     this.#bytes = 0
   }
 
-  async *chunks(): AsyncGenerator<Buffer, void, undefined> {
-    const chunks: AsyncIterator<Buffer> = this.#stream[Symbol.asyncIterator]()
+  /** Subtracts the time of this from the time that is left. */
+  async timing<T>(waiting: Promise<T>): Promise<T> {
+    const startedAt = performance.now()
+    try {
+      return await waiting
+    } finally {
+      this.#leftMs -= performance.now() - startedAt
+    }
+  }
+
+  async *chunks(stream: ByteStream): AsyncGenerator<Buffer, void, undefined> {
+    this.stoodStillMs = undefined
+    const chunks: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]()
     for (;;) {
-      const { done, value } = await this.#next(chunks)
+      const { done, value } = await this.timing(this.#next(stream, chunks))
       if (done === true) return
       this.#bytes += value.length
       if (this.#bytes >= PAGE_BYTES) this.beginAgain()
@@ -251,18 +343,17 @@ export class ChunkReader {
     }
   }
 
-  async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
-    const askedAt = performance.now()
-    const isSilenceFirst = SILENCE_MAX_MS < this.#leftMs
-    const stopTimer = afterPendingEvents(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
-      this.stoodStillMs = isSilenceFirst ? SILENCE_MAX_MS : this.#timeoutMs
-      this.#stream.destroy(new Error('its time is up'))
+  async #next(stream: ByteStream, chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+    const silenceMs = this.silenceMs ?? SILENCE_MAX_MS
+    const isSilenceFirst = silenceMs < this.#leftMs
+    const stopTimer = afterPendingEvents(isSilenceFirst ? silenceMs : this.#leftMs, () => {
+      this.stoodStillMs = isSilenceFirst ? silenceMs : this.#timeoutMs
+      stream.destroy(new Error('its time is up'))
     })
     try {
       return await chunks.next()
     } finally {
       stopTimer()
-      this.#leftMs -= performance.now() - askedAt
     }
   }
 }

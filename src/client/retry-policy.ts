@@ -1,5 +1,5 @@
-// How long one try of a call may take, when there is another one, and how many. There is at most one try of a call at a
-// time. When a node stays silent for the time limit of a try, the try is given up and the next node gets the request.
+// How long one try of a call may take, when there is another one, and how many. When a node stays silent for the time
+// limit of a try, the try is given up and the next node gets the request.
 //
 // When all nodes are slow because of overload, each further copy of a request makes them slower. So few tries are given
 // up at a time, and a token bucket bounds their number. A try that may not be given up continues.
@@ -7,6 +7,10 @@
 // Giving up has a price: the answer may have been close. So a call leaves each endpoint at most once, only in the first
 // half of its time, and never the last endpoint. A cluster of three nodes whose answers take up to four fifths of the
 // time-out still answers every call.
+//
+// The last endpoint may be the one that hangs, while the others have become able to answer since the call left them:
+// for example, because they have elected a leader. So they get the request again beside it. The limit of such side
+// tries doubles each time.
 
 /** Time limit of a first try: this share of the time of its call, within these bounds. */
 const TRY_SHARE = 0.1
@@ -59,7 +63,7 @@ export function leastMs(isRead: boolean, timeoutMs: number, usualMs: number): nu
 export const tryLimitMs = (timeoutMs: number): number =>
   Math.min(TRY_MAX_MS, Math.max(TRY_MIN_MS, timeoutMs * TRY_SHARE))
 
-/** Whether a call must wait for its node to the end, however silent that is: the answer may be close. */
+/** Whether a call must not give up the try at its node, however silent that is: the answer may be close. */
 export const mustWait = (timeoutMs: number, leftMs: number): boolean =>
   leftMs < Math.min(timeoutMs / 2, timeoutMs - TRY_MIN_MS)
 

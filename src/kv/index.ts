@@ -1,26 +1,22 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export { type AccessDemand, demandsOf, isOwnPassword, reading } from './auth/demands.ts'
 export {
-  distinct,
-  isPermittedByKey,
-  isPermittedOnEmpty,
-  isPermittedWithoutKeys,
-  type LeaseDemand,
-} from './auth/lease-rights.ts'
-export { AUTH_TOKEN_KEY_BYTES, isAuthName, LEASE_ID_KEY_BYTES, ROOT } from './auth/names.ts'
+  AUTH_TOKEN_KEY_BYTES,
+  isAuthName,
+  ROLE_PERMISSIONS_MAX,
+  ROOT,
+  USER_ROLES_MAX,
+} from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
-export { AUTH_KEY, type AuthKeys, AuthState, decodeAuth } from './auth/state.ts'
+export { AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
+  changesUncounted,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
-  forgetsHistory,
-  hasLeaseDemands,
-  leasesOfEntry,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
@@ -63,7 +59,6 @@ export {
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
-  ownerOf,
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
@@ -87,7 +82,6 @@ export type {
   AuthRole,
   BatchedCommand,
   Command,
-  CommandDigest,
   Condition,
   Idempotency,
   KeyCommand,
@@ -109,13 +103,12 @@ export type {
   Revision,
   Rows,
   User,
-  UserIdentity,
   Where,
 } from './types.ts'
 export {
   asRevision,
-  FINGERPRINT_BYTES,
   SYSTEM_PRINCIPAL,
+  TABLE_AUTH,
   TABLE_LEASES,
   TTL_MS_MAX,
   TTL_MS_MIN,

@@ -5,7 +5,9 @@
 // lost store, however new, means something else here. Leases begin their time to live anew.
 
 import { readUint64, writeUint64 } from '../bytes/index.ts'
-import { type AuthKeys, AuthState, decodeAuth, encodeAuth } from './auth/state.ts'
+import { sizeOfUser } from './auth/changes.ts'
+import { ROOT } from './auth/names.ts'
+import { AUTH_KEY, decodeAuthHead, decodeUser, encodeAuthHead, encodeUser, ROOT_KEY } from './auth/state.ts'
 import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
 import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
@@ -71,13 +73,22 @@ export class BackupRows {
   }
 }
 
+/** A new password of the user root, who gets the role root too. */
+export interface NewRoot {
+  /** The row of this user in the backup. */
+  readonly row: Uint8Array
+  readonly passwordHash: string
+}
+
 export interface Restore {
   /** How many revisions later the restored store begins. */
   readonly bump: number
   /** The new cluster. */
   readonly clusterId: string
-  /** The secrets of the new cluster. Tokens of users of the lost store are void. */
-  readonly keys: AuthKeys
+  /** It signs the tokens of users from now on. Those of the lost store are void. */
+  readonly tokenKey: Uint8Array
+  /** undefined: the user root stays as it is. */
+  readonly newRoot?: NewRoot | undefined
 }
 
 /** The registers of the restored store, and the row that must be added to those of the backup. */
@@ -113,18 +124,37 @@ export function restoredState(
 }
 
 /** A row as it is in the restored store. */
-export function restoredRow(row: Row, state: KvState, { keys }: Restore): Row {
+export function restoredRow(row: Row, state: KvState, restore: Restore): Row {
   switch (row.key[0]) {
     case TABLE_LEASES:
       return { key: row.key, value: renewed(row.value, state) }
     case TABLE_AUTH: {
-      const { users, roles, keys: before } = decodeAuth(row.value)
-      if (before.tokenKey.length === 0) return row
-      return { key: row.key, value: encodeAuth(new AuthState(users, roles, keys)) }
+      if (row.key.length === AUTH_KEY.length)
+        return { key: row.key, value: restoredHead(row.value, state, restore) }
+      const isRoot = restore.newRoot !== undefined && compareKeys(row.key, ROOT_KEY) === 0
+      return isRoot ? { key: row.key, value: rootRow(restore.newRoot, state) } : row
     }
     default:
       return row
   }
+}
+
+/** The row that all users share: its key is new, and its size is that of the new row of root. */
+function restoredHead(row: Uint8Array, state: KvState, { tokenKey, newRoot }: Restore): Uint8Array {
+  const head = decodeAuthHead(row)
+  const added =
+    newRoot === undefined ? 0 : sizeOfUser(ROOT, rootRow(newRoot, state)) - sizeOfUser(ROOT, newRoot.row)
+  return encodeAuthHead({
+    ...head,
+    tokenKey: head.tokenKey.length === 0 ? head.tokenKey : tokenKey,
+    bytes: head.bytes + added,
+  })
+}
+
+function rootRow({ row, passwordHash }: NewRoot, { auth }: KvState): Uint8Array {
+  const root = decodeUser(ROOT, row)
+  const roles = [...new Set([...root.roles, ROOT])].sort()
+  return encodeUser({ ...root, passwordHash, roles, epoch: auth.revision })
 }
 
 /** A lease whose time to live begins now. */

@@ -21,12 +21,15 @@ export function startCommandFor(dirs: readonly string[]): string | undefined {
 }
 
 /** The replicas beside this one in a local cluster, itself included, which their nodes would start. */
-export function replicasBeside(dir: string): readonly Pick<ReplicaSummary, 'clusterId' | 'replicaId'>[] {
+export function replicasBeside(
+  dir: string,
+): readonly Pick<ReplicaSummary, 'clusterId' | 'replicaId' | 'dir'>[] {
   const cluster = dirname(resolve(dir))
   if (!isClusterDirectory(cluster)) return []
   return nodeNamesIn(cluster).flatMap((name) => {
-    const identity = identityIn(join(cluster, name))
-    return identity === undefined || quarantineOf(join(cluster, name)) !== undefined ? [] : [identity]
+    const path = join(cluster, name)
+    const identity = identityIn(path)
+    return identity === undefined || quarantineOf(path) !== undefined ? [] : [{ ...identity, dir: path }]
   })
 }
 

@@ -164,7 +164,7 @@ async function checkRows(storage: Storage, { revision, keys }: ReplicaSummary, a
         scrub.step((error, finished) => (error === undefined ? resolve(finished) : reject(error))),
       )
     const hash = storage.stateHash.toString(16).padStart(16, '0')
-    add('rows', 'ok', `${keys} keys at revision ${revision}, state hash ${hash}`)
+    add('rows', 'ok', `${keys === 1 ? '1 key' : `${keys} keys`} at revision ${revision}, state hash ${hash}`)
   } catch (error) {
     add('rows', 'problem', error instanceof Error ? error.message : String(error))
   } finally {

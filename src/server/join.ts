@@ -93,12 +93,15 @@ export async function join(
     logger,
     isKnown,
     tls = () => undefined,
+    found = () => {},
   }: JoinTarget & {
     replace: boolean
     logger: Logger
     isKnown: () => boolean
     /** The certificate of this node, which may be replaced while it tries. */
     tls?: () => SecureContextOptions | undefined
+    /** Called with the members each time when a node has named them. */
+    found?: (members: ClusterDescription['members']) => void
   },
 ): Promise<void> {
   const named = clusterId === undefined ? urls : []
@@ -120,6 +123,7 @@ export async function join(
       const credentials = { authorization, tls: tls() }
       const seen = await clusterAt(url, credentials)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
+      found(seen.members)
       // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
       if (clusterId === undefined) {
         const members = seen.members.map((member) => member.url)

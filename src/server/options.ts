@@ -130,6 +130,8 @@ export interface RunningNode {
   crash(): Promise<void>
   /** Reads the files of `tls` and `peerTls` now, as after a change. Files that do not fit are logged, not used. */
   rereadCertificates(): Promise<void>
+  /** Opens the file of the audit log again, as after a program has moved it away. A node notices that by itself too. */
+  reopenAuditLog(): void
   /** Resolves when the node has ended for any reason. */
   readonly ended: Promise<NodeEnd>
 }

@@ -33,6 +33,7 @@ import {
 import { hostPort } from './addresses.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
+import { backupRoom } from './backup-room.ts'
 import { BackupSchedule } from './backup-schedule.ts'
 import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
@@ -173,6 +174,7 @@ class Node implements ServingNode {
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
   readonly #auditFile: AuditFile | undefined
+  #audit: Audit | undefined
   #url = ''
   readonly #host: NodeHost
   #over = false
@@ -239,8 +241,7 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     const certificates = this.#certificates
     if (certificates !== undefined) this.#metrics.watchTls(() => certificates.expiries())
-    const auditFile = this.#auditFile
-    if (auditFile !== undefined) this.#metrics.watchAudit(() => auditFile.droppedTotal)
+    this.#audit = this.#openAudit()
     this.#metrics.watch({
       status: () => this.api.status(),
       inFlight: () => this.api.inspect(),
@@ -253,7 +254,7 @@ class Node implements ServingNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
-      audit: this.#audit(),
+      audit: this.#audit,
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
@@ -273,19 +274,27 @@ class Node implements ServingNode {
     await this.#certificates?.reread()
   }
 
-  #audit(): Audit | undefined {
+  reopenAuditLog(): void {
+    this.#auditFile?.reopen()
+  }
+
+  #openAudit(): Audit | undefined {
     const { auditLog } = this.#options
     const file = this.#auditFile
     if (auditLog === undefined || file === undefined) return undefined
-    return new Audit((line) => file.append(line), auditLog.operations)
+    const audit = new Audit((line) => file.append(line), auditLog.operations)
+    this.#metrics.watchAudit(() => ({ dropped: file.droppedTotal, skipped: audit.skippedTotal }))
+    return audit
   }
 
   #startBackups(): void {
     const { backup } = this.#options
     if (backup === undefined) return
     const { to, everyMs, keep } = backup
+    const { diskReserveBytes } = limitsOf(this.#options)
     const backups = new BackupSchedule({
       ...{ node: this.api, target: targetOf(to, process.env), everyMs, keep, logger: this.#logger },
+      room: (directory) => backupRoom(directory, this.#options.dataDir, diskReserveBytes),
     })
     this.#metrics.watchBackups(() => backups.counts)
     backups.start()
@@ -346,6 +355,7 @@ class Node implements ServingNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
+    this.#audit?.flush()
     await this.#auditFile?.close()
     // A working storage releases its lock; a failed one writes nothing.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
@@ -369,7 +379,12 @@ class Node implements ServingNode {
       const isKnown = (): boolean => this.#over || known() !== undefined
       const joiner = { name, replicaId, clusterId, peer, url }
       const tls = () => this.#certificates?.requests
-      await join(joiner, { ...founding, logger: this.#logger, isKnown, tls })
+      // Without a configuration, this node knows nobody: these members may connect.
+      const found: Parameters<typeof join>[1]['found'] = (members) =>
+        this.#network?.links.learn(
+          members.map(({ replicaId, name, peer }) => ({ id: asReplicaId(replicaId), name, peer })),
+        )
+      await join(joiner, { ...founding, logger: this.#logger, isKnown, tls, found })
     }
     while (!this.#over) {
       const member = known()

@@ -5,9 +5,16 @@
 import { existsSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { EVERYTHING, pagesOf, type Restored, restoreRows } from '../backup/restore.ts'
+import {
+  EVERYTHING,
+  hasPassword,
+  pagesOf,
+  type Restored,
+  type RestoreOptions,
+  restoreRows,
+} from '../backup/restore.ts'
 import { syncDirectory } from '../files/durable.ts'
-import { BackupRows, backedUpState, decodeState, encodeState } from '../kv/index.ts'
+import { BackupRows, backedUpState, decodeState, encodeState, ROOT_KEY } from '../kv/index.ts'
 import {
   asIndex,
   decodeAppliedState,
@@ -102,8 +109,15 @@ export function summaryOf(dir: string, { identity, hardState, applied, log }: St
 export function bestOf(replicas: readonly ReplicaSummary[]): ReplicaSummary | undefined {
   const clusters = new Set(replicas.map(({ clusterId }) => clusterId))
   if (clusters.size !== 1) return undefined
-  return [...replicas].sort((a, b) => b.lastTerm - a.lastTerm || b.lastIndex - a.lastIndex)[0]
+  return [...replicas].sort(byLog)[0]
 }
+
+const byLog = (a: ReplicaSummary, b: ReplicaSummary): number =>
+  b.lastTerm - a.lastTerm || b.lastIndex - a.lastIndex
+
+/** Whether no log of the others is more complete. */
+export const hasBestLog = (replica: ReplicaSummary, others: readonly ReplicaSummary[]): boolean =>
+  others.every((other) => byLog(replica, other) <= 0)
 
 /** The voters of the cluster that the replica knows, and those among them whose replicas are in `found`. */
 export function votersAmong(
@@ -124,6 +138,8 @@ export interface Recovered extends Restored {
   readonly others: readonly StoppedMember[]
   /** Revisions that the old replica had. */
   readonly revision: number
+  /** Whether this call has only completed one that was interrupted: that one decided everything. */
+  readonly isResumed: boolean
 }
 
 /** A member of the lost cluster can be reached. */
@@ -136,7 +152,7 @@ export class MemberAnswersError extends Error {
  * directory is made beside the old one, and takes its place when it is complete. The old one stays under another name.
  * Throws `MemberAnswersError` if another member can be reached.
  */
-export async function recoverReplica(path: string, bump: number): Promise<Recovered> {
+export async function recoverReplica(path: string, options: RestoreOptions): Promise<Recovered> {
   const dir = resolve(path)
   const made = `${dir}.recovered`
   if (isMissingOrEmpty(dir) && existsSync(made)) return finishSwap(dir, made)
@@ -161,8 +177,9 @@ export async function recoverReplica(path: string, bump: number): Promise<Recove
       for await (const page of pagesOf(storage.scan(EVERYTHING))) yield page.filter((row) => rows.has(row))
     }
     const node = { dir: made, name: before.name, peer: self?.peer ?? '', url: self?.url ?? '' }
-    const restored = await restoreRows({ kv: encodeState(state), raft, pages }, node, bump)
-    return { ...restored, name: before.name, others, revision: state.revision }
+    const source = { kv: encodeState(state), raft, root: storage.get(ROOT_KEY), pages }
+    const restored = await restoreRows(source, node, options)
+    return { ...restored, name: before.name, others, revision: state.revision, isResumed: false }
   })
   const oldDir = `${dir}.before-recovery-${Date.now()}`
   renameSync(dir, oldDir)
@@ -188,16 +205,23 @@ function refuseUnlessRenamable(dir: string): void {
 
 /** An earlier attempt was interrupted between the two renames. */
 async function finishSwap(dir: string, made: string): Promise<Recovered> {
-  const { clusterId, replicaId, name, state, stateHash } = await withStorage(made, async (storage) => ({
-    ...summaryOf(made, storage),
-    state: decodeState(storage.applied.kv),
-    stateHash: storage.stateHash,
-  }))
+  const { clusterId, replicaId, name, state, stateHash, hasRootPassword } = await withStorage(
+    made,
+    async (storage) => {
+      return {
+        ...summaryOf(made, storage),
+        state: decodeState(storage.applied.kv),
+        stateHash: storage.stateHash,
+        hasRootPassword: hasPassword(storage.get(ROOT_KEY)),
+      }
+    },
+  )
   renameSync(made, dir)
   syncDirectory(dirname(dir))
   // A store with history remembers where the bump began.
   const revision = state.history.skipped.to > 0 ? state.history.skipped.after : state.revision
-  return { clusterId, replicaId, name, revision, state, stateHash, oldDir: '', others: [] }
+  const restored = { clusterId, replicaId, state, stateHash, hasRootPassword }
+  return { ...restored, name, revision, oldDir: '', others: [], isResumed: true }
 }
 
 function refuseEmpty(dir: string): void {
@@ -226,6 +250,7 @@ function applyLog(storage: Storage): Promise<void> {
       coreEntryApplied: () => raft,
       applied: () => undefined,
       leaseChanged: () => {},
+      authChanged: () => {},
       entryRead: () => run(),
       failed: reject,
     },

@@ -130,7 +130,10 @@ test('a scheduled backup is whole or has no name, and the next one deletes what 
   node.role = 'leader'
   const logger = { debug() {}, info() {}, warn() {}, error() {} }
   const schedule = (dir: string) =>
-    new BackupSchedule({ node, target: new DirectoryTarget(dir), everyMs: 3_600_000, keep: 3, logger })
+    new BackupSchedule({
+      ...{ node, target: new DirectoryTarget(dir), everyMs: 3_600_000, keep: 3, logger },
+      room: () => Number.POSITIVE_INFINITY,
+    })
   const steps = await killedAtEachStep(
     () => join(temporaryDirectory(), 'backups'),
     async (dir) => {
@@ -154,10 +157,10 @@ test('a restore leaves a whole node or none, and where there is none the next re
   const path = fileWith(await backupOf(node))
   const steps = await killedAtEachStep(
     () => newNode(join(temporaryDirectory(), 'above', 'd')),
-    (made) => restoreFile(path, made, BUMP),
+    (made) => restoreFile(path, made, { bump: BUMP }),
     async (made, steps) => {
       if (await isWholeOrNone(made.dir, records, `${steps} steps`)) return
-      await restoreFile(path, made, BUMP)
+      await restoreFile(path, made, { bump: BUMP })
       expect(await isWholeOrNone(made.dir, records, `${steps} steps, again`)).toBe(true)
     },
   )
@@ -169,11 +172,11 @@ test('a recovery leaves the old replica, none, or the whole new one, and the nex
   const records = await recordsOf(node)
   const top = temporaryDirectory()
   const template = join(top, 'template')
-  await restoreFile(fileWith(await backupOf(node)), newNode(template), BUMP)
+  await restoreFile(fileWith(await backupOf(node)), newNode(template), { bump: BUMP })
   // The directory that an attempt has made which was killed before its renames.
   const made = join(top, 'made')
   cpSync(template, made, { recursive: true })
-  await recoverReplica(made, BUMP)
+  await recoverReplica(made, { bump: BUMP })
   const steps = await killedAtEachStep(
     () => {
       const dir = join(mkdtempSync(join(top, 'r')), 'd')
@@ -181,11 +184,11 @@ test('a recovery leaves the old replica, none, or the whole new one, and the nex
       cpSync(made, `${dir}.recovered`, { recursive: true })
       return dir
     },
-    (dir) => recoverReplica(dir, BUMP),
+    (dir) => recoverReplica(dir, { bump: BUMP }),
     async (dir, steps) => {
       const what = `${steps} steps`
       await isWholeOrNone(dir, records, what)
-      await recoverReplica(dir, BUMP)
+      await recoverReplica(dir, { bump: BUMP })
       expect(await isWholeOrNone(dir, records, `${what}, again`)).toBe(true)
       expect(existsSync(`${dir}.recovered`), what).toBe(false)
       rmSync(join(dir, '..'), { recursive: true })

@@ -9,6 +9,7 @@ import { verifyBackup } from '../../src/backup/file.ts'
 import { BackupWriter } from '../../src/backup/format.ts'
 import { BucketTarget, bucketOf } from '../../src/backup/s3.ts'
 import { EMPTY_HASH, signedHeaders } from '../../src/backup/signature.ts'
+import { backupName } from '../../src/backup/target.ts'
 import { encodeState } from '../../src/kv/index.ts'
 import { BackupSchedule } from '../../src/server/backup-schedule.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
@@ -98,9 +99,35 @@ async function bucket() {
     const page = left.slice(0, 2)
     const next =
       left.length > 2 ? `<NextContinuationToken>${escaped(page[1] ?? '')}</NextContinuationToken>` : ''
-    return end(200, `<List>${page.map((name) => `<Key>${escaped(name)}</Key>`).join('')}${next}</List>`)
+    const contents = page.map((name) => {
+      const size = objects.get(name)?.length
+      return `<Contents>\n  <Key>${escaped(name)}</Key><Size>${size}</Size><ETag>&quot;1&quot;</ETag></Contents>`
+    })
+    return end(200, listXml({ prefix, contents, next, isTruncated: left.length > 2 }))
   })
   return { objects, env }
+}
+
+/** A page as AWS sends it. */
+function listXml({
+  name = 'backups',
+  prefix = '',
+  contents = [] as readonly string[],
+  next = '',
+  isTruncated = false,
+}) {
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${name}</Name><Prefix>${escaped(prefix)}</Prefix>${next}<KeyCount>${contents.length}</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>${isTruncated}</IsTruncated>${contents.join('')}<StartAfter/></ListBucketResult>`
+}
+
+const never = new AbortController().signal
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const unlimited = () => Number.POSITIVE_INFINITY
+
+function leader(): FakeNode {
+  const node = new FakeNode()
+  node.role = 'leader'
+  return node
 }
 
 /** Returns the environment for the server. */
@@ -126,8 +153,7 @@ test('the leader stores backups in a bucket, and deletes the oldest', async () =
   const { objects, env } = await bucket()
   const to = "s3://backups/it's a & b/quorate"
   const target = new BucketTarget(bucketOf(to, env))
-  const node = new FakeNode()
-  node.role = 'leader'
+  const node = leader()
   for (let at = 0; at < 500; at++) node.put(`key ${at}`, 'x'.repeat(1000))
   objects.set("it's a & b/quorate/letter.txt", Buffer.from('x'))
   objects.set('another prefix', Buffer.from('x'))
@@ -137,7 +163,7 @@ test('the leader stores backups in a bucket, and deletes the oldest', async () =
     warn() {},
     error: (_: object, text: string) => expect(text).toBe(''),
   }
-  const schedule = new BackupSchedule({ node, target, everyMs: 1, keep: 3, logger })
+  const schedule = new BackupSchedule({ node, target, everyMs: 1, keep: 3, room: unlimited, logger })
   const made = new Set<string>()
   while (made.size < 5) {
     node.put('made', String(made.size))
@@ -156,22 +182,118 @@ test('a refusal names what the server says, and no secret', async () => {
   const wrong = new BucketTarget(
     bucketOf('s3://backups/x', { ...env, AWS_SECRET_ACCESS_KEY: 'wrong secret' }),
   )
-  const error: unknown = await wrong.list().catch((reason: unknown) => reason)
+  const error: unknown = await wrong.list('', never).catch((reason: unknown) => reason)
   expect(String(error)).toMatch(/answered 403 to GET \/backups\/: SignatureDoesNotMatch/)
   expect(String(error)).not.toMatch(/wrong secret|key id/)
   expect(() => bucketOf('s3://backups', {})).toThrow('AWS_ACCESS_KEY_ID')
   expect(() => bucketOf('s3://Wrong_Name/x', env)).toThrow('it must be s3://BUCKET/PREFIX')
 })
 
-test('a list that is cut, without a place to continue, is an error', async () => {
-  const env = await served((_, response) =>
-    response.end('<ListBucketResult><IsTruncated>true</IsTruncated><Key>a</Key></ListBucketResult>'),
+const contents = (key: string, size: number | string = 3) => [
+  `<Contents><Key>${key}</Key><Size>${size}</Size></Contents>`,
+]
+
+/** Answers with status 200 that are not the list of the bucket, and the reason that is reported. */
+const noLists: readonly (readonly [string, string])[] = [
+  ['', 'it is not the list'],
+  ['<html><body><h1>Please log in</h1></body></html>', 'it is not the list'],
+  ['<!DOCTYPE html><html><head><meta charset="utf-8"></head></html>', 'it is not the list'],
+  ['{"Contents":[]}', 'it is not the list'],
+  [JSON.stringify(listXml({})), 'it is not the list'],
+  [listXml({ contents: contents('a') }).slice(0, -20), 'it is not the list'],
+  [listXml({}).replace('<Name>', '<Name><b>'), 'it is not the list'],
+  [`${listXml({})}<!-- made by a proxy -->`, 'it is not the list'],
+  [`${listXml({})}${listXml({})}`, 'it is not the list'],
+  [listXml({ contents: contents('&nosuch;') }), 'it is not the list'],
+  [listXml({ contents: contents('&#x110000;') }), 'it is not the list'],
+  ['<ListBucketResult/>', 'it is the list of no bucket'],
+  [listXml({ name: 'other' }), 'it is the list of other'],
+  [listXml({ prefix: 'b' }), 'it is the list of names with "b"'],
+  [listXml({}).replace('<IsTruncated>false</IsTruncated>', ''), 'it does not say whether it is all'],
+  [listXml({}).replace('false', 'False'), 'it does not say whether it is all'],
+  [listXml({ isTruncated: true }), 'it lists only some names'],
+  [listXml({ isTruncated: true, next: '<NextContinuationToken/>' }), 'it lists only some names'],
+  [listXml({}).replace('KeyCount>0', 'KeyCount>1'), 'it has 0 files, and says 1'],
+  [listXml({ contents: contents('a', '') }), 'it has a file without a name, or without a size'],
+  [listXml({ contents: ['<Contents><Size>3</Size></Contents>'] }), 'it has a file without a name'],
+  [listXml({}).replace('<Name>', '<Name>other</Name><Name>'), 'it has Name more than once'],
+]
+
+test('an answer with status 200 that is no list is a failure with a reason, and never an empty bucket', async () => {
+  let answer = ''
+  const stored: string[] = []
+  const env = await served((request, response) => {
+    if (request.method === 'PUT') stored.push(String(request.url))
+    response.end(answer)
+  })
+  const target = new BucketTarget(bucketOf('s3://backups', env))
+  for (const [text, reason] of noLists) {
+    answer = text
+    await expect(target.list('', never), text).rejects.toThrow(`answered 200 to GET /backups/, but ${reason}`)
+    const schedule = new BackupSchedule({
+      ...{ node: leader(), target, everyMs: 1, keep: 3, room: unlimited, logger: silent },
+    })
+    await schedule.check()
+    expect(schedule.counts.failuresTotal, text).toBe(1)
+    expect(schedule.counts.failure).toContain('answered 200')
+  }
+  expect(stored).toEqual([])
+  answer = listXml({ contents: contents('a&amp;b&#x41;&#65;', 7) }).replace('<?xml', '\uFEFF<?xml')
+  expect(await target.list('', never)).toEqual([{ name: 'a&bAA', bytes: 7 }])
+})
+
+test('a list without an end, or too long, is a failure', async () => {
+  let pages = 0
+  const next = '<NextContinuationToken>again</NextContinuationToken>'
+  const endless = await served((_, response) => {
+    pages++
+    response.end(listXml({ isTruncated: true, next, contents: contents('a') }))
+  })
+  await expect(new BucketTarget(bucketOf('s3://backups', endless)).list('', never)).rejects.toThrow(
+    'lists more than 100 pages',
   )
-  await expect(new BucketTarget(bucketOf('s3://backups', env)).list()).rejects.toThrow(
-    'lists only some names',
+  expect(pages).toBe(100)
+  const long = await served((_, response) => {
+    response.on('error', () => {})
+    response.end(Buffer.alloc(17 * 2 ** 20, ' '))
+  })
+  await expect(new BucketTarget(bucketOf('s3://backups', long)).list('', never)).rejects.toThrow(
+    'the answer has more than 16777216 bytes',
+  )
+  // A byte now and then is no silence.
+  const slow = await served((_, response) => {
+    response.writeHead(200)
+    const timer = setInterval(() => response.write(' '), 10)
+    response.on('close', () => clearInterval(timer))
+  })
+  await expect(new BucketTarget(bucketOf('s3://backups', slow), 100).list('', never)).rejects.toThrow(
+    'the answer took too long',
   )
 })
 
+test('a server that stores nothing, and says that it does, costs no old backup', async () => {
+  const { objects, env } = await bucket()
+  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const old = Array.from({ length: 3 }, (_, at) => backupName('4242', Date.now() - (9 - at) * 3_600_000, at))
+  for (const name of old) objects.set(name, Buffer.from('x'))
+  const schedule = new BackupSchedule({
+    ...{ node: leader(), everyMs: 1, keep: 1, room: unlimited, logger: silent },
+    target: {
+      directory: target.directory,
+      list: (prefix, signal) => target.list(prefix, signal),
+      write: async (name, chunks, signal) => {
+        await target.write(name, chunks, signal)
+        objects.delete(name)
+      },
+      delete: (name, signal) => target.delete(name, signal),
+    },
+  })
+  await schedule.check()
+  expect(schedule.counts.failure).toMatch(/was stored, and the list of backups lacks it/)
+  expect([...objects.keys()]).toEqual(old)
+})
+
+const NO_BUCKET = '<Error><Code>NoSuchBucket</Code></Error>'
 const uploads = () => readdirSync(tmpdir()).filter((name) => name.startsWith('quorate-upload-'))
 
 test('answers that fail, are cut, or never come are failures with a reason, and no temporary file stays', async () => {
@@ -179,12 +301,31 @@ test('answers that fail, are cut, or never come are failures with a reason, and 
   const answers: readonly (readonly [RegExp, RequestListener])[] = [
     [
       /answered 503 to PUT .*: SlowDown/,
-      (_, response) => response.writeHead(503).end('<Code>SlowDown</Code>'),
+      (_, response) => response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>'),
     ],
     [/answered 500 to PUT .*: no reason/, (_, response) => response.writeHead(500).end()],
     [
-      /answered 301 .*PermanentRedirect/,
-      (_, response) => response.writeHead(301).end('<Code>PermanentRedirect</Code>'),
+      /answered 301 .*PermanentRedirect; the bucket is in eu-west-9: set AWS_REGION to that/,
+      (_, response) =>
+        response
+          .writeHead(301, { 'x-amz-bucket-region': 'eu-west-9' })
+          .end('<Error><Code>PermanentRedirect</Code></Error>'),
+    ],
+    [
+      /answered 403 .*: RequestTimeTooSkewed: The difference .* is too large\.$/,
+      (_, response) =>
+        response
+          .writeHead(403)
+          .end(
+            '<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>',
+          ),
+    ],
+    [/answered 404 .*: NoSuchBucket$/, (_, response) => response.writeHead(404).end(NO_BUCKET)],
+    [/answered 502 .*: no reason$/, (_, response) => response.writeHead(502).end('<html><br></html>')],
+    // Some of the request, and the end of the connection.
+    [
+      /socket hang up|ECONNRESET|EPIPE/,
+      (request) => request.once('data', () => request.socket.destroy()).resume(),
     ],
     // Some of the body, and the end of the connection.
     [
@@ -197,8 +338,8 @@ test('answers that fail, are cut, or never come are failures with a reason, and 
   const before = uploads()
   for (const [reason, answer] of answers) {
     const target = new BucketTarget(bucketOf('s3://backups/x', await served(answer)), 200)
-    await expect(target.write('a.backup', oneChunk(file))).rejects.toThrow(reason)
-    await expect(target.list()).rejects.toThrow()
+    await expect(target.write('a.backup', oneChunk(file), never)).rejects.toThrow(reason)
+    await expect(target.list('', never)).rejects.toThrow()
   }
   expect(uploads()).toEqual(before)
 })
@@ -225,7 +366,7 @@ test('a backup that is larger than an object may be is refused when its header i
     throw new Error('more than the header was read')
   }
   const before = uploads()
-  await expect(new BucketTarget(bucketOf('s3://backups/x', env)).write('a', chunks())).rejects.toThrow(
+  await expect(new BucketTarget(bucketOf('s3://backups/x', env)).write('a', chunks(), never)).rejects.toThrow(
     'may have 5368709120 here',
   )
   expect([objects.size, uploads()]).toEqual([0, before])
@@ -239,3 +380,27 @@ test('a backup that is larger than an object may be is refused when its header i
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
+
+test('a node that stops gives up the upload that has begun', async () => {
+  const begun = Promise.withResolvers<void>()
+  const cut = Promise.withResolvers<void>()
+  const env = await served((request, response) => {
+    if (request.method === 'PUT') {
+      request.resume()
+      response.once('close', () => cut.resolve())
+      begun.resolve()
+    } else response.end(listXml({ prefix: 'quorate-4242-' }))
+  })
+  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const before = uploads()
+  const schedule = new BackupSchedule({
+    ...{ node: leader(), target, everyMs: 1, keep: 3, room: unlimited, logger: silent },
+  })
+  const checked = schedule.check()
+  await begun.promise
+  schedule.stop()
+  await checked
+  await cut.promise
+  expect(schedule.counts.failuresTotal).toBe(0)
+  expect(uploads()).toEqual(before)
+})

@@ -1,7 +1,7 @@
 // Tables on terminals: wide characters, and lines that fit.
 
 import { expect, test } from 'vitest'
-import { fitting, shortened, widthOf } from '../../src/cli/column-widths.ts'
+import { columnsThatFit, fitting, shortened, widthOf } from '../../src/cli/column-widths.ts'
 
 test('a text is as wide as a terminal shows it', () => {
   const widths = ['', 'abc', '鍵', '키', 'ｶﾅ', '😀', '👩‍👩‍👧‍👦', '🇨🇭', 'e\u0301', '→'].map(widthOf)
@@ -20,6 +20,15 @@ test('a key of thousands of invisible characters is shortened as fast as any oth
   const invisible = '\u200b'.repeat(12_000)
   expect(shortened(`${invisible}abcdef`, 5)).toBe(`${invisible}abcd…`)
 }, 5_000)
+
+test('columns that do not fit even as narrow as possible are left out from the end', () => {
+  expect(columnsThatFit([4, 21, 8], 2, 24)).toBe(3)
+  // The mark of two columns needs its place.
+  expect(columnsThatFit([4, 21, 8], 2, 23)).toBe(2)
+  expect(columnsThatFit([4, 21, 8], 2, 15)).toBe(1)
+  expect(columnsThatFit([4, 21, 8], 2, 1)).toBe(1)
+  expect(columnsThatFit([4, 21, 8], 2, Number.POSITIVE_INFINITY)).toBe(3)
+})
 
 test('the widest columns give way, and none becomes too narrow to be of use', () => {
   expect(fitting([4, 21, 8], 2, 80)).toEqual([4, 21, 8])

@@ -321,7 +321,7 @@ describe('exit codes', () => {
     ['put k', 'a value is missing'],
     ['put k v --value v', 'a value is given twice'],
     ['get k --timeout 5', 'a number with ms, s, m or h'],
-    ['get k --consistency strong', 'Allowed choices are linearizable, lease, stale'],
+    ['get k --consistency strong', '--consistency: one of linearizable, lease, stale, not '],
     ['get k --endpoints ftp://x', 'only http:// and https:// endpoints'],
     ['get k --endpoints 7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301\n'],
     ['get k --endpoints http://7301/', 'For a port of this machine: 127.0.0.1:7301\n'],

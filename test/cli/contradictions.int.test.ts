@@ -25,17 +25,17 @@ test.each<[string[], ...string[]]>([
   [['get', 'k', '--max-staleness', '25h', '--consistency', 'stale'], '24h'],
   [['get', 'k', '--max-staleness', '0ms', '--consistency', 'stale'], '24h'],
   [['member', 'add', 'n4', ...replica, '--url', 'ftp://127.0.0.1:1'], 'only http://'],
-  [['member', 'add', 'n4', ...replica, '--url', ''], "'--url <url>'", 'empty'],
+  [['member', 'add', 'n4', ...replica, '--url', ''], '--url', 'empty'],
   [['member', 'add', 'n4', ...replica, '--url', '7304'], '7304 is no address', '127.0.0.1:7304'],
   [['get', 'a', '--endpoints', 'http://7301:7301'], '7301 is no address', '127.0.0.1:7301'],
   [['get', 'a', '--endpoints', '127.1:7301'], 'write the address in full, as 127.0.0.1'],
   [['get', 'a', '--endpoints', '0x1c85'], 'write the address in full, as 0.0.28.133'],
   [['get', 'a', '--endpoints', '7301:'], '7301 is no address', '127.0.0.1:7301'],
-  [['member', 'add', '', ...replica, '--url', 'http://127.0.0.1:1'], "'name'", 'empty'],
-  [['member', 'replace', 'n1', ...replica, '--url', 'n1:1', '--name', ''], "'--name <name>'", 'empty'],
-  [['member', 'replace', '', ...replica, '--url', 'n1:1'], "'name'", 'empty'],
-  [['member', 'remove', ''], "'name'", 'empty'],
-  [['leader', 'transfer', ''], "'node'", 'empty'],
+  [['member', 'add', '', ...replica, '--url', 'http://127.0.0.1:1'], 'name', 'empty'],
+  [['member', 'replace', 'n1', ...replica, '--url', 'n1:1', '--name', ''], '--name', 'empty'],
+  [['member', 'replace', '', ...replica, '--url', 'n1:1'], 'name', 'empty'],
+  [['member', 'remove', ''], 'name', 'empty'],
+  [['leader', 'transfer', ''], 'node', 'empty'],
 ])('kv %j', async (args, ...says) => {
   const { code, err } = await kv(args, { endpoints: node.url })
   expect(code).toBe(2)

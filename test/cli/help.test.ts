@@ -21,18 +21,23 @@ test('the help of a command begins with examples', async () => {
     code: 0,
     out: `Examples:
   ${PROGRAM} del greeting
+  ${PROGRAM} del a b c
   ${PROGRAM} del lock --if-revision 42
-  ${PROGRAM} del tmp/ --prefix
-  ${PROGRAM} del tmp/ --prefix --yes
+  ${PROGRAM} del --prefix tmp/
+  ${PROGRAM} del --start log/2025 --end log/2026 --yes
+  ${PROGRAM} del --prefix conf/ --atomic --yes
 
-Usage: ${PROGRAM} del [options] <key>
+Usage: ${PROGRAM} del [options] [keys...]
 
-delete a key; prints how many there were: 1 or 0
+delete keys; prints how many there were
 
 Options:
   --if-revision <revision>  only if this is the key's mod revision
-  --prefix                  all keys that begin with it, at one revision
-  --yes                     with --prefix: do not ask
+  --prefix [prefix]         all keys that begin with it, in parts; '' are all keys
+  --start <key>             keys from this one on
+  --end <key>               keys before this one
+  --atomic                  all at one revision, or none
+  --yes                     do not ask before a range is deleted
   -h, --help                print help
 
 Global options, such as --endpoints and --output: ${PROGRAM} help

@@ -30,9 +30,9 @@ const namesProgram = (name: string): readonly (readonly [string[], string])[] =>
 ]
 
 const KEEPS_WORDS: readonly (readonly [string[], RunOptions, string])[] = [
-  [['get', 'a', '--timeout=kv get'], {}, "argument 'kv get' is invalid"],
+  [['get', 'a', '--timeout=kv get'], {}, "s or 5s, not 'kv get'"],
   [['get', 'a', '--endpoints', 'n1,quorate get'], {}, 'not an endpoint: "quorate get"'],
-  [['get', 'a'], { env: { KV_TIMEOUT: 'quorate cluster' } }, "value 'quorate cluster' from env"],
+  [['get', 'a'], { env: { KV_TIMEOUT: 'quorate cluster' } }, "not 'quorate cluster' from env 'KV_TIMEOUT'"],
   [['kv get'], {}, "unknown command 'kv get'"],
   [['help', 'quorate cluster'], {}, 'no command or topic "quorate cluster"'],
   [['cluster', 'status', '--data', 'my kv cluster'], {}, 'runs in my kv cluster: there'],

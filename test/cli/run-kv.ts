@@ -48,6 +48,8 @@ function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
   const clean = Object.entries(process.env).filter(([name]) => !isSetting(name))
   return {
     ...Object.fromEntries(clean),
+    // The contexts of the developer are not those of a test.
+    XDG_CONFIG_HOME: join(tmpdir(), 'quorate-no-configuration'),
     ...(endpoints === undefined ? {} : { KV_ENDPOINTS: endpoints }),
     ...env,
   }

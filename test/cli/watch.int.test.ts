@@ -254,7 +254,7 @@ test.each<[string[], string]>([
   [['watch', '--prefix', 'p', 'a', '--exec', '--', 'true'], 'contradict each other'],
   [['watch', 'a', '--exec', '--', ''], 'the name of the command is empty'],
   [['watch', 'a', '--from', '0'], 'the first revision is 1'],
-  [['watch', 'a', '--only', 'gets'], 'Allowed choices are put, delete'],
+  [['watch', 'a', '--only', 'gets'], '--only: one of put, delete, not '],
 ])('%j is a wrong command line', async (args, message) => {
   const ended = await kv(...args)
   expect(ended.code).toBe(2)

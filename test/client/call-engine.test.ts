@@ -63,11 +63,85 @@ describe('a node that stays silent', () => {
   test.each([1_900, 3_900])('is left once, so a cluster that needs %d ms still answers', async (afterMs) => {
     const { kv, transport } = scripted(3, () => ({ outcome: DONE, afterMs }))
     await inVirtualTime(kv.put('k', 'v'))
-    expect(transport.sent.map(({ at, ms }) => [at, ms])).toEqual([
+    expect(transport.sent.slice(0, 3).map(({ at, ms }) => [at, ms])).toEqual([
       [0, 0],
       [1, 500],
       [2, 1_000],
     ])
+    // Side tries are few, and never at the endpoint that is waited for.
+    expect(transport.sent.length).toBeLessThanOrEqual(5)
+    expect(order(transport).filter((at) => at === 2).length).toBe(1)
+    await vi.advanceTimersByTimeAsync(50)
+    expect(kv[inspect]()).toEqual(atRest)
+  })
+
+  describe.each(['read', 'keyed'] as const)('and hangs, while a %s can be served elsewhere', (kind) => {
+    test('is left by a call that must connect sooner than it may be silent', async () => {
+      const { kv, transport } = scripted(3, (at) => (at === 0 ? SILENT : good(kind)))
+      const connecting = scripted(3, (at) => (at === 0 ? SILENT : good(kind)), { unreachableAfterMs: 500 })
+      await inVirtualTime<unknown>(CALLS[kind](kv))
+      await inVirtualTime<unknown>(CALLS[kind](connecting.kv))
+      expect([order(transport), order(connecting.transport)]).toEqual([
+        [0, 1],
+        [0, 1],
+      ])
+    })
+
+    test('is not the only one that the call waits for: the others have an answer later', async () => {
+      // Without a leader the first two are silent until 2 s.
+      const started = performance.now()
+      const { kv } = scripted(3, (at) =>
+        at === 2 || performance.now() - started < 1_400 ? SILENT : good(kind),
+      )
+      await inVirtualTime<unknown>(CALLS[kind](kv))
+      await vi.advanceTimersByTimeAsync(50)
+      expect(kv[inspect]()).toEqual(atRest)
+    })
+
+    test('is not waited for to the end if the call began to wait late', async () => {
+      const busy = refusal(503, 'no_leader', { retry_after_ms: 3_000 })
+      const { kv, transport } = scripted(2, (at, nth) => {
+        if (at === 0 && nth > 1) return SILENT
+        return nth < 2 ? busy : good(kind)
+      })
+      await inVirtualTime<unknown>(CALLS[kind](kv))
+      expect(order(transport)).toEqual([0, 1, 0, 1])
+      await vi.advanceTimersByTimeAsync(50)
+      expect(kv[inspect]()).toEqual(atRest)
+    })
+
+    test.each(['aborted', 'closed'])('is given up with the others when the call is %s', async (code) => {
+      const { kv } = scripted(3, () => SILENT)
+      const abort = new AbortController()
+      const call = CALLS[kind](kv, { signal: abort.signal })
+      const error = errorOf(call)
+      await vi.advanceTimersByTimeAsync(2_000)
+      if (code === 'aborted') abort.abort()
+      else await kv.close()
+      expect(await error).toMatchObject({ code, written: kind === 'read' ? 'no' : 'unknown' })
+      expect(kv[inspect]()).toEqual(atRest)
+    })
+
+    test('has the whole time if all hang', async () => {
+      const { kv, transport } = scripted(3, () => SILENT)
+      const begun = performance.now()
+      const code = kind === 'read' ? 'timeout' : 'outcome_unknown'
+      expect(await errorOf(CALLS[kind](kv))).toMatchObject({ code })
+      expect(performance.now() - begun).toBeGreaterThanOrEqual(4_900)
+      expect(transport.sent.length).toBeLessThanOrEqual(6)
+      await vi.advanceTimersByTimeAsync(50)
+      expect(kv[inspect]()).toEqual(atRest)
+    })
+
+    test('is waited for no longer when its connection is cut: then the others are', async () => {
+      const started = performance.now()
+      const { kv } = scripted(3, (at) => {
+        if (at === 2) return { outcome: CUT, afterMs: 1_000 }
+        return performance.now() - started < 2_400 ? SILENT : good(kind)
+      })
+      await inVirtualTime<unknown>(CALLS[kind](kv))
+      expect(kv[inspect]()).toEqual(atRest)
+    })
   })
 
   test('is left while there is time for several others', async () => {

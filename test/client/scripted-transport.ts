@@ -67,18 +67,19 @@ export class ScriptedTransport implements Transport {
       const giveUp = () => failed(false)
       this.#open.add(giveUp)
       signal?.addEventListener('abort', giveUp)
+      const deadline = performance.now() + timeoutMs
+      let stopSilence = () => {}
       const look = () => {
-        if (mayGiveUp?.() === false) stop = after(50, look)
+        const leftMs = deadline - performance.now()
+        if (leftMs > 0 && mayGiveUp?.() === false) stopSilence = after(Math.min(50, leftMs), look)
         else failed(true)
       }
-      if (fate === SILENT) stop = after(Math.min(silenceMs, timeoutMs), look)
+      if (fate === SILENT || (fate !== OFF && 'afterMs' in fate))
+        stopSilence = after(Math.min(silenceMs, timeoutMs), look)
+      if (fate === SILENT) stop = () => stopSilence()
       else if (fate === OFF) stop = after(Math.min(connectMs, timeoutMs), () => failed(true))
       else if ('afterMs' in fate) {
         const stopAnswer = after(fate.afterMs, () => settle(fate.outcome))
-        let stopSilence = after(Math.min(silenceMs, timeoutMs), function ask() {
-          if (mayGiveUp?.() === false) stopSilence = after(50, ask)
-          else failed(true)
-        })
         stop = () => {
           stopAnswer()
           stopSilence()

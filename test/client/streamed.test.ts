@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, type KvRecord, type ListOptions } from '../../src/client/index.ts'
-import { streamed } from '../../src/client/list.ts'
+import { ChunkReader, streamed } from '../../src/client/list.ts'
 import { runs } from '../runs.ts'
 import { errorOf, inVirtualTime, streaming } from './scripted-transport.ts'
 import { clientOf, failure, fake } from './with-fakes.ts'
@@ -39,7 +39,7 @@ function read(
     else setImmediate(push)
   }
   if (result.kind !== 'streaming') throw new Error('not a stream')
-  const records = streamed({ ...result, endpoint }, timeoutMs, options, interruption)
+  const records = streamed({ ...result, endpoint }, new ChunkReader(timeoutMs), options, interruption)
   const all = async () => {
     const keys: string[] = []
     for await (const { key } of records) keys.push(key)
@@ -149,7 +149,7 @@ describe('a stream', () => {
 
   test('is required: a page is refused', async () => {
     const page = { kind: 'answered', status: 201, headers: {}, body: Buffer.from('{}'), endpoint } as const
-    const error = await failure(streamed(page, 1_000, {}, NEVER).next())
+    const error = await failure(streamed(page, new ChunkReader(1_000), {}, NEVER).next())
     expect(error).toMatchObject({ code: 'incomplete', message: 'the node does not stream', endpoint: URL_1 })
   })
 })

@@ -75,6 +75,5 @@ test('reasons keep their bytes', () => {
     'unknown-role',
     'root-needed',
     'auth-too-large',
-    'too-many-token-users',
   ])
 })

@@ -67,7 +67,7 @@ beforeAll(async () => {
 
 test('a restored cluster has what was held until its lease ends, and then the recipes continue', async () => {
   const node = { dir: join(top, 'n1'), name: 'n1', peer: '', url: '' }
-  await restoreFile(backup, node, 1_000_000)
+  await restoreFile(backup, node, { bump: 1_000_000 })
   const HOST = { host: '127.0.0.1', port: 0 }
   const running = await startNode({
     ...{ name: 'n1', dataDir: node.dir, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },

@@ -1,10 +1,11 @@
 // Backups that a node makes by itself.
 
-import { readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { mkdirSync, readdirSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
 import { type BackupTarget, backupName, backupsOf, DirectoryTarget } from '../../src/backup/target.ts'
+import { backupRoom } from '../../src/server/backup-room.ts'
 import { BackupSchedule } from '../../src/server/backup-schedule.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import { temporaryDirectory } from '../backup/samples.ts'
@@ -13,8 +14,16 @@ import { FakeNode } from './http/fake-node.ts'
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const HOUR = 3_600_000
 
+const unlimited = () => Number.POSITIVE_INFINITY
+
 const scheduleOf = (node: FakeNode, target: BackupTarget, everyMs = HOUR, keep = 24) =>
-  new BackupSchedule({ node, target, everyMs, keep, logger: silent })
+  new BackupSchedule({ node, target, everyMs, keep, room: unlimited, logger: silent })
+
+function leader(): FakeNode {
+  const node = new FakeNode()
+  node.role = 'leader'
+  return node
+}
 
 test('the leader makes a backup when the newest is old enough, and no other node of the same directory does', async () => {
   const dir = join(temporaryDirectory(), 'backups')
@@ -94,14 +103,170 @@ test('a failure is counted, leaves no file, and the next check tries again', asy
   expect(node.openScans).toBe(0)
 })
 
+test('a follower knows the age of the newest backup, and that it cannot reach the target', async () => {
+  const dir = join(temporaryDirectory(), 'backups')
+  const [first, second] = [leader(), new FakeNode()]
+  const follower = scheduleOf(second, new DirectoryTarget(dir))
+  await follower.check()
+  expect([follower.counts.lastSuccessMs, readdirSync(dirname(dir))]).toEqual([undefined, []])
+  const made = scheduleOf(first, new DirectoryTarget(dir))
+  await made.check()
+  await follower.check()
+  expect(follower.counts).toEqual(made.counts)
+  // After a change of the leader it neither makes another one nor forgets this one.
+  second.role = 'leader'
+  await follower.check()
+  expect(follower.counts).toEqual(made.counts)
+  expect(readdirSync(dir)).toHaveLength(1)
+  const unreachable = scheduleOf(new FakeNode(), new DirectoryTarget(join(dir, readdirSync(dir)[0] ?? '')))
+  await unreachable.check()
+  expect(unreachable.counts).toMatchObject({ failuresTotal: 1, failure: expect.stringContaining('ENOTDIR') })
+})
+
+test('a leader that is deposed in the middle gives its backup up, and counts no failure', async () => {
+  const dir = temporaryDirectory()
+  const node = leader()
+  for (let at = 0; at < 20; at++) node.put(`key ${at}`, 'x'.repeat(100_000))
+  const schedule = scheduleOf(node, new DirectoryTarget(dir))
+  node.onSlice = () => {
+    node.role = 'follower'
+  }
+  await schedule.check()
+  expect(readdirSync(dir)).toEqual([])
+  expect(schedule.counts).toEqual({ lastSuccessMs: undefined, failuresTotal: 0, failure: undefined })
+  node.onSlice = undefined
+  node.role = 'leader'
+  await schedule.check()
+  expect(readdirSync(dir)).toHaveLength(1)
+})
+
+test('without room for as much as the last backup nothing is written, and nothing is deleted', async () => {
+  const dir = temporaryDirectory()
+  const node = leader()
+  node.put('a', 'x'.repeat(1000))
+  let left = 10_000
+  const target = new DirectoryTarget(dir)
+  const logged: string[] = []
+  const logger = { ...silent, error: (_: object, message: string) => void logged.push(message) }
+  const schedule = new BackupSchedule({ node, target, everyMs: 1, keep: 1, room: () => left, logger })
+  await schedule.check()
+  expect(schedule.counts.failuresTotal).toBe(0)
+  const made = readdirSync(dir)
+  left = statSync(join(dir, made[0] ?? '')).size - 1
+  for (let times = 0; times < 3; times++) await schedule.check()
+  expect(schedule.counts.failuresTotal).toBe(3)
+  expect(schedule.counts.failure).toMatch(/backups in .* may take 1 MiB more of the file system of the data/)
+  expect(readdirSync(dir)).toEqual(made)
+  // A failure that lasts is logged once, and again after a success.
+  expect(logged).toHaveLength(1)
+  left = 10_000
+  await schedule.check()
+  expect(schedule.counts.failure).toBeUndefined()
+  left = 0
+  await schedule.check()
+  expect(logged).toHaveLength(2)
+  // The store may be larger than the last backup.
+  const [large, empty] = [leader(), temporaryDirectory()]
+  large.put('a', 'x'.repeat(20_000))
+  const other = { node: large, target: new DirectoryTarget(empty), everyMs: 1, keep: 1, logger }
+  await new BackupSchedule({ ...other, room: () => 20_000 }).check()
+  expect(readdirSync(empty)).toEqual([])
+})
+
+test('a backup whose room runs out in the middle ends, and its file is deleted', async () => {
+  const dir = temporaryDirectory()
+  const node = leader()
+  for (let at = 0; at < 60; at++) node.put(`key ${at}`, 'x'.repeat(300_000))
+  let slices = 0
+  node.onSlice = () => slices++
+  const target = new DirectoryTarget(dir)
+  const room = () => (slices < 30 ? 1e9 : 0)
+  const schedule = new BackupSchedule({ node, target, everyMs: 1, keep: 1, room, logger: silent })
+  await schedule.check()
+  expect(schedule.counts.failure).toContain('may take 0 MiB more')
+  expect(slices).toBeLessThan(59)
+  expect(readdirSync(dir)).toEqual([])
+  expect(node.openScans).toBe(0)
+})
+
+test('a backup that cannot be deleted costs no new one, and is a failure', async () => {
+  const dir = temporaryDirectory()
+  const now = Date.now()
+  const names = [9, 8, 7, 6].map((hours) => backupName('4242', now - hours * HOUR, 100 - hours))
+  // Neither can be deleted as a file.
+  mkdirSync(join(dir, names[0] ?? ''))
+  mkdirSync(join(dir, `${names[3]}.77.partial`))
+  for (const name of names.slice(1)) writeFileSync(join(dir, name), '')
+  const schedule = scheduleOf(leader(), new DirectoryTarget(dir), HOUR, 2)
+  await schedule.check()
+  expect(schedule.counts.failure).toContain(`${names[0]} cannot be deleted`)
+  const left = readdirSync(dir).filter((name) => statSync(join(dir, name)).isFile())
+  expect(left).toEqual([names[3], expect.stringMatching(/\.backup$/)])
+  expect(schedule.counts.lastSuccessMs).toBeGreaterThanOrEqual(now)
+})
+
+test('a failure is tried again after twice the pause, at most after the interval, and stops with the node', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const lists: number[] = []
+  let isBroken = true
+  const target: BackupTarget = {
+    directory: '',
+    list: async () => {
+      lists.push(Date.now())
+      if (isBroken) throw new Error('no list')
+      return []
+    },
+    write: async () => {},
+    delete: async () => {},
+  }
+  const begun = Date.now()
+  const schedule = scheduleOf(new FakeNode(), target, 20 * 60_000)
+  schedule.start()
+  await vi.advanceTimersByTimeAsync(60 * 60_000)
+  const minutes = () => lists.map((at, index) => Math.round((at - (lists[index - 1] ?? begun)) / 60_000))
+  expect(minutes()).toEqual([0, 2, 4, 8, 16, 20])
+  isBroken = false
+  await vi.advanceTimersByTimeAsync(12 * 60_000)
+  expect(minutes().slice(6)).toEqual([20, 1])
+  // The pauses begin anew with the next failure.
+  isBroken = true
+  await vi.advanceTimersByTimeAsync(8 * 60_000)
+  expect(minutes().slice(8)).toEqual([1, 2, 4])
+  schedule.stop()
+  await vi.advanceTimersByTimeAsync(10 * HOUR)
+  expect(lists).toHaveLength(11)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('room is what is free beyond twice the reserve on the file system of the data, and unlimited elsewhere', () => {
+  const dir = temporaryDirectory()
+  const { bavail, bsize } = statfsSync(dir)
+  const free = bavail * bsize
+  const reserve = Math.floor(free / 4)
+  const missing = join(dir, 'not', 'yet')
+  for (const target of [dir, missing]) {
+    expect(backupRoom(target, dir, reserve) / (free - 2 * reserve)).toBeCloseTo(1, 1)
+    expect(backupRoom(target, dir, free)).toBe(0)
+  }
+  if (process.platform === 'linux') expect(backupRoom('/proc', dir, free)).toBe(Number.POSITIVE_INFINITY)
+})
+
 test('names tell the cluster and the time', () => {
   const at = Date.UTC(2026, 10, 27, 3, 4, 5, 678)
   const name = backupName('123', at, 7)
   expect(name).toBe('quorate-123-20261127T030405678Z-r7.backup')
   const older = backupName('123', at - 1, 9)
-  expect(backupsOf('123', ['x', older, name, backupName('124', at, 7), `${name}.partial`])).toEqual([
-    { name, timeMs: at },
-    { name: older, timeMs: at - 1 },
+  const impossible = name.replace('20261127', '20261327')
+  const names = ['x', older, impossible, name, backupName('124', at, 7), `${name}.partial`]
+  expect(
+    backupsOf(
+      '123',
+      names.map((each) => ({ name: each, bytes: 1 })),
+    ),
+  ).toEqual([
+    { name, bytes: 1, timeMs: at },
+    { name: older, bytes: 1, timeMs: at - 1 },
   ])
 })
 

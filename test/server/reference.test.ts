@@ -168,7 +168,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     databaseDir: import.meta.dirname,
   })
   metrics.watchTls(() => [])
-  metrics.watchAudit(() => 0)
+  metrics.watchAudit(() => ({ dropped: 0, skipped: 0 }))
   metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0, failure: undefined }))
   metrics.watchHttp(() => ({
     connections: 0,
@@ -179,6 +179,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     ranges: 0,
     watchBytes: 0,
     bodyBytes: 0,
+    strangerBytes: 0,
     answerBytes: 0,
     stalledTotal: 0,
     refusedTotal: 0,

@@ -56,7 +56,7 @@ test('a replica of a lost quorum becomes the only voter of a new cluster, and ne
   expect(best?.lastIndex).toBe(Math.max(...replicas.map(({ lastIndex }) => lastIndex)))
   const name = best?.name ?? ''
   const dir = join(dataDir, name)
-  const recovered = await recoverReplica(dir, BUMP)
+  const recovered = await recoverReplica(dir, { bump: BUMP })
   expect(recovered).toMatchObject({ name, revision: 21 })
   expect(recovered.others.map((other) => other.name).sort()).toEqual(
     ['n1', 'n2', 'n3'].filter((other) => other !== name),
@@ -85,7 +85,7 @@ test('a replica of a lost quorum becomes the only voter of a new cluster, and ne
 
 test('what the log has and was not applied is kept, and changes of members in it are not', async () => {
   const dir = join(temporaryDirectory(), 'd')
-  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), BUMP)
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   const member = { id: asReplicaId('77'), name: 'n8', peer: '127.0.0.1:1', url: 'http://127.0.0.1:1' }
   const put = (index: number, key: string, ifRevision?: number): Entry => {
     const condition = ifRevision === undefined ? {} : { ifMatch: [rev(ifRevision)] }
@@ -105,7 +105,7 @@ test('what the log has and was not applied is kept, and changes of members in it
   const storage = await openStorage(dir)
   await store(storage, batch(hardState(1, 1), [write({ entries })]))
   await closed(storage)
-  const recovered = await recoverReplica(dir, BUMP)
+  const recovered = await recoverReplica(dir, { bump: BUMP })
   expect(recovered.revision).toBe(begun + 3)
   await opened(dir, async (made) => {
     const value = (text: string) => Buffer.from(text).toString('hex')
@@ -124,7 +124,7 @@ test('what the log has and was not applied is kept, and changes of members in it
 
 test('it is refused while another member accepts connections, also one that only the log knows', async () => {
   const dir = join(temporaryDirectory(), 'd')
-  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), BUMP)
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
@@ -134,10 +134,12 @@ test('it is refused while another member accepts connections, also one that only
   const storage = await openStorage(dir)
   await store(storage, batch(hardState(1, 1), [write({ entries: [change] })]))
   await closed(storage)
-  await expect(recoverReplica(dir, BUMP)).rejects.toThrow(MemberAnswersError)
-  await expect(recoverReplica(dir, BUMP)).rejects.toThrow(`n8 accepts connections at 127.0.0.1:${port}`)
+  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(MemberAnswersError)
+  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(
+    `n8 accepts connections at 127.0.0.1:${port}`,
+  )
   await new Promise((resolve) => server.close(resolve))
-  await expect(recoverReplica(dir, BUMP)).resolves.toMatchObject({ name: 'n9' })
+  await expect(recoverReplica(dir, { bump: BUMP })).resolves.toMatchObject({ name: 'n9' })
 })
 
 test('a recovery that is killed before, between or after its renames is completed by the next one', async () => {
@@ -145,12 +147,12 @@ test('a recovery that is killed before, between or after its renames is complete
   const dir = join(top, 'd')
   const node = new FakeNode()
   node.put('a', '1')
-  await restoreFile(fileWith(await backupOf(node)), newNode(dir), BUMP)
-  const first = await recoverReplica(dir, BUMP)
+  await restoreFile(fileWith(await backupOf(node)), newNode(dir), { bump: BUMP })
+  const first = await recoverReplica(dir, { bump: BUMP })
   // Between the two renames.
   renameSync(dir, `${dir}.recovered`)
   await expect(startAt(dir)).rejects.toThrow('holds no node')
-  expect(await recoverReplica(dir, BUMP)).toMatchObject({
+  expect(await recoverReplica(dir, { bump: BUMP })).toMatchObject({
     ...{ clusterId: first.clusterId, name: 'n9' },
     revision: first.revision,
   })
@@ -158,19 +160,19 @@ test('a recovery that is killed before, between or after its renames is complete
   // The same, and something has made the directory again.
   renameSync(dir, `${dir}.recovered`)
   mkdirSync(join(dir, 'lost+found'), { recursive: true })
-  await expect(recoverReplica(dir, BUMP)).rejects.toThrow('holds no node')
+  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow('holds no node')
   rmdirSync(join(dir, 'lost+found'))
-  expect(await recoverReplica(dir, BUMP)).toMatchObject({ clusterId: first.clusterId })
+  expect(await recoverReplica(dir, { bump: BUMP })).toMatchObject({ clusterId: first.clusterId })
   await checkRestored(dir, first)
   // Before them: a new directory of that attempt is there already.
   renameSync(dir, `${dir}.recovered`)
   renameSync(first.oldDir, dir)
-  const second = await recoverReplica(dir, BUMP)
+  const second = await recoverReplica(dir, { bump: BUMP })
   expect(second.clusterId).not.toBe(first.clusterId)
   expect(existsSync(`${dir}.recovered`)).toBe(false)
   await checkRestored(dir, second)
   await opened(dir, async () => {
-    await expect(recoverReplica(dir, BUMP)).rejects.toThrow('is in use')
+    await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow('is in use')
   })
   await expect(inspectReplica(join(top, 'missing'))).rejects.toThrow('holds no node')
 })
@@ -178,17 +180,18 @@ test('a recovery that is killed before, between or after its renames is complete
 test('a link to the directory, and a mount point, are refused before anything is copied', async () => {
   const top = temporaryDirectory()
   const dir = join(top, 'd')
-  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), BUMP)
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   symlinkSync(dir, join(top, 'link'))
-  await expect(recoverReplica(join(top, 'link'), BUMP)).rejects.toThrow(
+  await expect(recoverReplica(join(top, 'link'), { bump: BUMP })).rejects.toThrow(
     'Give the directory that it points to',
   )
-  await expect(recoverReplica('/proc', BUMP)).rejects.toThrow('/proc is a mount point')
+  await expect(recoverReplica('/proc', { bump: BUMP })).rejects.toThrow('/proc is a mount point')
   expect(readdirSync(top).sort()).toEqual(['d', 'link'])
 })
 
 test('replicas of different clusters have no best one', async () => {
   const dirs = ['a', 'b'].map((name) => join(temporaryDirectory(), name))
-  for (const dir of dirs) await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), BUMP)
+  for (const dir of dirs)
+    await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   expect(bestOf(await Promise.all(dirs.map(inspectReplica)))).toBeUndefined()
 })

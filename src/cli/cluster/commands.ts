@@ -14,12 +14,13 @@ import { dataFlag } from '../../local/recovery-hints.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { authorizationOf, knownAuthorization } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
-import { directory } from '../flag-values.ts'
+import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
+import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
 
 const DATA = '--data <dir>'
 const DATA_HELP = 'directory of the cluster'
@@ -154,11 +155,20 @@ function restoreCommand() {
     .argument('<file>', 'the backup')
     .option('--nodes <count>', 'number of nodes', countOfNodes, DEFAULT_NODES)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on', portNumber, DEFAULT_PORT)
+    .option(RESET_ROOT, RESET_ROOT_HELP)
+    .option(PASSWORD_FILE, PASSWORD_FILE_HELP, parseText)
     .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
-    .action(async (file, { data, nodes, port, bump }) => {
+    .action(async (file, { data, nodes, port, bump, ...flagsOfRoot }) => {
       const { restoreCluster } = await import('./restore.ts')
-      const { state } = await restoreCluster(userPath(file), { dataDir: pathOf(data), nodes, port, bump })
+      const rootPasswordHash = await newRootHash(flagsOfRoot)
+      const { state, hasRootPassword } = await restoreCluster(userPath(file), {
+        ...{ dataDir: pathOf(data), nodes, port, bump, rootPasswordHash },
+      })
+      if (state.auth.enabled && !hasRootPassword)
+        say(
+          'rights are checked, and root has no password: start it with --tls, which makes a certificate of root, or restore with --reset-root',
+        )
       say(
         `a cluster of ${nodes} with ${keyCount(state.keys)} at revision ${state.revision}; ${PROGRAM} cluster start${dataFlag(data)} starts it`,
       )

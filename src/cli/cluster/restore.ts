@@ -19,12 +19,14 @@ interface RestoredCluster {
   /** The client port of n1. */
   readonly port: number
   readonly bump: number
+  /** The hash of a new password of root. */
+  readonly rootPasswordHash: string | undefined
 }
 
 /** cluster.json is written last: without it a start refuses the directory. */
 export async function restoreCluster(
   path: string,
-  { dataDir, nodes, port, bump }: RestoredCluster,
+  { dataDir, nodes, port, bump, rootPasswordHash }: RestoredCluster,
 ): Promise<Restored> {
   createDataDirectory(dataDir)
   const lock = await lockDirectory(dataDir, async () =>
@@ -35,7 +37,7 @@ export async function restoreCluster(
   try {
     if (readClusterFile(dataDir) !== undefined) throw inUse
     const n1 = { dir: join(dataDir, 'n1'), name: 'n1', peer: '', url: urlOf(port) }
-    const restored = await onFiles(path, () => restoreFile(path, n1, bump))
+    const restored = await onFiles(path, () => restoreFile(path, n1, { bump, rootPasswordHash }))
     writeClusterFile(dataDir, {
       cluster_id: restored.clusterId,
       supervisor: null,

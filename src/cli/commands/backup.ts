@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
+import { QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
@@ -13,7 +14,7 @@ import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printJson, say, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('backup')
@@ -42,9 +43,8 @@ const saveCommand = ({ flags }: ProgramContext) =>
         flags(),
         { kind: 'read' },
         async ({ client, signal, format }) => {
-          const chunks = client.backup({ history, signal })
           if (file === '-') {
-            for await (const chunk of chunks) await write(chunk)
+            for await (const chunk of client.backup({ history, signal })) await write(chunk)
             return
           }
           const path = userPath(file)
@@ -52,22 +52,33 @@ const saveCommand = ({ flags }: ProgramContext) =>
           const progress = new ProgressDisplay()
           const shown = async function* () {
             let bytes = 0
-            for await (const chunk of chunks) {
+            for await (const chunk of client.backup({ history, signal })) {
               yield chunk
               bytes += chunk.length
-              progress.show(() => `saved ${megabytes(bytes)}`)
+              progress.show(() => `saved ${byteCount(bytes)}`)
             }
           }
-          const summary = await onFiles(path, () => writeBackup(path, shown())).finally(() =>
-            progress.clear(),
-          )
+          const saved = () => onFiles(path, () => writeBackup(path, shown())).finally(() => progress.clear())
+          const summary = await atEachNode(client.endpoints.length, saved)
           if (await printJson(format, summaryJson(summary))) return
           const { state, bytes } = summary
-          say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${megabytes(bytes)} in ${file}`)
+          say(`saved revision ${state.revision}: ${keyCount(state.keys)}, ${byteCount(bytes)} in ${file}`)
         },
         { timeoutMs: TIMEOUT_MS },
       )
     })
+
+/** When a node fails in the middle of a backup, another one begins the file anew. */
+async function atEachNode<T>(nodes: number, save: () => Promise<T>): Promise<T> {
+  for (let left = nodes; ; left--) {
+    try {
+      return await save()
+    } catch (error) {
+      if (!(error instanceof QuorateError) || error.code !== 'incomplete' || left <= 1) throw error
+      say(`${error.message}; another node begins it anew`)
+    }
+  }
+}
 
 const SAVE_NOTES = `
 The file has its name when it is complete, checked and durable; until then another one, which ends

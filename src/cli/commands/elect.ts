@@ -5,6 +5,7 @@ import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
+import { keySpace } from '../../recipes/key-space.ts'
 import { nameBeforeDashes, splitAtDashes } from '../arguments.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
@@ -50,7 +51,10 @@ export const command = ({ flags, argv }: ProgramContext) =>
       }
       const value = words[1]
       await holdWhile(
-        { flags: flags(), what: `the lead of ${shellWord(name)}`, command, ...options },
+        {
+          ...{ flags: flags(), what: `the lead of ${shellWord(name)}`, command, ...options },
+          queuePrefix: keySpace('campaign', 'election', name).prefix,
+        },
         (client, lockOptions) => campaign(client, name, { ...lockOptions, value }),
       )
     })

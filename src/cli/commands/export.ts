@@ -13,7 +13,7 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { printJson, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -124,12 +124,12 @@ async function exportFiles(
     exported += 1
     if (record.lease !== undefined) leased += 1
     bytes += record.value.length
-    progress.show(() => `exported ${keyCount(exported)}, ${megabytes(bytes)}`)
+    progress.show(() => `exported ${keyCount(exported)}, ${byteCount(bytes)}`)
   }
   progress.clear()
   const seconds = Number(progress.seconds.toFixed(3))
   if (!(await printJson(format, { exported, refused, bytes, seconds })))
-    say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
+    say(`exported ${keyCount(exported)}, ${byteCount(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
   if (leased > 0)
     say(
       `warning: ${keyCount(leased)} had a lease, which a file does not keep: an import makes plain keys of them`,

@@ -15,6 +15,7 @@ import { printTable } from '../format-table.ts'
 import { escapeLines, textOfBytes } from '../format-text.ts'
 import type { Format } from '../global-flags.ts'
 import { io } from '../io.ts'
+import { boundsOf } from '../key-range.ts'
 import { printJson, printLines, say, write } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
@@ -25,18 +26,21 @@ export const command = ({ flags }: ProgramContext) =>
     'kv get greeting -o json',
     'kv get greeting --consistency stale',
     'kv get greeting --revision 41',
-    'kv get services/ --prefix',
+    'kv get --prefix services/',
   ])
     .description('print the value of a key: its exact bytes')
-    .argument('<key>')
+    .argument('[key]')
     .option('--revision <revision>', 'as it was at this revision', parseRevision)
-    .option('--prefix', 'all keys that begin with it, with their values')
+    .option('--prefix [prefix]', 'all keys that begin with it, with their values')
     .action(async (name, { revision, prefix }) => {
-      const key = prefix === true ? name : keyArgument(name)
+      const bounds = boundsOf(name === undefined ? [] : [name], { prefix }, 'get')
+      if (bounds === undefined && name === undefined)
+        throw new Failure(EXIT.usage, "missing required argument 'key'", [`See: ${PROGRAM} help get`])
+      const key = bounds === undefined ? keyArgument(name ?? '') : ''
       await withContext(flags(), { kind: 'read' }, async (context) => {
-        if (prefix === true) {
+        if (bounds !== undefined) {
           const { printRecords } = await import('./ls.ts')
-          return printRecords(context, { prefix: key, limit: undefined, revision }, true)
+          return printRecords(context, { ...bounds, limit: undefined, revision }, true)
         }
         const record = await context.client.get(key, { ...context.read, revision })
         const then = revision === undefined ? '' : ` at revision ${revision}`

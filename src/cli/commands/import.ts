@@ -21,7 +21,7 @@ import { linesOfFile } from '../import-lines.ts'
 import { userPath } from '../io.ts'
 import { printJson, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { keyCount, megabytes, ProgressDisplay } from '../progress.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('import'), [
@@ -127,7 +127,7 @@ class Totals {
   wrote(bytes: number): void {
     this.written += 1
     this.bytes += bytes
-    this.progress.show(() => `imported ${keyCount(this.written)}, ${megabytes(this.bytes)}`)
+    this.progress.show(() => `imported ${keyCount(this.written)}, ${byteCount(this.bytes)}`)
   }
 
   skip(name: string, reason: string): void {
@@ -151,7 +151,7 @@ class Totals {
 
   sentence(): string {
     const skipped = this.skipped === 0 ? '' : `, ${this.skipped} skipped`
-    return `${keyCount(this.written)}, ${megabytes(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
+    return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
   }
 
   json(): object {

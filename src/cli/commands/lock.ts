@@ -46,7 +46,10 @@ export const command = ({ flags, argv }: ProgramContext) =>
       }
       const name = nameBeforeDashes('lock', words, 1)
       await holdWhile(
-        { flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
+        {
+          ...{ flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
+          queuePrefix: keySpace('lock', 'lock', name).prefix,
+        },
         (client, lockOptions) => lock(client, name, lockOptions),
       )
     })

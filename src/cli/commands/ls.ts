@@ -1,6 +1,6 @@
-// kv ls [PREFIX]: prints keys in the order of their bytes; with --values their values as well, as kv get --prefix does.
+// kv ls: prints keys in the order of their bytes; with --values their values as well, as kv get --prefix does.
 
-import { Command } from '@commander-js/extra-typings'
+import { Command, Option } from '@commander-js/extra-typings'
 import type { KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
@@ -10,6 +10,7 @@ import { parseCount, parseRevision } from '../flag-values.ts'
 import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
+import { boundsOf, END, type KeyBounds, START } from '../key-range.ts'
 import { printResult, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
@@ -19,16 +20,23 @@ export const command = ({ flags }: ProgramContext) =>
     'kv ls services/',
     'kv ls services/ --count',
     'kv ls services/ --values',
+    'kv ls --start log/2025 --end log/2026',
     'kv ls --revision 41',
     'kv ls -o json',
   ])
     .description('list keys')
     .argument('[prefix]', 'only keys that begin with it')
+    .option('--prefix <prefix>', 'the same as the argument')
+    .addOption(new Option(...START))
+    .addOption(new Option(...END))
     .option('--limit <count>', 'at most this many', parseCount)
     .option('--count', 'print only how many there are')
     .option('--values', 'with their values')
     .option('--revision <revision>', 'as they were at this revision', parseRevision)
-    .action(async (prefix, { limit, count, values, revision }) => {
+    .action(async (argument, { limit, count, values, revision, ...range }) => {
+      const words = argument === undefined ? [] : [argument]
+      const isPrefix = argument !== undefined && range.start === undefined && range.end === undefined
+      const bounds = boundsOf(words, isPrefix ? { prefix: true, ...range } : range, 'ls') ?? {}
       if (count === true && limit !== undefined)
         throw new Failure(EXIT.usage, '--count and --limit contradict each other: all keys are counted')
       if (count === true && values === true)
@@ -38,14 +46,13 @@ export const command = ({ flags }: ProgramContext) =>
         )
       await withContext(flags(), { kind: 'read' }, async (context) => {
         const { client, read, format } = context
-        if (count !== true) return printRecords(context, { prefix, limit, revision }, values === true)
-        const counted = await client.count({ ...read, prefix, revision })
+        if (count !== true) return printRecords(context, { ...bounds, limit, revision }, values === true)
+        const counted = await client.count({ ...read, ...bounds, revision })
         await printResult(format === 'json' ? 'ndjson' : format, { count: counted }, String(counted))
       })
     })
 
-interface ListRange {
-  readonly prefix: string | undefined
+type ListRange = Partial<KeyBounds> & {
   readonly limit: number | undefined
   readonly revision: number | undefined
 }

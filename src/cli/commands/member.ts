@@ -95,7 +95,8 @@ async function viewOfLeader({ client, endpoints, signal }: CommandContext): Prom
   const known = await client.cluster({ signal })
   const leader = known.members.find((member) => member.name === known.leader)
   const isLeader = known.members.some((member) => member.matchIndex !== undefined)
-  if (endpoints.explicit || leader === undefined || isLeader) return known
+  const isGiven = leader !== undefined && client.endpoints.includes(leader.url)
+  if (leader === undefined || isLeader || (endpoints.explicit && !isGiven)) return known
   return client.cluster({ endpoint: leader.url, timeoutMs: LEADER_MS_MAX, signal }).catch(() => known)
 }
 
@@ -107,13 +108,13 @@ async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlag
 }
 
 async function removeMember(global: GlobalFlags, name: string, yes: boolean): Promise<void> {
-  await withContext(global, CHANGE, async ({ client, signal }) => {
+  await withContext(global, CHANGE, async ({ client, signal, contextName }) => {
     if (!yes) {
       const { members } = await client.cluster({ signal })
       const voters = members.filter(({ role }) => role === 'voter')
       const left = voters.filter((voter) => voter.name !== name).length
       if (left < voters.length)
-        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`)
+        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`, contextName)
     }
     await client.removeMember(name, { signal })
     say(`${name} is no longer a member`)

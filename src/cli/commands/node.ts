@@ -162,7 +162,8 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let stopSignal: StopSignal | undefined
   let node: RunningNode | undefined
-  const hasTls = options.tls !== undefined || options.peerTls !== undefined
+  const hasFiles =
+    options.tls !== undefined || options.peerTls !== undefined || options.auditLog !== undefined
   onStopSignals(
     (signal) => {
       stopSignal = signal
@@ -172,7 +173,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     },
     () => io().exit(EXIT.failed),
     // A closed terminal sends it too, and then the node stops.
-    hasTls && io().stderr.isTTY !== true ? () => void node?.rereadCertificates() : undefined,
+    hasFiles && io().stderr.isTTY !== true ? () => readAgain(node) : undefined,
   )
   // The log has its stack. Then the process ends (main.ts).
   process.prependListener('uncaughtException', (error) =>
@@ -196,6 +197,11 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   }
   options.logger?.info({}, end.reason)
   return leave(stopSignal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+}
+
+function readAgain(node: RunningNode | undefined): void {
+  node?.reopenAuditLog()
+  void node?.rereadCertificates()
 }
 
 const ADDRESS_HINTS: Readonly<Record<string, string>> = {

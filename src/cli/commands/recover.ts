@@ -6,25 +6,34 @@ import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { listed, replicasBeside, startCommandFor } from '../../local/replica-directories.ts'
+import { shellWord } from '../../local/shell-word.ts'
 import { clusterIdOf } from '../../server/inspect-data-directory.ts'
 import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { directory } from '../flag-values.ts'
+import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
+import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
 
-export const command = ({ flags }: ProgramContext) =>
-  withExamples(new Command('recover'), ['kv recover --data d1 --yes-lose-data'])
-    .description('when the quorum is lost for good: make a stopped replica the only voter of a new cluster')
+export const command = ({ flags: globalFlags }: ProgramContext) =>
+  withExamples(new Command('recover'), [
+    'kv recover --data d1 --yes-lose-data',
+    'kv recover --data d1 --yes-lose-data --reset-root',
+  ])
+    .description(
+      'when the quorum, or the password of root, is lost for good: make a stopped replica the only voter of a new cluster',
+    )
     .requiredOption('--data <dir>', 'the data directory of the replica', directory)
     .option('--yes-lose-data', 'accept that changes are lost which this replica does not have')
+    .option(RESET_ROOT, RESET_ROOT_HELP)
+    .option(PASSWORD_FILE, PASSWORD_FILE_HELP, parseText)
     .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
     .addHelpText('after', NOTES)
-    .action(async ({ data, yesLoseData, bump }) => {
+    .action(async ({ data, yesLoseData, bump, ...flagsOfRoot }) => {
       if (yesLoseData !== true)
         throw new Failure(
           EXIT.usage,
@@ -32,23 +41,32 @@ export const command = ({ flags }: ProgramContext) =>
         )
       const { MemberAnswersError, recoverReplica } = await import('../../server/stopped-replica.ts')
       const path = userPath(data)
-      const recovered = await onFiles(path, async () => {
-        await refuseWithMajority(path)
-        return recoverReplica(path, bump)
-      }).catch((error: unknown) => {
-        throw error instanceof MemberAnswersError ? new Failure(EXIT.failed, error.message) : error
-      })
-      const { clusterId, name, revision, others, oldDir, state } = recovered
-      const format = formatOf(flags())
+      const resetsRoot = flagsOfRoot.resetRoot === true
+      await onFiles(path, () => refuseWithMajority(path, resetsRoot))
+      const rootPasswordHash = await newRootHash(flagsOfRoot)
+      const recovered = await onFiles(path, () => recoverReplica(path, { bump, rootPasswordHash })).catch(
+        (error: unknown) => {
+          throw error instanceof MemberAnswersError ? new Failure(EXIT.failed, error.message) : error
+        },
+      )
+      const { clusterId, name, revision, others, oldDir, state, isResumed } = recovered
+      const format = formatOf(globalFlags())
       const json = {
         cluster_id: clusterId,
         name,
         last_revision: revision,
         revision: state.revision,
         old_data: oldDir,
+        root_reset: resetsRoot && !isResumed,
       }
       await printResult(format, json, clusterId, `${name} is the only voter of the new cluster ${clusterId}`)
       say(`it has everything up to revision ${revision}; later changes, if there were any, are lost`)
+      if (resetsRoot)
+        say(
+          isResumed
+            ? 'this has completed a recovery that was interrupted, with the password of root that was given to that one; if it does not hold, give this command again'
+            : 'root has the new password and the role root; all other users keep theirs, and log in again',
+        )
       if (others.length > 0)
         say(
           `no members any more: ${others.map((member) => member.name).join(', ')}; add new ones with --join`,
@@ -57,12 +75,23 @@ export const command = ({ flags }: ProgramContext) =>
     })
 
 /** The other voters of a local cluster may lie beside this one, and need only a start. */
-async function refuseWithMajority(path: string): Promise<void> {
+async function refuseWithMajority(path: string, resetsRoot: boolean): Promise<void> {
   const beside = replicasBeside(path)
   if (beside.length === 0 || clusterIdOf(path) === undefined) return
-  const { inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
-  const { count, here, isMajority } = votersAmong(beside, await inspectReplica(path))
+  const { hasBestLog, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
+  const self = await inspectReplica(path)
+  const { count, here, isMajority } = votersAmong(beside, self)
   if (!isMajority) return
+  if (resetsRoot) {
+    // Whatever was acknowledged is in the most complete log of a majority.
+    const others = await Promise.all(beside.map(({ dir }) => inspectReplica(dir)))
+    const better = others.find((other) => other.clusterId === self.clusterId && !hasBestLog(self, [other]))
+    if (better === undefined) return
+    throw new Failure(
+      EXIT.failed,
+      `${better.name} has a more complete log than ${self.name}: give --data ${shellWord(better.dir)}`,
+    )
+  }
   throw new Failure(
     EXIT.failed,
     `${listed(here)} lie in ${dirname(path)}: ${here.length} of the ${count} voters, so the majority is not lost; nothing was changed; ` +
@@ -72,5 +101,6 @@ async function refuseWithMajority(path: string): Promise<void> {
 
 const NOTES = `
 Refused while another member of the cluster accepts connections, and in a local cluster while the
-directories of a majority lie beside this one. The data of the replica is copied: the new directory
-takes the place of the old one when it is complete, and the old one stays under another name.`
+directories of a majority lie beside this one, unless root is reset. The data of the replica is copied:
+the new directory takes the place of the old one when it is complete, and the old one stays under
+another name.`

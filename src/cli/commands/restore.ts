@@ -8,12 +8,13 @@ import { hostPort } from '../../server/addresses.ts'
 import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
-import { directory } from '../flag-values.ts'
+import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
+import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
 import { listenAddress, nodeName } from './node.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -26,15 +27,20 @@ export const command = ({ flags }: ProgramContext) =>
     .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -', nodeName)
     .requiredOption('--listen <host:port>', 'where clients will reach it', listenAddress)
     .requiredOption('--peer-listen <host:port>', 'where the other nodes will reach it', listenAddress)
+    .option(RESET_ROOT, RESET_ROOT_HELP)
+    .option(PASSWORD_FILE, PASSWORD_FILE_HELP, parseText)
     .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
-    .action(async (file, { data, name, listen, peerListen, bump }) => {
+    .action(async (file, { data, name, listen, peerListen, bump, ...flagsOfRoot }) => {
       const { restoreFile } = await import('../../backup/restore.ts')
       const path = userPath(file)
       const node = {
         ...{ dir: userPath(data), name, peer: hostPort(peerListen) },
         url: `http://${hostPort(listen)}`,
       }
-      const { clusterId, state } = await onFiles(path, () => restoreFile(path, node, bump))
+      const rootPasswordHash = await newRootHash(flagsOfRoot)
+      const { clusterId, state, hasRootPassword } = await onFiles(path, () =>
+        restoreFile(path, node, { bump, rootPasswordHash }),
+      )
       const { revision, keys } = state
       const format = formatOf(flags())
       const json = { cluster_id: clusterId, name, revision, keys }
@@ -44,6 +50,8 @@ export const command = ({ flags }: ProgramContext) =>
         clusterId,
         `cluster ${clusterId}: ${keyCount(keys)} at revision ${revision}`,
       )
+      if (state.auth.enabled && !hasRootPassword)
+        say('rights are checked, and root has no password: root needs its certificate, or --reset-root here')
       say(
         `start it: ${PROGRAM} node start --name ${name} --data ${shellWord(data)} --listen ${hostPort(listen)} --peer-listen ${hostPort(peerListen)}`,
       )

@@ -12,6 +12,7 @@ import { toJsonLine } from '../format-json.ts'
 import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
+import { io } from '../io.ts'
 import { keepProcessAlive } from '../keep-alive.ts'
 import { onLostOutput, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
@@ -90,6 +91,8 @@ async function registerService(
     try {
       onLostOutput((exitCode) => end.resolve(new Failure(exitCode, '')))
       await writeLine(registration.id)
+      if (io().stderr.isTTY === true)
+        say(`${registration.id} is registered as an instance of ${name}; Ctrl-C removes it`)
       const failure = await keepProcessAlive(end.promise)
       if (failure !== undefined) throw failure
     } finally {

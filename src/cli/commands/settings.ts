@@ -121,13 +121,39 @@ async function print({ format }: CommandContext, settings: Settings): Promise<vo
         cell: ([, value]) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)),
       },
       ...(isTable(format)
-        ? [{ title: 'MEANING', cell: ([name]: readonly [string, unknown]) => MEANING[name] }]
+        ? [{ title: 'MEANING', cell: ([name, value]: readonly [string, unknown]) => meaningOf(name, value) }]
         : []),
     ],
     format,
     settingsByName(settings),
   )
 }
+
+/** Meaning of a setting, with its value in units that people read. */
+function meaningOf(name: string, value: unknown): string | undefined {
+  const meaning = MEANING[name]
+  const size = typeof value !== 'number' ? undefined : sizeIn(name, value)
+  return meaning === undefined || size === undefined ? meaning : `${meaning} (${size})`
+}
+
+function sizeIn(name: string, value: number): string | undefined {
+  if (/_bytes\b|_bytes_/.test(name)) return binaryUnits(value)
+  if (/_ms\b|_ms_/.test(name)) return timeIn(value)
+  return undefined
+}
+
+function binaryUnits(bytes: number): string {
+  const unit = Math.max(0, Math.min(4, Math.floor(Math.log2(Math.max(1, bytes)) / 10)))
+  const amount = bytes / 1024 ** unit
+  return `${Number(amount.toFixed(1))} ${['bytes', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`
+}
+
+function timeIn(ms: number): string {
+  const [unit, unitMs] = ms >= HOUR_MS ? ['h', HOUR_MS] : ms >= 1_000 ? ['s', 1_000] : ['ms', 1]
+  return `${Number((ms / unitMs).toFixed(1))} ${unit}`
+}
+
+const HOUR_MS = 3_600_000
 
 /** Two of the names say "lease": those of reads by the leader, and those with a time to live. */
 const MEANING: Readonly<Record<string, string>> = {

@@ -5,6 +5,7 @@ import { Command } from '@commander-js/extra-typings'
 import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { checkedByClient, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -65,10 +66,16 @@ async function readTxn(source: string | undefined): Promise<Txn> {
 async function textFrom(source: string | undefined, name: string): Promise<string> {
   if (source === undefined && io().stdin.isTTY === true) return readInteractively()
   const isStdin = source === undefined || source === '-'
-  const content = await (isStdin ? standardInput(A_TXN) : fileContent(source, A_TXN))
+  const content = await (isStdin ? standardInput(A_TXN) : fileContent(source, A_TXN, hintAt(source)))
   if (!isUtf8(content)) throw new Failure(EXIT.usage, `${name} is not UTF-8`)
   return content.toString()
 }
+
+/** A transaction in place of the name of its file. */
+const hintAt = (source: string): string =>
+  /\s/.test(source.trim())
+    ? `; a transaction comes from standard input: printf 'then\\n put a b\\n' | ${PROGRAM} txn`
+    : ''
 
 /** Operations of which JSON may have any form, before the client has checked it. */
 type AnyOperation = { readonly [Kind in 'put' | 'get' | 'delete']?: { readonly key?: unknown } | null } & {

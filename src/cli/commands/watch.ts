@@ -128,7 +128,7 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
     [
       { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
       { title: 'CHANGE', cell: ({ event }) => event.type },
-      { title: 'KEY', cell: ({ event }) => textOfBytes(event.keyBytes) },
+      { title: 'KEY', cell: ({ event }) => textOfBytes(event.keyBytes), widthMin: KEY_WIDTH },
       { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
       ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
     ],
@@ -141,6 +141,9 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
     await table.end()
   }
 }
+
+/** The header stands before the first key is known. */
+const KEY_WIDTH = 24
 
 const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
 const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : textOfBytes(value))

@@ -7,6 +7,7 @@ import type { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { clientOf } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
+import { inContext, readContexts } from '../contexts.ts'
 import { knownCredentials } from '../credentials.ts'
 import { formatMs } from '../duration.ts'
 import { escapeText } from '../format-text.ts'
@@ -53,7 +54,9 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'get key': keys,
   'put key': keys,
   'put value': fileBehindAt,
-  'del key': keys,
+  'del keys': keys,
+  'context use name': contexts,
+  'context remove name': contexts,
   'history key': keys,
   'ls prefix': keys,
   'export prefix': keys,
@@ -95,6 +98,9 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--lease': leases,
   '--role': roles,
   '--password-file': files,
+  '--start': keys,
+  '--end': keys,
+  '--context': contexts,
 }
 
 export const sourceNames = Object.keys(SOURCES)
@@ -177,6 +183,10 @@ async function roles(_: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => namesOf((await client.roles.list()).roles))
 }
 
+function contexts(): Completion {
+  return { candidates: Object.keys(readContexts().contexts).map((value) => ({ value })) }
+}
+
 async function settings(text: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const known = settingsByName(await client.settings())
@@ -225,15 +235,16 @@ function topics(_: string, { commands }: Context): Completion {
 }
 
 async function withClient(
-  flags: GlobalFlags,
+  given: GlobalFlags,
   load: (client: Client) => Promise<Completion>,
 ): Promise<Completion> {
+  const { flags, contextName } = inContext(given)
   const credentials = knownCredentials(flags)
   // No question is asked at a prompt.
   if (credentials === undefined) return { candidates: [] }
   const limits = { timeoutMs: flags.timeout ?? TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
   const shared = { ...credentials, ...limits, onWarning: () => {}, tls: chooseTls(flags) }
-  const client = clientOf(chooseEndpoints(flags), shared)
+  const client = clientOf(chooseEndpoints(flags, contextName), shared)
   try {
     return await load(client)
   } finally {

@@ -188,6 +188,8 @@ class Exchange {
     socket.once('connect', () => {
       this.#stopConnect()
       this.#isAccepted = true
+      if (this.#isSecure && this.#options.handshakeMs !== undefined)
+        this.#limitConnect(this.#options.handshakeMs)
     })
     // Before the end of the handshake no byte of the request leaves.
     socket.once(this.#isSecure ? 'secureConnect' : 'connect', () => this.#onReady())
@@ -195,6 +197,7 @@ class Exchange {
   }
 
   #onReady(): void {
+    this.#stopConnect()
     // If the process was busy and the time is over, the request is not sent.
     const { timeoutMs } = this.#options
     if (performance.now() - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)
@@ -226,10 +229,10 @@ class Exchange {
     )
   }
 
-  #limitConnect(): void {
-    const { connectMs, background = false } = this.#options
-    if (connectMs === undefined || this.#isLookingUp) return
-    this.#stopConnect = afterPendingEvents(connectMs, () => this.#timeOut(connectMs), { unref: background })
+  #limitConnect(limitMs = this.#options.connectMs): void {
+    const { background = false } = this.#options
+    if (limitMs === undefined || this.#isLookingUp) return
+    this.#stopConnect = afterPendingEvents(limitMs, () => this.#timeOut(limitMs), { unref: background })
   }
 
   /** Checks the limits at the next moment at which one can be exceeded. */

@@ -25,6 +25,8 @@ export interface SendOptions {
   readonly mayGiveUp?: (() => boolean) | undefined
   /** The request is given up when no connection is accepted for this long. */
   readonly connectMs?: number | undefined
+  /** The request is given up when an accepted connection has no TLS for this long. */
+  readonly handshakeMs?: number | undefined
   /** The time for looking up the host name is added to `connectMs`. */
   readonly waitsForLookup?: boolean | undefined
   /** The identity of a change that must be applied at most once. */

@@ -8,8 +8,11 @@ import { afterPendingEvents } from '../timer.ts'
 import type { WatchSource } from '../watch.ts'
 import type { NodeAnswer } from './transport.ts'
 
-/** `silentMs`: limit on the silence of the node while the watch waits for it. */
-export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
+/**
+ * `silentMs`: limit on the silence of the node while the watch waits for it. `firstMs`: the same until the first
+ * message.
+ */
+export function streamOf(answer: NodeAnswer, silentMs: number, firstMs = silentMs): WatchSource {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
   const { stream } = answer
@@ -21,13 +24,13 @@ export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
   const close = () => void stream.destroy()
   async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
     const iterator = pieces[Symbol.asyncIterator]()
-    for (;;) {
-      const silent = new UnavailableError(`${endpoint.url} has sent a watch nothing for ${silentMs} ms`, {
+    for (let limitMs = Math.min(firstMs, silentMs); ; limitMs = silentMs) {
+      const silent = new UnavailableError(`${endpoint.url} has sent a watch nothing for ${limitMs} ms`, {
         code: 'timeout',
         written: 'no',
         endpoint: endpoint.url,
       })
-      const stopTimer = afterPendingEvents(silentMs, () => void stream.destroy(silent))
+      const stopTimer = afterPendingEvents(limitMs, () => void stream.destroy(silent))
       // The timer stops while the application takes messages: it may be slower than any node.
       const { done, value } = await iterator.next().finally(stopTimer)
       if (done === true) return

@@ -1,8 +1,13 @@
 // Rights of a user: the permissions of all roles, as ranges of keys. A range is permitted if the permitted ranges
 // together contain every key of it.
+//
+// A user may have dozens of roles, and a role thousands of ranges. So the ranges of a role are joined once for all
+// users who have it, and a decision searches those of each role. It neither sorts nor copies what all of them permit.
 
 import { compareKeys } from '../codec/rows.ts'
-import type { KeyRange, Permission } from '../types.ts'
+import type { AuthRole, KeyRange } from '../types.ts'
+
+type Access = 'read' | 'write'
 
 export class Rights {
   /** The role root. */
@@ -10,30 +15,84 @@ export class Rights {
 
   readonly isRoot: boolean
   readonly isAdmin: boolean
-  readonly #read: readonly KeyRange[]
-  readonly #write: readonly KeyRange[]
+  readonly #roles: readonly RoleRanges[]
+  /** The ranges of all roles together. Made for the first request whose range spans the ranges of many. */
+  readonly #joined: { [access in Access]?: readonly KeyRange[] } = {}
 
-  constructor(permissions: readonly Permission[], isRoot = false) {
+  constructor(roles: readonly AuthRole[], isRoot = false) {
     this.isRoot = isRoot
-    this.isAdmin = isRoot || permissions.some(({ access }) => access === 'admin')
-    const of = (wanted: 'read' | 'write'): readonly KeyRange[] =>
-      union(
-        permissions.flatMap(({ access, range }) =>
-          range !== undefined && (access === wanted || access === 'readwrite') ? [range] : [],
-        ),
-      )
-    this.#read = of('read')
-    this.#write = of('write')
+    this.#roles = roles.map(rangesOf)
+    this.isAdmin = isRoot || this.#roles.some(({ isAdmin }) => isAdmin)
+  }
+
+  /** Whether these are the rights of the same roles, none of which has changed. */
+  isOf(roles: readonly AuthRole[]): boolean {
+    return (
+      this.#roles.length === roles.length && roles.every((role, at) => this.#roles[at] === rangesOf(role))
+    )
   }
 
   mayRead(range: KeyRange): boolean {
-    return this.isRoot || isWithin(range, this.#read)
+    return this.isRoot || this.#contain(range, 'read')
   }
 
   mayWrite(range: KeyRange): boolean {
-    return this.isRoot || isWithin(range, this.#write)
+    return this.isRoot || this.#contain(range, 'write')
+  }
+
+  /** Follows the range from one permitted range to the next, which contains or touches the end of the last one. */
+  #contain(range: KeyRange, access: Access): boolean {
+    if (isEmpty(range)) return true
+    let { start } = range
+    for (let count = 0; count < RANGES_FOLLOWED_MAX; count++) {
+      let furthest: KeyRange | undefined
+      for (const role of this.#roles) {
+        const around = rangeWith(start, role[access])
+        if (around === undefined) continue
+        if (around.end === undefined || (range.end !== undefined && compareKeys(range.end, around.end) <= 0))
+          return true
+        if (furthest?.end === undefined || compareKeys(around.end, furthest.end) > 0) furthest = around
+      }
+      if (furthest?.end === undefined) return false
+      start = furthest.end
+    }
+    this.#joined[access] ??= union(this.#roles.flatMap((role) => role[access]))
+    const around = rangeWith(range.start, this.#joined[access])
+    if (around === undefined || around.end === undefined) return around !== undefined
+    return range.end !== undefined && compareKeys(range.end, around.end) <= 0
   }
 }
+
+/** A range that spans more permitted ranges is decided on the union of all roles. */
+const RANGES_FOLLOWED_MAX = 32
+
+/** The ranges that a role permits, each list a union. */
+interface RoleRanges {
+  readonly isAdmin: boolean
+  readonly read: readonly KeyRange[]
+  readonly write: readonly KeyRange[]
+}
+
+function rangesOf(role: AuthRole): RoleRanges {
+  const known = rangesOfRoles.get(role)
+  if (known !== undefined) return known
+  const { permissions } = role
+  const of = (wanted: Access): readonly KeyRange[] =>
+    union(
+      permissions.flatMap(({ access, range }) =>
+        range !== undefined && (access === wanted || access === 'readwrite') ? [range] : [],
+      ),
+    )
+  const made = {
+    isAdmin: permissions.some(({ access }) => access === 'admin'),
+    read: of('read'),
+    write: of('write'),
+  }
+  rangesOfRoles.set(role, made)
+  return made
+}
+
+const rangesOfRoles = new WeakMap<AuthRole, RoleRanges>()
 
 /** Ranges in order, of which no two overlap or touch. */
 function union(ranges: readonly KeyRange[]): readonly KeyRange[] {
@@ -48,20 +107,18 @@ function union(ranges: readonly KeyRange[]): readonly KeyRange[] {
   return joined
 }
 
-/** `ranges`: a union. A range without keys is within any. */
-function isWithin(range: KeyRange, ranges: readonly KeyRange[]): boolean {
-  if (isEmpty(range)) return true
+/** The range of a union that contains the key. */
+function rangeWith(key: Uint8Array, ranges: readonly KeyRange[]): KeyRange | undefined {
   let [low, high] = [0, ranges.length]
   while (low < high) {
     const middle = (low + high) >> 1
     const candidate = ranges[middle]
-    if (candidate !== undefined && compareKeys(candidate.start, range.start) <= 0) low = middle + 1
+    if (candidate !== undefined && compareKeys(candidate.start, key) <= 0) low = middle + 1
     else high = middle
   }
   const around = ranges[low - 1]
-  if (around === undefined) return false
-  if (around.end === undefined) return true
-  return range.end !== undefined && compareKeys(range.end, around.end) <= 0
+  if (around?.end !== undefined && compareKeys(around.end, key) <= 0) return undefined
+  return around
 }
 
 const isEmpty = ({ start, end }: KeyRange): boolean => end !== undefined && compareKeys(start, end) >= 0

@@ -1,106 +1,91 @@
-// The auth state: one row, which an entry writes as a whole. The registers of the store have its switch and its
-// revision, so that apply needs no row to judge an entry. Texts and bytes are preceded by their length (4).
+// Users and roles, each in a row of its own, so that a change costs what it changes. The registers of the store have
+// the switch and the auth revision, so that apply needs no row to judge an entry. Texts and bytes are preceded by their
+// length (4).
 //
 //   auth   key    9
-//          value  key of the ids of leases; key of tokens; number of users (2), then for each, in the order of names:
-//                   name, auth revision at which he was made (8), password hash or nothing, epoch (8), number of
-//                   roles (2), their names
-//                 number of roles (2), then for each, in the order of names: name, permissions
+//          value  token key; bytes of users and roles (4); number of users (4), their names in order; number of roles
+//                 (4), their names in order
+//   user   key    9, 1, name
+//          value  password hash or nothing, epoch (8), number of roles (2), their names
+//   role   key    9, 2, name
+//          value  permissions
 //
 //   permissions   number (2), then for each: access (1): 1 read, 2 write, 3 readwrite, 4 admin
 //                 and, but for the last: start; 0, or 1 and the end
 
-import { Reader, Writer } from '../../bytes/index.ts'
+import { decodeUtf8, encodeUtf8, Reader, Writer } from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { type AuthRole, type Permission, type Rows, TABLE_AUTH, type User } from '../types.ts'
+import { type AuthRole, type Permission, TABLE_AUTH, type User } from '../types.ts'
 import { ROOT } from './names.ts'
 import { Rights } from './rights.ts'
 
 export const AUTH_KEY = Uint8Array.of(TABLE_AUTH)
+const [USER, ROLE] = [1, 2]
 
-/** Users and roles at one auth revision. It does not change. */
-/** Secrets of the cluster, of random bytes. Both are empty until rights were checked for the first time. */
-export interface AuthKeys {
-  /** It signs tokens. */
+export const userKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, USER, ...encodeUtf8(name))
+/** The row of the user root. */
+export const ROOT_KEY = userKey(ROOT)
+export const roleKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, ROLE, ...encodeUtf8(name))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Rows
+
+/** The row of what all users and roles share. */
+export interface AuthHead {
+  /** It signs tokens. Empty until rights were checked for the first time. */
   readonly tokenKey: Uint8Array
-  /** Without it nobody can predict the ids of leases. */
-  readonly leaseIdKey: Uint8Array
+  /** The share of `AUTH_BYTES_MAX` that users and roles count. */
+  readonly bytes: number
+  /** In order. */
+  readonly users: readonly string[]
+  readonly roles: readonly string[]
 }
 
-export class AuthState {
-  static readonly EMPTY = new AuthState(new Map(), new Map(), {
-    tokenKey: new Uint8Array(0),
-    leaseIdKey: new Uint8Array(0),
-  })
+export const NO_AUTH: AuthHead = { tokenKey: new Uint8Array(0), bytes: 0, users: [], roles: [] }
 
-  readonly users: ReadonlyMap<string, User>
-  readonly roles: ReadonlyMap<string, AuthRole>
-  readonly keys: AuthKeys
-  #names: ReadonlyMap<number, string> | undefined
-  readonly #rights = new Map<string, Rights>()
-
-  constructor(users: ReadonlyMap<string, User>, roles: ReadonlyMap<string, AuthRole>, keys: AuthKeys) {
-    this.users = users
-    this.roles = roles
-    this.keys = keys
+export function encodeAuthHead({ tokenKey, bytes, users, roles }: AuthHead): Uint8Array {
+  const to = new Writer().bytes(tokenKey).uint32(bytes)
+  for (const names of [users, roles]) {
+    to.uint32(names.length)
+    for (const name of names) to.utf8(name)
   }
-
-  /** The rights of the user who was made at this auth revision. undefined: there is no such user. */
-  rightsOfUser(madeAt: number): Rights | undefined {
-    this.#names ??= new Map([...this.users.values()].map((user) => [user.madeAt, user.name]))
-    const name = this.#names.get(madeAt)
-    return name === undefined ? undefined : this.rightsOf(name)
-  }
-
-  /** undefined: there is no such user. */
-  rightsOf(name: string): Rights | undefined {
-    const known = this.#rights.get(name)
-    if (known !== undefined) return known
-    const user = this.users.get(name)
-    if (user === undefined) return undefined
-    const rights = user.roles.includes(ROOT)
-      ? Rights.ROOT
-      : new Rights(user.roles.flatMap((role) => this.roles.get(role)?.permissions ?? []))
-    this.#rights.set(name, rights)
-    return rights
-  }
-}
-
-export function encodeAuth({ users, roles, keys }: AuthState): Uint8Array {
-  const to = new Writer().bytes(keys.leaseIdKey).bytes(keys.tokenKey).uint16(users.size)
-  for (const { name, madeAt, passwordHash = '', roles: roleNames, epoch } of inOrder(users)) {
-    to.utf8(name).uint64(madeAt).utf8(passwordHash).uint64(epoch)
-    writeNames(to, roleNames)
-  }
-  to.uint16(roles.size)
-  for (const { name, permissions } of inOrder(roles)) writePermissions(to.utf8(name), permissions)
   return to.written()
 }
 
-export function decodeAuth(bytes: Uint8Array): AuthState {
+export function decodeAuthHead(bytes: Uint8Array): AuthHead {
   const from = new Reader(bytes, 'the row of users and roles', MalformedBytesError)
-  const leaseIdKey = from.bytes().slice()
-  const tokenKey = from.bytes().slice()
-  const users = new Map<string, User>()
-  for (let left = from.uint16(); left > 0; left--) {
-    const [name, madeAt, hash, epoch] = [from.utf8(), from.uint64(), from.utf8(), from.uint64()]
-    const passwordHash = hash === '' ? undefined : hash
-    users.set(name, { name, madeAt, passwordHash, epoch, roles: readNames(from) })
-  }
-  const roles = new Map<string, AuthRole>()
-  for (let left = from.uint16(); left > 0; left--) {
-    const name = from.utf8()
-    roles.set(name, { name, permissions: readPermissions(from) })
-  }
+  const names = (): readonly string[] => Array.from({ length: from.uint32() }, () => from.utf8())
+  const head = { tokenKey: from.bytes().slice(), bytes: from.uint32(), users: names(), roles: names() }
   from.end()
-  return new AuthState(users, roles, { tokenKey, leaseIdKey })
+  return head
 }
 
-/** The key of the ids of leases, from the head of the row. undefined: there is none yet. */
-export function leaseIdKeyOf(rows: Pick<Rows, 'read'>): Uint8Array | undefined {
-  const head = rows.read(AUTH_KEY, true)
-  const key = head && new Reader(head.bytes, 'the row of users and roles', MalformedBytesError).bytes()
-  return key === undefined || key.length === 0 ? undefined : key
+export function encodeUser({ passwordHash = '', epoch, roles }: User): Uint8Array {
+  const to = new Writer().utf8(passwordHash).uint64(epoch)
+  writeNames(to, roles)
+  return to.written()
+}
+
+export function decodeUser(name: string, bytes: Uint8Array): User {
+  const from = new Reader(bytes, 'the row of a user', MalformedBytesError)
+  const [hash, epoch] = [from.utf8(), from.uint64()]
+  const user = { name, passwordHash: hash === '' ? undefined : hash, epoch, roles: readNames(from) }
+  from.end()
+  return user
+}
+
+export function encodeRole({ permissions }: Pick<AuthRole, 'permissions'>): Uint8Array {
+  const to = new Writer()
+  writePermissions(to, permissions)
+  return to.written()
+}
+
+/** The permissions have views of the bytes. */
+export function decodeRole(name: string, bytes: Uint8Array): AuthRole {
+  const from = new Reader(bytes, 'the row of a role', MalformedBytesError)
+  const permissions = readPermissions(from)
+  from.end()
+  return { name, permissions }
 }
 
 const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
@@ -121,8 +106,8 @@ export const readPermissions = (from: Reader): readonly Permission[] =>
     const access = ACCESSES[code - 1]
     if (access === undefined) throw new UnknownKindError(`access ${code} of a permission`)
     if (access === 'admin') return { access, range: undefined }
-    const start = from.bytes().slice()
-    return { access, range: { start, end: from.flag() ? from.bytes().slice() : undefined } }
+    const start = from.bytes()
+    return { access, range: { start, end: from.flag() ? from.bytes() : undefined } }
   })
 
 export function writeNames(to: Writer, names: readonly string[]): void {
@@ -133,5 +118,174 @@ export function writeNames(to: Writer, names: readonly string[]): void {
 export const readNames = (from: Reader): readonly string[] =>
   Array.from({ length: from.uint16() }, () => from.utf8())
 
-const inOrder = <T extends { readonly name: string }>(named: ReadonlyMap<string, T>): readonly T[] =>
-  [...named.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+// ---------------------------------------------------------------------------------------------------------------------
+// Users and roles in memory
+
+/** Users, or roles. */
+export interface ByName<T> {
+  readonly size: number
+  has(name: string): boolean
+  get(name: string): T | undefined
+  /** In order. */
+  keys(): Iterable<string>
+}
+
+/** Users and roles at one auth revision. */
+export class AuthState {
+  static readonly EMPTY = new AuthState(new Map(), new Map(), new Uint8Array(0))
+
+  readonly users: ByName<User>
+  readonly roles: ByName<AuthRole>
+  /** It signs tokens. Empty until rights were checked for the first time. */
+  readonly tokenKey: Uint8Array
+  readonly #rights = new Map<string, Rights>()
+  readonly #rightsOfRoles: RightsOfRoles
+
+  constructor(
+    users: ByName<User>,
+    roles: ByName<AuthRole>,
+    tokenKey: Uint8Array,
+    rightsOfRoles: RightsOfRoles = new Map(),
+  ) {
+    this.users = users
+    this.roles = roles
+    this.tokenKey = tokenKey
+    this.#rightsOfRoles = rightsOfRoles
+  }
+
+  /**
+   * undefined: there is no such user. Users with the same roles have the same object, and keep it until one of these
+   * roles is changed.
+   */
+  rightsOf(name: string): Rights | undefined {
+    const known = this.#rights.get(name)
+    if (known !== undefined) return known
+    const user = this.users.get(name)
+    if (user === undefined) return undefined
+    const rights = this.#rightsOf(user)
+    this.#rights.set(name, rights)
+    return rights
+  }
+
+  #rightsOf({ roles: names }: User): Rights {
+    if (names.includes(ROOT)) return Rights.ROOT
+    const id = names.join()
+    const roles = names.flatMap((name) => this.roles.get(name) ?? [])
+    const known = this.#rightsOfRoles.get(id)
+    if (known?.isOf(roles)) return known
+    const rights = new Rights(roles)
+    if (this.#rightsOfRoles.size >= RIGHTS_OF_ROLES_MAX) this.#rightsOfRoles.clear()
+    this.#rightsOfRoles.set(id, rights)
+    return rights
+  }
+}
+
+/** Rights by the names of the roles. */
+type RightsOfRoles = Map<string, Rights>
+const RIGHTS_OF_ROLES_MAX = 1024
+
+/** A table of which each row is read and decoded when it is first needed. */
+class RowsByName<T> implements ByName<T> {
+  readonly #names: ReadonlySet<string>
+  readonly #loaded: Map<string, T>
+  readonly #load: (name: string) => T | undefined
+
+  constructor(names: ReadonlySet<string>, loaded: Map<string, T>, load: (name: string) => T | undefined) {
+    this.#names = names
+    this.#loaded = loaded
+    this.#load = load
+  }
+
+  get size(): number {
+    return this.#names.size
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  keys(): Iterable<string> {
+    return this.#names
+  }
+
+  get(name: string): T | undefined {
+    const known = this.#loaded.get(name)
+    if (known !== undefined || !this.#names.has(name)) return known
+    const loaded = this.#load(name)
+    if (loaded !== undefined) this.#loaded.set(name, loaded)
+    return loaded
+  }
+}
+
+type ReadRow = (rowKey: Uint8Array) => Uint8Array | undefined
+
+/**
+ * The newest users and roles of a store. After a change only the changed rows are read again. A state from before the
+ * change may know the newest rows.
+ */
+export class AuthRows {
+  readonly #read: ReadRow
+  #users = new Map<string, User>()
+  #roles = new Map<string, AuthRole>()
+  readonly #rights: RightsOfRoles = new Map()
+  #head: AuthHead | undefined
+  #names = { users: new Set<string>(), roles: new Set<string>() }
+  #state: AuthState | undefined
+  /** Number of rows that were read. */
+  rowsRead = 0
+
+  constructor(read: ReadRow) {
+    this.#read = (rowKey) => {
+      this.rowsRead++
+      return read(rowKey)
+    }
+  }
+
+  get state(): AuthState {
+    this.#state ??= this.#newState()
+    return this.#state
+  }
+
+  #newState(): AuthState {
+    const { tokenKey } = this.head
+    const { users, roles } = this.#names
+    return new AuthState(
+      new RowsByName(users, this.#users, (name) => {
+        const row = this.#read(userKey(name))
+        return row && decodeUser(name, row)
+      }),
+      new RowsByName(roles, this.#roles, (name) => {
+        const row = this.#read(roleKey(name))
+        return row && decodeRole(name, new Uint8Array(row))
+      }),
+      tokenKey,
+      this.#rights,
+    )
+  }
+
+  get head(): AuthHead {
+    if (this.#head !== undefined) return this.#head
+    const row = this.#read(AUTH_KEY)
+    const head = row === undefined ? NO_AUTH : decodeAuthHead(row)
+    this.#head = head
+    this.#names = { users: new Set(head.users), roles: new Set(head.roles) }
+    return head
+  }
+
+  /** A change has written this row. */
+  changed(rowKey: Uint8Array): void {
+    this.#state = undefined
+    const name = decodeUtf8(rowKey.subarray(2))
+    if (rowKey[1] === USER) this.#users.delete(name)
+    else if (rowKey[1] === ROLE) this.#roles.delete(name)
+    else this.#head = undefined
+  }
+
+  /** Forgets all rows: a snapshot has replaced them. */
+  replaced(): void {
+    this.#state = undefined
+    this.#head = undefined
+    this.#users = new Map()
+    this.#roles = new Map()
+  }
+}

@@ -24,6 +24,8 @@ export class Api {
   readonly node: NodeApi
   readonly limits: ApiLimits
   readonly inbound: InboundBudget
+  /** Requests of connections on which no user is known, while rights are checked. */
+  readonly #strangers: InboundBudget
   readonly outbound: OutboundBudget
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
@@ -37,10 +39,20 @@ export class Api {
     this.limits = limits
     this.#failed = failed
     this.inbound = new InboundBudget(limits.bodiesBytesMax)
+    this.#strangers = new InboundBudget(limits.strangerBytesMax)
     this.outbound = new OutboundBudget(limits.answersBytesMax)
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
     this.authenticator = new Authenticator(node)
+  }
+
+  /** The budget of a connection on which no user is known. */
+  get inboundOfStrangers(): InboundBudget {
+    return this.node.auth.enabled ? this.#strangers : this.inbound
+  }
+
+  get strangerBytes(): number {
+    return this.#strangers.bytes
   }
 
   /** The error that a client receives for `error`. Reports what is not the client's fault. */

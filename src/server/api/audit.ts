@@ -1,19 +1,19 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
-// passwords.
+// passwords. Refusals of clients without a user are a sample, in short lines.
 
 import { compareKeys, type KeyRange, keyAfter, prefixEnd } from '../../kv/index.ts'
-import { ApiError, bytesDocument } from './errors.ts'
+import { ApiError, type ApiErrorCode, bytesDocument } from './errors.ts'
 import type { ApiOperation, ApiResult, Call, Respond } from './operation.ts'
 import { demandsOf } from './permit.ts'
+import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'
 
 export type AuditedOperations = 'changes' | 'all'
 
-/**
- * Ranges of one line, and characters of all of them, unless it is one. A client without a user must not fill the file
- * with a few requests: the oldest lines go.
- */
+/** Ranges of one line, and characters of all of them, unless it is one: the oldest lines of a full file go. */
 const RANGES_MAX = 100
 const RANGES_CHARS_MAX = 8_000
+/** Characters of the only range in the line of a client without a user. */
+const STRANGER_CHARS_MAX = 200
 /** Characters of a name, which a client may choose: no user has a longer one. */
 const NAME_CHARS_MAX = 64
 
@@ -25,6 +25,7 @@ const READS: ReadonlySet<ApiOperation['kind']> = new Set([
 export class Audit {
   readonly #append: (line: string) => void
   readonly #operations: AuditedOperations
+  readonly #refusals = new RefusalSample((skipped) => this.#writeRest(skipped))
 
   constructor(append: (line: string) => void, operations: AuditedOperations) {
     this.#append = append
@@ -40,28 +41,63 @@ export class Audit {
     }
   }
 
-  /** A request whose user is not known, before it is read. */
-  refused(call: Pick<Call, 'origin' | 'principal'>, error: ApiError): void {
-    this.#append(`${JSON.stringify({ ...headOf(call), code: error.code })}\n`)
+  /** A request whose user is not known, before it is read. `name`: the user whom its credentials name. */
+  refused(call: Pick<Call, 'origin'>, { code }: ApiError, name?: string): void {
+    this.#sample(code, { ...headOf(call), ...(name === undefined ? {} : named(name)) })
+  }
+
+  /** Refusals of clients without a user that have no line of their own. */
+  get skippedTotal(): number {
+    return this.#refusals.skippedTotal
+  }
+
+  /** Writes the number of refusals that have no line yet. */
+  flush(): void {
+    this.#refusals.flush()
   }
 
   #write(operation: ApiOperation, call: Call, result: ApiResult): void {
+    if (isOfStranger(operation, call, result)) {
+      const facts = { operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) }
+      this.#sample(result.code, { ...headOf(call), ...facts })
+      return
+    }
     const code = result instanceof ApiError ? result.code : 'ok'
     const revision = revisionOf(result)
-    const line = {
+    this.#line({
       ...headOf(call),
       operation: operation.kind,
-      ...targetOf(operation),
+      ...targetOf(operation, RANGES_MAX, RANGES_CHARS_MAX),
       ...(revision === undefined ? {} : { revision }),
       code,
-    }
+    })
+  }
+
+  #sample(code: ApiErrorCode, facts: object): void {
+    this.#refusals.add(code, (skipped) => this.#line({ ...facts, code, ...(skipped && { skipped }) }))
+  }
+
+  #writeRest(skipped: SkippedRefusals): void {
+    this.#line({ time: new Date().toISOString(), user: null, skipped })
+  }
+
+  #line(line: object): void {
     this.#append(`${JSON.stringify(line)}\n`)
   }
 }
 
 const REFUSALS: ReadonlySet<string> = new Set(['unauthenticated', 'permission_denied', 'loopback_only'])
 
-const isRefusal = (result: ApiResult): boolean => result instanceof ApiError && REFUSALS.has(result.code)
+const isRefusal = (result: ApiResult): result is ApiError =>
+  result instanceof ApiError && REFUSALS.has(result.code)
+
+/** Whether it is a refusal that anybody can cause, at any rate. */
+const isOfStranger = (
+  { kind }: ApiOperation,
+  { principal }: Pick<Call, 'principal'>,
+  result: ApiResult,
+): result is ApiError =>
+  principal === undefined && (isRefusal(result) || (kind === 'log-in' && result instanceof ApiError))
 
 const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),
@@ -76,7 +112,7 @@ function revisionOf(result: ApiResult): number | undefined {
 }
 
 /** The keys, the lease, or the name that the operation is about. */
-function targetOf(operation: ApiOperation): object {
+function targetOf(operation: ApiOperation, rangesMax: number, charsMax: number): object {
   if (operation.kind === 'change-auth') {
     const { change } = operation
     return { change: change.kind, ...('name' in change ? named(change.name) : {}) }
@@ -91,18 +127,21 @@ function targetOf(operation: ApiOperation): object {
   const leases = demands.flatMap((demand) => ('lease' in demand ? [demand.lease] : []))
   const keys = [...new Set(ranges)]
   let chars = 0
-  const shown = keys.slice(0, RANGES_MAX).filter((text, at) => {
+  const shown = keys.slice(0, rangesMax).filter((text, at) => {
     chars += text.length
-    return at === 0 || chars <= RANGES_CHARS_MAX
+    return (at === 0 && rangesMax > 1) || chars <= charsMax
   })
   return {
-    ...(keys.length === 0 ? {} : { keys: shown.map((text) => JSON.parse(text) as object) }),
+    ...(shown.length === 0 ? {} : { keys: shown.map((text) => JSON.parse(text) as object) }),
     ...(keys.length === shown.length ? {} : { more: keys.length - shown.length }),
-    ...(leases.length === 0 ? {} : { leases: [...new Set(leases)].slice(0, RANGES_MAX) }),
+    ...(leases.length === 0 ? {} : { leases: [...new Set(leases)].slice(0, rangesMax) }),
   }
 }
 
-const named = (name: string): object => ({ name: name.slice(0, NAME_CHARS_MAX) })
+/** A name may be anything that a client has sent; a terminal that shows the line must not obey it. */
+const named = (name: string): object => ({
+  name: name.slice(0, NAME_CHARS_MAX).replaceAll(/[^\w.@+-]/g, '?'),
+})
 
 const NOBODY = { user: '', epoch: undefined }
 

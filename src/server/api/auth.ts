@@ -1,8 +1,20 @@
 // Operations on users, roles and the switch that makes rights be checked.
 
-import { type AuthChange, isAuthName, ROOT } from '../../kv/index.ts'
-import { newAuthKeys } from '../auth/auth-keys.ts'
+import { randomBytes } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  AUTH_TOKEN_KEY_BYTES,
+  type AuthChange,
+  type AuthState,
+  type ByName,
+  isAuthName,
+  ROLE_PERMISSIONS_MAX,
+  ROOT,
+  USER_ROLES_MAX,
+} from '../../kv/index.ts'
+import type { AuthRole, User } from '../../kv/types.ts'
 import { passwordFault } from '../auth/passwords.ts'
+import type { NodeApi } from '../node/types.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
 import { ApiError, errorOfNode } from './errors.ts'
@@ -10,6 +22,7 @@ import { readOptions, timeLeftMs } from './keys.ts'
 import type { ApiOperation, ApiResult, Call, RequestedAuthChange, Respond } from './operation.ts'
 import { refusalNow, whenNewest } from './permit.ts'
 import { propose } from './propose.ts'
+import { checkTime } from './ranges.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 
@@ -42,31 +55,63 @@ export function showUsersOrRoles(
   respond: Respond,
 ): void {
   const { node } = api
+  const refuse = (error: unknown): void => respond(api.errorOf(error))
   call.withdraw = node.read(readOptions({}, timeLeftMs(call)), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     const refusal = refusalNow(node, call)
     if (refusal !== undefined) return respond(refusal)
-    const { revision, state } = node.auth
     const one = name !== undefined
-    const named = <T>(all: ReadonlyMap<string, T>): readonly T[] => {
-      if (name === undefined) return [...all.values()]
-      const found = all.get(name)
-      if (found === undefined)
-        throw new ApiError('not_found', `there is no ${kind === 'show-users' ? 'user' : 'role'} ${name}`)
-      return [found]
+    const show = async (): Promise<void> => {
+      if (kind === 'show-users') {
+        const { items: users, revision } = await listed(node, call, ({ users: all }) => all, name)
+        respond({ kind: 'users', users, revision, one })
+      } else {
+        const { items: roles, revision } = await listed(node, call, ({ roles: all }) => all, name)
+        respond({ kind: 'roles', roles, revision, one })
+      }
     }
-    try {
-      if (kind === 'show-users') respond({ kind: 'users', users: named(state.users), revision, one })
-      else respond({ kind: 'roles', roles: named(state.roles), revision, one })
-    } catch (error) {
-      respond(api.errorOf(error))
-    }
+    void show().catch(refuse)
   })
+}
+
+/** Users, or permissions of roles, that are read before the event loop does other work. */
+const READ_AT_ONCE = 256
+
+/** All users or roles, or the one with this name, at one auth revision: the reading begins anew after a change. */
+async function listed<T extends User | AuthRole>(
+  node: Pick<NodeApi, 'auth'>,
+  call: Call,
+  tableIn: (state: AuthState) => ByName<T>,
+  name: string | undefined,
+): Promise<{ readonly items: readonly T[]; readonly revision: number }> {
+  for (;;) {
+    const { revision, state } = node.auth
+    const table = tableIn(state)
+    const items: T[] = []
+    let count = 0
+    for (const each of name === undefined ? table.keys() : [name]) {
+      const found = table.get(each)
+      if (found === undefined)
+        throw new ApiError(
+          'not_found',
+          `there is no ${call.operation?.kind === 'show-users' ? 'user' : 'role'} ${each}`,
+        )
+      items.push(found)
+      count += 1 + ('permissions' in found ? found.permissions.length : 0)
+      if (count < READ_AT_ONCE) continue
+      count = 0
+      await nextTurn()
+      checkTime(call)
+      if (node.auth.revision !== revision) break
+    }
+    if (node.auth.revision === revision) return { items, revision }
+  }
 }
 
 export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call: Call, respond: Respond) {
   const { change, ifRevision } = operation
   checkNames(change)
+  checkCounts(change)
   const run = (made: AuthChange): void =>
     propose(api, { kind: 'auth', change: made, ifRevision }, undefined, call, (result) =>
       respond(result instanceof ApiError ? result : shownAfter(api, change)),
@@ -74,7 +119,7 @@ export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call
   switch (change.kind) {
     case 'enable': {
       const rootHasCertificate = call.principal?.user === ROOT && call.principal.epoch === undefined
-      return run({ kind: 'enable', rootHasCertificate, ...newAuthKeys() })
+      return run({ kind: 'enable', rootHasCertificate, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) })
     }
     case 'put-user': {
       const { name, password, roles } = change
@@ -119,4 +164,14 @@ function checkNames(change: RequestedAuthChange): void {
       )
   if ((change.kind === 'put-role' || change.kind === 'delete-role') && change.name === ROOT)
     throw new ApiError('bad_request', 'the role root may do everything: it cannot be changed')
+}
+
+/** Throws `ApiError`. */
+function checkCounts(change: RequestedAuthChange): void {
+  const [count, max, what] =
+    change.kind === 'put-role'
+      ? [change.permissions.length, ROLE_PERMISSIONS_MAX, 'permissions of a role']
+      : [change.kind === 'put-user' ? new Set(change.roles).size : 0, USER_ROLES_MAX, 'roles of a user']
+  if (count > max)
+    throw new ApiError('bad_request', `${count} ${what}, at most ${max}: use several roles, or prefixes`)
 }

@@ -77,14 +77,12 @@ export class Authenticator {
   }
 
   #byPassword(value: string, done: Identified) {
-    const text = Buffer.from(value, 'base64').toString('utf8')
-    const at = text.indexOf(':')
-    if (at === -1) return done(refused('Authorization: Basic needs base64 of user:password'), undefined)
-    const user = text.slice(0, at)
+    const given = basicOf(value)
+    if (given === undefined)
+      return done(refused('Authorization: Basic needs base64 of user:password'), undefined)
+    const { user, password } = given
     const epoch = this.#node.auth.state.users.get(user)?.epoch
-    this.#check(user, text.slice(at + 1), (error) =>
-      done(error, error === undefined ? { user, epoch } : undefined),
-    )
+    this.#check(user, password, (error) => done(error, error === undefined ? { user, epoch } : undefined))
   }
 
   #check(user: string, password: string, done: (error: ApiError | undefined) => void): void {
@@ -112,7 +110,7 @@ export class Authenticator {
       this.#check(user, password, (error) => (error === undefined ? sign(epoch) : refuse(error)))
     }
     const sign = (epoch: number | undefined): void => {
-      const { tokenKey } = this.#node.auth.state.keys
+      const { tokenKey } = this.#node.auth.state
       // The password was changed, or the user removed, while it was checked.
       if (epoch === undefined || epoch !== epochNow()) refuse(WRONG)
       else {
@@ -123,6 +121,19 @@ export class Authenticator {
     const refuse = (error: ApiError): void => done(error, '', 0)
     check((error) => whenNewest(this.#node, (isNewer) => (isNewer ? check(refuse) : refuse(error))))
   }
+}
+
+/** The user and the password of `Authorization: Basic`. */
+function basicOf(value: string): { readonly user: string; readonly password: string } | undefined {
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const at = text.indexOf(':')
+  return at === -1 ? undefined : { user: text.slice(0, at), password: text.slice(at + 1) }
+}
+
+/** The user whom an Authorization header names with a password; whether it is right is not known. */
+export function userNamedIn(authorization = ''): string | undefined {
+  const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
+  return scheme.toLowerCase() === 'basic' ? basicOf(value)?.user : undefined
 }
 
 export const errorOfPassword = (error: Error): ApiError =>

@@ -48,14 +48,21 @@ export const tooManyBodies = (): ApiError =>
   new ApiError('overloaded', 'too many bytes of requests wait at this node')
 
 /** So much of each connection is not counted: a small request is served, however many large ones wait. */
-const FREE_BYTES = 1024
+export const FREE_BYTES = 1024
 
 /** The bytes of requests that one connection holds, as a part of the budget of all. */
 export class ConnectionShare {
-  readonly #inbound: InboundBudget
+  #inbound: InboundBudget
   #counted = 0
 
   constructor(inbound: InboundBudget) {
+    this.#inbound = inbound
+  }
+
+  /** Counts it in this budget from now on. */
+  moveTo(inbound: InboundBudget): void {
+    this.#inbound.bytes -= this.#counted
+    inbound.bytes += this.#counted
     this.#inbound = inbound
   }
 

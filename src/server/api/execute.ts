@@ -15,6 +15,7 @@ import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import type { LeaseId } from '../../kv/types.ts'
 import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
+import type { WatchRequest } from '../node/watch/index.ts'
 import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
 import { backUp } from './backup.ts'
@@ -420,16 +421,30 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const right = () => {
-        if (refusalNow(node, call) === undefined) return 'held'
-        return call.permit === undefined ? 'unknown' : 'ended'
-      }
-      const begun = beginWatch(node, { ...request, right }, sink)
+      const begun = beginWatch(node, { ...request, right: rightToWatch(node, call) }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))
     }
   })
+}
+
+/** The right of a watch, which is decided anew only if its user or one of his roles has changed. */
+function rightToWatch(node: NodeApi, call: Call): NonNullable<WatchRequest['right']> {
+  const name = call.permit?.principal.user ?? ''
+  const now = () => {
+    const { enabled, state } = node.auth
+    return { enabled, user: state.users.get(name), rights: state.rightsOf(name) }
+  }
+  let decided = now()
+  return () => {
+    const { enabled, user, rights } = now()
+    const isSame = user !== undefined && user === decided.user && rights === decided.rights
+    if (isSame && enabled && decided.enabled) return 'held'
+    if (refusalNow(node, call) !== undefined) return call.permit === undefined ? 'unknown' : 'ended'
+    decided = { enabled, user, rights }
+    return 'held'
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -494,7 +509,8 @@ async function asLeaderKnows(
 /** A user lists the leases that he was granted. */
 function mayList({ node: { auth } }: Api, { owner }: LeaseNow, { permit }: Call): boolean {
   if (!auth.enabled || permit === undefined) return true
-  return owner?.madeAt === permit.madeAt || auth.state.rightsOfUser(permit.madeAt)?.isAdmin === true
+  const { user } = permit.principal
+  return owner === user || auth.state.rightsOf(user)?.isAdmin === true
 }
 
 /** Size of a lease in a list. */

@@ -8,6 +8,10 @@ export interface ApiLimits {
   readonly requestBytesMax: number
   /** Bytes of requests that are being received, on all connections. Beyond: overloaded. */
   readonly bodiesBytesMax: number
+  /** The same for connections on which no user is known, while rights are checked. Users need none of it. */
+  readonly strangerBytesMax: number
+  /** How long the body of a login may take, and for how long that of a client without a user is dropped. */
+  readonly strangerBodyMs: number
   /** Default and maximum number of rows in a page. */
   readonly pageRowsDefault: number
   readonly pageRowsMax: number
@@ -44,6 +48,8 @@ export interface ApiLimits {
 export const apiLimits: ApiLimits = {
   requestBytesMax: 1.5 * MiB,
   bodiesBytesMax: 128 * MiB,
+  strangerBytesMax: 16 * MiB,
+  strangerBodyMs: 3_000,
   pageRowsDefault: 1_000,
   pageRowsMax: 10_000,
   pageBytesMax: 4 * MiB,

@@ -1,7 +1,9 @@
 // The file of the audit log. Lines are appended in order, one write at a time. A full file gets a number, and a new one
-// begins. A line that cannot be written is dropped and counted: a full disk must not stop the store.
+// begins. A line that cannot be written is dropped and counted: a full disk must not stop the store. After each write
+// the node looks whether the path still names the file: when somebody has moved it, the next lines go to a new file;
+// when somebody has deleted it, the lines of this write too.
 
-import { type FileHandle, open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 
 /** Size of a file after which the next one begins, and how many old ones are kept. */
 export const AUDIT_FILE_BYTES = 64 * 2 ** 20
@@ -12,6 +14,7 @@ const WAITING_BYTES_MAX = 4 * 2 ** 20
 const WARN_MS = 60_000
 /** Permissions: only the owner may read it. */
 const MODE = 0o600
+const OTHERS = 0o077
 
 export interface AuditFileOptions {
   readonly path: string
@@ -23,7 +26,10 @@ export interface AuditFileOptions {
 export class AuditFile {
   readonly #options: Required<AuditFileOptions>
   #file: FileHandle | undefined
+  /** Not so for a pipe or a device, which has no size, no mode of its own, and no successor. */
+  #isRegular = true
   #bytes = 0
+  #reopens = false
   #waiting: string[] = []
   #waitingBytes = 0
   #writing: Promise<void> | undefined
@@ -37,8 +43,28 @@ export class AuditFile {
 
   /** Opens the file, so that a wrong path fails the start. */
   async open(): Promise<void> {
-    this.#file = await open(this.#options.path, 'a', MODE)
-    this.#bytes = (await this.#file.stat()).size
+    const file = await open(this.#options.path, 'a', MODE)
+    try {
+      const facts = await file.stat()
+      const { size, mode, uid } = facts
+      const isRegular = facts.isFile()
+      if (isRegular && uid !== (process.getuid?.() ?? uid))
+        throw new Error(`it belongs to another user (uid ${uid}), who could read and change it`)
+      // It may be older than this rule, or made by hand.
+      if (isRegular && (mode & OTHERS) !== 0) await file.chmod(MODE)
+      this.#isRegular = isRegular
+      this.#bytes = size
+      this.#file = file
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  /** Opens the path again, before the next line: a program that moves logs away has sent a signal. */
+  reopen(): void {
+    this.#reopens = true
+    this.#writing ??= this.#write()
   }
 
   /** Bytes that wait for the disk. */
@@ -68,11 +94,12 @@ export class AuditFile {
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#reopens) {
       const lines = this.#waiting
       this.#waiting = []
       try {
-        await this.#writeAll(Buffer.from(lines.join('')))
+        if (this.#reopens) await this.#openAgain()
+        if (lines.length > 0) await this.#writeAll(Buffer.from(lines.join('')))
       } catch (error) {
         this.#dropped(lines.length, error instanceof Error ? error.message : String(error))
       }
@@ -82,8 +109,18 @@ export class AuditFile {
   }
 
   async #writeAll(bytes: Buffer): Promise<void> {
+    const isFull = this.#bytes > 0 && this.#bytes + bytes.length > this.#options.fileBytes
+    if (this.#file !== undefined && this.#isRegular && isFull) await this.#rotate()
+    await this.#append(bytes)
+    if (!this.#isRegular || (await this.#isAtPath())) return
+    const isDeleted = (await this.#file?.stat())?.nlink === 0
+    await this.#openAgain()
+    // A file that is deleted again and again must not be written to without end.
+    if (isDeleted) await this.#append(bytes)
+  }
+
+  async #append(bytes: Buffer): Promise<void> {
     if (this.#file === undefined) await this.open()
-    if (this.#bytes > 0 && this.#bytes + bytes.length > this.#options.fileBytes) await this.#rotate()
     const file = this.#file
     if (file === undefined) throw new Error('the file is closed')
     try {
@@ -96,13 +133,33 @@ export class AuditFile {
     }
   }
 
+  /** Whether the path names the open file. */
+  async #isAtPath(): Promise<boolean> {
+    const [named, opened] = await Promise.all([
+      stat(this.#options.path, { bigint: true }).catch(ignoreMissing),
+      this.#file?.stat({ bigint: true }),
+    ])
+    if (named === undefined || named.ino !== opened?.ino || named.dev !== opened.dev) return false
+    // Some programs copy a log and cut it.
+    this.#bytes = Number(named.size)
+    return true
+  }
+
+  async #openAgain(): Promise<void> {
+    this.#reopens = false
+    const file = this.#file
+    this.#file = undefined
+    await file?.close()
+    await this.open()
+  }
+
   async #rotate(): Promise<void> {
     const { path, filesMax } = this.#options
     await this.#file?.close()
     this.#file = undefined
     for (let number = filesMax - 1; number > 0; number--)
       await rename(`${path}.${number}`, `${path}.${number + 1}`).catch(ignoreMissing)
-    await rename(path, `${path}.1`)
+    await rename(path, `${path}.1`).catch(ignoreMissing)
     await this.open()
   }
 
@@ -115,6 +172,7 @@ export class AuditFile {
   }
 }
 
-function ignoreMissing(error: unknown): void {
+function ignoreMissing(error: unknown): undefined {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  return undefined
 }

@@ -25,6 +25,7 @@ interface RawRequest
 export interface AppOptions {
   readonly routes: readonly Route[]
   readonly requestBytesMax: number
+  readonly strangerBodyMs: number
   /** The time in which bodies are parsed. */
   readonly turns: TurnQueue
 }
@@ -55,7 +56,12 @@ const CHECKS = {
  */
 const validators = new WeakMap<Schema, ReturnType<FastifyRequest['compileValidationSchema']>>()
 
-export async function createApp({ routes, requestBytesMax, turns }: AppOptions): Promise<ColdRoutes> {
+export async function createApp({
+  routes,
+  requestBytesMax,
+  strangerBodyMs,
+  turns,
+}: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
     reply.hijack()
     return rawOf(request)
@@ -79,7 +85,7 @@ export async function createApp({ routes, requestBytesMax, turns }: AppOptions):
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson =
-    (schema: Schema, jsonLimits: JsonLimits) =>
+    (schema: Schema, jsonLimits: JsonLimits, openBytesMax: number | undefined) =>
     (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
       const { request } = rawOf(fastifyRequest)
       const refusal = bodyRefusal(request)
@@ -87,8 +93,9 @@ export async function createApp({ routes, requestBytesMax, turns }: AppOptions):
         done(refusal)
         return
       }
-      const timeoutMs = timeLeftMs(request)
-      request.body.read({ bytesMax: requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+      const bytesMax = openBytesMax ?? requestBytesMax
+      const timeoutMs = Math.min(timeLeftMs(request), openBytesMax === undefined ? Infinity : strangerBodyMs)
+      request.body.read({ bytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
         // A batch of small changes takes some milliseconds, and bodies of many connections may arrive at once.
         turns.run(() => {
           const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
@@ -97,12 +104,12 @@ export async function createApp({ routes, requestBytesMax, turns }: AppOptions):
         })
       })
     }
-  for (const { method, path, body, bodyPartsMax, bodyDepthMax, decode } of routes) {
+  for (const { method, path, body, bodyPartsMax, bodyDepthMax, openBodyBytesMax, decode } of routes) {
     const jsonLimits = { partsMax: bodyPartsMax ?? JSON_PARTS_MAX, depthMax: bodyDepthMax ?? Infinity }
     app.route({
       method,
       url: path,
-      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits) }),
+      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits, openBodyBytesMax) }),
       handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { request, done } = takeOver(fastifyRequest, reply)
         request.route = path

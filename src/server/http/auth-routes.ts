@@ -42,6 +42,9 @@ function ifRevisionOf({ headers }: Pick<RouteRequest<never, never>, 'headers'>):
   return revision
 }
 
+/** The longest name and the longest password, with each byte escaped. */
+const LOGIN_BYTES_MAX = 8 * 1024
+
 export const AUTH_ROUTES: readonly Route[] = [
   route(
     { method: 'GET', path: '/v1/auth', summary: 'Whether rights are checked', answers: AuthSchema },
@@ -64,6 +67,7 @@ export const AUTH_ROUTES: readonly Route[] = [
       method: 'POST',
       path: '/v1/auth/login',
       summary: 'A token for a password, which every node accepts as Authorization: Bearer',
+      openBodyBytesMax: LOGIN_BYTES_MAX,
       body: closed(
         object({
           user: { ...string, description: 'Name of the user' },

@@ -53,7 +53,10 @@ interface BodyWaiter {
 
 export interface BodyOptions {
   readonly request: IncomingMessage
+  /** Counts the bytes until `moveTo`. */
   readonly inbound: InboundBudget
+  /** So many bytes have room until then, however many others wait. */
+  readonly freeBytes: number
   readonly drain: DrainLimits
   /** Sends "100 Continue" to a client that waits for it (RFC 9110 §10.1.1). */
   readonly sendContinue: () => void
@@ -67,6 +70,9 @@ export interface BodyOptions {
  */
 export class NodeBody implements RequestBody {
   readonly #options: BodyOptions
+  #inbound: InboundBudget
+  #drain: DrainLimits
+  #freeBytes: number
   /** The body is complete, or there is none. */
   ended: boolean
   #received: Buffer = NOTHING
@@ -84,7 +90,10 @@ export class NodeBody implements RequestBody {
 
   constructor(options: BodyOptions) {
     this.#options = options
-    const { request } = options
+    const { request, inbound, drain, freeBytes } = options
+    this.#inbound = inbound
+    this.#drain = drain
+    this.#freeBytes = freeBytes
     this.ended = !hasBody(request)
     if (this.ended) return
     request
@@ -100,13 +109,27 @@ export class NodeBody implements RequestBody {
     return this.#waiter === undefined ? this.#length : 0
   }
 
+  /** Counts the bytes in this budget from now on. */
+  moveTo(inbound: InboundBudget): void {
+    this.#inbound.bytes -= this.#length
+    inbound.bytes += this.#length
+    this.#inbound = inbound
+    this.#freeBytes = 0
+  }
+
+  /** Limits how much of it is dropped. */
+  limitDrain(drain: DrainLimits): void {
+    this.#drain = drain
+  }
+
   read(limits: BodyLimits, done: BodyWaiter['done']): void {
     // The body is refused even if it is empty.
     if (this.#isDropped && this.#refused === undefined)
       throw new Error('a body is read that has been dropped')
-    const { request, inbound, sendContinue, held } = this.#options
+    const { request, sendContinue, held } = this.#options
     const announced = Math.max(this.#length, Number(request.headers['content-length'] ?? 0))
-    const refused = this.#refused ?? inbound.refusal(announced, limits, this.#length)
+    const own = announced <= this.#freeBytes ? Infinity : this.#length
+    const refused = this.#refused ?? this.#inbound.refusal(announced, limits, own)
     if (refused !== undefined) done(refused)
     else if (this.ended) {
       // Also if the body is empty: node:http ends a connection if the client expects "100 Continue" and it is not sent.
@@ -139,8 +162,8 @@ export class NodeBody implements RequestBody {
    * closed while the client sends, the client would lose the answer.
    */
   endWhenDropped(response: ServerResponse): void {
-    const { request, drain } = this.#options
-    const { drainBytesMax, drainMsMax } = drain
+    const { request } = this.#options
+    const { drainBytesMax, drainMsMax } = this.#drain
     const stop = (): void => {
       clearTimeout(timer)
       request.off('end', end).off('close', stop)
@@ -173,7 +196,8 @@ export class NodeBody implements RequestBody {
       this.#onDropped?.()
       return
     }
-    const { inbound, held } = this.#options
+    const { held } = this.#options
+    const inbound = this.#inbound
     const before = this.#length
     this.#length += chunk.length
     inbound.bytes += chunk.length
@@ -185,7 +209,7 @@ export class NodeBody implements RequestBody {
           `${limits.tooLarge === 'value_too_large' ? 'value' : 'body'} of more than ${limits.bytesMax} bytes`,
         ),
       )
-    else if (inbound.bytes > inbound.bytesMax) this.#refuse(tooManyBodies())
+    else if (inbound.bytes > inbound.bytesMax && this.#length > this.#freeBytes) this.#refuse(tooManyBodies())
     else this.#received = appended(this.#received, before, chunk)
     if (limits === undefined) held()
   }
@@ -208,9 +232,9 @@ export class NodeBody implements RequestBody {
     clearTimeout(this.#waiter?.timer)
     this.#waiter = undefined
     if (this.#length === 0) return NOTHING
-    const { inbound, held } = this.#options
+    const { held } = this.#options
     const received = this.#received.subarray(0, this.#length)
-    inbound.bytes -= this.#length
+    this.#inbound.bytes -= this.#length
     this.#received = NOTHING
     this.#length = 0
     held()

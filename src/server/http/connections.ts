@@ -36,6 +36,8 @@ export const addressOf = ({ remoteAddress, remotePort }: Socket): string => `${r
 interface WatchedConnection {
   readonly socket: Socket
   owner: ConnectionOwner
+  /** A user is known on it; while rights are not checked: it has made a request. */
+  isKnown: boolean
   /** The client's progress at the last check; undefined if nothing waited for the client. */
   progress: number | undefined
   /**
@@ -108,11 +110,20 @@ export class Connections {
     const known = this.#watched.get(socket)
     if (known !== undefined) known.owner = owner
     else {
-      this.#watched.set(socket, { socket, owner, progress: undefined, stillMs: 0 })
+      this.#watched.set(socket, { socket, owner, isKnown: false, progress: undefined, stillMs: 0 })
       // The socket closes, and its owner receives the `close` event.
       socket.on('error', () => {})
       socket.once('close', () => this.#watched.delete(socket))
     }
+  }
+
+  identified(socket: Socket): void {
+    const watched = this.#watched.get(socket)
+    if (watched !== undefined) watched.isKnown = true
+  }
+
+  isKnown(socket: Socket): boolean {
+    return this.#watched.get(socket)?.isKnown ?? false
   }
 
   #closeLongestIdle(): boolean {

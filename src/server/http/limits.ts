@@ -11,6 +11,8 @@ export interface HttpLimits extends ApiLimits, MuxLimits {
   /** Bytes and time for which a refused body is read and dropped, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
+  /** Bytes of the body of a client without a user that are dropped. */
+  readonly strangerDrainBytesMax: number
   /**
    * Connections of clients; fewer if the limit of open files is low. Beyond: the connection that has been idle longest
    * is closed; if none is idle, overloaded.
@@ -37,6 +39,7 @@ export const httpLimits: HttpLimits = {
   headBytesMax: 64 * KiB,
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
+  strangerDrainBytesMax: 256 * KiB,
   connectionsMax: 10_000,
   tlsHandshakesMax: 1_000,
   tlsHandshakeMs: 10_000,

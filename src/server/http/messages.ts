@@ -46,6 +46,8 @@ export interface RequestParts extends RequestHead {
 export interface ResponseSink {
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
+  /** The user of a request on this connection is known. */
+  readonly identified: () => void
   /** Sends the response to `request`. */
   readonly send: (request: HttpRequest, response: HttpResponse) => void
 }
@@ -70,6 +72,8 @@ export class HttpRequest implements Call {
   /** Headers of every response to this client. */
   extra: readonly string[] = []
   isAnswered = false
+  /** Rights are checked, and its client is no user: its answer ends the connection. */
+  isOfStranger = false
   page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
   operation: ApiOperation | undefined

@@ -6,7 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { http } from '../../node-http.ts'
-import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
+import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
@@ -19,6 +19,8 @@ export interface NodeConnectionsOptions {
   readonly limits: HttpLimits
   readonly connections: Connections
   readonly inbound: InboundBudget
+  /** Counts what a connection has sent before a user is known on it. */
+  readonly inboundOfStrangers: () => InboundBudget
   /** Serves a request when the requests before it on its connection are answered. */
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
@@ -137,6 +139,7 @@ class NodeConnection implements ConnectionOwner {
   /** Sent after all answers. */
   #lastError: ApiError | undefined
   readonly #share: ConnectionShare
+  #isKnown: boolean
   /** Length of the heads of requests without an answer. */
   #headBytes = 0
 
@@ -144,12 +147,27 @@ class NodeConnection implements ConnectionOwner {
     this.#socket = socket
     this.#stream = stream
     this.#options = options
-    this.#share = new ConnectionShare(options.inbound)
+    this.#isKnown = options.connections.isKnown(socket)
+    this.#share = new ConnectionShare(this.#budget)
     stream.once('close', () => {
       this.#headBytes = 0
       this.#share.set(0)
       this.#forget()
     })
+  }
+
+  get #budget(): InboundBudget {
+    return this.#isKnown ? this.#options.inbound : this.#options.inboundOfStrangers()
+  }
+
+  #identified(): void {
+    if (this.#isKnown) return
+    const { connections, inbound } = this.#options
+    this.#isKnown = true
+    connections.identified(this.#socket)
+    this.#share.moveTo(inbound)
+    this.#current?.body.moveTo(inbound)
+    for (const { body } of this.#waiting) body.moveTo(inbound)
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -164,8 +182,17 @@ class NodeConnection implements ConnectionOwner {
 
   /** A request after a change must see the change (RFC 9112 §9.3.2). */
   receive(request: IncomingMessage, response: ServerResponse, sendContinue: () => void): void {
-    const { inbound, limits } = this.#options
-    const body = new NodeBody({ request, inbound, drain: limits, sendContinue, held: this.#paceSoon })
+    const { limits } = this.#options
+    // A login has room.
+    const freeBytes = this.#isKnown ? 0 : FREE_BYTES
+    const body = new NodeBody({
+      request,
+      inbound: this.#budget,
+      freeBytes,
+      drain: limits,
+      sendContinue,
+      held: this.#paceSoon,
+    })
     // This server speaks no other protocol. But the parser treats bytes that arrive together with the end of an upgrade
     // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
     // connection, and no client waits for an answer to dropped bytes.
@@ -263,13 +290,20 @@ class NodeConnection implements ConnectionOwner {
     const { request, response, body, isRefused } = incoming
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
-    const { serve, writer } = this.#options
+    const { serve, writer, limits } = this.#options
+    const strangerDrain = {
+      drainBytesMax: limits.strangerDrainBytesMax,
+      drainMsMax: limits.strangerBodyMs,
+    }
     const served = new HttpRequest(
       { method, url, httpVersion, headers, hosts, body, socket: this.#socket },
       performance.now(),
       {
         isAbandoned: () => response.destroyed,
-        send: ({ extra }, answer) => {
+        identified: () => this.#identified(),
+        send: ({ extra, isOfStranger }, answer) => {
+          if (isOfStranger) response.shouldKeepAlive = false
+          if (!this.#isKnown || isOfStranger) body.limitDrain(strangerDrain)
           writer.writeToNode(incoming, answer, extra)
           this.#isEndless = isStreamed(answer.body) && !response.writableEnded
           if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()

@@ -10,7 +10,7 @@ import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { errorResponse, HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
-import { RawParser, type RawRequest } from './raw-parser.ts'
+import { EMPTY_LINE, RawParser, type RawRequest } from './raw-parser.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
 /** How long this reader waits for the rest of a request. Many clients send head and body separately. */
@@ -35,6 +35,8 @@ export interface RawConnectionsOptions {
   /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
   readonly inbound: InboundBudget
+  /** Counts what a connection has sent before a user is known on it. */
+  readonly inboundOfStrangers: () => InboundBudget
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
   /**
@@ -143,6 +145,7 @@ class RawConnection implements ConnectionOwner {
   /** Length of its head and its body. */
   #currentBytes = 0
   readonly #share: ConnectionShare
+  #isKnown = false
   /** It has sent more than there is room for: what follows the current request is dropped. */
   #isOverloaded = false
   /** A response is written, and the client has not taken all of it. */
@@ -161,8 +164,8 @@ class RawConnection implements ConnectionOwner {
     this.#options = options
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
-    this.#share = new ConnectionShare(options.inbound)
-    this.#sink = { isAbandoned: () => socket.destroyed, send: this.#send }
+    this.#share = new ConnectionShare(options.inboundOfStrangers())
+    this.#sink = { isAbandoned: () => socket.destroyed, identified: this.#identified, send: this.#send }
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -182,6 +185,14 @@ class RawConnection implements ConnectionOwner {
     endGently(this.#socket)
   }
 
+  readonly #identified = (): void => {
+    if (this.#isKnown) return
+    const { connections, inbound } = this.#options
+    this.#isKnown = true
+    this.#share.moveTo(inbound)
+    connections.identified(this.#socket)
+  }
+
   /** The next request is read when the last one is answered and its answer is taken. */
   get #busy(): boolean {
     return this.#current !== undefined || this.#isUntaken
@@ -196,7 +207,10 @@ class RawConnection implements ConnectionOwner {
     }
     if (this.#busy) this.#setPace()
     else this.#readRequests()
-    if (!this.#count()) this.#refuseMore()
+    if (this.#count()) return
+    // Node:http reads the head first, and with it the user, who has room.
+    if (!this.#isKnown && !this.#busy && this.#received.includes(EMPTY_LINE)) this.handOver()
+    else this.#refuseMore()
   }
 
   /** Returns false if the budget of all connections has no room for what this one has sent. */
@@ -287,8 +301,8 @@ class RawConnection implements ConnectionOwner {
     this.#count()
     if (!socket.writable) return
     const { writer, isClosing } = this.#options
-    this.#isLast = isClosing() || this.#isOverloaded
-    const { method, extra } = request
+    const { method, extra, isOfStranger } = request
+    this.#isLast = isClosing() || this.#isOverloaded || isOfStranger
     this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onDrain, this.#isLast)
     if (!this.#isUntaken) this.#answered()
   }

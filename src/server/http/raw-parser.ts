@@ -87,7 +87,7 @@ export function readUpgrade(bytes: Buffer, targets: RegExp): RawRequest | undefi
   return { method: 'GET', url, httpVersion: '1.1', headers, body: bytes.subarray(end, end), bytes: end }
 }
 
-const EMPTY_LINE = Buffer.from('\r\n\r\n')
+export const EMPTY_LINE = Buffer.from('\r\n\r\n')
 const LINE_END = '\r\n'
 const VERSION = ' HTTP/1.1'
 

@@ -67,6 +67,7 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   )
   return createApp({
     requestBytesMax: api.limits.requestBytesMax,
+    strangerBodyMs: api.limits.strangerBodyMs,
     turns: api.outbound.turns,
     routes: [...routes, CONNECT],
   })

@@ -8,13 +8,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
-import type { Credentials } from '../api/authenticator.ts'
+import { type Credentials, userNamedIn } from '../api/authenticator.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import type { ApiOperation, Call, Principal } from '../api/operation.ts'
-import { unauthenticated } from '../api/permit.ts'
+import { JOINING_NODE, unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -126,10 +126,11 @@ class Listener implements HttpServer {
     this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
     const { inbound, outbound } = this.#api
+    const inboundOfStrangers = () => this.#api.inboundOfStrangers
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
     this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
     const shared = {
-      ...{ connections: this.#connections, inbound, writer: this.#writer },
+      ...{ connections: this.#connections, inbound, inboundOfStrangers, writer: this.#writer },
       serve: (request: HttpRequest) => this.#serve(request),
     }
     this.#nodeConnections = new NodeConnections({ ...shared, limits })
@@ -223,6 +224,7 @@ class Listener implements HttpServer {
       ranges: this.#api.ranges.open,
       watchBytes: this.#api.watchBuffers.bytes,
       bodyBytes: this.#api.inbound.bytes,
+      strangerBytes: this.#api.strangerBytes,
       answerBytes: this.#api.outbound.bytes,
       handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
@@ -291,17 +293,21 @@ class Listener implements HttpServer {
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
       if (isChecked || tls !== undefined) this.#serveUser(request)
-      else this.#serveAnyone(request)
+      else {
+        request.sink.identified()
+        this.#serveAnyone(request)
+      }
     } catch (error) {
-      this.#auditRefusal(request, error)
+      this.#auditRefusal(request, headers, error)
+      request.isOfStranger = error instanceof ApiError && error.code === 'loopback_only'
       this.#fail(request, error)
     }
   }
 
   /** Writes a line for a client that is not served at all. */
-  #auditRefusal(client: Pick<Call, 'origin'>, error: unknown): void {
-    if (error instanceof ApiError && (error.code === 'loopback_only' || error.code === 'unauthenticated'))
-      this.#api.audit?.refused(client, error)
+  #auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
+    if (error instanceof ApiError && UNSERVED.has(error.code))
+      this.#api.audit?.refused(client, error, userNamedIn(authorization))
   }
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
@@ -309,15 +315,38 @@ class Listener implements HttpServer {
     this.#api.authenticator.identify(credentialsOf(request.headers, request.socket), (error, principal) => {
       request.principal = principal
       try {
+        request.isOfStranger = error !== undefined || this.#isStranger(principal)
+        if (!request.isOfStranger) request.sink.identified()
         if (error !== undefined) {
-          this.#api.audit?.refused(request, error)
+          this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
           throw error
         }
-        this.#serveAnyone(request)
+        if (request.isOfStranger) this.#serveStranger(request)
+        else this.#serveAnyone(request)
       } catch (thrown) {
         this.#fail(request, thrown)
       }
     })
+  }
+
+  /** Whether rights are checked, and this is no user. A certificate may name anybody. */
+  #isStranger(principal: Principal | undefined): boolean {
+    const { enabled, state } = this.#options.node.auth
+    if (!enabled || principal === JOINING_NODE) return false
+    return principal === undefined || state.rightsOf(principal.user) === undefined
+  }
+
+  /** Only what is open to all is read to its end. All other requests are refused before their body arrives. */
+  #serveStranger(request: HttpRequest): void {
+    const { operation, path } = request.target
+    if (operation === 'put') this.#execute({ ...decodePut(request), value: NO_VALUE }, request)
+    else if ((operation !== 'other' && operation !== 'batch') || OPEN_TO_STRANGERS.has(path))
+      this.#serveAnyone(request)
+    else {
+      const error = unauthenticated()
+      this.#api.audit?.refused(request, error)
+      throw error
+    }
   }
 
   #serveAnyone(request: HttpRequest): void {
@@ -455,7 +484,7 @@ class Listener implements HttpServer {
     const { metrics, node, served, tls } = this.#options
     const origin = () => ({ method: 'GET', address: addressOf(socket) })
     const refuse = (error: unknown): void => {
-      this.#auditRefusal({ origin }, error)
+      this.#auditRefusal({ origin }, request.headers, error)
       const response = errorResponse(this.#api.errorOf(error))
       this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)
@@ -464,6 +493,7 @@ class Listener implements HttpServer {
     let principal: Principal | undefined
     const accept = (multiplexer: Multiplexer): void => {
       if (socket.destroyed) return
+      this.#connections.identified(socket)
       multiplexer.accept(socket, request, bytes.subarray(request.bytes), principal)
       socket.resume()
       metrics.requestEnded('other', 101, performance.now() - startedAt)
@@ -484,6 +514,8 @@ class Listener implements HttpServer {
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
     this.#api.authenticator.identify(credentialsOf(request.headers, socket), (error, identified) => {
       if (error !== undefined) return refuse(error)
+      // A message may be large, and is read before an operation of it is decided.
+      if (this.#isStranger(identified)) return refuse(unauthenticated())
       principal = identified
       this.#loadedMultiplexer().then(accept).catch(refuse)
     })
@@ -499,5 +531,16 @@ const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): 
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])
+
+/** Paths without a user. Only a login has a body, which is small. */
+const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
+
+/** A put that is refused before its value arrives. */
+const NO_VALUE = new Uint8Array()
+
+/** Why a client is not served, whoever it is. */
+const UNSERVED: ReadonlySet<string> = new Set([
+  ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
+])
 
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const

@@ -336,14 +336,17 @@ export class MuxConnection implements WatchConnection, WaitingClient {
 
   /** Messages that are not complete use memory, on all connections together. */
   #countArriving(bytes: number): void {
-    const { inbound } = this.#options.api
+    const { inbound, node } = this.#options.api
     const before = this.#arrivingBytes
     const isWhole = this.#isMessageComplete || this.#isOver
     this.#arrivingBytes = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
     this.#isMessageComplete = false
     this.#controlBytes = 0
     inbound.bytes += this.#arrivingBytes - before
-    if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
+    // Rights are checked since it was opened: its operations are refused, and need no room.
+    if (this.principal === undefined && node.auth.enabled && this.#arrivingBytes > PIECE_BYTES)
+      this.#close(POLICY_VIOLATION, 'rights are checked: open a connection with credentials')
+    else if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
       this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
   }
 

@@ -4,16 +4,15 @@ import {
   type Applied,
   applyEntry,
   applySteps,
+  changesUncounted,
   decodeState,
   encodeState,
-  forgetsHistory,
-  hasLeaseDemands,
   type KvState,
-  leasesOfEntry,
   namesRanges,
   placesOfEntry,
   type Rows,
   type Steps,
+  TABLE_AUTH,
   TABLE_LEASES,
 } from '../../kv/index.ts'
 import {
@@ -57,6 +56,8 @@ export interface ApplierEvents {
   readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
+  /** An entry has written this row of users and roles. Called when others see it. */
+  readonly authChanged: (rowKey: Uint8Array) => void
   /** The rows for the next entry have been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void
@@ -102,6 +103,8 @@ export class Applier {
   /** The number of rows written by all entries, and the bytes of the values that they have read. */
   #rowsWritten = 0
   #bytesRead = 0
+  /** The rows of users and roles that the entry has written. */
+  readonly #authRows: Uint8Array[] = []
   /** The number of changes in the last entry. Those of a batch may all be refused, and write no row. */
   #changes = 0
 
@@ -140,6 +143,7 @@ export class Applier {
     this.#queue = []
     this.#head = 0
     this.#steps = undefined
+    this.#authRows.length = 0
     this.#reads.clear()
   }
 
@@ -207,14 +211,8 @@ export class Applier {
     if (reads.isReading) return true
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
-    const [version, body] = [frameVersion(frame), frameBody(frame)]
-    const judgesLeases = hasLeaseDemands(body)
-    if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind) && !judgesLeases) return false
-    const places = placesOfEntry(kind, version, body)
-    const leases = judgesLeases
-      ? leasesOfEntry(kind, version, body, this.state.settings, (key) => this.#storage.get(key))
-      : []
-    reads.read([...places, ...leases], this.state)
+    if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind)) return false
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state)
     return !reads.isRead
   }
 
@@ -250,7 +248,7 @@ export class Applier {
       this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
       return this.#events.applied(entry, undefined)
     }
-    if (this.#reads.count > this.#keysAtOnce || forgetsHistory(kind)) return this.#applyInParts(entry)
+    if (this.#reads.count > this.#keysAtOnce || changesUncounted(kind)) return this.#applyInParts(entry)
     const { frame } = entry
     // A batch has a row for each command, of about as many bytes.
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
@@ -278,6 +276,7 @@ export class Applier {
     this.state = result.state
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
     this.#storage.end(new LazyRecord(entry, this.#raftState, result.state))
+    for (const rowKey of this.#authRows.splice(0)) this.#events.authChanged(rowKey)
     return this.#events.applied(entry, result)
   }
 
@@ -292,6 +291,7 @@ export class Applier {
     write: (change) => {
       const { key, value } = change
       this.#rowsWritten++
+      if (key[0] === TABLE_AUTH) this.#authRows.push(key)
       if (key[0] === TABLE_LEASES) this.#events.leaseChanged(key, value, this.#timeMs)
       return this.#storage.change(change)
     },

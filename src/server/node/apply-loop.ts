@@ -30,6 +30,7 @@ export interface ApplyLoopOptions {
   configurationChanged(): void
   readonly entryApplied: ApplierEvents['applied']
   readonly leaseChanged: ApplierEvents['leaseChanged']
+  readonly authChanged: ApplierEvents['authChanged']
   /** Entries were applied, up to `index`. */
   sliceApplied(count: number, index: LogIndex): void
 }
@@ -50,6 +51,7 @@ export class ApplyLoop {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       applied: options.entryApplied,
       leaseChanged: options.leaseChanged,
+      authChanged: options.authChanged,
       entryRead: () => lifecycle.failOnThrow(() => this.#run()),
       failed: (error) => lifecycle.fail(error),
     }

@@ -130,6 +130,7 @@ export class Driver implements NodeApi {
         return steps
       },
       leaseChanged: (...row) => this.#leases.rowChanged(...row),
+      authChanged: (rowKey) => this.#auth.rowChanged(rowKey),
       sliceApplied: (count, index) => {
         options.observer.entriesApplied(count)
         this.#step({ kind: 'applied', now: clock.now(), index })
@@ -367,9 +368,15 @@ export class Driver implements NodeApi {
   /** Hands over leadership and waits until every open proposal has its outcome. New ones are accepted until `close`. */
   drain(done: () => void): void {
     this.#lifecycle.drain()
+    const reason = 'this node stops'
+    this.#watches.refuse(reason)
     const { handOverMsMax, drainMsMax } = this.#options.limits
     const idle = (): boolean => this.#proposer.size === 0
-    const finish = (): void => void this.#waits.until(idle, drainMsMax, () => done())
+    // The cluster needs its next leader sooner than clients need the ends of their watches.
+    const finish = (): void => {
+      const wait = (): void => void this.#waits.until(idle, drainMsMax, () => done())
+      this.#watches.endAll(reason, wait)
+    }
     const others = this.configuration.voters.some((id) => id !== this.#raft.id)
     if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
     else finish()
@@ -490,6 +497,7 @@ export class Driver implements NodeApi {
   /** The snapshot is durable and has become the state. */
   #installed(): void {
     this.#applyLoop.reload()
+    this.#auth.replaced()
     const { index, state } = this.#applyLoop
     this.#watches.replaced(state)
     this.#options.logger.info({ index }, 'installed a snapshot')

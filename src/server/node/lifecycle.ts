@@ -34,7 +34,6 @@ export class Lifecycle {
 
   drain(): void {
     this.isDraining = true
-    this.#options.endWatches('this node stops')
   }
 
   stop(): void {

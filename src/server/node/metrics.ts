@@ -41,6 +41,8 @@ export interface HttpCounts {
   /** Bytes of bodies that are being received, and of responses that clients have not read yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
+  /** Bytes of requests on connections on which no user is known, while rights are checked. */
+  readonly strangerBytes: number
   /**
    * Totals since the start: connections that were closed because their client read nothing, and connections that were
    * refused for lack of room.
@@ -168,9 +170,11 @@ export class Metrics implements DriverObserver {
   }
 
   /** Called once, by a node with an audit log. */
-  watchAudit(dropped: () => number): void {
-    const help = 'Lines of the audit log that were not written'
-    this.#metrics.counter('quorate_audit_lines_dropped_total', help, dropped)
+  watchAudit(counts: () => { readonly dropped: number; readonly skipped: number }): void {
+    const dropped = 'Lines of the audit log that were not written'
+    this.#metrics.counter('quorate_audit_lines_dropped_total', dropped, () => counts().dropped)
+    const skipped = 'Refusals of clients without a user that are only counted in the audit log'
+    this.#metrics.counter('quorate_audit_refusals_skipped_total', skipped, () => counts().skipped)
   }
 
   /** Called once, by a node that makes backups. */
@@ -293,6 +297,7 @@ function observeHttp(metrics: MetricList, counts: () => HttpCounts): void {
   gauge('quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
   gauge('quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   gauge('quorate_http_body_bytes', 'Requests being received or served, in bytes', (now) => now.bodyBytes)
+  gauge('quorate_http_stranger_bytes', 'Requests without a user, in bytes', (now) => now.strangerBytes)
   gauge('quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   counter('quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
   counter('quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)

@@ -51,7 +51,6 @@ const MEASURE_MS_MAX = 1_000
 
 interface Group {
   readonly principal: string
-  readonly madeAt: number | undefined
   readonly authRevision: number | undefined
   readonly commands: BatchedCommand[]
   readonly callers: ProposeCallback[]
@@ -138,13 +137,13 @@ export class WriteCoalescer {
       this.#propose(request, timeoutMs, 1, done, span)
       return
     }
-    const { principal, authRevision, madeAt } = request
+    const { principal, authRevision } = request
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
     const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= {
-      ...{ principal, authRevision, madeAt, commands: [], callers: [], span: undefined, bytes: 0 },
+      ...{ principal, authRevision, commands: [], callers: [], span: undefined, bytes: 0 },
       ...{ deadline, lastDeadline: deadline },
     }
     const group = this.#group
@@ -173,8 +172,8 @@ export class WriteCoalescer {
 
   /** On a busy node, the time of the callers may be over. */
   #proposeGroup(group: Group): void {
-    const { principal, authRevision, madeAt, commands, callers, span, deadline } = group
-    const origin = { idempotency: undefined, principal, authRevision, madeAt }
+    const { principal, authRevision, commands, callers, span, deadline } = group
+    const origin = { idempotency: undefined, principal, authRevision }
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
       refuseAll(callers, TOO_LATE)

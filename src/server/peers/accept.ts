@@ -1,8 +1,8 @@
 // The accepting side of a handshake. Callers must introduce themselves, and are admitted or refused with a reason.
 
 import type { MonotonicMs } from '../../raft/types.ts'
-import type { Timer } from '../node/types.ts'
-import type { Context } from './context.ts'
+import type { Greeting, Timer } from '../node/types.ts'
+import { type Context, misidentity } from './context.ts'
 import type { Objection } from './newest-processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
@@ -114,15 +114,15 @@ export class Acceptor {
   }
 
   #objection(wire: Wire, hello: Hello): Objection | undefined {
-    const { clusterId, processes, events, nameOf } = this.#context
+    const { clusterId, processes, events } = this.#context
     const self = this.#context.speaker()
     const { greeting } = hello
-    const name = nameOf(greeting.replicaId) ?? greeting.name
-    const misnamed = wire.objectionTo?.({ name, peer: greeting.peer })
-    if (misnamed !== undefined) return { refuse: `${name} cannot connect: ${misnamed}`, stop: false }
     if (greeting.clusterId !== clusterId) {
       return { refuse: `this node belongs to cluster ${clusterId}, not ${greeting.clusterId}`, stop: false }
     }
+    // Before anything that the greeting states is recorded, or ends a process.
+    const impostor = this.#impostor(wire, greeting)
+    if (impostor !== undefined) return impostor
     if (hello.incarnation === self.incarnation)
       return { refuse: 'the caller has reached itself', stop: false }
     const objection = processes.objection(hello)
@@ -141,6 +141,21 @@ export class Acceptor {
     processes.greeted(hello)
     if (!processes.accepts(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
     return undefined
+  }
+
+  /** Why the caller is not the replica that it states. */
+  #impostor(wire: Wire, greeting: Greeting): Objection | undefined {
+    const misnamed = misidentity(this.#context, wire, greeting.replicaId)
+    if (misnamed === undefined) return undefined
+    const { identities, events } = this.#context
+    const who = JSON.stringify(greeting.name)
+    if (identities.of(greeting.replicaId) !== undefined)
+      return { refuse: `the caller says that it is ${who}, and ${misnamed}`, stop: false }
+    // A replica that was removed must learn of it. The answer can end nobody but the caller.
+    const refused = events.admit(greeting)
+    if (refused !== undefined) return { ...refused, isExpected: true }
+    identities.seek(greeting.replicaId)
+    return { refuse: `the caller says that it is ${who}, and ${misnamed}`, stop: false, isExpected: true }
   }
 }
 

@@ -2,7 +2,7 @@
 // reason.
 
 import type { ReplicaId } from '../../raft/types.ts'
-import type { Context } from './context.ts'
+import { type Context, misidentity } from './context.ts'
 import type { Frame, Purpose, Speaker, Wire } from './wires.ts'
 
 export interface DialOutcome {
@@ -53,8 +53,11 @@ export function dial(
 
   function answered(dialled: Wire, frame: Frame): void {
     if (frame.type === 'refusal') {
+      // Only the replica that was called may end this process.
+      const stops = frame.stop && frame.clusterId === context.clusterId
+      const isMember = misidentity(context, dialled, target) === undefined
       fail(frame.sentence)
-      if (frame.stop && frame.clusterId === context.clusterId) context.events.stop(frame.sentence)
+      if (stops && isMember) context.events.stop(frame.sentence)
       return
     }
     if (frame.type !== 'welcome') {
@@ -70,14 +73,10 @@ export function dial(
 }
 
 /** Why the process that answered is not the one that was called; undefined when it is. */
-function mistake(
-  { clusterId, processes, nameOf }: Context,
-  wire: Wire,
-  speaker: Speaker,
-  target: ReplicaId,
-): string | undefined {
+function mistake(context: Context, wire: Wire, speaker: Speaker, target: ReplicaId): string | undefined {
+  const { clusterId, processes } = context
   const { greeting } = speaker
-  const misnamed = wire.objectionTo?.({ name: nameOf(target) ?? greeting.name, peer: greeting.peer })
+  const misnamed = misidentity(context, wire, target)
   if (misnamed !== undefined) return misnamed
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
   if (greeting.replicaId !== target) return `replica ${greeting.replicaId} answered instead of ${target}`

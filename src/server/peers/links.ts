@@ -22,12 +22,13 @@ import type {
 } from '../node/types.ts'
 import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
+import { KnownIdentities } from './known-identities.ts'
 import { LINK_LIMITS, type LinkCounters, type LinkLimits, newCounters } from './limits.ts'
 import { NewestProcesses } from './newest-processes.ts'
 import { Peer } from './peer.ts'
 import { SnapshotReceiver } from './snapshot-receiver.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
-import type { Hello, Wire, WireMessage, Wires } from './wires.ts'
+import type { Hello, MemberIdentity, Wire, WireMessage, Wires } from './wires.ts'
 
 export interface LinksOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
@@ -52,6 +53,7 @@ export class Links implements Network {
   readonly #peers = new Map<ReplicaId, Peer>()
   readonly #transfers = new Map<ReplicaId, SnapshotSender>()
   readonly #receiver: SnapshotReceiver
+  readonly #identities: KnownIdentities
   #open = false
   #over = false
 
@@ -60,6 +62,17 @@ export class Links implements Network {
     const bounds = { ...LINK_LIMITS, ...limits }
     let attempts = 0
     this.counters = counters ?? newCounters()
+    this.#identities = new KnownIdentities(clock, {
+      self: () => events.greeting(),
+      configured: (id) => {
+        const peer = this.#peers.get(id)
+        return peer?.configured === true ? peer.identity : undefined
+      },
+      send: (frame, to) => {
+        for (const peer of this.#peers.values())
+          if (to === undefined ? peer.configured : peer.id === to) peer.send(frame)
+      },
+    })
     this.#context = {
       self: self.replicaId,
       clusterId: self.clusterId,
@@ -67,7 +80,7 @@ export class Links implements Network {
       limits: bounds,
       counters: this.counters,
       processes: new NewestProcesses(bounds),
-      nameOf: (id) => this.#peers.get(id)?.name,
+      identities: this.#identities,
       resolve: resolvePeer ?? ((member) => member.peer),
       speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),
       nextAttempt: () => ++attempts,
@@ -92,6 +105,11 @@ export class Links implements Network {
     this.#open = true
     this.#context.processes.greeted(this.#context.speaker())
     this.#acceptor.open()
+  }
+
+  /** The members as a node has described them over a connection that was verified, for a replica that joins. */
+  learn(members: readonly (MemberIdentity & { readonly id: ReplicaId })[]): void {
+    for (const { id, name, peer } of members) this.#identities.learn(id, { name, peer })
   }
 
   send(message: Message): void {
@@ -167,6 +185,7 @@ export class Links implements Network {
 
   #admitted(wire: Wire, hello: Hello): void {
     const { replicaId, name, peer: address } = hello.greeting
+    const identity = this.#identities.of(replicaId)
     if (this.#over) {
       wire.close('closed')
       return
@@ -180,7 +199,8 @@ export class Links implements Network {
       wire.close('too many replicas that are no members are connected')
       return
     }
-    const peer = known ?? this.#meet({ id: replicaId, name, peer: address, url: '' }, false)
+    const peer =
+      known ?? this.#meet({ id: replicaId, name: identity?.name ?? name, peer: address, url: '' }, false)
     peer.accept(wire, hello)
   }
 

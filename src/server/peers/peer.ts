@@ -14,7 +14,7 @@ import type { Greeting, Timer } from '../node/types.ts'
 import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import type { Frame, Speaker, Wire } from './wires.ts'
+import type { Frame, MemberIdentity, Speaker, Wire } from './wires.ts'
 
 /** How many failed attempts to connect prolong the next pause. */
 export const FAILURES_MAX = 16
@@ -81,6 +81,11 @@ export class Peer {
 
   get name(): string {
     return this.#member.name
+  }
+
+  /** As the configuration has it, or as a member has described it. */
+  get identity(): MemberIdentity {
+    return this.#member
   }
 
   /** Where it was last reached, or will be dialled next. */
@@ -260,6 +265,12 @@ export class Peer {
         return
       case 'traces':
         events.tracesReceived(frame.proposals)
+        return
+      case 'member-request':
+        this.#context.identities.answer(this.id, frame.id)
+        return
+      case 'member-answer':
+        if (this.configured) this.#context.identities.learn(frame.id, frame.member)
         return
       case 'hello':
       case 'foreign-hello':

@@ -16,6 +16,12 @@ export type WireMessage = Exclude<Message, SnapshotMessage>
 
 export type Purpose = 'messages' | 'snapshot'
 
+/** Name and peer address of a member. Its certificate must have the name, or the host of the address. */
+export interface MemberIdentity {
+  readonly name: string
+  readonly peer: string
+}
+
 /** One process of one replica. */
 export interface Speaker {
   readonly greeting: Greeting
@@ -67,6 +73,10 @@ export type LinkFrame =
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
   | { readonly type: 'keep-alive'; readonly question: KeepAliveRequest }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
+  /** Requests the name and the address of a replica that the sender does not know as a member. */
+  | { readonly type: 'member-request'; readonly id: ReplicaId }
+  /** The reply, if the sender's configuration has that replica. */
+  | { readonly type: 'member-answer'; readonly id: ReplicaId; readonly member: MemberIdentity }
   /** Only when a node records traces. */
   | { readonly type: 'traces'; readonly proposals: readonly TracedProposal[] }
   | SnapshotOffer
@@ -91,8 +101,8 @@ export interface Wire {
   /** The other end, for the log. */
   readonly remote: string
   readonly closed: boolean
-  /** Why the other end cannot be the peer with this name at this address; undefined if it can. Absent without TLS. */
-  readonly objectionTo?: ((peer: Pick<Greeting, 'name' | 'peer'>) => string | undefined) | undefined
+  /** Why the other end cannot be this member; undefined if it can. Absent without TLS. */
+  readonly objectionTo?: ((member: MemberIdentity) => string | undefined) | undefined
   /** Frames given to `send` that the network has not taken yet, and their bytes. */
   readonly queuedFrames: number
   readonly queuedBytes: number

@@ -215,13 +215,70 @@ test('keys with a prefix are deleted with --yes; without a terminal they are not
   expect(await kv('del d3 --prefix --yes -o json')).toMatchObject({
     out: expect.stringContaining('"deleted": 1'),
   })
+  for (const key of ['d1', 'd2', 'd3', 'd4', 'd5']) await client.put(key, '')
   await client.changeSettings({ range_keys_max: 1 })
-  const large = await kv(['del', '', '--prefix', '--yes'])
+  const large = await kv(['del', '--prefix', '', '--yes', '--atomic'])
   expect(large).toMatchObject({ code: 1, out: '' })
-  expect(large.err).toMatch(/more than 1 keys.*nothing was written.*quorate settings/s)
+  expect(large.err).toMatch(/more than 1 keys.*nothing was written; use a smaller range/s)
+  // A range is deleted in parts as small as the cluster permits.
+  await client.put('d4', '')
+  const parts = await kv('del --prefix d --yes -o table')
+  expect(parts.out).toBe(`5 keys deleted, in 5 parts, the last at revision ${client.revision + 5}\n`)
   await client.changeSettings({ range_keys_max: 10_000 })
   await kv(['del', '', '--prefix', '--yes'])
   expect(await client.count()).toBe(0)
+})
+
+test('more keys than one request may delete are deleted in parts, with --atomic they are not', async () => {
+  const { revision } = await client.put('p/', '')
+  for (let from = 0; from < 10_050; from += 50)
+    await client.txn({
+      success: Array.from({ length: 50 }, (_, at) => ({ put: { key: `p/${from + at}`, value: '' } })),
+    })
+  expect(await kv('del --prefix p/ --yes --atomic')).toMatchObject({ code: 1, out: '' })
+  expect(await client.count({ prefix: 'p/' })).toBe(10_051)
+  expect(await kv('del --prefix p/ --yes')).toMatchObject({ code: 0, out: '10051\n', err: '' })
+  expect(await client.count({ prefix: 'p/' })).toBe(0)
+  expect((await client.put('p/', '')).revision).toBe(revision + 201 + 11 + 1)
+})
+
+test('several keys, and the keys between two', async () => {
+  const put = async () => {
+    for (const key of ['r1', 'r2', 'r3', 'r4']) await client.put(key, '')
+  }
+  await put()
+  expect((await kv('ls --start r2 --end r4')).out).toBe('r2\nr3\n')
+  expect((await kv('ls --start r3 --end s --count')).out).toBe('2\n')
+  expect((await kv('ls --prefix r -o json')).out).toContain('"key":"r4"')
+  expect((await kv('get --prefix r4')).out).toBe('r4\t""\n')
+  const refused = await kv('del --start r2 --end r4')
+  expect(refused.err).toBe('error: this deletes 2 keys from r2 to before r4; to do that, add --yes\n')
+  expect(await kv('del --start r2 --end r4 --yes')).toMatchObject({ code: 0, out: '2\n' })
+  expect(await kv('del r1 r2 r4 r1')).toMatchObject({ code: 0, out: '2\n' })
+  await put()
+  const { revision } = client
+  expect(await kv('del r1 r2 none --atomic -o table')).toMatchObject({
+    out: `2 keys deleted, revision ${revision + 1}\n`,
+  })
+  expect(await kv('del --start r --yes')).toMatchObject({ out: '2\n' })
+})
+
+test.each([
+  ['del a --start b', "--start and --end name the keys: 'a' is one too many"],
+  ['del a b --prefix', "only one prefix at a time: 'b' is one too many"],
+  ['del --start b --end a', '--start must be before --end: there is no key between them'],
+  ['del --prefix a --end b', '--prefix cannot be combined with --start and --end'],
+  ['del --prefix', "missing prefix: '' is that of all keys"],
+  ['del a b --if-revision 3', '--if-revision is for one key'],
+  ['del', "missing required argument 'key'"],
+  ['get', "missing required argument 'key'"],
+  ['ls a --prefix b', "only one prefix at a time: 'a' is one too many"],
+])('%s is a wrong command line', async (line, message) => {
+  expect(await kv(line)).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringContaining(`error: ${message}`),
+  })
 })
 
 const WITHOUT_NODE = [
@@ -229,6 +286,7 @@ const WITHOUT_NODE = [
   ['txn', 'then\n get a', 'connection refused; check'],
   ['compact 3', '', '; nothing was written'],
   ['del a --prefix', '', '; nothing was written'],
+  ['del a b', '', '; nothing was written'],
   ['get a --prefix', '', 'connection refused; check'],
   ['get a --revision 3', '', 'connection refused; check'],
 ] as const

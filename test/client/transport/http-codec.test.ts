@@ -31,13 +31,14 @@ const reads: Calls = [
 const writes: Calls = [
   ['put', (kv) => kv.put('k', 'v')],
   ['delete', (kv) => kv.delete('k')],
+  ['changeSettings', (kv) => kv.changeSettings({ note: 'x' })],
 ]
 const changes: Calls = [
   ['addMember', (kv) => kv.addMember(MEMBER)],
   ['removeMember', (kv) => kv.removeMember('n4')],
   ['replaceMember', (kv) => kv.replaceMember('n3', MEMBER)],
   ['transferLeader', (kv) => kv.transferLeader()],
-  ['changeSettings', (kv) => kv.changeSettings({ note: 'x' })],
+  ['the switch of leader leases', (kv) => kv.changeSettings({ note: 'x', leases: { on: true } })],
 ]
 
 /** The parts of a request that tests look at. */
@@ -76,7 +77,7 @@ test('what is sent', async () => {
     ['DELETE /v1/cluster/members/n4', {}, ''],
     ['POST /v1/cluster/members/n3/replace', ofMembers, member],
     ['POST /v1/cluster/leader', ofMembers, '{}'],
-    ['POST /v1/cluster/settings', ofMembers, '{"note":"x"}'],
+    ['POST /v1/cluster/settings', ofMembers, '{"note":"x","leases":{"on":true}}'],
     ['POST /v1/cluster/leader', ofMembers, '{"to":"n2"}'],
     ['PUT /v1/kv/k', { ifNoneMatch: '*' }, 'v'],
     ['PUT /v1/kv/k', { ifMatch: '"2"' }, 'v'],

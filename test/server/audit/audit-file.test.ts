@@ -1,4 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -66,4 +77,66 @@ test('a disk that is too slow does not fill the memory', async () => {
   expect(file.droppedTotal).toBe(6)
   await file.close()
   expect(statSync(path).size).toBe(4 * 2 ** 20)
+})
+
+test('a file that others may read is made private', async () => {
+  const { path, file } = await opened()
+  writeFileSync(path, 'old\n')
+  chmodSync(path, 0o644)
+  await file.open()
+  file.append('new\n')
+  await file.close()
+  expect([readFileSync(path, 'utf8'), statSync(path).mode & 0o777]).toEqual(['old\nnew\n', 0o600])
+})
+
+test('a file of another user is refused', async () => {
+  const { path, file } = await opened()
+  writeFileSync(path, '')
+  const { getuid = () => 0 } = process
+  process.getuid = () => getuid() + 1
+  onTestFinished(() => void Object.assign(process, { getuid }))
+  await expect(file.open()).rejects.toThrow(/belongs to another user \(uid \d+\)/)
+})
+
+test.each(['moved', 'deleted', 'copied and cut'] as const)(
+  'no line is lost when the file is %s, again and again',
+  async (how) => {
+    const { path, warnings, file } = await opened({ fileBytes: 1_000 })
+    await file.open()
+    const write = async (...lines: readonly string[]): Promise<string> => {
+      for (const line of lines) {
+        file.append(line)
+        await file.idle()
+      }
+      return lines.join('')
+    }
+    let kept = ''
+    for (let round = 0; round < 3; round++) {
+      const before = await write(`${round} before\n`, `${round} between\n`)
+      if (how === 'copied and cut') copyFileSync(path, `${path}.${round}`)
+      if (how === 'moved') renameSync(path, `${path}.${round}`)
+      else if (how === 'deleted') rmSync(path)
+      else truncateSync(path)
+      // A deleted file takes its lines along.
+      kept = how === 'deleted' ? '' : kept + before
+      kept += await write(`${round} after\n`, `${round} later\n`)
+    }
+    await file.close()
+    const files = [`${path}.0`, `${path}.1`, `${path}.2`, path].filter((name) => existsSync(name))
+    expect(files.map((name) => readFileSync(name, 'utf8')).join('')).toBe(kept)
+    expect([file.droppedTotal, warnings]).toEqual([0, []])
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+  },
+)
+
+test('on a signal the path is opened again, also when nothing is written', async () => {
+  const { path, file } = await opened()
+  await file.open()
+  renameSync(path, `${path}.moved`)
+  file.reopen()
+  await file.idle()
+  expect(existsSync(path)).toBe(true)
+  file.append('one\n')
+  await file.close()
+  expect([readFileSync(path, 'utf8'), readFileSync(`${path}.moved`, 'utf8')]).toEqual(['one\n', ''])
 })

@@ -5,7 +5,6 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import type { LeaseId } from '../../../src/kv/types.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
-import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
@@ -250,12 +249,12 @@ test('a client without a user fills the audit log no faster with long names and 
   const audited: string[] = []
   const audit = new Audit((line) => void audited.push(line), 'changes')
   const served = await serve({ node: nodeWithUsers(), audit })
-  const user = 'x'.repeat(100_000)
+  const user = 'x'.repeat(7_000)
   await askJson(served, 'POST', '/v1/auth/login', { user, password: ROOT_PASSWORD })
   const changes = Array.from({ length: 90 }, (_, at) => ({ delete: { key: `${at}${'k'.repeat(1000)}` } }))
   await askJson(served, 'POST', '/v1/changes', { changes })
-  expect(audited.map((line) => JSON.parse(line).operation)).toEqual(['log-in', 'batch'])
-  for (const line of audited) expect(line.length).toBeLessThan(10_000)
+  expect(audited.map((line) => JSON.parse(line).operation)).toEqual(['log-in', undefined])
+  for (const line of audited) expect(line.length).toBeLessThan(400)
 })
 
 test('a change that was permitted before rights changed is decided again', async () => {
@@ -405,7 +404,7 @@ test('a login at a node that has not learned yet that rights are checked gets a 
   const served = await serve({ node })
   node.hold = (release) => {
     node.hold = undefined
-    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
@@ -422,7 +421,7 @@ test('a request that arrives before rights are checked is to be made again when 
   const served = await serve({ node })
   const enable = (release: () => void): void => {
     node.hold = undefined
-    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
@@ -514,8 +513,7 @@ test('a multiplexed connection has the user of the request that opens it', async
   const bob = await new MuxClient(port, { headers: AS_BOB }).open()
   expect((await bob.ask(1, PUT, 1000, Buffer.from('app/1'), Buffer.from('1')))[1]).toBe(0)
   expect((await bob.ask(2, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'permission_denied' })
-  const nobody = await new MuxClient(port).open()
-  expect((await nobody.ask(1, GET, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+  expect((await new MuxClient(port).end()).code).toBe(1006)
   const wrong = new MuxClient(port, { headers: basic('bob', 'a wrong one') })
   expect((await wrong.end()).code).toBe(1006)
   // The connection ends to be of any use with the password.
@@ -560,7 +558,7 @@ test('a watch that began before rights are checked goes on as that of its user',
     const next = async () => (await watch.next()).value?.events.map(({ key }) => key)
     node.put('app/1', '1')
     expect(await next()).toEqual(['app/1'])
-    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
+    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     node.put('app/2', '2')
     expect(await next()).toEqual(['app/2'])

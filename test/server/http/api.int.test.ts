@@ -366,7 +366,7 @@ describe('who may ask', () => {
     ['evil.example', 421],
   ])('Host: %s is answered with %i', async (Host, status) => {
     const { ask } = await serve({ allowedHosts: ['Kv.Example'] })
-    for (const target of ['/v1/kv', '/livez', '/v1/status']) {
+    for (const target of ['/v1/kv', '/livez?verbose', '/v1/status']) {
       const answer = await ask('GET', target, { headers: { Host } })
       expect(answer.status).toBe(status)
       if (status === 421) expect(answer.json).toMatchObject(problemOf('host_not_allowed'))

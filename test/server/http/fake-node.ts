@@ -15,10 +15,11 @@ import {
   placesOfEntry,
   ROOT,
   requestKind,
+  runSteps,
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
 import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
-import { TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
+import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
 import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
@@ -31,7 +32,6 @@ import type {
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
-import { commandDigest } from '../../../src/server/node/command-digest.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { getRecord, RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
@@ -143,15 +143,8 @@ export class FakeNode implements NodeApi {
 
   /** Any change, without HTTP, by the user root if rights are checked. */
   apply(command: Request['command']): void {
-    this.applyAs(ROOT, command)
-  }
-
-  /** The same by any user. */
-  applyAs(user: string, command: Request['command']): void {
-    const { enabled, revision, state } = this.auth
-    const origin = enabled
-      ? { principal: user, authRevision: revision, madeAt: state.users.get(user)?.madeAt }
-      : { principal: '' }
+    const { enabled, revision } = this.state.auth
+    const origin = enabled ? { principal: ROOT, authRevision: revision } : { principal: '' }
     this.#apply({ command, idempotency: undefined, ...origin })
   }
 
@@ -164,6 +157,7 @@ export class FakeNode implements NodeApi {
     this.state = state
     this.#rows.clear()
     this.#heads.clear()
+    this.#auth.replaced()
     this.watches.replaced(state)
   }
 
@@ -410,7 +404,7 @@ export class FakeNode implements NodeApi {
 
   #apply(request: Request) {
     const { kind, version } = requestKind(request)
-    const body = encodeRequest(request, commandDigest).slice()
+    const body = encodeRequest(request).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()
@@ -431,6 +425,7 @@ export class FakeNode implements NodeApi {
       attached: (lease) =>
         this.#rows.in(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
+        if (key[0] === TABLE_AUTH) this.#auth.rowChanged(key)
         if (value === undefined) {
           tableOf(key).delete(key)
           return { mix: 0, crc: 0 }
@@ -442,7 +437,8 @@ export class FakeNode implements NodeApi {
     }
     const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, rows)
     this.state = applied.state
-    this.watches.applied(applied.state)
+    const steps = this.watches.applied(applied.state)
+    if (steps !== undefined) runSteps(steps)
     return applied
   }
 

@@ -25,6 +25,7 @@ export const applierOn = (
     storage,
     {
       leaseChanged: () => {},
+      authChanged: () => {},
       coreEntryApplied: () => new Uint8Array(),
       entryRead: () => {},
       applied: () => undefined,

@@ -299,6 +299,114 @@ describe('the accepting side', () => {
   })
 })
 
+describe('with certificates', () => {
+  /** A node with one member, n2, and a puppet with its own certificate that states that it is that member. */
+  function impostor() {
+    const { world, node, puppet } = calling((talk) => talk.wire?.close('no'))
+    const thief = world.puppet(7)
+    thief.certificate = ['web1', 'n7']
+    thief.greeting = { ...puppet.greeting, boot: 1000, peer: 'n7' }
+    return { world, node, puppet, thief }
+  }
+
+  test('a caller must be the member of the configuration, whatever its greeting states', () => {
+    const { world, node, puppet, thief } = impostor()
+    const refusal = refused(
+      /^the caller says that it is "n2", and it is not n2: its certificate names web1, n7$/,
+    )
+    for (const purpose of ['messages', 'snapshot'] as const) {
+      const talk = thief.call(node, [thief.hello({ purpose })])
+      world.pass(SOON_MS)
+      expect(talk.heard).toEqual(refusal)
+    }
+    expect(node.events).toEqual([])
+    // Its start counter is not recorded: the real n2 is let in.
+    puppet.certificate = ['n2']
+    const talk = puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    expect(talk.heard.map(({ type }) => type)).toEqual(['welcome'])
+  })
+
+  test('a caller that states to be a newer process of this node ends nothing', () => {
+    const { world, node, thief } = impostor()
+    thief.greeting = { ...node.greeting, boot: node.greeting.boot + 1, peer: 'n7' }
+    const talk = thief.call(node, [thief.hello()])
+    world.pass(SOON_MS)
+    expect(talk.heard).toEqual(refused(/it is not n1: its certificate names web1/))
+    expect(node.events).toEqual([])
+  })
+
+  test.each<[string, (talk: Talk, thief: Puppet) => void]>([
+    [
+      'a refusal that orders this node to stop',
+      (talk) => talk.say({ type: 'refusal', clusterId: '77', stop: true, sentence: 'you have lost state' }),
+    ],
+    ['a welcome', (talk, { greeting, incarnation }) => talk.say({ type: 'welcome', greeting, incarnation })],
+  ])('who answers in place of a member is not believed: %s', (_, answer) => {
+    const { world, node, puppet, thief } = impostor()
+    puppet.certificate = thief.certificate
+    puppet.greeting = thief.greeting
+    puppet.hears = (talk, { type }) => type === 'hello' && answer(talk, puppet)
+    world.pass(2_000)
+    expect(puppet.talks.length).toBeGreaterThan(1)
+    expect(node.events).toEqual([])
+    // The same answers count from the member.
+    puppet.certificate = ['n2']
+    world.pass(2_000)
+    puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    expect(node.events.length).toBeGreaterThan(0)
+  })
+
+  test('a replica that is no member is let in once a member has described it, if it is the one described', () => {
+    const world = new World()
+    const [one, two] = [world.start(1), world.start(2)]
+    for (const node of [one, two]) node.certificate = [node.member.name]
+    world.meet(one, two)
+    world.pass(SOON_MS)
+    const newer = world.puppet(3)
+    newer.certificate = ['n3']
+    const call = (greeting = newer.greeting): Frame[] => {
+      const { heard } = newer.call(one, [newer.hello({ greeting, attempt: ++attempt })])
+      world.pass(1_000)
+      return heard
+    }
+    let attempt = 0
+    const unknown = refused(/^the caller says that it is "n3", and this node knows no member with the id 3$/)
+    expect([call(), call()]).toEqual([unknown, unknown])
+    // The configuration of the other node is newer.
+    two.links.setPeers([one.member, two.member, newer.member])
+    world.pass(SOON_MS)
+    expect(call()).toEqual(unknown)
+    expect(call().map(({ type }) => type)).toEqual(['welcome'])
+    expect(one.warnings).toEqual([])
+    newer.certificate = ['web1']
+    expect(call()).toEqual(refused(/it is not n3: its certificate names web1/))
+  })
+
+  test('a replica that was removed is told so, with any certificate', () => {
+    const { world, node, thief } = impostor()
+    node.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
+    thief.greeting = { ...thief.greeting, replicaId: asReplicaId('9') }
+    const talk = thief.call(node, [thief.hello()])
+    world.pass(SOON_MS)
+    expect(talk.heard).toEqual(refused('n2 was removed', true))
+  })
+
+  test('a replica without a configuration lets those in that it was told of', () => {
+    const { world, node, puppet } = alone()
+    puppet.certificate = ['n2']
+    const call = (): Frame[] => {
+      const { heard } = puppet.call(node, [puppet.hello()])
+      world.pass(SOON_MS)
+      return heard
+    }
+    expect(call()[0]?.type).toBe('refusal')
+    node.links.learn([{ id: puppet.member.id, name: 'n2', peer: 'n2' }])
+    expect(call()[0]?.type).toBe('welcome')
+  })
+})
+
 describe('a call', () => {
   test('says who calls, whom it means and what for, and numbers each attempt', () => {
     const { world, node, puppet } = calling((talk) => talk.wire?.close('no'))

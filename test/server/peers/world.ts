@@ -25,6 +25,8 @@ interface Task {
 interface Place {
   readonly member: RaftMember
   readonly wires: Set<MemoryWire>
+  /** The names in its certificate; undefined: without TLS. */
+  certificate?: readonly string[] | undefined
   called: ((wire: Wire) => WireOwner) | undefined
 }
 
@@ -43,6 +45,13 @@ class MemoryWire implements Wire {
     this.world = world
     this.place = place
     this.remote = remote
+  }
+
+  get objectionTo(): Wire['objectionTo'] {
+    const names = this.other?.place.certificate
+    if (names === undefined) return undefined
+    return ({ name, peer }) =>
+      names.includes(name) || names.includes(peer) ? undefined : `its certificate names ${names.join(', ')}`
   }
 
   get queuedBytes(): number {
@@ -146,6 +155,7 @@ export class Node implements Place {
   readonly logged: (readonly [text: string, fields: object])[] = []
   readonly warnings: object[] = []
   greeting: Greeting
+  certificate: readonly string[] | undefined
   snapshotOffered: NetworkEvents['snapshotOffered'] = (_from, _term, _id, _meta, done) =>
     done('no room', undefined)
   admit: NetworkEvents['admit'] = () => undefined
@@ -252,6 +262,7 @@ export class Puppet implements Place {
   /** The connections on which it was called. */
   readonly talks: Talk[] = []
   greeting: Greeting
+  certificate: readonly string[] | undefined
   incarnation = 99n
   /** The reaction to a frame on one of the connections. By default, a hello gets a welcome. */
   hears: (talk: Talk, frame: Frame) => void = (talk, { type }) => {

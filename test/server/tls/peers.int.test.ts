@@ -5,6 +5,8 @@ import { type ConnectionOptions, connect } from 'node:tls'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import type { PemPair } from '../../../src/certificates/pem.ts'
 import { Client } from '../../../src/client/index.ts'
+import { asReplicaId } from '../../../src/raft/types.ts'
+import type { Greeting } from '../../../src/server/node/types.ts'
 import type { Founding, NodeOptions } from '../../../src/server/options.ts'
 import { startNode } from '../../../src/server/start-node.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
@@ -102,7 +104,11 @@ async function linked(id: number, pair: PemPair, logged: string[] = []) {
 }
 
 /** Says hello to a peer port as n2 at 127.0.0.2. The answer of the node, if it gives one. */
-async function greeted({ address }: TestNode, pair: PemPair, name = 'n2'): Promise<string> {
+async function greeted(
+  { address }: TestNode,
+  pair: PemPair,
+  change: Partial<Greeting> = {},
+): Promise<string> {
   const socket = connect({
     host: '127.0.0.1',
     port: portOf(address),
@@ -111,23 +117,28 @@ async function greeted({ address }: TestNode, pair: PemPair, name = 'n2'): Promi
     checkServerIdentity: () => undefined,
   })
   const peer = new RawPeer(socket)
-  peer.hello({ greeting: greetingOf({ name, peer: '127.0.0.2:7401' }) })
+  peer.hello({ greeting: greetingOf({ name: 'n2', peer: '127.0.0.2:7401', ...change }) })
   const answer = await peer.next()
   const frame = answer && heard(answer)
   return frame?.type === 'refusal' ? frame.sentence : (frame?.type ?? 'nothing')
 }
 
-test('a caller is let in with a certificate that names it or its address, and with no other', async () => {
+test('a caller is let in with a certificate of the member that it states to be, and with no other', async () => {
   const node = await linked(1, ca.node('n1'))
-  node.network.setPeers([])
-  expect(await greeted(node, ca.node('n2', []), '.n2')).toMatch(/neither \.n2/)
+  const n2 = { id: greetingOf({}).replicaId, name: 'n2', peer: '127.0.0.2:7401', url: '' }
+  node.network.setPeers([n2])
   expect(await greeted(node, ca.node('n2', []))).toBe('welcome')
   node.events.length = 0
-  expect(await greeted(node, ca.node('x', ['127.0.0.2']), 'n3')).not.toMatch(/certificate/)
-  const neither = 'n2 cannot connect: the certificate names DNS:n8, neither n2 nor 127.0.0.2'
-  expect(await greeted(node, ca.node('n8', []))).toBe(neither)
-  expect(await greeted(node, ca.client('n2'))).toMatch(
-    /^n2 cannot connect: the certificate is not one of a node/,
+  expect(await greeted(node, ca.node('x', ['127.0.0.2']))).not.toMatch(/certificate/)
+  const neither = 'it is not n2: the certificate names DNS:n8, neither n2 nor 127.0.0.2'
+  expect(await greeted(node, ca.node('n8', []))).toBe(`the caller says that it is "n2", and ${neither}`)
+  // A greeting with the name and the address of the certificate makes it no other member.
+  expect(await greeted(node, ca.node('n8', []), { name: 'n8', peer: 'n8:7401' })).toBe(
+    `the caller says that it is "n8", and ${neither}`,
+  )
+  expect(await greeted(node, ca.client('n2'))).toMatch(/it is not n2: the certificate is not one of a node/)
+  expect(await greeted(node, ca.node('n8', []), { name: 'n8', replicaId: asReplicaId('8') })).toMatch(
+    /this node knows no member with the id 8$/,
   )
 })
 

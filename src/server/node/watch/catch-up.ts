@@ -28,6 +28,8 @@ export interface CatchUpLimits {
 /** The results of a watcher's reading. */
 export interface CatchUpEvents {
   readonly state: KvState
+  /** Called before it reads. False: it has ended. */
+  mayContinue(watcher: Watcher): boolean
   /** It has been sent everything. */
   caughtUp(watcher: Watcher): void
   /** The next revision that it needs is compacted. */
@@ -130,6 +132,7 @@ export class CatchUp {
 
   #slice(watcher: Watcher, until: number): 'more' | 'done' {
     const { state } = this.#events
+    if (!this.#events.mayContinue(watcher)) return 'done'
     for (let rows = 0; watcher.next <= state.revision; rows++) {
       if (watcher.next <= watchFloor(state.history)) {
         this.#events.overtaken(watcher)

@@ -35,6 +35,9 @@ export interface NotificationLimits {
 
 const NOTIFICATION: NotificationLimits = { liveEventsMax: 256, stepsAtOnce: 64 }
 
+/** Watches that end together before the event loop does other work. */
+const ENDS_AT_ONCE = 64
+
 export interface WatchLimits extends CatchUpLimits {
   /** Limit on the watches of one node. More are refused as overloaded. */
   readonly watchesMax: number
@@ -60,15 +63,18 @@ export class WatchHub {
   readonly #rows: HistoryRows
   readonly #catchUp: CatchUp
   readonly #wheel: ProgressWheel<Watcher>
+  readonly #failed: (error: unknown) => void
   readonly #watchers = new Set<Watcher>()
   /** The live watchers. */
-  readonly #live = new IntervalIndex<Watcher>()
+  #live = new IntervalIndex<Watcher>()
   /** The state after the last entry that was applied. */
   #state: KvState
   /** The last revision that was sent to the live watchers. The state is ahead of it during a notification. */
   #sent: Revision
-  /** The reason why there are no more watches. */
+  /** The reason why no more watches begin. */
   #ended: string | undefined
+  /** The watches that are about to end. */
+  #ending = 0
   /** The part of the newest row of events that the live watchers have received. */
   #delivered = { first: 0, bytes: 0 }
   /** Fan-out of the current entry so far: events × watchers. */
@@ -88,6 +94,7 @@ export class WatchHub {
     this.#state = state
     this.#sent = state.revision
     this.#now = clock.now()
+    this.#failed = failed
     this.#get = (rowKey) => storage.get(rowKey)
     this.#rows = new HistoryRows(storage, this.#get)
     const hub = this
@@ -95,6 +102,7 @@ export class WatchHub {
       get state() {
         return hub.#state
       },
+      mayContinue: (watcher) => this.#mayContinue(watcher),
       caughtUp: (watcher) => this.#goLive(watcher),
       overtaken: (watcher) => this.#overtaken(watcher),
       full: (watcher) => this.#full(watcher),
@@ -127,6 +135,7 @@ export class WatchHub {
       slow: this.#slow,
       looking: Number(this.#catchUp.isLooking),
       rowsKept: this.#rows.size,
+      ending: this.#ending,
       timer: Number(this.#wheel.isRunning),
     }
   }
@@ -160,8 +169,14 @@ export class WatchHub {
   applied(state: KvState): Steps<void> | undefined {
     const { revision, auth } = this.#state
     this.#state = state
-    if (state.auth !== auth) this.#endUnpermitted()
-    if (state.revision === revision) return undefined
+    if (state.auth !== auth && this.#watchers.size > 0) return this.#begun(this.#checkRights(revision))
+    return this.#announce(revision)
+  }
+
+  /** `before`: the revision before the entry. */
+  #announce(before: Revision): Steps<void> | undefined {
+    const state = this.#state
+    if (state.revision === before) return undefined
     const { newest, first } = state.history
     if (this.#live.size === 0 || newest < first) {
       this.#delivered = { first: 0, bytes: 0 }
@@ -174,7 +189,11 @@ export class WatchHub {
     this.#delivered = { first: newest, bytes: row.length }
     this.#now = this.#clock.now()
     this.#fanOut = 0
-    const steps = this.#notify(revision, newest, row, seenBytes)
+    return this.#begun(this.#notify(before, newest, row, seenBytes))
+  }
+
+  /** Takes the first steps at once. Returns those that are left. */
+  #begun(steps: Steps<void>): Steps<void> | undefined {
     for (let left = this.#notification.stepsAtOnce; left > 0; left--) if (steps.next().done) return undefined
     return steps
   }
@@ -202,39 +221,77 @@ export class WatchHub {
     // Some of them may not have been notified of the last entry.
     const next = asRevision(this.#sent + 1)
     this.#state = state
-    this.#endUnpermitted()
     this.#sent = state.revision
     this.#delivered = { first: 0, bytes: 0 }
     this.#rows.clear()
     this.#catchUp.replaced()
+    // Taking each of them out would take longer than all else.
+    this.#live = new IntervalIndex()
     for (const watcher of this.#watchers) {
       watcher.row = undefined
-      if (watcher.state !== 'live') continue
-      this.#readLater(watcher, next)
+      watcher.mustBeChecked = true
+      if (watcher.state === 'live') this.#behind(watcher, next)
     }
   }
 
-  /** Ends all watches, because the node stops. None begins any more. */
-  endAll(reason: string): void {
-    if (this.#ended !== undefined) return
-    this.#ended = reason
-    this.endEach('stopped', reason)
+  /** Lets no more watches begin, because the node stops. */
+  refuse(reason: string): void {
+    this.#ended ??= reason
   }
 
-  /** Ends the watches that there are. Clients continue elsewhere. */
-  endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
-    for (const watcher of [...this.#watchers]) this.#end(watcher, { kind, reason })
+  /** Ends all watches, because the node stops. None begins any more. `done`: all have ended. */
+  endAll(reason: string, done?: () => void): void {
+    this.refuse(reason)
+    this.endEach('stopped', reason, done)
+  }
+
+  /** Ends the watches that there are, in parts. Clients continue elsewhere. `done`: all have ended. */
+  endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string, done?: () => void): void {
+    const all = [...this.#watchers].filter(({ isEnding }) => !isEnding)
+    for (const watcher of all) watcher.isEnding = true
+    this.#ending += all.length
+    const some = (from: number): void => {
+      const part = all.slice(from, from + ENDS_AT_ONCE)
+      this.#ending -= part.length
+      for (const watcher of part) this.#end(watcher, { kind, reason })
+      const next = from + ENDS_AT_ONCE
+      if (next < all.length) this.#clock.soon(() => this.#failOnThrow(() => some(next)))
+      else done?.()
+    }
+    some(0)
   }
 
   /**
    * Rights were changed: the watches of clients that may no longer read their keys end. So do those of clients that
-   * are not known, which begin again and say who they are.
+   * are not known, which begin again and say who they are. No entry is applied before all watches are checked.
    */
-  #endUnpermitted(): void {
+  *#checkRights(before: Revision): Steps<void> {
     for (const watcher of [...this.#watchers]) {
-      const right = watcher.right?.()
-      if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
-      else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: NOW_CHECKED })
+      if (watcher.state !== 'ended') this.#check(watcher)
+      yield
+    }
+    const steps = this.#announce(before)
+    if (steps !== undefined) yield* steps
+  }
+
+  #check(watcher: Watcher): void {
+    const right = watcher.right?.()
+    if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
+    else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: NOW_CHECKED })
+  }
+
+  /** Whether the client may read on. With a snapshot rights may have come that end the watch. */
+  #mayContinue(watcher: Watcher): boolean {
+    if (watcher.mustBeChecked) this.#check(watcher)
+    watcher.mustBeChecked = false
+    return watcher.state !== 'ended'
+  }
+
+  #failOnThrow(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#failed(error)
     }
   }
 
@@ -242,6 +299,7 @@ export class WatchHub {
     watcher: Watcher,
     end: { kind: 'no-right' } | { kind: 'stopped' | 'no-leader' | 'no-room'; reason: string },
   ): void {
+    if (watcher.state === 'ended') return
     const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
     this.#forget(watcher)
     watcher.sink.ended({ ...end, resumeFrom })
@@ -294,6 +352,10 @@ export class WatchHub {
   /** Makes a live watcher read this revision from history. */
   #readLater(watcher: Watcher, revision: Revision): void {
     this.#live.remove(watcher)
+    this.#behind(watcher, revision)
+  }
+
+  #behind(watcher: Watcher, revision: Revision): void {
     watcher.batch = undefined
     if (watcher.next < revision) watcher.next = revision
     watcher.state = 'behind'

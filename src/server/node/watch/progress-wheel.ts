@@ -6,6 +6,8 @@ import type { Clock, Timer } from '../types.ts'
 
 const TICK_MS = 50
 const SLOTS = 256
+/** Watchers that are called before the event loop does other work. */
+const CALLS_AT_ONCE = 512
 /** A watcher that stays due is checked again after this part of its interval. */
 const AGAIN = 1 / 32
 
@@ -29,6 +31,9 @@ export class ProgressWheel<T extends Silent> {
   /** The last tick that was processed. */
   #tick: number
   #size = 0
+  /** The watchers of the slots that were reached, and the number of those that were called. */
+  #reached: readonly T[] = []
+  #called = 0
   #timer: Timer | undefined
 
   constructor(clock: Clock, due: (silent: T) => void) {
@@ -52,10 +57,14 @@ export class ProgressWheel<T extends Silent> {
     if (this.#size > 0) return
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#reached = []
+    this.#called = 0
   }
 
   #turn(): void {
     this.#timer = this.#clock.after(TICK_MS, () => this.#turn())
+    // They are due since an earlier tick.
+    if (this.#called < this.#reached.length) return
     const now = this.#now()
     const due: T[] = []
     const overdue: T[] = []
@@ -64,12 +73,22 @@ export class ProgressWheel<T extends Silent> {
       for (const silent of this.#slots[tick % SLOTS] ?? [])
         (dueTick(silent) < tick ? overdue : due).push(silent)
     this.#tick = now
-    for (const silent of [...overdue, ...due]) {
+    this.#reached = [...overdue, ...due]
+    this.#called = 0
+    this.#call()
+  }
+
+  /** Calls some of the watchers that are due. Then the event loop does other work. */
+  #call(): void {
+    const part = this.#reached.slice(this.#called, this.#called + CALLS_AT_ONCE)
+    this.#called += part.length
+    for (const silent of part) {
       // An earlier call may have ended this watcher.
       if (!this.#slots[silent.slot]?.delete(silent)) continue
-      if (dueTick(silent) <= now) this.#due(silent)
+      if (dueTick(silent) <= this.#tick) this.#due(silent)
       this.#put(silent)
     }
+    if (this.#called < this.#reached.length) this.#clock.soon(() => this.#call())
   }
 
   #put(silent: T): void {

@@ -35,6 +35,10 @@ export class Watcher implements Interval {
   sentAt: number
   /** Its slot in the wheel. */
   slot = -1
+  /** The hub is about to end it. */
+  isEnding = false
+  /** Its right must be checked before it reads on. */
+  mustBeChecked = false
   /** Its events of the revision that is being sent. */
   batch: ChangeEvent[] | undefined
 

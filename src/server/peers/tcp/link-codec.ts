@@ -33,6 +33,8 @@ export const CODE = {
   'keep-alive': 33,
   'kept-alive': 34,
   traces: 35,
+  'member-request': 36,
+  'member-answer': 37,
   hello: 64,
   welcome: 65,
   refusal: 66,
@@ -121,6 +123,8 @@ const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
   traces: struct({
     proposals: list(struct({ proposal: utf8, traceparent: utf8, tracestate: utf8 }), ENTRY_TRACES_MAX),
   }),
+  'member-request': struct({ id: replicaId }),
+  'member-answer': struct({ id: replicaId, member: struct({ name: utf8, peer: utf8 }) }),
   hello: struct({ purpose: oneOf('purpose', PURPOSES), target: utf8, attempt: uint64, ...speaker }),
   welcome: struct(speaker),
   refusal: struct({ clusterId: utf8, stop: flag, sentence: utf8 }),

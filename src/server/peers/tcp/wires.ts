@@ -126,8 +126,8 @@ export class TcpWires implements Wires {
 
 const objectionBy =
   (certificate: X509Certificate | undefined): Wire['objectionTo'] =>
-  (peer) =>
-    certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, peer)
+  (member) =>
+    certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, member)
 
 /** If a name has several addresses, each of them has a message. */
 const reasonOf = (error: Error): string =>

@@ -1,6 +1,7 @@
 // The hub with single watches, case by case. hub.prop.test.ts draws them at random.
 
 import { expect, test } from 'vitest'
+import { runSteps } from '../../../../src/kv/index.ts'
 import { RevisionEvents } from '../../../../src/server/node/watch/events.ts'
 import type { EventsMessage, MessageForm } from '../../../../src/server/node/watch/index.ts'
 import { PREV_BYTES_MAX } from '../../../../src/server/node/watch/index.ts'
@@ -508,4 +509,124 @@ test('watches that end because an event cannot be read say exactly how far they 
   expect([before.end, later.end]).toMatchObject([{ resumeFrom: 3 }, { resumeFrom: 10 }])
   const told = readers.map(({ messages }) => messages.length)
   expect(readers.map(({ end }) => end)).toMatchObject(told.map((count) => ({ resumeFrom: 2 + count })))
+})
+
+/** Watches that all ask for their right when rights are changed. */
+function watchesWithRights(world: World, count: number) {
+  const asked: number[] = []
+  const ended = new Set<number>()
+  const readers = Array.from({ length: count }, (_, at) =>
+    world.watch({
+      right: () => {
+        asked.push(at)
+        return ended.has(at) ? 'ended' : 'held'
+      },
+    }),
+  )
+  return { asked, ended, readers }
+}
+
+test('when rights change, some watches are checked at once, and all before the next entry', () => {
+  const world = new World()
+  const { asked, ended, readers } = watchesWithRights(world, 500)
+  ended.add(3).add(499)
+  const { state } = world.node
+  const steps = world.hub.applied({ ...state, auth: { enabled: true, revision: 2 } })
+  expect(asked).toHaveLength(64)
+  expect(readers.flatMap(({ end }) => end?.kind ?? [])).toEqual(['no-right'])
+  readers[400]?.cancel()
+  expect(steps && runSteps(steps)).toBeUndefined()
+  expect(asked).toEqual([...readers.keys()].filter((at) => at !== 400))
+  expect(readers.flatMap(({ end }, at) => (end === undefined ? [] : [[at, end.kind]]))).toEqual([
+    [3, 'no-right'],
+    [499, 'no-right'],
+  ])
+  world.expectRest()
+})
+
+test('a change of rights that raises the revision too is announced to those who keep their rights', () => {
+  const world = new World()
+  const { ended, readers } = watchesWithRights(world, 2)
+  ended.add(0)
+  world.change([['a', '1']])
+  world.node.apply(ask(putOf('a', '1')))
+  const steps = world.hub.applied({ ...world.node.state, auth: { enabled: true, revision: 2 } })
+  if (steps !== undefined) runSteps(steps)
+  expect(readers.map(revisions)).toEqual([[], [2]])
+})
+
+test('after a snapshot a watch is checked before it reads on', () => {
+  const world = new World()
+  const { asked, ended, readers } = watchesWithRights(world, 300)
+  const full = world.watch({ right: () => (ended.has(0) ? 'ended' : 'held') }, 1)
+  world.change([['a', '1']])
+  world.apply()
+  world.change([['a', '2']])
+  world.apply()
+  expect(world.hub.counts().slow).toBe(1)
+  world.change([['a', '3']])
+  ended.add(0)
+  world.install()
+  expect(asked).toEqual([])
+  // Entries that follow the snapshot at once.
+  world.change([['a', '4']])
+  world.apply()
+  world.settle()
+  expect(asked.toSorted((a, b) => a - b)).toEqual([...readers.keys()])
+  expect([readers[0]?.end, full.end]).toMatchObject([
+    { kind: 'no-right', resumeFrom: 4 },
+    { kind: 'no-right' },
+  ])
+  expect([readers[0], readers[1], full].map((reader) => reader && revisions(reader))).toEqual([
+    [2, 3],
+    [2, 3, 4, 5],
+    [2],
+  ])
+  world.judge()
+  world.expectRest()
+})
+
+test('watches that end together end in parts, and each of them once', () => {
+  const world = new World()
+  const readers = Array.from({ length: 200 }, () => world.watch())
+  const counts: number[] = []
+  const count = (): number => readers.filter(({ end }) => end !== undefined).length
+  world.clock.onTurn = () => counts.push(count())
+  let isDone = false
+  world.hub.endEach('no-leader', 'no leader', () => {
+    isDone = true
+  })
+  expect([count(), isDone, world.hub.inspect()['ending']]).toEqual([64, false, 136])
+  // One begins meanwhile, one is cancelled, and the node stops.
+  const later = world.watch()
+  readers[199]?.cancel()
+  world.hub.endAll('this node stops')
+  expect(later.end?.kind).toBe('stopped')
+  expect(() => world.watch()).toThrow('this node stops')
+  world.clock.advance(0)
+  expect(counts).toEqual([128, 192, 199])
+  expect(isDone).toBe(true)
+  expect(readers.slice(0, 199).map(({ end }) => end?.kind)).toEqual(Array(199).fill('no-leader'))
+  world.expectRest()
+})
+
+test('thousands of watches that are due together are told their progress in parts', () => {
+  const world = new World({ watchesMax: 2000 })
+  const readers = Array.from({ length: 1200 }, () => world.watch({ progressMs: 1000 }))
+  const received = (): number => readers.reduce((sum, reader) => sum + progresses(reader).length, 0)
+  const perTurn: number[] = []
+  let before = 0
+  world.clock.onTurn = () => {
+    perTurn.push(received() - before)
+    before = received()
+  }
+  world.clock.advance(1000)
+  expect(received()).toBe(1200)
+  // The first part in the turn of the timer.
+  expect(perTurn).toEqual([1024, 176])
+  world.clock.onTurn = undefined
+  for (const reader of readers.slice(1)) reader.cancel()
+  world.clock.advance(1000)
+  expect(received()).toBe(1201)
+  world.expectRest()
 })

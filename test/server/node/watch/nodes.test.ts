@@ -251,3 +251,19 @@ test('a node that is stopped ends its watches, and says from where to go on', ()
   cluster.until(() => elsewhere.told.length > 0)
   expect(elsewhere.told).toEqual([[revision + 1, 'b']])
 })
+
+test('a leader that stops hands over before it ends its watches', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  const taker = watching(cluster, leading)
+  let isDrained = false
+  leading.running.drain(() => {
+    isDrained = true
+  })
+  expect(taker.end).toBeUndefined()
+  expect(leading.running.watch(ALL, new Taker())).toMatchObject({ ok: false, problem: { code: 'not_ready' } })
+  cluster.until(() => taker.end !== undefined)
+  expect(leading.running.leaderName).not.toBe(leading.name)
+  expect(taker.end).toMatchObject({ kind: 'stopped' })
+  cluster.until(() => isDrained)
+})

@@ -305,6 +305,7 @@ export interface Asked {
   readonly values?: boolean
   readonly progressMs?: number
   readonly phase?: number
+  readonly right?: WatchRequest['right']
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
@@ -336,7 +337,7 @@ export class Reader implements WatchSink {
   readonly phase: number | undefined
 
   constructor(world: World, asked: Asked, bufferMax: number) {
-    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000, phase } = asked
+    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000, phase, right } = asked
     this.#world = world
     this.phase = phase
     this.#bufferMax = bufferMax
@@ -347,6 +348,7 @@ export class Reader implements WatchSink {
       prev,
       values,
       progressMs,
+      right,
     }
     this.from = Math.max(from ?? world.revision + 1, 2)
     const begun = world.hub.open(this.#request, this)

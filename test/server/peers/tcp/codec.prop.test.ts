@@ -67,6 +67,11 @@ const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
       }),
     }),
   }),
+  'member-request': fc.record({ type: fc.constant('member-request'), id: fc.constantFrom(from, to) }),
+  'member-answer': fc.record({
+    ...{ type: fc.constant('member-answer'), id: fc.constantFrom(from, to) },
+    member: fc.record({ name: text, peer: text }),
+  }),
   traces: fc.record({
     type: fc.constant('traces'),
     proposals: fc.array(fc.record({ proposal: text, traceparent: text, tracestate: text })),

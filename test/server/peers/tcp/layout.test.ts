@@ -137,6 +137,11 @@ test.each<[Frame, string]>([
     { type: 'state-hash', at: { index: asIndex(7), hash: 2n ** 63n } },
     '00000021ef82869d000000002000000000000000070000001038303030303030303030303030303030',
   ],
+  [{ type: 'member-request', id: to }, '0000000aae7b4f9700000000240000000132'],
+  [
+    { type: 'member-answer', id: to, member: { name: 'n2', peer: 'b:1' } },
+    '00000017e3c034f300000000250000000132000000026e3200000003623a31',
+  ],
   [
     {
       ...{ type: 'snapshot-offer', term: asTerm(5), snapshotId: 's' },

@@ -1,0 +1,29 @@
+// The flags of commands that make a new cluster from old data and give the user root a new password there.
+
+import { Failure } from '../local/failure.ts'
+import { NodeStartError } from '../server/options.ts'
+import { newPassword } from './credentials.ts'
+import { EXIT } from './exit-codes.ts'
+
+export const RESET_ROOT = '--reset-root'
+export const RESET_ROOT_HELP = 'give the user root a new password, which is typed, or in --password-file'
+export const PASSWORD_FILE = '--password-file <file>'
+export const PASSWORD_FILE_HELP = 'with --reset-root: the password is its first line; - is standard input'
+
+interface RootResetFlags {
+  readonly resetRoot?: true | undefined
+  readonly passwordFile?: string | undefined
+}
+
+/** The hash of the new password; undefined: root stays as it is. */
+export async function newRootHash({ resetRoot, passwordFile }: RootResetFlags): Promise<string | undefined> {
+  if (resetRoot !== true) {
+    if (passwordFile === undefined) return undefined
+    throw new Failure(EXIT.usage, '--password-file needs --reset-root')
+  }
+  const password = await newPassword('root', { passwordFile })
+  const { hashOfRootPassword } = await import('../server/root-password.ts')
+  return hashOfRootPassword(password).catch((error: unknown) => {
+    throw error instanceof NodeStartError ? new Failure(EXIT.usage, error.message) : error
+  })
+}

@@ -1,0 +1,136 @@
+// Clients without a user while rights are checked make a node hold little, for seconds, and nothing that users need.
+
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
+import { soon } from '../mux/mux-client.ts'
+import { atRest, Client, COLD, get, statusOf, until } from './raw-client.ts'
+import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+const serveUsers = (limits: Serving['limits'] = {}): Promise<Served> =>
+  serve({ node: nodeWithUsers(), limits })
+
+const fieldsOf = (headers: Readonly<Record<string, string>>): string =>
+  Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+const head = (line: string, fields = ''): string => `${line} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`
+const announced = (line: string, fields = '', length = MiB): string =>
+  head(line, `${fields}Content-Length: ${length}\r\n`)
+
+const NOBODY = { none: {}, 'a false token': { Authorization: 'Bearer q1.x.y' } }
+
+const REQUESTS = [
+  ['PUT /v1/kv/app/1?timeout=60s', ''],
+  ['PUT /v1/kv?key=app/1', ''],
+  ['GET /v1/kv/app/1', ''],
+  ['DELETE /v1/kv?prefix=app/', ''],
+  ['POST /v1/changes', fieldsOf(JSON_TYPE)],
+  ['POST /v1/txn', fieldsOf(JSON_TYPE)],
+  ['POST /v1/auth/enable', fieldsOf(JSON_TYPE)],
+  ['POST /v1/none', ''],
+] as const
+
+test.each(Object.entries(NOBODY))(
+  'with %s: 401 before the body, and the connection ends',
+  async (_, given) => {
+    const served = await serveUsers()
+    for (const [line, fields] of REQUESTS) {
+      const client = new Client(served.port)
+      await client.send(announced(line, fields + fieldsOf(given)), 'x'.repeat(1000))
+      const answer = await client.answer()
+      expect([line, statusOf(answer), answer]).toEqual([
+        line,
+        401,
+        expect.stringMatching(/\nConnection: close\r/i),
+      ])
+      expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, strangerBytes: 0 })
+      await client.send('x'.repeat(300 * KiB))
+      expect(await client.rest()).toBe('')
+    }
+    await atRest(served)
+  },
+)
+
+test('the rest of a body of nobody is dropped for some seconds', async () => {
+  const served = await serveUsers({ strangerBodyMs: 2_000 })
+  const client = new Client(served.port)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  await client.send(announced('PUT /v1/kv/app/1'))
+  const answer = client.answer()
+  await until(served, () => vi.getTimerCount() > 0)
+  vi.advanceTimersByTime(10)
+  expect(statusOf(await answer)).toBe(401)
+  vi.advanceTimersByTime(2_000)
+  expect(await client.rest()).toBe('')
+})
+
+test('bodies without a user leave the budget of users alone', async () => {
+  const served = await serveUsers({ bodiesBytesMax: 160 * KiB, strangerBytesMax: 64 * KiB })
+  // The wrong password is compared with the newest state of users, which does not come.
+  const held: (() => void)[] = []
+  served.node.hold = (go) => held.push(go)
+  const strangers = Array.from({ length: 8 }, () => new Client(served.port))
+  for (const [at, stranger] of strangers.entries()) {
+    const fields = at % 2 === 0 ? fieldsOf(basic('bob', `guess ${at}`)) : fieldsOf(NOBODY['a false token'])
+    await stranger.send(announced('PUT /v1/kv/app/1', fields), 'x'.repeat(30 * KiB))
+  }
+  await soon(() => expect(served.http.inspect().strangerBytes).toBeGreaterThan(30 * KiB))
+  await soon(() => expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB))
+  expect(served.http.inspect().bodyBytes).toBe(0)
+  served.node.hold = undefined
+  for (const size of [10, 2 * KiB, 60 * KiB]) {
+    const put = await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x'.repeat(size) })
+    expect([size, put.status]).toEqual([size, 200])
+  }
+  for (const go of held) go()
+  for (const stranger of strangers) stranger.leave()
+  await until(served, () => served.http.inspect().strangerBytes === 0)
+})
+
+test('a body counts for its user once he is known', async () => {
+  for (const [headers, strangerBytesMax] of [
+    [AS_BOB, 1],
+    [basic('bob', 'password of bob'), 64 * KiB],
+  ] as const) {
+    const served = await serveUsers({ bodiesBytesMax: 64 * KiB, strangerBytesMax })
+    const client = new Client(served.port)
+    await client.send(announced('PUT /v1/kv/app/1', fieldsOf(headers), 60 * KiB), 'x'.repeat(30 * KiB))
+    await soon(() => expect(served.http.inspect()).toMatchObject({ bodyBytes: 30 * KiB, strangerBytes: 0 }))
+    await client.send('x'.repeat(30 * KiB))
+    expect(statusOf(await client.answer())).toBe(200)
+    client.leave()
+    await atRest(served)
+  }
+})
+
+test('a login is small, arrives at once, and has room', async () => {
+  const served = await serveUsers({ strangerBodyMs: 2_000, strangerBytesMax: 1 })
+  const right = JSON.stringify({ user: 'bob', password: 'password of bob' })
+  expect((await served.ask('POST', '/v1/auth/login', { headers: JSON_TYPE, body: right })).status).toBe(200)
+  const big = JSON.stringify({ user: 'bob', password: 'x'.repeat(8 * KiB) })
+  const roomy = await serveUsers()
+  expect((await roomy.ask('POST', '/v1/auth/login', { headers: JSON_TYPE, body: big })).status).toBe(413)
+  const client = new Client(served.port)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const login = announced('POST /v1/auth/login?timeout=60s', fieldsOf(JSON_TYPE), 100)
+  await client.send(login, '{"user":')
+  await until(served, () => served.http.inspect().strangerBytes > 0)
+  vi.advanceTimersByTime(2_000)
+  expect(statusOf(await client.answer())).toBe(400)
+})
+
+test('what is open to all stays open, and a user keeps the connection', async () => {
+  const served = await serveUsers()
+  for (const path of ['/livez', '/readyz', '/', '/openapi.json', '/v1/auth']) {
+    const answer = await served.ask('GET', path)
+    expect([path, answer.status]).toEqual([path, 200])
+  }
+  const client = new Client(served.port)
+  for (const request of [get('app/1', fieldsOf(AS_BOB)), get('app/2', fieldsOf(AS_BOB)), COLD])
+    expect(statusOf(await (await client.send(request)).answer())).toBeLessThan(405)
+})
