@@ -112,7 +112,8 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.ranges': 'rangesMax',
   'http.watchBytes': 'watchBuffersBytesMax + watchMessageBytesMax',
   'http.bodyBytes': 'bodiesBytesMax',
-  'http.strangerBytes': 'strangerBytesMax',
+  'http.strangers': 'connectionsMax',
+  'http.strangerBytes': 'strangerBytesMax + connectionsMax × 16384',
   'http.answerBytes': 'answersBytesMax + connectionsMax × pageBytesMax',
 }
 

@@ -4,7 +4,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { isBaseUrl, isPeerAddress, PEER_CHARS_MAX, URL_CHARS_MAX } from '../../src/server/addresses.ts'
+import {
+  isBaseUrl,
+  isPeerAddress,
+  networkOf,
+  PEER_CHARS_MAX,
+  URL_CHARS_MAX,
+} from '../../src/server/addresses.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { version } from '../../src/server/version.ts'
 import { formatStorage } from '../../src/storage/index.ts'
@@ -82,4 +88,17 @@ test('the version is that of the package', () => {
   const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))
   expect(version()).toBe(manifest.version)
   expect(version()).toMatch(/^\d+\.\d+\.\d+/)
+})
+
+test.each([
+  ['10.0.0.1', '10.0.0.1'],
+  ['::ffff:10.0.0.1', '10.0.0.1'],
+  ['::1', '0:0:0:0::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8:0:0:ffff::', '2001:db8:0:0::/64'],
+  ['2001:0db8:0000:0001:2:3:4:5', '2001:db8:0:1::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['', ''],
+])('the network of %j is %j', (address, network) => {
+  expect(networkOf(address)).toBe(network)
 })

@@ -183,6 +183,8 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     answerBytes: 0,
     stalledTotal: 0,
     refusedTotal: 0,
+    strangers: 0,
+    strangersClosedTotal: 0,
     handshakes: 0,
     handshakesFailedTotal: 0,
   }))

@@ -1,7 +1,12 @@
 // All connections of clients: how many are allowed, and which are closed because their client does nothing.
+//
+// Anybody can open connections. So one on which nobody is known yet is a stranger: it has some seconds for its first
+// request, and is the first that is closed when room is needed. The network that has most strangers loses its oldest
+// one. So a client that opens many displaces its own, and a user has the time to make a request.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { networkOf } from '../addresses.ts'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -35,9 +40,12 @@ export const addressOf = ({ remoteAddress, remotePort }: Socket): string => `${r
 
 interface WatchedConnection {
   readonly socket: Socket
+  readonly network: string
   owner: ConnectionOwner
-  /** A user is known on it; while rights are not checked: it has made a request. */
+  /** A user is known on it; while rights are not checked: it has made a request that is served. */
   isKnown: boolean
+  /** Age in checks, while it is not known. */
+  ageMs: number
   /** The client's progress at the last check; undefined if nothing waited for the client. */
   progress: number | undefined
   /**
@@ -47,22 +55,35 @@ interface WatchedConnection {
   stillMs: number
 }
 
+/** Connections whose TLS handshake is not done. */
+export interface OpenHandshakes {
+  readonly size: number
+  /** Closes the oldest one. Returns false if there is none. */
+  closeOldest(): boolean
+}
+
 /** Several nodes of one process share its open files. */
 const listeners = new Set<Connections>()
+
+const NO_CONNECTIONS: ReadonlySet<WatchedConnection> = new Set()
 
 const CHECK_EVERY_MS_MAX = 1_000
 const CHECK_EVERY_MS_CLOSING = 10
 
 export class Connections {
   readonly #limits: HttpLimits
-  readonly #handshakes: () => number
+  readonly #handshakes: () => OpenHandshakes | undefined
   readonly #watched = new Map<Socket, WatchedConnection>()
+  /** Connections on which nobody is known, by network, the oldest first. */
+  readonly #strangers = new Map<string, Set<WatchedConnection>>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
+  /** Strangers that were closed: late, or to make room. */
+  strangersClosedTotal = 0
 
-  /** `handshakes`: number of accepted connections that no owner serves yet. */
-  constructor(limits: HttpLimits, handshakes: () => number) {
+  /** `handshakes`: accepted connections that no owner serves yet. */
+  constructor(limits: HttpLimits, handshakes: () => OpenHandshakes | undefined) {
     this.#limits = limits
     this.#handshakes = handshakes
   }
@@ -72,7 +93,13 @@ export class Connections {
   }
 
   get #sizeWithHandshakes(): number {
-    return this.#watched.size + this.#handshakes()
+    return this.#watched.size + (this.#handshakes()?.size ?? 0)
+  }
+
+  get strangers(): number {
+    let count = 0
+    for (const of of this.#strangers.values()) count += of.size
+    return count
   }
 
   open(): void {
@@ -98,32 +125,79 @@ export class Connections {
     for (const socket of this.#watched.keys()) socket.destroy()
   }
 
-  /** Whether there is room for one more connection. If not, the connection that has been idle longest is closed. */
+  /**
+   * Whether there is room for one more connection. If not, a stranger is closed; without one, the connection that has
+   * been idle longest.
+   */
   makeRoom(): boolean {
     let all = 0
     for (const each of listeners) all += each.#sizeWithHandshakes
     const room = all < connectionsThatFit(openFilesMax(), listeners.size)
-    return (room && this.#sizeWithHandshakes < this.#limits.connectionsMax) || this.#closeLongestIdle()
+    return (room && this.#sizeWithHandshakes < this.#limits.connectionsMax) || this.#closeOne()
   }
 
   watch(socket: Socket, owner: ConnectionOwner): void {
     const known = this.#watched.get(socket)
-    if (known !== undefined) known.owner = owner
-    else {
-      this.#watched.set(socket, { socket, owner, isKnown: false, progress: undefined, stillMs: 0 })
-      // The socket closes, and its owner receives the `close` event.
-      socket.on('error', () => {})
-      socket.once('close', () => this.#watched.delete(socket))
+    if (known !== undefined) {
+      known.owner = owner
+      return
     }
+    const network = networkOf(socket.remoteAddress ?? '')
+    const watched = { socket, network, owner, isKnown: false, ageMs: 0, progress: undefined, stillMs: 0 }
+    this.#watched.set(socket, watched)
+    const strangers = this.#strangers.get(network)
+    if (strangers === undefined) this.#strangers.set(network, new Set([watched]))
+    else strangers.add(watched)
+    // The socket closes, and its owner receives the `close` event.
+    socket.on('error', () => {})
+    socket.once('close', () => this.#forget(watched))
   }
 
   identified(socket: Socket): void {
     const watched = this.#watched.get(socket)
-    if (watched !== undefined) watched.isKnown = true
+    if (watched === undefined) return
+    watched.isKnown = true
+    this.#forgetStranger(watched)
   }
 
   isKnown(socket: Socket): boolean {
     return this.#watched.get(socket)?.isKnown ?? false
+  }
+
+  #forget(watched: WatchedConnection): void {
+    this.#watched.delete(watched.socket)
+    this.#forgetStranger(watched)
+  }
+
+  #forgetStranger(watched: WatchedConnection): void {
+    const strangers = this.#strangers.get(watched.network)
+    if (strangers?.delete(watched) && strangers.size === 0) this.#strangers.delete(watched.network)
+  }
+
+  #closeOne(): boolean {
+    return this.#closeStranger() || this.#handshakes()?.closeOldest() === true || this.#closeLongestIdle()
+  }
+
+  #closeStranger(): boolean {
+    let most: ReadonlySet<WatchedConnection> = NO_CONNECTIONS
+    for (const of of this.#strangers.values()) if (of.size > most.size) most = of
+    const [oldest] = most
+    // One whose request the node serves goes last.
+    let closed = oldest
+    for (const stranger of most) {
+      if (stranger.owner.waitsFor() === 'node') continue
+      closed = stranger
+      break
+    }
+    if (closed === undefined) return false
+    this.#closeAsStranger(closed)
+    return true
+  }
+
+  #closeAsStranger(watched: WatchedConnection): void {
+    this.strangersClosedTotal++
+    watched.socket.destroy()
+    this.#forget(watched)
   }
 
   #closeLongestIdle(): boolean {
@@ -134,7 +208,7 @@ export class Connections {
     }
     if (longest === undefined) return false
     longest.socket.destroy()
-    this.#watched.delete(longest.socket)
+    this.#forget(longest)
     return true
   }
 
@@ -143,12 +217,22 @@ export class Connections {
     this.#timer = setInterval(() => this.#check(ms), ms).unref()
   }
 
+  /** A request that the node serves has its own time limit. */
+  #isLate(watched: WatchedConnection, sinceMs: number): boolean {
+    watched.ageMs += sinceMs
+    return watched.ageMs > this.#limits.headMs && watched.owner.waitsFor() !== 'node'
+  }
+
   #check(sinceMs: number): void {
     const { closeStallMsMax, writeStallMsMax } = this.#limits
     const stallMsMax = this.#closing ? closeStallMsMax : writeStallMsMax
     for (const watched of this.#watched.values()) {
       const { socket, owner } = watched
       if (socket.destroyed) continue
+      if (!watched.isKnown && this.#isLate(watched, sinceMs)) {
+        this.#closeAsStranger(watched)
+        continue
+      }
       const takes = socket.writableLength > 0
       const waits = takes || (this.#closing && owner.waitsFor() !== 'node')
       // A client that sends does not necessarily read its answers.

@@ -8,6 +8,11 @@ import { type MuxLimits, muxLimits } from '../mux/limits.ts'
 export interface HttpLimits extends ApiLimits, MuxLimits {
   /** Request line and headers together. A key of the maximum length fits, with every byte escaped. */
   readonly headBytesMax: number
+  /**
+   * Time for the head of a request. A connection on which nobody is known has so long for its first request, which is
+   * closed then.
+   */
+  readonly headMs: number
   /** Bytes and time for which a refused body is read and dropped, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
@@ -37,6 +42,7 @@ export const httpLimits: HttpLimits = {
   ...apiLimits,
   ...muxLimits,
   headBytesMax: 64 * KiB,
+  headMs: 10_000,
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
   strangerDrainBytesMax: 256 * KiB,

@@ -33,6 +33,9 @@ export interface NodeConnectionsOptions {
 const AHEAD_REQUESTS_MAX = 16
 const AHEAD_BYTES_MAX = 64 * 1024
 
+/** Interval of the search for heads that are late. */
+const CHECK_MS_MAX = 1_000
+
 export class NodeConnections {
   readonly server: Server
   readonly #options: NodeConnectionsOptions
@@ -51,6 +54,8 @@ export class NodeConnections {
       {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
+        headersTimeout: limits.headMs,
+        connectionsCheckingInterval: Math.min(CHECK_MS_MAX, limits.headMs / 2),
         // The guard reports a missing Host header, like other faults.
         requireHostHeader: false,
       },

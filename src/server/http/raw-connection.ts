@@ -64,12 +64,14 @@ export class RawConnections {
     return this.#connections.size
   }
 
-  accept(socket: Socket): void {
+  /** `isKnown`: its certificate names who the client is. */
+  accept(socket: Socket, isKnown = false): void {
     const connection = new RawConnection(socket, this.#options, {
       waits: () => this.#awaitRest(connection),
       left: () => this.#left(connection),
     })
     this.#options.connections.watch(socket, connection)
+    if (isKnown) connection.identified()
     this.#connections.add(connection)
     this.#sweepTimer ??= setInterval(
       () => this.#sweep(),
@@ -165,7 +167,7 @@ class RawConnection implements ConnectionOwner {
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
     this.#share = new ConnectionShare(options.inboundOfStrangers())
-    this.#sink = { isAbandoned: () => socket.destroyed, identified: this.#identified, send: this.#send }
+    this.#sink = { isAbandoned: () => socket.destroyed, identified: this.identified, send: this.#send }
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -185,7 +187,7 @@ class RawConnection implements ConnectionOwner {
     endGently(this.#socket)
   }
 
-  readonly #identified = (): void => {
+  readonly identified = (): void => {
     if (this.#isKnown) return
     const { connections, inbound } = this.#options
     this.#isKnown = true

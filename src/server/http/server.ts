@@ -128,7 +128,7 @@ class Listener implements HttpServer {
     const { inbound, outbound } = this.#api
     const inboundOfStrangers = () => this.#api.inboundOfStrangers
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
-    this.#connections = new Connections(limits, () => this.#handshakes?.size ?? 0)
+    this.#connections = new Connections(limits, () => this.#handshakes)
     const shared = {
       ...{ connections: this.#connections, inbound, inboundOfStrangers, writer: this.#writer },
       serve: (request: HttpRequest) => this.#serve(request),
@@ -145,7 +145,10 @@ class Listener implements HttpServer {
       tls &&
       new Handshakes({
         ...{ ...tls, ...limits, logger, protocol: 'http' },
-        secured: (socket) => this.#rawConnections.accept(socket),
+        secured: (socket) => {
+          const isKnown = userOfCertificate(socket) !== undefined || isNodeCertificate(socket)
+          this.#rawConnections.accept(socket, isKnown)
+        },
         plain: (socket) =>
           this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
       })
@@ -226,6 +229,8 @@ class Listener implements HttpServer {
       bodyBytes: this.#api.inbound.bytes,
       strangerBytes: this.#api.strangerBytes,
       answerBytes: this.#api.outbound.bytes,
+      strangers: this.#connections.strangers,
+      strangersClosedTotal: this.#connections.strangersClosedTotal,
       handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
       refusedTotal: this.#refusedTotal,

@@ -49,6 +49,9 @@ export interface HttpCounts {
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
+  /** Connections on which nobody is known yet; total of those that were closed late or to make room. */
+  readonly strangers: number
+  readonly strangersClosedTotal: number
   /** Connections whose TLS handshake is not done; total of those whose handshake has failed. */
   readonly handshakes: number
   readonly handshakesFailedTotal: number
@@ -301,6 +304,9 @@ function observeHttp(metrics: MetricList, counts: () => HttpCounts): void {
   gauge('quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   counter('quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
   counter('quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)
+  gauge('quorate_http_strangers', 'Connections on which nobody is known yet', (now) => now.strangers)
+  const closed = 'Connections on which nobody was known, closed late or to make room'
+  counter('quorate_http_strangers_closed_total', closed, (now) => now.strangersClosedTotal)
   gauge('quorate_tls_handshakes_open', 'TLS handshakes of clients not done', (now) => now.handshakes)
   counter(
     'quorate_tls_handshakes_failed_total',

@@ -89,7 +89,7 @@ export class Handshakes {
     }, tlsHandshakeMs)
     this.#open.set(id, { socket, timer })
     socket.once('close', () => this.#forget(id, socket))
-    if (this.#open.size > tlsHandshakesMax) this.#closeOldest()
+    if (this.#open.size > tlsHandshakesMax) this.closeOldest()
     if (protocol === 'peer') this.#server.emit('connection', socket)
     else
       socket.once('data', (bytes: Buffer) => {
@@ -167,11 +167,13 @@ export class Handshakes {
     return { ...secureOptions, ca }
   }
 
-  #closeOldest(): void {
+  /** Returns false if there is none. */
+  closeOldest(): boolean {
     const [oldest] = this.#open.values()
-    if (oldest === undefined) return
+    if (oldest === undefined) return false
     this.#failed(oldest.socket.remoteAddress, 'too many connections have not done their TLS handshake')
     oldest.socket.destroy()
+    return true
   }
 
   #forget(id: string, socket: Socket): void {

@@ -14,6 +14,7 @@ export class Client {
   readonly #socket: Socket
   #received = ''
   #ended = false
+  #isOver = false
   #changed: () => void = () => {}
 
   constructor(port: number) {
@@ -51,6 +52,7 @@ export class Client {
       if (headEnd > 3 && this.#received.length >= end) {
         const whole = this.#received.slice(0, end)
         this.#received = this.#received.slice(end)
+        this.#isOver = /\r\nConnection: close\r\n/i.test(whole)
         return whole.replace(/\r\nDate: [^\r]{29}/, '')
       }
       if (this.#ended) return undefined
@@ -74,6 +76,11 @@ export class Client {
       })
     }
     return this.#received
+  }
+
+  /** The last answer said that the connection ends. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   endSending(): this {
@@ -158,10 +165,13 @@ export async function settled({ port }: Served, count: () => number, rounds = 10
   return count()
 }
 
-/** Serves others until it is so. */
+/** Serves others until it is so. A client without a user is served once on a connection while rights are checked. */
 export async function until({ port }: Served, isSo: () => boolean): Promise<void> {
-  const other = new Client(port)
-  while (!isSo()) await expectServed(other)
+  let other = new Client(port)
+  while (!isSo()) {
+    await expectServed(other)
+    if (other.isOver) other = new Client(port)
+  }
   other.leave()
 }
 

@@ -3,6 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
 import { soon } from '../mux/mux-client.ts'
+import { FakeNode } from './fake-node.ts'
 import { atRest, Client, COLD, get, statusOf, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
 
@@ -133,4 +134,23 @@ test('what is open to all stays open, and a user keeps the connection', async ()
   const client = new Client(served.port)
   for (const request of [get('app/1', fieldsOf(AS_BOB)), get('app/2', fieldsOf(AS_BOB)), COLD])
     expect(statusOf(await (await client.send(request)).answer())).toBeLessThan(405)
+})
+
+test.each([
+  ['checked', nodeWithUsers],
+  ['not checked', () => new FakeNode()],
+])('half-sent heads on all connections keep nobody out while rights are %s', async (_, node) => {
+  const served = await serve({ node: node(), limits: { connectionsMax: 6, headMs: 400 } })
+  const user = new Client(served.port)
+  const request = get('app/1', fieldsOf(AS_BOB))
+  expect(statusOf(await (await user.send(request)).answer())).toBe(404)
+  const half = Array.from({ length: 20 }, () => new Client(served.port))
+  for (const stranger of half) await stranger.send(get('app/1').slice(0, -2))
+  await soon(() => expect(served.http.inspect().connections).toBe(6))
+  const fresh = new Client(served.port)
+  expect(statusOf(await (await fresh.send(request)).answer())).toBe(404)
+  for (const client of [user, fresh]) expect(statusOf(await (await client.send(COLD)).answer())).toBe(200)
+  // All strangers are closed in the end.
+  await Promise.all(half.map((stranger) => stranger.rest()))
+  await soon(() => expect(served.http.inspect().strangers).toBe(0))
 })

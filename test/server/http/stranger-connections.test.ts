@@ -1,0 +1,126 @@
+// Connections on which nobody is known: which of them are closed, and when. Sockets are those of a table; time is
+// virtual.
+
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { type ConnectionOwner, Connections } from '../../../src/server/http/connections.ts'
+import { httpLimits } from '../../../src/server/http/limits.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+})
+
+class FakeSocket extends EventEmitter {
+  readonly remoteAddress: string
+  destroyed = false
+  readonly writableLength = 0
+  readonly bytesRead = 0
+
+  constructor(remoteAddress: string) {
+    super()
+    this.remoteAddress = remoteAddress
+  }
+
+  destroy(): void {
+    this.destroyed = true
+    setImmediate(() => this.emit('close'))
+  }
+}
+
+const WAITS = { nothing: 'nothing', client: 'client', node: 'node' } as const
+
+function opened(connectionsMax = 8) {
+  const handshakes = { size: 0, closeOldest: () => false }
+  const connections = new Connections({ ...httpLimits, connectionsMax }, () => handshakes)
+  connections.open()
+  onTestFinished(async () => {
+    connections.cut()
+    await connections.closed()
+  })
+  /** Returns undefined if there is no room. */
+  const connect = (address: string, waits: keyof typeof WAITS = 'client') => {
+    if (!connections.makeRoom()) return undefined
+    const socket = new FakeSocket(address)
+    const owner: ConnectionOwner = { quietSince: 0, waitsFor: () => WAITS[waits] }
+    connections.watch(socket as unknown as Socket, owner)
+    return socket
+  }
+  const known = (socket: FakeSocket | undefined): void => connections.identified(socket as unknown as Socket)
+  return { connections, connect, known, handshakes }
+}
+
+test('users find room however many connections strangers open, and keep theirs', () => {
+  const { connect, known, connections } = opened(8)
+  const user = connect('10.0.0.1')
+  known(user)
+  for (let round = 0; round < 100; round++) connect('10.0.0.66')
+  const late = connect('10.0.0.2')
+  known(late)
+  for (let round = 0; round < 100; round++) connect('10.0.0.66')
+  expect([user?.destroyed, late?.destroyed, connections.size]).toEqual([false, false, 8])
+})
+
+test('a network with many strangers displaces its own, the oldest first, and not those of another one', () => {
+  const { connect } = opened(4)
+  const [first, second, other, third] = [
+    ...[connect('2001:db8:0:1::1'), connect('2001:db8::1:0:0:0:2')],
+    ...[connect('10.0.0.1'), connect('2001:0db8:0:1:ffff::3')],
+  ]
+  const gone = () => [first, second, other, third].map((socket) => socket?.destroyed)
+  connect('2001:db8:0:1::4')
+  expect(gone()).toEqual([true, false, false, false])
+  connect('2001:db8:0:1::5')
+  expect(gone()).toEqual([true, true, false, false])
+  connect('10.0.0.2')
+  expect(gone()).toEqual([true, true, false, true])
+})
+
+test('a stranger whose request the node serves goes last', () => {
+  const { connect } = opened(2)
+  const [served, waiting] = [connect('10.0.0.1', 'node'), connect('10.0.0.1')]
+  connect('10.0.0.1', 'node')
+  expect([served?.destroyed, waiting?.destroyed]).toEqual([false, true])
+  connect('10.0.0.1')
+  expect(served?.destroyed).toBe(true)
+})
+
+test('an unfinished handshake makes room before an idle user does', () => {
+  const { connect, known, handshakes } = opened(2)
+  const idle = connect('10.0.0.1', 'nothing')
+  known(idle)
+  handshakes.size = 1
+  let closed = 0
+  handshakes.closeOldest = () => ++closed === 1
+  known(connect('10.0.0.2'))
+  expect([closed, idle?.destroyed]).toEqual([1, false])
+  handshakes.size = 0
+  known(connect('10.0.0.3'))
+  expect([closed, idle?.destroyed]).toEqual([2, true])
+})
+
+test('who is full of users that are busy refuses', () => {
+  const { connect, known } = opened(2)
+  for (const address of ['10.0.0.1', '10.0.0.2']) known(connect(address))
+  expect(connect('10.0.0.3')).toBeUndefined()
+})
+
+test('a stranger has some seconds for a request, and one whom the node lets wait has more', () => {
+  const { connections, connect, known } = opened()
+  const [nothing, half, served, user] = [
+    ...[
+      connect('10.0.0.1', 'nothing'),
+      connect('10.0.0.2'),
+      connect('10.0.0.3', 'node'),
+      connect('10.0.0.4'),
+    ],
+  ]
+  known(user)
+  const gone = () => [nothing, half, served, user].map((socket) => socket?.destroyed)
+  vi.advanceTimersByTime(httpLimits.headMs)
+  expect(gone()).toEqual([false, false, false, false])
+  vi.advanceTimersByTime(1_000)
+  expect(gone()).toEqual([true, true, false, false])
+  expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 1])
+})
