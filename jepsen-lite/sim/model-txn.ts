@@ -168,7 +168,8 @@ function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
         const row = store.row(key)
         return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
       })
-      const outcome = gotText(all.length, !step.countOnly && shown.length < all.length, rows)
+      const count = step.count || step.countOnly ? all.length : undefined
+      const outcome = gotText(count, !step.countOnly && shown.length < all.length, rows)
       return { outcome, remembered: NOT_REMEMBERED, bytes: 0 }
     }
     case 'delete': {
@@ -189,8 +190,8 @@ const branchText = (holds: boolean, results: readonly string[]): string =>
 
 const NOT_REMEMBERED = 'got what is not remembered'
 
-const gotText = (count: number, more: boolean, rows: readonly string[]): string =>
-  `got ${rows.join(' ')}${more ? ' …' : ''} of ${count}`
+const gotText = (count: number | undefined, more: boolean, rows: readonly string[]): string =>
+  `got ${rows.join(' ')}${more ? ' …' : ''} of ${count ?? 'some'}`
 
 const rowText = (key: string, row: ModelRow | null): string =>
   row === null
@@ -291,8 +292,8 @@ function plainOperation(operation: Operation): unknown {
       return [kind, text(key), text(value), prev, lease ?? null]
     }
     case 'get': {
-      const { kind, where, limit, keysOnly, countOnly } = operation
-      return [kind, plainWhere(where), limit ?? null, keysOnly, countOnly]
+      const { kind, where, limit, keysOnly, count, countOnly } = operation
+      return [kind, plainWhere(where), limit ?? null, keysOnly, count, countOnly]
     }
     case 'delete':
       return [operation.kind, plainWhere(operation.where), operation.prev]

@@ -289,7 +289,7 @@ export class StoreClients {
     if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(requester, depth - 1) }
     return {
       ...{ kind: 'get', where: this.#where(rng, 0.5), limit: rng.pick([undefined, undefined, 1, 3]) },
-      ...{ keysOnly: rng.chance(0.2), countOnly: rng.chance(0.1) },
+      ...{ keysOnly: rng.chance(0.2), count: rng.chance(0.3), countOnly: rng.chance(0.1) },
     }
   }
 
@@ -544,7 +544,14 @@ function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
   const operations = steps.map(({ key: name, ...step }): Operation => {
     const key = bytes(name)
     if (step.f === 'get')
-      return { kind: 'get', where: { key }, limit: undefined, keysOnly: false, countOnly: false }
+      return {
+        kind: 'get',
+        where: { key },
+        limit: undefined,
+        keysOnly: false,
+        count: false,
+        countOnly: false,
+      }
     if (step.f === 'del') return { kind: 'delete', where: { key }, prev: false }
     const value = step.f === 'append' ? `${before.get(name) ?? ''}${step.value}` : step.value
     return { kind: 'put', key, prev: false, value: bytes(value) }

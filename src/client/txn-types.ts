@@ -48,6 +48,8 @@ export type TxnGet = Place & {
   readonly limit?: number | undefined
   /** Leave out the values; they are empty then. */
   readonly keysOnly?: boolean | undefined
+  /** The result has the number of all records at the place, whatever `limit` is. */
+  readonly count?: boolean | undefined
   /** No records, only their number. */
   readonly countOnly?: boolean | undefined
 }
@@ -84,8 +86,8 @@ export type TxnGetResult =
       readonly kvs: readonly KvRecord[]
       /** `limit` has left out some. */
       readonly more: boolean
-      /** Number of all records at the place, whatever `limit` is. */
-      readonly count: number
+      /** Only with `count` or `countOnly`: the number of all records at the place. */
+      readonly count?: number
       readonly omitted?: undefined
     }
   /**

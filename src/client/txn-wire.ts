@@ -30,6 +30,7 @@ export type WireTxnOperation =
       readonly get: WireRange & {
         readonly limit?: number
         readonly keys_only?: true
+        readonly count?: true
         readonly count_only?: true
       }
     }

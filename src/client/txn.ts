@@ -121,9 +121,15 @@ const OPERATIONS = {
     }
   },
   get: (fields: Fields, where: string): WireTxnOperation => {
-    checkOptions(where, fields, { ...PLACE, limit: isPositive, keysOnly: isFlag, countOnly: isFlag })
-    const { limit, keysOnly, countOnly } = fields
-    const flags = flag({ keys_only: keysOnly, count_only: countOnly })
+    checkOptions(where, fields, {
+      ...PLACE,
+      limit: isPositive,
+      keysOnly: isFlag,
+      count: isFlag,
+      countOnly: isFlag,
+    })
+    const { limit, keysOnly, count, countOnly } = fields
+    const flags = flag({ keys_only: keysOnly, count, count_only: countOnly })
     const limited = limit === undefined ? {} : { limit: limit as number }
     return { get: { ...sentPlace(fields, where), ...limited, ...flags } }
   },
@@ -236,7 +242,8 @@ function getResult(json: Json, keysOnly = false): TxnGetResult {
   if (json.omitted === true) return { omitted: true }
   const { more } = json
   if (typeof more !== 'boolean') return disagree('"more" is neither true nor false')
-  return { kvs: recordsIn(json, 'kvs', keysOnly), more, count: wholeNumberIn(json, 'count') }
+  const kvs = recordsIn(json, 'kvs', keysOnly)
+  return json.count === undefined ? { kvs, more } : { kvs, more, count: wholeNumberIn(json, 'count') }
 }
 
 function deleteResult(json: Json): TxnDeleteResult {

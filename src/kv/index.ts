@@ -98,6 +98,7 @@ export type {
   OutcomeOfKey,
   Permission,
   PutLease,
+  RangeToRead,
   RecordMetadata,
   Request,
   Revision,

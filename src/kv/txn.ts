@@ -26,12 +26,14 @@ import type {
   Comparison,
   KeyRange,
   KeyRow,
+  KeysOrLease,
   KvTxn,
   KvTxnResult,
   LeaseId,
   Operation,
   OperationResult,
   Outcome,
+  RangeToRead,
   RecordMetadata,
   Rejection,
   Revision,
@@ -141,19 +143,56 @@ export const onlyReads = (txn: KvTxn): boolean =>
     (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),
   )
 
+type Place = Exclude<KeysOrLease, { readonly lease: LeaseId }>
+
 /** The ranges that it names. Their keys are read before it is applied. */
-export const rangesOf = (txn: KvTxn): readonly KeyRange[] =>
-  placesOf(txn).flatMap((where) => ('key' in where ? [] : [where]))
+export const rangesOf = (txn: KvTxn): readonly RangeToRead[] =>
+  placesOf(txn).flatMap((place) => ('key' in place ? [] : [place]))
 
 /** All keys and ranges that it names. */
-export const placesOf = ({ compare, success, failure }: KvTxn): readonly Where[] => [
-  ...compare.map(({ where }) => where),
-  ...[...success, ...failure].flatMap(placesOfOperation),
+export const placesOf = (txn: KvTxn): readonly Place[] => placesIn(txn, deletesOf(txn))
+
+/** `deletes`: of the outermost transaction. */
+const placesIn = ({ compare, success, failure }: KvTxn, deletes: number): readonly Place[] => [
+  ...compare.map(({ where }) => wholePlace(where)),
+  ...[...success, ...failure].flatMap((operation) => placesOfOperation(operation, deletes)),
 ]
 
-function placesOfOperation(operation: Operation): readonly Where[] {
-  if (operation.kind === 'txn') return placesOf(operation.txn)
-  return [operation.kind === 'put' ? { key: operation.key } : operation.where]
+function placesOfOperation(operation: Operation, deletes: number): readonly Place[] {
+  switch (operation.kind) {
+    case 'txn':
+      return placesIn(operation.txn, deletes)
+    case 'put':
+      return [{ key: operation.key }]
+    case 'get':
+      return [placeOfGet(operation, { deletes })]
+    case 'delete':
+      return [wholePlace(operation.where)]
+    default:
+      return assertNever(operation, 'operation')
+  }
+}
+
+const wholePlace = (where: Where): Place => ('key' in where ? where : { ...where, keysMax: undefined })
+
+/** The place that a get reads: of a range no more than its answer has, and what may be deleted of it before. */
+function placeOfGet(
+  { where, limit, count, countOnly }: Extract<Operation, { kind: 'get' }>,
+  { deletes }: Pick<TxnContext, 'deletes'>,
+): Place {
+  if ('key' in where || limit === undefined || count || countOnly) return wholePlace(where)
+  // One more shows whether there are more.
+  const keysMax = limit + deletes + 1
+  return { ...where, keysMax: Number.isSafeInteger(keysMax) ? keysMax : undefined }
+}
+
+/** Keys that a transaction deletes at most. */
+function deletesOf(txn: KvTxn): number {
+  let deletes = 0
+  for (const operation of bothBranches(txn))
+    if (operation.kind === 'txn') deletes += deletesOf(operation.txn)
+    else if (operation.kind === 'delete') deletes += 'key' in operation.where ? 1 : Number.POSITIVE_INFINITY
+  return deletes
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -165,7 +204,14 @@ interface Chosen {
   readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
 }
 
-export function* executeTxn(txn: KvTxn, work: ApplyContext): Steps<Outcome> {
+/** An entry with a transaction. */
+interface TxnContext extends ApplyContext {
+  /** Keys that the transaction deletes at most. */
+  readonly deletes: number
+}
+
+export function* executeTxn(txn: KvTxn, context: ApplyContext): Steps<Outcome> {
+  const work: TxnContext = { ...context, deletes: deletesOf(txn) }
   const { state } = work
   const fault = txnFault(txn)
   if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
@@ -287,7 +333,7 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * Bytes of keys and values that the branch answers with, at most: what a limit leaves out depends on what the
  * operations before have deleted.
  */
-function* recordBytes(chosen: Chosen, work: ApplyContext): Steps<number> {
+function* recordBytes(chosen: Chosen, work: TxnContext): Steps<number> {
   const puts: Extract<Operation, { kind: 'put' }>[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
@@ -301,7 +347,7 @@ function* recordBytes(chosen: Chosen, work: ApplyContext): Steps<number> {
       deleted += found.length
     } else if (!operation.countOnly) {
       const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
-      const found = yield* currentAt(where, NOTHING_PUT, work)
+      const found = yield* currentAt(placeOfGet(operation, work), NOTHING_PUT, work)
       for (const { key, valueBytes } of found.slice(0, limit + deleted))
         bytes += key.length + (keysOnly ? 0 : valueBytes)
       for (const { key, value } of puts)
@@ -312,7 +358,7 @@ function* recordBytes(chosen: Chosen, work: ApplyContext): Steps<number> {
 }
 
 /** Why the branch cannot be done; undefined: it can. */
-function* refusalOf(chosen: Chosen, work: ApplyContext): Steps<Rejection | undefined> {
+function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefined> {
   const { state } = work
   const { revision, settings } = state
   const answered = yield* recordBytes(chosen, work)
@@ -356,7 +402,7 @@ function* run(
   chosen: Chosen,
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
-  work: ApplyContext,
+  work: TxnContext,
 ): Steps<KvTxnResult> {
   const results: OperationResult[] = []
   for (const operation of chosen.operations)
@@ -372,7 +418,7 @@ function* runOperation(
   operation: Exclude<Operation, { kind: 'txn' }>,
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
-  work: ApplyContext,
+  work: TxnContext,
 ): Steps<OperationResult> {
   const { rows } = work
   switch (operation.kind) {
@@ -403,24 +449,26 @@ function* runOperation(
 }
 
 function* find(
-  { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
+  operation: Extract<Operation, { kind: 'get' }>,
   putBefore: ReadonlyMap<string, Uint8Array>,
-  work: ApplyContext,
-): Steps<{ readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number }> {
-  const all = yield* currentAt(where, putBefore, work)
+  work: TxnContext,
+): Steps<NonNullable<Extract<OperationResult, { kind: 'get' }>['found']>> {
+  const { limit = Number.POSITIVE_INFINITY, keysOnly, count, countOnly } = operation
+  const all = yield* currentAt(placeOfGet(operation, work), putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)
   const records: KeyRow[] = []
   for (const current of shown) {
     records.push(keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows))
     yield
   }
-  return { records, more: !countOnly && shown.length < all.length, count: all.length }
+  const more = !countOnly && shown.length < all.length
+  return { records, more, count: count || countOnly ? all.length : undefined }
 }
 
 /** All keys of a range are deleted, at one revision. */
 export function* deleteRange(range: KeyRange, work: ApplyContext): Steps<Outcome> {
   const { state, rows } = work
-  if (rows.inRange(range) === undefined)
+  if (rows.inRange({ ...range, keysMax: undefined }) === undefined)
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const found = yield* currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
@@ -447,7 +495,7 @@ const currentBefore = (range: KeyRange, work: ApplyContext): Steps<readonly KeyM
 
 /** The keys at a place as they are now, in order. */
 function* currentAt(
-  where: Where,
+  where: Where | Place,
   putBefore: ReadonlyMap<string, Uint8Array>,
   work: ApplyContext,
 ): Steps<readonly KeyMetadata[]> {
@@ -460,7 +508,7 @@ function* currentAt(
     take(where.key)
     return found
   }
-  for (const key of work.rows.inRange(where) ?? []) {
+  for (const key of work.rows.inRange({ keysMax: undefined, ...where }) ?? []) {
     // Names of thousands of long keys take a second to make.
     if (putBefore.size === 0 || !putBefore.has(latin1(key))) take(key)
     yield

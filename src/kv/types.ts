@@ -141,7 +141,13 @@ export interface KeyRange {
 export type Where = { readonly key: Uint8Array } | KeyRange
 
 /** Keys that an entry may read or change. */
-export type KeysOrLease = Where | { readonly lease: LeaseId }
+export type KeysOrLease = { readonly key: Uint8Array } | RangeToRead | { readonly lease: LeaseId }
+
+/** A range whose first keys are enough. */
+export interface RangeToRead extends KeyRange {
+  /** undefined: all keys. */
+  readonly keysMax: number | undefined
+}
 
 export interface KvTxn {
   readonly compare: readonly Comparison[]
@@ -174,6 +180,9 @@ export type Operation =
       /** Records at most; undefined: all. */
       readonly limit: number | undefined
       readonly keysOnly: boolean
+      /** The result has the number of all records, whatever the limit. */
+      readonly count: boolean
+      /** The result has this number alone. */
       readonly countOnly: boolean
     }
   | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
@@ -403,7 +412,12 @@ export type OperationResult =
       readonly kind: 'get'
       /** undefined: a remembered outcome, in which records are not kept. */
       readonly found:
-        | { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number }
+        | {
+            readonly records: readonly KeyRow[]
+            readonly more: boolean
+            /** undefined: the operation did not request it. */
+            readonly count: number | undefined
+          }
         | undefined
     }
   | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
@@ -523,9 +537,9 @@ export interface Rows {
   read(key: Uint8Array, head: boolean): FoundRow | undefined
   /**
    * The users' keys in a range as they were before the entry, in order; undefined: the ranges of the entry have too
-   * many keys altogether (`areTooManyKeys`). The range is one that the entry names.
+   * many keys altogether (`areTooManyKeys`). The range is one that the entry names, with the same `keysMax`.
    */
-  inRange(range: KeyRange): readonly Uint8Array[] | undefined
+  inRange(range: RangeToRead): readonly Uint8Array[] | undefined
   /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */
   attached(lease: LeaseId): readonly Uint8Array[]
   /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of metadata. */

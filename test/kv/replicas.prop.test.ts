@@ -100,6 +100,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
       where,
       limit: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
       keysOnly: fc.boolean(),
+      count: fc.boolean(),
       countOnly: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),

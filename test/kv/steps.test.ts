@@ -26,6 +26,7 @@ const get = (keysOnly: boolean): Operation => ({
   where: RANGE,
   limit: undefined,
   keysOnly,
+  count: true,
   countOnly: false,
 })
 const put: Operation = { kind: 'put', key: utf8('k0005'), value: utf8('new'), prev: true }

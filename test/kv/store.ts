@@ -1,7 +1,7 @@
 // A state machine on rows in memory. It calls `applyEntry` as a driver does.
 
 import { applyEntry } from '../../src/kv/apply.ts'
-import { encodeRequest, requestKind } from '../../src/kv/codec/request.ts'
+import { encodeRequest, placesOfEntry, requestKind } from '../../src/kv/codec/request.ts'
 import { compareKeys, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
@@ -15,10 +15,11 @@ import type {
   FoundRow,
   Idempotency,
   KeyCommand,
-  KeyRange,
   KeyRow,
+  KeysOrLease,
   KvSettings,
   KvState,
+  RangeToRead,
   Request,
   Revision,
   RowChange,
@@ -149,6 +150,7 @@ export class MemoryStore {
     apply: Apply = applyEntry,
   ): AppliedHere {
     this.#changes = []
+    this.#places = () => placesOfEntry(kind, version, body)
     this.#heads.clear()
     this.#before = undefined
     const applied = apply(kind, version, body, clusterTimeMs, this.state, this.#forApply)
@@ -172,6 +174,8 @@ export class MemoryStore {
     this.state = decodeState(encodeState(state))
   }
 
+  /** The keys and ranges that the entry names. */
+  #places: () => readonly KeysOrLease[] = () => []
   /** The changes of the entry that is being applied. */
   #changes: RowChange[] = []
   readonly #heads = new Map<string, Uint8Array | undefined>()
@@ -190,6 +194,10 @@ export class MemoryStore {
       return row
     },
     inRange: (range) => {
+      expectEqual(
+        this.#places().some((place) => 'start' in place && isSame(place, range)),
+        true,
+      )
       this.#before ??= this.list(undefined)
       const keysBefore = this.#before.map(({ key }) => key)
       return this.#inRange(range, keysBefore)
@@ -251,10 +259,11 @@ export class MemoryStore {
   }
 
   /** Reads a range as a driver does before an entry. */
-  #inRange({ start, end }: KeyRange, keys: readonly Uint8Array[]): Uint8Array[] | undefined {
-    const inside = keys.filter(
+  #inRange({ start, end, keysMax }: RangeToRead, keys: readonly Uint8Array[]): Uint8Array[] | undefined {
+    const all = keys.filter(
       (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0),
     )
+    const inside = all.slice(0, keysMax)
     const bytes = inside.reduce((sum, key) => sum + key.length, 0)
     return areTooManyKeys(inside.length, bytes, this.state.settings) ? undefined : inside
   }
@@ -264,6 +273,11 @@ export class MemoryStore {
     return found && { ...found, key: new Uint8Array(found.key) }
   }
 }
+
+const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
+  a.keysMax === b.keysMax &&
+  compareKeys(a.start, b.start) === 0 &&
+  (a.end === undefined || b.end === undefined ? a.end === b.end : compareKeys(a.end, b.end) === 0)
 
 /** The end of the key of a version. */
 const REVISION_BYTES = 8

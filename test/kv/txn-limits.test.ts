@@ -20,7 +20,7 @@ function filled(): MemoryStore {
 }
 
 const get = (rest: Partial<Extract<Operation, { kind: 'get' }>> = {}): Operation => ({
-  ...{ kind: 'get', where: all, limit: undefined, keysOnly: false, countOnly: false },
+  ...{ kind: 'get', where: all, limit: undefined, keysOnly: false, count: false, countOnly: false },
   ...rest,
 })
 const removed = (prev: boolean, name?: string): Operation => ({

@@ -67,6 +67,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
       where,
       limit: fc.option(fc.nat(3), { nil: undefined }),
       keysOnly: fc.boolean(),
+      count: fc.boolean(),
       countOnly: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),
@@ -156,7 +157,8 @@ function run(state: Map<string, Row>, { steps }: Plan, revision: number): unknow
         const names = keysAt(state, step.where)
         const shown = step.countOnly ? [] : names.slice(0, step.limit ?? names.length)
         const records = shown.map((name) => [name, step.keysOnly ? '' : state.get(name)?.value])
-        return { records, more: !step.countOnly && shown.length < names.length, count: names.length }
+        const count = step.count || step.countOnly ? names.length : undefined
+        return { records, more: !step.countOnly && shown.length < names.length, count }
       }
       case 'delete': {
         const names = keysAt(state, step.where)

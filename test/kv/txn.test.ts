@@ -30,7 +30,7 @@ const put = (name: string, value = ''): Operation => ({
 })
 const get = (place: Where | string): Operation => ({
   ...{ kind: 'get', where: typeof place === 'string' ? { key: utf8(place) } : place },
-  ...{ limit: undefined, keysOnly: false, countOnly: false },
+  ...{ limit: undefined, keysOnly: false, count: true, countOnly: false },
 })
 const remove = (place: Where | string): Operation => ({
   ...{ kind: 'delete', where: typeof place === 'string' ? { key: utf8(place) } : place, prev: false },
@@ -114,7 +114,14 @@ describe('is accepted, and not with one more', () => {
       for (const name of names) store.apply(ask(putOf(name, '')))
       return store
     }
-    const counted: Operation = { kind: 'get', where: ALL, limit: undefined, keysOnly: false, countOnly: true }
+    const counted: Operation = {
+      kind: 'get',
+      where: ALL,
+      limit: undefined,
+      keysOnly: false,
+      count: false,
+      countOnly: true,
+    }
     for (const txn of [{ success: [counted] }, { success: [remove(ALL)] }]) {
       expect(done(ofBytes('1234', '5678'), txn)).toMatchObject({ kind: 'txn' })
       expect(done(ofBytes('1234', '56789'), txn)).toMatchObject({ reason: 'range-too-large' })

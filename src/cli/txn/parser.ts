@@ -70,6 +70,7 @@ const OPERATIONS: Readonly<Record<'put' | 'get' | 'delete', OperationSyntax>> = 
     options: {
       limit: (parser) => ({ limit: parser.wholeNumber(1) }),
       'keys-only': () => ({ keysOnly: true }),
+      count: () => ({ count: true }),
       'count-only': () => ({ countOnly: true }),
     },
     exclusive: ['keys-only', 'count-only'],

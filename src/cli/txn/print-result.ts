@@ -122,8 +122,10 @@ function contentOf(result: TxnOperationResult): Content {
   if (result.get === undefined || result.get.omitted)
     return { words: 'records are not kept for a repeated request', columns: ['omitted'], records: [] }
   const { kvs, count, more } = result.get
-  const words = more ? `the first ${kvs.length} of ${keys(count)}` : keys(count)
-  return { words, columns: [count], records: kvs }
+  const found = count ?? kvs.length
+  const all = count === undefined ? 'more' : keys(count)
+  const columns = more && count === undefined ? [found, 'more'] : [found]
+  return { words: more ? `the first ${kvs.length} of ${all}` : keys(found), columns, records: kvs }
 }
 
 const keys = (count: number): string => (count === 1 ? '1 key' : `${count} keys`)

@@ -108,7 +108,7 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
     case 'batch':
       return command.commands.map(({ key }) => ({ key }))
     case 'delete-range':
-      return [command.range]
+      return [{ ...command.range, keysMax: undefined }]
     case 'txn':
       return placesOf(command.txn)
     case 'settings':

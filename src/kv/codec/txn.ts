@@ -6,7 +6,7 @@
 //                revision or version 8 bytes; of a lease 8 bytes, 0: none
 //   operation    1 put: flags (1): 1 prev, 2 a lease, 4 a lease of its own; key: length (2), bytes; [lease (8)]
 //                [time to live (8)] value: length (4), bytes
-//                2 get: flags (1): 1 keys only, 2 count only, 4 a limit; place; [limit (8)]
+//                2 get: flags (1): 1 keys only, 2 count only, 4 a limit, 8 count; place; [limit (8)]
 //                3 delete: flags (1): 1 prev; place
 //                4 transaction
 //   transaction  number of comparisons (1), comparisons, number of operations when they hold (1), operations, number of
@@ -33,6 +33,7 @@ const HAS_TTL = 4
 const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
+const COUNT = 8
 
 export function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void {
   to.uint8(compare.length)
@@ -60,9 +61,12 @@ function writeOperation(operation: Operation, to: Writer): void {
       to.bytes(operation.value)
       return
     case 'get': {
-      const { where, limit, keysOnly, countOnly } = operation
+      const { where, limit, keysOnly, count, countOnly } = operation
       const flags =
-        (keysOnly ? KEYS_ONLY : 0) | (countOnly ? COUNT_ONLY : 0) | (limit === undefined ? 0 : LIMITED)
+        (keysOnly ? KEYS_ONLY : 0) |
+        (countOnly ? COUNT_ONLY : 0) |
+        (limit === undefined ? 0 : LIMITED) |
+        (count ? COUNT : 0)
       to.uint8(GET).uint8(flags)
       writeWhere(where, to)
       if (limit !== undefined) to.uint64(limit)
@@ -157,7 +161,7 @@ function readOperation(from: Reader, depth: number): Operation {
       return { kind: 'put', key, value: from.bytes(), prev: (flags & PREV) !== 0, lease }
     }
     case GET: {
-      const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED)
+      const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED | COUNT)
       const where = readWhere(from)
       const limit = flags & LIMITED ? from.uint64() : undefined
       return {
@@ -165,6 +169,7 @@ function readOperation(from: Reader, depth: number): Operation {
         where,
         limit,
         keysOnly: (flags & KEYS_ONLY) !== 0,
+        count: (flags & COUNT) !== 0,
         countOnly: (flags & COUNT_ONLY) !== 0,
       }
     }

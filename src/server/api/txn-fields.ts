@@ -37,6 +37,7 @@ export interface OperationFields<B> {
   readonly get?: WhereFields<B> & {
     readonly limit?: number
     readonly keys_only?: boolean
+    readonly count?: boolean
     readonly count_only?: boolean
   }
   readonly delete?: WhereFields<B> & { readonly prev?: boolean }
@@ -94,8 +95,8 @@ class Reader<B> {
     const { put, get, delete: removed, txn } = fields
     if (put !== undefined) return this.#put(put, `${name}.put`)
     if (get !== undefined) {
-      const { limit, keys_only: keysOnly = false, count_only: countOnly = false } = get
-      return { kind: 'get', where: this.#where(get, `${name}.get`), limit, keysOnly, countOnly }
+      const { limit, keys_only: keysOnly = false, count = false, count_only: countOnly = false } = get
+      return { kind: 'get', where: this.#where(get, `${name}.get`), limit, keysOnly, count, countOnly }
     }
     if (removed !== undefined)
       return { kind: 'delete', where: this.#where(removed, `${name}.delete`), prev: removed.prev ?? false }

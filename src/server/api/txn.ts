@@ -196,12 +196,19 @@ class TxnReads {
     this.#limit(this.#comparedBytes)
   }
 
-  /** Calls `take` with the records of a key or a range in the order of their keys, until it returns false. */
-  async each(where: Where, take: (record: KeyRow) => boolean): Promise<void> {
+  /**
+   * Calls `take` with the records of a key or a range in the order of their keys, until it returns false. Reads no more
+   * than `recordsMax`.
+   */
+  async each(
+    where: Where,
+    take: (record: KeyRow) => boolean,
+    recordsMax = Number.MAX_SAFE_INTEGER,
+  ): Promise<void> {
     const isKey = 'key' in where
     this.#scan.moveTo(isKey ? { start: where.key, end: keyAfter(where.key) } : where)
     const { call } = this.#instant
-    const rowsMax = isKey ? 1 : Number.MAX_SAFE_INTEGER
+    const rowsMax = isKey ? 1 : Math.min(recordsMax, Number.MAX_SAFE_INTEGER)
     for await (const { rows } of this.#ranges.slices(call, this.#scan, rowsMax)) {
       if (performance.now() > call.deadline)
         throw new ApiError('overloaded', 'the transaction could not be read within the timeout')
@@ -267,18 +274,24 @@ async function evaluateOperation(
   reads: TxnReads,
 ): Promise<OperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
-  const { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly } = operation
+  const { where, limit = Number.POSITIVE_INFINITY, keysOnly, count: isCounted, countOnly } = operation
+  const counts = isCounted || countOnly
   const records: KeyRow[] = []
   let count = 0
-  await reads.each(where, (record) => {
-    count++
-    if (countOnly || records.length >= limit) return true
-    const kept = keysOnly ? { ...record, value: NO_VALUE } : record
-    reads.keep(kept)
-    records.push(kept)
-    return true
-  })
-  return { kind: 'get', found: { records, more: !countOnly && records.length < count, count } }
+  await reads.each(
+    where,
+    (record) => {
+      count++
+      if (countOnly || records.length >= limit) return counts
+      const kept = keysOnly ? { ...record, value: NO_VALUE } : record
+      reads.keep(kept)
+      records.push(kept)
+      return true
+    },
+    counts ? undefined : limit + 1,
+  )
+  const more = !countOnly && records.length < count
+  return { kind: 'get', found: { records, more, count: counts ? count : undefined } }
 }
 
 const NO_VALUE = new Uint8Array()

@@ -42,6 +42,7 @@ const GetSchema = closed(
       ...WHERE,
       limit: { ...integer, minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'Records at most' },
       keys_only: { ...boolean, description: 'Leave the values out' },
+      count: { ...boolean, description: 'Count all records, whatever the limit' },
       count_only: { ...boolean, description: 'Count, and answer no records' },
     },
   ),
@@ -76,11 +77,15 @@ export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' 
 // Results
 
 const OMITTED = object({ omitted: { ...boolean, description: 'A repeat: what was read is not remembered' } })
-const Found = object({
-  kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
-  more: { ...boolean, description: 'The limit has left out some' },
-  count: { ...integer, description: 'Of all records, whatever the limit' },
-})
+const Found = object(
+  {
+    kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
+    more: { ...boolean, description: 'The limit has left out some' },
+  },
+  {
+    count: { ...integer, description: 'Of all records, whatever the limit; if count or count_only is true' },
+  },
+)
 const ResultSchema = anyOf(
   object({ put: object(revisions, { prev: anyOf(RecordSchema, nothing) }) }),
   object({ get: anyOf(Found, OMITTED) }),
@@ -129,7 +134,7 @@ function* resultJson(
       const { records, more, count } = found
       yield '{"get":{"kvs":['
       yield* listJson(records, operation?.kind === 'get' && operation.keysOnly ? metaJson : recordJson)
-      return yield `],"more":${more},"count":${count}}}`
+      return yield `],"more":${more}${count === undefined ? '' : `,"count":${count}`}}}`
     }
     case 'delete': {
       yield `{"delete":{"deleted":${result.deleted}`

@@ -392,12 +392,13 @@ function readOperation(field: unknown, name: string): OperationFields<Buffer> {
     case 'put':
       return { put: readPut(fields, inside) }
     case 'get': {
-      const get = readMap(fields, inside, [...WHERE, 'limit', 'keys_only', 'count_only'] as const)
+      const get = readMap(fields, inside, [...WHERE, 'limit', 'keys_only', 'count', 'count_only'] as const)
       return {
         get: defined({
           ...whereIn(get, inside),
           limit: readWhole(get.get('limit'), `${inside}.limit`, 1, MAX),
           keys_only: readFlag(get.get('keys_only'), `${inside}.keys_only`),
+          count: readFlag(get.get('count'), `${inside}.count`),
           count_only: readFlag(get.get('count_only'), `${inside}.count_only`),
         }),
       }
@@ -591,7 +592,8 @@ class TxnAnswer {
         if (result.found === undefined) return { get: { omitted: true } }
         const { records, more, count } = result.found
         const keysOnly = operation?.kind === 'get' && operation.keysOnly
-        return { get: { kvs: records.map((row) => this.#record(row, keysOnly)), more, count } }
+        const kvs = records.map((row) => this.#record(row, keysOnly))
+        return { get: count === undefined ? { kvs, more } : { kvs, more, count } }
       }
       case 'delete': {
         const { deleted, prev } = result

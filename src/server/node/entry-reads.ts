@@ -10,7 +10,6 @@ import {
   compareKeys,
   decodeLease,
   decodeVersionKey,
-  type KeyRange,
   type KeyRow,
   type KeysOrLease,
   type KvState,
@@ -18,6 +17,7 @@ import {
   leaseKey,
   metadataKey,
   metadataOfVersion,
+  type RangeToRead,
   versionsEnd,
   versionsStart,
 } from '../../kv/index.ts'
@@ -39,7 +39,7 @@ export class EntryReads {
   readonly #done: () => void
   readonly #failed: (error: Error) => void
   #places: readonly KeysOrLease[] = []
-  #ranges: readonly KeyRange[] = []
+  #ranges: readonly RangeToRead[] = []
   /** The keys of the ranges that have been read, in the order of the ranges. */
   #found: (readonly Uint8Array[])[] = []
   /** Total bytes of `#found`. */
@@ -92,7 +92,7 @@ export class EntryReads {
   }
 
   /** The keys of a range that the entry names; undefined: the ranges have more keys than may be read. */
-  keysIn(range: KeyRange): readonly Uint8Array[] | undefined {
+  keysIn(range: RangeToRead): readonly Uint8Array[] | undefined {
     if (this.#isTooMuch) return undefined
     const found = this.#found[this.#ranges.findIndex((other) => isSame(other, range))]
     if (found === undefined) throw new Error('a range that the entry does not name')
@@ -133,15 +133,22 @@ export class EntryReads {
     }
     const scan = new RecordScan(this.#storage, { ...range, reverse: false, revision: undefined })
     this.#scan = scan
-    this.#readSlice(scan, [], 0, done)
+    this.#readSlice(range, scan, [], 0, done)
   }
 
   /** `bytesBefore`: the bytes of the keys of the range that have been read. */
-  #readSlice(scan: RecordScan, keys: Uint8Array[], bytesBefore: number, done: () => void): void {
+  #readSlice(
+    range: RangeToRead,
+    scan: RecordScan,
+    keys: Uint8Array[],
+    bytesBefore: number,
+    done: () => void,
+  ): void {
     const again = (): void => this.#readRanges(done)
     const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
       let bytes = bytesBefore
-      for (const { key } of records) {
+      const left = range.keysMax === undefined ? records.length : range.keysMax - keys.length
+      for (const { key } of records.slice(0, left)) {
         keys.push(key)
         bytes += key.length
       }
@@ -150,7 +157,7 @@ export class EntryReads {
         scan.close()
         this.#scan = undefined
         this.#readRanges(done)
-      } else if (more) this.#readSlice(scan, keys, bytes, done)
+      } else if (more && keys.length !== range.keysMax) this.#readSlice(range, scan, keys, bytes, done)
       else
         this.#finish(scan, again, () => {
           this.#found.push(keys)
@@ -158,7 +165,8 @@ export class EntryReads {
           this.#readRanges(done)
         })
     }
-    scan.next(SLICE, this.#answered(again, take))
+    const left = range.keysMax === undefined ? SLICE.rowsMax : range.keysMax - keys.length
+    scan.next({ ...SLICE, rowsMax: Math.min(SLICE.rowsMax, left) }, this.#answered(again, take))
   }
 
   #areTooMany(keys: number, keyBytes: number): boolean {
@@ -332,6 +340,7 @@ const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
 const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
   found.reduce((sum, keys) => sum + keys.length, 0)
 
-const isSame = (a: KeyRange, b: KeyRange): boolean =>
+const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
+  a.keysMax === b.keysMax &&
   equalBytes(a.start, b.start) &&
   (a.end === undefined || b.end === undefined ? a.end === b.end : equalBytes(a.end, b.end))

@@ -58,6 +58,7 @@ function formatGet(get: TxnGet): string {
     formatPlace(get),
     get.limit && `limit ${get.limit}`,
     get.keysOnly && 'keys-only',
+    get.count && 'count',
     get.countOnly && 'count-only',
   ])
 }

@@ -59,6 +59,7 @@ group('an operation', () => {
     ['get key', { get: { key: 'key' } }],
     ['get "prefix"', { get: { key: 'prefix' } }],
     ['get prefix jobs/ limit 10 keys-only', { get: { prefix: 'jobs/', limit: 10, keysOnly: true } }],
+    ['get prefix a limit 1 count', { get: { prefix: 'a', limit: 1, count: true } }],
     ['get prefix "" count-only', { get: { prefix: '', countOnly: true } }],
     ['get prefix limit limit 3', { get: { prefix: 'limit', limit: 3 } }],
     ['get range "" z', { get: { start: '', end: 'z' } }],
@@ -186,6 +187,7 @@ then
   txn {
     then
       get prefix a limit 3 keys-only
+      get prefix a limit 3 count
       get a count-only
     else
       delete prefix "" prev

@@ -115,6 +115,19 @@ txn
 `)
 })
 
+test('a get whose records are not counted', async () => {
+  const results: TxnOperationResult[] = [
+    { get: { kvs: [record('a', 'b')], more: true } },
+    { get: { kvs: [record('a', 'b')], more: false } },
+  ]
+  const answer = { succeeded: true, revision: 17, results }
+  const text = 'then\nget prefix a limit 1\nget prefix a limit 2'
+  expect(await printed('table', text, answer)).toContain('\n  the first 1 of more\n')
+  expect(await printed('table', text, answer)).toContain('\n  1 key\n')
+  expect(await printed('plain', text, answer)).toContain('\n\t1\tmore\n')
+  expect(await printed('json', text, answer)).not.toContain('count')
+})
+
 test('for people, with all columns', async () => {
   const results: TxnOperationResult[] = [{ get: { kvs: [record('a', 'b', '99')], more: false, count: 1 } }]
   expect(await printed('wide', 'then\nget a', { succeeded: true, revision: 17, results })).toBe(`\

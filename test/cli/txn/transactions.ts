@@ -98,7 +98,7 @@ const get = fc
   .tuple(
     place,
     fc.oneof(none, fc.record({ limit: wholeNumber.map((number) => Math.max(1, number)) })),
-    fc.oneof(none, fc.record({ keysOnly: flag }), fc.record({ countOnly: flag })),
+    fc.oneof(none, fc.record({ keysOnly: flag }), fc.record({ count: flag }), fc.record({ countOnly: flag })),
   )
   .map(([where, limit, only]): TxnOperation => ({ get: { ...where, ...limit, ...only } }))
 const del = fc

@@ -28,7 +28,7 @@ const COMPARISON =
   'expected `value`, `version`, `create_revision`, `mod_revision`, `lease`, `exists`, `missing` or `then`'
 const AFTER_THEN = 'expected `put`, `get`, `delete`, `txn` or `else`'
 const AFTER_PUT = 'expected `lease`, `ttl`, `prev` or the end of the line'
-const AFTER_GET = 'expected `limit`, `keys-only`, `count-only` or the end of the line'
+const AFTER_GET = 'expected `limit`, `keys-only`, `count`, `count-only` or the end of the line'
 const OPERATOR = 'expected `=`, `!=`, `<` or `>`'
 const NUMBER = 'expected a whole number from 0 to 2^53 - 1'
 const LEASE = 'expected a lease id (decimal digits, below 2^64, not 0)'
@@ -124,7 +124,11 @@ const OPERATIONS: readonly Wrong[] = [
   ['then\nput a b lease 1 lease 2', '2:17', 'expected `prev` or the end of the line, found `lease`'],
   ['then\nget a b', '2:7', `${AFTER_GET}, found \`b\``, SPACES],
   ['then\nget a limit 0', '2:13', 'expected a whole number from 1 to 2^53 - 1, found `0`'],
-  ['then\nget a keys-only count-only', '2:17', 'expected `limit` or the end of the line, found `count-only`'],
+  [
+    'then\nget a keys-only count-only',
+    '2:17',
+    'expected `limit`, `count` or the end of the line, found `count-only`',
+  ],
   ['then\nget @"app.conf"', '2:5', 'expected a key, found the file `app.conf`'],
   ['then\ndelete a prev prev', '2:15', 'expected the end of the line, found `prev`'],
 ]

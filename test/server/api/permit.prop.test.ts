@@ -58,7 +58,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
     put,
     fc.record({
       ...{ kind: fc.constant('get' as const), where, limit: fc.constant(undefined) },
-      ...{ keysOnly: fc.boolean(), countOnly: fc.boolean() },
+      ...{ keysOnly: fc.boolean(), count: fc.boolean(), countOnly: fc.boolean() },
     }),
     fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),
     fc.record({ kind: fc.constant('txn' as const), txn: tie('txn') }),

@@ -33,7 +33,7 @@ const record = (key: string, value: string, ...revisions: Parameters<typeof meta
   ...meta(...revisions),
 })
 const found = (kvs: readonly object[], count = kvs.length) => ({
-  get: { kvs, more: count > kvs.length, count },
+  get: { kvs, more: count > kvs.length },
 })
 
 /** a: x at 2 and 4, two versions; b: y at 3; c/1, c/2: z at 5 and 6. */
@@ -113,6 +113,7 @@ export const TXN_CASES: readonly Case[] = [
           getOf({ key: 'a' }),
           getOf({ key: 'none' }),
           getOf({ prefix: 'c/', limit: 1 }),
+          getOf({ prefix: 'c/', limit: 1, count: true }),
           getOf({ start: 'a', end: 'c', keys_only: true }),
           getOf({ start: 'c', count_only: true }),
           deleteOf({ key: 'none', prev: true }),
@@ -131,6 +132,7 @@ export const TXN_CASES: readonly Case[] = [
           found([record('a', '1', 2, 7, 3)]),
           found([]),
           found([C1], 2),
+          { get: { kvs: [C1], more: true, count: 2 } },
           found([current('a', 2, 7, 3), current('b', 3, 7, 2)]),
           { get: { kvs: [], more: false, count: 3 } },
           { delete: { deleted: 0, prev: [] } },
@@ -266,6 +268,10 @@ export const TXN_CASES: readonly Case[] = [
     reads(getOf({ prefix: 'c/', limit: 2 }), found([C1, C2])),
     reads(getOf({ prefix: 'c/', limit: 1, keys_only: true }), found([current('c/1', 5, 5, 1)], 2)),
     reads(getOf({ prefix: 'c/', limit: 1, count_only: true }), { get: { kvs: [], more: false, count: 2 } }),
+    reads(getOf({ prefix: 'c/', limit: 1, count: true }), { get: { kvs: [C1], more: true, count: 2 } }),
+    reads(getOf({ prefix: 'c/', limit: 2, count: true }), { get: { kvs: [C1, C2], more: false, count: 2 } }),
+    reads(getOf({ key: 'a', count: true }), { get: { kvs: [A], more: false, count: 1 } }),
+    reads(getOf({ key: 'none', count: true }), { get: { kvs: [], more: false, count: 0 } }),
     reads(getOf({ prefix: '', count_only: true }), { get: { kvs: [], more: false, count: 4 } }),
     reads(getOf({ start: 'c/1' }), found([C1, C2])),
     reads(getOf({ start: 'c', end: 'a' }), found([])),
@@ -530,7 +536,8 @@ export const TXN_CASES: readonly Case[] = [
     { compare: [of('value', '=', 'z', { prefix: 'c' })] },
     { success: [getOf({ prefix: 'c' })] },
     { success: [getOf({ prefix: 'c', count_only: true })] },
-    { success: [getOf({ prefix: 'c', limit: 1 })] },
+    { success: [getOf({ prefix: 'c', limit: 1, count: true })] },
+    { success: [getOf({ prefix: 'c', limit: 2 })] },
     { success: [getOf({ key: 'x' }), getOf({ prefix: 'c/1' }), getOf({ start: 'c/2', end: 'd' })] },
   ].map((body, at) =>
     ranges(`keys, ${at}`, { rangeKeysMax: 2 }, ['x', 'y', 'c/1=z', 'c/2=z'], 'c/3=z', body),
@@ -543,6 +550,47 @@ export const TXN_CASES: readonly Case[] = [
       ...([`bytes of keys, ${at}`, { rangeBytesMax: 300 }] as const),
       ...([['c'.repeat(150), 'd'.repeat(150)], 'c'.repeat(151), body] as const),
     ),
+  ),
+  story(
+    'a get of a range with a limit reads one key more than its limit, however many there are',
+    [
+      filled(...Array.from({ length: 30 }, (_, at) => `c/${10 + at}=z`), 'x'),
+      ...['read', 'logged'].flatMap((kind): Row[] => {
+        const change = kind === 'read' ? [] : [putOf('zz', '')]
+        const gets = (count: number) => list(count, () => getOf({ prefix: 'c/', limit: 1 }))
+        const first = { get: { kvs: [record('c/10', 'z', 2, 2, 1)], more: true } }
+        return [
+          [
+            txn({ success: [...gets(5), ...change] }),
+            { results: [...list(5, () => first), ...change.map(() => expect.anything())] },
+          ],
+          [txn({ success: [...gets(6), ...change] }), { code: 'range_too_large' }],
+        ]
+      }),
+      // Keys that the transaction deletes are read too.
+      [
+        txn({
+          success: [
+            deleteOf({ key: 'c/10' }),
+            deleteOf({ key: 'c/12' }),
+            putOf('c/11x', 'new'),
+            getOf({ prefix: 'c/', limit: 3, keys_only: true }),
+          ],
+        }),
+        {
+          results: [
+            ...list(3, () => expect.anything()),
+            {
+              get: {
+                kvs: [current('c/11', 3, 3, 1), current('c/11x', 34, 34, 1), current('c/13', 5, 5, 1)],
+                more: true,
+              },
+            },
+          ],
+        },
+      ],
+    ],
+    { settings: { rangeKeysMax: 10 } },
   ),
   story(
     'a transaction reads a bounded number of bytes of keys and values',

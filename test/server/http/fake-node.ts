@@ -18,7 +18,15 @@ import {
   runSteps,
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
-import type { KvSettings, LeaseId, Outcome, Request, Revision, Rows } from '../../../src/kv/types.ts'
+import type {
+  KvSettings,
+  LeaseId,
+  Outcome,
+  RangeToRead,
+  Request,
+  Revision,
+  Rows,
+} from '../../../src/kv/types.ts'
 import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
 import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
@@ -407,8 +415,9 @@ export class FakeNode implements NodeApi {
     const body = encodeRequest(request).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
-    const keys = new Map<KeyRange, readonly Uint8Array[]>()
-    for (const place of places) if ('start' in place) keys.set(place, this.#keysIn(place))
+    const keys = new Map<RangeToRead, readonly Uint8Array[]>()
+    for (const place of places)
+      if ('start' in place) keys.set(place, this.#keysIn(place).slice(0, place.keysMax))
     const found = [...keys.values()].flat()
     const keyBytes = found.reduce((sum, { length }) => sum + length, 0)
     const isTooMuch = areTooManyKeys(found.length, keyBytes, this.state.settings)
@@ -471,7 +480,8 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin
 const isIn = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
 
-const isSame = (a: KeyRange, b: KeyRange): boolean =>
+const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
+  a.keysMax === b.keysMax &&
   compareKeys(a.start, b.start) === 0 &&
   (a.end === undefined || b.end === undefined ? a.end === b.end : compareKeys(a.end, b.end) === 0)
 

@@ -275,7 +275,7 @@ test('a transaction within a transaction is described as the body is', async () 
   const place = ['key', 'prefix', 'start', 'end']
   for (const [operation, names] of [
     [put, ['key', 'value', 'lease', 'ttl', 'prev']],
-    [get, [...place, 'limit', 'keys_only', 'count_only']],
+    [get, [...place, 'limit', 'keys_only', 'count', 'count_only']],
     [removed, [...place, 'prev']],
     [schema?.properties?.compare?.items, [...place, 'target', 'op', 'to', 'exists']],
   ] as const) {

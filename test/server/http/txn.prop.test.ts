@@ -42,7 +42,10 @@ const get = fc
   .tuple(
     where,
     fc.record(
-      { limit: fc.integer({ min: 1, max: 4 }), keys_only: fc.boolean(), count_only: fc.boolean() },
+      {
+        ...{ limit: fc.integer({ min: 1, max: 4 }), keys_only: fc.boolean() },
+        ...{ count: fc.boolean(), count_only: fc.boolean() },
+      },
       { requiredKeys: [] },
     ),
   )

@@ -115,7 +115,14 @@ test('an entry that is applied in parts is interrupted after every few keys, or 
     applier.push(Array.from({ length: keys }, (_, at) => putAt(index + at, `k${at}`, size)))
     await runTo(index + keys - 1, false)
     const where = { start: bytes('k'), end: bytes('l') }
-    const get = { kind: 'get', where, limit: undefined, keysOnly: false, countOnly: false } as const
+    const get = {
+      kind: 'get',
+      where,
+      limit: undefined,
+      keysOnly: false,
+      count: false,
+      countOnly: false,
+    } as const
     applier.push([entryAt(index + keys, { kind: 'txn', txn: { compare: [], success: [get], failure: [] } })])
     return await runTo(index + keys, true)
   }

@@ -173,7 +173,7 @@ const range = (start: string, end: string) =>
 
 const count = (start: string, end: string): Operation => ({
   ...{ kind: 'get', where: { start: utf8(start), end: utf8(end) }, limit: undefined },
-  ...{ keysOnly: true, countOnly: true },
+  ...{ keysOnly: true, count: false, countOnly: true },
 })
 const txn = (...success: Operation[]): Command => ({
   kind: 'txn',

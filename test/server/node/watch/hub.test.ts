@@ -596,7 +596,7 @@ test('watches that end together end in parts, and each of them once', () => {
   world.hub.endEach('no-leader', 'no leader', () => {
     isDone = true
   })
-  expect([count(), isDone, world.hub.inspect()['ending']]).toEqual([64, false, 136])
+  expect([count(), isDone, world.hub.inspect().ending]).toEqual([64, false, 136])
   // One begins meanwhile, one is cancelled, and the node stops.
   const later = world.watch()
   readers[199]?.cancel()
