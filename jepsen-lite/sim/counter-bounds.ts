@@ -74,7 +74,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'reads.awaitingTurn': '2 × readsMax',
 
   'groupCommit.writes': 'in raft.undurableBytes',
-  'groupCommit.heldMessages': 'heldMessagesMax + uncommittedEntriesMax',
+  'groupCommit.heldMessages': 'heldMessagesMax',
   'groupCommit.inFlight': '1',
 
   'watches.open': 'watchesMax',

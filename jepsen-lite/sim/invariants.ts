@@ -103,6 +103,24 @@ interface CommittedEntry {
   readonly effect: Effect
 }
 
+/** Whether others count on the message after a crash of its sender. Such messages wait for its term. */
+function promises(message: Message): boolean {
+  switch (message.type) {
+    case 'vote-request':
+    case 'append':
+    case 'append-accepted':
+    case 'heartbeat':
+    case 'timeout-now':
+      return true
+    case 'vote-answer':
+      return message.granted
+    case 'read-index-answer':
+      return message.index !== undefined
+    default:
+      return false
+  }
+}
+
 /** Effect of a batch on the disk. */
 export interface BatchEffect {
   readonly writes: StorageBatch['writes']
@@ -246,7 +264,7 @@ export class Invariants {
       return
     }
     const { durable } = replica
-    if (term > durable.term)
+    if (promises(message) && term > durable.term)
       this.#violated('RAFT-2', `${replica.name} sends a ${type} of term ${term}, durable is ${durable.term}`)
     switch (type) {
       case 'vote-answer':

@@ -16,6 +16,7 @@ import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
 import { PendingProposals } from './pending-proposals.ts'
 import type { ReplicaView } from './replica-view.ts'
+import { DISK_QUEUE_MAX } from './slow-disk.ts'
 import type {
   Entry,
   ForwardMessage,
@@ -196,10 +197,24 @@ export class Admission {
     if (entries === 0) return undefined
     const bytes = log.unfinishedBytes
     const fits = bytes === 0 || bytes + frame.length <= uncommittedBytesMax
-    if (entries < uncommittedEntriesMax && fits) return undefined
+    if (entries < uncommittedEntriesMax && fits) return this.#diskOverload(frame)
     return {
       reason: 'overloaded',
       detail: `the leader has ${entries} entries (${bytes} bytes) to commit, store and apply; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
+    }
+  }
+
+  /** Refuses what the own disk would not store in time. One entry is always accepted. */
+  #diskOverload(frame: Uint8Array): Refusal | undefined {
+    const { diskRoom, log, now, timing } = this.#replica
+    const { bytes, items } = log.undurable
+    if (items === 0) return undefined
+    const room = diskRoom(now)
+    if (bytes + frame.length <= room.bytes && items < room.items) return undefined
+    const seconds = (DISK_QUEUE_MAX * timing.electionMaxMs) / 1000
+    return {
+      reason: 'overloaded',
+      detail: `the disk of the leader needs more than ${seconds} s for the ${items} entries (${bytes} bytes) that it has not stored`,
     }
   }
 

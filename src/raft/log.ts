@@ -16,6 +16,7 @@
 import { frameClusterTimeMs } from './entry.ts'
 import { InvariantError, invariant } from './invariant.ts'
 import type {
+  DiskRoom,
   Entry,
   HardState,
   InFlightCounts,
@@ -178,6 +179,14 @@ export class RaftLog {
     const unapplied = this.#toApplyBytes + this.#applyingBytes
     return this.#endOf(this.#last) - committed + Math.max(committed - this.#endOf(this.evictable), unapplied)
   }
+  /** Bytes and number of the entries that are not durable yet. */
+  get undurable(): DiskRoom {
+    return { bytes: this.#endOf(this.#last) - this.#endOf(this.#stable), items: this.#undurableEntries }
+  }
+  /** A snapshot that is not durable yet has replaced the entries before the tail. */
+  get #undurableEntries(): number {
+    return this.#last - Math.max(this.#stable, this.#tailFirst - 1)
+  }
   /** How long writes have been pending without progress. A disk that completes writes, even slowly, does not stall. */
   idleMs(now: MonotonicMs): number {
     const oldest = this.#pending[0]
@@ -194,9 +203,8 @@ export class RaftLog {
       installing: Number(this.installing),
       uncommittedEntries: this.#last - this.#commit,
       uncommittedBytes: this.#endOf(this.#last) - this.#endOf(this.#commit),
-      // A snapshot that is not durable yet has replaced the entries before the tail.
-      undurableEntries: this.#last - Math.max(this.#stable, this.#tailFirst - 1),
-      undurableBytes: this.#endOf(this.#last) - this.#endOf(this.#stable),
+      undurableEntries: this.#undurableEntries,
+      undurableBytes: this.undurable.bytes,
       unappliedEntries: this.#commit - this.#applied,
       applyBatches: this.#applyBatches.length,
       applyingBytes: this.#applyingBytes,

@@ -36,7 +36,10 @@ export class Progress {
   next: LogIndex
   /** Whether a probe is in flight. Nothing more is sent until a response arrives. */
   probing = false
+  /** Appends that the follower may not have received. */
   readonly inflight = new Inflight()
+  /** Bytes that it takes beyond what it has received, as it reported last. */
+  room = Number.POSITIVE_INFINITY
   /** Index that the follower must reach by snapshot, and the start of the snapshot state. */
   pendingSnapshot = 0 as LogIndex
   snapshotSince: MonotonicMs = 0
@@ -69,8 +72,12 @@ export class Progress {
   }
 
   get full(): boolean {
-    const { inflightMessagesMax, inflightBytesMax } = this.#limits
-    return this.inflight.messages >= inflightMessagesMax || this.inflight.bytes >= inflightBytesMax
+    return this.inflight.messages >= this.#limits.inflightMessagesMax || this.windowLeft <= 0
+  }
+
+  /** Bytes that may be sent ahead of answers. The last append may exceed them. */
+  get windowLeft(): number {
+    return Math.min(this.#limits.inflightBytesMax, this.room) - this.inflight.bytes
   }
 
   /** Whether only heartbeats may be sent now. */
@@ -144,6 +151,19 @@ export class Progress {
     this.match = index
     if (this.next <= index) this.next = (index + 1) as LogIndex
     return true
+  }
+
+  /**
+   * Records that the log of the follower is equal to the leader's up to `index`, although not all of it is durable
+   * there, and that it takes `room` more bytes. So a follower with a slow disk gets what is new meanwhile.
+   */
+  received(index: LogIndex, room: number): void {
+    this.room = room
+    this.inflight.freeUpTo(index)
+    // Before that end a snapshot may be on its way, or a probe that will show more.
+    if (this.state !== 'probe' || index <= this.match || index + 1 < this.next) return
+    this.becomeReplicate()
+    this.next = (index + 1) as LogIndex
   }
 
   /**

@@ -35,6 +35,7 @@ import { RaftLog } from './log.ts'
 import { Membership, nameOf } from './membership.ts'
 import { Peers } from './peers.ts'
 import { Progress } from './progress.ts'
+import { isPromise } from './promises.ts'
 import { quorumValue, voteResult } from './quorum.ts'
 import { ReadIndex } from './read-index.ts'
 import type { ReplicaView } from './replica-view.ts'
@@ -80,6 +81,7 @@ export class Raft {
   readonly #timing: RaftTiming
   readonly #random: () => number
   readonly #crc32: (bytes: Uint8Array) => number
+  readonly #diskRoom: RaftOptions['diskRoom']
 
   #now: MonotonicMs
   #term: Term
@@ -120,8 +122,11 @@ export class Raft {
   readonly #freshness: Freshness
   readonly #peers = new Peers()
 
-  /** Number of the write that makes term and vote durable. */
+  /** Number of the write with the newest term and vote, and of the newest write whose term and vote are durable. */
   #termWrite: WriteNumber = 0
+  #storedTermWrite: WriteNumber = 0
+  /** Index up to which the log is known to be equal to the log of this term's leader; 0 when nothing is known. */
+  #matched = 0 as LogIndex
   #broken = false
 
   // The output of the current step.
@@ -137,6 +142,7 @@ export class Raft {
     this.#limits = options.limits
     this.#timing = options.timing
     this.#random = options.random
+    this.#diskRoom = options.diskRoom
     this.#crc32 = options.crc32
     this.#now = now
     this.#term = hardState.term
@@ -354,6 +360,7 @@ export class Raft {
       timing: raft.#timing,
       log: raft.#log,
       leaderLeases: raft.#leaderLeases,
+      diskRoom: raft.#diskRoom,
       get configuration() {
         return raft.configuration
       },
@@ -369,7 +376,8 @@ export class Raft {
       get reachableLeader() {
         const leader = raft.#leader
         if (leader === undefined || raft.#peers.isDisconnected(leader)) return undefined
-        return raft.#termWrite > raft.#log.storedWrite && diskStalls(this) ? undefined : leader
+        // Its disk takes nothing more, so it would not learn what becomes of a proposal.
+        return diskStalls(this) && raft.#room === 0 ? undefined : leader
       },
       get visibleCommit() {
         return raft.#visibleCommit
@@ -417,7 +425,7 @@ export class Raft {
         this.#transfer.request(input.to)
         return
       case 'stored':
-        this.#stored(input.write)
+        this.#stored(input.write, input.termWrite)
         return
       case 'applied':
         this.#appliedTo(input.index)
@@ -494,21 +502,10 @@ export class Raft {
     return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
   }
 
+  /** Names what must be durable before the message may leave (RAFT-2, RAFT-3). */
   #outgoing(message: Message): Outgoing {
-    return { message, after: this.#requiredWrite(message) }
-  }
-
-  /** The write that must be durable before the message may leave (RAFT-2, RAFT-3). */
-  #requiredWrite(message: Message): WriteNumber {
-    switch (message.type) {
-      case 'pre-vote-request':
-      case 'pre-vote-answer':
-        return 0
-      case 'append-accepted':
-        return Math.max(this.#termWrite, this.#log.writeCovering(message.index))
-      default:
-        return this.#termWrite
-    }
+    const after = message.type === 'append-accepted' ? this.#log.writeCovering(message.index) : 0
+    return { message, after, afterTerm: isPromise(message) ? this.#termWrite : 0 }
   }
 
   #send(to: ReplicaId, content: MessageContent, term = this.#term): void {
@@ -571,9 +568,7 @@ export class Raft {
       this.#reportLostState(message.from, lost)
       return
     }
-    if (message.type !== 'pre-vote-request' && message.type !== 'pre-vote-answer') {
-      this.#peers.sawTerm(message.from, message.term)
-    }
+    if (isPromise(message)) this.#peers.sawTerm(message.from, message.term)
     if (message.type === 'snapshot') {
       this.#onSnapshot(message)
       return
@@ -669,6 +664,8 @@ export class Raft {
           round: 0,
           sentAt: this.#freshness.stamp(this.#now),
           applied,
+          matched: 0 as LogIndex,
+          room: 0,
           lastIndex: last,
         }
         this.#send(message.from, { type: 'heartbeat-answer', ...nothing })
@@ -712,7 +709,7 @@ export class Raft {
       (this.#isBoundByLeaderLease() ? 'bound to a leader by the lease setting' : undefined)
     if (blocker === undefined) {
       // While term or vote is being written, the vote of another term would only wait behind that write.
-      if (this.#termWrite > this.#log.storedWrite) this.#armElection(this.#timing.failoverDelayMaxMs)
+      if (this.#termWrite > this.#storedTermWrite) this.#armElection(this.#timing.failoverDelayMaxMs)
       else this.#startPreVote()
       return
     }
@@ -900,6 +897,7 @@ export class Raft {
     invariant(term > this.#term, () => `the term is to go from ${this.#term} to ${term}`)
     this.#term = term
     this.#vote = undefined
+    this.#matched = 0 as LogIndex
     this.#hardStateChanged = true
     this.#timeoutNowUntil = Number.NEGATIVE_INFINITY
   }
@@ -1028,6 +1026,7 @@ export class Raft {
       this.#append(entry)
     }
     const verified = (prevIndex + entries.length) as LogIndex
+    if (verified > this.#matched) this.#matched = verified
     const commit = Math.min(message.commit, verified) as LogIndex
     if (commit > this.#log.commit) this.#log.commitTo(commit)
     this.#accept(from, verified, round)
@@ -1067,8 +1066,19 @@ export class Raft {
       round,
       sentAt: this.#freshness.stamp(this.#now),
       applied: this.#log.visible,
+      matched: this.#matched,
+      room: this.#room,
       lastIndex: this.#log.last,
     })
+  }
+
+  /** Bytes that this replica takes from its leader beyond those that it has. An idle disk always takes an entry. */
+  get #room(): number {
+    const { bytes, items } = this.#diskRoom(this.#now)
+    const { undurable } = this.#log
+    const room =
+      undurable.items < items ? Math.min(bytes, this.#limits.uncommittedBytesMax) - undurable.bytes : 0
+    return Math.max(undurable.items === 0 ? 1 : 0, Math.floor(room))
   }
 
   /** Takes a commit index from the leader, which has limited it to acknowledged entries. */
@@ -1157,10 +1167,11 @@ export class Raft {
     }
   }
 
-  #stored(write: WriteNumber): void {
+  #stored(write: WriteNumber, termWrite: WriteNumber): void {
     this.#log.stored(write, this.#limits, this.#now)
+    this.#storedTermWrite = Math.max(this.#storedTermWrite, write, termWrite)
     this.#freshness.applied(this.#log.visible)
-    if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
+    if (this.#role === 'candidate' && this.#storedTermWrite >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)
       // Vote requests leave only now, and the disks of the other voters may take as long.
       const tookMs = this.#now - this.#candidateSince

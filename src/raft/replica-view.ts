@@ -9,6 +9,7 @@ import type {
   MessageContent,
   MonotonicMs,
   RaftLimits,
+  RaftOptions,
   RaftTiming,
   ReplicaId,
   Term,
@@ -21,6 +22,7 @@ export interface ReplicaView {
   readonly timing: RaftTiming
   readonly log: RaftLog
   readonly leaderLeases: LeaderLeaseSettings
+  readonly diskRoom: RaftOptions['diskRoom']
   /** The applied configuration. */
   readonly configuration: Configuration
   /** The time of the current input. */
@@ -28,8 +30,8 @@ export interface ReplicaView {
   readonly term: Term
   readonly leader: ReplicaId | undefined
   /**
-   * The leader, if messages reach it now. Undefined also while this replica's own term is not durable because its disk
-   * stalls.
+   * The leader, if messages reach it now. Undefined also while the disk of this replica stalls and takes no more
+   * entries.
    */
   readonly reachableLeader: ReplicaId | undefined
   /** The commit index that other replicas may learn (see `Raft`). */

@@ -66,9 +66,11 @@ export class Replication {
         this.#requestSnapshot(follower)
         return
       }
-      const { next, paused } = follower
+      const { next, paused, windowLeft } = follower
       const entries =
-        next <= last && !paused ? log.entries(next, (last + 1) as LogIndex, limits.appendBytesMax) : []
+        next <= last && !paused
+          ? log.entries(next, (last + 1) as LogIndex, Math.min(limits.appendBytesMax, windowLeft))
+          : []
       if (entries.length === 0 && !forced) return
       const commit = this.commitFor(follower)
       follower.sent(entries)
@@ -188,6 +190,11 @@ export class Replication {
     const follower = this.#recordContact(lead, message, message.applied)
     if (follower === undefined) return
     follower.probing = false
+    invariant(
+      message.matched <= log.last,
+      () => `replica ${message.from} has the log up to ${message.matched}, but it ends at ${log.last}`,
+    )
+    follower.received(message.matched, message.room)
     follower.catchUp(log.last, now, timing.electionMinMs)
     // Appends may be lost without notice. An empty append detects the loss (etcd).
     if (follower.match < log.last || follower.state === 'probe') this.replicate(follower, true)

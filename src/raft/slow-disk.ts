@@ -4,6 +4,9 @@
 // A disk on which every write is slow does not stall. If all disks are slow, no other replica is a better leader, and
 // nothing would commit if each leader transferred leadership during each write. Such a disk lags only if others are
 // faster: entries commit without it.
+//
+// The queue of a disk is bounded in time, by its measured speed. Otherwise the acknowledgements of its replica could be
+// late by minutes.
 
 import type { RaftLog } from './log.ts'
 import type { RaftTiming } from './timing.ts'
@@ -22,7 +25,14 @@ export const SLOW_DISK_MAX = 5
  * Limit on the lag of the leader's disk, in election time-outs. Disks of the same speed differ by less: by the phase of
  * a write, and by chance.
  */
-const LAG_MAX = 3
+const LAG_MAX = 2
+
+/**
+ * Limit on the time that the log waits for its disk, in election time-outs. A leader refuses more than its disk stores
+ * in that time, and a follower takes no more. It is longer than `LAG_MAX`, so that a leader whose disk lags behind has
+ * handed over by then.
+ */
+export const DISK_QUEUE_MAX = 4
 
 /** Time allowed for a write on any replica's disk that usually takes `ms`. */
 export function timeForDisk(ms: number, { electionMaxMs }: RaftTiming): number {

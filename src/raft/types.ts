@@ -219,6 +219,13 @@ export interface HeartbeatAnswerMessage extends MessageBase {
   readonly round: number
   readonly sentAt: MonotonicMs
   readonly applied: LogIndex
+  /**
+   * Index up to which the sender's log is equal to the log of this term's leader, durable or not. A leader continues
+   * after it, and does not wait for the disk of the sender.
+   */
+  readonly matched: LogIndex
+  /** Bytes of entries that the sender takes after `matched`. A slow disk takes few, or none for now. */
+  readonly room: number
   readonly lastIndex: LogIndex
 }
 export interface VoteRequestMessage extends MessageBase {
@@ -349,8 +356,11 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
   /** Hand leadership to `to`, or to the most up-to-date voter. */
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
-  /** All writes up to and including `write` are durable. Repeated to report other progress of the disk. */
-  | { readonly kind: 'stored'; readonly write: WriteNumber }
+  /**
+   * All writes up to and including `write` are durable, and the terms and votes of all up to `termWrite`. Repeated to
+   * report other progress of the disk.
+   */
+  | { readonly kind: 'stored'; readonly write: WriteNumber; readonly termWrite: WriteNumber }
   /** All committed entries up to and including `index` are applied. Sent right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /**
@@ -388,6 +398,8 @@ export type Input = { readonly now: MonotonicMs } & (
  * hard state. A write carries a term, a vote, entries, a snapshot, or the commit index of an entry that leaves a joint
  * configuration. Any other commit index makes no write: it becomes durable with the next one (`Raft.hardState()` has
  * the newest for the driver's own batches).
+ *
+ * The newest term and vote may be stored ahead of the entries of waiting writes, the commit index may not.
  */
 export interface Write {
   readonly number: WriteNumber
@@ -404,10 +416,13 @@ export interface Write {
     | undefined
 }
 
-/** A message and the write that must be durable before it may leave (0: none). */
+/** A message, and what must be durable before it may leave. */
 export interface Outgoing {
   readonly message: Message
+  /** This write, and all before it; 0: none. */
   readonly after: WriteNumber
+  /** Term and vote of this write; 0: none. */
+  readonly afterTerm: WriteNumber
 }
 
 /** Reason for refusing a proposal before it was appended. It is certainly not written. */
@@ -508,6 +523,13 @@ export interface RaftLimits {
   readonly tailBytesMax: number
 }
 
+/** How much of the log may wait for the disk of its replica. */
+export interface DiskRoom {
+  readonly bytes: number
+  /** Number of entries. */
+  readonly items: number
+}
+
 export interface RaftOptions {
   readonly id: ReplicaId
   /** Raised, and made durable, at each start of the process. */
@@ -526,6 +548,11 @@ export interface RaftOptions {
    * are not checked.
    */
   readonly commandRefusal: (frame: Uint8Array) => Refusal | undefined
+  /**
+   * Room for entries that wait for the disk: as many as it stores in `DISK_QUEUE_MAX` election time-outs, by the node's
+   * measurement of its speed. Without side effects.
+   */
+  readonly diskRoom: (now: MonotonicMs) => DiskRoom
   /** A random number, uniform in [0, 1). */
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */

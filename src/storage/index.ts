@@ -29,6 +29,7 @@ export type {
   Identity,
   PageLimits,
   Range,
+  Room,
   RowScan,
   SnapshotSource,
   Storage,

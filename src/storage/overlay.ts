@@ -79,6 +79,11 @@ export class Overlay {
     return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#openBytes + this.#submittedBytes)
   }
 
+  /** Bytes of the rows that a batch has taken and that are not durable yet. */
+  get submittedBytes(): number {
+    return this.#submittedBytes
+  }
+
   put(row: Row): void {
     this.#open.put(row)
     this.#openBytes += row.size

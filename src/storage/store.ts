@@ -228,6 +228,9 @@ class Store implements Storage {
   get overlayBytes(): number {
     return this.#overlay.bytes
   }
+  get rowBytesInFlight(): number {
+    return this.#overlay.submittedBytes
+  }
   get rowsLeft(): boolean {
     return this.#rowsLeft
   }

@@ -211,6 +211,8 @@ export interface Storage {
   readonly dirty: boolean
   /** Bytes of rows that are applied and not durable yet. They are in memory. */
   readonly overlayBytes: number
+  /** Bytes of those that are in the batch in flight. */
+  readonly rowBytesInFlight: number
   /** The newest batch did not hold all rows that were due. The next one is for them, without writes. */
   readonly rowsLeft: boolean
   /** Rows up to this index have been submitted. */

@@ -351,7 +351,7 @@ describe('a request of a follower to its leader', () => {
     expect(heard.outputs.flatMap(({ transfer }) => transfer ?? [])).toEqual([])
   })
 
-  test('is sent even if its disk stalls, unless its term is not durable', () => {
+  test('is sent even if its disk stalls, and before its term is durable', () => {
     const slow = follower()
     slow.receive(append(2, 1, [0, 0], [1]))
     slow.nowMs += electionMinMs
@@ -361,15 +361,33 @@ describe('a request of a follower to its leader', () => {
 
     const unsure = new Bench()
     unsure.receive(append(2, 1, [0, 0]))
-    propose(unsure, 1)
-    expect(unsure.outputs.at(-1)?.outcomes).toEqual([])
     unsure.nowMs += electionMinMs
-    propose(unsure, 2)
+    propose(unsure, 1)
     ask(unsure, 1)
-    expect(unsure.outputs.flatMap(({ outcomes }) => outcomes)).toEqual([
+    unsure.step({ kind: 'transfer', to: id(3) })
+    const beat = { commit: asIndex(0), round: 1, confirmed: undefined, appliedByMajority: asIndex(0) }
+    unsure.receive({ type: 'heartbeat', from: 2, term: 1, ...beat })
+    // Its acknowledgement of the append waits.
+    expect(unsure.take().map(({ type }) => type)).toEqual([
+      ...['forward', 'read-index', 'transfer-request', 'heartbeat-answer'],
+    ])
+    unsure.settle()
+    expect(unsure.take().map(({ type }) => type)).toEqual(['append-accepted'])
+  })
+
+  test('is refused while its disk stalls and has no room: it would not learn the outcome', () => {
+    const slow = follower()
+    slow.node.diskRoom = { bytes: 10, items: 1 }
+    slow.receive(append(2, 1, [0, 0], [1]))
+    propose(slow, 1)
+    slow.nowMs += electionMinMs
+    propose(slow, 2)
+    ask(slow, 1)
+    expect(slow.take().map(({ type }) => type)).toEqual(['forward'])
+    expect(slow.outputs.flatMap(({ outcomes }) => outcomes)).toEqual([
       { seq: 2, outcome: 'refused', refusal: { reason: 'no-leader' } },
     ])
-    expect(reads(unsure)).toEqual(['1 refused'])
+    expect(reads(slow)).toEqual(['1 refused'])
   })
 
   test('has a number that differs from those of other processes', () => {
@@ -485,8 +503,7 @@ describe('a lease', () => {
 
 describe('whether the voters no longer need the replicas that a change has removed', () => {
   const applied = (bench: Bench, from: number, index: number): boolean => {
-    const rest = { round: bench.round, sentAt: 1, lastIndex: bench.raft.lastIndex } as const
-    bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, applied: asIndex(index), ...rest })
+    bench.receive(heartbeatAnswer(bench, from, { applied: index }))
     return bench.raft.settled
   }
 

@@ -209,7 +209,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     bench.receive(voteRequest(2, 1))
     bench.nowMs += drawnElectionMs - 1
     // The disk is busy with other work.
-    bench.step({ kind: 'stored', write: 0 })
+    bench.step({ kind: 'stored', write: 0, termWrite: 0 })
     bench.pass(1)
     expect([changes(bench).length, bench.role, waits(bench)]).toEqual([1, 'follower', drawnElectionMs])
     bench.settle()

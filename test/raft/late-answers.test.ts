@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import { append, Bench, type Incoming, voteRequest } from './harness/bench.ts'
+import { append, Bench, heartbeatAnswer, type Incoming, voteRequest } from './harness/bench.ts'
 import { pastLeases } from './harness/frames.ts'
 import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -20,8 +20,7 @@ test('a lease counts from when the round began, not from its answers', () => {
   bench.pass(TIMING.heartbeatMs)
   bench.nowMs = began + 200
   for (const from of [2, 3]) {
-    const rest = { sentAt: 1, applied: asIndex(0), lastIndex: bench.raft.lastIndex } as const
-    bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, round, ...rest })
+    bench.receive(heartbeatAnswer(bench, from, { round }))
   }
   const validAt = (ms: number): boolean => {
     bench.nowMs = began + ms

@@ -428,6 +428,23 @@ describe('a leader refuses what is beyond its own progress, although the followe
   })
 })
 
+test.each([
+  [{ bytes: 109, items: 9 }, 1],
+  [{ bytes: 110, items: 9 }, 2],
+  [{ bytes: 999, items: 1 }, 1],
+  [{ bytes: 0, items: 0 }, 1],
+])('a leader accepts what its disk stores in time, and at least one entry: %o', (diskRoom, count) => {
+  const bench = leader()
+  bench.node.diskRoom = diskRoom
+  bench.node.proposeAll(['a', 'b', 'c'])
+  const detail = `the disk of the leader needs more than 4 s for the ${count} entries (${55 * count} bytes) that it has not stored`
+  const refused = [2, 3].slice(count - 1)
+  expect(refusals(bench)).toEqual(refused.map((seq) => [seq, { reason: 'overloaded', detail }]))
+  bench.node.store()
+  bench.node.propose('d')
+  expect(refusals(bench)).toEqual([])
+})
+
 test('requests to a leader that is gone are refused: there is no leader, or another one', () => {
   for (const [next, refusal] of [
     [(bench: Bench) => bench.step({ kind: 'disconnected', peer: id(2) }), 'leadership-lost'],

@@ -157,6 +157,8 @@ describe('elections', () => {
         round: 1,
         sentAt: 1,
         applied: asIndex(0),
+        matched: asIndex(0),
+        room: 1,
         lastIndex: asIndex(0),
       }),
     ],
@@ -482,6 +484,45 @@ describe('disk', () => {
     expect(bench.take().map(({ type }) => type)).toEqual(['vote-answer'])
     bench.node.store()
     expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
+  })
+
+  test('a vote needs only its own term on the disk, an acknowledgement the entries too', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    bench.receive(append(2, 1, [1, 1], [1, 1], 0))
+    bench.receive({ ...(voteRequest(2, 2, [3, 1]) as Incoming & { type: 'vote-request' }), transfer: true })
+    bench.node.storeTerm()
+    expect(bench.take().map(({ type }) => type)).toEqual(['vote-answer'])
+    expect(bench.node.disk.hardState).toEqual({ term: 2, vote: id(2), commit: 0 })
+    bench.node.store(2)
+    expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
+  })
+
+  test('a candidate whose term is on the disk is elected, and commits what only the others have stored', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    bench.receive(append(2, 1, [1, 1], [1, 1], 0))
+    bench.receive({ type: 'timeout-now', from: 2, term: 1 })
+    expect(bench.take()).toEqual([])
+    bench.node.storeTerm()
+    expect(bench.takeOf('vote-request').map(({ lastIndex }) => lastIndex)).toEqual([3, 3])
+    const grant = { granted: true, commit: asIndex(0), commitTerm: asTerm(0) }
+    bench.receive({ type: 'vote-answer', from: 3, term: 2, ...grant })
+    expect([bench.role, bench.raft.status().stableIndex]).toEqual(['leader', 1])
+    const accepted = (from: number): Incoming => ({
+      ...{
+        type: 'append-accepted',
+        from,
+        term: 2,
+        index: asIndex(4),
+        round: 0,
+        sentAt: 1,
+        applied: asIndex(0),
+      },
+    })
+    // Its own disk does not count yet.
+    bench.receive(accepted(2))
+    expect(bench.raft.commit).toBe(0)
+    bench.receive(accepted(3))
+    expect(bench.raft.commit).toBe(4)
   })
 
   test('a log with a term above the stored one is refused at the start', () => {

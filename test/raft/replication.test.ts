@@ -151,6 +151,79 @@ describe('a follower with entries under way', () => {
   })
 })
 
+describe('a follower whose disk is slow', () => {
+  /** A leader with four more entries, of 55 bytes each, and a follower that has room for so many bytes. */
+  function withRoom(room: number): { readonly bench: Bench; readonly last: LogIndex } {
+    const bench = leader({ limits: { appendBytesMax: 110 } })
+    bench.take()
+    bench.receive(heartbeatAnswer(bench, 2, { matched: bench.raft.lastIndex, room }))
+    const last = bench.raft.lastIndex
+    bench.node.proposeAll(['a', 'b', 'c', 'd'])
+    return { bench, last }
+  }
+
+  test.each([
+    [0, []],
+    [1, [[1]]],
+    [110, [[1, 2]]],
+    [111, [[1, 2], [3]]],
+  ])('with room for %i bytes is sent no more, but one entry', (room, sent) => {
+    const { bench, last } = withRoom(room)
+    expect(appendsTo(bench, 2)).toEqual(sent.map((indexes) => indexes.map((more) => last + more)))
+  })
+
+  test('is sent more when it has received that and has room, before it has stored anything', () => {
+    const { bench, last } = withRoom(110)
+    bench.take()
+    bench.receive(heartbeatAnswer(bench, 2, { matched: last + 2, room: 0 }))
+    expect(appendsTo(bench, 2)).toEqual([[]])
+    bench.receive(heartbeatAnswer(bench, 2, { matched: last + 2, room: 110 }))
+    expect(appendsTo(bench, 2)).toEqual([[last + 3, last + 4]])
+    expect(of(bench, 2).match).toBe(last)
+  })
+
+  test('is not probed any more when it says how much of the log it has', () => {
+    const bench = new Bench()
+    bench.lead()
+    bench.node.proposeAll(['a', 'b'])
+    bench.take()
+    const first = asIndex(bench.raft.lastIndex - 2)
+    bench.receive(heartbeatAnswer(bench, 2, { matched: first }))
+    expect(appendsTo(bench, 2)).toEqual([[first + 1, first + 2]])
+    expect(of(bench, 2)).toMatchObject({ state: 'replicate', match: 0 })
+    // Less than what the next probe would show changes nothing.
+    bench.receive(heartbeatAnswer(bench, 3, { matched: first - 1 }))
+    expect(of(bench, 3).state).toBe('probe')
+  })
+
+  test('beyond the log of the leader is impossible', () => {
+    const bench = leader()
+    const matched = bench.raft.lastIndex + 1
+    expect(() => bench.receive(heartbeatAnswer(bench, 2, { matched }))).toThrow(InvariantError)
+  })
+
+  test.each([
+    [{ bytes: 1000, items: 10 }, 892],
+    [{ bytes: 100, items: 10 }, 0],
+    [{ bytes: 1000, items: 2 }, 0],
+  ])('says how much it takes beyond what it has: with room for %o', (diskRoom, room) => {
+    const bench = new Bench()
+    bench.node.diskRoom = diskRoom
+    bench.receive(append(2, 1, [0, 0], [1, 1]))
+    const beat = { commit: asIndex(0), round: 1, confirmed: undefined, appliedByMajority: asIndex(0) }
+    bench.receive({ type: 'heartbeat', from: 2, term: 1, ...beat })
+    expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ matched: 2, room, lastIndex: 2 }])
+    bench.settle()
+    bench.node.diskRoom = { bytes: 0, items: 0 }
+    bench.receive({ type: 'heartbeat', from: 2, term: 1, ...beat })
+    // One entry is always accepted.
+    expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ matched: 2, room: 1 }])
+    // Another leader may have another log.
+    bench.receive({ type: 'heartbeat', from: 3, term: 2, ...beat })
+    expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ matched: 0, lastIndex: 2 }])
+  })
+})
+
 describe('what a follower answers', () => {
   test('with a round that never began stops the leader', () => {
     const bench = leader()

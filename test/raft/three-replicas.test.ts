@@ -27,6 +27,7 @@ test('three replicas elect a leader, and all of them apply what it accepts', () 
       applied: { configuration: votersUpTo(3), leaderLeases: LEASES_OFF },
       ...{ clusterTimeMs: 0, log, limits: LIMITS, timing: TIMING, crc32, now },
       commandRefusal: () => undefined,
+      diskRoom: () => ({ bytes: 2 ** 20, items: 1000 }),
       // Election time-outs differ, so that one replica is the first.
       random: () => number / 10,
     })
@@ -36,7 +37,7 @@ test('three replicas elect a leader, and all of them apply what it accepts', () 
       const { write, messages, committed, outcomes } = raft.step({ ...event, now } as Input)
       if (write !== undefined) log.write(write)
       inbox.push(...messages.map(({ message }) => message))
-      if (write !== undefined) step({ kind: 'stored', write: write.number })
+      if (write !== undefined) step({ kind: 'stored', write: write.number, termWrite: write.number })
       for (const entry of committed) {
         applied.push(textOf(entry) ?? 'no-op')
         step({ kind: 'applied', index: entry.index })

@@ -10,12 +10,14 @@ import type {
   Term,
   Write,
 } from '../../raft/index.ts'
+import { DISK_QUEUE_MAX } from '../../raft/index.ts'
 import { ALL_ROWS, type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import { ApplyLoop } from './apply-loop.ts'
 import { type Auth, AuthView } from './auth-view.ts'
 import { BackgroundChecks } from './background-checks.ts'
 import { ConfigurationRequests } from './configuration-requests.ts'
 import { DiskSpacePolicy } from './disk-space-policy.ts'
+import { DiskSpeed } from './disk-speed.ts'
 import type { DriverOptions } from './driver-options.ts'
 import { EntryTraces, endingSpan } from './entry-traces.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
@@ -84,7 +86,14 @@ export class Driver implements NodeApi {
     this.#options = options
     const network = (): Network | undefined => this.#network
     const step = (input: Input): void => this.#step(input)
-    const raft = newRaft(options, (frame) => this.#spacePolicy.commandRefusal(frame))
+    const diskSpeed = new DiskSpeed(storage.batchLimits, DISK_QUEUE_MAX * timing.electionMaxMs)
+    const raft = newRaft(options, {
+      commandRefusal: (frame) => this.#spacePolicy.commandRefusal(frame),
+      diskRoom: (now) => {
+        const { bytes, items } = diskSpeed.room(now)
+        return { bytes: bytes - storage.overlayBytes, items }
+      },
+    })
     this.#raft = raft
     const { identity, boot } = storage
     const traces = new EntryTraces({ name: identity.name, replicaId: raft.id, boot })
@@ -157,7 +166,7 @@ export class Driver implements NodeApi {
       ...{ clock, limits, timing, storage, raft, lifecycle, applied, network, node: this },
     })
     this.#commits = new GroupCommit(clock, storage, limits, {
-      ...{ raft, space: spacePolicy.space },
+      ...{ raft, space: spacePolicy.space, diskSpeed },
       send: (message) => this.#send(message),
       stored: (batch) => this.#stored(batch),
       failed,
@@ -483,14 +492,14 @@ export class Driver implements NodeApi {
     this.#commits.enqueue(write)
   }
 
-  #stored({ entries, installed, write, ms }: StoredBatch): void {
+  #stored({ entries, installed, write, termWrite, ms }: StoredBatch): void {
     const { clock, observer } = this.#options
     observer.batchStored(ms, entries)
     if (!this.#traces.isEmpty) this.#traces.stored(write)
     if (this.#lifecycle.end !== undefined) return
     if (installed) this.#lifecycle.failOnThrow(() => this.#installed())
     // Also called when no write of the core has ended: it shows that the disk does not stall.
-    this.#step({ kind: 'stored', now: clock.now(), write })
+    this.#step({ kind: 'stored', now: clock.now(), write, termWrite })
     this.#applyLoop.resume()
   }
 

@@ -2,6 +2,9 @@
 // Entries, hard state and the rows applied since the last batch become durable together and in order. Messages wait
 // here for the write that must be durable before they leave.
 //
+// The newest term and vote are in every batch, also ahead of writes that still wait. So the vote of a node with a slow
+// disk waits for one batch, and not for the queue (RAFT-31). The commit index is not ahead.
+//
 // A batch is limited in bytes and in number, so that building one never delays heartbeats and reads. A larger write of
 // the core is cut into parts, and is durable with the last part. When a batch had no room for all rows, the next batch
 // contains only rows.
@@ -18,8 +21,9 @@ import {
   type Write,
   type WriteNumber,
 } from '../../raft/types.ts'
-import { costOf, cut, endAfter, type Storage } from '../../storage/index.ts'
+import { costOf, cut, endAfter, type Room, type Storage } from '../../storage/index.ts'
 import type { DiskSpace } from './disk-space.ts'
+import type { DiskSpeed } from './disk-speed.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogRetention } from './log-retention.ts'
 import type { Clock, Timer } from './types.ts'
@@ -38,6 +42,8 @@ export interface GroupCommitContext {
   readonly raft: Pick<Raft, 'hardState' | 'needed'>
   /** While the disk is short of space, the log is kept no longer than needed. */
   readonly space: Pick<DiskSpace, 'state' | 'freeBytes'>
+  /** Measures each batch. */
+  readonly diskSpeed: Pick<DiskSpeed, 'began' | 'ended'>
   send(message: Message): void
   stored(batch: StoredBatch): void
   /** Final: nothing is submitted after this. */
@@ -51,6 +57,8 @@ export interface StoredBatch {
   readonly installed: boolean
   /** The newest write of the core that is completely durable, with this batch or earlier; 0 if there is none. */
   readonly write: WriteNumber
+  /** The newest write whose term and vote are durable. */
+  readonly termWrite: WriteNumber
   /** The duration of the batch. */
   readonly ms: number
 }
@@ -67,6 +75,8 @@ export class GroupCommit {
   /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
+  #newestWrite: WriteNumber = 0
+  #durableTermWrite: WriteNumber = 0
   /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
   durable: DurableLogPosition
   #durableApplied: LogIndex
@@ -97,20 +107,20 @@ export class GroupCommit {
 
   enqueue(write: Write): void {
     this.#writes.push(...cut(write, this.#storage.batchLimits))
+    this.#newestWrite = write.number
     this.#tail.written(write)
   }
 
-  /** Sends the message at once, or when the write that it names is durable. */
+  /** Sends the message at once, or when the writes that it names are durable. */
   send(outgoing: Outgoing): void {
-    if (outgoing.after <= this.#durableWrite) {
+    if (outgoing.after <= this.#durableWrite && outgoing.afterTerm <= this.#durableTermWrite) {
       this.#context.send(outgoing.message)
       return
     }
     const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
     if (same >= 0) this.#held.splice(same, 1)
-    // The network may lose a message, too. But a proposal is forwarded once, and the core limits those.
-    const isFull = this.#held.length >= this.#limits.heldMessagesMax
-    if (!isFull || outgoing.message.type === 'forward') this.#held.push(outgoing)
+    // The network may lose a message, too.
+    if (this.#held.length < this.#limits.heldMessagesMax) this.#held.push(outgoing)
   }
 
   /**
@@ -153,21 +163,25 @@ export class GroupCommit {
   #submit(): void {
     const writes = this.#storage.rowsLeft ? [] : this.#nextWrites()
     const hardState = this.#hardStateAfter(writes)
+    const termWrite = this.#newestWrite
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
-    const { raft, space } = this.#context
+    const { diskSpeed, raft, space } = this.#context
     const compactLogTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.needed, space)
     const began = this.#clock.now()
     this.#inFlight = true
     try {
       this.#storage.write({ writes, hardState, compactLogTo }, (error) => {
         this.#inFlight = false
+        diskSpeed.ended(this.#clock.now())
         if (error !== undefined) return this.#fail(error)
         this.durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
         this.#durableApplied = this.#storage.appliedSubmitted
         if (this.#closed) this.#whenIdle?.()
-        else this.#completed(writes, this.#clock.now() - began)
+        else this.#completed(writes, termWrite, this.#clock.now() - began)
       })
+      const { bytes, items } = sizeOf(writes)
+      diskSpeed.began({ bytes: bytes + this.#storage.rowBytesInFlight, items }, began)
     } catch (thrown) {
       // For example, a record of the log cannot be read. No caller would catch this error: it may come from a timer, or
       // from the end of another batch.
@@ -195,22 +209,24 @@ export class GroupCommit {
   }
 
   /**
-   * The core's newest hard state, if no other write waits. Otherwise that of the last write, or part of one, in the
-   * batch: entries committed since then may be in writes of a later batch, which may replace entries that the log
-   * holds now. So rows that precede a waiting write were committed when the last write was made. Their number is
-   * limited, and that write follows them.
+   * The core's newest hard state, if no other write waits. Otherwise the commit index is that of the last write, or
+   * part of one, in the batch: entries committed since then may be in writes of a later batch, which may replace
+   * entries that the log holds now. So rows that precede a waiting write were committed when the last write was made.
+   * Their number is limited, and that write follows them. Term and vote depend on no entry, and are always the newest.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
-    if (this.#writes.length === 0) return this.#context.raft.hardState()
-    const hardState = writes.at(-1)?.hardState ?? this.#hardState
+    const newest = this.#writes.at(-1)
+    if (newest === undefined) return this.#context.raft.hardState()
+    const { commit } = writes.at(-1)?.hardState ?? this.#hardState
     const end = endAfter(this.#storage.log.lastIndex(), writes)
-    return { ...hardState, commit: asIndex(Math.min(hardState.commit, end)) }
+    return { ...newest.hardState, commit: asIndex(Math.min(commit, end)) }
   }
 
-  #completed(writes: readonly Write[], ms: number): void {
+  #completed(writes: readonly Write[], termWrite: WriteNumber, ms: number): void {
     // If the last write here continues in a later part, that part has the same number, so the write is not complete.
     const completed = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
     this.#durableWrite = completed ?? this.#durableWrite
+    this.#durableTermWrite = termWrite
     const held = this.#held
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
@@ -218,21 +234,31 @@ export class GroupCommit {
       entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
       write: this.#durableWrite,
+      termWrite,
       ms,
     })
     this.flush()
   }
 }
 
+/** The entries of these writes. */
+function sizeOf(writes: readonly Write[]): Room {
+  let [bytes, items] = [0, 0]
+  for (const { entries } of writes) {
+    items += entries.length
+    for (const { frame } of entries) bytes += frame.length
+  }
+  return { bytes, items }
+}
+
 /**
- * Whether the newer message contains all information of the older one, like the reply to the next heartbeat, or to the
- * append that is sent with it. A disk may stall for hours while the leader keeps sending.
+ * Whether the newer message contains all information of the older one, like the reply to the next append. A disk may
+ * stall for hours while the leader keeps sending.
  */
 function isRepeated(
-  { message: older, after }: Outgoing,
-  { message: newer, after: newerAfter }: Outgoing,
+  { message: older, after, afterTerm }: Outgoing,
+  { message: newer, after: newerAfter, afterTerm: newerAfterTerm }: Outgoing,
 ): boolean {
-  if (after !== newerAfter || older.to !== newer.to) return false
-  if (newer.type === 'append-accepted') return older.type === newer.type && older.index <= newer.index
-  return newer.type === 'heartbeat-answer' && older.type === newer.type
+  if (after !== newerAfter || afterTerm !== newerAfterTerm || older.to !== newer.to) return false
+  return newer.type === 'append-accepted' && older.type === newer.type && older.index <= newer.index
 }

@@ -2,12 +2,12 @@
 
 import { crc32 } from 'node:zlib'
 import { decodeState } from '../../kv/index.ts'
-import { decodeAppliedState, Raft } from '../../raft/index.ts'
+import { decodeAppliedState, Raft, type RaftOptions } from '../../raft/index.ts'
 import type { DriverOptions } from './driver-options.ts'
 
 export const newRaft = (
   { clock, random, raftLimits: limits, storage, timing }: DriverOptions,
-  commandRefusal: ConstructorParameters<typeof Raft>[0]['commandRefusal'],
+  { commandRefusal, diskRoom }: Pick<RaftOptions, 'commandRefusal' | 'diskRoom'>,
 ): Raft =>
   new Raft({
     id: storage.identity.replicaId,
@@ -17,6 +17,6 @@ export const newRaft = (
     applied: decodeAppliedState(storage.applied.raft),
     clusterTimeMs: decodeState(storage.applied.kv).clusterTimeMs,
     log: storage.log,
-    ...{ limits, timing, random, crc32, commandRefusal },
+    ...{ limits, timing, random, crc32, commandRefusal, diskRoom },
     now: clock.now(),
   })

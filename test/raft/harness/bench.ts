@@ -274,12 +274,13 @@ export const voteRequest = (
 export const heartbeatAnswer = (
   bench: Bench,
   from: number,
-  change: { readonly round?: number; readonly applied?: number; readonly lastIndex?: number } = {},
+  change: Partial<Readonly<Record<'round' | 'applied' | 'matched' | 'room' | 'lastIndex', number>>> = {},
 ): Incoming => {
-  const { round = bench.round, applied = 0, lastIndex = bench.raft.lastIndex } = change
+  const { round = bench.round, applied = 0, matched = 0, room = LIMITS.inflightBytesMax } = change
+  const { lastIndex = bench.raft.lastIndex } = change
   return {
     ...{ type: 'heartbeat-answer', from, term: bench.raft.term, round, sentAt: 1 },
-    ...{ applied: asIndex(applied), lastIndex: asIndex(lastIndex) },
+    ...{ applied: asIndex(applied), matched: asIndex(matched), room, lastIndex: asIndex(lastIndex) },
   }
 }
 

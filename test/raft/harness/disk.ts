@@ -139,7 +139,10 @@ export class Disk {
   /** One batch becomes durable as a whole. */
   write(batch: Batch): void {
     this.log.write(batch.write)
-    this.hardState = batch.write.hardState
+    const { term, vote, commit } = batch.write.hardState
+    // A newer term may have been stored ahead of these entries.
+    const isNewest = term > this.hardState.term || (term === this.hardState.term && vote !== undefined)
+    this.hardState = isNewest ? { term, vote, commit } : { ...this.hardState, commit }
     const snapshot = batch.write.snapshot
     if (snapshot !== undefined) this.applied = recordOf(this.stagedUnder(snapshot.snapshotId))
     else if (batch.applied.index > this.applied.index) this.applied = batch.applied

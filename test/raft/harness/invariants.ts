@@ -8,6 +8,7 @@ import type {
   Input,
   LogIndex,
   Message,
+  Outgoing,
   Output,
   RaftStatus,
   ReplicaId,
@@ -24,6 +25,11 @@ export class Violation extends Error {
     this.invariant = invariant
   }
 }
+
+/** Messages that others count on after a crash of the sender; of the answers to a vote request only a vote. */
+const PROMISES: readonly Message['type'][] = [
+  ...(['vote-request', 'vote-answer', 'append', 'append-accepted', 'heartbeat', 'timeout-now'] as const),
+]
 
 interface SeenEntry {
   readonly previousTerm: number
@@ -85,13 +91,13 @@ export class Invariants {
     if (after.role === 'leader') this.#followers(node, before, after)
     this.#configuration(node, after.applied, after.configuration)
     this.#answers(node, input, output)
-    for (const { message, after: write } of output.messages) this.#sent(node, message, write)
+    for (const outgoing of output.messages) this.#sent(node, outgoing)
   }
 
   /** Checks a message that leaves its sender: all that it promises must be durable. */
   sent(node: SimNode, message: Message): void {
     const { hardState, log } = node.disk
-    if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
+    if (!PROMISES.includes(message.type) || (message.type === 'vote-answer' && !message.granted)) return
     if (message.term > hardState.term)
       throw new Violation(
         'RAFT-2',
@@ -396,13 +402,16 @@ export class Invariants {
     }
   }
 
-  #sent(node: SimNode, message: Message, write: number): void {
+  #sent(node: SimNode, { message, after, afterTerm }: Outgoing): void {
     if (message.to === node.id) throw new Violation('RAFT-16', `${node.name} sends ${message.type} to itself`)
     if (message.from !== node.id)
       throw new Violation('RAFT-16', `${node.name} sends under the name of ${message.from}`)
     const newest = node.process.pending.at(-1)?.write.number ?? node.process.storedWrite
-    if (write > newest)
-      throw new Violation('RAFT-2', `${message.type} waits for write ${write}, handed out are ${newest}`)
+    if (Math.max(after, afterTerm) > newest)
+      throw new Violation(
+        'RAFT-2',
+        `${message.type} waits for writes ${after} and ${afterTerm}, handed out are ${newest}`,
+      )
   }
 
   #vote(id: ReplicaId, term: number, candidate: ReplicaId): void {

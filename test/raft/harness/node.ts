@@ -12,6 +12,7 @@ import {
 import { Raft } from '../../../src/raft/raft.ts'
 import type {
   ConfigurationChange,
+  DiskRoom,
   Entry,
   Input,
   LeaderLeaseSetting,
@@ -97,6 +98,8 @@ interface Process {
   readonly held: Outgoing[]
   readonly applyQueue: Entry[]
   storedWrite: number
+  /** Term and vote of this write are durable. */
+  storedTermWrite: number
   nextSeq: number
   nextRead: number
 }
@@ -111,6 +114,8 @@ export class SimNode {
   readonly #world: NodeWorld
   #process: Process | undefined
   readonly reports: NodeReport[] = []
+  /** Room for entries that wait for its disk. */
+  diskRoom: DiskRoom = { bytes: Number.POSITIVE_INFINITY, items: Number.POSITIVE_INFINITY }
 
   constructor(options: NodeOptions, disk: Disk, world: NodeWorld) {
     this.options = options
@@ -154,6 +159,7 @@ export class SimNode {
         clusterTimeMs: disk.applied.clusterTimeMs,
         log: disk.log,
         commandRefusal: (frame) => (frameKind(frame) === REFUSED_TEXT ? REFUSED_BY_NODE : undefined),
+        diskRoom: () => this.diskRoom,
         limits,
         timing,
         random,
@@ -167,6 +173,7 @@ export class SimNode {
       held: [],
       applyQueue: [],
       storedWrite: 0,
+      storedTermWrite: 0,
       nextSeq: 1,
       nextRead: 1,
     }
@@ -239,8 +246,27 @@ export class SimNode {
     }
     this.#world.stored(this)
     this.process.storedWrite = last.write.number
+    this.#reportStored(raft)
+  }
+
+  /** Stores the newest term and vote ahead of the entries in flight, which are still not durable. */
+  storeTerm(): void {
+    const { pending, raft } = this.process
+    const newest = pending.at(-1)
+    if (newest === undefined) return
+    const { term, vote } = newest.write.hardState
+    this.disk.hardState = { term, vote, commit: this.disk.hardState.commit }
+    this.#world.stored(this)
+    this.process.storedTermWrite = newest.write.number
+    this.#reportStored(raft)
+  }
+
+  #reportStored(raft: Raft): void {
+    const { process } = this
+    process.storedTermWrite = Math.max(process.storedTermWrite, process.storedWrite)
     this.#releaseHeld()
-    if (this.#process?.raft === raft) this.step({ kind: 'stored', write: last.write.number })
+    const { storedTermWrite: termWrite, storedWrite: write } = process
+    if (this.#process?.raft === raft) this.step({ kind: 'stored', write, termWrite })
   }
 
   /** Applies up to `count` committed entries. Reports to the core at the end and after each entry of a core kind. */
@@ -328,9 +354,11 @@ export class SimNode {
   }
 
   #releaseHeld(): void {
-    const { held, storedWrite } = this.process
-    const free = held.filter(({ after }) => after <= storedWrite)
-    held.splice(0, held.length, ...held.filter(({ after }) => after > storedWrite))
+    const { held, storedTermWrite, storedWrite } = this.process
+    const isFree = ({ after, afterTerm }: Outgoing): boolean =>
+      after <= storedWrite && afterTerm <= storedTermWrite
+    const free = held.filter(isFree)
+    held.splice(0, held.length, ...held.filter((outgoing) => !isFree(outgoing)))
     for (const { message } of free) this.#world.send(this, message)
   }
 }

@@ -109,6 +109,9 @@ class Transcript {
       case 'store':
         node().store(Number(second ?? 1))
         return []
+      case 'store-term':
+        node().storeTerm()
+        return []
       case 'apply':
         node().apply(Number(second ?? 1))
         return []

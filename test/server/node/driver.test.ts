@@ -515,22 +515,24 @@ test('what is refused while leadership is handed over is forwarded again after g
   expect(forwarded.length).toBeLessThan(10 * puts.length)
 })
 
-test('what a node holds for a disk that stalls does not grow with time, and what it is asked meanwhile is not written', () => {
+test('a node whose disk stalls serves while it has room for what is new, then refuses; what it holds is bounded', () => {
   const cluster = SimulatedCluster.formed(3)
   const stalled = cluster.leading
   stalled.slowDisk(60_000)
   stalled.put('k', 'v')
   cluster.advance(5000)
   expect(cluster.leading).not.toBe(stalled)
+  const seen = new Set<string>()
   for (const leader of [cluster.leading, cluster.leading]) {
     for (let i = 0; i < 40; i++) {
       const asked = [leader.put(`${i}`, 'v'), stalled.put(`own ${i}`, 'v', 100), stalled.read('k', 100)]
       cluster.until(() => asked.every(({ result }) => result !== undefined))
-      expect(asked.map(({ code }) => code)).toEqual(['ok', 'no_leader', 'no_quorum'])
+      seen.add(asked.map(({ code }) => code).join())
     }
     cluster.advance(20_000)
-    expect(stalled.running.inspect()['groupCommit.heldMessages']).toBeLessThan(100)
+    expect(stalled.running.inspect()['groupCommit.heldMessages']).toBeLessThan(200)
   }
+  expect([...seen]).toEqual(['ok,ok,ok', 'ok,no_leader,no_quorum'])
   stalled.slowDisk(1)
   cluster.advance(60_000)
   cluster.converge()

@@ -148,6 +148,7 @@ class Node {
         needed: { after: asIndex(0), lateSnapshots: 0 },
       },
       space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+      diskSpeed: { began: () => {}, ended: () => {} },
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => void this.failures.push(error.message),
@@ -171,7 +172,7 @@ class Node {
     })
     const [from9, to] = [asReplicaId('9'), asReplicaId('8')]
     const message = { type: 'timeout-now', from: from9, to, term: asTerm(number) } as const
-    this.commits.send({ message, after: number })
+    this.commits.send({ message, after: number, afterTerm: number })
   }
 
   apply(values: readonly number[]): void {

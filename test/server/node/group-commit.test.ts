@@ -2,7 +2,7 @@
 // group-commit.prop.test.ts.
 
 import { expect, test } from 'vitest'
-import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type HardState, type Message } from '../../../src/raft/types.ts'
 import { GroupCommit, type StoredBatch } from '../../../src/server/node/group-commit.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
@@ -24,7 +24,9 @@ async function setUp(
   let isOpen = false
   const later = (_: unknown, complete: () => void): void =>
     void (isOpen ? clock.after(DISK_MS, complete) : setImmediate(complete))
-  const storage = await openDisk(memoryDisk(), later, {}, limits)
+  let newest: HardState | undefined
+  const disk = memoryDisk()
+  const storage = await openDisk(disk, later, {}, limits)
   isOpen = true
   const sent: Message[] = []
   const stored: StoredBatch[] = []
@@ -35,10 +37,11 @@ async function setUp(
     { ...driverLimits, ...ofDriver },
     {
       raft: {
-        hardState: () => hardState(1, storage.log.lastIndex()),
+        hardState: () => newest ?? hardState(1, storage.log.lastIndex()),
         needed: { after: asIndex(0), lateSnapshots: 0 },
       },
       space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+      diskSpeed: { began: () => {}, ended: () => {} },
       send: (message) => sent.push(message),
       stored: (batch) => stored.push(batch),
       failed: ({ message }) => failures.push(message),
@@ -53,33 +56,32 @@ async function setUp(
     })
     return number
   }
-  return { clock, storage, commits, sent, stored, failures, write }
+  const becomes = (state: HardState): void => {
+    newest = state
+  }
+  return { clock, disk, storage, commits, becomes, sent, stored, failures, write }
 }
 
 const accepted = (to: typeof A, index: number): Message => ({
   ...{ type: 'append-accepted', from: ME, to, term: asTerm(1), index: asIndex(index) },
   ...{ round: 1, sentAt: 0, applied: asIndex(1) },
 })
-const answer = (to: typeof A, round: number): Message => ({
-  ...{ type: 'heartbeat-answer', from: ME, to, term: asTerm(1), round, sentAt: 0 },
-  ...{ applied: asIndex(1), lastIndex: asIndex(1), room: 'enough' },
-})
 const other = (to: typeof A): Message => ({ type: 'timeout-now', from: ME, to, term: asTerm(1) })
 
 test('a message leaves at once when its write is durable, and otherwise when it is, in order', async () => {
   const { clock, commits, sent, write, stored } = await setUp()
-  commits.send({ message: other(A), after: 0 })
+  commits.send({ message: other(A), after: 0, afterTerm: 0 })
   expect(sent).toHaveLength(1)
   const number = write(2, 3)
   commits.flush()
-  commits.send({ message: accepted(A, 4), after: number })
-  commits.send({ message: other(B), after: number })
+  commits.send({ message: accepted(A, 4), after: number, afterTerm: 1 })
+  commits.send({ message: other(B), after: number, afterTerm: 1 })
   const next = write(5, 1)
-  commits.send({ message: accepted(B, 5), after: next })
+  commits.send({ message: accepted(B, 5), after: next, afterTerm: 1 })
   expect(commits.inspect()).toEqual({ writes: 1, heldMessages: 3, inFlight: 1 })
   clock.advance(DISK_MS)
   expect(sent.slice(1)).toEqual([accepted(A, 4), other(B)])
-  expect(stored).toEqual([{ entries: 3, installed: false, write: number, ms: DISK_MS }])
+  expect(stored).toEqual([{ entries: 3, installed: false, write: number, termWrite: number, ms: DISK_MS }])
   expect([commits.inspect().heldMessages, commits.durable]).toEqual([1, { term: 1, lastIndex: 4 }])
   clock.advance(DISK_MS)
   expect(sent.slice(3)).toEqual([accepted(B, 5)])
@@ -103,38 +105,62 @@ test('of answers that wait only those are kept that a newer one does not say', a
   const { clock, commits, sent, write } = await setUp()
   const number = write(2, 9)
   commits.flush()
-  const wait = (message: Message, after = number): void => commits.send({ message, after })
+  const wait = (message: Message, after = number): void => commits.send({ message, after, afterTerm: 0 })
   wait(accepted(A, 3))
   wait(accepted(B, 3))
-  wait(answer(A, 1))
   wait(accepted(A, 5))
-  wait(answer(A, 2))
-  wait(answer(B, 1))
   // An older message has less information. Neither message makes one of another kind, or of another write, redundant.
   wait(accepted(A, 4))
   wait(other(A))
   wait(other(A))
   const next = write(11, 1)
   wait(accepted(B, 9), next)
-  expect(commits.inspect().heldMessages).toBe(8)
+  expect(commits.inspect().heldMessages).toBe(6)
   clock.advance(DISK_MS)
-  expect(sent).toEqual([
-    ...[accepted(B, 3), accepted(A, 5), answer(A, 2), answer(B, 1), accepted(A, 4), other(A), other(A)],
-  ])
+  expect(sent).toEqual([...[accepted(B, 3), accepted(A, 5), accepted(A, 4), other(A), other(A)]])
   clock.advance(DISK_MS)
   expect(sent.at(-1)).toEqual(accepted(B, 9))
 })
 
-test('messages that wait are bounded: more are lost, as on the network, but not proposals, which are sent once', async () => {
+test('messages that wait are bounded: more are lost, as on the network', async () => {
   const { clock, commits, sent, write } = await setUp({}, { heldMessagesMax: 3 })
   const number = write(2, 1)
   commits.flush()
-  const forward: Message = { type: 'forward', from: ME, to: A, term: asTerm(1), boot: 1, proposals: [] }
-  for (const message of [other(A), other(A), other(B), other(B), forward, accepted(A, 2), forward])
-    commits.send({ message, after: number })
-  expect(commits.inspect().heldMessages).toBe(5)
+  for (const message of [other(A), other(A), other(B), other(B), accepted(A, 2)])
+    commits.send({ message, after: number, afterTerm: 0 })
+  expect(commits.inspect().heldMessages).toBe(3)
   clock.advance(DISK_MS)
-  expect(sent).toEqual([other(A), other(A), other(B), forward, forward])
+  expect(sent).toEqual([other(A), other(A), other(B)])
+})
+
+test('the newest term and vote are in the next batch, ahead of writes that wait, and the commit index is not', async () => {
+  const { becomes, clock, disk, commits, sent, stored } = await setUp({ batchItemsMax: 2 })
+  const enqueue = (number: number, first: number, state: HardState): void =>
+    commits.enqueue({
+      ...{ number, hardState: state, truncateFrom: undefined, snapshot: undefined },
+      entries: first === 0 ? [] : entries(first, first + 1, 1),
+    })
+  const before = hardState(1, 1)
+  enqueue(1, 2, before)
+  commits.flush()
+  enqueue(2, 4, { ...before, commit: asIndex(3) })
+  enqueue(3, 6, { ...before, commit: asIndex(5) })
+  const newest = { term: asTerm(2), vote: B, commit: asIndex(7) }
+  enqueue(4, 0, newest)
+  becomes(newest)
+  commits.send({ message: other(A), after: 0, afterTerm: 4 })
+  commits.send({ message: accepted(B, 7), after: 4, afterTerm: 4 })
+  clock.advance(DISK_MS)
+  // The batch in flight did not have them yet.
+  expect([sent, stored.map(({ termWrite }) => termWrite)]).toEqual([[], [1]])
+  clock.advance(DISK_MS)
+  expect(sent).toEqual([other(A)])
+  expect(stored.at(-1)).toMatchObject({ write: 2, termWrite: 4 })
+  expect(commits.durable).toEqual({ term: 2, lastIndex: 5 })
+  // A start after a crash would find this.
+  expect((await openDisk(disk.copy())).hardState).toEqual({ term: 2, vote: B, commit: 3 })
+  clock.advance(2 * DISK_MS)
+  expect(sent).toEqual([other(A), accepted(B, 7)])
 })
 
 test('rows alone wait a little for company, and then go', async () => {

@@ -144,7 +144,9 @@ const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>
     confirmed: optional(struct({ at: float64, readIndex: index })),
     appliedByMajority: index,
   }),
-  'heartbeat-answer': struct({ round: uint64, sentAt: float64, applied: index, lastIndex: index }),
+  'heartbeat-answer': struct({
+    ...{ round: uint64, sentAt: float64, applied: index, matched: index, room: uint64, lastIndex: index },
+  }),
   'vote-request': voteRequest,
   'pre-vote-request': voteRequest,
   'vote-answer': voteAnswer,

@@ -60,9 +60,9 @@ test.each<[Frame, string]>([
      0000000000080000000000000006`,
   ],
   [
-    { ...base, type: 'heartbeat-answer', round, sentAt, applied, lastIndex },
-    `0000002d7b6e35610000000005000001000000000900000000000000074093484000000000000000000000000c001fff
-   ffffffffff`,
+    { ...base, type: 'heartbeat-answer', round, sentAt, applied, matched: asIndex(13), room: 7, lastIndex },
+    `0000003d20f9ccfc0000000005000001000000000900000000000000074093484000000000000000000000000c000000
+   000000000d0000000000000007001fffffffffffff`,
   ],
   [
     { ...base, type: 'vote-request', lastIndex, lastTerm: asTerm(5), transfer: true },

@@ -121,6 +121,8 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     round: integer,
     sentAt: time,
     applied: index,
+    matched: index,
+    room: integer,
     lastIndex: index,
   }),
   'vote-request': fc.record({
