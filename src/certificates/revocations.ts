@@ -1,43 +1,142 @@
 // Certificate revocation lists (RFC 5280 §5): which certificates a CA has withdrawn.
 
+import { constants, type KeyObject, verify } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
-import { Certificate, CertificateList } from '@peculiar/asn1-x509'
+import {
+  Certificate,
+  CertificateList,
+  type Extension,
+  IssuingDistributionPoint,
+  id_ce_issuingDistributionPoint,
+} from '@peculiar/asn1-x509'
 import { bytesOf, fromPem } from './pem.ts'
+import { textOfName } from './subject.ts'
 
-export interface RevocationLists {
-  /** End of the first list that ends; undefined: none says when. */
+/** The list of one CA. */
+export interface RevocationList {
+  /** The name of the CA. */
+  readonly issuer: string
+  readonly validFrom: Date
+  /** undefined: the list does not say when it ends. */
   readonly validTo: Date | undefined
-  /** Whether the lists have one of the CA that this certificate (DER) is of. */
-  coverAuthority(der: Uint8Array): boolean
-  /** Whether this certificate (DER) is revoked. */
-  revoke(der: Uint8Array): boolean
+  /** Serial numbers of the revoked certificates, as `X509Certificate` writes them. */
+  readonly serials: ReadonlySet<string>
+  /** Whether the certificate of a CA (DER) has the name of this one. */
+  names(authority: Uint8Array): boolean
+  isSignedBy(key: KeyObject): boolean
 }
 
-/** Reads all lists of a PEM file. Throws when one of them cannot be read, or when there is none. */
-export function readRevocationLists(pem: string): RevocationLists {
-  const lists = fromPem('X509 CRL', pem).map((der) => AsnConvert.parse(der, CertificateList).tbsCertList)
-  if (lists.length === 0) throw new TypeError('it has no certificate revocation list in PEM')
-  const authorities = new Set(lists.map(({ issuer }) => hexOf(bytesOf(issuer))))
-  const revoked = new Set(
-    lists.flatMap(({ issuer, revokedCertificates = [] }) =>
-      revokedCertificates.map(({ userCertificate }) =>
-        entryOf(bytesOf(issuer), new Uint8Array(userCertificate)),
-      ),
-    ),
+/** Reads all lists of a PEM file. Throws when one of them cannot be used, or when there is none. */
+export function readRevocationLists(file: Uint8Array): readonly RevocationList[] {
+  const text = Buffer.from(file).toString('latin1')
+  const lists = fromPem('X509 CRL', text).map(listIn)
+  if (lists.length > 0) return lists
+  throw new TypeError(
+    file[0] === SEQUENCE
+      ? 'it is in DER, and must be in PEM: openssl crl -inform DER -in FILE -out FILE.pem'
+      : 'it has no certificate revocation list in PEM (BEGIN X509 CRL)',
   )
-  const ends = lists.flatMap(({ nextUpdate }) => nextUpdate?.getTime() ?? [])
+}
+
+/** First byte of a structure in DER. */
+const SEQUENCE = 0x30
+
+function listIn(der: Buffer): RevocationList {
+  let list: CertificateList
+  try {
+    list = AsnConvert.parse(der, CertificateList)
+  } catch (error) {
+    throw new TypeError(
+      `a revocation list in it cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
+  }
+  const { tbsCertList, signatureAlgorithm, signature } = list
+  const { issuer, thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } = tbsCertList
+  const name = Buffer.from(bytesOf(issuer))
+  for (const extension of crlExtensions) checkExtension(extension, textOfName(issuer))
+  const signed = Buffer.from(new Uint8Array(list.tbsCertListRaw ?? bytesOf(tbsCertList)))
+  const { algorithm, parameters } = signatureAlgorithm
   return {
-    validTo: ends.length === 0 ? undefined : new Date(Math.min(...ends.map(Number))),
-    coverAuthority: (der) =>
-      authorities.has(hexOf(bytesOf(AsnConvert.parse(der, Certificate).tbsCertificate.subject))),
-    revoke(der) {
-      const { issuer, serialNumber } = AsnConvert.parse(der, Certificate).tbsCertificate
-      return revoked.has(entryOf(bytesOf(issuer), new Uint8Array(serialNumber)))
-    },
+    issuer: textOfName(issuer),
+    validFrom: thisUpdate.getTime(),
+    validTo: nextUpdate?.getTime(),
+    serials: new Set(revokedCertificates.map(({ userCertificate }) => serialOf(userCertificate))),
+    names: (authority) =>
+      name.equals(bytesOf(AsnConvert.parse(authority, Certificate).tbsCertificate.subject)),
+    isSignedBy: (key) => isSigned(signed, Buffer.from(signature), key, { algorithm, parameters }),
   }
 }
 
-/** A serial number is unique within its CA. */
-const entryOf = (issuer: Uint8Array, serial: Uint8Array): string => `${hexOf(issuer)} ${hexOf(serial)}`
+const DELTA = '2.5.29.27'
 
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+/** A list that has only some of the revoked certificates would let the others in. */
+function checkExtension({ extnID, critical, extnValue }: Extension, issuer: string): void {
+  const refuse = (why: string): never => {
+    throw new TypeError(`the revocation list of ${issuer} ${why}; a full list of the CA is needed`)
+  }
+  if (extnID === DELTA) refuse('has only changes of another list')
+  if (extnID === id_ce_issuingDistributionPoint) {
+    const scope = AsnConvert.parse(extnValue.buffer, IssuingDistributionPoint)
+    const { onlyContainsUserCerts, onlyContainsCACerts, onlyContainsAttributeCerts, indirectCRL } = scope
+    const isPart = onlyContainsUserCerts || onlyContainsCACerts || onlyContainsAttributeCerts
+    if (isPart || indirectCRL || scope.onlySomeReasons !== undefined)
+      refuse('has only a part of the certificates')
+  } else if (critical) refuse(`has a critical extension that is unknown here (${extnID})`)
+}
+
+/** A serial number as `X509Certificate.serialNumber` has it. */
+export const serialOf = (bytes: ArrayBuffer): string =>
+  Buffer.from(bytes)
+    .toString('hex')
+    .toUpperCase()
+    .replace(/^(?:00)+(?=..)/, '')
+
+/** Hashes of the signature algorithms of certificates; null: the algorithm has its own. */
+const HASHES: Readonly<Record<string, string | null>> = {
+  '1.2.840.113549.1.1.11': 'sha256',
+  '1.2.840.113549.1.1.12': 'sha384',
+  '1.2.840.113549.1.1.13': 'sha512',
+  '1.2.840.10045.4.3.2': 'sha256',
+  '1.2.840.10045.4.3.3': 'sha384',
+  '1.2.840.10045.4.3.4': 'sha512',
+  '1.3.101.112': null,
+  '1.3.101.113': null,
+}
+const RSA_PSS = '1.2.840.113549.1.1.10'
+
+interface Algorithm {
+  readonly algorithm: string
+  readonly parameters?: ArrayBuffer | null | undefined
+}
+
+function isSigned(
+  bytes: Buffer,
+  signature: Buffer,
+  key: KeyObject,
+  { algorithm, parameters }: Algorithm,
+): boolean {
+  const isPss = algorithm === RSA_PSS
+  const hash = isPss ? pssHash(parameters) : HASHES[algorithm]
+  if (hash === undefined) return false
+  const padding = isPss
+    ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO }
+    : {}
+  try {
+    return verify(hash, bytes, { key, ...padding }, signature)
+  } catch {
+    // A key of another kind.
+    return false
+  }
+}
+
+/** The last byte of the identifiers of SHA-2 says which one. */
+const PSS_HASHES: Readonly<Record<string, string>> = {
+  '0609608648016503040201': 'sha256',
+  '0609608648016503040202': 'sha384',
+  '0609608648016503040203': 'sha512',
+}
+
+function pssHash(parameters: ArrayBuffer | null | undefined): string | undefined {
+  const hex = Buffer.from(parameters ?? new ArrayBuffer(0)).toString('hex')
+  return Object.entries(PSS_HASHES).find(([identifier]) => hex.includes(identifier))?.[1]
+}

@@ -65,6 +65,8 @@ export function formatError(
     case 'revision_behind':
       return `${who} answered, but it is behind: ${text}`
     case 'unauthenticated':
+      // The certificate was refused, before any request was read.
+      if (text.startsWith('this node refuses the client')) return `${text}${nothing}`
       return `${text}${nothing}; ${user === undefined ? WHO_YOU_ARE : `check the password of ${user}`}`
     case 'permission_denied':
       return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``

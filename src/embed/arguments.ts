@@ -67,7 +67,7 @@ const NODE_TLS: Checks<NodeTls> = {
   ...{ cert: isText, key: isText, ca: isText, crl: isText },
   clientCert: isOneOf('optional', 'required'),
 }
-const PEER_TLS: Checks<PeerTls> = { cert: isText, key: isText, ca: isText }
+const PEER_TLS: Checks<PeerTls> = { cert: isText, key: isText, ca: isText, crl: isText }
 const LISTEN: Checks<ListenAddress> = { host: isText, port: isPort }
 const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerListen' | 'founding'> = {
   name: isText,
@@ -170,7 +170,7 @@ function checkTls({ tls, peerTls }: NodeOptions): void {
   if (peerTls === undefined) return
   checkOptions('startNode: peerTls', peerTls, PEER_TLS)
   const { cert, key, ca } = peerTls
-  checkFields('startNode: peerTls', { cert, key, ca }, PEER_TLS)
+  checkFields('startNode: peerTls', { cert, key, ca }, { cert: isText, key: isText, ca: isText })
 }
 
 function checkFounding(founding: Founding): void {

@@ -3,7 +3,7 @@
 // loopback addresses of this machine.
 
 import type { ClientRequest, IncomingHttpHeaders, RequestOptions } from 'node:http'
-import type { SecureContextOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { lookup } from '../client/lookup.ts'
 import { http } from '../node-http.ts'
 
@@ -16,7 +16,7 @@ export interface HttpRequestOptions {
   /** The header of this name. */
   readonly authorization?: string | undefined
   /** For `https://`: the CAs to trust, and the certificate to show. */
-  readonly tls?: SecureContextOptions | undefined
+  readonly tls?: ConnectionOptions | undefined
   /** Timeout for the complete response. */
   readonly timeoutMs: number
 }
@@ -71,7 +71,7 @@ export function requestHttp(
 }
 
 /** Loads TLS, which is slow and rarely needed. */
-function requestSecurely(url: string, options: RequestOptions & SecureContextOptions): ClientRequest {
+function requestSecurely(url: string, options: RequestOptions & ConnectionOptions): ClientRequest {
   const { Agent, request } = process.getBuiltinModule('node:https')
   return request(url, { ...options, agent: new Agent({ keepAlive: false }) })
 }

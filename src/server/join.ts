@@ -1,7 +1,8 @@
 // Joining of a new replica to a running cluster, through the HTTP API of the nodes at the given URLs.
 
-import type { SecureContextOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
+import { faultOf, faultText } from '../certificates/handshake-faults.ts'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from './http-request.ts'
 import type { Logger } from './node/types.ts'
@@ -50,12 +51,12 @@ interface JoinTarget {
 /** How a node that joins shows who it is. */
 interface Credentials {
   readonly authorization: string | undefined
-  readonly tls: SecureContextOptions | undefined
+  readonly tls: ConnectionOptions | undefined
 }
 
 /** Contacts the given nodes one after the other until one names its cluster. Rejects after DISCOVER_TIMEOUT_MS. */
 export async function discoverCluster(
-  { urls, clusterId, authorization, tls }: JoinTarget & { readonly tls?: SecureContextOptions | undefined },
+  { urls, clusterId, authorization, tls }: JoinTarget & { readonly tls?: ConnectionOptions | undefined },
   logger: Logger,
 ): Promise<ClusterDescription> {
   const until = performance.now() + DISCOVER_TIMEOUT_MS
@@ -99,7 +100,7 @@ export async function join(
     logger: Logger
     isKnown: () => boolean
     /** The certificate of this node, which may be replaced while it tries. */
-    tls?: () => SecureContextOptions | undefined
+    tls?: () => ConnectionOptions | undefined
     /** Called with the members each time when a node has named them. */
     found?: (members: ClusterDescription['members']) => void
   },
@@ -247,6 +248,8 @@ function parsed(text: string): unknown {
 /** The reason of a system error, such as "connection refused". */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  const report = faultOf(error)
+  if (report !== undefined) return faultText(report)
   const number = 'errno' in error ? error.errno : undefined
   return typeof number === 'number' ? (getSystemErrorMap().get(number)?.[1] ?? error.message) : error.message
 }

@@ -66,6 +66,8 @@ export interface PeerTls {
   readonly key: string
   /** The CAs that sign the certificates of nodes, and of nothing else that must not join. */
   readonly ca: string
+  /** Certificates that these CAs have revoked. */
+  readonly crl?: string | undefined
 }
 
 export interface NodeOptions {

@@ -3,7 +3,7 @@
 import { realpathSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
-import type { SecureContextOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { types } from 'node:util'
 import { targetOf } from '../backup/target-of.ts'
 import { modeOpenToOthers } from '../files/private-directory.ts'
@@ -425,7 +425,7 @@ const memoryBytes = (): number =>
 async function prepareDirectory(
   options: StartOptions,
   logger: Logger,
-  tls: SecureContextOptions | undefined,
+  tls: ConnectionOptions | undefined,
 ): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)

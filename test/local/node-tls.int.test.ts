@@ -32,8 +32,8 @@ test('a node with certificates, and the command', async () => {
     stderr: expect.stringMatching(/not signed by a CA that this client knows/),
   })
   expect(await space.kv(...trusted, 'get', 'greeting')).toMatchObject({
-    code: 7,
-    stderr: expect.stringMatching(/requires a client certificate/),
+    code: 8,
+    stderr: expect.stringMatching(/refuses the client: it shows no certificate; .* with --cert and --key\n$/),
   })
   expect(await space.kv(...trusted, '--cert', 'certs/alice.crt', 'get', 'greeting')).toMatchObject({
     code: 2,

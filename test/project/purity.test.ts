@@ -38,6 +38,7 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      'certificates/handshake-faults.ts',
       ...[
         'server/node',
         'server/peers',
@@ -54,7 +55,10 @@ const MAY_IMPORT = new Map([
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   [
     'server/peers/tcp',
-    ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
+    [
+      ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
+      'certificates/handshake-faults.ts',
+    ],
   ],
   [
     'server/api',
@@ -81,7 +85,13 @@ const MAY_IMPORT = new Map([
   ['server/mux', ['kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['client', ['bytes', 'tracing', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts']],
+  [
+    'client',
+    [
+      ...['bytes', 'tracing', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts'],
+      'certificates/handshake-faults.ts',
+    ],
+  ],
   ['local', ['certificates', 'files', 'server', 'server/node', 'server/process']],
   [
     'cli',

@@ -75,6 +75,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     .option('--peer-tls-cert <file>', 'certificate for connections between nodes, in PEM')
     .option('--peer-tls-key <file>', 'its private key')
     .option('--peer-tls-ca <file>', 'the CAs that sign the certificates of nodes')
+    .option('--peer-tls-crl <file>', 'certificates that these CAs have revoked')
     .option(
       '--insecure',
       'allow addresses beyond this machine without TLS, and serve clients of other machines without authentication',
@@ -259,10 +260,11 @@ interface TlsFlags {
   readonly peerTlsCert?: string
   readonly peerTlsKey?: string
   readonly peerTlsCa?: string
+  readonly peerTlsCrl?: string
 }
 
 function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
-  const { tlsCert, tlsKey, tlsCa, tlsCrl, clientCert, peerTlsCert, peerTlsKey, peerTlsCa } = flags
+  const { tlsCert, tlsKey, tlsCa, tlsCrl, clientCert, peerTlsCert, peerTlsKey, peerTlsCa, peerTlsCrl } = flags
   const others = { ca: pathOf(tlsCa), crl: pathOf(tlsCrl), clientCert }
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Failure(EXIT.usage, '--tls-cert and --tls-key go together')
@@ -271,6 +273,8 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
   const given = [peerTlsCert, peerTlsKey, peerTlsCa].filter((file) => file !== undefined).length
   if (given !== 0 && given !== 3)
     throw new Failure(EXIT.usage, '--peer-tls-cert, --peer-tls-key and --peer-tls-ca go together')
+  if (given === 0 && peerTlsCrl !== undefined)
+    throw new Failure(EXIT.usage, '--peer-tls-crl needs --peer-tls-cert, --peer-tls-key and --peer-tls-ca')
   return {
     tls:
       tlsCert === undefined || tlsKey === undefined
@@ -279,7 +283,10 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
     peerTls:
       peerTlsCert === undefined || peerTlsKey === undefined || peerTlsCa === undefined
         ? undefined
-        : { cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
+        : {
+            ...{ cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
+            crl: pathOf(peerTlsCrl),
+          },
   }
 }
 

@@ -149,6 +149,13 @@ class Listener implements HttpServer {
           const isKnown = userOfCertificate(socket) !== undefined || isNodeCertificate(socket)
           this.#rawConnections.accept(socket, isKnown)
         },
+        refused: (socket, { kind, why }) => {
+          const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
+          this.#refuse(
+            socket,
+            new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`),
+          )
+        },
         plain: (socket) =>
           this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
       })
@@ -533,6 +540,8 @@ const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): 
   certificateUser: userOfCertificate(socket),
   isNode: isNodeCertificate(socket),
 })
+
+const SHOW_CERTIFICATE = '; give one with tls.cert and tls.key, in the command with --cert and --key'
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])

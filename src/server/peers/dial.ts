@@ -8,7 +8,8 @@ import type { Frame, Purpose, Speaker, Wire } from './wires.ts'
 export interface DialOutcome {
   /** Must call `wire.established` before it returns. */
   reached(wire: Wire, speaker: Speaker): void
-  failed(why: string): void
+  /** `isRefused`: a process answered that is not the member, or does not accept the certificate of this node. */
+  failed(why: string, isRefused: boolean): void
 }
 
 /**
@@ -35,10 +36,10 @@ export function dial(
     abandon()
     wire?.close(why)
   }
-  const fail = (why: string): void =>
+  const fail = (why: string, isRefused = false): void =>
     end(() => {
       cut(why)
-      outcome.failed(why)
+      outcome.failed(why, isRefused)
     })
   const deadline = clock.after(limits.handshakeMs, () => fail('the handshake was not answered'))
   const abandon = wires.dial(address, {
@@ -46,7 +47,7 @@ export function dial(
       wire = dialled
       const attempt = context.nextAttempt()
       dialled.send({ type: 'hello', purpose, target, attempt, ...context.speaker() })
-      return { frame: (frame) => answered(dialled, frame), closed: fail }
+      return { frame: (frame) => answered(dialled, frame), closed: (why) => fail(why) }
     },
     failed: fail,
   })
@@ -64,8 +65,9 @@ export function dial(
       fail(`an answer of type ${frame.type} to the handshake`)
       return
     }
-    const mistaken = mistake(context, dialled, frame, target)
-    if (mistaken !== undefined) fail(mistaken)
+    const misnamed = misidentity(context, dialled, target)
+    const mistaken = misnamed ?? mistake(context, frame, target)
+    if (mistaken !== undefined) fail(mistaken, misnamed !== undefined)
     else end(() => outcome.reached(dialled, frame))
   }
 
@@ -73,11 +75,8 @@ export function dial(
 }
 
 /** Why the process that answered is not the one that was called; undefined when it is. */
-function mistake(context: Context, wire: Wire, speaker: Speaker, target: ReplicaId): string | undefined {
-  const { clusterId, processes } = context
+function mistake({ clusterId, processes }: Context, speaker: Speaker, target: ReplicaId): string | undefined {
   const { greeting } = speaker
-  const misnamed = misidentity(context, wire, target)
-  if (misnamed !== undefined) return misnamed
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
   if (greeting.replicaId !== target) return `replica ${greeting.replicaId} answered instead of ${target}`
   const objection = processes.objection(speaker)

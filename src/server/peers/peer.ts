@@ -49,6 +49,8 @@ export class Peer {
   #retry: Timer | undefined
   #failures = 0
   #dials = 0
+  /** The reason that was logged last, if the connection is refused. */
+  #refusedFor: string | undefined
   /** Runs from the break of the outbound connection until it is established again (`NetworkEvents.unreachable`). */
   #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   #gone = false
@@ -171,12 +173,13 @@ export class Peer {
         this.#reachedAt = address
         this.#reached(wire, speaker)
       },
-      failed: (why) => this.#dialFailed(address, why),
+      failed: (why, isRefused) => this.#dialFailed(address, why, isRefused),
     })
   }
 
   #reached(wire: Wire, { incarnation }: Speaker): void {
     this.#abandonDial = undefined
+    this.#refusedFor = undefined
     this.#failures = 0
     this.#endGrace()
     this.#outbound = wire
@@ -188,9 +191,13 @@ export class Peer {
     if (this.#inbound !== undefined) this.#deliver(this.#inbound)
   }
 
-  #dialFailed(address: string, why: string): void {
+  #dialFailed(address: string, why: string, isRefused: boolean): void {
     this.#abandonDial = undefined
-    this.#context.logger.debug({ peer: this.#member.name, address, why }, 'could not reach a peer')
+    const { logger } = this.#context
+    if (isRefused && why !== this.#refusedFor)
+      logger.warn({ peer: this.#member.name, address, why }, `a connection to a peer is refused: ${why}`)
+    else logger.debug({ peer: this.#member.name, address, why }, 'could not reach a peer')
+    if (isRefused) this.#refusedFor = why
     const { reconnectMinMs, reconnectMaxMs } = this.#context.limits
     const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** this.#failures)
     this.#failures = Math.min(this.#failures + 1, FAILURES_MAX)

@@ -139,7 +139,8 @@ export interface Wire {
 export interface Dialled {
   /** Returns the owner, which gets the events of the wire. */
   connected(wire: Wire): WireOwner
-  failed(why: string): void
+  /** `isRefused`: a process answered, and its certificate or that of this node is not accepted. */
+  failed(why: string, isRefused?: boolean): void
 }
 
 export interface Wires {

@@ -5,15 +5,15 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
+import { faultOf, faultOfCode, faultText, foundText } from '../../certificates/handshake-faults.ts'
 import type { Logger } from '../options.ts'
-import { isForNodes, setIdentity, userIn } from './identity.ts'
+import { isForNodes, setIdentity } from './identity.ts'
+import { RefusalLog } from './refusal-log.ts'
 import { ALPN_PROTOCOLS } from './secure-options.ts'
 import type { TlsFiles } from './tls-files.ts'
 
 /** First byte of a TLS connection: a record of the handshake. */
 const HANDSHAKE_RECORD = 0x16
-/** Reasons that are logged at most once in this time: an attacker must not fill the log. */
-const LOG_AGAIN_MS = 60_000
 
 export interface HandshakeLimits {
   readonly tlsHandshakesMax: number
@@ -34,6 +34,11 @@ export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */
   readonly secured: (socket: TLSSocket) => void
+  /**
+   * Receives a connection whose certificate is refused, to say why. Node.js sends no alert of TLS that would. What
+   * arrives is not read. It is closed when the time for the handshake is over.
+   */
+  readonly refused: (socket: TLSSocket, refusal: HandshakeRefusal) => void
   /** Called for each handshake that fails. */
   readonly failed?: () => void
   /** Receives a connection that does not speak TLS, with its first bytes unread. Default: it is closed. */
@@ -45,25 +50,29 @@ export class Handshakes {
   readonly #server: Server
   /** By the address of the other side, oldest first. */
   readonly #open = new Map<string, { readonly socket: Socket; readonly timer: NodeJS.Timeout }>()
+  /** Connections whose certificate was refused. */
+  readonly #refusedNow = new WeakSet<Socket>()
   /** Connections with a certificate of the other side. */
   readonly #certified = new Map<TLSSocket, X509Certificate>()
   readonly #stopListening: readonly (() => void)[]
-  #loggedAt = Number.NEGATIVE_INFINITY
+  readonly #log: RefusalLog
   failedTotal = 0
 
   constructor(options: HandshakesOptions) {
     const { files, peerFiles } = options
     this.#options = options
+    this.#log = new RefusalLog(options.logger)
     // Loaded only where TLS is spoken.
     this.#server = process.getBuiltinModule('node:tls').createServer({
       ...this.#secureOptions(),
       requestCert: options.clientCert !== undefined,
-      rejectUnauthorized: options.clientCert === 'required',
+      // `#onSecure` decides, and the other side hears why.
+      rejectUnauthorized: false,
       handshakeTimeout: options.tlsHandshakeMs,
       ...(options.protocol === 'http' ? { ALPNProtocols: [...ALPN_PROTOCOLS] } : {}),
     })
     this.#server.on('secureConnection', (socket) => this.#onSecure(socket))
-    this.#server.on('tlsClientError', (error, socket) => this.#failed(socket.remoteAddress, reasonOf(error)))
+    this.#server.on('tlsClientError', (error, socket) => this.#onError(error, socket))
     this.#stopListening = [files, ...(peerFiles === undefined ? [] : [peerFiles])].map((each) =>
       each.onChange(() => this.#changed()),
     )
@@ -84,7 +93,9 @@ export class Handshakes {
       return
     }
     const timer = setTimeout(() => {
-      this.#failed(socket.remoteAddress, `no TLS handshake within ${tlsHandshakeMs} ms`)
+      // The other side of a refused connection has had its answer.
+      if (!this.#refusedNow.has(socket))
+        this.#failed(socket.remoteAddress, 'time', `no TLS handshake within ${tlsHandshakeMs} ms`)
       socket.destroy()
     }, tlsHandshakeMs)
     this.#open.set(id, { socket, timer })
@@ -109,7 +120,7 @@ export class Handshakes {
 
   #onPlain(id: string, socket: Socket): void {
     this.#forget(id, socket)
-    this.#failed(socket.remoteAddress, 'it does not speak TLS')
+    this.#failed(socket.remoteAddress, 'no-tls', foundText('no-tls'))
     if (this.#options.plain === undefined) socket.destroy()
     else this.#options.plain(socket)
   }
@@ -121,42 +132,76 @@ export class Handshakes {
       socket.destroy()
       return
     }
-    this.#forget(id, open.socket)
     socket.on('error', () => {})
     const certificate = socket.getPeerX509Certificate()
-    // A handshake that began before the newest revocation list was checked against an older one.
-    const isRevoked = certificate !== undefined && this.#options.files.isRevoked(certificate)
-    if (certificate !== undefined && (isRevoked || !socket.authorized)) {
-      // Without a certificate the client could be anonymous; a bad one is an attempt to be somebody.
-      const why = isRevoked ? 'it was revoked' : socket.authorizationError
-      this.#failed(socket.remoteAddress, `its certificate was refused: ${why}`)
-      socket.destroy()
+    const refusal = this.#refusal(socket, certificate)
+    if (refusal !== undefined) {
+      const { kind, why } = refusal
+      this.#failed(socket.remoteAddress, kind, why)
+      this.#refusedNow.add(open.socket)
+      this.#options.refused(socket, refusal)
       return
     }
-    if (certificate !== undefined && !this.#identify(socket, certificate)) {
-      this.#failed(socket.remoteAddress, 'its certificate is neither one of a client nor one of a node')
-      socket.destroy()
-      return
+    this.#forget(id, open.socket)
+    if (certificate !== undefined) {
+      this.#certified.set(socket, certificate)
+      socket.once('close', () => this.#certified.delete(socket))
     }
     this.#options.secured(socket)
   }
 
-  /** Returns false for a certificate that only a CA of nodes has signed, and that is not for a node. */
-  #identify(socket: TLSSocket, certificate: X509Certificate): boolean {
+  /** Why a connection is refused whose handshake is done. Otherwise it has its identity now. */
+  #refusal(socket: TLSSocket, certificate: X509Certificate | undefined): HandshakeRefusal | undefined {
+    const { clientCert } = this.#options
+    // Without a certificate the client could be anonymous; a bad one is an attempt to be somebody.
+    if (certificate === undefined)
+      return clientCert === 'required' ? { kind: 'missing', why: foundText('missing') } : undefined
+    const signer = certificate.issuer.replaceAll('\n', ', ')
+    if (!socket.authorized) {
+      const code = String(socket.authorizationError)
+      const fault = faultOfCode(code) ?? 'invalid'
+      const what = fault === 'unknown-ca' ? `it names ${signer}` : code
+      return { kind: fault, why: `${foundText(fault)} (${what})` }
+    }
+    return this.#identify(socket, certificate, signer)
+  }
+
+  /** Decides which CAs have signed the certificate: those of clients or those of nodes. */
+  #identify(socket: TLSSocket, certificate: X509Certificate, signer: string): HandshakeRefusal | undefined {
     const { files, peerFiles } = this.#options
-    this.#certified.set(socket, certificate)
-    socket.once('close', () => this.#certified.delete(socket))
-    const isOfClients = isIssuedUnder(certificate, files.authorities)
-    const isOfPeers = peerFiles !== undefined && isIssuedUnder(certificate, peerFiles.authorities)
+    const isOfClients = isOf(certificate, files, peerFiles)
+    const isOfPeers = peerFiles !== undefined && isOf(certificate, peerFiles, files)
+    if (!isOfClients && !isOfPeers) {
+      const why = `its certificate may be one of a client or of a node: ${signer} is in neither file of CAs; add that intermediate CA to one of them`
+      return { kind: 'unattributed', why }
+    }
+    for (const signers of [isOfClients ? files : undefined, isOfPeers ? peerFiles : undefined]) {
+      const fault = signers?.refusal(certificate)
+      if (fault !== undefined) return { kind: fault, why: `${foundText(fault)} (${signer})` }
+    }
     const isNode = isOfPeers && isForNodes(certificate)
-    setIdentity(socket, { user: isOfClients ? userIn(certificate) : undefined, isNode })
-    return isOfClients || isNode
+    if (!isOfClients && !isNode) return { kind: 'purpose', why: foundText('purpose') }
+    setIdentity(socket, {
+      user: isOfClients ? this.#userIn(certificate) : undefined,
+      node: isNode ? certificate : undefined,
+    })
+    return undefined
+  }
+
+  #userIn(certificate: X509Certificate): string | undefined {
+    const found = this.#options.files.userIn(certificate)
+    if ('user' in found) return found.user
+    const subject = certificate.subject.replaceAll('\n', ', ')
+    const why = `a certificate names no user: ${found.fault} (${subject})`
+    this.#log.noted('nobody', why)
+    return undefined
   }
 
   #changed(): void {
+    const { files, peerFiles } = this.#options
     this.#server.setSecureContext(this.#secureOptions())
     for (const [socket, certificate] of this.#certified)
-      if (this.#options.files.isRevoked(certificate)) socket.destroy()
+      if ([files, peerFiles].some((each) => each?.isRevoked(certificate) === true)) socket.destroy()
   }
 
   #secureOptions(): TlsFiles['secureOptions'] {
@@ -171,7 +216,11 @@ export class Handshakes {
   closeOldest(): boolean {
     const [oldest] = this.#open.values()
     if (oldest === undefined) return false
-    this.#failed(oldest.socket.remoteAddress, 'too many connections have not done their TLS handshake')
+    this.#failed(
+      oldest.socket.remoteAddress,
+      'many',
+      'too many connections have not done their TLS handshake',
+    )
     oldest.socket.destroy()
     return true
   }
@@ -183,35 +232,35 @@ export class Handshakes {
     this.#open.delete(id)
   }
 
-  #failed(from: string | undefined, why: string): void {
+  #onError(error: Error, { remoteAddress }: TLSSocket): void {
+    const report = faultOf(error)
+    if (report === undefined) this.#failed(remoteAddress, 'ended', 'it ended the handshake')
+    else this.#failed(remoteAddress, `${report.fault} ${report.isReported}`, faultText(report))
+  }
+
+  #failed(from: string | undefined, kind: string, why: string): void {
     this.failedTotal++
     this.#options.failed?.()
-    const now = performance.now()
-    if (now - this.#loggedAt < LOG_AGAIN_MS) return
-    this.#loggedAt = now
-    this.#options.logger.warn({ from, why }, `a TLS connection was refused: ${why}`)
+    this.#log.refused(kind, why, { from })
   }
 }
 
-const reasonOf = (error: Error & { readonly code?: string }): string =>
-  NO_TLS.has(error.code ?? '') ? 'it does not speak TLS' : error.message
+/**
+ * Whether a CA of these files has signed it. OpenSSL has accepted the chain, so with one set of CAs it is one of them,
+ * whatever intermediate CAs it has.
+ */
+function isOf(certificate: X509Certificate, { trust }: TlsFiles, others: TlsFiles | undefined): boolean {
+  if (trust.authorities.length === 0) return false
+  const isOnly = others === undefined || others.trust.authorities.length === 0 || trust.isEqual(others.trust)
+  return isOnly || trust.pathOf(certificate) !== undefined
+}
 
-const NO_TLS = new Set([
-  ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_HTTP_REQUEST', 'ERR_SSL_UNEXPECTED_MESSAGE'],
-  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
-])
+/** Why a connection is refused: the kind, for the log, and a sentence about the other side. */
+export interface HandshakeRefusal {
+  readonly kind: string
+  readonly why: string
+}
 
 /** Unique among the open connections of a listener. */
 const idOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined =>
   remoteAddress === undefined ? undefined : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
-
-/** OpenSSL has verified the chain; this decides which CA it ends in. */
-function isIssuedUnder(certificate: X509Certificate, authorities: readonly X509Certificate[]): boolean {
-  for (let link: X509Certificate | undefined = certificate; link !== undefined; ) {
-    const issued: X509Certificate = link
-    if (authorities.some((ca) => issued.checkIssued(ca) && issued.verify(ca.publicKey))) return true
-    const { issuerCertificate } = issued
-    link = issuerCertificate?.fingerprint256 === issued.fingerprint256 ? undefined : issuerCertificate
-  }
-  return false
-}

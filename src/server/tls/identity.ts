@@ -2,7 +2,6 @@
 
 import type { X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
-import { userOfUri } from '../../certificates/user-uri.ts'
 
 const SERVER_PURPOSE = '1.3.6.1.5.5.7.3.1'
 const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2'
@@ -10,8 +9,8 @@ const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2'
 export interface CertificateIdentity {
   /** Set when a CA of clients has signed the certificate. */
   readonly user: string | undefined
-  /** A CA of peers has signed the certificate, and it is one of a node. */
-  readonly isNode: boolean
+  /** The certificate, if a CA of peers has signed it, and it is one of a node. */
+  readonly node: X509Certificate | undefined
 }
 
 const identities = new WeakMap<Socket, CertificateIdentity>()
@@ -26,15 +25,7 @@ export const setIdentity = (socket: Socket, identity: CertificateIdentity): void
 export const userOfCertificate = (socket: Socket): string | undefined => identities.get(socket)?.user
 
 /** Whether the other side has shown the certificate of a node, signed by a CA in `--peer-tls-ca`. */
-export const isNodeCertificate = (socket: Socket): boolean => identities.get(socket)?.isNode ?? false
-
-export function userIn(certificate: X509Certificate): string | undefined {
-  for (const name of alternativeNames(certificate)) {
-    const user = name.startsWith('URI:') ? userOfUri(name.slice('URI:'.length)) : undefined
-    if (user !== undefined) return user
-  }
-  return commonName(certificate)
-}
+export const isNodeCertificate = (socket: Socket): boolean => identities.get(socket)?.node !== undefined
 
 /** A certificate for both sides of a connection: nodes dial each other. Certificates of users are for one side only. */
 export function isForNodes({ keyUsage }: X509Certificate): boolean {
@@ -63,19 +54,3 @@ function namesHost(certificate: X509Certificate, host: string): boolean {
 }
 
 const HOST = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/
-
-/** `DNS:n1, URI:quorate:user/a`. Names with special characters are in quotes, as strings of JSON. */
-function alternativeNames({ subjectAltName = '' }: X509Certificate): string[] {
-  const names = subjectAltName.match(/[A-Za-z ]+:(?:"(?:[^"\\]|\\.)*"|[^,]*)/g) ?? []
-  return names.map((name) => {
-    const text = name.trim()
-    const at = text.indexOf(':') + 1
-    return text[at] === '"' ? text.slice(0, at) + JSON.parse(text.slice(at)) : text
-  })
-}
-
-function commonName({ subject }: X509Certificate): string | undefined {
-  const names = subject.split('\n').flatMap((line) => (line.startsWith('CN=') ? [line.slice(3)] : []))
-  // With several, it is open which one is meant.
-  return names.length === 1 ? names[0] : undefined
-}

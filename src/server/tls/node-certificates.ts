@@ -1,8 +1,9 @@
 // All TLS files of one node: those of its client port and those for its peers.
 
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
-import type { SecureContextOptions } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
+import { foundText } from '../../certificates/handshake-faults.ts'
 import { hostPort } from '../addresses.ts'
 import {
   type CertificateExpiry,
@@ -14,7 +15,7 @@ import {
 } from '../options.ts'
 import type { ListenerTls } from './handshakes.ts'
 import { objectionToPeer } from './identity.ts'
-import { TlsFileError, TlsFiles, type TlsPaths } from './tls-files.ts'
+import { TlsFileError, TlsFiles, type TlsFilesOptions, type TlsPaths } from './tls-files.ts'
 
 export interface CertificateOptions {
   readonly name: string
@@ -37,16 +38,19 @@ export class NodeCertificates {
     const opened: TlsFiles[] = []
     const openFiles = async (
       paths: TlsPaths | undefined,
-      objection?: (certificate: X509Certificate) => string | undefined,
+      rules: Pick<TlsFilesOptions, 'objection' | 'isOwnAuthority'> = {},
     ): Promise<TlsFiles | undefined> => {
       if (paths === undefined) return undefined
-      const files = await TlsFiles.open(absolute(paths), { logger, objection })
+      const files = await TlsFiles.open(absolute(paths), { logger, ...rules })
       opened.push(files)
       return files
     }
     try {
-      // Its peers would refuse it for the same reason.
-      const peers = await openFiles(peerTls, (certificate) => objectionToPeer(certificate, { name, peer }))
+      // Its peers would refuse it for the same reasons.
+      const peers = await openFiles(peerTls, {
+        objection: (certificate) => objectionToPeer(certificate, { name, peer }),
+        isOwnAuthority: true,
+      })
       return new NodeCertificates(await openFiles(tls), peers, tls?.clientCert)
     } catch (error) {
       for (const files of opened) files.close()
@@ -77,12 +81,26 @@ export class NodeCertificates {
    * Options of requests to the client ports of other nodes: this node shows its certificate for peers, and trusts the
    * CAs of peers and of clients.
    */
-  get requests(): SecureContextOptions {
+  get requests(): ConnectionOptions {
     const shown = (this.peers ?? this.clientPort)?.secureOptions
     if (shown === undefined) return {}
     const ca = [this.peers, this.clientPort].flatMap((files) => files?.secureOptions.ca ?? [])
-    const { crl: _, ca: __, ...options } = shown
-    return ca.length === 0 ? options : { ...options, ca }
+    const { ca: _, ...options } = shown
+    return {
+      ...options,
+      ...(ca.length === 0 ? {} : { ca }),
+      checkServerIdentity: (host, certificate) =>
+        checkServerIdentity(host, certificate) ?? this.#revocationOf(certificate.raw),
+    }
+  }
+
+  #revocationOf(der: Uint8Array): Error | undefined {
+    const certificate = new X509Certificate(der)
+    for (const files of this.#all) {
+      const fault = files.refusalIfSigned(certificate)
+      if (fault !== undefined) return new Error(foundText(fault))
+    }
+    return undefined
   }
 
   expiries(): readonly CertificateExpiry[] {

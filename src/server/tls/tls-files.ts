@@ -5,9 +5,12 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
-import type { RevocationLists } from '../../certificates/revocations.ts'
+import type { HandshakeFault } from '../../certificates/handshake-faults.ts'
+import { type RevocationList, readRevocationLists } from '../../certificates/revocations.ts'
+import { type SubjectUser, subjectUser } from '../../certificates/subject.ts'
 import type { CertificateExpiry, Logger } from '../options.ts'
 import { SECURE_OPTIONS } from './secure-options.ts'
+import { type CheckedList, isIssuedBy, isSelfIssued, Trust } from './trust.ts'
 
 /** Interval at which the files are read again. */
 export const REREAD_MS = 10_000
@@ -29,6 +32,8 @@ export interface TlsFilesOptions {
   readonly logger: Logger
   /** Why a certificate cannot be used here; undefined if it can. */
   readonly objection?: ((certificate: X509Certificate) => string | undefined) | undefined
+  /** The certificate must be one that these CAs have signed: the other side has the same file. */
+  readonly isOwnAuthority?: boolean
   /** Milliseconds since 1970. */
   readonly now?: () => number
   /** Calls back at an interval until the returned function is called. */
@@ -51,14 +56,13 @@ interface Contents {
 /** The files at one time, checked. */
 interface Material extends Contents {
   readonly leaf: X509Certificate
-  readonly authorities: readonly X509Certificate[]
-  readonly lists: RevocationLists | undefined
+  readonly trust: Trust
 }
 
 export class TlsFiles {
   readonly paths: TlsPaths
   readonly #logger: Logger
-  readonly #objection: Rules['objection']
+  readonly #rules: Rules
   readonly #now: () => number
   readonly #stop: () => void
   readonly #listeners = new Set<() => void>()
@@ -70,17 +74,19 @@ export class TlsFiles {
 
   /** Rejects with `TlsFileError`. */
   static async open(paths: TlsPaths, options: TlsFilesOptions): Promise<TlsFiles> {
-    const { now = Date.now, objection = noObjection } = options
-    const material = await checked(paths, await contentsOf(paths), { now: now(), objection })
-    return new TlsFiles(paths, material, options)
+    const { now = Date.now, objection = noObjection, isOwnAuthority = false } = options
+    const rules = { now, objection, isOwnAuthority }
+    const material = checked(paths, await contentsOf(paths), rules)
+    return new TlsFiles(paths, material, options, rules)
   }
 
   private constructor(
     paths: TlsPaths,
     material: Material,
-    { logger, objection = noObjection, now = Date.now, every = everyUnreferenced }: TlsFilesOptions,
+    { logger, now = Date.now, every = everyUnreferenced }: TlsFilesOptions,
+    rules: Rules,
   ) {
-    this.#objection = objection
+    this.#rules = rules
     this.paths = paths
     this.#material = material
     this.#logger = logger
@@ -91,11 +97,10 @@ export class TlsFiles {
 
   /** Options of a TLS listener or of a connection that shows this certificate. */
   get secureOptions(): SecureContextOptions {
-    const { cert, key, ca, crl } = this.#material
+    const { cert, key, ca } = this.#material
     return {
       ...{ cert, key, minVersion: 'TLSv1.2', secureOptions: SECURE_OPTIONS },
       ...(ca === undefined ? {} : { ca: [ca] }),
-      ...(crl === undefined ? {} : { crl: [crl] }),
     }
   }
 
@@ -105,12 +110,28 @@ export class TlsFiles {
     return this.#context
   }
 
-  get authorities(): readonly X509Certificate[] {
-    return this.#material.authorities
+  get trust(): Trust {
+    return this.#material.trust
   }
 
+  /** Why a certificate that OpenSSL accepts is refused; undefined if it is not. */
+  refusal(certificate: X509Certificate): HandshakeFault | undefined {
+    return this.#material.trust.refusal(certificate, this.#now())
+  }
+
+  /** Like `refusal`, for a certificate that may be one of other CAs. */
+  refusalIfSigned(certificate: X509Certificate): HandshakeFault | undefined {
+    return this.#material.trust.refusalIfSigned(certificate, this.#now())
+  }
+
+  /** The user that a certificate names. */
+  userIn(certificate: X509Certificate): SubjectUser {
+    return subjectUser(certificate.raw)
+  }
+
+  /** Whether a list says that the certificate, or a CA above it, is revoked. */
   isRevoked(certificate: X509Certificate): boolean {
-    return this.#material.lists?.revoke(certificate.raw) ?? false
+    return this.refusal(certificate) === 'revoked'
   }
 
   /** Calls back each time after new files were accepted. The returned function ends that. */
@@ -135,7 +156,7 @@ export class TlsFiles {
         this.#warned = ''
         return
       }
-      this.#material = await checked(this.paths, contents, { now: this.#now(), objection: this.#objection })
+      this.#material = checked(this.paths, contents, this.#rules)
       this.#context = undefined
     } catch (error) {
       const { message } = error instanceof Error ? error : new Error(String(error))
@@ -153,14 +174,15 @@ export class TlsFiles {
 
   /** When the files end, for metrics. */
   expiries(): readonly CertificateExpiry[] {
-    const { leaf, authorities, lists } = this.#material
+    const { leaf, trust } = this.#material
     const { cert, ca, crl } = this.paths
+    const listEnds = trust.lists.flatMap(({ validTo }) => validTo ?? [])
     const ends = [
       { file: cert, ms: leaf.validToDate.getTime() },
-      ...(ca === undefined ? [] : [{ file: ca, ms: firstEnd(authorities) }]),
-      ...(crl === undefined || lists?.validTo === undefined
+      ...(ca === undefined
         ? []
-        : [{ file: crl, ms: lists.validTo.getTime() }]),
+        : [{ file: ca, ms: firstEnd(trust.authorities.map(({ validToDate }) => validToDate)) }]),
+      ...(crl === undefined || listEnds.length === 0 ? [] : [{ file: crl, ms: firstEnd(listEnds) }]),
     ]
     return ends.map(({ file, ms }) => ({ file, seconds: Math.round((ms - this.#now()) / 1_000) }))
   }
@@ -187,8 +209,7 @@ const everyUnreferenced = (ms: number, run: () => void): (() => void) => {
   return () => clearInterval(timer)
 }
 
-const firstEnd = (certificates: readonly X509Certificate[]): number =>
-  Math.min(...certificates.map(({ validToDate }) => validToDate.getTime()))
+const firstEnd = (ends: readonly Date[]): number => Math.min(...ends.map((end) => end.getTime()))
 
 async function contentsOf({ cert, key, ca, crl }: TlsPaths): Promise<Contents> {
   const [certBytes, keyBytes, caBytes, crlBytes] = await Promise.all([
@@ -237,34 +258,60 @@ const isSame = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
   a === undefined || b === undefined ? a === b : a.equals(b)
 
 interface Rules {
-  readonly now: number
+  readonly now: () => number
   readonly objection: (certificate: X509Certificate) => string | undefined
+  readonly isOwnAuthority: boolean
 }
 
 const noObjection: Rules['objection'] = () => undefined
 
-async function checked(paths: TlsPaths, contents: Contents, { now, objection }: Rules): Promise<Material> {
-  const [leaf] = certificatesIn(paths.cert, contents.cert)
+function checked(paths: TlsPaths, contents: Contents, rules: Rules): Material {
+  const { objection, isOwnAuthority } = rules
+  const now = rules.now()
+  const [leaf, ...intermediates] = certificatesIn(paths.cert, contents.cert)
   const key = keyIn(paths.key, contents.key)
   if (!leaf.checkPrivateKey(key))
-    throw new TlsFileError(`the key in ${paths.key} is not that of the certificate in ${paths.cert}`)
+    throw new TlsFileError(
+      `${paths.cert} and ${paths.key} do not belong together: the key is that of another certificate`,
+    )
   checkDates(paths.cert, leaf, now)
   const fault = objection(leaf)
   if (fault !== undefined) throw new TlsFileError(`${paths.cert} cannot be used: ${fault}`)
   const authorities =
     paths.ca === undefined || contents.ca === undefined ? [] : authoritiesIn(paths.ca, contents.ca, now)
+  if (isOwnAuthority && paths.ca !== undefined)
+    checkSigner(paths.cert, [leaf, ...intermediates], paths.ca, authorities)
   const lists =
     paths.crl === undefined || contents.crl === undefined
-      ? undefined
-      : await listsIn(paths.crl, contents.crl, authorities)
-  const material = { ...contents, leaf, authorities, lists }
+      ? []
+      : listsIn(paths.crl, contents.crl, authorities, now)
   try {
-    const { cert, ca, crl } = contents
-    createSecureContext({ cert, key: contents.key, ...(ca && { ca }), ...(crl && { crl }) })
+    const { cert, ca } = contents
+    createSecureContext({ cert, key: contents.key, ...(ca && { ca }) })
   } catch (error) {
     throw new TlsFileError(`${paths.cert} cannot be used: ${messageOf(error)}`)
   }
-  return material
+  return { ...contents, leaf, trust: new Trust(authorities, lists) }
+}
+
+/** Follows the chain in the file up to a CA of the other file. */
+function checkSigner(
+  certFile: string,
+  [leaf, ...intermediates]: readonly [X509Certificate, ...X509Certificate[]],
+  caFile: string,
+  authorities: readonly X509Certificate[],
+): void {
+  let last: X509Certificate = leaf
+  for (let depth = 0; depth <= intermediates.length; depth++) {
+    const link = last
+    if (authorities.some((ca) => isIssuedBy(link, ca))) return
+    const next = intermediates.find((each) => each !== link && each.ca && isIssuedBy(link, each))
+    if (next === undefined) break
+    last = next
+  }
+  throw new TlsFileError(
+    `${certFile} and ${caFile} do not belong together: the certificate is signed by ${issuerIn(last)}, which ${caFile} does not have; if that is an intermediate CA, append its certificate to ${certFile}`,
+  )
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
@@ -300,26 +347,47 @@ function authoritiesIn(path: string, bytes: Buffer, now: number): X509Certificat
     throw new TlsFileError(`${path} has a certificate that is not of a CA: ${nameIn(other)}`)
   if (authorities.every(({ validToDate }) => validToDate.getTime() <= now))
     throw new TlsFileError(`${path} has no CA whose certificate is still valid`)
+  // OpenSSL trusts an intermediate CA only through its root.
+  const rootless = authorities.find(
+    (ca) => !isSelfIssued(ca) && !authorities.some((each) => isIssuedBy(ca, each)),
+  )
+  if (rootless !== undefined)
+    throw new TlsFileError(
+      `${path} has the intermediate CA ${nameIn(rootless)} without the CA that signed it, ${issuerIn(rootless)}; add that one too`,
+    )
   return authorities
 }
 
-/** Without a list of a CA, each of its certificates would be refused. */
-async function listsIn(
+/** A CA without a list revokes nothing. */
+function listsIn(
   path: string,
   bytes: Buffer,
   authorities: readonly X509Certificate[],
-): Promise<RevocationLists> {
-  const { readRevocationLists } = await import('../../certificates/revocations.ts')
-  let lists: RevocationLists
-  try {
-    lists = readRevocationLists(bytes.toString('latin1'))
-  } catch (error) {
-    throw new TlsFileError(`${path} cannot be used: ${messageOf(error)}`)
+  now: number,
+): CheckedList[] {
+  const cannot = (why: string): never => {
+    throw new TlsFileError(`${path} cannot be used: ${why}`)
   }
-  const uncovered = authorities.find(({ raw }) => !lists.coverAuthority(raw))
-  if (uncovered !== undefined)
-    throw new TlsFileError(`${path} has no revocation list of the CA ${nameIn(uncovered)}`)
-  return lists
+  let lists: readonly RevocationList[]
+  try {
+    lists = readRevocationLists(bytes)
+  } catch (error) {
+    return cannot(messageOf(error))
+  }
+  return lists.map((list) => {
+    const { issuer, validFrom, validTo } = list
+    const namesakes = authorities.filter(({ raw }) => list.names(raw))
+    if (namesakes.length === 0) cannot(`it has a revocation list of ${issuer}, which is none of the CAs`)
+    const signers = namesakes.filter((ca) => list.isSignedBy(ca.publicKey))
+    if (signers.length === 0) cannot(`${issuer} has not signed its revocation list`)
+    if (validTo !== undefined && validTo.getTime() <= now)
+      cannot(`the revocation list of ${issuer} ended at ${validTo.toISOString()}; replace it`)
+    if (validFrom.getTime() > now)
+      cannot(
+        `the revocation list of ${issuer} begins at ${validFrom.toISOString()}; check the clock of this machine`,
+      )
+    return { ...list, authorities: signers }
+  })
 }
 
 function checkDates(path: string, { validFromDate, validToDate }: X509Certificate, now: number): void {
@@ -332,5 +400,6 @@ function checkDates(path: string, { validFromDate, validToDate }: X509Certificat
 }
 
 const nameIn = ({ subject }: X509Certificate): string => subject.replaceAll('\n', ', ')
+const issuerIn = ({ issuer }: X509Certificate): string => issuer.replaceAll('\n', ', ')
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,5 +1,6 @@
 // Clients of other machines, where nobody has to say who he is. Their address is made up: a test has one machine.
 
+import { X509Certificate } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
@@ -8,6 +9,7 @@ import { checkLoopbackOnly } from '../../../src/server/http/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { GET, MuxClient } from '../mux/mux-client.ts'
+import { authority } from '../tls/certificates.ts'
 import { serve } from './served.ts'
 
 /** From now on accepted connections have this remote address. */
@@ -112,13 +114,14 @@ test('a connection within the machine may use any address of it', () => {
 })
 
 test('a node with a certificate may join, and do nothing else', () => {
+  const certificate = new X509Certificate(authority().node('n2').cert)
   const socket = socketBetween('10.0.0.2', '10.0.0.1')
-  setIdentity(socket, { user: undefined, isNode: true })
+  setIdentity(socket, { user: undefined, node: certificate })
   const check = (path: string) => () => checkLoopbackOnly('own-machine', socket, path)
   for (const path of ['/v1/cluster', '/v1/cluster/members', '/v1/cluster/members/n2/replace'])
     expect(check(path)).not.toThrow()
   for (const path of ['/v1/status', '/v1/cluster/members/n2', '/v1/cluster/leader', '/v1/kv/a'])
     expect(check(path)).toThrow()
-  setIdentity(socket, { user: 'n2', isNode: false })
+  setIdentity(socket, { user: 'n2', node: undefined })
   expect(check('/v1/cluster')).toThrow()
 })

@@ -81,7 +81,7 @@ test('an error says what to do', async () => {
   expect(await failure(url)).toMatch(/^unreachable no: .*not signed by a CA that this client knows.*--cacert/)
   expect(await failure(url, { ca: other.cert })).toMatch(/not signed by a CA/)
   expect(await failure(url, { ca: ca.cert })).toMatch(
-    /^unreachable no: .*requires a client certificate.*--cert and --key/,
+    /^unauthenticated no: this node refuses the client: it shows no certificate; .*--cert and --key/,
   )
   expect(await failure(url, { ...trusted, servername: 'db.example.org' })).toMatch(
     /does not name db\.example\.org, but DNS:n1, IP Address:127\.0\.0\.1/,

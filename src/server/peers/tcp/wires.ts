@@ -3,6 +3,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, createServer, isIP, isIPv6, type Server, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { faultOf, faultText, foundText } from '../../../certificates/handshake-faults.ts'
 import { lookup } from '../../../client/lookup.ts'
 import type { ListenAddress, Logger } from '../../node/types.ts'
 import { Handshakes } from '../../tls/handshakes.ts'
@@ -27,6 +28,9 @@ export class TcpWires implements Wires {
   readonly #options: TcpWiresOptions
   readonly #server: Server
   readonly #handshakes: Handshakes | undefined
+  /** The certificates of the processes that this node has dialled. */
+  readonly #dialled = new Map<Socket, X509Certificate>()
+  readonly #stopListening: () => void
   #called: ((wire: Wire) => WireOwner) | undefined
 
   constructor(options: TcpWiresOptions) {
@@ -43,7 +47,9 @@ export class TcpWires implements Wires {
         ...{ tlsHandshakesMax: limits.strangersMax, tlsHandshakeMs: limits.handshakeMs },
         failed: () => void options.counters.tlsHandshakesFailed++,
         secured: (socket) => this.#accepted(socket, socket.getPeerX509Certificate()),
+        refused: (socket, { why }) => this.#refused(socket, why),
       })
+    this.#stopListening = tls?.onChange(() => this.#closeRevoked()) ?? (() => {})
     this.closed = new Promise((resolve) => this.#server.once('close', resolve))
   }
 
@@ -80,12 +86,22 @@ export class TcpWires implements Wires {
       open = false
       then()
     }
-    const fail = (why: string): void => end(() => dialled.failed(why))
-    socket.on('error', (error) => fail(reasonOf(error)))
+    const fail = (why: string, isRefused = false): void => end(() => dialled.failed(why, isRefused))
+    socket.on('error', (error) => fail(reasonOf(error), faultOf(error) !== undefined))
     socket.once('close', () => fail('it was cut'))
     socket.once(this.#options.tls === undefined ? 'connect' : 'secureConnect', () =>
       end(() => {
         const shown = 'getPeerX509Certificate' in socket ? socket.getPeerX509Certificate() : undefined
+        const fault = shown && this.#options.tls?.refusal(shown)
+        if (fault !== undefined) {
+          socket.destroy()
+          dialled.failed(foundText(fault), true)
+          return
+        }
+        if (shown !== undefined) {
+          this.#dialled.set(socket, shown)
+          socket.once('close', () => this.#dialled.delete(socket))
+        }
         const objectionTo = this.#options.tls && objectionBy(shown)
         const connection = new Connection(socket, limits, counters, true, objectionTo)
         connection.ownedBy(dialled.connected(connection))
@@ -107,8 +123,28 @@ export class TcpWires implements Wires {
 
   close(): void {
     this.#called = undefined
+    this.#stopListening()
     this.#handshakes?.close()
     this.#server.close()
+  }
+
+  #closeRevoked(): void {
+    for (const [socket, certificate] of this.#dialled)
+      if (this.#options.tls?.isRevoked(certificate) === true) socket.destroy(new Error(foundText('revoked')))
+  }
+
+  /** Says why, as soon as the caller has introduced itself: then nothing unread resets the connection. */
+  #refused(socket: Socket, why: string): void {
+    const { limits, counters } = this.#options
+    const connection = new Connection(socket, limits, counters, false)
+    connection.ownedBy({
+      frame: () => {
+        const sentence = `this node refuses the caller: ${why}`
+        connection.send({ type: 'refusal', clusterId: '', stop: false, sentence })
+        connection.drain()
+      },
+      closed: () => {},
+    })
   }
 
   #accepted(socket: Socket, certificate?: X509Certificate): void {
@@ -130,10 +166,12 @@ const objectionBy =
     certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, member)
 
 /** If a name has several addresses, each of them has a message. */
-const reasonOf = (error: Error): string =>
-  error instanceof AggregateError
-    ? error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
-    : error.message
+function reasonOf(error: Error): string {
+  if (error instanceof AggregateError)
+    return error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
+  const report = faultOf(error)
+  return report === undefined ? error.message : faultText(report)
+}
 
 /** Control characters are refused: `connect` throws if a host name contains a null byte. */
 function parseAddress(address: string): { readonly host: string; readonly port: number } | undefined {
