@@ -1,7 +1,7 @@
 // Users and rights in the model: what each user may do at each index, by brute force. It shares no code with
-// `src/kv/auth` and `src/server/api/permit.ts`. Users of the simulator have no rights on leases.
+// `src/kv/auth` and `src/server/api/permit.ts`.
 
-import type { AuthChange, Command, Permission } from '../../src/kv/index.ts'
+import type { AuthChange, Command, Permission, PutLease } from '../../src/kv/index.ts'
 import type { KvTxn, Operation, Where } from '../../src/kv/types.ts'
 import { text } from './model-row.ts'
 
@@ -18,12 +18,27 @@ export interface Need extends Bounds {
 /** Commands that only administrators may request, or that the users of the simulator never request. */
 const ROOT_ONLY = 'root'
 
+interface ModelUser {
+  readonly madeAt: number
+  readonly roles: readonly string[]
+  readonly hasPassword: boolean
+}
+
+/** A lease as rights on it are decided. */
+interface LeaseOfUser {
+  /** The revision at which the user was made to whom it was granted; 0: nobody. */
+  readonly owner: number
+  readonly keys: readonly string[]
+}
+
 export class ModelRights {
   enabled = false
+  /** The key of the ids of leases. */
+  leaseIdKey = new Uint8Array(16)
   /** Raised by each change. */
   revision = 1
   /** Roles of each user. */
-  readonly #users = new Map<string, { readonly roles: readonly string[]; readonly hasPassword: boolean }>()
+  readonly #users = new Map<string, ModelUser>()
   readonly #roles = new Map<string, readonly Permission[]>()
 
   /** The code of the refusal, if it is refused. */
@@ -57,14 +72,17 @@ export class ModelRights {
   #make(change: AuthChange): void {
     switch (change.kind) {
       case 'enable':
+        this.enabled = true
+        this.leaseIdKey = new Uint8Array(change.leaseIdKey)
+        return
       case 'disable':
-        this.enabled = change.kind === 'enable'
+        this.enabled = false
         return
       case 'put-user': {
         const before = this.#users.get(change.name)
         const { passwordHash: hash, roles = before?.roles ?? [] } = change
         const hasPassword = hash === undefined ? before?.hasPassword === true : hash !== null
-        this.#users.set(change.name, { roles, hasPassword })
+        this.#users.set(change.name, { madeAt: before?.madeAt ?? this.revision, roles, hasPassword })
         return
       }
       case 'delete-user':
@@ -78,6 +96,28 @@ export class ModelRights {
         for (const [name, user] of this.#users)
           this.#users.set(name, { ...user, roles: user.roles.filter((role) => role !== change.name) })
     }
+  }
+
+  /** The user's identity; 0: there is no such user. */
+  madeAtOf(user: string): number {
+    return this.#users.get(user)?.madeAt ?? 0
+  }
+
+  /** Whether the keys of a lease decide for this user. */
+  isDecidedByKeys(user: string, owner: number, revokes: boolean): boolean {
+    const known = this.#users.get(user)
+    return known !== undefined && !known.roles.includes('root') && (revokes || owner !== known.madeAt)
+  }
+
+  /** Whether the user has the right on a lease that a command needs. `revokes`: to be its owner is not enough. */
+  mayUse(user: string, { owner, keys }: LeaseOfUser, revokes: boolean): boolean {
+    const known = this.#users.get(user)
+    if (known === undefined || known.roles.includes('root')) return known !== undefined
+    const isOwner = owner === known.madeAt
+    if (isOwner && !(revokes && keys.length > 0)) return true
+    if (keys.length === 0) return owner === 0
+    const permissions = known.roles.flatMap((role) => this.#roles.get(role) ?? [])
+    return keys.every((key) => covers(permissions, { to: 'write', start: key, end: `${key}\0` }))
   }
 
   /** Right that the user needs for this command and does not have now; undefined: nothing. */
@@ -123,10 +163,39 @@ function needsOf(command: Command): readonly Need[] | typeof ROOT_ONLY {
       return changing(command.range, false)
     case 'txn':
       return needsOfTxn(command.txn)
+    case 'grant':
+    case 'revoke':
+    case 'open-session':
+      return []
     default:
       return ROOT_ONLY
   }
 }
+
+/** The leases that the command needs a right to. */
+export function leasesOf(command: Command): readonly string[] {
+  switch (command.kind) {
+    case 'put':
+      return leaseOf(command)
+    case 'batch':
+      return command.commands.flatMap((each) => (each.kind === 'put' ? leaseOf(each) : []))
+    case 'txn':
+      return leasesOfTxn(command.txn)
+    case 'revoke':
+      return [command.id]
+    default:
+      return []
+  }
+}
+
+const leasesOfTxn = ({ success, failure }: KvTxn): readonly string[] =>
+  [...success, ...failure].flatMap((operation) => {
+    if (operation.kind === 'txn') return leasesOfTxn(operation.txn)
+    return operation.kind === 'put' ? leaseOf(operation) : []
+  })
+
+const leaseOf = ({ lease }: { readonly lease?: PutLease | undefined }): readonly string[] =>
+  lease !== undefined && 'id' in lease ? [lease.id] : []
 
 const needsOfTxn = ({ compare, success, failure }: KvTxn): readonly Need[] => [
   ...compare.map(({ where }): Need => ({ to: 'read', ...boundsOf(where) })),

@@ -19,7 +19,7 @@ import { type SessionSlot, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
-import { ModelRights } from './model-rights.ts'
+import { leasesOf, ModelRights } from './model-rights.ts'
 import { type ModelRow, text } from './model-row.ts'
 import { plainTxn, runTxn, shownTxn, type TxnRun, type TxnStore } from './model-txn.ts'
 import { userOf } from './permitted-requests.ts'
@@ -29,6 +29,8 @@ interface Lease {
   readonly deadlineMs: number
   /** It ends with the value of the key that it was made for. */
   readonly owned: boolean
+  /** The identity of the user to whom it was granted. */
+  readonly owner: number
 }
 
 /** The effect of one committed entry. */
@@ -45,6 +47,9 @@ export interface Effect {
 }
 
 interface Token {
+  readonly token: string
+  /** The identity of its user. */
+  readonly by: number
   readonly request: string
   readonly outcome: string
   /** How much of `idempotencyBytesMax` it uses. */
@@ -55,6 +60,8 @@ interface Token {
 
 interface Session {
   readonly openedAtMs: number
+  /** The identity of the user who has opened it. */
+  readonly openedBy: number
   readonly slots: Map<number, Slot>
 }
 
@@ -157,7 +164,9 @@ export class StoreModel {
   /** By id. */
   readonly #leases = new Map<string, Lease>()
   /** How many ids the store has chosen. */
-  #idsChosen = 0
+  #idsChosen = Number(sipHash(new Uint8Array(16), 0n) >> 12n)
+  /** The identity of the user who makes the request that is being applied. */
+  #by = 0
   /** Changes of the entry that is being applied. */
   #changes = { count: 0, bytes: 0, rowBytes: 0 }
   #leaseChanges: LeaseChange[] = []
@@ -201,7 +210,8 @@ export class StoreModel {
     const { revision } = this
     this.#changes = { count: 0, bytes: 0, rowBytes: 0 }
     this.#leaseChanges = []
-    const effect = this.#isOutdated(request) ? this.#refused(request) : this.#once(request)
+    const refusal = this.#refusalOf(request)
+    const effect = refusal === undefined ? this.#once(request) : this.#refused(request, refusal)
     const { term, clusterTimeMs: clusterMs } = header
     const checkpointMs = this.#settings.leaseCheckpointMs
     this.entries.push({ atMs: this.now(), term, clusterMs, checkpointMs, changes: this.#leaseChanges })
@@ -212,24 +222,47 @@ export class StoreModel {
   }
 
   /** The rights by which it was permitted are those of another revision. Otherwise its user must have the right. */
-  #isOutdated({ command, principal, authRevision }: Request): boolean {
+  #refusalOf({ command, principal, authRevision }: Request): string | undefined {
     const { enabled, revision } = this.rights
-    if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return false
-    if (authRevision !== revision) return true
-    // An entry has the name of a request in place of a user: it owns no lease, and has no right to its keys.
-    if (command.kind === 'revoke' && this.#leases.has(command.id)) return true
+    if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return undefined
+    if (authRevision !== revision) return 'permission_denied'
     const need = this.rights.lacks(userOf(principal), command)
     if (need !== undefined)
       this.#violated(
         'AUTH-10',
         `${principal} has no right to ${JSON.stringify(need)} at ${this.#index}, where its ${command.kind} is applied`,
       )
-    return false
+    return this.#refusalOnLeases(userOf(principal), command)
   }
 
-  #refused({ principal }: Request): Effect {
-    const outcome = `refused permission_denied at ${this.revision}`
-    return { principal, outcome, replayed: false, keyed: false, outdated: true }
+  /** A lease may have other keys, or be another one, since the node has decided. */
+  #refusalOnLeases(user: string, command: Command): string | undefined {
+    const revokes = command.kind === 'revoke'
+    const leases = [...new Set(leasesOf(command))].flatMap((id) => {
+      const lease = this.#leases.get(id)
+      return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#keysOf(id) }]
+    })
+    const read = leases.filter(
+      ({ owner, keys }) => keys.length > 0 && this.rights.isDecidedByKeys(user, owner, revokes),
+    )
+    const keys = read.reduce((sum, lease) => sum + lease.keys.length, 0)
+    if (read.length > 1 && keys > this.#settings.rangeKeysMax) return 'range_too_large'
+    return leases.every((lease) => this.rights.mayUse(user, lease, revokes)) ? undefined : 'permission_denied'
+  }
+
+  #keysOf(id: string): string[] {
+    return this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === id)
+  }
+
+  /** The identity of the user who makes the request; 0: rights are not checked. */
+  #identityOf(principal: string): number {
+    return this.rights.enabled ? this.rights.madeAtOf(userOf(principal)) : 0
+  }
+
+  #refused({ principal }: Request, code: string): Effect {
+    const outcome = `refused ${code} at ${this.revision}`
+    const effect = { principal, outcome, replayed: false, keyed: false }
+    return code === 'permission_denied' ? { ...effect, outdated: true } : effect
   }
 
   #addEvents(from: number, clusterTimeMs: number): void {
@@ -345,9 +378,10 @@ export class StoreModel {
       this.#evict(0)
       return { principal, outcome, replayed: false, keyed: false }
     }
-    const requestKey = JSON.stringify([principal, plainly(command)])
+    const requestKey = JSON.stringify(plainly(command))
     if ('session' in idempotency) return this.#inSession(request, idempotency, requestKey)
-    const known = this.#tokens.get(idempotency.token)
+    const by = this.#identityOf(principal)
+    const known = this.#knownToken(idempotency.token, by, requestKey)
     const refused = (code: string): Effect => {
       this.#evict(0)
       return { principal, outcome: `refused ${code} at ${this.revision}`, replayed: false, keyed: true }
@@ -368,12 +402,21 @@ export class StoreModel {
     const bytes = bytesToRemember(idempotency.token, outcomeBytes)
     this.#evict(bytes)
     this.#tokenBytes += bytes
-    this.#tokens.set(idempotency.token, {
-      ...{ request: requestKey, outcome: remembered, bytes },
+    this.#tokens.set(`${by} ${idempotency.token}`, {
+      ...{ token: idempotency.token, by, request: requestKey, outcome: remembered, bytes },
       revision: this.revision,
       clusterTimeMs: this.#clusterTimeMs,
     })
     return { principal, outcome, replayed: false, keyed: true }
+  }
+
+  /** The outcome of the same request that the user may know, or else the outcome of the user's own token. */
+  #knownToken(token: string, by: number, request: string): Token | undefined {
+    const visible = [...this.#tokens.values()].filter(
+      (known) => known.token === token && (by === 0 || known.by === by || known.by === 0),
+    )
+    const own = visible.find((known) => known.by === by)
+    return own?.request === request ? own : (visible.find((known) => known.request === request) ?? own)
   }
 
   /** Makes room for `incoming` bytes; 0: only forgets what is due. */
@@ -400,17 +443,22 @@ export class StoreModel {
     }
     const refused = (code: string): Effect => settled(`refused ${code} at ${this.revision}`)
     if ('key' in command && command.prev) return refused('bad_request')
-    const slots = session < this.#sessionHorizon ? undefined : this.#sessions.get(session)?.slots
-    // The session was opened by a request with another name.
-    if (slots === undefined || this.rights.enabled) return refused('idempotency_expired')
+    const open = session < this.#sessionHorizon ? undefined : this.#sessions.get(session)
+    const by = this.#identityOf(principal)
+    if (open === undefined) return refused('idempotency_expired')
+    const { slots, openedBy } = open
+    if (this.rights.enabled && openedBy !== by && openedBy !== 0) return refused('idempotency_expired')
+    // Nobody's session only repeats.
+    const isClosed = this.rights.enabled && openedBy === 0
     if (slot >= SLOTS) return refused('bad_request')
     const last = slots.get(slot)
     if (last !== undefined && seq < last.seq) return refused('idempotency_expired')
     if (last !== undefined && seq === last.seq)
       return request === last.request ? settled(last.outcome, true) : refused('idempotency_key_reused')
-    const { outcome, remembered, bytes: outcomeBytes } = this.#executeKept({ command })
+    if (isClosed) return refused('idempotency_expired')
+    const { outcome, remembered, bytes: outcomeBytes } = this.#executeKept({ command, principal })
     // Table, session, slot; number, fingerprint, outcome.
-    const bytes = 1 + 8 + 2 + 6 + 4 + outcomeBytes
+    const bytes = 1 + 8 + 2 + 6 + FINGERPRINT_BYTES + outcomeBytes
     this.#slotBytes += bytes - (last?.bytes ?? 0)
     slots.set(slot, { seq, request, outcome: remembered, bytes })
     return settled(outcome)
@@ -442,17 +490,19 @@ export class StoreModel {
   }
 
   /** For a request that may be repeated. */
-  #executeKept(request: Pick<Request, 'command'>): Required<TxnRun> {
+  #executeKept(request: Pick<Request, 'command' | 'principal'>): Required<TxnRun> {
     const { command } = request
     if (command.kind !== 'txn') return kept(this.#execute(request))
+    this.#by = this.#identityOf(request.principal)
     const { outcome, remembered, bytes } = runTxn(command.txn, this.#store)
     return bytes === undefined ? kept(outcome) : { outcome, remembered, bytes: 1 + 8 + bytes }
   }
 
-  #execute({ command }: Pick<Request, 'command'>): string {
+  #execute({ command, principal }: Pick<Request, 'command' | 'principal'>): string {
+    this.#by = this.#identityOf(principal)
     if (command.kind === 'open-session') {
       const session = this.#nextSession++
-      this.#sessions.set(session, { openedAtMs: this.#clusterTimeMs, slots: new Map() })
+      this.#sessions.set(session, { openedAtMs: this.#clusterTimeMs, openedBy: this.#by, slots: new Map() })
       return `session ${session} at ${this.revision}`
     }
     if (command.kind === 'batch') {
@@ -588,11 +638,11 @@ export class StoreModel {
   #grant(chosen: string | undefined, ttlMs: number, owned: boolean): string {
     let id = chosen
     while (id === undefined) {
-      const next = splitmix(BigInt(++this.#idsChosen)).toString()
-      if (!this.#leases.has(next)) id = next
+      const next = sipHash(this.rights.leaseIdKey, BigInt(++this.#idsChosen))
+      if (next !== 0n && !this.#leases.has(`${next}`)) id = `${next}`
     }
     const deadlineMs = this.#deadlineAfter(ttlMs)
-    this.#leases.set(id, { ttlMs, deadlineMs, owned })
+    this.#leases.set(id, { ttlMs, deadlineMs, owned, owner: this.#by })
     this.#lives.set(id, [...(this.#lives.get(id) ?? []), { from: this.#index, to: Number.POSITIVE_INFINITY }])
     this.#leaseChanges.push({ what: 'granted', id, ttlMs, deadlineMs })
     return id
@@ -697,7 +747,7 @@ export class StoreModel {
     if (known === undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
-    const keys = this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === lease.id)
+    const keys = this.#keysOf(lease.id)
     const attached = (added.attached.get(lease.id) ?? keys.length) + 1
     added.attached.set(lease.id, attached)
     return attached > rangeKeysMax ? 'range_too_large' : undefined
@@ -763,7 +813,7 @@ export function shown(outcome: Outcome): string {
 
 /** Size of two rows (src/kv/codec/rows.ts): the token with its outcome, and its place in the order of tokens. */
 function bytesToRemember(token: string, outcomeBytes: number): number {
-  const rows = [1 + token.length + FINGERPRINT_BYTES, 1 + 8 + ORDER_BYTES + token.length]
+  const rows = [1 + token.length + 8 + FINGERPRINT_BYTES + 4, 1 + 8 + ORDER_BYTES + token.length]
   return outcomeBytes + rows.reduce((sum, bytes) => sum + bytes)
 }
 
@@ -771,9 +821,9 @@ const kept = (outcome: string): Required<TxnRun> => ({
   ...{ outcome, remembered: outcome, bytes: outcomeBytes(outcome) },
 })
 
-const FINGERPRINT_BYTES = 8
+const FINGERPRINT_BYTES = 16
 /** Cluster time, revision, size. */
-const ORDER_BYTES = 8 + 8 + 4
+const ORDER_BYTES = 8 + 8 + 4 + 8
 
 /** The size of an outcome in the words of `shown`: its kind and its revision, and its numbers, flag or settings. */
 function outcomeBytes(outcome: string): number {
@@ -832,10 +882,35 @@ function plainly(command: Command): unknown {
 
 const plainBytes = (_: string, value: unknown): unknown => (value instanceof Uint8Array ? text(value) : value)
 
-/** From 64 bits to 64 bits, no two alike (the finalizer of splitmix64). */
-function splitmix(number: bigint): bigint {
-  const [mask, one] = [(1n << 64n) - 1n, number ^ (number >> 30n)]
-  const two = (one * 0xbf58476d1ce4e5b9n) & mask
-  const three = ((two ^ (two >> 27n)) * 0x94d049bb133111ebn) & mask
-  return three ^ (three >> 31n)
+/** The lower 63 bits of SipHash-2-4 of a number, by the paper (Aumasson and Bernstein, 2012). */
+function sipHash(key: Uint8Array, number: bigint): bigint {
+  const mask = (1n << 64n) - 1n
+  const littleEndian = (bytes: Uint8Array): bigint =>
+    bytes.reduceRight((word, byte) => (word << 8n) | BigInt(byte), 0n)
+  const rotated = (word: bigint, by: bigint): bigint => ((word << by) | (word >> (64n - by))) & mask
+  const [k0, k1] = [littleEndian(key.subarray(0, 8)), littleEndian(key.subarray(8))]
+  let [v0, v1] = [k0 ^ 0x736f6d6570736575n, k1 ^ 0x646f72616e646f6dn]
+  let [v2, v3] = [k0 ^ 0x6c7967656e657261n, k1 ^ 0x7465646279746573n]
+  const round = (): void => {
+    v0 = (v0 + v1) & mask
+    v1 = rotated(v1, 13n) ^ v0
+    v0 = rotated(v0, 32n)
+    v2 = (v2 + v3) & mask
+    v3 = rotated(v3, 16n) ^ v2
+    v0 = (v0 + v3) & mask
+    v3 = rotated(v3, 21n) ^ v0
+    v2 = (v2 + v1) & mask
+    v1 = rotated(v1, 17n) ^ v2
+    v2 = rotated(v2, 32n)
+  }
+  const message = Uint8Array.from({ length: 8 }, (_, at) => Number((number >> BigInt(56 - 8 * at)) & 0xffn))
+  for (const word of [littleEndian(message), 8n << 56n]) {
+    v3 ^= word
+    round()
+    round()
+    v0 ^= word
+  }
+  v2 ^= 0xffn
+  for (let rounds = 0; rounds < 4; rounds++) round()
+  return (v0 ^ v1 ^ v2 ^ v3) & ((1n << 63n) - 1n)
 }

@@ -57,8 +57,6 @@ const ROLES = 3
 /** A requester whose requests are drawn from the numbers of the operation alone. */
 interface DrawnRequester extends Requester {
   readonly rng: Random
-  /** Its puts are attached to no lease. */
-  readonly withoutLeases?: true
 }
 
 export class StoreClients {
@@ -193,12 +191,17 @@ export class StoreClients {
       () => ({ kind: 'batch', commands: [value(), value()] }),
       () => ({ kind: 'delete', key: bytes(this.#key(rng)), condition: undefined, prev: false }),
       () => ({ kind: 'delete-range', range: this.#range(rng) }),
-      () => ({ kind: 'txn', txn: this.#txn({ ...requester, withoutLeases: true }, 1) }),
+      () => ({ kind: 'txn', txn: this.#txn(requester, 1) }),
+      () => ({ ...value(), lease: this.#lease(requester) }),
+      () => ({ kind: 'batch', commands: [value(), { ...value(), lease: this.#lease(requester) }] }),
+      () => ({ kind: 'grant', id: undefined, ttlMs: this.#ttlMs(requester) }),
+      () => ({ kind: 'revoke', id: this.#known(rng) ?? ('1' as LeaseId) }),
     ]
     const command = rng.pick(drawn)()
     const permitted = (outcome: Outcome): void => {
       if (outcome.kind !== 'refused' && requester.driver.auth.enabled)
         this.#world.probeCoverage.hit('change by a user with the right')
+      if (outcome.kind === 'granted') this.#knows(outcome.lease)
     }
     this.#propose(requester, command, permitted, () => {}, user)
   }
@@ -209,7 +212,10 @@ export class StoreClients {
     if (!state.users.has('root'))
       return { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] }
     if (!enabled && rng.chance(0.8))
-      return { kind: 'enable', rootHasCertificate: false, tokenKey: bytes('t'.repeat(32)) }
+      return {
+        ...{ kind: 'enable', rootHasCertificate: false },
+        ...{ tokenKey: bytes('t'.repeat(32)), leaseIdKey: bytes('l'.repeat(16)) },
+      }
     const [user, role] = [`user${rng.below(USERS)}`, `role${rng.below(ROLES)}`]
     const kind = rng.below(14)
     if (kind === 0) return { kind: 'disable' }
@@ -424,13 +430,16 @@ export class StoreClients {
     return this.#leases[rng.below(Math.max(1, this.#leases.length))]
   }
 
+  #knows(id: LeaseId): void {
+    this.#leases = [...this.#leases.filter((known) => known !== id), id].slice(-KNOWN_MAX)
+  }
+
   #ttlMs({ rng, driver }: DrawnRequester): number {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
   /** Lease of a put: one of its own, or a known one. */
   #lease(requester: DrawnRequester): PutLease | undefined {
-    if (requester.withoutLeases) return undefined
     if (requester.rng.chance(0.2)) {
       this.hasLeases = true
       return { ttlMs: this.#ttlMs(requester) }
@@ -467,9 +476,7 @@ export class StoreClients {
             grantedMs: this.#world.time.now,
             node: name,
           })
-          this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(
-            -KNOWN_MAX,
-          )
+          this.#knows(outcome.lease)
         }
         done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },

@@ -3,9 +3,7 @@
 // The file is read twice: first to know that it is whole, before anything is written. IDENTITY is written last, so a
 // directory of a restore that was interrupted counts as empty: no node starts from it, and a restore begins anew there.
 
-import { randomBytes } from 'node:crypto'
 import {
-  AUTH_TOKEN_KEY_BYTES,
   BackupRows,
   decodeState,
   decodeUser,
@@ -24,6 +22,7 @@ import {
   decodeAppliedState,
   encodeAppliedState,
 } from '../raft/index.ts'
+import { newAuthKeys } from '../server/auth/auth-keys.ts'
 import { randomId } from '../server/random-id.ts'
 import {
   ALL_ROWS,
@@ -118,7 +117,7 @@ export async function restoreRows(
     throw new StorageRefusedError('There is no user root, so no rights are checked.')
   const newRoot =
     passwordHash === undefined || source.root === undefined ? undefined : { row: source.root, passwordHash }
-  const restore: Restore = { bump, clusterId, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES), newRoot }
+  const restore: Restore = { bump, clusterId, keys: newAuthKeys(), newRoot }
   const before = decodeState(source.kv)
   const { state, added } = restoredState(before, restore)
   const hash = new StateHash()
@@ -158,7 +157,7 @@ export async function restoreRows(
 
 /** `root`: the row of the user root. */
 export const hasPassword = (root: Uint8Array | undefined): boolean =>
-  root !== undefined && decodeUser(ROOT, root).passwordHash !== undefined
+  root !== undefined && decodeUser({ name: ROOT, madeAt: 0 }, root).passwordHash !== undefined
 
 function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow[] {
   for (const { key, value } of rows) hash.add(hashOfRow(key, value))

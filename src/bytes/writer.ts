@@ -19,6 +19,11 @@ export class Writer {
   #bytes = new Uint8Array(FIRST_BYTES)
   #length = 0
 
+  /** The number of bytes written so far. */
+  get length(): number {
+    return this.#length
+  }
+
   uint8(value: number): this {
     const at = this.#room(1)
     writeUint8(this.#bytes, at, value)

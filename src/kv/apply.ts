@@ -4,6 +4,8 @@
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { changeAuth } from './auth/changes.ts'
+import { isOfNode } from './auth/demands.ts'
+import { meetsLeaseDemands } from './auth/lease-rights.ts'
 import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
@@ -12,13 +14,12 @@ import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { EventWriter, forget } from './history.ts'
 import {
-  encodeTokenRow,
+  encodeTokenRecord,
   evict,
-  fingerprint,
-  fingerprint32,
   isForgotten,
   lookUp,
   remember as rememberToken,
+  TOKEN_USERS_MAX,
 } from './idempotency.ts'
 import {
   type KeyMetadata,
@@ -31,10 +32,10 @@ import {
   rowOf,
   writeKey,
 } from './keys.ts'
-import { executeOnLeases, mayRevoke } from './lease-commands.ts'
+import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import { equalSettings, settingsFault } from './settings.ts'
+import { equalSettings, keyLimits, settingsFault } from './settings.ts'
 import { runSteps, type Steps } from './steps.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
@@ -61,10 +62,13 @@ interface Result {
   readonly replayed: boolean
 }
 
-/** An entry between its first and its last step. */
-interface OpenEntry {
+interface BegunEntry {
   readonly request: ParsedRequest
   readonly work: ApplyContext
+}
+
+/** An entry between its first and its last step. */
+interface OpenEntry extends BegunEntry {
   /** The result that token or slot alone decide; undefined: the command must be executed. */
   readonly settled: Result | undefined
   /** Remembers the outcome of the command under its token or slot. */
@@ -72,7 +76,11 @@ interface OpenEntry {
 }
 
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
-  const entry = openEntry(kind, version, body, clusterTimeMs, before, rows)
+  const begun = beginEntry(kind, version, body, clusterTimeMs, before, rows)
+  const entry = openEntry(
+    begun,
+    needsNoLease(begun) ? unpermittedOf(begun) : runSteps(unpermittedOnLeases(begun)),
+  )
   return closeEntry(entry, entry.settled ?? executed(entry, execute(entry.request.command, entry.work)))
 }
 
@@ -81,51 +89,64 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
  * nobody else may see them.
  */
 export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
-  const entry = openEntry(...args)
+  const begun = beginEntry(...args)
+  const entry = openEntry(begun, yield* unpermittedOnLeases(begun))
   if (entry.settled !== undefined) return closeEntry(entry, entry.settled)
   const { command } = entry.request
   const outcome = namesMany(command) ? yield* executeSteps(command, entry.work) : execute(command, entry.work)
   return closeEntry(entry, executed(entry, outcome))
 }
 
-function openEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parameters<Apply>): OpenEntry {
+function beginEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parameters<Apply>): BegunEntry {
   const request = parseRequest(kind, version, body)
   const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
-  const { token, slot } = request
-  const by = state.auth.enabled && request.principal !== SYSTEM_PRINCIPAL ? request.principal : undefined
+  const { principal, madeAt } = request
+  const isUser = state.auth.enabled && principal !== SYSTEM_PRINCIPAL
+  const by = isUser ? { name: principal, madeAt } : undefined
   const work: ApplyContext = { state, rows, events: eventWriterOf(rows), by }
   work.events.begin(before, rows)
-  const unpermitted = unpermittedOf(request, work)
+  return { request, work }
+}
+
+/** `unpermitted`: the refusal of a request that its user has no right to. */
+function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefined): OpenEntry {
+  const { token, slot } = request
   if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: nothing }
-  if (slot !== undefined)
-    return inSessionSlot(request, slot, fingerprint32(kind, body.subarray(request.commandAt)), work)
-  if (token !== undefined)
-    return underToken(request, token, fingerprint(kind, body.subarray(request.commandAt)), work)
+  if (slot !== undefined) return inSessionSlot(request, slot, work)
+  if (token !== undefined) return underToken(request, token, work)
   return { request, work, settled: undefined, remember: () => evictDue(work) }
 }
 
 /**
  * A request is decided under the rights of one auth revision (`src/server/api/permit.ts`). When it is applied under
- * another, it is refused, and decided again. The same for a lease that has other keys by now. Nothing of it is
- * remembered.
+ * another, it is refused, and decided again. Nothing of it is remembered.
  */
-function unpermittedOf(
-  { principal, authRevision, command }: ParsedRequest,
-  work: ApplyContext,
-): Result | undefined {
-  const { state } = work
+function unpermittedOf({ request, work: { state } }: BegunEntry): Result | undefined {
+  const { principal, authRevision, command } = request
   const { enabled, revision } = state.auth
   if (!enabled && authRevision === undefined) return undefined
-  const isPermitted = principal === SYSTEM_PRINCIPAL ? isOfNode(command) : authRevision === revision
-  if (isPermitted && (command.kind !== 'revoke' || mayRevoke(command.id, principal, work))) return undefined
-  return refusal(state, 'rights-changed', [revision, authRevision ?? 0])
+  const isPermitted =
+    (principal === SYSTEM_PRINCIPAL || authRevision === revision) &&
+    isOfNode(command) === (principal === SYSTEM_PRINCIPAL)
+  return isPermitted ? undefined : rightsChanged(request, state)
 }
 
-/** Commands that nodes propose by themselves. */
-const isOfNode = (command: Command): boolean =>
-  command.kind === 'renew' ||
-  command.kind === 'expire' ||
-  (command.kind === 'compact' && command.revision === undefined)
+const rightsChanged = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>
+  refusal(state, 'rights-changed', [state.auth.revision, authRevision])
+
+const needsNoLease = ({ request }: BegunEntry): boolean => request.leaseDemands.length === 0
+
+/** The same for a request that needs rights on leases, which may have other keys or another owner by now. */
+function* unpermittedOnLeases(begun: BegunEntry): Steps<Result | undefined> {
+  const { request, work } = begun
+  const refused = unpermittedOf(begun)
+  if (refused !== undefined || needsNoLease(begun)) return refused
+  const decision = yield* meetsLeaseDemands(request.leaseDemands, request.madeAt, work)
+  if (decision === 'met') return undefined
+  return decision === 'unmet'
+    ? rightsChanged(request, work.state)
+    : refusal(work.state, 'range-too-large', keyLimits(work.state.settings))
+}
 
 const nothing = (): void => {}
 
@@ -157,22 +178,18 @@ function eventWriterOf(rows: Rows): EventWriter {
 
 const eventWriters = new WeakMap<Rows, EventWriter>()
 
-function underToken(
-  request: ParsedRequest,
-  token: Uint8Array,
-  print: Uint8Array,
-  work: ApplyContext,
-): OpenEntry {
+function underToken(request: ParsedRequest, token: Uint8Array, work: ApplyContext): OpenEntry {
   const { state, rows } = work
+  const { print, madeAt } = request
   const known = rows.read(tokenKey(token), false)
-  const decided = answerOfToken(request, known?.bytes, print, state)
+  const decided = answerOfToken(request, known?.bytes, state)
   const remember = (outcome: Outcome): void => {
-    const tokenRow = encodeTokenRow(print, outcome)
-    state.idempotencyTokens = evict(state, rememberedBytes(token, tokenRow), rows)
+    const record = encodeTokenRecord(madeAt, print, outcome)
+    state.idempotencyTokens = evict(state, rememberedBytes(token, record), rows)
     state.idempotencyTokens = rememberToken(
       state.idempotencyTokens,
-      token,
-      tokenRow,
+      { token, madeAt },
+      record,
       outcome.revision,
       state.clusterTimeMs,
       rows,
@@ -188,14 +205,9 @@ function underToken(
   return { request, work, settled: { outcome, replayed: false }, remember }
 }
 
-function inSessionSlot(
-  request: ParsedRequest,
-  slot: SessionSlot,
-  print: number,
-  work: ApplyContext,
-): OpenEntry {
+function inSessionSlot(request: ParsedRequest, slot: SessionSlot, work: ApplyContext): OpenEntry {
   const { state, rows } = work
-  const { command } = request
+  const { command, print } = request
   const known = wantsPrev(command)
     ? refusal(state, 'prev-with-token')
     : lookUpSlot(slot, print, command, work)
@@ -219,14 +231,15 @@ type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : nev
 
 /** The answer that the token alone decides; undefined: the request must be executed. */
 function answerOfToken(
-  { command, since }: ParsedRequest,
+  request: ParsedRequest,
   tokenRow: Uint8Array | undefined,
-  print: Uint8Array,
   state: KvState,
 ): Result | undefined {
+  const { command, since } = request
   if (wantsPrev(command)) return refusal(state, 'prev-with-token')
-  const known = lookUp(tokenRow, print, command)
+  const known = lookUp(tokenRow, request)
   if (known === 'other-request') return refusal(state, 'token-reused')
+  if (known === 'too-many-users') return refusal(state, 'too-many-token-users', [TOKEN_USERS_MAX, 0])
   if (known !== undefined) return { outcome: known, replayed: true }
   if (since !== undefined && isForgotten(since, state))
     return refusal(state, 'token-expired', [state.idempotencyTokens.horizon, since])

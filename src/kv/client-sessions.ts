@@ -10,7 +10,8 @@
 //   a lower number:         a late copy of a request whose outcome is no longer needed; refused, never applied
 //
 // While rights are checked, a session serves only the user who has opened it: sessions are easily guessed, and with
-// requests of his own another user could make those of its client look like late copies.
+// requests of his own another user could make those of its client look like late copies. A session that was opened
+// before rights were checked still answers the repetition of the last request of a slot, and nothing else.
 //
 // A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
 // Sessions have rising numbers, and the oldest is forgotten first. A request with a session below the horizon is
@@ -19,25 +20,17 @@
 //
 //   sessions  key:   4, session (8)
 //             value: cluster time when it was opened (8), one more than the highest slot that it has used (2), the
-//             user who has opened it, if rights were checked, in ASCII
+//             auth revision at which the user was made who has opened it (8), 0: rights were not checked
 //   slots     key:   5, session (8), slot (2)
-//             value: number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
+//             value: number of the request (6), its fingerprint (16), outcome (`outcome.ts`)
 
-import {
-  Reader,
-  readUint32,
-  readUint48,
-  Writer,
-  writeAscii,
-  writeUint16,
-  writeUint64,
-} from '../bytes/index.ts'
+import { equalBytes, Reader, readUint48, Writer, writeUint16, writeUint64 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
 import { rejection } from './rejections.ts'
 import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
-import { TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from './types.ts'
+import { FINGERPRINT_BYTES, TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from './types.ts'
 
 type ClientSessions = KvState['clientSessions']
 
@@ -54,7 +47,8 @@ export const STEPS_OF_DELETION = 8
  */
 export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
 const SLOT_KEY_BYTES = 11
-const OUTCOME_AT = 10
+const PRINT_AT = 6
+const OUTCOME_AT = PRINT_AT + FINGERPRINT_BYTES
 
 export const NO_CLIENT_SESSIONS: ClientSessions = {
   next: 1,
@@ -76,7 +70,7 @@ type SlotState =
 
 export function lookUpSlot(
   { session, slot, seq }: SessionSlot,
-  print: number,
+  print: Uint8Array,
   command: Command,
   { state: { revision, clientSessions }, rows, by }: ApplyContext,
 ): SlotState {
@@ -89,18 +83,23 @@ export function lookUpSlot(
   })
   if (session < clientSessions.horizon || session >= clientSessions.next)
     return refuse('session-expired', [session, 0])
-  if (by !== undefined && readClientSession(session, clientSessionKey(session), rows).openedBy !== by)
+  const openedBy =
+    by === undefined ? undefined : readClientSession(session, clientSessionKey(session), rows).openedBy
+  if (openedBy !== undefined && openedBy !== by?.madeAt && openedBy !== NOBODY)
     return refuse('session-expired', [session, 0])
+  // Another user may guess the number of a session of nobody: it must not get a new request.
+  const fresh = (rowBytes: number): SlotState =>
+    openedBy === NOBODY ? refuse('session-expired', [session, 0]) : { kind: 'new', rowBytes }
   if (slot >= SESSION_SLOTS_MAX) return refuse('slot-out-of-range', [slot, SESSION_SLOTS_MAX - 1])
   const key = slotKey(session, slot)
   const head = rows.read(key, true)
-  if (head === undefined) return { kind: 'new', rowBytes: 0 }
+  if (head === undefined) return fresh(0)
   const newest = readUint48(head.bytes, 0)
-  if (seq > newest) return { kind: 'new', rowBytes: SLOT_KEY_BYTES + head.length }
+  if (seq > newest) return fresh(SLOT_KEY_BYTES + head.length)
   if (seq < newest) return refuse('seq-passed', [slot, newest])
   const row = rows.read(key, false)
   if (row === undefined) throw new MalformedBytesError('the row of a slot is gone')
-  if (readUint32(row.bytes, 6) !== print) return refuse('token-reused')
+  if (!equalBytes(row.bytes.subarray(PRINT_AT, OUTCOME_AT), print)) return refuse('token-reused')
   const from = new Reader(row.bytes.subarray(OUTCOME_AT), 'the row of a slot', MalformedBytesError)
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
 }
@@ -111,12 +110,12 @@ const scratch = new Writer()
 export function rememberInSlot(
   sessions: ClientSessions,
   { session, slot, seq }: SessionSlot,
-  print: number,
+  print: Uint8Array,
   outcome: Outcome,
   before: number,
   rows: Rows,
 ): ClientSessions {
-  writeOutcome(outcome, scratch.clear().uint48(seq).uint32(print))
+  writeOutcome(outcome, scratch.clear().uint48(seq).raw(print))
   const value = scratch.copy()
   rows.write({ key: slotKey(session, slot), value })
   if (before === 0) noteSlot(session, slot, rows)
@@ -131,12 +130,12 @@ function noteSlot(session: number, slot: number, rows: Rows): void {
 }
 
 /** Writes the row of a new session. */
-export function openClientSession({ state, rows, by: openedBy = '' }: ApplyContext): ClientSessions {
+export function openClientSession({ state, rows, by }: ApplyContext): ClientSessions {
   const { clientSessions, clusterTimeMs } = state
   const { next, horizon } = clientSessions
   rows.write({
     key: clientSessionKey(next),
-    value: encodeClientSession({ openedAtMs: clusterTimeMs, slots: 0, openedBy }),
+    value: encodeClientSession({ openedAtMs: clusterTimeMs, slots: 0, openedBy: by?.madeAt ?? NOBODY }),
   })
   const oldestAtMs = next === horizon ? clusterTimeMs : clientSessions.oldestAtMs
   return { ...clientSessions, next: next + 1, oldestAtMs }
@@ -199,22 +198,27 @@ interface ClientSessionRow {
   readonly openedAtMs: number
   /** One more than the highest slot that the session has used. */
   readonly slots: number
-  /** Empty: rights were not checked. */
-  readonly openedBy: string
+  /** The auth revision at which the user was made who has opened it. */
+  readonly openedBy: number
 }
+
+/** Rights were not checked. */
+const NOBODY = 0
 
 function readClientSession(session: number, key: Uint8Array, rows: Rows): ClientSessionRow {
   const row = rows.read(key, false)
   if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
   const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
-  return { openedAtMs: from.uint64(), slots: from.uint16(), openedBy: from.ascii(from.left) }
+  const opened = { openedAtMs: from.uint64(), slots: from.uint16(), openedBy: from.uint64() }
+  from.end()
+  return opened
 }
 
 function encodeClientSession({ openedAtMs, slots, openedBy }: ClientSessionRow): Uint8Array {
-  const value = new Uint8Array(10 + openedBy.length)
+  const value = new Uint8Array(18)
   writeUint64(value, 0, openedAtMs)
   writeUint16(value, 8, slots)
-  writeAscii(value, 10, openedBy)
+  writeUint64(value, 10, openedBy)
   return value
 }
 

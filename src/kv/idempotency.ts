@@ -2,12 +2,17 @@
 //
 // Every outcome that apply decides for a request is remembered, including refusals: "nothing was written" must stay
 // true when a copy of the request arrives late. Three refusals that concern the token itself are not remembered.
-// "Expired" is not, because an expired token stays expired. "Used for another request" is not, because the row of the
-// token is taken. "The previous row was requested" is not, because the request alone decides it.
+// "Expired" is not, because an expired token stays expired. "Used for another request" is not, because the record of
+// the token is taken. "The previous row was requested" is not, because the request alone decides it.
+//
+// While rights are checked, a token belongs to its user: the same token of another user is another token. All records
+// of a token are in one row, so that a repeat finds its outcome also after rights began or ceased to be checked. A user
+// finds what was remembered while nobody was checked. While nobody is checked, a request finds the record of any user.
+// In both cases the command must be the same.
 //
 // Neither values nor keys are stored: a repeated request carries its key.
 
-import { equalBytes, Reader, Writer, writeUint32 } from '../bytes/index.ts'
+import { equalBytes, Reader, readUint32, Writer } from '../bytes/index.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import type { TokenOrderRow } from './codec/rows.ts'
 import {
@@ -19,6 +24,7 @@ import {
 } from './codec/rows.ts'
 import { MalformedBytesError } from './errors.ts'
 import type { Command, KvState, Outcome, Revision, Rows } from './types.ts'
+import { FINGERPRINT_BYTES } from './types.ts'
 
 type Tokens = KvState['idempotencyTokens']
 
@@ -28,16 +34,49 @@ type Tokens = KvState['idempotencyTokens']
  */
 export const EVICTIONS_PER_ENTRY_MAX = 64
 
-/** The outcome remembered for this request; undefined when the token is new. */
+/** Limit on the users of one token. With so many records, its row has less than 3 MiB. */
+export const TOKEN_USERS_MAX = 64
+
+/** A record in the row of a token. */
+interface TokenRecord {
+  /** The auth revision at which its user was made; 0: rights were not checked. */
+  readonly madeAt: number
+  readonly print: Uint8Array
+  readonly outcome: Uint8Array
+}
+
+/** The outcome remembered for this request; undefined when the token is new. `madeAt`: as of a record. */
 export function lookUp(
   tokenRow: Uint8Array | undefined,
-  print: Uint8Array,
-  command: Command,
-): Outcome | 'other-request' | undefined {
+  {
+    print,
+    madeAt,
+    command,
+  }: { readonly print: Uint8Array; readonly madeAt: number; readonly command: Command },
+): Outcome | 'other-request' | 'too-many-users' | undefined {
   if (tokenRow === undefined) return undefined
-  if (!equalBytes(tokenRow.subarray(0, FINGERPRINT_BYTES), print)) return 'other-request'
-  const from = new Reader(tokenRow.subarray(FINGERPRINT_BYTES), 'a token row', MalformedBytesError)
-  return readOutcome(from, command)
+  const records = readRecords(tokenRow)
+  const own = records.find((record) => record.madeAt === madeAt)
+  const isSame = (record: TokenRecord): boolean => equalBytes(record.print, print)
+  const visible =
+    own !== undefined && isSame(own)
+      ? own
+      : records.find((record) => isVisible(record, madeAt) && isSame(record))
+  if (visible !== undefined)
+    return readOutcome(new Reader(visible.outcome, 'a token row', MalformedBytesError), command)
+  if (own !== undefined) return 'other-request'
+  return records.length >= TOKEN_USERS_MAX ? 'too-many-users' : undefined
+}
+
+/** A user finds only his own records, and those of nobody. */
+const isVisible = (record: TokenRecord, madeAt: number): boolean => madeAt === 0 || record.madeAt === 0
+
+function readRecords(tokenRow: Uint8Array): readonly TokenRecord[] {
+  const from = new Reader(tokenRow, 'a token row', MalformedBytesError)
+  const records: TokenRecord[] = []
+  while (from.left > 0)
+    records.push({ madeAt: from.uint64(), print: from.slice(FINGERPRINT_BYTES), outcome: from.bytes() })
+  return records
 }
 
 /**
@@ -85,7 +124,7 @@ export function evict(
   let row = readOrderRow(oldest, rows)
   for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX; evicted++) {
     if (!evictionDue({ count, bytes, oldestAtMs }, settings, clusterTimeMs, incoming)) break
-    rows.write({ key: tokenKey(row.token), value: undefined })
+    forgetRecord(row, rows)
     rows.write({ key: tokenOrderKey(oldest), value: undefined })
     count--
     bytes -= row.bytes
@@ -105,20 +144,41 @@ function readOrderRow(position: number, rows: Rows): TokenOrderRow {
   return decodeTokenOrderRow(row.bytes)
 }
 
-/** Writes the two rows of an outcome: the one of the token, and the one of its position. */
+/** Deletes the record of a user. Nearly every row has no other one, and need not be read. */
+function forgetRecord({ token, madeAt }: TokenOrderRow, rows: Rows): void {
+  const key = tokenKey(token)
+  const head = rows.read(key, true)
+  const isAlone = head !== undefined && head.length === recordEnd(head.bytes)
+  const row = isAlone ? undefined : rows.read(key, false)
+  const kept = row === undefined ? [] : readRecords(row.bytes).filter((record) => record.madeAt !== madeAt)
+  rows.write({ key, value: kept.length === 0 ? undefined : encodeRecords(kept) })
+}
+
+const recordEnd = (row: Uint8Array): number => RECORD_HEAD_BYTES + readUint32(row, RECORD_HEAD_BYTES - 4)
+
+function encodeRecords(records: readonly TokenRecord[]): Uint8Array {
+  const to = scratch.clear()
+  for (const { madeAt, print, outcome } of records) to.uint64(madeAt).raw(print).bytes(outcome)
+  return to.copy()
+}
+
+/** Writes the rows of an outcome: a record in the row of the token, and the row of its position. */
 export function remember(
   tokens: Tokens,
-  token: Uint8Array,
-  tokenRow: Uint8Array,
+  { token, madeAt }: Pick<TokenOrderRow, 'token' | 'madeAt'>,
+  record: Uint8Array,
   revision: Revision,
   clusterTimeMs: number,
   rows: Rows,
 ): Tokens {
-  const bytes = rememberedBytes(token, tokenRow)
-  rows.write({ key: tokenKey(token), value: tokenRow })
+  const bytes = rememberedBytes(token, record)
+  const key = tokenKey(token)
+  // Making room may have deleted the record of another user.
+  const others = rows.read(key, true) === undefined ? undefined : rows.read(key, false)?.bytes
+  rows.write(others === undefined ? { key, value: record } : { key, value: joined(others, record) })
   rows.write({
     key: tokenOrderKey(tokens.next),
-    value: encodeTokenOrderRow({ token, clusterTimeMs, revision, bytes }),
+    value: encodeTokenOrderRow({ token, madeAt, clusterTimeMs, revision, bytes }),
   })
   return {
     ...tokens,
@@ -129,49 +189,19 @@ export function remember(
   }
 }
 
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length)
+  both.set(first)
+  both.set(second, first.length)
+  return both
+}
+
 const scratch = new Writer()
+const outcomeScratch = new Writer()
+const RECORD_HEAD_BYTES = 8 + FINGERPRINT_BYTES + 4
 
-export function encodeTokenRow(print: Uint8Array, outcome: Outcome): Uint8Array {
-  writeOutcome(outcome, scratch.clear().raw(print))
-  return scratch.copy()
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Tells two different requests with the same idempotency token apart. 64 bits: two lanes of MurmurHash3 (Appleby,
-// public domain) with different seeds. It detects a client's mistake. It does not protect against an attacker.
-
-export const FINGERPRINT_BYTES = 8
-
-/** The fingerprint of `bytes` in an entry of `kind`. */
-export function fingerprint(kind: number, bytes: Uint8Array): Uint8Array {
-  const print = new Uint8Array(FINGERPRINT_BYTES)
-  writeUint32(print, 0, murmur3(bytes, kind))
-  writeUint32(print, 4, murmur3(bytes, ~kind))
-  return print
-}
-
-/** The first of the two lanes alone, for a request that is known by a session, its slot and its number. */
-export const fingerprint32 = (kind: number, bytes: Uint8Array): number => murmur3(bytes, kind)
-
-/** A DataView reads a word four times as fast as four reads of bytes. Making it takes as long as reading 60 bytes. */
-function murmur3(bytes: Uint8Array, seed: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const whole = bytes.length & ~3
-  let hash = seed
-  for (let at = 0; at < whole; at += 4) {
-    hash ^= scramble(view.getInt32(at, true))
-    // Without `| 0` the sum would be no 32-bit integer, and V8 would calculate with doubles.
-    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
-  }
-  let tail = 0
-  for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | view.getUint8(at)
-  hash ^= scramble(tail) ^ bytes.length
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
-}
-
-function scramble(word: number): number {
-  const product = Math.imul(word, 0xcc9e2d51)
-  return Math.imul((product << 15) | (product >>> 17), 0x1b873593)
+/** The record of an outcome in the row of its token. */
+export function encodeTokenRecord(madeAt: number, print: Uint8Array, outcome: Outcome): Uint8Array {
+  writeOutcome(outcome, outcomeScratch.clear())
+  return scratch.clear().uint64(madeAt).raw(print).bytes(outcomeScratch.written()).copy()
 }

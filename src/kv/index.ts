@@ -1,15 +1,24 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
+export { type AccessDemand, demandsOf, isOwnPassword, reading } from './auth/demands.ts'
+export {
+  distinct,
+  isPermittedByKey,
+  isPermittedOnEmpty,
+  isPermittedWithoutKeys,
+  type LeaseDemand,
+} from './auth/lease-rights.ts'
 export {
   AUTH_TOKEN_KEY_BYTES,
   isAuthName,
+  LEASE_ID_KEY_BYTES,
   ROLE_PERMISSIONS_MAX,
   ROOT,
   USER_ROLES_MAX,
 } from './auth/names.ts'
 export type { Rights } from './auth/rights.ts'
-export { AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
+export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -17,6 +26,8 @@ export {
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
+  hasLeaseDemands,
+  leasesOfEntry,
   namesRanges,
   placesOfEntry,
   RENEW_LEASES_MAX,
@@ -59,6 +70,7 @@ export {
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
+  ownerOf,
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
@@ -82,6 +94,7 @@ export type {
   AuthRole,
   BatchedCommand,
   Command,
+  CommandDigest,
   Condition,
   Idempotency,
   KeyCommand,
@@ -104,10 +117,12 @@ export type {
   Revision,
   Rows,
   User,
+  UserIdentity,
   Where,
 } from './types.ts'
 export {
   asRevision,
+  FINGERPRINT_BYTES,
   SYSTEM_PRINCIPAL,
   TABLE_AUTH,
   TABLE_LEASES,

@@ -96,7 +96,7 @@ export function writeKey(
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({
     key: versionKey(key, revision),
-    value: encodeVersionHead(by === undefined ? meta : { ...meta, by }),
+    value: encodeVersionHead(by === undefined ? meta : { ...meta, by: by.name }),
     rest: value,
     before: null,
   })

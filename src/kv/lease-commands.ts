@@ -2,15 +2,12 @@
 // deleted.
 
 import type { ApplyContext } from './apply-context.ts'
-import { authStateOf } from './auth/changes.ts'
-import { keyAfter } from './codec/rows.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
 import { metadataKey, readCurrent, removeDetached } from './keys.ts'
 import {
   addLease,
   chooseId,
   countFault,
-  isOwner,
   type Lease,
   readLease,
   removeLease,
@@ -68,20 +65,6 @@ function grant(
   const id = requested ?? chooseId(work)
   addLease(id, { ttlMs, owned: false }, work)
   return { kind: 'granted', revision: state.revision, lease: id, ttlMs }
-}
-
-/**
- * Whether a user may still revoke a lease. The node that permitted it may not have known the newest keys of the lease,
- * nor the lease itself.
- */
-export function mayRevoke(id: LeaseId, user: string, work: ApplyContext): boolean {
-  const lease = readLease(id, work)
-  if (lease === undefined || isOwner(user, id, lease, work)) return true
-  const rights = authStateOf(work).rightsOf(user)
-  if (rights === undefined || rights.isRoot) return rights !== undefined
-  const keys = work.rows.attached(id)
-  if (keys.length === 0) return !lease.hasOwner
-  return keys.every((key) => rights.mayWrite({ start: key, end: keyAfter(key) }))
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */

@@ -6,7 +6,7 @@
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
 //                       flag 2: it has an owner
 //   owner        key    10, id of the lease (8)
-//                value  the user who was granted the lease, in ASCII
+//                value  the user who was granted the lease: the auth revision at which he was made (8), name in ASCII
 //   attachment   key    7, id of the lease (8), user's key
 //                value  0
 //
@@ -18,20 +18,22 @@
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
 
 import {
-  encodeUtf8,
-  equalBytes,
   Reader,
   readBigUint64,
+  SIPHASH_KEY_BYTES,
+  sipHash,
+  writeAscii,
   writeBigUint64,
   writeUint32,
   writeUint64,
 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { leaseIdKeyOf } from './auth/state.ts'
 import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
-import type { KvState, LeaseId, PutLease, RecordMetadata, Rejection, Rows } from './types.ts'
+import type { KvState, LeaseId, PutLease, RecordMetadata, Rejection, Rows, UserIdentity } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 
 const OWNED = 1
@@ -54,12 +56,12 @@ export interface Lease {
 }
 
 /**
- * No lease was ever granted. The ids of a cluster begin at a number of its own, out of 2^52. So the id of a lease of a
+ * No lease was ever granted. The ids of a cluster begin at a number of its own, out of 2^51. So the id of a lease of a
  * cluster that was destroyed or restored names no lease in the next one. `clusterId`: decimal digits.
  */
 export const noLeases = (clusterId: string): KvState['leases'] => ({
   count: 0,
-  chosen: Number(scattered(BigInt(clusterId)) >> 12n),
+  chosen: Number(hashed(NO_KEY, BigInt(clusterId)) >> 12n),
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -152,10 +154,17 @@ export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
   return row === undefined ? undefined : decodeLease(row.bytes)
 }
 
-/** Whether the user was granted it. */
-export function isOwner(user: string, id: LeaseId, { hasOwner }: Lease, { rows }: Changing): boolean {
-  const row = hasOwner ? rows.read(leaseOwnerKey(id), false) : undefined
-  return row !== undefined && equalBytes(row.bytes, encodeUtf8(user))
+/** The user in the row of an owner. */
+export function ownerOf(row: Uint8Array): UserIdentity {
+  const from = new Reader(row, 'the row of an owner of a lease', MalformedBytesError)
+  return { madeAt: from.uint64(), name: from.ascii(from.left) }
+}
+
+function encodeOwner({ name, madeAt }: UserIdentity): Uint8Array {
+  const row = new Uint8Array(8 + name.length)
+  writeUint64(row, 0, madeAt)
+  writeAscii(row, 8, name)
+  return row
 }
 
 /** A lease that must exist. */
@@ -174,7 +183,7 @@ export function addLease(
   const hasOwner = by !== undefined
   const deadlineMs = deadlineFrom(ttlMs, state)
   writeLease(id, { owned, hasOwner, ttlMs, deadlineMs, keys: 0, keyBytes: 0 }, rows)
-  if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: encodeUtf8(by) })
+  if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: encodeOwner(by) })
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
@@ -201,25 +210,31 @@ const deadlineFrom = (ttlMs: number, { clusterTimeMs, settings }: KvState): numb
   clusterTimeMs + ttlMs + settings.leaseCheckpointMs
 
 /**
- * An id that no lease has. Every replica chooses the same. The proposer could not choose it: a repeated request with a
- * token must have the same bytes. Ids are far apart, so that no client finds the lease of another by counting.
+ * An id that no lease has: a keyed hash of how many were chosen. Every replica chooses the same. The proposer could not
+ * choose it: a repeated request with a token must have the same bytes. From the first check of rights on, the key is a
+ * secret of the cluster. So the ids of a user's own leases say nothing about those of others.
  */
 export function chooseId(work: Changing): LeaseId {
-  const { state } = work
+  const { state, rows } = work
+  const key = leaseIdKeyOf(rows)?.slice() ?? NO_KEY
   for (;;) {
     const chosen = state.leases.chosen + 1
     state.leases = { ...state.leases, chosen }
-    const id = leaseOf(scattered(BigInt(chosen)))
-    if (readLease(id, work) === undefined) return id
+    const bits = hashed(key, BigInt(chosen))
+    const id = leaseOf(bits)
+    if (bits !== 0n && readLease(id, work) === undefined) return id
   }
 }
 
-/** The finalizer of splitmix64, which maps 64 bits to 64 bits, no two alike, and only 0 to 0. */
-function scattered(number: bigint): bigint {
-  let bits = number
-  bits = BigInt.asUintN(64, (bits ^ (bits >> 30n)) * 0xbf58476d1ce4e5b9n)
-  bits = BigInt.asUintN(64, (bits ^ (bits >> 27n)) * 0x94d049bb133111ebn)
-  return bits ^ (bits >> 31n)
+/** Until rights are checked for the first time, ids need not be secret. */
+const NO_KEY = new Uint8Array(SIPHASH_KEY_BYTES)
+
+/** 63 bits: clients keep the id of a lease as a signed integer. */
+function hashed(key: Uint8Array, number: bigint): bigint {
+  const message = new Uint8Array(8)
+  writeBigUint64(message, 0, number)
+  const { high, low } = sipHash(key, message)
+  return (BigInt(high & 0x7fff_ffff) << 32n) | BigInt(low)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ export const REASONS: readonly Reason[] = [
   'unknown-role',
   'root-needed',
   'auth-too-large',
+  'too-many-token-users',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -76,6 +77,7 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'unknown-role': 'bad_request',
   'root-needed': 'bad_request',
   'auth-too-large': 'storage_full',
+  'too-many-token-users': 'idempotency_key_reused',
 }
 
 /** The id of a lease as the numbers of a refusal: each is 32 bits. */
@@ -172,6 +174,8 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return 'the user root, with the role root and a password or a certificate, is needed while rights are checked'
     case 'auth-too-large':
       return `users and roles would take ${first} bytes, at most ${second}`
+    case 'too-many-token-users':
+      return `${first} users have used this idempotency token: choose a random one`
     default:
       return assertNever(reason, 'reason')
   }

@@ -7,7 +7,15 @@
 import { readUint64, writeUint64 } from '../bytes/index.ts'
 import { sizeOfUser } from './auth/changes.ts'
 import { ROOT } from './auth/names.ts'
-import { AUTH_KEY, decodeAuthHead, decodeUser, encodeAuthHead, encodeUser, ROOT_KEY } from './auth/state.ts'
+import {
+  AUTH_KEY,
+  type AuthKeys,
+  decodeAuthHead,
+  decodeUser,
+  encodeAuthHead,
+  encodeUser,
+  ROOT_KEY,
+} from './auth/state.ts'
 import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
 import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
@@ -85,8 +93,8 @@ export interface Restore {
   readonly bump: number
   /** The new cluster. */
   readonly clusterId: string
-  /** It signs the tokens of users from now on. Those of the lost store are void. */
-  readonly tokenKey: Uint8Array
+  /** The secrets of the new cluster. Tokens of users of the lost store are void. */
+  readonly keys: AuthKeys
   /** undefined: the user root stays as it is. */
   readonly newRoot?: NewRoot | undefined
 }
@@ -140,19 +148,20 @@ export function restoredRow(row: Row, state: KvState, restore: Restore): Row {
 }
 
 /** The row that all users share: its key is new, and its size is that of the new row of root. */
-function restoredHead(row: Uint8Array, state: KvState, { tokenKey, newRoot }: Restore): Uint8Array {
+function restoredHead(row: Uint8Array, state: KvState, { keys, newRoot }: Restore): Uint8Array {
   const head = decodeAuthHead(row)
   const added =
     newRoot === undefined ? 0 : sizeOfUser(ROOT, rootRow(newRoot, state)) - sizeOfUser(ROOT, newRoot.row)
   return encodeAuthHead({
     ...head,
-    tokenKey: head.tokenKey.length === 0 ? head.tokenKey : tokenKey,
+    keys: head.keys.tokenKey.length === 0 ? head.keys : keys,
     bytes: head.bytes + added,
   })
 }
 
 function rootRow({ row, passwordHash }: NewRoot, { auth }: KvState): Uint8Array {
-  const root = decodeUser(ROOT, row)
+  // The row of root has everything but its identity, which stays.
+  const root = decodeUser({ name: ROOT, madeAt: 0 }, row)
   const roles = [...new Set([...root.roles, ROOT])].sort()
   return encodeUser({ ...root, passwordHash, roles, epoch: auth.revision })
 }

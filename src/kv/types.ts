@@ -222,8 +222,14 @@ export type Permission =
   | { readonly access: 'read' | 'write' | 'readwrite'; readonly range: KeyRange }
   | { readonly access: 'admin'; readonly range: undefined }
 
-export interface User {
+/** A user. A later user of the same name is another one. */
+export interface UserIdentity {
   readonly name: string
+  /** The auth revision at which the user was made. No other user was made at it. */
+  readonly madeAt: number
+}
+
+export interface User extends UserIdentity {
   /** The salted hash of the password, as `src/server/auth/passwords.ts` writes it. undefined: only certificates. */
   readonly passwordHash: string | undefined
   /** In order. */
@@ -243,6 +249,8 @@ export type AuthChange =
       readonly kind: 'enable'
       /** The key that signs auth tokens, of AUTH_TOKEN_KEY_BYTES random bytes. */
       readonly tokenKey: Uint8Array
+      /** The key of the ids of leases, of LEASE_ID_KEY_BYTES random bytes. */
+      readonly leaseIdKey: Uint8Array
       /** The request came from the user root, with a certificate. */
       readonly rootHasCertificate: boolean
     }
@@ -289,7 +297,15 @@ export interface Request {
   readonly principal: string
   /** The auth revision under which the user was permitted to. undefined: rights were not checked. */
   readonly authRevision?: number | undefined
+  /** The `madeAt` of this user. It is given with an auth revision, and not without one. */
+  readonly madeAt?: number | undefined
 }
+
+/** Digest of a command in an entry of this kind: FINGERPRINT_BYTES bytes, which no two commands are known to share. */
+export type CommandDigest = (kind: number, command: Uint8Array) => Uint8Array
+
+/** 128 bits of a digest in which nobody finds collisions, such as SHA-256. */
+export const FINGERPRINT_BYTES = 16
 
 /** Nodes compact history, and renew and end leases. No user has this name. */
 export const SYSTEM_PRINCIPAL = '*'
@@ -508,6 +524,7 @@ export type Reason =
   | 'unknown-role'
   | 'root-needed'
   | 'auth-too-large'
+  | 'too-many-token-users'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {

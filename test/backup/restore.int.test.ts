@@ -53,17 +53,19 @@ test('records, revisions, history, leases and users stay', async () => {
     expect(lease && decodeLease(lease.value)).toMatchObject({ ttlMs: 60_000, keys: 1, deadlineMs: 115_000 })
     const [auth, old] = [rows, await rowsIn(await backupOf(node))].map((all) => {
       const find = (rowKey: Uint8Array) => all.find(({ key }) => Buffer.compare(key, rowKey) === 0)?.value
-      const { users, roles, tokenKey } = new AuthRows(find).state
+      const { users, roles, keys } = new AuthRows(find).state
       return {
         users: [...users.keys()].map((name) => users.get(name)),
         roles: [...roles.keys()].map((name) => roles.get(name)),
-        tokenKey,
+        keys,
       }
     })
     expect(auth?.users).toHaveLength(2)
-    expect({ ...auth, tokenKey: [] }).toEqual({ ...old, tokenKey: [] })
+    expect({ ...auth, keys: {} }).toEqual({ ...old, keys: {} })
     // The tokens of the lost cluster are void.
-    expect(auth?.tokenKey).not.toEqual(old?.tokenKey)
+    expect(auth?.keys.tokenKey).not.toEqual(old?.keys.tokenKey)
+    // Nobody who has the backup can predict ids of leases.
+    expect(auth?.keys.leaseIdKey).not.toEqual(old?.keys.leaseIdKey)
     expect(storage.identity).toMatchObject({ name: 'n9', clusterId: restored.clusterId })
     expect(restored.clusterId).not.toBe(node.clusterId)
   })

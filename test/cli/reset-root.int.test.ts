@@ -9,6 +9,7 @@ import { readerOf } from '../../src/backup/file.ts'
 import { startCluster } from '../../src/index.ts'
 import { DEFAULT_DATA, writeClusterFile } from '../../src/local/cluster-file.ts'
 import { backupFile } from '../../src/server/api/backup.ts'
+import { newAuthKeys } from '../../src/server/auth/auth-keys.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import { backupOf, fileWith, nodeWithEverything, temporaryDirectory } from '../backup/samples.ts'
 import { BOB_PASSWORD, basic } from '../server/auth/users.ts'
@@ -113,7 +114,7 @@ async function withCertificateOnly(): Promise<string> {
     node.apply({ kind: 'auth', ifRevision: undefined, change } as Parameters<typeof node.apply>[0])
   auth({ kind: 'disable' })
   auth({ kind: 'put-user', name: 'root', passwordHash: null, roles: undefined })
-  auth({ kind: 'enable', tokenKey: new Uint8Array(32).fill(9), rootHasCertificate: true })
+  auth({ kind: 'enable', ...newAuthKeys(), rootHasCertificate: true })
   node.put('app/last', '1')
   return fileWith(await buffer(backupFile(node, true)))
 }

@@ -1,14 +1,18 @@
 // Users, roles and the switch in the state machine, and what it does with entries that were permitted under other
 // rights.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { type applyEntry, applySteps } from '../../src/kv/apply.ts'
 import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv/auth/state.ts'
+import { TOKEN_USERS_MAX } from '../../src/kv/idempotency.ts'
+import { ownerOf, prefixEnd } from '../../src/kv/index.ts'
 import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
-import { ask, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
+import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
 
 const TOKEN_KEY = utf8('the key of tokens')
-const ENABLE = { kind: 'enable', tokenKey: TOKEN_KEY, rootHasCertificate: false } as const
+const KEYS = { tokenKey: TOKEN_KEY, leaseIdKey: utf8('of 16 bytes, yes') }
+const ENABLE = { kind: 'enable', ...KEYS, rootHasCertificate: false } as const
 const ROOT_USER = { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] } as const
 
 const authOf = (change: AuthChange, ifRevision?: number): Command => ({ kind: 'auth', change, ifRevision })
@@ -18,6 +22,7 @@ const by = (principal: string, command: Command, store: MemoryStore, authRevisio
   ...ask(command),
   principal,
   authRevision: authRevision ?? store.state.auth.revision,
+  madeAt: stateOf(store).users.get(principal)?.madeAt ?? 0,
 })
 
 const change = (store: MemoryStore, ...changes: readonly AuthChange[]) =>
@@ -37,6 +42,9 @@ function enabledStore(...changes: readonly AuthChange[]): MemoryStore {
   return store
 }
 
+const userOf = (name: string, roles: readonly string[] = []) =>
+  ({ kind: 'put-user', name, passwordHash: 'h', roles }) as const
+
 const refusedAs = (reason: string) => expect.objectContaining({ kind: 'refused', reason })
 
 test('each change raises the auth revision, and not the revision of the store', () => {
@@ -50,7 +58,7 @@ test('each change raises the auth revision, and not the revision of the store', 
   )
   expect(outcomes).toEqual([2, 3, 4, 5].map((authRevision) => ({ kind: 'auth', revision: 1, authRevision })))
   expect(stateOf(store).users.get('bob')).toEqual({
-    ...{ name: 'bob', passwordHash: 'h', roles: ['app', 'root'] },
+    ...{ name: 'bob', madeAt: 3, passwordHash: 'h', roles: ['app', 'root'] },
     // The revision of the last password.
     epoch: 4,
   })
@@ -149,7 +157,9 @@ test('the row of what they share has one form', () => {
   const store = enabledStore({ kind: 'put-role', name: 'app', permissions: [] })
   const row = store.rows.get(hex(AUTH_KEY)) ?? new Uint8Array()
   expect(encodeAuthHead(decodeAuthHead(row))).toEqual(row)
-  expect(decodeAuthHead(row)).toMatchObject({ tokenKey: TOKEN_KEY, users: ['root'], roles: ['app'] })
+  expect(decodeAuthHead(row)).toMatchObject({
+    ...{ keys: KEYS, users: [{ name: 'root', madeAt: 2 }], roles: ['app'] },
+  })
 })
 
 test('a change writes the rows of what it changes, and reads no other', () => {
@@ -262,11 +272,11 @@ const txnOf = (...keys: readonly string[]) => ({
 })
 
 test('a lease has its owner until it ends', () => {
-  const store = enabledStore()
+  const store = enabledStore(...['bob', 'dora', 'carl'].map((name) => userOf(name, ['root'])))
   const id = '7' as LeaseId
   store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
   const owners = () =>
-    [...store.rows].filter(([key]) => key.startsWith('0a')).map(([, name]) => `${Buffer.from(name)}`)
+    [...store.rows].filter(([key]) => key.startsWith('0a')).map(([, row]) => ownerOf(row).name)
   expect(owners()).toEqual(['bob'])
   store.apply(by('carl', { ...putOf('a', '1'), lease: { id } }, store))
   store.apply(by('dora', { ...putOf('own', '1'), lease: { ttlMs: 1000 } }, store))
@@ -298,7 +308,7 @@ test('a lease is revoked only by a user who may write all keys that it has when 
 })
 
 test('a lease without keys is ended by the user who was granted it, or by root', () => {
-  const store = enabledStore({ kind: 'put-user', name: 'bob', passwordHash: 'h', roles: [] })
+  const store = enabledStore(userOf('bob'), userOf('carl'))
   const id = '7' as LeaseId
   const revokedBy = (user: string, owner: string) => {
     store.apply(by(owner, { kind: 'grant', id, ttlMs: 1000 }, store))
@@ -314,7 +324,7 @@ test('a lease without keys is ended by the user who was granted it, or by root',
 })
 
 test('a session serves only the user who has opened it', () => {
-  const store = enabledStore()
+  const store = enabledStore(userOf('bob'), userOf('carl'))
   const opened = store.apply(by('bob', { kind: 'open-session' }, store)).outcome
   const session = 'session' in opened ? opened.session : 0
   const put = (user: string, seq: number) => {
@@ -328,4 +338,184 @@ test('a session serves only the user who has opened it', () => {
   change(store, { kind: 'disable' })
   const idempotency = { session, slot: 0, seq: 2 }
   expect(store.apply({ ...ask(putOf('a', '1')), idempotency }).outcome.kind).toBe('put')
+})
+
+test('a session of nobody answers repetitions of its last requests, and serves no new one', () => {
+  const store = new MemoryStore()
+  store.apply(ask({ kind: 'open-session' }))
+  const inSlot = (slot: number, seq: number) => ({ session: 1, slot, seq })
+  const put = putOf('a', '1')
+  store.apply(ask(put, inSlot(0, 1)))
+  change(store, ROOT_USER, userOf('bob'), ENABLE)
+  const repeat = { ...by('bob', put, store), idempotency: inSlot(0, 1) }
+  expect(store.apply(repeat)).toMatchObject({ replayed: true, outcome: { kind: 'put', version: 1 } })
+  for (const slot of [inSlot(0, 2), inSlot(1, 1)])
+    expect(store.apply({ ...repeat, idempotency: slot }).outcome).toEqual(refusedAs('session-expired'))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Identity
+
+test('a user who is made again inherits nothing of the former one', () => {
+  const store = enabledStore(userOf('bob', ['root']))
+  const id = '7' as LeaseId
+  const token = { token: 't', since: undefined }
+  store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
+  store.apply(by('bob', { kind: 'open-session' }, store))
+  const slot = { session: 1, slot: 0, seq: 1 }
+  const put = putOf('a', '1')
+  for (const idempotency of [token, slot]) store.apply({ ...by('bob', put, store), idempotency })
+  expect(store.apply({ ...by('bob', put, store), idempotency: token }).replayed).toBe(true)
+  change(store, { kind: 'delete-user', name: 'bob' }, userOf('bob'))
+  expect(store.apply({ ...by('bob', put, store), idempotency: token })).toMatchObject({
+    ...{ replayed: false, outcome: { kind: 'put', version: 3 } },
+  })
+  expect(store.apply({ ...by('bob', put, store), idempotency: slot }).outcome).toEqual(
+    refusedAs('session-expired'),
+  )
+  for (const command of [
+    { kind: 'revoke', id } as const,
+    { ...putOf('a', '1'), lease: { id } },
+    batchOf({ ...putOf('a', '1'), lease: { id } }),
+  ])
+    expect(store.apply(by('bob', command, store)).outcome).toEqual(refusedAs('rights-changed'))
+})
+
+describe('the token of a user', () => {
+  const TOKEN = { token: 't', since: undefined }
+  const under = (store: MemoryStore, user: string | undefined, value: string) => {
+    const request = user === undefined ? ask(putOf('a', value)) : by(user, putOf('a', value), store)
+    return store.apply({ ...request, idempotency: TOKEN })
+  }
+  const REUSED = { outcome: refusedAs('token-reused') }
+  const made = (version: number) => ({ replayed: false, outcome: { kind: 'put', version } })
+  const repeated = (version: number) => ({ replayed: true, outcome: { kind: 'put', version } })
+
+  test('is neither found nor taken by another user', () => {
+    const store = enabledStore(userOf('bob'), userOf('carl'))
+    expect(under(store, 'bob', '1')).toMatchObject(made(1))
+    expect(under(store, 'carl', '2')).toMatchObject(made(2))
+    // The same request of another user is another request.
+    expect(under(store, 'root', '1')).toMatchObject(made(3))
+    expect(under(store, 'bob', '1')).toMatchObject(repeated(1))
+    expect(under(store, 'carl', '2')).toMatchObject(repeated(2))
+    expect(under(store, 'carl', '1')).toMatchObject(REUSED)
+  })
+
+  test('keeps its answer when rights begin to be checked, and when they cease', () => {
+    const store = new MemoryStore()
+    under(store, undefined, '1')
+    change(store, ROOT_USER, userOf('bob'), ENABLE)
+    expect(under(store, 'bob', '1')).toMatchObject(repeated(1))
+    // Nobody's token does not keep a user from using it.
+    expect(under(store, 'bob', '2')).toMatchObject(made(2))
+    expect(under(store, 'root', '3')).toMatchObject(made(3))
+    change(store, { kind: 'disable' })
+    for (const version of [1, 2, 3])
+      expect(under(store, undefined, `${version}`)).toMatchObject(repeated(version))
+    expect(under(store, undefined, '4')).toMatchObject(REUSED)
+  })
+
+  test('is forgotten alone, and its bytes with it', () => {
+    const store = enabledStore(userOf('bob'), userOf('carl'))
+    under(store, 'bob', '1')
+    store.apply({ ...by('carl', putOf('a', '2'), store), idempotency: TOKEN }, 1000)
+    const { idempotencyAgeMsMax } = store.state.settings
+    store.apply(by('root', putOf('b', ''), store), idempotencyAgeMsMax + 1)
+    expect(store.state.idempotencyTokens.count).toBe(1)
+    expect(under(store, 'carl', '2')).toMatchObject(repeated(2))
+    expect(under(store, 'bob', '1')).toMatchObject(made(3))
+    store.apply(by('root', putOf('b', ''), store), 3 * idempotencyAgeMsMax)
+    expect(store.state.idempotencyTokens).toMatchObject({ count: 0, bytes: 0 })
+    expect([...store.rows.keys()].filter((name) => /^0[23]/.test(name))).toEqual([])
+  })
+
+  test('is refused when too many users have it', () => {
+    const names = Array.from({ length: TOKEN_USERS_MAX }, (_, at) => `user${at}`)
+    const store = enabledStore(...names.map((name) => userOf(name)), userOf('late'))
+    for (const [at, name] of names.entries()) expect(under(store, name, `${at}`)).toMatchObject(made(at + 1))
+    expect(under(store, 'late', 'x').outcome).toEqual(refusedAs('too-many-token-users'))
+    expect(under(store, 'user7', '7')).toMatchObject(repeated(8))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Leases
+
+test('who was granted a lease revokes only keys that he may still write', () => {
+  const store = enabledStore(appRole('alice/'), userOf('alice', ['app']))
+  const id = '7' as LeaseId
+  store.apply(by('alice', { kind: 'grant', id, ttlMs: 1000 }, store))
+  store.apply(by('alice', { ...putOf('alice/1', ''), lease: { id } }, store))
+  const revoke = () => store.apply(by('alice', { kind: 'revoke', id }, store)).outcome
+  store.apply(by('root', { ...putOf('secret', ''), lease: { id } }, store))
+  expect(revoke()).toEqual(refusedAs('rights-changed'))
+  store.apply(by('root', deleteOf('secret'), store))
+  change(store, { kind: 'put-role', name: 'app', permissions: [] })
+  expect(revoke()).toEqual(refusedAs('rights-changed'))
+  change(store, appRole('alice/'))
+  expect(revoke()).toMatchObject({ kind: 'revoked', deleted: 1 })
+})
+
+const appRole = (prefix: string) =>
+  ({
+    kind: 'put-role',
+    name: 'app',
+    permissions: [{ access: 'readwrite', range: { start: utf8(prefix), end: prefixEnd(utf8(prefix)) } }],
+  }) as const
+
+test('ids of leases are a secret of the cluster, below 2^63, and not 0', () => {
+  const idsOf = (leaseIdKey: Uint8Array | undefined): bigint[] => {
+    const store = new MemoryStore()
+    if (leaseIdKey !== undefined) change(store, ROOT_USER, { ...ENABLE, leaseIdKey })
+    return Array.from({ length: 20 }, () => {
+      const command = { kind: 'grant', id: undefined, ttlMs: 1000 } as const
+      const { outcome } = store.apply(leaseIdKey === undefined ? ask(command) : by('root', command, store))
+      return 'lease' in outcome ? BigInt(outcome.lease) : 0n
+    })
+  }
+  const [first, second, open] = [
+    idsOf(utf8('first of secrets')),
+    idsOf(utf8('second of those.')),
+    idsOf(undefined),
+  ]
+  const all = [...first, ...second, ...open]
+  expect(new Set(all).size).toBe(60)
+  expect(idsOf(utf8('first of secrets'))).toEqual(first)
+  for (const id of all) expect(id > 0n && id < 2n ** 63n).toBe(true)
+})
+
+test('the rights on a lease with many keys are decided in steps', () => {
+  const store = enabledStore(appRole('app/'), userOf('bob', ['app']))
+  const id = '7' as LeaseId
+  store.apply(by('root', { kind: 'grant', id, ttlMs: 1000 }, store))
+  const puts = Array.from({ length: 500 }, (_, at) => ({ ...putOf(`app/${at}`, ''), lease: { id } }))
+  store.apply(by('root', batchOf(...puts), store))
+  const request = by('bob', { ...putOf('app/more', ''), lease: { id } }, store)
+  let steps = 0
+  const inSteps: typeof applyEntry = (...entry) => {
+    const left = applySteps(...entry)
+    for (;;) {
+      const { done, value } = left.next()
+      if (done) return value
+      steps++
+    }
+  }
+  expect(store.apply(request, 0, inSteps).outcome).toMatchObject({ kind: 'put' })
+  expect(steps).toBeGreaterThanOrEqual(500)
+})
+
+test('leases that have too many keys together are not decided on', () => {
+  const store = enabledStore(appRole('app/'), userOf('bob', ['app']))
+  store.apply(by('root', { kind: 'settings', settings: { rangeKeysMax: 3 } }, store))
+  const leases = ['7', '8'].map((id) => ({ id: id as LeaseId }))
+  for (const { id } of leases) {
+    store.apply(by('root', { kind: 'grant', id, ttlMs: 1000 }, store))
+    for (const at of [1, 2])
+      store.apply(by('root', { ...putOf(`app/${id}/${at}`, ''), lease: { id } }, store))
+  }
+  const [one, other] = leases.map((lease) => ({ ...putOf('app/x', ''), lease }))
+  if (one === undefined || other === undefined) throw new Error('two leases')
+  expect(store.apply(by('bob', batchOf(one), store)).outcome).toMatchObject({ kind: 'batch' })
+  expect(store.apply(by('bob', batchOf(one, other), store)).outcome).toEqual(refusedAs('range-too-large'))
 })

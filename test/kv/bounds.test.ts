@@ -175,8 +175,8 @@ describe('bytes that are not ours', () => {
   })
 
   test.each([
-    ['outcome', [8, 99], UnknownKindError],
-    ['refusal', [17, 99], UnknownKindError],
+    ['outcome', [28, 99], UnknownKindError],
+    ['refusal', [37, 99], UnknownKindError],
   ] as const)('a token row with an unknown %s stops the node', (_, [at, value], error) => {
     const store = new MemoryStore({ valueBytesMax: 1 })
     const request = ask(putOf('k', 'large'), { token: 't', since: undefined })

@@ -6,14 +6,20 @@ import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { keyAfter, prefixEnd } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { fingerprint } from '../../src/kv/idempotency.ts'
 import { REASONS } from '../../src/kv/rejections.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
 import type { LeaseId, Request } from '../../src/kv/types.ts'
+import { commandDigest } from '../../src/server/node/command-digest.ts'
 import { must } from '../storage/samples.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const unspaced = (text: string) => text.replaceAll(/\s/g, '')
+
+/** The fingerprint of a command of this kind, and the command. */
+const printed = (kind: number, command: string): string => `${print(kind, command)} ${command}`
+
+const print = (kind: number, command: string): string =>
+  hex(commandDigest(kind, Buffer.from(unspaced(command), 'hex')))
 
 describe('requests', () => {
   test.each<readonly [string, number, Request, string]>([
@@ -27,10 +33,15 @@ describe('requests', () => {
         idempotency: { token: 'tok', since: rev(5) },
         principal: 'me',
       },
-      `03 03 746f6b 0000000000000005
-       02 6d65 07 0002 0000000000000007 0000010000000000 ffff 0001 6b 76`,
+      `03 02 6d65 03 746f6b 0000000000000005
+       ${printed(16, '07 0002 0000000000000007 0000010000000000 ffff 0001 6b 76')}`,
     ],
-    ['a delete', 17, ask(deleteOf('k'), { token: 't', since: undefined }), '01 01 74  00 00 0001 6b'],
+    [
+      'a delete',
+      17,
+      ask(deleteOf('k'), { token: 't', since: undefined }),
+      `01 00 01 74 ${printed(17, '00 0001 6b')}`,
+    ],
     [
       'settings',
       18,
@@ -114,14 +125,27 @@ describe('requests', () => {
     [
       'a put of a user',
       16,
-      { ...ask(putOf('k', 'v')), principal: 'bob', authRevision: 258 },
-      '08 0000000000000102  03 626f62 00 0001 6b 76',
+      { ...ask(putOf('k', 'v')), principal: 'bob', authRevision: 258, madeAt: 7 },
+      '08 03 626f62 0000000000000102 0000000000000007  00 0001 6b 76',
+    ],
+    [
+      'a put of a user with a lease',
+      16,
+      {
+        ...ask({ ...putOf('k', 'v'), lease: { id: '7' as LeaseId } }),
+        ...{ principal: 'bob', authRevision: 258, madeAt: 7 },
+      },
+      '18 03 626f62 0000000000000102 0000000000000007  08 0000000000000007 0001 6b 76',
     ],
     [
       'a put of a user in a session',
       16,
-      { ...ask(putOf('k', 'v'), { session: 258, slot: 3, seq: 7 }), principal: 'bob', authRevision: 258 },
-      '0c 0000000000000102 0000000000000102 0003 000000000007  03 626f62 00 0001 6b 76',
+      {
+        ...ask(putOf('k', 'v'), { session: 258, slot: 3, seq: 7 }),
+        ...{ principal: 'bob', authRevision: 258, madeAt: 7 },
+      },
+      `0c 03 626f62 0000000000000102 0000000000000007
+       0000000000000102 0003 000000000007 ${printed(16, '00 0001 6b 76')}`,
     ],
     [
       'a user',
@@ -167,10 +191,10 @@ describe('requests', () => {
       28,
       ask({
         kind: 'auth',
-        change: { kind: 'enable', rootHasCertificate: true, tokenKey: utf8('key') },
+        change: { kind: 'enable', rootHasCertificate: true, leaseIdKey: utf8('l'), tokenKey: utf8('key') },
         ifRevision: undefined,
       }),
-      '00  00 00 00 01 01 00000003 6b6579',
+      '00  00 00 00 01 01 00000001 6c 00000003 6b6579',
     ],
     ...(
       [
@@ -187,7 +211,7 @@ describe('requests', () => {
       'a put in a session',
       16,
       ask(putOf('k', 'v'), { session: 258, slot: 3, seq: 2 ** 40 + 7 }),
-      '04 0000000000000102 0003 010000000007  00 00 0001 6b 76',
+      `04 00 0000000000000102 0003 010000000007 ${printed(16, '00 0001 6b 76')}`,
     ],
     [
       'a batch',
@@ -214,7 +238,7 @@ describe('requests', () => {
     ['kind', 29, 1, '0000000001 6b'],
     ['change of users', 28, 1, '000000 00 07'],
     ['version', 16, 2, '0000000001 6b'],
-    ['envelope flag', 16, 1, '1000000001 6b'],
+    ['envelope flag', 16, 1, '2000000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
     ['batch flag', 19, 1, '000001 0000'],
     ['flag', 16, 1, '0000200001 6b'],
@@ -250,9 +274,12 @@ describe('rows', () => {
     const rows = [...store.rows].filter(([key]) => /^0[23]/.test(key)).map(([key, row]) => [key, hex(row)])
     expect(Object.fromEntries(rows)).toEqual({
       [unspaced('02 746f6b')]: unspaced(
-        `a60cd6a13e8dee23 01 0000000000000003 0000000000000002 0000000000000003 0000000000000002`,
+        `0000000000000000 ${print(16, '00 0001 6b 76')}
+         00000021 01 0000000000000003 0000000000000002 0000000000000003 0000000000000002`,
       ),
-      [unspaced('03 0000000000000000')]: unspaced('0000000000000102 0000000000000003 0000004d 746f6b'),
+      [unspaced('03 0000000000000000')]: unspaced(
+        '0000000000000102 0000000000000003 00000069 0000000000000000 746f6b',
+      ),
     })
   })
 
@@ -260,7 +287,10 @@ describe('rows', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     store.apply(ask(putOf('k', '12345'), { token: 't', since: undefined }))
     expect(hex(must(store.rows.get(unspaced('02 74'))))).toBe(
-      unspaced(`51936eb09f6b285b 05 0000000000000001 02 0000000000000005 0000000000000004`),
+      unspaced(
+        `0000000000000000 ${print(16, '00 0001 6b 3132333435')}
+         0000001a 05 0000000000000001 02 0000000000000005 0000000000000004`,
+      ),
     )
   })
 
@@ -286,7 +316,7 @@ describe('rows', () => {
     const store = new MemoryStore()
     store.apply(ask(putOf('k', 'v')))
     store.apply(ask(command, { token: 't', since: undefined }))
-    expect(hex(must(store.rows.get(unspaced('02 74')))).slice(16)).toBe(unspaced(bytes))
+    expect(hex(must(store.rows.get(unspaced('02 74')))).slice(56)).toBe(unspaced(bytes))
   })
 
   test('of sessions and their slots', () => {
@@ -297,16 +327,17 @@ describe('rows', () => {
     store.apply(ask(batchOf(deleteOf('k'), putOf('', '')), { session: 2, slot: 0, seq: 1 }), 261)
     const held = [...store.rows].map(([key, row]) => [key, hex(row)])
     expect(Object.fromEntries(held.filter(([key]) => /^0[45]/.test(key ?? '')))).toEqual({
-      [unspaced('04 0000000000000001')]: unspaced('0000000000000102 0004'),
-      [unspaced('04 0000000000000002')]: unspaced('0000000000000104 0001'),
+      [unspaced('04 0000000000000001')]: unspaced('0000000000000102 0004 0000000000000000'),
+      [unspaced('04 0000000000000002')]: unspaced('0000000000000104 0001 0000000000000000'),
       [unspaced('05 0000000000000001 0003')]: unspaced(
-        '010000000007 a60cd6a1 01 0000000000000002 0000000000000002 0000000000000002 0000000000000001',
+        `010000000007 ${print(16, '00 0001 6b 76')}
+         01 0000000000000002 0000000000000002 0000000000000002 0000000000000001`,
       ),
       [unspaced('05 0000000000000001 0000')]: unspaced(
-        '000000000001 784bf136 06 0000000000000002 0000000000000002 00000000000dbba0',
+        `000000000001 ${print(20, '00')} 06 0000000000000002 0000000000000002 00000000000dbba0`,
       ),
       [unspaced('05 0000000000000002 0000')]: unspaced(
-        `000000000001 2d859c22 07 0000000000000003 0002
+        `000000000001 ${print(19, '00 0002 02 00 0001 6b 01 00 0000 00000000')} 07 0000000000000003 0002
          02 0000000000000003 01
          05 0000000000000003 00 0000000000000000 0000000000000000`,
       ),
@@ -317,7 +348,7 @@ describe('rows', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
     store.apply(request)
-    must(store.rows.get(unspaced('02 74')))[17] = REASONS.length
+    must(store.rows.get(unspaced('02 74')))[37] = REASONS.length
     expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 })
@@ -330,7 +361,7 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
   store.apply(ask({ ...putOf('k', 'v'), lease: { id } }), 8)
   store.apply(ask({ ...putOf('l', ''), lease: { ttlMs: 2000 } }), 9)
   const rows = (table: string) => [...store.rows].filter(([name]) => name.startsWith(table))
-  const own = '5692161d100b05e5'
+  const own = '236e729df77c4a42'
   expect(Object.fromEntries([...rows('06'), ...rows('07')].map(([name, row]) => [name, hex(row)]))).toEqual({
     [unspaced('06 0000000000000102')]: unspaced('00 00000000000003e8 0000000000001777 00000001 00000001'),
     [unspaced(`06 ${own}`)]: unspaced('01 00000000000007d0 0000000000001b61 00000001 00000001'),
@@ -341,7 +372,7 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
   store.apply(ask({ kind: 'renew', ids: [id, '9' as LeaseId] }, token('c')), 11)
   store.apply(ask({ kind: 'revoke', id }, token('d')), 12)
   store.apply(ask({ kind: 'expire', leases: [{ id, deadlineMs: 7 }] }, token('e')), 13)
-  const remembered = rows('02').map(([name, row]) => [name, hex(row.subarray(8))])
+  const remembered = rows('02').map(([name, row]) => [name, hex(row.subarray(28))])
   expect(Object.fromEntries(remembered)).toEqual({
     '0261': unspaced('0b 0000000000000001 0000000000000102 00000000000003e8'),
     '0262': unspaced(
@@ -389,7 +420,7 @@ test('registers', () => {
       0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000
       0000000000000003 0000000000000002 0000000000000002 0000000000000000 0000000000000000
       0000000000000002 0000000000000002 0000000000000001 0000000000000006 0000000000000000 0000000000000000
-      0000000000000000 0000000000000000
+      0000000000000000 0006849e8bb6ffe2
       0000000000000000 0000000000000001
       0e 01 0000000000001000 02 0000000000100000 03 0000000200000000 04 00000000000f4240
           05 0000000010000000 06 00000000000003e8 07 0000000000000001
@@ -414,16 +445,4 @@ test.each([
 
 test('nothing lies between a key and the key after it', () => {
   expect(hex(keyAfter(utf8('a')))).toBe('6100')
-})
-
-// Published vectors of MurmurHash3_x86_32; the kind is the seed.
-test.each([
-  [0, '', '00000000'],
-  [1, '', '514e28b7'],
-  [0, 'test', 'ba6bd213'],
-  [0x9747b28c, 'Hello, world!', '24884cba'],
-  [0, 'The quick brown fox jumps over the lazy dog', '2e4ff723'],
-  [0x9747b28c, 'The quick brown fox jumps over the lazy dog', '2fa826cd'],
-])('fingerprint of kind %i, %j', (kind, text, expected) => {
-  expect(hex(fingerprint(kind, utf8(text))).slice(0, 8)).toBe(expected)
 })

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeRequest, requestKind } from '../../src/kv/codec/request.ts'
+import { decodeRequest, parseRequest, requestKind } from '../../src/kv/codec/request.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import type {
@@ -179,6 +179,9 @@ test('bytes that are read as a request are written as the same bytes', () => {
       let request: Request
       try {
         request = decodeRequest(kind, 1, body)
+        // Only the node that encodes a request calculates its fingerprint.
+        const { print } = parseRequest(kind, 1, body)
+        print.set(parseRequest(kind, 1, bodyOf(request)).print)
       } catch (error) {
         const known = error instanceof MalformedBytesError || error instanceof UnknownKindError
         if (!known) throw error
@@ -234,13 +237,13 @@ class Model {
   }
 
   #inSession(request: Request, { session, slot, seq }: SessionSlot): { outcome: Outcome; replayed: boolean } {
-    const { command, principal } = request
+    const { command } = request
     const isNew = (outcome: Outcome) => ({ outcome, replayed: false })
     if ('key' in command && command.prev) return isNew(this.#refuse('bad_request'))
     const open = session < this.sessionHorizon ? undefined : this.sessions.get(session)
     if (open === undefined) return isNew(this.#refuse('idempotency_expired'))
     if (slot > 4095) return isNew(this.#refuse('bad_request'))
-    const asked = JSON.stringify([canonical(request).command, principal])
+    const asked = JSON.stringify(canonical(request).command)
     const known = open.slots.get(slot)
     if (known?.seq === seq)
       return known.asked === asked
@@ -248,7 +251,7 @@ class Model {
         : isNew(this.#refuse('idempotency_key_reused'))
     if (known !== undefined && seq < known.seq) return isNew(this.#refuse('idempotency_expired'))
     const outcome = this.#execute(command)
-    open.slots.set(slot, { seq, asked, outcome, bytes: 11 + 10 + bytesOf(outcome) })
+    open.slots.set(slot, { seq, asked, outcome, bytes: 11 + 22 + bytesOf(outcome) })
     return isNew(outcome)
   }
 
@@ -274,14 +277,14 @@ class Model {
   #slotsLeft = 0
 
   #answer(request: Request, now: number): { outcome: Outcome; replayed: boolean } {
-    const { command, idempotency, principal } = request
+    const { command, idempotency } = request
     if (idempotency !== undefined && 'session' in idempotency) {
       const answer = this.#inSession(request, idempotency)
       this.#forget(now, 0)
       return answer
     }
     const answered = { outcome: this.#decide(request), replayed: false }
-    const asked = JSON.stringify([canonical(request).command, principal])
+    const asked = JSON.stringify(canonical(request).command)
     if (idempotency !== undefined && answered.outcome === REMEMBERED) {
       const known = this.memory.find(({ token }) => token === idempotency.token)
       if (known?.asked === asked) {
@@ -295,7 +298,7 @@ class Model {
         const isAhead = (idempotency.since ?? 0) > this.revision
         const outcome = isAhead ? this.#refuse('bad_request') : this.#execute(command)
         const { token } = idempotency
-        const bytes = 1 + token.length + 8 + bytesOf(outcome) + 1 + 8 + 20 + token.length
+        const bytes = 1 + token.length + 28 + bytesOf(outcome) + 1 + 8 + 28 + token.length
         this.#forget(now, bytes)
         this.memory.push({ token, asked, outcome, at: now, bytes })
         return { outcome, replayed: false }

@@ -75,5 +75,6 @@ test('reasons keep their bytes', () => {
     'unknown-role',
     'root-needed',
     'auth-too-large',
+    'too-many-token-users',
   ])
 })

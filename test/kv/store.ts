@@ -27,6 +27,7 @@ import type {
   Rows,
 } from '../../src/kv/types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_KEY_METADATA, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { commandDigest } from '../../src/server/node/command-digest.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 import { expectEqual } from '../expect-equal.ts'
 
@@ -34,7 +35,7 @@ export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 export const rev = asRevision
 
-export const bodyOf = (request: Request): Uint8Array => encodeRequest(request).slice()
+export const bodyOf = (request: Request): Uint8Array => encodeRequest(request, commandDigest).slice()
 
 export const ask = (command: Command, idempotency?: Idempotency): Request => ({
   command,

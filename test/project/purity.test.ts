@@ -31,7 +31,13 @@ const MAY_IMPORT = new Map([
   // Spans of clients and nodes, through OpenTelemetry's API.
   ['tracing', []],
   // Files of backups, and nodes that are made from them.
-  ['backup', ['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts', 'node-http.ts']],
+  [
+    'backup',
+    [
+      ...['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts', 'server/auth/auth-keys.ts'],
+      'node-http.ts',
+    ],
+  ],
   // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
   // tcp, and http → tls ← tcp.
   [

@@ -5,11 +5,22 @@ import type { ApplyContext } from '../apply-context.ts'
 import { assertNever } from '../errors.ts'
 import { rejection } from '../rejections.ts'
 import type { Steps } from '../steps.ts'
-import type { AuthChange, AuthRole, Command, Outcome, Reason, Rejection, Rows, User } from '../types.ts'
+import type {
+  AuthChange,
+  AuthRole,
+  Command,
+  Outcome,
+  Reason,
+  Rejection,
+  Rows,
+  User,
+  UserIdentity,
+} from '../types.ts'
 import { AUTH_BYTES_MAX, AUTH_ITEM_BYTES, ROOT } from './names.ts'
 import {
   AUTH_KEY,
   type AuthHead,
+  type AuthKeys,
   AuthRows,
   type AuthState,
   type ByName,
@@ -92,17 +103,17 @@ const isAble = (root: User | undefined, hasCertificate: boolean): boolean =>
 interface Changes {
   readonly users: Map<string, User | undefined>
   readonly roles: Map<string, AuthRole | undefined>
-  readonly tokenKey: Uint8Array
+  readonly keys: AuthKeys
 }
 
 /** `revision`: of the change. */
 function* changesOf(before: AuthState, change: AuthChange, revision: number): Steps<Changes | Reason> {
   const users: Changes['users'] = new Map()
   const roles: Changes['roles'] = new Map()
-  let { tokenKey } = before
+  let { keys } = before
   switch (change.kind) {
     case 'enable':
-      tokenKey = change.tokenKey
+      keys = { tokenKey: change.tokenKey, leaseIdKey: change.leaseIdKey }
       break
     case 'disable':
       break
@@ -113,7 +124,7 @@ function* changesOf(before: AuthState, change: AuthChange, revision: number): St
       if (names.some((role) => role !== ROOT && !before.roles.has(role))) return 'unknown-role'
       const hash = passwordHash === undefined ? user?.passwordHash : (passwordHash ?? undefined)
       const epoch = user === undefined || passwordHash !== undefined ? revision : user.epoch
-      users.set(name, { name, passwordHash: hash, roles: names, epoch })
+      users.set(name, { name, madeAt: user?.madeAt ?? revision, passwordHash: hash, roles: names, epoch })
       break
     }
     case 'delete-user':
@@ -136,7 +147,7 @@ function* changesOf(before: AuthState, change: AuthChange, revision: number): St
     default:
       return assertNever(change, 'change')
   }
-  return { users, roles, tokenKey }
+  return { users, roles, keys }
 }
 
 interface RowsOfChange {
@@ -145,7 +156,7 @@ interface RowsOfChange {
 }
 
 /** The rows of a change, the head if it differs. */
-function* rowsOf(before: AuthRows, { users, roles, tokenKey }: Changes): Steps<RowsOfChange> {
+function* rowsOf(before: AuthRows, { users, roles, keys }: Changes): Steps<RowsOfChange> {
   const { head, state } = before
   let { bytes } = head
   const rows: RowsOfChange['rows'] = []
@@ -165,15 +176,12 @@ function* rowsOf(before: AuthRows, { users, roles, tokenKey }: Changes): Steps<R
     rows.push({ key: roleKey(name), value })
   }
   const after = {
-    ...{ tokenKey, bytes },
-    users: named(head.users, users, state.users),
+    ...{ keys, bytes },
+    users: identified(head.users, users, state.users),
     roles: named(head.roles, roles, state.roles),
   }
   const isSame =
-    tokenKey === state.tokenKey &&
-    bytes === head.bytes &&
-    after.users === head.users &&
-    after.roles === head.roles
+    keys === state.keys && bytes === head.bytes && after.users === head.users && after.roles === head.roles
   if (!isSame) rows.push({ key: AUTH_KEY, value: encodeAuthHead(after) })
   return { head: after, rows }
 }
@@ -184,6 +192,21 @@ export const sizeOfUser = (name: string, row: Uint8Array): number =>
 
 const sizeOfRole = (name: string, row: Uint8Array, { permissions }: AuthRole): number =>
   AUTH_ITEM_BYTES * (1 + permissions.length) + name.length + row.length
+
+/** The users after a change, in the order of their names. The same list if it neither makes nor removes one. */
+function identified(
+  before: readonly UserIdentity[],
+  changes: Changes['users'],
+  known: ByName<User>,
+): readonly UserIdentity[] {
+  const isSame = [...changes].every(([name, changed]) => (changed !== undefined) === known.has(name))
+  if (isSame) return before
+  const all = new Map(before.map((user) => [user.name, user]))
+  for (const [name, user] of changes)
+    if (user === undefined) all.delete(name)
+    else all.set(name, { name, madeAt: user.madeAt })
+  return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
 
 /** The names after a change, in order. The same list if it neither adds nor removes one. */
 function named<T>(

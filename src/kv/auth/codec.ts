@@ -1,7 +1,7 @@
 // A change of users and roles in the body of an entry:
 //
 //   0, or 1 and the auth revision that must still be current (8)
-//   kind (1)   1 enable: 0, or 1: root has a certificate; token key
+//   kind (1)   1 enable: 0, or 1: root has a certificate; key of the ids of leases; key of tokens
 //              2 disable
 //              3 put-user: name; password hash: 0 unchanged, 1 none, or 2 and the hash; roles: 0 unchanged, or 1, names
 //              4 delete-user: name
@@ -23,7 +23,7 @@ export function writeAuthCommand({ change, ifRevision }: AuthCommand, to: Writer
   if (ifRevision !== undefined) to.uint64(ifRevision)
   switch (change.kind) {
     case 'enable':
-      to.uint8(ENABLE).flag(change.rootHasCertificate).bytes(change.tokenKey)
+      to.uint8(ENABLE).flag(change.rootHasCertificate).bytes(change.leaseIdKey).bytes(change.tokenKey)
       break
     case 'disable':
       to.uint8(DISABLE)
@@ -61,7 +61,8 @@ function readChange(from: Reader): AuthChange {
   switch (kind) {
     case ENABLE: {
       const rootHasCertificate = from.flag()
-      return { kind: 'enable', rootHasCertificate, tokenKey: from.bytes().slice() }
+      const leaseIdKey = from.bytes().slice()
+      return { kind: 'enable', rootHasCertificate, leaseIdKey, tokenKey: from.bytes().slice() }
     }
     case DISABLE:
       return { kind: 'disable' }

@@ -1,9 +1,12 @@
 // Names and limits of users and roles.
 
+import { SIPHASH_KEY_BYTES } from '../../bytes/index.ts'
+
 /** The user who must exist before rights are checked, and the role that may do everything. Neither can be removed. */
 export const ROOT = 'root'
 
 export const AUTH_TOKEN_KEY_BYTES = 32
+export const LEASE_ID_KEY_BYTES = SIPHASH_KEY_BYTES
 
 /** Letters, digits and `. _ @ + -`, of which the first is a letter or a digit; at most 64. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/

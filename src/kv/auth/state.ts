@@ -3,8 +3,9 @@
 // length (4).
 //
 //   auth   key    9
-//          value  token key; bytes of users and roles (4); number of users (4), their names in order; number of roles
-//                 (4), their names in order
+//          value  key of the ids of leases; key of tokens; bytes of users and roles (4); number of users (4), then for
+//                 each, in the order of names: name, auth revision at which the user was made (8); number of roles (4),
+//                 their names in order
 //   user   key    9, 1, name
 //          value  password hash or nothing, epoch (8), number of roles (2), their names
 //   role   key    9, 2, name
@@ -15,7 +16,14 @@
 
 import { decodeUtf8, encodeUtf8, Reader, Writer } from '../../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { type AuthRole, type Permission, TABLE_AUTH, type User } from '../types.ts'
+import {
+  type AuthRole,
+  type Permission,
+  type Rows,
+  TABLE_AUTH,
+  type User,
+  type UserIdentity,
+} from '../types.ts'
 import { ROOT } from './names.ts'
 import { Rights } from './rights.ts'
 
@@ -30,34 +38,53 @@ export const roleKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, R
 // ---------------------------------------------------------------------------------------------------------------------
 // Rows
 
+/** Secrets of the cluster, of random bytes. Both are empty until rights were checked for the first time. */
+export interface AuthKeys {
+  /** It signs tokens. */
+  readonly tokenKey: Uint8Array
+  /** Without it nobody can predict the ids of leases. */
+  readonly leaseIdKey: Uint8Array
+}
+
+const NO_KEYS: AuthKeys = { tokenKey: new Uint8Array(0), leaseIdKey: new Uint8Array(0) }
+
 /** The row of what all users and roles share. */
 export interface AuthHead {
-  /** It signs tokens. Empty until rights were checked for the first time. */
-  readonly tokenKey: Uint8Array
+  readonly keys: AuthKeys
   /** The share of `AUTH_BYTES_MAX` that users and roles count. */
   readonly bytes: number
-  /** In order. */
-  readonly users: readonly string[]
+  /** In the order of their names. */
+  readonly users: readonly UserIdentity[]
   readonly roles: readonly string[]
 }
 
-export const NO_AUTH: AuthHead = { tokenKey: new Uint8Array(0), bytes: 0, users: [], roles: [] }
+export const NO_AUTH: AuthHead = { keys: NO_KEYS, bytes: 0, users: [], roles: [] }
 
-export function encodeAuthHead({ tokenKey, bytes, users, roles }: AuthHead): Uint8Array {
-  const to = new Writer().bytes(tokenKey).uint32(bytes)
-  for (const names of [users, roles]) {
-    to.uint32(names.length)
-    for (const name of names) to.utf8(name)
-  }
+export function encodeAuthHead({ keys, bytes, users, roles }: AuthHead): Uint8Array {
+  const to = new Writer().bytes(keys.leaseIdKey).bytes(keys.tokenKey).uint32(bytes)
+  to.uint32(users.length)
+  for (const { name, madeAt } of users) to.utf8(name).uint64(madeAt)
+  to.uint32(roles.length)
+  for (const name of roles) to.utf8(name)
   return to.written()
 }
 
 export function decodeAuthHead(bytes: Uint8Array): AuthHead {
   const from = new Reader(bytes, 'the row of users and roles', MalformedBytesError)
-  const names = (): readonly string[] => Array.from({ length: from.uint32() }, () => from.utf8())
-  const head = { tokenKey: from.bytes().slice(), bytes: from.uint32(), users: names(), roles: names() }
+  const leaseIdKey = from.bytes().slice()
+  const keys = { leaseIdKey, tokenKey: from.bytes().slice() }
+  const bytesOfAll = from.uint32()
+  const users = Array.from({ length: from.uint32() }, () => ({ name: from.utf8(), madeAt: from.uint64() }))
+  const roles = Array.from({ length: from.uint32() }, () => from.utf8())
   from.end()
-  return head
+  return { keys, bytes: bytesOfAll, users, roles }
+}
+
+/** The key of the ids of leases, at the beginning of the row. undefined: there is none yet. */
+export function leaseIdKeyOf(rows: Pick<Rows, 'read'>): Uint8Array | undefined {
+  const head = rows.read(AUTH_KEY, true)
+  const key = head && new Reader(head.bytes, 'the row of users and roles', MalformedBytesError).bytes()
+  return key === undefined || key.length === 0 ? undefined : key
 }
 
 export function encodeUser({ passwordHash = '', epoch, roles }: User): Uint8Array {
@@ -66,10 +93,11 @@ export function encodeUser({ passwordHash = '', epoch, roles }: User): Uint8Arra
   return to.written()
 }
 
-export function decodeUser(name: string, bytes: Uint8Array): User {
+export function decodeUser({ name, madeAt }: UserIdentity, bytes: Uint8Array): User {
   const from = new Reader(bytes, 'the row of a user', MalformedBytesError)
   const [hash, epoch] = [from.utf8(), from.uint64()]
-  const user = { name, passwordHash: hash === '' ? undefined : hash, epoch, roles: readNames(from) }
+  const passwordHash = hash === '' ? undefined : hash
+  const user = { name, madeAt, passwordHash, epoch, roles: readNames(from) }
   from.end()
   return user
 }
@@ -132,25 +160,35 @@ export interface ByName<T> {
 
 /** Users and roles at one auth revision. */
 export class AuthState {
-  static readonly EMPTY = new AuthState(new Map(), new Map(), new Uint8Array(0))
+  static readonly EMPTY = new AuthState(new Map(), new Map(), [], NO_KEYS)
 
   readonly users: ByName<User>
   readonly roles: ByName<AuthRole>
-  /** It signs tokens. Empty until rights were checked for the first time. */
-  readonly tokenKey: Uint8Array
+  readonly keys: AuthKeys
+  readonly #identities: readonly UserIdentity[]
+  #names: ReadonlyMap<number, string> | undefined
   readonly #rights = new Map<string, Rights>()
   readonly #rightsOfRoles: RightsOfRoles
 
   constructor(
     users: ByName<User>,
     roles: ByName<AuthRole>,
-    tokenKey: Uint8Array,
+    identities: readonly UserIdentity[],
+    keys: AuthKeys,
     rightsOfRoles: RightsOfRoles = new Map(),
   ) {
     this.users = users
     this.roles = roles
-    this.tokenKey = tokenKey
+    this.#identities = identities
+    this.keys = keys
     this.#rightsOfRoles = rightsOfRoles
+  }
+
+  /** The rights of the user who was made at this auth revision. undefined: there is no such user. */
+  rightsOfUser(madeAt: number): Rights | undefined {
+    this.#names ??= new Map(this.#identities.map((user) => [user.madeAt, user.name]))
+    const name = this.#names.get(madeAt)
+    return name === undefined ? undefined : this.rightsOf(name)
   }
 
   /**
@@ -184,13 +222,15 @@ export class AuthState {
 type RightsOfRoles = Map<string, Rights>
 const RIGHTS_OF_ROLES_MAX = 1024
 
+type Names = Pick<ReadonlySet<string>, 'size' | 'has' | 'keys'>
+
 /** A table of which each row is read and decoded when it is first needed. */
 class RowsByName<T> implements ByName<T> {
-  readonly #names: ReadonlySet<string>
+  readonly #names: Names
   readonly #loaded: Map<string, T>
   readonly #load: (name: string) => T | undefined
 
-  constructor(names: ReadonlySet<string>, loaded: Map<string, T>, load: (name: string) => T | undefined) {
+  constructor(names: Names, loaded: Map<string, T>, load: (name: string) => T | undefined) {
     this.#names = names
     this.#loaded = loaded
     this.#load = load
@@ -205,7 +245,7 @@ class RowsByName<T> implements ByName<T> {
   }
 
   keys(): Iterable<string> {
-    return this.#names
+    return this.#names.keys()
   }
 
   get(name: string): T | undefined {
@@ -229,7 +269,7 @@ export class AuthRows {
   #roles = new Map<string, AuthRole>()
   readonly #rights: RightsOfRoles = new Map()
   #head: AuthHead | undefined
-  #names = { users: new Set<string>(), roles: new Set<string>() }
+  #names = { users: new Map<string, UserIdentity>(), roles: new Set<string>() }
   #state: AuthState | undefined
   /** Number of rows that were read. */
   rowsRead = 0
@@ -247,18 +287,19 @@ export class AuthRows {
   }
 
   #newState(): AuthState {
-    const { tokenKey } = this.head
+    const { keys, users: identities } = this.head
     const { users, roles } = this.#names
     return new AuthState(
       new RowsByName(users, this.#users, (name) => {
-        const row = this.#read(userKey(name))
-        return row && decodeUser(name, row)
+        const [user, row] = [users.get(name), this.#read(userKey(name))]
+        return user && row && decodeUser(user, row)
       }),
       new RowsByName(roles, this.#roles, (name) => {
         const row = this.#read(roleKey(name))
         return row && decodeRole(name, new Uint8Array(row))
       }),
-      tokenKey,
+      identities,
+      keys,
       this.#rights,
     )
   }
@@ -268,7 +309,10 @@ export class AuthRows {
     const row = this.#read(AUTH_KEY)
     const head = row === undefined ? NO_AUTH : decodeAuthHead(row)
     this.#head = head
-    this.#names = { users: new Set(head.users), roles: new Set(head.roles) }
+    this.#names = {
+      users: new Map(head.users.map((user) => [user.name, user])),
+      roles: new Set(head.roles),
+    }
     return head
   }
 

@@ -1,12 +1,14 @@
 // The body of an entry: the bytes of a request. The layout is documented here and comes from no serialisation library,
 // because these bytes stay in logs and snapshots, and every replica must read them alike. Version 1 of each kind:
 //
-//   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others), 8 auth revision
-//                 [auth revision (8)]
+//   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others), 8 auth revision, 16 rights on
+//                 leases are needed (only with 8)
+//                 principal: length (1), ASCII
+//                 [auth revision (8), auth revision at which the user was made (8)]
 //                 [token: length (1), ASCII]  [since: revision (8)]
 //                 [session (8), slot (2), number of the change (6)]
-//   command       principal: length (1), ASCII
-//                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
+//                 [fingerprint of the command (16), with a token or a slot]
+//   command       flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
 //     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest
 //     delete      key: length (2), bytes
@@ -22,11 +24,14 @@
 //     batch       count (2), then for each command: 1 put or 2 delete (1), flags, tags and lease as above, key: length
 //                 (2), bytes; put: value: length (4), bytes
 //
-// The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
-// form, and no other form is decoded: encoding a decoded request again gives the same bytes.
+// Two requests are the same when their commands are equal, whoever makes them. The node that encodes a request states
+// the fingerprint of its command, so that apply needs no digest. A request has only one form, and no other form is
+// decoded: encoding a decoded request again gives the same bytes.
 
-import { Reader, Writer } from '../../bytes/index.ts'
+import { Reader, readUint8, Writer } from '../../bytes/index.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
+import { leaseDemandsOf } from '../auth/demands.ts'
+import { type LeaseDemand, leasesToDecideOn, NO_LEASES } from '../auth/lease-rights.ts'
 import { isSessionSlot } from '../client-sessions.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
@@ -35,15 +40,17 @@ import { placesOf } from '../txn.ts'
 import type {
   BatchedCommand,
   Command,
+  CommandDigest,
   Condition,
   KeyCommand,
   KeysOrLease,
+  KvSettings,
   LeaseCommand,
   Request,
   Revision,
   SessionSlot,
 } from '../types.ts'
-import { asRevision } from '../types.ts'
+import { asRevision, FINGERPRINT_BYTES } from '../types.ts'
 import { leaseOf } from './rows.ts'
 import {
   readLeaseId,
@@ -61,7 +68,6 @@ const KINDS = {
   delete: 17,
   settings: 18,
   batch: 19,
-  /** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
   'open-session': 20,
   compact: 21,
   'delete-range': 22,
@@ -83,6 +89,7 @@ const HAS_TOKEN = 1
 const HAS_SINCE = 2
 const HAS_SESSION = 4
 const HAS_AUTH_REVISION = 8
+const HAS_LEASE_DEMANDS = 16
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
@@ -127,6 +134,24 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
   }
 }
 
+/**
+ * The leases whose keys decide whether the entry's user has the rights that it needs. `read` returns rows as they are
+ * when the entry is applied. Throws as `parseRequest` does.
+ */
+export function leasesOfEntry(
+  kind: number,
+  version: number,
+  body: Uint8Array,
+  settings: KvSettings,
+  read: (rowKey: Uint8Array) => Uint8Array | undefined,
+): readonly KeysOrLease[] {
+  const { leaseDemands, madeAt } = parseRequest(kind, version, body)
+  return (leasesToDecideOn(leaseDemands, madeAt, settings, read) ?? []).map((lease) => ({ lease }))
+}
+
+/** Whether the entry's user needs rights on leases. */
+export const hasLeaseDemands = (body: Uint8Array): boolean => (readUint8(body, 0) & HAS_LEASE_DEMANDS) !== 0
+
 /** Whether entries of this kind name ranges, or leases whose keys they delete. */
 export const namesRanges = (kind: number): boolean =>
   kind === KINDS.txn || kind === KINDS['delete-range'] || kind === KINDS.revoke || kind === KINDS.expire
@@ -157,24 +182,33 @@ const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
 const scratch = new Writer()
 
 /** The body of a request's entry: a view, valid until the next call. */
-export function encodeRequest({ command, idempotency, principal, authRevision }: Request): Uint8Array {
+export function encodeRequest(request: Request, digest: CommandDigest): Uint8Array {
+  const { command, idempotency } = request
   const to = scratch.clear()
-  writeEnvelope(idempotency, authRevision, to)
-  to.uint8(principal.length).ascii(principal)
-  writeCommand(command, to)
-  return to.written()
+  writeEnvelope(request, to)
+  if (idempotency === undefined) {
+    writeCommand(command, to)
+    return to.written()
+  }
+  const printAt = to.length
+  const commandAt = printAt + FINGERPRINT_BYTES
+  writeCommand(command, to.raw(NO_FINGERPRINT))
+  const body = to.written()
+  body.set(digest(KINDS[command.kind], body.subarray(commandAt)), printAt)
+  return body
 }
 
-function writeEnvelope(
-  idempotency: Request['idempotency'],
-  authRevision: number | undefined,
-  to: Writer,
-): void {
-  const ofAuth = authRevision === undefined ? 0 : HAS_AUTH_REVISION
+const NO_FINGERPRINT = new Uint8Array(FINGERPRINT_BYTES)
+
+function writeEnvelope(request: Request, to: Writer): void {
+  const { command, idempotency, principal, authRevision, madeAt = 0 } = request
+  const hasDemands = leaseDemandsOf(command).length > 0
+  const ofAuth = authRevision === undefined ? 0 : HAS_AUTH_REVISION | (hasDemands ? HAS_LEASE_DEMANDS : 0)
   if (idempotency === undefined) to.uint8(ofAuth)
   else if (isSessionSlot(idempotency)) to.uint8(ofAuth | HAS_SESSION)
   else to.uint8(ofAuth | HAS_TOKEN | (idempotency.since === undefined ? 0 : HAS_SINCE))
-  if (authRevision !== undefined) to.uint64(authRevision)
+  to.uint8(principal.length).ascii(principal)
+  if (authRevision !== undefined) to.uint64(authRevision).uint64(madeAt)
   if (idempotency === undefined) return
   if (isSessionSlot(idempotency)) {
     to.uint64(idempotency.session).uint16(idempotency.slot).uint48(idempotency.seq)
@@ -254,10 +288,10 @@ function writeChange(command: KeyCommand, to: Writer): void {
 }
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
-  const { command, token, since, slot, principal, authRevision } = parseRequest(kind, version, body)
+  const { command, token, since, slot, principal, authRevision, madeAt } = parseRequest(kind, version, body)
   const idempotency = token === undefined ? slot : { token: tokenText(token), since }
   const request = { command, idempotency, principal }
-  return authRevision === undefined ? request : { ...request, authRevision }
+  return authRevision === undefined ? request : { ...request, authRevision, madeAt }
 }
 
 const tokenText = (token: Uint8Array): string =>
@@ -268,11 +302,15 @@ export interface ParsedRequest {
   readonly token: Uint8Array | undefined
   readonly since: Revision | undefined
   readonly slot: SessionSlot | undefined
-  /** The fingerprint covers the body from this byte on. */
-  readonly commandAt: number
+  /** The fingerprint of the command. Empty without a token and a slot. */
+  readonly print: Uint8Array
   readonly principal: string
   readonly authRevision: number | undefined
+  /** The auth revision at which the user was made; 0: rights were not checked. */
+  readonly madeAt: number
   readonly command: Command
+  /** The rights on leases that its user needs. Empty if rights were not checked. */
+  readonly leaseDemands: readonly LeaseDemand[]
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
@@ -280,9 +318,11 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
-  const flags = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION)
+  const flags = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION | HAS_LEASE_DEMANDS)
+  const principal = from.ascii(from.uint8())
   const authRevision = flags & HAS_AUTH_REVISION ? from.uint64() : undefined
-  const envelope = flags & ~HAS_AUTH_REVISION
+  const madeAt = authRevision === undefined ? 0 : from.uint64()
+  const envelope = flags & ~(HAS_AUTH_REVISION | HAS_LEASE_DEMANDS)
   if (envelope > HAS_SESSION) throw new MalformedBytesError('a session with a token or a since')
   const token = envelope & HAS_TOKEN ? from.slice(from.uint8()) : undefined
   if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
@@ -291,9 +331,12 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
     envelope === HAS_SESSION
       ? { session: from.uint64(), slot: from.uint16(), seq: from.uint16() * 2 ** 32 + from.uint32() }
       : undefined
-  const commandAt = from.at
-  const principal = from.ascii(from.uint8())
-  return { token, since, slot, commandAt, principal, authRevision, command: readCommand(kind, from) }
+  const print = from.slice(token === undefined && slot === undefined ? 0 : FINGERPRINT_BYTES)
+  const command = readCommand(kind, from)
+  const leaseDemands = authRevision === undefined ? NO_LEASES : leaseDemandsOf(command)
+  if (leaseDemands.length > 0 !== ((flags & HAS_LEASE_DEMANDS) !== 0))
+    throw new MalformedBytesError('the flag of demands on leases does not fit the command')
+  return { token, since, slot, print, principal, authRevision, madeAt, command, leaseDemands }
 }
 
 function readCommand(kind: number, from: Reader): Command {

@@ -2,9 +2,12 @@
 // order of user keys, of revisions and of positions.
 //
 //   tokens       key:   2, idempotency token
-//                value: fingerprint of the request (8), outcome (`idempotency.ts`)
+//                value: for each user of the token: the auth revision at which he was made, or 0 if rights were not
+//                       checked (8), fingerprint of the command (16), length (4) and bytes of the outcome
+//                       (`idempotency.ts`)
 //   token order  key:   3, position (8)
-//                value: cluster time (8), revision of the outcome (8), bytes of both rows (4), token
+//                value: cluster time (8), revision of the outcome (8), bytes that it takes (4), auth revision as above (8),
+//                       token
 //   versions     key:   65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8); the newest version of a key sorts first
 //                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), with flag 4 who wrote it:
 //                       length (1), ASCII; the user's value. Of a tombstone: the flags only
@@ -35,7 +38,7 @@ const LEASED = 2
 const HAS_WRITER = 4
 const LEASE_BYTES = 8
 const VERSION_HEAD_BYTES = 17
-const ORDER_HEADER_BYTES = 20
+const ORDER_HEADER_BYTES = 28
 
 /** Keys are ordered by their bytes. */
 export function compareKeys(a: Uint8Array, b: Uint8Array): number {
@@ -219,21 +222,24 @@ export function tokenOrderKey(position: number): Uint8Array {
 
 export interface TokenOrderRow {
   readonly token: Uint8Array
+  /** The auth revision at which its user was made; 0: rights were not checked. */
+  readonly madeAt: number
   readonly clusterTimeMs: number
   readonly revision: Revision
-  /** Size of the keys and values of both rows, this one and the token row. Eviction frees that much. */
+  /** Bytes that eviction frees (`rememberedBytes`). */
   readonly bytes: number
 }
 
-/** The bytes needed to remember `token` with `tokenRow`. */
-export const rememberedBytes = (token: Uint8Array, tokenRow: Uint8Array): number =>
-  1 + token.length + tokenRow.length + 9 + ORDER_HEADER_BYTES + token.length
+/** The bytes of the keys and values of both rows that remember an outcome by this record. */
+export const rememberedBytes = (token: Uint8Array, record: Uint8Array): number =>
+  1 + token.length + record.length + 9 + ORDER_HEADER_BYTES + token.length
 
 export function encodeTokenOrderRow(row: TokenOrderRow): Uint8Array {
   const bytes = new Uint8Array(ORDER_HEADER_BYTES + row.token.length)
   writeUint64(bytes, 0, row.clusterTimeMs)
   writeUint64(bytes, 8, row.revision)
   writeUint32(bytes, 16, row.bytes)
+  writeUint64(bytes, 20, row.madeAt)
   bytes.set(row.token, ORDER_HEADER_BYTES)
   return bytes
 }
@@ -244,6 +250,7 @@ export function decodeTokenOrderRow(bytes: Uint8Array): TokenOrderRow {
     clusterTimeMs: from.uint64(),
     revision: asRevision(from.uint64()),
     bytes: from.uint32(),
+    madeAt: from.uint64(),
     token: from.rest(),
   }
 }

@@ -1,9 +1,7 @@
 // Operations on users, roles and the switch that makes rights be checked.
 
-import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
-  AUTH_TOKEN_KEY_BYTES,
   type AuthChange,
   type AuthState,
   type ByName,
@@ -13,6 +11,7 @@ import {
   USER_ROLES_MAX,
 } from '../../kv/index.ts'
 import type { AuthRole, User } from '../../kv/types.ts'
+import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Api } from './api.ts'
@@ -119,7 +118,7 @@ export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call
   switch (change.kind) {
     case 'enable': {
       const rootHasCertificate = call.principal?.user === ROOT && call.principal.epoch === undefined
-      return run({ kind: 'enable', rootHasCertificate, tokenKey: randomBytes(AUTH_TOKEN_KEY_BYTES) })
+      return run({ kind: 'enable', rootHasCertificate, ...newAuthKeys() })
     }
     case 'put-user': {
       const { name, password, roles } = change

@@ -110,7 +110,7 @@ export class Authenticator {
       this.#check(user, password, (error) => (error === undefined ? sign(epoch) : refuse(error)))
     }
     const sign = (epoch: number | undefined): void => {
-      const { tokenKey } = this.#node.auth.state
+      const { tokenKey } = this.#node.auth.state.keys
       // The password was changed, or the user removed, while it was checked.
       if (epoch === undefined || epoch !== epochNow()) refuse(WRONG)
       else {

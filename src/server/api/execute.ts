@@ -509,8 +509,7 @@ async function asLeaderKnows(
 /** A user lists the leases that he was granted. */
 function mayList({ node: { auth } }: Api, { owner }: LeaseNow, { permit }: Call): boolean {
   if (!auth.enabled || permit === undefined) return true
-  const { user } = permit.principal
-  return owner === user || auth.state.rightsOf(user)?.isAdmin === true
+  return owner?.madeAt === permit.madeAt || auth.state.rightsOfUser(permit.madeAt)?.isAdmin === true
 }
 
 /** Size of a lease in a list. */

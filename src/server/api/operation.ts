@@ -2,6 +2,7 @@
 
 import type { SpanContext } from '@opentelemetry/api'
 import type {
+  AccessDemand,
   AuthChange,
   AuthRole,
   BatchedCommand,
@@ -168,17 +169,6 @@ export interface Principal {
   readonly epoch: number | undefined
 }
 
-export type AccessDemand =
-  | { readonly to: 'read' | 'write'; readonly range: KeyRange }
-  /** A lease that the user was granted, or whose keys the user may all write. */
-  | { readonly to: 'hold-lease'; readonly lease: LeaseId }
-  /** All keys of the lease may be read. */
-  | { readonly to: 'read-lease'; readonly lease: LeaseId }
-  /** Members, settings, compaction, users and roles. */
-  | { readonly to: 'administer' }
-  /** Any user. */
-  | { readonly to: 'call' }
-
 /** The circumstances of one operation. */
 export interface Call {
   /** Deadline of the answer, on the clock of `performance.now()`. */
@@ -213,6 +203,8 @@ export interface Call {
 export interface Permit {
   readonly principal: Principal
   readonly authRevision: number
+  /** The auth revision at which the user was made; 0: it is a node, or nobody. */
+  readonly madeAt: number
   readonly demands: readonly AccessDemand[]
 }
 

@@ -1,25 +1,32 @@
-// Rights are decided here, and nowhere else. Every operation has a rule, which names what it demands; the compiler
-// refuses an operation without one. Where nothing is permitted, the answer is no.
+// Rights are decided here. Every operation has a rule, which names what it demands; the compiler refuses an operation
+// without one. The rules of changes are those of their commands (`src/kv/auth/demands.ts`). Where nothing is permitted,
+// the answer is no.
 //
 // A change is decided when it arrives, under one auth revision. Its entry carries that revision, and apply refuses it
-// under another (`src/kv/apply.ts`). Then it is decided again. A read is decided when it arrives, and again under the
-// rights that the node has applied when the read is granted: those are at least as new as its read index. A watch is
-// decided again whenever rights change.
+// under another (`src/kv/apply.ts`). Then it is decided again. Apply decides on rights on leases too. A read is decided
+// when it arrives, and again under the rights that the node has applied when the read is granted: those are at least as
+// new as its read index. A watch is decided again whenever rights change.
 
 import {
+  type AccessDemand,
+  type AuthChange,
+  type Command,
   compareKeys,
+  demandsOf as demandsOfCommand,
+  distinct,
+  isPermittedByKey,
+  isPermittedOnEmpty,
+  isPermittedWithoutKeys,
   type KeyRange,
   keyAfter,
-  type LeaseId,
-  type PutLease,
+  type LeaseDemand,
   type Rights,
+  reading,
   SYSTEM_PRINCIPAL,
-  type Where,
 } from '../../kv/index.ts'
-import type { KvTxn, Operation } from '../../kv/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError } from './errors.ts'
-import type { AccessDemand, ApiOperation, Call, Permit, Principal } from './operation.ts'
+import type { ApiOperation, Call, Permit, Principal, RequestedAuthChange } from './operation.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 type Rule<K extends ApiOperation['kind']> = (
@@ -32,29 +39,26 @@ const CALL: readonly AccessDemand[] = [{ to: 'call' }]
 /** Also without a user. */
 const NOTHING: readonly AccessDemand[] = []
 
+/** A change: its command has a rule in the state machine, which apply uses too. */
+const change = (operation: OperationOf<ChangeKind>, { user }: Principal): readonly AccessDemand[] =>
+  demandsOfCommand(commandOf(operation), user)
+
 const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
-  put: ({ key, lease, condition, prev }) => [
-    ...change({ key }, condition !== undefined || prev),
-    ...attachment(lease),
-  ],
-  delete: ({ key, condition, prev }) => change({ key }, condition !== undefined || prev),
-  get: ({ key }) => [read({ key })],
-  range: ({ range }) => [read(range)],
-  batch: ({ commands }) =>
-    commands.flatMap((command) => [
-      ...change(command, command.condition !== undefined),
-      ...(command.kind === 'put' ? attachment(command.lease) : []),
-    ]),
-  'delete-range': ({ range }) => change(range, false),
-  txn: ({ txn }) => [...CALL, ...demandsOfTxn(txn)],
-  compact: () => ADMINISTER,
-  watch: ({ request }) => [read(request.where)],
-  grant: () => CALL,
-  revoke: ({ id }) => [{ to: 'hold-lease', lease: id }],
-  'keep-alive': ({ ids }) => ids.map((lease) => ({ to: 'hold-lease', lease })),
+  put: change,
+  delete: change,
+  get: ({ key }) => [reading({ key })],
+  range: ({ range }) => [reading(range)],
+  batch: change,
+  'delete-range': change,
+  txn: change,
+  compact: change,
+  watch: ({ request }) => [reading(request.where)],
+  grant: change,
+  revoke: change,
+  'keep-alive': ({ ids }) => [...CALL, ...ids.map((lease) => ({ to: 'keep-alive', lease }) as const)],
   'show-lease': ({ id, keys }) => (keys ? [...CALL, { to: 'read-lease', lease: id }] : CALL),
   'list-leases': () => CALL,
-  'open-session': () => CALL,
+  'open-session': change,
   status: () => CALL,
   cluster: () => CALL,
   settings: () => CALL,
@@ -63,64 +67,52 @@ const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
   'remove-member': () => ADMINISTER,
   'replace-member': () => ADMINISTER,
   'transfer-leadership': () => ADMINISTER,
-  'change-settings': () => ADMINISTER,
+  'change-settings': change,
   'show-auth': () => NOTHING,
   'log-in': () => NOTHING,
   'show-users': ({ name }, { user }) => (name === user ? CALL : ADMINISTER),
   'show-roles': () => ADMINISTER,
-  'change-auth': ({ change }, { user }) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
+  'change-auth': change,
 }
 
-const isOwnPassword = (change: OperationOf<'change-auth'>['change'], user: string): boolean =>
-  change.kind === 'put-user' &&
-  change.name === user &&
-  change.roles === undefined &&
-  typeof change.password === 'string'
+type ChangeKind =
+  | Exclude<Command['kind'], 'renew' | 'expire' | 'settings' | 'auth'>
+  | 'change-settings'
+  | 'change-auth'
+
+/** The command of a change, as far as rights depend on it. */
+function commandOf(operation: OperationOf<ChangeKind>): Command {
+  switch (operation.kind) {
+    case 'change-settings':
+      return { kind: 'settings', settings: operation.settings }
+    case 'change-auth':
+      return { kind: 'auth', change: authChangeOf(operation.change), ifRevision: operation.ifRevision }
+    default:
+      return operation
+  }
+}
+
+const NO_KEYS = { tokenKey: new Uint8Array(), leaseIdKey: new Uint8Array() }
+
+/** The password stands for its hash, which is made only for those who may set it. */
+function authChangeOf(change: RequestedAuthChange): AuthChange {
+  switch (change.kind) {
+    case 'enable':
+      return { kind: 'enable', rootHasCertificate: false, ...NO_KEYS }
+    case 'disable':
+      return { kind: 'disable' }
+    case 'put-user': {
+      const { name, password, roles } = change
+      return { kind: 'put-user', name, passwordHash: password, roles }
+    }
+    default:
+      return change
+  }
+}
 
 /** TypeScript does not see that the rule and the operation are of one kind. */
 export const demandsOf = (operation: ApiOperation, principal: Principal): readonly AccessDemand[] =>
   (RULES[operation.kind] as Rule<ApiOperation['kind']>)(operation as never, principal)
-
-/** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
-function demandsOfTxn({ compare, success, failure }: KvTxn): readonly AccessDemand[] {
-  return [
-    ...compare.map(({ where }) => read(where)),
-    ...[...success, ...failure].flatMap(demandsOfTxnOperation),
-  ]
-}
-
-function demandsOfTxnOperation(operation: Operation): readonly AccessDemand[] {
-  switch (operation.kind) {
-    case 'put':
-      return [...change(operation, operation.prev), ...attachment(operation.lease)]
-    case 'get':
-      return [read(operation.where)]
-    case 'delete':
-      return change(operation.where, operation.prev)
-    case 'txn':
-      return demandsOfTxn(operation.txn)
-  }
-}
-
-/** `reads`: the answer says something about the keys before the change. */
-const change = (where: Where, reads: boolean): readonly AccessDemand[] => {
-  const range = rangeOfWhere(where)
-  return reads
-    ? [
-        { to: 'write', range },
-        { to: 'read', range },
-      ]
-    : [{ to: 'write', range }]
-}
-
-const read = (where: Where): AccessDemand => ({ to: 'read', range: rangeOfWhere(where) })
-
-/** A key that is attached to a lease ends with its other keys. A lease of the key's own has no other key. */
-const attachment = (lease: PutLease | undefined): readonly AccessDemand[] =>
-  lease !== undefined && 'id' in lease ? [{ to: 'hold-lease', lease: lease.id }] : []
-
-const rangeOfWhere = (where: Where): KeyRange =>
-  'key' in where ? { start: where.key, end: keyAfter(where.key) } : where
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +158,7 @@ function decideNow(
   call: Call,
   then: (refusal: ApiError | undefined) => void,
 ) {
-  const { enabled, revision } = node.auth
+  const { enabled, revision, state } = node.auth
   if (!enabled) {
     call.permit = undefined
     return then(undefined)
@@ -176,7 +168,8 @@ function decideNow(
     return then(unauthenticated())
   const joins = principal === JOINING_NODE && JOINING.has(operation.kind)
   const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
-  call.permit = { principal: principal ?? NOBODY, authRevision: revision, demands }
+  const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
+  call.permit = { principal: principal ?? NOBODY, madeAt, authRevision: revision, demands }
   const refusal = refusalNow(node, call)
   if (refusal !== undefined) return then(refusal)
   decideOnLeases(node, call.permit, then)
@@ -219,8 +212,12 @@ function isMet(demand: AccessDemand, rights: Rights): boolean {
       return rights.mayWrite(demand.range)
     case 'administer':
       return rights.isAdmin
+    case 'be-node':
+      return false
     case 'call':
-    case 'hold-lease':
+    case 'attach':
+    case 'keep-alive':
+    case 'revoke':
     case 'read-lease':
       return true
   }
@@ -231,14 +228,18 @@ function denied({ user }: Principal, demand: AccessDemand): ApiError {
   if ('range' in demand)
     return new ApiError('permission_denied', `user ${name} may not ${demand.to} ${rangeText(demand.range)}`)
   if ('lease' in demand) {
-    const needed =
-      demand.to === 'read-lease'
-        ? 'the right to read all of its keys'
-        : 'to have been granted it, or the right to write all of its keys'
+    const needed = NEEDED_ON_LEASE[demand.to]
     return new ApiError('permission_denied', `lease ${demand.lease}: user ${name} needs ${needed}`)
   }
   return new ApiError('permission_denied', `user ${name} needs the role root, or the permission admin`)
 }
+
+const NEEDED_ON_LEASE = {
+  attach: 'to have been granted it, or the right to write all of its keys',
+  'keep-alive': 'to have been granted it, or the right to write all of its keys',
+  revoke: 'the right to write all of its keys, or to have been granted it if it has none',
+  'read-lease': 'the right to read all of its keys',
+} as const satisfies Record<LeaseDemand['to'], string>
 
 function rangeText({ start, end }: KeyRange): string {
   const text = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString('utf8'))
@@ -248,29 +249,21 @@ function rangeText({ start, end }: KeyRange): string {
     : `all keys from ${text(start)} to ${text(end)}`
 }
 
-type LeaseDemand = Extract<AccessDemand, { readonly lease: LeaseId }>
-
 /** Decides again when the keys of a lease are read. Their scan begins before this returns. */
 export function refusalOfLeases(node: RightsView, { permit }: Call): Promise<ApiError | undefined> {
   if (!node.auth.enabled || permit === undefined) return Promise.resolve(undefined)
   return new Promise((resolve) => decideOnLeases(node, permit, resolve))
 }
 
-function decideOnLeases(
-  node: RightsView,
-  { demands: all, principal }: Permit,
-  then: (refusal: ApiError | undefined) => void,
-) {
-  const ofLeases = all.filter((demand) => demand.to === 'hold-lease' || demand.to === 'read-lease')
-  // A batch may name the same one a thousand times.
-  const demands = [...new Map(ofLeases.map((demand) => [demand.lease, demand])).values()]
+function decideOnLeases(node: RightsView, permit: Permit, then: (refusal: ApiError | undefined) => void) {
+  const demands = distinct(permit.demands.filter((demand) => 'lease' in demand))
   const next = (at: number) => {
     const demand = demands[at]
     if (demand === undefined) return then(undefined)
-    decideOnLease(node, demand, principal, (error, isPermitted) => {
+    decideOnLease(node, demand, permit, (error, isPermitted) => {
       if (error !== undefined) then(new ApiError('not_ready', error.message))
       else if (isPermitted) next(at + 1)
-      else then(denied(principal, demand))
+      else then(denied(permit.principal, demand))
     })
   }
   next(0)
@@ -279,19 +272,16 @@ function decideOnLeases(
 function decideOnLease(
   node: RightsView,
   demand: LeaseDemand,
-  { user }: Principal,
+  { madeAt }: Permit,
   done: (error: Error | undefined, isPermitted: boolean) => void,
 ) {
   const lease = node.lease(demand.lease)
-  const rights = node.auth.state.rightsOf(user)
+  const rights = node.auth.state.rightsOfUser(madeAt)
   // The operation itself answers that there is no such lease.
   if (lease === undefined) return done(undefined, true)
   if (rights === undefined) return done(undefined, false)
-  if (rights.isRoot || (demand.to === 'hold-lease' && lease.owner === user)) return done(undefined, true)
-  const isPermitted = (key: Uint8Array): boolean => {
-    const range = { start: key, end: keyAfter(key) }
-    return demand.to === 'hold-lease' ? rights.mayWrite(range) : rights.mayRead(range)
-  }
+  const isOwner = lease.owner?.madeAt === madeAt
+  if (isPermittedWithoutKeys(demand, isOwner, rights)) return done(undefined, true)
   const scan = node.keysOfLease(demand.lease)
   let hasKeys = false
   const end = (error: Error | undefined, result: boolean): void => {
@@ -301,12 +291,11 @@ function decideOnLease(
   const next = (): void =>
     scan.next(SLICE, (error, keys, more) => {
       if (error !== undefined) return end(asError(error), false)
-      if (!keys.every(isPermitted)) return end(undefined, false)
+      if (!keys.every((key) => isPermittedByKey(demand, key, rights))) return end(undefined, false)
       hasKeys ||= keys.length > 0
       if (more !== false) return next()
-      // A lease without keys is that of its owner.
-      const isOfAnother = demand.to === 'hold-lease' && !hasKeys && lease.owner !== undefined
-      scan.finish((unread) => end(unread ?? undefined, unread === undefined && !isOfAnother))
+      const isMet = hasKeys || isPermittedOnEmpty(demand, isOwner, lease.owner !== undefined)
+      scan.finish((unread) => end(unread ?? undefined, unread === undefined && isMet))
     })
   next()
 }

@@ -22,8 +22,13 @@ export function propose(
   respond: Respond,
 ) {
   const { permit, operation, trace } = call
-  const principal = permit?.principal.user ?? ''
-  const request = { command, idempotency, principal, authRevision: permit?.authRevision }
+  const request =
+    permit === undefined
+      ? { command, idempotency, principal: '' }
+      : {
+          ...{ command, idempotency, principal: permit.principal.user },
+          ...{ authRevision: permit.authRevision, madeAt: permit.madeAt },
+        }
   const settle = (result: Proposed): void => {
     if (operation === undefined || !isUnpermitted(result)) {
       respond(resultOf(api, command, result))

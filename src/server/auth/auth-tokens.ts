@@ -24,12 +24,12 @@ export function signAuthToken({ user, epoch, endsAt }: AuthTokenFacts, key: Uint
 /** The user of a token that is valid now; otherwise why it is not. */
 export function verifyAuthToken(
   token: string,
-  { users, tokenKey }: AuthState,
+  { users, keys }: AuthState,
   now: number,
 ): AuthTokenFacts | { readonly fault: string } {
   const [prefix, facts = '', signature = '', ...rest] = token.split('.')
   if (prefix !== PREFIX || rest.length > 0) return { fault: 'it is no token of this cluster' }
-  const expected = mac(facts, tokenKey)
+  const expected = mac(facts, keys.tokenKey)
   const given = Buffer.from(signature, 'base64url')
   if (given.length !== expected.length || !timingSafeEqual(given, expected))
     return { fault: 'it is no token of this cluster' }

@@ -7,7 +7,9 @@ import {
   changesUncounted,
   decodeState,
   encodeState,
+  hasLeaseDemands,
   type KvState,
+  leasesOfEntry,
   namesRanges,
   placesOfEntry,
   type Rows,
@@ -211,8 +213,14 @@ export class Applier {
     if (reads.isReading) return true
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE) return false
-    if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind)) return false
-    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.state)
+    const [version, body] = [frameVersion(frame), frameBody(frame)]
+    const judgesLeases = hasLeaseDemands(body)
+    if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind) && !judgesLeases) return false
+    const places = placesOfEntry(kind, version, body)
+    const leases = judgesLeases
+      ? leasesOfEntry(kind, version, body, this.state.settings, (key) => this.#storage.get(key))
+      : []
+    reads.read([...places, ...leases], this.state)
     return !reads.isRead
   }
 

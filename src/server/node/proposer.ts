@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib'
 import type { Span } from '@opentelemetry/api'
 import { encodeRequest, type Request, requestKind } from '../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
+import { commandDigest } from './command-digest.ts'
 import type { DriverObserver } from './driver-options.ts'
 import type { EntryTraces } from './entry-traces.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -162,7 +163,7 @@ export class Proposer implements ProposalTrackerEvents {
   ): void {
     const seq = this.#nextSeq++
     const { kind, version } = requestKind(request)
-    const frame = this.#newFrame(seq, kind, version, encodeRequest(request))
+    const frame = this.#newFrame(seq, kind, version, encodeRequest(request, commandDigest))
     const respond = (end: ProposalEnd): void => {
       if (!end.ok) done(end)
       else if (end.value === undefined) throw new Error('a command was committed without a result')

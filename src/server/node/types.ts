@@ -3,7 +3,16 @@
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
 import type { SpanContext } from '@opentelemetry/api'
-import type { KeyRow, KvSettings, KvState, LeaseId, Outcome, Request, Revision } from '../../kv/types.ts'
+import type {
+  KeyRow,
+  KvSettings,
+  KvState,
+  LeaseId,
+  Outcome,
+  Request,
+  Revision,
+  UserIdentity,
+} from '../../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -264,7 +273,7 @@ export interface LeaseNow {
    */
   readonly remainingTtlMs: number
   /** The user who was granted it, if rights were checked. */
-  readonly owner?: string
+  readonly owner?: UserIdentity
 }
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */

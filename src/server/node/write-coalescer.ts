@@ -51,6 +51,7 @@ const MEASURE_MS_MAX = 1_000
 
 interface Group {
   readonly principal: string
+  readonly madeAt: number | undefined
   readonly authRevision: number | undefined
   readonly commands: BatchedCommand[]
   readonly callers: ProposeCallback[]
@@ -137,13 +138,13 @@ export class WriteCoalescer {
       this.#propose(request, timeoutMs, 1, done, span)
       return
     }
-    const { principal, authRevision } = request
+    const { principal, authRevision, madeAt } = request
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
     const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= {
-      ...{ principal, authRevision, commands: [], callers: [], span: undefined, bytes: 0 },
+      ...{ principal, authRevision, madeAt, commands: [], callers: [], span: undefined, bytes: 0 },
       ...{ deadline, lastDeadline: deadline },
     }
     const group = this.#group
@@ -172,8 +173,8 @@ export class WriteCoalescer {
 
   /** On a busy node, the time of the callers may be over. */
   #proposeGroup(group: Group): void {
-    const { principal, authRevision, commands, callers, span, deadline } = group
-    const origin = { idempotency: undefined, principal, authRevision }
+    const { principal, authRevision, madeAt, commands, callers, span, deadline } = group
+    const origin = { idempotency: undefined, principal, authRevision, madeAt }
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
       refuseAll(callers, TOO_LATE)

@@ -14,8 +14,8 @@ vi.mock(import('../../../src/kv/codec/request.ts'), async (original) => {
   const codec: Codec = await original()
   return {
     ...codec,
-    encodeRequest(request) {
-      const body = codec.encodeRequest(request)
+    encodeRequest(request, digest) {
+      const body = codec.encodeRequest(request, digest)
       if (request.command.kind === 'put') damage(body, body.length)
       return body
     },

@@ -120,6 +120,9 @@ const leases = fc.tuple(
 // ---------------------------------------------------------------------------------------------------------------------
 // The model
 
+/** The auth revision at which bob was made. */
+const BOB = 7
+
 class Model {
   readonly #permissions: readonly Permission[]
   readonly #leases: readonly (Lease | undefined)[]
@@ -140,9 +143,11 @@ class Model {
     return NAMES.filter((name) => isIn(name, place)).every((name) => this.#mayOn(name, wanted))
   }
 
-  holds(id: LeaseId, wanted: 'read' | 'write' = 'write'): boolean {
+  /** `owned`: the lease itself is enough, whatever keys it has. */
+  holds(id: LeaseId, owned = true, wanted: 'read' | 'write' = 'write'): boolean {
     const held = this.#leases[Number(id) - 1]
-    if (held === undefined || (wanted === 'write' && held.owner === 'bob')) return true
+    if (held === undefined || (owned && held.owner === 'bob')) return true
+    if (wanted === 'write' && held.keys.length === 0 && held.owner === 'bob') return true
     if (wanted === 'write' && held.keys.length === 0) return held.owner === undefined
     return held.keys.every((name) => this.#mayOn(name, wanted))
   }
@@ -185,11 +190,11 @@ class Model {
       case 'watch':
         return this.may(asked.request.where, 'read')
       case 'revoke':
-        return this.holds(asked.id)
+        return this.holds(asked.id, false)
       case 'keep-alive':
         return asked.ids.every((id) => this.holds(id))
       case 'show-lease':
-        return !asked.keys || this.holds(asked.id, 'read')
+        return !asked.keys || this.holds(asked.id, false, 'read')
       default:
         throw new Error(`${asked.kind} is not in this model`)
     }
@@ -204,18 +209,28 @@ function isIn(name: string, place: Where): boolean {
 /** A node that knows users and leases. */
 function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease | undefined)[]): NodeApi {
   const named = roles.map((permissions, at) => ({ name: `role${at}`, permissions }))
-  const bob = { name: 'bob', passwordHash: undefined, roles: named.map(({ name }) => name), epoch: 1 }
+  const bob = {
+    ...{ name: 'bob', madeAt: BOB, passwordHash: undefined, epoch: 1 },
+    roles: named.map(({ name }) => name),
+  }
   const state = new AuthState(
     new Map([['bob', bob]]),
     new Map(named.map((role) => [role.name, role])),
-    new Uint8Array(),
+    [bob],
+    { tokenKey: new Uint8Array(), leaseIdKey: new Uint8Array() },
   )
   return {
     auth: { enabled: true, revision: 2, state },
     read: (_: unknown, done: (result: { ok: boolean }) => void) => done({ ok: true }),
     lease(id: LeaseId) {
       const found = held[Number(id) - 1]
-      return found && { grantedTtlMs: 1, remainingTtlMs: 1, owner: found.owner }
+      return (
+        found && {
+          grantedTtlMs: 1,
+          remainingTtlMs: 1,
+          owner: found.owner && { name: found.owner, madeAt: found.owner === 'bob' ? BOB : 1 },
+        }
+      )
     },
     keysOfLease(id: LeaseId) {
       const left = [...(held[Number(id) - 1]?.keys ?? [])]

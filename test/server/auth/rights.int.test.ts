@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import type { LeaseId } from '../../../src/kv/types.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
@@ -404,7 +405,7 @@ test('a login at a node that has not learned yet that rights are checked gets a 
   const served = await serve({ node })
   node.hold = (release) => {
     node.hold = undefined
-    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
@@ -421,7 +422,7 @@ test('a request that arrives before rights are checked is to be made again when 
   const served = await serve({ node })
   const enable = (release: () => void): void => {
     node.hold = undefined
-    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     release()
   }
@@ -558,7 +559,7 @@ test('a watch that began before rights are checked goes on as that of its user',
     const next = async () => (await watch.next()).value?.events.map(({ key }) => key)
     node.put('app/1', '1')
     expect(await next()).toEqual(['app/1'])
-    const change = { kind: 'enable', tokenKey: new Uint8Array(32), rootHasCertificate: false } as const
+    const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     node.put('app/2', '2')
     expect(await next()).toEqual(['app/2'])

@@ -1,14 +1,15 @@
 // A node that checks rights: root, and bob, who may read and write what begins with `app/`.
 
 import { scryptSync } from 'node:crypto'
-import { AUTH_TOKEN_KEY_BYTES, type Permission } from '../../../src/kv/index.ts'
+import type { Permission } from '../../../src/kv/index.ts'
+import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { AUTH_TOKEN_MS, signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 export const ROOT_PASSWORD = 'password of root'
 export const BOB_PASSWORD = 'password of bob'
 
-const TOKEN_KEY = new Uint8Array(AUTH_TOKEN_KEY_BYTES).fill(7)
+const KEYS = newAuthKeys()
 
 /** A hash of the least cost: that of a real one takes a tenth of a second at each check. */
 function hashOf(password: string): string {
@@ -41,7 +42,7 @@ export function nodeWithUsers(): FakeNode {
   }
   change({
     ...{ kind: 'auth', ifRevision: undefined },
-    change: { kind: 'enable', tokenKey: TOKEN_KEY, rootHasCertificate: false },
+    change: { kind: 'enable', ...KEYS, rootHasCertificate: false },
   })
   return node
 }
@@ -52,7 +53,7 @@ export const basic = (user: string, password: string): { readonly Authorization:
 
 /** Tokens, which are checked faster than passwords. The users are made at the auth revisions 3 and 4. */
 const bearer = (user: string, epoch: number) => ({
-  Authorization: `Bearer ${signAuthToken({ user, epoch, endsAt: Date.now() + AUTH_TOKEN_MS }, TOKEN_KEY)}`,
+  Authorization: `Bearer ${signAuthToken({ user, epoch, endsAt: Date.now() + AUTH_TOKEN_MS }, KEYS.tokenKey)}`,
 })
 export const AS_ROOT = bearer('root', 3)
 export const AS_BOB = bearer('bob', 4)

@@ -40,6 +40,7 @@ import type {
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
+import { commandDigest } from '../../../src/server/node/command-digest.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { getRecord, RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
@@ -151,8 +152,15 @@ export class FakeNode implements NodeApi {
 
   /** Any change, without HTTP, by the user root if rights are checked. */
   apply(command: Request['command']): void {
-    const { enabled, revision } = this.state.auth
-    const origin = enabled ? { principal: ROOT, authRevision: revision } : { principal: '' }
+    this.applyAs(ROOT, command)
+  }
+
+  /** The same by any user. */
+  applyAs(user: string, command: Request['command']): void {
+    const { enabled, revision, state } = this.auth
+    const origin = enabled
+      ? { principal: user, authRevision: revision, madeAt: state.users.get(user)?.madeAt }
+      : { principal: '' }
     this.#apply({ command, idempotency: undefined, ...origin })
   }
 
@@ -412,7 +420,7 @@ export class FakeNode implements NodeApi {
 
   #apply(request: Request) {
     const { kind, version } = requestKind(request)
-    const body = encodeRequest(request).slice()
+    const body = encodeRequest(request, commandDigest).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<RangeToRead, readonly Uint8Array[]>()

@@ -1,6 +1,5 @@
 // Leases as clients see them, read from the applied rows.
 
-import { latin1 } from '../../../bytes/index.ts'
 import {
   attachedKey,
   attachmentsOf,
@@ -11,6 +10,7 @@ import {
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
+  ownerOf,
 } from '../../../kv/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
 import type { LeaseNow, SlicedScan } from '../types.ts'
@@ -45,7 +45,7 @@ function ofRow(
     remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)),
   }
   const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined
-  return owner === undefined ? now : { ...now, owner: latin1(owner) }
+  return owner === undefined ? now : { ...now, owner: ownerOf(owner) }
 }
 
 /** `remainingMs`: as above, of each lease. */

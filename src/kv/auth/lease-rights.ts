@@ -1,0 +1,117 @@
+// Rights on leases. They follow from who was granted a lease, and from the keys that it has:
+//
+//   attach a key, keep alive   who was granted it, or who may write all its keys
+//   revoke                     who may write all its keys, also if the lease was granted to that user
+//   read the names of keys     who may read all its keys
+//
+// A lease without keys is that of the user who was granted it; one that was granted to nobody is everybody's. The role
+// root may do everything.
+
+import type { ApplyContext } from '../apply-context.ts'
+import { keyAfter } from '../codec/rows.ts'
+import { decodeLease, leaseKey, leaseOwnerKey, ownerOf } from '../leases.ts'
+import { areTooManyKeys } from '../settings.ts'
+import type { Steps } from '../steps.ts'
+import type { KvSettings, LeaseId } from '../types.ts'
+import { authStateOf } from './changes.ts'
+import type { Rights } from './rights.ts'
+
+/** A right on a lease. */
+export interface LeaseDemand {
+  readonly to: 'attach' | 'keep-alive' | 'revoke' | 'read-lease'
+  readonly lease: LeaseId
+}
+
+export const NO_LEASES: readonly LeaseDemand[] = []
+
+/** Whether the right is there, whatever keys the lease has. */
+export const isPermittedWithoutKeys = (
+  { to }: Pick<LeaseDemand, 'to'>,
+  isOwner: boolean,
+  rights: Rights | undefined,
+): boolean => rights?.isRoot === true || (isOwner && (to === 'attach' || to === 'keep-alive'))
+
+/** Whether this key of the lease permits it. */
+export function isPermittedByKey({ to }: Pick<LeaseDemand, 'to'>, key: Uint8Array, rights: Rights): boolean {
+  const range = { start: key, end: keyAfter(key) }
+  return to === 'read-lease' ? rights.mayRead(range) : rights.mayWrite(range)
+}
+
+/** Whether the right is there on a lease that has no keys. */
+export const isPermittedOnEmpty = (
+  { to }: Pick<LeaseDemand, 'to'>,
+  isOwner: boolean,
+  hasOwner: boolean,
+): boolean => to === 'read-lease' || isOwner || !hasOwner
+
+/** Demands without repetitions: a batch may name the same lease a thousand times. */
+export const distinct = (demands: readonly LeaseDemand[]): readonly LeaseDemand[] =>
+  demands.length < 2 ? demands : [...new Map(demands.map((demand) => [demand.lease, demand])).values()]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// At apply
+
+type ReadRow = (rowKey: Uint8Array) => Uint8Array | undefined
+
+/**
+ * The leases whose keys decide on these demands of a user. They are read before the entry is applied. undefined: they
+ * have more keys together than an entry may read.
+ */
+export function leasesToDecideOn(
+  demands: readonly LeaseDemand[],
+  madeAt: number,
+  settings: KvSettings,
+  read: ReadRow,
+): readonly LeaseId[] | undefined {
+  const leases: LeaseId[] = []
+  let [keys, keyBytes] = [0, 0]
+  for (const { to, lease: id } of distinct(demands)) {
+    const row = read(leaseKey(id))
+    const lease = row && decodeLease(row)
+    if (lease === undefined || lease.keys === 0) continue
+    if (to !== 'revoke' && lease.hasOwner && isMadeAt(madeAt, read(leaseOwnerKey(id)))) continue
+    leases.push(id)
+    keys += lease.keys
+    keyBytes += lease.keyBytes
+  }
+  // A single lease never has more.
+  return leases.length > 1 && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
+}
+
+const isMadeAt = (madeAt: number, ownerRow: Uint8Array | undefined): boolean =>
+  ownerRow !== undefined && ownerOf(ownerRow).madeAt === madeAt
+
+/** A lease has more keys than an entry may read, with the others that the entry names. */
+type Decision = 'met' | 'unmet' | 'too-many-keys'
+
+/**
+ * Whether a user has these rights now. The node that has permitted the request may not have known the newest keys of a
+ * lease, nor the lease itself. `madeAt`: the auth revision at which the user was made.
+ */
+export function* meetsLeaseDemands(
+  demands: readonly LeaseDemand[],
+  madeAt: number,
+  { state, rows }: Pick<ApplyContext, 'state' | 'rows'>,
+): Steps<Decision> {
+  const read: ReadRow = (key) => rows.read(key, false)?.bytes
+  const rights = authStateOf({ state, rows }).rightsOfUser(madeAt)
+  if (rights === undefined) return 'unmet'
+  if (rights.isRoot) return 'met'
+  const toRead = leasesToDecideOn(demands, madeAt, state.settings, read)
+  if (toRead === undefined) return 'too-many-keys'
+  for (const demand of distinct(demands)) {
+    const row = read(leaseKey(demand.lease))
+    // The command itself refuses a lease that does not exist.
+    if (row === undefined) continue
+    const { keys, hasOwner } = decodeLease(row)
+    const isOwner = hasOwner && isMadeAt(madeAt, read(leaseOwnerKey(demand.lease)))
+    if (isPermittedWithoutKeys(demand, isOwner, rights)) continue
+    if (keys === 0 && !isPermittedOnEmpty(demand, isOwner, hasOwner)) return 'unmet'
+    if (keys === 0) continue
+    for (const key of rows.attached(demand.lease)) {
+      if (!isPermittedByKey(demand, key, rights)) return 'unmet'
+      yield
+    }
+  }
+  return 'met'
+}

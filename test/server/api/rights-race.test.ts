@@ -1,0 +1,250 @@
+// Every right that a change needs is taken away after the node has permitted the change, and before it is applied. The
+// table has an operation for each command: without one it does not compile. The rights are those of the rules
+// themselves, so that a new demand is raced too.
+
+import { expect, test } from 'vitest'
+import {
+  type AccessDemand,
+  type Command,
+  keyAfter,
+  type LeaseDemand,
+  type LeaseId,
+  type Permission,
+  prefixEnd,
+} from '../../../src/kv/index.ts'
+import type { KvTxn } from '../../../src/kv/types.ts'
+import { Api } from '../../../src/server/api/api.ts'
+import { ApiError } from '../../../src/server/api/errors.ts'
+import { execute } from '../../../src/server/api/execute.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
+import type { ApiOperation, ApiResult } from '../../../src/server/api/operation.ts'
+import { demandsOf } from '../../../src/server/api/permit.ts'
+import { nodeWithUsers } from '../auth/users.ts'
+import type { FakeNode } from '../http/fake-node.ts'
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
+const rangeOf = (prefix: string) => ({ start: bytes(prefix), end: prefixEnd(bytes(prefix)) })
+const once = { idempotency: undefined } as const
+const whole = { ifMatch: undefined, ifNoneMatch: 'any' } as const
+
+/** Leases of root with a key each. */
+const LEASES = ['7', '8'] as readonly string[] as readonly LeaseId[]
+const [first, second] = LEASES.map((id) => ({ id }))
+if (first === undefined || second === undefined) throw new Error('two leases')
+const keyOf = (id: LeaseId): Uint8Array => bytes(`held/${id}`)
+
+const put = (key: string, lease?: { id: LeaseId }) =>
+  ({ kind: 'put', key: bytes(key), value: bytes('new'), prev: false, lease }) as const
+
+const TXN: KvTxn = {
+  compare: [{ where: { key: bytes('t/compared') }, target: 'version', op: '=', to: 0 }],
+  success: [put('t/put', first), { kind: 'delete', where: rangeOf('t/deleted/'), prev: true }],
+  failure: [
+    {
+      kind: 'txn',
+      txn: {
+        compare: [],
+        success: [put('t/nested', second)],
+        failure: [
+          {
+            kind: 'get',
+            where: { key: bytes('t/read') },
+            limit: 1,
+            keysOnly: false,
+            count: false,
+            countOnly: false,
+          },
+        ],
+      },
+    },
+  ],
+}
+
+/** An operation for each command. Clients cannot request those that only nodes propose. */
+const OPERATIONS = {
+  put: { ...put('app/put', first), condition: whole, prev: true, ...once },
+  delete: {
+    kind: 'delete',
+    key: bytes('app/old'),
+    condition: { ifMatch: 'any', ifNoneMatch: undefined },
+    prev: true,
+    ...once,
+  },
+  batch: {
+    ...{ kind: 'batch', ...once },
+    commands: [
+      { ...put('app/one', first), condition: whole },
+      { ...put('app/two', second), condition: undefined },
+      { kind: 'delete', key: bytes('app/three'), condition: undefined, prev: false },
+    ],
+  },
+  'delete-range': { kind: 'delete-range', range: rangeOf('app/'), ...once },
+  txn: { kind: 'txn', txn: TXN, freshness: {}, ...once },
+  settings: { kind: 'change-settings', settings: { keyBytesMax: 100 }, ...once },
+  compact: { kind: 'compact', revision: 3 as never, ...once },
+  grant: { kind: 'grant', id: '99' as LeaseId, ttlMs: 60_000, ...once },
+  revoke: { kind: 'revoke', id: first.id, ...once },
+  'open-session': { kind: 'open-session' },
+  auth: {
+    kind: 'change-auth',
+    change: { kind: 'put-role', name: 'new', permissions: [] },
+    ifRevision: undefined,
+  },
+  renew: undefined,
+  expire: undefined,
+} as const satisfies { readonly [K in Command['kind']]: ApiOperation | undefined }
+
+const BOB = { user: 'bob', epoch: undefined }
+
+/** A change that takes a right away. */
+interface Race {
+  readonly name: string
+  take(node: FakeNode): void
+}
+
+const permissionOf = (demand: AccessDemand): readonly Permission[] => {
+  switch (demand.to) {
+    case 'read':
+    case 'write':
+      return [{ access: demand.to, range: demand.range }]
+    case 'administer':
+      return [{ access: 'admin', range: undefined }]
+    case 'call':
+    case 'be-node':
+      return []
+    default:
+      return [{ access: 'write', range: { start: keyOf(demand.lease), end: keyAfter(keyOf(demand.lease)) } }]
+  }
+}
+
+const changeRole = (node: FakeNode, demands: readonly AccessDemand[]): void =>
+  node.apply({
+    ...{ kind: 'auth', ifRevision: undefined },
+    change: { kind: 'put-role', name: 'app', permissions: demands.flatMap(permissionOf) },
+  })
+
+function racesOf(demand: AccessDemand, all: readonly AccessDemand[]): readonly Race[] {
+  if (demand.to === 'call')
+    return [
+      {
+        name: 'the user is removed',
+        take: (node) =>
+          node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } }),
+      },
+    ]
+  const others = all.filter((other) => other !== demand)
+  const place =
+    'range' in demand ? Buffer.from(demand.range.start).toString() : 'lease' in demand ? demand.lease : ''
+  const removal = {
+    name: `no right to ${demand.to} ${place}`,
+    take: (node: FakeNode) => changeRole(node, others),
+  }
+  return 'lease' in demand ? [removal, ...racesOfLease(demand)] : [removal]
+}
+
+const racesOfLease = ({ to, lease: id }: LeaseDemand): readonly Race[] => [
+  {
+    name: `a key of others at lease ${id} to ${to}`,
+    take: (node) => node.apply({ ...put('secret', { id }), condition: undefined }),
+  },
+  {
+    name: `another lease ${id} without keys to ${to}`,
+    take: (node) => {
+      node.apply({ kind: 'revoke', id })
+      node.apply({ kind: 'grant', id, ttlMs: 60_000 })
+    },
+  },
+]
+
+function nodeFor(demands: readonly AccessDemand[]): FakeNode {
+  const node = nodeWithUsers()
+  for (const id of LEASES) {
+    node.apply({ kind: 'grant', id, ttlMs: 60_000 })
+    node.apply({ ...put(Buffer.from(keyOf(id)).toString(), { id }), condition: undefined })
+  }
+  node.put('app/old', '')
+  changeRole(node, demands)
+  return node
+}
+
+/** `between`: called when the change is permitted, and not yet applied. */
+const run = (node: FakeNode, operation: ApiOperation, between: () => void): Promise<ApiResult> => {
+  const failed = (error: Error): never => {
+    throw error
+  }
+  const api = new Api({ node, limits: apiLimits, failed })
+  node.hold = (release) => {
+    node.hold = undefined
+    between()
+    release()
+  }
+  const call = {
+    deadline: performance.now() + 10_000,
+    expansion: 1,
+    principal: BOB,
+    isAbandoned: () => false,
+  }
+  return new Promise((resolve) => execute(api, operation, call, resolve))
+}
+
+const operations = Object.values(OPERATIONS).filter((operation) => operation !== undefined)
+
+test.each(operations.map((operation) => [operation.kind, operation] as const))(
+  '%s is made by a user with the rights',
+  async (_, operation) => {
+    const node = nodeFor(demandsOf(operation, BOB))
+    const { revision, auth, leases, clientSessions, settings, history } = node.state
+    expect(await run(node, operation, () => {})).not.toBeInstanceOf(ApiError)
+    // It has an effect that its refusal would not have.
+    expect(node.state).not.toMatchObject({ revision, auth, leases, clientSessions, settings, history })
+  },
+)
+
+const RACES = operations.flatMap((operation) => {
+  const demands = demandsOf(operation, BOB)
+  return demands.flatMap((demand) =>
+    racesOf(demand, demands).map((race) => [operation.kind, race.name, operation, race] as const),
+  )
+})
+
+test.each(RACES)('%s is not made: %s', async (_, __, operation, race) => {
+  const node = nodeFor(demandsOf(operation, BOB))
+  let before: unknown
+  const answer = await run(node, operation, () => {
+    race.take(node)
+    before = node.state
+  })
+  expect(answer).toBeInstanceOf(ApiError)
+  expect(answer).toMatchObject({ code: expect.stringMatching(/^(permission_denied|unauthenticated)$/) })
+  expect(node.state).toEqual(before)
+})
+
+test('a key is not attached to a lease that did not exist when the change was permitted', async () => {
+  const operation = { ...put('app/x', { id: '77' as LeaseId }), condition: undefined, ...once }
+  const node = nodeFor(demandsOf({ ...operation, lease: undefined }, BOB))
+  const answer = await run(node, operation, () =>
+    node.apply({ kind: 'grant', id: '77' as LeaseId, ttlMs: 60_000 }),
+  )
+  expect(answer).toMatchObject({ code: 'permission_denied' })
+  expect(node.state.keys).toBe(LEASES.length + 1)
+})
+
+test('a change of the own password is not made for a user who was removed', async () => {
+  const change = { kind: 'put-user', name: 'bob', passwordHash: 'h', roles: undefined } as const
+  const node = nodeFor([])
+  const { revision } = node.state.auth
+  const command = { kind: 'auth', change, ifRevision: undefined } as const
+  const madeAt = node.auth.state.users.get('bob')?.madeAt
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  await new Promise<void>((resolve) =>
+    node.propose(
+      { command, idempotency: undefined, principal: 'bob', authRevision: revision, madeAt },
+      1000,
+      (result) => {
+        expect(result).toMatchObject({ value: { outcome: { kind: 'refused', reason: 'rights-changed' } } })
+        resolve()
+      },
+    ),
+  )
+  expect(node.auth.state.users.has('bob')).toBe(false)
+})
