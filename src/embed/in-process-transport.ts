@@ -95,11 +95,14 @@ export class InProcessTransport implements Transport {
           const operation = decode(sealed(request), options.writeId)
           call.trace = options.trace?.context
           const { authorization } = options
-          api.authenticator.identify({ authorization, certificateUser: undefined }, (error, principal) => {
-            if (error !== undefined) return settle(encode(error, page, api.node))
-            call.principal = principal
-            execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
-          })
+          api.authenticator.identify(
+            { authorization, address: '', certificateUser: undefined },
+            (error, principal) => {
+              if (error !== undefined) return settle(encode(error, page, api.node))
+              call.principal = principal
+              execute(api, operation, call, (result) => settle(encode(result, page, api.node)))
+            },
+          )
         } catch (error) {
           settle(encode(api.errorOf(error), page, api.node))
         }

@@ -32,10 +32,13 @@ export function showAuth({ node: { auth } }: Api, respond: Respond): void {
 export function logIn(
   { node, authenticator }: Api,
   { user, password }: OperationOf<'log-in'>,
+  call: Call,
   respond: Respond,
 ): void {
+  // Without the port.
+  const address = call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
   const makeToken = (): void =>
-    authenticator.logIn(user, password, (error, token, expiresInMs) =>
+    authenticator.logIn(user, password, address, (error, token, expiresInMs) =>
       respond(error ?? { kind: 'token', token, expiresInMs }),
     )
   if (node.auth.enabled) makeToken()

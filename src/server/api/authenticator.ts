@@ -12,6 +12,8 @@ import { JOINING_NODE, whenNewest } from './permit.ts'
 export interface Credentials {
   /** The Authorization header. */
   readonly authorization: string | undefined
+  /** The IP address of the client. */
+  readonly address: string
   /** The user of a verified client certificate. */
   readonly certificateUser: string | undefined
   /** The certificate is one of a node of the cluster. */
@@ -47,7 +49,7 @@ export class Authenticator {
     })
   }
 
-  #identify({ authorization, certificateUser, isNode }: Credentials, done: Identified) {
+  #identify({ authorization, address, certificateUser, isNode }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
       // The common name of a certificate may be anything. That of a node is its name, which may be no user.
@@ -57,7 +59,7 @@ export class Authenticator {
       return done(undefined, isNode === true ? JOINING_NODE : undefined)
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
-    if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, done)
+    if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, address, done)
     if (scheme.toLowerCase() !== 'bearer')
       return done(refused('Authorization must be Basic or Bearer'), undefined)
     const found = this.#verify(value, state)
@@ -76,23 +78,25 @@ export class Authenticator {
     return found
   }
 
-  #byPassword(value: string, done: Identified) {
+  #byPassword(value: string, address: string, done: Identified) {
     const given = basicOf(value)
     if (given === undefined)
       return done(refused('Authorization: Basic needs base64 of user:password'), undefined)
     const { user, password } = given
     const epoch = this.#node.auth.state.users.get(user)?.epoch
-    this.#check(user, password, (error) => done(error, error === undefined ? { user, epoch } : undefined))
+    this.#check(user, password, address, (error) =>
+      done(error, error === undefined ? { user, epoch } : undefined),
+    )
   }
 
-  #check(user: string, password: string, done: (error: ApiError | undefined) => void): void {
+  #check(user: string, password: string, address: string, done: (error: ApiError | undefined) => void): void {
     // Nobody can have this name. A wrong password is remembered by its name, which may be as long as a request.
     if (!isAuthName(user)) {
       done(WRONG)
       return
     }
     const hash = this.#node.auth.state.users.get(user)?.passwordHash
-    this.passwords.check(user, password, hash, (error, isRight) => {
+    this.passwords.check(user, password, hash, address, (error, isRight) => {
       if (error !== undefined) done(errorOfPassword(error))
       else done(isRight ? undefined : WRONG)
     })
@@ -102,12 +106,13 @@ export class Authenticator {
   logIn(
     user: string,
     password: string,
+    address: string,
     done: (error: ApiError | undefined, token: string, expiresInMs: number) => void,
   ): void {
     const epochNow = (): number | undefined => this.#node.auth.state.users.get(user)?.epoch
     const check = (refuse: (error: ApiError) => void): void => {
       const epoch = epochNow()
-      this.#check(user, password, (error) => (error === undefined ? sign(epoch) : refuse(error)))
+      this.#check(user, password, address, (error) => (error === undefined ? sign(epoch) : refuse(error)))
     }
     const sign = (epoch: number | undefined): void => {
       const { tokenKey } = this.#node.auth.state.keys

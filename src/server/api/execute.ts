@@ -141,7 +141,7 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
     case 'show-auth':
       return showAuth(api, respond)
     case 'log-in':
-      return logIn(api, operation, respond)
+      return logIn(api, operation, call, respond)
     case 'show-users':
     case 'show-roles':
       return showUsersOrRoles(api, operation, call, respond)

@@ -537,6 +537,7 @@ class Listener implements HttpServer {
 
 const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): Credentials => ({
   authorization,
+  address: socket.remoteAddress ?? '',
   certificateUser: userOfCertificate(socket),
   isNode: isNodeCertificate(socket),
 })

@@ -13,7 +13,7 @@ async function refusalOf(
   operation: ApiOperation,
 ): Promise<string | undefined> {
   const node = nodeWithUsers()
-  const credentials = { authorization: undefined, certificateUser: undefined, ...certificate }
+  const credentials = { authorization: undefined, address: '', certificateUser: undefined, ...certificate }
   return new Promise((resolve) =>
     new Authenticator(node).identify(credentials, (_, principal) => {
       const call: Call = { deadline: 0, expansion: 1, isAbandoned: () => false, principal }
@@ -50,7 +50,7 @@ test('a certificate has the rights of its user', async () => {
 
 /** The code of the refusal; undefined: there is a token. */
 const logIn = (authenticator: Authenticator, user: string, password: string): Promise<string | undefined> =>
-  new Promise((resolve) => authenticator.logIn(user, password, (error) => resolve(error?.code)))
+  new Promise((resolve) => authenticator.logIn(user, password, '10.0.0.1', (error) => resolve(error?.code)))
 
 test('a login during which the password is changed, or the user removed, gives no token', async () => {
   for (const change of [

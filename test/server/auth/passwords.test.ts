@@ -27,17 +27,21 @@ const check = (
   user: string,
   password: string,
   known: string | undefined,
+  address = '10.0.0.1',
 ): Promise<unknown> =>
   new Promise((resolve) =>
-    passwords.check(user, password, known, (error, isRight) => resolve(error ?? isRight)),
+    passwords.check(user, password, known, address, (error, isRight) => resolve(error ?? isRight)),
   )
+
+/** No pause, so that no test waits. */
+const AT_ONCE = { restMs: 0, suspectEveryMs: 0 }
 
 const busy = expect.any(PasswordsBusyError)
 
 test('a hash has a salt of its own, and says nothing about the password', async () => {
   const { scrypt: real } = await vi.importActual<typeof import('node:crypto')>('node:crypto')
   vi.mocked(scrypt).mockImplementation(real)
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const [one, two] = [await hash(passwords, 'password'), await hash(passwords, 'password')]
   expect(one).toMatch(/^scrypt\$15\$8\$1\$[\w-]{22}\$[\w-]{43}$/)
   expect(one).not.toBe(two)
@@ -49,7 +53,7 @@ test('a hash has a salt of its own, and says nothing about the password', async 
 })
 
 test('a right password is remembered for its user and its hash only', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   expect(passwords.isKnown('a', 'password', known)).toBe(false)
   await check(passwords, 'a', 'password', known)
@@ -62,9 +66,11 @@ test('a right password is remembered for its user and its hash only', async () =
 test('after a few wrong passwords the next one of that user waits, and no other user does', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   for (let wrong = 0; wrong < 3; wrong++) expect(await check(passwords, 'a', 'wrong one', known)).toBe(false)
+  // From elsewhere it is right at once.
+  expect(await check(new Passwords(AT_ONCE), 'a', 'password', known, '10.0.0.2')).toBe(true)
   const refused = await check(passwords, 'a', 'password', known)
   expect(refused).toEqual(busy)
   expect((refused as PasswordsBusyError).retryAfterMs).toBe(500)
@@ -81,7 +87,7 @@ test('after a few wrong passwords the next one of that user waits, and no other 
 })
 
 test('guesses that wait are refused after a few wrong ones, and those of other users are not', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   const guesses = Array.from({ length: 15 }, (_, at) => check(passwords, 'a', `guess ${at}`, known))
   const other = check(passwords, 'b', 'password', known)
@@ -90,48 +96,143 @@ test('guesses that wait are refused after a few wrong ones, and those of other u
   expect(passwords.size).toBe(0)
 })
 
-test('after a wrong password no other one is computed for a while', async () => {
-  vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
-  const passwords = new Passwords(300)
-  expect(await check(passwords, 'a', 'wrong one', undefined)).toBe(false)
-  const computed = vi.mocked(scrypt).mock.calls.length
-  const next = check(passwords, 'b', 'wrong one', undefined)
-  vi.advanceTimersByTime(299)
-  expect(vi.mocked(scrypt).mock.calls.length).toBe(computed)
-  vi.advanceTimersByTime(1)
-  expect(vi.mocked(scrypt).mock.calls.length).toBe(computed + 1)
-  expect(await next).toBe(false)
-})
-
 test('guesses of names that nobody has keep no user out', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   const guesses = Array.from({ length: 18 }, (_, at) => check(passwords, `none${at}`, 'password', undefined))
   expect(await guesses[17]).toEqual(busy)
-  // It is the next one.
-  const user = check(passwords, 'a', 'password', known)
-  expect(await Promise.race([user, guesses[1]])).toBe(true)
+  const user = check(passwords, 'a', 'password', known, '10.0.0.2')
+  expect(await user).toBe(true)
   expect(await Promise.all(guesses.slice(0, 17))).toEqual(Array(17).fill(false))
 })
 
-test('a storm of guesses keeps nobody out who logs in again before the token ends', async () => {
-  vi.useFakeTimers({ toFake: ['performance'] })
+const NEVER = new Promise(() => {})
+
+/** Time that passes only here; a computation takes a tenth of a second. */
+function inVirtualTime() {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
-  // Only the first guess is ever computed.
-  const passwords = new Passwords(2 ** 30)
-  const known = await hash(passwords, 'password')
-  expect(await check(passwords, 'a', 'password', known)).toBe(true)
-  for (let at = 0; at < 17; at++) void check(passwords, `u${at}`, 'a guess', known)
+  let computations = 0
+  vi.mocked(scrypt).mockImplementation(((...given: readonly unknown[]) => {
+    computations++
+    const [password, salt] = given
+    const done = given.at(-1) as (error: null, key: Buffer) => void
+    const key = createHash('sha256').update(`${salt} ${password}`).digest()
+    setTimeout(() => done(null, key), 100)
+  }) as typeof scrypt)
+  const after = async (ms: number): Promise<void> => void (await vi.advanceTimersByTimeAsync(ms))
+  /** How long it takes until this answer, while `each` is called 100 times a second. */
+  const waited = async (answer: Promise<unknown>, each: () => void, msMax = 60_000): Promise<number> => {
+    let isDone = false
+    void answer.then(() => {
+      isDone = true
+    })
+    const startedAt = performance.now()
+    while (!isDone && performance.now() - startedAt < msMax) {
+      each()
+      await after(10)
+    }
+    return performance.now() - startedAt
+  }
+  return { after, waited, computations: () => computations }
+}
+
+async function withHash(passwords: Passwords, after: (ms: number) => Promise<void>): Promise<string> {
+  const hashed = hash(passwords, 'password')
+  await after(1_000)
+  return hashed
+}
+
+test.each([
+  ['one address', () => '10.0.0.66', 500],
+  ['ten addresses', (at: number) => `10.0.0.${at % 10}`, 500],
+  ['one network of IPv6', (at: number) => `2001:db8:0:1::${at.toString(16)}`, 500],
+  ['all networks of a /48', (at: number) => `2001:db8:0:${(at % 65_536).toString(16)}::1`, 500],
+] as const)(
+  'a named user comes in from elsewhere while %s guess: with a first login too',
+  async (_, addressOf, withinMs) => {
+    const { after, waited } = inVirtualTime()
+    const passwords = new Passwords()
+    const known = await withHash(passwords, after)
+    let guesses = 0
+    const guess = (): void =>
+      void check(passwords, 'a', `guess ${guesses++}`, known, addressOf(guesses)).catch(() => {})
+    await waited(NEVER, guess, 20_000)
+    for (let time = 0; time < 2; time++) {
+      const isRight = check(passwords, 'a', 'password', known, `192.0.2.${time}`)
+      expect(await waited(isRight, guess)).toBeLessThanOrEqual(withinMs)
+      expect(await isRight).toBe(true)
+      // Not from memory the next time.
+      await after(1_000_000)
+      await waited(NEVER, guess, 1_000)
+    }
+  },
+)
+
+test('a user who comes in while guesses from many addresses begin waits for a few seconds', async () => {
+  const { after, waited } = inVirtualTime()
+  const passwords = new Passwords()
+  const known = await withHash(passwords, after)
+  let guesses = 0
+  const guess = (): void => void check(passwords, 'a', `guess ${guesses++}`, known, `10.0.0.${guesses % 15}`)
+  for (let count = 0; count < 100; count++) guess()
+  const isRight = check(passwords, 'a', 'password', known, '192.0.2.1')
+  expect(await waited(isRight, guess)).toBeLessThanOrEqual(5_000)
+  expect(await isRight).toBe(true)
+})
+
+test('an hour of guesses: few from one address, no more from all than a computation a second', async () => {
+  const { after, computations } = inVirtualTime()
+  const passwords = new Passwords()
+  const known = await withHash(passwords, after)
+  const hour = async (addressOf: (at: number) => string): Promise<number> => {
+    const before = computations()
+    for (let second = 0; second < 3_600; second++) {
+      for (let at = 0; at < 4; at++)
+        void check(passwords, 'a', `guess ${second} ${at}`, known, addressOf(4 * second + at))
+      await after(1_000)
+    }
+    return computations() - before
+  }
+  const fromOne = await hour(() => '10.0.0.1')
+  expect(fromOne).toBeLessThanOrEqual(130)
+  expect(fromOne).toBeGreaterThan(100)
+  expect(await hour((at) => `10.0.1.${at % 250}`)).toBeLessThanOrEqual(3_600 + 3 * 250)
+})
+
+test('a network that guesses has a computation a second, and another one is not delayed by it', async () => {
+  const { after, waited } = inVirtualTime()
+  const passwords = new Passwords()
+  const known = await withHash(passwords, after)
+  for (let at = 0; at < 3; at++) {
+    void check(passwords, `u${at}`, 'wrong one', known)
+    await after(1_000)
+  }
+  // Users behind the same address, as behind a proxy, have their turn.
+  expect(await waited(check(passwords, 'b', 'password', known), () => {})).toBeLessThanOrEqual(1_100)
+  const second = check(passwords, 'c', 'password', known)
+  const elsewhere = check(passwords, 'd', 'password', known, '192.0.2.1')
+  expect(await waited(elsewhere, () => {})).toBeLessThanOrEqual(200)
+  expect(await waited(second, () => {})).toBeLessThanOrEqual(1_100)
+})
+
+test('a storm of guesses keeps nobody out who logs in again before the token ends', async () => {
+  const { after } = inVirtualTime()
+  const passwords = new Passwords()
+  const known = await withHash(passwords, after)
+  const first = check(passwords, 'a', 'password', known)
+  await after(1_000)
+  expect(await first).toBe(true)
   for (let login = 0; login < 3; login++) {
-    vi.advanceTimersByTime(AUTH_TOKEN_MS)
+    for (let at = 0; at < 40; at++) void check(passwords, 'a', `guess ${login} ${at}`, known)
+    await after(AUTH_TOKEN_MS)
+    for (let at = 0; at < 40; at++) void check(passwords, 'a', `another ${login} ${at}`, known)
     expect(await check(passwords, 'a', 'password', known)).toBe(true)
   }
-  expect(await check(passwords, 'b', 'password', known)).toEqual(busy)
 })
 
 test('a right password that is sent many times at once is computed once', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   const checks = Array.from({ length: 15 }, () => check(passwords, 'a', 'password', known))
   await checks[0]
@@ -141,14 +242,14 @@ test('a right password that is sent many times at once is computed once', async 
 })
 
 test('a user who does not exist is refused like a wrong password, and as late', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const checked = check(passwords, 'nobody', 'password', undefined)
   expect(passwords.size).toBe(1)
   expect(await checked).toBe(false)
 })
 
 test('one password is checked at a time, and so many wait', async () => {
-  const passwords = new Passwords(0)
+  const passwords = new Passwords(AT_ONCE)
   const known = await hash(passwords, 'password')
   const checks = Array.from({ length: 22 }, (_, at) => check(passwords, `u${at}`, 'password', known))
   expect(passwords.size).toBe(17)
