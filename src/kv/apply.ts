@@ -93,7 +93,12 @@ export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
   const entry = openEntry(begun, yield* unpermittedOnLeases(begun))
   if (entry.settled !== undefined) return closeEntry(entry, entry.settled)
   const { command } = entry.request
-  const outcome = namesMany(command) ? yield* executeSteps(command, entry.work) : execute(command, entry.work)
+  const outcome =
+    command.kind === 'batch'
+      ? yield* executeBatch(command.commands, entry.work)
+      : namesMany(command)
+        ? yield* executeSteps(command, entry.work)
+        : execute(command, entry.work)
   return closeEntry(entry, executed(entry, outcome))
 }
 
@@ -316,6 +321,15 @@ function* executeSteps(command: CommandOnMany, work: ApplyContext): Steps<Outcom
     default:
       return assertNever(command, 'command')
   }
+}
+
+function* executeBatch(commands: readonly KeyCommand[], work: ApplyContext): Steps<Outcome> {
+  const outcomes: OutcomeOfKey[] = []
+  for (const each of commands) {
+    outcomes.push(executeOnKey(each, work))
+    yield
+  }
+  return { kind: 'batch', revision: work.state.revision, outcomes }
 }
 
 function executeOnKey(command: KeyCommand, work: ApplyContext): OutcomeOfKey {

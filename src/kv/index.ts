@@ -22,7 +22,6 @@ export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY }
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
-  changesUncounted,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
@@ -32,6 +31,7 @@ export {
   placesOfEntry,
   RENEW_LEASES_MAX,
   requestKind,
+  takesLong,
   takesNoRoom,
 } from './codec/request.ts'
 export {

@@ -20,8 +20,9 @@ export class EntryInParts {
   /** The metadata that the entry has changed, as it was before, by key. */
   readonly #metadata = new Map<string, KnownMetadata>()
   #bytes = 0
-  /** The rows that are not in the batch yet. */
+  /** The rows that are not in the batch yet, and the steps that sort them. */
   #unprepared: IterableIterator<Row> | undefined
+  #unsorted: Generator<undefined, void, undefined> | undefined
 
   constructor(before: AppliedState, batch: EngineBatch) {
     this.before = before
@@ -51,12 +52,18 @@ export class EntryInParts {
     this.#metadata.set(name, metadata instanceof Uint8Array ? metadata.slice() : metadata)
   }
 
-  /** Called when the entry has made all changes. Puts rows into the batch. Returns whether more of them are left. */
+  /**
+   * Called when the entry has made all changes. Puts rows into the batch, and then sorts some of them, as the next scan
+   * needs them. Returns whether something is left to do.
+   */
   prepare(rowsMax: number): boolean {
     this.#unprepared ??= this.#rows[Symbol.iterator]()
     for (let left = rowsMax; left > 0; left--) {
       const next = this.#unprepared.next()
-      if (next.done) return false
+      if (next.done) {
+        this.#unsorted ??= this.#rows.sort()
+        return this.#unsorted.next().done !== true
+      }
       putRow(this.#batch, next.value)
     }
     return true

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { applySteps } from '../../src/kv/apply.ts'
-import type { Apply, Command, Operation } from '../../src/kv/types.ts'
+import type { Apply, AuthChange, Command, Operation } from '../../src/kv/types.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
 const KEYS = 300
@@ -13,11 +13,17 @@ const ofBranch = (...success: Operation[]): Command => ({
   txn: { compare: [], success, failure: [] },
 })
 
-/** A store with the keys of the range, each with a lease of its own. */
+const USERS = 50
+
+/** A store with the keys of the range, each with a lease of its own, and with users. */
 function filled(): MemoryStore {
   const store = new MemoryStore()
   const commands = keys.map((key) => ({ ...putOf(key, 'v'), prev: false, lease: { ttlMs: 10_000 } }) as const)
   store.apply(ask({ kind: 'batch', commands }))
+  const change = (each: AuthChange) => store.apply(ask({ kind: 'auth', ifRevision: undefined, change: each }))
+  change({ kind: 'put-role', name: 'app', permissions: [] })
+  for (let at = 0; at < USERS; at++)
+    change({ kind: 'put-user', name: `user${at}`, passwordHash: 'h', roles: at % 2 === 0 ? ['app'] : [] })
   return store
 }
 
@@ -50,6 +56,19 @@ describe('in steps', () => {
       2 * KEYS,
     ],
     ['compaction', { kind: 'compact', revision: undefined }, 0],
+    [
+      'a batch',
+      {
+        kind: 'batch',
+        commands: keys.map((key) => ({ ...putOf(key, 'w'), prev: false, lease: { ttlMs: 5_000 } }) as const),
+      },
+      KEYS,
+    ],
+    [
+      'the deletion of a role',
+      { kind: 'auth', ifRevision: undefined, change: { kind: 'delete-role', name: 'app' } },
+      USERS,
+    ],
   ])('%s', (_, command, stepsMin) => {
     const [atOnce, inSteps] = [filled(), filled()]
     let steps = 0

@@ -156,8 +156,25 @@ export const hasLeaseDemands = (body: Uint8Array): boolean => (readUint8(body, 0
 export const namesRanges = (kind: number): boolean =>
   kind === KINDS.txn || kind === KINDS['delete-range'] || kind === KINDS.revoke || kind === KINDS.expire
 
-/** Whether entries of this kind change rows that are not counted before: those of history, or of many users. */
-export const changesUncounted = (kind: number): boolean => kind === KINDS.compact || kind === KINDS.auth
+/** A batch with more puts that name a lease is applied in parts: each of them writes five rows and more. */
+const LEASED_AT_ONCE = 64
+/** So is a larger one: its keys are hashed several times. */
+const BATCH_BYTES_AT_ONCE = 256 * 1024
+/** The size of the smallest put that names a lease. */
+const LEASED_PUT_BYTES = 16
+
+/**
+ * Whether an entry is applied in parts, however few keys its ranges have: it changes rows that are not counted before,
+ * those of history or of many users, or it is a batch that takes long. Throws as `parseRequest` does.
+ */
+export function takesLong(kind: number, version: number, body: Uint8Array): boolean {
+  if (kind !== KINDS.batch) return kind === KINDS.compact || kind === KINDS.auth
+  if (body.length > BATCH_BYTES_AT_ONCE) return true
+  if (body.length < LEASED_AT_ONCE * LEASED_PUT_BYTES) return false
+  const { command } = parseRequest(kind, version, body)
+  const commands = command.kind === 'batch' ? command.commands : []
+  return commands.filter((each) => each.kind === 'put' && each.lease !== undefined).length > LEASED_AT_ONCE
+}
 
 /**
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as

@@ -4,7 +4,6 @@ import {
   type Applied,
   applyEntry,
   applySteps,
-  changesUncounted,
   decodeState,
   encodeState,
   hasLeaseDemands,
@@ -16,6 +15,7 @@ import {
   type Steps,
   TABLE_AUTH,
   TABLE_LEASES,
+  takesLong,
 } from '../../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
@@ -256,8 +256,9 @@ export class Applier {
       this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
       return this.#events.applied(entry, undefined)
     }
-    if (this.#reads.count > this.#keysAtOnce || changesUncounted(kind)) return this.#applyInParts(entry)
     const { frame } = entry
+    const isLarge = this.#reads.count > this.#keysAtOnce
+    if (isLarge || takesLong(kind, frameVersion(frame), frameBody(frame))) return this.#applyInParts(entry)
     // A batch has a row for each command, of about as many bytes.
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
     this.#storage.begin(entry.index, { bytes: frame.length, items })

@@ -133,6 +133,31 @@ test('an entry that is applied in parts is interrupted after every few keys, or 
   await closed(storage)
 })
 
+test('a batch that takes long is applied in parts, and nothing of it is seen before its end', async () => {
+  const storage = await formatted({ rowHeads: 10_000 })
+  const applier = applierOn(storage, KEYS_AT_ONCE)
+  const many = (count: number, put: Partial<ReturnType<typeof putOf>>, length = 1) =>
+    batchOf(
+      ...Array.from({ length: count }, (_, at) => ({ ...putOf(`k${at}`.padEnd(length, 'k'), ''), ...put })),
+    )
+  /** Returns the number of parts, each of two steps. */
+  const partsOf = (index: number, command: ReturnType<typeof many>): number => {
+    applier.push([entryAt(index, command)])
+    const { stateHash, applied } = storage
+    for (let parts = 1; ; parts++) {
+      applier.run(() => true, 2)
+      if (applier.index === index) return parts
+      expect([storage.stateHash, storage.applied]).toEqual([stateHash, applied])
+    }
+  }
+  expect(partsOf(2, many(1000, {}))).toBe(1)
+  expect(partsOf(3, many(64, { lease: { ttlMs: 5000 } }, 200))).toBe(1)
+  expect(partsOf(4, many(65, { lease: { ttlMs: 5000 } }))).toBeGreaterThan(65 / 2)
+  expect(partsOf(5, many(300, {}, 1000))).toBeGreaterThan(300 / 2)
+  expect(applier.state.revision).toBe(1 + 1000 + 64 + 65 + 300)
+  await closed(storage)
+})
+
 test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
