@@ -291,7 +291,7 @@ function heldLock(
   }
   void watchKey()
 
-  async function txn(inner: Txn, options: CallOptions = {}): Promise<TxnResult> {
+  async function txn(inner: Txn, options: CallOptions): Promise<TxnResult> {
     throwIfLost()
     const outer = await kv.txn({ compare: owned, success: [{ txn: inner }] }, options)
     const result = outer.results[0]?.txn
@@ -319,11 +319,15 @@ function heldLock(
     key: new Uint8Array(key),
     throwIfLost,
     guard: () => guard,
-    put: async (target, value, options) => {
+    put: async (target, value, options = {}) => {
+      checkOptions('held.put', options, CALL_OPTIONS)
       const lease = Buffer.from(target).equals(key) ? session.lease : undefined
       await txn({ success: [{ put: { key: target, value, lease } }] }, options)
     },
-    txn,
+    txn: async (inner, options = {}) => {
+      checkOptions('held.txn', options, CALL_OPTIONS)
+      return txn(inner, options)
+    },
     release,
     [Symbol.asyncDispose]: async () => {
       await release()

@@ -27,7 +27,6 @@ export const foreignKeyError = (recipe: string, key: string, hint = '', isLast =
   new QuorateError(
     `the key ${JSON.stringify(key)} was not written by a ${recipe} and is left out: delete it if nothing else needs it` +
       hint +
-      (recipe === 'registry' ? '; if its instance runs, close that registration and register again' : '') +
       (isLast ? `; after ${REPORTS_MAX} such keys, no more are reported` : ''),
     { code: 'foreign_key', written: 'no' },
   )

@@ -15,7 +15,7 @@
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { pause } from '../client/timer.ts'
-import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
+import { type Check, checkOptions, checkValue, isBytes, isFunction } from '../client/validators.ts'
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
@@ -144,20 +144,21 @@ export async function leaderOf(
 
 /**
  * Yields the current leader, then each new one, and each new value of the same leader; undefined: no process leads. Of
- * changes in quick succession it yields the last. It ends with `break`, or with its signal (`AbortError`).
+ * changes in quick succession it yields the last. It ends with `break`, or with its signal (`AbortError`). `timeoutMs`
+ * limits its first call; later ones are repeated.
  */
 export function followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
   name: string | Uint8Array,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: CallOptions = {},
 ): AsyncGenerator<KvRecord | undefined, void, undefined> {
   const space = keySpace('followLeader', 'election', name)
-  checkOptions('followLeader', options, { signal: isSignal })
-  const { signal } = options
+  checkOptions('followLeader', options, CALL_OPTIONS)
+  const { signal, timeoutMs } = options
   return readOnChange(
     kv,
     async () => {
-      const { leader, revision } = await readLeader(kv, space, { signal })
+      const { leader, revision } = await readLeader(kv, space, { signal, timeoutMs })
       // While one leads, new candidates change nothing: only its own key matters.
       const watch = leader === undefined ? { prefix: space.prefix } : { key: leader.keyBytes }
       return { value: leader, version: String(leader?.modRevision), revision, watch }

@@ -111,7 +111,7 @@ export interface Queue<T = unknown> {
 }
 
 export interface DeadLetters<T = unknown> {
-  list(): AsyncGenerator<QueueEntry<T>, void, undefined>
+  list(options?: CallOptions): AsyncGenerator<QueueEntry<T>, void, undefined>
   /** Puts one dead letter back, or all, without their attempts. Returns how many there were. */
   requeue(id?: string, options?: CallOptions): Promise<number>
   /** Returns whether there was one. */
@@ -251,7 +251,10 @@ class WorkQueue<T> implements Queue<T> {
   }
 
   readonly dead: DeadLetters<T> = {
-    list: () => this.#deadLetters(),
+    list: (options = {}) => {
+      checkOptions('queue.dead.list', options, CALL_OPTIONS)
+      return this.#deadLetters({ ...options })
+    },
     requeue: (id, options = {}) => this.#requeue(id, options),
     delete: async (id, options = {}) => {
       checkValue('queue.dead.delete', 'id', id, isText)
@@ -382,10 +385,10 @@ class WorkQueue<T> implements Queue<T> {
     }
   }
 
-  async *#deadLetters(): AsyncGenerator<QueueEntry<T>, void, undefined> {
-    for await (const record of this.#kv.list({ prefix: this.#key('dead', '') })) {
+  async *#deadLetters(options: CallOptions): AsyncGenerator<QueueEntry<T>, void, undefined> {
+    for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
       const item = this.#itemIn('dead', record)
-      const value = item && (await this.#kv.get(this.#key('value', item.id)))
+      const value = item && (await this.#kv.get(this.#key('value', item.id), options))
       if (item !== undefined && value !== undefined) yield entryOf(item, value)
     }
   }

@@ -1,27 +1,26 @@
 // A service registry: which instances of a service run, and where.
 //
 // Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
-// been silent for `ttlMs`, or until another program overwrites its key. If its lease is lost although the process
-// lives, the instance registers again by itself, with the fields of its last successful update. `list` is linearizable.
-// `resolver` and `watch` follow the store within milliseconds.
+// been silent for `ttlMs`. If another process registers its id, that one is listed, and this one learns it. If its
+// lease or its key is lost although the process lives, the instance registers again by itself, with the fields of its
+// last successful update. `list` is linearizable. `resolver` and `watch` follow the store within milliseconds.
 //
 // Limits: a live process may still not serve: see `failed` of the resolver. An update that fails with `written:
 // 'unknown'` may be listed until the next update or registration, which writes what the updates before have made:
-// repeat it. Of two processes with one id, the one that has registered last is listed. A service has at most 10,000
-// instances with 4 MiB of metadata (`range_keys_max`, `range_bytes_max`), and each change makes every resolver read
-// them again: this is for some hundred. A process does not notice that another program, such as an import, has
-// overwritten its key: close the registration and register again.
+// repeat it. Of two processes with one id, the one that has registered last is listed, and then the other one again. A
+// service has at most 10,000 instances with 4 MiB of metadata (`range_keys_max`, `range_bytes_max`), and each change
+// makes every resolver read them again: this is for some hundred.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 //
 // Invariant: every write compares the key's mod revision, so a write that arrives late undoes no later one. A key
 // without a lease, or with other content, is no instance: it is left out and reported.
 
-import type { KvRecord } from '../client/index.ts'
-import { checkOptions, checkValue, isFunction, isObject, isSignal, isText } from '../client/validators.ts'
+import type { CallOptions, KvRecord } from '../client/index.ts'
+import { checkOptions, checkValue, isFunction, isObject, isText } from '../client/validators.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace, unescapePart } from './key-space.ts'
-import { isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import {
   type Instance,
   isWeight,
@@ -35,19 +34,17 @@ import { readOnChange } from './watch-helpers.ts'
 
 export interface Registry {
   register(instance: NewInstance): Promise<Registration>
-  list(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly Instance[]>
+  list(options?: CallOptions): Promise<readonly Instance[]>
   /** Keeps the instances in memory until it is closed. */
   resolver(options?: ResolverOptions): Resolver
-  /** Yields the current instances, and again after each change. */
-  watch(options?: {
-    readonly signal?: AbortSignal | undefined
-  }): AsyncGenerator<readonly Instance[], void, undefined>
+  /** Yields the current instances, and again after each change. `timeoutMs` limits its first call. */
+  watch(options?: CallOptions): AsyncGenerator<readonly Instance[], void, undefined>
 }
 
 export function registry(kv: RegistryClient, service: string | Uint8Array): Registry {
   const space = keySpace('registry', 'service', service)
-  const read = async (signal: AbortSignal | undefined) => {
-    const { results, revision } = await kv.txn({ success: [{ get: { prefix: space.prefix } }] }, { signal })
+  const read = async (call: CallOptions) => {
+    const { results, revision } = await kv.txn({ success: [{ get: { prefix: space.prefix } }] }, call)
     const records = results[0]?.get?.kvs ?? []
     const version = JSON.stringify(records.map(({ key, modRevision }) => [key, modRevision]))
     return { value: instancesIn(space, records), version, revision, watch: { prefix: space.prefix } }
@@ -56,22 +53,20 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     register: async (instance) => {
       checkOptions('registry.register', instance, NEW_INSTANCE)
       checkValue('registry.register', 'url', instance.url, isText)
-      const registration = new OwnRegistration(kv, space, instance)
-      await registration.begin(instance.signal)
-      return registration
+      return OwnRegistration.begin(kv, space, { ...instance })
     },
     list: async (options = {}) => {
-      checkOptions('registry.list', options, { signal: isSignal })
-      return (await read(options.signal)).value
+      checkOptions('registry.list', options, CALL_OPTIONS)
+      return (await read(options)).value
     },
     resolver: (options = {}) => {
       checkResolver(options)
       return startResolver(kv, space.prefix, (records) => instancesIn(space, records), options)
     },
     watch: (options = {}) => {
-      checkOptions('registry.watch', options, { signal: isSignal })
-      const { signal } = options
-      return readOnChange(kv, () => read(signal), signal)
+      checkOptions('registry.watch', options, CALL_OPTIONS)
+      const call = { ...options }
+      return readOnChange(kv, () => read(call), call.signal)
     },
   }
 }
@@ -102,5 +97,5 @@ function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
 
 const NEW_INSTANCE = {
   ...{ id: isText, url: isText, weight: isWeight, meta: isObject },
-  ...{ ttlMs: isLeaseTime, onProblem: isFunction, signal: isSignal },
+  ...{ ...CALL_OPTIONS, ttlMs: isLeaseTime, onProblem: isFunction },
 }

@@ -9,12 +9,14 @@
 // Weighted round robin: each turn raises the credit of every instance by its weight, and the one with the highest
 // credit gets the turn and pays the sum of all weights. A change of instances or weights begins a new count.
 
-import { type Client, type KvRecord, UnavailableError } from '../client/index.ts'
+import { type CallOptions, type Client, type KvRecord, UnavailableError } from '../client/index.ts'
 import { pause } from '../client/timer.ts'
 import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/validators.ts'
+import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { RangeView } from './range-view.ts'
 import type { Instance } from './registration.ts'
 import { runUserCallback } from './run-user-callback.ts'
+import { anySignal } from './watch-helpers.ts'
 
 const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
@@ -48,8 +50,11 @@ export interface Resolved extends Instance {
 }
 
 export interface Resolver extends AsyncDisposable {
-  /** undefined: the service has no instance. Throws if nothing was read within `timeoutMs`. */
-  resolve(): Promise<Resolved | undefined>
+  /**
+   * undefined: the service has no instance. Throws if nothing was read within `timeoutMs`, by default that of the
+   * resolver.
+   */
+  resolve(options?: CallOptions): Promise<Resolved | undefined>
   /** The last known instances. */
   readonly instances: readonly Instance[]
   readonly confirmedMsAgo: number
@@ -103,11 +108,13 @@ export function startResolver(
     },
   })
 
-  async function firstRead(): Promise<void> {
+  async function firstRead(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
     const over = new AbortController()
-    await Promise.race([view.ready, pause(timeoutMs, over.signal)]).finally(() => over.abort())
+    const limit = anySignal(over.signal, signal)
+    await Promise.race([view.ready, pause(limitMs, limit)]).finally(() => over.abort())
+    if (signal?.aborted === true) throw abortedError(signal, 'resolver.resolve')
     if (view.isRead) return
-    throw new UnavailableError(`the registry could not be read within ${timeoutMs} ms`, {
+    throw new UnavailableError(`the registry could not be read within ${limitMs} ms`, {
       code: 'timeout',
       written: 'no',
       cause: lastError,
@@ -131,8 +138,10 @@ export function startResolver(
   }
 
   return {
-    resolve: async () => {
-      if (!view.isRead) await firstRead()
+    resolve: async (call = {}) => {
+      checkOptions('resolver.resolve', call, CALL_OPTIONS)
+      if (call.signal?.aborted === true) throw abortedError(call.signal, 'resolver.resolve')
+      if (!view.isRead) await firstRead(call.signal, call.timeoutMs ?? timeoutMs)
       const chosen = choose()
       if (chosen === undefined) return undefined
       chosen.connections += 1

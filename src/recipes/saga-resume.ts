@@ -4,7 +4,7 @@
 // is missed: the watch begins at a revision before the scan, and every process that dies leaves the deletion of its
 // key. One whose key was overwritten without its lease owns the saga no more either.
 
-import type { Client } from '../client/index.ts'
+import type { CallOptions, Client } from '../client/index.ts'
 import { pause } from '../client/timer.ts'
 import { abortedError } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
@@ -22,6 +22,8 @@ const SPREAD_MS = 100
 
 export interface ResumeOptions {
   readonly signal?: AbortSignal | undefined
+  /** Time limit of each call to the cluster. Default: that of the client. */
+  readonly timeoutMs?: number | undefined
   /** Number of concurrent sagas, up to 10,000. Default 8. */
   readonly concurrency?: number | undefined
 }
@@ -42,24 +44,25 @@ export interface ResumableSagas<Results> {
   /** The saga that an owner's key belongs to. */
   ownedSaga(ownerKey: Uint8Array): string
   /** Reports each foreign record, and yields the sagas that have not ended. */
-  unfinished(onForeign: (error: unknown) => void, signal: AbortSignal | undefined): AsyncIterable<SagaView>
+  unfinished(onForeign: (error: unknown) => void, call: CallOptions): AsyncIterable<SagaView>
   /** undefined: another process runs it, or has ended it. */
-  resume(id: string, signal: AbortSignal | undefined): Promise<SagaOutcome<Results> | undefined>
+  resume(id: string, call: CallOptions): Promise<SagaOutcome<Results> | undefined>
 }
 
 export async function resumeAll<Results>(
   sagas: ResumableSagas<Results>,
-  { signal, concurrency = CONCURRENCY }: ResumeOptions,
+  { signal, timeoutMs, concurrency = CONCURRENCY }: ResumeOptions,
 ): Promise<readonly SagaOutcome<Results>[]> {
+  const call = { signal, timeoutMs }
   const outcomes: SagaOutcome<Results>[] = []
   const errors: unknown[] = []
   async function* ids() {
-    for await (const { id } of sagas.unfinished((error) => errors.push(error), signal)) yield id
+    for await (const { id } of sagas.unfinished((error) => errors.push(error), call)) yield id
   }
   await forEach(ids(), concurrency, async (id) => {
     if (signal?.aborted === true) return
     try {
-      const outcome = await sagas.resume(id, signal)
+      const outcome = await sagas.resume(id, call)
       if (outcome !== undefined) outcomes.push(outcome)
     } catch (error) {
       errors.push(error)
@@ -73,18 +76,19 @@ export async function resumeAll<Results>(
 
 export async function keepResuming(
   sagas: ResumableSagas<unknown>,
-  { signal, concurrency = CONCURRENCY, onError }: KeepResumingOptions,
+  { signal, timeoutMs, concurrency = CONCURRENCY, onError }: KeepResumingOptions,
 ): Promise<void> {
   const report = (error: unknown) => {
     if (!signal.aborted) runUserCallback(() => onError?.(error))
   }
   /** Sagas that could not be ended since the last scan. */
   const failed = new Set<string>()
-  await forEach(abandoned(sagas, failed, signal, report), concurrency, async (id) => {
+  const call = { signal, timeoutMs }
+  await forEach(abandoned(sagas, failed, call, report), concurrency, async (id) => {
     await pause(Math.random() * SPREAD_MS, signal)
     if (signal.aborted || failed.has(id)) return
     try {
-      await sagas.resume(id, signal)
+      await sagas.resume(id, call)
     } catch (error) {
       failed.add(id)
       report(error)
@@ -96,15 +100,16 @@ export async function keepResuming(
 async function* abandoned(
   { kv, ownerPrefix, ownedSaga, unfinished }: ResumableSagas<unknown>,
   failed: Set<string>,
-  signal: AbortSignal,
+  call: CallOptions & { readonly signal: AbortSignal },
   report: (error: unknown) => void,
 ): AsyncGenerator<string, void, undefined> {
+  const { signal } = call
   while (!signal.aborted) {
     let timeLimit: ReturnType<typeof timeLimitOf> | undefined
     try {
       failed.clear()
-      const { revision } = await kv.txn({}, { signal })
-      for await (const { id } of unfinished(report, signal)) yield id
+      const { revision } = await kv.txn({}, call)
+      for await (const { id } of unfinished(report, call)) yield id
       timeLimit = timeLimitOf(RESCAN_MS)
       const range = { prefix: ownerPrefix, keysOnly: true, fromRevision: revision + 1 }
       for await (const { events } of kv.watch({ ...range, signal: anySignal(timeLimit.signal, signal) }))

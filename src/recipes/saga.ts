@@ -22,7 +22,13 @@
 // own.
 
 import { isDeepStrictEqual } from 'node:util'
-import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../client/index.ts'
+import {
+  AbortedError,
+  type CallOptions,
+  type Client,
+  OutcomeUnknownError,
+  QuorateError,
+} from '../client/index.ts'
 import { pause } from '../client/timer.ts'
 import {
   type Check,
@@ -38,7 +44,7 @@ import {
 import { errorText } from './error-text.ts'
 import { acquire, type HeldLock, LockLostError, LockNotTakenError } from './fair-lock-queue.ts'
 import { escapePart, keySpace, unescapePart } from './key-space.ts'
-import { isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import {
   hasEnded,
@@ -114,22 +120,18 @@ export interface SagaProblem {
 export interface Saga<Input, Results = SagaResults> {
   /**
    * Runs the saga to its end. If one with this id exists, it continues that one, waits for the process that runs it, or
-   * returns its outcome; its input must be the same.
+   * returns its outcome; its input must be the same. `timeoutMs` limits each call to the cluster.
    */
-  run(
-    id: string,
-    input: Input,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<SagaOutcome<Results>>
+  run(id: string, input: Input, options?: CallOptions): Promise<SagaOutcome<Results>>
   /** Runs the sagas to their end that no process runs now. Throws at the end if some could not be ended. */
   resume(options?: ResumeOptions): Promise<readonly SagaOutcome<Results>[]>
   /** Resumes every saga that a process leaves behind, until `signal` fires. */
   keepResuming(options: KeepResumingOptions): Promise<void>
-  get(id: string): Promise<SagaView | undefined>
+  get(id: string, options?: CallOptions): Promise<SagaView | undefined>
   /** Yields the sagas that have not ended. A foreign key is left out, with a warning of the process. */
-  unfinished(): AsyncGenerator<SagaView, void, undefined>
+  unfinished(options?: CallOptions): AsyncGenerator<SagaView, void, undefined>
   /** Deletes the record of a saga that has ended. Returns whether there was one. */
-  forget(id: string): Promise<boolean>
+  forget(id: string, options?: CallOptions): Promise<boolean>
 }
 
 /** A compensation has failed too often. */
@@ -145,6 +147,7 @@ interface OwnedSaga {
   readonly key: Uint8Array
   readonly held: HeldLock
   readonly signal: AbortSignal
+  readonly timeoutMs: number | undefined
   record: SagaRecord
   /** The record's mod revision; 0: there is none yet. */
   modRevision: number
@@ -180,12 +183,12 @@ export function saga<Input = unknown, Results = SagaResults>(
     const value = JSON.stringify(next)
     if (next.status === 'running' && Buffer.byteLength(value) > RECORD_BYTES_MAX)
       throw new RangeError(`more than ${RECORD_BYTES_MAX} bytes of input and results cannot be recorded`)
-    const { key, held } = owned
+    const { key, held, timeoutMs } = owned
     const compare = [{ key, target: 'modRevision', op: '=', to: owned.modRevision } as const]
     const txn = { compare, success: [{ put: { key, value } }], failure: [{ get: { key } }] }
     for (;;) {
       try {
-        const { succeeded, results } = await held.txn(txn, { signal: held.signal })
+        const { succeeded, results } = await held.txn(txn, { signal: held.signal, timeoutMs })
         const read = results[0]?.get
         // Another record: that of an attempt before, whose outcome was unknown.
         if (succeeded || read?.kvs?.[0]?.text() === value) {
@@ -264,8 +267,8 @@ export function saga<Input = unknown, Results = SagaResults>(
   }
 
   /** undefined: there is none. Throws if it has another input. */
-  async function stored(id: string, signal: AbortSignal | undefined, given?: { readonly input: unknown }) {
-    const found = await kv.get(stateKey(id), { signal })
+  async function stored(id: string, call: CallOptions, given?: { readonly input: unknown }) {
+    const found = await kv.get(stateKey(id), call)
     if (found === undefined) return undefined
     const record = recordIn(found)
     if (given === undefined || isDeepStrictEqual(record.input, given.input))
@@ -277,19 +280,20 @@ export function saga<Input = unknown, Results = SagaResults>(
   async function own(
     id: string,
     waitMs: number,
-    signal: AbortSignal | undefined,
+    call: CallOptions,
     given?: { readonly input: unknown; readonly mayBegin: boolean },
   ): Promise<SagaOutcome<Results>> {
-    const held = await acquire(kv, owners(id), { ttlMs, waitMs, signal })
+    const { signal, timeoutMs } = call
+    const held = await acquire(kv, owners(id), { ttlMs, waitMs, ...call })
     let hasWritten = false
     try {
-      const found = await stored(id, signal, given)
+      const found = await stored(id, call, given)
       if (found === undefined && given?.mayBegin !== true)
         throw refused('not_found', `there is no saga ${id}: it was forgotten`)
       const { record, modRevision } = found ?? { record: newRecord(given?.input), modRevision: 0 }
       if (hasEnded(record)) return outcomeOf(id, record)
       const ended = anySignal(held.signal, signal)
-      const owned = { id, key: stateKey(id), held, signal: ended, record, modRevision }
+      const owned = { id, key: stateKey(id), held, signal: ended, timeoutMs, record, modRevision }
       hasWritten = true
       if (found === undefined) await write(owned, {})
       return await runToEnd(owned)
@@ -309,18 +313,18 @@ export function saga<Input = unknown, Results = SagaResults>(
     ownerPrefix: space.key('owner', ''),
     ownedSaga: (key) => unescapePart(space.suffix(key).split('/')[1] ?? ''),
     unfinished,
-    resume: async (id, signal) => {
-      const found = await stored(id, signal)
+    resume: async (id, call) => {
+      const found = await stored(id, call)
       if (found === undefined || hasEnded(found.record)) return undefined
-      return own(id, 0, signal).catch((error: unknown) => {
+      return own(id, 0, call).catch((error: unknown) => {
         if (error instanceof LockNotTakenError || hasCode(error, 'not_found')) return undefined
         throw error
       })
     },
   }
 
-  async function* unfinished(onForeign: (error: unknown) => void, signal?: AbortSignal) {
-    for await (const found of kv.list({ prefix: statePrefix, signal })) {
+  async function* unfinished(onForeign: (error: unknown) => void, call: CallOptions) {
+    for await (const found of kv.list({ prefix: statePrefix, ...call })) {
       const id = unescapePart(Buffer.from(found.keyBytes).toString('utf8', statePrefix.length))
       try {
         const view = viewOf(id, recordIn(found))
@@ -335,13 +339,13 @@ export function saga<Input = unknown, Results = SagaResults>(
   return {
     run: async (id, input, runOptions = {}) => {
       checkValue('saga.run', 'id', id, isText)
-      checkOptions('saga.run', runOptions, { signal: isSignal })
-      const { signal } = runOptions
+      checkOptions('saga.run', runOptions, CALL_OPTIONS)
+      const call = { ...runOptions }
       const given = { input: plainJson(input) }
-      const found = await stored(id, signal, given)
+      const found = await stored(id, call, given)
       if (found !== undefined && hasEnded(found.record)) return outcomeOf(id, found.record)
       // A saga that is forgotten while this call waits for it does not begin again.
-      return own(id, Number.POSITIVE_INFINITY, signal, { ...given, mayBegin: found === undefined })
+      return own(id, Number.POSITIVE_INFINITY, call, { ...given, mayBegin: found === undefined })
     },
     resume: async (resumeOptions = {}) => {
       checkOptions('saga.resume', resumeOptions, RESUME_OPTIONS)
@@ -352,22 +356,27 @@ export function saga<Input = unknown, Results = SagaResults>(
       checkValue('saga.keepResuming', 'signal', resumeOptions.signal, isSignal)
       return keepResuming(sagas, resumeOptions)
     },
-    get: async (id) => {
+    get: async (id, getOptions = {}) => {
       checkValue('saga.get', 'id', id, isText)
-      const found = await stored(id, undefined)
+      checkOptions('saga.get', getOptions, CALL_OPTIONS)
+      const found = await stored(id, getOptions)
       return found && viewOf(id, found.record)
     },
-    unfinished: () => unfinished(warn('saga')),
-    forget: async (id) => {
+    unfinished: (listOptions = {}) => {
+      checkOptions('saga.unfinished', listOptions, CALL_OPTIONS)
+      return unfinished(warn('saga'), { ...listOptions })
+    },
+    forget: async (id, forgetOptions = {}) => {
       checkValue('saga.forget', 'id', id, isText)
-      const found = await stored(id, undefined)
+      checkOptions('saga.forget', forgetOptions, CALL_OPTIONS)
+      const found = await stored(id, forgetOptions)
       if (found === undefined) return false
       if (!hasEnded(found.record))
         throw refused('saga_unfinished', `saga ${id} has not ended: its record is still needed`)
       // Another saga may have begun with this id since.
       const key = stateKey(id)
       const compare = [{ key, target: 'modRevision', op: '=', to: found.modRevision } as const]
-      return (await kv.txn({ compare, success: [{ delete: { key } }] })).succeeded
+      return (await kv.txn({ compare, success: [{ delete: { key } }] }, forgetOptions)).succeeded
     },
   }
 }
@@ -442,5 +451,5 @@ const isConcurrency: Check = (value) =>
     ? undefined
     : `a whole number from 1 to ${CONCURRENCY_MAX}`
 
-const RESUME_OPTIONS = { signal: isSignal, concurrency: isConcurrency }
+const RESUME_OPTIONS = { ...CALL_OPTIONS, concurrency: isConcurrency }
 const OPTIONS = { ttlMs: isLeaseTime, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }

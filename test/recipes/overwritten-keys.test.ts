@@ -85,7 +85,7 @@ it('an instance whose key was overwritten is listed again when its process regis
   const registration = await registry(kv, 'api').register(instance)
   await kv.put('service/api/a', JSON.stringify({ url: 'http://10.0.0.2' }))
   expect(await registry(kv, 'api').list()).toEqual([])
-  const warning = expect.stringContaining('close that registration and register again')
+  const warning = expect.stringContaining('"service/api/a"')
   expect(process.emitWarning).toHaveBeenCalledWith(warning, 'QuorateWarning')
   await registration.close()
   await registry(kv, 'api').register(instance)

@@ -207,6 +207,8 @@ test('an instance is as its updates have made it, whatever happens to its writes
         }
         network.deliveries.length = 0
         network.grants.length = 0
+        // As long as another process has the id, this one is not listed, and knows it.
+        await network.lose('replacement ended')
         await sleep(30_000)
         await network.lose(lastLoss)
         await sleep(20_000)

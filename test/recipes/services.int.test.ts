@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AbortedError, type Client, OutcomeUnknownError } from '../../src/client/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
-import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -189,6 +189,70 @@ describe('a registry', () => {
     expect(await own.list()).toMatchObject([{ url: 'after', weight: 2 }])
     await after.close()
     expect(await own.list()).toEqual([])
+  })
+
+  it('a replaced instance reports it, waits, and is listed again when the other one is gone', async () => {
+    const service = newService()
+    const [oldClient, newClient] = [cluster.client(), cluster.client()]
+    let sessions = 0
+    const counted = withCall(oldClient, 'session', (options) => {
+      sessions += 1
+      return oldClient.session(options)
+    })
+    const problems: unknown[] = []
+    const onProblem = (error: unknown) => problems.push((error as { readonly code?: unknown }).code)
+    const ttlMs = 3_000
+    const before = await registry(counted, service).register({ id: 'a', url: 'before', ttlMs, onProblem })
+    const after = await registry(newClient, service).register({ id: 'a', url: 'after', ttlMs })
+    await sleep(1_100)
+    expect([before.isRegistered, after.isRegistered, problems]).toEqual([
+      false,
+      true,
+      ['registration_replaced'],
+    ])
+    await expect(before.update({ weight: 2 })).rejects.toMatchObject({ code: 'registration_replaced' })
+    // Its lease may be lost as well: it does not take the id back, and asks for no lease in vain.
+    for await (const { id } of kv.leases())
+      if ((await kv.get(`service/${service}/a`))?.lease !== id) await kv.revokeLease(id).catch(() => {})
+    await sleep(20_000)
+    expect(urls(await registry(kv, service).list())).toEqual(['after'])
+    expect([problems.length, sessions]).toEqual([1, 1])
+    // The new process dies.
+    await newClient.close()
+    await sleep(5_000)
+    expect(urls(await registry(kv, service).list())).toEqual(['before'])
+    expect([before.isRegistered, problems.length]).toEqual([true, 1])
+    // The same once more: each replacement is reported.
+    const third = await registry(kv, service).register({ id: 'a', url: 'third', ttlMs })
+    await sleep(1_100)
+    expect(problems).toEqual(['registration_replaced', 'registration_replaced'])
+    await third.close()
+    await sleep(1_100)
+    expect(before.isRegistered).toBe(true)
+    await before.close()
+    expect(await registry(kv, service).list()).toEqual([])
+  })
+
+  it('is listed again when its key was deleted, or overwritten without a lease', async () => {
+    const service = newService()
+    const key = `service/${service}/a`
+    const problems: unknown[] = []
+    const onProblem = (error: unknown) => problems.push((error as { readonly code?: unknown }).code)
+    const instance = await registry(kv, service).register({ id: 'a', url: 'u', ttlMs: 3_000, onProblem })
+    await kv.delete(key)
+    await sleep(1_100)
+    expect(urls(await registry(kv, service).list())).toEqual(['u'])
+    await kv.put(key, JSON.stringify({ url: 'restored' }))
+    await sleep(1_100)
+    expect(urls(await registry(kv, service).list())).toEqual(['u'])
+    expect(problems).toEqual(['registration_lost', 'registration_lost'])
+    // An outage that is shorter than its lease is no problem.
+    cluster.isDown = true
+    await sleep(2_000)
+    cluster.isDown = false
+    await sleep(2_000)
+    expect([instance.isRegistered, problems.length]).toEqual([true, 2])
+    await instance.close()
   })
 
   it('registers what it is given over a key without a lease', async () => {

@@ -158,8 +158,8 @@ async function listQueues(global: GlobalFlags): Promise<void> {
 }
 
 async function listDead(global: GlobalFlags, name: string): Promise<void> {
-  await withContext(global, { kind: 'read' }, async ({ client, format }) => {
-    await printList<QueueEntry>(format, queue(client, name).dead.list(), itemJson, [
+  await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    await printList<QueueEntry>(format, queue(client, name).dead.list({ signal }), itemJson, [
       { title: 'ID', cell: ({ id }) => id },
       { title: 'ATTEMPTS', cell: ({ attempts }) => attempts, alignRight: true },
       { title: 'PRIORITY', cell: ({ priority }) => priority, alignRight: true },
