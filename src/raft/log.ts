@@ -192,6 +192,10 @@ export class RaftLog {
     const oldest = this.#pending[0]
     return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
   }
+  /** How long the oldest write has been pending; 0 when none is. */
+  oldestWriteMs(now: MonotonicMs): number {
+    return now - (this.#pending[0]?.since ?? now)
+  }
   /** Decaying maximum of `idleMs`: the time that the disk usually takes for a write. */
   get usualIdleMs(): number {
     return this.#usualIdleMs

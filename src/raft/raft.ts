@@ -301,6 +301,8 @@ export class Raft {
       leaderLeaseValid: this.#lead !== undefined && this.#reads.leaderLeaseHolds(this.#lead),
       transferTarget: this.#lead?.transfer?.target,
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
+      reachesLeader: this.#lead !== undefined || this.#replica.reachableLeader !== undefined,
+      oldestWriteMs: this.#log.oldestWriteMs(this.#now),
       stalenessMs: this.stalenessMs(this.#now),
     }
   }

@@ -605,6 +605,10 @@ export interface RaftStatus {
   readonly leaderLeaseValid: boolean
   readonly transferTarget: ReplicaId | undefined
   readonly progress: readonly ProgressStatus[]
+  /** Whether this replica leads, or can forward proposals and reads to its leader. */
+  readonly reachesLeader: boolean
+  /** How long the oldest write has waited for the disk; 0 when none waits. */
+  readonly oldestWriteMs: number
   /** Proven upper bound in ms on the staleness of the applied state; undefined when unknown. */
   readonly stalenessMs: number | undefined
 }

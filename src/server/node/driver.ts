@@ -267,6 +267,7 @@ export class Driver implements NodeApi {
       leases: this.#leases,
       checks: this.#checks,
       host: this.#options.host,
+      timing: this.#options.timing,
     })
   }
 

@@ -1,6 +1,14 @@
 // The status of a node, and the numbers that `inspect` reports.
 
-import { type InFlightCounts, isJoint, isVoter, type Raft, type RaftStatus } from '../../raft/index.ts'
+import {
+  DISK_QUEUE_MAX,
+  type InFlightCounts,
+  isJoint,
+  isVoter,
+  type Raft,
+  type RaftStatus,
+  type RaftTiming,
+} from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { ApplyLoop } from './apply-loop.ts'
 import type { BackgroundChecks } from './background-checks.ts'
@@ -21,7 +29,20 @@ export interface StatusSources {
   readonly leases: Pick<LeaseService, 'counts'>
   readonly checks: Pick<BackgroundChecks, 'error'>
   readonly host: HostStatus | undefined
+  readonly timing: Pick<RaftTiming, 'electionMaxMs'>
 }
+
+/**
+ * Limit on the staleness of a node that is ready, in election time-outs. The leader confirms it with every second
+ * heartbeat or so.
+ */
+const STALENESS_MAX = 2
+
+/**
+ * Limit on the time that a write of a node that is ready waits for its disk, in election time-outs. A disk that became
+ * slow all at once exceeds it, and a disk that is kept busy does not.
+ */
+const WRITE_MAX = 2 * DISK_QUEUE_MAX
 
 const UNKNOWN_HOST: HostStatus = {
   diskTotalBytes: Number.POSITIVE_INFINITY,
@@ -40,7 +61,7 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
   if (raft.leader === undefined) errors.push('no leader is known')
   if (host.backupFailure !== undefined) errors.push(`the last scheduled backup failed: ${host.backupFailure}`)
   const raftStatus = raft.status()
-  errors.push(...lateFollowers(raftStatus, members))
+  errors.push(...lateFollowers(raftStatus, members), ...slowDisk(sources, raftStatus))
   return {
     name: storage.identity.name,
     clusterId: storage.identity.clusterId,
@@ -54,7 +75,7 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
     leases: leases.counts,
     host,
     errors,
-    notReady: notReady(sources),
+    notReady: notReady(sources, raftStatus),
   }
 }
 
@@ -68,16 +89,33 @@ function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'nameOf'
     })
 }
 
-function notReady({ applyLoop, lifecycle, members, raft }: StatusSources): string[] {
+function slowDisk({ timing }: StatusSources, { oldestWriteMs }: RaftStatus): string[] {
+  if (oldestWriteMs <= WRITE_MAX * timing.electionMaxMs) return []
+  return [`the disk is slow: a write has waited for it for ${Math.round(oldestWriteMs / 1000)} s`]
+}
+
+/**
+ * Reasons why the node does not serve linearizable reads, or does not forward changes, or why the cluster cannot count
+ * on it now. An update that waits for each node relies on them.
+ */
+function notReady(sources: StatusSources, status: RaftStatus): string[] {
+  const { applyLoop, lifecycle, members, raft, timing } = sources
   const reasons: string[] = []
   if (lifecycle.end !== undefined) reasons.push(lifecycle.end.reason)
   if (lifecycle.isDraining) reasons.push('the node is stopping')
   if (raft.leader === undefined) reasons.push('no leader is known')
+  else if (!status.reachesLeader) reasons.push('the leader cannot be reached, or the disk takes nothing more')
   if (!isVoter(members.configuration, raft.id)) reasons.push('this replica is not a voter yet')
   // During a joint configuration the loss of one node may cost the majority of one half.
   if (isJoint(members.configuration)) reasons.push('a change of voters is in progress')
   if (applyLoop.notReady !== undefined) reasons.push(applyLoop.notReady)
-  return reasons
+  else if (status.stalenessMs === undefined) reasons.push('catching up: it is not known what is committed')
+  else if (status.stalenessMs > STALENESS_MAX * timing.electionMaxMs) {
+    reasons.push(
+      `catching up: applied ${status.applied}, which is ${(status.stalenessMs / 1000).toFixed(1)} s old`,
+    )
+  }
+  return [...reasons, ...slowDisk(sources, status)]
 }
 
 /** The counts of all parts in one record, each named `part.count`. */

@@ -235,8 +235,8 @@ export interface DriverStatus {
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
   /**
-   * Reasons why the node is not ready; empty when it has applied everything that was committed at its start, knows a
-   * leader and is a voter.
+   * Reasons why the node is not ready. Empty when it serves linearizable reads and forwards changes, is a voter, and
+   * its disk is not far behind.
    */
   readonly notReady: readonly string[]
 }

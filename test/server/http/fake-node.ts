@@ -222,6 +222,8 @@ export class FakeNode implements NodeApi {
         role === 'leader'
           ? configuration.members.filter(({ id }) => id !== self).map(({ id }) => match(id))
           : [],
+      reachesLeader: true,
+      oldestWriteMs: 0,
       stalenessMs: this.stalenessMs,
     }
     const { settings } = this.state
