@@ -7,7 +7,7 @@ import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
-import { JOINING_NODE, whenNewest } from './permit.ts'
+import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -16,8 +16,8 @@ export interface Credentials {
   readonly address: string
   /** The user of a verified client certificate. */
   readonly certificateUser: string | undefined
-  /** The certificate is one of a node of the cluster. */
-  readonly isNode?: boolean
+  /** The names in the certificate, if it is one of a node of the cluster. */
+  readonly node?: NodeNames | undefined
 }
 
 /** Valid tokens that are remembered: to verify one takes half as long as a get. */
@@ -49,14 +49,14 @@ export class Authenticator {
     })
   }
 
-  #identify({ authorization, address, certificateUser, isNode }: Credentials, done: Identified) {
+  #identify({ authorization, address, certificateUser, node }: Credentials, done: Identified) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
       // The common name of a certificate may be anything. That of a node is its name, which may be no user.
       const isUser = certificateUser !== undefined && isAuthName(certificateUser)
-      if (isUser && !(enabled && isNode === true && !state.users.has(certificateUser)))
+      if (isUser && !(enabled && node !== undefined && !state.users.has(certificateUser)))
         return done(undefined, { user: certificateUser, epoch: undefined })
-      return done(undefined, isNode === true ? JOINING_NODE : undefined)
+      return done(undefined, node && new JoiningNode(node))
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
     if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, address, done)

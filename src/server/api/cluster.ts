@@ -7,7 +7,7 @@ import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { timeLeftMs } from './keys.ts'
 import type { Call, Respond, SettingsChange } from './operation.ts'
-import { refusalNow } from './permit.ts'
+import { checkJoin, refusalNow } from './permit.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
@@ -101,6 +101,10 @@ export function changeMembers(
 ): void {
   whenNewest(node, call, guarded, () => {
     checkPermitted(node, call)
+    if (operation.kind !== 'remove-member') {
+      const replaced = operation.kind === 'replace-member' ? operation.name : undefined
+      checkJoin(call, operation.member, replaced, membersOf(node))
+    }
     const steps = stepsOf(node, operation)
     // Without steps, an earlier copy of the same request has made the change.
     if (steps.length === 0) respond({ kind: 'cluster', status: node.status() })

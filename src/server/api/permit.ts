@@ -24,6 +24,7 @@ import {
   reading,
   SYSTEM_PRINCIPAL,
 } from '../../kv/index.ts'
+import type { RaftMember } from '../../raft/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError } from './errors.ts'
 import type { ApiOperation, Call, Permit, Principal, RequestedAuthChange } from './operation.ts'
@@ -166,7 +167,7 @@ function decideNow(
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
     return then(unauthenticated())
-  const joins = principal === JOINING_NODE && JOINING.has(operation.kind)
+  const joins = principal instanceof JoiningNode && JOINING.has(operation.kind)
   const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
   call.permit = { principal: principal ?? NOBODY, madeAt, authRevision: revision, demands }
@@ -175,8 +176,42 @@ function decideNow(
   decideOnLeases(node, call.permit, then)
 }
 
-/** A node that joins, which shows a certificate of a node. It is this object, whatever names certificates have. */
-export const JOINING_NODE: Principal = { user: SYSTEM_PRINCIPAL, epoch: undefined }
+/** A node that joins, which shows a certificate of a node. It is of this class, whatever names certificates have. */
+export class JoiningNode implements Principal {
+  readonly user = SYSTEM_PRINCIPAL
+  readonly epoch = undefined
+  /** Whether the certificate has the name of this member, or the host of its peer address. */
+  readonly isNamed: NodeNames
+
+  constructor(isNamed: NodeNames) {
+    this.isNamed = isNamed
+  }
+}
+
+export type NodeNames = (member: Pick<RaftMember, 'name' | 'peer'>) => boolean
+
+/**
+ * Throws `ApiError` if a node that joins requests to be another member than it is. It may add itself, and replace the
+ * member that it is. All else needs the right. `members`: those of the cluster now.
+ */
+export function checkJoin(
+  { principal }: Pick<Call, 'principal'>,
+  added: RaftMember,
+  replaced: string | undefined,
+  members: readonly RaftMember[],
+): void {
+  if (!(principal instanceof JoiningNode)) return
+  const affected = members.filter(
+    ({ id, name }) => id === added.id || name === added.name || name === replaced,
+  )
+  const other = [added, ...affected].find((member) => !principal.isNamed(member))
+  if (other === undefined) return
+  throw new ApiError(
+    'permission_denied',
+    `the certificate of the node has neither the name ${other.name} nor the host of ${other.peer}; a user with the permission admin may make this change`,
+  )
+}
+
 /** The operations of such a node. */
 const JOINING: ReadonlySet<ApiOperation['kind']> = new Set(['cluster', 'add-member', 'replace-member'])
 

@@ -162,13 +162,17 @@ export type ServedClients = 'all' | 'own-machine'
  * of a node that joins.
  */
 export function checkLoopbackOnly(served: ServedClients, socket: Socket, path: string): void {
-  if (served === 'all' || PROBES.has(path) || isOfOwnMachine(socket)) return
+  if (PROBES.has(path) || isServed(served, socket)) return
   if (JOINING.test(path) && isNodeCertificate(socket)) return
   throw new ApiError(
     'loopback_only',
     'without authentication this node serves only clients of its own machine; start it with --client-cert required, which needs --tls-ca, or accept every client with --insecure',
   )
 }
+
+/** Whether a client needs no rights, as long as they are not checked. */
+export const isServed = (served: ServedClients, socket: Socket): boolean =>
+  served === 'all' || isOfOwnMachine(socket)
 
 const PROBES = new Set(['/livez', '/readyz'])
 

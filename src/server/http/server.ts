@@ -14,15 +14,22 @@ import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import type { ApiOperation, Call, Principal } from '../api/operation.ts'
-import { JOINING_NODE, unauthenticated } from '../api/permit.ts'
+import { JoiningNode, unauthenticated } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
 import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
-import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
+import { isNodeCertificate, nodeCertificateOf, objectionToPeer, userOfCertificate } from '../tls/identity.ts'
 import type { ColdRoutes } from './app.ts'
 import { addressOf, Connections, endGently } from './connections.ts'
-import { checkLoopbackOnly, Guard, isPreflight, PREFLIGHT_HEADERS, type ServedClients } from './guard.ts'
+import {
+  checkLoopbackOnly,
+  Guard,
+  isPreflight,
+  isServed,
+  PREFLIGHT_HEADERS,
+  type ServedClients,
+} from './guard.ts'
 import {
   decodeDelete,
   decodeGet,
@@ -324,27 +331,35 @@ class Listener implements HttpServer {
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
   #serveUser(request: HttpRequest): void {
-    this.#api.authenticator.identify(credentialsOf(request.headers, request.socket), (error, principal) => {
-      request.principal = principal
-      try {
-        request.isOfStranger = error !== undefined || this.#isStranger(principal)
-        if (!request.isOfStranger) request.sink.identified()
-        if (error !== undefined) {
-          this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
-          throw error
+    this.#api.authenticator.identify(
+      this.#credentialsOf(request.headers, request.socket),
+      (error, principal) => {
+        request.principal = principal
+        try {
+          request.isOfStranger = error !== undefined || this.#isStranger(principal)
+          if (!request.isOfStranger) request.sink.identified()
+          if (error !== undefined) {
+            this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
+            throw error
+          }
+          if (request.isOfStranger) this.#serveStranger(request)
+          else this.#serveAnyone(request)
+        } catch (thrown) {
+          this.#fail(request, thrown)
         }
-        if (request.isOfStranger) this.#serveStranger(request)
-        else this.#serveAnyone(request)
-      } catch (thrown) {
-        this.#fail(request, thrown)
-      }
-    })
+      },
+    )
+  }
+
+  #credentialsOf(headers: IncomingHttpHeaders, socket: Socket): Credentials {
+    const { node, served } = this.#options
+    return credentialsOf(headers, socket, !node.auth.enabled && !isServed(served, socket))
   }
 
   /** Whether rights are checked, and this is no user. A certificate may name anybody. */
   #isStranger(principal: Principal | undefined): boolean {
     const { enabled, state } = this.#options.node.auth
-    if (!enabled || principal === JOINING_NODE) return false
+    if (!enabled || principal instanceof JoiningNode) return false
     return principal === undefined || state.rightsOf(principal.user) === undefined
   }
 
@@ -524,7 +539,7 @@ class Listener implements HttpServer {
     }
     socket.pause()
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
-    this.#api.authenticator.identify(credentialsOf(request.headers, socket), (error, identified) => {
+    this.#api.authenticator.identify(this.#credentialsOf(request.headers, socket), (error, identified) => {
       if (error !== undefined) return refuse(error)
       // A message may be large, and is read before an operation of it is decided.
       if (this.#isStranger(identified)) return refuse(unauthenticated())
@@ -535,12 +550,21 @@ class Listener implements HttpServer {
   }
 }
 
-const credentialsOf = ({ authorization }: IncomingHttpHeaders, socket: Socket): Credentials => ({
-  authorization,
-  address: socket.remoteAddress ?? '',
-  certificateUser: userOfCertificate(socket),
-  isNode: isNodeCertificate(socket),
-})
+/** `joinsOnly`: rights are not checked, and from another machine only a node that joins is served. */
+function credentialsOf(
+  { authorization }: IncomingHttpHeaders,
+  socket: Socket,
+  joinsOnly: boolean,
+): Credentials {
+  const certificate = nodeCertificateOf(socket)
+  const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
+  return {
+    ...{ authorization, address: socket.remoteAddress ?? '', node },
+    certificateUser: node !== undefined && joinsOnly ? undefined : userOfCertificate(socket),
+  }
+}
+
+type NodeMember = Parameters<typeof objectionToPeer>[1]
 
 const SHOW_CERTIFICATE = '; give one with tls.cert and tls.key, in the command with --cert and --key'
 

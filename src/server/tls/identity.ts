@@ -24,8 +24,10 @@ export const setIdentity = (socket: Socket, identity: CertificateIdentity): void
  */
 export const userOfCertificate = (socket: Socket): string | undefined => identities.get(socket)?.user
 
-/** Whether the other side has shown the certificate of a node, signed by a CA in `--peer-tls-ca`. */
-export const isNodeCertificate = (socket: Socket): boolean => identities.get(socket)?.node !== undefined
+/** The certificate of the other side, if it is one of a node, signed by a CA in `--peer-tls-ca`. */
+export const nodeCertificateOf = (socket: Socket): X509Certificate | undefined => identities.get(socket)?.node
+
+export const isNodeCertificate = (socket: Socket): boolean => nodeCertificateOf(socket) !== undefined
 
 /** A certificate for both sides of a connection: nodes dial each other. Certificates of users are for one side only. */
 export function isForNodes({ keyUsage }: X509Certificate): boolean {

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest'
+import { asReplicaId } from '../../../src/raft/types.ts'
+import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator, type Credentials } from '../../../src/server/api/authenticator.ts'
+import { ApiError } from '../../../src/server/api/errors.ts'
+import { execute } from '../../../src/server/api/execute.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
-import { decide } from '../../../src/server/api/permit.ts'
+import { decide, JoiningNode } from '../../../src/server/api/permit.ts'
 import { BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
 
 const ADD_MEMBER: ApiOperation = { kind: 'add-member', member: {} as never }
@@ -23,15 +28,53 @@ async function refusalOf(
 }
 
 test('the certificate of a node permits to join, and nothing else', async () => {
-  expect(await refusalOf({ isNode: true }, ADD_MEMBER)).toBeUndefined()
-  expect(await refusalOf({ isNode: true }, STATUS)).toBe('unauthenticated')
+  expect(await refusalOf({ node: () => true }, ADD_MEMBER)).toBeUndefined()
+  expect(await refusalOf({ node: () => true }, STATUS)).toBe('unauthenticated')
+})
+
+test('a node adds itself and replaces the member that it is, and no other', async () => {
+  const node = nodeWithUsers()
+  const [n1, n2] = node.configuration.members
+  if (n1 === undefined || n2 === undefined) throw new Error('a cluster of several is needed')
+  const added = { id: asReplicaId('99'), name: 'web1', peer: 'web1:1', url: 'http://web1:2' }
+  const api = new Api({ node, limits: apiLimits, failed: () => {} })
+  const refusal = (named: string, operation: ApiOperation) =>
+    new Promise((resolve) => {
+      const principal = new JoiningNode(({ name }) => name === named)
+      const call: Call = {
+        deadline: performance.now() + 5_000,
+        expansion: 1,
+        isAbandoned: () => false,
+        principal,
+      }
+      execute(api, operation, call, (result) =>
+        resolve(result instanceof ApiError ? result.code : result.kind),
+      )
+    })
+  const add = (member: typeof added): ApiOperation => ({ kind: 'add-member', member })
+  const replace = (name: string, member: typeof added): ApiOperation => ({
+    kind: 'replace-member',
+    name,
+    member,
+  })
+  for (const [named, operation] of [
+    ['web1', replace(n2.name, added)],
+    ['web1', replace(n2.name, { ...added, name: n2.name })],
+    // The id, or the name, of a member with an address of its own.
+    ['web1', add({ ...added, id: n2.id })],
+    ['web1', add({ ...added, name: n2.name })],
+    [n1.name, replace(n2.name, { ...added, name: n2.name })],
+  ] as const)
+    expect(await refusal(named, operation)).toBe('permission_denied')
+  expect(await refusal(n2.name, replace(n2.name, { ...added, name: n2.name }))).toBe('cluster')
+  expect(await refusal('web1', add({ ...added, id: asReplicaId('98') }))).toBe('cluster')
 })
 
 test('a node joins though the CA of the nodes signs users too, and its name is no user', async () => {
-  const n4 = { isNode: true, certificateUser: 'n4' }
+  const n4 = { node: () => true, certificateUser: 'n4' }
   expect(await refusalOf(n4, ADD_MEMBER)).toBeUndefined()
   expect(await refusalOf(n4, STATUS)).toBe('unauthenticated')
-  expect(await refusalOf({ isNode: true, certificateUser: 'bob' }, ADD_MEMBER)).toBe('permission_denied')
+  expect(await refusalOf({ node: () => true, certificateUser: 'bob' }, ADD_MEMBER)).toBe('permission_denied')
 })
 
 test.each(['*', '', 'a b', 'nobody'])(
