@@ -135,12 +135,17 @@ export class GroupCommit {
     else if (storage.dirty || storage.hasGarbage) this.#armIdle()
   }
 
-  /** Writes the queue, then calls back. Later writes are not accepted. */
+  /**
+   * Writes the queue for `closeMsMax`, then calls back. Later writes are not accepted. Nobody counts on the rest: no
+   * message that depends on it has left, and the rows are made again from the log.
+   */
   close(done: (error: Error | undefined) => void): void {
     this.#closed = true
     this.#idle?.cancel()
+    const until = this.#clock.now() + this.#limits.closeMsMax
     const finish = (error?: Error): void => {
-      if (error !== undefined || (this.#writes.length === 0 && !this.#storage.dirty)) done(error)
+      const isWritten = this.#writes.length === 0 && !this.#storage.dirty
+      if (error !== undefined || isWritten || this.#clock.now() >= until) done(error)
       else this.#submit()
     }
     this.#whenIdle = finish

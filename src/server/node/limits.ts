@@ -101,9 +101,13 @@ export interface DriverLimits {
   readonly diskLookMs: number
   /** While the disk is short: pause between two compactions of everything. */
   readonly diskCompactMs: number
-  /** Graceful stop: time limits for handing over leadership, and for finishing requests. */
+  /**
+   * Graceful stop: time limits for handing over leadership, for finishing requests, and for writing what waits for the
+   * disk.
+   */
   readonly handOverMsMax: number
   readonly drainMsMax: number
+  readonly closeMsMax: number
   /**
    * A replica that learns of its removal, and does not lead, stops after this long, so that its last messages leave.
    */
@@ -158,6 +162,7 @@ export const driverLimits: DriverLimits = {
   diskCompactMs: 30_000,
   handOverMsMax: 3_000,
   drainMsMax: 10_000,
+  closeMsMax: 2_000,
   removedGraceMs: 1_000,
   watchesMax: 50_000,
   // The client library takes messages of 64 MiB. As JSON they are up to six times as large, and a string of V8 has room

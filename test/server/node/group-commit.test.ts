@@ -204,6 +204,22 @@ test('closing writes what is left, once, and calls back; abandoning writes nothi
   }
 })
 
+test('who closes waits for a slow disk no longer than a limit, and nothing of the rest is written', async () => {
+  const { clock, commits, storage, write } = await setUp(
+    { batchItemsMax: 1 },
+    { closeMsMax: 2 * DISK_MS + 1 },
+  )
+  write(2, 9)
+  commits.flush()
+  let ended = 0
+  commits.close(() => ended++)
+  clock.advance(3 * DISK_MS)
+  // The batch that was begun within the limit is the last one.
+  expect([ended, storage.log.lastIndex()]).toEqual([1, 4])
+  clock.advance(10 * DISK_MS)
+  expect([ended, storage.log.lastIndex()]).toEqual([1, 4])
+})
+
 test('a batch that fails is told to the node and to who closes, and nothing goes behind it', async () => {
   const { clock, storage, commits, failures, write } = await setUp()
   storage.write = (_, done) => void clock.after(DISK_MS, () => done(new Error('EIO')))

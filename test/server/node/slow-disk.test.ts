@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest'
 import type { NodeLimits } from '../../../jepsen-lite/sim/node-limits.ts'
+import { driverLimits } from '../../../src/server/node/limits.ts'
 import { type Promised, SimulatedCluster, type SimulatedNode } from '../simulated-cluster.ts'
 
 const KiB = 1024
@@ -103,6 +104,24 @@ test('a follower with a slow disk takes no more than it stores in time, and vote
   const began = cluster.time.now
   cluster.until(() => cluster.leader !== undefined && cluster.leader.machine === other.machine)
   expect(cluster.time.now - began).toBeLessThan(2500)
+})
+
+test('a node with a slow disk stops in time, and has all of its log after the next start', () => {
+  const { cluster, slow } = slowLeader()
+  write(cluster, 5, () => {})
+  const others = cluster.leading.running.status().raft.lastIndex
+  const began = cluster.time.now
+  let stopped = Number.POSITIVE_INFINITY
+  const { running } = slow
+  running.drain(() => running.close(() => (stopped = cluster.time.now)))
+  cluster.until(() => stopped < Number.POSITIVE_INFINITY)
+  const { closeMsMax, handOverMsMax } = driverLimits
+  expect(stopped - began).toBeLessThan(handOverMsMax + closeMsMax + 2 * 300)
+  expect(slow.storage.log.lastIndex()).toBeLessThan(others)
+  slow.crash()
+  slow.slowDisk(0.5)
+  slow.start()
+  cluster.converge()
 })
 
 test('applying waits while too many rows are not durable', () => {
