@@ -19,6 +19,7 @@ import {
   isOnlyTls,
   namelessError,
   onlyTlsError,
+  otherProtocolError,
   problemError,
   type Tries,
   unknownOutcome,
@@ -31,7 +32,7 @@ import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
 import { type Closing, closedError, pause } from './interruption.ts'
-import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operation.ts'
+import { API, bytesOfRequest, type CallRequest, GET, isChange, isLeaderRead } from './operation.ts'
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
@@ -39,6 +40,7 @@ import {
   LOGIN_SHARE,
   leastMs,
   mustWait,
+  READS_AT_LEADER,
   RETRY_BASE_MS,
   RETRY_MAX_MS,
   RetryBudget,
@@ -377,11 +379,13 @@ class RetryingCall {
 
   /** The next endpoint; undefined: all were tried since the last pause. */
   #pick(): Endpoint | undefined {
-    const { mux } = this.#engine.options
+    const { options, inFlight } = this.#engine
+    const { mux } = options
     const { request, endpoints } = this.#call
     const nowMs = performance.now()
     if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && request.op !== API) {
-      const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
+      const atLeader = isChange(request) || (inFlight <= READS_AT_LEADER && isLeaderRead(request))
+      const endpoint = mux.pick(this.#endpoints, nowMs, atLeader)
       if (endpoint !== undefined) return endpoint
     }
     return this.#endpoints.pick((each) => this.#isUntried(each), nowMs)
@@ -528,6 +532,8 @@ class RetryingCall {
 
   #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
+    if (outcome.kind === 'not-sent' && outcome.greeting !== undefined)
+      return this.#leaveOut(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
     const reason = failureText(outcome)
     const isSent = outcome.kind === 'maybe-applied'
     const failure = new Error(isSent ? `${endpoint.url}: ${reason}` : reason, { cause: outcome.cause })

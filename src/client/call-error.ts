@@ -162,6 +162,15 @@ export const onlyTlsError = ({ url }: Endpoint): UnreachableError =>
     ...{ code: 'unreachable', written: 'no', endpoint: url },
   })
 
+/** Another program listens there: a node would have answered in HTTP. */
+export const otherProtocolError = ({ url }: Endpoint, greeting: string, cause: Error): UnreachableError =>
+  new UnreachableError(
+    `${url}: what listens there does not speak HTTP (it sent ${JSON.stringify(greeting)})`,
+    {
+      ...{ code: 'unreachable', written: 'no', endpoint: url, cause },
+    },
+  )
+
 export const ONLY_TLS = 'speaks only TLS'
 
 /** One answer's problem as an error. */

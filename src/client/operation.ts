@@ -169,6 +169,12 @@ export type ChangeOutcome = PutResult | DeleteResult | QuorateError
 const READS: ReadonlySet<number> = new Set([GET, RANGE, KEEP_ALIVE, WATCH])
 export const isChange = ({ op }: ClientOperation): boolean => !READS.has(op)
 
+/** Whether the leader takes part in a read: another node asks it first. */
+export const isLeaderRead = (operation: ClientOperation): boolean => {
+  const { op } = operation
+  return op === KEEP_ALIVE || ((op === GET || op === RANGE) && operation.consistency !== 'stale')
+}
+
 /** The operation that is sent: a batch of one change is that change. A batch cannot grow from then on. */
 export function sealed(operation: ClientOperation): ClientOperation {
   if (operation.op !== CHANGES) return operation

@@ -12,6 +12,14 @@
 // for example, because they have elected a leader. So they get the request again beside it. The limit of such side
 // tries doubles each time.
 
+/**
+ * Up to so many calls in flight, linearizable reads go to the leader. Another node must ask the leader first: with
+ * three nodes on two cores, a read took 0.42 ms there and 0.31 ms at the leader, one of eight at a time 0.9 and 0.39
+ * ms. Beyond, reads go round all nodes, whose processors the leader cannot replace. A client whose leader is silent
+ * uses the others, as for writes.
+ */
+export const READS_AT_LEADER = 8
+
 /** Time limit of a first try: this share of the time of its call, within these bounds. */
 const TRY_SHARE = 0.1
 export const TRY_MIN_MS = 250

@@ -1,8 +1,8 @@
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { UnavailableError } from '../../src/client/index.ts'
-import { clientOf, failure, fake, noLeader, noQuorumForLong, refusing } from './with-fakes.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { clientOf, failure, fake, greeting, noLeader, noQuorumForLong, refusing } from './with-fakes.ts'
 
 describe('records', () => {
   test.each([
@@ -228,4 +228,19 @@ describe('the cluster', () => {
     expect(await kv.changeSettings({ value_bytes_max: 5 })).toMatchObject({ value_bytes_max: 5 })
     expect(await kv.settings()).toMatchObject({ value_bytes_max: 5 })
   })
+})
+
+test.each([
+  ['SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n', '"SSH-2.0-OpenSSH_9.2p1 Debian-2"'],
+  ['\x00\x01binary', '"..binary"'],
+])('a program that greets in another protocol, %j, is named at once', async (text, shown) => {
+  const other = await greeting(text)
+  const node = await fake()
+  const message = `${other}: what listens there does not speak HTTP (it sent ${shown})`
+  for (const call of [(kv: Client) => kv.get('k'), (kv: Client) => kv.put('k', 'v')]) {
+    const error = await failure(call(clientOf([other], { timeoutMs: 20_000 })))
+    expect(error).toMatchObject({ name: 'UnreachableError', written: 'no', endpoint: other, message })
+    await call(clientOf([other, node]))
+  }
+  expect(node.contents).toEqual({ k: 'v' })
 })

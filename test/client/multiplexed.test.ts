@@ -3,6 +3,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, QuorateError } from '../../src/client/index.ts'
+import { READS_AT_LEADER } from '../../src/client/retry-policy.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import { memberJson, problem } from './fake-node.ts'
 import { held, oneNode, PUT, served } from './one-node.ts'
@@ -526,7 +527,8 @@ describe('operations', () => {
     const kv = clientOf([silent, other], { transport: 'auto' })
     await connected(kv, [silent, other])
     silent.fault = () => 'hang'
-    const calls = [kv.put('a', '1'), kv.get('x'), kv.get('y')]
+    const stale = { consistency: 'stale' } as const
+    const calls = [kv.put('a', '1'), kv.get('x', stale), kv.get('y', stale)]
     await until(() => silent.seen.length === 2 && other.seen.length === 1)
     await passing(450)
     expect(other.seen).toHaveLength(1)
@@ -646,6 +648,45 @@ describe('operations', () => {
     lines.open[0]?.ws.on('message', (message: Buffer) => messages.push(message))
     await Promise.all(Array.from({ length: 10 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(100_000))))
     expect(messages.map((message) => message.length < 256 * 1024)).toEqual([true, true, true, true, true])
+  })
+})
+
+describe('linearizable reads', () => {
+  /** Two nodes and a client with connections to both; the second one leads. */
+  async function twoNodes() {
+    const nodes = [await fake(), await fake('n2')]
+    for (const each of nodes) {
+      each.multiplex()
+      each.leader = 'n2'
+      each.set('k', 'v')
+    }
+    const kv = clientOf(nodes, { transport: 'auto' })
+    await connected(kv, nodes)
+    return { kv, nodes, seen: () => nodes.map(({ seen }) => seen.length) }
+  }
+
+  test('go to the leader while few calls are in flight, and round all nodes beyond', async () => {
+    const { kv, seen } = await twoNodes()
+    for (let n = 0; n < 10; n++) await kv.get('k')
+    await Promise.all(Array.from({ length: READS_AT_LEADER }, () => kv.get('k')))
+    for await (const _ of kv.list());
+    expect(seen()).toEqual([0, 10 + READS_AT_LEADER + 1])
+    await Promise.all(Array.from({ length: 3 * READS_AT_LEADER }, () => kv.get('k')))
+    expect(seen()[0]).toBe(READS_AT_LEADER)
+  })
+
+  test('that need not be linearizable go round all nodes', async () => {
+    const { kv, seen } = await twoNodes()
+    for (let n = 0; n < 10; n++) await kv.get('k', { consistency: 'stale' })
+    expect(seen()).toEqual([5, 5])
+  })
+
+  test('go to another node when the leader hangs, the next ones at once', async () => {
+    const { kv, nodes, seen } = await twoNodes()
+    const [, leader] = nodes
+    if (leader !== undefined) leader.fault = () => 'hang'
+    for (let n = 0; n < 5; n++) expect((await kv.get('k'))?.text()).toBe('v')
+    expect(seen()).toEqual([5, 1])
   })
 })
 

@@ -105,6 +105,16 @@ export async function answering(
   return { url: `http://127.0.0.1:${address.port}`, connections: () => sockets.size, send }
 }
 
+/** Listens, and greets each connection with these bytes. */
+export async function greeting(text: string): Promise<string> {
+  const server = createServer((socket) => socket.on('error', () => {}).write(text, 'latin1'))
+  closeAtEnd({ close: () => new Promise((resolve) => server.close(resolve)) })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
+  return `http://127.0.0.1:${address.port}`
+}
+
 export function clientOf(
   nodes: readonly (FakeNode | string)[],
   options: Partial<ClientOptions> = {},
@@ -121,7 +131,8 @@ export const WARM_UP_MS = 30_000
 /** Makes calls until the client has a multiplexed connection to each node. What the nodes saw is forgotten. */
 export async function connected(client: Client, nodes: readonly FakeNode[]): Promise<void> {
   while (!nodes.every(({ lines }) => lines !== undefined && lines.items.length > 0)) {
-    await client.get('warm-up', { timeoutMs: WARM_UP_MS })
+    // Reads of one node go round all nodes.
+    await client.get('warm-up', { consistency: 'stale', timeoutMs: WARM_UP_MS })
     await nextTurn()
   }
   for (const { seen, lines } of nodes) {

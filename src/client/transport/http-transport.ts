@@ -110,6 +110,17 @@ function headersOfTrace(context: SpanContext): Record<string, string> {
   return tracestate === '' ? { traceparent } : { traceparent, tracestate }
 }
 
+const GREETING_CHARS = 40
+
+/** What the parser of HTTP has refused, if it does not even begin as HTTP. */
+function greetingIn(cause: Error): string | undefined {
+  const bytes = 'rawPacket' in cause ? cause.rawPacket : undefined
+  if (!Buffer.isBuffer(bytes) || bytes.length === 0) return undefined
+  const text = bytes.toString('latin1', 0, GREETING_CHARS)
+  if (text.startsWith('HTTP/'.slice(0, text.length))) return undefined
+  return text.replace(/[\r\n].*$/s, '').replace(/[^ -~]/g, '.')
+}
+
 interface Where extends SecureOptions {
   readonly agent: HttpAgent | HttpsAgent
   readonly host: string
@@ -133,6 +144,7 @@ class Exchange {
   #isTimedOut = false
   #isOpen = true
   #isLookingUp = false
+  #hasAnswer = false
   /** Time of the last byte received, or of the request. */
   #receivedAt = this.#startedAt
   #stopTimer = () => {}
@@ -205,6 +217,7 @@ class Exchange {
   }
 
   readonly #onResponse = (response: IncomingMessage): void => {
+    this.#hasAnswer = true
     this.#req.off('close', this.#onClose)
     if (this.#stream && response.statusCode === 200) {
       this.#req.setTimeout(0)
@@ -263,7 +276,10 @@ class Exchange {
   readonly #fail = (cause: Error): void => {
     const timedOut = this.#isTimedOut
     const isRefused = this.#isSecure && isClientCertificateAlert(cause)
-    if (this.#isSent && !isRefused) this.#settle({ kind: 'maybe-applied', cause, timedOut })
+    // On a new connection: later, these bytes may follow the answers of a node.
+    const greeting = this.#req.reusedSocket || this.#hasAnswer ? undefined : greetingIn(cause)
+    if (greeting !== undefined) this.#settle({ kind: 'not-sent', cause, reached: true, timedOut, greeting })
+    else if (this.#isSent && !isRefused) this.#settle({ kind: 'maybe-applied', cause, timedOut })
     else {
       // A failed handshake will fail again: for the caller, the node cannot be reached.
       const reached = this.#isAccepted && !(this.#isSecure && tlsFailureText(cause) !== undefined)

@@ -86,12 +86,12 @@ export class MuxTransport implements Transport {
   }
 
   /**
-   * The endpoint of the leader, for a change: another node would forward it. Otherwise the next endpoint that has a
+   * The endpoint of the leader, for what the leader takes part in anyway. Otherwise the next endpoint that has a
    * connection. Makes connections to those that have none.
    */
-  pick(endpoints: Endpoints, nowMs: number, forChange: boolean): Endpoint | undefined {
+  pick(endpoints: Endpoints, nowMs: number, atLeader: boolean): Endpoint | undefined {
     if (this.#make === undefined) return undefined
-    const leader = forChange ? this.#leader : undefined
+    const leader = atLeader ? this.#leader : undefined
     if (leader?.connection.isUsable === true && leader.endpoint.allows(nowMs)) return leader.endpoint
     return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#hasConnection(endpoint, nowMs))
   }

@@ -72,13 +72,15 @@ export interface WatchMessages {
   destroy(): void
 }
 
-/** No byte of the request reached a node: it was certainly not applied. */
+/** No node has the request: it was certainly not applied. */
 export interface NotSent {
   readonly kind: 'not-sent'
   readonly cause: Error
   /** A connection was accepted, so the node can be reached. */
   readonly reached: boolean
   readonly timedOut: boolean
+  /** Beginning of what another program has sent, which is not HTTP: no node listens there. */
+  readonly greeting?: string | undefined
 }
 
 /** Bytes of the request may have reached a node, and no complete answer arrived. A change may have been applied. */
