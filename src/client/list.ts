@@ -99,16 +99,22 @@ async function* snapshot(
       throw position.interruptedBy === undefined ? error : brokenOff(error, position, revision)
     }
     revision ??= headerWholeNumber(answer.headers, 'kv-revision')
-    reader.silenceMs = silenceMs && silenceMs * 2 ** position.silences
+    reader.silenceMs = silenceMs && silenceMs * 2 ** position.emptyStreams
+    const { count } = position
     try {
       yield* streamed(answer, reader, options, interruption, position)
       return
     } catch (error) {
-      if (error !== position.interruptedBy || revision === undefined || reader.leftMs <= 0) throw error
+      position.emptyStreams = position.count > count ? 0 : position.emptyStreams + 1
+      const mayContinue = error === position.interruptedBy && position.emptyStreams < EMPTY_STREAMS_MAX
+      if (!mayContinue || revision === undefined || reader.leftMs <= 0) throw error
       answer.endpoint.failed(performance.now())
     }
   }
 }
+
+/** Limit on streams in a row without a record: a node that always breaks them is not requested without end. */
+const EMPTY_STREAMS_MAX = 3
 
 /** How far a list of one revision has come, in all of its streams. */
 class ListPosition {
@@ -116,8 +122,8 @@ class ListPosition {
   count = 0
   /** The key of the last record. */
   last: Uint8Array | undefined
-  /** Streams in a row that stood still. */
-  silences = 0
+  /** Number of streams in a row without a record. */
+  emptyStreams = 0
   /** Why the last stream ended, if another one may continue the list. */
   interruptedBy: unknown
   readonly inOrder: (record: KvRecord) => KvRecord
@@ -263,7 +269,6 @@ export async function* streamed(
       const record = position.inOrder(recordFromJson(json, keysOnly))
       position.last = record.keyBytes
       position.count += 1
-      position.silences = 0
       yield record
       if (position.count === limit) return
       if (position.count % PAGE_RECORDS === 0) reader.beginAgain()
@@ -273,7 +278,6 @@ export async function* streamed(
     if (error instanceof DisagreementError) throw unexpected(error, endpoint.url, 'no')
     if (error instanceof QuorateError) throw error
     if (reader.stoodStillMs !== undefined) {
-      position.silences += 1
       const seconds = Number((reader.stoodStillMs / 1_000).toFixed(3))
       const text = `the stream stood still for ${seconds} s after ${position.count} records`
       const details = { code: 'timeout', written: 'no', endpoint: endpoint.url } as const

@@ -127,7 +127,10 @@ describe('lists', () => {
     const kv = clientOf([node])
     expect(await keysOf(kv.list({ snapshot: true }))).toEqual(['a', 'b', 'c'])
     node.streamBreaksAfter = 3
+    node.seen.length = 0
     expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
+    // It is not requested without end.
+    expect(node.seen.length).toBeLessThanOrEqual(4)
     node.streamEndsWell = true
     expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
   })

@@ -314,7 +314,9 @@ export class FakeNode {
     if (answer === undefined) return
     if (answer.lines !== undefined) {
       response.writeHead(200, { 'content-type': 'application/x-ndjson', ...headers })
-      const lines = answer.lines.slice(0, this.streamBreaksAfter)
+      // A stream that would be continued breaks at once.
+      const isContinued = Number.isFinite(this.streamBreaksAfter) && seen.target.includes('after=')
+      const lines = answer.lines.slice(0, isContinued ? 0 : this.streamBreaksAfter)
       const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
       if (lines.length === answer.lines.length || this.streamEndsWell) response.end(text)
       else response.write(text, () => response.destroy())
@@ -442,13 +444,13 @@ export class FakeNode {
         const row = this.rows.get(key)
         return row === undefined ? [] : [recordJson(key, row, withValues)]
       })
+    const rest = all.filter((key) => after === undefined || key > after)
     if (seen.headers.accept === 'application/x-ndjson') {
       return {
         status: 200,
-        lines: [...records(all), { end: true, count: all.length, revision: this.revision }],
+        lines: [...records(rest), { end: true, count: rest.length, revision: this.revision }],
       }
     }
-    const rest = all.filter((key) => after === undefined || key > after)
     const page = rest.slice(0, Math.min(this.pageMax, Number(query.get('limit') ?? 1_000)))
     const more = page.length < rest.length
     const body = { kvs: records(page), more, revision: this.revision }

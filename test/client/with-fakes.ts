@@ -107,7 +107,12 @@ export async function answering(
 
 /** Listens, and greets each connection with these bytes. */
 export async function greeting(text: string): Promise<string> {
-  const server = createServer((socket) => socket.on('error', () => {}).write(text, 'latin1'))
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .resume()
+      .write(text, 'latin1'),
+  )
   closeAtEnd({ close: () => new Promise((resolve) => server.close(resolve)) })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -112,7 +112,7 @@ function headersOfTrace(context: SpanContext): Record<string, string> {
 
 const GREETING_CHARS = 40
 
-/** What the parser of HTTP has refused, if it does not even begin as HTTP. */
+/** Returns the beginning of bytes that the parser of HTTP has refused, if they do not even begin as HTTP. */
 function greetingIn(cause: Error): string | undefined {
   const bytes = 'rawPacket' in cause ? cause.rawPacket : undefined
   if (!Buffer.isBuffer(bytes) || bytes.length === 0) return undefined
