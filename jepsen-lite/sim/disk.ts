@@ -8,11 +8,15 @@ import { KeyIndex, type StoreLimits } from '../../src/server/node/key-index/key-
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/first-state.ts'
 import { formatEngine } from '../../src/storage/first-state.ts'
+import { fixKeyHash } from '../../src/storage/key-hash.ts'
 import { keyString } from '../../src/storage/keys.ts'
 import { openStore } from '../../src/storage/store.ts'
 import type { Identity, Storage, WriteCallback } from '../../src/storage/types.ts'
 import type { BatchEffect } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
+
+// The same schedule must make the same run, whatever process runs it.
+fixKeyHash(1)
 
 /** Decides about time, and is notified of every batch that has reached the disk, reported or not. */
 export interface DiskEvents {

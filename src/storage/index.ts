@@ -15,6 +15,7 @@ export {
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
+export { fixKeyHash, hashOfKey } from './key-hash.ts'
 export { ALL_ROWS } from './keys.ts'
 export { crc32c } from './level/crc32c.ts'
 export type { LevelLimits } from './level/level-engine.ts'
@@ -22,7 +23,7 @@ export { isInUse } from './lock-holder.ts'
 export { checkTables, formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { discardReplica, inspectDirectory } from './replica-identity.ts'
 export type { KnownRow, RowIndex } from './row-index.ts'
-export { hashOfKey, hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
+export { hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,

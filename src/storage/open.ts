@@ -14,6 +14,7 @@ import {
   StorageRefusedError,
 } from './errors.ts'
 import { FIRST_GENERATION, FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
+import { hashOfKey } from './key-hash.ts'
 import { rowPrefix } from './keys.ts'
 import {
   createDatabase,
@@ -39,7 +40,7 @@ import {
   writeIdentity,
 } from './replica-identity.ts'
 import { noIndex, type RowIndex } from './row-index.ts'
-import { hashOfKey, putRow, Row, StateHash } from './rows.ts'
+import { putRow, Row, StateHash } from './rows.ts'
 import { openStore, storeLimits } from './store.ts'
 import type { BatchLimits, Identity, Storage, StoredRow } from './types.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'

@@ -229,10 +229,3 @@ export function putRow(batch: EngineBatch, row: Row): void {
   if (stored === undefined) batch.delete(engineKey)
   else batch.put(engineKey, stored)
 }
-
-/** FNV-1a, with its high bits folded into the low ones. */
-export function hashOfKey(key: Uint8Array): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ (key[i] ?? 0), 0x01000193)
-  return hash ^ (hash >>> 15)
-}

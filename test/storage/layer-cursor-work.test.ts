@@ -3,11 +3,12 @@
 
 import { expect, test, vi } from 'vitest'
 import type { LogIndex } from '../../src/raft/types.ts'
+import { hashOfKey } from '../../src/storage/key-hash.ts'
 import { LayerCursor } from '../../src/storage/layer-cursor.ts'
 import { Overlay } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
 import { RowTable } from '../../src/storage/row-table.ts'
-import { hashOfKey, Row } from '../../src/storage/rows.ts'
+import { Row } from '../../src/storage/rows.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 
 const { batchBytesMax, batchItemsMax } = storeLimits

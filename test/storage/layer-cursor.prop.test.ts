@@ -2,9 +2,10 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { hashOfKey } from '../../src/storage/key-hash.ts'
 import { LayerCursor } from '../../src/storage/layer-cursor.ts'
 import { RowTable } from '../../src/storage/row-table.ts'
-import { hashOfKey, Row } from '../../src/storage/rows.ts'
+import { Row } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
 import { bytes, text } from './samples.ts'
 

@@ -4,9 +4,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
+import { hashOfKey } from '../../src/storage/key-hash.ts'
 import { type Layer, merged, Overlay, type Submission } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
-import { hashOfKey, Row, TRAILER_BYTES } from '../../src/storage/rows.ts'
+import { Row, TRAILER_BYTES } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
 import { applied, bytes } from './samples.ts'
 

@@ -2,8 +2,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { hashOfKey } from '../../src/storage/key-hash.ts'
 import { RowTable } from '../../src/storage/row-table.ts'
-import { hashOfKey, Row } from '../../src/storage/rows.ts'
+import { Row } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
 
 const NOTHING = new Uint8Array()

@@ -15,7 +15,8 @@ import type {
   StoredRow,
 } from '../../src/storage/index.ts'
 import { FORMAT_VERSION, SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
-import { hashOfKey, Row } from '../../src/storage/rows.ts'
+import { hashOfKey } from '../../src/storage/key-hash.ts'
+import { Row } from '../../src/storage/rows.ts'
 import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
 
 export const identity: Identity = {

@@ -6,7 +6,14 @@
 // request. With a `Map` for open reads a leader served 19,300 gets a second over HTTP (64 in flight, two cores), and
 // with this one 23,800: a collection took 2.7 ms instead of 6.
 
+import { randomBytes } from 'node:crypto'
+
 const CAPACITY_MIN = 64
+const TWO_32 = 2 ** 32
+const drawn = randomBytes(8)
+/** Odd numbers, so that no bit of a key is lost. */
+const [LOW, HIGH] = [drawn.readInt32LE(0) | 1, drawn.readInt32LE(4) | 1]
+
 /** Marks a free slot: keys are never negative. */
 const FREE = -1
 
@@ -70,9 +77,13 @@ export class NumberMap<T extends object> {
     return slot
   }
 
-  /** Spreads consecutive keys (Fibonacci hashing; Knuth, The Art of Computer Programming, 6.4). */
+  /**
+   * Spreads consecutive keys (Fibonacci hashing; Knuth, The Art of Computer Programming, 6.4). Clients choose some
+   * keys, so they are mixed first, by numbers that only this process knows.
+   */
   #homeOf(key: number): number {
-    return Math.imul(key, 0x9e3779b1) >>> this.#shift
+    const mixed = Math.imul(key ^ Math.imul(key / TWO_32, HIGH), LOW)
+    return Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> this.#shift
   }
 
   #grow(): void {

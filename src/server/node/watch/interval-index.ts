@@ -2,9 +2,12 @@
 // with a character for each byte, so their order is that of the bytes.
 //
 // The tree is a treap (Seidel and Aragon, 1996): a search tree by (start, end), and a heap by priorities that are
-// drawn at random, so that it is balanced whatever the order of insertion. Each node has the last end below it (Cormen
+// drawn at random, so that it is balanced whatever the order of insertion. Each index has a seed that nobody knows:
+// otherwise a client could choose the order that makes it a list. Each node has the last end below it (Cormen
 // et al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it.
 // Watchers of one range share a node.
+
+import { randomBytes } from 'node:crypto'
 
 /** After all keys: no character of a key is above 255. */
 const LAST = '\u{ffff}'
@@ -32,7 +35,8 @@ export class IntervalIndex<T extends Interval> {
   readonly #keys = new Map<string, Set<T>>()
   #root: Node<T> | undefined
   size = 0
-  #random = 0x9e3779b9
+  /** Not 0. */
+  #random = randomBytes(4).readInt32LE() | 1
 
   /** The item must not be in the index. */
   add(item: T): void {

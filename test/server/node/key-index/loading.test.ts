@@ -12,12 +12,16 @@ import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
 import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
 import type { Engine, Pair, Scan } from '../../../../src/storage/engine.ts'
 import { IoScheduler } from '../../../../src/storage/io-scheduler.ts'
+import { fixKeyHash, hashOfKey } from '../../../../src/storage/key-hash.ts'
 import { prefixed, rowPrefix } from '../../../../src/storage/keys.ts'
 import { RowLoader } from '../../../../src/storage/row-loader.ts'
-import { hashOfKey, hashOfRow, Row } from '../../../../src/storage/rows.ts'
+import { hashOfRow, Row } from '../../../../src/storage/rows.ts'
 import { StickyError } from '../../../../src/storage/sticky-error.ts'
 import { memoryDisk, openDisk } from '../../../storage/replicas.ts'
 import { bytes, must, sealRow } from '../../../storage/samples.ts'
+
+// How many keys a table loses, or a filter takes for others, depends on their hashes.
+fixKeyHash(1)
 
 type Step = () => void
 

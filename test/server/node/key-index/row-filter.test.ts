@@ -3,9 +3,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
-import { hashOfKey } from '../../../../src/storage/rows.ts'
+import { fixKeyHash, hashOfKey } from '../../../../src/storage/key-hash.ts'
 import { runs } from '../../../runs.ts'
 import { bytes } from '../../../storage/samples.ts'
+
+// How many keys a table loses, or a filter takes for others, depends on their hashes.
+fixKeyHash(1)
 
 const keysOf = (count: number, of: string): Uint8Array[] =>
   Array.from({ length: count }, (_, at) => bytes(`${of}/${at}`))

@@ -5,10 +5,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../../../src/kv/types.ts'
 import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
-import { hashOfKey, hashOfStored, Row, TRAILER_BYTES } from '../../../../src/storage/rows.ts'
+import { fixKeyHash, hashOfKey } from '../../../../src/storage/key-hash.ts'
+import { hashOfStored, Row, TRAILER_BYTES } from '../../../../src/storage/rows.ts'
 import { expectEqual } from '../../../expect-equal.ts'
 import { runs } from '../../../runs.ts'
 import { bytes, must, sealRow } from '../../../storage/samples.ts'
+
+// How many keys a table loses, or a filter takes for others, depends on their hashes.
+fixKeyHash(1)
 
 type Step =
   /** `changed`: the row was changed, and not read. */
@@ -106,12 +110,12 @@ function expectTrue(
 }
 
 /** The known head of the key: the text of its row. */
-const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
-  const said = heads.get(key, hashOfKey(key))
+const known = (heads: RowHeads, key: Uint8Array, hash = hashOfKey(key)): string | undefined => {
+  const said = heads.get(key, hash)
   return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
 }
 
-// Pairs with the same 32-bit FNV-1a: of equal length, one a prefix of the other, and longer than a slot.
+// Pairs with the same hash: of equal length, one a prefix of the other, and longer than a slot.
 test.each([
   ['declinate', 'macallums'],
   ['key', 'keyb44nrm1'],
@@ -120,12 +124,12 @@ test.each([
 ])('%s is not taken for %s', (one, other) => {
   const heads = new RowHeads(1)
   const [a, b] = [bytes(one), bytes(other)]
-  expect(hashOfKey(a)).toBe(hashOfKey(b))
-  heads.remember(a, hashOfKey(a), stored(a, 'of the first'))
-  expect([known(heads, a), known(heads, b)]).toEqual(['of the first', undefined])
-  heads.remember(b, hashOfKey(b), undefined)
-  expect(known(heads, b)).toBe('absent')
-  expect(known(heads, a)).toBe('of the first')
+  const hash = 7
+  heads.remember(a, hash, stored(a, 'of the first'))
+  expect([known(heads, a, hash), known(heads, b, hash)]).toEqual(['of the first', undefined])
+  heads.remember(b, hash, undefined)
+  expect(known(heads, b, hash)).toBe('absent')
+  expect(known(heads, a, hash)).toBe('of the first')
 })
 
 test('keys of any length are kept, also those that differ only behind the longest that fits', () => {
