@@ -3,6 +3,7 @@
 // request with an unknown outcome.
 
 import { Endpoint } from '../../src/client/endpoints.ts'
+import { TlsSource } from '../../src/client/tls.ts'
 import { HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { Headers, SendOutcome } from '../../src/client/transport/transport.ts'
 import type { ClientTls } from '../../src/client/types.ts'
@@ -39,7 +40,7 @@ export class HttpClient {
 
   /** With `tls`, requests are made over HTTPS. */
   constructor(tls?: ClientTls) {
-    this.#transport = new HttpTransport({ tls })
+    this.#transport = new HttpTransport({ tls: new TlsSource(tls) })
     this.#isSecure = tls !== undefined
   }
 

@@ -86,7 +86,7 @@ export async function withContext(
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
       callsMax: options.callsMax,
       onWarning: (message) => say(`warning: ${message}`),
-      tls,
+      tls: tls && (() => chooseTls(flags) ?? tls),
     }),
   )
   const signals = new CommandSignals()

@@ -2,6 +2,7 @@
 // has its code from main.ts; other failures bring one (src/local/failure.ts).
 
 import { constants } from 'node:os'
+import { faultOf } from '../certificates/handshake-faults.ts'
 import type { QuorateError } from '../client/index.ts'
 import { Cancellation } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
@@ -18,7 +19,10 @@ export const EXIT = {
   unknown: 6,
   /** No byte of the request was sent. */
   unreachable: 7,
-  /** It is not known who calls, this user has no right to it, or the node serves others. Nothing was written. */
+  /**
+   * It is not known who calls, this user has no right to it, the node serves others, or the handshake of TLS failed.
+   * Nothing was written.
+   */
   denied: 8,
   interrupted: 130,
 } as const
@@ -56,11 +60,17 @@ export interface Intent {
   readonly fromFiles?: true
 }
 
+/** The last try failed in the handshake of TLS, so no node has read the request. */
+function isHandshakeFault({ cause }: Error): boolean {
+  if (!(cause instanceof Error)) return false
+  return faultOf(cause) !== undefined || isHandshakeFault(cause)
+}
+
 export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'aborted') return EXIT.interrupted
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
-  if (error.code === 'unreachable') return EXIT.unreachable
+  if (error.code === 'unreachable') return isHandshakeFault(error) ? EXIT.denied : EXIT.unreachable
   if (DENIED.has(error.code)) return EXIT.denied
   if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable

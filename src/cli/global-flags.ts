@@ -100,7 +100,25 @@ export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
   if (ca !== undefined && !hasCertificate(ca))
     throw new Failure(EXIT.usage, `--cacert: ${cacert} has no certificate`)
   if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
-  return { ca, cert: fileOf('--cert', cert), key: fileOf('--key', key) }
+  const pair = { cert: fileOf('--cert', cert), key: fileOf('--key', key) }
+  checkPair(pair, cert, key)
+  return { ca, ...pair }
+}
+
+/** A wrong form of the files is an error of the client. */
+function checkPair(pair: { readonly cert: Buffer; readonly key: Buffer }, cert: string, key: string): void {
+  const { X509Certificate, createPrivateKey } = process.getBuiltinModule('node:crypto')
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(pair.cert).checkPrivateKey(createPrivateKey(pair.key))
+  } catch {
+    return
+  }
+  if (!isPair)
+    throw new Failure(
+      EXIT.usage,
+      `${cert} and ${key} do not belong together: the key is that of another certificate`,
+    )
 }
 
 /** The certificates of the local cluster, for its nodes only. */

@@ -44,6 +44,7 @@ import {
   type WatchOperation,
 } from './operation.ts'
 import { tryLimitMs } from './retry-policy.ts'
+import { TlsSource } from './tls.ts'
 import type { TransactCalls } from './transact.ts'
 import { resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
@@ -171,9 +172,10 @@ export class Client {
   constructor(options: ClientOptions, transport?: Transport, clusterId?: string)
   constructor(options: ClientOptions, given?: Transport, clusterId?: string) {
     checkClient(options)
-    const transport = given ?? new HttpTransport({ tls: options.tls })
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
+    const tls = new TlsSource(options.tls, warn)
+    const transport = given ?? new HttpTransport({ tls })
     const closing = this.#closing
     const endpoints = new Endpoints(options.endpoints)
     const onMembers = () => mux?.retireOthers()
@@ -189,7 +191,7 @@ export class Client {
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            ...{ endpoints, credentials, tls: options.tls, warn },
+            ...{ endpoints, credentials, tls, warn },
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })

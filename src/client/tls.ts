@@ -2,8 +2,9 @@
 
 import { isIP } from 'node:net'
 import type { ConnectionOptions, SecureContext } from 'node:tls'
+import { faultOf, faultText, type HandshakeFault } from '../certificates/handshake-faults.ts'
 import type { ClientTls } from './types.ts'
-import type { Check } from './validators.ts'
+import { type Check, checkOptions } from './validators.ts'
 
 const isPem: Check = (value) => {
   const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
@@ -55,59 +56,93 @@ export function secureContextOf(tls: ClientTls): SecureContext {
   return context
 }
 
+/** Interval at which an application is asked for its certificates again, as nodes read theirs. */
+export const RENEW_MS = 10_000
+
+/** The certificates of a client, which the application may renew. */
+export class TlsSource {
+  readonly #read: (() => ClientTls) | undefined
+  readonly #warn: (message: string) => void
+  #current: ClientTls
+  #readAt = performance.now()
+
+  /** `tls` was checked. */
+  constructor(tls: ClientTls | (() => ClientTls) = {}, warn: (message: string) => void = () => {}) {
+    this.#read = typeof tls === 'function' ? tls : undefined
+    this.#warn = warn
+    this.#current = typeof tls === 'function' ? tls() : tls
+  }
+
+  /** The newest ones: the same object as long as they have not changed. */
+  get current(): ClientTls {
+    const now = performance.now()
+    if (this.#read === undefined || now - this.#readAt < RENEW_MS) return this.#current
+    this.#readAt = now
+    try {
+      const read = this.#read()
+      checkTls(read)
+      if (!isSame(read, this.#current)) this.#current = read
+    } catch (error) {
+      this.#warn(
+        `the certificates of before stay in use: ${error instanceof Error ? error.message : String(error)}`,
+      )
+    }
+    return this.#current
+  }
+}
+
+/** Throws `TypeError`. */
+export function checkTls(tls: ClientTls): void {
+  checkOptions('Client: tls', tls, CLIENT_TLS)
+  const { ca, cert, key } = tls
+  // The usual message would show the beginning of the value, which may be a key.
+  if (![ca ?? []].flat().every(hasCertificate)) throw new TypeError('Client: tls: ca has no certificate')
+  if ((cert === undefined) !== (key === undefined))
+    throw new TypeError('Client: tls: cert and key go together')
+  try {
+    secureContextOf(tls)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' || code === 'ERR_OSSL_X509_KEY_TYPE_MISMATCH')
+      throw new TypeError('Client: tls: cert and key do not belong together')
+    throw new TypeError(`Client: tls: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const isSame = (a: ClientTls, b: ClientTls): boolean =>
+  a.servername === b.servername &&
+  isSamePem(a.cert, b.cert) &&
+  isSamePem(a.key, b.key) &&
+  [a.ca ?? []].flat().length === [b.ca ?? []].flat().length &&
+  [a.ca ?? []].flat().every((each, at) => isSamePem(each, [b.ca ?? []].flat()[at]))
+
+const isSamePem = (a: string | Uint8Array | undefined, b: string | Uint8Array | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : Buffer.from(bufferOf(a)).equals(Buffer.from(bufferOf(b)))
+
 const bufferOf = (pem: string | Uint8Array): string | Buffer =>
   typeof pem === 'string' ? pem : Buffer.from(pem)
 
-const UNKNOWN_CA =
-  'its certificate is not signed by a CA that this client knows; name that CA with tls.ca, in the command with --cacert'
-const EXPIRED =
-  'its certificate has expired, or is not valid yet; compare the clocks, or replace the certificate of the node'
-const NO_TLS = 'what answers there does not speak TLS; use http://'
-
-const REASONS: Readonly<Record<string, string>> = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
-  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_CA,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,
-  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
-  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_CA,
-  CERT_SIGNATURE_FAILURE: UNKNOWN_CA,
-  CERT_HAS_EXPIRED: EXPIRED,
-  CERT_NOT_YET_VALID: EXPIRED,
-  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
-  ERR_SSL_UNEXPECTED_MESSAGE: NO_TLS,
-  ERR_SSL_UNSUPPORTED_PROTOCOL: 'it speaks only versions of TLS before 1.2',
-  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'it refuses the versions of TLS that this client speaks',
+/** Texts with advice, of faults that this client found. */
+const ADVICE: { readonly [fault in HandshakeFault]?: string } = {
+  'unknown-ca':
+    'its certificate is not signed by a CA that this client knows, or the node does not send an intermediate CA; name the CA with tls.ca, in the command with --cacert',
+  expired: 'its certificate has expired; compare the clocks, or replace the certificate of the node',
+  'no-tls': 'what answers there does not speak TLS; use http://',
 }
-
-/** Alerts about the certificate of the client. */
-const CLIENT_CERTIFICATE =
-  /^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_ALERT_(?:CERTIFICATE_\w+|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE|NO_CERTIFICATE)$/
 
 /** The reason of a failed handshake, with what to do; undefined if the handshake was not the reason. */
 export function tlsFailureText(error: Error): string | undefined {
-  const code = codeOf(error)
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+  const report = faultOf(error)
+  if (report === undefined) return undefined
+  const { fault, isReported } = report
+  if (fault === 'name') {
     const { host, cert } = error as Error & {
       readonly host?: string
       readonly cert?: { readonly subjectaltname?: string }
     }
     return `its certificate does not name ${host ?? 'that host'}, but ${cert?.subjectaltname ?? 'nothing'}; use one of these names, or set tls.servername`
   }
-  if (isClientCertificateAlert(error))
-    return 'it requires a client certificate that it accepts; give one with tls.cert and tls.key, in the command with --cert and --key'
-  return REASONS[code]
-}
-
-/**
- * The node refuses the client's certificate, or wants one. With TLS 1.3 it says so after the client's part of the
- * handshake, so a request may have been sent already; the node has not read it.
- */
-export const isClientCertificateAlert = (error: Error): boolean => CLIENT_CERTIFICATE.test(codeOf(error))
-
-/** An error of OpenSSL during a write has its code in the message only: `…:SSL routines:…:wrong version number:…`. */
-function codeOf(error: Error): string {
-  const code = 'code' in error ? String(error.code) : ''
-  const [, reason] = /:SSL routines:[^:]*:([a-z0-9 ]+):/i.exec(code === 'EPROTO' ? error.message : '') ?? []
-  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`
+  if (isReported && fault === 'missing')
+    return 'it requires a client certificate; give one with tls.cert and tls.key, in the command with --cert and --key'
+  return (isReported ? undefined : ADVICE[fault]) ?? faultText(report)
 }

@@ -19,8 +19,11 @@ export interface ClientOptions {
    * is enough to find the others.
    */
   readonly endpoints: readonly string[]
-  /** For `https://` endpoints: the CAs to trust, and the client's own certificate. */
-  readonly tls?: ClientTls | undefined
+  /**
+   * For `https://` endpoints: the CAs to trust, and the client's own certificate. A function returns the newest ones.
+   * It is called at most every 10 seconds, before a request. A change is for new connections; others end when idle.
+   */
+  readonly tls?: ClientTls | (() => ClientTls) | undefined
   /** How long a call may take, retries included. Default 5,000. */
   readonly timeoutMs?: number | undefined
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are used. */

@@ -3,7 +3,7 @@
 import { endpointUrl } from './address.ts'
 import type { AuthChangeOptions, RolePermission, UserChange } from './auth-types.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
-import { CLIENT_TLS, hasCertificate, secureContextOf } from './tls.ts'
+import { checkTls } from './tls.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
   BackupOptions,
@@ -126,7 +126,10 @@ const CLIENT: Checks<ClientOptions> = {
   password: isSecret,
   token: isSecret,
   onWarning: isFunction,
-  tls: (value) => (isObject(value) === undefined ? undefined : 'an object such as { ca, cert, key }'),
+  tls: (value) =>
+    isObject(value) === undefined || typeof value === 'function'
+      ? undefined
+      : 'an object such as { ca, cert, key }, or a function that returns one',
 }
 
 const PASSWORD = { pattern: /./s, expected: 'a string that is not empty' }
@@ -146,17 +149,7 @@ export function checkClient(options: ClientOptions): void {
   if ((user === undefined) !== (password === undefined))
     throw new TypeError('Client: user and password belong together')
   if (options.tls === undefined) return
-  checkOptions('Client: tls', options.tls, CLIENT_TLS)
-  // The usual message would show the beginning of the value, which may be a key.
-  if (![options.tls.ca ?? []].flat().every(hasCertificate))
-    throw new TypeError('Client: tls: ca has no certificate')
-  if ((options.tls.cert === undefined) !== (options.tls.key === undefined))
-    throw new TypeError('Client: tls: cert and key go together')
-  try {
-    secureContextOf(options.tls)
-  } catch (error) {
-    throw new TypeError(`Client: tls: ${error instanceof Error ? error.message : String(error)}`)
-  }
+  checkTls(typeof options.tls === 'function' ? options.tls() : options.tls)
 }
 
 export function checkPut(key: unknown, value: unknown, options: PutOptions): void {

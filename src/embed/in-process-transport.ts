@@ -6,9 +6,10 @@ import type { Endpoint } from '../client/endpoints.ts'
 import { API, type CallRequest, CHANGES, type ClientOperation, sealed } from '../client/operation.ts'
 import { RECHECK_MS } from '../client/retry-policy.ts'
 import { afterPendingEvents } from '../client/timer.ts'
+import { TlsSource } from '../client/tls.ts'
 import { HttpTransport } from '../client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../client/transport/transport.ts'
-import type { ClientTls } from '../client/types.ts'
+import type { ClientOptions } from '../client/types.ts'
 import { Api } from '../server/api/api.ts'
 import { execute } from '../server/api/execute.ts'
 import { answerWithinMs, apiLimits, TIMEOUT_MS_MAX } from '../server/api/limits.ts'
@@ -28,9 +29,9 @@ export class InProcessTransport implements Transport {
   /** Gives up the requests in flight. */
   readonly #inFlight = new Set<() => void>()
 
-  constructor(findNode: FindNode, tls?: ClientTls) {
+  constructor(findNode: FindNode, tls?: ClientOptions['tls']) {
     this.#findNode = findNode
-    this.#http = new HttpTransport({ tls })
+    this.#http = new HttpTransport({ tls: new TlsSource(tls) })
   }
 
   get inFlight(): number {

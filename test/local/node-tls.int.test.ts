@@ -28,7 +28,7 @@ test('a node with certificates, and the command', async () => {
   expect(await space.kv(...full, 'get', 'greeting')).toMatchObject({ code: 0, stdout: 'hello' })
 
   expect(await space.kv(...endpoints, 'get', 'greeting')).toMatchObject({
-    code: 7,
+    code: 8,
     stderr: expect.stringMatching(/not signed by a CA that this client knows/),
   })
   expect(await space.kv(...trusted, 'get', 'greeting')).toMatchObject({

@@ -6,6 +6,7 @@ import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:ht
 import type { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
 import type { SpanContext } from '@opentelemetry/api'
+import { isCertificateAlert } from '../../certificates/handshake-faults.ts'
 import { http } from '../../node-http.ts'
 import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
@@ -15,7 +16,7 @@ import { lookup } from '../lookup.ts'
 import { type CallRequest, isStreamed } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
-import { isClientCertificateAlert, type SecureOptions, secureOptions, tlsFailureText } from '../tls.ts'
+import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import { writeIdHeader } from '../write-id.ts'
 import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
@@ -29,19 +30,20 @@ export const SILENCE_MAX_MS = 70_000
 
 export interface HttpTransportOptions {
   readonly silenceMaxMs?: number
-  readonly tls?: ClientTls | undefined
+  readonly tls?: TlsSource | undefined
 }
 
 export class HttpTransport implements Transport {
   readonly carriesBatches = false
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
-  #secureAgent: HttpsAgent | undefined
-  readonly #tls: ClientTls
+  /** Connections with one set of certificates. */
+  #secure: { readonly tls: ClientTls; readonly agent: HttpsAgent } | undefined
+  readonly #tls: TlsSource
   readonly #inFlight = new Set<Exchange>()
   readonly #silenceMaxMs: number
 
-  constructor({ silenceMaxMs = SILENCE_MAX_MS, tls = {} }: HttpTransportOptions = {}) {
+  constructor({ silenceMaxMs = SILENCE_MAX_MS, tls = new TlsSource() }: HttpTransportOptions = {}) {
     this.#silenceMaxMs = silenceMaxMs
     this.#tls = tls
   }
@@ -75,9 +77,7 @@ export class HttpTransport implements Transport {
     const { host, port } = endpoint
     const where: Where = {
       ...{ host, port, timeout: this.#silenceMaxMs },
-      ...(endpoint.isSecure
-        ? { ...secureOptions(this.#tls, host), agent: this.#agentForTls(), isSecure: true }
-        : { agent: this.#agent }),
+      ...(endpoint.isSecure ? { ...this.#secureOptions(host), isSecure: true } : { agent: this.#agent }),
     }
     return new Promise((resolve) => {
       const exchange = new Exchange(where, outgoing, options, stream, (outcome) => {
@@ -89,9 +89,14 @@ export class HttpTransport implements Transport {
   }
 
   /** Loads TLS, which takes time, for secure endpoints only. */
-  #agentForTls(): HttpsAgent {
-    this.#secureAgent ??= new (process.getBuiltinModule('node:https').Agent)({ keepAlive: true })
-    return this.#secureAgent
+  #secureOptions(host: string): SecureOptions & { readonly agent: HttpsAgent } {
+    const tls = this.#tls.current
+    if (this.#secure?.tls !== tls) {
+      if (this.#secure !== undefined) retire(this.#secure.agent)
+      const { Agent } = process.getBuiltinModule('node:https')
+      this.#secure = { tls, agent: new Agent({ keepAlive: true }) }
+    }
+    return { ...secureOptions(tls, host), agent: this.#secure.agent }
   }
 
   get inFlight(): number {
@@ -101,7 +106,7 @@ export class HttpTransport implements Transport {
   close(): void {
     for (const exchange of this.#inFlight) exchange.giveUp('the client was closed')
     this.#agent.destroy()
-    this.#secureAgent?.destroy()
+    this.#secure?.agent.destroy()
   }
 }
 
@@ -119,6 +124,12 @@ function greetingIn(cause: Error): string | undefined {
   const text = bytes.toString('latin1', 0, GREETING_CHARS)
   if (text.startsWith('HTTP/'.slice(0, text.length))) return undefined
   return text.replace(/[\r\n].*$/s, '').replace(/[^ -~]/g, '.')
+}
+
+/** Connections with earlier certificates end when they are idle. */
+function retire(agent: HttpsAgent): void {
+  agent.maxFreeSockets = 0
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
 }
 
 interface Where extends SecureOptions {
@@ -141,6 +152,8 @@ class Exchange {
   #isAccepted = false
   /** Bytes may have left. */
   #isSent = false
+  /** It is the first request of its connection, and nothing has arrived since the handshake. */
+  #isUnheard = false
   #isTimedOut = false
   #isOpen = true
   #isLookingUp = false
@@ -197,6 +210,10 @@ class Exchange {
       this.#isSent = true
       return
     }
+    this.#isUnheard = true
+    socket.once('data', () => {
+      this.#isUnheard = false
+    })
     socket.once('connect', () => {
       this.#stopConnect()
       this.#isAccepted = true
@@ -275,7 +292,9 @@ class Exchange {
 
   readonly #fail = (cause: Error): void => {
     const timedOut = this.#isTimedOut
-    const isRefused = this.#isSecure && isClientCertificateAlert(cause)
+    // With TLS 1.3, the other side refuses a certificate after this side's part of the handshake, so the request may
+    // have left. An alert about it, before anything else, says that the other side has not accepted the handshake.
+    const isRefused = this.#isSecure && this.#isUnheard && isCertificateAlert(cause)
     // On a new connection: later, these bytes may follow the answers of a node.
     const greeting = this.#req.reusedSocket || this.#hasAnswer ? undefined : greetingIn(cause)
     if (greeting !== undefined) this.#settle({ kind: 'not-sent', cause, reached: true, timedOut, greeting })

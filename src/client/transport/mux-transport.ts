@@ -6,6 +6,7 @@ import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
 import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
 import { after } from '../timer.ts'
+import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import type { Leader, MuxWelcome } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
@@ -27,7 +28,7 @@ const PAUSE_MAX_MS = 5_000
 
 interface MuxOptions {
   readonly endpoints: Endpoints
-  readonly tls?: ClientTls | undefined
+  readonly tls: TlsSource
   /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
   readonly credentials: ClientCredentials
@@ -39,14 +40,14 @@ interface MuxOptions {
 /** The state of the connection to one endpoint. */
 class Link {
   connection: NodeConnection | undefined
+  /** The certificates of the connection. */
+  tls: ClientTls | undefined
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
 }
 
 const CANNOT_LOAD =
   "multiplexed connections cannot be used, so every call goes over HTTP: the packages ws and msgpackr cannot be loaded. A bundle must leave them out (external), or must have `require`. With `transport: 'http'` there is no warning"
-
-const NO_TLS_OPTIONS: ClientTls = {}
 
 export class MuxTransport implements Transport {
   readonly carriesBatches = true
@@ -217,6 +218,10 @@ export class MuxTransport implements Transport {
       link = new Link()
       this.#links.set(endpoint, link)
     }
+    if (endpoint.isSecure && link.tls !== this.#options.tls.current) {
+      link.connection?.retire()
+      link.connection = undefined
+    }
     if (link.connection !== undefined) return link.connection.isUsable
     if (nowMs >= link.notBeforeMs) this.#connect(endpoint, link)
     return false
@@ -227,7 +232,7 @@ export class MuxTransport implements Transport {
     const clusterId = this.#options.clusterId()
     if (this.#make === undefined || clusterId === undefined || credentials.isLacking()) return
     const { authorization } = credentials
-    const tls = this.#options.tls ?? NO_TLS_OPTIONS
+    const tls = this.#options.tls.current
     const connection = new this.#make(endpoint, clusterId, tls, authorization, {
       onWelcome: (welcome) => this.#options.onWelcome(endpoint, welcome),
       onLeader: (leader) => {
@@ -245,6 +250,7 @@ export class MuxTransport implements Transport {
       },
     })
     link.connection = connection
+    link.tls = tls
     this.#open.add(connection)
   }
 }

@@ -1,0 +1,143 @@
+// TLS of the client: what a failed handshake says about a write, and certificates that the application renews.
+
+import { readFileSync } from 'node:fs'
+import type { AddressInfo, Server as PlainServer, Socket } from 'node:net'
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { afterAll, afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { Client, type ClientOptions, type ClientTls } from '../../../src/client/index.ts'
+import { RENEW_MS } from '../../../src/client/tls.ts'
+import { startNode } from '../../../src/server/start-node.ts'
+import { authority, CertificateDirectory } from '../../server/tls/certificates.ts'
+
+const directory = new CertificateDirectory()
+afterAll(() => directory[Symbol.dispose]())
+const LISTEN = { host: '127.0.0.1', port: 0 }
+
+afterEach(() => void vi.restoreAllMocks())
+
+const ca = authority()
+const n1 = ca.node('n1')
+const alice = ca.client('alice')
+
+async function listening(server: PlainServer): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A client that gives up soon. */
+function client(url: string, tls: ClientOptions['tls'], options: Partial<ClientOptions> = {}): Client {
+  const kv = new Client({
+    ...{ endpoints: [url], tls, discover: false, transport: 'http' },
+    ...{ timeoutMs: 700, unreachableAfterMs: 300, ...options },
+  })
+  onTestFinished(() => kv.close())
+  return kv
+}
+
+const failure = (kv: Client): Promise<string> =>
+  kv.put('a', 'b').then(String, ({ code, written, message }) => `${code} ${written}: ${message}`)
+
+const PEM: ClientTls = { ca: ca.cert, cert: alice.cert, key: alice.key }
+
+test.each<[string, TlsOptions, ClientTls, RegExp]>([
+  ['expired', { ...ca.node('n1', ['127.0.0.1'], -1) }, PEM, /its certificate has expired/],
+  [
+    'of an unknown CA',
+    { ...n1 },
+    { ca: authority('other').cert },
+    /not signed by a CA that this client knows/,
+  ],
+  ['of another name', { ...ca.node('n1', ['10.0.0.1']) }, PEM, /does not name 127\.0\.0\.1, but DNS:n1/],
+  [
+    'too old a version',
+    { ...n1, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'ALL:@SECLEVEL=0' },
+    PEM,
+    /versions? .*of TLS/,
+  ],
+])('a write at a server that is %s is not written', async (_, server, tls, why) => {
+  const url = await listening(createTlsServer(server, (socket) => socket.on('error', () => {})))
+  const said = await failure(client(url, tls))
+  expect(said).toMatch(/^unreachable no: /)
+  expect(said).toMatch(why)
+})
+
+test('an alert about the certificate, after the request has left, says that it was not read', async () => {
+  const url = await listening(
+    createTlsServer({ ...n1, requestCert: true, rejectUnauthorized: true, ca: ca.cert }),
+  )
+  const said = await failure(client(url, { ca: ca.cert }))
+  expect(said).toMatch(/^unreachable no: .*it requires a client certificate; give one with tls\.cert/)
+})
+
+test('a connection that is cut after the handshake, without an alert, leaves the outcome unknown', async () => {
+  const cut = (socket: Socket) => void socket.on('error', () => {}).once('data', () => socket.destroy())
+  const url = await listening(createTlsServer({ ...n1 }, cut))
+  expect(await failure(client(url, PEM))).toMatch(/^outcome_unknown unknown: /)
+})
+
+test('cert and key that do not belong together are named', () => {
+  const make = (tls: ClientTls) => () => new Client({ endpoints: ['https://localhost:1'], tls })
+  expect(make({ ...PEM, key: n1.key })).toThrow('Client: tls: cert and key do not belong together')
+  expect(() => new Client({ endpoints: ['https://localhost:1'], tls: () => ({ cert: alice.cert }) })).toThrow(
+    'Client: tls: cert and key go together',
+  )
+})
+
+test.each(['http', 'auto'] as const)(
+  'a renewed certificate is shown by new connections (%s)',
+  async (transport) => {
+    const node = await startNode({
+      ...{ name: 'n1', dataDir: directory.file(`renew-${transport}`), listen: LISTEN, peerListen: LISTEN },
+      founding: { kind: 'bootstrap' },
+      tls: {
+        ...directory.pair(`n1-${transport}`, n1),
+        ca: directory.write('ca.crt', ca.cert),
+        clientCert: 'required',
+      },
+      auditLog: { file: directory.file(`audit-${transport}`), operations: 'all' },
+    })
+    onTestFinished(() => node.crash())
+    const warnings: string[] = []
+    let now = PEM
+    let asked = 0
+    const tls = () => {
+      asked++
+      return now
+    }
+    const kv = client(node.url, tls, {
+      transport,
+      timeoutMs: 20_000,
+      onWarning: (text) => void warnings.push(text),
+    })
+    const puts = () => Promise.all(Array.from({ length: 20 }, (_, n) => kv.put(`k${n}`, 'v')))
+    const users = () =>
+      new Set(
+        readFileSync(directory.file(`audit-${transport}`), 'utf8')
+          .split('\n')
+          .filter(Boolean)
+          .slice(-20)
+          .map((line) => JSON.parse(line).user),
+      )
+    const clock = performance.now.bind(performance)
+    let ahead = 0
+    vi.spyOn(performance, 'now').mockImplementation(() => clock() + ahead)
+    await puts()
+    await puts()
+    await expect.poll(users).toEqual(new Set(['alice']))
+    const atFirst = asked
+    now = { ...PEM, ...ca.client('bob') }
+    await puts()
+    expect([asked, await users()]).toEqual([atFirst, new Set(['alice'])])
+    ahead += RENEW_MS
+    await puts()
+    await puts()
+    await expect.poll(users).toEqual(new Set(['bob']))
+    // A pair that does not fit changes nothing.
+    now = { ...PEM, key: n1.key }
+    ahead += RENEW_MS
+    await puts()
+    await expect.poll(users).toEqual(new Set(['bob']))
+    expect(warnings).toEqual([expect.stringContaining('cert and key do not belong together')])
+  },
+)
