@@ -79,6 +79,7 @@ const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerL
 const isTexts = isListOf(isText, 'a list of strings')
 const NODE: Checks<NodeOptions> = {
   ...REQUIRED,
+  metricsListen: isListOf(isObject, "a list of addresses, such as [{ host: '127.0.0.1', port: 9301 }]"),
   advertisePeer: isHostAndPort,
   advertiseUrl: isUrl,
   timing: isObject,
@@ -156,6 +157,7 @@ export function checkNode(options: NodeOptions): void {
   }
   checkFields('startNode: listen', options.listen, LISTEN)
   checkFields('startNode: peerListen', options.peerListen, LISTEN)
+  for (const address of options.metricsListen ?? []) checkFields('startNode: metricsListen', address, LISTEN)
   checkTls(options)
   checkFounding(options.founding)
   if (options.backup !== undefined) checkFields('startNode: backup', options.backup, BACKUP)

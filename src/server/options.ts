@@ -76,6 +76,8 @@ export interface NodeOptions {
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
+  /** Where `/livez`, `/readyz` and `/metrics` are served over plain HTTP, to anybody. */
+  readonly metricsListen?: readonly ListenAddress[] | undefined
   readonly founding: Founding
   /** host:port that peers dial. Default: the host of `peerListen` and the bound port. */
   readonly advertisePeer?: string | undefined
@@ -124,6 +126,8 @@ export interface NodeEnd {
 export interface RunningNode {
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
+  /** Base URLs of `metricsListen`. */
+  readonly metricsUrls: readonly string[]
   /** host:port that peers dial. */
   readonly peer: string
   /** Transfers leadership, finishes requests in flight, flushes and closes. Never rejects: `ended` has the result. */

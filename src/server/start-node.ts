@@ -37,6 +37,7 @@ import { backupRoom } from './backup-room.ts'
 import { BackupSchedule } from './backup-schedule.ts'
 import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
+import { MetricsListener } from './http/metrics-listener.ts'
 import { discoverCluster, join } from './join.ts'
 import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
@@ -46,7 +47,7 @@ import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-inde
 import { raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, ServingNode, StartOptions } from './node/types.ts'
-import { NodeStartError } from './options.ts'
+import { type ListenAddress, NodeStartError } from './options.ts'
 import { LINK_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
@@ -173,6 +174,7 @@ class Node implements ServingNode {
   readonly #certificates: NodeCertificates | undefined
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
+  readonly #metricsListeners: MetricsListener[] = []
   readonly #auditFile: AuditFile | undefined
   #audit: Audit | undefined
   #url = ''
@@ -221,6 +223,10 @@ class Node implements ServingNode {
     return this.#options.advertiseUrl ?? this.#url
   }
 
+  get metricsUrls(): readonly string[] {
+    return this.#metricsListeners.map(({ url }) => url)
+  }
+
   get peer(): string {
     return this.#options.advertisePeer ?? this.#network?.address ?? ''
   }
@@ -261,6 +267,7 @@ class Node implements ServingNode {
       tls: this.#certificates?.listener,
       served: servedClients(this.#options),
     })
+    for (const address of this.#options.metricsListen ?? []) await this.#listenForMetrics(address)
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
@@ -268,6 +275,16 @@ class Node implements ServingNode {
     this.#announceSelf().catch((error: unknown) => {
       this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
+  }
+
+  async #listenForMetrics(address: ListenAddress): Promise<void> {
+    const listener = new MetricsListener({
+      status: () => this.api.status(),
+      isClosing: () => this.#stopping !== undefined,
+      ...{ metrics: this.#metrics, logger: this.#logger },
+    })
+    this.#metricsListeners.push(listener)
+    await listener.listen(address)
   }
 
   async rereadCertificates(): Promise<void> {
@@ -350,6 +367,7 @@ class Node implements ServingNode {
     if (this.#over) return
     this.#over = true
     this.#host.backups?.stop()
+    for (const listener of this.#metricsListeners) listener.close()
     this.#metrics.close()
     this.#certificates?.close()
     this.#network?.links.close()
@@ -474,8 +492,9 @@ function checkPrivate(dataDir: string): void {
 }
 
 /** Before anything is formatted: a start that fails must not leave a new replica behind. */
-async function checkListenAddresses({ listen, peerListen }: StartOptions): Promise<void> {
+async function checkListenAddresses({ listen, peerListen, metricsListen = [] }: StartOptions): Promise<void> {
   await checkListenAddress(peerListen)
+  for (const address of metricsListen) await checkListenAddress(address)
   await checkListenAddress(listen)
 }
 

@@ -70,7 +70,7 @@ const MAY_IMPORT = new Map([
     'server/api',
     ['bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node', 'server/auth'],
   ],
-  ['server/auth', ['kv']],
+  ['server/auth', ['kv', 'server/addresses.ts']],
   ['server/audit', []],
   [
     'server/http',

@@ -49,6 +49,11 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     .requiredOption('--data <dir>', 'its data directory; no other node may use it', directory)
     .requiredOption('--listen <host:port>', 'where clients reach it', listenAddress)
     .requiredOption('--peer-listen <host:port>', 'where the other nodes reach it', listenAddress)
+    .option(
+      '--metrics-listen <host:port>',
+      'where /livez, /readyz and /metrics are served over plain HTTP, to anybody; may be given several times',
+      listenAddresses,
+    )
     .option('--bootstrap', 'found a new cluster with an empty directory: once per cluster, by hand')
     .option(
       '--join <urls>',
@@ -134,6 +139,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         dataDir: userPath(flags.data),
         listen: flags.listen,
         peerListen: flags.peerListen,
+        metricsListen: flags.metricsListen,
         founding,
         insecure: flags.insecure === true,
         ...tlsOf(flags),
@@ -213,15 +219,23 @@ const ADDRESS_HINTS: Readonly<Record<string, string>> = {
 }
 
 /** undefined: it failed for another reason. */
-function whyNotListening(error: unknown, { listen, peerListen }: NodeOptions): string | undefined {
+function whyNotListening(
+  error: unknown,
+  { listen, peerListen, metricsListen = [] }: NodeOptions,
+): string | undefined {
   if (!isSystemError(error) || !['listen', 'bind', 'getaddrinfo'].includes(error.syscall ?? ''))
     return undefined
   const failed: typeof error & { readonly port?: number; readonly hostname?: string } = error
   const isIt = ({ host, port }: ListenAddress): boolean =>
     failed.hostname === undefined ? failed.port === port : failed.hostname === host
-  const flag = isIt(listen) ? '--listen' : '--peer-listen'
+  const metrics = metricsListen.find(isIt)
+  const [flag, address] = isIt(listen)
+    ? ['--listen', listen]
+    : metrics === undefined
+      ? ['--peer-listen', peerListen]
+      : ['--metrics-listen', metrics]
   const hint = ADDRESS_HINTS[error.code ?? '']
-  const reason = `cannot listen on ${hostPort(isIt(listen) ? listen : peerListen)} (${flag}): ${reasonOf(error)}`
+  const reason = `cannot listen on ${hostPort(address)} (${flag}): ${reasonOf(error)}`
   return hint === undefined ? reason : `${reason}; ${hint}`
 }
 
@@ -344,6 +358,11 @@ export function listenAddress(text: string): ListenAddress {
     throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7301')
   return { host, port }
 }
+
+const listenAddresses = (text: string, before: readonly ListenAddress[] = []): readonly ListenAddress[] => [
+  ...before,
+  listenAddress(text),
+]
 
 function peerAddress(text: string): string {
   if (!isPeerAddress(text)) throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7401')

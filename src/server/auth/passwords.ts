@@ -5,10 +5,10 @@
 // costs little, and one that logs in again gets its token while strangers guess.
 //
 // The network of a client tells guesses from logins. Wrong passwords delay the next attempt from the same network for
-// the same user, and no other. A network with some wrong passwords waits in a lane of its own, which has one computation
-// a second. So do names that nobody has. All others have the rest, in turns by network: a user who comes from elsewhere
-// hardly waits. So a storm from few networks takes a tenth of a core, and one from many takes two thirds at most. During
-// a storm a guess may show whether there is a user of that name.
+// the same user, and no other. A network with some wrong passwords waits in a lane of its own, which has one
+// computation a second. So do names that nobody has. All others have the rest, in turns by network: a user who comes
+// from elsewhere hardly waits. So a storm from few networks takes a tenth of a core, and one from many takes two
+// thirds at most. During a storm a guess may show whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { networkOf } from '../addresses.ts'

@@ -6,16 +6,15 @@ import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
 import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
-import { ApiError } from '../api/errors.ts'
 import { leaseIdOf } from '../api/keys.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
-import type { DriverStatus } from '../node/types.ts'
 import { type ColdRoutes, createApp } from './app.ts'
 import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
 import { readIdempotency } from './headers.ts'
+import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { bytesOf, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
@@ -462,12 +461,7 @@ const statusRoutes = ({ api: { node }, version, metrics, isClosing }: RoutesOpti
       parameters: { verbose: VERBOSE },
       answers: HealthSchema,
     },
-    ({ values }) => {
-      const status = node.status()
-      const reasons = isClosing() ? ['the node is shutting down', ...status.notReady] : status.notReady
-      if (reasons.length > 0) throw new ApiError('not_ready', reasons.join('; '), { members: { reasons } })
-      return health(status, values.verbose)
-    },
+    ({ values }) => readiness(node.status(), isClosing(), values.verbose),
   ),
   route(
     {
@@ -484,17 +478,3 @@ const statusRoutes = ({ api: { node }, version, metrics, isClosing }: RoutesOpti
     }),
   ),
 ]
-
-const health = (status: DriverStatus, verbose = false) =>
-  jsonResponse(JSON.stringify(verbose ? { status: 'ok', ...details(status) } : { status: 'ok' }))
-
-const details = ({ name, raft, revision, errors, notReady }: DriverStatus) => ({
-  name,
-  role: raft.role,
-  term: raft.term,
-  commit_index: raft.commit,
-  applied_index: raft.applied,
-  revision,
-  reasons: notReady,
-  errors,
-})

@@ -68,7 +68,6 @@ test('a client of another machine is served no longer when rights are checked no
   const node = nodeWithUsers()
   const { ask, port } = await serve({ node, served: 'own-machine' })
   from('10.9.8.7')
-  const anonymous = await new MuxClient(port).open()
   const bob = await new MuxClient(port, { headers: AS_BOB }).open()
   const disable = (): void => node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
   // A request that waits for newer rights.
@@ -79,8 +78,7 @@ test('a client of another machine is served no longer when rights are checked no
   }
   const { status, json } = await ask('GET', '/v1/kv/a', { headers: { Authorization: 'Bearer x' } })
   expect([status, json.code]).toEqual([403, 'loopback_only'])
-  for (const client of [anonymous, bob])
-    expect((await client.ask(1, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'loopback_only' })
+  expect((await bob.ask(1, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'loopback_only' })
 })
 
 test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('%s is of this machine', async (address) => {
