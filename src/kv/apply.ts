@@ -356,7 +356,7 @@ function put(
   const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
-    return rejection(state.revision, 'store-full', [storeBytes, settings.storeBytesMax])
+    return rejection(state.revision, 'store-full', [settings.storeBytesMax, 0])
 
   const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)

@@ -114,7 +114,8 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
     case 'value-too-large':
       return `value of ${first} bytes, at most ${second} (value_bytes_max)`
     case 'store-full':
-      return `the store would hold ${first} bytes, at most ${second} (store_bytes_max)`
+      // How much it would hold shows the size of the old value.
+      return `the store would hold more than ${first} bytes (store_bytes_max)`
     case 'setting-out-of-range': {
       const name = settingOf(first)
       const { min, max } = SETTING_RULES[name]

@@ -389,7 +389,7 @@ function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefin
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
-    return rejection(revision, 'store-full', [storeBytes, settings.storeBytesMax])
+    return rejection(revision, 'store-full', [settings.storeBytesMax, 0])
   return undefined
 }
 

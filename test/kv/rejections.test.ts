@@ -9,7 +9,7 @@ test.each([
   ['empty-key', 'bad_request', 'empty key'],
   ['key-too-long', 'key_too_long', 'key of 7 bytes, at most 5'],
   ['value-too-large', 'value_too_large', 'value of 7 bytes, at most 5'],
-  ['store-full', 'storage_full', 'the store would hold 7 bytes, at most 5'],
+  ['store-full', 'storage_full', 'the store would hold more than 7 bytes'],
   [
     'setting-out-of-range',
     'bad_request',

@@ -206,7 +206,7 @@ describe('is accepted, and not with one more', () => {
     expect(done(store, { success: [put('a', 'abcdefgh')] })).toMatchObject({ kind: 'txn' })
     expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({
       code: 'storage_full',
-      numbers: [10, 5],
+      numbers: [5, 0],
     })
   })
 })

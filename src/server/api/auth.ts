@@ -19,7 +19,7 @@ import { errorOfPassword } from './authenticator.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { readOptions, timeLeftMs } from './keys.ts'
 import type { ApiOperation, ApiResult, Call, RequestedAuthChange, Respond } from './operation.ts'
-import { refusalNow, whenNewest } from './permit.ts'
+import { refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime } from './ranges.ts'
 
@@ -30,25 +30,17 @@ export function showAuth({ node: { auth } }: Api, respond: Respond): void {
 }
 
 export function logIn(
-  { node, authenticator }: Api,
+  api: Api,
   { user, password }: OperationOf<'log-in'>,
   call: Call,
   respond: Respond,
 ): void {
   // Without the port.
   const address = call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
-  const makeToken = (): void =>
-    authenticator.logIn(user, password, address, (error, token, expiresInMs) =>
-      respond(error ?? { kind: 'token', token, expiresInMs }),
-    )
-  if (node.auth.enabled) makeToken()
-  else whenNewest(node, () => (node.auth.enabled ? makeToken() : respond(NOT_CHECKED)))
+  api.authenticator.logIn(user, password, address, timeLeftMs(call), (error, token, expiresInMs) =>
+    respond(error ?? { kind: 'token', token, expiresInMs }),
+  )
 }
-
-const NOT_CHECKED = new ApiError(
-  'bad_request',
-  'rights are not checked, so nobody needs to log in: `quorate auth enable`',
-)
 
 export function showUsersOrRoles(
   api: Api,

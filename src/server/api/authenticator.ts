@@ -7,7 +7,7 @@ import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
-import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
+import { JoiningNode, NEWER_MS_MAX, type NodeNames, whenNewest } from './permit.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -41,11 +41,14 @@ export class Authenticator {
    * checked, only a certificate is looked at: it may be the only credential of the user root who enables them.
    */
   identify(credentials: Credentials, done: Identified): void {
+    const { revision } = this.#node.auth
     this.#identify(credentials, (error, principal) => {
       if (error?.code !== 'unauthenticated') return done(error, principal)
-      whenNewest(this.#node, (isNewer) =>
-        isNewer ? this.#identify(credentials, done) : done(error, undefined),
-      )
+      whenNewest(this.#node, NEWER_MS_MAX, (unknown) => {
+        if (unknown !== undefined) done(unknown, undefined)
+        else if (this.#node.auth.revision === revision) done(error, undefined)
+        else this.#identify(credentials, done)
+      })
     })
   }
 
@@ -102,15 +105,17 @@ export class Authenticator {
     })
   }
 
-  /** Makes a token for a password. */
+  /** Makes a token for a password, by users that are no older than the login. */
   logIn(
     user: string,
     password: string,
     address: string,
+    timeoutMs: number,
     done: (error: ApiError | undefined, token: string, expiresInMs: number) => void,
   ): void {
+    const refuse = (error: ApiError): void => done(error, '', 0)
     const epochNow = (): number | undefined => this.#node.auth.state.users.get(user)?.epoch
-    const check = (refuse: (error: ApiError) => void): void => {
+    const check = (): void => {
       const epoch = epochNow()
       this.#check(user, password, address, (error) => (error === undefined ? sign(epoch) : refuse(error)))
     }
@@ -123,8 +128,11 @@ export class Authenticator {
         done(undefined, signAuthToken({ user, epoch, endsAt }, tokenKey), AUTH_TOKEN_MS)
       }
     }
-    const refuse = (error: ApiError): void => done(error, '', 0)
-    check((error) => whenNewest(this.#node, (isNewer) => (isNewer ? check(refuse) : refuse(error))))
+    whenNewest(this.#node, timeoutMs, (error) => {
+      if (error !== undefined) refuse(error)
+      else if (this.#node.auth.enabled) check()
+      else refuse(NOT_CHECKED)
+    })
   }
 }
 
@@ -149,3 +157,8 @@ export const errorOfPassword = (error: Error): ApiError =>
 const refused = (detail: string): ApiError => new ApiError('unauthenticated', detail)
 
 const WRONG = refused('wrong user or password')
+
+const NOT_CHECKED = new ApiError(
+  'bad_request',
+  'rights are not checked, so nobody needs to log in: `quorate auth enable`',
+)

@@ -278,8 +278,9 @@ function changeKeys(
 }
 
 /**
- * A range with too many keys is refused with their number. They are counted after the refusal: the first copy of a
- * change with a token may have deleted them before it, and then a refusal by their number would be wrong.
+ * A range with too many keys is refused with their number, if the user may read it. They are counted after the refusal:
+ * the first copy of a change with a token may have deleted them before it, and then a refusal by their number would be
+ * wrong.
  */
 function deleteRange(
   api: Api,
@@ -289,7 +290,8 @@ function deleteRange(
   respond: Respond,
 ) {
   propose(api, { kind: 'delete-range', range }, idempotency, call, (result) => {
-    if (!(result instanceof ApiError) || result.code !== 'range_too_large') return respond(result)
+    if (!(result instanceof ApiError) || result.code !== 'range_too_large' || !mayRead(api, range, call))
+      return respond(result)
     const { revision, replayed, code, message } = result
     const count = async (instant: Instant): Promise<void> => {
       const options = { ...range, reverse: false, revision: undefined }
@@ -302,6 +304,9 @@ function deleteRange(
     )
   })
 }
+
+const mayRead = ({ node: { auth } }: Api, range: KeyRange, { permit }: Call): boolean =>
+  !auth.enabled || auth.state.rightsOfUser(permit?.madeAt ?? 0)?.mayRead(range) === true
 
 function changeSettings(api: Api, operation: OperationOf<'change-settings'>, call: Call, respond: Respond) {
   const { settings, leases, idempotency } = operation

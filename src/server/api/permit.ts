@@ -26,7 +26,7 @@ import {
 } from '../../kv/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import type { NodeApi } from '../node/types.ts'
-import { ApiError, asError } from './errors.ts'
+import { ApiError, asError, errorOfNode } from './errors.ts'
 import type { ApiOperation, Call, Permit, Principal, RequestedAuthChange } from './operation.ts'
 
 type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
@@ -133,24 +133,34 @@ export function decide(
   call: Call,
   then: (refusal: ApiError | undefined) => void,
 ) {
+  const { revision } = node.auth
   decideNow(node, operation, call, (refusal) => {
     if (refusal === undefined || call.principal === undefined) return then(refusal)
-    whenNewest(node, (isNewer) => (isNewer ? decideNow(node, operation, call, then) : then(refusal)))
+    const dependsOnLeases = call.permit?.demands.some((demand) => 'lease' in demand) === true
+    whenNewest(node, NEWER_MS_MAX, (error) => {
+      if (error !== undefined) return then(error)
+      if (node.auth.revision === revision && !dependsOnLeases) return then(refusal)
+      decideNow(node, operation, call, then)
+    })
   })
 }
 
 /** How long a node that refuses a request waits for newer rights. */
-const NEWER_MS_MAX = 2_000
+export const NEWER_MS_MAX = 2_000
 
 /**
- * A right that was given a moment ago may not have reached this node. So it refuses only after a linearizable read.
- * `isNewer`: users or roles have changed meanwhile.
+ * Calls `then` when this node has applied all changes that were acknowledged before. Until then it refuses nobody: a
+ * right that was given a moment ago may not have reached it. `error`: the node cannot know them. All reads of one turn
+ * of the event loop are one request to the leader.
  */
-export function whenNewest(node: Pick<NodeApi, 'auth' | 'read'>, then: (isNewer: boolean) => void): void {
-  const { revision } = node.auth
-  const options = { consistency: 'linearizable', timeoutMs: NEWER_MS_MAX } as const
-  // A node whose storage has failed ends the read, and cannot read rights any more.
-  node.read(options, ({ ok }) => then(ok && node.auth.revision !== revision))
+export function whenNewest(
+  node: Pick<NodeApi, 'read'>,
+  timeoutMs: number,
+  then: (error: ApiError | undefined) => void,
+): void {
+  node.read({ consistency: 'linearizable', timeoutMs }, (result) =>
+    then(result.ok ? undefined : errorOfNode(result.problem, true)),
+  )
 }
 
 function decideNow(

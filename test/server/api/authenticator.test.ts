@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import type { AuthChange, LeaseId } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator, type Credentials } from '../../../src/server/api/authenticator.ts'
@@ -7,7 +9,8 @@ import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
 import { decide, JoiningNode } from '../../../src/server/api/permit.ts'
-import { BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
+import { BOB_HASH, BOB_PASSWORD, basic, nodeWithUsers, ROOT_HASH, ROOT_PASSWORD } from '../auth/users.ts'
+import type { FakeNode } from '../http/fake-node.ts'
 
 const ADD_MEMBER: ApiOperation = { kind: 'add-member', member: {} as never }
 const STATUS: ApiOperation = { kind: 'status' }
@@ -16,11 +19,12 @@ const STATUS: ApiOperation = { kind: 'status' }
 async function refusalOf(
   certificate: Partial<Credentials>,
   operation: ApiOperation,
+  node = nodeWithUsers(),
 ): Promise<string | undefined> {
-  const node = nodeWithUsers()
   const credentials = { authorization: undefined, address: '', certificateUser: undefined, ...certificate }
   return new Promise((resolve) =>
-    new Authenticator(node).identify(credentials, (_, principal) => {
+    new Authenticator(node).identify(credentials, (error, principal) => {
+      if (error !== undefined) return resolve(error.code)
       const call: Call = { deadline: 0, expansion: 1, isAbandoned: () => false, principal }
       decide(node, operation, call, (refusal) => resolve(refusal?.code))
     }),
@@ -93,7 +97,9 @@ test('a certificate has the rights of its user', async () => {
 
 /** The code of the refusal; undefined: there is a token. */
 const logIn = (authenticator: Authenticator, user: string, password: string): Promise<string | undefined> =>
-  new Promise((resolve) => authenticator.logIn(user, password, '10.0.0.1', (error) => resolve(error?.code)))
+  new Promise((resolve) =>
+    authenticator.logIn(user, password, '10.0.0.1', 1000, (error) => resolve(error?.code)),
+  )
 
 test('a login during which the password is changed, or the user removed, gives no token', async () => {
   for (const change of [
@@ -105,6 +111,7 @@ test('a login during which the password is changed, or the user removed, gives n
     expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBeUndefined()
     const other = new Authenticator(node)
     const login = logIn(other, 'bob', BOB_PASSWORD)
+    while (other.passwords.size === 0) await nextTurn()
     node.apply({ kind: 'auth', ifRevision: undefined, change })
     expect(await login, change.kind).toBe('unauthenticated')
   }
@@ -117,4 +124,69 @@ test('a password of a name that nobody can have is neither computed nor remember
     expect(authenticator.passwords.size).toBe(0)
     expect(await login).toBe('unauthenticated')
   }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Nodes that lag behind
+
+/** The change reaches the node only with its next linearizable read. */
+function lagging(node: FakeNode, change: AuthChange): FakeNode {
+  node.hold = (release) => {
+    node.hold = undefined
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    release()
+  }
+  return node
+}
+
+const carl = { kind: 'put-user', name: 'carl', passwordHash: BOB_HASH, roles: [] } as const
+const newHash = { kind: 'put-user', name: 'bob', passwordHash: ROOT_HASH, roles: undefined } as const
+
+test('a login knows the users that were changed before it', async () => {
+  const added = new Authenticator(lagging(nodeWithUsers(), carl))
+  expect(await logIn(added, 'carl', BOB_PASSWORD)).toBeUndefined()
+  const withNewPassword = new Authenticator(lagging(nodeWithUsers(), newHash))
+  expect(await logIn(withNewPassword, 'bob', ROOT_PASSWORD)).toBeUndefined()
+})
+
+test('a login with the password from before a change gives no token', async () => {
+  const authenticator = new Authenticator(lagging(nodeWithUsers(), newHash))
+  expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBe('unauthenticated')
+})
+
+test('a user who was made just now is known by a password, and by a certificate', async () => {
+  for (const credentials of [
+    { authorization: basic('carl', BOB_PASSWORD).Authorization, certificateUser: undefined },
+    { authorization: undefined, certificateUser: 'carl' },
+  ])
+    expect(await refusalOf(credentials, STATUS, lagging(nodeWithUsers(), carl))).toBeUndefined()
+})
+
+test('a node that cannot know the newest users refuses nobody for good', async () => {
+  const node = nodeWithUsers()
+  node.problem = { code: 'no_leader', detail: 'there is none', written: 'no' }
+  expect(await logIn(new Authenticator(node), 'carl', BOB_PASSWORD)).toBe('no_leader')
+  for (const credentials of [
+    { authorization: basic('carl', BOB_PASSWORD).Authorization, certificateUser: undefined },
+    { authorization: undefined, certificateUser: 'carl' },
+  ])
+    expect(await refusalOf(credentials, STATUS, node)).toBe('no_leader')
+})
+
+test('a refusal by the keys of a lease waits for the newest ones', async () => {
+  const node = nodeWithUsers()
+  const id = '7' as LeaseId
+  node.apply({ kind: 'grant', id, ttlMs: 60_000 })
+  for (const key of ['app/1', 'secret'])
+    node.apply({
+      ...{ kind: 'put', key: Buffer.from(key), value: Buffer.from(''), condition: undefined, prev: false },
+      lease: { id },
+    })
+  node.hold = (release) => {
+    node.hold = undefined
+    node.apply({ kind: 'delete', key: Buffer.from('secret'), condition: undefined, prev: false })
+    release()
+  }
+  const revoke = { kind: 'revoke', id, idempotency: undefined } as const
+  expect(await refusalOf({ certificateUser: 'bob' }, revoke, node)).toBeUndefined()
 })

@@ -248,3 +248,27 @@ test('a change of the own password is not made for a user who was removed', asyn
   )
   expect(node.auth.state.users.has('bob')).toBe(false)
 })
+
+test('an error states nothing of keys that may not be read', async () => {
+  const operation = { kind: 'delete-range', range: rangeOf('app/'), ...once } as const
+  const refused = async (...accesses: readonly ('read' | 'write')[]): Promise<ApiResult> => {
+    const node = nodeFor(accesses.map((to) => ({ to, range: operation.range })))
+    for (const key of ['app/1', 'app/2']) node.put(key, '')
+    node.apply({ kind: 'settings', settings: { rangeKeysMax: 2 } })
+    return run(node, operation, () => {})
+  }
+  expect(await refused('write', 'read')).toMatchObject({ code: 'range_too_large', members: { count: 3 } })
+  const counted = await refused('write')
+  expect(counted).toMatchObject({ code: 'range_too_large', message: expect.not.stringContaining('counted') })
+  expect(counted).not.toMatchObject({ members: { count: expect.anything() } })
+
+  const node = nodeFor([{ to: 'write', range: operation.range }])
+  node.put('app/old', 'x'.repeat(30))
+  node.apply({ kind: 'settings', settings: { storeBytesMax: 10 } })
+  const larger = { ...put('app/old'), value: new Uint8Array(40), condition: undefined, ...once }
+  const full = await run(node, larger, () => {})
+  expect(full).toMatchObject({
+    code: 'storage_full',
+    message: 'the store would hold more than 10 bytes (store_bytes_max)',
+  })
+})

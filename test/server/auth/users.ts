@@ -19,7 +19,8 @@ function hashOf(password: string): string {
 }
 
 export const BOB_HASH = hashOf(BOB_PASSWORD)
-const HASHES = { root: hashOf(ROOT_PASSWORD), bob: BOB_HASH }
+export const ROOT_HASH = hashOf(ROOT_PASSWORD)
+const HASHES = { root: ROOT_HASH, bob: BOB_HASH }
 
 const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
 
