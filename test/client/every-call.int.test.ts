@@ -189,9 +189,9 @@ const NOT_SENT: ReadonlySet<Fault> = new Set<Fault>(['refuses connections', 'han
 
 const RANGE_KEYS = 40
 /** However busy the machine is. The time limit of a try is a second. */
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = 60_000
 /** A change without a write id waits for its node to the end. */
-const BARE_TIMEOUT_MS = 1_000
+const BARE_TIMEOUT_MS = 600
 
 let cluster: EmbeddedCluster
 let healthy: Client
@@ -252,17 +252,14 @@ test('the table has every call', () => {
   expect(callsOf(healthy).sort()).toEqual(Object.keys(CALLS).sort())
 })
 
-test('one node fails in any way: the others serve every call', async () => {
-  const rows = (Object.keys(FAULTS) as Fault[]).map(async (fault) => {
-    const broken = await FAULTS[fault]()
-    return Promise.all(
-      (Object.entries(CALLS) as [CallName, Call][]).map(async ([name, call]) => {
-        const outcome = await outcomeOf(name, call, fault, broken)
-        return { name, fault, outcome, isExpected: isExpected(name, fault).test(outcome) }
-      }),
-    )
+// All rows at a time would keep a busy machine from answering in time.
+test.each(Object.keys(FAULTS) as Fault[])('a node %s: the others serve every call', async (fault) => {
+  const broken = await FAULTS[fault]()
+  const rows = (Object.entries(CALLS) as [CallName, Call][]).map(async ([name, call]) => {
+    const outcome = await outcomeOf(name, call, fault, broken)
+    return { name, outcome, isExpected: isExpected(name, fault).test(outcome) }
   })
-  expect((await Promise.all(rows)).flat().filter((row) => !row.isExpected)).toEqual([])
+  expect((await Promise.all(rows)).filter((row) => !row.isExpected)).toEqual([])
 })
 
 function isExpected(name: CallName, fault: Fault): RegExp {
