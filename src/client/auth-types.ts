@@ -57,7 +57,7 @@ export interface RoleList {
 
 export interface AuthChangeOptions extends CallOptions {
   /** Only if the auth revision is this one: nobody has changed users and roles since. */
-  readonly ifRevision?: number | undefined
+  readonly ifRevision?: number
 }
 
 /** `client.auth` */

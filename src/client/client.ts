@@ -247,7 +247,9 @@ export class Client {
   /** Sets a key to a value as JSON, which `json()` of the record parses. */
   putJson(key: string | Uint8Array, value: unknown, options: PutOptions = NONE): Promise<PutResult> {
     try {
-      return this.put(key, jsonText('putJson', value), options)
+      const json = jsonText('putJson', value)
+      checkPut(key, json, options, 'putJson')
+      return this.put(key, json, options)
     } catch (error) {
       return Promise.reject(error)
     }

@@ -68,7 +68,7 @@ export type TxnOperation =
 /** If all comparisons hold, the operations in `success` are done, otherwise those in `failure`. */
 export interface Txn {
   /** Left out: none. undefined is refused: a condition that got lost would be none as well. */
-  readonly compare?: readonly TxnComparison[] | undefined
+  readonly compare?: readonly TxnComparison[]
   readonly success?: readonly TxnOperation[] | undefined
   readonly failure?: readonly TxnOperation[] | undefined
 }

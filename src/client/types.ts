@@ -76,9 +76,9 @@ export interface BackupOptions extends NodeCallOptions {
 
 export interface PutOptions extends CallOptions {
   /** Only if the key's `modRevision` is this. */
-  readonly ifRevision?: number | undefined
+  readonly ifRevision?: number
   /** Only if the key does not exist. */
-  readonly ifAbsent?: boolean | undefined
+  readonly ifAbsent?: boolean
   /** The lease that deletes the key when it ends: its id. Without `lease` and `ttlMs` the key has none from now on. */
   readonly lease?: string | undefined
   /** A lease of its own, which ends after this time, from a second on, unless it is kept alive. */
@@ -87,7 +87,7 @@ export interface PutOptions extends CallOptions {
 
 export interface DeleteOptions extends CallOptions {
   /** Only if the key's `modRevision` is this. */
-  readonly ifRevision?: number | undefined
+  readonly ifRevision?: number
 }
 
 export interface PutResult {

@@ -152,15 +152,15 @@ export function checkClient(options: ClientOptions): void {
   checkTls(typeof options.tls === 'function' ? options.tls() : options.tls)
 }
 
-export function checkPut(key: unknown, value: unknown, options: PutOptions): void {
-  checkValue('put', 'key', key, isBytes)
-  checkValue('put', 'value', value, isStored)
-  checkOptions('put', options, PUT, CONDITIONS)
+export function checkPut(key: unknown, value: unknown, options: PutOptions, where = 'put'): void {
+  checkValue(where, 'key', key, isBytes)
+  checkValue(where, 'value', value, isStored)
+  checkOptions(where, options, PUT, CONDITIONS)
   if (options.ifAbsent === true && options.ifRevision !== undefined)
     throw new TypeError(
-      'put: ifAbsent and ifRevision contradict each other: a key that does not exist has no revision',
+      `${where}: ifAbsent and ifRevision contradict each other: a key that does not exist has no revision`,
     )
-  checkOneLease('put', options)
+  checkOneLease(where, options)
 }
 
 export function checkGet(key: unknown, options: ReadOptions): void {

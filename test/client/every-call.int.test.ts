@@ -5,9 +5,9 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { AuthSwitch, Roles, Users } from '../../src/client/auth-types.ts'
 import { Client, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
+import { type CallName, callsOf } from './call-names.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Nodes that fail
@@ -85,13 +85,6 @@ type Fault = keyof typeof FAULTS
 
 /** A call. The test gives each a key, a user or a role of its own: `name`. */
 type Call = (kv: Client, name: string) => Promise<unknown>
-
-type Named<Prefix extends string, Calls> = `${Prefix}.${Extract<keyof Calls, string>}`
-type CallName =
-  | Exclude<Extract<keyof Client, string>, 'endpoints' | 'revision' | 'close' | 'auth' | 'users' | 'roles'>
-  | Named<'auth', AuthSwitch>
-  | Named<'users', Users>
-  | Named<'roles', Roles>
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
@@ -215,17 +208,6 @@ afterAll(async () => {
 async function there(name: string): Promise<string> {
   await healthy.put(name, 'v')
   return name
-}
-
-/** The calls of the class, whatever the types say. */
-function callsOf(kv: Client): string[] {
-  const methods = Object.entries(Object.getOwnPropertyDescriptors(Client.prototype))
-    .filter(([name, { value }]) => typeof value === 'function' && name !== 'constructor' && name !== 'close')
-    .map(([name]) => name)
-  const grouped = Object.entries(kv).flatMap(([group, calls]) =>
-    Object.keys(calls as object).map((name) => `${group}.${name}`),
-  )
-  return [...methods, ...grouped]
 }
 
 /** 'ok', or the outcome of a change that no other node can settle. */
