@@ -89,6 +89,15 @@ function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'nameOf'
     })
 }
 
+function lateState(
+  { applied, stalenessMs }: RaftStatus,
+  { electionMaxMs }: StatusSources['timing'],
+): string[] {
+  if (stalenessMs === undefined) return ['catching up: it is not known what is committed']
+  if (stalenessMs <= STALENESS_MAX * electionMaxMs) return []
+  return [`catching up: applied ${applied}, which is ${(stalenessMs / 1000).toFixed(1)} s old`]
+}
+
 function slowDisk({ timing }: StatusSources, { oldestWriteMs }: RaftStatus): string[] {
   if (oldestWriteMs <= WRITE_MAX * timing.electionMaxMs) return []
   return [`the disk is slow: a write has waited for it for ${Math.round(oldestWriteMs / 1000)} s`]
@@ -109,12 +118,7 @@ function notReady(sources: StatusSources, status: RaftStatus): string[] {
   // During a joint configuration the loss of one node may cost the majority of one half.
   if (isJoint(members.configuration)) reasons.push('a change of voters is in progress')
   if (applyLoop.notReady !== undefined) reasons.push(applyLoop.notReady)
-  else if (status.stalenessMs === undefined) reasons.push('catching up: it is not known what is committed')
-  else if (status.stalenessMs > STALENESS_MAX * timing.electionMaxMs) {
-    reasons.push(
-      `catching up: applied ${status.applied}, which is ${(status.stalenessMs / 1000).toFixed(1)} s old`,
-    )
-  }
+  else if (raft.leader !== undefined) reasons.push(...lateState(status, timing))
   return [...reasons, ...slowDisk(sources, status)]
 }
 
