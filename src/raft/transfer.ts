@@ -2,6 +2,7 @@
 // to campaign at once. An operator may request a transfer. A leader also begins one when its disk stalls or lags
 // behind, and when it is no longer a voter.
 
+import { isMember } from './configuration.ts'
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'
 import { PendingTransfer } from './pending-transfer.ts'
@@ -60,6 +61,12 @@ export class LeadershipTransfer {
     }
     if (to === from) {
       this.#pending.resolve('done', `${this.#nameOf(to)} leads already`)
+      return
+    }
+    // The leader would refuse it too, but the requester would not learn why.
+    const refusal = to === undefined ? undefined : this.#memberRefusal(to)
+    if (refusal !== undefined) {
+      this.#pending.resolve('refused', refusal)
       return
     }
     if (lead === undefined) {
@@ -148,15 +155,23 @@ export class LeadershipTransfer {
     this.#pending.register(to, from, now + 2 * timing.electionMaxMs, (id) => this.#nameOf(id))
   }
 
+  /** Reason why a replica cannot lead, in the applied configuration. */
+  #memberRefusal(id: ReplicaId): string | undefined {
+    const { configuration } = this.#replica
+    if (configuration.voters.includes(id)) return undefined
+    const what = isMember(configuration, id) ? 'not a voter' : 'no member of the cluster'
+    return `${this.#nameOf(id)} is ${what}`
+  }
+
   #successorBlocker(lead: LeaderState, id: ReplicaId): string | undefined {
-    const { configuration, now, timing } = this.#replica
-    const name = this.#nameOf(id)
+    const { now, timing } = this.#replica
     const follower = lead.progress.get(id)
-    if (follower === undefined) return `${name} is no member of the cluster`
-    if (!configuration.voters.includes(id)) return `${name} is not a voter`
+    if (follower === undefined) return `${this.#nameOf(id)} is no member of the cluster`
+    const refusal = this.#memberRefusal(id)
+    if (refusal !== undefined) return refusal
     // A new leader has received no responses in its term yet, which does not make its followers unreachable.
     const lastContactAt = Math.max(follower.lastContactAt, lead.electedAt)
-    if (lastContactAt <= now - timing.electionMaxMs) return `${name} cannot be reached`
+    if (lastContactAt <= now - timing.electionMaxMs) return `${this.#nameOf(id)} cannot be reached`
     return undefined
   }
 

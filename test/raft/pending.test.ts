@@ -282,6 +282,15 @@ describe('a transfer of leadership', () => {
     expect(underWay(bench)).toEqual({})
   })
 
+  test('requested from a follower is refused at once when the target cannot lead', () => {
+    const { voters, ...rest } = votersUpTo(3)
+    const learners = voters.slice(2)
+    const bench = follower({ configuration: { ...rest, voters: voters.slice(0, 2), learners } })
+    expect(outcome(bench, 3)).toEqual({ outcome: 'refused', detail: 'n3 is not a voter' })
+    expect(outcome(bench, 9)).toEqual({ outcome: 'refused', detail: '9 is no member of the cluster' })
+    expect([bench.takeOf('transfer-request'), underWay(bench)]).toEqual([[], {}])
+  })
+
   test('ends as done when the target leads, and as aborted when another replica does', () => {
     for (const [heard, result] of [
       [3, { outcome: 'done' }],

@@ -483,6 +483,23 @@ function transferAsked({ running }: SimulatedNode, to: ReplicaId | undefined): {
   return asked
 }
 
+test('a transfer to a learner is refused at once, whichever node is requested', () => {
+  const cluster = SimulatedCluster.formed(4)
+  const [learner, other] = cluster.followers
+  if (learner === undefined || other === undefined) throw new Error('no followers')
+  let isDemoted = false
+  const steps = [{ kind: 'demote', id: learner.id }] as const
+  cluster.leading.running.change({ kind: 'change', steps }, 5000, ({ ok }) => {
+    isDemoted = ok
+  })
+  cluster.until(() => isDemoted)
+  cluster.converge()
+  const asked = [cluster.leading, other, learner].map((node) => transferAsked(node, learner.id))
+  cluster.advance(1)
+  const answer = `membership_refused: ${learner.name} is not a voter`
+  expect(asked).toEqual([{ answer }, { answer }, { answer }])
+})
+
 test('requests for a transfer of leadership that wait are bounded', () => {
   const cluster = SimulatedCluster.formed(3)
   const { follower, leading } = cluster
