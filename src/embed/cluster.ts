@@ -53,7 +53,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
       const addresses = mesh.addressesFor(name)
       nodes.push(
         new InProcessNode(name, join(dataDir, name), options.ports?.[at] ?? 0, {
-          resolvePeer: (member) => addresses[member.name] ?? member.peer,
+          // A node elsewhere may have replaced one of this process, under its name. No relay leads there.
+          resolvePeer: ({ id, name, peer }) => {
+            const node = nodes.find((each) => each.name === name)
+            return node === undefined || node.isOther(id) ? peer : (addresses[name] ?? peer)
+          },
           timing: options.timing,
           logger: options.logger,
           ...(options.tls === true ? nodeTls(dataDir, name) : {}),

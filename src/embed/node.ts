@@ -19,6 +19,7 @@ export class InProcessNode implements EmbeddedNode {
   #port: number
   #url = ''
   #running: ServingNode | undefined
+  #replicaId: string | undefined
   /** Settles when all requests so far have been executed. They run one after the other, so the last one wins. */
   #lastRequest: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -56,6 +57,11 @@ export class InProcessNode implements EmbeddedNode {
   /** The target of its relays; undefined while it does not run. */
   get peerListener(): ListenAddress | undefined {
     return this.#running && { host: HOST, port: portOf(this.#running.peer) }
+  }
+
+  /** Whether this id is known to be that of another replica. */
+  isOther(id: string): boolean {
+    return this.#replicaId !== undefined && this.#replicaId !== id
   }
 
   get hasData(): boolean {
@@ -137,6 +143,7 @@ export class InProcessNode implements EmbeddedNode {
       ...this.#settings,
     })
     this.#running = running
+    this.#replicaId = running.api.status().replicaId
     this.#url = running.url
     this.#port = portOf(running.url)
     void running.ended.then(({ kind, reason }) => {

@@ -15,6 +15,7 @@ import {
   startNode,
   UnavailableError,
 } from '../../src/index.ts'
+import { poll } from '../../src/local/poll.ts'
 
 /** Elections do not take most of the time. */
 const timing = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
@@ -109,6 +110,28 @@ test('data in a directory of the user stays, and the next cluster goes on with i
     expect(members.map((member) => member.url).sort()).toEqual([...cluster.endpoints].sort())
   }
   expect((await cluster.client().get('a'))?.text()).toBe('2')
+})
+
+test('a node elsewhere that replaces one of the cluster, under its name, becomes a voter', async () => {
+  const own = await startCluster({ nodes: 3, timing })
+  await own.node('n3').stop()
+  const [first = '', second = ''] = own.endpoints
+  const dir = mkdtempSync(join(place, 'replacing-'))
+  const node = await startNode({
+    name: 'n3',
+    dataDir: join(dir, 'data'),
+    listen: { host: '127.0.0.1', port: 0 },
+    peerListen: { host: '127.0.0.1', port: 0 },
+    founding: { kind: 'join', urls: [first, second], replace: true },
+    timing,
+  })
+  const kv = own.client({ endpoints: [first, second] })
+  const isVoter = async (): Promise<true | undefined> =>
+    (await kv.members()).some(({ url, role }) => url === node.url && role === 'voter') || undefined
+  expect(await poll(isVoter, { timeoutMs: 10_000, intervalMs: 20 })).toBe(true)
+  await node.stop()
+  await own.close()
+  rmSync(dir, { recursive: true })
 })
 
 test('who waits for a leader learns that no node runs, or that the cluster is closed', async () => {
