@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { type MeasuredCluster, startMeasured } from '../stalls/measured-cluster.ts'
 import { HEAVY_REQUESTS, type HeavyRequest, type Sizes, TestStore } from '../stalls/requests.ts'
+import { RIGHTS_REQUESTS } from '../stalls/rights-requests.ts'
 import { atTheEnd } from '../undo.ts'
 import type { Figures, Scenario } from './scenario.ts'
 
@@ -36,7 +37,7 @@ function stalls(name: string, about: string, { rangeKeysMax, rangeBytesMax }: Li
         range_bytes_max: rangeBytesMax,
       })
       let figures: Figures = {}
-      for (const request of HEAVY_REQUESTS)
+      for (const request of [...HEAVY_REQUESTS, ...RIGHTS_REQUESTS])
         figures = {
           ...figures,
           ...(await measured(request, store, cluster, sizesOf(rangeKeysMax, rangeBytesMax))),

@@ -27,9 +27,20 @@ interface PutOptions {
 export class TestStore {
   readonly #urls: readonly [string, ...string[]]
   readonly #watches: AbortController[] = []
+  /** The header of all requests, once rights are checked. */
+  authorization: string | undefined
 
   constructor(urls: readonly [string, ...string[]]) {
     this.#urls = urls
+  }
+
+  /** The node that gets the requests. */
+  get url(): string {
+    return this.#urls[0]
+  }
+
+  get #headers(): Record<string, string> {
+    return this.authorization === undefined ? {} : { authorization: this.authorization }
   }
 
   /**
@@ -37,12 +48,13 @@ export class TestStore {
    * the benchmark.
    */
   async call(method: string, path: string, body?: unknown, mayFail: readonly number[] = []): Promise<string> {
-    const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    const headers = this.#headers
+    const json = { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) }
     const url =
       path === '/metrics'
         ? this.#urls[0] + path
         : `${this.#urls[0]}${path}${path.includes('?') ? '&' : '?'}timeout=30s`
-    const response = await fetch(url, { method, ...(body !== undefined && json) })
+    const response = await fetch(url, { method, headers, ...(body !== undefined && json) })
     const text = await response.text()
     if (response.ok || mayFail.includes(response.status)) return text
     if (response.status !== 429)
@@ -75,7 +87,10 @@ export class TestStore {
     for (const url of this.#urls) {
       const controller = new AbortController()
       this.#watches.push(controller)
-      const response = await fetch(`${url}/v1/watch?${query}`, { signal: controller.signal })
+      const response = await fetch(`${url}/v1/watch?${query}`, {
+        headers: this.#headers,
+        signal: controller.signal,
+      })
       void drop(response)
     }
   }
@@ -96,7 +111,9 @@ export class TestStore {
   }
 
   async term(): Promise<number> {
-    const response = await fetch(`${this.#urls[0]}/v1/kv/nothing?consistency=stale`)
+    const response = await fetch(`${this.#urls[0]}/v1/kv/nothing?consistency=stale`, {
+      headers: this.#headers,
+    })
     await response.text()
     return Number(response.headers.get('kv-term'))
   }
@@ -308,6 +325,26 @@ export const HEAVY_REQUESTS: readonly HeavyRequest[] = [
           }),
         )
         await Promise.all(batches)
+      }
+    },
+  },
+  {
+    name: 'batch of 1,000 puts of long keys, a lease for each',
+    prepare: async (store) => async () => {
+      const changes = Array.from({ length: 1000 }, (_, at) => ({
+        put: { key: `b${at}`.padEnd(1300, 'y'), value: '', ttl: '1h' },
+      }))
+      await store.call('POST', '/v1/changes', { changes })
+    },
+  },
+  {
+    name: 'transaction: a put, and 20 gets with limit 1 of ranges of 1,000 keys',
+    async prepare(store) {
+      for (let at = 0; at < 20; at++)
+        await store.put(shortKeys(`b${at}/`, { keys: 1000, keyBytes: 0, answerBytes: 0 }))
+      const gets = Array.from({ length: 20 }, (_, at) => ({ get: { prefix: `b${at}/`, limit: 1 } }))
+      return async () => {
+        await store.txn([{ put: { key: 'z', value: '' } }, ...gets])
       }
     },
   },
