@@ -1,5 +1,5 @@
-// Background work of a recipe keeps no process alive once its client is closed, even if it could not begin. A
-// registration, a session, an item of a queue, and what has ended keep none alive in any case.
+// Background work of a recipe keeps no process alive once its client is closed, whatever was open, and even if it could
+// not begin. A registration, a session, an item of a queue, and what has ended keep none alive in any case.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +21,7 @@ test('a process ends when its client is closed, or when it only holds what needs
   const program = `
     import { Client } from '${root}client/index.ts'
     import {
-      barrier, cache, campaign, config, lock, queue, registry, runAsLeader, saga, topic,
+      barrier, cache, campaign, config, lock, queue, registry, runAsLeader, saga, semaphore, topic,
     } from '${root}recipes/index.ts'
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
     const ttlMs = 3_600_000
@@ -50,7 +50,16 @@ test('a process ends when its client is closed, or when it only holds what needs
     const services = registry(closed, 's')
     await services.register({ url: 'u' })
     await services.resolver().resolve()
+    await lock(closed, 'held', { ttlMs })
+    await semaphore(closed, 'held', 1).acquire({ ttlMs })
+    await campaign(closed, 'held', { ttlMs })
+    const following = registry(closed, 's').watch()
+    await following.next()
+    const subscribed = topic(closed, 'held').subscribe({ from: 'oldest', group: 'g', ttlMs }).next()
+    const consuming = queue(closed, 'held').consume(() => {}, { signal: new AbortController().signal })
     await closed.close()
+    const over = (await Promise.allSettled([following.next(), subscribed, consuming])).map(({ reason }) => reason?.code)
+    if (!over.every((code) => code === 'closed')) throw new Error(over.join())
     // Waits that cannot begin any more.
     const waitMs = 3_600_000
     const waiting = [
