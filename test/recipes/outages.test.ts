@@ -148,6 +148,36 @@ const waits: Readonly<Record<string, Wait>> = {
   },
 }
 
+const CALLS = ['get', 'put', 'txn', 'list', 'count', 'session', 'lease']
+
+interface Failures {
+  isOn: boolean
+  count: number
+}
+
+/** A client whose calls with these names fail at once while `failures.isOn`. They are counted. */
+const failing = (kv: Client, names: readonly string[], failures: Failures): Client =>
+  new Proxy(kv, {
+    get(_, name) {
+      const own: unknown = Reflect.get(kv, name, kv)
+      if (typeof own !== 'function') return own
+      if (!names.includes(String(name))) return own.bind(kv)
+      return (...args: readonly unknown[]) => {
+        if (!failures.isOn) return own.apply(kv, args)
+        failures.count += 1
+        throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+      }
+    },
+  })
+
+/** Limit on the failed calls of one outage: some a second. */
+const FAILURES_MAX = (OUTAGE_MS / 1_000) * 5
+
+async function expectArrival(arrives: Promise<unknown>): Promise<void> {
+  const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
+  await Promise.race([arrives, hangs])
+}
+
 it.each(Object.entries(waits))('%s survives an outage', async (name, wait) => {
   const end = new AbortController()
   const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
@@ -159,50 +189,69 @@ it.each(Object.entries(waits))('%s survives an outage', async (name, wait) => {
   await sleep(OUTAGE_MS)
   cluster.isDown = false
   await act()
-  const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
-  await Promise.race([arrives, hangs])
+  await expectArrival(arrives)
   end.abort()
   await kv.close()
 })
-
-/** A client whose calls fail while `isFailing()`, although its watches deliver events. */
-const failing = (kv: Client, isFailing: () => boolean): Client =>
-  new Proxy(kv, {
-    get(_, name) {
-      const own: unknown = Reflect.get(kv, name, kv)
-      if (typeof own !== 'function') return own
-      if (!['get', 'put', 'txn', 'list', 'count', 'session', 'lease'].includes(String(name)))
-        return own.bind(kv)
-      return (...args: readonly unknown[]) => {
-        if (isFailing()) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
-        return own.apply(kv, args)
-      }
-    },
-  })
 
 it.each(Object.entries(waits))(
   '%s survives that its calls fail when something has changed',
   async (name, wait) => {
     const end = new AbortController()
     const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
-    let isFailing = false
-    const { arrives, act } = await wait(
-      failing(kv, () => isFailing),
-      `${name} fails`,
-      end.signal,
-    )
+    const failures = { isOn: false, count: 0 }
+    const { arrives, act } = await wait(failing(kv, CALLS, failures), `${name} fails`, end.signal)
     arrives.catch(() => {})
     await sleep(500)
-    isFailing = true
+    failures.isOn = true
     await act()
     await sleep(OUTAGE_MS)
-    isFailing = false
-    const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
-    await Promise.race([arrives, hangs])
+    failures.isOn = false
+    // The test of the cache calls it a hundred times a second.
+    if (name !== 'cache') expect(failures.count).toBeLessThan(FAILURES_MAX)
+    await expectArrival(arrives)
     end.abort()
     await kv.close()
   },
 )
+
+it.each(Object.entries(waits))('%s survives that its watches cannot begin', async (name, wait) => {
+  const end = new AbortController()
+  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+  const failures = { isOn: true, count: 0 }
+  const { arrives, act } = await wait(failing(kv, ['watch'], failures), `${name} deaf`, end.signal)
+  arrives.catch(() => {})
+  await sleep(OUTAGE_MS)
+  expect(failures.count).toBeLessThan(FAILURES_MAX)
+  failures.isOn = false
+  await act()
+  await expectArrival(arrives)
+  end.abort()
+  await kv.close()
+})
+
+it('a candidate whose lease has ended asks for another one with pauses, and reports each failure', async () => {
+  const held = await campaign(other, 'pauses')
+  const failures = { isOn: false, count: 0 }
+  const own = cluster.client()
+  let reports = 0
+  const onError = () => {
+    reports += 1
+  }
+  const leading = runAsLeader(failing(own, ['session'], failures), 'pauses', () => 'led', { onError })
+  await sleep(500)
+  failures.isOn = true
+  for await (const { keyBytes, lease } of other.list({ prefix: 'election/pauses/' }))
+    if (lease !== undefined && !Buffer.from(keyBytes).equals(held.key)) await other.revokeLease(lease)
+  await sleep(OUTAGE_MS)
+  expect(failures.count).toBeGreaterThan(2)
+  expect(failures.count).toBeLessThan(FAILURES_MAX)
+  expect(reports).toBe(failures.count)
+  failures.isOn = false
+  await held.release()
+  expect(await leading).toBe('led')
+  await own.close()
+})
 
 const BEGINNINGS: Readonly<Record<string, (kv: Client, name: string) => Promise<unknown>>> = {
   lock: (kv, name) => lock(kv, name),
