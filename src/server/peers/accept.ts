@@ -54,9 +54,11 @@ export class Acceptor {
   }
 
   #called(wire: Wire): WireOwner {
+    // A member introduces itself at once. So the oldest goes, and callers that say nothing keep no member out.
     if (this.#strangers.size >= this.#context.limits.strangersMax) {
-      wire.close('too many callers have not identified themselves')
-      return { frame: () => {}, closed: () => {} }
+      const [oldest] = this.#strangers.keys()
+      oldest?.close('too many callers have not identified themselves')
+      if (oldest !== undefined) this.#known(oldest)
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
     if (!this.#isOpen) wire.hold()
