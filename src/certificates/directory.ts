@@ -2,11 +2,15 @@
 // certificates of any node and user, so the directory is for its owner alone.
 
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
-import { issueAuthority, issueClient, issueNode } from './issue.ts'
+import { issueAuthority, issueClient, issueNode, issueRevocationList } from './issue.ts'
+import { certificatesOf, type Issued, namesIn, readIssued, writeIssued } from './issued.ts'
 import { AUTHORITY, type PairPaths, pairPaths } from './paths.ts'
-import type { PemPair } from './pem.ts'
+import { authorityOf, bytesOf, type PemPair, toPem } from './pem.ts'
+import { hostsIn, subjectUser } from './subject.ts'
+
+const DAY_MS = 86_400_000
 
 /** Why a certificate cannot be made, and what to do. */
 export class CertificateError extends Error {
@@ -39,7 +43,7 @@ export interface NodeRequest {
 export function makeNodeCertificate(dir: string, { name, hosts, days }: NodeRequest): PairPaths {
   const paths = pairPaths(dir, name)
   refuseOther(paths, 'a node', (purposes) => purposes > 1)
-  return write(paths, issueNode(authorityIn(dir), name, hosts, { days }))
+  return issue(dir, paths, issueNode(authorityIn(dir), name, hosts, { days }))
 }
 
 /** Makes the certificate of a user, or a new one in its place. */
@@ -49,7 +53,128 @@ export function makeClientCertificate(
 ): PairPaths {
   const paths = pairPaths(dir, user)
   refuseOther(paths, 'a user', (purposes) => purposes === 1)
-  return write(paths, issueClient(authorityIn(dir), user, { days }))
+  return issue(dir, paths, issueClient(authorityIn(dir), user, { days }))
+}
+
+/** Makes a certificate with a new key in place of one, with its name and its hosts. `days`: default as before. */
+export function renewCertificate(dir: string, name: string, days?: number): PairPaths {
+  const { cert } = pairPaths(dir, name)
+  const [certificate] = certificatesOf(dir, name)
+  if (certificate === undefined || name === AUTHORITY)
+    throw new CertificateError(`${cert} is no certificate of a node or user that can be renewed`)
+  const { validFromDate, validToDate, raw, keyUsage } = certificate
+  const daysBefore = Math.max(1, Math.round((validToDate.getTime() - validFromDate.getTime()) / DAY_MS))
+  const lifetime = days ?? daysBefore
+  if ((keyUsage?.length ?? 0) > 1)
+    return makeNodeCertificate(dir, { name, hosts: hostsIn(raw), days: lifetime })
+  const found = subjectUser(raw)
+  if ('fault' in found || found.user !== name)
+    throw new CertificateError(`${cert} is not the certificate of the user ${name}`)
+  return makeClientCertificate(dir, { user: name, days: lifetime })
+}
+
+/** Path of the revocation lists of a directory. */
+export const revocationsPath = (dir: string): string => pairPaths(dir, AUTHORITY).cert.replace(/crt$/, 'crl')
+
+/** Revokes all certificates with this name that have not ended, and writes the list. Returns their number. */
+export function revokeCertificates(dir: string, name: string): number {
+  const authority = authorityIn(dir)
+  const now = new Date()
+  const isMeant = ({ name: each, revoked_at, valid_to }: Issued): boolean =>
+    each === name && revoked_at === undefined && Date.parse(valid_to) > now.getTime()
+  const issued = readIssued(dir)
+  const count = issued.filter(isMeant).length
+  if (count === 0)
+    throw new CertificateError(`the CA in ${dir} has signed no valid certificate with the name ${name}`)
+  // The index first: a list that could not be written is complete the next time.
+  const after = issued.map((each) => (isMeant(each) ? { ...each, revoked_at: now.toISOString() } : each))
+  writeIssued(dir, after)
+  writeRevocations(dir, authority, after)
+  return count
+}
+
+/** One list for each CA whose key is in the directory. */
+function writeRevocations(dir: string, authority: PemPair, issued: readonly Issued[]): void {
+  const paths = pairPaths(dir, OLD_AUTHORITY)
+  const pairs = existsSync(paths.key)
+    ? [authority, { cert: authority.cert, key: readFileSync(paths.key, 'utf8') }]
+    : [authority]
+  const lists = pairs.map((pair) => {
+    const fingerprint = new X509Certificate(Buffer.from(bytesOf(authorityOf(pair).certificate)))
+      .fingerprint256
+    const revoked = issued.flatMap(({ ca, serial, revoked_at }) =>
+      ca === fingerprint && revoked_at !== undefined ? [{ serial, revokedAt: new Date(revoked_at) }] : [],
+    )
+    return issueRevocationList(pair, revoked)
+  })
+  writeFileAtomically(revocationsPath(dir), lists.join(''), 0o644)
+}
+
+/** Result of one step of the replacement of a CA. Its files go to all nodes and clients before the next step. */
+export type Rotation =
+  | { readonly step: 1; readonly trust: string }
+  | { readonly step: 2; readonly renewed: readonly string[] }
+  | { readonly step: 3; readonly trust: string }
+
+/** Keys of CAs that are being replaced. No user has a name that begins with a dot. */
+const OLD_AUTHORITY = `.${AUTHORITY}-old`
+const NEXT_AUTHORITY = `.${AUTHORITY}-next`
+
+/** The step whose turn it is. */
+export function nextRotation(dir: string): Rotation['step'] {
+  if (existsSync(pairPaths(dir, NEXT_AUTHORITY).key)) return 2
+  return existsSync(pairPaths(dir, OLD_AUTHORITY).key) ? 3 : 1
+}
+
+/**
+ * Does the next step to replace the CA: trust a new one beside it; sign all certificates with the new one; trust the
+ * new one alone. A step that was interrupted is done again.
+ */
+export function rotateAuthority(
+  dir: string,
+  lifetime: { readonly name: string; readonly days: number },
+): Rotation {
+  const own = pairPaths(dir, AUTHORITY)
+  const [old, next] = [pairPaths(dir, OLD_AUTHORITY), pairPaths(dir, NEXT_AUTHORITY)]
+  const authority = authorityIn(dir)
+  switch (nextRotation(dir)) {
+    case 1: {
+      const made = issueAuthority(lifetime.name, lifetime)
+      const current = toPem('CERTIFICATE', bytesOf(authorityOf(authority).certificate))
+      writeFileAtomically(own.cert, current + made.cert, 0o644)
+      writeFileAtomically(next.key, made.key, 0o600)
+      return { step: 1, trust: own.cert }
+    }
+    case 2: {
+      const nextKey = readFileSync(next.key, 'utf8')
+      if (authority.key !== nextKey) {
+        writeFileAtomically(old.key, authority.key, 0o600)
+        writeFileAtomically(own.key, nextKey, 0o600)
+      }
+      const issued = readIssued(dir)
+      const isRevoked = (name: string): boolean => {
+        const serial = certificatesOf(dir, name)[0]?.serialNumber
+        return issued.some((each) => each.serial === serial && each.revoked_at !== undefined)
+      }
+      const renewed = namesIn(dir).filter((name) => !isRevoked(name))
+      for (const name of renewed) renewCertificate(dir, name)
+      if (existsSync(revocationsPath(dir))) writeRevocations(dir, authorityIn(dir), readIssued(dir))
+      rmSync(next.key)
+      return { step: 2, renewed }
+    }
+    case 3: {
+      const der = bytesOf(authorityOf(authority).certificate)
+      const { fingerprint256 } = new X509Certificate(Buffer.from(der))
+      writeIssued(
+        dir,
+        readIssued(dir).filter(({ ca }) => ca === fingerprint256),
+      )
+      writeFileAtomically(own.cert, toPem('CERTIFICATE', der), 0o644)
+      rmSync(old.key)
+      if (existsSync(revocationsPath(dir))) writeRevocations(dir, authorityIn(dir), readIssued(dir))
+      return { step: 3, trust: own.cert }
+    }
+  }
 }
 
 /** A user and a node of one name would share their files. */
@@ -70,10 +195,30 @@ function authorityIn(dir: string): PemPair {
       `${key} is a private key that other users can open (mode ${(mode & 0o777).toString(8)}); make it private: chmod 600 ${key}`,
     )
   const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-  const { validToDate } = new X509Certificate(pair.cert)
+  const { validToDate } = new X509Certificate(Buffer.from(bytesOf(signerOf(pair, cert, key).certificate)))
   if (validToDate.getTime() < Date.now())
     throw new CertificateError(`the CA in ${cert} ended at ${validToDate.toISOString()}; make a new one`)
   return pair
+}
+
+function signerOf(pair: PemPair, cert: string, key: string): ReturnType<typeof authorityOf> {
+  try {
+    return authorityOf(pair)
+  } catch (error) {
+    throw new CertificateError(
+      `${cert} and ${key} do not belong together: ${error instanceof Error ? error.message : String(error)}`,
+    )
+  }
+}
+
+/** The index after the files: it takes a certificate that it does not have from its file. */
+function issue(dir: string, paths: PairPaths, pair: PemPair): PairPaths {
+  // The certificate that is replaced stays valid.
+  const before = readIssued(dir)
+  writeIssued(dir, before)
+  write(paths, pair)
+  writeIssued(dir, readIssued(dir))
+  return paths
 }
 
 /** The key first: nodes read both again when they fit. */

@@ -11,12 +11,15 @@ import {
   AuthorityKeyIdentifier,
   BasicConstraints,
   Certificate,
+  CertificateList,
+  CRLNumber,
   ExtendedKeyUsage,
   Extension,
   Extensions,
   GeneralName,
   id_ce_authorityKeyIdentifier,
   id_ce_basicConstraints,
+  id_ce_cRLNumber,
   id_ce_extKeyUsage,
   id_ce_keyUsage,
   id_ce_subjectAltName,
@@ -28,10 +31,13 @@ import {
   KeyUsageFlags,
   Name,
   RelativeDistinguishedName,
+  RevokedCertificate,
   SubjectAlternativeName,
   SubjectKeyIdentifier,
   SubjectPublicKeyInfo,
   TBSCertificate,
+  TBSCertList,
+  Time,
   Validity,
   Version,
 } from '@peculiar/asn1-x509'
@@ -83,6 +89,48 @@ export function issueNode(
 export function issueClient(authority: PemPair, user: string, lifetime: Lifetime): PemPair {
   const names = [new GeneralName({ uniformResourceIdentifier: userUri(user) })]
   return leaf(authority, user, names, [id_kp_clientAuth], lifetime)
+}
+
+export interface RevokedSerial {
+  /** As `X509Certificate.serialNumber` has it. */
+  readonly serial: string
+  readonly revokedAt: Date
+}
+
+/** Makes the revocation list of a CA. It is valid as long as the CA: the next revocation replaces it. */
+export function issueRevocationList(authority: PemPair, revoked: readonly RevokedSerial[]): string {
+  const { certificate: signer, key } = authorityOf(authority)
+  const { subject, subjectPublicKeyInfo, validity } = signer.tbsCertificate
+  const algorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
+  const now = Date.now()
+  const tbsCertList = new TBSCertList({
+    version: Version.v2,
+    signature: algorithm,
+    issuer: subject,
+    thisUpdate: new Time(secondOf(now - BACKDATED_MS)),
+    nextUpdate: validity.notAfter,
+    ...(revoked.length > 0 && {
+      revokedCertificates: revoked.map(
+        ({ serial, revokedAt }) =>
+          new RevokedCertificate({
+            userCertificate: new Uint8Array(Buffer.from(serial, 'hex')).buffer,
+            revocationDate: new Time(secondOf(revokedAt.getTime())),
+          }),
+      ),
+    }),
+    crlExtensions: [
+      extension(
+        id_ce_authorityKeyIdentifier,
+        new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyIdOf(subjectPublicKeyInfo)) }),
+      ),
+      extension(id_ce_cRLNumber, new CRLNumber(now)),
+    ],
+  })
+  const signature = new Uint8Array(sign('sha256', bytesOf(tbsCertList), key)).buffer
+  return toPem(
+    'X509 CRL',
+    bytesOf(new CertificateList({ tbsCertList, signatureAlgorithm: algorithm, signature })),
+  )
 }
 
 function leaf(

@@ -1,6 +1,6 @@
 // Certificates and keys as text (RFC 7468).
 
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { Certificate } from '@peculiar/asn1-x509'
 
@@ -26,12 +26,15 @@ export function fromPem(label: string, text: string): Buffer[] {
 
 export const bytesOf = (structure: object): Uint8Array => new Uint8Array(AsnConvert.serialize(structure))
 
-/** The parts of a CA that signs. */
+/** The parts of a CA that signs. Of several certificates, it is the one of the key. */
 export function authorityOf({ cert, key }: PemPair): {
   readonly certificate: Certificate
   readonly key: KeyObject
 } {
-  const [der] = fromPem('CERTIFICATE', cert)
-  if (der === undefined) throw new TypeError('the file has no certificate in PEM')
-  return { certificate: AsnConvert.parse(der, Certificate), key: createPrivateKey(key) }
+  const own = createPrivateKey(key)
+  const ders = fromPem('CERTIFICATE', cert)
+  if (ders.length === 0) throw new TypeError('the file has no certificate in PEM')
+  const der = ders.find((each) => new X509Certificate(each).checkPrivateKey(own))
+  if (der === undefined) throw new TypeError('the key is that of another certificate')
+  return { certificate: AsnConvert.parse(der, Certificate), key: own }
 }

@@ -31,6 +31,16 @@ export function subjectUser(der: Uint8Array): SubjectUser {
   return only(ofUris, 'URI:quorate:user/') ?? only(commonNames(subject), 'CN') ?? { fault: 'it has no CN' }
 }
 
+/** The hosts in a certificate (DER): names and addresses. */
+export function hostsIn(der: Uint8Array): string[] {
+  const { extensions = [] } = AsnConvert.parse(der, Certificate).tbsCertificate
+  const alternatives = extensions.find(({ extnID }) => extnID === id_ce_subjectAltName)
+  if (alternatives === undefined) return []
+  return [...AsnConvert.parse(alternatives.extnValue.buffer, SubjectAlternativeName)].flatMap(
+    ({ dNSName, iPAddress }) => dNSName ?? iPAddress ?? [],
+  )
+}
+
 function only(users: ReadonlySet<string>, what: string): SubjectUser | undefined {
   const [user, another] = users
   if (user === undefined) return undefined

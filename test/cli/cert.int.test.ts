@@ -1,7 +1,7 @@
 // kv cert: what it writes, and what it refuses (docs/guides/tls.md).
 
 import { X509Certificate } from 'node:crypto'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -83,4 +83,57 @@ test('show', async () => {
     code: 1,
     err: expect.stringContaining('no certificate'),
   })
+})
+
+test('a certificate is renewed with its name and hosts, and revoked by its name', async () => {
+  const before = certificate('n1')
+  expect(await run('renew', 'n1')).toMatchObject({
+    code: 0,
+    out: `${cwd}/certs/n1.crt\n${cwd}/certs/n1.key\n`,
+  })
+  const renewed = certificate('n1')
+  expect(renewed.serialNumber).not.toBe(before.serialNumber)
+  expect([renewed.subjectAltName, daysOf(renewed)]).toEqual([before.subjectAltName, 90])
+  expect(await run('renew', 'nobody')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('can be renewed'),
+  })
+  // Both certificates of n1 that are still valid, and the one before them.
+  expect(await run('revoke', 'n1', '-o', 'json')).toMatchObject({ code: 0 })
+  expect((await run('show', 'certs/n1.crt')).out).toContain('revoked      yes')
+  expect((await run('show', 'certs/alice.crt')).out).not.toContain('revoked')
+  expect(await run('revoke', 'n1')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('no valid certificate'),
+  })
+  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({ code: 0 })
+  expect((await run('show', 'certs/n1.crt')).out).not.toContain('revoked')
+})
+
+test('a CA is replaced step by step, and each further step must be confirmed', async () => {
+  const before = certificate('alice').serialNumber
+  expect(await run('rotate-ca')).toMatchObject({ code: 0, err: expect.stringContaining('step 1 of 3') })
+  expect(await run('rotate-ca')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('rotate-ca --copied'),
+  })
+  expect(await run('rotate-ca', '--copied')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^alice$/m),
+    err: expect.stringContaining('step 2 of 3'),
+  })
+  expect(certificate('alice').serialNumber).not.toBe(before)
+  expect(await run('rotate-ca')).toMatchObject({ code: 1, err: expect.stringContaining('step 3 of 3') })
+  expect(await run('rotate-ca', '--copied')).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('step 3 of 3'),
+  })
+  const [ca, alice] = [certificate('ca'), certificate('alice')]
+  expect([
+    alice.checkIssued(ca) && alice.verify(ca.publicKey),
+    readdirSync(join(cwd, 'certs')).sort(),
+  ]).toEqual([
+    true,
+    ['alice.crt', 'alice.key', 'ca.crl', 'ca.crt', 'ca.key', 'index.json', 'n1.crt', 'n1.key'],
+  ])
 })

@@ -1,19 +1,22 @@
-// kv cert ca|node|client|show: certificates for those who have none. The code that makes them is loaded when it runs.
+// kv cert: certificates for those who have none, their renewal and revocation. The code that makes them is loaded when
+// it runs.
 
 import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
 import { Failure, messageOf, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { assertNever } from '../../raft/index.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseCount } from '../flag-values.ts'
 import { toJson, toJsonLine } from '../format-json.ts'
 import { formatOf, type GlobalFlags } from '../global-flags.ts'
 import { userPath } from '../io.ts'
-import { printJson, printLines, writeLine } from '../output.ts'
+import { printJson, printLines, say, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 
 const DEFAULT_DIR = 'certs'
@@ -55,6 +58,41 @@ export const command = ({ flags }: ProgramContext) =>
         }),
     )
     .addCommand(
+      withExamples(new Command('renew'), ['kv cert renew n1'])
+        .description('make a certificate again, with a new key, its name and its hosts')
+        .argument('<name>', 'of the node or user', parseUser)
+        .option('--dir <dir>', 'where the CA and the certificate are', directory, DEFAULT_DIR)
+        .option('--days <count>', 'how long it is valid (default: as long as the one before)', parseDays)
+        .action(async (name, { dir, days }) => {
+          const { renewCertificate } = await loaded()
+          await printMade(flags(), () => renewCertificate(userPath(dir), name, days))
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('revoke'), ['kv cert revoke alice'])
+        .description('revoke all certificates of a node or user, and write ca.crl')
+        .argument('<name>', 'of the node or user', parseUser)
+        .option('--dir <dir>', 'where the CA is', directory, DEFAULT_DIR)
+        .action(async (name, { dir }) => {
+          const { revocationsPath, revokeCertificates } = await loaded()
+          const crl = revocationsPath(userPath(dir))
+          const revoked = attempt(() => revokeCertificates(userPath(dir), name))
+          if (await printJson(formatOf(flags()), { crl, revoked })) return
+          await printLines(crl)
+          say(`revoked ${revoked}; give ${crl} to all nodes, as --tls-crl and --peer-tls-crl`)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('rotate-ca'), ['kv cert rotate-ca', 'kv cert rotate-ca --copied'])
+        .description('replace the CA in three steps, without a failed request: does the next one')
+        .option('--dir <dir>', 'where the CA is', directory, DEFAULT_DIR)
+        .option('--copied', 'the files of the step before are at all nodes and clients')
+        .option('--days <count>', 'how long the new CA is valid', parseDays, AUTHORITY_DAYS)
+        .action(async ({ dir, copied = false, days }) => {
+          await rotate(flags(), userPath(dir), copied, days)
+        }),
+    )
+    .addCommand(
       withExamples(new Command('show'), ['kv cert show certs/n1.crt'])
         .description('print what the certificates in a file say')
         .argument('<file>', 'in PEM')
@@ -63,10 +101,54 @@ export const command = ({ flags }: ProgramContext) =>
 
 const loaded = () => import('../../certificates/directory.ts')
 
-async function printMade(flags: GlobalFlags, make: () => PairPaths): Promise<void> {
-  let made: PairPaths
+const COPY_TRUST =
+  'copy ca.crt to all nodes (--tls-ca, --peer-tls-ca) and clients (--cacert), wait until they have read it (10 s)'
+
+async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: number): Promise<void> {
+  const { nextRotation, rotateAuthority } = await loaded()
+  const turn = nextRotation(dir)
+  if (turn > 1 && !copied)
+    throw new Failure(
+      EXIT.failed,
+      turn === 2
+        ? `step 2 of 3 signs all certificates with the new CA. Before it, ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`
+        : `step 3 of 3 ends the trust in the old CA. Before it, copy the renewed certificates and keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
+    )
+  const name = `quorate CA ${new Date().toISOString().slice(0, 10)}`
+  const done = attempt(() => rotateAuthority(dir, { name, days }))
+  if (await printJson(formatOf(flags), done)) return
+  switch (done.step) {
+    case 1:
+      await printLines(done.trust)
+      say(
+        `step 1 of 3: ca.crt has a new CA beside the old one. Now ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`,
+      )
+      return
+    case 2:
+      await printLines(done.renewed.join('\n'))
+      say(
+        `step 2 of 3: these certificates are signed by the new CA. Now copy them and their keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
+      )
+      return
+    case 3:
+      await printLines(done.trust)
+      say(
+        `step 3 of 3: ca.crt has the new CA alone. Copy it, and ca.crl if there is one, to all nodes and clients`,
+      )
+      return
+    default:
+      assertNever(done)
+  }
+}
+
+const printMade = async (flags: GlobalFlags, make: () => PairPaths): Promise<void> => {
+  const made = attempt(make)
+  if (!(await printJson(formatOf(flags), made))) await printLines(`${made.cert}\n${made.key}`)
+}
+
+function attempt<T>(make: () => T): T {
   try {
-    made = make()
+    return make()
   } catch (error) {
     const isWithoutAuthority = error instanceof Error && error.message.endsWith('make one first')
     throw new Failure(
@@ -74,7 +156,6 @@ async function printMade(flags: GlobalFlags, make: () => PairPaths): Promise<voi
       isWithoutAuthority ? `${messageOf(error)}: ${PROGRAM} cert ca` : messageOf(error),
     )
   }
-  if (!(await printJson(formatOf(flags), made))) await printLines(`${made.cert}\n${made.key}`)
 }
 
 interface ShownCertificate {
@@ -87,11 +168,14 @@ interface ShownCertificate {
   readonly valid_from: string
   readonly valid_to: string
   readonly days_left: number
+  /** Whether ca.crl beside the file has it; null: there is none. */
+  readonly revoked: boolean | null
   readonly fingerprint_sha256: string
 }
 
 async function show(flags: GlobalFlags, file: string): Promise<void> {
-  const certificates = certificatesIn(file).map(described)
+  const isRevoked = await revocationsBeside(file)
+  const certificates = certificatesIn(file).map((each) => described(each, isRevoked(each)))
   const format = formatOf(flags)
   if (format === 'json') await writeLine(toJson(certificates))
   else if (format === 'ndjson') for (const each of certificates) await writeLine(toJsonLine(each))
@@ -109,13 +193,23 @@ function certificatesIn(file: string): X509Certificate[] {
   throw new Failure(EXIT.failed, `${file} has no certificate in PEM (BEGIN CERTIFICATE)`)
 }
 
+/** A file of another origin says nothing about these certificates. */
+async function revocationsBeside(file: string): Promise<(certificate: X509Certificate) => boolean | null> {
+  const path = join(dirname(userPath(file)), `${AUTHORITY}.crl`)
+  if (!existsSync(path)) return () => null
+  const { readRevocationLists } = await import('../../certificates/revocations.ts')
+  const lists = attempt(() => readRevocationLists(readFileSync(path)))
+  return ({ issuer, serialNumber }) =>
+    lists.some((list) => list.issuer === issuer.replaceAll('\n', ', ') && list.serials.has(serialNumber))
+}
+
 const DAY_MS = 86_400_000
 const PURPOSES: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.1': 'server',
   '1.3.6.1.5.5.7.3.2': 'client',
 }
 
-function described(certificate: X509Certificate): ShownCertificate {
+function described(certificate: X509Certificate, revoked: boolean | null): ShownCertificate {
   const { subject, issuer, subjectAltName = '', ca, keyUsage, validFromDate, validToDate } = certificate
   const purposes: readonly string[] = keyUsage ?? []
   return {
@@ -128,6 +222,7 @@ function described(certificate: X509Certificate): ShownCertificate {
     valid_from: validFromDate.toISOString(),
     valid_to: validToDate.toISOString(),
     days_left: Math.floor((validToDate.getTime() - Date.now()) / DAY_MS),
+    revoked,
     fingerprint_sha256: certificate.fingerprint256,
   }
 }
@@ -139,6 +234,7 @@ const textOf = (shown: ShownCertificate): string =>
     `issuer       ${shown.issuer}`,
     `for          ${shown.ca ? 'a CA' : shown.purposes.join(' and ') || '-'}`,
     `valid        ${shown.valid_from} to ${shown.valid_to} (${daysLeft(shown.days_left)})`,
+    ...(shown.revoked === true ? ['revoked      yes'] : []),
     `serial       ${shown.serial}`,
     `fingerprint  ${shown.fingerprint_sha256}`,
   ].join('\n')
