@@ -21,6 +21,8 @@ export interface UserInfo {
 export interface UserChange {
   /** From 8 to 1024 bytes; null: none. */
   readonly password?: string | null | undefined
+  /** Password until now. A token alone does not change that of its user. By default the client's, for its own user. */
+  readonly oldPassword?: string | undefined
   /** Names of roles; `root` may do everything. */
   readonly roles?: readonly string[] | undefined
 }

@@ -50,7 +50,8 @@ export function authSwitch(call: ApiCall): AuthSwitch {
   }
 }
 
-export function users(call: ApiCall): Users {
+/** `ownPassword`: the password of a user as the client knows it. */
+export function users(call: ApiCall, ownPassword: (name: string) => string | undefined): Users {
   const { list, ...calls } = named(call, 'users', userFromJson)
   return {
     ...calls,
@@ -60,8 +61,9 @@ export function users(call: ApiCall): Users {
     },
     put: async (name, user, options = {}) => {
       checkUserChange(name, user, options)
-      const { password, roles } = user
-      const request = { method: 'PUT', path: pathOf('users', name), json: { password, roles } }
+      const { password, roles, oldPassword = password === undefined ? undefined : ownPassword(name) } = user
+      const json = { password, old_password: oldPassword, roles }
+      const request = { method: 'PUT', path: pathOf('users', name), json }
       return decoded(await sent(call, request, options), 'unknown', userFromJson)
     },
   }

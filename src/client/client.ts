@@ -139,11 +139,14 @@ export class Client {
   readonly #batches: ChangeBatches
   readonly #closing = new Closing()
   readonly #timeoutMs: number
+  #user: { readonly name: string; readonly password: string } | undefined
   readonly #call: ApiCall = (call, request, options) =>
     this.#run({ ...call, request: { op: API, ...request } }, options)
   /** The switch that makes rights be checked. */
   readonly auth: AuthSwitch = authSwitch(this.#call)
-  readonly users: Users = users(this.#call)
+  readonly users: Users = users(this.#call, (name) =>
+    name === this.#user?.name ? this.#user.password : undefined,
+  )
   /** Roles: what their users may do. */
   readonly roles: Roles = roles(this.#call)
   readonly #rangeReads: RangeReads
@@ -172,6 +175,8 @@ export class Client {
   constructor(options: ClientOptions, transport?: Transport, clusterId?: string)
   constructor(options: ClientOptions, given?: Transport, clusterId?: string) {
     checkClient(options)
+    const { user: name, password } = options
+    if (name !== undefined && password !== undefined) this.#user = { name, password }
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const tls = new TlsSource(options.tls, warn)

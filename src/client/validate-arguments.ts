@@ -111,6 +111,7 @@ const MIRROR: Checks<MirrorOptions> = {
 const AUTH_CHANGE: Checks<AuthChangeOptions> = { ...CALL, ifRevision: isWholeNumber }
 const NEW_USER: Checks<UserChange> = {
   password: isSecret,
+  oldPassword: isSecret,
   roles: isListOf(isText, 'a list of names of roles'),
 }
 const PERMISSION = { access: isOneOf('read', 'write', 'readwrite', 'admin'), ...PLACE }
@@ -276,6 +277,7 @@ export function checkUserChange(name: unknown, user: UserChange, options: AuthCh
   checkName('users.put', name)
   checkOptions('users.put: the user', user, NEW_USER)
   if (user.password !== null) checkSecret('users.put', 'password', user.password, PASSWORD)
+  checkSecret('users.put', 'oldPassword', user.oldPassword, PASSWORD)
   checkAuthChange('users.put', options)
 }
 

@@ -35,12 +35,13 @@ export function logIn(
   call: Call,
   respond: Respond,
 ): void {
-  // Without the port.
-  const address = call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
-  api.authenticator.logIn(user, password, address, timeLeftMs(call), (error, token, expiresInMs) =>
+  api.authenticator.logIn(user, password, addressOf(call), timeLeftMs(call), (error, token, expiresInMs) =>
     respond(error ?? { kind: 'token', token, expiresInMs }),
   )
 }
+
+/** The address of the client, without the port. */
+const addressOf = (call: Call): string => call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
 
 export function showUsersOrRoles(
   api: Api,
@@ -115,25 +116,68 @@ export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call
       const rootHasCertificate = call.principal?.user === ROOT && call.principal.epoch === undefined
       return run({ kind: 'enable', rootHasCertificate, ...newAuthKeys() })
     }
-    case 'put-user': {
-      const { name, password, roles } = change
-      const put = (passwordHash: string | null | undefined): void =>
-        run({ kind: 'put-user', name, passwordHash, roles })
-      if (typeof password !== 'string') return put(password)
-      const fault = passwordFault(password)
-      if (fault !== undefined) throw new ApiError('bad_request', fault)
-      return api.authenticator.passwords.hash(password, (error, hash) => {
-        try {
-          if (error === undefined) put(hash)
-          else respond(errorOfPassword(error))
-        } catch (thrown) {
-          respond(api.errorOf(thrown))
-        }
-      })
-    }
+    case 'put-user':
+      checkPassword(change)
+      return withOldPassword(api, change, call, respond, () => putUser(api, change, run, respond))
     default:
       return run(change as AuthChange)
   }
+}
+
+type UserChange = Extract<RequestedAuthChange, { readonly kind: 'put-user' }>
+
+/** Throws `ApiError`. */
+function checkPassword({ password }: UserChange): void {
+  const fault = typeof password === 'string' ? passwordFault(password) : undefined
+  if (fault !== undefined) throw new ApiError('bad_request', fault)
+}
+
+/** A token may be stolen: alone it changes no password of its user, who would be locked out. */
+function withOldPassword(
+  api: Api,
+  { name, password, oldPassword }: UserChange,
+  call: Call,
+  respond: Respond,
+  then: () => void,
+) {
+  const { principal } = call
+  const isByToken = api.node.auth.enabled && principal?.user === name && principal.tokenEndsAt !== undefined
+  if (!isByToken || password === undefined) return then()
+  if (oldPassword === undefined)
+    return respond(
+      new ApiError(
+        'permission_denied',
+        'a token alone changes no password: give old_password, or send the password itself (Authorization: Basic)',
+      ),
+    )
+  api.authenticator.checkPassword(name, oldPassword, addressOf(call), (error) => {
+    if (error === undefined) return guarded(api, respond, then)
+    const isWrong = error.code === 'unauthenticated'
+    respond(isWrong ? new ApiError('permission_denied', 'old_password is not the password') : error)
+  })
+}
+
+function guarded(api: Api, respond: Respond, run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    respond(api.errorOf(error))
+  }
+}
+
+function putUser(
+  api: Api,
+  { name, password, roles }: UserChange,
+  run: (made: AuthChange) => void,
+  respond: Respond,
+) {
+  const put = (passwordHash: string | null | undefined): void =>
+    run({ kind: 'put-user', name, passwordHash, roles })
+  if (typeof password !== 'string') return put(password)
+  api.authenticator.passwords.hash(password, (error, hash) => {
+    if (error === undefined) guarded(api, respond, () => put(hash))
+    else respond(errorOfPassword(error))
+  })
 }
 
 /** This node has applied the change. */

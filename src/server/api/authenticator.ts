@@ -67,7 +67,7 @@ export class Authenticator {
       return done(refused('Authorization must be Basic or Bearer'), undefined)
     const found = this.#verify(value, state)
     if ('fault' in found) return done(refused(found.fault), undefined)
-    done(undefined, { user: found.user, epoch: found.epoch })
+    done(undefined, { user: found.user, epoch: found.epoch, tokenEndsAt: found.endsAt })
   }
 
   #verify(token: string, state: AuthState): ReturnType<typeof verifyAuthToken> {
@@ -103,6 +103,16 @@ export class Authenticator {
       if (error !== undefined) done(errorOfPassword(error))
       else done(isRight ? undefined : WRONG)
     })
+  }
+
+  /** Whether this is the password that the user has. */
+  checkPassword(
+    user: string,
+    password: string,
+    address: string,
+    done: (error: ApiError | undefined) => void,
+  ): void {
+    this.#check(user, password, address, done)
   }
 
   /** Makes a token for a password, by users that are no older than the login. */

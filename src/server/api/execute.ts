@@ -37,7 +37,7 @@ import type {
   LeaseDescription,
   Respond,
 } from './operation.ts'
-import { decide, refusalNow, refusalOfLeases } from './permit.ts'
+import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import {
@@ -426,7 +426,9 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const begun = beginWatch(node, { ...request, right: rightToWatch(node, call) }, sink)
+      const endsAt = call.permit?.principal.tokenEndsAt
+      const rightMs = endsAt === undefined ? undefined : Math.max(0, endsAt - Date.now())
+      const begun = beginWatch(node, { ...request, right: rightToWatch(node, call), rightMs }, sink)
       respond({ kind: 'watching', grant: result.value, watch: begun, sink })
     } catch (error) {
       respond(api.errorOf(error))
@@ -445,8 +447,10 @@ function rightToWatch(node: NodeApi, call: Call): NonNullable<WatchRequest['righ
   return () => {
     const { enabled, user, rights } = now()
     const isSame = user !== undefined && user === decided.user && rights === decided.rights
-    if (isSame && enabled && decided.enabled) return 'held'
-    if (refusalNow(node, call) !== undefined) return call.permit === undefined ? 'unknown' : 'ended'
+    if (isSame && enabled && decided.enabled && !isExpired(call.permit?.principal)) return 'held'
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined && call.permit === undefined) return 'unknown'
+    if (refusal !== undefined) return refusal.code === 'unauthenticated' ? 'no-user' : 'ended'
     decided = { enabled, user, rights }
     return 'held'
   }

@@ -157,6 +157,8 @@ export type RequestedAuthChange =
       readonly name: string
       /** undefined: unchanged; null: none. */
       readonly password: string | null | undefined
+      /** The password until now. Without it, a token changes no password of its own user. */
+      readonly oldPassword: string | undefined
       /** undefined: unchanged. */
       readonly roles: readonly string[] | undefined
     }
@@ -167,6 +169,8 @@ export interface Principal {
   readonly user: string
   /** The epoch of the password or token; undefined: the user is known by a certificate. */
   readonly epoch: number | undefined
+  /** The end of the token by which the user is known, in milliseconds since 1970. undefined: not by a token. */
+  readonly tokenEndsAt?: number
 }
 
 /** The circumstances of one operation. */

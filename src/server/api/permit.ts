@@ -234,6 +234,10 @@ export const unauthenticated = (): ApiError =>
 export const unidentified = (): ApiError =>
   new ApiError('not_ready', 'rights are checked since a moment ago: make the request again')
 
+/** Whether the user is known by a token that has ended. A multiplexed connection may outlive it. */
+export const isExpired = (principal: Principal | undefined): boolean =>
+  principal?.tokenEndsAt !== undefined && principal.tokenEndsAt <= Date.now()
+
 /** The error with which the call must be refused under the current rights, but for leases. */
 export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
@@ -245,6 +249,7 @@ export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): A
     return new ApiError('unauthenticated', `there is no user ${JSON.stringify(principal.user)}`)
   if (principal.epoch !== undefined && auth.state.users.get(principal.user)?.epoch !== principal.epoch)
     return new ApiError('unauthenticated', 'the password was changed: log in again')
+  if (isExpired(principal)) return new ApiError('unauthenticated', 'the token has expired: log in again')
   const refused = demands.find((demand) => !isMet(demand, rights))
   return refused && denied(principal, refused)
 }

@@ -32,6 +32,14 @@ export function errorOfWatch(end: WatchEnd): ApiError {
     return new ApiError('permission_denied', 'the right to read these keys has ended', {
       members: { resume_from: resumeFrom },
     })
+  if (end.kind === 'no-user')
+    return new ApiError(
+      'unauthenticated',
+      'the token has expired, or its user or password was changed: log in again',
+      {
+        members: { resume_from: resumeFrom },
+      },
+    )
   const resume = { resume_from: resumeFrom }
   if (end.kind === 'too-large')
     // For the client it is the same as if the events were compacted.

@@ -105,6 +105,11 @@ export const AUTH_ROUTES: readonly Route[] = [
               ...anyOf(string, nothing),
               description: '8 to 1024 bytes; null: none, only certificates',
             },
+            old_password: {
+              ...string,
+              description:
+                'The password until now: a token alone does not change the password of its own user',
+            },
             roles: { ...arrayOf(AuthName), description: 'Names of the roles; root may do everything' },
           },
         ),
@@ -112,11 +117,12 @@ export const AUTH_ROUTES: readonly Route[] = [
       answers: UserSchema,
     },
     (request) => {
-      const { password, roles } = request.body
+      const { password, old_password: oldPassword, roles } = request.body
       const change = {
         kind: 'put-user',
         name: request.params.name ?? '',
         password: passwordOf(password),
+        oldPassword,
         roles,
       } as const
       return { kind: 'change-auth', change, ifRevision: ifRevisionOf(request) }

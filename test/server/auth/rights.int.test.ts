@@ -1,7 +1,7 @@
 // Rights over HTTP and multiplexed connections: what root, a user with one prefix, and nobody may do.
 
 import { readFileSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import type { LeaseId } from '../../../src/kv/types.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
@@ -20,6 +20,8 @@ import {
   permit,
   ROOT_PASSWORD,
 } from './users.ts'
+
+const OWN_CHANGE = { password: 'another password', old_password: BOB_PASSWORD }
 
 const serveUsers = (): Promise<Served> => serve({ node: nodeWithUsers() })
 
@@ -49,7 +51,7 @@ const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown
   ['DELETE', '/v1/auth/roles/app'],
   ['GET', '/v1/auth/users'],
   ['GET', '/v1/auth/users/bob'],
-  ['PUT', '/v1/auth/users/bob', { password: 'another password' }],
+  ['PUT', '/v1/auth/users/bob', { password: 'another password', old_password: BOB_PASSWORD }],
   ['DELETE', '/v1/auth/users/bob'],
   ['GET', '/v1/backup'],
   ['POST', '/v1/changes', { changes: [{ put: { key: '{key}', value: '' } }] }],
@@ -181,7 +183,7 @@ test('a token ends with the password, with the user, and with its time', async (
     (await served.ask('GET', '/v1/status', { headers: { Authorization: `Bearer ${token}` } })).status
   const first = await login('bob', BOB_PASSWORD)
   expect(await statusWith(first)).toBe(200)
-  await askJson(served, 'PUT', '/v1/auth/users/bob', { password: 'another password' }, AS_BOB)
+  await askJson(served, 'PUT', '/v1/auth/users/bob', OWN_CHANGE, AS_BOB)
   expect(await statusWith(first)).toBe(401)
   const second = await login('bob', 'another password')
   expect(await statusWith(second)).toBe(200)
@@ -524,6 +526,54 @@ test('a multiplexed connection has the user of the request that opens it', async
     change: { kind: 'put-user', name: 'bob', passwordHash, roles: undefined },
   })
   expect((await bob.ask(3, DELETE, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+})
+
+test('a token alone changes no password of its user', async () => {
+  const served = await serveUsers()
+  const change = async (json: object, headers: object) => {
+    const { status, json: answer } = await askJson(served, 'PUT', '/v1/auth/users/bob', json, headers)
+    return [status, answer.code]
+  }
+  const password = 'another password'
+  const denied = [403, 'permission_denied']
+  expect(await change({ password }, AS_BOB)).toEqual(denied)
+  expect(await change({ password, old_password: 'a wrong one' }, AS_BOB)).toEqual(denied)
+  // The refusals have changed nothing.
+  expect(await change({ password, old_password: BOB_PASSWORD }, AS_BOB)).toEqual([200, undefined])
+  expect(await change({ password: BOB_PASSWORD }, basic('bob', password))).toEqual([200, undefined])
+  const root = { password: 'a new one of root', roles: ['root'] }
+  expect((await askJson(served, 'PUT', '/v1/auth/users/root', root, AS_ROOT)).status).toBe(403)
+  // Others have theirs from an administrator.
+  expect(await change({ password }, AS_ROOT)).toEqual([200, undefined])
+})
+
+test('a connection and its watches end with the token, and a client with a password goes on', async () => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node })
+  const clock = vi.spyOn(Date, 'now')
+  onTestFinished(() => clock.mockRestore())
+  const endpoints = [`http://127.0.0.1:${port}`]
+  await using client = new Client({ endpoints, discover: false, user: 'bob', password: BOB_PASSWORD })
+  const watch = client.watch({ prefix: 'app/' })
+  await watch.ready
+  await client.put('app/1', '1')
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  const WATCH = 16
+  bob.send([1, WATCH, null, { prefix: 'app/' }])
+  await soon(() => expect(node.watches.counts().open).toBe(2))
+  const now = Date.now()
+  clock.mockImplementation(() => now + 11 * 60_000)
+  expect((await bob.ask(2, GET, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+  // A change of rights makes the node check all watches, as the end of a token does.
+  permit(node, { access: 'readwrite', range: { start: Buffer.from('app/'), end: undefined } })
+  await soon(() => expect(JSON.stringify(bob.watched)).toContain('unauthenticated'))
+  await client.put('app/2', '2')
+  const seen: string[] = []
+  for await (const { events } of watch) {
+    seen.push(...events.map(({ key }) => key))
+    if (seen.length === 2) break
+  }
+  expect(seen).toEqual(['app/1', 'app/2'])
 })
 
 test('a watch ends when its right ends, and others go on', async () => {

@@ -154,6 +154,10 @@ export class WatchHub {
     const { next: from } = watcher
     this.#watchers.add(watcher)
     this.#wheel.add(watcher)
+    if (request.rightMs !== undefined)
+      watcher.rightTimer = this.#clock.after(request.rightMs, () =>
+        this.#failOnThrow(() => this.#check(watcher)),
+      )
     if (from > revision) this.#goLive(watcher)
     else this.#catchUp.add(watcher)
     return {
@@ -277,6 +281,7 @@ export class WatchHub {
   #check(watcher: Watcher): void {
     const right = watcher.right?.()
     if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
+    else if (right === 'no-user') this.#end(watcher, { kind: 'no-user' })
     else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: NOW_CHECKED })
   }
 
@@ -297,7 +302,10 @@ export class WatchHub {
 
   #end(
     watcher: Watcher,
-    end: { kind: 'no-right' } | { kind: 'stopped' | 'no-leader' | 'no-room'; reason: string },
+    end:
+      | { kind: 'no-right' }
+      | { kind: 'no-user' }
+      | { kind: 'stopped' | 'no-leader' | 'no-room'; reason: string },
   ): void {
     if (watcher.state === 'ended') return
     const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
@@ -434,6 +442,7 @@ export class WatchHub {
   #forget(watcher: Watcher): void {
     if (!this.#watchers.delete(watcher)) return
     this.#wheel.remove(watcher)
+    watcher.rightTimer?.cancel()
     watcher.batch = undefined
     if (watcher.state === 'live') this.#live.remove(watcher)
     else if (watcher.state === 'full') this.#slow--

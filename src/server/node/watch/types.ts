@@ -18,9 +18,12 @@ export interface WatchRequest {
   readonly progressMs: number
   /**
    * The right of the client to read the keys. Asked when rights were changed. Absent: rights are not checked.
-   * `unknown`: they were not when the watch began, so nobody has asked who the client is.
+   * `unknown`: they were not when the watch began, so nobody has asked who the client is. `no-user`: the client is that
+   * user no longer.
    */
-  readonly right?: (() => 'held' | 'ended' | 'unknown') | undefined
+  readonly right?: (() => 'held' | 'ended' | 'unknown' | 'no-user') | undefined
+  /** The time until the right must be asked too: a token ends. */
+  readonly rightMs?: number | undefined
 }
 
 /** The path of one watch to its client. No method may call the hub back before it returns. */
@@ -55,6 +58,7 @@ export type WatchEnd = {
   /** The events of the revision `next` do not fit into a message. */
   | { readonly kind: 'too-large'; readonly next: Revision; readonly bytes: number; readonly bytesMax: number }
   | { readonly kind: 'no-right' }
+  | { readonly kind: 'no-user' }
   | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 

@@ -2,6 +2,7 @@
 
 import { equalBytes, latin1 } from '../../../bytes/index.ts'
 import { asRevision, compareKeys, type Revision } from '../../../kv/index.ts'
+import type { Timer } from '../types.ts'
 import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { WatchRequest, WatchSink } from './types.ts'
@@ -39,6 +40,8 @@ export class Watcher implements Interval {
   isEnding = false
   /** Its right must be checked before it reads on. */
   mustBeChecked = false
+  /** Runs until its right must be asked again. */
+  rightTimer: Timer | undefined
   /** Its events of the revision that is being sent. */
   batch: ChangeEvent[] | undefined
 

@@ -555,6 +555,20 @@ test('a change of rights that raises the revision too is announced to those who 
   expect(readers.map(revisions)).toEqual([[], [2]])
 })
 
+test('the right of a watch is asked too when its token ends, and not after the watch', () => {
+  const world = new World()
+  let right: 'held' | 'no-user' = 'held'
+  const [kept, lost] = [500, 1000].map((rightMs) => world.watch({ right: () => right, rightMs }))
+  world.clock.advance(600)
+  right = 'no-user'
+  expect([kept?.end, lost?.end]).toEqual([undefined, undefined])
+  world.clock.advance(600)
+  expect([kept?.end, lost?.end]).toMatchObject([undefined, { kind: 'no-user', resumeFrom: 2 }])
+  const { timers } = world.clock
+  world.watch({ right: () => 'held', rightMs: 5000 }).cancel()
+  expect(world.clock.timers).toBe(timers)
+})
+
 test('after a snapshot a watch is checked before it reads on', () => {
   const world = new World()
   const { asked, ended, readers } = watchesWithRights(world, 300)

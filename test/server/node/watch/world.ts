@@ -306,6 +306,7 @@ export interface Asked {
   readonly progressMs?: number
   readonly phase?: number
   readonly right?: WatchRequest['right']
+  readonly rightMs?: number
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
@@ -337,7 +338,17 @@ export class Reader implements WatchSink {
   readonly phase: number | undefined
 
   constructor(world: World, asked: Asked, bufferMax: number) {
-    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000, phase, right } = asked
+    const {
+      where = ALL,
+      from,
+      only,
+      prev = false,
+      values = true,
+      progressMs = 10_000,
+      phase,
+      right,
+      rightMs,
+    } = asked
     this.#world = world
     this.phase = phase
     this.#bufferMax = bufferMax
@@ -349,6 +360,7 @@ export class Reader implements WatchSink {
       values,
       progressMs,
       right,
+      rightMs,
     }
     this.from = Math.max(from ?? world.revision + 1, 2)
     const begun = world.hub.open(this.#request, this)
