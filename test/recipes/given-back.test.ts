@@ -195,7 +195,7 @@ it.each(Object.entries(units))('%s leaves nothing behind', async (name, unit) =>
   const leases = cluster.leaseIds
   const timers = vi.getTimerCount()
   for (let n = 0; n < 5; n++) await unit(`${name} ${n}`, end.signal)
-  // What was aborted ends a moment later.
+  // Aborted calls end a moment later.
   await sleep(2_000)
   expect(getEventListeners(end.signal, 'abort')).toEqual([])
   expect(watches).toBe(0)

@@ -1,4 +1,4 @@
-// What is begun again after its end, what changes in the middle of a call, and what answers late.
+// Recipes that are begun again after their end, whose store changes in the middle of a call, or answers late.
 
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
