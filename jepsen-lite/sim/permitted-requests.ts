@@ -47,6 +47,8 @@ export function proposePermitted(
       driver.propose({ ...made, principal }, Math.max(1, until - time.now), (result) => {
         answered = result
         then(result)
+        // Whatever comes later is another answer.
+        answered = undefined
       })
     },
     read: (options, then) =>
