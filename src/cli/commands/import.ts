@@ -2,7 +2,8 @@
 // in the order of the source, so the last one wins.
 //
 // A fail-over does not end an import: the client retries each write for up to a minute, under one idempotency key. The
-// import skips and names what the cluster will never accept (too large, …). Every other failure ends it.
+// import skips and names what the cluster will never accept (too large, …). Every other failure ends it. Then it says how
+// many writes may have been made, and how to continue.
 
 import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -85,18 +86,22 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
       const totals = new Totals()
-      const isWaiting = () => totals.bytesInFlight > 0 && totals.written === 0
+      let hasAnswered = false
+      const isWaiting = () => !hasAnswered || (totals.bytesInFlight > 0 && totals.written === 0)
       const ended = sayWhileSilent(global.timeout ?? TIMEOUT_MS, isWaiting)
       const items = isTree
         ? filesIn(userPath(source), VALUE_BYTES_MAX)
         : linesOfFile(source, readable, leased)
       try {
+        // A client without an answer knows no revision, and may send its first writes again only for 10 s.
+        await context.client.leader({ signal })
+        hasAnswered = true
         const prefix = Buffer.from(flags.prefix ?? '')
         const target = { client: context.client, signal, prefix }
         await writeAll(target, items, totals, () => reading.abort()).finally(ended)
       } catch (error) {
         totals.progress.clear()
-        say(`stopped after ${totals.sentence()}`)
+        say(`stopped after ${totals.sentence()}${signal.aborted ? '' : totals.remainder()}`)
         throw signal.aborted ? interrupted(error) : error
       }
       totals.progress.clear()
@@ -122,6 +127,8 @@ class Totals {
   skipped = 0
   bytes = 0
   bytesInFlight = 0
+  /** Writes of unknown outcome. */
+  unknown = 0
   #hasOpenEnd = false
 
   wrote(bytes: number): void {
@@ -152,6 +159,13 @@ class Totals {
   sentence(): string {
     const skipped = this.skipped === 0 ? '' : `, ${this.skipped} skipped`
     return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
+  }
+
+  /** What a failed import has not done, and what to do next. */
+  remainder(): string {
+    const writes = this.unknown === 1 ? '1 more write' : `${this.unknown} more writes`
+    const unknown = this.unknown === 0 ? '' : `; ${writes} may have been made`
+    return `${unknown}; nothing else was written. To continue, run the same command again: it writes every key`
   }
 
   json(): object {
@@ -185,6 +199,7 @@ async function writeAll(
   let skippedBefore = 0
   const fail = (error: unknown): void => {
     failures.push(error)
+    if (isUnknown(error)) totals.unknown += 1
     // The program that writes the input may not write anything for a long time.
     stopReading()
   }
