@@ -198,6 +198,7 @@ function underToken(request: ParsedRequest, token: Uint8Array, work: ApplyContex
       outcome.revision,
       state.clusterTimeMs,
       rows,
+      known !== undefined,
     )
   }
   if (decided !== undefined) {

@@ -162,7 +162,10 @@ function encodeRecords(records: readonly TokenRecord[]): Uint8Array {
   return to.copy()
 }
 
-/** Writes the rows of an outcome: a record in the row of the token, and the row of its position. */
+/**
+ * Writes the rows of an outcome: a record in the row of the token, and the row of its position. `isShared`: the token
+ * had a row when the entry began, with the records of other users.
+ */
 export function remember(
   tokens: Tokens,
   { token, madeAt }: Pick<TokenOrderRow, 'token' | 'madeAt'>,
@@ -170,11 +173,12 @@ export function remember(
   revision: Revision,
   clusterTimeMs: number,
   rows: Rows,
+  isShared: boolean,
 ): Tokens {
   const bytes = rememberedBytes(token, record)
   const key = tokenKey(token)
-  // Making room may have deleted the record of another user.
-  const others = rows.read(key, true) === undefined ? undefined : rows.read(key, false)?.bytes
+  // Making room may have deleted these.
+  const others = isShared ? rows.read(key, false)?.bytes : undefined
   rows.write(others === undefined ? { key, value: record } : { key, value: joined(others, record) })
   rows.write({
     key: tokenOrderKey(tokens.next),
