@@ -6,6 +6,7 @@ import { faultOf, faultText } from '../certificates/handshake-faults.ts'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from './http-request.ts'
 import type { Logger } from './node/types.ts'
+import { NodeStartError } from './options.ts'
 
 /** Time for a joining node to find a cluster. */
 export const DISCOVER_TIMEOUT_MS = 30_000
@@ -36,9 +37,11 @@ export interface JoiningReplica {
   readonly url: string
 }
 
-/** The cluster does not accept this replica, and a retry cannot help. */
-export class JoinRefusedError extends Error {
-  override readonly name = 'JoinRefusedError'
+/** The cluster does not accept this replica, and a retry with the same options cannot help. */
+export class JoinRefusedError extends NodeStartError {
+  constructor(message: string) {
+    super(message, { usage: true })
+  }
 }
 
 /** The URLs to contact, and the cluster to find; without `clusterId` the first one that answers. */
@@ -75,7 +78,7 @@ export async function discoverCluster(
     if (round === 0) logger.warn({ urls }, `cannot reach the cluster yet (${last}); trying again`)
     await pause(retryMs(round))
   }
-  throw new JoinRefusedError(
+  throw new NodeStartError(
     `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}; check --join, and that those nodes run`,
   )
 }

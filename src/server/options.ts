@@ -120,6 +120,8 @@ export interface NodeEnd {
   /** `failed`: it stopped itself for safety. The reason names the fault and the next step. */
   readonly kind: 'stopped' | 'crashed' | 'failed'
   readonly reason: string
+  /** Whether it failed for its options: another start with them fails in the same way. */
+  readonly usage?: boolean
 }
 
 /** A node that was started in this process. */

@@ -273,7 +273,8 @@ class Node implements ServingNode {
     this.api.start(this.#network.links)
     this.#startBackups()
     this.#announceSelf().catch((error: unknown) => {
-      this.api.events.stop(error instanceof Error ? error.message : String(error))
+      if (error instanceof NodeStartError) this.api.refuse(error.message)
+      else this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
   }
 

@@ -54,6 +54,23 @@ test('a store is saved, shown, checked, and restored into the directory of a nod
   expect([again.code, again.err]).toEqual([1, expect.stringContaining('holds node n1')])
 })
 
+test('a file that exists is overwritten only with --force, or after a question on a terminal', async () => {
+  const cwd = temporaryDirectory()
+  const path = join(cwd, 'store.backup')
+  expect((await run(['backup', 'save', 'store.backup'], cwd)).code).toBe(0)
+  writeFileSync(path, 'the backup of last year')
+  const refused = await run(['backup', 'save', 'store.backup'], cwd)
+  expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('to do that, add --force') })
+  const terminals = ['stdin', 'stderr'] as const
+  const on = { cwd, endpoints: cluster.endpoints.join(','), terminals }
+  const asked = await kv(['backup', 'save', 'store.backup'], { ...on, stdin: 'n\n' })
+  expect(asked).toMatchObject({ code: 1, err: expect.stringContaining('store.backup exists') })
+  expect(readFileSync(path, 'utf8')).toBe('the backup of last year')
+  expect((await kv(['backup', 'save', 'store.backup'], { ...on, stdin: 'y\n' })).code).toBe(0)
+  expect((await run(['backup', 'save', 'store.backup', '--force'], cwd)).code).toBe(0)
+  expect((await run(['backup', 'verify', 'store.backup'], cwd)).code).toBe(0)
+})
+
 test('a damaged file, a missing one and one of another kind are errors with a reason, and leave nothing', async () => {
   const cwd = temporaryDirectory()
   await run(['backup', 'save', 'store.backup'], cwd)

@@ -8,6 +8,7 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
 import { withContext } from '../command-context.ts'
+import { confirm } from '../confirm.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { formatOf } from '../global-flags.ts'
@@ -34,11 +35,14 @@ const saveCommand = ({ flags }: ProgramContext) =>
     .description('save the store as it is now, with leases, users and history')
     .argument('<file>', 'the file; or - for stdout')
     .option('--no-history', 'without the versions of keys that were replaced')
+    .option('--force', 'overwrite a file that exists, without a question')
     .addHelpText('after', SAVE_NOTES)
-    .action(async (file, { history }) => {
+    .action(async (file, { history, force }) => {
       const directory = dirname(userPath(file))
       if (file !== '-' && !existsSync(directory))
         throw new Failure(EXIT.failed, `there is no directory ${directory}`)
+      if (file !== '-' && force !== true && existsSync(userPath(file)))
+        await confirm(`${file} exists, and would be overwritten`, undefined, '--force')
       await withContext(
         flags(),
         { kind: 'read' },

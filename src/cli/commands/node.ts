@@ -9,7 +9,7 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { isBucket } from '../../backup/target.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
-import { hostPort, isPeerAddress } from '../../server/addresses.ts'
+import { hostPort } from '../../server/addresses.ts'
 import {
   type Founding,
   type ListenAddress,
@@ -19,6 +19,7 @@ import {
 } from '../../server/options.ts'
 import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
+import { count, listenAddress, peerAddress, url, urls } from '../address-values.ts'
 import { authorizationOf } from '../credentials.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -35,9 +36,13 @@ import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
+import { setupCommand } from './node-setup.ts'
 
 export const command = ({ flags }: ProgramContext) =>
-  new Command('node').description('run a single node').addCommand(startCommand(flags))
+  new Command('node')
+    .description('run a single node, or set up a machine for it')
+    .addCommand(startCommand(flags))
+    .addCommand(setupCommand())
 
 function startCommand(globalFlags: ProgramContext['flags']) {
   return withExamples(new Command('start'), [
@@ -200,7 +205,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   if (end.kind === 'failed' || stopSignal === undefined) {
     // The log says why a node fails. People read that on the terminal; elsewhere the last line says it as well.
     const isSaid = io().stderr.isTTY === true && level !== 'silent'
-    return leave(EXIT.failed, isSaid ? undefined : end.reason)
+    return leave(end.usage === true ? EXIT.usage : EXIT.failed, isSaid ? undefined : end.reason)
   }
   options.logger?.info({}, end.reason)
   return leave(stopSignal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
@@ -329,11 +334,6 @@ function timingOf(heartbeatMs: number | undefined, electionMs: number | undefine
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 
-function count(text: string): number {
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('it must be a whole number from 1 on')
-  return Number(text)
-}
-
 function sizeInBytes(text: string): number {
   const [, amount, unit = ''] = /^([0-9]{1,12})(KiB|MiB|GiB)?$/.exec(text.trim()) ?? []
   const bytes = Number(amount) * (UNIT_BYTES[unit] ?? 1)
@@ -345,41 +345,7 @@ function sizeInBytes(text: string): number {
   return bytes
 }
 
-export function nodeName(text: string): string {
-  if (/^[a-z0-9-]{1,63}$/.test(text)) return text
-  throw new InvalidArgumentError('it must be 1 to 63 of a-z, 0-9 and -')
-}
-
-export function listenAddress(text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/i.exec(text)
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  if (host === undefined || port > 65_535)
-    throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7301')
-  return { host, port }
-}
-
 const listenAddresses = (text: string, before: readonly ListenAddress[] = []): readonly ListenAddress[] => [
   ...before,
   listenAddress(text),
 ]
-
-function peerAddress(text: string): string {
-  if (!isPeerAddress(text)) throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7401')
-  return text
-}
-
-function url(text: string): string {
-  const parsed = URL.canParse(text) ? new URL(text) : undefined
-  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
-    throw new InvalidArgumentError('it must be a URL, as in http://127.0.0.1:7301')
-  }
-  return text.replace(/\/+$/, '')
-}
-
-function urls(text: string): string[] {
-  return text
-    .split(',')
-    .filter((part) => part !== '')
-    .map(url)
-}

@@ -5,6 +5,7 @@ import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { hostPort } from '../../server/addresses.ts'
+import { listenAddress, nodeName } from '../address-values.ts'
 import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
@@ -15,7 +16,6 @@ import { printResult, say } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
 import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
-import { listenAddress, nodeName } from './node.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('restore'), [

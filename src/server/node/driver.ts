@@ -402,6 +402,11 @@ export class Driver implements NodeApi {
     this.#commits.close(done)
   }
 
+  /** Ends: the cluster does not accept this node with its options. */
+  refuse(reason: string): void {
+    this.#lifecycle.refuse(reason, true)
+  }
+
   /** Ends as if killed. The storage stays as it is; its owner abandons the handle. */
   crash(): void {
     this.#lifecycle.crash()

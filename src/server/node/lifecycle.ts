@@ -50,10 +50,20 @@ export class Lifecycle {
     if (this.end !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
+    this.#fail(error, { kind: 'failed', reason })
+  }
+
+  /** Ends the node for a reason that an operator must remove. It is no defect, so the log has no stack. */
+  refuse(reason: string, usage = false): void {
+    if (this.end !== undefined) return
+    this.#options.logger.error({}, `stopping: ${reason}`)
+    this.#fail(undefined, { kind: 'failed', reason, ...(usage ? { usage } : {}) })
+  }
+
+  #fail(error: unknown, end: NodeEnd): void {
     // A later start would find the damage only when it reads it, and its scrub of all rows takes hours.
-    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)
+    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(end.reason)
     this.#options.abandonCommits()
-    const end: NodeEnd = { kind: 'failed', reason }
     this.#endAs(end)
     this.#options.onEnd(end)
   }
@@ -82,7 +92,7 @@ export class Lifecycle {
     if (this.#isShutdownScheduled) return
     this.#isShutdownScheduled = true
     this.#options.endWatches(reason)
-    this.#options.clock.after(this.#options.limits.removedGraceMs, () => this.fail(new Error(reason)))
+    this.#options.clock.after(this.#options.limits.removedGraceMs, () => this.refuse(reason))
   }
 
   #quarantine(why: string): void {

@@ -105,7 +105,7 @@ export class PeerEvents implements NetworkEvents {
     // A client may wait here for the removal of this node. The leader's next messages show that it is complete.
     const leaves = !isMember(finalConfiguration(members.configuration), raft.id)
     if (leaves && waits.size > 0) lifecycle.scheduleShutdown(reason)
-    else lifecycle.fail(new Error(reason))
+    else lifecycle.refuse(reason)
   }
 
   stateHash(from: ReplicaId, at: StateHashAt): void {
