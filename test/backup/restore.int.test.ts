@@ -6,9 +6,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
 import { checkRestored, restoreFile, restoreRows } from '../../src/backup/restore.ts'
-import { AuthRows, decodeState } from '../../src/kv/index.ts'
+import { decodeAuthHead } from '../../src/kv/auth/state.ts'
+import { AuthRows, decodeState, decodeUser, ROOT_KEY } from '../../src/kv/index.ts'
 import { decodeLease } from '../../src/kv/leases.ts'
-import { asRevision, TABLE_LEASES } from '../../src/kv/types.ts'
+import { asRevision, TABLE_AUTH, TABLE_LEASES } from '../../src/kv/types.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import { inspectDirectory } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
@@ -69,6 +70,37 @@ test('records, revisions, history, leases and users stay', async () => {
     expect(storage.identity).toMatchObject({ name: 'n9', clusterId: restored.clusterId })
     expect(restored.clusterId).not.toBe(node.clusterId)
   })
+})
+
+test('a new password of root counts as much as one that root has set, and root gets the role root', async () => {
+  const users = (node: FakeNode, change: object) =>
+    node.apply({ kind: 'auth', ifRevision: undefined, change } as Parameters<typeof node.apply>[0])
+  const hash = `scrypt$${'x'.repeat(150)}`
+  const [before, after] = [new FakeNode(), new FakeNode()]
+  for (const node of [before, after]) {
+    users(node, { kind: 'put-role', name: 'app', permissions: [{ access: 'admin' }] })
+    users(node, { kind: 'put-user', name: 'root', passwordHash: null, roles: ['app'] })
+    users(node, { kind: 'put-user', name: 'bob', passwordHash: 'y', roles: ['app'] })
+  }
+  users(after, { kind: 'put-user', name: 'root', passwordHash: hash, roles: ['app', 'root'] })
+  const rowsOf = async (node: FakeNode, rootPasswordHash?: string) => {
+    const dir = join(temporaryDirectory(), 'd')
+    const path = fileWith(await backupOf(node))
+    const { hasRootPassword } = await restoreFile(path, newNode(dir), { bump: BUMP, rootPasswordHash })
+    expect(hasRootPassword).toBe(true)
+    return opened(dir, async (storage) => {
+      const rows = await storedRows(storage)
+      const [head] = rows.filter(({ key }) => key[0] === TABLE_AUTH && key.length === 1)
+      const root = storage.get(ROOT_KEY)
+      return {
+        head: head && decodeAuthHead(head.value),
+        root: root && decodeUser({ name: 'root', madeAt: 0 }, root),
+      }
+    })
+  }
+  const [reset, set] = [await rowsOf(before, hash), await rowsOf(after)]
+  expect(reset.head?.bytes).toBe(set.head?.bytes)
+  expect(reset.root).toMatchObject({ passwordHash: hash, roles: ['app', 'root'] })
 })
 
 test('outcomes of tokens and sessions are in no backup, and their late copies are refused', async () => {

@@ -266,8 +266,9 @@ test('a list without an end, or too long, is a failure', async () => {
     const timer = setInterval(() => response.write(' '), 10)
     response.on('close', () => clearInterval(timer))
   })
-  await expect(new BucketTarget(bucketOf('s3://backups', slow), 100).list('', never)).rejects.toThrow(
-    'the answer took too long',
+  // On a busy machine it may be one.
+  await expect(new BucketTarget(bucketOf('s3://backups', slow), 300).list('', never)).rejects.toThrow(
+    /the answer took too long|silent for too long/,
   )
 })
 

@@ -28,14 +28,14 @@ test('rows that cannot be read break the connection, and no file is left', async
   }
   const dir = temporaryDirectory()
   const path = join(dir, 'store.backup')
-  await expect(writeBackup(path, client.backup())).rejects.toThrow('the stream of the backup broke')
+  await expect(writeBackup(path, client.backup())).rejects.toThrow(/the stream of the backup.* broke/)
   expect(slices).toBe(4)
   expect(readdirSync(dir)).toEqual([])
   node.onSlice = undefined
   node.corrupt = undefined
   // The rows were read, and only their end says that some were skipped.
   node.unread = new Error('a block cannot be read')
-  await expect(writeBackup(path, client.backup())).rejects.toThrow('the stream of the backup broke')
+  await expect(writeBackup(path, client.backup())).rejects.toThrow(/the stream of the backup.* broke/)
   expect(existsSync(path)).toBe(false)
   node.unread = undefined
   expect((await writeBackup(path, client.backup())).state.keys).toBe(400)

@@ -270,6 +270,19 @@ test('names tell the cluster and the time', () => {
   ])
 })
 
+test('only what this cluster has left incomplete is deleted, whatever the target lists', async () => {
+  const deleted: string[] = []
+  const [own, other] = ['4242', '77'].map((id) => `${backupName(id, 1, 1)}.0a.partial`)
+  const target: BackupTarget = {
+    directory: '',
+    list: async () => [own, other, 'x.partial'].map((name) => ({ name: name ?? '', bytes: 1 })),
+    write: async () => {},
+    delete: async (name) => void deleted.push(name),
+  }
+  await scheduleOf(leader(), target).check()
+  expect(deleted).toEqual([own])
+})
+
 test('a node that was started with a target makes backups and reports them', async () => {
   const top = temporaryDirectory()
   const HOST = { host: '127.0.0.1', port: 0 }

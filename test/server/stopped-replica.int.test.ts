@@ -122,25 +122,32 @@ test('what the log has and was not applied is kept, and changes of members in it
   })
 })
 
-test('it is refused while another member accepts connections, also one that only the log knows', async () => {
-  const dir = join(temporaryDirectory(), 'd')
-  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' ? address?.port : 0
-  const member = { id: asReplicaId('77'), name: 'n8', peer: `127.0.0.1:${port}`, url: 'http://127.0.0.1:1' }
-  const change = pastChange(2, 1, { kind: 'change', steps: [{ kind: 'add-learner', member }] })
-  const storage = await openStorage(dir)
-  await store(storage, batch(hardState(1, 1), [write({ entries: [change] })]))
-  await closed(storage)
-  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(MemberAnswersError)
-  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(
-    `n8 accepts connections at 127.0.0.1:${port}`,
-  )
-  await new Promise((resolve) => server.close(resolve))
-  await expect(recoverReplica(dir, { bump: BUMP })).resolves.toMatchObject({ name: 'n9' })
-})
+test.each(['peer', 'url'])(
+  'it is refused while another member accepts connections at its %s, also one that only the log knows',
+  async (reached) => {
+    const dir = join(temporaryDirectory(), 'd')
+    await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const [peerPort, urlPort] = reached === 'peer' ? [port, 1] : [1, port]
+    const member = {
+      ...{ id: asReplicaId('77'), name: 'n8' },
+      ...{ peer: `127.0.0.1:${peerPort}`, url: `http://127.0.0.1:${urlPort}` },
+    }
+    const change = pastChange(2, 1, { kind: 'change', steps: [{ kind: 'add-learner', member }] })
+    const storage = await openStorage(dir)
+    await store(storage, batch(hardState(1, 1), [write({ entries: [change] })]))
+    await closed(storage)
+    await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(MemberAnswersError)
+    await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow(
+      `n8 accepts connections at 127.0.0.1:${port}`,
+    )
+    await new Promise((resolve) => server.close(resolve))
+    await expect(recoverReplica(dir, { bump: BUMP })).resolves.toMatchObject({ name: 'n9' })
+  },
+)
 
 test('a recovery that is killed before, between or after its renames is completed by the next one', async () => {
   const top = temporaryDirectory()
