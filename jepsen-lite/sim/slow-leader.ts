@@ -1,11 +1,11 @@
 // A leader whose disk is evenly slow hands over, if the other disks are faster and clients send more than it stores.
 // No write of it takes as long as an election time-out, so its disk does not stall. What it accepts in the meantime is
-// bounded, as always (`counter-bounds.ts`).
+// bounded, as always (`counter-bounds.ts`). Afterwards the former leader serves reads, while its disk is as slow.
 
 import type { SimCluster } from './cluster.ts'
 import { appendMsOf, ENTRY_BYTES } from './config.ts'
 import { proposeNothing } from './null-requests.ts'
-import type { Machine } from './process.ts'
+import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
@@ -21,6 +21,8 @@ const ENTRY_BYTES_MIN = 50
 /** In longest election time-outs: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
 const BACKLOG = 4
 const HAND_OVER = 12
+/** In longest election time-outs: limit for a read at the former leader, after its clients have stopped. */
+const SERVES = 12
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machine[]): void {
@@ -63,14 +65,37 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   }
   write()
   cluster.pollUntil(until, () => cluster.leader !== undefined && cluster.leader !== leader)
-  machine.slowUntil = 0
   if (cluster.leader !== leader) {
     probeCoverage.hit('handed over from a slow disk')
+    servesReads(cluster, leader)
+    machine.slowUntil = 0
     return
   }
+  machine.slowUntil = 0
   const { commit, lastIndex, stableIndex } = driver.status().raft
   throw new RuleViolation(
     'LIVE-9',
     `each write takes ${Math.round(writeMs)} ms at ${leader.name} only, and after ${count} changes it still leads (commit ${commit} and stored ${stableIndex} of ${lastIndex})`,
+  )
+}
+
+function servesReads(cluster: SimCluster, former: Process): void {
+  const { time, config } = cluster
+  let isServed = false
+  const read = (): void => {
+    if (isServed || former.serving === undefined) return
+    const options = { consistency: 'linearizable', timeoutMs: config.electionMaxMs } as const
+    former.serving.read(options, ({ ok }) => {
+      isServed ||= ok
+      // One that was refused at once is tried again after a while.
+      time.push(time.now + config.electionMinMs, IO, undefined, read)
+    })
+  }
+  read()
+  cluster.pollUntil(time.now + SERVES * config.electionMaxMs, () => isServed || former.serving === undefined)
+  if (isServed || former.serving === undefined) return
+  throw new RuleViolation(
+    'LIVE-11',
+    `${former.name} has handed over because of its slow disk, and serves no read for ${SERVES * config.electionMaxMs} ms`,
   )
 }
