@@ -214,6 +214,22 @@ describe('an item of a queue', () => {
     expect(errors).toMatchObject([{ code: 'no_leader' }])
   })
 
+  it('is acknowledged again with pauses', async () => {
+    let tries = 0
+    let runs = 0
+    const answer = async (apply: () => ReturnType<Client['txn']>) => {
+      if (runs > 1) return apply()
+      tries += 1
+      throw unavailable()
+    }
+    await consumed('pauses', 2, acknowledges, answer, () => {
+      runs += 1
+    })
+    // The item is held for 20 s.
+    expect(tries).toBeGreaterThan(5)
+    expect(tries).toBeLessThan(60)
+  })
+
   it('that another consumer has removed is lost, although an attempt to acknowledge it is unknown', async () => {
     const name = 'taken over'
     const { errors } = await consumed(name, 1, acknowledges, async (apply, at) => {

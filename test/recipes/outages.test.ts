@@ -148,6 +148,8 @@ const waits: Readonly<Record<string, Wait>> = {
   },
 }
 
+/** Limit on the failed calls of one outage: some a second. */
+const FAILURES_MAX = (OUTAGE_MS / 1_000) * 5
 const CALLS = ['get', 'put', 'txn', 'list', 'count', 'session', 'lease']
 
 interface Failures {
@@ -165,13 +167,12 @@ const failing = (kv: Client, names: readonly string[], failures: Failures): Clie
       return (...args: readonly unknown[]) => {
         if (!failures.isOn) return own.apply(kv, args)
         failures.count += 1
+        // An error that ends the wait: without a pause it would be repeated for minutes.
+        if (failures.count > FAILURES_MAX) throw new Error('a failed call is repeated without a pause')
         throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
       }
     },
   })
-
-/** Limit on the failed calls of one outage: some a second. */
-const FAILURES_MAX = (OUTAGE_MS / 1_000) * 5
 
 async function expectArrival(arrives: Promise<unknown>): Promise<void> {
   const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))

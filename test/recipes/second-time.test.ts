@@ -1,7 +1,7 @@
 // Recipes that are begun again after their end, whose store changes in the middle of a call, or answers late.
 
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
+import { type Client, CompactedError, type Txn, UnavailableError } from '../../src/client/index.ts'
 import {
   barrier,
   cache,
@@ -20,6 +20,8 @@ const cluster = virtualCluster()
 const kv = cluster.client()
 beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
 
+const compacted = () =>
+  new CompactedError('compacted', { code: 'compacted', written: 'no' }, { compactRevision: 1, resumeFrom: 2 })
 const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
 
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
@@ -251,7 +253,7 @@ it('a loader that has failed runs again', async () => {
 it('a stream yields nothing twice when its watch is broken and nothing has changed', async () => {
   let breaks = 6
   const failing = withCall(kv, 'watch', (options) => {
-    if (breaks-- > 0) throw unavailable()
+    if (breaks-- > 0) throw breaks % 2 === 0 ? unavailable() : compacted()
     return kv.watch(options)
   })
   const end = new AbortController()
