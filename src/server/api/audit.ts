@@ -43,7 +43,7 @@ export class Audit {
 
   /** A request whose user is not known, before it is read. `name`: the user whom its credentials name. */
   refused(call: Pick<Call, 'origin'>, { code }: ApiError, name?: string): void {
-    this.#sample(code, { ...headOf(call), ...(name === undefined ? {} : named(name)) })
+    this.#sample(code, () => ({ ...headOf(call), ...(name === undefined ? {} : named(name)) }))
   }
 
   /** Refusals of clients without a user that have no line of their own. */
@@ -58,8 +58,8 @@ export class Audit {
 
   #write(operation: ApiOperation, call: Call, result: ApiResult): void {
     if (isOfStranger(operation, call, result)) {
-      const facts = { operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) }
-      this.#sample(result.code, { ...headOf(call), ...facts })
+      const facts = () => ({ operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) })
+      this.#sample(result.code, () => ({ ...headOf(call), ...facts() }))
       return
     }
     const code = result instanceof ApiError ? result.code : 'ok'
@@ -73,8 +73,9 @@ export class Audit {
     })
   }
 
-  #sample(code: ApiErrorCode, facts: object): void {
-    this.#refusals.add(code, (skipped) => this.#line({ ...facts, code, ...(skipped && { skipped }) }))
+  /** `facts` of a refusal that is only counted are not collected: a batch may name thousands of keys. */
+  #sample(code: ApiErrorCode, facts: () => object): void {
+    this.#refusals.add(code, (skipped) => this.#line({ ...facts(), code, ...(skipped && { skipped }) }))
   }
 
   #writeRest(skipped: SkippedRefusals): void {
@@ -117,6 +118,9 @@ function targetOf(operation: ApiOperation, rangesMax: number, charsMax: number):
     const { change } = operation
     return { change: change.kind, ...('name' in change ? named(change.name) : {}) }
   }
+  if (operation.kind === 'replace-member')
+    return { ...named(operation.member.name), replaced: shownName(operation.name) }
+  if (operation.kind === 'transfer-leadership') return operation.to === undefined ? {} : named(operation.to)
   if ('member' in operation) return named(operation.member.name)
   if ('name' in operation) return operation.name === undefined ? {} : named(operation.name)
   if (operation.kind === 'log-in') return named(operation.user)
@@ -138,10 +142,10 @@ function targetOf(operation: ApiOperation, rangesMax: number, charsMax: number):
   }
 }
 
+const named = (name: string): object => ({ name: shownName(name) })
+
 /** A name may be anything that a client has sent; a terminal that shows the line must not obey it. */
-const named = (name: string): object => ({
-  name: name.slice(0, NAME_CHARS_MAX).replaceAll(/[^\w.@+-]/g, '?'),
-})
+const shownName = (name: string): string => name.slice(0, NAME_CHARS_MAX).replaceAll(/[^\w.@+-]/g, '?')
 
 const NOBODY = { user: '', epoch: undefined }
 

@@ -53,6 +53,43 @@ test('ten lines at once, one a second, and the number of all others by code', ()
   expect(taken()).toEqual([])
 })
 
+test('a refusal that is only counted does not read the keys of its operation', () => {
+  const { audit, taken } = audited()
+  let collected = 0
+  const command = {
+    get key() {
+      collected++
+      return key('a')
+    },
+  }
+  const batch = { kind: 'batch', commands: [command] } as unknown as ApiOperation
+  for (let count = 0; count < 10; count++) refuse(audit, batch, 'unauthenticated')
+  expect(taken()).toHaveLength(10)
+  const before = collected
+  for (let count = 0; count < 1_000; count++) refuse(audit, batch, 'unauthenticated')
+  expect([taken(), collected - before]).toEqual([[], 0])
+  // After a pause, lines have their facts again.
+  vi.advanceTimersByTime(11_000)
+  taken()
+  refuse(audit, batch, 'unauthenticated')
+  expect(taken()).toEqual([expect.objectContaining({ keys: [{ key: 'a' }] })])
+})
+
+test('each flood after a pause is told like the first', () => {
+  const { audit, taken } = audited()
+  for (const flood of [1, 2, 3]) {
+    for (let count = 0; count < 30; count++) audit.refused({ origin }, refusal('unauthenticated'))
+    expect(taken(), `flood ${flood}`).toHaveLength(10)
+    vi.advanceTimersByTime(1_000)
+    expect(taken(), `flood ${flood}`).toEqual([
+      { time: expect.any(String), user: null, skipped: { unauthenticated: 20 } },
+    ])
+    vi.advanceTimersByTime(20_000)
+    expect(taken()).toEqual([])
+  }
+  expect(audit.skippedTotal).toBe(60)
+})
+
 test('a flood fills the files of the audit log in two weeks at the earliest', () => {
   const { audit, lines } = audited()
   const name = '\u{1f600}'.repeat(1_000)
