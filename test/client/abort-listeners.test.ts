@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client } from '../../src/client/index.ts'
 import { pause } from '../../src/client/timer.ts'
-import { clientOf, fake, until } from './with-fakes.ts'
+import { clientOf, failure, fake, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 /** One for each part of the client that listens. */
@@ -36,5 +36,26 @@ test.each<[string, (kv: Client, signal: AbortSignal) => Promise<unknown>]>([
   abort.abort()
   await Promise.all(ends)
   await until(() => kv[inspect]().calls === 0)
+  expect([getEventListeners(signal, 'abort'), kv[inspect]()]).toEqual([[], AT_REST])
+})
+
+test('a signal that earlier calls have had ends later ones too', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { timeoutMs: 60_000 })
+  const abort = new AbortController()
+  const { signal } = abort
+  for (let n = 0; n < 3; n++) {
+    await kv.put('k', 'v', { signal })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  }
+  node.fault = () => 'hang'
+  let isOver = false
+  const get = failure(kv.get('k', { signal })).finally(() => {
+    isOver = true
+  })
+  await until(() => node.seen.length === 4)
+  abort.abort()
+  await until(() => isOver)
+  expect(await get).toMatchObject({ code: 'aborted', written: 'no' })
   expect([getEventListeners(signal, 'abort'), kv[inspect]()]).toEqual([[], AT_REST])
 })

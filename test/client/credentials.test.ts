@@ -149,6 +149,73 @@ describe('a client with a user', () => {
     expect(guard.credentials).toEqual(['Bearer token-1', 'Bearer token-2'])
   })
 
+  test('renews its token once in each of its lives', async () => {
+    freezeTime()
+    const kv = clientOf([node], USER)
+    await kv.get('a')
+    for (let life = 1; life <= 4; life++) {
+      await vi.advanceTimersByTimeAsync((life === 1 ? 0.7 : 0.2) * guard.expiresInMs)
+      await kv.get('a')
+      await until(() => guard.logins.length === life + 1)
+      // The answer to the login arrives.
+      while (guard.credentials.at(-1) !== `Bearer token-${life + 1}`) await kv.get('a')
+      for (let n = 0; n < 5; n++) {
+        await vi.advanceTimersByTimeAsync(0.1 * guard.expiresInMs)
+        await kv.get('a')
+      }
+      expect(guard.logins).toHaveLength(life + 1)
+    }
+  })
+
+  test('repeats a renewal that fails after a pause, however many calls it makes', async () => {
+    freezeTime()
+    const kv = clientOf([node], USER)
+    await kv.get('a')
+    await vi.advanceTimersByTimeAsync(0.8 * guard.expiresInMs)
+    guard.login = problem(401, 'unauthenticated', 'another password')
+    for (let round = 1; round <= 3; round++) {
+      for (let n = 0; n < 20; n++) await kv.get('a')
+      expect(guard.logins).toHaveLength(1 + round)
+      await vi.advanceTimersByTimeAsync(5_000)
+    }
+    guard.login = undefined
+    while (guard.credentials.at(-1) !== 'Bearer token-2') await kv.get('a')
+  })
+
+  test('counts the life of its token from before the login was sent', async () => {
+    freezeTime()
+    const isLogin = ({ method }: { readonly method: string }) => method === 'POST'
+    const login = { outcome: answered(200, { token: 't', expires_in_ms: 10_000 }), afterMs: 3_000 }
+    const { kv, transport } = scripted(
+      1,
+      (_, nth) => (transport.sent[nth - 1] === undefined || nth === 2 ? login : RECORD),
+      { ...USER, timeoutMs: 60_000 },
+    )
+    await inVirtualTime(kv.get('k'))
+    await vi.advanceTimersByTimeAsync(6_600)
+    await inVirtualTime(kv.get('k'))
+    // The second call had to wait for a login.
+    expect(transport.sent.map((each) => isLogin(each))).toEqual([true, false, true, false])
+  })
+
+  test('has more time for a login that it shares than the call that began it', async () => {
+    freezeTime()
+    guard.login = 'hang'
+    const kv = clientOf([node], USER)
+    const [short, long] = [failure(kv.get('a', { timeoutMs: 1_000 })), kv.get('b', { timeoutMs: 60_000 })]
+    await until(() => guard.logins.length === 1)
+    guard.login = undefined
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await short).toMatchObject({ code: 'timeout', written: 'no' })
+    let isOver = false
+    const over = long.finally(() => {
+      isOver = true
+    })
+    await until(() => isOver || guard.logins.length === 2)
+    await over
+    expect(guard.credentials).toEqual(['Bearer token-1'])
+  })
+
   test('does not try again what it may not do', async () => {
     const kv = clientOf([node], USER)
     await kv.get('a')

@@ -40,3 +40,13 @@ test.each([1, 256])('of %d calls in flight few at a time', (calls) => {
   budget.callEnded(1)
   expect(budget.tryAcquire(calls)).toBe(true)
 })
+
+test('calls that end give all of their places back, however many they had', () => {
+  const budget = new RetryBudget(256)
+  for (let round = 0; round < 100; round++) {
+    const copies = 1 + (round % 3)
+    for (let n = 0; n < copies; n++) expect(budget.tryAcquire(1)).toBe(true)
+    budget.callEnded(copies)
+    vi.advanceTimersByTime(5_000)
+  }
+})

@@ -1,5 +1,6 @@
 // Watches on a multiplexed connection, against a node whose items the test sends.
 
+import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -150,6 +151,74 @@ test('a watch that is closed before it has begun is cancelled, and may begin all
   line.send([id, 0, 5], events(id, 6, 'k'), [id, 4, { code: 'cancelled' }])
   await kv.get('k')
   expect([kv[inspect](), lines.open.length]).toEqual([AT_REST, 1])
+})
+
+const DENIED = { code: 'permission_denied', status: 403, detail: 'not yours' }
+
+/** Ends of a watch. What the node sends after a cancel arrives late. */
+const WAYS: Readonly<
+  Record<string, (setting: Awaited<ReturnType<typeof scene>>, abort: AbortController) => Promise<unknown>>
+> = {
+  'is closed': async ({ kv, asked, cancelled }) => {
+    const { watch, id, line } = await begun(kv, asked)
+    await watch.close()
+    await until(() => cancelled.includes(id))
+    line.send(events(id, 6, 'k'), [id, 4, { code: 'cancelled' }])
+  },
+  'is aborted': async ({ kv, asked, cancelled }, abort) => {
+    const { watch, id, line } = await begun(kv, asked, { signal: abort.signal })
+    const next = watch.next()
+    abort.abort()
+    await expect(next).rejects.toMatchObject({ code: 'aborted' })
+    await until(() => cancelled.includes(id))
+    line.send([id, 4, { code: 'cancelled' }])
+  },
+  'is closed before it begins': async ({ kv, asked, cancelled }) => {
+    const count = asked.length
+    const watch = kv.watch({ prefix: 'k' })
+    await until(() => asked.length > count)
+    await watch.close()
+    const { id, line } = asked.at(-1) as Asked
+    await until(() => cancelled.includes(id))
+    line.send([id, 0, 5], events(id, 6, 'k'), [id, 4, { code: 'cancelled' }])
+  },
+  'is closed before it begins, and refused': async ({ kv, asked, cancelled }) => {
+    const count = asked.length
+    const watch = kv.watch({ prefix: 'k' })
+    await until(() => asked.length > count)
+    await watch.close()
+    const { id, line } = asked.at(-1) as Asked
+    await until(() => cancelled.includes(id))
+    line.send([id, 1, DENIED, 9, false])
+  },
+  'is refused': async ({ kv, asked }) => {
+    const count = asked.length
+    const watch = kv.watch({ prefix: 'k' })
+    await until(() => asked.length > count)
+    const { id, line } = asked.at(-1) as Asked
+    line.send([id, 1, DENIED, 9, false])
+    await expect(watch.next()).rejects.toMatchObject({ code: 'permission_denied' })
+  },
+  'is ended by the node': async ({ kv, asked }) => {
+    const { watch, id, line } = await begun(kv, asked)
+    line.send([id, 4, DENIED])
+    await expect(watch.next()).rejects.toMatchObject({ code: 'permission_denied' })
+  },
+}
+
+test.each(Object.entries(WAYS))('a watch that %s gives its place back, each time', async (_, end) => {
+  const setting = await scene()
+  const { kv, lines, asked } = setting
+  for (let round = 0; round < 3 * WELCOME.watches_max; round++) {
+    const abort = new AbortController()
+    await end(setting, abort)
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+    await kv.get('k')
+  }
+  expect([kv[inspect](), lines.open.length]).toEqual([AT_REST, 1])
+  const last = []
+  for (let n = 0; n < WELCOME.watches_max; n++) last.push(await begun(kv, asked))
+  await Promise.all(last.map(({ watch }) => watch.close()))
 })
 
 test('a problem in place of the answer is that of the watch', async () => {
