@@ -8,6 +8,7 @@ import {
   type Extension,
   IssuingDistributionPoint,
   id_ce_issuingDistributionPoint,
+  type Name,
 } from '@peculiar/asn1-x509'
 import { bytesOf, fromPem } from './pem.ts'
 import { textOfName } from './subject.ts'
@@ -17,8 +18,7 @@ export interface RevocationList {
   /** The name of the CA. */
   readonly issuer: string
   readonly validFrom: Date
-  /** undefined: the list does not say when it ends. */
-  readonly validTo: Date | undefined
+  readonly validTo: Date
   /** Serial numbers of the revoked certificates, as `X509Certificate` writes them. */
   readonly serials: ReadonlySet<string>
   /** Whether the certificate of a CA (DER) has the name of this one. */
@@ -52,14 +52,16 @@ function listIn(der: Buffer): RevocationList {
   }
   const { tbsCertList, signatureAlgorithm, signature } = list
   const { issuer, thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } = tbsCertList
+  // RFC 5280 requires it. Without it, the parser also loses the revoked certificates behind it.
+  if (nextUpdate === undefined) refuseList(issuer, 'does not say when it ends (nextUpdate)')
   const name = Buffer.from(bytesOf(issuer))
-  for (const extension of crlExtensions) checkExtension(extension, textOfName(issuer))
+  for (const extension of crlExtensions) checkExtension(extension, issuer)
   const signed = Buffer.from(new Uint8Array(list.tbsCertListRaw ?? bytesOf(tbsCertList)))
   const { algorithm, parameters } = signatureAlgorithm
   return {
     issuer: textOfName(issuer),
     validFrom: thisUpdate.getTime(),
-    validTo: nextUpdate?.getTime(),
+    validTo: nextUpdate.getTime(),
     serials: new Set(revokedCertificates.map(({ userCertificate }) => serialOf(userCertificate))),
     names: (authority) =>
       name.equals(bytesOf(AsnConvert.parse(authority, Certificate).tbsCertificate.subject)),
@@ -70,18 +72,19 @@ function listIn(der: Buffer): RevocationList {
 const DELTA = '2.5.29.27'
 
 /** A list that has only some of the revoked certificates would let the others in. */
-function checkExtension({ extnID, critical, extnValue }: Extension, issuer: string): void {
-  const refuse = (why: string): never => {
-    throw new TypeError(`the revocation list of ${issuer} ${why}; a full list of the CA is needed`)
-  }
-  if (extnID === DELTA) refuse('has only changes of another list')
+function checkExtension({ extnID, critical, extnValue }: Extension, issuer: Name): void {
+  if (extnID === DELTA) refuseList(issuer, 'has only changes of another list')
   if (extnID === id_ce_issuingDistributionPoint) {
     const scope = AsnConvert.parse(extnValue.buffer, IssuingDistributionPoint)
     const { onlyContainsUserCerts, onlyContainsCACerts, onlyContainsAttributeCerts, indirectCRL } = scope
     const isPart = onlyContainsUserCerts || onlyContainsCACerts || onlyContainsAttributeCerts
     if (isPart || indirectCRL || scope.onlySomeReasons !== undefined)
-      refuse('has only a part of the certificates')
-  } else if (critical) refuse(`has a critical extension that is unknown here (${extnID})`)
+      refuseList(issuer, 'has only a part of the certificates')
+  } else if (critical) refuseList(issuer, `has a critical extension that is unknown here (${extnID})`)
+}
+
+function refuseList(issuer: Name, why: string): never {
+  throw new TypeError(`the revocation list of ${textOfName(issuer)} ${why}; a full list of the CA is needed`)
 }
 
 /** A serial number as `X509Certificate.serialNumber` has it. */

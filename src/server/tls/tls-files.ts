@@ -176,7 +176,7 @@ export class TlsFiles {
   expiries(): readonly CertificateExpiry[] {
     const { leaf, trust } = this.#material
     const { cert, ca, crl } = this.paths
-    const listEnds = trust.lists.flatMap(({ validTo }) => validTo ?? [])
+    const listEnds = trust.lists.map(({ validTo }) => validTo)
     const ends = [
       { file: cert, ms: leaf.validToDate.getTime() },
       ...(ca === undefined
@@ -380,7 +380,7 @@ function listsIn(
     if (namesakes.length === 0) cannot(`it has a revocation list of ${issuer}, which is none of the CAs`)
     const signers = namesakes.filter((ca) => list.isSignedBy(ca.publicKey))
     if (signers.length === 0) cannot(`${issuer} has not signed its revocation list`)
-    if (validTo !== undefined && validTo.getTime() <= now)
+    if (validTo.getTime() <= now)
       cannot(`the revocation list of ${issuer} ended at ${validTo.toISOString()}; replace it`)
     if (validFrom.getTime() > now)
       cannot(

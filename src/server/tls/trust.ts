@@ -52,7 +52,7 @@ export class Trust {
       if (issuer === undefined) break
       const lists = this.lists.filter(({ authorities }) => authorities.some((each) => isSameCa(each, issuer)))
       if (lists.some(({ serials }) => serials.has(link.serialNumber))) return 'revoked'
-      const isEnded = ({ validTo }: CheckedList): boolean => validTo !== undefined && validTo.getTime() <= now
+      const isEnded = ({ validTo }: CheckedList): boolean => validTo.getTime() <= now
       if (lists.length > 0 && lists.every(isEnded)) return 'list-ended'
     }
     return undefined
