@@ -93,12 +93,12 @@ export function revokeCertificates(dir: string, name: string): number {
   return count
 }
 
-/** One list for each CA whose key is in the directory. */
+/** One list for each CA that is trusted and whose key is in the directory. */
 function writeRevocations(dir: string, authority: PemPair, issued: readonly Issued[]): void {
-  const paths = pairPaths(dir, OLD_AUTHORITY)
-  const pairs = existsSync(paths.key)
-    ? [authority, { cert: authority.cert, key: readFileSync(paths.key, 'utf8') }]
-    : [authority]
+  const { key } = pairPaths(dir, OLD_AUTHORITY)
+  // The last step of a replacement removes the certificate of the old CA before its key.
+  const hasOld = existsSync(key) && certificatesOf(dir, AUTHORITY).length > 1
+  const pairs = hasOld ? [authority, { cert: authority.cert, key: readFileSync(key, 'utf8') }] : [authority]
   const lists = pairs.map((pair) => {
     const fingerprint = new X509Certificate(Buffer.from(bytesOf(authorityOf(pair).certificate)))
       .fingerprint256
@@ -170,8 +170,9 @@ export function rotateAuthority(
         readIssued(dir).filter(({ ca }) => ca === fingerprint256),
       )
       writeFileAtomically(own.cert, toPem('CERTIFICATE', der), 0o644)
-      rmSync(old.key)
+      // Nodes refuse a list of a CA that they do not trust.
       if (existsSync(revocationsPath(dir))) writeRevocations(dir, authorityIn(dir), readIssued(dir))
+      rmSync(old.key)
       return { step: 3, trust: own.cert }
     }
   }

@@ -1,0 +1,196 @@
+// A directory with a CA: what its index, its revocation lists and its certificates are after each step, also after a
+// step that was interrupted, and for directories that are older than the index.
+
+import { X509Certificate } from 'node:crypto'
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import {
+  makeAuthority,
+  makeClientCertificate,
+  makeNodeCertificate,
+  nextRotation,
+  renewCertificate,
+  revocationsPath,
+  revokeCertificates,
+  rotateAuthority,
+} from '../../src/certificates/directory.ts'
+import { fromPem } from '../../src/certificates/pem.ts'
+import { readRevocationLists } from '../../src/certificates/revocations.ts'
+
+let parent: string
+let dir: string
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'quorate-certificates-'))
+  dir = join(parent, 'certs')
+  makeAuthority(dir, { name: 'old CA', days: 100 })
+})
+afterEach(() => rmSync(parent, { recursive: true, force: true }))
+
+const at = (file: string): string => join(dir, file)
+const text = (file: string): string => readFileSync(at(file), 'utf8')
+const certificate = (name: string): X509Certificate => new X509Certificate(text(`${name}.crt`))
+const authorities = (): X509Certificate[] =>
+  fromPem('CERTIFICATE', text('ca.crt')).map((der) => new X509Certificate(der))
+
+/** The revoked serial numbers, by the names of the CAs. Each list is that of a CA that is trusted. */
+function revoked(): Record<string, string[]> {
+  const lists = readRevocationLists(readFileSync(revocationsPath(dir)))
+  for (const list of lists) {
+    const signers = authorities().filter(
+      ({ raw, publicKey }) => list.names(raw) && list.isSignedBy(publicKey),
+    )
+    expect({ issuer: list.issuer, signers: signers.length }).toEqual({ issuer: list.issuer, signers: 1 })
+  }
+  return Object.fromEntries(lists.map(({ issuer, serials }) => [issuer, [...serials].sort()]))
+}
+
+/** Makes a certificate, and returns its serial number. */
+function user(name: string): string {
+  makeClientCertificate(dir, { user: name, days: 30 })
+  return certificate(name).serialNumber
+}
+
+function node(name: string, hosts: readonly string[] = ['127.0.0.1']): string {
+  makeNodeCertificate(dir, { name, hosts, days: 30 })
+  return certificate(name).serialNumber
+}
+
+const rotate = () => rotateAuthority(dir, { name: 'new CA', days: 200 })
+const [OLD, NEW] = ['CN=old CA', 'CN=new CA']
+
+test('a revocation names every certificate of its name that is still valid, and no other', () => {
+  const [first, bob] = [user('alice'), user('bob')]
+  renewCertificate(dir, 'alice')
+  const second = certificate('alice').serialNumber
+  const third = user('alice')
+  expect(revokeCertificates(dir, 'alice')).toBe(3)
+  expect(revoked()).toEqual({ [OLD]: [first, second, third].sort() })
+  expect(() => revokeCertificates(dir, 'alice')).toThrow('no valid certificate with the name alice')
+  // The next one of the name is not revoked, and those before it stay so.
+  const fourth = user('alice')
+  expect(revoked()).toEqual({ [OLD]: [first, second, third].sort() })
+  expect(revokeCertificates(dir, 'bob')).toBe(1)
+  expect(revokeCertificates(dir, 'alice')).toBe(1)
+  expect(revoked()).toEqual({ [OLD]: [first, second, third, fourth, bob].sort() })
+})
+
+test('a certificate that was made before there was an index, and was renewed, can be revoked', () => {
+  const [alice, n1] = [user('alice'), node('n1')]
+  rmSync(at('index.json'))
+  renewCertificate(dir, 'alice')
+  renewCertificate(dir, 'n1')
+  expect([revokeCertificates(dir, 'alice'), revokeCertificates(dir, 'n1')]).toEqual([2, 2])
+  expect(revoked()[OLD]).toEqual(expect.arrayContaining([alice, n1]))
+})
+
+test('a renewal keeps the names, the addresses, the days and the purposes, each time', () => {
+  const hosts = ['127.0.0.1', 'n1.example.com', '::1', '2001:db8::1:0', '10.1.2.3']
+  node('n1', hosts)
+  const of = (name: string) => {
+    const { subjectAltName, keyUsage, validFromDate, validToDate } = certificate(name)
+    return { subjectAltName, keyUsage, days: Math.round((+validToDate - +validFromDate) / 86_400_000) }
+  }
+  const before = [of('n1')]
+  expect(before).toMatchObject([{ days: 30, subjectAltName: expect.stringContaining('IP Address:10.1.2.3') }])
+  for (let n = 0; n < 3; n++) {
+    renewCertificate(dir, 'n1')
+    expect([of('n1')]).toEqual(before)
+  }
+  renewCertificate(dir, 'n1', 7)
+  expect(of('n1').days).toBe(7)
+  renewCertificate(dir, 'n1')
+  expect(of('n1').days).toBe(7)
+  expect(() => renewCertificate(dir, 'ca')).toThrow('no certificate of a node or user')
+})
+
+test('in each step of the replacement of a CA, each CA has its list', () => {
+  const [gone, before] = [user('gone'), user('before')]
+  node('n1')
+  revokeCertificates(dir, 'gone')
+  expect(rotate().step).toBe(1)
+  // The old CA still signs.
+  const between = user('between')
+  for (const name of ['before', 'between']) revokeCertificates(dir, name)
+  expect(revoked()).toEqual({ [OLD]: [gone, before, between].sort() })
+  const kept = user('kept')
+  expect(rotate()).toEqual({ step: 2, renewed: ['kept', 'n1'] })
+  expect(revoked()).toEqual({ [OLD]: [gone, before, between].sort(), [NEW]: [] })
+  // Both certificates of a user are valid now, each of its own CA.
+  const renewed = certificate('kept').serialNumber
+  expect(revokeCertificates(dir, 'kept')).toBe(2)
+  const late = user('late')
+  revokeCertificates(dir, 'late')
+  expect(revoked()).toEqual({
+    [OLD]: [gone, before, between, kept].sort(),
+    [NEW]: [renewed, late].sort(),
+  })
+  expect(rotate().step).toBe(3)
+  expect(revoked()).toEqual({ [NEW]: [renewed, late].sort() })
+  expect([nextRotation(dir), authorities().map(({ subject }) => subject)]).toEqual([1, [NEW]])
+  expect(certificate('n1').issuer).toBe(NEW)
+})
+
+/** The files as they are, so that a step can be interrupted behind some of its writes. */
+function saved(): (...files: readonly string[]) => void {
+  const copy = mkdtempSync(join(parent, 'before-'))
+  cpSync(dir, copy, { recursive: true })
+  return (...files) => {
+    for (const file of files) copyFileSync(join(copy, file), at(file))
+  }
+}
+
+test('a step that was interrupted is done again', () => {
+  const gone = user('gone')
+  node('n1')
+  revokeCertificates(dir, 'gone')
+
+  // Behind the certificates of the CAs.
+  rotate()
+  rmSync(at('.ca-next.key'))
+  expect([nextRotation(dir), rotate().step]).toEqual([1, 1])
+  expect(authorities()[0]?.subject).toBe(OLD)
+
+  // Behind each key, and behind everything but the last removal.
+  const restoreFirst = saved()
+  copyFileSync(at('ca.key'), at('.ca-old.key'))
+  expect(nextRotation(dir)).toBe(2)
+  copyFileSync(at('.ca-next.key'), at('ca.key'))
+  expect(rotate()).toEqual({ step: 2, renewed: ['n1'] })
+  restoreFirst('.ca-next.key')
+  expect(rotate()).toEqual({ step: 2, renewed: ['n1'] })
+  expect(revoked()).toEqual({ [OLD]: [gone], [NEW]: [] })
+
+  // Behind the certificate of the CA, and behind the list.
+  const restoreSecond = saved()
+  rotate()
+  restoreSecond('.ca-old.key', 'ca.crl')
+  expect(nextRotation(dir)).toBe(3)
+  revokeCertificates(dir, 'n1')
+  const list = revoked()
+  // One for each time that the second step was done.
+  expect(list).toEqual({ [NEW]: [expect.any(String), expect.any(String)] })
+  expect(rotate().step).toBe(3)
+  expect([revoked(), existsSync(at('.ca-old.key')), nextRotation(dir)]).toEqual([list, false, 1])
+})
+
+test('half of a pair of files is refused by its name', () => {
+  user('alice')
+  const other = join(parent, 'other')
+  makeAuthority(other, { name: 'another CA', days: 100 })
+  const own = saved()
+  copyFileSync(join(other, 'ca.key'), at('ca.key'))
+  for (const call of [
+    () => user('bob'),
+    () => renewCertificate(dir, 'alice'),
+    () => revokeCertificates(dir, 'alice'),
+    rotate,
+  ])
+    expect(call).toThrow(/ca\.crt and .*ca\.key do not belong together/)
+  rmSync(at('ca.key'))
+  expect(rotate).toThrow('has no CA')
+  // Nothing was begun.
+  own('ca.key')
+  expect([nextRotation(dir), authorities().length, existsSync(revocationsPath(dir))]).toEqual([1, 1, false])
+})
