@@ -3,6 +3,11 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
+// Calls load these, for which virtual time does not wait.
+import '../../src/client/backup.ts'
+import '../../src/client/lease-sessions.ts'
+import '../../src/client/mirror.ts'
+import '../../src/client/transact.ts'
 import type { CallOptions, Client, Session } from '../../src/client/index.ts'
 import { type CallName, callsOf } from './call-names.ts'
 import { answered, errorOf, type Fate, inVirtualTime, SILENT, scripted } from './scripted-transport.ts'
