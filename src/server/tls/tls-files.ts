@@ -144,12 +144,12 @@ export class TlsFiles {
   reread(): Promise<void> {
     this.#rereading ??= this.#reread().finally(() => {
       this.#rereading = undefined
+      this.#warnOfExpiry()
     })
     return this.#rereading
   }
 
   async #reread(): Promise<void> {
-    this.#warnOfExpiry()
     try {
       const contents = await contentsOf(this.paths)
       if (areEqual(contents, this.#material)) {

@@ -129,6 +129,23 @@ test.each(['moved', 'deleted', 'copied and cut'] as const)(
   },
 )
 
+test('a file that was cut is full when it has so many bytes again, not before', async () => {
+  const { path, file } = await opened({ fileBytes: 100, filesMax: 2 })
+  await file.open()
+  for (let round = 0; round < 5; round++) {
+    for (let line = 0; line < 4; line++) {
+      file.append(`${'x'.repeat(19)}\n`)
+      await file.idle()
+    }
+    expect([statSync(path).size, existsSync(`${path}.1`)]).toEqual([80, false])
+    truncateSync(path)
+    file.append('cut\n')
+    await file.idle()
+    truncateSync(path)
+  }
+  await file.close()
+})
+
 test('on a signal the path is opened again, also when nothing is written', async () => {
   const { path, file } = await opened()
   await file.open()

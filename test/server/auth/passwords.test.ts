@@ -216,6 +216,33 @@ test('a network that guesses has a computation a second, and another one is not 
   expect(await waited(second, () => {})).toBeLessThanOrEqual(1_100)
 })
 
+test('a network counts as one that guesses for an hour, and afterwards like any other', async () => {
+  const { after, waited } = inVirtualTime()
+  const passwords = new Passwords()
+  const known = await withHash(passwords, after)
+  const HOUR_MS = 60 * 60_000
+  let user = 0
+  const wrong = async (): Promise<void> => {
+    void check(passwords, `wrong${++user}`, 'wrong one', known)
+    await after(2_000)
+  }
+  /** How long two users of the network wait who come together. */
+  const both = async (): Promise<number> => {
+    void check(passwords, `right${++user}`, 'password', known)
+    return waited(check(passwords, `right${++user}`, 'password', known), () => {})
+  }
+  for (let round = 0; round < 2; round++) {
+    expect(await both()).toBeLessThan(500)
+    for (let at = 0; at < 3; at++) await wrong()
+    expect(await both()).toBeGreaterThan(900)
+    await after(HOUR_MS + 10_000)
+    // Two more, as anybody types, make no suspect of it.
+    for (let at = 0; at < 2; at++) await wrong()
+    expect(await both()).toBeLessThan(500)
+    await after(HOUR_MS + 10_000)
+  }
+})
+
 test('a storm of guesses keeps nobody out who logs in again before the token ends', async () => {
   const { after } = inVirtualTime()
   const passwords = new Passwords()

@@ -387,6 +387,25 @@ describe('with certificates', () => {
     expect(call()).toEqual(refused(/it is not n3: its certificate names web1/))
   })
 
+  test('members are asked about unknown callers four times a second, however often these call', () => {
+    const { world, node, puppet } = calling()
+    puppet.certificate = ['n2']
+    world.pass(SOON_MS)
+    puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    const asked = (): number =>
+      puppet.talks.flatMap(({ heard }) => heard).filter(({ type }) => type === 'member-request').length
+    const strangers = [world.puppet(8), world.puppet(9)]
+    for (const stranger of strangers) stranger.certificate = [stranger.member.name]
+    for (let at = 0; at < 200; at++) {
+      for (const stranger of strangers) stranger.call(node, [stranger.hello({ attempt: at + 1 })])
+      world.pass(10)
+    }
+    expect(asked()).toBeGreaterThanOrEqual(7)
+    expect(asked()).toBeLessThanOrEqual(9)
+    expect(node.links.inspect().strangers).toBe(0)
+  })
+
   test('a replica that was removed is told so, with any certificate', () => {
     const { world, node, thief } = impostor()
     node.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })

@@ -138,6 +138,46 @@ test('a list for nodes counts at the client port too', async () => {
   expect([await ask({ ...n2 }), await ask({ ...next.node('n3') })]).toEqual([REVOKED, '200'])
 })
 
+const purpose = expect.stringMatching(
+  /^401 this node refuses the client: the extended key usage of its certificate/,
+)
+
+test.each([
+  ['clients', [gone], []],
+  ['nodes', [], [gone]],
+  ['both', [gone], [gone]],
+])('one CA for clients and nodes: a list for %s is enough', async (_, ofClients, ofNodes) => {
+  const peers = { pair: n1, ca: old.cert, crl: old.revoke(...ofNodes) }
+  const { ask } = await listening({ ca: old.cert, crl: old.revoke(...ofClients), peers })
+  expect([await ask({ ...alice }), await ask({ ...gone })]).toEqual(['200', REVOKED])
+})
+
+test('files of CAs of which one has more than the other are two: who is in one only is no user of the other', async () => {
+  const more = old.cert + next.cert
+  const nodes = await listening({ ca: old.cert, peers: { pair: n1, ca: more } })
+  expect([await nodes.ask({ ...alice }), await nodes.ask({ ...bob })]).toEqual(['200', purpose])
+  expect(await nodes.ask({ ...next.node('n9') })).toBe('200')
+  const clients = await listening({ ca: more, peers: { pair: n1, ca: old.cert } })
+  expect([await clients.ask({ ...alice }), await clients.ask({ ...bob })]).toEqual(['200', '200'])
+})
+
+test('of two lists of one CA one may end while the other counts', async () => {
+  const until = (days: number, ...certificates: PemPair[]): string =>
+    old.list(certificates, (list) => {
+      list.nextUpdate = time(days * DAY_MS)
+    })
+  for (const lists of [
+    [until(1), until(3, gone)],
+    [until(3, gone), until(1)],
+  ]) {
+    const { ask, pass } = await listening({ ca: old.cert, crl: lists.join('') })
+    pass(2 * DAY_MS)
+    expect([await ask({ ...alice }), await ask({ ...gone })]).toEqual(['200', REVOKED])
+    pass(2 * DAY_MS)
+    expect(await ask({ ...alice })).toMatch(/^401 .*list.* ended/)
+  }
+})
+
 test('a chain is accepted below a root, and a revoked intermediate CA ends it', async () => {
   const user = below.client('alice')
   expect(await (await listening({ ca: root.cert })).ask({ ...user })).toBe('200')

@@ -1,0 +1,206 @@
+// Users, passwords and rights that change between the two halves of a check, while something is read, or while a watch
+// is open; and what was valid once and has ended.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { AuthChange } from '../../../src/kv/index.ts'
+import { Api } from '../../../src/server/api/api.ts'
+import { Authenticator } from '../../../src/server/api/authenticator.ts'
+import { ApiError } from '../../../src/server/api/errors.ts'
+import { execute } from '../../../src/server/api/execute.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
+import type { ApiOperation, ApiResult, Call, Principal } from '../../../src/server/api/operation.ts'
+import { AUTH_TOKEN_MS } from '../../../src/server/auth/auth-tokens.ts'
+import type { WatchSink } from '../../../src/server/node/watch/index.ts'
+import { BOB_HASH, BOB_PASSWORD, nodeWithUsers, permit, ROOT_HASH } from '../auth/users.ts'
+import type { FakeNode } from '../http/fake-node.ts'
+
+const changeAuth = (node: FakeNode, change: AuthChange): void =>
+  node.apply({ kind: 'auth', ifRevision: undefined, change })
+
+function executed(
+  node: FakeNode,
+  operation: ApiOperation,
+  principal: Principal,
+  more: Partial<Call> = {},
+): Promise<ApiResult> {
+  const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
+  const deadline = performance.now() + 60_000
+  return new Promise((resolve) =>
+    execute(
+      api,
+      operation,
+      { deadline, expansion: 1, isAbandoned: () => false, principal, ...more },
+      resolve,
+    ),
+  )
+}
+
+const ROOT = { user: 'root', epoch: undefined }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+test.each(['users', 'roles'] as const)(
+  'a list of %s that change while it is read is that of one revision',
+  async (what) => {
+    const node = nodeWithUsers()
+    const add = (at: number): void =>
+      changeAuth(
+        node,
+        what === 'users'
+          ? { kind: 'put-user', name: `u${at}`, passwordHash: BOB_HASH, roles: [] }
+          : { kind: 'put-role', name: `u${at}`, permissions: [] },
+      )
+    const remove = (at: number): void =>
+      changeAuth(node, { kind: what === 'users' ? 'delete-user' : 'delete-role', name: `u${at}` })
+    for (let at = 0; at < 300; at++) add(at)
+    const named = (): readonly string[] => [...node.auth.state[what].keys()]
+    const before = node.auth.revision
+    const known = new Map([[before, named()]])
+    let answer: ApiResult | undefined
+    const operation = { kind: what === 'users' ? 'show-users' : 'show-roles', name: undefined } as const
+    void executed(node, operation, ROOT).then((result) => {
+      answer = result
+    })
+    for (let turn = 0; answer === undefined; turn++) {
+      await nextTurn()
+      if (turn > 6) continue
+      remove(turn)
+      add(1_000 + turn)
+      known.set(node.auth.revision, named())
+    }
+    if (answer instanceof ApiError || !(answer.kind === 'users' || answer.kind === 'roles')) expect.fail()
+    const names = (answer.kind === 'users' ? answer.users : answer.roles).map(({ name }) => name)
+    expect(answer.revision).toBeGreaterThan(before)
+    expect(names).toEqual(known.get(answer.revision))
+  },
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How bob is known. */
+const KNOWN_BY = {
+  password: { user: 'bob', epoch: 4 },
+  token: { user: 'bob', epoch: 4, tokenEndsAt: Date.now() + AUTH_TOKEN_MS },
+  certificate: { user: 'bob', epoch: undefined },
+} as const satisfies Record<string, Principal>
+
+const app = { start: Buffer.from('app/'), end: Buffer.from('app0') }
+const newPassword: AuthChange = { kind: 'put-user', name: 'bob', passwordHash: ROOT_HASH, roles: undefined }
+
+type Ended = 'no-user' | 'no-right' | undefined
+
+/** What the watch of bob ends with after the change, by how he is known; undefined: it goes on. */
+const CHANGES: readonly (readonly [
+  string,
+  (node: FakeNode) => void,
+  Record<keyof typeof KNOWN_BY, Ended>,
+])[] = [
+  [
+    'a new password',
+    (node) => changeAuth(node, newPassword),
+    { password: 'no-user', token: 'no-user', certificate: undefined },
+  ],
+  [
+    'no password any more',
+    (node) => changeAuth(node, { ...newPassword, passwordHash: null }),
+    { password: 'no-user', token: 'no-user', certificate: undefined },
+  ],
+  [
+    'the end of the user',
+    (node) => changeAuth(node, { kind: 'delete-user', name: 'bob' }),
+    { password: 'no-user', token: 'no-user', certificate: 'no-user' },
+  ],
+  [
+    'another user of this name',
+    (node) => {
+      changeAuth(node, { kind: 'delete-user', name: 'bob' })
+      changeAuth(node, { kind: 'put-user', name: 'bob', passwordHash: BOB_HASH, roles: ['app'] })
+    },
+    { password: 'no-user', token: 'no-user', certificate: 'no-user' },
+  ],
+  [
+    'no role',
+    (node) => changeAuth(node, { ...newPassword, passwordHash: undefined, roles: [] }),
+    { password: 'no-right', token: 'no-right', certificate: 'no-right' },
+  ],
+  [
+    'a role that may only write',
+    (node) => permit(node, { access: 'write', range: app }),
+    { password: 'no-right', token: 'no-right', certificate: 'no-right' },
+  ],
+  [
+    'a role that may read as before',
+    (node) => permit(node, { access: 'read', range: app }),
+    { password: undefined, token: undefined, certificate: undefined },
+  ],
+  [
+    'another password of somebody else',
+    (node) => changeAuth(node, { ...newPassword, name: 'root' }),
+    { password: undefined, token: undefined, certificate: undefined },
+  ],
+  [
+    'rights that are not checked any more',
+    (node) => changeAuth(node, { kind: 'disable' }),
+    { password: undefined, token: undefined, certificate: undefined },
+  ],
+]
+
+const CASES = CHANGES.flatMap(([change, make, ends]) =>
+  (['password', 'token', 'certificate'] as const).map((by) => [change, by, make, ends[by]] as const),
+)
+
+test.each(CASES)('a watch after %s, of a user who is known by a %s', async (_, by, make, ends) => {
+  const node = nodeWithUsers()
+  const ended: string[] = []
+  let events = 0
+  const sink: WatchSink = {
+    isFull: false,
+    waits() {},
+    events: () => void events++,
+    progress() {},
+    ended: ({ kind }) => void ended.push(kind),
+  }
+  const request = {
+    ...{ where: app, from: undefined, only: undefined, prev: false },
+    ...{ values: true, progressMs: 3_600_000 },
+  }
+  const result = await executed(node, { kind: 'watch', request }, KNOWN_BY[by], { openSink: () => sink })
+  if (result instanceof ApiError || result.kind !== 'watching') expect.fail()
+  onTestFinished(() => result.watch.cancel())
+  node.put('app/before', '1')
+  await vi.waitFor(() => expect(events).toBe(1))
+  make(node)
+  node.put('app/after', '2')
+  await vi.waitFor(() => expect([ended, events]).toEqual(ends === undefined ? [[], 2] : [[ends], 1]))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+test('a token is valid until its end, however often it was used before, and the next one again', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const authenticator = new Authenticator(nodeWithUsers())
+  const logIn = (): Promise<string> =>
+    new Promise((resolve) =>
+      authenticator.logIn('bob', BOB_PASSWORD, '10.0.0.1', 1_000, (error, token) => {
+        expect(error).toBeUndefined()
+        resolve(token)
+      }),
+    )
+  const codeOf = (token: string): Promise<string | undefined> =>
+    new Promise((resolve) =>
+      authenticator.identify(
+        { authorization: `Bearer ${token}`, address: '10.0.0.1', certificateUser: undefined },
+        (error, principal) => resolve(error?.code ?? principal?.user),
+      ),
+    )
+  for (let round = 0; round < 2; round++) {
+    const token = await logIn()
+    expect([await codeOf(token), await codeOf(token)]).toEqual(['bob', 'bob'])
+    vi.setSystemTime(Date.now() + AUTH_TOKEN_MS - 1)
+    expect(await codeOf(token)).toBe('bob')
+    vi.setSystemTime(Date.now() + 1)
+    expect([await codeOf(token), await codeOf(token)]).toEqual(['unauthenticated', 'unauthenticated'])
+  }
+})

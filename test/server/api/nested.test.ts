@@ -1,0 +1,117 @@
+// Rules of a change that also count inside transactions, in each branch and at each depth.
+
+import { expect, test } from 'vitest'
+import type { Idempotency, LeaseId } from '../../../src/kv/index.ts'
+import type { KvTxn, Operation, PutLease } from '../../../src/kv/types.ts'
+import { Api } from '../../../src/server/api/api.ts'
+import { ApiError } from '../../../src/server/api/errors.ts'
+import { execute } from '../../../src/server/api/execute.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
+import type { ApiOperation, ApiResult } from '../../../src/server/api/operation.ts'
+import { FakeNode } from '../http/fake-node.ts'
+
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+
+const EMPTY: KvTxn = { compare: [], success: [], failure: [] }
+
+/** The operation in a branch, or in both of two transactions. */
+const PLACES: Readonly<Record<string, (operation: Operation) => KvTxn>> = {
+  'the first branch': (operation) => ({ ...EMPTY, success: [operation] }),
+  'the other branch': (operation) => ({ ...EMPTY, failure: [operation] }),
+  'the first branch of a nested one': (operation) => ({
+    ...EMPTY,
+    success: [{ kind: 'txn', txn: { ...EMPTY, success: [operation] } }],
+  }),
+  'the other branch of a nested one': (operation) => ({
+    ...EMPTY,
+    failure: [{ kind: 'txn', txn: { ...EMPTY, failure: [operation] } }],
+  }),
+  'the third level': (operation) => ({
+    ...EMPTY,
+    failure: [
+      { kind: 'txn', txn: { ...EMPTY, success: [{ kind: 'txn', txn: { ...EMPTY, failure: [operation] } }] } },
+    ],
+  }),
+}
+
+const txnOf = (txn: KvTxn, idempotency?: Idempotency): ApiOperation => ({
+  kind: 'txn',
+  txn,
+  idempotency,
+  freshness: {},
+})
+
+async function executed(node: FakeNode, operation: ApiOperation): Promise<ApiResult> {
+  const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
+  const deadline = performance.now() + 60_000
+  const call = { deadline, expansion: 1, isAbandoned: () => false }
+  return new Promise((resolve) => execute(api, operation, call, resolve))
+}
+
+const codeOf = (result: ApiResult): string => (result instanceof ApiError ? result.code : result.kind)
+
+/** All times to live anywhere in it. */
+function ttlsIn(value: unknown): number[] {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return []
+  return Object.entries(value).flatMap(([name, each]) =>
+    name === 'ttlMs' && typeof each === 'number' ? [each] : ttlsIn(each),
+  )
+}
+
+const put = (lease: PutLease) =>
+  ({ kind: 'put', key: bytes('a'), value: bytes('1'), prev: false, lease, condition: undefined }) as const
+
+test.each<[string, (ttlMs: number) => ApiOperation]>([
+  ['put', (ttlMs) => ({ ...put({ ttlMs }), idempotency: undefined })],
+  ['grant', (ttlMs) => ({ kind: 'grant', id: '5' as LeaseId, ttlMs, idempotency: undefined })],
+  ['batch', (ttlMs) => ({ kind: 'batch', commands: [put({ ttlMs })], idempotency: undefined })],
+  ...Object.entries(PLACES).map(
+    ([place, within]) =>
+      [place, (ttlMs: number) => txnOf(within(put({ ttlMs })))] as [string, (ttlMs: number) => ApiOperation],
+  ),
+])('no time to live is shorter than an election may take: %s', async (_, operation) => {
+  const node = new FakeNode()
+  for (const [requested, made] of [
+    [1, 2_000],
+    [1_999, 2_000],
+    [2_001, 2_001],
+  ] as const) {
+    expect(codeOf(await executed(new FakeNode(), operation(requested)))).toBe('applied')
+    await executed(node, operation(requested))
+    expect(ttlsIn(node.asked.at(-1)?.request?.command)).toEqual([made])
+  }
+})
+
+const WITH_PREV: readonly Operation[] = [
+  { kind: 'put', key: bytes('a'), value: bytes('1'), prev: true, lease: undefined },
+  { kind: 'delete', where: { key: bytes('a') }, prev: true },
+]
+
+test.each(Object.entries(PLACES))('values are not remembered for a repeat: %s', async (_, within) => {
+  for (const operation of WITH_PREV) {
+    const token = { token: 'token', since: undefined }
+    const node = new FakeNode()
+    expect(codeOf(await executed(node, txnOf(within(operation), token)))).toBe('bad_request')
+    expect(node.asked).toEqual([])
+    expect(codeOf(await executed(node, txnOf(within(operation))))).toBe('applied')
+  }
+})
+
+test.each(Object.entries(PLACES))('a read keeps its bytes counted while it waits: %s', async (_, within) => {
+  const node = new FakeNode()
+  const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
+  const where = { start: bytes('s'.repeat(1_000)), end: bytes('t'.repeat(1_000)) }
+  const get: Operation = { kind: 'get', where, limit: 1, keysOnly: false, count: false, countOnly: false }
+  const read = txnOf({
+    ...within(get),
+    compare: [{ where, target: 'value', op: '=', to: bytes('v'.repeat(500)) }],
+  })
+  const call = () => ({ deadline: performance.now() + 60_000, expansion: 1, isAbandoned: () => false })
+  for (const ends of ['answered', 'refused', 'answered'] as const) {
+    node.problem = ends === 'refused' ? { code: 'no_leader', detail: 'none', written: 'no' } : undefined
+    const answer = new Promise<ApiResult>((resolve) => execute(api, read, call(), resolve))
+    expect(api.inbound.bytes).toBe(4_500)
+    expect(codeOf(await answer)).toBe(ends === 'refused' ? 'no_leader' : 'txn-read')
+    expect(api.inbound.bytes).toBe(0)
+  }
+})
