@@ -80,6 +80,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'watches.open': 'watchesMax',
   'watches.live': 'watchesMax',
   'watches.behind': 'watchesMax',
+  'watches.ending': 'watchesMax',
   'watches.slow': 'watchesMax',
   'watches.looking': '1',
   'watches.rowsKept': '32',

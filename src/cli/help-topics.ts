@@ -55,7 +55,8 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
   6  the outcome is unknown: the write may have been applied, or may still be. Or its result could not
      be printed. Reads never end with 6
   7  no node could be connected to: not a byte of the request left
-  8  it is not known who you are (--user, KV_USER), you have no right to this, or TLS failed: nothing was written
+  8  it is not known who you are (--user, KV_USER), you have no right to this, or TLS failed: nothing
+     was written
 130  Ctrl-C
 
 A script may repeat a write after 5 and 7. After 6 it must look first (${PROGRAM} get), or write under a

@@ -224,7 +224,7 @@ describe('import of a directory', () => {
     const unknown = await kv('import dir --timeout 2s')
     expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*quorate ls\n$/)
     expect(unknown.err).toContain(
-      '; 1 more write may have been made; nothing else was written. To continue, run the same command again',
+      '; 1 more write may have been made; nothing else was written: the same command again writes every key',
     )
     // The first writes too have a date, so that they are sent again for as long as there is time.
     const keys = node.seen.flatMap(({ headers }) => headers['idempotency-key'] ?? [])

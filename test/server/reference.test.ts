@@ -11,6 +11,7 @@ import { CALLS_MAX } from '../../src/client/client.ts'
 import {
   COPIES_MIN,
   COPIES_SHARE,
+  READS_AT_LEADER,
   TOKENS_MIN,
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
@@ -93,6 +94,7 @@ describe('docs/reference/limits.md', () => {
         CALLS_MAX,
         COPIES_MIN,
         COPIES_SHARE,
+        READS_AT_LEADER,
         TOKENS_MIN,
         TOKENS_PER_CALL,
         TOKENS_PER_SECOND,

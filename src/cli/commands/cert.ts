@@ -111,8 +111,8 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
     throw new Failure(
       EXIT.failed,
       turn === 2
-        ? `step 2 of 3 signs all certificates with the new CA. Before it, ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`
-        : `step 3 of 3 ends the trust in the old CA. Before it, copy the renewed certificates and keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
+        ? `step 2 of 3 signs all certificates with the new CA: before it, ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`
+        : `step 3 of 3 ends the trust in the old CA: before it, copy the renewed certificates and keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
     )
   const name = `quorate CA ${new Date().toISOString().slice(0, 10)}`
   const done = attempt(() => rotateAuthority(dir, { name, days }))
@@ -121,19 +121,19 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
     case 1:
       await printLines(done.trust)
       say(
-        `step 1 of 3: ca.crt has a new CA beside the old one. Now ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`,
+        `step 1 of 3: ca.crt has a new CA beside the old one: ${COPY_TRUST}; then: ${PROGRAM} cert rotate-ca --copied`,
       )
       return
     case 2:
       await printLines(done.renewed.join('\n'))
       say(
-        `step 2 of 3: these certificates are signed by the new CA. Now copy them and their keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
+        `step 2 of 3: these certificates are signed by the new CA: copy them and their keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
       )
       return
     case 3:
       await printLines(done.trust)
       say(
-        `step 3 of 3: ca.crt has the new CA alone. Copy it, and ca.crl if there is one, to all nodes and clients`,
+        `step 3 of 3: ca.crt has the new CA alone: copy it, and ca.crl if there is one, to all nodes and clients`,
       )
       return
     default:

@@ -2,8 +2,8 @@
 // in the order of the source, so the last one wins.
 //
 // A fail-over does not end an import: the client retries each write for up to a minute, under one idempotency key. The
-// import skips and names what the cluster will never accept (too large, …). Every other failure ends it. Then it says how
-// many writes may have been made, and how to continue.
+// import skips and names what the cluster will never accept (too large, …). Every other failure ends it. Then it says
+// how many writes may have been made, and how to continue.
 
 import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -161,11 +161,11 @@ class Totals {
     return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
   }
 
-  /** What a failed import has not done, and what to do next. */
+  /** Writes of a failed import whose outcome is unknown, and the way to continue. */
   remainder(): string {
     const writes = this.unknown === 1 ? '1 more write' : `${this.unknown} more writes`
     const unknown = this.unknown === 0 ? '' : `; ${writes} may have been made`
-    return `${unknown}; nothing else was written. To continue, run the same command again: it writes every key`
+    return `${unknown}; nothing else was written: the same command again writes every key`
   }
 
   json(): object {

@@ -44,7 +44,7 @@ export class Rights {
   #contain(range: KeyRange, access: Access): boolean {
     if (isEmpty(range)) return true
     let { start } = range
-    for (let count = 0; count < RANGES_FOLLOWED_MAX; count++) {
+    for (let count = 0; count < RANGES_FOLLOWED; count++) {
       let furthest: KeyRange | undefined
       for (const role of this.#roles) {
         const around = rangeWith(start, role[access])
@@ -64,7 +64,7 @@ export class Rights {
 }
 
 /** A range that spans more permitted ranges is decided on the union of all roles. */
-const RANGES_FOLLOWED_MAX = 32
+const RANGES_FOLLOWED = 32
 
 /** The ranges that a role permits, each list a union. */
 interface RoleRanges {

@@ -212,7 +212,7 @@ export class AuthState {
     const known = this.#rightsOfRoles.get(id)
     if (known?.isOf(roles)) return known
     const rights = new Rights(roles)
-    if (this.#rightsOfRoles.size >= RIGHTS_OF_ROLES_MAX) this.#rightsOfRoles.clear()
+    if (this.#rightsOfRoles.size >= RIGHTS_KEPT) this.#rightsOfRoles.clear()
     this.#rightsOfRoles.set(id, rights)
     return rights
   }
@@ -220,7 +220,7 @@ export class AuthState {
 
 /** Rights by the names of the roles. */
 type RightsOfRoles = Map<string, Rights>
-const RIGHTS_OF_ROLES_MAX = 1024
+const RIGHTS_KEPT = 1024
 
 type Names = Pick<ReadonlySet<string>, 'size' | 'has' | 'keys'>
 

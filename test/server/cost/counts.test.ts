@@ -27,25 +27,25 @@ const TABLE = `
 | 64 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40575 | 1 append-accepted | 53 | 1 |
 | 1000 plain | leader | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623904 | 2 append | 552468 | 2 |
 | 1000 plain | follower | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623904 | 1 append-accepted | 53 | 1 |
-| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1660.5 | 2 append | 800 | 2 |
-| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1623.5 | 1 append-accepted | 53 | 1 |
-| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49393 | 2 append | 44018 | 2 |
-| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49393 | 1 append-accepted | 53 | 1 |
-| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761969 | 2 append | 686114 | 2 |
-| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761969 | 1 append-accepted | 53 | 1 |
-| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1789.5 | 2 append | 814 | 2 |
-| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1752.5 | 1 append-accepted | 53 | 1 |
-| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57649 | 2 append | 44914 | 2 |
-| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57649 | 1 append-accepted | 53 | 1 |
-| 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 891783 | 2 append | 700114 | 2 |
-| 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 891783 | 1 append-accepted | 53 | 1 |
-| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1679.5 | 2 append | 816 | 2 |
-| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1642.5 | 1 append-accepted | 53 | 1 |
-| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42750 | 2 append | 35592 | 2 |
-| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42750 | 1 append-accepted | 53 | 1 |
-| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658185 | 2 append | 553614 | 2 |
-| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658185 | 1 append-accepted | 53 | 1 |
-| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1710.5 | 2 append, 2 heartbeat | 860 | 4 |
+| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1688.5 | 2 append | 832 | 2 |
+| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1651.5 | 1 append-accepted | 53 | 1 |
+| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51185 | 2 append | 46066 | 2 |
+| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51185 | 1 append-accepted | 53 | 1 |
+| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 789969 | 2 append | 718114 | 2 |
+| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 789969 | 1 append-accepted | 53 | 1 |
+| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1833.5 | 2 append | 846 | 2 |
+| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1796.5 | 1 append-accepted | 53 | 1 |
+| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 60465 | 2 append | 46962 | 2 |
+| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 60465 | 1 append-accepted | 53 | 1 |
+| 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 935783 | 2 append | 732114 | 2 |
+| 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 935783 | 1 append-accepted | 53 | 1 |
+| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1707.5 | 2 append | 848 | 2 |
+| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1670.5 | 1 append-accepted | 53 | 1 |
+| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42778 | 2 append | 35624 | 2 |
+| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42778 | 1 append-accepted | 53 | 1 |
+| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658465 | 2 append | 553934 | 2 |
+| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658465 | 1 append-accepted | 53 | 1 |
+| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1710.5 | 2 append, 2 heartbeat | 892 | 4 |
 | 1 alone | follower | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1710.5 | 1 append-accepted | 53 | 1 |
 `
   .trim()

@@ -100,7 +100,8 @@ test('a single voter answers only after its own disk', () => {
   const start = cluster.time.now
   const put = leader.put('k', 'v')
   cluster.until(() => put.result !== undefined)
-  expect(cluster.time.now - start).toBeGreaterThanOrEqual(77)
+  // Sums of times are not exact.
+  expect(cluster.time.now - start).toBeGreaterThan(76.9)
 })
 
 test('a client of a survivor sees the death of the leader as a delay', () => {
