@@ -43,7 +43,9 @@ export function objectionToPeer(
 ): string | undefined {
   if (!isForNodes(certificate))
     return 'the certificate is not one of a node: its extended key usage lacks serverAuth or clientAuth'
-  const host = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^\[|\]$/g, '')
+  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^\[|\]$/g, '')
+  // A zone has a meaning on one machine only. Certificates have none, and Node.js throws when it is asked for one.
+  const host = isIP(address) === 0 ? address : address.replace(/%.*$/, '')
   if (namesHost(certificate, name) || namesHost(certificate, host)) return undefined
   return `the certificate names ${certificate.subjectAltName ?? 'nothing'}, neither ${name} nor ${host}`
 }
