@@ -135,7 +135,8 @@ export function decide(
 ) {
   const { revision } = node.auth
   decideNow(node, operation, call, (refusal) => {
-    if (refusal === undefined || call.principal === undefined) return then(refusal)
+    if (call.principal === undefined) return then(refusal)
+    if (refusal === undefined && !namesUnknownLease(node, operation)) return then(refusal)
     const dependsOnLeases = call.permit?.demands.some((demand) => 'lease' in demand) === true
     whenNewest(node, NEWER_MS_MAX, (error) => {
       if (error !== undefined) return then(error)
@@ -144,6 +145,13 @@ export function decide(
     })
   })
 }
+
+/**
+ * Whether a lease is to be kept alive that this node does not know: others may have granted it a moment ago. Apply does
+ * not decide on it. The leader only notes it.
+ */
+const namesUnknownLease = (node: Pick<RightsView, 'lease'>, operation: ApiOperation): boolean =>
+  operation.kind === 'keep-alive' && operation.ids.some((id) => node.lease(id) === undefined)
 
 /** How long a node that refuses a request waits for newer rights. */
 export const NEWER_MS_MAX = 2_000

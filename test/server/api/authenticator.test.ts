@@ -190,3 +190,21 @@ test('a refusal by the keys of a lease waits for the newest ones', async () => {
   const revoke = { kind: 'revoke', id, idempotency: undefined } as const
   expect(await refusalOf({ certificateUser: 'bob' }, revoke, node)).toBeUndefined()
 })
+
+test('a lease that this node has not learned of is kept alive only by whoever may', async () => {
+  const id = '7' as LeaseId
+  const keepAlive = { kind: 'keep-alive', ids: [id], one: true } as const
+  const refusalWhile = (change: (node: FakeNode) => void): Promise<string | undefined> => {
+    const node = nodeWithUsers()
+    node.hold = (release) => {
+      node.hold = undefined
+      change(node)
+      release()
+    }
+    return refusalOf({ certificateUser: 'bob' }, keepAlive, node)
+  }
+  const grant = { kind: 'grant', id, ttlMs: 60_000 } as const
+  expect(await refusalWhile((node) => node.apply(grant))).toBe('permission_denied')
+  expect(await refusalWhile((node) => node.applyAs('bob', grant))).toBeUndefined()
+  expect(await refusalWhile(() => {})).toBeUndefined()
+})
