@@ -14,7 +14,7 @@ import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import type { ApiOperation, Call, Principal } from '../api/operation.ts'
-import { JoiningNode, unauthenticated } from '../api/permit.ts'
+import { JoiningNode, NEWER_MS_MAX, unauthenticated, whenNewest } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -335,20 +335,32 @@ class Listener implements HttpServer {
       this.#credentialsOf(request.headers, request.socket),
       (error, principal) => {
         request.principal = principal
-        try {
-          request.isOfStranger = error !== undefined || this.#isStranger(principal)
-          if (!request.isOfStranger) request.sink.identified()
-          if (error !== undefined) {
-            this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
-            throw error
-          }
-          if (request.isOfStranger) this.#serveStranger(request)
-          else this.#serveAnyone(request)
-        } catch (thrown) {
-          this.#fail(request, thrown)
-        }
+        if (error !== undefined || OPEN_TO_STRANGERS.has(request.target.path))
+          this.#serveIdentified(request, error)
+        else this.#whenKnown(principal, (unknown) => this.#serveIdentified(request, unknown))
       },
     )
+  }
+
+  /** A node refuses no certificate before it knows that its user was not made a moment ago. */
+  #whenKnown(principal: Principal | undefined, then: (error: ApiError | undefined) => void): void {
+    if (principal === undefined || !this.#isStranger(principal)) then(undefined)
+    else whenNewest(this.#options.node, NEWER_MS_MAX, then)
+  }
+
+  #serveIdentified(request: HttpRequest, error: ApiError | undefined): void {
+    try {
+      request.isOfStranger = error !== undefined || this.#isStranger(request.principal)
+      if (!request.isOfStranger) request.sink.identified()
+      if (error !== undefined) {
+        this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
+        throw error
+      }
+      if (request.isOfStranger) this.#serveStranger(request)
+      else this.#serveAnyone(request)
+    } catch (thrown) {
+      this.#fail(request, thrown)
+    }
   }
 
   #credentialsOf(headers: IncomingHttpHeaders, socket: Socket): Credentials {
@@ -366,14 +378,20 @@ class Listener implements HttpServer {
   /** Only what is open to all is read to its end. All other requests are refused before their body arrives. */
   #serveStranger(request: HttpRequest): void {
     const { operation, path } = request.target
-    if (operation === 'put') this.#execute({ ...decodePut(request), value: NO_VALUE }, request)
-    else if ((operation !== 'other' && operation !== 'batch') || OPEN_TO_STRANGERS.has(path))
-      this.#serveAnyone(request)
-    else {
-      const error = unauthenticated()
-      this.#api.audit?.refused(request, error)
+    const { audit } = this.#api
+    const error = unauthenticated()
+    if (operation === 'put') {
+      // It is never executed, whoever is a user by now: its value was not read.
+      const put = { ...decodePut(request), value: NO_VALUE }
+      audit?.watch(put, request, () => {})(error)
       throw error
     }
+    const hasNoBody = operation !== 'other' && operation !== 'batch'
+    if (!hasNoBody && !OPEN_TO_STRANGERS.has(path)) {
+      audit?.refused(request, error)
+      throw error
+    }
+    this.#serveAnyone(request)
   }
 
   #serveAnyone(request: HttpRequest): void {
@@ -541,10 +559,12 @@ class Listener implements HttpServer {
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
     this.#api.authenticator.identify(this.#credentialsOf(request.headers, socket), (error, identified) => {
       if (error !== undefined) return refuse(error)
-      // A message may be large, and is read before an operation of it is decided.
-      if (this.#isStranger(identified)) return refuse(unauthenticated())
-      principal = identified
-      this.#loadedMultiplexer().then(accept).catch(refuse)
+      this.#whenKnown(identified, (unknown) => {
+        // A message may be large, and is read before an operation of it is decided.
+        if (unknown !== undefined || this.#isStranger(identified)) return refuse(unknown ?? unauthenticated())
+        principal = identified
+        this.#loadedMultiplexer().then(accept).catch(refuse)
+      })
     })
     return true
   }
@@ -574,7 +594,7 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/ope
 /** Paths without a user. Only a login has a body, which is small. */
 const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
 
-/** A put that is refused before its value arrives. */
+/** Of a put that is refused before its value arrives. */
 const NO_VALUE = new Uint8Array()
 
 /** Why a client is not served, whoever it is. */
