@@ -253,6 +253,43 @@ test('sessions whose time has come together are kept alive by one call, the othe
   expect([first, second, long].map(({ signal }) => signal.aborted)).toEqual([true, false, false])
 })
 
+test('a keep-alive for several sessions has the time of the one that ends first', async () => {
+  const [long, short] = [await scene.open(9_000), await scene.open(1_500)]
+  const ttls = { [long.lease]: 9_000, [short.lease]: 1_500 }
+  let isShared = false
+  for (let ms = 0; ms < 9_000 && !isShared; ms += 50) {
+    await pass(50)
+    const [asked] = scene.keepAlives
+    if (asked === undefined) continue
+    isShared = asked.ids.length === 2
+    expect(asked.timeoutMs).toBeLessThanOrEqual(asked.ids.includes(short.lease) ? 1_500 : 9_000)
+    if (isShared) break
+    scene.keepAlives.shift()
+    asked.answer(asked.ids.map((id) => ({ id, ttlMs: ttls[id] })))
+  }
+  expect(isShared).toBe(true)
+  const [asked] = scene.keepAlives
+  asked?.answer(asked.ids.map((id) => ({ id, ttlMs: ttls[id] })))
+  await pass(0)
+  expect([long, short].map(({ signal }) => signal.aborted)).toEqual([false, false])
+  scene.closeClient()
+  expect(scene.atRest).toBe(true)
+})
+
+test('sessions that begin after the last one was closed are kept alive like the first', async () => {
+  for (let round = 0; round < 3; round++) {
+    const session = await scene.open()
+    for (let n = 0; n < 2; n++) {
+      await pass(TTL_MS / 3 + 1)
+      expect(scene.keepAlives.map(({ ids }) => ids)).toEqual([[session.lease]])
+      await scene.answerAll()
+    }
+    await session.close()
+    expect(scene.atRest).toBe(true)
+    await pass(TTL_MS)
+  }
+})
+
 test('more sessions than one request may name go in several', async () => {
   await Promise.all(Array.from({ length: 1001 }, () => scene.open()))
   await pass(TTL_MS / 3 + 1)

@@ -606,6 +606,26 @@ describe('operations', () => {
     expect(written.at(-1)).toBe('no')
   })
 
+  test('leave each time that a connection takes bytes again, which it did not for a while', async () => {
+    freezeTime()
+    const { lines, kv } = await oneNode({ timeoutMs: 3_600_000 }, (its) => {
+      its.welcome = { bytes_max: 2 ** 30, message_bytes_max: 2 ** 24 }
+    })
+    const value = Buffer.alloc(2 ** 20)
+    for (let round = 0; round < 2; round++) {
+      const { socket } = lines.open[0] as Line
+      socket.pause()
+      let ended = 0
+      const puts = Array.from({ length: 20 }, (_, n) => kv.put(`k${n}`, value).then(() => ended++))
+      for (let turn = 0; turn < 300; turn++) await new Promise(setImmediate)
+      socket.resume()
+      await until(() => ended === 20)
+      await Promise.all(puts)
+    }
+    expect(lines.open).toHaveLength(1)
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
   test.each(['aborted', 'closed'])(
     'of a node that was removed meanwhile end when they are %s',
     async (how) => {

@@ -95,6 +95,15 @@ test('a session that the cluster has forgotten is given up: the write is made un
   expect(node.sessionsAsked).toBe(2)
 })
 
+test('a session that the cluster has forgotten is not used again, also if no other can be opened', async () => {
+  const { node, lines, kv } = await oneNodeWithSession()
+  node.store.forgottenTo = node.store.session
+  node.sessions = undefined
+  for (const key of ['a', 'b', 'c']) await kv.put(key, '1')
+  // Only the first of them was refused.
+  expect(identitiesOf(lines.items).map(({ length }) => length)).toEqual([3, 2, 2, 2])
+})
+
 test('a session is used for half the time after which it is forgotten', async () => {
   freezeTime()
   const { node, lines, kv } = await oneNodeWithSession({ ageMs: 10_000 })

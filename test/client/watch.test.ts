@@ -321,6 +321,30 @@ test('nodes that end every stream at once are not asked without a pause, also af
   expect(scene.atRest).toBe(true)
 })
 
+test('its pauses are as short as at first after each outage, however long the last one was', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(1))
+  await watch.ready
+  for (let outage = 0; outage < 3; outage++) {
+    scene.refusals.push(...Array.from({ length: 10 }, unavailable))
+    scene.feed.end()
+    await pass(30_000)
+    const revision = 10 + outage
+    scene.feed.send(created(revision), put(revision, 'k'))
+    expect(await revisions(watch, 1)).toEqual([revision])
+    const count = scene.feeds.length
+    scene.refusals.push(unavailable())
+    scene.feed.end()
+    // Three times the shortest pause.
+    await pass(61)
+    expect(scene.feeds.length).toBe(count + 1)
+    scene.feed.send(created(revision))
+    await pass(0)
+  }
+  await watch.close()
+})
+
 test('the pauses of a watch that is interrupted again and again leave nothing behind', async () => {
   const watch = scene.watch()
   await pass(0)
@@ -356,6 +380,22 @@ test('while the application takes nothing, so much is received and no more', asy
   expect(scene.feed.waiting).toBeGreaterThan(20)
   expect(await revisions(watch, 30)).toEqual(Array.from({ length: 30 }, (_, at) => at + 2))
   expect(scene.feed.waiting).toBe(0)
+  await watch.close()
+})
+
+test('what is given back leaves room again, each time that the application was too slow', async () => {
+  scene.isShared = true
+  const watch = scene.watch({ all: true, fromRevision: 2 })
+  await pass(0)
+  for (let revision = 2; revision < 8; revision++) {
+    expect(scene.feed.request.from).toBe(revision)
+    const [large, excess] = ['x'.repeat(2_400_000), 'x'.repeat(1_200_000)]
+    scene.feed.send(created(9), put(revision, large), put(revision + 1, excess))
+    while (!scene.feed.isClosed) await nextTurn()
+    expect((await watch.next()).value?.revision).toBe(revision)
+    await pass(1_000)
+  }
+  expect(scene.asked.map(({ from }) => from)).toEqual([2, 3, 4, 5, 6, 7, 8])
   await watch.close()
 })
 

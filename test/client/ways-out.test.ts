@@ -110,6 +110,17 @@ const WAYS: Readonly<Record<string, (scene: Scene, abort: AbortController) => Pr
     await until(() => items.length === 3)
     letGo(lines, items)
   },
+  'have too little time left when their turn comes': async ({ kv, lines }, { signal }) => {
+    const items = held(lines)
+    const puts = await putsInFlight(kv, items)
+    const others = Array.from({ length: CALLS_MAX - OPERATIONS_MAX }, () => kv.put('a', '1', { signal }))
+    const late = Array.from({ length: 2 }, () => failure(kv.put('b', '1', { signal, timeoutMs: 150 })))
+    await passing(100)
+    letGo(lines, items)
+    await Promise.all([...puts, ...others])
+    for (const error of await Promise.all(late))
+      expect(error).toMatchObject({ code: 'timeout', written: 'no' })
+  },
   'are out of time while they wait for credit, or for a permit': async ({ kv, lines }, { signal }) => {
     const items = held(lines)
     const puts = await putsInFlight(kv, items)
@@ -129,7 +140,7 @@ test.each(Object.entries(WAYS))('calls that %s', async (_, end) => {
     const abort = new AbortController()
     await end(scene, abort)
     scene.lines.onItem = () => false
-    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+    expect([scene.kv[inspect](), getEventListeners(abort.signal, 'abort')]).toEqual([AT_REST, []])
     // Behind the answers to what was given up.
     await scene.kv.get('k')
   }
@@ -189,7 +200,7 @@ test.each(Object.entries(BATCH_WAYS))('a batch that %s', async (_, end) => {
     const abort = new AbortController()
     await end(scene, abort)
     lines.onItem = () => false
-    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+    expect([kv[inspect](), getEventListeners(abort.signal, 'abort')]).toEqual([AT_REST, []])
     await kv.get('k')
   }
   expect(kv[inspect]()).toEqual(AT_REST)

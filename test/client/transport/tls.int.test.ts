@@ -1,6 +1,7 @@
 // TLS of the client: what a failed handshake says about a write, and certificates that the application renews.
 
 import { readFileSync } from 'node:fs'
+import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Server as PlainServer, Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { afterAll, afterEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -141,3 +142,30 @@ test.each(['http', 'auto'] as const)(
     expect(warnings).toEqual([expect.stringContaining('cert and key do not belong together')])
   },
 )
+
+test('after each renewal the connections with the certificates before it end', async () => {
+  const sockets = new Set<Socket>()
+  const body = JSON.stringify({ revision: 9, create_revision: 9, mod_revision: 9, version: 1 })
+  const server = createHttpsServer({ ...n1 }, (_, response) =>
+    response.setHeader('Kv-Cluster', '77').setHeader('Kv-Revision', '9').end(body),
+  )
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  const url = await listening(server)
+  let now = PEM
+  const kv = client(url, () => now, { timeoutMs: 20_000, unreachableAfterMs: 20_000 })
+  const clock = performance.now.bind(performance)
+  let ahead = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => clock() + ahead)
+  for (let renewal = 0; renewal < 4; renewal++) {
+    await Promise.all(
+      Array.from({ length: 5 }, (_, n) => kv.get(`k${n}`, { consistency: 'stale' }).catch(String)),
+    )
+    await kv.put('k', 'v')
+    await expect.poll(() => sockets.size).toBeLessThanOrEqual(6)
+    now = { ...PEM, ...ca.client('alice') }
+    ahead += RENEW_MS
+  }
+})
