@@ -1,17 +1,21 @@
 // Revocation lists as CAs of others make them: every algorithm of signatures, and every form of a serial number.
 
 import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { AsnConvert } from '@peculiar/asn1-schema'
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
 import {
   AlgorithmIdentifier,
   CertificateList,
+  Extension,
+  IssuingDistributionPoint,
+  id_ce_issuingDistributionPoint,
   Name,
+  Reason,
   RevokedCertificate,
   TBSCertList,
   Time,
   Version,
 } from '@peculiar/asn1-x509'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { toPem } from '../../src/certificates/pem.ts'
 import { readRevocationLists, serialOf } from '../../src/certificates/revocations.ts'
 
@@ -29,7 +33,7 @@ function listOf(
   serials: readonly string[],
   key: KeyObject,
   { algorithm, hash, isPss, parameters }: Signer,
-  hasEnd = true,
+  { hasEnd = true, extensions }: { hasEnd?: boolean; extensions?: readonly Extension[] } = {},
 ): Buffer {
   const signatureAlgorithm = new AlgorithmIdentifier({
     algorithm,
@@ -46,6 +50,7 @@ function listOf(
       (serial) => new RevokedCertificate({ userCertificate: bytes(serial), revocationDate: new Time(now) }),
     ),
   })
+  if (extensions !== undefined) tbsCertList.crlExtensions = [...extensions]
   const padding = isPss === true ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } : {}
   const signed = sign(hash, Buffer.from(AsnConvert.serialize(tbsCertList)), { key, ...padding })
   const signature = new Uint8Array(signed).buffer
@@ -115,6 +120,32 @@ test('every list of a file counts, and one that cannot be read makes none count'
 })
 
 test('a list that does not say when it ends is refused: its entries would be lost', () => {
-  const file = listOf(['4001'], ED25519.privateKey, BY_ED25519, false)
+  const file = listOf(['4001'], ED25519.privateKey, BY_ED25519, { hasEnd: false })
   expect(() => readRevocationLists(file)).toThrow('does not say when it ends (nextUpdate)')
+})
+
+const part = (scope: Partial<IssuingDistributionPoint>): [string, ArrayBuffer] => [
+  id_ce_issuingDistributionPoint,
+  AsnConvert.serialize(new IssuingDistributionPoint(scope)),
+]
+const NUMBER = bytes('020107')
+const PART = 'has only a part of the certificates'
+
+describe.each([true, false])('an extension that is critical: %s', (critical) => {
+  test.each<[string, [string, ArrayBuffer], string | undefined]>([
+    ['changes of another list', ['2.5.29.27', NUMBER], 'has only changes of another list'],
+    ['users only', part({ onlyContainsUserCerts: true }), PART],
+    ['CAs only', part({ onlyContainsCACerts: true }), PART],
+    ['attributes only', part({ onlyContainsAttributeCerts: true }), PART],
+    ['some reasons only', part({ onlySomeReasons: new Reason(2) }), PART],
+    ['other CAs too', part({ indirectCRL: true }), PART],
+    ['everything', part({}), undefined],
+    ['a number', ['2.5.29.20', NUMBER], critical ? 'a critical extension that is unknown' : undefined],
+    ['something unknown', ['1.2.3.4', NUMBER], critical ? 'a critical extension that is unknown' : undefined],
+  ])('%s', (_, [extnID, value], refusal) => {
+    const extensions = [new Extension({ extnID, critical, extnValue: new OctetString(value) })]
+    const file = listOf(['4001'], ED25519.privateKey, BY_ED25519, { extensions })
+    if (refusal !== undefined) expect(() => readRevocationLists(file)).toThrow(refusal)
+    else expect(readRevocationLists(file)[0]?.serials).toEqual(new Set(['4001']))
+  })
 })

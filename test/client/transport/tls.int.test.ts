@@ -149,6 +149,8 @@ test('after each renewal the connections with the certificates before it end', a
   const server = createHttpsServer({ ...n1 }, (_, response) =>
     response.setHeader('Kv-Cluster', '77').setHeader('Kv-Revision', '9').end(body),
   )
+  // Only the client ends them.
+  server.keepAliveTimeout = 0
   server.on('secureConnection', (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
