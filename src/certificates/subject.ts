@@ -19,10 +19,18 @@ export type SubjectUser =
 
 /**
  * The user in a certificate (DER): `URI:quorate:user/NAME` of its subject alternative name, else its common name. A
- * certificate with two different users is that of nobody.
+ * certificate with two different users is that of nobody, and so is one with a kind of name that is unknown here:
+ * OpenSSL accepts more of them.
  */
 export function subjectUser(der: Uint8Array): SubjectUser {
-  const { subject, extensions = [] } = AsnConvert.parse(der, Certificate).tbsCertificate
+  try {
+    return userOf(AsnConvert.parse(der, Certificate))
+  } catch {
+    return { fault: 'it has a kind of name that cannot be read' }
+  }
+}
+
+function userOf({ tbsCertificate: { subject, extensions = [] } }: Certificate): SubjectUser {
   const alternatives = extensions.find(({ extnID }) => extnID === id_ce_subjectAltName)
   const names =
     alternatives === undefined ? [] : AsnConvert.parse(alternatives.extnValue.buffer, SubjectAlternativeName)

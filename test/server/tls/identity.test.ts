@@ -127,6 +127,18 @@ describe('the user', () => {
 })
 
 test.each([
+  ['of X.400', [0xa3, 0x02, 0x30, 0x00]],
+  ['of EDI', [0xa5, 0x08, 0xa1, 0x06, 0x0c, 0x04, 0x61, 0x62, 0x63, 0x64]],
+  ['without an end', [0x86, 0x20, 0x61]],
+])('a certificate with a name %s is nobody', (_, name) => {
+  const odd = ca.reissue(ca.client('alice'), ({ extensions }) => {
+    const names = extensions?.find(({ extnID }) => extnID === id_ce_subjectAltName)
+    if (names !== undefined) names.extnValue = new OctetString(Uint8Array.of(0x30, name.length, ...name))
+  })
+  expect(userIn(odd)).toEqual({ fault: 'it has a kind of name that cannot be read' })
+})
+
+test.each([
   ['n1', '10.0.0.1:7401', undefined],
   ['n2', '10.0.0.1:7401', undefined],
   ['n2', '[::1]:7401', undefined],
