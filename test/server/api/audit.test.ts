@@ -39,7 +39,7 @@ const TXN: KvTxn = {
 
 type Operations = { readonly [K in ApiOperation['kind']]: ApiOperation & { readonly kind: K } }
 
-/** What the line says of the operation, and whether it has one though only changes have. */
+/** The target in the line of each operation. Only changes have lines unless all operations are logged. */
 const LINES: { readonly [K in ApiOperation['kind']]: readonly [Operations[K], object, 'change' | 'read'] } = {
   put: [
     { ...put('a'), ...free, ...once, lease: { id: lease } },

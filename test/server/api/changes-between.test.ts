@@ -90,7 +90,7 @@ const newPassword: AuthChange = { kind: 'put-user', name: 'bob', passwordHash: R
 
 type Ended = 'no-user' | 'no-right' | undefined
 
-/** What the watch of bob ends with after the change, by how he is known; undefined: it goes on. */
+/** The reason for which each change ends the watch of bob, by how he is known; undefined: the watch continues. */
 const CHANGES: readonly (readonly [
   string,
   (node: FakeNode) => void,

@@ -356,20 +356,27 @@ test('a client that ends its side of the connection is gone', async () => {
   await expectRest(served)
 })
 
-test('a client that answers pings is kept, and one that does not is cut', async () => {
+test('a client that answers pings is kept, and one that does not is cut, also after a time without clients', async () => {
   const served = await serve({ limits: { muxPingMs: 40 } })
-  const good = await new MuxClient(served.port).open()
-  const bad = await new MuxClient(served.port).open()
-  bad.ws.on('ping', () => {})
-  Object.assign(bad.ws, { _autoPong: false })
-  let pings = 0
-  good.ws.on('ping', () => {
-    pings++
-  })
-  expect((await bad.end()).code).toBe(1006)
-  await soon(() => expect(pings).toBeGreaterThan(3))
-  expect((await good.ask(1, PUT, null, 'a', '1'))[1]).toBe(0)
-  await expectRest(served, 1)
+  for (let round = 0; round < 2; round++) {
+    const good = await new MuxClient(served.port).open()
+    const bad = await new MuxClient(served.port).open()
+    bad.ws.on('ping', () => {})
+    Object.assign(bad.ws, { _autoPong: false })
+    let pings = 0
+    good.ws.on('ping', () => {
+      pings++
+    })
+    await soon(() =>
+      expect(bad.closed, `round ${round}: the silent client is cut`).toMatchObject({ code: 1006 }),
+    )
+    await soon(() => expect(pings).toBeGreaterThan(3))
+    expect((await good.ask(1, PUT, null, 'a', '1'))[1]).toBe(0)
+    await expectRest(served, 1)
+    good.ws.close()
+    await good.end()
+    await expectRest(served)
+  }
 })
 
 test('the ping of a client is answered', async () => {

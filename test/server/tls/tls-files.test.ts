@@ -1,4 +1,4 @@
-// Files for TLS that are read again and again: what is taken, what is told, and how often.
+// Files for TLS that are read again and again: which contents are accepted, what is logged, and how often.
 
 import { rmSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -56,7 +56,7 @@ test('a fault is told once, and again each time it comes back', async () => {
       [[fault], false],
       [[], false],
     ])
-    // Half of a pair is not taken, and another fault is told.
+    // Half of a pair is not accepted, and another fault is logged.
     directory.write(`${name}.crt`, other.node('n1').cert)
     expect(await reread()).toEqual([[expect.stringMatching(/do not belong together/)], false])
     directory.write(`${name}.crt`, 'nothing')
