@@ -3,7 +3,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { AuthChange } from '../../../src/kv/index.ts'
+import type { AuthChange, LeaseId } from '../../../src/kv/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator } from '../../../src/server/api/authenticator.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
@@ -37,6 +37,7 @@ function executed(
 }
 
 const ROOT = { user: 'root', epoch: undefined }
+const LEASE = '7' as LeaseId
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -204,3 +205,28 @@ test('a token is valid until its end, however often it was used before, and the 
     expect([await codeOf(token), await codeOf(token)]).toEqual(['unauthenticated', 'unauthenticated'])
   }
 })
+
+test.each(['show-lease', 'list-leases'] as const)(
+  'a leader that says nothing of the times of leases leaves time to answer without it: %s',
+  async (kind) => {
+    const node = nodeWithUsers()
+    node.apply({ kind: 'grant', id: LEASE, ttlMs: 60_000 })
+    const asked: number[] = []
+    node.remainingTtls = (ids, timeoutMs, done) => {
+      asked.push(timeoutMs)
+      setImmediate(
+        done,
+        ids.map(() => undefined),
+      )
+    }
+    const operation: ApiOperation =
+      kind === 'show-lease'
+        ? { kind, id: LEASE, keys: false, freshness: {} }
+        : { kind, after: undefined, limit: undefined, freshness: {} }
+    const result = await executed(node, operation, ROOT)
+    expect(result).toMatchObject({ kind: kind === 'show-lease' ? 'lease' : 'leases' })
+    expect(asked).toHaveLength(1)
+    expect(asked[0]).toBeLessThanOrEqual(30_000)
+    expect(asked[0]).toBeGreaterThan(10_000)
+  },
+)
