@@ -27,6 +27,8 @@ export class Api {
   /** Requests of connections on which no user is known, while rights are checked. */
   readonly #strangers: InboundBudget
   readonly outbound: OutboundBudget
+  /** Answers to clients without a user, while rights are checked. */
+  readonly outboundOfStrangers: OutboundBudget
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
   readonly authenticator: Authenticator
@@ -41,6 +43,7 @@ export class Api {
     this.inbound = new InboundBudget(limits.bodiesBytesMax)
     this.#strangers = new InboundBudget(limits.strangerBytesMax)
     this.outbound = new OutboundBudget(limits.answersBytesMax)
+    this.outboundOfStrangers = new OutboundBudget(limits.strangerBytesMax, this.outbound.turns)
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
     this.authenticator = new Authenticator(node)
@@ -52,7 +55,7 @@ export class Api {
   }
 
   get strangerBytes(): number {
-    return this.#strangers.bytes
+    return this.#strangers.bytes + this.outboundOfStrangers.bytes
   }
 
   /** The error that a client receives for `error`. Reports what is not the client's fault. */

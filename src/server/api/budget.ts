@@ -77,6 +77,9 @@ export class ConnectionShare {
   }
 }
 
+export const tooManyAnswers = (): ApiError =>
+  new ApiError('overloaded', 'too many answers wait for clients that do not take them')
+
 /** Room that is reserved for an answer before it exists. */
 export interface Reservation {
   /** Throws `ApiError` (overloaded) if there is no room. */
@@ -87,12 +90,13 @@ export interface Reservation {
 /** Bytes of answers that their clients have not taken. */
 export class OutboundBudget {
   /** The time in which they are read, encoded and written. */
-  readonly turns = new TurnQueue()
+  readonly turns: TurnQueue
   readonly #bytesMax: number
   bytes = 0
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, turns = new TurnQueue()) {
     this.#bytesMax = bytesMax
+    this.turns = turns
   }
 
   /**
@@ -100,8 +104,11 @@ export class OutboundBudget {
    * counted bytes belong to it.
    */
   check(bytes: number, own = 0): void {
-    if (this.bytes > own && this.bytes + bytes > this.#bytesMax)
-      throw new ApiError('overloaded', 'too many answers wait for clients that do not take them')
+    if (this.bytes > own && !this.hasRoom(bytes)) throw tooManyAnswers()
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.bytes + bytes <= this.#bytesMax
   }
 
   reserve(): Reservation {

@@ -309,7 +309,7 @@ class NodeConnection implements ConnectionOwner {
         send: ({ extra, isOfStranger }, answer) => {
           if (isOfStranger) response.shouldKeepAlive = false
           if (!this.#isKnown || isOfStranger) body.limitDrain(strangerDrain)
-          writer.writeToNode(incoming, answer, extra)
+          writer.writeToNode(incoming, answer, extra, isOfStranger)
           this.#isEndless = isStreamed(answer.body) && !response.writableEnded
           if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
         },

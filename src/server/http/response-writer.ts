@@ -26,6 +26,7 @@ import {
 export interface ResponseWriterOptions {
   readonly node: NodeApi
   readonly outbound: OutboundBudget
+  readonly outboundOfStrangers: OutboundBudget
   readonly keepAliveMs: number
   /** The listener is closing: connections end with their response. */
   readonly isClosing: () => boolean
@@ -43,10 +44,16 @@ export class ResponseWriter {
   }
 
   /** Writes a response through node:http. */
-  writeToNode(incoming: IncomingRequest, answer: HttpResponse, extra: readonly string[]): void {
+  writeToNode(
+    incoming: IncomingRequest,
+    answer: HttpResponse,
+    extra: readonly string[],
+    isOfStranger = false,
+  ): void {
     const { request, response, body: received } = incoming
     const { body, status } = answer
-    const { outbound, isClosing } = this.#options
+    const { isClosing } = this.#options
+    const outbound = isOfStranger ? this.#options.outboundOfStrangers : this.#options.outbound
     received.drop()
     if (response.headersSent || response.destroyed) {
       // Half of another response is already sent. Only a broken connection shows the client that it failed.

@@ -61,8 +61,12 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
     ...AUTH_ROUTES,
   ]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
+  let text: string | undefined
   routes.push(
-    route({ ...document, answers: object({}) }, () => jsonResponse(openApiDocument(version, routes))),
+    route({ ...document, answers: object({}) }, () => {
+      text ??= openApiDocument(version, routes)
+      return jsonResponse(text)
+    }),
   )
   return createApp({
     requestBytesMax: api.limits.requestBytesMax,

@@ -9,7 +9,7 @@ import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
 import { type Credentials, userNamedIn } from '../api/authenticator.ts'
-import { byteLength } from '../api/budget.ts'
+import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
@@ -132,9 +132,11 @@ class Listener implements HttpServer {
     this.#pageParameters = pageParameters(limits.pageRowsMax)
     this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
-    const { inbound, outbound } = this.#api
+    const { inbound, outbound, outboundOfStrangers } = this.#api
     const inboundOfStrangers = () => this.#api.inboundOfStrangers
-    this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
+    this.#writer = new ResponseWriter({
+      ...{ node, outbound, outboundOfStrangers, keepAliveMs: limits.keepAliveMs, isClosing },
+    })
     this.#connections = new Connections(limits, () => this.#handshakes)
     const shared = {
       ...{ connections: this.#connections, inbound, inboundOfStrangers, writer: this.#writer },
@@ -446,10 +448,19 @@ class Listener implements HttpServer {
           else if (decoded instanceof Promise)
             decoded.then((response) => this.#respond(request, response), fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
-          else this.#respond(request, decoded)
+          else if (this.#hasRoomFor(request, decoded)) this.#respond(request, decoded)
+          else fail(tooManyAnswers())
         }),
       )
       .catch(fail)
+  }
+
+  /** A stranger who takes nothing of a large answer leaves less room for others of his kind, not for users. */
+  #hasRoomFor({ isOfStranger }: HttpRequest, { body }: HttpResponse): boolean {
+    if (!isOfStranger || isPoured(body) || isStreamed(body)) return true
+    const bytes = byteLength(partsOf(body))
+    // The kernel takes a small one at once: probes are answered.
+    return bytes <= PIECE_BYTES || this.#api.outboundOfStrangers.hasRoom(bytes)
   }
 
   /** A request that is no operation needs a user, but for the routes that say nothing about the store. */

@@ -1,5 +1,6 @@
 // Clients without a user while rights are checked make a node hold little, for seconds, and nothing that users need.
 
+import { Socket } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
 import { soon } from '../mux/mux-client.ts'
@@ -153,4 +154,39 @@ test.each([
   // All strangers are closed in the end.
   await Promise.all(half.map((stranger) => stranger.rest()))
   await soon(() => expect(served.http.inspect().strangers).toBe(0))
+})
+
+/** From now on, until the returned function is called, no answer of the server is taken. */
+function nothingTaken({ port }: Served): () => void {
+  let isOver = false
+  for (const method of ['_write', '_writev'] as const) {
+    const original = Socket.prototype[method] as (...args: unknown[]) => void
+    const spy = vi.spyOn(Socket.prototype, method)
+    onTestFinished(() => spy.mockRestore())
+    spy.mockImplementation(function (this: Socket, ...args: unknown[]) {
+      if (isOver || this.localPort !== port) original.apply(this, args)
+    })
+  }
+  return () => {
+    isOver = true
+  }
+}
+
+test('large answers that strangers do not take leave the room of users alone, and are few', async () => {
+  const served = await serveUsers({ answersBytesMax: 256 * KiB, strangerBytesMax: MiB })
+  await served.ask('GET', '/openapi.json')
+  const taken = nothingTaken(served)
+  const strangers = Array.from({ length: 10 }, () => new Client(served.port))
+  for (const stranger of strangers) await stranger.send(head('GET /openapi.json'))
+  await soon(() => {
+    const { strangerBytes, answerBytes } = served.http.inspect()
+    expect(strangerBytes + answerBytes).toBeGreaterThan(700 * KiB)
+  })
+  taken()
+  expect((await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x' })).status).toBe(200)
+  expect((await served.ask('GET', '/openapi.json')).status).toBe(429)
+  expect((await served.ask('GET', '/livez')).status).toBe(200)
+  expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(MiB)
+  for (const stranger of strangers) stranger.reset()
+  await until(served, () => served.http.inspect().strangerBytes === 0)
 })
