@@ -26,6 +26,7 @@ const nobody: WireOwner = { frame: () => {}, closed: () => {} }
 export class WireEnd implements Wire {
   readonly process: Process
   readonly remote: string
+  readonly network: string
   readonly connection: SimConnection
   closed = false
   queuedFrames = 0
@@ -46,6 +47,7 @@ export class WireEnd implements Wire {
   constructor(process: Process, remote: string, connection: SimConnection, carrier: Carrier) {
     this.process = process
     this.remote = remote
+    this.network = this.remote
     this.connection = connection
     this.#carrier = carrier
   }

@@ -58,12 +58,15 @@ const MAY_IMPORT = new Map([
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'tracing', 'server/options.ts', 'server/version.ts']],
-  ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
+  [
+    'server/peers',
+    [...['raft/types.ts', 'storage/types.ts', 'server/node/types.ts', 'server/by-network.ts']],
+  ],
   [
     'server/peers/tcp',
     [
       ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
-      'certificates/handshake-faults.ts',
+      ...['certificates/handshake-faults.ts', 'server/addresses.ts'],
     ],
   ],
   [
@@ -78,6 +81,7 @@ const MAY_IMPORT = new Map([
       'kv',
       'raft',
       'server/addresses.ts',
+      'server/by-network.ts',
       'server/node',
       'server/api',
       'server/mux',
@@ -87,7 +91,7 @@ const MAY_IMPORT = new Map([
     ],
   ],
   // TLS of the listeners, and of connections to peers.
-  ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts']],
+  ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts', 'server/by-network.ts']],
   ['server/mux', ['kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],

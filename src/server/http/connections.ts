@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { networkOf } from '../addresses.ts'
+import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -65,7 +66,11 @@ export interface OpenHandshakes {
 /** Several nodes of one process share its open files. */
 const listeners = new Set<Connections>()
 
-const NO_CONNECTIONS: ReadonlySet<WatchedConnection> = new Set()
+/**
+ * Share of the connections that clients who are not known may have, even if users have all others: for one of them, an
+ * idle connection of a user ends. Without it, new users would displace each other.
+ */
+const STRANGERS_SHARE = 1 / 8
 
 const CHECK_EVERY_MS_MAX = 1_000
 const CHECK_EVERY_MS_CLOSING = 10
@@ -74,8 +79,8 @@ export class Connections {
   readonly #limits: HttpLimits
   readonly #handshakes: () => OpenHandshakes | undefined
   readonly #watched = new Map<Socket, WatchedConnection>()
-  /** Connections on which nobody is known, by network, the oldest first. */
-  readonly #strangers = new Map<string, Set<WatchedConnection>>()
+  /** Connections on which nobody is known. */
+  readonly #strangers = new ByNetwork<WatchedConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
@@ -97,9 +102,7 @@ export class Connections {
   }
 
   get strangers(): number {
-    let count = 0
-    for (const of of this.#strangers.values()) count += of.size
-    return count
+    return this.#strangers.size
   }
 
   open(): void {
@@ -126,14 +129,18 @@ export class Connections {
   }
 
   /**
-   * Whether there is room for one more connection. If not, a stranger is closed; without one, the connection that has
-   * been idle longest.
+   * Whether there is room for one more connection. If not, one is closed: while strangers are few, the connection that
+   * has been idle longest; otherwise one of theirs.
    */
   makeRoom(): boolean {
     let all = 0
     for (const each of listeners) all += each.#sizeWithHandshakes
-    const room = all < connectionsThatFit(openFilesMax(), listeners.size)
-    return (room && this.#sizeWithHandshakes < this.#limits.connectionsMax) || this.#closeOne()
+    const fit = connectionsThatFit(openFilesMax(), listeners.size)
+    const { connectionsMax } = this.#limits
+    if (all < fit && this.#sizeWithHandshakes < connectionsMax) return true
+    const newcomers = this.#strangers.size + (this.#handshakes()?.size ?? 0)
+    const areFew = newcomers < Math.min(fit, connectionsMax) * STRANGERS_SHARE
+    return (areFew && this.#closeLongestIdle()) || this.#closeOne()
   }
 
   watch(socket: Socket, owner: ConnectionOwner): void {
@@ -145,9 +152,7 @@ export class Connections {
     const network = networkOf(socket.remoteAddress ?? '')
     const watched = { socket, network, owner, isKnown: false, ageMs: 0, progress: undefined, stillMs: 0 }
     this.#watched.set(socket, watched)
-    const strangers = this.#strangers.get(network)
-    if (strangers === undefined) this.#strangers.set(network, new Set([watched]))
-    else strangers.add(watched)
+    this.#strangers.add(network, watched)
     // The socket closes, and its owner receives the `close` event.
     socket.on('error', () => {})
     socket.once('close', () => this.#forget(watched))
@@ -170,8 +175,7 @@ export class Connections {
   }
 
   #forgetStranger(watched: WatchedConnection): void {
-    const strangers = this.#strangers.get(watched.network)
-    if (strangers?.delete(watched) && strangers.size === 0) this.#strangers.delete(watched.network)
+    this.#strangers.delete(watched.network, watched)
   }
 
   #closeOne(): boolean {
@@ -179,8 +183,7 @@ export class Connections {
   }
 
   #closeStranger(): boolean {
-    let most: ReadonlySet<WatchedConnection> = NO_CONNECTIONS
-    for (const of of this.#strangers.values()) if (of.size > most.size) most = of
+    const most = this.#strangers.largest()
     const [oldest] = most
     // One whose request the node serves goes last.
     let closed = oldest

@@ -4,7 +4,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { http } from '../../node-http.ts'
+import { networkOf } from '../addresses.ts'
 import { ApiError, asError } from '../api/errors.ts'
+import { ByNetwork } from '../by-network.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus, ListenAddress, Logger } from '../node/types.ts'
@@ -12,7 +14,7 @@ import { health, readiness } from './health.ts'
 import { errorResponse, HttpError, type HttpResponse } from './messages.ts'
 import { splitTarget } from './target.ts'
 
-/** Connections of one listener. One more closes the oldest. */
+/** Connections of one listener. One more closes the oldest of the network that has most. */
 const CONNECTIONS_MAX = 64
 const HEAD_BYTES_MAX = 8 * 1024
 /** Time from a connection to the end of its only answer. */
@@ -31,8 +33,8 @@ export class MetricsListener {
   /** Base URL; empty before it listens. */
   url = ''
   readonly #options: MetricsListenerOptions
-  /** The oldest first. */
-  readonly #connections = new Map<Socket, NodeJS.Timeout>()
+  readonly #connections = new Set<Socket>()
+  readonly #byNetwork = new ByNetwork<Socket>()
   readonly #server
   #text: Promise<string> | undefined
   #textAt = Number.NEGATIVE_INFINITY
@@ -66,19 +68,22 @@ export class MetricsListener {
   /** Closes all connections. */
   close(): void {
     this.#server.close()
-    for (const socket of this.#connections.keys()) socket.destroy()
+    for (const socket of this.#connections) socket.destroy()
   }
 
   #accept(socket: Socket): void {
     const late = setTimeout(() => socket.destroy(), CONNECTION_MS)
-    this.#connections.set(socket, late)
+    const network = networkOf(socket.remoteAddress ?? '')
+    this.#connections.add(socket)
+    this.#byNetwork.add(network, socket)
     socket.on('error', () => {})
     socket.once('close', () => {
       clearTimeout(late)
       this.#connections.delete(socket)
+      this.#byNetwork.delete(network, socket)
     })
     if (this.#connections.size <= CONNECTIONS_MAX) return
-    const [oldest] = this.#connections.keys()
+    const [oldest] = this.#byNetwork.largest()
     oldest?.destroy()
   }
 

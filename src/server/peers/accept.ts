@@ -1,6 +1,7 @@
 // The accepting side of a handshake. Callers must introduce themselves, and are admitted or refused with a reason.
 
 import type { MonotonicMs } from '../../raft/types.ts'
+import { ByNetwork } from '../by-network.ts'
 import type { Greeting, Timer } from '../node/types.ts'
 import { type Context, misidentity } from './context.ts'
 import type { Objection } from './newest-processes.ts'
@@ -22,6 +23,7 @@ export class Acceptor {
    * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to reply.
    */
   readonly #strangers = new Map<Wire, Timer | undefined>()
+  readonly #byNetwork = new ByNetwork<Wire>()
   #isOpen = false
   /** Refusals that were logged since `loggedSince`. */
   readonly #logged = new Set<string>()
@@ -54,13 +56,15 @@ export class Acceptor {
   }
 
   #called(wire: Wire): WireOwner {
-    // A member introduces itself at once. So the oldest goes, and callers that say nothing keep no member out.
+    // A member introduces itself at once. So the oldest goes, of the network that has most: callers that say nothing
+    // keep no member out.
     if (this.#strangers.size >= this.#context.limits.strangersMax) {
-      const [oldest] = this.#strangers.keys()
+      const [oldest] = this.#byNetwork.largest()
       oldest?.close('too many callers have not identified themselves')
       if (oldest !== undefined) this.#known(oldest)
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
+    this.#byNetwork.add(wire.network, wire)
     if (!this.#isOpen) wire.hold()
     return {
       frame: (frame) => {
@@ -83,6 +87,7 @@ export class Acceptor {
   #known(wire: Wire): void {
     this.#strangers.get(wire)?.cancel()
     this.#strangers.delete(wire)
+    this.#byNetwork.delete(wire.network, wire)
   }
 
   #judge(wire: Wire, frame: Frame): void {

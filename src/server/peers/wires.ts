@@ -100,6 +100,8 @@ export interface WireOwner {
 export interface Wire {
   /** The other end, for the log. */
   readonly remote: string
+  /** The network of the other end: what one party usually has. */
+  readonly network: string
   readonly closed: boolean
   /** Why the other end cannot be this member; undefined if it can. Absent without TLS. */
   readonly objectionTo?: ((member: MemberIdentity) => string | undefined) | undefined

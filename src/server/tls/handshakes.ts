@@ -1,11 +1,13 @@
 // The TLS side of one listener: it makes secure connections of accepted ones. Connections in their handshake have no
-// identity yet, so their number and their time are limited. When one more arrives, the oldest of them is closed: a
-// client that works needs a few milliseconds, and one that does nothing does not keep others out.
+// identity yet, so their number and their time are limited. When one more arrives, the network that has most of them
+// loses its oldest one: a client that works needs little time, and one that opens many displaces its own.
 
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import { faultOf, faultOfCode, faultText, foundText } from '../../certificates/handshake-faults.ts'
+import { networkOf } from '../addresses.ts'
+import { ByNetwork } from '../by-network.ts'
 import type { Logger } from '../options.ts'
 import { isForNodes, setIdentity } from './identity.ts'
 import { RefusalLog } from './refusal-log.ts'
@@ -48,8 +50,9 @@ export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
 export class Handshakes {
   readonly #options: HandshakesOptions
   readonly #server: Server
-  /** By the address of the other side, oldest first. */
-  readonly #open = new Map<string, { readonly socket: Socket; readonly timer: NodeJS.Timeout }>()
+  /** By the address of the other side. */
+  readonly #open = new Map<string, OpenHandshake>()
+  readonly #byNetwork = new ByNetwork<OpenHandshake>()
   /** Connections whose certificate was refused. */
   readonly #refusedNow = new WeakSet<Socket>()
   /** Connections with a certificate of the other side. */
@@ -98,7 +101,9 @@ export class Handshakes {
         this.#failed(socket.remoteAddress, 'time', `no TLS handshake within ${tlsHandshakeMs} ms`)
       socket.destroy()
     }, tlsHandshakeMs)
-    this.#open.set(id, { socket, timer })
+    const open = { socket, timer, network: networkOf(socket.remoteAddress ?? '') }
+    this.#open.set(id, open)
+    this.#byNetwork.add(open.network, open)
     socket.once('close', () => this.#forget(id, socket))
     if (this.#open.size > tlsHandshakesMax) this.closeOldest()
     if (protocol === 'peer') this.#server.emit('connection', socket)
@@ -212,10 +217,12 @@ export class Handshakes {
     return { ...secureOptions, ca }
   }
 
-  /** Returns false if there is none. */
+  /** The oldest of the network that has most. Returns false if there is none. */
   closeOldest(): boolean {
-    const [oldest] = this.#open.values()
+    const [oldest] = this.#byNetwork.largest()
     if (oldest === undefined) return false
+    // Its `close` follows later.
+    this.#byNetwork.delete(oldest.network, oldest)
     this.#failed(
       oldest.socket.remoteAddress,
       'many',
@@ -230,6 +237,7 @@ export class Handshakes {
     if (open?.socket !== socket) return
     clearTimeout(open.timer)
     this.#open.delete(id)
+    this.#byNetwork.delete(open.network, open)
   }
 
   #onError(error: Error, { remoteAddress }: TLSSocket): void {
@@ -253,6 +261,12 @@ function isOf(certificate: X509Certificate, { trust }: TlsFiles, others: TlsFile
   if (trust.authorities.length === 0) return false
   const isOnly = others === undefined || others.trust.authorities.length === 0 || trust.isEqual(others.trust)
   return isOnly || trust.pathOf(certificate) !== undefined
+}
+
+interface OpenHandshake {
+  readonly socket: Socket
+  readonly timer: NodeJS.Timeout
+  readonly network: string
 }
 
 /** Why a connection is refused: the kind, for the log, and a sentence about the other side. */

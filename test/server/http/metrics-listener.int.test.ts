@@ -90,6 +90,26 @@ test('one more than 64 connections closes the oldest, and each has five seconds'
   await ended
 })
 
+test('connections from one address displace no probe from another one', async () => {
+  const { port } = await listening()
+  const probe = new Client(port)
+  await probe.send('GET /livez HTTP/1.1\r\n')
+  const flood = Array.from({ length: 80 }, () =>
+    connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }),
+  )
+  onTestFinished(() => {
+    for (const socket of flood) socket.destroy()
+  })
+  const ended = flood.map((socket) =>
+    once(
+      socket.on('error', () => {}),
+      'close',
+    ),
+  )
+  await Promise.all(ended.slice(0, 10))
+  expect(await (await probe.send('\r\n')).answer()).toMatch(/^HTTP\/1.1 200/)
+})
+
 test('a flood of scrapes makes the metrics once a second', async () => {
   const { metrics, ask } = await listening()
   const text = vi.spyOn(metrics, 'text')

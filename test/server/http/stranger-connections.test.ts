@@ -77,6 +77,16 @@ test('a network with many strangers displaces its own, the oldest first, and not
   expect(gone()).toEqual([true, true, false, true])
 })
 
+test('new users do not displace each other where users are idle, and strangers end few of those', () => {
+  const { connect, known } = opened(40)
+  const idle = Array.from({ length: 40 }, () => connect('10.0.0.1', 'nothing'))
+  for (const user of idle) known(user)
+  const fresh = Array.from({ length: 5 }, () => connect('10.0.0.1', 'nothing'))
+  expect(fresh.map((socket) => socket?.destroyed)).toEqual(fresh.map(() => false))
+  for (let round = 0; round < 100; round++) connect('10.0.0.66')
+  expect(idle.filter((socket) => socket?.destroyed)).toHaveLength(5)
+})
+
 test('a stranger whose request the node serves goes last', () => {
   const { connect } = opened(2)
   const [served, waiting] = [connect('10.0.0.1', 'node'), connect('10.0.0.1')]
@@ -97,7 +107,7 @@ test('an unfinished handshake makes room before an idle user does', () => {
   expect([closed, idle?.destroyed]).toEqual([1, false])
   handshakes.size = 0
   known(connect('10.0.0.3'))
-  expect([closed, idle?.destroyed]).toEqual([2, true])
+  expect([closed, idle?.destroyed]).toEqual([1, true])
 })
 
 test('who is full of users that are busy refuses', () => {

@@ -275,6 +275,17 @@ describe('the accepting side', () => {
     expect(node.links.inspect().strangers).toBe(0)
   })
 
+  test('callers that say nothing displace those of their own address, not a member that is far away', () => {
+    const { world, node, puppet } = alone({ strangersMax: 4 })
+    const far = puppet.call(node, [])
+    world.pass(10)
+    for (let round = 0; round < 20; round++) world.puppet(7).call(node, [])
+    world.pass(10)
+    far.say(puppet.hello())
+    world.pass(10)
+    expect(far.heard.map(({ type }) => type)).toEqual(['welcome'])
+  })
+
   test.each(['messages', 'snapshot'] as const)(
     'no more replicas than so many may call for %s that are no members',
     (purpose) => {

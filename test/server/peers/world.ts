@@ -33,6 +33,7 @@ interface Place {
 /** One end of a connection. */
 class MemoryWire implements Wire {
   readonly remote: string
+  readonly network: string
   readonly world: World
   readonly place: Place
   other: MemoryWire | undefined
@@ -45,6 +46,7 @@ class MemoryWire implements Wire {
     this.world = world
     this.place = place
     this.remote = remote
+    this.network = remote
   }
 
   get objectionTo(): Wire['objectionTo'] {

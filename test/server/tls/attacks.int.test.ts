@@ -140,6 +140,20 @@ test('half handshakes are bounded: the oldest is closed, and a client that works
   expect(http.inspect().handshakesFailedTotal).toBeGreaterThanOrEqual(180)
 })
 
+test('handshakes from one address displace none from another one', async () => {
+  const { port, http } = await listening({ limits: { tlsHandshakesMax: 20 } })
+  const slow = connectPlainly(port, '127.0.0.1')
+  await expect.poll(() => http.inspect().handshakes).toBe(1)
+  let closed = 0
+  for (let n = 0; n < 60; n++) {
+    const socket = connectPlainly({ port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+    socket.on('error', () => {}).on('close', () => closed++)
+    onTestFinished(() => void socket.destroy())
+  }
+  await expect.poll(() => closed).toBe(41)
+  expect(await ask(port, { ...alice, socket: slow }).outcome).toBe('200')
+})
+
 test('a slow handshake is closed, whatever arrives', async () => {
   const { port, http } = await listening({ limits: { tlsHandshakeMs: 60 } })
   const ends = [Buffer.alloc(0), Buffer.from([0x16, 3, 1, 2, 0])].map(
