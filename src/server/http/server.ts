@@ -605,7 +605,7 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/ope
 /** Paths without a user. Only a login has a body, which is small. */
 const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
 
-/** Of a put that is refused before its value arrives. */
+/** The value of a put that is refused before its value arrives. */
 const NO_VALUE = new Uint8Array()
 
 /** Why a client is not served, whoever it is. */
