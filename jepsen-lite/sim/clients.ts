@@ -464,17 +464,37 @@ export class Clients {
     done: (listed: ListRows) => void,
   ): void {
     const at = revision === undefined ? undefined : asRevision(revision)
-    const scan = unlessDamaged(() => driver.list({ ...rangeOf(list), revision: at }))
-    if (scan === DAMAGED) {
+    const options = { ...rangeOf(list), revision: at }
+    const { keysOnly, count, countOnly } = list.op
+    const scans = unlessDamaged(() => ({
+      // All scans of this moment show the same instant.
+      counted: count || countOnly ? driver.listKeys(options) : undefined,
+      listed: keysOnly ? driver.listMetadata(options) : driver.list(options),
+    }))
+    if (scans === DAMAGED) {
       this.#fail(open, 'internal')
       return
     }
     open.lists = true
-    readList(scan, list, (error, listed) => {
-      scan.close()
-      if (error !== undefined)
-        return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
-      done(listed)
+    const failed = (error: Error): void =>
+      this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+    const { counted, listed } = scans
+    readList(listed, list, (error, found) => {
+      listed.close()
+      if (counted === undefined || error !== undefined) {
+        counted?.close()
+        return error === undefined ? done(found) : failed(error)
+      }
+      readList(counted, list, (uncounted, { rows }) => {
+        counted.close()
+        if (uncounted !== undefined) return failed(uncounted)
+        if (rows.length !== found.rows.length)
+          throw this.wrong(
+            'READ-2',
+            `${open.process.name} counts ${rows.length} keys, and lists ${found.rows.length}`,
+          )
+        done(found)
+      })
     })
   }
 
@@ -618,7 +638,11 @@ export class Clients {
         'READ-2',
         `${process.name} lists ${found.join()}${more ? ' and more' : ''} at ${index}, the log says ${expected.join()}`,
       )
-    for (const row of rows) this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
+    for (const row of rows) {
+      const key = text(row.key)
+      const value = op.keysOnly ? this.#world.invariants.model.at(key, index)?.value : text(row.value)
+      this.#compare(process, key, index, { ...row, value: value ?? '' })
+    }
   }
 
   /** Checks that the state that is read is as new as promised. */

@@ -20,7 +20,7 @@ import type { NodeLimits } from './node-limits.ts'
 export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   waits: 'transfersMax + 3',
   forwardedKeepAlives: 'keepAlivesMax',
-  scans: '2 × rangesMax + members + 4',
+  scans: '4 × rangesMax + members + 4',
   transferRefused: 'transfersMax',
   snapshotsSending: 'members',
   gathered: 'BATCH_COMMANDS_MAX',

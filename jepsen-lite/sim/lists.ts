@@ -3,7 +3,8 @@
 // between rows of very different sizes.
 
 import type { KeyRow } from '../../src/kv/index.ts'
-import type { RecordScan, RecordScanOptions } from '../../src/server/node/record-scan.ts'
+import type { RecordScanOptions } from '../../src/server/node/record-scan.ts'
+import type { SlicedScan } from '../../src/server/node/types.ts'
 import type { RecordedRange } from '../workload/history.ts'
 import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'
@@ -54,8 +55,8 @@ export function listOf(choices: DerivedChoices, keys: number, bounded: boolean):
   }
 }
 
-export interface ListRows {
-  readonly rows: readonly KeyRow[]
+export interface ListRows<T = KeyRow> {
+  readonly rows: readonly T[]
   readonly more: boolean
 }
 
@@ -72,12 +73,12 @@ export function rangeOf({ op }: List): RecordScanOptions {
 }
 
 /** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies first. */
-export function readList(
-  scan: RecordScan,
+export function readList<T>(
+  scan: SlicedScan<T>,
   { op, rowsMax, bytesMax }: List,
-  done: (error: Error | undefined, listed: ListRows) => void,
+  done: (error: Error | undefined, listed: ListRows<T>) => void,
 ): void {
-  const rows: KeyRow[] = []
+  const rows: T[] = []
   const limit = op.limit ?? Number.POSITIVE_INFINITY
   const slice = (): void => {
     scan.next({ rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax }, (error, stored, more = true) => {

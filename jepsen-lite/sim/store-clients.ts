@@ -375,8 +375,15 @@ export class StoreClients {
         )
       const revision = rng.int(compactRevision, grant.revision + 1)
       const { start, end } = this.#range(rng)
+      const keysOnly = revision % 2 === 1
       const list = {
-        op: { f: 'range', start: text(start), end: text(end), order: rng.pick(['asc', 'desc']) },
+        op: {
+          f: 'range',
+          start: text(start),
+          end: text(end),
+          order: rng.pick(['asc', 'desc']),
+          ...(keysOnly && { keysOnly }),
+        },
         ...{ rowsMax: rng.pick([512, 1, 2]), bytesMax: rng.pick([1 << 20, 150]) },
       } as const
       clients.list(open, driver, list, revision, ({ rows }) => {
@@ -387,9 +394,11 @@ export class StoreClients {
           .sort()
         if (list.op.order === 'desc') expected.reverse()
         const keys = rows.map(({ key }) => text(key))
-        const differs = rows.find(
-          (row) => !isSameRow({ ...row, value: text(row.value) }, model.atRevision(text(row.key), revision)),
-        )
+        const differs = rows.find((row) => {
+          const atRevision = model.atRevision(text(row.key), revision)
+          const value = keysOnly ? atRevision?.value : text(row.value)
+          return !isSameRow({ ...row, value: value ?? '' }, atRevision)
+        })
         if (keys.join() !== expected.join() || differs !== undefined)
           throw clients.wrong(
             'KV-20',

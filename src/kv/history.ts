@@ -26,7 +26,7 @@
 // versions that its events replaced are deleted too, and so are its tombstones.
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
-import { versionKey } from './codec/rows.ts'
+import { tombstoneKey, versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Steps } from './steps.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
@@ -334,7 +334,7 @@ export function* forget(state: KvState, rows: Rows): Steps<History> {
 /** Returns the bytes of the version that the event replaced. */
 function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Rows): number {
   if (tombstone !== undefined)
-    rows.write({ key: versionKey(key, revision), value: undefined, before: tombstone })
+    rows.write({ key: tombstoneKey(key, revision), value: undefined, before: tombstone })
   if (before === undefined) return 0
   rows.write({ key: versionKey(key, before.revision), value: undefined, before: before.hash })
   return bytesOfVersion(key, before.valueBytes)

@@ -36,11 +36,13 @@ export {
 } from './codec/request.ts'
 export {
   compareKeys,
+  decodeVersion,
   decodeVersionKey,
   keyAfter,
   leaseOf,
   prefixEnd,
   readVersion,
+  type VersionName,
   versionRange,
   versionsEnd,
   versionsStart,

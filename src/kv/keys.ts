@@ -18,6 +18,7 @@ import {
   leaseOf,
   readVersion,
   TOMBSTONE_ROW,
+  tombstoneKey,
   versionKey,
 } from './codec/rows.ts'
 import type { VersionBefore } from './history.ts'
@@ -130,7 +131,7 @@ export function removeDetached(
   { state, rows, events }: ApplyContext,
 ): void {
   const { key, valueBytes } = current
-  const tombstone = rows.write({ key: versionKey(key, revision), value: TOMBSTONE_ROW, before: null })
+  const tombstone = rows.write({ key: tombstoneKey(key, revision), value: TOMBSTONE_ROW, before: null })
   events.add(key, revision, tombstone, versionOf(current))
   rows.write({ key: rowKey, value: undefined })
   state.revision = revision
@@ -211,8 +212,7 @@ export function metadataOfVersion(
   row: Uint8Array,
   versionHash: RowHash,
 ): Uint8Array | undefined {
-  const { key, revision } = decodeVersionKey(rowKey)
-  const record = decodeVersion(key, revision, row)
+  const record = decodeVersion(decodeVersionKey(rowKey), row)
   return record === null
     ? undefined
     : encodeMetadata({ ...record, valueBytes: record.value.length, versionHash })

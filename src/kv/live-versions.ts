@@ -2,22 +2,25 @@
 // revision, unless it is a tombstone. The rows are given one after the other, in the order of their keys or backwards.
 
 import { equalBytes } from '../bytes/index.ts'
-import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from './codec/rows.ts'
-import type { KeyRow, Revision } from './types.ts'
+import { decodeVersionKey, firstVersionUpTo, type VersionName, versionsEnd } from './codec/rows.ts'
+import type { Revision } from './types.ts'
 
 /** After so many rows of one key that are of no use, the reader should jump. */
 export const ROWS_TO_SKIP = 16
 
-export class LiveVersions {
+/** `T`: what is made of the row of a version that is a record. */
+export class LiveVersions<T extends object> {
   /** undefined: as it is now. */
   readonly #at: Revision | undefined
   readonly #reverse: boolean
+  /** Returns null for a deletion. */
+  readonly #decode: (version: VersionName, row: Uint8Array) => T | null
   /** The key of the last row. */
   #key: Uint8Array | undefined
   /** Forwards: its record is known. */
   #isDecided = false
   /** Backwards: its newest version so far. */
-  #newest: KeyRow | null = null
+  #newest: T | null = null
   #skipped = 0
   #jump: Uint8Array | undefined
   /** Forwards: its newest version is a tombstone. */
@@ -27,14 +30,20 @@ export class LiveVersions {
   #deletedKey: Uint8Array | undefined
   #deletedRows = 0
 
-  constructor(at: Revision | undefined, reverse: boolean) {
+  constructor(
+    at: Revision | undefined,
+    reverse: boolean,
+    decode: (version: VersionName, row: Uint8Array) => T | null,
+  ) {
     this.#at = at
     this.#reverse = reverse
+    this.#decode = decode
   }
 
   /** The record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
-  take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
-    const { key, revision } = decodeVersionKey(rowKey)
+  take(rowKey: Uint8Array, row: Uint8Array): T | undefined {
+    const version = decodeVersionKey(rowKey)
+    const { key, revision } = version
     const isNext = this.#key === undefined || !equalBytes(this.#key, key)
     this.#deletedKey = undefined
     const before = isNext ? this.end() : undefined
@@ -49,7 +58,7 @@ export class LiveVersions {
     this.#rows++
     const isTooNew = this.#at !== undefined && revision > this.#at
     if (this.#reverse) {
-      if (!isTooNew) this.#newest = decodeVersion(key, revision, row)
+      if (!isTooNew) this.#newest = this.#decode(version, row)
       return before
     }
     if (this.#isDecided || isTooNew) {
@@ -63,7 +72,7 @@ export class LiveVersions {
     this.#isDecided = true
     this.#skipped = 0
     this.#jump = undefined
-    const record = decodeVersion(key, revision, row)
+    const record = this.#decode(version, row)
     if (record !== null) return record
     this.#isDeleted = true
     this.#noteDeleted(key, 1)
@@ -71,7 +80,7 @@ export class LiveVersions {
   }
 
   /** Backwards: the record of the last key, after the last row. */
-  end(): KeyRow | undefined {
+  end(): T | undefined {
     this.#deletedKey = undefined
     const newest = this.#newest
     this.#newest = null

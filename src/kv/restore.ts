@@ -69,11 +69,12 @@ export class BackupRows {
     if (table >= TABLE_IDEMPOTENCY_TOKENS && table <= TABLE_SESSION_SLOTS) return false
     if (table === TABLE_EVENTS) return this.#withHistory
     if (table !== TABLE_VERSIONS) return true
-    const { key, revision } = decodeVersionKey(rowKey)
+    const version = decodeVersionKey(rowKey)
+    const { key } = version
     const isNewest = this.#key === undefined || compareKeys(this.#key, key) !== 0
     this.#key = key.slice()
     if (!isNewest) return this.#withHistory
-    const record = decodeVersion(key, revision, value)
+    const record = decodeVersion(version, value)
     if (record === null) return this.#withHistory
     this.keys++
     this.bytes += key.length + record.value.length

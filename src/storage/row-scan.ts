@@ -23,6 +23,7 @@ export class OverlayScan implements RowScan {
   /** The prefix of rows in the engine. */
   readonly #prefix: Uint8Array
   readonly #reverse: boolean
+  readonly #keysOnly: boolean
   /** The rows of the layers that have not been given out. */
   readonly #overlaid: LayerCursor
   readonly #first: StickyError
@@ -60,6 +61,7 @@ export class OverlayScan implements RowScan {
     this.#scan = scan
     this.#prefix = prefix
     this.#reverse = range.reverse
+    this.#keysOnly = range.keysOnly ?? false
     this.#overlaid = new LayerCursor(layers, range)
     this.#first = first
     this.#foreground = foreground
@@ -72,7 +74,7 @@ export class OverlayScan implements RowScan {
       return
     }
     this.#assertOpen()
-    const page = new Page(limits)
+    const page = new Page(limits, this.#keysOnly)
     this.#fill(page, (error) => done(error, error === undefined ? page.rows : [], page.isFull))
   }
 
@@ -172,7 +174,7 @@ export class OverlayScan implements RowScan {
       this.#isBehind = this.#lt !== undefined && next !== undefined && Buffer.compare(next, this.#lt) >= 0
       if (this.#isBehind) return
       if (overlaid !== undefined && order <= 0) {
-        if (!page.add(overlaid.key, overlaid.row.stored)) return
+        if (!overlaid.row.isDeleted && !page.add(overlaid.key, overlaid.row.stored)) return
         this.#overlaid.advance()
         if (order === 0) this.#pairsAt++
       } else {
@@ -207,6 +209,8 @@ export class OverlayScan implements RowScan {
   }
 }
 
+const NO_VALUE = new Uint8Array()
+
 const closedError = (): Error => new Error('the scan is closed')
 
 /** A page ends with the first row that does not fit. A smaller row after it must not take its place. */
@@ -214,20 +218,21 @@ class Page {
   readonly rows: StoredRow[] = []
   isFull = false
   readonly #limits: PageLimits
+  readonly #keysOnly: boolean
   #bytes = 0
 
-  constructor(limits: PageLimits) {
+  constructor(limits: PageLimits, keysOnly: boolean) {
     this.#limits = limits
+    this.#keysOnly = keysOnly
   }
 
   get rowsRequested(): number {
     return this.#limits.rowsMax - this.rows.length
   }
 
-  /** Returns whether the row fits. `stored` is undefined for a deleted row, which takes no room. */
-  add(key: Uint8Array, stored: Uint8Array | undefined): boolean {
-    if (stored === undefined) return true
-    const value = openRow(key, stored)
+  /** Returns whether the row fits. `stored`: the sealed row. */
+  add(key: Uint8Array, stored: Uint8Array = NO_VALUE): boolean {
+    const value = this.#keysOnly ? NO_VALUE : openRow(key, stored)
     const bytes = key.length + value.length
     const isTooLarge = this.rows.length > 0 && this.#bytes + bytes > this.#limits.bytesMax
     this.isFull = isTooLarge || this.rowsRequested === 0

@@ -398,11 +398,11 @@ class Store implements Storage {
   scan(range: Range): RowScan {
     this.#check()
     return this.#first.guard(() => {
-      const { gte, lt, reverse } = range
+      const { gte, lt, reverse, keysOnly = false } = range
       const state = this.#state()
       const prefix = this.#prefix
       const layers = this.#overlay.freeze(() => state)
-      const engineRange = { gte: prefixed(prefix, gte), lt: prefixed(prefix, lt), reverse, keysOnly: false }
+      const engineRange = { gte: prefixed(prefix, gte), lt: prefixed(prefix, lt), reverse, keysOnly }
       const opened: OverlayScan = new OverlayScan(
         state,
         this.#engine.scan(engineRange),

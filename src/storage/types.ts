@@ -77,6 +77,8 @@ export interface Range {
   /** Exclusive upper bound. */
   readonly lt: Uint8Array
   readonly reverse: boolean
+  /** The values of the rows are empty. They are not read, so the checksums of the rows are not checked. */
+  readonly keysOnly?: boolean
 }
 
 export interface PageLimits {

@@ -1,7 +1,7 @@
 // Rows of events: where one ends, how many go in one step of compaction, and what is due at which moment.
 
 import { describe, expect, test } from 'vitest'
-import { versionKey } from '../../src/kv/codec/rows.ts'
+import { tombstoneKey, versionKey } from '../../src/kv/codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import {
   decodeEvents,
@@ -99,7 +99,7 @@ describe('one step of compaction', () => {
     expect(history.bytes).toBe(bytes)
     // The versions that remain are the newest, tombstones, and those that a remaining event has replaced.
     for (const { key, revision, tombstone, before } of rows.slice(0, count).flatMap((row) => row.events)) {
-      if (tombstone) expect(store.rows.has(hex(versionKey(key, revision)))).toBe(false)
+      if (tombstone) expect(store.rows.has(hex(tombstoneKey(key, revision)))).toBe(false)
       if (before) expect(store.rows.has(hex(versionKey(key, before.revision)))).toBe(false)
     }
   }

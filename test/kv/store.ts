@@ -2,7 +2,7 @@
 
 import { applyEntry } from '../../src/kv/apply.ts'
 import { encodeRequest, placesOfEntry, requestKind } from '../../src/kv/codec/request.ts'
-import { compareKeys, versionsStart } from '../../src/kv/codec/rows.ts'
+import { compareKeys, decodeVersion, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
@@ -102,7 +102,10 @@ class RowMap extends Map<string, Uint8Array> {
       const versions = names.map(
         (name) => [Buffer.from(name, 'hex'), this.get(name) ?? new Uint8Array()] as const,
       )
-      this.#sorted = { versions, records: recordsOf(versions, new LiveVersions(undefined, false)) }
+      this.#sorted = {
+        versions,
+        records: recordsOf(versions, new LiveVersions(undefined, false, decodeVersion)),
+      }
     }
     return this.#sorted
   }
@@ -121,7 +124,7 @@ interface SortedVersions {
   readonly records: readonly KeyRow[]
 }
 
-const recordsOf = (versions: Versions, live: LiveVersions): KeyRow[] =>
+const recordsOf = (versions: Versions, live: LiveVersions<KeyRow>): KeyRow[] =>
   [...versions.map(([key, row]) => live.take(key, row)), live.end()].filter((record) => record !== undefined)
 
 /** A result with the rows that were written, in order. */
@@ -256,7 +259,7 @@ export class MemoryStore {
   list(at: Revision | undefined, reverse = false): KeyRow[] {
     const { records, versions } = this.rows.sorted
     if (at === undefined) return reverse ? records.toReversed() : [...records]
-    return recordsOf(reverse ? versions.toReversed() : versions, new LiveVersions(at, reverse))
+    return recordsOf(reverse ? versions.toReversed() : versions, new LiveVersions(at, reverse, decodeVersion))
   }
 
   /** Reads a range as a driver does before an entry. */

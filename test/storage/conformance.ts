@@ -417,6 +417,22 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await allRows(await reopened())).toEqual(['b=1', 'c=2'])
     })
 
+    test('of keys alone has the same rows, with empty values', async () => {
+      const storage = await withRows()
+      const names = rows.map((row) => row.slice(0, 2))
+      for (const reverse of [false, true]) {
+        const scan = scanOf(storage, { reverse, keysOnly: true })
+        const expected = reverse ? names.toReversed() : names
+        expect(await page(scan, { rowsMax: 2 })).toEqual({ rows: expected.slice(0, 2), more: true })
+        expect(await page(scan)).toEqual({ rows: expected.slice(2), more: false })
+        scan.seek(rowKey('f'))
+        expect((await page(scan)).rows).toEqual(reverse ? ['e=', 'b=', 'a='] : ['g=', 'h='])
+        await finishedScan(scan)
+      }
+      await store(storage, batch(hardState(1, 9)))
+      expect((await firstPage(storage, { keysOnly: true })).rows).toEqual(names)
+    })
+
     test('opened while a batch is being written sees it whole', async () => {
       const storage = await withRows()
       const stored = store(storage, batch(hardState(1, 9)))

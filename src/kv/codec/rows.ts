@@ -8,16 +8,18 @@
 //   token order  key:   3, position (8)
 //                value: cluster time (8), revision of the outcome (8), bytes that it takes (4), auth revision as above (8),
 //                       token
-//   versions     key:   65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8); the newest version of a key sorts first
+//   versions     key:   65, user's key, escaped, 0, 2 × (2^53 - 1 - mod_revision), plus 1 if it is a tombstone (8); the
+//                       newest version of a key sorts first
 //                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), with flag 4 who wrote it:
 //                       length (1), ASCII; the user's value. Of a tombstone: the flags only
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
+// The keys of rows alone say which keys exist at a revision: a count reads no values.
 
 import {
   Reader,
   readUint8,
-  readUint64,
+  readUint32,
   writeAscii,
   writeBigUint64,
   writeUint8,
@@ -83,11 +85,31 @@ export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
 /** Replaces 0 in a user's key. 0 alone ends the key, and is followed by a byte below 0xff. */
 const ESCAPE = 0xff
 
-/** The key of the row of a version. */
-export function versionKey(key: Uint8Array, revision: Revision): Uint8Array {
+/** A version, as the key of its row names it. */
+export interface VersionName {
+  readonly key: Uint8Array
+  readonly revision: Revision
+  /** The version is a deletion. */
+  readonly isTombstone: boolean
+}
+
+/** The key of the row of a version that has a value. */
+export const versionKey = (key: Uint8Array, revision: Revision): Uint8Array => rowKeyOf(key, revision, 0)
+
+/** The key of the row of a deletion. */
+export const tombstoneKey = (key: Uint8Array, revision: Revision): Uint8Array => rowKeyOf(key, revision, 1)
+
+/** Half of the number at the end of the key of a row, in its first four bytes and the bits of the others. */
+const HALF = 2 ** 31
+
+function rowKeyOf(key: Uint8Array, revision: Revision, tombstone: 0 | 1): Uint8Array {
   const bytes = escaped(key, 9)
   // The byte before, the end of the user's key, is 0.
-  writeUint64(bytes, bytes.length - 8, Number.MAX_SAFE_INTEGER - revision)
+  const at = bytes.length - 8
+  const order = Number.MAX_SAFE_INTEGER - revision
+  // The double has more bits than a number can have.
+  writeUint32(bytes, at, Math.floor(order / HALF))
+  writeUint32(bytes, at + 4, 2 * (order % HALF) + tombstone)
   return bytes
 }
 
@@ -125,17 +147,15 @@ function escaped(key: Uint8Array, more: number): Uint8Array {
   return bytes
 }
 
-/** The user's key and the revision in the key of the row of a version. */
-export function decodeVersionKey(rowKey: Uint8Array): {
-  readonly key: Uint8Array
-  readonly revision: Revision
-} {
+export function decodeVersionKey(rowKey: Uint8Array): VersionName {
   const end = rowKey.length - 9
   if (rowKey[0] !== TABLE_VERSIONS || end < 1 || rowKey[end] !== 0)
     throw new MalformedBytesError(`row of table ${rowKey[0]}, not of versions`)
-  const revision = asRevision(Number.MAX_SAFE_INTEGER - readUint64(rowKey, end + 1))
+  const low = readUint32(rowKey, end + 5)
+  const order = readUint32(rowKey, end + 1) * HALF + Math.floor(low / 2)
+  const revision = asRevision(Number.MAX_SAFE_INTEGER - order)
   const key = rowKey.subarray(1, end)
-  return { key: key.includes(0) ? unescaped(key) : key, revision }
+  return { key: key.includes(0) ? unescaped(key) : key, revision, isTombstone: low % 2 === 1 }
 }
 
 function unescaped(key: Uint8Array): Uint8Array {
@@ -175,10 +195,15 @@ const versionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
 /** The row of a deletion. */
 export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
 
-/** Returns null if the key was deleted at this revision. The value shares its bytes with the row. */
-export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8Array): KeyRow | null {
+/** Returns null if the version is a deletion. The value shares its bytes with the row. */
+export function decodeVersion(
+  { key, revision: modRevision, isTombstone }: VersionName,
+  row: Uint8Array,
+): KeyRow | null {
   const flags = readUint8(row, 0)
-  if (flags === TOMBSTONE) return null
+  if ((flags === TOMBSTONE) !== isTombstone)
+    throw new MalformedBytesError('the row of a version and its key disagree about a deletion')
+  if (isTombstone) return null
   if ((flags & ~(LEASED | HAS_WRITER)) !== 0)
     throw new UnknownKindError(`row flags ${flags} are not known to this program`)
   const from = new Reader(row, 'the row of a version', MalformedBytesError)
@@ -198,7 +223,7 @@ export function readVersion(
   get: (rowKey: Uint8Array) => Uint8Array | undefined,
 ): KeyRow {
   const row = get(versionKey(key, revision))
-  const version = row && decodeVersion(key, revision, row)
+  const version = row && decodeVersion({ key, revision, isTombstone: false }, row)
   if (!version) throw new MalformedBytesError(`version ${revision} of a key has no row`)
   return version
 }

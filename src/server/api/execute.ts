@@ -295,7 +295,7 @@ function deleteRange(
     const { revision, replayed, code, message } = result
     const count = async (instant: Instant): Promise<void> => {
       const options = { ...range, reverse: false, revision: undefined }
-      const keys = await api.ranges.count(instant, instant.list(options))
+      const keys = await api.ranges.count(instant, instant.listKeys(options))
       const detail = `${message}: ${keys} keys when they were counted`
       respond(new ApiError(code, detail, { revision, replayed, members: { count: keys } }))
     }

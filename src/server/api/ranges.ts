@@ -4,6 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type KeyRange, type KeyRow, keyAfter } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
+import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from '../node/record-scan.ts'
 import type { NodeApi, ReadGrant, Result, SlicedScan } from '../node/types.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
@@ -30,6 +31,8 @@ export interface Instant {
    */
   readonly open: <T extends SlicedScan<unknown>>(newScan: () => T) => T
   readonly list: (options: RecordScanOptions) => RecordScan
+  readonly listMetadata: (options: RecordScanOptions) => MetadataScan
+  readonly listKeys: (options: RecordScanOptions) => SlicedScan<unknown>
 }
 
 /** Limits the slices that are read at the same time. Without it, many ranges would block all threads of LevelDB. */
@@ -123,8 +126,15 @@ export class Ranges {
       scans.push(scan)
       return scan
     }
-    const list = (options: RecordScanOptions): RecordScan => open(() => this.#node.list(options))
-    const reading = async (): Promise<void> => use({ call, grant: result.value, open, list })
+    const instant: Instant = {
+      call,
+      grant: result.value,
+      open,
+      list: (options) => open(() => this.#node.list(options)),
+      listMetadata: (options) => open(() => this.#node.listMetadata(options)),
+      listKeys: (options) => open(() => this.#node.listKeys(options)),
+    }
+    const reading = async (): Promise<void> => use(instant)
     void reading()
       .catch(failed)
       .finally(() => {
@@ -146,10 +156,13 @@ export class Ranges {
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(this.#node, revision, grant)
-      const scan = ({ start, end }: KeyRange): RecordScan =>
-        instant.list({ start, end, reverse: order === 'desc', revision })
-      const counted = countOnly || (count && !stream) ? scan(range) : undefined
-      const records = countOnly ? undefined : scan(rest)
+      const options = ({ start, end }: KeyRange): RecordScanOptions => ({
+        ...{ start, end, revision },
+        reverse: order === 'desc',
+      })
+      const counted = countOnly || (count && !stream) ? instant.listKeys(options(range)) : undefined
+      const list = keysOnly ? instant.listMetadata : instant.list
+      const records = countOnly ? undefined : list(options(rest))
       if (stream && records !== undefined)
         return this.stream(instant, records, operation.limit, false, (rows) =>
           respond({ kind: 'stream', grant, rows, keysOnly }),
@@ -173,7 +186,7 @@ export class Ranges {
   /** Ends at the limit of records, bytes or time. */
   async #page(
     { call }: Instant,
-    scan: RecordScan,
+    scan: SlicedScan<KeyRow>,
     limit = this.#limits.pageRowsDefault,
     reservation: Reservation,
   ): Promise<{ readonly more: boolean; readonly last: Uint8Array | undefined }> {
@@ -214,7 +227,7 @@ export class Ranges {
   }
 
   /** The number of rows of a scan. */
-  async count({ call }: Instant, scan: RecordScan): Promise<number> {
+  async count({ call }: Instant, scan: SlicedScan<unknown>): Promise<number> {
     let count = 0
     for await (const { rows } of this.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
       count += rows.length

@@ -19,6 +19,7 @@ import type {
   Revision,
   Where,
 } from '../../kv/types.ts'
+import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Reservation } from './budget.ts'
@@ -140,7 +141,7 @@ export async function evaluateTxn(
 ): Promise<{ readonly result: KvTxnResult; readonly reservation: Reservation }> {
   const reservation = ranges.reserve()
   try {
-    const reads = new TxnReads(instant, ranges, revision, settings, reservation)
+    const reads = new TxnReads(txn, instant, ranges, revision, settings, reservation)
     const result = await evaluate(txn, reads)
     await reads.finish()
     return { result, reservation }
@@ -157,7 +158,9 @@ const EVERYTHING: KeyRange = { start: new Uint8Array(), end: undefined }
 class TxnReads {
   readonly #instant: Instant
   readonly #ranges: Ranges
-  readonly #scan: RecordScan
+  readonly #records: RecordScan
+  /** Reads what needs no values; undefined: everything needs them. `#records` is a part of it. */
+  readonly #metadata: MetadataScan | undefined
   readonly #settings: KvSettings
   readonly #reservation: Reservation
   /** Keys of ranges that were read, and their bytes. */
@@ -169,6 +172,7 @@ class TxnReads {
   #comparedBytes = 0
 
   constructor(
+    txn: KvTxn,
     instant: Instant,
     ranges: Ranges,
     revision: Revision | undefined,
@@ -177,7 +181,9 @@ class TxnReads {
   ) {
     this.#instant = instant
     this.#ranges = ranges
-    this.#scan = instant.list({ ...EVERYTHING, reverse: false, revision })
+    const options = { ...EVERYTHING, reverse: false, revision }
+    this.#metadata = needsValuesOnly(txn) ? undefined : instant.listMetadata(options)
+    this.#records = this.#metadata?.records ?? instant.list(options)
     this.#settings = settings
     this.#reservation = reservation
   }
@@ -198,18 +204,20 @@ class TxnReads {
 
   /**
    * Calls `take` with the records of a key or a range in the order of their keys, until it returns false. Reads no more
-   * than `recordsMax`.
+   * than `recordsMax`. `withValues`: otherwise their values are empty.
    */
   async each(
     where: Where,
+    withValues: boolean,
     take: (record: KeyRow) => boolean,
     recordsMax = Number.MAX_SAFE_INTEGER,
   ): Promise<void> {
     const isKey = 'key' in where
-    this.#scan.moveTo(isKey ? { start: where.key, end: keyAfter(where.key) } : where)
+    const scan = withValues ? this.#records : (this.#metadata ?? this.#records)
+    scan.moveTo(isKey ? { start: where.key, end: keyAfter(where.key) } : where)
     const { call } = this.#instant
     const rowsMax = isKey ? 1 : Math.min(recordsMax, Number.MAX_SAFE_INTEGER)
-    for await (const { rows } of this.#ranges.slices(call, this.#scan, rowsMax)) {
+    for await (const { rows } of this.#ranges.slices(call, scan, rowsMax)) {
       if (performance.now() > call.deadline)
         throw new ApiError('overloaded', 'the transaction could not be read within the timeout')
       if (!isKey) this.#count(rows)
@@ -219,7 +227,7 @@ class TxnReads {
 
   /** Throws if what was read is not complete. */
   finish(): Promise<void> {
-    return finish(this.#scan)
+    return finish(this.#metadata ?? this.#records)
   }
 
   #count(rows: readonly KeyRow[]): void {
@@ -238,6 +246,18 @@ class TxnReads {
     return errorOfOutcome(rejection(this.#instant.grant.revision, reason, numbers))
   }
 }
+
+/** Whether an answer to this get has values. */
+const hasValues = ({ keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>): boolean =>
+  !keysOnly && !countOnly
+
+const needsValuesOnly = (txn: KvTxn): boolean =>
+  txn.compare.every(({ target }) => target === 'value') &&
+  [...txn.success, ...txn.failure].every((operation) =>
+    operation.kind === 'txn'
+      ? needsValuesOnly(operation.txn)
+      : operation.kind !== 'get' || hasValues(operation),
+  )
 
 async function evaluate(txn: KvTxn, reads: TxnReads): Promise<KvTxnResult> {
   const succeeded = await allHold(txn.compare, reads)
@@ -260,7 +280,7 @@ async function holds(comparison: Comparison, reads: TxnReads): Promise<boolean> 
   const { where } = comparison
   let count = 0
   let isTrue = true
-  await reads.each(where, (record) => {
+  await reads.each(where, comparison.target === 'value', (record) => {
     count++
     if (readsValue(comparison, record.value.length)) reads.compare(record)
     isTrue = comparisonHolds(comparison, record, record.value)
@@ -274,18 +294,18 @@ async function evaluateOperation(
   reads: TxnReads,
 ): Promise<OperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
-  const { where, limit = Number.POSITIVE_INFINITY, keysOnly, count: isCounted, countOnly } = operation
+  const { where, limit = Number.POSITIVE_INFINITY, count: isCounted, countOnly } = operation
   const counts = isCounted || countOnly
   const records: KeyRow[] = []
   let count = 0
   await reads.each(
     where,
+    hasValues(operation),
     (record) => {
       count++
       if (countOnly || records.length >= limit) return counts
-      const kept = keysOnly ? { ...record, value: NO_VALUE } : record
-      reads.keep(kept)
-      records.push(kept)
+      reads.keep(record)
+      records.push(record)
       return true
     },
     counts ? undefined : limit + 1,
@@ -293,5 +313,3 @@ async function evaluateOperation(
   const more = !countOnly && records.length < count
   return { kind: 'get', found: { records, more, count: counts ? count : undefined } }
 }
-
-const NO_VALUE = new Uint8Array()

@@ -24,11 +24,12 @@ import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { LeaseService } from './leases/lease-service.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Members } from './members.ts'
+import { MetadataScan } from './metadata-scan.ts'
 import { newRaft } from './new-raft.ts'
 import { PeerEvents } from './peer-events.ts'
 import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
-import { getRecord, RecordScan, type RecordScanOptions } from './record-scan.ts'
+import { getRecord, KeyScan, RecordScan, type RecordScanOptions } from './record-scan.ts'
 import { removedText } from './removed.ts'
 import { SnapshotTransfers } from './snapshot-transfers.ts'
 import { StateWaiters } from './state-waiters.ts'
@@ -322,6 +323,14 @@ export class Driver implements NodeApi {
 
   list(options: RecordScanOptions): RecordScan {
     return this.#lifecycle.guardRead(() => new RecordScan(this.#options.storage, options))
+  }
+
+  listMetadata(options: RecordScanOptions): MetadataScan {
+    return this.#lifecycle.guardRead(() => new MetadataScan(this.#options.storage, options))
+  }
+
+  listKeys(options: RecordScanOptions): KeyScan {
+    return this.#lifecycle.guardRead(() => new KeyScan(this.#options.storage, options))
   }
 
   rows(): RowScan {

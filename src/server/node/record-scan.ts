@@ -2,6 +2,7 @@
 
 import {
   decodeMetadata,
+  decodeVersion,
   type KeyRange,
   type KeyRow,
   keyAfter,
@@ -10,6 +11,7 @@ import {
   type Revision,
   ROWS_TO_SKIP,
   readVersion,
+  type VersionName,
   versionRange,
   versionsStart,
 } from '../../kv/index.ts'
@@ -37,7 +39,7 @@ export interface RecordScanOptions extends KeyRange {
   readonly revision: Revision | undefined
 }
 
-type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean | undefined) => void
+type PageOf<T> = (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void
 
 /** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
@@ -49,12 +51,15 @@ export function getRecord(
   try {
     found = recordInMemory(storage, key)
   } catch (error) {
-    done(error instanceof Error ? error : new Error(String(error)), undefined)
+    done(asError(error), undefined)
     return
   }
   if (found === 'unknown') firstRecord(storage, key, done)
   else done(undefined, found)
 }
+
+export const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown))
 
 /** 'unknown': the metadata of the key is not in memory. */
 function recordInMemory(
@@ -84,20 +89,43 @@ function firstRecord(
 
 type ScannedStorage = Pick<Storage, 'scan' | 'emptyRanges'>
 
-/** Makes records of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
-export class RecordScan {
+/** Kind of items that a scan makes of the rows of versions of keys that exist. */
+interface ScanContent<T extends Keyed> {
+  readonly keysOnly: boolean
+  /** Returns null for a deletion. */
+  readonly decode: (version: VersionName, row: Uint8Array) => T | null
+  readonly bytesOf: (item: T) => number
+  /** Whether it is certain that this key, whose newest row is a deletion, does not exist. */
+  readonly isCertainlyDeleted: (key: Uint8Array) => boolean
+}
+
+interface Keyed {
+  readonly key: Uint8Array
+}
+
+const WHOLE_RECORDS: ScanContent<KeyRow> = {
+  keysOnly: false,
+  decode: decodeVersion,
+  bytesOf: ({ key, value }) => key.length + value.length,
+  // The row was read, and its checksum holds.
+  isCertainlyDeleted: () => true,
+}
+
+/** Makes items of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
+class VersionScan<T extends Keyed> {
+  readonly #content: ScanContent<T>
   readonly #scan: RowScan
   readonly #reverse: boolean
-  readonly #newLive: () => LiveVersions
-  #live: LiveVersions
+  readonly #newLive: () => LiveVersions<T>
+  #live: LiveVersions<T>
   /** None for a scan of history. */
   readonly #emptyRanges: EmptyRanges
   /** The deleted keys since the last record. */
   #deleted: DeletedKeys | undefined
   /** The ranges of such keys before. They are known to be complete when the scan has ended. */
   readonly #emptied: EmptyRange[] = []
-  /** Records that were read. Those before `#at` have been returned. */
-  #read: KeyRow[] = []
+  /** Items that were read. Those before `#at` have been returned. */
+  #read: T[] = []
   #at = 0
   #isComplete = false
   /** The number of rows to read next at least: it doubles as long as they hold no record. */
@@ -109,18 +137,20 @@ export class RecordScan {
   #isReading = false
   /** It has failed, or was finished or closed. */
   #isOver = false
-  #done: PageOfRecords = () => {}
-  #page: KeyRow[] = []
+  #done: PageOf<T> = () => {}
+  #page: T[] = []
   #bytes = 0
   /** A scan may call back before its `next` returns. The loop of `#run` keeps the stack flat then. */
   #isRunning = false
   #mustRun = false
 
-  constructor(storage: ScannedStorage, options: RecordScanOptions) {
+  constructor(storage: ScannedStorage, options: RecordScanOptions, content: ScanContent<T>) {
     const { reverse, revision } = options
-    this.#scan = storage.scan({ ...versionRange(options), reverse })
+    const { keysOnly, decode } = content
+    this.#content = content
+    this.#scan = storage.scan({ ...versionRange(options), reverse, keysOnly })
     this.#reverse = reverse
-    this.#newLive = () => new LiveVersions(revision, reverse)
+    this.#newLive = () => new LiveVersions(revision, reverse, decode)
     this.#live = this.#newLive()
     this.#emptyRanges = revision === undefined ? storage.emptyRanges : noEmptyRanges
     this.#begin(options)
@@ -144,10 +174,10 @@ export class RecordScan {
   }
 
   /**
-   * The next page: at least one record, unless there is none. `more`: the range has more of them. With `readsMax` the
-   * page may end with fewer records, even without one; then `more` is undefined: it is not known.
+   * The next page: at least one item, unless there is none. `more`: the range has more of them. With `readsMax` the
+   * page may end with fewer items, even without one; then `more` is undefined: it is not known.
    */
-  next(limits: SliceLimits, done: PageOfRecords): void {
+  next(limits: SliceLimits, done: PageOf<T>): void {
     this.#limits = limits
     this.#done = done
     this.#page = []
@@ -186,7 +216,7 @@ export class RecordScan {
     this.#isRunning = false
   }
 
-  get #first(): KeyRow | undefined {
+  get #first(): T | undefined {
     return this.#read[this.#at]
   }
 
@@ -195,7 +225,7 @@ export class RecordScan {
     let record = this.#first
     while (record !== undefined && this.#page.length < rowsMax && this.#bytes < bytesMax) {
       this.#page.push(record)
-      this.#bytes += record.key.length + record.value.length
+      this.#bytes += this.#content.bytesOf(record)
       this.#at++
       record = this.#first
     }
@@ -220,7 +250,14 @@ export class RecordScan {
         this.#end(error, false)
         return
       }
-      this.#read = this.#recordsIn(rows)
+      try {
+        this.#read = this.#recordsIn(rows)
+      } catch (thrown) {
+        // Damage of a key: what a scan of keys reads has not been checked.
+        this.#isOver = true
+        this.#end(asError(thrown), false)
+        return
+      }
       this.#at = 0
       this.#rowsMin = this.#read.length > 0 ? 1 : Math.min(2 * rowsMax, READ_ROWS_MAX)
       const hasJumped = more && this.#jump()
@@ -233,19 +270,20 @@ export class RecordScan {
     })
   }
 
-  #recordsIn(rows: readonly StoredRow[]): KeyRow[] {
-    const records: KeyRow[] = []
+  #recordsIn(rows: readonly StoredRow[]): T[] {
+    const records: T[] = []
     for (const { key, value } of rows) this.#take(this.#live.take(key, value), records)
     return records
   }
 
   /** `record`: the one that the last row has decided. */
-  #take(record: KeyRow | undefined, records: KeyRow[]): void {
+  #take(record: T | undefined, records: T[]): void {
     const { deletedKey } = this.#live
     if (record !== undefined) {
       records.push(record)
       this.#endDeleted()
-    } else if (deletedKey !== undefined) {
+    } else if (deletedKey !== undefined && !this.#content.isCertainlyDeleted(deletedKey)) this.#endDeleted()
+    else if (deletedKey !== undefined) {
       this.#deleted ??= new DeletedKeys(this.#reverse)
       this.#deleted.addKey(deletedKey, this.#live.deletedRows)
     }
@@ -273,6 +311,29 @@ export class RecordScan {
     this.#live = this.#newLive()
     this.#scan.seek(versionsStart(this.#reverse ? known.start : known.end))
     return true
+  }
+}
+
+/** The records of a range, with their values. */
+export class RecordScan extends VersionScan<KeyRow> {
+  constructor(storage: ScannedStorage, options: RecordScanOptions) {
+    super(storage, options, WHOLE_RECORDS)
+  }
+}
+
+/**
+ * The keys of a range, and the revisions of their versions. No value is read, so the checksums of the rows are not
+ * checked.
+ */
+export class KeyScan extends VersionScan<VersionName> {
+  /** A damaged row must not hide a key from other scans: a deletion counts if memory says the same. */
+  constructor(storage: ScannedStorage & Pick<Storage, 'keyMetadata'>, options: RecordScanOptions) {
+    super(storage, options, {
+      keysOnly: true,
+      decode: (version) => (version.isTombstone ? null : version),
+      bytesOf: ({ key }) => key.length,
+      isCertainlyDeleted: (key) => storage.keyMetadata(metadataKey(key)) === 'absent',
+    })
   }
 }
 

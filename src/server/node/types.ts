@@ -29,7 +29,8 @@ import type {
 import type { RowScan, SnapshotSink, SnapshotSource, WriteCallback } from '../../storage/types.ts'
 import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
-import type { RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
+import type { MetadataScan } from './metadata-scan.ts'
+import type { KeyScan, RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
 import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
@@ -319,6 +320,10 @@ export interface NodeApi {
   /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: RecordScanOptions): RecordScan
+  /** The same records without values. */
+  listMetadata(options: RecordScanOptions): MetadataScan
+  /** Their keys alone: enough to count them. */
+  listKeys(options: RecordScanOptions): KeyScan
   /** All rows of the store, and its registers. */
   rows(): RowScan
   /**

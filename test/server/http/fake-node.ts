@@ -43,7 +43,13 @@ import { systemClock } from '../../../src/server/node/clock.ts'
 import { commandDigest } from '../../../src/server/node/command-digest.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
-import { getRecord, RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
+import { MetadataScan } from '../../../src/server/node/metadata-scan.ts'
+import {
+  getRecord,
+  KeyScan,
+  RecordScan,
+  type RecordScanOptions,
+} from '../../../src/server/node/record-scan.ts'
 import type {
   DriverStatus,
   LeaseNow,
@@ -106,6 +112,8 @@ export class FakeNode implements NodeApi {
   /** Reads without a result. */
   openReads = 0
   openScans = 0
+  /** Rows that scans have read with their values. */
+  valuesRead = 0
   /** The error of unreadable rows that ranges skip. It is reported when they finish. */
   unread: Error | undefined
   /** Called before each slice of a range is read. */
@@ -117,6 +125,13 @@ export class FakeNode implements NodeApi {
   readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(rowKey)?.value }, this)
   readonly #rows = new SortedRows()
   readonly #heads = new SortedRows()
+
+  readonly #storage = {
+    keyMetadata: (rowKey: Uint8Array) =>
+      this.headsAreInMemory ? (this.#heads.get(rowKey)?.value ?? ('absent' as const)) : undefined,
+    scan: (range: Range) => this.scan(range),
+    emptyRanges: noEmptyRanges,
+  }
 
   readonly watches: WatchHub
   /** The failures of the watches. */
@@ -294,18 +309,19 @@ export class FakeNode implements NodeApi {
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
-    const storage = {
-      get: (rowKey: Uint8Array) => this.#row(rowKey),
-      keyMetadata: (rowKey: Uint8Array) =>
-        this.headsAreInMemory ? (this.#heads.get(rowKey)?.value ?? ('absent' as const)) : undefined,
-      scan: (range: Range) => this.scan(range),
-      emptyRanges: noEmptyRanges,
-    }
-    getRecord(storage, key, done)
+    getRecord({ ...this.#storage, get: (rowKey) => this.#row(rowKey) }, key, done)
   }
 
   list(options: RecordScanOptions): RecordScan {
-    return new RecordScan({ scan: (range) => this.scan(range), emptyRanges: noEmptyRanges }, options)
+    return new RecordScan(this.#storage, options)
+  }
+
+  listMetadata(options: RecordScanOptions): MetadataScan {
+    return new MetadataScan(this.#storage, options)
+  }
+
+  listKeys(options: RecordScanOptions): KeyScan {
+    return new KeyScan(this.#storage, options)
   }
 
   readonly leaseTtlMsMin = 2000
@@ -354,7 +370,8 @@ export class FakeNode implements NodeApi {
 
   scan(range: Range): RowScan {
     this.openScans++
-    const rows = this.#rows.in(range)
+    const found = this.#rows.in(range)
+    const rows = range.keysOnly ? found.map(({ key }) => ({ key, value: NO_VALUE })) : found
     if (range.reverse) rows.reverse()
     const pages = new Pages(rows)
     let isClosed = false
@@ -375,7 +392,11 @@ export class FakeNode implements NodeApi {
         this.onSlice?.()
         const error = broken()
         if (error !== undefined) setImmediate(done, error, [], false)
-        else setImmediate(done, undefined, ...pages.next(limits))
+        else {
+          const page = pages.next(limits)
+          this.valuesRead += page[0].filter(({ value }) => value.length > 0).length
+          setImmediate(done, undefined, ...page)
+        }
       },
       seek: (key, lt) => pages.seek(key, lt),
       finish: (done) => {
@@ -485,6 +506,8 @@ export class FakeNode implements NodeApi {
   }
 }
 
+const NO_VALUE = new Uint8Array()
+
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
 const isIn = (key: Uint8Array, { start, end }: KeyRange): boolean =>
@@ -525,7 +548,7 @@ class SortedRows {
     this.#names.length = 0
   }
 
-  in({ gte, lt }: Omit<Range, 'reverse'>): StoredRow[] {
+  in({ gte, lt }: Pick<Range, 'gte' | 'lt'>): StoredRow[] {
     const names = this.#names.slice(this.#firstFrom(latin1(gte)), this.#firstFrom(latin1(lt)))
     return names.map((name) => this.#rows.get(name) ?? NO_ROW)
   }

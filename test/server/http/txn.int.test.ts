@@ -124,6 +124,35 @@ test('has one scan open, whatever it reads', async () => {
   expect([status, new Set(scans)]).toEqual([200, new Set([1])])
 })
 
+test('no value is read for what is answered without values', async () => {
+  const served = await serve({ node: filled() })
+  const { node } = served
+  const valuesOf = async (read: () => Promise<{ readonly status: number }>): Promise<number> => {
+    const before = node.valuesRead
+    expect((await read()).status).toBe(200)
+    return node.valuesRead - before
+  }
+  const list = (query: string) => () => served.ask('GET', `/v1/kv?prefix=${query}`)
+  for (const query of ['&keys_only', '&keys_only&order=desc', '&count_only', '&count_only&revision=5'])
+    expect([query, await valuesOf(list(query))]).toEqual([query, 0])
+  expect(await valuesOf(list(''))).toBeGreaterThan(3)
+  expect(await valuesOf(list('&count&limit=1'))).toBe(await valuesOf(list('&limit=1')))
+
+  const lean = [get({ prefix: '', keys_only: true }), get({ prefix: '', count_only: true })]
+  const compare = [{ prefix: 'c', target: 'version', op: '>', to: 0 }]
+  expect(
+    await valuesOf(() => post(served, { compare, success: [...lean, { txn: { success: lean } }] })),
+  ).toBe(0)
+  const mixed = {
+    compare: [{ key: 'a', target: 'value', op: '=', to: 'x' }],
+    success: [...lean, get({ key: 'a' })],
+  }
+  const read = await post(served, mixed)
+  expect(read.json.results[2].get.kvs).toEqual([record('a', 'x', 2, 4, 2)])
+  expect(await valuesOf(() => post(served, mixed))).toBeLessThan(5)
+  expectAtRest(served)
+})
+
 test('a page with a count takes the room of two scans, and a get at a revision that of one', async () => {
   const status = async (rangesMax: number, path: string): Promise<number> => {
     const served = await serve({ node: filled(), limits: { rangesMax } })

@@ -1,6 +1,7 @@
 // Ranges without a key that a node remembers hide no key. Keys are created, deleted and created again, by entries that
 // are applied at once and in parts. History is compacted, snapshots replace the state, and scans in both directions
-// stay open over all of this. Each scan that ends has shown the keys of its instant.
+// stay open over all of this. Each scan that ends has shown the keys of its instant. Scans that read no values show the
+// same as a scan of records.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -8,7 +9,9 @@ import { type Command, encodeState, initialState, type KeyRow } from '../../../s
 import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
-import { RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
+import { MetadataScan } from '../../../src/server/node/metadata-scan.ts'
+import { KeyScan, RecordScan, type RecordScanOptions } from '../../../src/server/node/record-scan.ts'
+import type { SlicedScan } from '../../../src/server/node/types.ts'
 import type { Storage } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'
@@ -84,11 +87,23 @@ function commandOf(each: Written, content: Map<string, string>, value: string): 
   return batchOf(...each.changes.map(({ name, isPut }) => (isPut ? putOf(name, value) : deleteOf(name))))
 }
 
-interface OpenScan {
-  readonly scan: RecordScan
-  readonly expected: readonly string[]
+/** Contents of scans. */
+const CONTENTS = ['records', 'metadata', 'keys'] as const
+type Read = (typeof CONTENTS)[number]
+
+/** A scan, and its items as texts. */
+interface Reading {
+  /** Returns whether there are more. */
+  readonly next: () => Promise<boolean>
+  readonly finish: () => Promise<void>
+  readonly close: () => void
   readonly shown: string[]
-  readonly limits: { readonly rowsMax: number; readonly bytesMax: number }
+}
+
+interface OpenScan extends Reading {
+  readonly expected: readonly string[]
+  /** A scan with values, of the same instant, if this one has none. It must show the same. */
+  readonly twin: Reading | undefined
 }
 
 type Step =
@@ -99,6 +114,7 @@ type Step =
       readonly end: string | undefined
       readonly reverse: boolean
       readonly rowsMax: number
+      readonly content: Read
     }
   | { readonly kind: 'read' | 'finish' | 'close'; readonly scan: number }
   | { readonly kind: 'store' }
@@ -122,6 +138,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       end: fc.constantFrom(undefined, 'e', ...BOUNDS),
       reverse: fc.boolean(),
       rowsMax: fc.constantFrom(1, 2, 5, 1000),
+      content: fc.constantFrom(...CONTENTS),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('read'), scan: scanNumber }) },
@@ -178,19 +195,22 @@ class Replica {
           start: utf8(each.start),
           end: each.end === undefined ? undefined : utf8(each.end),
         }
-        this.#open({ ...options, revision: undefined }, each.rowsMax)
+        this.#open({ ...options, revision: undefined }, each.rowsMax, each.content)
         break
       }
       case 'read': {
         const scan = this.#scans[each.scan]
-        if (scan !== undefined) await readPage(scan)
+        await scan?.next()
         break
       }
       case 'finish':
         for (const scan of this.#scans.splice(each.scan, 1)) await expectAll(scan)
         break
       case 'close':
-        for (const { scan } of this.#scans.splice(each.scan, 1)) scan.close()
+        for (const scan of this.#scans.splice(each.scan, 1)) {
+          scan.close()
+          scan.twin?.close()
+        }
         break
       case 'store':
         await this.#store()
@@ -204,7 +224,8 @@ class Replica {
   async end(): Promise<void> {
     await this.applyTo(this.#log.entries.length)
     for (const reverse of [false, true])
-      this.#open({ start: utf8(''), end: undefined, reverse, revision: undefined }, 5)
+      for (const content of CONTENTS)
+        this.#open({ start: utf8(''), end: undefined, reverse, revision: undefined }, 5, content)
     for (const scan of this.#scans) await expectAll(scan)
     this.#applier.clear()
     await closed(this.storage)
@@ -223,7 +244,7 @@ class Replica {
     this.#applier.push(this.#log.entries.slice(from, from + Math.max(0, count)))
   }
 
-  #open(options: RecordScanOptions, rowsMax: number): void {
+  #open(options: RecordScanOptions, rowsMax: number, content: Read): void {
     if (this.#scans.length > 7) return
     const { start, end, reverse } = options
     const now = must(this.#log.contents[this.storage.applied.index + 1 - FIRST])
@@ -231,8 +252,26 @@ class Replica {
       Buffer.compare(utf8(name), start) >= 0 && (end === undefined || Buffer.compare(utf8(name), end) < 0)
     const rows = [...now].filter(([name]) => isInside(name)).sort(([a], [b]) => (a < b ? -1 : 1))
     const expected = (reverse ? rows.toReversed() : rows).map(([name, value]) => `${name}=${value}`)
-    const scan = new RecordScan(this.storage, options)
-    this.#scans.push({ scan, expected, shown: [], limits: { rowsMax, bytesMax: 1 << 20 } })
+    const reading = this.#reading(options, rowsMax, content)
+    const ofRecords = { records: undefined, metadata: metadataText, keys: versionText }[content]
+    const twin = ofRecords && reads(new RecordScan(this.storage, options), 1000, ofRecords)
+    this.#scans.push({ ...reading, expected, twin })
+  }
+
+  #reading(options: RecordScanOptions, rowsMax: number, content: Read): Reading {
+    switch (content) {
+      case 'records':
+        return reads(new RecordScan(this.storage, options), rowsMax, textOf)
+      case 'metadata':
+        return reads(new MetadataScan(this.storage, options), rowsMax, (record) => {
+          expect(record.value).toHaveLength(0)
+          return metadataText(record)
+        })
+      case 'keys':
+        return reads(new KeyScan(this.storage, options), rowsMax, ({ key, revision }) =>
+          versionText({ key, modRevision: revision }),
+        )
+    }
   }
 
   async #install(ahead: number): Promise<void> {
@@ -260,26 +299,44 @@ class Replica {
   }
 }
 
-/** Returns whether there are more. */
-function readPage({ scan, shown, limits }: OpenScan): Promise<boolean> {
-  return new Promise((resolve, reject) =>
-    scan.next(limits, (error, records, more) => {
-      if (error !== undefined) return reject(error)
-      shown.push(...records.map(textOf))
-      resolve(more === true)
-    }),
-  )
+function reads<T>(scan: SlicedScan<T>, rowsMax: number, text: (item: T) => string): Reading {
+  const shown: string[] = []
+  const next = (): Promise<boolean> =>
+    new Promise((resolve, reject) =>
+      scan.next({ rowsMax, bytesMax: 1 << 20 }, (error, items, more) => {
+        if (error !== undefined) return reject(error)
+        shown.push(...items.map(text))
+        resolve(more === true)
+      }),
+    )
+  const finish = (): Promise<void> =>
+    new Promise((resolve, reject) =>
+      scan.finish((error) => (error === undefined ? resolve() : reject(error))),
+    )
+  return { next, finish, close: () => scan.close(), shown }
 }
 
-const textOf = ({ key, value }: KeyRow): string =>
-  `${Buffer.from(key).toString()}=${Buffer.from(value).toString()}`
+const nameOf = ({ key }: Pick<KeyRow, 'key'>): string => Buffer.from(key).toString()
+const textOf = (record: KeyRow): string => `${nameOf(record)}=${Buffer.from(record.value).toString()}`
+const versionText = (record: Pick<KeyRow, 'key' | 'modRevision'>): string =>
+  `${nameOf(record)} at ${record.modRevision}`
+const metadataText = (record: KeyRow): string =>
+  `${versionText(record)}, version ${record.version} since ${record.createRevision}`
+
+async function readAll({ next, finish }: Reading): Promise<void> {
+  while (await next());
+  await finish()
+}
 
 async function expectAll(open: OpenScan): Promise<void> {
-  while (await readPage(open));
-  await new Promise<void>((resolve, reject) =>
-    open.scan.finish((error) => (error === undefined ? resolve() : reject(error))),
-  )
-  expect(open.shown).toEqual(open.expected)
+  await readAll(open)
+  if (open.twin === undefined) {
+    expect(open.shown).toEqual(open.expected)
+    return
+  }
+  await readAll(open.twin)
+  expect(open.shown).toEqual(open.twin.shown)
+  expect(open.shown).toHaveLength(open.expected.length)
 }
 
 test('a scan shows the keys of its instant, whatever ranges are known', async () => {

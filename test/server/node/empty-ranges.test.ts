@@ -2,7 +2,7 @@
 // queue whose items were taken, of a range that was cleared, of states that are written again and again.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { TOMBSTONE_ROW, versionKey } from '../../../src/kv/codec/rows.ts'
+import { TOMBSTONE_ROW, tombstoneKey } from '../../../src/kv/codec/rows.ts'
 import {
   type Applied,
   type Command,
@@ -222,7 +222,7 @@ test('readers that give up in the middle make progress', async () => {
 test('a scan whose rows may be incomplete teaches nothing', async () => {
   const emptyRanges = new KnownEmptyRanges(10, 1)
   const deleted = [1, 2, 3].map((at) => ({
-    key: versionKey(utf8(`k${at}`), 9 as Revision),
+    key: tombstoneKey(utf8(`k${at}`), 9 as Revision),
     value: TOMBSTONE_ROW,
   }))
   for (const error of [new Error('Too many open files'), undefined]) {

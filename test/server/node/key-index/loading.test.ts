@@ -2,7 +2,7 @@
 // during the reading.
 
 import { expect, test } from 'vitest'
-import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/codec/rows.ts'
+import { encodeVersionHead, TOMBSTONE_ROW, tombstoneKey, versionKey } from '../../../../src/kv/codec/rows.ts'
 import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
 import { asRevision } from '../../../../src/kv/types.ts'
 import { asIndex } from '../../../../src/raft/types.ts'
@@ -248,7 +248,8 @@ test('of each key the newest version gives the head, also when they are read in 
     const value = isDeleted
       ? TOMBSTONE_ROW
       : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
-    return [versionKey(key(n), asRevision(revision)), value] as const
+    const rowKey = isDeleted ? tombstoneKey : versionKey
+    return [rowKey(key(n), asRevision(revision)), value] as const
   })
   const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
   loader.readAll(1, asIndex(1))
