@@ -116,16 +116,39 @@ function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
   }
 }
 
-/** The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. */
-function keysOfRanges({ compare, success, failure }: KvTxn, store: TxnStore): number {
+/**
+ * The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. Of a
+ * range of which a get answers only some keys, so many count, one more, and what the transaction may delete before.
+ */
+function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): number {
   const ofPlace = (where: Where): number => ('key' in where ? 0 : keysAt(where, store).length)
   const ofOperation = (operation: Operation): number => {
-    if (operation.kind === 'txn') return keysOfRanges(operation.txn, store)
-    return operation.kind === 'put' ? 0 : ofPlace(operation.where)
+    switch (operation.kind) {
+      case 'txn':
+        return keysOfRanges(operation.txn, store, deletes)
+      case 'put':
+        return 0
+      case 'delete':
+        return ofPlace(operation.where)
+      case 'get': {
+        const { where, limit, count, countOnly } = operation
+        const isWhole = limit === undefined || count || countOnly
+        return Math.min(ofPlace(where), isWhole ? Number.POSITIVE_INFINITY : limit + deletes + 1)
+      }
+    }
   }
+  const { compare, success, failure } = txn
   const counts = [...compare.map(({ where }) => ofPlace(where)), ...[...success, ...failure].map(ofOperation)]
   return counts.reduce((sum, count) => sum + count, 0)
 }
+
+/** Keys that it may delete, in both branches; of a range any number. */
+const deletesOf = ({ success, failure }: KvTxn): number =>
+  [...success, ...failure].reduce((sum, operation) => {
+    if (operation.kind === 'txn') return sum + deletesOf(operation.txn)
+    if (operation.kind !== 'delete') return sum
+    return sum + ('key' in operation.where ? 1 : Number.POSITIVE_INFINITY)
+  }, 0)
 
 /** The keys that exist at a place, in order. */
 function keysAt(where: Where, store: TxnStore): string[] {
