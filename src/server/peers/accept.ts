@@ -161,7 +161,7 @@ export class Acceptor {
     // A replica that was removed must learn of it. The answer can end nobody but the caller.
     const refused = events.admit(greeting)
     if (refused !== undefined) return { ...refused, isExpected: true }
-    identities.seek(greeting.replicaId)
+    identities.seek(greeting.replicaId, wire.network)
     return { refuse: `the caller says that it is ${who}, and ${misnamed}`, stop: false, isExpected: true }
   }
 }

@@ -13,8 +13,11 @@ import type { MemberIdentity, Speaker, Wire, Wires } from './wires.ts'
 export interface Identities {
   /** Returns the identity of a member in the configuration, or of one that a member has described. */
   of(id: ReplicaId): MemberIdentity | undefined
-  /** Requests the description of an unknown replica from the members. */
-  seek(id: ReplicaId): void
+  /**
+   * Requests the description of an unknown replica from the members. `network`: of the caller. One network does not
+   * keep the replicas of others from being described.
+   */
+  seek(id: ReplicaId, network: string): void
   /** Replies to such a request. */
   answer(to: ReplicaId, id: ReplicaId): void
   /** A member has described a replica. */

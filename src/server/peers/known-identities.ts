@@ -9,6 +9,8 @@ import type { Frame, MemberIdentity } from './wires.ts'
 
 /** A replica that is refused calls twice a second. */
 const SEEK_AGAIN_MS = 250
+/** Networks whose callers are described at a time. Members have few. */
+const SEEKING_MAX = 64
 /** Far more members than a cluster has. */
 const LEARNED_MAX = 256
 
@@ -24,7 +26,8 @@ export class KnownIdentities implements Identities {
   readonly #clock: Pick<Clock, 'now'>
   readonly #sources: IdentitySources
   readonly #learned = new Map<ReplicaId, MemberIdentity>()
-  #soughtAt: MonotonicMs = Number.NEGATIVE_INFINITY
+  /** Times of the last requests, by the network of the caller, the oldest first. */
+  readonly #soughtAt = new Map<string, MonotonicMs>()
 
   constructor(clock: Pick<Clock, 'now'>, sources: IdentitySources) {
     this.#clock = clock
@@ -35,10 +38,14 @@ export class KnownIdentities implements Identities {
     return this.#member(id) ?? this.#learned.get(id)
   }
 
-  seek(id: ReplicaId): void {
+  seek(id: ReplicaId, network: string): void {
     const now = this.#clock.now()
-    if (now - this.#soughtAt < SEEK_AGAIN_MS) return
-    this.#soughtAt = now
+    for (const [known, soughtAt] of this.#soughtAt) {
+      if (now - soughtAt < SEEK_AGAIN_MS) break
+      this.#soughtAt.delete(known)
+    }
+    if (this.#soughtAt.has(network) || this.#soughtAt.size >= SEEKING_MAX) return
+    this.#soughtAt.set(network, now)
     this.#sources.send({ type: 'member-request', id })
   }
 

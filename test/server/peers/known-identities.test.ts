@@ -1,0 +1,34 @@
+// Replicas that a node does not know, and requests to the members to describe them.
+
+import { expect, test } from 'vitest'
+import { asReplicaId, type ReplicaId } from '../../../src/raft/types.ts'
+import { KnownIdentities } from '../../../src/server/peers/known-identities.ts'
+
+const SELF = { replicaId: asReplicaId('1'), name: 'n1', peer: 'n1:7401' }
+
+test('callers of one network do not keep a new member of another one from being described', () => {
+  let now = 0
+  const asked: ReplicaId[] = []
+  const known = new KnownIdentities(
+    { now: () => now },
+    {
+      self: () => SELF,
+      configured: () => undefined,
+      send: (frame) => {
+        if (frame.type === 'member-request') asked.push(frame.id)
+      },
+    },
+  )
+  const member = asReplicaId('4')
+  for (; now < 1_000; now++) {
+    known.seek(asReplicaId(`${1_000 + now}`), '10.0.0.9')
+    // As often as a replica that is refused.
+    if (now % 500 === 123) known.seek(member, '10.0.0.4')
+  }
+  expect(asked.filter((id) => id === member)).toHaveLength(2)
+  expect(asked).toHaveLength(4 + 2)
+  // From however many networks, the members get no more requests than that.
+  asked.length = 0
+  for (let network = 0; network < 1_000; network++) known.seek(member, `10.1.${network}`)
+  expect(asked.length).toBeLessThanOrEqual(64)
+})
