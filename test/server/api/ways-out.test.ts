@@ -1,5 +1,5 @@
-// What an API counts for its operations: whichever way one of them ends, everything that it took is given back, and it
-// has one answer. The API stays the same, and each is tried many times.
+// Counters of an API: whichever way an operation ends, everything that it took is given back, and it has one answer.
+// The API stays the same, and each is tried many times.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -17,6 +17,8 @@ import { EVERY_OPERATION } from './every-operation.ts'
 const TIMES = 3
 const key = (name: string): Uint8Array => Buffer.from(name)
 const SINK: WatchSink = { isFull: false, waits() {}, events() {}, progress() {}, ended() {} }
+
+const READS = { limit: undefined, keysOnly: false, count: true, countOnly: false } as const
 
 /** Other forms of an operation, which take other ways. */
 const MORE: readonly ApiOperation[] = [
@@ -46,6 +48,18 @@ const MORE: readonly ApiOperation[] = [
           count: true,
           countOnly: false,
         },
+      ],
+      failure: [],
+    },
+  },
+  // The first read has its room when the other one is too large.
+  {
+    ...EVERY_OPERATION.txn,
+    txn: {
+      compare: [],
+      success: [
+        { kind: 'get', where: { key: key('a') }, ...READS },
+        { kind: 'get', where: { start: key('a'), end: key('d') }, ...READS },
       ],
       failure: [],
     },
@@ -103,6 +117,12 @@ const WAYS: Readonly<Record<string, Way>> = {
       transfer: failing,
     })
     return () => void Object.assign(node, { propose, read, keepAlive, change, transfer })
+  },
+  'a range may have one key': ({ node }) => {
+    const limit = (rangeKeysMax: number): void => node.apply({ kind: 'settings', settings: { rangeKeysMax } })
+    const { rangeKeysMax } = node.state.settings
+    limit(1)
+    return () => limit(rangeKeysMax)
   },
   'answers have no room': ({ api }) => {
     api.outbound.add(apiLimits.answersBytesMax)

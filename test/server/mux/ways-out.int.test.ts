@@ -1,5 +1,5 @@
-// What a node counts for operations and watches, on connections that stay open: each way in which one of them can end
-// gives back what it took. Each is tried many times, because some bytes of a connection are free.
+// Counters of operations and watches, on connections that stay open: each way in which one of them can end gives back
+// what it took. Each is tried many times, because some bytes of a connection are free.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AS_BOB, AS_ROOT, nodeWithUsers, permit } from '../auth/users.ts'
@@ -148,7 +148,7 @@ test('no operation leaves anything behind on a connection that stays open, howev
   }
   // As much as at first has room.
   expect((await client.ask(1, PUT, 60_000, KEY, VALUE))[1]).toBe(0)
-  // Everything is under way when the connection ends.
+  // No operation has its answer when the connection ends.
   const holding: (() => void)[] = []
   node.hold = (go) => holding.push(go)
   const all = Object.values(OPERATIONS).map(({ fields }, at) => [at + 1, ...fields])
