@@ -1,6 +1,8 @@
 // A client without sockets: what is particular to it. test/client/operations.int.test.ts has its operations.
 
+import { getEventListeners } from 'node:events'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 
 let cluster: EmbeddedCluster
@@ -111,6 +113,68 @@ test('times to live and transactions have the limits of the other transports', a
     await expect(client.txn({ success })).rejects.toMatchObject({ code: 'request_too_large', written: 'no' })
   }
 })
+
+test('every way out of a call gives back what it took', async () => {
+  const [, second] = cluster.nodes
+  const kv = cluster.client({ transport: 'inprocess', callsMax: 4, timeoutMs: 60_000 })
+  const { signal } = new AbortController()
+  const code = (call: Promise<unknown>) =>
+    call.then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    )
+  const all = (calls: number, call: (n: number) => Promise<unknown>) =>
+    Promise.all(Array.from({ length: calls }, (_, n) => code(call(n))))
+  const expectRest = async () => {
+    // A session may be opened in the background.
+    await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, permits: 0, requests: 0, probes: 0 })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  }
+  expect(new Set(await all(40, (n) => kv.put(`w${n}`, '1', { signal })))).toEqual(new Set(['done']))
+  expect(new Set(await all(40, (n) => kv.get(`w${n}`, { signal })))).toEqual(new Set(['done']))
+  await expectRest()
+  const refused = await all(40, (n) => kv.put(`w${n}`, '1', { signal, ifAbsent: true }))
+  expect(new Set(refused)).toEqual(new Set(['precondition_failed']))
+  await expectRest()
+  await second?.stop()
+  const late = await all(8, (n) => kv.put(`w${n}`, '2', { signal, timeoutMs: 30 }))
+  expect(late).not.toContain('done')
+  await expectRest()
+  for (let round = 0; round < 5; round++) {
+    const abort = new AbortController()
+    const aborted = all(8, (n) => kv.put(`w${n}`, '3', { signal: abort.signal }))
+    setImmediate(() => abort.abort())
+    expect(new Set(await aborted)).toEqual(new Set(['aborted']))
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+  }
+  await expectRest()
+  await second?.start()
+  expect(new Set(await all(8, (n) => kv.put(`w${n}`, '4', { signal })))).toEqual(new Set(['done']))
+  await expectRest()
+})
+
+test.each(['inprocess', 'http', 'auto'] as const)(
+  'leases that have ended are missing (%s)',
+  async (transport) => {
+    const kv = cluster.client({ transport, timeoutMs: 30_000 })
+    const [{ id: live }, { id: ended }] = [
+      await kv.grantLease({ ttlMs: 60_000 }),
+      await kv.grantLease({ ttlMs: 60_000 }),
+    ]
+    await kv.revokeLease(ended)
+    const [kept, missing] = [
+      { id: live, ttlMs: 60_000 },
+      { id: ended, ttlMs: undefined },
+    ]
+    expect(await kv.keepLeasesAlive([live])).toEqual([kept])
+    expect(await kv.keepLeasesAlive([ended])).toEqual([missing])
+    expect(await kv.keepLeasesAlive([ended, live, ended])).toEqual([missing, kept, missing])
+    await expect(kv.keepLeaseAlive(ended)).rejects.toMatchObject({ code: 'lease_not_found' })
+    await expect(kv.session({ lease: ended })).rejects.toMatchObject({ code: 'lease_not_found' })
+    await using session = await kv.session({ lease: live })
+    expect(session.lease).toBe(live)
+  },
+)
 
 test('a client that is closed gives up what is in flight', async () => {
   const [, second] = cluster.nodes
