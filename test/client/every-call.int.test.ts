@@ -176,6 +176,9 @@ const BARE: ReadonlySet<CallName> = new Set<CallName>([
   ...(['users.put', 'users.delete', 'roles.put', 'roles.delete'] as const),
 ])
 
+/** Shorter than the time limit of a try, as for the calls of commands: a node that is silent has accepted in time. */
+const UNREACHABLE_AFTER_MS = 900
+
 const NOT_SENT: ReadonlySet<Fault> = new Set<Fault>(['refuses connections', 'hangs before it accepts'])
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -218,6 +221,7 @@ async function outcomeOf(name: CallName, call: Call, fault: Fault, broken: strin
   await using kv = new Client({
     ...{ endpoints: [broken, ...cluster.endpoints.slice(1)], discover: false, transport: 'http' },
     timeoutMs: mayBeUnknown ? BARE_TIMEOUT_MS : TIMEOUT_MS,
+    unreachableAfterMs: mayBeUnknown || NOT_SENT.has(fault) ? undefined : UNREACHABLE_AFTER_MS,
   })
   try {
     await call(kv, `${name}-${Object.keys(FAULTS).indexOf(fault)}`)
