@@ -98,7 +98,9 @@ const isOfStranger = (
   { principal }: Pick<Call, 'principal'>,
   result: ApiResult,
 ): result is ApiError =>
-  principal === undefined && (isRefusal(result) || (kind === 'log-in' && result instanceof ApiError))
+  result instanceof ApiError &&
+  // A certificate may name anybody, and a user may be gone.
+  (result.code === 'unauthenticated' || (principal === undefined && (isRefusal(result) || kind === 'log-in')))
 
 const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),

@@ -155,8 +155,9 @@ class Listener implements HttpServer {
       new Handshakes({
         ...{ ...tls, ...limits, logger, protocol: 'http' },
         secured: (socket) => {
-          const isKnown = userOfCertificate(socket) !== undefined || isNodeCertificate(socket)
-          this.#rawConnections.accept(socket, isKnown)
+          const user = userOfCertificate(socket)
+          const isUser = user !== undefined && !this.#isStranger({ user, epoch: undefined })
+          this.#rawConnections.accept(socket, isUser || isNodeCertificate(socket))
         },
         refused: (socket, { kind, why }) => {
           const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
@@ -307,6 +308,7 @@ class Listener implements HttpServer {
       if (!isChecked) request.checkServed()
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
+        request.isOfStranger = isChecked && !this.#connections.isKnown(request.socket)
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return
       }
@@ -320,7 +322,8 @@ class Listener implements HttpServer {
       }
     } catch (error) {
       this.#auditRefusal(request, headers, error)
-      request.isOfStranger = error instanceof ApiError && error.code === 'loopback_only'
+      const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
+      request.isOfStranger = isUnserved || (isChecked && !this.#connections.isKnown(request.socket))
       this.#fail(request, error)
     }
   }

@@ -11,6 +11,7 @@ export const PROTOCOL_VERSION = 1
 
 /** A refused caller retries twice a second. Its refusal is logged again only after this long. */
 const LOG_AGAIN_MS = 600_000
+/** Refusals that are logged within that time: a caller chooses what its greeting, and so its refusal, says. */
 const LOGGED_MAX = 64
 
 /** Called with a caller that was admitted and notified. It must call `wire.established` before it returns. */
@@ -112,12 +113,14 @@ export class Acceptor {
 
   #log(refusal: string, level: 'info' | 'warn'): void {
     const now = this.#context.clock.now()
-    if (now - this.#loggedSince >= LOG_AGAIN_MS || this.#logged.size >= LOGGED_MAX) {
+    if (now - this.#loggedSince >= LOG_AGAIN_MS) {
       this.#logged.clear()
       this.#loggedSince = now
     }
-    if (!this.#logged.has(refusal)) this.#context.logger[level]({ why: refusal }, 'refused a peer')
+    if (this.#logged.has(refusal) || this.#logged.size >= LOGGED_MAX) return
     this.#logged.add(refusal)
+    const more = this.#logged.size === LOGGED_MAX ? '; others are not logged for some minutes' : ''
+    this.#context.logger[level]({ why: refusal + more }, 'refused a peer')
   }
 
   #objection(wire: Wire, hello: Hello): Objection | undefined {

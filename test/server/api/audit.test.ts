@@ -87,7 +87,7 @@ test.each(CASES)('$kind', (operation, target, is) => {
   const done = { ...HEAD, operation: operation.kind, ...target, revision: 5, code: 'ok' }
   expect(lineOf(operation, DONE)).toEqual(is === 'change' ? done : undefined)
   expect(lineOf(operation, DONE, 'all')).toEqual(done)
-  for (const code of ['permission_denied', 'unauthenticated', 'loopback_only'] as const)
+  for (const code of ['permission_denied', 'loopback_only'] as const)
     expect(lineOf(operation, new ApiError(code, 'refused'))).toEqual({
       ...HEAD,
       ...{ operation: operation.kind, ...target, code },

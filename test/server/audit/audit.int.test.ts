@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { ApiError } from '../../../src/server/api/errors.ts'
+import type { Call } from '../../../src/server/api/operation.ts'
+import { REFUSAL_LINES_BURST } from '../../../src/server/api/refusal-sample.ts'
 import { startNode } from '../../../src/server/start-node.ts'
+import { EVERY_OPERATION } from '../api/every-operation.ts'
 import { AS_BOB, AS_ROOT, basic, nodeWithUsers } from '../auth/users.ts'
 import { JSON_TYPE, serve } from '../http/served.ts'
 import { GET, MuxClient, PUT } from '../mux/mux-client.ts'
@@ -26,6 +30,15 @@ async function audited(operations: 'changes' | 'all') {
     })
   return { ...served, taken }
 }
+
+test('refusals of users whom nobody knows are a sample, whatever their certificates name', async () => {
+  const lines: string[] = []
+  const audit = new Audit((line) => lines.push(line), 'changes')
+  const call = { principal: { user: 'gone', epoch: undefined } } as Call
+  const refuse = audit.watch(EVERY_OPERATION.get, call, () => {})
+  for (let n = 0; n < 100; n++) refuse(new ApiError('unauthenticated', 'there is no user "gone"'))
+  expect(lines).toHaveLength(REFUSAL_LINES_BURST)
+})
 
 test('a line for each change and each refusal, without values and passwords', async () => {
   const { ask, taken } = await audited('changes')

@@ -190,3 +190,18 @@ test('large answers that strangers do not take leave the room of users alone, an
   for (const stranger of strangers) stranger.reset()
   await until(served, () => served.http.inspect().strangerBytes === 0)
 })
+
+test('what is refused before its user is sought is the only request of its connection too', async () => {
+  const served = await serve({ node: nodeWithUsers(), corsOrigins: ['https://page.example'] })
+  const origin = 'Origin: https://page.example\r\nAccess-Control-Request-Method: PUT\r\n'
+  for (const [request, status] of [
+    ['GET /v1/kv/app/1 HTTP/1.1\r\nHost: other.example\r\n\r\n', 421],
+    [head('GET /v1/kv/app/1', 'Kv-Cluster: 7\r\n'), 421],
+    [head('GET /v1/kv/app/1?timeout=soon'), 400],
+    [head('OPTIONS /v1/kv/app/1', origin), 204],
+  ] as const) {
+    const client = await new Client(served.port).send(request.repeat(100))
+    expect(statusOf(await client.answer(status === 204))).toBe(status)
+    expect(await client.rest()).toBe('')
+  }
+})

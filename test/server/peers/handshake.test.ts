@@ -201,17 +201,6 @@ describe('the accepting side', () => {
     expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5'))
   })
 
-  test('what callers are refused for is not remembered without bound', () => {
-    const { world, node, puppet } = alone()
-    const call = (target: number): void => {
-      puppet.call(node, [puppet.hello({ target: String(target) })])
-      world.pass(SOON_MS)
-    }
-    for (let target = 5; target <= 5 + 64; target++) call(target)
-    call(5)
-    expect(node.why('refused a peer')).toHaveLength(66)
-  })
-
   test.each<[Frame, string]>([
     [{ type: 'snapshot-staged' }, 'a frame of type snapshot-staged before the handshake'],
     [{ type: 'unknown', code: 200 }, 'a frame of type 200 before the handshake'],
@@ -273,6 +262,21 @@ describe('the accepting side', () => {
     expect(node.links.inspect().strangers).toBe(1)
     world.pass(50)
     expect(node.links.inspect().strangers).toBe(0)
+  })
+
+  test('callers who are refused for many reasons fill no log', () => {
+    const { world, node, puppet } = alone()
+    const lines = () => node.why('refused a peer').length
+    const call = (clusterId: number): void => {
+      puppet.greeting = { ...puppet.greeting, clusterId: String(clusterId) }
+      puppet.call(node, [puppet.hello()])
+      world.pass(10)
+    }
+    for (let clusterId = 100; clusterId < 400; clusterId++) call(clusterId)
+    expect(lines()).toBe(64)
+    world.pass(600_000)
+    call(500)
+    expect(lines()).toBe(65)
   })
 
   test('callers that say nothing displace those of their own address, not a member that is far away', () => {
