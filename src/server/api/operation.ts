@@ -181,6 +181,8 @@ export interface Call {
   readonly expansion: number
   /** The user who calls. undefined: it is not known, or rights are not checked. */
   readonly principal?: Principal | undefined
+  /** Rights were not checked when the request arrived, so its credentials were not read. */
+  readonly isUnidentified?: boolean
   /** The trace of the call, if it is recorded. */
   readonly trace?: SpanContext | undefined
   /** How and from where the client calls. */

@@ -184,7 +184,7 @@ function decideNow(
   }
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
-    return then(unauthenticated())
+    return then(call.isUnidentified === true ? unidentified() : unauthenticated())
   const joins = principal instanceof JoiningNode && JOINING.has(operation.kind)
   const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0

@@ -74,6 +74,7 @@ export class HttpRequest implements Call {
   isAnswered = false
   /** Rights are checked, and its client is no user: its answer ends the connection. */
   isOfStranger = false
+  isUnidentified = false
   page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
   operation: ApiOperation | undefined

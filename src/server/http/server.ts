@@ -305,6 +305,7 @@ class Listener implements HttpServer {
     try {
       this.#guard.checkHost(request, target)
       request.served = served
+      request.isUnidentified = !isChecked
       if (!isChecked) request.checkServed()
       request.extra = this.#guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {

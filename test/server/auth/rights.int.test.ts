@@ -1,6 +1,8 @@
 // Rights over HTTP and multiplexed connections: what root, a user with one prefix, and nobody may do.
 
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import type { LeaseId } from '../../../src/kv/types.ts'
@@ -446,6 +448,22 @@ test('a request that arrives before rights are checked is to be made again when 
     disable()
   }
   expect([node.changes, (await served.ask('GET', '/v1/kv/a')).status]).toEqual([[], 404])
+})
+
+test('a request whose body arrives after rights began to be checked is to be made again', async () => {
+  const node = nodeWithUsers()
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  const { port } = await serve({ node })
+  const socket = connect(port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  const { Authorization } = basic('bob', BOB_PASSWORD)
+  const head = ['PUT /v1/kv/app/1 HTTP/1.1', 'Host: localhost', `Authorization: ${Authorization}`]
+  socket.write(`${[...head, 'Content-Length: 3', 'Expect: 100-continue'].join('\r\n')}\r\n\r\n`)
+  expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1\.1 100 /)
+  const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
+  node.apply({ kind: 'auth', ifRevision: undefined, change })
+  socket.write('new')
+  expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1\.1 503 .*"not_ready"/s)
 })
 
 test('two changes of a role that knew the same revision: the second one is refused', async () => {
