@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
-import { keyAfter, prefixEnd } from '../../src/kv/codec/rows.ts'
+import { decodeVersionKey, keyAfter, prefixEnd, tombstoneKey, versionKey } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { REASONS } from '../../src/kv/rejections.ts'
@@ -390,6 +390,18 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
     store.apply(ask({ kind: 'expire', leases: [{ id, deadlineMs: 7 }] }, token('e')), 14),
   ])
     expect(again.replayed).toBe(true)
+})
+
+test.each([
+  [1, 'k', '41 6b 00 003ffffffffffffc', '41 6b 00 003ffffffffffffd'],
+  [2 ** 31, 'k\0', '41 6b 00ff 00 003ffffefffffffe', '41 6b 00ff 00 003ffffeffffffff'],
+  [Number.MAX_SAFE_INTEGER, '', '41 00 0000000000000000', '41 00 0000000000000001'],
+])('the row of a version at revision %i of %j', (revision, name, version, tombstone) => {
+  const key = utf8(name)
+  const rows = [versionKey(key, rev(revision)), tombstoneKey(key, rev(revision))]
+  expect(rows.map(hex)).toEqual([unspaced(version), unspaced(tombstone)])
+  for (const [at, row] of rows.entries())
+    expect(decodeVersionKey(row)).toEqual({ key, revision, isTombstone: at === 1 })
 })
 
 test('registers of a newer layout are those of a newer version, and none has layout 0', () => {
