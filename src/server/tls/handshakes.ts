@@ -103,6 +103,8 @@ export class Handshakes {
     }, tlsHandshakeMs)
     const open = { socket, timer, network: networkOf(socket.remoteAddress ?? '') }
     this.#open.set(id, open)
+    // A client that ends its side has left. The HTTP server would wait for an answer to it.
+    socket.allowHalfOpen = false
     this.#byNetwork.add(open.network, open)
     socket.once('close', () => this.#forget(id, socket))
     if (this.#open.size > tlsHandshakesMax) this.closeOldest()
@@ -125,6 +127,7 @@ export class Handshakes {
 
   #onPlain(id: string, socket: Socket): void {
     this.#forget(id, socket)
+    socket.allowHalfOpen = true
     this.#failed(socket.remoteAddress, 'no-tls', foundText('no-tls'))
     if (this.#options.plain === undefined) socket.destroy()
     else this.#options.plain(socket)
@@ -138,6 +141,7 @@ export class Handshakes {
       return
     }
     socket.on('error', () => {})
+    socket.allowHalfOpen = this.#options.protocol === 'http'
     const certificate = socket.getPeerX509Certificate()
     const refusal = this.#refusal(socket, certificate)
     if (refusal !== undefined) {

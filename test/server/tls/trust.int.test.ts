@@ -244,6 +244,34 @@ test('what is no handshake of TLS is refused in words, and each kind is logged o
   ])
 })
 
+// A client that is refused keeps its place until the time for handshakes is over, so that it reads why.
+test('no handshake leaves anything behind, whichever way it ends without a refusal', async () => {
+  const { ask, port, http } = await listening({ ca: old.cert })
+  const plainly = (bytes: string | Uint8Array, ends: boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connectPlainly(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.on('data', () => {})
+      socket.on('close', () => resolve())
+      socket.write(bytes, () => ends && socket.destroy())
+    })
+  const ways: Readonly<Record<string, () => Promise<unknown>>> = {
+    'it is done': () => ask({ ...alice }),
+    'it is plain HTTP': () =>
+      plainly('GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', false),
+    'it is nothing that is known': () => plainly(Buffer.from([0x16, 9, 9, 0, 5, 1, 2, 3, 4, 5]), false),
+    'the client leaves before it': () => plainly('', true),
+    'the client leaves in the middle of it': () => plainly(Buffer.from([0x16, 3, 1, 2, 0, 1]), true),
+  }
+  for (const [how, way] of Object.entries(ways)) {
+    await Promise.all(Array.from({ length: 5 }, way))
+    await expect
+      .poll(() => [http.inspect().handshakes, http.inspect().connections], { message: how, timeout: 5_000 })
+      .toEqual([0, 0])
+  }
+  expect(await ask({ ...alice })).toBe('200')
+})
+
 test('a list that has ended lets nobody of its CA in, and says so', async () => {
   const { ask, pass } = await listening({ ca: old.cert + next.cert, crl: old.revoke() })
   expect(await ask({ ...alice })).toBe('200')
