@@ -85,6 +85,13 @@ test('a certificate that was made before there was an index, and was renewed, ca
   expect(revoked()[OLD]).toEqual(expect.arrayContaining([alice, n1]))
 })
 
+test('certificates that have ended are neither revoked nor kept in the index', () => {
+  const alice = user('alice')
+  makeClientCertificate(dir, { user: 'ended', days: -1 })
+  expect(JSON.parse(text('index.json')).certificates).toMatchObject([{ name: 'alice', serial: alice }])
+  expect(() => revokeCertificates(dir, 'ended')).toThrow('no valid certificate with the name ended')
+})
+
 test('a renewal keeps the names, the addresses, the days and the purposes, each time', () => {
   const hosts = ['127.0.0.1', 'n1.example.com', '::1', '2001:db8::1:0', '10.1.2.3']
   node('n1', hosts)
