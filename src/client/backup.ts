@@ -6,6 +6,7 @@ import { incomplete } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { ChunkReader, throwIf } from './list.ts'
+import { LEFT_MIN_MS } from './retry-policy.ts'
 import type { BackupOptions } from './types.ts'
 import { checkBackup } from './validate-arguments.ts'
 
@@ -51,7 +52,7 @@ export async function* backup(
       throwIf(interruption.reason())
       if (error instanceof QuorateError) throw error
       answer.endpoint.failed(performance.now())
-      if (bytes === 0 && reader.silenceMs !== undefined && reader.leftMs > 0) continue
+      if (bytes === 0 && reader.silenceMs !== undefined && reader.leftMs >= LEFT_MIN_MS) continue
       const reason = error instanceof Error ? error.message : String(error)
       const text = reader.stoodStillMs === undefined ? `broke: ${reason}` : 'stood still for too long'
       throw incomplete(`the stream of the backup, after ${bytes} bytes, ${text}`, endpoint, error)

@@ -23,6 +23,7 @@ import {
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { API, type CallRequest, RANGE, type RangeQuery, type ReadFreshness } from './operation.ts'
+import { LEFT_MIN_MS } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'
 import { freshPath, rangePath } from './transport/http-codec.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
@@ -107,7 +108,8 @@ async function* snapshot(
     } catch (error) {
       position.emptyStreams = position.count > count ? 0 : position.emptyStreams + 1
       const mayContinue = error === position.interruptedBy && position.emptyStreams < EMPTY_STREAMS_MAX
-      if (!mayContinue || revision === undefined || reader.leftMs <= 0) throw error
+      // A timer may fire a little early, so the time is up although some of it is left.
+      if (!mayContinue || revision === undefined || reader.leftMs < LEFT_MIN_MS) throw error
       answer.endpoint.failed(performance.now())
     }
   }
