@@ -29,7 +29,7 @@ import {
 import type { Route } from '../../src/server/http/route.ts'
 import { operationRoutes } from '../../src/server/http/routes.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { NodeApi } from '../../src/server/node/types.ts'
+import type { NodeApi, SlicedScan } from '../../src/server/node/types.ts'
 import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Invariants } from '../sim/invariants.ts'
 
@@ -177,25 +177,29 @@ function observed(driver: Driver, { invariants, newName, enter }: Around): NodeA
   return entering(driver, enter, { propose })
 }
 
-/** Its callbacks, and those of the scans that it opens, run by `enter`. */
+/** Its callbacks, and those of the scans that it opens or has, run by `enter`. */
 function entering<T extends object>(target: T, enter: Around['enter'], instead: object = {}): T {
+  const opened = (value: unknown): unknown => (isScan(value) ? entering(value, enter) : value)
   return new Proxy(target, {
     get(_, name) {
       if (name in instead) return Reflect.get(instead, name)
       const value: unknown = Reflect.get(target, name, target)
-      if (typeof value !== 'function') return value
-      return (...args: readonly unknown[]) => {
-        const result: unknown = value.apply(
-          target,
-          args.map((arg) =>
-            typeof arg === 'function' ? (...given: unknown[]) => enter(() => arg(...given)) : arg,
+      if (typeof value !== 'function') return opened(value)
+      return (...args: readonly unknown[]) =>
+        opened(
+          value.apply(
+            target,
+            args.map((arg) =>
+              typeof arg === 'function' ? (...given: unknown[]) => enter(() => arg(...given)) : arg,
+            ),
           ),
         )
-        return name === 'list' ? entering(result as object, enter) : result
-      }
     },
   })
 }
+
+const isScan = (value: unknown): value is Pick<SlicedScan<unknown>, 'finish'> =>
+  typeof value === 'object' && value !== null && 'finish' in value
 
 const jsonIn = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString())
 

@@ -14,6 +14,8 @@ import { Random } from '../workload/random.ts'
 const DRIFT_MAX = 0.005
 /** The first number of an owner of events that is no node: the numbers of nodes are lower. */
 const FIRST_NUMBER = 1_000_000
+/** What the clock of a process says when it begins. */
+const FIRST_MS = 1000
 
 const require = createRequire(import.meta.url)
 const os: { uptime: typeof uptime } = require('node:os')
@@ -64,7 +66,10 @@ export class VirtualProcesses {
     this.#current = undefined
   }
 
-  /** From now on code finds the processes of this run. Returns a function that ends that. */
+  /**
+   * From now on code finds the processes of this run, and the clock of the simulation where it is the turn of none.
+   * Returns a function that ends that.
+   */
   replaceGlobals(): () => void {
     const timers: object = {
       setTimeout: (run: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) =>
@@ -73,7 +78,7 @@ export class VirtualProcesses {
         timer instanceof HostTimer ? timer.cancel() : real.clearTimeout(timer as NodeJS.Timeout),
     }
     Object.assign(globalThis, timers)
-    performance.now = () => this.#current?.now() ?? real.now()
+    performance.now = () => this.#current?.now() ?? FIRST_MS + this.#time.now
     Math.random = () => this.#current?.random.next() ?? real.random()
     const bytes = (size: number): Buffer =>
       Buffer.from(Array.from({ length: size }, () => this.#current?.random.below(256) ?? 0))
@@ -147,7 +152,7 @@ export class VirtualProcess implements EventOwner {
 
   /** Milliseconds by its clock, which advances while the process is paused. */
   now(): number {
-    return 1000 + (this.#time.now - this.#bornAt) * this.#rate
+    return FIRST_MS + (this.#time.now - this.#bornAt) * this.#rate
   }
 
   /** Something reaches it from outside, this many milliseconds from now. */
