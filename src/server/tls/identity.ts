@@ -47,14 +47,18 @@ export function objectionToPeer(
   // A zone has a meaning on one machine only. Certificates have none, and Node.js throws when it is asked for one.
   const host = isIP(address) === 0 ? address : address.replace(/%.*$/, '')
   if (namesHost(certificate, name) || namesHost(certificate, host)) return undefined
-  return `the certificate names ${certificate.subjectAltName ?? 'nothing'}, neither ${name} nor ${host}`
+  const names = certificate.subjectAltName ?? 'nothing'
+  const wildcards = names.includes('*')
+    ? '; a wildcard names no member, so list the name or the host itself'
+    : ''
+  return `the certificate names ${names}, neither ${name} nor ${host}${wildcards}`
 }
 
-/** Whether the subject alternative name of the certificate has the host. */
+/** Whether the subject alternative name has this host itself. A wildcard would let one member speak for the others. */
 function namesHost(certificate: X509Certificate, host: string): boolean {
   if (isIP(host) !== 0) return certificate.checkIP(host) !== undefined
   // A name that begins with a dot would mean every name under it.
-  return HOST.test(host) && certificate.checkHost(host, { subject: 'never' }) !== undefined
+  return HOST.test(host) && certificate.checkHost(host, { subject: 'never', wildcards: false }) !== undefined
 }
 
 const HOST = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/

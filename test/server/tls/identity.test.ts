@@ -144,6 +144,9 @@ test.each([
   ['n2', '[::1]:7401', undefined],
   ['n2', '[::1%eth0]:7401', undefined],
   ['n2', 'a.example.org:7401', undefined],
+  ['A.example.ORG', '10.0.0.2:7401', undefined],
+  ['n2', 'b.example.org:7401', 'neither n2 nor b.example.org; a wildcard names no member'],
+  ['b.example.org', '10.0.0.2:7401', 'neither b.example.org nor 10.0.0.2; a wildcard names no member'],
   ['n2', '10.0.0.2:7401', 'neither n2 nor 10.0.0.2'],
   ['n2', '[fe80::1%eth0]:7401', 'neither n2 nor fe80::1'],
   ['n2', '[::ffff:10.0.0.2%1]:7401', 'neither n2 nor ::ffff:10.0.0.2'],
@@ -152,7 +155,10 @@ test.each([
   ['n1\0', 'a:1', 'neither'],
   ['*', '*:1', 'neither'],
 ])('whether a certificate names the peer %j at %s', (name, peer, says) => {
-  const objection = objectionToPeer(node('n1', '10.0.0.1', '::1', '*.example.org'), { name, peer })
+  const objection = objectionToPeer(node('n1', '10.0.0.1', '::1', 'a.example.org', '*.example.org'), {
+    name,
+    peer,
+  })
   if (says === undefined) expect(objection).toBeUndefined()
   else expect(objection).toContain(says)
 })

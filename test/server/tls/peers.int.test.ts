@@ -18,6 +18,7 @@ import {
   RawPeer,
   silent,
   type TestNode,
+  type TestNodeOptions,
   testNode,
 } from '../peers/tcp/test-nodes.ts'
 import { authority, CertificateDirectory } from './certificates.ts'
@@ -91,9 +92,18 @@ test('a node with a certificate that its peers would refuse does not start', asy
   expect(await failure(ca.node('n2', ['10.0.0.1']))).toMatch(
     /the certificate names DNS:n2, IP Address:10\.0\.0\.1, neither n1 nor 127\.0\.0\.1$/,
   )
+  const wildcard = { pair: ca.node('n2', ['*.example.org']), advertisePeer: 'n1.example.org:7401' }
+  await expect(node('n1', { kind: 'bootstrap' }, wildcard)).rejects.toThrow(
+    /neither n1 nor n1\.example\.org; a wildcard names no member, so list the name or the host itself$/,
+  )
 })
 
-async function linked(id: number, pair: PemPair, logged: string[] = [], crl?: string) {
+interface LinkedOptions extends Pick<TestNodeOptions, 'resolvePeer'> {
+  readonly logged?: string[]
+  readonly crl?: string
+}
+
+async function linked(id: number, pair: PemPair, { logged = [], crl, ...options }: LinkedOptions = {}) {
   const log = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`)
   const files = await TlsFiles.open(
     { ...directory.pair(`link-${id}-${Math.random()}`, pair), ca: caFile, crl },
@@ -102,9 +112,7 @@ async function linked(id: number, pair: PemPair, logged: string[] = [], crl?: st
   onTestFinished(() => files.close())
   const limits = { handshakeMs: 3_600_000, silenceMs: 3_600_000 }
   const node = await testNode({
-    id,
-    tls: files,
-    limits,
+    ...{ id, tls: files, limits, ...options },
     logger: { debug: log, info: log, warn: log, error: log },
   })
   return Object.assign(node, { reread: () => files.reread() })
@@ -132,7 +140,7 @@ test('a new list for peers ends accepted and dialled connections, and lets no ot
   const n2 = ca.node('n2', [])
   const logged: string[] = []
   const crl = directory.write('peers.crl', ca.revoke())
-  const node = await linked(1, ca.node('n1', []), logged, crl)
+  const node = await linked(1, ca.node('n1', []), { logged, crl })
   const other = await stubborn(node, n2)
   const member = { id: asReplicaId('2'), name: 'n2', peer: `127.0.0.1:${other.port}`, url: '' }
   node.network.setPeers([member])
@@ -185,10 +193,25 @@ test('a caller is let in with a certificate of the member that it states to be, 
   )
 })
 
+test('a wildcard speaks for no member of its domain, neither as the caller nor as the one called', async () => {
+  const wildcard = ca.node('n8', ['*.example.org'])
+  const called = await linked(2, wildcard)
+  const logged: string[] = []
+  const node = await linked(1, ca.node('n1'), { logged, resolvePeer: () => called.address })
+  called.network.setPeers([node.member])
+  node.network.setPeers([{ ...called.member, peer: 'n2.example.org:7401' }])
+  const reason =
+    'it is not n2: the certificate names DNS:n8, DNS:*.example.org, neither n2 nor n2.example.org; a'
+  expect(await greeted(node, wildcard)).toContain(reason)
+  const dialled = () => logged.filter((line) => !line.includes('the caller says') && line.includes(reason))
+  await expect.poll(dialled).not.toEqual([])
+  expect([node.seen('connected'), called.seen('connected')]).toEqual([0, 0])
+})
+
 test('a node whose certificate does not name it is not accepted by its callers', async () => {
   const [a, b] = [await linked(1, ca.node('n1')), await linked(2, ca.node('n8', []))]
   const logged: string[] = []
-  const c = await linked(1, ca.node('n1'), logged)
+  const c = await linked(1, ca.node('n1'), { logged })
   introduce(b, c)
   await expect.poll(() => logged.join('\n')).toMatch(/names DNS:n8/)
   expect([b.seen('connected'), c.seen('connected')]).toEqual([0, 0])
