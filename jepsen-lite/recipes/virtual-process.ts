@@ -14,7 +14,7 @@ import { Random } from '../workload/random.ts'
 const DRIFT_MAX = 0.005
 /** The first number of an owner of events that is no node: the numbers of nodes are lower. */
 const FIRST_NUMBER = 1_000_000
-/** What the clock of a process says when it begins. */
+/** The time on the clock of a process when it begins, in milliseconds. */
 const FIRST_MS = 1000
 
 const require = createRequire(import.meta.url)
