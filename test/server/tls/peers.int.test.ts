@@ -1,8 +1,16 @@
 // Connections between nodes over TLS: who is let in, and who is not.
 
-import { type AddressInfo, connect as connectPlainly, type Socket } from 'node:net'
-import { type ConnectionOptions, connect, createServer } from 'node:tls'
+import {
+  type AddressInfo,
+  connect as connectPlainly,
+  createServer as createPlainServer,
+  type Socket,
+} from 'node:net'
+import { type ConnectionOptions, connect, createServer, type SecureContextOptions } from 'node:tls'
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
+import { ExtendedKeyUsage, id_ce_extKeyUsage, id_kp_serverAuth, Time } from '@peculiar/asn1-x509'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
+import type { HandshakeFault } from '../../../src/certificates/handshake-faults.ts'
 import type { PemPair } from '../../../src/certificates/pem.ts'
 import { Client } from '../../../src/client/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
@@ -21,7 +29,7 @@ import {
   type TestNodeOptions,
   testNode,
 } from '../peers/tcp/test-nodes.ts'
-import { authority, CertificateDirectory } from './certificates.ts'
+import { authority, CertificateDirectory, DAY_MS, rootAuthority } from './certificates.ts'
 
 const directory = new CertificateDirectory()
 afterAll(() => directory[Symbol.dispose]())
@@ -100,14 +108,21 @@ test('a node with a certificate that its peers would refuse does not start', asy
 
 interface LinkedOptions extends Pick<TestNodeOptions, 'resolvePeer'> {
   readonly logged?: string[]
+  readonly ca?: string
   readonly crl?: string
+  /** How far the clock for revocation lists is ahead. */
+  readonly aheadMs?: () => number
 }
 
-async function linked(id: number, pair: PemPair, { logged = [], crl, ...options }: LinkedOptions = {}) {
+async function linked(
+  id: number,
+  pair: PemPair,
+  { logged = [], ca = caFile, crl, aheadMs, ...options }: LinkedOptions = {},
+) {
   const log = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`)
   const files = await TlsFiles.open(
-    { ...directory.pair(`link-${id}-${Math.random()}`, pair), ca: caFile, crl },
-    { logger: silent, every: () => () => {} },
+    { ...directory.pair(`link-${id}-${Math.random()}`, pair), ca, crl },
+    { logger: silent, every: () => () => {}, now: () => Date.now() + (aheadMs?.() ?? 0) },
   )
   onTestFinished(() => files.close())
   const limits = { handshakeMs: 3_600_000, silenceMs: 3_600_000 }
@@ -252,4 +267,129 @@ test('the peer port refuses what shows no certificate of a node', async () => {
       ciphers: 'ALL:@SECLEVEL=0',
     }),
   ).toMatch(/^error/)
+})
+
+const gone = ca.node('n2', [])
+const root = rootAuthority('root CA')
+const ancient = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const
+const later = ca.reissue(ca.node('n2', []), ({ validity }) => {
+  validity.notBefore = new Time(new Date(Math.floor(Date.now() / 1_000) * 1_000 + DAY_MS))
+})
+const forServers = ca.reissue(ca.node('n2', []), ({ extensions = [] }) => {
+  const purposes = extensions.find(({ extnID }) => extnID === id_ce_extKeyUsage)
+  if (purposes !== undefined)
+    purposes.extnValue = new OctetString(AsnConvert.serialize(new ExtendedKeyUsage([id_kp_serverAuth])))
+})
+
+interface Refusal {
+  /** What the other side shows, and part of the reason. */
+  readonly shows: SecureContextOptions | 'plain'
+  readonly why: string
+  /** What differs when this node is the caller; a text says why it cannot be. */
+  readonly asCalled?: { readonly shows?: SecureContextOptions; readonly why?: string } | string
+  /** The handshake of TLS succeeds, and the greeting is refused. */
+  readonly atGreeting?: boolean
+  /** The caller can read no reason. */
+  readonly isSilent?: boolean
+  readonly aheadMs?: number
+}
+
+/** Every reason for which a peer may be refused; or why it is none at this port. The compiler says what is missing. */
+const REFUSALS: Readonly<Record<HandshakeFault, Refusal | string>> = {
+  expired: { shows: { ...ca.node('n2', [], -1) }, why: 'its certificate has expired' },
+  'not-yet-valid': { shows: { ...later }, why: 'its certificate is not valid yet' },
+  revoked: { shows: { ...gone }, why: 'its certificate was revoked' },
+  'list-ended': {
+    ...{ shows: { ...ca.node('n2', []) }, aheadMs: 2 * DAY_MS },
+    why: 'the revocation list of the CA of its certificate has ended',
+  },
+  unchecked: {
+    shows: { ...root.intermediate('CA below').node('n2', []) },
+    why: 'its certificate cannot be checked for revocation',
+    asCalled: 'Node.js shows a caller the whole chain',
+  },
+  'unknown-ca': { shows: { ...other.node('n2', []) }, why: 'its certificate is not signed by a known CA' },
+  missing: { shows: {}, asCalled: 'a server of TLS always shows one', why: 'it shows no certificate' },
+  name: {
+    ...{ shows: { ...ca.node('n8', []) }, atGreeting: true },
+    why: 'it is not n2: the certificate names DNS:n8, neither n2 nor 127.0.0.1',
+  },
+  purpose: {
+    ...{ shows: { ...forServers }, asCalled: { shows: { ...ca.client('n2') } } },
+    why: 'the extended key usage of its certificate does not permit this',
+  },
+  invalid: {
+    shows: { ...ca.intermediate('CA too deep').node('n2', []) },
+    why: 'its certificate, or one of a CA above it, is not valid',
+  },
+  protocol: {
+    ...{ shows: { ...ca.node('n2', []), ...ancient }, isSilent: true },
+    why: 'it speaks no version or cipher of TLS that this side accepts',
+    asCalled: { why: 'it refuses the versions and ciphers of TLS that this side speaks' },
+  },
+  'no-tls': { shows: 'plain', isSilent: true, why: 'it does not speak TLS' },
+  rejected: 'the other side ended the handshake: it refuses this one',
+  application: 'the peer port offers no protocols to choose from (ALPN)',
+}
+const TABLE = Object.entries(REFUSALS).flatMap(([fault, row]) =>
+  typeof row === 'string' ? [] : [[fault, row] as const],
+)
+
+async function judge({ aheadMs = 0 }: Refusal) {
+  const logged: string[] = []
+  const files = {
+    ca: directory.write('two-roots.crt', ca.cert + root.cert),
+    crl: directory.write('refusals.crl', ca.revoke(gone)),
+  }
+  let hasPassed = false
+  const node = await linked(1, ca.node('n1', []), {
+    ...{ ...files, logged, aheadMs: () => (hasPassed ? aheadMs : 0) },
+  })
+  hasPassed = true
+  return { node, logged, failures: () => node.network.counters.tlsHandshakesFailed }
+}
+
+test.each(TABLE)('a caller is refused, in words and in the log: %s', async (_, row) => {
+  const { node, logged, failures } = await judge(row)
+  node.network.setPeers([{ id: greetingOf().replicaId, name: 'n2', peer: '127.0.0.1:1', url: '' }])
+  const target = { host: '127.0.0.1', port: portOf(node.address) }
+  const peer = new RawPeer(
+    row.shows === 'plain'
+      ? connectPlainly(target)
+      : connect({ ...target, ca: ca.cert, checkServerIdentity: () => undefined, ...row.shows }),
+  )
+  peer.hello({ greeting: greetingOf() })
+  const answer = await peer.next()
+  if (row.isSilent) expect(answer).toBeUndefined()
+  else
+    expect(answer && heard(answer)).toMatchObject({
+      type: 'refusal',
+      sentence: expect.stringContaining(row.why),
+    })
+  const line = row.atGreeting ? 'refused a peer' : `a TLS connection was refused: ${row.why}`
+  expect(logged.filter((each) => each.startsWith(line) && each.includes(row.why))).toHaveLength(1)
+  expect([failures(), node.seen('connected')]).toEqual([row.atGreeting ? 0 : 1, 0])
+})
+
+const CALLED = TABLE.flatMap(([fault, { asCalled = {}, ...row }]) =>
+  typeof asCalled === 'string' ? [] : [[fault, { ...row, ...asCalled }] as const],
+)
+
+test.each(CALLED)('a peer that is called is refused, with the reason in the log: %s', async (_, row) => {
+  const { shows } = row
+  const { node, logged } = await judge(row)
+  const answering = (socket: Socket) => {
+    const peer = new RawPeer(socket)
+    peer.say({ type: 'welcome', greeting: greetingOf(), incarnation: 99n })
+  }
+  const server =
+    shows === 'plain'
+      ? createPlainServer((socket) => socket.on('error', () => {}).end('no TLS here\r\n'))
+      : createServer({ ...shows, ca: ca.cert, requestCert: true, rejectUnauthorized: false }, answering)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const peer = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  node.network.setPeers([{ id: greetingOf().replicaId, name: 'n2', peer, url: '' }])
+  await expect.poll(() => logged.join('\n')).toContain(`a connection to a peer is refused: ${row.why}`)
+  expect(node.seen('connected')).toBe(0)
 })
