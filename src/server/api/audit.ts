@@ -17,6 +17,14 @@ const STRANGER_CHARS_MAX = 200
 /** Characters of a name, which a client may choose: no user has a longer one. */
 const NAME_CHARS_MAX = 64
 
+/** Credentials that a client has shown whose user is not known. */
+export interface Claims {
+  /** The user whom its credentials or its certificate name. */
+  readonly name?: string | undefined
+  /** The kind of fault for which its certificate is refused. */
+  readonly certificate?: string
+}
+
 const READS: ReadonlySet<ApiOperation['kind']> = new Set([
   ...(['get', 'range', 'watch', 'show-lease', 'list-leases', 'status', 'cluster', 'settings'] as const),
   ...(['show-auth', 'show-users', 'show-roles', 'keep-alive', 'open-session'] as const),
@@ -41,9 +49,13 @@ export class Audit {
     }
   }
 
-  /** A request whose user is not known, before it is read. `name`: the user whom its credentials name. */
-  refused(call: Pick<Call, 'origin'>, { code }: ApiError, name?: string): void {
-    this.#sample(code, () => ({ ...headOf(call), ...(name === undefined ? {} : named(name)) }))
+  /** A request, or a connection, whose user is not known, before it is read. */
+  refused(call: Pick<Call, 'origin'>, { code }: ApiError, { name, certificate }: Claims = {}): void {
+    this.#sample(code, () => ({
+      ...headOf(call),
+      ...(name === undefined ? {} : named(name)),
+      ...(certificate === undefined ? {} : { certificate }),
+    }))
   }
 
   /** Refusals of clients without a user that have no line of their own. */

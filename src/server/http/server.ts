@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { TLSSocket } from 'node:tls'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
@@ -161,10 +162,10 @@ class Listener implements HttpServer {
         },
         refused: (socket, { kind, why }) => {
           const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
-          this.#refuse(
-            socket,
-            new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`),
-          )
+          const error = new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`)
+          const origin = () => ({ method: 'TLS', address: addressOf(socket) })
+          audit?.refused({ origin }, error, { name: userShownBy(socket, tls), certificate: kind })
+          this.#refuse(socket, error)
         },
         plain: (socket) =>
           this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
@@ -332,7 +333,7 @@ class Listener implements HttpServer {
   /** Writes a line for a client that is not served at all. */
   #auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
     if (error instanceof ApiError && UNSERVED.has(error.code))
-      this.#api.audit?.refused(client, error, userNamedIn(authorization))
+      this.#api.audit?.refused(client, error, { name: userNamedIn(authorization) })
   }
 
   /** Rights are checked, or may be switched on by the user of a certificate. */
@@ -359,7 +360,7 @@ class Listener implements HttpServer {
       request.isOfStranger = error !== undefined || this.#isStranger(request.principal)
       if (!request.isOfStranger) request.sink.identified()
       if (error !== undefined) {
-        this.#api.audit?.refused(request, error, userNamedIn(request.headers.authorization))
+        this.#api.audit?.refused(request, error, { name: userNamedIn(request.headers.authorization) })
         throw error
       }
       if (request.isOfStranger) this.#serveStranger(request)
@@ -583,6 +584,13 @@ class Listener implements HttpServer {
     })
     return true
   }
+}
+
+/** The user whom the certificate of a connection names, whether it is a good one or not. */
+function userShownBy(socket: TLSSocket, { files }: ListenerTls): string | undefined {
+  const certificate = socket.getPeerX509Certificate()
+  const found = certificate && files.userIn(certificate)
+  return found !== undefined && 'user' in found ? found.user : undefined
 }
 
 /** `joinsOnly`: rights are not checked, and from another machine only a node that joins is served. */

@@ -101,7 +101,7 @@ test('a flood fills the files of the audit log in two weeks at the earliest', ()
   const logIn: ApiOperation = { kind: 'log-in', user: name, password: 'x' }
   const seconds = 600
   for (let at = 0; at < seconds * 20; at++) {
-    audit.refused({ origin }, refusal('unauthenticated'), name)
+    audit.refused({ origin }, refusal('unauthenticated'), { name, certificate: 'unattributed' })
     refuse(audit, batch, 'loopback_only')
     refuse(audit, logIn, 'overloaded')
     refuse(audit, logIn, 'unauthenticated')
@@ -129,7 +129,7 @@ test.each([
   ['b\u001b[31m\u202eob', 'b??31m?ob'],
 ])('a name that a client claims: %j', (claimed, shown) => {
   const { audit, taken } = audited()
-  audit.refused({ origin }, refusal('unauthenticated'), claimed)
+  audit.refused({ origin }, refusal('unauthenticated'), { name: claimed })
   refuse(audit, { kind: 'log-in', user: claimed, password: 'secret' }, 'unauthenticated')
   expect(taken().map(({ name }) => name)).toEqual([shown, shown])
 })

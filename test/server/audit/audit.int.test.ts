@@ -3,21 +3,27 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
+import type { PemPair } from '../../../src/certificates/pem.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import type { Call } from '../../../src/server/api/operation.ts'
 import { REFUSAL_LINES_BURST } from '../../../src/server/api/refusal-sample.ts'
 import { startNode } from '../../../src/server/start-node.ts'
+import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
+import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
 import { EVERY_OPERATION } from '../api/every-operation.ts'
 import { AS_BOB, AS_ROOT, basic, nodeWithUsers } from '../auth/users.ts'
 import { JSON_TYPE, serve } from '../http/served.ts'
 import { GET, MuxClient, PUT } from '../mux/mux-client.ts'
+import { silent } from '../peers/tcp/test-nodes.ts'
+import { authority, CertificateDirectory } from '../tls/certificates.ts'
 
-async function audited(operations: 'changes' | 'all') {
+async function audited(operations: 'changes' | 'all', tls?: ListenerTls) {
   const lines: string[] = []
   const audit = new Audit((line) => lines.push(line), operations)
-  const served = await serve({ node: nodeWithUsers(), audit })
+  const served = await serve({ node: nodeWithUsers(), audit, ...(tls && { tls }) })
   const taken = () =>
     lines.splice(0).map((line) => {
       expect(line.endsWith('}\n')).toBe(true)
@@ -28,7 +34,7 @@ async function audited(operations: 'changes' | 'all') {
       ])
       return rest
     })
-  return { ...served, taken }
+  return { ...served, audit, taken }
 }
 
 test('refusals of users whom nobody knows are a sample, whatever their certificates name', async () => {
@@ -105,6 +111,44 @@ test('with all operations, reads too, over multiplexed connections as well', asy
     { user: 'bob', method: 'mux put', operation: 'put', keys: [{ key: 'app/1' }], revision: 2, code: 'ok' },
     { user: 'bob', method: 'mux get', operation: 'get', keys: [{ key: 'app/1' }], revision: 2, code: 'ok' },
   ])
+})
+
+test('a refused certificate has a line with the kind of its fault, which is one of the sample', async () => {
+  using directory = new CertificateDirectory()
+  const [ca, other] = [authority(), authority('other CA')]
+  const [alice, gone] = [ca.client('alice'), ca.client('gone')]
+  const paths = {
+    ...directory.pair('n1', ca.node('n1')),
+    ca: directory.write('ca.crt', ca.cert),
+    crl: directory.write('ca.crl', ca.revoke(gone)),
+  }
+  const files = await TlsFiles.open(paths, { logger: silent, every: () => () => {} })
+  onTestFinished(() => files.close())
+  const { audit, port, taken } = await audited('changes', { files, clientCert: 'required' })
+  const shown = (pair: Partial<PemPair>): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port, ca: ca.cert, ...pair })
+      socket.on('error', () => {}).on('close', () => resolve())
+      socket.resume().write('GET /v1/kv/app/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+    })
+  const refused = { user: null, method: 'TLS', code: 'unauthenticated' }
+  const cases: [Partial<PemPair>, object[]][] = [
+    [gone, [{ ...refused, name: 'gone', certificate: 'revoked' }]],
+    [ca.client('bob', -1), [{ ...refused, name: 'bob', certificate: 'expired' }]],
+    [other.client('root'), [{ ...refused, name: 'root', certificate: 'unknown-ca' }]],
+    [other.client('\u001b[31m'), [{ ...refused, certificate: 'unknown-ca' }]],
+    [{}, [{ ...refused, certificate: 'missing' }]],
+    [
+      alice,
+      [{ user: 'alice', method: 'GET', operation: 'get', keys: [{ key: 'app/1' }], code: 'unauthenticated' }],
+    ],
+  ]
+  for (const [pair, lines] of cases) {
+    await shown(pair)
+    expect(taken()).toEqual(lines)
+  }
+  for (let n = 0; n < 4 * REFUSAL_LINES_BURST; n++) await shown({})
+  expect(audit.skippedTotal).toBeGreaterThan(0)
 })
 
 test('a node appends to its file; one that cannot be opened fails the start', async () => {

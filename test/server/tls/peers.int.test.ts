@@ -282,10 +282,11 @@ const forServers = ca.reissue(ca.node('n2', []), ({ extensions = [] }) => {
 })
 
 interface Refusal {
-  /** What the other side shows, and part of the reason. */
+  /** Certificate and options of the other side. */
   readonly shows: SecureContextOptions | 'plain'
+  /** Part of the reason. */
   readonly why: string
-  /** What differs when this node is the caller; a text says why it cannot be. */
+  /** Difference when this node is the caller; a text says why it cannot be. */
   readonly asCalled?: { readonly shows?: SecureContextOptions; readonly why?: string } | string
   /** The handshake of TLS succeeds, and the greeting is refused. */
   readonly atGreeting?: boolean
