@@ -81,6 +81,8 @@ export interface ClientCall {
   readonly isUrgent?: boolean | undefined
   /** It has no credentials: it requests them. */
   readonly isLogin?: boolean | undefined
+  /** Its requests and pauses keep no process alive. */
+  readonly background?: boolean | undefined
   /** undefined: nobody records. */
   readonly span?: CallSpan | undefined
 }
@@ -428,7 +430,7 @@ class RetryingCall {
     sentAtMs: number,
     sideTries: SideTries | undefined,
   ): SendOptions {
-    const { kind, request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
+    const { kind, request, timeoutMs, isLogin = false, span: trace, signal, background } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
     let untried = 0
@@ -459,6 +461,7 @@ class RetryingCall {
       authorization,
       trace,
       signal: sideTries?.giveUp.signal ?? signal,
+      background,
     }
   }
 
@@ -651,7 +654,8 @@ class RetryingCall {
     const allowedMs = Math.min(...others.map((endpoint) => this.#find(endpoint)?.notBeforeMs ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
-    await pause(untilMs - nowMs, this.#engine.options.closing.interruption(this.#call.signal))
+    const { signal, background: unref = false } = this.#call
+    await pause(untilMs - nowMs, this.#engine.options.closing.interruption(signal), { unref })
     for (const visit of this.#visits) if (visit.notBeforeMs <= untilMs) visit.isTried = false
     return undefined
   }

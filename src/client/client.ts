@@ -92,7 +92,7 @@ import {
   checkPut,
   checkTxn,
 } from './validate-arguments.ts'
-import { ClientWatch, type WatchHost, type WatchSource } from './watch.ts'
+import { ClientWatch, type OpenLimits, type WatchHost, type WatchSource } from './watch.ts'
 import type { MirrorOptions, MirrorView, Watch, WatchOptions } from './watch-types.ts'
 import { WriteIdSource } from './write-ids.ts'
 
@@ -217,8 +217,7 @@ export class Client {
     }
     this.#watchHost = {
       timeoutMs,
-      open: (request, { timeoutMs: withinMs, silentMs, signal }) =>
-        this.#openWatch({ op: WATCH, request, silentMs }, withinMs, signal),
+      open: (request, { silentMs, ...limits }) => this.#openWatch({ op: WATCH, request, silentMs }, limits),
       seen: (revision) => cluster.seen(revision),
       interruption: (signal) => closing.interruption(signal),
     }
@@ -532,17 +531,24 @@ export class Client {
     return { consistency, maxStalenessMs, minRevision: Math.max(needed, minRevision) }
   }
 
-  async #openWatch(operation: WatchOperation, timeoutMs: number, signal: AbortSignal): Promise<WatchSource> {
+  async #openWatch(
+    operation: WatchOperation,
+    { timeoutMs, signal, background }: OpenLimits,
+  ): Promise<WatchSource> {
     // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
     // first wait for the connection that is being made.
     const startedAt = performance.now()
     if (this.#firstWatch !== undefined)
-      await this.#mux?.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2))
+      await this.#mux?.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2), background)
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
-    const opening = this.#run({ kind: 'read', request: operation }, { timeoutMs: leftMs, signal })
+    const opening = this.#run({ kind: 'read', request: operation, background }, { timeoutMs: leftMs, signal })
     const settled = () => {}
     this.#firstWatch ??= opening.then(settled, settled)
-    return streamOf(await opening, operation.silentMs, this.#streamSilenceMs(leftMs))
+    return streamOf(await opening, {
+      silentMs: operation.silentMs,
+      firstMs: this.#streamSilenceMs(leftMs),
+      background,
+    })
   }
 }
 

@@ -59,7 +59,7 @@ export class ClientCredentials {
     for (;;) {
       const isShared = this.#login !== undefined
       const login = this.#logIn(deadline - performance.now())
-      await pause(deadline - performance.now(), interruption, login)
+      await pause(deadline - performance.now(), interruption, { until: login })
       const error = await Promise.race([login, LATE])
       if (error === undefined) return undefined
       // The login of another call may have had less time.

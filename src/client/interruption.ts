@@ -57,15 +57,15 @@ export class Closing {
   }
 }
 
-/** Waits, at most until an interruption, or until a promise has settled. */
+/** Waits, at most until an interruption, or until `until` has settled. With `unref` it keeps no process alive. */
 export async function pause(
   ms: number,
   interruption: Interruption,
-  until?: Promise<unknown> | undefined,
+  { until, unref }: { readonly until?: Promise<unknown>; readonly unref?: boolean } = {},
 ): Promise<void> {
   let unsubscribe = () => {}
   await new Promise<void>((resolve) => {
-    const stop = after(ms, resolve)
+    const stop = after(ms, resolve, { unref })
     const end = () => {
       stop()
       resolve()

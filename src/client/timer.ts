@@ -52,3 +52,13 @@ export async function pause(
     const stopListening = whenAborted(signal, end)
   })
 }
+
+/** Keeps the process alive until `work` settles: sessions, and watches in the background, do not. */
+export async function keepProcessAlive<T>(work: Promise<T>): Promise<T> {
+  const stop = after(Number.POSITIVE_INFINITY, () => {})
+  try {
+    return await work
+  } finally {
+    stop()
+  }
+}

@@ -99,6 +99,7 @@ const WATCH: Checks<WatchOptions> = {
   only: isOneOf('put', 'delete'),
   keysOnly: isFlag,
   progressMs: isProgress,
+  background: isFlag,
   onProgress: isFunction,
   onResume: isFunction,
 }

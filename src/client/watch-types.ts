@@ -28,6 +28,8 @@ export interface WatchOptions extends WatchedPlace {
    * the watch moves to another node.
    */
   readonly progressMs?: number | undefined
+  /** The watch keeps no process alive, not even before it has begun. Default: false. */
+  readonly background?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   /**
    * How long the watch may be without a node that serves it before it fails. Default: the time-out of the client until

@@ -59,14 +59,18 @@ export interface WatchSource {
   close(): void
 }
 
+export interface OpenLimits {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  /** Neither the call nor the stream keeps a process alive. */
+  readonly background: boolean
+}
+
 /** Calls that a watch needs of the client. */
 export interface WatchHost {
   readonly timeoutMs: number
   /** Tries nodes until one serves the watch. Throws as calls do. */
-  open(
-    request: WatchParameters,
-    options: { readonly timeoutMs: number; readonly silentMs: number; readonly signal: AbortSignal },
-  ): Promise<WatchSource>
+  open(request: WatchParameters, limits: OpenLimits & { readonly silentMs: number }): Promise<WatchSource>
   /** The application has seen this revision: later reads are at least as new. */
   seen(revision: number): void
   interruption(signal: AbortSignal | undefined): Interruption
@@ -88,6 +92,7 @@ export class ClientWatch implements Watch {
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Ends the call or the pause in progress. */
   readonly #over = new AbortController()
+  readonly #unref: { readonly unref: boolean }
   #takeBack = () => {}
   #stream: WatchSource | undefined
   /** undefined: the next change, whatever its revision. */
@@ -108,6 +113,7 @@ export class ClientWatch implements Watch {
     checkWatch(options)
     this.#host = host
     this.#options = options
+    this.#unref = { unref: options.background ?? false }
     const { prev = false, only, keysOnly = false, progressMs = PROGRESS_MS, fromRevision } = options
     this.#request = { place: placeOf(options), prev, only, values: !keysOnly, progressMs }
     this.#next = fromRevision
@@ -238,12 +244,12 @@ export class ClientWatch implements Watch {
         const stream = await this.#opened(cause, beginsUntil)
         const stopTimer = this.#hasBegun
           ? () => {}
-          : after(beginsUntil - performance.now(), () => stream.close())
+          : after(beginsUntil - performance.now(), () => stream.close(), this.#unref)
         this.ready.then(stopTimer, stopTimer)
         cause = await this.#read(stream, cause)
         stopTimer()
         if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
-        if (!this.#hasWorked) await pause(this.#backoff.next(), this.#over.signal)
+        if (!this.#hasWorked) await pause(this.#backoff.next(), this.#over.signal, this.#unref)
         this.#hasWorked = false
         await this.#roomAgain()
       }
@@ -264,6 +270,7 @@ export class ClientWatch implements Watch {
         timeoutMs: this.#hasBegun ? Math.min(this.#host.timeoutMs, leftMs) : leftMs,
         silentMs,
         signal: this.#over.signal,
+        background: this.#unref.unref,
       }
       try {
         const stream = await this.#host.open({ ...this.#request, from: this.#next }, limits)
@@ -274,7 +281,7 @@ export class ClientWatch implements Watch {
         if (!this.#hasBegun || !mayPass(error) || performance.now() >= deadline) throw error
         if (this.#end !== undefined) throw cause ?? error
       }
-      await pause(this.#backoff.next(), this.#over.signal)
+      await pause(this.#backoff.next(), this.#over.signal, this.#unref)
     }
   }
 

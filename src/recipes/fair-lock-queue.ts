@@ -279,13 +279,13 @@ function heldLock(
   async function watchKey(): Promise<void> {
     for (let at = revision; !signal.aborted; ) {
       try {
-        await changeAfter(kv, { key }, at, signal)
+        await changeAfter(kv, { key, background: true }, at, signal)
         const current = await kv.txn({ compare: owned }, { signal })
         if (!current.succeeded) end('its key was deleted, or has another lease')
         at = current.revision
       } catch (error) {
         if (isClosed(error)) return
-        await pause(REWATCH_PAUSE_MS, signal)
+        await pause(REWATCH_PAUSE_MS, signal, { unref: true })
       }
     }
   }

@@ -14,7 +14,7 @@
 
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
-import { pause } from '../client/timer.ts'
+import { keepProcessAlive, pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isBytes, isFunction } from '../client/validators.ts'
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
@@ -117,7 +117,7 @@ export async function runAsLeader<T>(
     const stopListening = whenAborted(lead.signal, reportLoss)
     try {
       const leadership = { token, key, guard, put, txn, throwIfLost, signal: anySignal(lead.signal, signal) }
-      const result = await body(leadership)
+      const result = await keepProcessAlive((async () => body(leadership))())
       if (counts()) return result
       throwIfLost()
     } catch (error) {

@@ -1,5 +1,6 @@
 // A view of a small range: its records as they were when they were last read. A watch triggers the next read, and a
-// timer does so at least every `confirmMs`. The content depends on reads alone, so no lost event can make it wrong.
+// timer does so at least every `confirmMs`. Neither keeps a process alive. The content depends on reads alone, so no
+// lost event can make it wrong.
 //
 // The client's `mirror` applies events instead, and reads nothing while nothing changes. Its content is right, but it
 // cannot bound its age, which is what recipes promise here.
@@ -93,7 +94,7 @@ export class RangeView {
         // Events do not shorten the pause after a failure.
         this.#wake = new AbortController()
       }
-      await pause(waitMs, anySignal(signal, this.#wake.signal))
+      await pause(waitMs, anySignal(signal, this.#wake.signal), { unref: true })
     }
     return new AbortedError('the view was closed', { code: 'closed', written: 'no' })
   }

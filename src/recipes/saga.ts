@@ -29,7 +29,7 @@ import {
   OutcomeUnknownError,
   QuorateError,
 } from '../client/index.ts'
-import { pause } from '../client/timer.ts'
+import { keepProcessAlive, pause } from '../client/timer.ts'
 import {
   type Check,
   checkFields,
@@ -220,7 +220,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       signal,
     }
     const call = async () => planned.find(({ name }) => name === step)?.[kind]?.(context)
-    const [end] = await Promise.allSettled([call()])
+    const [end] = await Promise.allSettled([keepProcessAlive(call())])
     throwIfInterrupted(owned)
     return end
   }

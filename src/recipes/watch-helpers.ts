@@ -33,8 +33,8 @@ export const isGone = (event: WatchBatch['events'][number]): boolean =>
   event.type === 'delete' || event.kv.lease === undefined
 
 /**
- * Watches until `signal` fires or the client is closed. Calls `onGap` whenever batches may have been lost: at each
- * start of the watch (`cause` is undefined then) and at each failure.
+ * Watches until `signal` fires or the client is closed, and keeps no process alive. Calls `onGap` whenever batches may
+ * have been lost: at each start of the watch (`cause` is undefined then) and at each failure.
  */
 export async function keepWatching(
   kv: WatchClient,
@@ -45,14 +45,14 @@ export async function keepWatching(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const watch = kv.watch({ ...range, signal })
+      const watch = kv.watch({ ...range, background: true, signal })
       await watch.ready
       onGap(undefined)
       for await (const batch of watch) onBatch(batch)
     } catch (error) {
       if (signal.aborted || isClosed(error)) return
       onGap(error)
-      if (!isCompacted(error)) await pause(REWATCH_PAUSE_MS, signal)
+      if (!isCompacted(error)) await pause(REWATCH_PAUSE_MS, signal, { unref: true })
     }
   }
 }

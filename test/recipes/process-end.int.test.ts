@@ -1,5 +1,4 @@
-// Background work of a recipe keeps no process alive once its client is closed, whatever was open, and even if it could
-// not begin. A registration, a session, an item of a queue, and what has ended keep none alive in any case.
+// Recipes that are open and wait for nothing keep no process alive. A call that waits does, until its client is closed.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,6 +15,71 @@ beforeAll(async () => {
   cluster = await startCluster({ nodes: 1 })
 }, 60_000)
 afterAll(() => cluster.close())
+
+/** One client uses multiplexed connections, as after many calls. */
+test.each(['http', 'auto'])(
+  'over %s, a process ends although recipes of its client are open',
+  async (transport) => {
+    const program = `
+    import { Client } from '${root}client/index.ts'
+    import { cache, campaign, config, lock, registry, semaphore } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)}, transport: '${transport}' })
+    await Promise.all(Array.from({ length: 200 }, (_, n) => kv.put('x' + n, '1')))
+    const ttlMs = 3_600_000
+    const held = [
+      await lock(kv, 'open', { ttlMs }),
+      await semaphore(kv, 'open', 1).acquire({ ttlMs }),
+      await campaign(kv, 'open', { ttlMs }),
+    ]
+    const near = cache(kv, { prefix: 'x' })
+    const read = await config(kv, { key: 'x1', validate: Number, confirmMs: ttlMs, timeoutMs: ttlMs })
+    await registry(kv, 's').resolver({ confirmMs: ttlMs }).resolve()
+    while (!near.statistics.isWatching) await near.get('y' + Math.random())
+    kv.watch({ prefix: 'x', background: true })
+    let hasBegun = false
+    kv.watch({ prefix: 'x', background: true }).ready.then(() => (hasBegun = true))
+    while (!hasBegun) await kv.get('x')
+    if (held.some(({ leftMs }) => leftMs === 0) || read.current !== 1) throw new Error('not open')
+    // Where nothing answers, each tries again and again.
+    const gone = new Client({ endpoints: ['http://127.0.0.1:1'], transport: '${transport}', timeoutMs: 500 })
+    cache(gone, { prefix: 'x' })
+    registry(gone, 's').resolver()
+    process.on('exit', () => held.forEach((each) => each.throwIfLost()))`
+    expect(await endOf(program)).toEqual([0, null])
+    await using kv = cluster.client()
+    for await (const { id } of kv.leases()) await kv.revokeLease(id)
+  },
+)
+
+test('a process stays alive while a call waits, and while a callback of one does', async () => {
+  const program = `
+    import { once } from 'node:events'
+    import { Client } from '${root}client/index.ts'
+    import { barrier, lock, queue, registry, runAsLeader, saga, topic } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    const soon = () => new Promise((resolve) => setTimeout(resolve, 300).unref())
+    const after = (act) => void soon().then(act)
+    const held = await lock(kv, 'stays')
+    after(() => held.release())
+    await (await lock(kv, 'stays')).release()
+    await barrier(kv, 'stays').raise()
+    after(() => barrier(kv, 'stays').lower())
+    await barrier(kv, 'stays').wait()
+    after(() => queue(kv, 'stays').push('x'))
+    await (await queue(kv, 'stays').pop({ waitMs: Infinity })).ack()
+    after(() => topic(kv, 'stays').publish('x'))
+    for await (const _ of topic(kv, 'stays').subscribe({ group: 'g' })) break
+    const listed = registry(kv, 'stays').watch()
+    await listed.next()
+    after(() => registry(kv, 'stays').register({ url: 'u' }))
+    await listed.next()
+    after(() => kv.put('stays', 'x'))
+    for await (const _ of kv.watch({ key: 'stays' })) break
+    await runAsLeader(kv, 'stays', soon)
+    await saga(kv, 'stays', [{ name: 'a', run: soon }]).run('1', null)
+    process.exit(7)`
+  expect(await endOf(program)).toEqual([7, null])
+})
 
 test('a process ends when its client is closed, or when it only holds what needs no watch', async () => {
   const program = `

@@ -112,6 +112,8 @@ export class NodeConnection {
   #bytes = 0
   /** Number of operations with a waiting caller. */
   #waiting = 0
+  /** Number of those that keep the process alive. */
+  #referenced = 0
   #isScheduled = false
   #isFull = false
 
@@ -210,14 +212,14 @@ export class NodeConnection {
 
   send(pending: PendingOperation): void {
     this.#queue.push(pending)
-    this.#wait()
+    this.#wait(pending)
     this.#schedule()
     this.#wakeAt(pending.dueMs)
   }
 
   /** The caller has given up. An operation that was sent keeps its slot until the node answers. */
   giveUp(pending: PendingOperation): void {
-    this.#waitNoLonger()
+    this.#waitNoLonger(pending)
     if (pending.id === QUEUED) {
       pending.id = WITHDRAWN
       return
@@ -317,7 +319,7 @@ export class NodeConnection {
 
   #withdraw(pending: PendingOperation, cause: Error): void {
     pending.id = WITHDRAWN
-    this.#waitNoLonger()
+    this.#waitNoLonger(pending)
     pending.lost(cause)
   }
 
@@ -339,19 +341,23 @@ export class NodeConnection {
     this.#isFull = this.#ws.bufferedAmount > BUFFERED_MAX
   }
 
-  #wait(): void {
+  #wait({ background }: PendingOperation): void {
     this.#waiting += 1
-    if (this.#waiting > 1) return
+    if (background) return
+    this.#referenced += 1
+    if (this.#referenced > 1) return
     this.#socket.ref()
     this.#timer?.ref()
   }
 
-  #waitNoLonger(): void {
+  #waitNoLonger({ background }: PendingOperation): void {
     this.#waiting -= 1
-    if (this.#waiting > 0) return
-    this.#socket.unref()
-    this.#timer?.unref()
-    if (this.#isClosing) setImmediate(() => this.#waiting === 0 && this.retire())
+    if (!background) this.#referenced -= 1
+    if (this.#referenced === 0) {
+      this.#socket.unref()
+      this.#timer?.unref()
+    }
+    if (this.#isClosing && this.#waiting === 0) setImmediate(() => this.#waiting === 0 && this.retire())
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -434,7 +440,7 @@ export class NodeConnection {
     this.#slots[slot] = undefined
     this.#free.push(slot)
     if (pending === ABANDONED || pending === ABANDONED_WATCH) return
-    this.#waitNoLonger()
+    this.#waitNoLonger(pending)
     pending.answered(item, welcome, nowMs)
   }
 
@@ -454,7 +460,7 @@ export class NodeConnection {
     this.#slots[slot] = undefined
     this.#free.push(slot)
     if (watch === ABANDONED_WATCH) return
-    this.#waitNoLonger()
+    this.#waitNoLonger(watch)
     watch.ended(item[2])
   }
 
@@ -475,6 +481,7 @@ export class NodeConnection {
     this.#head = 0
     this.#slots.length = 0
     this.#waiting = 0
+    this.#referenced = 0
     this.#listener.onEnd(ending)
     for (const pending of all) pending.lost(cause)
     this.#ws.terminate()
@@ -492,7 +499,7 @@ export class NodeConnection {
     // If the process was busy, events that have arrived are handled first.
     const delayMs = Math.min(DELAY_MAX_MS, Math.max(0, dueMs - performance.now()))
     this.#timer = setTimeout(() => setImmediate(this.#sweep), delayMs)
-    if (this.#waiting === 0) this.#timer.unref()
+    if (this.#referenced === 0) this.#timer.unref()
   }
 
   readonly #sweep = (): void => {

@@ -132,13 +132,13 @@ export class MuxTransport implements Transport {
    * For watches, which stay at the connection where they begin. Resolves after `first`, when there is a connection or
    * none is being made, at the latest after `timeoutMs`.
    */
-  async settled(first: Promise<void>, timeoutMs: number): Promise<void> {
+  async settled(first: Promise<void>, timeoutMs: number, background: boolean): Promise<void> {
     if (this.#isClosed || this.isReady(performance.now())) return
     let isOver = false
     let stop = () => {}
     const timedOut = new Promise<void>((resolve) => {
-      // It keeps the process alive, which the connection that is being made does not.
-      stop = after(timeoutMs, resolve)
+      // It keeps the process alive for its caller, which the connection that is being made does not.
+      stop = after(timeoutMs, resolve, { unref: background })
     }).then(() => {
       isOver = true
     })

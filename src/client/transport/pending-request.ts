@@ -16,6 +16,8 @@ export interface PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly trace: SendOptions['trace']
+  /** It keeps no process alive. */
+  readonly background: boolean
   readonly deadline: number
   /** When `due` must be called, if there is no answer before. */
   dueMs: number
@@ -41,6 +43,7 @@ export class PendingRequest implements PendingOperation {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly trace: SendOptions['trace']
+  readonly background: boolean
   readonly deadline: number
   dueMs: number
   id = QUEUED
@@ -58,13 +61,14 @@ export class PendingRequest implements PendingOperation {
   constructor(
     connection: PendingConnection,
     operation: ClientOperation,
-    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, trace, signal }: SendOptions,
+    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, trace, signal, background = false }: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
     this.connection = connection
     this.operation = operation
     this.writeId = writeId
     this.trace = trace
+    this.background = background
     this.#resolve = resolve
     this.#silenceMs = silenceMs
     this.#mayGiveUp = mayGiveUp

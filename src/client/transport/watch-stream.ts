@@ -8,11 +8,20 @@ import { afterPendingEvents } from '../timer.ts'
 import type { WatchSource } from '../watch.ts'
 import type { NodeAnswer } from './transport.ts'
 
+interface StreamLimits {
+  readonly silentMs: number
+  readonly firstMs?: number | undefined
+  readonly background?: boolean
+}
+
 /**
  * `silentMs`: limit on the silence of the node while the watch waits for it. `firstMs`: the same until the first
- * message.
+ * message. `background`: the wait keeps no process alive.
  */
-export function streamOf(answer: NodeAnswer, silentMs: number, firstMs = silentMs): WatchSource {
+export function streamOf(
+  answer: NodeAnswer,
+  { silentMs, firstMs = silentMs, background = false }: StreamLimits,
+): WatchSource {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
   const { stream } = answer
@@ -30,7 +39,7 @@ export function streamOf(answer: NodeAnswer, silentMs: number, firstMs = silentM
         written: 'no',
         endpoint: endpoint.url,
       })
-      const stopTimer = afterPendingEvents(limitMs, () => void stream.destroy(silent))
+      const stopTimer = afterPendingEvents(limitMs, () => void stream.destroy(silent), { unref: background })
       // The timer stops while the application takes messages: it may be slower than any node.
       const { done, value } = await iterator.next().finally(stopTimer)
       if (done === true) return
