@@ -18,6 +18,9 @@ function documentsOf(file: string): readonly unknown[] {
   })
 }
 
+const statefulSet = () => Object(documentsOf('deploy/kubernetes/base/statefulset.yaml')[0])
+const podOf = () => statefulSet().spec.template.spec
+
 test('each flag is one of quorate node start', async () => {
   const program = await buildProgram(['node', 'start'])
   const start = program.commands
@@ -60,6 +63,53 @@ test('the manifests refer to what exists', () => {
     expect(ports).toContain(container[probe].httpGet.port)
 })
 
+interface Workload {
+  readonly flags: readonly string[]
+  /** Volumes that it may write to, by the directory where they are. */
+  readonly volumes: ReadonlyMap<string, string>
+}
+
+function workloads(): Record<string, Workload> {
+  const { services, volumes } = Object(documentsOf('deploy/compose.yaml')[0])
+  const composed = Object.entries(services).map(([name, service]): [string, Workload] => {
+    const { command, volumes: mounts } = Object(service)
+    const named = mounts
+      .map((mount: string) => mount.split(':'))
+      .filter(([from]: string[]) => from && from in volumes)
+    return [
+      `compose ${name}`,
+      { flags: command, volumes: new Map(named.map(([from, to]: string[]) => [to, from])) },
+    ]
+  })
+  const [{ args, volumeMounts }] = podOf().containers
+  const mounts = volumeMounts.filter(({ readOnly }: { readOnly?: boolean }) => readOnly !== true)
+  const pairs = mounts.map(({ mountPath, name }: { mountPath: string; name: string }) => [mountPath, name])
+  return { ...Object.fromEntries(composed), pod: { flags: args, volumes: new Map(pairs) } }
+}
+
+test.each(Object.entries(workloads()))(
+  'backups are on another volume than the data: %s',
+  (_, { flags, volumes }) => {
+    const volumeOf = (flag: string) => {
+      const path =
+        flags.find((each) => each.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? expect.fail(flag)
+      return [...volumes].find(([directory]) => `${path}/`.startsWith(`${directory}/`))?.[1]
+    }
+    const [data, backups] = [volumeOf('--data'), volumeOf('--backup-to')]
+    expect([data, backups, backups === data]).toEqual([expect.any(String), expect.any(String), false])
+    for (const flag of ['--backup-every=', '--backup-keep=']) expect(flags.join(' ')).toContain(flag)
+  },
+)
+
+test('the user of the image owns the directories of its volumes, of which an empty one takes the owner', () => {
+  const owned = [...read('deploy/Dockerfile').matchAll(/^COPY .*--chown=65532:65532 \S+ (\S+)$/gm)].map(
+    ([, dir]) => dir,
+  )
+  const directories = new Set(Object.values(workloads()).flatMap(({ volumes }) => [...volumes.keys()]))
+  directories.delete('/tmp')
+  expect(owned.sort()).toEqual([...directories].sort())
+})
+
 // kustomize refuses an overlay below its base.
 test('the overlay that founds a cluster replaces the flags that join', () => {
   const [{ patches, resources }] = documentsOf('deploy/kubernetes/found/kustomization.yaml').map(Object)
@@ -74,6 +124,3 @@ test('nginx repeats no request: PUT and DELETE would be among those', () => {
   const directives = [...read('deploy/nginx/quorate.conf').matchAll(/^ *proxy_next_upstream (.*);$/gm)]
   expect(directives.map(([, value]) => value)).toEqual(['off'])
 })
-
-const statefulSet = () => Object(documentsOf('deploy/kubernetes/base/statefulset.yaml')[0])
-const podOf = () => statefulSet().spec.template.spec
