@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { http } from '../node-http.ts'
 import { writeBackup } from './file.ts'
 import { parseListPage, refusalOf } from './s3-list.ts'
 import { type AccessKey, EMPTY_HASH, signedHeaders, uriEncode } from './signature.ts'
-import type { BackupTarget, StoredFile } from './target.ts'
+import { type BackupTarget, parseBackupName, type StoredFile } from './target.ts'
 
 /** The largest object that one request may store. */
 const OBJECT_BYTES_MAX = 5 * 2 ** 30
@@ -22,6 +22,11 @@ const SILENCE_MS_MAX = 60_000
 const ANSWER_BYTES_MAX = 16 * 2 ** 20
 /** More pages of 1,000 files than a schedule makes backups. */
 const PAGES_MAX = 100
+/** A temporary directory that is older was left by a node that was killed: no upload takes so long. */
+const UPLOAD_MS_MAX = 24 * 60 * 60_000
+const UPLOAD_PREFIX = 'quorate-upload-'
+/** The six characters at the end are those of `mkdtemp`. */
+const UPLOAD = /^quorate-upload-(.*)-[A-Za-z0-9]{6}$/
 
 export interface BucketOptions {
   readonly bucket: string
@@ -82,7 +87,8 @@ export class BucketTarget implements BackupTarget {
 
   /** The backup is made in a temporary file first: a request needs the size and the hash of its body. */
   async write(name: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const dir = await mkdtemp(join(this.directory, 'quorate-upload-'))
+    await this.#deleteLeftUploads(name)
+    const dir = await mkdtemp(join(this.directory, `${UPLOAD_PREFIX}${name}-`))
     try {
       const path = join(dir, name)
       const { bytes: size } = await writeBackup(path, chunks, OBJECT_BYTES_MAX)
@@ -91,6 +97,19 @@ export class BucketTarget implements BackupTarget {
       await this.#request('PUT', this.#url(name), signal, { path, size, hash: hash.digest('hex') })
     } finally {
       await rm(dir, { recursive: true, force: true })
+    }
+  }
+
+  /** Deletes the directories of killed nodes of the same cluster. One that cannot be deleted is no reason to fail. */
+  async #deleteLeftUploads(name: string): Promise<void> {
+    const clusterId = parseBackupName(name)?.clusterId
+    if (clusterId === undefined) return
+    const entries = await readdir(this.directory).catch(() => [])
+    for (const entry of entries) {
+      const upload = parseBackupName(UPLOAD.exec(entry)?.[1] ?? '')
+      if (upload?.clusterId !== clusterId || Date.now() - upload.timeMs < UPLOAD_MS_MAX) continue
+      const path = join(this.directory, entry)
+      if (await isOwnDirectory(path)) await rm(path, { recursive: true, force: true }).catch(() => {})
     }
   }
 
@@ -157,6 +176,15 @@ export class BucketTarget implements BackupTarget {
       clearTimeout(timer)
     }
   }
+}
+
+/**
+ * Whether a path names a directory of this user. Everybody may write to the temporary directory, and could replace
+ * parts of a directory of their own by links while it is deleted.
+ */
+async function isOwnDirectory(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined)
+  return found?.isDirectory() === true && found.uid === (process.getuid?.() ?? found.uid)
 }
 
 /** Says whose answer is wrong. */

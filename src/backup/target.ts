@@ -39,13 +39,21 @@ export function backupName(clusterId: string, timeMs: number, revision: number):
   return `${namePrefix(clusterId)}${time}-r${revision}.backup`
 }
 
+/** Cluster and time in the name of a backup; undefined: it is no such name. */
+export function parseBackupName(
+  name: string,
+): { readonly clusterId: string; readonly timeMs: number } | undefined {
+  const [, clusterId, time = ''] = NAME.exec(name) ?? []
+  const timeMs = timeOf(time)
+  // Something else has made a name with a month 13.
+  return clusterId === undefined || !Number.isFinite(timeMs) ? undefined : { clusterId, timeMs }
+}
+
 /** The backups of this cluster among these files, the newest first. */
 export function backupsOf(clusterId: string, files: readonly StoredFile[]): readonly BackupName[] {
-  const found = files.flatMap(({ name, bytes }) => {
-    const [, cluster, time = ''] = NAME.exec(name) ?? []
-    const timeMs = timeOf(time)
-    // Something else has made a name with a month 13.
-    return cluster === clusterId && Number.isFinite(timeMs) ? [{ name, bytes, timeMs }] : []
+  const found = files.flatMap((file) => {
+    const parsed = parseBackupName(file.name)
+    return parsed?.clusterId === clusterId ? [{ ...file, timeMs: parsed.timeMs }] : []
   })
   return found.sort((a, b) => b.timeMs - a.timeMs)
 }

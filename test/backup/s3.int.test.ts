@@ -1,10 +1,11 @@
 // Backups in a bucket: the published examples of the signature, and a strict server that computes each signature too.
 
 import { createHash, createHmac } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
-import { expect, onTestFinished, test } from 'vitest'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyBackup } from '../../src/backup/file.ts'
 import { BackupWriter } from '../../src/backup/format.ts'
 import { BucketTarget, bucketOf } from '../../src/backup/s3.ts'
@@ -343,6 +344,43 @@ test('answers that fail, are cut, or never come are failures with a reason, and 
     await expect(target.list('', never)).rejects.toThrow()
   }
   expect(uploads()).toEqual(before)
+})
+
+test('a backup deletes what uploads of killed nodes of its cluster have left for a day, and nothing else', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-left-uploads-'))
+  vi.stubEnv('TMPDIR', dir)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+    rmSync(dir, { recursive: true })
+  })
+  const hour = 3_600_000
+  const upload = (cluster: string, hoursAgo: number) =>
+    `quorate-upload-${backupName(cluster, Date.now() - hoursAgo * hour, 5)}-aB3xYz`
+  const left = upload('4242', 25)
+  const kept = [
+    ...[upload('4242', 23), upload('4243', 25), `${upload('4242', 25)}9`, 'quorate-upload-aB3xYz'],
+    upload('4242', 25).replace(/T\d+Z/, 'T999999999Z'),
+  ]
+  for (const name of [left, ...kept]) {
+    mkdirSync(join(dir, name))
+    writeFileSync(join(dir, name, 'part'), 'x')
+  }
+  // Somebody else could have put them there.
+  const [link, file] = [upload('4242', 26), upload('4242', 27)]
+  const linked = join(dir, 'linked')
+  mkdirSync(linked)
+  writeFileSync(join(linked, 'precious'), 'x')
+  symlinkSync(linked, join(dir, link))
+  writeFileSync(join(dir, file), 'x')
+  const { objects, env } = await bucket()
+  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const schedule = new BackupSchedule({
+    ...{ node: leader(), target, everyMs: 1, keep: 3, room: unlimited, logger: silent },
+  })
+  await schedule.check()
+  expect([objects.size, schedule.counts.failure]).toEqual([1, undefined])
+  expect(readdirSync(dir).sort()).toEqual([...kept, link, file, 'linked'].sort())
+  expect(readdirSync(linked)).toEqual(['precious'])
 })
 
 test('a backup that is larger than an object may be is refused when its header is known', async () => {
