@@ -52,11 +52,17 @@ export function boundsOf(
 }
 
 /** The range in words, as the object of a sentence: "keys that begin with tmp/". */
-export function boundsText(bounds: KeyBounds): string {
-  if ('prefix' in bounds) return `keys that begin with ${bounds.prefix}`
+export const boundsText = (bounds: KeyBounds): string => textOf(bounds, 'keys', 'keys that begin')
+
+/** The range with the number of its keys: "1 key that begins with tmp/". */
+export const countedBoundsText = (count: number, bounds: KeyBounds): string =>
+  count === 1 ? textOf(bounds, '1 key', '1 key that begins') : `${count} ${boundsText(bounds)}`
+
+function textOf(bounds: KeyBounds, keys: string, keysThatBegin: string): string {
+  if ('prefix' in bounds) return `${keysThatBegin} with ${bounds.prefix}`
   const { start, end } = bounds
-  if (end === undefined) return `keys from ${start} on`
-  return start === undefined ? `keys before ${end}` : `keys from ${start} to before ${end}`
+  if (end === undefined) return `${keys} from ${start} on`
+  return start === undefined ? `${keys} before ${end}` : `${keys} from ${start} to before ${end}`
 }
 
 /** The arguments of `ls` that list the range. */

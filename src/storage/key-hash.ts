@@ -1,6 +1,9 @@
 // The hash of the key of a row, for tables in memory. It is HalfSipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast
 // short-input PRF", 2012), under a key that each process draws. With a hash that anybody can calculate, a client could
 // choose keys that all share one place of a table. It is stored nowhere.
+//
+// The hash of 64 bits in src/bytes/siphash.ts takes 7 to 10 times as long: in one run of Node.js 24, 241 against 29 ns
+// for a key of 8 bytes, 1,035 against 135 ns for one of 48. Every row that is loaded, read or written is hashed here.
 
 import { randomBytes } from 'node:crypto'
 

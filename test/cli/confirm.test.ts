@@ -42,6 +42,18 @@ test.each(TERMINALS)('if only %s is a terminal, there is no question', async (te
   expect(node.contents).toEqual({ a: 'v' })
 })
 
+test.each([
+  [['a', '--prefix'], 'key that begins with a', 'keys that begin with a'],
+  [['--start', 'a'], 'key from a on', 'keys from a on'],
+  [['--end', 'b'], 'key before b', 'keys before b'],
+  [['--start', 'a', '--end', 'b'], 'key from a to before b', 'keys from a to before b'],
+])('one key is a key: %j', async (words, one, several) => {
+  const asked = async () => (await kv(['del', ...words], { endpoints: node.url })).err
+  expect(await asked()).toContain(`this deletes 1 ${one}; to`)
+  node.set('aa', 'v')
+  expect(await asked()).toContain(`this deletes 2 ${several}; to`)
+})
+
 test('a voter is removed with --yes or after a question, a learner at once', async () => {
   const member = { replica_id: '1', peer: '127.0.0.1:1', url: node.url }
   node.members = [

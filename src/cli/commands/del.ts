@@ -14,7 +14,15 @@ import { EXIT } from '../exit-codes.ts'
 import { parseCount } from '../flag-values.ts'
 import { formatError } from '../format-error.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { boundsArguments, boundsOf, boundsText, END, type KeyBounds, START } from '../key-range.ts'
+import {
+  boundsArguments,
+  boundsOf,
+  boundsText,
+  countedBoundsText,
+  END,
+  type KeyBounds,
+  START,
+} from '../key-range.ts'
 import { printResult, say, setWriteIntent } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { keyCount, ProgressDisplay } from '../progress.ts'
@@ -93,7 +101,10 @@ async function deleteRange(
     if (yes !== true) {
       expected = await client.count({ ...bounds, signal })
       if (expected === 0) return printDeleted(context, { deleted: 0, revision: client.revision }, none)
-      await confirm(`this deletes ${isAll ? allKeys(expected) : theKeys(expected, bounds)}`, contextName)
+      await confirm(
+        `this deletes ${isAll ? allKeys(expected) : countedBoundsText(expected, bounds)}`,
+        contextName,
+      )
     }
     if (atomic !== true) return deleteEach(context, deleteInParts(client, bounds, signal), none, expected)
     const range = isAll ? ({ all: true } as const) : deletedRange(bounds)
@@ -102,14 +113,6 @@ async function deleteRange(
 }
 
 const allKeys = (count: number): string => `all keys of the store (${count})`
-const theKeys = (count: number, bounds: KeyBounds): string =>
-  `${count} ${
-    count === 1
-      ? boundsText(bounds)
-          .replace(/^keys that begin/, 'key that begins')
-          .replace(/^keys/, 'key')
-      : boundsText(bounds)
-  }`
 
 function deletedRange(bounds: KeyBounds) {
   if ('prefix' in bounds) return bounds
