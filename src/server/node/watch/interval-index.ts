@@ -2,15 +2,16 @@
 // with a character for each byte, so their order is that of the bytes.
 //
 // The tree is a treap (Seidel and Aragon, 1996): a search tree by (start, end), and a heap by priorities that are
-// drawn at random, so that it is balanced whatever the order of insertion. Each index has a seed that nobody knows:
-// otherwise a client could choose the order that makes it a list. Each node has the last end below it (Cormen
-// et al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it.
-// Watchers of one range share a node.
+// drawn at random, so that it is balanced whatever the order of insertion. Their seed is a hash that only this process
+// can calculate: otherwise a client could choose the order that makes it a list. Each node has the last end below it
+// (Cormen et al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before
+// it. Watchers of one range share a node.
 
-import { randomBytes } from 'node:crypto'
+import { hashOfKey } from '../../../storage/key-hash.ts'
 
 /** After all keys: no character of a key is above 255. */
 const LAST = '\u{ffff}'
+const NO_KEY = new Uint8Array()
 
 export interface Interval {
   readonly start: string
@@ -36,7 +37,7 @@ export class IntervalIndex<T extends Interval> {
   #root: Node<T> | undefined
   size = 0
   /** Not 0. */
-  #random = randomBytes(4).readInt32LE() | 1
+  #random = hashOfKey(NO_KEY) | 1
 
   /** The item must not be in the index. */
   add(item: T): void {

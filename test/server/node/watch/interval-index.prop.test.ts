@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Interval, IntervalIndex } from '../../../../src/server/node/watch/interval-index.ts'
+import { fixKeyHash } from '../../../../src/storage/key-hash.ts'
 import { runs } from '../../../runs.ts'
 
 const key = fc.string({ unit: fc.constantFrom('\0', 'a', 'b', '\xff'), maxLength: 3 })
@@ -52,4 +53,31 @@ test('a key finds exactly the intervals that have it', () => {
     ),
     { numRuns: runs(300) },
   )
+})
+
+/** How deep each of many ranges is added: an index reads the start of the new one once at each level. */
+function depths(): number[] {
+  const index = new IntervalIndex<Interval>()
+  return Array.from({ length: 200 }, (_, at) => {
+    let reads = 0
+    index.add({
+      get start() {
+        reads++
+        return String.fromCharCode(at)
+      },
+      end: undefined,
+      isKey: false,
+    })
+    return reads
+  })
+}
+
+test('the shape of an index follows from the key of the hashes: a simulated run repeats', () => {
+  fixKeyHash(1)
+  const first = depths()
+  expect(depths()).toEqual(first)
+  fixKeyHash(2)
+  expect(depths()).not.toEqual(first)
+  // Ranges in order make no list.
+  expect(Math.max(...first)).toBeLessThan(50)
 })
