@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { Client, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
+import { unsureRelay } from '../unsure-relay.ts'
 import { type CallName, callsOf } from './call-names.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -256,6 +257,58 @@ function isExpected(name: CallName, fault: Fault): RegExp {
     ? /^ok$|^incomplete: the stream of the backup, after [1-9][0-9]* bytes, stood still/
     : /^ok$/
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Unknown outcomes
+
+/** How many tries of each change have an unknown outcome. */
+const LOSSES = 4
+
+/** The end of a call through a relay, and how often each of its changes was tried. */
+async function through(name: CallName, losses: number, done: boolean) {
+  await using relay = await unsureRelay(cluster.endpoints[0] ?? '', { losses, done })
+  await using kv = new Client({
+    ...{ endpoints: [relay.url], discover: false, transport: 'http', timeoutMs: TIMEOUT_MS },
+  })
+  const end = await CALLS[name](kv, `${name}-${losses}-${done}`).then(
+    () => 'ok',
+    (error: unknown) => {
+      if (error instanceof QuorateError) return error.code
+      throw new Error(`${name}: ${String(error)}`, { cause: error })
+    },
+  )
+  return { end, tries: [...new Set(relay.tries.values())] }
+}
+
+test.each([true, false])(
+  'of an unknown outcome every change with a write id asks until it knows; done: %s',
+  async (done) => {
+    const rows = (Object.keys(CALLS) as CallName[]).map(async (name) => {
+      const { end, tries } = await through(name, LOSSES, done)
+      if (BARE.has(name)) return [name, end, tries]
+      const { end: usual, tries: once } = await through(name, 0, done)
+      return [name, end === usual ? 'as usual' : end, tries, once.length]
+    })
+    const isChange = new Set<CallName>([
+      ...([
+        'put',
+        'putJson',
+        'delete',
+        'txn',
+        'transact',
+        'deleteRange',
+        'compact',
+        'changeSettings',
+      ] as const),
+      ...(['grantLease', 'revokeLease', 'session'] as const),
+    ])
+    const expected = (Object.keys(CALLS) as CallName[]).map((name) => {
+      if (BARE.has(name)) return [name, 'outcome_unknown', [1]]
+      return isChange.has(name) ? [name, 'as usual', [LOSSES + 1], 1] : [name, 'as usual', [], 0]
+    })
+    expect(await Promise.all(rows)).toEqual(expected)
+  },
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Streams in the middle
