@@ -114,6 +114,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.watchBytes': 'watchBuffersBytesMax + watchMessageBytesMax',
   'http.bodyBytes': 'bodiesBytesMax',
   'http.strangers': 'connectionsMax',
+  'http.strangerHeadBytes': 'strangerHeadBytesMax',
   'http.strangerBytes': '2 × strangerBytesMax + connectionsMax × 16384',
   'http.answerBytes': 'answersBytesMax + connectionsMax × pageBytesMax',
 }

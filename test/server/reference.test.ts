@@ -186,6 +186,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     stalledTotal: 0,
     refusedTotal: 0,
     strangers: 0,
+    strangerHeadBytes: 0,
     strangersClosedTotal: 0,
     handshakes: 0,
     handshakesFailedTotal: 0,

@@ -60,6 +60,8 @@ export interface BodyOptions {
   readonly drain: DrainLimits
   /** Sends "100 Continue" to a client that waits for it (RFC 9110 §10.1.1). */
   readonly sendContinue: () => void
+  /** Called with the number of bytes of the body that have arrived now, also if they are dropped. */
+  readonly arrived: (bytes: number) => void
   /** Called when `heldBytes` has changed. */
   readonly held: () => void
 }
@@ -191,6 +193,7 @@ export class NodeBody implements RequestBody {
   }
 
   #onData(chunk: Buffer): void {
+    this.#options.arrived(chunk.length)
     if (this.#isDropped) {
       this.#droppedBytes += chunk.length
       this.#onDropped?.()

@@ -2,11 +2,13 @@
 //
 // Anybody can open connections. So one on which nobody is known yet is a stranger: it has some seconds for its first
 // request, and is the first that is closed when room is needed. The network that has most strangers loses its oldest
-// one. So a client that opens many displaces its own, and a user has the time to make a request.
+// one. So a client that opens many displaces its own, and a user has the time to make a request. The same holds for the
+// bytes of heads that strangers have sent: beyond their limit, the network that has most of them loses connections.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { networkOf } from '../addresses.ts'
+import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
 import type { HttpLimits } from './limits.ts'
@@ -81,6 +83,8 @@ export class Connections {
   readonly #watched = new Map<Socket, WatchedConnection>()
   /** Connections on which nobody is known. */
   readonly #strangers = new ByNetwork<WatchedConnection>()
+  /** Strangers that hold more than `FREE_BYTES` of heads, by the bytes beyond. */
+  readonly #strangerHeads = new ByNetwork<WatchedConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
@@ -103,6 +107,11 @@ export class Connections {
 
   get strangers(): number {
     return this.#strangers.size
+  }
+
+  /** Bytes of heads on connections on which nobody is known, without `FREE_BYTES` of each. */
+  get strangerHeadBytes(): number {
+    return this.#strangerHeads.weight
   }
 
   open(): void {
@@ -152,7 +161,7 @@ export class Connections {
     const network = networkOf(socket.remoteAddress ?? '')
     const watched = { socket, network, owner, isKnown: false, ageMs: 0, progress: undefined, stillMs: 0 }
     this.#watched.set(socket, watched)
-    this.#strangers.add(network, watched)
+    this.#strangers.set(network, watched)
     // The socket closes, and its owner receives the `close` event.
     socket.on('error', () => {})
     socket.once('close', () => this.#forget(watched))
@@ -163,6 +172,19 @@ export class Connections {
     if (watched === undefined) return
     watched.isKnown = true
     this.#forgetStranger(watched)
+  }
+
+  /**
+   * Counts the bytes of heads that the connection holds, as long as nobody is known on it. Called whenever they may
+   * have grown, before more is read from any connection: so strangers never hold more than the limit.
+   */
+  holdHeads(socket: Socket, bytes: number): void {
+    const watched = this.#watched.get(socket)
+    if (watched === undefined || watched.isKnown) return
+    if (bytes > FREE_BYTES) this.#strangerHeads.set(watched.network, watched, bytes - FREE_BYTES)
+    else this.#strangerHeads.delete(watched.network, watched)
+    while (this.strangerHeadBytes > this.#limits.strangerHeadBytesMax)
+      this.#closeStranger(this.#strangerHeads)
   }
 
   isKnown(socket: Socket): boolean {
@@ -176,21 +198,24 @@ export class Connections {
 
   #forgetStranger(watched: WatchedConnection): void {
     this.#strangers.delete(watched.network, watched)
+    this.#strangerHeads.delete(watched.network, watched)
   }
 
   #closeOne(): boolean {
-    return this.#closeStranger() || this.#handshakes()?.closeOldest() === true || this.#closeLongestIdle()
+    return (
+      this.#closeStranger(this.#strangers) ||
+      this.#handshakes()?.closeOldest() === true ||
+      this.#closeLongestIdle()
+    )
   }
 
-  #closeStranger(): boolean {
-    const most = this.#strangers.largest()
-    const [oldest] = most
-    // One whose request the node serves goes last.
-    let closed = oldest
-    for (const stranger of most) {
-      if (stranger.owner.waitsFor() === 'node') continue
-      closed = stranger
-      break
+  #closeStranger(strangers: ByNetwork<WatchedConnection>): boolean {
+    let closed: WatchedConnection | undefined
+    for (const stranger of strangers.largest()) {
+      const isServed = stranger.owner.waitsFor() === 'node'
+      if (!isServed || closed === undefined) closed = stranger
+      // One whose request the node serves goes last.
+      if (!isServed) break
     }
     if (closed === undefined) return false
     this.#closeAsStranger(closed)

@@ -13,6 +13,11 @@ export interface HttpLimits extends ApiLimits, MuxLimits {
    * closed then.
    */
   readonly headMs: number
+  /**
+   * Bytes of heads, half-sent ones too, on all connections on which nobody is known, without 1 KiB of each. Beyond: the
+   * oldest of them of the network that has most bytes is closed. Node:http takes up to ten times as much memory.
+   */
+  readonly strangerHeadBytesMax: number
   /** Bytes and time for which a refused body is read and dropped, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
@@ -43,6 +48,7 @@ export const httpLimits: HttpLimits = {
   ...muxLimits,
   headBytesMax: 64 * KiB,
   headMs: 10_000,
+  strangerHeadBytesMax: 4 * MiB,
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
   strangerDrainBytesMax: 256 * KiB,

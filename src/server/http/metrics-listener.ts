@@ -75,7 +75,7 @@ export class MetricsListener {
     const late = setTimeout(() => socket.destroy(), CONNECTION_MS)
     const network = networkOf(socket.remoteAddress ?? '')
     this.#connections.add(socket)
-    this.#byNetwork.add(network, socket)
+    this.#byNetwork.set(network, socket)
     socket.on('error', () => {})
     socket.once('close', () => {
       clearTimeout(late)

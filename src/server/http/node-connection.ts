@@ -48,8 +48,11 @@ export class NodeConnections {
   constructor(options: NodeConnectionsOptions) {
     const { limits } = options
     this.#options = options
-    const receive = (request: IncomingMessage, response: ServerResponse, sendContinue = () => {}): void =>
-      this.#connection(request.socket).receive(request, response, sendContinue)
+    const receive = (request: IncomingMessage, response: ServerResponse, sendContinue = () => {}): void => {
+      const connection = this.#connection(request.socket)
+      connection.receive(request, response, sendContinue)
+      connection.countHeads()
+    }
     this.server = http.createServer(
       {
         maxHeaderSize: limits.headBytesMax,
@@ -88,8 +91,11 @@ export class NodeConnections {
     })
   }
 
-  /** Takes over a connection of the raw reader. `stream` is the socket, or replaces it. */
-  adopt(socket: Socket, stream: Duplex): void {
+  /**
+   * Takes over a connection of the raw reader. `stream` is the socket, or replaces it. `hasHead`: it begins with a
+   * whole head, or with what node:http refuses.
+   */
+  adopt(socket: Socket, stream: Duplex, hasHead: boolean): void {
     const connection = new NodeConnection(socket, stream, this.#options)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
@@ -103,6 +109,8 @@ export class NodeConnections {
     }
     this.#options.connections.watch(socket, connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
+    // Most clients are known by their first head.
+    if (!hasHead) connection.countHeads()
   }
 
   /**
@@ -147,6 +155,9 @@ class NodeConnection implements ConnectionOwner {
   #isKnown: boolean
   /** Length of the heads of requests without an answer. */
   #headBytes = 0
+  /** Bytes of bodies that have arrived. */
+  #bodyBytes = 0
+  #countsHeads = false
 
   constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
     this.#socket = socket
@@ -165,10 +176,26 @@ class NodeConnection implements ConnectionOwner {
     return this.#isKnown ? this.#options.inbound : this.#options.inboundOfStrangers()
   }
 
+  /**
+   * Counts from now on what a stranger sends beside bodies: heads and trailers, half-sent ones too, which node:http
+   * keeps, and the frames of chunks. Node:http reads unseen from the handle until there is a listener for `data`, and
+   * bodies cost more from then on. So there is none for clients who are known by their first head.
+   */
+  countHeads(): void {
+    if (this.#isKnown || this.#countsHeads) return
+    this.#countsHeads = true
+    this.#stream.on('data', this.#holdHeads)
+    this.#holdHeads()
+  }
+
+  readonly #holdHeads = (): void =>
+    this.#options.connections.holdHeads(this.#socket, this.#socket.bytesRead - this.#bodyBytes)
+
   #identified(): void {
     if (this.#isKnown) return
     const { connections, inbound } = this.#options
     this.#isKnown = true
+    this.#stream.off('data', this.#holdHeads)
     connections.identified(this.#socket)
     this.#share.moveTo(inbound)
     this.#current?.body.moveTo(inbound)
@@ -196,6 +223,10 @@ class NodeConnection implements ConnectionOwner {
       freeBytes,
       drain: limits,
       sendContinue,
+      arrived: (bytes) => {
+        this.#bodyBytes += bytes
+        if (this.#countsHeads && !this.#isKnown) this.#holdHeads()
+      },
       held: this.#paceSoon,
     })
     // This server speaks no other protocol. But the parser treats bytes that arrive together with the end of an upgrade

@@ -44,8 +44,11 @@ export interface RawConnectionsOptions {
    * whether it does.
    */
   readonly upgrade: (socket: Socket, bytes: Buffer) => boolean
-  /** Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. */
-  readonly handOver: (socket: Socket, stream: Duplex) => void
+  /**
+   * Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. `hasHead`:
+   * these bytes begin with a whole head, or with what node:http refuses.
+   */
+  readonly handOver: (socket: Socket, stream: Duplex, hasHead: boolean) => void
 }
 
 export class RawConnections {
@@ -327,18 +330,22 @@ class RawConnection implements ConnectionOwner {
     this.#received = NOTHING
     this.#count()
     if (this.#options.upgrade(socket, bytes)) return
+    // Node:http skips empty lines before a request.
+    const hasHead = bytes.includes(EMPTY_LINE) && bytes[0] !== CR && bytes[0] !== LF
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.
       const received = Readable.from([bytes], { objectMode: false })
-      this.#options.handOver(socket, Duplex.from({ readable: received, writable: socket }))
+      this.#options.handOver(socket, Duplex.from({ readable: received, writable: socket }), hasHead)
       return
     }
     // The bytes are put back while the socket is paused, so the next owner receives them before newer bytes.
     socket.pause()
     socket.unshift(bytes)
-    this.#options.handOver(socket, socket)
+    this.#options.handOver(socket, socket, hasHead)
     socket.resume()
   }
 }
 
 const NOTHING = Buffer.alloc(0)
+const CR = 0x0d
+const LF = 0x0a

@@ -148,7 +148,7 @@ class Listener implements HttpServer {
       ...shared,
       ...{ keepAliveMs: limits.keepAliveMs, headBytesMax: limits.headBytesMax, isClosing },
       upgrade: (socket, bytes) => this.#upgrade(socket, bytes),
-      handOver: (socket, stream) => this.#nodeConnections.adopt(socket, stream),
+      handOver: (...connection) => this.#nodeConnections.adopt(...connection),
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
     this.#handshakes =
@@ -248,6 +248,7 @@ class Listener implements HttpServer {
       strangerBytes: this.#api.strangerBytes,
       answerBytes: this.#api.outbound.bytes,
       strangers: this.#connections.strangers,
+      strangerHeadBytes: this.#connections.strangerHeadBytes,
       strangersClosedTotal: this.#connections.strangersClosedTotal,
       handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
@@ -573,6 +574,7 @@ class Listener implements HttpServer {
     }
     socket.pause()
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
+    this.#connections.holdHeads(socket, bytes.length)
     this.#api.authenticator.identify(this.#credentialsOf(request.headers, socket), (error, identified) => {
       if (error !== undefined) return refuse(error)
       this.#whenKnown(identified, (unknown) => {

@@ -49,6 +49,8 @@ export interface HttpCounts {
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
+  /** Bytes of heads on connections on which nobody is known, without 1 KiB of each. */
+  readonly strangerHeadBytes: number
   /** Connections on which nobody is known yet; total of those that were closed late or to make room. */
   readonly strangers: number
   readonly strangersClosedTotal: number
@@ -301,6 +303,7 @@ function observeHttp(metrics: MetricList, counts: () => HttpCounts): void {
   gauge('quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   gauge('quorate_http_body_bytes', 'Requests being received or served, in bytes', (now) => now.bodyBytes)
   gauge('quorate_http_stranger_bytes', 'Requests without a user, in bytes', (now) => now.strangerBytes)
+  gauge('quorate_http_stranger_head_bytes', 'Heads of nobody, in bytes', (now) => now.strangerHeadBytes)
   gauge('quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   counter('quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
   counter('quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)

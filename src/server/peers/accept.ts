@@ -65,7 +65,7 @@ export class Acceptor {
       if (oldest !== undefined) this.#known(oldest)
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
-    this.#byNetwork.add(wire.network, wire)
+    this.#byNetwork.set(wire.network, wire)
     if (!this.#isOpen) wire.hold()
     return {
       frame: (frame) => {

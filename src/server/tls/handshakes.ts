@@ -105,7 +105,7 @@ export class Handshakes {
     this.#open.set(id, open)
     // A client that ends its side has left. The HTTP server would wait for an answer to it.
     socket.allowHalfOpen = false
-    this.#byNetwork.add(open.network, open)
+    this.#byNetwork.set(open.network, open)
     socket.once('close', () => this.#forget(id, socket))
     if (this.#open.size > tlsHandshakesMax) this.closeOldest()
     if (protocol === 'peer') this.#server.emit('connection', socket)

@@ -77,6 +77,35 @@ test('a network with many strangers displaces its own, the oldest first, and not
   expect(gone()).toEqual([true, true, false, true])
 })
 
+test('the network with most bytes of heads loses its oldest connections, and no one with a small head', () => {
+  const { connections, connect, known } = opened(20)
+  const heads = (socket: FakeSocket | undefined, bytes: number): void =>
+    connections.holdHeads(socket as unknown as Socket, bytes)
+  const KiB = 1024
+  const { strangerHeadBytesMax } = httpLimits
+  const user = connect('10.0.0.66')
+  known(user)
+  heads(user, strangerHeadBytesMax)
+  const [first, small, served] = [connect('10.0.0.66', 'node'), connect('10.0.0.66'), connect('10.0.0.66')]
+  const others = [connect('10.0.0.1'), connect('10.0.0.2'), connect('10.0.0.2')]
+  for (const other of others) heads(other, strangerHeadBytesMax / 4)
+  heads(small, KiB)
+  heads(first, strangerHeadBytesMax / 4 + KiB)
+  const gone = () => [user, small, first, served, ...others].map((socket) => socket?.destroyed)
+  expect(gone()).not.toContain(true)
+  // It grows beyond that of the two.
+  heads(served, strangerHeadBytesMax / 2)
+  expect(gone()).toEqual([false, false, false, true, false, false, false])
+  heads(first, strangerHeadBytesMax)
+  expect(gone()).toEqual([false, false, true, true, false, false, false])
+  expect(connections.strangerHeadBytes).toBe((3 * strangerHeadBytesMax) / 4 - 3 * KiB)
+  known(others[0])
+  heads(others[1], 0)
+  expect(connections.strangerHeadBytes).toBe(strangerHeadBytesMax / 4 - KiB)
+  others[2]?.destroy()
+  expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 3])
+})
+
 test('new users do not displace each other where users are idle, and strangers end few of those', () => {
   const { connect, known } = opened(40)
   const idle = Array.from({ length: 40 }, () => connect('10.0.0.1', 'nothing'))

@@ -156,6 +156,72 @@ test.each([
   await soon(() => expect(served.http.inspect().strangers).toBe(0))
 })
 
+const LONG = `A: ${'x'.repeat(30 * KiB)}`
+const SHORT = Array.from({ length: 3 * KiB }, (_, at) => `f${at}:${at}\r\n`).join('')
+
+test.each([
+  ['a long target', 'checked', `GET /v1/kv?key=${'x'.repeat(30 * KiB)}`],
+  ['a long field', 'checked', `GET /livez HTTP/1.1\r\nHost: localhost\r\n${LONG}`],
+  ['many short fields', 'checked', `GET /livez HTTP/1.1\r\nHost: localhost\r\n${SHORT}`],
+  ['many short fields', 'not checked', `GET /livez HTTP/1.1\r\nHost: localhost\r\n${SHORT}`],
+  ['fields after empty lines', 'checked', `\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n${LONG}`],
+  ['trailers', 'checked', `${head('POST /v1/auth/login', 'Transfer-Encoding: chunked\r\n')}0\r\n${LONG}`],
+])('half-sent heads of strangers are few: %s, while rights are %s', async (_, checked, half) => {
+  const isChecked = checked === 'checked'
+  const strangerHeadBytesMax = 200 * KiB
+  const served = await serve({
+    node: isChecked ? nodeWithUsers() : new FakeNode(),
+    limits: { strangerHeadBytesMax, headMs: 60_000, strangerBodyMs: 60_000 },
+  })
+  const fields = isChecked ? fieldsOf(AS_BOB) : ''
+  const user = new Client(served.port)
+  expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
+  const strangers = Array.from({ length: 40 }, () => new Client(served.port))
+  let most = 0
+  for (const stranger of strangers) {
+    // In two pieces, so that the second one is not read with the first.
+    await stranger.send(half.slice(0, 9 * KiB))
+    await stranger.send(half.slice(9 * KiB))
+    most = Math.max(most, served.http.inspect().strangerHeadBytes)
+  }
+  await soon(() => expect(served.http.inspect().strangersClosedTotal).toBeGreaterThanOrEqual(30))
+  await soon(() => expect(served.http.inspect().strangerHeadBytes).toBeGreaterThan(100 * KiB))
+  expect(Math.max(most, served.http.inspect().strangerHeadBytes)).toBeLessThanOrEqual(strangerHeadBytesMax)
+  expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
+  // One with a long key, which arrives in pieces.
+  const fresh = new Client(served.port)
+  const long = get(`app/${'%41'.repeat(4_000)}`, fields)
+  await fresh.send(long.slice(0, 9 * KiB))
+  await soon(() => expect(served.http.inspect().fastConnections).toBe(1))
+  expect(statusOf(await (await fresh.send(long.slice(9 * KiB))).answer())).toBe(404)
+  for (const stranger of strangers) stranger.leave()
+  await soon(() => expect(served.http.inspect()).toMatchObject({ strangers: 0, strangerHeadBytes: 0 }))
+})
+
+test('what follows a request whose user is being checked counts as a head, and its body does not', async () => {
+  const served = await serveUsers({ strangerHeadBytesMax: 8 * KiB })
+  // The wrong password is compared with the newest state of users, which does not come.
+  const held: (() => void)[] = []
+  served.node.hold = (go) => held.push(go)
+  const wrong = fieldsOf(basic('bob', 'a wrong password'))
+  const slow = new Client(served.port)
+  await slow.send(announced('PUT /v1/kv/app/1', wrong), ...Array(30).fill('x'.repeat(KiB)))
+  const chunked = new Client(served.port)
+  await chunked.send(head('PUT /v1/kv/app/2', `${wrong}Transfer-Encoding: chunked\r\n`))
+  await chunked.send(...Array(30).fill(`400\r\n${'x'.repeat(KiB)}\r\n`), '0\r\n\r\n')
+  await soon(() => expect(held).toHaveLength(2))
+  await soon(() => expect(served.http.inspect().strangerBytes).toBe(60 * KiB))
+  expect(served.http.inspect()).toMatchObject({ strangerHeadBytes: 0, strangersClosedTotal: 0 })
+  const ahead = new Client(served.port)
+  await ahead.send(head('GET /v1/none', wrong))
+  await soon(() => expect(held).toHaveLength(3))
+  await ahead.send(`GET /livez HTTP/1.1\r\n${LONG}`)
+  expect(await ahead.rest()).toBe('')
+  expect(served.http.inspect()).toMatchObject({ strangerHeadBytes: 0, strangersClosedTotal: 1 })
+  for (const go of held) go()
+  for (const client of [slow, chunked]) expect(statusOf(await client.answer())).toBe(401)
+})
+
 /** From now on, until the returned function is called, no answer of the server is taken. */
 function nothingTaken({ port }: Served): () => void {
   let isOver = false

@@ -35,7 +35,7 @@ const sources = (more: Partial<MetricSources> = {}): MetricSources => ({
 const HTTP: HttpCounts = {
   ...{ connections: 9, fastConnections: 2, muxConnections: 3, requests: 3, operations: 10, ranges: 4 },
   ...{ watchBytes: 12, bodyBytes: 5, strangerBytes: 11, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
-  ...{ strangers: 13, strangersClosedTotal: 14 },
+  ...{ strangers: 13, strangersClosedTotal: 14, strangerHeadBytes: 15 },
   ...{ handshakes: 9, handshakesFailedTotal: 10 },
 }
 
@@ -233,6 +233,7 @@ test('the HTTP front, by lane, and the process', async () => {
     quorate_http_answer_bytes: 6,
     quorate_http_body_bytes: 5,
     quorate_http_stranger_bytes: 11,
+    quorate_http_stranger_head_bytes: 15,
     quorate_http_strangers: 13,
     quorate_http_strangers_closed_total: 14,
     'quorate_http_connections{lane="fast"}': 2,

@@ -86,6 +86,25 @@ test.each(['required', 'optional'] as const)('certificates, where they are %s', 
   expect(await outcome({ ...authority('alice').client('root') })).toEqual(REFUSED)
 })
 
+test('half-sent heads over TLS are few, and a client with a certificate is served', async () => {
+  const limits = { strangerHeadBytesMax: 200 * 1024, headMs: 60_000 }
+  const { port, http } = await listening({ clientCert: 'optional', limits })
+  const half = `GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ${'x'.repeat(40 * 1024)}`
+  let most = 0
+  for (let n = 0; n < 20; n++) {
+    const socket = connect({ host: '127.0.0.1', port, ca: ca.cert })
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.write(half, resolve))
+    most = Math.max(most, http.inspect().strangerHeadBytes)
+  }
+  await expect.poll(() => http.inspect().strangersClosedTotal, { timeout: 10_000 }).toBeGreaterThanOrEqual(15)
+  const { strangerHeadBytes } = http.inspect()
+  expect(strangerHeadBytes).toBeGreaterThan(100 * 1024)
+  expect(Math.max(most, strangerHeadBytes)).toBeLessThanOrEqual(limits.strangerHeadBytesMax)
+  expect(await ask(port, { ...alice }).outcome).toBe('200')
+})
+
 test('a CA of nodes makes no clients', async () => {
   const { port } = await listening({ peerCa: other })
   expect(await ask(port, { ...alice }).outcome).toBe('200')
