@@ -481,6 +481,54 @@ test('dead letters are listed and put back, and all queues are listed', async ()
   expect(await command('dead', 'a/b %', '-o', 'json')).toMatchObject({ code: 0, out: '[]\n' })
 })
 
+/** A node that answers so many requests and holds the others. `held` resolves with the first of those. */
+async function holdingAfter(answers: number): Promise<{ url: string; held: Promise<void> }> {
+  const held = Promise.withResolvers<void>()
+  let count = 0
+  const server = createHttpServer((seen, response) => {
+    if (++count > answers) return held.resolve()
+    const passed = httpRequest(new URL(seen.url ?? '', url), { method: seen.method, headers: seen.headers })
+    passed.on('response', (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(response)
+    })
+    seen.pipe(passed)
+  })
+  return { url: await listening(server), held: held.promise }
+}
+
+/** The second node hangs from the beginning, or is not there. */
+test.each([
+  ['dead', 0, true],
+  ['dead', 1, true],
+  ['dead', 0, false],
+  ['dead', 1, false],
+  ['peek', 0, true],
+  ['len', 0, true],
+  ['pop --wait 1h', 1, true],
+  ['requeue', 0, true],
+] as const)(
+  'Ctrl-C ends `queue %s` after %d answers at once, with a node that hangs: %s',
+  async (verb, answers, hangs) => {
+    const name = `interrupted-${verb}-${answers}-${hangs}`.replaceAll(' ', '-')
+    if (verb === 'dead') {
+      const items = queue(client, name, { attemptsMax: 1 })
+      for (const value of ['one', 'two']) {
+        await items.push(value)
+        await (await items.pop())?.nack()
+      }
+    }
+    const node = await holdingAfter(answers)
+    const endpoints = hangs ? `${node.url},${(await holdingAfter(0)).url}` : node.url
+    const [word = '', ...flags] = verb.split(' ')
+    const child = spawnKv(['queue', word, name, ...flags, '--timeout', '1h'], { endpoints })
+    const closed = once(child, 'close')
+    await node.held
+    child.kill('SIGINT')
+    expect(await closed).toEqual([130, null])
+  },
+)
+
 test('the instances of all services', async () => {
   const registrations = await Promise.all(
     [

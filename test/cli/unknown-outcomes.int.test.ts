@@ -23,7 +23,7 @@ interface Row {
   readonly stdin?: string
   /** The step before, whose result is added to the arguments. */
   readonly before?: (name: string) => Promise<unknown>
-  /** What is there afterwards. */
+  /** Preparation of the cluster, whose result is added to the arguments. */
   readonly after?: readonly [read: (name: string) => Promise<unknown>, expected: unknown]
 }
 
