@@ -66,3 +66,9 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
 test('a queue whose items could not be put back takes none with a lower priority before them', async () => {
   expect(await violationOf(2, 'queue')).toBeUndefined()
 })
+
+test('clients that wait for a lock of a cluster without a majority break no promise', async () => {
+  const result = await runRecipes(generateRecipe(1_175_070_002, 'lock'))
+  expect(result.violation).toBeUndefined()
+  expect(result.verdict).toBe('undecided')
+})
