@@ -34,6 +34,15 @@ async function logIn(store: TestStore, user: string): Promise<string> {
   return `Bearer ${JSON.parse(await store.call('POST', '/v1/auth/login', body)).token}`
 }
 
+async function watchAsUsers(store: TestStore): Promise<void> {
+  const root = store.authorization
+  for (const user of users) {
+    store.authorization = await logIn(store, user)
+    await store.watch(`key=role0/00001`)
+  }
+  store.authorization = root
+}
+
 /** Opens watches of single keys on a multiplexed connection. Resolves when all have begun. */
 async function openWatches(url: string, count: number): Promise<void> {
   const socket = new WebSocket(`${url}/v1/connect`, 'quorate.v1', { perMessageDeflate: false })
@@ -72,12 +81,7 @@ export const RIGHTS_REQUESTS: readonly HeavyRequest[] = [
       for (const role of roles) await putRole(store, role, 'readwrite')
       await putUser(store, 'plain', passwordOf('plain'))
       for (const user of users) await putUser(store, user, passwordOf(user), { roles })
-      const root = store.authorization
-      for (const user of users) {
-        store.authorization = await logIn(store, user)
-        await store.watch(`key=role0/00001`)
-      }
-      store.authorization = root
+      await watchAsUsers(store)
       return async () => {
         await putUser(store, 'plain', 'another password')
       }
@@ -86,12 +90,7 @@ export const RIGHTS_REQUESTS: readonly HeavyRequest[] = [
   {
     name: 'put of a role with 1,300 ranges, 60 watching users of 19,500 ranges',
     async prepare(store) {
-      const root = store.authorization
-      for (const user of users) {
-        store.authorization = await logIn(store, user)
-        await store.watch(`key=role0/00001`)
-      }
-      store.authorization = root
+      await watchAsUsers(store)
       return async () => {
         await putRole(store, 'role1', 'read')
       }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import type { Client } from '../../src/client/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
+import { noLeader } from './client-errors.ts'
 import { sleep, suspend, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -374,7 +375,7 @@ it('a call that shares a read has its own limits: neither those of the first one
     gets += 1
     if (gets > 1) return kv.get(key, options)
     await goOn.promise
-    throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+    throw noLeader()
   })
   await kv.put(`${prefix}a`, '1')
   await using own = cache(slow, { prefix })

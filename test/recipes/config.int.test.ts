@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { type Client, UnavailableError, type Watch } from '../../src/client/index.ts'
+import type { Client, Watch } from '../../src/client/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
+import { noLeader } from './client-errors.ts'
 import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -226,7 +227,7 @@ describe('config', () => {
     const faulty = withCall(kv, 'txn', (txn, options) => {
       if (failures === 0) return kv.txn(txn, options)
       failures -= 1
-      return Promise.reject(new UnavailableError('no leader', { code: 'no_leader', written: 'no' }))
+      return Promise.reject(noLeader())
     })
     const errors: ConfigError[] = []
     const onError = (error: ConfigError) => errors.push(error)

@@ -2,7 +2,7 @@
 // recipe hands over what may have ended meanwhile (RECIPE-37).
 
 import { describe, expect, it } from 'vitest'
-import { type Client, OutcomeUnknownError, type Txn, UnavailableError } from '../../src/client/index.ts'
+import type { Client, Txn } from '../../src/client/index.ts'
 import {
   cache,
   campaign,
@@ -17,6 +17,7 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
+import { noLeader, unknownOutcome } from './client-errors.ts'
 import { sleep, suspend, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -139,9 +140,6 @@ describe('an item of a queue', () => {
     expect(await queue(kv, 'consume').len()).toEqual({ ready: 0, held: 0, dead: 0 })
   })
 
-  const unknown = () =>
-    new OutcomeUnknownError('no answer', { code: 'outcome_unknown', written: 'unknown', status: 504 })
-  const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
   const keyText = ({ key }: { readonly key: string | Uint8Array }) => Buffer.from(key).toString()
   /** The transaction that acknowledges an item: it removes its value. */
   const acknowledges = ({ success = [] }: Txn): boolean =>
@@ -185,14 +183,14 @@ describe('an item of a queue', () => {
 
   it('is acknowledged again while it is held, whatever became of the attempts before', async () => {
     const lost = await consumed('not applied', 1, acknowledges, async (apply, at) => {
-      if (at === 0) throw unknown()
+      if (at === 0) throw unknownOutcome()
       await sleep(2_000)
-      if (at < 4) throw unavailable()
+      if (at < 4) throw noLeader()
       return apply()
     })
     const applied = await consumed('applied', 1, acknowledges, async (apply, at) => {
       const result = await apply()
-      if (at < 2) throw unknown()
+      if (at < 2) throw unknownOutcome()
       return result
     })
     expect([lost, applied]).toEqual(Array.from({ length: 2 }, () => ({ attempts: [1], errors: [] })))
@@ -205,7 +203,7 @@ describe('an item of a queue', () => {
     const answer = async (apply: () => ReturnType<Client['txn']>) => {
       if (runs > 1) return apply()
       await sleep(3_000)
-      throw unavailable()
+      throw noLeader()
     }
     const { attempts, errors } = await consumed('too late', 2, acknowledges, answer, () => {
       runs += 1
@@ -220,7 +218,7 @@ describe('an item of a queue', () => {
     const answer = async (apply: () => ReturnType<Client['txn']>) => {
       if (runs > 1) return apply()
       tries += 1
-      throw unavailable()
+      throw noLeader()
     }
     await consumed('pauses', 2, acknowledges, answer, () => {
       runs += 1
@@ -237,7 +235,7 @@ describe('an item of a queue', () => {
       // The hold ends, and another consumer does the work.
       await sleep(21_000)
       await (await queue(kv, name).pop())?.ack()
-      throw unknown()
+      throw unknownOutcome()
     })
     expect(errors).toMatchObject([{ written: 'unknown' }])
   })
@@ -252,7 +250,7 @@ describe('an item of a queue', () => {
       givesBack,
       async (apply, at) => {
         const result = await apply()
-        if (at === 0) throw unknown()
+        if (at === 0) throw unknownOutcome()
         return result
       },
       fails,
@@ -262,7 +260,7 @@ describe('an item of a queue', () => {
       2,
       givesBack,
       async (apply, at) => {
-        if (at === 0) throw unavailable()
+        if (at === 0) throw noLeader()
         return apply()
       },
       fails,
@@ -278,7 +276,7 @@ describe('an item of a queue', () => {
     let isUnknown = true
     const own = withCall(kv, 'txn', async (txn, call) => {
       const result = await kv.txn(txn, call)
-      if (isUnknown && acknowledges(txn)) throw unknown()
+      if (isUnknown && acknowledges(txn)) throw unknownOutcome()
       return result
     })
     const item = await queue(own, 'again').pop()

@@ -3,7 +3,7 @@
 import { EventEmitter, getEventListeners, once } from 'node:events'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
+import { type Client, QuorateError } from '../../src/client/index.ts'
 import {
   BarrierNotPassedError,
   barrier,
@@ -14,6 +14,7 @@ import {
   leaderOf,
   runAsLeader,
 } from '../../src/recipes/index.ts'
+import { noLeader } from './client-errors.ts'
 import { unsure } from './unsure-client.ts'
 import { nothingLeft, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -192,7 +193,7 @@ describe('runAsLeader', () => {
   it('goes on when the cluster cannot be asked, and says so', async () => {
     const errors: unknown[] = []
     const failures = [
-      new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
+      noLeader(),
       // The error of a load balancer.
       new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 502 }),
       new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 429 }),
@@ -264,7 +265,7 @@ describe('runAsLeader', () => {
   it('is followed through faults that pass', async () => {
     let failures = 1
     const faulty = withCall(kv, 'txn', (txn, options) => {
-      if (failures-- > 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+      if (failures-- > 0) throw noLeader()
       return kv.txn(txn, options)
     })
     // It says so when it cannot begin.

@@ -2,13 +2,7 @@
 
 import { afterAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import {
-  type Client,
-  OutcomeUnknownError,
-  QuorateError,
-  type Session,
-  UnavailableError,
-} from '../../src/client/index.ts'
+import { type Client, QuorateError, type Session } from '../../src/client/index.ts'
 import {
   type HeldLock,
   type LockClient,
@@ -18,6 +12,7 @@ import {
   rwLock,
   semaphore,
 } from '../../src/recipes/index.ts'
+import { noLeader, unknownOutcome } from './client-errors.ts'
 import { unsure } from './unsure-client.ts'
 import { nothingLeft, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -188,7 +183,7 @@ describe('a lock', () => {
       txn: async (txn, options) => {
         const result = await kv.txn(txn, options)
         if (eaten++ > 0) return result
-        throw new OutcomeUnknownError('the answer was lost', { code: 'outcome_unknown', written: 'unknown' })
+        throw unknownOutcome()
       },
     })
     const held = await lock(eatsFirst, 'unknown', { waitMs: 10_000 })
@@ -199,7 +194,7 @@ describe('a lock', () => {
   })
 
   it('fails with the error of the cluster, not as taken, when the cluster cannot be asked in time', async () => {
-    const unavailable = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+    const unavailable = noLeader()
     const noSession = through({ session: () => Promise.reject(unavailable) })
     await expect(lock(noSession, 'away', { waitMs: 10 })).rejects.toBe(unavailable)
     const noTxn = through({ txn: () => Promise.reject(unavailable) })
@@ -218,7 +213,7 @@ describe('a lock', () => {
       },
       txn: async (txn, options) => {
         txns += 1
-        if (txns % 2 === 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+        if (txns % 2 === 0) throw noLeader()
         return kv.txn(txn, options)
       },
     })

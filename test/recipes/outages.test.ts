@@ -2,7 +2,7 @@
 // every lease (RECIPE-7). What has not begun yet says that it cannot.
 
 import { expect, it } from 'vitest'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import type { Client } from '../../src/client/index.ts'
 import {
   barrier,
   cache,
@@ -18,6 +18,7 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
+import { noLeader } from './client-errors.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 
 const cluster = virtualCluster()
@@ -169,40 +170,44 @@ const failing = (kv: Client, names: readonly string[], failures: Failures): Clie
         failures.count += 1
         // An error that ends the wait: without a pause it would be repeated for minutes.
         if (failures.count > FAILURES_MAX) throw new Error('a failed call is repeated without a pause')
-        throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+        throw noLeader()
       }
     },
   })
 
-async function expectArrival(arrives: Promise<unknown>): Promise<void> {
-  const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
-  await Promise.race([arrives, hangs])
+/** A wait of a client of its own. Calls of these names fail while `failures.isOn`. */
+async function waiting(wait: Wait, name: string, failures: Failures, names: readonly string[]) {
+  const end = new AbortController()
+  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
+  const { arrives, act } = await wait(failing(kv, names, failures), name, end.signal)
+  arrives.catch(() => {})
+  return {
+    act,
+    async arrival() {
+      const hangs = sleep(120_000).then(() => Promise.reject(new Error('nothing arrives')))
+      await Promise.race([arrives, hangs])
+      end.abort()
+      await kv.close()
+    },
+  }
 }
 
 it.each(Object.entries(waits))('%s survives an outage', async (name, wait) => {
-  const end = new AbortController()
-  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
-  const { arrives, act } = await wait(kv, name, end.signal)
-  arrives.catch(() => {})
+  const { act, arrival } = await waiting(wait, name, { isOn: false, count: 0 }, [])
   // It has begun to wait.
   await sleep(500)
   cluster.isDown = true
   await sleep(OUTAGE_MS)
   cluster.isDown = false
   await act()
-  await expectArrival(arrives)
-  end.abort()
-  await kv.close()
+  await arrival()
 })
 
 it.each(Object.entries(waits))(
   '%s survives that its calls fail when something has changed',
   async (name, wait) => {
-    const end = new AbortController()
-    const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
     const failures = { isOn: false, count: 0 }
-    const { arrives, act } = await wait(failing(kv, CALLS, failures), `${name} fails`, end.signal)
-    arrives.catch(() => {})
+    const { act, arrival } = await waiting(wait, `${name} fails`, failures, CALLS)
     await sleep(500)
     failures.isOn = true
     await act()
@@ -210,25 +215,18 @@ it.each(Object.entries(waits))(
     failures.isOn = false
     // The test of the cache calls it a hundred times a second.
     if (name !== 'cache') expect(failures.count).toBeLessThan(FAILURES_MAX)
-    await expectArrival(arrives)
-    end.abort()
-    await kv.close()
+    await arrival()
   },
 )
 
 it.each(Object.entries(waits))('%s survives that its watches cannot begin', async (name, wait) => {
-  const end = new AbortController()
-  const kv = cluster.client({ timeoutMs: TIMEOUT_MS })
   const failures = { isOn: true, count: 0 }
-  const { arrives, act } = await wait(failing(kv, ['watch'], failures), `${name} deaf`, end.signal)
-  arrives.catch(() => {})
+  const { act, arrival } = await waiting(wait, `${name} deaf`, failures, ['watch'])
   await sleep(OUTAGE_MS)
   expect(failures.count).toBeLessThan(FAILURES_MAX)
   failures.isOn = false
   await act()
-  await expectArrival(arrives)
-  end.abort()
-  await kv.close()
+  await arrival()
 })
 
 it('a candidate whose lease has ended asks for another one with pauses, and reports each failure', async () => {

@@ -8,15 +8,10 @@
 
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import {
-  AbortedError,
-  type Client,
-  OutcomeUnknownError,
-  QuorateError,
-  UnavailableError,
-} from '../../src/client/index.ts'
+import { AbortedError, type Client, QuorateError } from '../../src/client/index.ts'
 import { registry } from '../../src/recipes/registry.ts'
 import { runs } from '../runs.ts'
+import { noLeader, unknownOutcome } from './client-errors.ts'
 import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -104,7 +99,7 @@ class FaultyNetwork {
       }
       if (next.thereMs !== undefined) void deliver(next.thereMs).catch(() => undefined)
       if (next.kind === 'hangs') await unlessAborted(sleep(CALL_MS), signal)
-      throw unknown()
+      throw unknownOutcome()
     }),
     'session',
     async (options) => {
@@ -142,10 +137,7 @@ class FaultyNetwork {
   }
 }
 
-const unknown = () =>
-  new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
 const aborted = (written: 'no' | 'unknown') => new AbortedError('aborted', { code: 'aborted', written })
-const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no', status: 503 })
 
 /** As in the client library: the call ends, and its message is still in flight. */
 function unlessAborted<T>(call: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

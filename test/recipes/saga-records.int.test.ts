@@ -1,14 +1,9 @@
 // Records of sagas: rejected writes, errors after a write, and values that no saga has written.
 
 import { describe, expect, it, vi } from 'vitest'
-import {
-  type Client,
-  OutcomeUnknownError,
-  QuorateError,
-  type Txn,
-  UnavailableError,
-} from '../../src/client/index.ts'
+import { type Client, QuorateError, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { saga } from '../../src/recipes/saga.ts'
+import { unknownOutcome } from './client-errors.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -141,7 +136,7 @@ describe('an error after a record of the same call', () => {
     const store = withRecords(async (count, write) => {
       if (count > 1) throw new QuorateError('not from there', rejection)
       const result = await write()
-      if (isUnknown) throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+      if (isUnknown) throw unknownOutcome()
       return result
     })
     const own = saga(store, name, steps, { retryMs: 20 })

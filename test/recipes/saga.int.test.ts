@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import {
-  AbortedError,
-  type Client,
-  OutcomeUnknownError,
-  type Txn,
-  UnavailableError,
-} from '../../src/client/index.ts'
+import { AbortedError, type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { type Saga, type SagaStep, saga } from '../../src/recipes/saga.ts'
+import { noLeader, unknownOutcome } from './client-errors.ts'
 import { unsure } from './unsure-client.ts'
 import { virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -296,7 +291,7 @@ describe('a saga', () => {
       late = async () => {
         await client.txn({ ...txn })
       }
-      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+      throw unknownOutcome()
     })
     const log: string[] = []
     const own: Saga<number> = saga<number>(
@@ -558,9 +553,9 @@ describe('a saga', () => {
     const store = withCall(kv, 'txn', async (txn, options) => {
       if (!isRecording(txn) || eaten === 2) return kv.txn(txn, options)
       eaten += 1
-      if (eaten === 2) throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
+      if (eaten === 2) throw noLeader()
       await kv.txn(txn, options)
-      throw new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      throw unknownOutcome()
     })
     const own = saga(store, newName(), steps('ab', log))
     expect(await own.run('1', 1)).toMatchObject({ status: 'completed' })

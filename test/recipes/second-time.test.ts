@@ -1,7 +1,7 @@
 // Recipes that are begun again after their end, whose store changes in the middle of a call, or answers late.
 
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Client, CompactedError, type Txn, UnavailableError } from '../../src/client/index.ts'
+import { type Client, CompactedError, type Txn } from '../../src/client/index.ts'
 import {
   barrier,
   cache,
@@ -13,6 +13,7 @@ import {
   registry,
   topic,
 } from '../../src/recipes/index.ts'
+import { noLeader } from './client-errors.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -22,7 +23,6 @@ beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {
 
 const compacted = () =>
   new CompactedError('compacted', { code: 'compacted', written: 'no' }, { compactRevision: 1, resumeFrom: 2 })
-const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
 
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   for (let n = 0; !(await isTrue()); n++) {
@@ -253,7 +253,7 @@ it('a loader that has failed runs again', async () => {
 it('a stream yields nothing twice when its watch is broken and nothing has changed', async () => {
   let breaks = 6
   const failing = withCall(kv, 'watch', (options) => {
-    if (breaks-- > 0) throw breaks % 2 === 0 ? unavailable() : compacted()
+    if (breaks-- > 0) throw breaks % 2 === 0 ? noLeader() : compacted()
     return kv.watch(options)
   })
   const end = new AbortController()
@@ -276,7 +276,7 @@ it('a stream yields nothing twice when its watch is broken and nothing has chang
 it('a topic is trimmed again and again by one publisher, also after a failure', async () => {
   let isFailing = true
   const store = withCall(kv, 'count', (options) => {
-    if (isFailing) throw unavailable()
+    if (isFailing) throw noLeader()
     return kv.count(options)
   })
   const own = topic(store, 'trimmed', { messagesMax: 4, onError: () => {} })

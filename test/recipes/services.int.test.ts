@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { AbortedError, type Client, OutcomeUnknownError } from '../../src/client/index.ts'
+import { AbortedError, type Client } from '../../src/client/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
+import { unknownOutcome } from './client-errors.ts'
 import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
@@ -32,8 +33,6 @@ const noAnswer = (signal: AbortSignal | undefined) =>
   new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(aborted())))
 const aborted = () => new AbortedError('aborted', { code: 'aborted', written: 'unknown' })
 
-const unknown = () =>
-  new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
 /** No instance has two turns, one after another. */
 const alternate = (turns: string) => [...turns].every((turn, at) => turn !== turns[at + 1])
 
@@ -452,7 +451,7 @@ describe('a registry', () => {
     const service = newService()
     const store = withCall(kv, 'txn', async (txn, options) => {
       const result = await kv.txn(txn, options)
-      if (puts(txn, 'lost')) throw unknown()
+      if (puts(txn, 'lost')) throw unknownOutcome()
       return result
     })
     const own = registry(store, service)

@@ -2,7 +2,8 @@
 // applied a little later. A network that loses responses and a node that dies cause the same.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
+import type { Client } from '../../src/client/index.ts'
+import { unknownOutcome } from './client-errors.ts'
 
 export interface Unsure {
   /** The client with these transactions. */
@@ -18,8 +19,6 @@ export interface Unsure {
  * it: a run with few transactions has one too.
  */
 export function unsure(kv: Client, draw: () => number, share: number): Unsure {
-  const unknown = () =>
-    new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown', status: 504 })
   const state: Unsure = {
     eaten: 0,
     isOn: true,
@@ -35,7 +34,7 @@ export function unsure(kv: Client, draw: () => number, share: number): Unsure {
           const kind = draw()
           if (kind < 0.5) await call(...args)
           else if (kind < 0.8) void sleep(draw() * 30).then(() => call(...args).catch(() => undefined))
-          throw unknown()
+          throw unknownOutcome()
         }
       },
     }),

@@ -11,6 +11,7 @@ import {
   DELETE,
   DELETE_RANGE,
   GET,
+  KEEP_ALIVE,
   MuxClient,
   OPEN_SESSION,
   PUT,
@@ -230,8 +231,6 @@ function resultOf(step: Step, result: Wire): Expected {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Multiplexed connections
-
-const [KEEP_ALIVE] = [10]
 
 const muxFreshness = ({ consistency, maxStalenessMs }: Freshness) =>
   consistency === undefined && maxStalenessMs === undefined

@@ -11,7 +11,7 @@ import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
-import { DELETE, GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
+import { DELETE, GET, MuxClient, PUT, soon, WATCH } from '../mux/mux-client.ts'
 import {
   AS_BOB,
   AS_ROOT,
@@ -576,7 +576,6 @@ test('a connection and its watches end with the token, and a client with a passw
   await watch.ready
   await client.put('app/1', '1')
   const bob = await new MuxClient(port, { headers: AS_BOB }).open()
-  const WATCH = 16
   bob.send([1, WATCH, null, { prefix: 'app/' }])
   await soon(() => expect(node.watches.counts().open).toBe(2))
   const now = Date.now()

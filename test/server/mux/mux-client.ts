@@ -5,7 +5,8 @@ import { onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
 export const [PUT, DELETE, GET, RANGE, OPEN_SESSION, CHANGES] = [1, 2, 3, 4, 5, 6]
-export const [TXN, DELETE_RANGE, COMPACT] = [7, 8, 9]
+export const [TXN, DELETE_RANGE, COMPACT, KEEP_ALIVE] = [7, 8, 9, 10]
+export const [CANCEL, WATCH] = [0, 16]
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire is checked by the expectations themselves
 type Wire = any

@@ -7,13 +7,23 @@ import { Unpackr } from 'msgpackr'
 import { expect, test } from 'vitest'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
-import { MuxClient } from './mux-client.ts'
+import {
+  CHANGES,
+  COMPACT,
+  DELETE,
+  DELETE_RANGE,
+  GET,
+  KEEP_ALIVE,
+  MuxClient,
+  OPEN_SESSION,
+  PUT,
+  RANGE,
+  TXN,
+  WATCH,
+} from './mux-client.ts'
 
 type Fields = readonly unknown[]
 
-const [PUT, DELETE, GET, RANGE, OPEN_SESSION, CHANGES, TXN, DELETE_RANGE, COMPACT, KEEP_ALIVE, WATCH] = [
-  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16],
-]
 const long = 'k'.repeat(4097)
 
 /** In order: later operations see what earlier ones have changed. */

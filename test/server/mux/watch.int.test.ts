@@ -4,9 +4,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { TurnQueue } from '../../../src/server/api/turn-queue.ts'
 import { serve } from '../http/served.ts'
-import { GET, MuxClient, soon } from './mux-client.ts'
+import { GET, MuxClient, soon, WATCH } from './mux-client.ts'
 
-const WATCH = 16
 const [EVENTS, PROGRESS, ENDED] = [2, 3, 4]
 
 /** The items that a watch received, of one kind. */

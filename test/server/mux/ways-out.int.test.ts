@@ -5,20 +5,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AS_BOB, AS_ROOT, nodeWithUsers, permit } from '../auth/users.ts'
 import { type Served, start } from '../http/served.ts'
 import {
+  CANCEL,
   CHANGES,
   COMPACT,
   DELETE,
   DELETE_RANGE,
   GET,
+  KEEP_ALIVE,
   MuxClient,
   OPEN_SESSION,
   PUT,
   RANGE,
   soon,
   TXN,
+  WATCH,
 } from './mux-client.ts'
 
-const [CANCEL, KEEP_ALIVE, WATCH] = [0, 10, 16]
 const TIMES = 10
 /** Ten of them are more than the free bytes of a connection. */
 const KEY = Buffer.from(`app/${'k'.repeat(600)}`)

@@ -3,9 +3,20 @@
 import { expect, test } from 'vitest'
 import { atRest } from '../http/raw-client.ts'
 import { serve } from '../http/served.ts'
-import { CHANGES, COMPACT, DELETE, DELETE_RANGE, GET, MuxClient, PUT, RANGE, TXN } from './mux-client.ts'
+import {
+  CHANGES,
+  COMPACT,
+  DELETE,
+  DELETE_RANGE,
+  GET,
+  KEEP_ALIVE,
+  MuxClient,
+  PUT,
+  RANGE,
+  TXN,
+  WATCH,
+} from './mux-client.ts'
 
-const [KEEP_ALIVE, WATCH] = [10, 16]
 const PUT_A = [PUT, 'a', '1']
 
 const put = (options: object) => [PUT, null, 'a', 'b', null, options]
