@@ -40,7 +40,7 @@ test('with `require` has multiplexed connections', async () => {
   const lines = node.multiplex()
   const warnings: string[] = []
   const kv = new Client({ endpoints: [node.url], discover: false, onWarning: (text) => warnings.push(text) })
-  await connected(kv as unknown as ClientModule.Client, [node])
+  await connected(kv, [node])
   expect([lines.open.length, warnings]).toEqual([1, []])
   await kv.close()
 })

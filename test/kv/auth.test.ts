@@ -7,7 +7,7 @@ import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv
 import { TOKEN_USERS_MAX } from '../../src/kv/idempotency.ts'
 import { ownerOf, prefixEnd } from '../../src/kv/index.ts'
 import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
-import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import { asRevision, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
 
 const TOKEN_KEY = utf8('the key of tokens')
@@ -235,7 +235,7 @@ test.each([
   ['a node that changes users', { ...ask(authOf({ kind: 'disable' })), principal: SYSTEM_PRINCIPAL }],
   [
     'a node that compacts at a revision',
-    { ...ask({ kind: 'compact', revision: 1 as never }), principal: SYSTEM_PRINCIPAL },
+    { ...ask({ kind: 'compact', revision: asRevision(1) }), principal: SYSTEM_PRINCIPAL },
   ],
   ['a user who ends leases', { ...ask({ kind: 'expire', leases: [] }), principal: 'bob', authRevision: 2 }],
 ] satisfies readonly [string, Request][])('while rights are checked, %s is refused', (_, request) => {

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import type { Comparison, KeyRange, KvTxn, Operation, OperationResult, Where } from '../../src/kv/types.ts'
+import { asRevision } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, MemoryStore, utf8 } from './store.ts'
 
@@ -208,7 +209,7 @@ const rowOf = ({ value, createRevision, modRevision, version }: Kept): Row => ({
 })
 
 const content = (store: MemoryStore, at?: number): unknown[] =>
-  store.list(at as never).map((record) => [text(record.key), rowOf(record)])
+  store.list(at === undefined ? undefined : asRevision(at)).map((record) => [text(record.key), rowOf(record)])
 const contentOf = (state: State): unknown[] =>
   keysAt(state, { start: utf8(''), end: undefined }).map((name) => [name, state.get(name)])
 

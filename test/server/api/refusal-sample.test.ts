@@ -57,12 +57,13 @@ test('a refusal that is only counted does not read the keys of its operation', (
   const { audit, taken } = audited()
   let collected = 0
   const command = {
+    ...({ kind: 'delete', condition: undefined, prev: false } as const),
     get key() {
       collected++
       return key('a')
     },
   }
-  const batch = { kind: 'batch', commands: [command] } as unknown as ApiOperation
+  const batch: ApiOperation = { kind: 'batch', commands: [command], idempotency: undefined }
   for (let count = 0; count < 10; count++) refuse(audit, batch, 'unauthenticated')
   expect(taken()).toHaveLength(10)
   const before = collected
@@ -94,10 +95,10 @@ test('a flood fills the files of the audit log in two weeks at the earliest', ()
   const { audit, lines } = audited()
   const name = '\u{1f600}'.repeat(1_000)
   const all = Array.from({ length: 100 }, (_, at) => ({
-    ...{ kind: 'put', key: key(`${at}${'\u0000'.repeat(4_000)}`), value: key(''), lease: undefined },
-    condition: undefined,
+    ...({ kind: 'put', value: key(''), lease: undefined, condition: undefined, prev: false } as const),
+    key: key(`${at}${'\u0000'.repeat(4_000)}`),
   }))
-  const batch = { kind: 'batch', commands: all } as unknown as ApiOperation
+  const batch: ApiOperation = { kind: 'batch', commands: all, idempotency: undefined }
   const logIn: ApiOperation = { kind: 'log-in', user: name, password: 'x' }
   const seconds = 600
   for (let at = 0; at < seconds * 20; at++) {

@@ -12,7 +12,7 @@ import {
   type Permission,
   prefixEnd,
 } from '../../../src/kv/index.ts'
-import type { KvTxn } from '../../../src/kv/types.ts'
+import { asRevision, type KvTxn } from '../../../src/kv/types.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
@@ -81,7 +81,7 @@ const OPERATIONS = {
   'delete-range': { kind: 'delete-range', range: rangeOf('app/'), ...once },
   txn: { kind: 'txn', txn: TXN, freshness: {}, ...once },
   settings: { kind: 'change-settings', settings: { keyBytesMax: 100 }, ...once },
-  compact: { kind: 'compact', revision: 3 as never, ...once },
+  compact: { kind: 'compact', revision: asRevision(3), ...once },
   grant: { kind: 'grant', id: '99' as LeaseId, ttlMs: 60_000, ...once },
   revoke: { kind: 'revoke', id: first.id, ...once },
   'open-session': { kind: 'open-session' },

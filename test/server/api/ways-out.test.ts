@@ -3,7 +3,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { LeaseId } from '../../../src/kv/index.ts'
+import { asRevision, type LeaseId } from '../../../src/kv/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import type { Reservation } from '../../../src/server/api/budget.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
@@ -25,7 +25,7 @@ const MORE: readonly ApiOperation[] = [
   { ...EVERY_OPERATION.range, stream: true },
   { ...EVERY_OPERATION.range, countOnly: true },
   { ...EVERY_OPERATION.range, limit: 1, count: true },
-  { ...EVERY_OPERATION.get, revision: 1 as never },
+  { ...EVERY_OPERATION.get, revision: asRevision(1) },
   { ...EVERY_OPERATION.put, lease: undefined, prev: true },
   {
     ...EVERY_OPERATION.put,
