@@ -319,10 +319,7 @@ class Listener implements HttpServer {
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
       if (isChecked || tls !== undefined) this.#serveUser(request)
-      else {
-        request.sink.identified()
-        this.#serveAnyone(request)
-      }
+      else this.#serveIdentified(request, undefined)
     } catch (error) {
       this.#auditRefusal(request, headers, error)
       const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
@@ -358,7 +355,8 @@ class Listener implements HttpServer {
 
   #serveIdentified(request: HttpRequest, error: ApiError | undefined): void {
     try {
-      request.isOfStranger = error !== undefined || this.#isStranger(request.principal)
+      request.isOfStranger =
+        error !== undefined || this.#isStranger(request.principal) || this.#onlyProbes(request.socket)
       if (!request.isOfStranger) request.sink.identified()
       if (error !== undefined) {
         this.#api.audit?.refused(request, error, { name: userNamedIn(request.headers.authorization) })
@@ -381,6 +379,12 @@ class Listener implements HttpServer {
     const { enabled, state } = this.#options.node.auth
     if (!enabled || principal instanceof JoiningNode) return false
     return principal === undefined || state.rightsOf(principal.user) === undefined
+  }
+
+  /** Whether rights are not checked, and from this machine only probes of the health are served. */
+  #onlyProbes(socket: Socket): boolean {
+    const { node, served } = this.#options
+    return !node.auth.enabled && !isServed(served, socket) && !isNodeCertificate(socket)
   }
 
   /** Only what is open to all is read to its end. All other requests are refused before their body arrives. */

@@ -10,6 +10,7 @@ import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { GET, MuxClient } from '../mux/mux-client.ts'
 import { authority } from '../tls/certificates.ts'
+import { Client, statusOf } from './raw-client.ts'
 import { serve } from './served.ts'
 
 /** From now on accepted connections have this remote address. */
@@ -62,6 +63,21 @@ test('every wire refuses a client of another machine, and no probe of the health
     [...requests.map(([method]) => method), 'GET'].map((method) => ({ ...TIMED, ...line, method })),
   )
   for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
+})
+
+test('a probe of another machine is the only request of its connection, and its client stays a stranger', async () => {
+  const { port } = await serve({ served: 'own-machine' })
+  const probes = ['/livez', '/readyz', '/livez?'].map(
+    (path) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+  )
+  const own = await new Client(port).send(...probes)
+  expect((await own.answers(3)).map(statusOf)).toEqual([200, 200, 200])
+  from('10.9.8.7')
+  for (const probe of probes) {
+    const client = await new Client(port).send(probe.repeat(2))
+    const answer = await client.answer()
+    expect([statusOf(answer), client.isOver, await client.rest()]).toEqual([200, true, ''])
+  }
 })
 
 test('a client of another machine is served no longer when rights are checked no longer', async () => {
