@@ -101,7 +101,7 @@ class RecipeProcesses {
   readonly #processes: Clientele[] = []
   #values = 0
   #isOver = false
-  /** Clients have not ended what they had begun, because a majority is gone. */
+  /** A majority is gone: clients could not end what they had begun, or the queue could not be emptied. */
   #isUndecided = false
   #isDrained = false
 
@@ -259,7 +259,7 @@ class RecipeProcesses {
     }
     await this.#until(time.now + END_MS_MAX, () => running.every(({ hasEnded }) => hasEnded))
     const late = running.find(({ hasEnded }) => !hasEnded)
-    // Who waits for a lock without a limit also waits while the cluster has no majority.
+    // A client that waits for a lock without a limit also waits while the cluster has no majority.
     if (late !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
     else if (late !== undefined)
       throw new RuleViolation(
