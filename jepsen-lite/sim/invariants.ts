@@ -140,7 +140,7 @@ export class Invariants {
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
   readonly committed: CommittedEntry[] = []
   maxCommitted = 0
-  /** Entries that were permitted under other rights than those of their index. */
+  /** Entries that were permitted under other rights, and refused under those of their index. */
   outdated = 0
   maxTerm = 0
   /** Highest index that ever held a change of the configuration in any log. */
@@ -694,7 +694,7 @@ export class Invariants {
     replica.configuration = replica.configurationNow?.()
   }
 
-  /** An entry that was permitted under other rights. Whether its user still has the right does not matter. */
+  /** An entry that the rights of its index do not permit. */
   #changesNothing({ name }: ObservedReplica, { index, kv }: AppliedRecord): void {
     const effect = this.committed[index]?.effect
     if (effect?.outdated !== true) return
@@ -702,7 +702,7 @@ export class Invariants {
     if (revision !== before)
       this.#violated(
         'AUTH-10',
-        `${name} changes revision ${before} to ${revision} at ${index}, where ${effect.principal} was permitted under other rights`,
+        `${name} changes revision ${before} to ${revision} at ${index}, where the rights no longer permit ${effect.principal}`,
       )
   }
 

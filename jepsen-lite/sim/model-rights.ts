@@ -22,6 +22,8 @@ interface ModelUser {
   readonly madeAt: number
   readonly roles: readonly string[]
   readonly hasPassword: boolean
+  /** The auth revision of the latest password. */
+  readonly passwordAt: number
 }
 
 /** A lease as rights on it are decided. */
@@ -82,7 +84,9 @@ export class ModelRights {
         const before = this.#users.get(change.name)
         const { passwordHash: hash, roles = before?.roles ?? [] } = change
         const hasPassword = hash === undefined ? before?.hasPassword === true : hash !== null
-        this.#users.set(change.name, { madeAt: before?.madeAt ?? this.revision, roles, hasPassword })
+        const passwordAt = hash === undefined ? (before?.passwordAt ?? this.revision) : this.revision
+        const madeAt = before?.madeAt ?? this.revision
+        this.#users.set(change.name, { madeAt, roles, hasPassword, passwordAt })
         return
       }
       case 'delete-user':
@@ -101,6 +105,12 @@ export class ModelRights {
   /** The user's identity; 0: there is no such user. */
   madeAtOf(user: string): number {
     return this.#users.get(user)?.madeAt ?? 0
+  }
+
+  /** Whether this is still the user who was permitted a request at an auth revision, with the password of then. */
+  isStill(user: string, madeAt: number, at: number): boolean {
+    const known = this.#users.get(user)
+    return known !== undefined && known.madeAt === madeAt && known.passwordAt <= at
   }
 
   /** Whether the keys of a lease decide for this user. */

@@ -221,18 +221,25 @@ export class StoreModel {
     return effect
   }
 
-  /** The rights by which it was permitted are those of another revision. Otherwise its user must have the right. */
-  #refusalOf({ command, principal, authRevision }: Request): string | undefined {
+  /**
+   * A request that was permitted at another auth revision needs the right now. At this one its user must have it: the
+   * node has decided so.
+   */
+  #refusalOf({ command, principal, authRevision, madeAt = 0 }: Request): string | undefined {
     const { enabled, revision } = this.rights
     if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return undefined
-    if (authRevision !== revision) return 'permission_denied'
-    const need = this.rights.lacks(userOf(principal), command)
+    if (!enabled || authRevision === undefined) return 'permission_denied'
+    const user = userOf(principal)
+    const need = this.rights.lacks(user, command)
+    const isOutdated = authRevision !== revision
+    if (isOutdated && (need !== undefined || !this.rights.isStill(user, madeAt, authRevision)))
+      return 'permission_denied'
     if (need !== undefined)
       this.#violated(
         'AUTH-10',
         `${principal} has no right to ${JSON.stringify(need)} at ${this.#index}, where its ${command.kind} is applied`,
       )
-    return this.#refusalOnLeases(userOf(principal), command)
+    return this.#refusalOnLeases(user, command)
   }
 
   /** A lease may have other keys, or be another one, since the node has decided. */

@@ -222,6 +222,7 @@ export class StoreClients {
     if (kind === 1) return { kind: 'delete-user', name: user }
     if (kind === 2) return { kind: 'delete-role', name: role }
     if (kind < 8) return { kind: 'put-role', name: role, permissions: this.#permissions(rng) }
+    if (kind === 8) return { kind: 'put-user', name: user, passwordHash: 'hash', roles: undefined }
     const roles = [...state.roles.keys()].filter(() => rng.chance(0.7))
     return { kind: 'put-user', name: user, passwordHash: undefined, roles }
   }

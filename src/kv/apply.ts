@@ -3,8 +3,8 @@
 // same bytes on every replica.
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
-import { changeAuth } from './auth/changes.ts'
-import { isOfNode } from './auth/demands.ts'
+import { authStateOf, changeAuth } from './auth/changes.ts'
+import { demandsOf, isMet, isOfNode } from './auth/demands.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
 import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
@@ -124,16 +124,30 @@ function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefine
 
 /**
  * A request is decided under the rights of one auth revision (`src/server/api/permit.ts`). When it is applied under
- * another, it is refused, and decided again. Nothing of it is remembered.
+ * another, and the rights of now do not permit it, it is refused, and its node decides again. Nothing of it is
+ * remembered.
  */
-function unpermittedOf({ request, work: { state } }: BegunEntry): Result | undefined {
+function unpermittedOf({ request, work }: BegunEntry): Result | undefined {
   const { principal, authRevision, command } = request
-  const { enabled, revision } = state.auth
+  const { enabled, revision } = work.state.auth
   if (!enabled && authRevision === undefined) return undefined
+  const isByNode = principal === SYSTEM_PRINCIPAL
   const isPermitted =
-    (principal === SYSTEM_PRINCIPAL || authRevision === revision) &&
-    isOfNode(command) === (principal === SYSTEM_PRINCIPAL)
-  return isPermitted ? undefined : rightsChanged(request, state)
+    isOfNode(command) === isByNode && (isByNode || authRevision === revision || isPermittedNow(request, work))
+  return isPermitted ? undefined : rightsChanged(request, work.state)
+}
+
+/**
+ * Whether the rights of now permit a request that was permitted under others. Not if its user has a new password: its
+ * node must find out whether the user is still known by what the request has shown.
+ */
+function isPermittedNow({ command, authRevision = 0, madeAt }: ParsedRequest, work: ApplyContext): boolean {
+  if (!work.state.auth.enabled) return false
+  const users = authStateOf(work)
+  const user = users.userMadeAt(madeAt)
+  const rights = users.rightsOfUser(madeAt)
+  if (user === undefined || rights === undefined || user.epoch > authRevision) return false
+  return demandsOf(command, user.name).every((demand) => isMet(demand, rights))
 }
 
 const rightsChanged = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>

@@ -1,7 +1,7 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export { type AccessDemand, demandsOf, isOwnPassword, reading } from './auth/demands.ts'
+export { type AccessDemand, demandsOf, isMet, isOwnPassword, reading } from './auth/demands.ts'
 export {
   distinct,
   isPermittedByKey,

@@ -209,21 +209,78 @@ test('after a change only the changed rows are read again', () => {
   expect(y).toBe(x)
 })
 
-test('an entry that was permitted under other rights is refused, and nothing of it is remembered', () => {
-  const store = enabledStore()
+const APP = { start: utf8('app/'), end: utf8('app0') }
+const roleOf = (...accesses: readonly ('read' | 'write')[]) =>
+  ({
+    kind: 'put-role',
+    name: 'app',
+    permissions: accesses.map((access) => ({ access, range: APP })),
+  }) as const
+
+test('an entry that is no longer permitted is refused, and nothing of it is remembered', () => {
+  const store = enabledStore(roleOf('write'), userOf('bob', ['app']))
   const token = { token: 't', since: undefined }
-  const put = { ...by('bob', putOf('a', '1'), store), idempotency: token }
-  change(store, { kind: 'put-role', name: 'app', permissions: [] })
+  const put = { ...by('bob', putOf('app/a', '1'), store), idempotency: token }
+  change(store, roleOf('read'))
   const before = new Map(store.rows)
   expect(store.apply(put).outcome).toEqual(refusedAs('rights-changed'))
   expect(new Map(store.rows)).toEqual(before)
-  const again = { ...put, authRevision: store.state.auth.revision }
-  expect(store.apply(again)).toMatchObject({ replayed: false, outcome: { kind: 'put', version: 1 } })
+  change(store, roleOf('write'))
+  expect(store.apply(put)).toMatchObject({ replayed: false, outcome: { kind: 'put', version: 1 } })
   // The same request, whatever the rights were when it was permitted.
-  change(store, { kind: 'delete-role', name: 'app' })
   expect(store.apply({ ...put, authRevision: store.state.auth.revision })).toMatchObject({
     ...{ replayed: true, outcome: { kind: 'put', version: 1 } },
   })
+})
+
+test.each([
+  ['another user has a new password', [{ ...userOf('carl'), roles: undefined }]],
+  ['a user is made, and one removed', [userOf('dora'), { kind: 'delete-user', name: 'carl' }]],
+  ['another right is given and taken', [roleOf('write', 'read'), roleOf('write')]],
+  ['another role is removed', [{ kind: 'delete-role', name: 'other' }]],
+  ['a role is added', [{ ...userOf('bob', ['app', 'other']), passwordHash: undefined }]],
+] satisfies readonly [string, readonly AuthChange[]][])(
+  'a change in flight is made at once although %s',
+  (_, changes) => {
+    const store = enabledStore(
+      ...[roleOf('write'), { ...roleOf('read'), name: 'other' }],
+      ...[userOf('bob', ['app']), userOf('carl')],
+    )
+    const requests = [putOf('app/a', '1'), batchOf(putOf('app/b', '1'), deleteOf('app/c'))] as const
+    const inFlight = requests.map((command) => by('bob', command, store))
+    for (const outcome of change(store, ...changes)) expect(outcome.kind).toBe('auth')
+    expect(inFlight.map((request) => store.apply(request).outcome.kind)).toEqual(['put', 'batch'])
+  },
+)
+
+test.each([
+  ['the user has a new password', [{ ...userOf('bob'), roles: undefined }]],
+  ['the user has no password any more', [{ ...userOf('bob'), passwordHash: null, roles: undefined }]],
+  ['the user is removed', [{ kind: 'delete-user', name: 'bob' }]],
+  ['the user is made again', [{ kind: 'delete-user', name: 'bob' }, userOf('bob', ['app'])]],
+  ['the user loses a role', [{ ...userOf('bob', []), passwordHash: undefined }]],
+  ['the role is removed', [{ kind: 'delete-role', name: 'app' }]],
+  ['rights are not checked any more', [{ kind: 'disable' }]],
+] satisfies readonly [string, readonly AuthChange[]][])(
+  'a change in flight is decided again when %s',
+  (_, changes) => {
+    const store = enabledStore(roleOf('write'), userOf('bob', ['app']))
+    const inFlight = by('bob', putOf('app/a', '1'), store)
+    for (const outcome of change(store, ...changes)) expect(outcome.kind).toBe('auth')
+    expect(store.apply(inFlight).outcome).toEqual(refusedAs('rights-changed'))
+  },
+)
+
+test('of two changes of the own password in flight, the second one is decided again', () => {
+  const store = enabledStore(userOf('bob'))
+  const passwords = ['first', 'second'].map((passwordHash) =>
+    by('bob', authOf({ ...userOf('bob'), passwordHash, roles: undefined }), store),
+  )
+  expect(passwords.map((request) => store.apply(request).outcome)).toEqual([
+    expect.objectContaining({ kind: 'auth' }),
+    refusedAs('rights-changed'),
+  ])
+  expect(stateOf(store).users.get('bob')?.passwordHash).toBe('first')
 })
 
 test.each([

@@ -1,9 +1,10 @@
 // The rights that a command needs, in one table: a command without a rule does not compile.
 //
 // The rule is used twice. The node that proposes a command decides on all demands (`src/server/api/permit.ts`). Its
-// entry carries the auth revision of these rights, and apply refuses it under another one. So what depends on users,
-// roles and names of keys need not be decided again. What depends on leases is: their keys and owners change without
-// the auth revision. Apply decides on it by the same table (`lease-rights.ts`).
+// entry carries the auth revision of these rights. At that revision apply need not decide again what depends on users,
+// roles and names of keys. At another one it does, by the same table: changes of others must not send writes back to
+// their nodes. What depends on leases is always decided again: their keys and owners change without the auth revision
+// (`lease-rights.ts`).
 
 import { keyAfter } from '../codec/rows.ts'
 import { assertNever } from '../errors.ts'
@@ -18,6 +19,7 @@ import type {
   Where,
 } from '../types.ts'
 import { type LeaseDemand, NO_LEASES } from './lease-rights.ts'
+import type { Rights } from './rights.ts'
 
 /** A right that somebody needs. */
 export type AccessDemand =
@@ -84,6 +86,28 @@ export function demandsOf(command: Command, user: string): readonly AccessDemand
 /** The rights on leases that a command needs. */
 export const leaseDemandsOf = (command: Command): readonly LeaseDemand[] =>
   ruleOf(command).leases(command as never)
+
+/** Whether a user with these rights meets a demand, but for what a lease decides. */
+export function isMet(demand: AccessDemand, rights: Rights): boolean {
+  switch (demand.to) {
+    case 'read':
+      return rights.mayRead(demand.range)
+    case 'write':
+      return rights.mayWrite(demand.range)
+    case 'administer':
+      return rights.isAdmin
+    case 'be-node':
+      return false
+    case 'call':
+    case 'attach':
+    case 'keep-alive':
+    case 'revoke':
+    case 'read-lease':
+      return true
+    default:
+      return assertNever(demand, 'demand')
+  }
+}
 
 /** Whether only nodes may propose the command. */
 export const isOfNode = (command: Command): boolean =>

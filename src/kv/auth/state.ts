@@ -158,35 +158,42 @@ export interface ByName<T> {
   keys(): Iterable<string>
 }
 
+/** The names of users by the auth revision at which they were made. */
+type NamesOfUsers = ReadonlyMap<number, string>
+
 /** Users and roles at one auth revision. */
 export class AuthState {
-  static readonly EMPTY = new AuthState(new Map(), new Map(), [], NO_KEYS)
+  static readonly EMPTY = new AuthState(new Map(), new Map(), new Map(), NO_KEYS)
 
   readonly users: ByName<User>
   readonly roles: ByName<AuthRole>
   readonly keys: AuthKeys
-  readonly #identities: readonly UserIdentity[]
-  #names: ReadonlyMap<number, string> | undefined
+  readonly #names: NamesOfUsers
   readonly #rights = new Map<string, Rights>()
   readonly #rightsOfRoles: RightsOfRoles
 
   constructor(
     users: ByName<User>,
     roles: ByName<AuthRole>,
-    identities: readonly UserIdentity[],
+    names: NamesOfUsers,
     keys: AuthKeys,
     rightsOfRoles: RightsOfRoles = new Map(),
   ) {
     this.users = users
     this.roles = roles
-    this.#identities = identities
+    this.#names = names
     this.keys = keys
     this.#rightsOfRoles = rightsOfRoles
   }
 
-  /** The rights of the user who was made at this auth revision. undefined: there is no such user. */
+  /** The user who was made at this auth revision. undefined: there is no such user. */
+  userMadeAt(madeAt: number): User | undefined {
+    const name = this.#names.get(madeAt)
+    return name === undefined ? undefined : this.users.get(name)
+  }
+
+  /** The rights of that user. undefined: there is no such user. */
   rightsOfUser(madeAt: number): Rights | undefined {
-    this.#names ??= new Map(this.#identities.map((user) => [user.madeAt, user.name]))
     const name = this.#names.get(madeAt)
     return name === undefined ? undefined : this.rightsOf(name)
   }
@@ -269,7 +276,11 @@ export class AuthRows {
   #roles = new Map<string, AuthRole>()
   readonly #rights: RightsOfRoles = new Map()
   #head: AuthHead | undefined
-  #names = { users: new Map<string, UserIdentity>(), roles: new Set<string>() }
+  #names = {
+    users: new Map<string, UserIdentity>(),
+    roles: new Set<string>(),
+    madeAt: new Map<number, string>(),
+  }
   #state: AuthState | undefined
   /** Number of rows that were read. */
   rowsRead = 0
@@ -287,8 +298,8 @@ export class AuthRows {
   }
 
   #newState(): AuthState {
-    const { keys, users: identities } = this.head
-    const { users, roles } = this.#names
+    const { keys } = this.head
+    const { users, roles, madeAt } = this.#names
     return new AuthState(
       new RowsByName(users, this.#users, (name) => {
         const [user, row] = [users.get(name), this.#read(userKey(name))]
@@ -298,7 +309,7 @@ export class AuthRows {
         const row = this.#read(roleKey(name))
         return row && decodeRole(name, new Uint8Array(row))
       }),
-      identities,
+      madeAt,
       keys,
       this.#rights,
     )
@@ -312,6 +323,7 @@ export class AuthRows {
     this.#names = {
       users: new Map(head.users.map((user) => [user.name, user])),
       roles: new Set(head.roles),
+      madeAt: new Map(head.users.map((user) => [user.madeAt, user.name])),
     }
     return head
   }

@@ -2,10 +2,10 @@
 // without one. The rules of changes are those of their commands (`src/kv/auth/demands.ts`). Where nothing is permitted,
 // the answer is no.
 //
-// A change is decided when it arrives, under one auth revision. Its entry carries that revision, and apply refuses it
-// under another (`src/kv/apply.ts`). Then it is decided again. Apply decides on rights on leases too. A read is decided
-// when it arrives, and again under the rights that the node has applied when the read is granted: those are at least as
-// new as its read index. A watch is decided again whenever rights change.
+// A change is decided when it arrives, under one auth revision. Its entry carries that revision. Under another, apply
+// decides again by the rules of commands, and what it refuses is decided here once more. Apply decides on rights on
+// leases too. A read is decided when it arrives, and again under the rights that the node has applied when the read is
+// granted: those are at least as new as its read index. A watch is decided again whenever rights change.
 
 import {
   type AccessDemand,
@@ -14,13 +14,13 @@ import {
   compareKeys,
   demandsOf as demandsOfCommand,
   distinct,
+  isMet,
   isPermittedByKey,
   isPermittedOnEmpty,
   isPermittedWithoutKeys,
   type KeyRange,
   keyAfter,
   type LeaseDemand,
-  type Rights,
   reading,
   SYSTEM_PRINCIPAL,
 } from '../../kv/index.ts'
@@ -260,25 +260,6 @@ export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): A
   if (isExpired(principal)) return new ApiError('unauthenticated', 'the token has expired: log in again')
   const refused = demands.find((demand) => !isMet(demand, rights))
   return refused && denied(principal, refused)
-}
-
-function isMet(demand: AccessDemand, rights: Rights): boolean {
-  switch (demand.to) {
-    case 'read':
-      return rights.mayRead(demand.range)
-    case 'write':
-      return rights.mayWrite(demand.range)
-    case 'administer':
-      return rights.isAdmin
-    case 'be-node':
-      return false
-    case 'call':
-    case 'attach':
-    case 'keep-alive':
-    case 'revoke':
-    case 'read-lease':
-      return true
-  }
 }
 
 function denied({ user }: Principal, demand: AccessDemand): ApiError {

@@ -216,7 +216,7 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
   const state = new AuthState(
     new Map([['bob', bob]]),
     new Map(named.map((role) => [role.name, role])),
-    [bob],
+    new Map([[BOB, 'bob']]),
     { tokenKey: new Uint8Array(), leaseIdKey: new Uint8Array() },
   )
   return {

@@ -167,17 +167,21 @@ function nodeFor(demands: readonly AccessDemand[]): FakeNode {
   return node
 }
 
+const whileHeld = (node: FakeNode, between: () => void): void => {
+  node.hold = (release) => {
+    node.hold = undefined
+    between()
+    release()
+  }
+}
+
 /** `between`: called when the change is permitted, and not yet applied. */
 const run = (node: FakeNode, operation: ApiOperation, between: () => void): Promise<ApiResult> => {
   const failed = (error: Error): never => {
     throw error
   }
   const api = new Api({ node, limits: apiLimits, failed })
-  node.hold = (release) => {
-    node.hold = undefined
-    between()
-    release()
-  }
+  whileHeld(node, between)
   const call = {
     deadline: performance.now() + 10_000,
     expansion: 1,
@@ -218,6 +222,22 @@ test.each(RACES)('%s is not made: %s', async (_, __, operation, race) => {
   expect(answer).toMatchObject({ code: expect.stringMatching(/^(permission_denied|unauthenticated)$/) })
   expect(node.state).toEqual(before)
 })
+
+test('a write is proposed once, however often passwords of others change before it is applied', async () => {
+  const operation = { ...put('app/x'), condition: undefined, ...once }
+  const node = nodeFor(demandsOf(operation, BOB))
+  node.apply({ kind: 'auth', ifRevision: undefined, change: userOf('carl') })
+  let proposals = 0
+  const between = (): void => {
+    proposals++
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { ...userOf('carl'), roles: undefined } })
+    if (proposals < 5) whileHeld(node, between)
+  }
+  expect(await run(node, operation, between)).toMatchObject({ outcome: { kind: 'put' } })
+  expect(proposals).toBe(1)
+})
+
+const userOf = (name: string) => ({ kind: 'put-user', name, passwordHash: 'h', roles: [] }) as const
 
 test('a key is not attached to a lease that did not exist when the change was permitted', async () => {
   const operation = { ...put('app/x', { id: '77' as LeaseId }), condition: undefined, ...once }
