@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { type applyEntry, applySteps } from '../../src/kv/apply.ts'
+import { isOfNode } from '../../src/kv/auth/demands.ts'
 import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv/auth/state.ts'
 import { TOKEN_USERS_MAX } from '../../src/kv/idempotency.ts'
 import { ownerOf, prefixEnd } from '../../src/kv/index.ts'
@@ -307,6 +308,19 @@ test.each([
   const { outcome } = enabledStore().apply({ ...ask(command), principal: SYSTEM_PRINCIPAL })
   expect(outcome.kind).not.toBe('refused')
 })
+
+test('whether only nodes may make a change is known without a look at its keys', () => {
+  const unread = {
+    get key(): Uint8Array {
+      throw new Error('a key was read')
+    },
+  }
+  const put = Object.create(unread, Object.getOwnPropertyDescriptors({ ...PUT_WITHOUT_KEY }))
+  const batch = { kind: 'batch', commands: [put] } as const
+  expect([put, batch].map(isOfNode)).toEqual([false, false])
+})
+
+const PUT_WITHOUT_KEY = { kind: 'put', value: utf8(''), condition: undefined, prev: false }
 
 test('a version has its writer while rights are checked', () => {
   const store = new MemoryStore()

@@ -39,12 +39,15 @@ interface Rule<K extends Command['kind']> {
   readonly demands: (command: CommandOf<K>, user: string) => readonly AccessDemand[]
   /** The demands on leases alone. Most commands have none, and pay nothing at apply. */
   readonly leases: (command: CommandOf<K>) => readonly LeaseDemand[]
+  /** Whether only nodes may propose the command; undefined: users do. Apply looks at each entry so. */
+  readonly ofNode?: (command: CommandOf<K>) => boolean
 }
 
 const CALL: readonly AccessDemand[] = [{ to: 'call' }]
 const ADMINISTER: readonly AccessDemand[] = [{ to: 'administer' }]
 const BE_NODE: readonly AccessDemand[] = [{ to: 'be-node' }]
 const none = (): readonly LeaseDemand[] => NO_LEASES
+const always = (): boolean => true
 
 const RULES: { readonly [K in Command['kind']]: Rule<K> } = {
   put: {
@@ -65,10 +68,14 @@ const RULES: { readonly [K in Command['kind']]: Rule<K> } = {
   'delete-range': { demands: ({ range }) => change(range, false), leases: none },
   txn: { demands: ({ txn }) => [...CALL, ...demandsOfTxn(txn)], leases: ({ txn }) => leasesOfTxn(txn) },
   settings: { demands: () => ADMINISTER, leases: none },
-  compact: { demands: ({ revision }) => (revision === undefined ? BE_NODE : ADMINISTER), leases: none },
+  compact: {
+    demands: (command) => (isOfNode(command) ? BE_NODE : ADMINISTER),
+    leases: none,
+    ofNode: ({ revision }) => revision === undefined,
+  },
   grant: { demands: () => CALL, leases: none },
-  renew: { demands: () => BE_NODE, leases: none },
-  expire: { demands: () => BE_NODE, leases: none },
+  renew: { demands: () => BE_NODE, leases: none, ofNode: always },
+  expire: { demands: () => BE_NODE, leases: none, ofNode: always },
   revoke: { demands: () => CALL, leases: ({ id }) => [{ to: 'revoke', lease: id }] },
   'open-session': { demands: () => CALL, leases: none },
   auth: { demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER), leases: none },
@@ -110,8 +117,7 @@ export function isMet(demand: AccessDemand, rights: Rights): boolean {
 }
 
 /** Whether only nodes may propose the command. */
-export const isOfNode = (command: Command): boolean =>
-  ruleOf(command).demands(command as never, '') === BE_NODE
+export const isOfNode = (command: Command): boolean => ruleOf(command).ofNode?.(command as never) === true
 
 /** `name` sets a password of his own, and changes nothing else. */
 export const isOwnPassword = (change: AuthChange, name: string): boolean =>
