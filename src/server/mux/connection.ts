@@ -343,11 +343,17 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     this.#isMessageComplete = false
     this.#controlBytes = 0
     inbound.bytes += this.#arrivingBytes - before
-    // Rights are checked since it was opened: its operations are refused, and need no room.
-    if (this.principal === undefined && node.auth.enabled && this.#arrivingBytes > PIECE_BYTES)
-      this.#close(POLICY_VIOLATION, 'rights are checked: open a connection with credentials')
+    // Rights are checked, or its user was deleted, since it was opened: its operations are refused, and need no room.
+    if (this.#arrivingBytes > PIECE_BYTES && node.auth.enabled && !this.#isOfUser)
+      this.#close(POLICY_VIOLATION, 'the connection is of no user: open one with credentials')
     else if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
       this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
+  }
+
+  /** Whether its user still exists. */
+  get #isOfUser(): boolean {
+    const { state } = this.#options.api.node.auth
+    return this.principal !== undefined && state.rightsOf(this.principal.user) !== undefined
   }
 
   /** A client that does not take its answers is not read. */

@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
-import { soon } from '../mux/mux-client.ts'
+import { GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, COLD, get, statusOf, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
@@ -270,4 +270,34 @@ test('what is refused before its user is sought is the only request of its conne
     expect(statusOf(await client.answer(status === 204))).toBe(status)
     expect(await client.rest()).toBe('')
   }
+})
+
+test('a user who is deleted is a stranger at the next request of a connection, which ends', async () => {
+  const served = await serveUsers()
+  const asked = get('app/1', fieldsOf(AS_BOB))
+  const [first, second] = [new Client(served.port), new Client(served.port)]
+  for (const client of [first, second]) {
+    await client.send(asked)
+    expect(statusOf(await client.answer())).toBe(404)
+  }
+  served.node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  await first.send(asked)
+  expect(await first.answer()).toMatch(/^HTTP\/1.1 401 .*\nConnection: close\r/is)
+  await second.send(announced('PUT /v1/kv/app/1', fieldsOf(AS_BOB)), 'x'.repeat(1000))
+  expect(await second.answer()).toMatch(/^HTTP\/1.1 401 .*\nConnection: close\r/is)
+  await second.send('x'.repeat(300 * KiB))
+  expect([await first.rest(), await second.rest()]).toEqual(['', ''])
+  await atRest(served)
+})
+
+test('a multiplexed connection whose user is deleted sends no large message any more', async () => {
+  const served = await serveUsers()
+  const large = () => Buffer.alloc(100 * KiB, 'v')
+  const bob = await new MuxClient(served.port, { headers: AS_BOB }).open()
+  expect((await bob.ask(1, PUT, null, Buffer.from('app/1'), large()))[1]).toBe(0)
+  served.node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  expect((await bob.ask(2, GET, null, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
+  bob.ws.send(large(), { fin: false })
+  expect(await bob.end()).toMatchObject({ code: 1008, reason: expect.stringContaining('of no user') })
+  await until(served, () => served.http.inspect().bodyBytes === 0)
 })
