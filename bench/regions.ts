@@ -11,7 +11,7 @@ import type { Machine, Process } from '../jepsen-lite/sim/process.ts'
 import { IO } from '../jepsen-lite/sim/time.ts'
 import { Recorder } from '../jepsen-lite/workload/history.ts'
 import { stream } from '../jepsen-lite/workload/random.ts'
-import type { ReadConsistency } from '../src/server/node/types.ts'
+import type { ReadConsistency } from '../src/operations/forms/index.ts'
 import { median } from './report/median.ts'
 import { shown } from './report/table.ts'
 

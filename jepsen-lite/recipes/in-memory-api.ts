@@ -3,12 +3,12 @@
 
 import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
-import { asRevision } from '../../src/kv/index.ts'
+import { asRevision } from '../../src/operations/forms/index.ts'
+import type { Operation } from '../../src/operations/index.ts'
 import { Api } from '../../src/server/api/api.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
 import { execute } from '../../src/server/api/execute.ts'
 import { whereToWatch } from '../../src/server/api/keys.ts'
-import type { ApiOperation } from '../../src/server/api/operation.ts'
 import {
   decodeGet,
   decodePut,
@@ -94,7 +94,7 @@ export class InMemoryApi {
     return request
   }
 
-  #decode(request: HttpRequest, { body, method }: SimulatedRequest): ApiOperation {
+  #decode(request: HttpRequest, { body, method }: SimulatedRequest): Operation {
     const { operation, path } = request.target
     if (operation === 'get') return decodeGet(request)
     if (operation === 'range') return decodeRange(request, PAGE_PARAMETERS)

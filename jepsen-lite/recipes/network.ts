@@ -17,7 +17,7 @@ import type {
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
 import { writeIdHeader } from '../../src/client/write-id.ts'
-import { asRevision } from '../../src/kv/index.ts'
+import { asRevision } from '../../src/operations/forms/index.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'

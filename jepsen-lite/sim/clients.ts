@@ -4,19 +4,22 @@
 // order. With known positions, that is all that linearizability demands.
 
 import {
-  asRevision,
   type Command,
   DEFAULT_SETTINGS,
   decodeState,
-  type Idempotency,
   type KeyCommand,
-  type KvSettings,
   type Outcome,
   type Request,
   SETTING_RULES,
 } from '../../src/kv/index.ts'
+import {
+  asRevision,
+  type Idempotency,
+  type KvSettings,
+  type ReadConsistency,
+} from '../../src/operations/forms/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadConsistency, ReadGrant, ReadRequirements } from '../../src/server/node/types.ts'
+import type { ReadGrant, ReadRequirements } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type {
   HistoryOperation,

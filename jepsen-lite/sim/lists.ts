@@ -2,7 +2,7 @@
 // each limited to a few rows or bytes. The sizes are drawn small, so that slices end at many different places, also
 // between rows of very different sizes.
 
-import type { KeyRow } from '../../src/kv/index.ts'
+import type { KeyRow } from '../../src/operations/forms/index.ts'
 import type { RecordScanOptions } from '../../src/server/node/record-scan.ts'
 import type { SlicedScan } from '../../src/server/node/types.ts'
 import type { RecordedRange } from '../workload/history.ts'

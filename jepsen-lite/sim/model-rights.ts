@@ -1,8 +1,9 @@
 // Users and rights in the model: what each user may do at each index, by brute force. It shares no code with
 // `src/kv/auth` and `src/server/api/permit.ts`.
 
-import type { AuthChange, Command, Permission, PutLease } from '../../src/kv/index.ts'
-import type { KvTxn, Operation, Where } from '../../src/kv/types.ts'
+import type { AuthChange, Command } from '../../src/kv/index.ts'
+import type { Permission, PutLease, Where } from '../../src/operations/forms/index.ts'
+import type { KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { text } from './model-row.ts'
 
 interface Bounds {
@@ -212,7 +213,7 @@ const needsOfTxn = ({ compare, success, failure }: KvTxn): readonly Need[] => [
   ...[...success, ...failure].flatMap(needsOfOperation),
 ]
 
-function needsOfOperation(operation: Operation): readonly Need[] {
+function needsOfOperation(operation: KvTxnOperation): readonly Need[] {
   switch (operation.kind) {
     case 'put':
       return changing(operation, operation.prev)

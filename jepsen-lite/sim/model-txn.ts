@@ -2,16 +2,14 @@
 // made on the store as it was; operations see what those before them have done; all changes have one revision. What a
 // transaction answers is a text, which is compared with the text of the node's answer (`shownTxn`).
 
+import type { KeyRow, PutLease, Where } from '../../src/operations/forms/index.ts'
 import type {
-  Comparison,
-  KeyRow,
+  KvComparison,
   KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
   KvTxnResult,
-  Operation,
-  OperationResult,
-  PutLease,
-  Where,
-} from '../../src/kv/types.ts'
+} from '../../src/operations/index.ts'
 import { type ModelRow, text } from './model-row.ts'
 
 /** The store, as a transaction needs it. */
@@ -36,7 +34,7 @@ interface Put {
   readonly lease: PutLease | undefined
 }
 
-type Step = Exclude<Operation, { kind: 'txn' }> | Branch
+type Step = Exclude<KvTxnOperation, { kind: 'txn' }> | Branch
 interface Branch {
   readonly kind: 'branch'
   readonly holds: boolean
@@ -83,13 +81,13 @@ function choose({ compare, success, failure }: KvTxn, store: TxnStore): Branch {
 const flat = ({ steps }: Branch): readonly Exclude<Step, Branch>[] =>
   steps.flatMap((step) => (step.kind === 'branch' ? flat(step) : [step]))
 
-function isTrue(comparison: Comparison, store: TxnStore): boolean {
+function isTrue(comparison: KvComparison, store: TxnStore): boolean {
   const { where } = comparison
   if ('key' in where) return holdsFor(comparison, store.row(text(where.key)))
   return keysAt(where, store).every((key) => holdsFor(comparison, store.row(key)))
 }
 
-function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
+function holdsFor(comparison: KvComparison, row: ModelRow | null): boolean {
   const ordered = <T extends string | number | bigint>(found: T, to: T): boolean => {
     switch (comparison.op) {
       case '=':
@@ -122,7 +120,7 @@ function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
  */
 function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): number {
   const ofPlace = (where: Where): number => ('key' in where ? 0 : keysAt(where, store).length)
-  const ofOperation = (operation: Operation): number => {
+  const ofOperation = (operation: KvTxnOperation): number => {
     switch (operation.kind) {
       case 'txn':
         return keysOfRanges(operation.txn, store, deletes)
@@ -228,7 +226,7 @@ export function shownTxn({ succeeded, results }: KvTxnResult): string {
   return branchText(succeeded, results.map(shownResult))
 }
 
-function shownResult(result: OperationResult): string {
+function shownResult(result: KvTxnOperationResult): string {
   switch (result.kind) {
     case 'put': {
       const { createRevision, modRevision, version, prev } = result
@@ -263,7 +261,7 @@ function changesOf({ success, failure }: KvTxn): Changes | undefined {
   return { puts: [...one.puts, ...other.puts], deletes: [...one.deletes, ...other.deletes] }
 }
 
-function changesOfBranch(operations: readonly Operation[]): Changes | undefined {
+function changesOfBranch(operations: readonly KvTxnOperation[]): Changes | undefined {
   const puts: string[] = []
   const deletes: Where[] = []
   for (const operation of operations) {
@@ -277,7 +275,7 @@ function changesOfBranch(operations: readonly Operation[]): Changes | undefined 
   return { puts, deletes }
 }
 
-function changesOfOperation(operation: Operation): Changes | undefined {
+function changesOfOperation(operation: KvTxnOperation): Changes | undefined {
   switch (operation.kind) {
     case 'put':
       return { puts: [text(operation.key)], deletes: [] }
@@ -308,7 +306,7 @@ export const plainTxn = ({ compare, success, failure }: KvTxn): unknown => [
   failure.map(plainOperation),
 ]
 
-function plainOperation(operation: Operation): unknown {
+function plainOperation(operation: KvTxnOperation): unknown {
   switch (operation.kind) {
     case 'put': {
       const { kind, key, value, prev, lease } = operation

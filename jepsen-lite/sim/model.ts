@@ -8,14 +8,12 @@ import {
   DEFAULT_SETTINGS,
   decodeRequest,
   type KeyCommand,
-  type KeyRow,
-  type KvSettings,
   type LeaseCommand,
   type Outcome,
-  type PutLease,
   type Request,
 } from '../../src/kv/index.ts'
-import { type SessionSlot, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import type { KeyRow, KvSettings, PutLease, SessionSlot } from '../../src/operations/forms/index.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'

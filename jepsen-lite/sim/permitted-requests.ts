@@ -2,8 +2,9 @@
 // rights have changed. Only the last step differs: the entry names the request. The name begins with the user.
 
 import type { Command, Outcome, Request } from '../../src/kv/index.ts'
+import type { Operation } from '../../src/operations/index.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
-import type { ApiOperation, Call } from '../../src/server/api/operation.ts'
+import type { Call } from '../../src/server/api/operation.ts'
 import { decide } from '../../src/server/api/permit.ts'
 import { propose } from '../../src/server/api/propose.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
@@ -96,7 +97,7 @@ function refusedBy(result: unknown): ProposeResult {
 }
 
 /** The operation that rights are decided on. */
-function operationOf(command: Command): ApiOperation {
+function operationOf(command: Command): Operation {
   const kind = command.kind === 'settings' ? 'change-settings' : command.kind
-  return { ...command, kind: kind === 'auth' ? 'change-auth' : kind, idempotency: undefined } as ApiOperation
+  return { ...command, kind: kind === 'auth' ? 'change-auth' : kind, idempotency: undefined } as Operation
 }

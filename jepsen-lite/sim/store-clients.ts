@@ -3,25 +3,24 @@
 // log at once. What leases were promised is kept for checker/leases, and what list-append transactions have read and
 // written is a history of its own, for checker/transactions, which does not know the log.
 
+import type { Command, Outcome } from '../../src/kv/index.ts'
+import type { AuthChange } from '../../src/kv/types.ts'
 import {
   asRevision,
-  type BatchedCommand,
-  type Command,
   type KeyRow,
   type KvSettings,
   type LeaseId,
-  type Outcome,
+  type Permission,
   type PutLease,
-} from '../../src/kv/index.ts'
+  type Where,
+} from '../../src/operations/forms/index.ts'
 import type {
-  AuthChange,
-  Comparison,
+  BatchedCommand,
+  KvComparison,
   KvTxn,
-  Operation,
-  OperationResult,
-  Permission,
-  Where,
-} from '../../src/kv/types.ts'
+  KvTxnOperation,
+  KvTxnOperationResult,
+} from '../../src/operations/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
@@ -256,7 +255,7 @@ export class StoreClients {
 
   #txn(requester: DrawnRequester, depth: number): KvTxn {
     const { rng } = requester
-    const operations = (most: number): Operation[] =>
+    const operations = (most: number): KvTxnOperation[] =>
       Array.from({ length: rng.below(most + 1) }, () => this.#operation(requester, depth))
     return {
       compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#comparison(rng)),
@@ -266,7 +265,7 @@ export class StoreClients {
   }
 
   /** About as often true as not. */
-  #comparison(rng: Random): Comparison {
+  #comparison(rng: Random): KvComparison {
     const where = this.#where(rng, 0.3)
     const seen = 'key' in where ? this.#seen.get(text(where.key)) : undefined
     const op = rng.pick(['=', '=', '=', '!=', '<', '>'] as const)
@@ -284,7 +283,7 @@ export class StoreClients {
     }
   }
 
-  #operation(requester: DrawnRequester, depth: number): Operation {
+  #operation(requester: DrawnRequester, depth: number): KvTxnOperation {
     const { rng } = requester
     const kind = rng.below(8)
     if (kind < 3)
@@ -304,7 +303,7 @@ export class StoreClients {
     return `s${this.#sent}.${rng.below(1000)}`.padEnd(rng.pick([0, 0, 0, 40, 200]), '~')
   }
 
-  #saw(result: OperationResult): void {
+  #saw(result: KvTxnOperationResult): void {
     if (result.kind === 'txn') for (const each of result.results) this.#saw(each)
     if (result.kind !== 'get') return
     for (const row of result.found?.records ?? [])
@@ -558,7 +557,7 @@ export class StoreClients {
 
 /** A transaction of a workload, as the store has it. */
 function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
-  const operations = steps.map(({ key: name, ...step }): Operation => {
+  const operations = steps.map(({ key: name, ...step }): KvTxnOperation => {
     const key = bytes(name)
     if (step.f === 'get')
       return {
@@ -601,7 +600,7 @@ function endsOf(outcome: Outcome, { steps, before }: StoreTransaction): Operatio
   })
 }
 
-const rowIn = (result: OperationResult | undefined): KeyRow | undefined =>
+const rowIn = (result: KvTxnOperationResult | undefined): KeyRow | undefined =>
   result?.kind === 'get' ? result.found?.records[0] : undefined
 
 /** Settings: retention of history, interval of cluster time, limits of keys and leases. */

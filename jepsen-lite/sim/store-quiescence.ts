@@ -4,7 +4,7 @@
 // A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that the
 // cluster is idle.
 
-import type { LeaseId } from '../../src/kv/index.ts'
+import type { LeaseId } from '../../src/operations/forms/index.ts'
 import { uniform } from '../workload/random.ts'
 import type { Lane } from './clients.ts'
 import type { SimCluster } from './cluster.ts'

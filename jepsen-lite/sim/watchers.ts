@@ -5,11 +5,10 @@
 //
 // Everything that a node sends is kept: one record for each connection, for checker/watch.
 
-import { asRevision } from '../../src/kv/index.ts'
-import type { KeyRow } from '../../src/kv/types.ts'
+import { asRevision, type KeyRow } from '../../src/operations/forms/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { EventsMessage } from '../../src/server/node/watch/events.ts'
-import type { WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
+import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '../checker/watch/index.ts'
 import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
@@ -209,7 +208,7 @@ function requestOf(
   selection: SimWatchClient['selection'],
   from: number | undefined,
   progressMs: number,
-): WatchRequest {
+): PermittedWatch {
   const { key, start = '', end, only, prev, values } = selection
   const where =
     key === undefined

@@ -5,7 +5,8 @@ import { createReadStream } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncDirectory } from '../files/durable.ts'
-import { BackupRows, compareKeys, decodeState, type KvState, ROOT_KEY, TABLE_LEASES } from '../kv/index.ts'
+import { BackupRows, decodeState, type KvState, ROOT_KEY, TABLE_LEASES } from '../kv/index.ts'
+import { compareKeys } from '../operations/forms/index.ts'
 import { type BackupEnd, type BackupHeader, BackupReader, DamagedBackupError } from './format.ts'
 
 /** The end of the name of a file that is not complete. */

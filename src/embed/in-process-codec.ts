@@ -19,14 +19,16 @@ import {
 } from '../client/operation.ts'
 import type { CompleteAnswer, Json } from '../client/transport/transport.ts'
 import { isSlot, type WriteId } from '../client/write-id.ts'
+import type { OutcomeOfKey } from '../kv/index.ts'
 import {
   asRevision,
   type Condition,
+  type FreshnessOptions,
   type Idempotency,
   type KeyRow,
-  type OutcomeOfKey,
   type Revision,
-} from '../kv/index.ts'
+} from '../operations/forms/index.ts'
+import type { Operation } from '../operations/index.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../server/api/errors.ts'
 import {
   checkedKey,
@@ -37,13 +39,7 @@ import {
   rangeToDelete,
 } from '../server/api/keys.ts'
 import { apiLimits } from '../server/api/limits.ts'
-import type {
-  AcceptedOutcome,
-  ApiOperation,
-  ApiResult,
-  FreshnessOptions,
-  PageCollector,
-} from '../server/api/operation.ts'
+import type { AcceptedOutcome, ApiResult, PageCollector } from '../server/api/operation.ts'
 import { bytesOfTxn, checkTxnBytes } from '../server/api/txn.ts'
 import { txnOf } from '../server/api/txn-fields.ts'
 import { txnJson } from '../server/http/txn-json.ts'
@@ -65,7 +61,7 @@ const CODED: ReadonlySet<number> = new Set([
 ])
 
 /** Throws `ApiError`. */
-export function decode(operation: ClientOperation, writeId: WriteId | undefined): ApiOperation {
+export function decode(operation: ClientOperation, writeId: WriteId | undefined): Operation {
   const idempotency = idempotencyOf(writeId)
   switch (operation.op) {
     case PUT:

@@ -2,14 +2,22 @@
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
+import {
+  asRevision,
+  type KeyRow,
+  type RecordMetadata,
+  type Revision,
+  type SessionSlot,
+} from '../operations/forms/index.ts'
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { authStateOf, changeAuth } from './auth/changes.ts'
-import { demandsOf, isMet, isOfNode } from './auth/demands.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
+import { isMet } from './auth/rights.ts'
 import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
+import { demandsOf, isOfNode } from './commands.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { EventWriter, forget } from './history.ts'
@@ -43,17 +51,13 @@ import type {
   Apply,
   Command,
   KeyCommand,
-  KeyRow,
   KvState,
   LeaseCommand,
   Outcome,
   OutcomeOfKey,
-  RecordMetadata,
-  Revision,
   Rows,
-  SessionSlot,
 } from './types.ts'
-import { asRevision, SYSTEM_PRINCIPAL } from './types.ts'
+import { SYSTEM_PRINCIPAL } from './types.ts'
 
 /** The result of executing one request. */
 interface Result {

@@ -25,11 +25,12 @@
 //             value: number of the request (6), its fingerprint (16), outcome (`outcome.ts`)
 
 import { equalBytes, Reader, readUint48, Writer, writeUint16, writeUint64 } from '../bytes/index.ts'
+import type { Idempotency, SessionSlot } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
 import { rejection } from './rejections.ts'
-import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
+import type { Command, KvState, Outcome, Rows } from './types.ts'
 import { FINGERPRINT_BYTES, TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from './types.ts'
 
 type ClientSessions = KvState['clientSessions']

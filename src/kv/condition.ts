@@ -1,8 +1,7 @@
 // Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
-import type { Condition, RecordMetadata, Revision } from './types.ts'
-import { asRevision } from './types.ts'
+import { asRevision, type Condition, type RecordMetadata, type Revision } from '../operations/forms/index.ts'
 
 /** RFC 9110 §13.2.2: If-Match first, then If-None-Match; `current` is null when the key does not exist. */
 export function conditionHolds(condition: Condition | undefined, current: RecordMetadata | null): boolean {

@@ -26,11 +26,12 @@
 // versions that its events replaced are deleted too, and so are its tombstones.
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { asRevision, type Revision } from '../operations/forms/index.ts'
 import { tombstoneKey, versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Steps } from './steps.ts'
-import type { KvState, Revision, RowHash, Rows } from './types.ts'
-import { asRevision, TABLE_EVENTS } from './types.ts'
+import type { KvState, RowHash, Rows } from './types.ts'
+import { TABLE_EVENTS } from './types.ts'
 
 type History = KvState['history']
 

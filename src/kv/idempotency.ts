@@ -13,6 +13,7 @@
 // Neither values nor keys are stored: a repeated request carries its key.
 
 import { equalBytes, Reader, readUint32, Writer } from '../bytes/index.ts'
+import type { Revision } from '../operations/forms/index.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import type { TokenOrderRow } from './codec/rows.ts'
 import {
@@ -23,7 +24,7 @@ import {
   tokenOrderKey,
 } from './codec/rows.ts'
 import { MalformedBytesError } from './errors.ts'
-import type { Command, KvState, Outcome, Revision, Rows } from './types.ts'
+import type { Command, KvState, Outcome, Rows } from './types.ts'
 import { FINGERPRINT_BYTES } from './types.ts'
 
 type Tokens = KvState['idempotencyTokens']

@@ -1,13 +1,11 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
 export { applyEntry, applySteps } from './apply.ts'
-export { type AccessDemand, demandsOf, isMet, isOwnPassword, reading } from './auth/demands.ts'
 export {
   distinct,
   isPermittedByKey,
   isPermittedOnEmpty,
   isPermittedWithoutKeys,
-  type LeaseDemand,
 } from './auth/lease-rights.ts'
 export {
   AUTH_TOKEN_KEY_BYTES,
@@ -17,7 +15,7 @@ export {
   ROOT,
   USER_ROLES_MAX,
 } from './auth/names.ts'
-export type { Rights } from './auth/rights.ts'
+export { isMet, type Rights } from './auth/rights.ts'
 export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
 export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
@@ -35,12 +33,9 @@ export {
   takesNoRoom,
 } from './codec/request.ts'
 export {
-  compareKeys,
   decodeVersion,
   decodeVersionKey,
-  keyAfter,
   leaseOf,
-  prefixEnd,
   readVersion,
   type VersionName,
   versionRange,
@@ -48,6 +43,7 @@ export {
   versionsStart,
 } from './codec/rows.ts'
 export { decodeState, encodeState, initialState } from './codec/state.ts'
+export { outcomeKindOf } from './commands.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
@@ -93,41 +89,19 @@ export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,
   AuthChange,
-  AuthRole,
-  BatchedCommand,
   Command,
   CommandDigest,
-  Condition,
-  Idempotency,
   KeyCommand,
-  KeyRange,
-  KeyRevisions,
-  KeyRow,
   KeysOrLease,
-  KvSettings,
   KvState,
   LeaseCommand,
   LeaseDeadline,
-  LeaseId,
   Outcome,
   OutcomeOfKey,
-  Permission,
-  PutLease,
   RangeToRead,
-  RecordMetadata,
   Request,
-  Revision,
   Rows,
   User,
   UserIdentity,
-  Where,
 } from './types.ts'
-export {
-  asRevision,
-  FINGERPRINT_BYTES,
-  SYSTEM_PRINCIPAL,
-  TABLE_AUTH,
-  TABLE_LEASES,
-  TTL_MS_MAX,
-  TTL_MS_MIN,
-} from './types.ts'
+export { FINGERPRINT_BYTES, SYSTEM_PRINCIPAL, TABLE_AUTH, TABLE_LEASES } from './types.ts'

@@ -10,6 +10,13 @@ import {
   writeUint32,
   writeUint64,
 } from '../bytes/index.ts'
+import {
+  asRevision,
+  type KeyRow,
+  type PutLease,
+  type RecordMetadata,
+  type Revision,
+} from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import {
   decodeVersion,
@@ -24,17 +31,8 @@ import {
 import type { VersionBefore } from './history.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type {
-  KeyRow,
-  KvState,
-  PutLease,
-  RecordMetadata,
-  Rejection,
-  Revision,
-  RowHash,
-  Rows,
-} from './types.ts'
-import { asRevision, TABLE_KEY_METADATA } from './types.ts'
+import type { KvState, Rejection, RowHash, Rows } from './types.ts'
+import { TABLE_KEY_METADATA } from './types.ts'
 
 /** A key as it is now; null: it does not exist. `rowKey`: `metadataKey(key)`. */
 export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): KeyMetadata | null {

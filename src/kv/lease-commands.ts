@@ -1,6 +1,7 @@
 // The commands on leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
 // deleted.
 
+import { asRevision, type LeaseId } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
 import { metadataKey, readCurrent, removeDetached } from './keys.ts'
@@ -17,8 +18,7 @@ import {
 } from './leases.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import type { Steps } from './steps.ts'
-import type { LeaseCommand, LeaseId, Outcome } from './types.ts'
-import { asRevision } from './types.ts'
+import type { LeaseCommand, Outcome } from './types.ts'
 
 export function* executeOnLeases(command: LeaseCommand, work: ApplyContext): Steps<Outcome> {
   const { state } = work

@@ -27,14 +27,21 @@ import {
   writeUint32,
   writeUint64,
 } from '../bytes/index.ts'
+import {
+  type LeaseId,
+  type PutLease,
+  type RecordMetadata,
+  TTL_MS_MAX,
+  TTL_MS_MIN,
+} from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { leaseIdKeyOf } from './auth/state.ts'
 import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
-import type { KvState, LeaseId, PutLease, RecordMetadata, Rejection, Rows, UserIdentity } from './types.ts'
-import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
+import type { KvState, Rejection, Rows, UserIdentity } from './types.ts'
+import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES } from './types.ts'
 
 const OWNED = 1
 const HAS_OWNER = 2

@@ -2,8 +2,8 @@
 // revision, unless it is a tombstone. The rows are given one after the other, in the order of their keys or backwards.
 
 import { equalBytes } from '../bytes/index.ts'
+import type { Revision } from '../operations/forms/index.ts'
 import { decodeVersionKey, firstVersionUpTo, type VersionName, versionsEnd } from './codec/rows.ts'
-import type { Revision } from './types.ts'
 
 /** After so many rows of one key that are of no use, the reader should jump. */
 export const ROWS_TO_SKIP = 16

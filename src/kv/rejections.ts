@@ -2,10 +2,10 @@
 // code of the answer follows from the reason. The node that answers makes the sentence, so a sentence can be reworded
 // without making replicas differ.
 
+import { type LeaseId, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../operations/forms/index.ts'
 import { assertNever } from './errors.ts'
 import { SETTING_RULES, settingOf } from './settings.ts'
-import type { LeaseId, Reason, RefusalCode, Rejection, Revision } from './types.ts'
-import { TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
+import type { Reason, RefusalCode, Rejection } from './types.ts'
 
 /** A reason is stored as its position in this list: append only. */
 export const REASONS: readonly Reason[] = [

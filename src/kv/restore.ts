@@ -5,6 +5,7 @@
 // lost store, however new, means something else here. Leases begin their time to live anew.
 
 import { readUint64, writeUint64 } from '../bytes/index.ts'
+import { asRevision, compareKeys } from '../operations/forms/index.ts'
 import { sizeOfUser } from './auth/changes.ts'
 import { ROOT } from './auth/names.ts'
 import {
@@ -16,12 +17,11 @@ import {
   encodeUser,
   ROOT_KEY,
 } from './auth/state.ts'
-import { compareKeys, decodeVersion, decodeVersionKey } from './codec/rows.ts'
+import { decodeVersion, decodeVersionKey } from './codec/rows.ts'
 import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
 import type { KvState } from './types.ts'
 import {
-  asRevision,
   TABLE_AUTH,
   TABLE_EVENTS,
   TABLE_IDEMPOTENCY_TOKENS,

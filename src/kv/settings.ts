@@ -1,8 +1,9 @@
 // The replicated settings: their defaults, their allowed values, their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
+import type { KvSettings } from '../operations/forms/index.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
-import type { KvSettings, Reason } from './types.ts'
+import type { Reason } from './types.ts'
 
 /**
  * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning

@@ -5,8 +5,24 @@
 // they decide which operations are done; these see what the operations before them have changed.
 
 import { latin1 } from '../bytes/index.ts'
+import {
+  asRevision,
+  compareKeys,
+  type KeyRange,
+  type KeyRow,
+  type LeaseId,
+  type RecordMetadata,
+  type Revision,
+  type Where,
+} from '../operations/forms/index.ts'
+import type {
+  KvComparison,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+  KvTxnResult,
+} from '../operations/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { compareKeys } from './codec/rows.ts'
 import { assertNever } from './errors.ts'
 import {
   type KeyMetadata,
@@ -22,25 +38,7 @@ import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { keyLimits } from './settings.ts'
 import type { Steps } from './steps.ts'
-import type {
-  Comparison,
-  KeyRange,
-  KeyRow,
-  KeysOrLease,
-  KvTxn,
-  KvTxnResult,
-  LeaseId,
-  Operation,
-  OperationResult,
-  Outcome,
-  RangeToRead,
-  RecordMetadata,
-  Rejection,
-  Revision,
-  Rows,
-  Where,
-} from './types.ts'
-import { asRevision } from './types.ts'
+import type { KeysOrLease, Outcome, RangeToRead, Rejection, Rows } from './types.ts'
 
 /** Comparisons of a transaction, and operations of each of its branches, with those of nested transactions. */
 export const TXN_OPERATIONS_MAX = 128
@@ -72,13 +70,13 @@ const comparisonsIn = (txn: KvTxn): number =>
     txn.compare.length,
   )
 
-const operationsIn = (operations: readonly Operation[]): number =>
+const operationsIn = (operations: readonly KvTxnOperation[]): number =>
   operations.reduce(
     (sum, operation) => sum + 1 + (operation.kind === 'txn' ? operationsIn(bothBranches(operation.txn)) : 0),
     0,
   )
 
-const bothBranches = ({ success, failure }: KvTxn): readonly Operation[] => [...success, ...failure]
+const bothBranches = ({ success, failure }: KvTxn): readonly KvTxnOperation[] => [...success, ...failure]
 
 /** The keys and ranges that the operations of one branch may change. */
 interface Changes {
@@ -97,7 +95,7 @@ function changesOf({ success, failure }: KvTxn): Changes | 'duplicate' {
 }
 
 /** Within a branch a key is put at most once, and not put and deleted. Deletes may overlap. */
-function changesOfBranch(operations: readonly Operation[]): Changes | 'duplicate' {
+function changesOfBranch(operations: readonly KvTxnOperation[]): Changes | 'duplicate' {
   const puts: Uint8Array[] = []
   const deletes: Where[] = []
   for (const operation of operations) {
@@ -110,7 +108,7 @@ function changesOfBranch(operations: readonly Operation[]): Changes | 'duplicate
   return { puts, deletes }
 }
 
-function changesOfOperation(operation: Operation): Changes | 'duplicate' {
+function changesOfOperation(operation: KvTxnOperation): Changes | 'duplicate' {
   switch (operation.kind) {
     case 'put':
       return { puts: [operation.key], deletes: [] }
@@ -158,7 +156,7 @@ const placesIn = ({ compare, success, failure }: KvTxn, deletes: number): readon
   ...[...success, ...failure].flatMap((operation) => placesOfOperation(operation, deletes)),
 ]
 
-function placesOfOperation(operation: Operation, deletes: number): readonly Place[] {
+function placesOfOperation(operation: KvTxnOperation, deletes: number): readonly Place[] {
   switch (operation.kind) {
     case 'txn':
       return placesIn(operation.txn, deletes)
@@ -177,7 +175,7 @@ const wholePlace = (where: Where): Place => ('key' in where ? where : { ...where
 
 /** The place that a get reads: of a range no more than its answer has, and what may be deleted of it before. */
 function placeOfGet(
-  { where, limit, count, countOnly }: Extract<Operation, { kind: 'get' }>,
+  { where, limit, count, countOnly }: Extract<KvTxnOperation, { kind: 'get' }>,
   { deletes }: Pick<TxnContext, 'deletes'>,
 ): Place {
   if ('key' in where || limit === undefined || count || countOnly) return wholePlace(where)
@@ -201,7 +199,10 @@ function deletesOf(txn: KvTxn): number {
 /** A branch that is to be done. */
 interface Chosen {
   readonly succeeded: boolean
-  readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
+  readonly operations: readonly (
+    | Exclude<KvTxnOperation, { kind: 'txn' }>
+    | ({ readonly kind: 'txn' } & Chosen)
+  )[]
 }
 
 /** An entry with a transaction. */
@@ -255,12 +256,12 @@ function* choose(txn: KvTxn, work: ApplyContext): Steps<Chosen> {
   return { succeeded, operations }
 }
 
-function* allHold(comparisons: readonly Comparison[], work: ApplyContext): Steps<boolean> {
+function* allHold(comparisons: readonly KvComparison[], work: ApplyContext): Steps<boolean> {
   for (const comparison of comparisons) if (!(yield* holds(comparison, work))) return false
   return true
 }
 
-function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
+function* holds(comparison: KvComparison, work: ApplyContext): Steps<boolean> {
   const { where } = comparison
   if ('key' in where) return compares(comparison, currentOf(where.key, work), work.rows)
   for (const current of yield* currentBefore(where, work)) {
@@ -271,10 +272,10 @@ function* holds(comparison: Comparison, work: ApplyContext): Steps<boolean> {
 }
 
 /** Whether a comparison reads a value of this length. Values of different lengths are not equal, whatever they are. */
-export const readsValue = ({ target, op, to }: Comparison, valueBytes: number): boolean =>
+export const readsValue = ({ target, op, to }: KvComparison, valueBytes: number): boolean =>
   target === 'value' && (op === '<' || op === '>' || valueBytes === to.length)
 
-function compares(comparison: Comparison, current: KeyMetadata | null, rows: Rows): boolean {
+function compares(comparison: KvComparison, current: KeyMetadata | null, rows: Rows): boolean {
   if (comparison.target !== 'value' || current === null)
     return comparisonHolds(comparison, current ?? undefined, undefined)
   if (!readsValue(comparison, current.valueBytes)) return comparison.op === '!='
@@ -286,7 +287,7 @@ function compares(comparison: Comparison, current: KeyMetadata | null, rows: Row
  * nothing.
  */
 export function comparisonHolds(
-  comparison: Comparison,
+  comparison: KvComparison,
   current: Omit<RecordMetadata, 'key'> | undefined,
   value: Uint8Array | undefined,
 ): boolean {
@@ -307,7 +308,7 @@ export function comparisonHolds(
   }
 }
 
-function isOrder(order: number, op: Comparison['op']): boolean {
+function isOrder(order: number, op: KvComparison['op']): boolean {
   switch (op) {
     case '=':
       return order === 0
@@ -334,7 +335,7 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * operations before have deleted.
  */
 function* recordBytes(chosen: Chosen, work: TxnContext): Steps<number> {
-  const puts: Extract<Operation, { kind: 'put' }>[] = []
+  const puts: Extract<KvTxnOperation, { kind: 'put' }>[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
     if (operation.kind === 'put') {
@@ -394,7 +395,7 @@ function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefin
 }
 
 /** Operations in the order in which they are done, without transactions. */
-const flat = ({ operations }: Chosen): readonly Exclude<Operation, { kind: 'txn' }>[] =>
+const flat = ({ operations }: Chosen): readonly Exclude<KvTxnOperation, { kind: 'txn' }>[] =>
   operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
 
 /** `putBefore`: the keys that this entry has put, by name. */
@@ -404,7 +405,7 @@ function* run(
   putBefore: Map<string, Uint8Array>,
   work: TxnContext,
 ): Steps<KvTxnResult> {
-  const results: OperationResult[] = []
+  const results: KvTxnOperationResult[] = []
   for (const operation of chosen.operations)
     results.push(
       operation.kind === 'txn'
@@ -415,11 +416,11 @@ function* run(
 }
 
 function* runOperation(
-  operation: Exclude<Operation, { kind: 'txn' }>,
+  operation: Exclude<KvTxnOperation, { kind: 'txn' }>,
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
   work: TxnContext,
-): Steps<OperationResult> {
+): Steps<KvTxnOperationResult> {
   const { rows } = work
   switch (operation.kind) {
     case 'put': {
@@ -449,10 +450,10 @@ function* runOperation(
 }
 
 function* find(
-  operation: Extract<Operation, { kind: 'get' }>,
+  operation: Extract<KvTxnOperation, { kind: 'get' }>,
   putBefore: ReadonlyMap<string, Uint8Array>,
   work: TxnContext,
-): Steps<NonNullable<Extract<OperationResult, { kind: 'get' }>['found']>> {
+): Steps<NonNullable<Extract<KvTxnOperationResult, { kind: 'get' }>['found']>> {
   const { limit = Number.POSITIVE_INFINITY, keysOnly, count, countOnly } = operation
   const all = yield* currentAt(placeOfGet(operation, work), putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)

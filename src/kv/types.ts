@@ -4,18 +4,27 @@
 // something. Each key has create_revision, mod_revision and version. The state machine keeps *rows* in its tables; the
 // key and the value of a row are bytes. Storage keeps rows without knowing what they mean.
 
-declare const brand: unique symbol
-
-/**
- * The store's revision: a safe integer. It is 1 for an empty store and rises by 1 with each change of a key or a
- * setting. 0 means "before all revisions".
- */
-export type Revision = number & { readonly [brand]: 'Revision' }
-
-export const asRevision = (value: number): Revision => {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a revision: ${value}`)
-  return value as Revision
-}
+import type {
+  Idempotency,
+  KeyRange,
+  KeyRow,
+  KvSettings,
+  LeaseId,
+  Permission,
+  RecordMetadata,
+  Revision,
+} from '../operations/forms/index.ts'
+import type {
+  BatchRequest,
+  DeleteRangeRequest,
+  DeleteRequest,
+  GrantRequest,
+  KvTxnResult,
+  OpenSessionRequest,
+  PutRequest,
+  RevokeRequest,
+  TxnRequest,
+} from '../operations/index.ts'
 
 /**
  * The first byte of a row key. After it: an idempotency token; for the order of tokens a position, so that the oldest
@@ -41,65 +50,32 @@ export const FIRST_TABLE_OF_HISTORY = 64
 export const TABLE_EVENTS = FIRST_TABLE_OF_HISTORY
 export const TABLE_VERSIONS = 65
 
-/** How long a lease may live after it was granted or renewed: a second to ten years. */
-export const TTL_MS_MIN = 1000
-export const TTL_MS_MAX = 3650 * 24 * 3_600_000
+/** The part of an operation that an entry keeps as its command. Its idempotency is in the envelope. */
+type Logged<O> = O extends unknown ? Omit<O, 'idempotency'> : never
 
-/** 64 bits as decimal digits, not 0. */
-export type LeaseId = string & { readonly [brand]: 'LeaseId' }
-
-/** One key of a user, as stored. */
-export interface KeyRow {
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-  readonly createRevision: Revision
-  readonly modRevision: Revision
-  /** 1 at creation, +1 per change, 1 again when the key is created after a delete. */
-  readonly version: number
-  /** The lease that deletes the key when it expires. */
-  readonly lease: LeaseId | undefined
-  /** The user who wrote this version, if rights were checked. */
-  readonly by?: string
-}
-export type RecordMetadata = Omit<KeyRow, 'value' | 'by'>
-export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
-
-/** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
-export interface Condition {
-  /** 'any': the key exists. Revisions: mod_revision is one of them. */
-  readonly ifMatch: 'any' | readonly Revision[] | undefined
-  /** 'any': the key does not exist. Revisions: mod_revision is not one of them. */
-  readonly ifNoneMatch: 'any' | readonly Revision[] | undefined
-}
+/** A change of one key. */
+export type KeyCommand = Logged<PutRequest | DeleteRequest>
 
 export type Command =
   | KeyCommand
-  /** Changes of single keys, one after the other. Each has an outcome of its own. */
-  | { readonly kind: 'batch'; readonly commands: readonly BatchedCommand[] }
+  | Logged<BatchRequest | DeleteRangeRequest | OpenSessionRequest>
+  | Pick<TxnRequest, 'kind' | 'txn'>
+  | LeaseCommand
   /** Changes replicated settings. A setting that is absent keeps its value. */
   | { readonly kind: 'settings'; readonly settings: Partial<KvSettings> }
-  /** Opens a session (`client-sessions.ts`). */
-  | { readonly kind: 'open-session' }
   /**
    * The store can no longer be read below `revision`. undefined: what the settings say need not be kept, a limited
    * number of revisions at a time.
    */
   | { readonly kind: 'compact'; readonly revision: Revision | undefined }
-  /** All keys of a range are deleted, at one revision. */
-  | { readonly kind: 'delete-range'; readonly range: KeyRange }
-  | { readonly kind: 'txn'; readonly txn: KvTxn }
-  | LeaseCommand
   /** `ifRevision`: the auth revision must still be this one. */
   | { readonly kind: 'auth'; readonly change: AuthChange; readonly ifRevision: number | undefined }
 
 export type LeaseCommand =
-  /** undefined: apply chooses the id. */
-  | { readonly kind: 'grant'; readonly id: LeaseId | undefined; readonly ttlMs: number }
+  | Logged<GrantRequest | RevokeRequest>
   /** Renews the leases that exist. Without ids the entry only carries the cluster time. */
   | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
-  /** The lease ends, and its keys are deleted, at one revision. */
-  | { readonly kind: 'revoke'; readonly id: LeaseId }
-  /** The same for leases that have still this deadline. Each has a revision of its own. */
+  /** Ends leases that have still this deadline, as a revocation does. Each has a revision of its own. */
   | { readonly kind: 'expire'; readonly leases: readonly LeaseDeadline[] }
 
 export interface LeaseDeadline {
@@ -107,38 +83,6 @@ export interface LeaseDeadline {
   /** In cluster time. */
   readonly deadlineMs: number
 }
-
-/** The lease of a key that is put: one that exists, or one of its own. */
-export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
-
-/** A change of one key. */
-export type KeyCommand =
-  | {
-      readonly kind: 'put'
-      readonly key: Uint8Array
-      readonly value: Uint8Array
-      readonly condition: Condition | undefined
-      /** The answer includes the row before the change. */
-      readonly prev: boolean
-      /** undefined: none, also if it had one before. */
-      readonly lease?: PutLease | undefined
-    }
-  | {
-      readonly kind: 'delete'
-      readonly key: Uint8Array
-      readonly condition: Condition | undefined
-      readonly prev: boolean
-    }
-
-/** A range of keys, the end exclusive. */
-export interface KeyRange {
-  readonly start: Uint8Array
-  /** undefined: no end. */
-  readonly end: Uint8Array | undefined
-}
-
-/** One key, or all that exist in a range. */
-export type Where = { readonly key: Uint8Array } | KeyRange
 
 /** Keys that an entry may read or change. */
 export type KeysOrLease = { readonly key: Uint8Array } | RangeToRead | { readonly lease: LeaseId }
@@ -148,79 +92,6 @@ export interface RangeToRead extends KeyRange {
   /** undefined: all keys. */
   readonly keysMax: number | undefined
 }
-
-export interface KvTxn {
-  readonly compare: readonly Comparison[]
-  /** Done when all comparisons hold. */
-  readonly success: readonly Operation[]
-  /** Done otherwise. */
-  readonly failure: readonly Operation[]
-}
-
-/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
-export type Comparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
-  | { readonly target: 'value'; readonly to: Uint8Array }
-  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
-  /** undefined: no lease. */
-  | { readonly target: 'lease'; readonly to: LeaseId | undefined }
-)
-
-/** An operation of a transaction. */
-export type Operation =
-  | {
-      readonly kind: 'put'
-      readonly key: Uint8Array
-      readonly value: Uint8Array
-      readonly prev: boolean
-      readonly lease?: PutLease | undefined
-    }
-  | {
-      readonly kind: 'get'
-      readonly where: Where
-      /** Records at most; undefined: all. */
-      readonly limit: number | undefined
-      readonly keysOnly: boolean
-      /** The result has the number of all records, whatever the limit. */
-      readonly count: boolean
-      /** The result has this number alone. */
-      readonly countOnly: boolean
-    }
-  | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
-  | { readonly kind: 'txn'; readonly txn: KvTxn }
-
-/** A batch cannot request the rows before its changes. */
-export type BatchedCommand = KeyCommand & { readonly prev: false }
-
-/** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
-export interface KvSettings {
-  readonly keyBytesMax: number
-  readonly valueBytesMax: number
-  /** Limit for the sum of all keys and values in bytes. A put that would exceed it gets storage_full. */
-  readonly storeBytesMax: number
-  readonly idempotencyTokensMax: number
-  readonly idempotencyBytesMax: number
-  readonly idempotencyAgeMsMax: number
-  /** Enables new kinds and changed meanings after a rolling upgrade. */
-  readonly clusterVersion: number
-  /** History that is older, of more revisions, or of more bytes, is compacted. */
-  readonly historyAgeMs: number
-  readonly historyRevisionsMax: number
-  readonly historyBytesMax: number
-  /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
-  readonly rangeKeysMax: number
-  /** Bytes of keys and values that one transaction reads, or answers with. */
-  readonly rangeBytesMax: number
-  /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
-  readonly leaseCheckpointMs: number
-  readonly leasesMax: number
-}
-
-export type Access = 'read' | 'write' | 'readwrite' | 'admin'
-
-/** `admin` covers members, settings, compaction, backup and the users themselves; it has no range. */
-export type Permission =
-  | { readonly access: 'read' | 'write' | 'readwrite'; readonly range: KeyRange }
-  | { readonly access: 'admin'; readonly range: undefined }
 
 /** A user. A later user of the same name is another one. */
 export interface UserIdentity {
@@ -236,11 +107,6 @@ export interface User extends UserIdentity {
   readonly roles: readonly string[]
   /** The auth revision of its latest password. Older tokens are void. */
   readonly epoch: number
-}
-
-export interface AuthRole {
-  readonly name: string
-  readonly permissions: readonly Permission[]
 }
 
 /** A change of users, roles or of the switch. */
@@ -266,28 +132,6 @@ export type AuthChange =
   | { readonly kind: 'delete-user'; readonly name: string }
   | { readonly kind: 'put-role'; readonly name: string; readonly permissions: readonly Permission[] }
   | { readonly kind: 'delete-role'; readonly name: string }
-
-/** By what a change is known when it arrives again. */
-export type Idempotency = IdempotencyToken | SessionSlot
-
-export interface IdempotencyToken {
-  /** 1–255 visible ASCII characters. */
-  readonly token: string
-  /**
-   * The store's revision when the token was first sent, or an older one. The request is refused as expired when its
-   * outcome may have been forgotten.
-   */
-  readonly since: Revision | undefined
-}
-
-export interface SessionSlot {
-  /** The number of an open session. */
-  readonly session: number
-  /** From 0, below SESSION_SLOTS_MAX. A client uses it for one change at a time. */
-  readonly slot: number
-  /** From 1, below 2^48. Higher than that of all earlier changes under this slot. */
-  readonly seq: number
-}
 
 /** The content of an entry. */
 export interface Request {
@@ -408,36 +252,6 @@ export type Outcome =
       readonly leases: number
       readonly deleted: number
     }
-
-export interface KvTxnResult {
-  readonly succeeded: boolean
-  /** One for each operation of the branch that was done. */
-  readonly results: readonly OperationResult[]
-}
-
-export type OperationResult =
-  | {
-      readonly kind: 'put'
-      readonly createRevision: Revision
-      readonly modRevision: Revision
-      readonly version: number
-      /** undefined: the operation did not request it, or this is a remembered outcome. */
-      readonly prev: KeyRow | null | undefined
-    }
-  | {
-      readonly kind: 'get'
-      /** undefined: a remembered outcome, in which records are not kept. */
-      readonly found:
-        | {
-            readonly records: readonly KeyRow[]
-            readonly more: boolean
-            /** undefined: the operation did not request it. */
-            readonly count: number | undefined
-          }
-        | undefined
-    }
-  | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
-  | ({ readonly kind: 'txn' } & KvTxnResult)
 
 /** The outcome of a change of one key. A request of any kind may be refused. */
 export type OutcomeOfKey =

@@ -3,12 +3,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { type applyEntry, applySteps } from '../../src/kv/apply.ts'
-import { isOfNode } from '../../src/kv/auth/demands.ts'
 import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv/auth/state.ts'
+import { isOfNode } from '../../src/kv/commands.ts'
 import { TOKEN_USERS_MAX } from '../../src/kv/idempotency.ts'
-import { ownerOf, prefixEnd } from '../../src/kv/index.ts'
-import type { AuthChange, Command, LeaseId, Request } from '../../src/kv/types.ts'
-import { asRevision, SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import { ownerOf } from '../../src/kv/index.ts'
+import type { AuthChange, Command, Request } from '../../src/kv/types.ts'
+import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
+import { asRevision, type LeaseId, prefixEnd } from '../../src/operations/forms/index.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, utf8 } from './store.ts'
 
 const TOKEN_KEY = utf8('the key of tokens')

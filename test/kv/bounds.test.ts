@@ -9,7 +9,9 @@ import { readTags, TAGS_MAX, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { readAllSettings, SETTING_RULES, writeSettings } from '../../src/kv/settings.ts'
 import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
-import { asRevision, type KvSettings, type KvTxn, type RowChange } from '../../src/kv/types.ts'
+import type { RowChange } from '../../src/kv/types.ts'
+import { asRevision, type KvSettings } from '../../src/operations/forms/index.ts'
+import type { KvTxn } from '../../src/operations/index.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)

@@ -9,7 +9,7 @@ import {
 } from '../../src/kv/client-sessions.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { MalformedBytesError } from '../../src/kv/errors.ts'
-import type { SessionSlot } from '../../src/kv/types.ts'
+import type { SessionSlot } from '../../src/operations/forms/index.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const OPEN = ask({ kind: 'open-session' })

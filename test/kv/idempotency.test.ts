@@ -1,11 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EVICTIONS_PER_ENTRY_MAX } from '../../src/kv/idempotency.ts'
-import {
-  type Command,
-  type Idempotency,
-  TABLE_IDEMPOTENCY_TOKEN_ORDER,
-  TABLE_IDEMPOTENCY_TOKENS,
-} from '../../src/kv/types.ts'
+import { type Command, TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS } from '../../src/kv/types.ts'
+import type { Idempotency } from '../../src/operations/forms/index.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const token = (text: string, since?: number) => ({

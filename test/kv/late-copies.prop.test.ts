@@ -3,8 +3,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Command, Condition, KvSettings, Outcome, Request } from '../../src/kv/types.ts'
+import type { Command, Outcome, Request } from '../../src/kv/types.ts'
 import { TABLE_VERSIONS } from '../../src/kv/types.ts'
+import type { Condition, KvSettings } from '../../src/operations/forms/index.ts'
 import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { type AppliedHere, ask, batchOf, deleteOf, MemoryStore, putOf, rev } from './store.ts'

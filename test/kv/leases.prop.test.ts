@@ -5,17 +5,9 @@ import { expect, test } from 'vitest'
 import { decodeRequest, requestKind } from '../../src/kv/codec/request.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { attachedKey, decodeLease, leaseOfKey } from '../../src/kv/leases.ts'
-import {
-  type Command,
-  type LeaseId,
-  type Operation,
-  type Outcome,
-  type PutLease,
-  TABLE_ATTACHMENTS,
-  TABLE_LEASES,
-  TTL_MS_MAX,
-  TTL_MS_MIN,
-} from '../../src/kv/types.ts'
+import { type Command, type Outcome, TABLE_ATTACHMENTS, TABLE_LEASES } from '../../src/kv/types.ts'
+import { type LeaseId, type PutLease, TTL_MS_MAX, TTL_MS_MIN } from '../../src/operations/forms/index.ts'
+import type { KvTxnOperation } from '../../src/operations/index.ts'
 import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, hex, MemoryStore, utf8 } from './store.ts'
@@ -232,8 +224,8 @@ function commandOf(step: Step, model: Model): Command {
     }
     case 'txn': {
       const { deleted } = step
-      const puts: Operation[] = step.puts.filter(({ key }) => key !== deleted).map(putOf)
-      const first: Operation[] =
+      const puts: KvTxnOperation[] = step.puts.filter(({ key }) => key !== deleted).map(putOf)
+      const first: KvTxnOperation[] =
         deleted === undefined ? [] : [{ kind: 'delete', where: { key: utf8(deleted) }, prev: false }]
       return { kind: 'txn', txn: { compare: [], success: [...first, ...puts], failure: [] } }
     }

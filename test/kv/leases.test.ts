@@ -12,15 +12,8 @@ import {
   leaseOfKey,
   leasesAfter,
 } from '../../src/kv/leases.ts'
-import {
-  type Command,
-  type KvSettings,
-  type LeaseId,
-  type PutLease,
-  TABLE_ATTACHMENTS,
-  TABLE_LEASES,
-  TTL_MS_MIN,
-} from '../../src/kv/types.ts'
+import { type Command, TABLE_ATTACHMENTS, TABLE_LEASES } from '../../src/kv/types.ts'
+import { type KvSettings, type LeaseId, type PutLease, TTL_MS_MIN } from '../../src/operations/forms/index.ts'
 import { ask, hex, MemoryStore, putOf, utf8 } from './store.ts'
 
 const LAST = String(2n ** 64n - 1n)

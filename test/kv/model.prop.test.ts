@@ -6,20 +6,15 @@ import { expect, test } from 'vitest'
 import { decodeRequest, parseRequest, requestKind } from '../../src/kv/codec/request.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import type { Command, KeyCommand, Outcome, OutcomeOfKey, Rejection, Request } from '../../src/kv/types.ts'
 import type {
-  BatchedCommand,
-  Command,
   Condition,
   Idempotency,
-  KeyCommand,
   KeyRow,
-  Outcome,
-  OutcomeOfKey,
-  Rejection,
-  Request,
   Revision,
   SessionSlot,
-} from '../../src/kv/types.ts'
+} from '../../src/operations/forms/index.ts'
+import type { BatchedCommand } from '../../src/operations/index.ts'
 import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, hex, MemoryStore, rev, utf8 } from './store.ts'

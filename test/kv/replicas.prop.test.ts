@@ -7,19 +7,9 @@ import { expect, test } from 'vitest'
 import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
-import type {
-  Applied,
-  Command,
-  Condition,
-  Idempotency,
-  KeyCommand,
-  KvSettings,
-  KvState,
-  KvTxn,
-  LeaseId,
-  Operation,
-  Request,
-} from '../../src/kv/types.ts'
+import type { Applied, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
+import type { Condition, Idempotency, KvSettings, LeaseId } from '../../src/operations/forms/index.ts'
+import type { KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { asIndex, asTerm, type Entry } from '../../src/raft/types.ts'
 import type { Applier } from '../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../src/server/node/key-index/key-index.ts'
@@ -86,7 +76,7 @@ const comparison = fc.oneof(
   fc.record({ where, op, target, to: fc.nat(9) }),
   fc.record({ where, op, target: fc.constant('lease' as const), to: fc.option(id, { nil: undefined }) }),
 )
-const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 1 }),
     success: fc.array(tie('operation'), { maxLength: 3 }),

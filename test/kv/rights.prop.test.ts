@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Rights } from '../../src/kv/auth/rights.ts'
-import type { KeyRange, Permission } from '../../src/kv/types.ts'
+import type { KeyRange, Permission } from '../../src/operations/forms/index.ts'
 import { runs } from '../runs.ts'
 
 /** Keys of one byte, and the end behind them all. */

@@ -2,13 +2,14 @@
 
 import { describe, expect, test } from 'vitest'
 import { applySteps } from '../../src/kv/apply.ts'
-import type { Apply, AuthChange, Command, Operation } from '../../src/kv/types.ts'
+import type { Apply, AuthChange, Command } from '../../src/kv/types.ts'
+import type { KvTxnOperation } from '../../src/operations/index.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
 const KEYS = 300
 const RANGE = { start: utf8('k'), end: utf8('l') }
 const keys = Array.from({ length: KEYS }, (_, at) => `k${String(at).padStart(3, '0')}`)
-const ofBranch = (...success: Operation[]): Command => ({
+const ofBranch = (...success: KvTxnOperation[]): Command => ({
   kind: 'txn',
   txn: { compare: [], success, failure: [] },
 })
@@ -27,7 +28,7 @@ function filled(): MemoryStore {
   return store
 }
 
-const get = (keysOnly: boolean): Operation => ({
+const get = (keysOnly: boolean): KvTxnOperation => ({
   kind: 'get',
   where: RANGE,
   limit: undefined,
@@ -35,8 +36,8 @@ const get = (keysOnly: boolean): Operation => ({
   count: true,
   countOnly: false,
 })
-const put: Operation = { kind: 'put', key: utf8('k0005'), value: utf8('new'), prev: true }
-const deleteWithPrev: Operation = { kind: 'delete', where: RANGE, prev: true }
+const put: KvTxnOperation = { kind: 'put', key: utf8('k0005'), value: utf8('new'), prev: true }
+const deleteWithPrev: KvTxnOperation = { kind: 'delete', where: RANGE, prev: true }
 
 describe('in steps', () => {
   test.each<readonly [string, Command, number]>([

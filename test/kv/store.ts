@@ -2,7 +2,7 @@
 
 import { applyEntry } from '../../src/kv/apply.ts'
 import { encodeRequest, placesOfEntry, requestKind } from '../../src/kv/codec/request.ts'
-import { compareKeys, decodeVersion, versionsStart } from '../../src/kv/codec/rows.ts'
+import { decodeVersion, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
@@ -11,22 +11,26 @@ import type {
   Applied,
   Apply,
   Command,
-  Condition,
   FoundRow,
-  Idempotency,
   KeyCommand,
-  KeyRow,
   KeysOrLease,
-  KvSettings,
   KvState,
   RangeToRead,
   Request,
-  Revision,
   RowChange,
   RowHash,
   Rows,
 } from '../../src/kv/types.ts'
-import { asRevision, ROW_HEAD_BYTES, TABLE_KEY_METADATA, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { ROW_HEAD_BYTES, TABLE_KEY_METADATA, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import {
+  asRevision,
+  type Condition,
+  compareKeys,
+  type Idempotency,
+  type KeyRow,
+  type KvSettings,
+  type Revision,
+} from '../../src/operations/forms/index.ts'
 import { commandDigest } from '../../src/server/node/command-digest.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 import { expectEqual } from '../expect-equal.ts'

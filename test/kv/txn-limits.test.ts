@@ -1,7 +1,7 @@
 // Replicated settings limit the reads of a transaction. They are checked before it changes anything.
 
 import { expect, test } from 'vitest'
-import type { Comparison, KvTxn, Operation } from '../../src/kv/types.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { ask, MemoryStore, utf8 } from './store.ts'
 
 const MIB = 1 << 20
@@ -19,27 +19,27 @@ function filled(): MemoryStore {
   return store
 }
 
-const get = (rest: Partial<Extract<Operation, { kind: 'get' }>> = {}): Operation => ({
+const get = (rest: Partial<Extract<KvTxnOperation, { kind: 'get' }>> = {}): KvTxnOperation => ({
   ...{ kind: 'get', where: all, limit: undefined, keysOnly: false, count: false, countOnly: false },
   ...rest,
 })
-const removed = (prev: boolean, name?: string): Operation => ({
+const removed = (prev: boolean, name?: string): KvTxnOperation => ({
   kind: 'delete',
   where: name === undefined ? all : { key: utf8(name) },
   prev,
 })
-const put = (name: string, bytes: number, prev = false): Operation => ({
+const put = (name: string, bytes: number, prev = false): KvTxnOperation => ({
   kind: 'put',
   key: utf8(name),
   value: new Uint8Array(bytes),
   prev,
 })
-const compared: Comparison = { where: all, target: 'value', op: '=', to: value }
+const compared: KvComparison = { where: all, target: 'value', op: '=', to: value }
 
-const branchOf = (success: readonly Operation[], compare: readonly Comparison[] = []): KvTxn => ({
+const branchOf = (success: readonly KvTxnOperation[], compare: readonly KvComparison[] = []): KvTxn => ({
   ...{ compare, success, failure: [] },
 })
-const txnOf = (success: readonly Operation[], compare?: readonly Comparison[]): KvTxn =>
+const txnOf = (success: readonly KvTxnOperation[], compare?: readonly KvComparison[]): KvTxn =>
   branchOf([put('other', 1), ...success], compare)
 
 /** `other`: with a change, which a refused transaction must not make. */

@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
-import type { Comparison, KeyRange, KvTxn, Operation, OperationResult, Where } from '../../src/kv/types.ts'
-import { asRevision } from '../../src/kv/types.ts'
+import { asRevision, type KeyRange, type Where } from '../../src/operations/forms/index.ts'
+import type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult } from '../../src/operations/index.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, MemoryStore, utf8 } from './store.ts'
 
@@ -28,7 +28,7 @@ const where: fc.Arbitrary<Where> = fc.oneof(
   key.map((name) => ({ key: utf8(name) })),
   range,
 )
-const comparison: fc.Arbitrary<Comparison> = fc.oneof(
+const comparison: fc.Arbitrary<KvComparison> = fc.oneof(
   fc.record({
     where,
     op: fc.constantFrom('=', '!=', '<', '>'),
@@ -49,7 +49,7 @@ const comparison: fc.Arbitrary<Comparison> = fc.oneof(
   }),
 )
 
-const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 3 }),
     success: fc.array(tie('operation'), { maxLength: 4 }),
@@ -87,7 +87,7 @@ const keysAt = (state: State, place: Where): string[] =>
     .filter((name) => isAt(name, place))
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 
-function compares({ op, ...comparison }: Comparison, row: Row | undefined): boolean {
+function compares({ op, ...comparison }: KvComparison, row: Row | undefined): boolean {
   let order: number
   if (comparison.target === 'value') {
     if (row === undefined) return false
@@ -100,13 +100,13 @@ function compares({ op, ...comparison }: Comparison, row: Row | undefined): bool
   return { '=': order === 0, '!=': order !== 0, '<': order < 0, '>': order > 0 }[op]
 }
 
-const holds = (state: State, each: Comparison): boolean =>
+const holds = (state: State, each: KvComparison): boolean =>
   'key' in each.where
     ? compares(each, state.get(text(each.where.key)))
     : keysAt(state, each.where).every((name) => compares(each, state.get(name)))
 
 /** The operations of all branches that are taken, decided before anything is changed. */
-type Plan = { readonly succeeded: boolean; readonly steps: readonly (Operation | Plan)[] }
+type Plan = { readonly succeeded: boolean; readonly steps: readonly (KvTxnOperation | Plan)[] }
 function plan(state: State, { compare, success, failure }: KvTxn): Plan {
   const succeeded = compare.every((each) => holds(state, each))
   const steps = (succeeded ? success : failure).map((each) =>
@@ -117,7 +117,7 @@ function plan(state: State, { compare, success, failure }: KvTxn): Plan {
 
 /** A put of a key that is put, or deleted, elsewhere in the same branch. */
 function isDuplicate({ success, failure }: KvTxn): boolean {
-  const touched = (operations: readonly Operation[], kind: 'put' | 'delete'): Where[] =>
+  const touched = (operations: readonly KvTxnOperation[], kind: 'put' | 'delete'): Where[] =>
     operations.flatMap((each): Where[] => {
       if (each.kind === 'txn') return [...touched(each.txn.success, kind), ...touched(each.txn.failure, kind)]
       if (each.kind !== kind) return []
@@ -173,7 +173,7 @@ function run(state: Map<string, Row>, { steps }: Plan, revision: number): unknow
   })
 }
 
-const shapeOf = (results: readonly OperationResult[]): unknown[] =>
+const shapeOf = (results: readonly KvTxnOperationResult[]): unknown[] =>
   results.map((result) => {
     switch (result.kind) {
       case 'put':

@@ -11,37 +11,31 @@ import {
   TXN_OPERATIONS_MAX,
   txnFault,
 } from '../../src/kv/txn.ts'
-import type {
-  Command,
-  Comparison,
-  KeyRange,
-  KvSettings,
-  KvTxn,
-  Operation,
-  Where,
-} from '../../src/kv/types.ts'
+import type { Command } from '../../src/kv/types.ts'
+import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/index.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
 const ALL: KeyRange = { start: utf8(''), end: undefined }
 
 const txnOf = (txn: Partial<KvTxn>): KvTxn => ({ compare: [], success: [], failure: [], ...txn })
-const put = (name: string, value = ''): Operation => ({
+const put = (name: string, value = ''): KvTxnOperation => ({
   ...{ kind: 'put', key: utf8(name), value: utf8(value), prev: false },
 })
-const get = (place: Where | string): Operation => ({
+const get = (place: Where | string): KvTxnOperation => ({
   ...{ kind: 'get', where: typeof place === 'string' ? { key: utf8(place) } : place },
   ...{ limit: undefined, keysOnly: false, count: true, countOnly: false },
 })
-const remove = (place: Where | string): Operation => ({
+const remove = (place: Where | string): KvTxnOperation => ({
   ...{ kind: 'delete', where: typeof place === 'string' ? { key: utf8(place) } : place, prev: false },
 })
-const nested = (txn: Partial<KvTxn>): Operation => ({ kind: 'txn', txn: txnOf(txn) })
+const nested = (txn: Partial<KvTxn>): KvTxnOperation => ({ kind: 'txn', txn: txnOf(txn) })
 
 const done = (store: MemoryStore, txn: Partial<KvTxn>) =>
   store.apply(ask({ kind: 'txn', txn: txnOf(txn) })).outcome
 
 describe('is accepted, and not with one more', () => {
-  const compared: Comparison = { where: { key: utf8('k') }, target: 'version', op: '=', to: 0 }
+  const compared: KvComparison = { where: { key: utf8('k') }, target: 'version', op: '=', to: 0 }
   const most = (count: number) => Array.from({ length: count }, () => get('k'))
   const fault = (txn: Partial<KvTxn>) => {
     const outcome = done(new MemoryStore(), txn)
@@ -94,7 +88,7 @@ describe('is accepted, and not with one more', () => {
   test('a range of so many keys, wherever it stands', () => {
     const store = new MemoryStore({ rangeKeysMax: 2 })
     for (const name of ['a', 'b']) store.apply(ask(putOf(name, '')))
-    const all: Comparison = { where: ALL, target: 'version', op: '=', to: 1 }
+    const all: KvComparison = { where: ALL, target: 'version', op: '=', to: 1 }
     const each: Partial<KvTxn>[] = [
       { success: [get(ALL)] },
       { compare: [all] },
@@ -114,7 +108,7 @@ describe('is accepted, and not with one more', () => {
       for (const name of names) store.apply(ask(putOf(name, '')))
       return store
     }
-    const counted: Operation = {
+    const counted: KvTxnOperation = {
       kind: 'get',
       where: ALL,
       limit: undefined,
@@ -140,7 +134,7 @@ describe('is accepted, and not with one more', () => {
       filled.apply(ask(putOf('a', '1234')))
       return filled
     }
-    const compare: Comparison[] = [{ where: ALL, target: 'value', op: '=', to: utf8('1234') }]
+    const compare: KvComparison[] = [{ where: ALL, target: 'value', op: '=', to: utf8('1234') }]
     expect(done(store(5), { success: [get(ALL)] })).toMatchObject({ kind: 'txn' })
     expect(done(store(4), { success: [get(ALL)] })).toMatchObject({
       code: 'range_too_large',
@@ -148,13 +142,13 @@ describe('is accepted, and not with one more', () => {
     })
     expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
     expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
-    const compareKey: Comparison = { where: { key: utf8('a') }, target: 'value', op: '>', to: utf8('1') }
+    const compareKey: KvComparison = { where: { key: utf8('a') }, target: 'value', op: '>', to: utf8('1') }
     expect(done(store(3), { compare: [compareKey] })).toMatchObject({
       code: 'range_too_large',
       numbers: [4, 3],
     })
     // Only comparisons that read values count.
-    const others: Comparison[] = [
+    const others: KvComparison[] = [
       { where: ALL, target: 'version', op: '=', to: 1 },
       { where: { key: utf8('a') }, target: 'value', op: '!=', to: utf8('12345') },
     ]
@@ -175,7 +169,7 @@ describe('is accepted, and not with one more', () => {
       store.apply(ask(putOf('b', '1234')))
       return store
     }
-    const outcomes: [readonly Operation[], string][] = [
+    const outcomes: [readonly KvTxnOperation[], string][] = [
       [[put('c')], 'txn'],
       [[put('c', '1')], 'storage_full'],
       [[get('a'), put('c', '1')], 'storage_full'],
@@ -212,7 +206,7 @@ describe('is accepted, and not with one more', () => {
 })
 
 test('a key that is put is neither put nor deleted again, whichever branches that would take', () => {
-  const outcome = (...success: Operation[]) => {
+  const outcome = (...success: KvTxnOperation[]) => {
     const found = done(new MemoryStore(), { success })
     return found.kind === 'refused' ? found.code : found.kind
   }

@@ -8,10 +8,13 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['bytes', 'raft', 'kv', 'server/peers']
+const PURE = ['bytes', 'operations', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
+
+/** Every operation is described once, for all who execute, keep or send it. */
+const OPERATIONS = ['operations', 'operations/forms']
 
 /**
  * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
@@ -26,7 +29,9 @@ const MAY_IMPORT = new Map([
   ['src/did-you-mean.ts', []],
   ['src/require-node.ts', []],
   ['raft', ['bytes']],
-  ['kv', ['bytes']],
+  ['operations', ['bytes', 'operations/forms']],
+  ['operations/forms', ['bytes']],
+  ['kv', ['bytes', ...OPERATIONS]],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
   // Spans of clients and nodes, through OpenTelemetry's API.
   ['tracing', []],
@@ -34,7 +39,8 @@ const MAY_IMPORT = new Map([
   [
     'backup',
     [
-      ...['bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts', 'server/auth/auth-keys.ts'],
+      ...[...OPERATIONS, 'bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts'],
+      'server/auth/auth-keys.ts',
       'node-http.ts',
     ],
   ],
@@ -57,7 +63,10 @@ const MAY_IMPORT = new Map([
       ],
     ],
   ],
-  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'tracing', 'server/options.ts', 'server/version.ts']],
+  [
+    'server/node',
+    [...OPERATIONS, 'bytes', 'storage', 'kv', 'raft', 'tracing', 'server/options.ts', 'server/version.ts'],
+  ],
   [
     'server/peers',
     [...['raft/types.ts', 'storage/types.ts', 'server/node/types.ts', 'server/by-network.ts']],
@@ -65,19 +74,24 @@ const MAY_IMPORT = new Map([
   [
     'server/peers/tcp',
     [
+      ...OPERATIONS,
       ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
       ...['certificates/handshake-faults.ts', 'server/addresses.ts'],
     ],
   ],
   [
     'server/api',
-    ['bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node', 'server/auth'],
+    [
+      ...[...OPERATIONS, 'bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node'],
+      'server/auth',
+    ],
   ],
   ['server/auth', ['kv', 'server/addresses.ts']],
   ['server/audit', []],
   [
     'server/http',
     [
+      ...OPERATIONS,
       'kv',
       'raft',
       'server/addresses.ts',
@@ -92,7 +106,7 @@ const MAY_IMPORT = new Map([
   ],
   // TLS of the listeners, and of connections to peers.
   ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts', 'server/by-network.ts']],
-  ['server/mux', ['kv', 'tracing', 'server/node', 'server/api']],
+  ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
   [
@@ -121,7 +135,7 @@ const MAY_IMPORT = new Map([
     ],
   ],
   // With a codec of the API, for clients in the process of the node.
-  ['embed', ['client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
+  ['embed', [...OPERATIONS, 'client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   [
@@ -139,6 +153,7 @@ const MAY_IMPORT = new Map([
   [
     'jepsen-lite',
     [
+      ...OPERATIONS,
       ...['raft', 'kv', 'storage', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
     ],
@@ -148,7 +163,7 @@ const MAY_IMPORT = new Map([
   [
     'jepsen-lite/sim',
     [
-      ...['raft', 'kv', 'storage', 'server/node', 'server/api', 'server/peers'],
+      ...[...OPERATIONS, 'raft', 'kv', 'storage', 'server/node', 'server/api', 'server/peers'],
       ...['jepsen-lite/workload', 'jepsen-lite/checker'],
     ],
   ],

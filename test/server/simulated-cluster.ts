@@ -12,19 +12,19 @@ import { type NodeLimits, usualLimits } from '../../jepsen-lite/sim/node-limits.
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
 import { Recorder } from '../../jepsen-lite/workload/history.ts'
+import type { Command, Outcome } from '../../src/kv/index.ts'
 import type {
-  BatchedCommand,
-  Command,
   KeyRow,
   KvSettings,
   LeaseId,
-  Outcome,
   PutLease,
-} from '../../src/kv/index.ts'
+  ReadConsistency,
+} from '../../src/operations/forms/index.ts'
+import type { BatchedCommand } from '../../src/operations/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import { raftLimits, raftTiming } from '../../src/server/node/limits.ts'
-import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/node/types.ts'
+import type { NodeEnd, ReadGrant, Result } from '../../src/server/node/types.ts'
 import type { Storage } from '../../src/storage/index.ts'
 
 const WRITE_MS = 0.5

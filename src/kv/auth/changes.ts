@@ -1,21 +1,12 @@
 // Changes of users, roles and the switch. Each raises the auth revision by 1, even if it changes nothing: a request
 // that was permitted before it is judged again.
 
+import type { AuthRole } from '../../operations/forms/index.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import { assertNever } from '../errors.ts'
 import { rejection } from '../rejections.ts'
 import type { Steps } from '../steps.ts'
-import type {
-  AuthChange,
-  AuthRole,
-  Command,
-  Outcome,
-  Reason,
-  Rejection,
-  Rows,
-  User,
-  UserIdentity,
-} from '../types.ts'
+import type { AuthChange, Command, Outcome, Reason, Rejection, Rows, User, UserIdentity } from '../types.ts'
 import { AUTH_BYTES_MAX, AUTH_ITEM_BYTES, ROOT } from './names.ts'
 import {
   AUTH_KEY,

@@ -7,22 +7,13 @@
 // A lease without keys is that of the user who was granted it; one that was granted to nobody is everybody's. The role
 // root may do everything.
 
+import { type KvSettings, keyAfter, type LeaseDemand, type LeaseId } from '../../operations/forms/index.ts'
 import type { ApplyContext } from '../apply-context.ts'
-import { keyAfter } from '../codec/rows.ts'
 import { decodeLease, leaseKey, leaseOwnerKey, ownerOf } from '../leases.ts'
 import { areTooManyKeys } from '../settings.ts'
 import type { Steps } from '../steps.ts'
-import type { KvSettings, LeaseId } from '../types.ts'
 import { authStateOf } from './changes.ts'
 import type { Rights } from './rights.ts'
-
-/** A right on a lease. */
-export interface LeaseDemand {
-  readonly to: 'attach' | 'keep-alive' | 'revoke' | 'read-lease'
-  readonly lease: LeaseId
-}
-
-export const NO_LEASES: readonly LeaseDemand[] = []
 
 /** Whether the right is there, whatever keys the lease has. */
 export const isPermittedWithoutKeys = (

@@ -4,8 +4,8 @@
 // A user may have dozens of roles, and a role thousands of ranges. So the ranges of a role are joined once for all
 // users who have it, and a decision searches those of each role. It neither sorts nor copies what all of them permit.
 
-import { compareKeys } from '../codec/rows.ts'
-import type { AuthRole, KeyRange } from '../types.ts'
+import { type AccessDemand, type AuthRole, compareKeys, type KeyRange } from '../../operations/forms/index.ts'
+import { assertNever } from '../errors.ts'
 
 type Access = 'read' | 'write'
 
@@ -125,3 +125,25 @@ const isEmpty = ({ start, end }: KeyRange): boolean => end !== undefined && comp
 
 const laterEnd = (a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined =>
   a === undefined || b === undefined ? undefined : compareKeys(a, b) < 0 ? b : a
+
+/** Whether a user with these rights meets a demand, but for what a lease decides. */
+export function isMet(demand: AccessDemand, rights: Rights): boolean {
+  switch (demand.to) {
+    case 'read':
+      return rights.mayRead(demand.range)
+    case 'write':
+      return rights.mayWrite(demand.range)
+    case 'administer':
+      return rights.isAdmin
+    case 'be-node':
+      return false
+    case 'call':
+    case 'attach':
+    case 'keep-alive':
+    case 'revoke':
+    case 'read-lease':
+      return true
+    default:
+      return assertNever(demand, 'demand')
+  }
+}

@@ -15,15 +15,9 @@
 //                 and, but for the last: start; 0, or 1 and the end
 
 import { decodeUtf8, encodeUtf8, Reader, Writer } from '../../bytes/index.ts'
+import type { AuthRole, Permission } from '../../operations/forms/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import {
-  type AuthRole,
-  type Permission,
-  type Rows,
-  TABLE_AUTH,
-  type User,
-  type UserIdentity,
-} from '../types.ts'
+import { type Rows, TABLE_AUTH, type User, type UserIdentity } from '../types.ts'
 import { ROOT } from './names.ts'
 import { Rights } from './rights.ts'
 

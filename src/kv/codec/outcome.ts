@@ -19,20 +19,12 @@
 //   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
 import type { Reader, Writer } from '../../bytes/index.ts'
+import { asRevision, type KeyRevisions, type RecordMetadata } from '../../operations/forms/index.ts'
+import type { KvTxnOperationResult, KvTxnResult } from '../../operations/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { REASONS, rejection } from '../rejections.ts'
 import { readAllSettings, writeSettings } from '../settings.ts'
-import type {
-  Command,
-  KeyCommand,
-  KeyRevisions,
-  KvTxnResult,
-  OperationResult,
-  Outcome,
-  OutcomeOfKey,
-  RecordMetadata,
-} from '../types.ts'
-import { asRevision } from '../types.ts'
+import type { Command, KeyCommand, Outcome, OutcomeOfKey } from '../types.ts'
 import { leaseOf } from './rows.ts'
 
 const CODES = {
@@ -196,7 +188,7 @@ function readTxnResult(from: Reader): KvTxnResult {
   return { succeeded, results }
 }
 
-function readResult(from: Reader): OperationResult {
+function readResult(from: Reader): KvTxnOperationResult {
   const code = from.uint8()
   switch (code) {
     case RESULT_OF_PUT: {

@@ -29,28 +29,26 @@
 // decoded: encoding a decoded request again gives the same bytes.
 
 import { Reader, readUint8, Writer } from '../../bytes/index.ts'
+import {
+  asRevision,
+  type Condition,
+  type KvSettings,
+  type LeaseDemand,
+  NO_LEASES,
+  type Revision,
+  type SessionSlot,
+} from '../../operations/forms/index.ts'
+import type { BatchedCommand } from '../../operations/index.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
-import { leaseDemandsOf } from '../auth/demands.ts'
-import { type LeaseDemand, leasesToDecideOn, NO_LEASES } from '../auth/lease-rights.ts'
+import { leasesToDecideOn } from '../auth/lease-rights.ts'
 import { isSessionSlot } from '../client-sessions.ts'
+import { leaseDemandsOf, roomOf } from '../commands.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
 import { placesOf } from '../txn.ts'
-import type {
-  BatchedCommand,
-  Command,
-  CommandDigest,
-  Condition,
-  KeyCommand,
-  KeysOrLease,
-  KvSettings,
-  LeaseCommand,
-  Request,
-  Revision,
-  SessionSlot,
-} from '../types.ts'
-import { asRevision, FINGERPRINT_BYTES } from '../types.ts'
+import type { Command, CommandDigest, KeyCommand, KeysOrLease, LeaseCommand, Request } from '../types.ts'
+import { FINGERPRINT_BYTES } from '../types.ts'
 import { leaseOf } from './rows.ts'
 import {
   readLeaseId,
@@ -181,20 +179,16 @@ export function takesLong(kind: number, version: number, body: Uint8Array): bool
  * `parseRequest` does.
  */
 export function takesNoRoom(kind: number, version: number, body: Uint8Array): boolean {
-  if (kind !== KINDS.batch) return KINDS_WITHOUT_ROOM.has(kind)
+  if (kind !== KINDS.batch) return KINDS_THAT_FREE.has(kind)
   const { command } = parseRequest(kind, version, body)
   return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')
 }
 
-const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
-  KINDS.delete,
-  KINDS['delete-range'],
-  KINDS.compact,
-  KINDS.renew,
-  KINDS.revoke,
-  KINDS.expire,
-  KINDS.auth,
-])
+const KINDS_THAT_FREE: ReadonlySet<number> = new Set(
+  (Object.keys(KINDS) as Command['kind'][])
+    .filter((kind) => roomOf(kind) === 'frees')
+    .map((kind) => KINDS[kind]),
+)
 
 const scratch = new Writer()
 

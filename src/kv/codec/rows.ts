@@ -26,14 +26,16 @@ import {
   writeUint32,
   writeUint64,
 } from '../../bytes/index.ts'
-import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import type { KeyRange, KeyRow, LeaseId, RecordMetadata, Revision } from '../types.ts'
 import {
   asRevision,
-  TABLE_IDEMPOTENCY_TOKEN_ORDER,
-  TABLE_IDEMPOTENCY_TOKENS,
-  TABLE_VERSIONS,
-} from '../types.ts'
+  type KeyRange,
+  type KeyRow,
+  type LeaseId,
+  type RecordMetadata,
+  type Revision,
+} from '../../operations/forms/index.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS, TABLE_VERSIONS } from '../types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2
@@ -42,40 +44,11 @@ const LEASE_BYTES = 8
 const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 28
 
-/** Keys are ordered by their bytes. */
-export function compareKeys(a: Uint8Array, b: Uint8Array): number {
-  const common = Math.min(a.length, b.length)
-  for (let i = 0; i < common; i++) {
-    const order = (a[i] ?? 0) - (b[i] ?? 0)
-    if (order !== 0) return order
-  }
-  return a.length - b.length
-}
-
 /** The range of the rows of all versions of these user keys. */
 export const versionRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
   gte: escaped(start, 0),
   lt: end === undefined ? Uint8Array.of(TABLE_VERSIONS + 1) : escaped(end, 0),
 })
-
-/** The first key after all keys that begin with `prefix`; undefined when there is none. */
-export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
-  let length = prefix.length
-  while (length > 0 && prefix[length - 1] === 0xff) length--
-  if (length === 0) return undefined
-  // Not slice(): the slice() of a Buffer shares the caller's bytes.
-  const end = new Uint8Array(length)
-  end.set(prefix.subarray(0, length))
-  end[length - 1] = readUint8(end, length - 1) + 1
-  return end
-}
-
-/** The first key after `key`. */
-export function keyAfter(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1)
-  next.set(key)
-  return next
-}
 
 export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
 

@@ -11,13 +11,13 @@
 // The layout is the cluster version: a program that does not know that version does not know the layout.
 
 import { Reader, Writer } from '../../bytes/index.ts'
+import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
 import { NO_CLIENT_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
 import { noLeases } from '../leases.ts'
 import { CLUSTER_VERSION, DEFAULT_SETTINGS, readAllSettings, writeSettings } from '../settings.ts'
-import type { KvSettings, KvState } from '../types.ts'
-import { asRevision } from '../types.ts'
+import type { KvState } from '../types.ts'
 
 /** An empty store: revision 1, and the default settings with `settings` on top. It is the same on every replica. */
 export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'): KvState {

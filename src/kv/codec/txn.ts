@@ -13,9 +13,10 @@
 //                operations otherwise (1), operations
 
 import type { Reader, Writer } from '../../bytes/index.ts'
+import type { KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { TXN_DEPTH_MAX } from '../txn.ts'
-import type { Comparison, KeyRange, KvTxn, LeaseId, Operation, PutLease, Where } from '../types.ts'
 import { leaseOf } from './rows.ts'
 
 const KEY = 0
@@ -44,7 +45,7 @@ export function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void
   }
 }
 
-function writeComparison(comparison: Comparison, to: Writer): void {
+function writeComparison(comparison: KvComparison, to: Writer): void {
   writeWhere(comparison.where, to)
   to.uint8(TARGETS.indexOf(comparison.target)).uint8(OPERATORS.indexOf(comparison.op))
   if (comparison.target === 'value') to.bytes(comparison.to)
@@ -52,7 +53,7 @@ function writeComparison(comparison: Comparison, to: Writer): void {
   else to.uint64(comparison.to)
 }
 
-function writeOperation(operation: Operation, to: Writer): void {
+function writeOperation(operation: KvTxnOperation, to: Writer): void {
   switch (operation.kind) {
     case 'put':
       to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease))
@@ -140,7 +141,7 @@ export function readRange(from: Reader): KeyRange {
 
 const list = <T>(from: Reader, read: () => T): T[] => Array.from({ length: from.uint8() }, read)
 
-function readComparison(from: Reader): Comparison {
+function readComparison(from: Reader): KvComparison {
   const where = readWhere(from)
   const target = TARGETS[from.uint8()]
   const op = OPERATORS[from.uint8()]
@@ -151,7 +152,7 @@ function readComparison(from: Reader): Comparison {
   return { where, op, target, to: lease === 0n ? undefined : leaseOf(lease) }
 }
 
-function readOperation(from: Reader, depth: number): Operation {
+function readOperation(from: Reader, depth: number): KvTxnOperation {
   const kind = from.uint8()
   switch (kind) {
     case PUT: {

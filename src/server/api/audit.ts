@@ -1,9 +1,10 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
 // passwords. Refusals of clients without a user are a sample, in short lines.
 
-import { compareKeys, type KeyRange, keyAfter, prefixEnd } from '../../kv/index.ts'
+import { compareKeys, type KeyRange, keyAfter, prefixEnd } from '../../operations/forms/index.ts'
+import { factsOf, type Operation } from '../../operations/index.ts'
 import { ApiError, type ApiErrorCode, bytesDocument } from './errors.ts'
-import type { ApiOperation, ApiResult, Call, Respond } from './operation.ts'
+import type { ApiResult, Call, Respond } from './operation.ts'
 import { demandsOf } from './permit.ts'
 import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'
 
@@ -25,11 +26,6 @@ export interface Claims {
   readonly certificate?: string
 }
 
-const READS: ReadonlySet<ApiOperation['kind']> = new Set([
-  ...(['get', 'range', 'watch', 'show-lease', 'list-leases', 'status', 'cluster', 'settings'] as const),
-  ...(['show-auth', 'show-users', 'show-roles', 'keep-alive', 'open-session'] as const),
-])
-
 export class Audit {
   readonly #append: (line: string) => void
   readonly #operations: AuditedOperations
@@ -41,9 +37,9 @@ export class Audit {
   }
 
   /** `respond`, which also writes the line of the operation. */
-  watch(operation: ApiOperation, call: Call, respond: Respond): Respond {
+  watch(operation: Operation, call: Call, respond: Respond): Respond {
     return (result) => {
-      if (this.#operations === 'all' || !READS.has(operation.kind) || isRefusal(result))
+      if (this.#operations === 'all' || factsOf(operation).isAudited || isRefusal(result))
         this.#write(operation, call, result)
       respond(result)
     }
@@ -68,7 +64,7 @@ export class Audit {
     this.#refusals.flush()
   }
 
-  #write(operation: ApiOperation, call: Call, result: ApiResult): void {
+  #write(operation: Operation, call: Call, result: ApiResult): void {
     if (isOfStranger(operation, call, result)) {
       const facts = () => ({ operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) })
       this.#sample(result.code, () => ({ ...headOf(call), ...facts() }))
@@ -106,7 +102,7 @@ const isRefusal = (result: ApiResult): result is ApiError =>
 
 /** Whether it is a refusal that anybody can cause, at any rate. */
 const isOfStranger = (
-  { kind }: ApiOperation,
+  { kind }: Operation,
   { principal }: Pick<Call, 'principal'>,
   result: ApiResult,
 ): result is ApiError =>
@@ -127,7 +123,7 @@ function revisionOf(result: ApiResult): number | undefined {
 }
 
 /** The keys, the lease, or the name that the operation is about. */
-function targetOf(operation: ApiOperation, rangesMax: number, charsMax: number): object {
+function targetOf(operation: Operation, rangesMax: number, charsMax: number): object {
   if (operation.kind === 'change-auth') {
     const { change } = operation
     return { change: change.kind, ...('name' in change ? named(change.name) : {}) }

@@ -10,7 +10,9 @@ import {
   ROOT,
   USER_ROLES_MAX,
 } from '../../kv/index.ts'
-import type { AuthRole, User } from '../../kv/types.ts'
+import type { User } from '../../kv/types.ts'
+import type { AuthRole } from '../../operations/forms/index.ts'
+import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
@@ -18,12 +20,10 @@ import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { readOptions, timeLeftMs } from './keys.ts'
-import type { ApiOperation, ApiResult, Call, RequestedAuthChange, Respond } from './operation.ts'
+import type { ApiResult, Call, Respond } from './operation.ts'
 import { refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime } from './ranges.ts'
-
-type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 
 export function showAuth({ node: { auth } }: Api, respond: Respond): void {
   respond({ kind: 'auth', enabled: auth.enabled, revision: auth.revision })

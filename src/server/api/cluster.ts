@@ -1,12 +1,13 @@
 // Operations on the cluster: members, leadership, settings.
 
+import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { ChangeStep, LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import { timeLeftMs } from './keys.ts'
-import type { Call, Respond, SettingsChange } from './operation.ts'
+import type { Call, Respond } from './operation.ts'
 import { checkJoin, refusalNow } from './permit.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
@@ -18,16 +19,14 @@ export function replicaIdOf(text: string): ReplicaId {
   return asReplicaId(text)
 }
 
-/** The steps of each operation that changes members, given the members of that moment. */
-export type MemberOperation =
-  | { readonly kind: 'add-member'; readonly member: RaftMember }
-  | { readonly kind: 'remove-member'; readonly name: string }
-  | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
+/** An operation that changes members. */
+export type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>
 
+/** The steps of the operation, given the members of that moment. */
 function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep[] {
   if (operation.kind === 'remove-member')
     return [{ kind: 'remove', id: memberNamed(node, operation.name).id }]
-  const { member } = operation
+  const member = memberOf(operation)
   if (operation.kind === 'add-member') return stepsLeft(node, member) ?? [{ kind: 'add-learner', member }]
   const { name } = operation
   // The new member alone does not prove that the old one is removed.
@@ -40,6 +39,16 @@ function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep
     ]
   )
 }
+
+/** The member that is added. */
+const memberOf = ({
+  member: { id, name, peer, url },
+}: Exclude<MemberOperation, { kind: 'remove-member' }>): RaftMember => ({
+  id: asReplicaId(id),
+  name,
+  peer,
+  url,
+})
 
 const membersOf = (node: NodeApi): readonly RaftMember[] => node.status().raft.configuration.members
 
@@ -103,7 +112,7 @@ export function changeMembers(
     checkPermitted(node, call)
     if (operation.kind !== 'remove-member') {
       const replaced = operation.kind === 'replace-member' ? operation.name : undefined
-      checkJoin(call, operation.member, replaced, membersOf(node))
+      checkJoin(call, memberOf(operation), replaced, membersOf(node))
     }
     const steps = stepsOf(node, operation)
     // Without steps, an earlier copy of the same request has made the change.
@@ -140,7 +149,7 @@ export function transferLeadership(
 /** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */
 export function changeLeaderLeases(
   node: NodeApi,
-  leases: NonNullable<SettingsChange['leases']>,
+  leases: NonNullable<ChangeSettingsRequest['leases']>,
   isAfterSettings: boolean,
   call: Call,
   guarded: Guarded,

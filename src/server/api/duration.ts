@@ -1,6 +1,6 @@
 // Durations in text, such as 500ms, 30s or 1.5h.
 
-import { TTL_MS_MAX, TTL_MS_MIN } from '../../kv/index.ts'
+import { TTL_MS_MAX, TTL_MS_MIN } from '../../operations/forms/index.ts'
 import { ApiError } from './errors.ts'
 import { MAX_STALENESS_MS_MAX } from './limits.ts'
 

@@ -2,7 +2,8 @@
 // docs/reference/errors.md describes each code. A test compares the two.
 
 import { isUtf8 } from 'node:buffer'
-import { type Outcome, type RecordMetadata, type Revision, rejectionText } from '../../kv/index.ts'
+import { type Outcome, rejectionText } from '../../kv/index.ts'
+import type { RecordMetadata, Revision } from '../../operations/forms/index.ts'
 import type { Problem, ReadGrant } from '../node/types.ts'
 
 interface ErrorKind {

@@ -1,21 +1,24 @@
 // Executes the operations of clients on one node. Every operation of every wire passes through `execute`: here stand
 // the checks that need a meaning, the prices in memory, and the errors.
 
-import type {
-  BatchedCommand,
-  Command,
-  Condition,
-  Idempotency,
-  KeyRange,
-  KeyRow,
-  PutLease,
-} from '../../kv/index.ts'
-import { conditionHolds, keyAfter, RENEW_LEASES_MAX } from '../../kv/index.ts'
+import type { Command } from '../../kv/index.ts'
+import { conditionHolds, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
-import type { LeaseId } from '../../kv/types.ts'
+import {
+  type Condition,
+  type FreshnessOptions,
+  type Idempotency,
+  type KeyRange,
+  type KeyRow,
+  keyAfter,
+  type LeaseId,
+  type PutLease,
+} from '../../operations/forms/index.ts'
+import type { BatchedCommand, Operation, OperationOf } from '../../operations/index.ts'
+import { assertNever } from '../../raft/index.ts'
 import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
-import type { WatchRequest } from '../node/watch/index.ts'
+import type { PermittedWatch } from '../node/watch/index.ts'
 import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
 import { backUp } from './backup.ts'
@@ -29,14 +32,7 @@ import {
 } from './cluster.ts'
 import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
-import type {
-  ApiOperation,
-  ApiResult,
-  Call,
-  FreshnessOptions,
-  LeaseDescription,
-  Respond,
-} from './operation.ts'
+import type { ApiResult, Call, LeaseDescription, Respond } from './operation.ts'
 import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
@@ -52,7 +48,7 @@ import {
 import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
-export function execute(api: Api, operation: ApiOperation, call: Call, answer: Respond): void {
+export function execute(api: Api, operation: Operation, call: Call, answer: Respond): void {
   call.operation = operation
   const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
   if (!api.node.auth.enabled) {
@@ -65,7 +61,7 @@ export function execute(api: Api, operation: ApiOperation, call: Call, answer: R
   })
 }
 
-function run(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
+function run(api: Api, operation: Operation, call: Call, respond: Respond) {
   try {
     // They may have been checked when the connection was opened, or when the request arrived.
     if (!api.node.auth.enabled) call.checkServed?.()
@@ -76,18 +72,16 @@ function run(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
   }
 }
 
-function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respond) {
+function dispatch(api: Api, operation: Operation, call: Call, respond: Respond) {
   const { node } = api
   switch (operation.kind) {
     case 'put': {
-      const { key, value, condition, prev, idempotency } = operation
-      const lease = operation.lease && raised(node, operation.lease)
-      return changeKey(api, { kind: 'put', key, value, condition, prev, lease }, idempotency, call, respond)
+      const { lease } = operation
+      const put = lease === undefined ? operation : { ...operation, lease: raised(node, lease) }
+      return changeKey(api, put, operation.idempotency, call, respond)
     }
-    case 'delete': {
-      const { key, condition, prev, idempotency } = operation
-      return changeKey(api, { kind: 'delete', key, condition, prev }, idempotency, call, respond)
-    }
+    case 'delete':
+      return changeKey(api, operation, operation.idempotency, call, respond)
     case 'get':
       return get(api, operation, call, respond)
     case 'range':
@@ -99,22 +93,14 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
     case 'txn':
       return txn(api, operation, call, respond)
     case 'compact':
-      return propose(
-        api,
-        { kind: 'compact', revision: operation.revision },
-        operation.idempotency,
-        call,
-        respond,
-      )
+    case 'revoke':
+      return propose(api, operation, operation.idempotency, call, respond)
     case 'watch':
       return watch(api, operation, call, respond)
     case 'grant': {
-      const { id, idempotency } = operation
       const ttlMs = Math.max(node.leaseTtlMsMin, operation.ttlMs)
-      return propose(api, { kind: 'grant', id, ttlMs }, idempotency, call, respond)
+      return propose(api, { ...operation, ttlMs }, operation.idempotency, call, respond)
     }
-    case 'revoke':
-      return propose(api, { kind: 'revoke', id: operation.id }, operation.idempotency, call, respond)
     case 'keep-alive':
       return keepAlive(api, operation, call, respond)
     case 'show-lease':
@@ -122,7 +108,7 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
     case 'list-leases':
       return listLeases(api, operation, call, respond)
     case 'open-session':
-      return propose(api, { kind: 'open-session' }, undefined, call, respond)
+      return propose(api, operation, undefined, call, respond)
     case 'status':
     case 'cluster':
       return respond({ kind: operation.kind, status: node.status() })
@@ -147,10 +133,10 @@ function dispatch(api: Api, operation: ApiOperation, call: Call, respond: Respon
       return showUsersOrRoles(api, operation, call, respond)
     case 'change-auth':
       return changeAuth(api, operation, call, respond)
+    default:
+      return assertNever(operation)
   }
 }
-
-type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
 
 /** Wraps callbacks: what they throw becomes the answer. */
 const guardedBy =
@@ -437,7 +423,7 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
 }
 
 /** The right of a watch, which is decided anew only if its user or one of his roles has changed. */
-function rightToWatch(node: NodeApi, call: Call): NonNullable<WatchRequest['right']> {
+function rightToWatch(node: NodeApi, call: Call): NonNullable<PermittedWatch['right']> {
   const name = call.permit?.principal.user ?? ''
   const now = () => {
     const { enabled, state } = node.auth

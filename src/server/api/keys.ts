@@ -1,19 +1,19 @@
 // Keys, ranges and leases as clients may name them, in any cluster. The settings of a cluster may allow less.
 
+import { isSkipped, SETTING_RULES } from '../../kv/index.ts'
 import {
-  isSkipped,
+  type FreshnessOptions,
   type KeyRange,
   type LeaseId,
   type PutLease,
   prefixEnd,
   type Revision,
-  SETTING_RULES,
   type Where,
-} from '../../kv/index.ts'
+} from '../../operations/forms/index.ts'
 import type { NodeApi, ReadGrant, ReadRequirements } from '../node/types.ts'
 import { ttlMsOf } from './duration.ts'
 import { ApiError } from './errors.ts'
-import type { Call, FreshnessOptions } from './operation.ts'
+import type { Call } from './operation.ts'
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max

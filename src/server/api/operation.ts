@@ -1,168 +1,21 @@
-// The vocabulary of the API: every operation that a node executes, and every result. Both are plain data.
+// The vocabulary of the API: what surrounds an operation, and every result. Both are plain data.
 
 import type { SpanContext } from '@opentelemetry/api'
+import type { Outcome, User } from '../../kv/index.ts'
 import type {
   AccessDemand,
-  AuthChange,
   AuthRole,
-  BatchedCommand,
-  Command,
-  Condition,
-  Idempotency,
-  KeyRange,
   KeyRow,
   KvSettings,
   LeaseId,
-  Outcome,
-  PutLease,
   Revision,
-  User,
-  Where,
-} from '../../kv/index.ts'
-import type { KvTxn, KvTxnResult } from '../../kv/types.ts'
-import type { LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
-import type { DriverStatus, LeaseNow, ReadConsistency, ReadGrant } from '../node/types.ts'
-import type { WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
+} from '../../operations/forms/index.ts'
+import type { KvTxn, KvTxnResult, Operation } from '../../operations/index.ts'
+import type { LeaderLeaseSetting } from '../../raft/types.ts'
+import type { DriverStatus, LeaseNow, ReadGrant } from '../node/types.ts'
+import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
 import type { ApiError, RejectedOutcome } from './errors.ts'
-
-/** How fresh a read must be. */
-export interface FreshnessOptions {
-  /** Linearizable unless given. */
-  readonly consistency?: ReadConsistency | undefined
-  readonly maxStalenessMs?: number | undefined
-  readonly minRevision?: Revision | undefined
-}
-
-export interface RangeOperation {
-  readonly kind: 'range'
-  readonly range: KeyRange
-  /** Exclusive: the page begins after this key, in the order of the range. */
-  readonly after?: Uint8Array | undefined
-  readonly order?: 'asc' | 'desc' | undefined
-  /** Records at most; a stream has no limit unless given, a page the default of the node. */
-  readonly limit?: number | undefined
-  readonly keysOnly?: boolean | undefined
-  /** Counts the whole range as well. */
-  readonly count?: boolean | undefined
-  /** Counts the whole range, and reads no records. */
-  readonly countOnly?: boolean | undefined
-  /** Answers with a stream of all records in place of one page. */
-  readonly stream?: boolean | undefined
-  readonly revision?: Revision | undefined
-  readonly freshness: FreshnessOptions
-}
-
-export interface SettingsChange {
-  readonly kind: 'change-settings'
-  readonly settings: Partial<KvSettings>
-  /** Leader leases, which the core keeps. A field that is absent keeps its value. */
-  readonly leases?:
-    | { readonly on?: boolean | undefined; readonly durationMs?: number | undefined }
-    | undefined
-  readonly idempotency: Idempotency | undefined
-}
-
-/** One operation of a client. Times to live are as requested; the API raises them to the node's minimum. */
-export type ApiOperation =
-  | {
-      readonly kind: 'put'
-      readonly key: Uint8Array
-      readonly value: Uint8Array
-      readonly condition: Condition | undefined
-      readonly prev: boolean
-      readonly lease: PutLease | undefined
-      readonly idempotency: Idempotency | undefined
-    }
-  | {
-      readonly kind: 'delete'
-      readonly key: Uint8Array
-      readonly condition: Condition | undefined
-      readonly prev: boolean
-      readonly idempotency: Idempotency | undefined
-    }
-  | {
-      readonly kind: 'get'
-      readonly key: Uint8Array
-      readonly revision?: Revision | undefined
-      readonly condition?: Condition | undefined
-      readonly freshness: FreshnessOptions
-    }
-  | RangeOperation
-  | {
-      readonly kind: 'batch'
-      readonly commands: readonly BatchedCommand[]
-      readonly idempotency: Idempotency | undefined
-    }
-  | {
-      readonly kind: 'delete-range'
-      readonly range: KeyRange
-      readonly idempotency: Idempotency | undefined
-    }
-  | {
-      readonly kind: 'txn'
-      readonly txn: KvTxn
-      readonly idempotency: Idempotency | undefined
-      /** Allowed only if the transaction has no changes, as `freshness`. */
-      readonly revision?: Revision | undefined
-      readonly freshness: FreshnessOptions
-    }
-  | { readonly kind: 'compact'; readonly revision: Revision; readonly idempotency: Idempotency | undefined }
-  | { readonly kind: 'watch'; readonly request: WatchRequest }
-  | {
-      readonly kind: 'grant'
-      readonly id: LeaseId | undefined
-      readonly ttlMs: number
-      readonly idempotency: Idempotency | undefined
-    }
-  | { readonly kind: 'revoke'; readonly id: LeaseId; readonly idempotency: Idempotency | undefined }
-  /** `one`: a missing lease is an error. */
-  | { readonly kind: 'keep-alive'; readonly ids: readonly LeaseId[]; readonly one: boolean }
-  | {
-      readonly kind: 'show-lease'
-      readonly id: LeaseId
-      readonly keys: boolean
-      readonly freshness: FreshnessOptions
-    }
-  | {
-      readonly kind: 'list-leases'
-      readonly after: LeaseId | undefined
-      readonly limit: number | undefined
-      readonly freshness: FreshnessOptions
-    }
-  | { readonly kind: 'open-session' }
-  | { readonly kind: 'status' | 'cluster' | 'settings' }
-  | { readonly kind: 'backup'; readonly history: boolean }
-  | { readonly kind: 'add-member'; readonly member: RaftMember }
-  | { readonly kind: 'remove-member'; readonly name: string }
-  | { readonly kind: 'replace-member'; readonly name: string; readonly member: RaftMember }
-  | { readonly kind: 'transfer-leadership'; readonly to: string | undefined }
-  | SettingsChange
-  | { readonly kind: 'show-auth' }
-  | { readonly kind: 'log-in'; readonly user: string; readonly password: string }
-  /** Without a name: all of them. */
-  | { readonly kind: 'show-users' | 'show-roles'; readonly name: string | undefined }
-  | {
-      readonly kind: 'change-auth'
-      readonly change: RequestedAuthChange
-      /** The auth revision must still be this one. */
-      readonly ifRevision: number | undefined
-    }
-
-/** A change of users and roles as a client requests it: with a password, of which the log has only the hash. */
-export type RequestedAuthChange =
-  | { readonly kind: 'enable' | 'disable' }
-  | {
-      readonly kind: 'put-user'
-      readonly name: string
-      /** undefined: unchanged; null: none. */
-      readonly password: string | null | undefined
-      /** The password until now. Without it, a token changes no password of its own user. */
-      readonly oldPassword: string | undefined
-      /** undefined: unchanged. */
-      readonly roles: readonly string[] | undefined
-    }
-  | Extract<AuthChange, { readonly kind: 'delete-user' | 'put-role' | 'delete-role' }>
 
 /** The user who makes a call. */
 export interface Principal {
@@ -190,7 +43,7 @@ export interface Call {
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed?(): void
   /** `execute` sets it: the operation of the call. */
-  operation?: ApiOperation | undefined
+  operation?: Operation | undefined
   /** The same: what was permitted, and under which rights; undefined: rights were not checked. */
   permit?: Permit | undefined
   /** Collects the records of a page. Ranges need it, unless they are streams. */
@@ -331,5 +184,3 @@ export type ApiResult =
     }
 
 export type Respond = (result: ApiResult) => void
-
-export type { Command, ReplicaId, Where }

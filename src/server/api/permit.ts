@@ -1,6 +1,5 @@
-// Rights are decided here. Every operation has a rule, which names what it demands; the compiler refuses an operation
-// without one. The rules of changes are those of their commands (`src/kv/auth/demands.ts`). Where nothing is permitted,
-// the answer is no.
+// Rights are decided here. What an operation demands is one of its facts (`src/operations/`). Where nothing is
+// permitted, the answer is no.
 //
 // A change is decided when it arrives, under one auth revision. Its entry carries that revision. Under another, apply
 // decides again by the rules of commands, and what it refuses is decided here once more. Apply decides on rights on
@@ -8,112 +7,30 @@
 // granted: those are at least as new as its read index. A watch is decided again whenever rights change.
 
 import {
-  type AccessDemand,
-  type AuthChange,
-  type Command,
-  compareKeys,
-  demandsOf as demandsOfCommand,
   distinct,
   isMet,
   isPermittedByKey,
   isPermittedOnEmpty,
   isPermittedWithoutKeys,
+  SYSTEM_PRINCIPAL,
+} from '../../kv/index.ts'
+import {
+  type AccessDemand,
+  compareKeys,
   type KeyRange,
   keyAfter,
   type LeaseDemand,
-  reading,
-  SYSTEM_PRINCIPAL,
-} from '../../kv/index.ts'
+  NOTHING,
+} from '../../operations/forms/index.ts'
+import { factsOf, type Operation } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
-import type { ApiOperation, Call, Permit, Principal, RequestedAuthChange } from './operation.ts'
+import type { Call, Permit, Principal } from './operation.ts'
 
-type OperationOf<K extends ApiOperation['kind']> = Extract<ApiOperation, { readonly kind: K }>
-type Rule<K extends ApiOperation['kind']> = (
-  operation: OperationOf<K>,
-  principal: Principal,
-) => readonly AccessDemand[]
-
-const ADMINISTER: readonly AccessDemand[] = [{ to: 'administer' }]
-const CALL: readonly AccessDemand[] = [{ to: 'call' }]
-/** Also without a user. */
-const NOTHING: readonly AccessDemand[] = []
-
-/** A change: its command has a rule in the state machine, which apply uses too. */
-const change = (operation: OperationOf<ChangeKind>, { user }: Principal): readonly AccessDemand[] =>
-  demandsOfCommand(commandOf(operation), user)
-
-const RULES: { readonly [K in ApiOperation['kind']]: Rule<K> } = {
-  put: change,
-  delete: change,
-  get: ({ key }) => [reading({ key })],
-  range: ({ range }) => [reading(range)],
-  batch: change,
-  'delete-range': change,
-  txn: change,
-  compact: change,
-  watch: ({ request }) => [reading(request.where)],
-  grant: change,
-  revoke: change,
-  'keep-alive': ({ ids }) => [...CALL, ...ids.map((lease) => ({ to: 'keep-alive', lease }) as const)],
-  'show-lease': ({ id, keys }) => (keys ? [...CALL, { to: 'read-lease', lease: id }] : CALL),
-  'list-leases': () => CALL,
-  'open-session': change,
-  status: () => CALL,
-  cluster: () => CALL,
-  settings: () => CALL,
-  backup: () => ADMINISTER,
-  'add-member': () => ADMINISTER,
-  'remove-member': () => ADMINISTER,
-  'replace-member': () => ADMINISTER,
-  'transfer-leadership': () => ADMINISTER,
-  'change-settings': change,
-  'show-auth': () => NOTHING,
-  'log-in': () => NOTHING,
-  'show-users': ({ name }, { user }) => (name === user ? CALL : ADMINISTER),
-  'show-roles': () => ADMINISTER,
-  'change-auth': change,
-}
-
-type ChangeKind =
-  | Exclude<Command['kind'], 'renew' | 'expire' | 'settings' | 'auth'>
-  | 'change-settings'
-  | 'change-auth'
-
-/** The command of a change, as far as rights depend on it. */
-function commandOf(operation: OperationOf<ChangeKind>): Command {
-  switch (operation.kind) {
-    case 'change-settings':
-      return { kind: 'settings', settings: operation.settings }
-    case 'change-auth':
-      return { kind: 'auth', change: authChangeOf(operation.change), ifRevision: operation.ifRevision }
-    default:
-      return operation
-  }
-}
-
-const NO_KEYS = { tokenKey: new Uint8Array(), leaseIdKey: new Uint8Array() }
-
-/** The password stands for its hash, which is made only for those who may set it. */
-function authChangeOf(change: RequestedAuthChange): AuthChange {
-  switch (change.kind) {
-    case 'enable':
-      return { kind: 'enable', rootHasCertificate: false, ...NO_KEYS }
-    case 'disable':
-      return { kind: 'disable' }
-    case 'put-user': {
-      const { name, password, roles } = change
-      return { kind: 'put-user', name, passwordHash: password, roles }
-    }
-    default:
-      return change
-  }
-}
-
-/** TypeScript does not see that the rule and the operation are of one kind. */
-export const demandsOf = (operation: ApiOperation, principal: Principal): readonly AccessDemand[] =>
-  (RULES[operation.kind] as Rule<ApiOperation['kind']>)(operation as never, principal)
+/** All rights that a user needs for an operation. */
+export const demandsOf = (operation: Operation, { user }: Principal): readonly AccessDemand[] =>
+  factsOf(operation).demands(operation, user)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -129,7 +46,7 @@ const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
  */
 export function decide(
   node: RightsView,
-  operation: ApiOperation,
+  operation: Operation,
   call: Call,
   then: (refusal: ApiError | undefined) => void,
 ) {
@@ -150,7 +67,7 @@ export function decide(
  * Whether a lease is to be kept alive that this node does not know: others may have granted it a moment ago. Apply does
  * not decide on it. The leader only notes it.
  */
-const namesUnknownLease = (node: Pick<RightsView, 'lease'>, operation: ApiOperation): boolean =>
+const namesUnknownLease = (node: Pick<RightsView, 'lease'>, operation: Operation): boolean =>
   operation.kind === 'keep-alive' && operation.ids.some((id) => node.lease(id) === undefined)
 
 /** How long a node that refuses a request waits for newer rights. */
@@ -173,7 +90,7 @@ export function whenNewest(
 
 function decideNow(
   node: RightsView,
-  operation: ApiOperation,
+  operation: Operation,
   call: Call,
   then: (refusal: ApiError | undefined) => void,
 ) {
@@ -185,7 +102,7 @@ function decideNow(
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
     return then(call.isUnidentified === true ? unidentified() : unauthenticated())
-  const joins = principal instanceof JoiningNode && JOINING.has(operation.kind)
+  const joins = principal instanceof JoiningNode && factsOf(operation).isForJoining === true
   const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
   call.permit = { principal: principal ?? NOBODY, madeAt, authRevision: revision, demands }
@@ -229,9 +146,6 @@ export function checkJoin(
     `the certificate of the node has neither the name ${other.name} nor the host of ${other.peer}; a user with the permission admin may make this change`,
   )
 }
-
-/** The operations of such a node. */
-const JOINING: ReadonlySet<ApiOperation['kind']> = new Set(['cluster', 'add-member', 'replace-member'])
 
 const NOBODY: Principal = { user: '', epoch: undefined }
 

@@ -1,6 +1,7 @@
 // Proposes the change of a call, and decides again whether it is permitted when rights were changed meanwhile.
 
-import type { Command, Idempotency, Outcome } from '../../kv/index.ts'
+import { type Command, type Outcome, outcomeKindOf } from '../../kv/index.ts'
+import type { Idempotency } from '../../operations/forms/index.ts'
 import type { Result } from '../node/types.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
@@ -59,25 +60,9 @@ function resultOf(api: ProposingApi, command: Command, result: Proposed): ApiRes
   const { outcome, replayed } = result.value
   if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
     return errorOfOutcome(outcome, { replayed })
-  if (outcome.kind !== OUTCOME_OF[command.kind])
+  if (outcome.kind !== outcomeKindOf(command))
     return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
   return command.kind === 'txn'
     ? { kind: 'applied', outcome, replayed, txn: command.txn }
     : { kind: 'applied', outcome, replayed }
 }
-
-const OUTCOME_OF = {
-  put: 'put',
-  delete: 'delete',
-  batch: 'batch',
-  'delete-range': 'delete-range',
-  txn: 'txn',
-  settings: 'settings',
-  'open-session': 'session',
-  compact: 'compacted',
-  grant: 'granted',
-  renew: 'renewed',
-  revoke: 'revoked',
-  expire: 'expired',
-  auth: 'auth',
-} as const satisfies Record<Command['kind'], Outcome['kind']>

@@ -2,7 +2,8 @@
 // to do other work between them.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type KeyRange, type KeyRow, keyAfter } from '../../kv/index.ts'
+import { type FreshnessOptions, type KeyRange, type KeyRow, keyAfter } from '../../operations/forms/index.ts'
+import type { RangeRequest } from '../../operations/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from '../node/record-scan.ts'
@@ -11,14 +12,7 @@ import type { OutboundBudget, Reservation } from './budget.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
 import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
 import type { ApiLimits } from './limits.ts'
-import type {
-  Call,
-  FreshnessOptions,
-  PageCollector,
-  RangeOperation,
-  Respond,
-  RowStream,
-} from './operation.ts'
+import type { Call, PageCollector, Respond, RowStream } from './operation.ts'
 import { refusalNow } from './permit.ts'
 
 /** The store at one instant, while one operation reads it. */
@@ -150,7 +144,7 @@ export class Ranges {
   }
 
   /** Reads a page, a stream or a count. */
-  execute(call: Call, operation: RangeOperation, respond: Respond, failed: (error: unknown) => void): void {
+  execute(call: Call, operation: RangeRequest, respond: Respond, failed: (error: unknown) => void): void {
     const { range, order, revision, count, countOnly, keysOnly = false, stream } = operation
     const rest = restOf(operation)
     const read = async (instant: Instant): Promise<void> => {
@@ -350,7 +344,7 @@ class SliceStream<T> implements RowStream<T> {
 }
 
 /** The part of a range that follows `after`. */
-function restOf({ range, after, order }: RangeOperation): KeyRange {
+function restOf({ range, after, order }: RangeRequest): KeyRange {
   const { start, end } = range
   if (after === undefined) return range
   if (order === 'desc') return { start, end: end === undefined || isBefore(after, end) ? after : end }

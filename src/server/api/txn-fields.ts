@@ -1,7 +1,8 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import type { Comparison, KvTxn, LeaseId, Operation, Where } from '../../kv/types.ts'
+import type { LeaseId, Where } from '../../operations/forms/index.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
 import { ApiError } from './errors.ts'
 import { checkedBound, checkedKey, checkedValue, putLeaseOf, rangeOf } from './keys.ts'
 
@@ -72,7 +73,7 @@ class Reader<B> {
     }
   }
 
-  #comparison(fields: ComparisonFields<B>, name: string): Comparison {
+  #comparison(fields: ComparisonFields<B>, name: string): KvComparison {
     const where = this.#where(fields, name)
     if (fields.exists !== undefined) return existence(fields, fields.exists, where, name)
     const target = needed(TARGETS, fields.target, `${name}.target`)
@@ -91,7 +92,7 @@ class Reader<B> {
     }
   }
 
-  #operation(fields: OperationFields<B>, name: string): Operation {
+  #operation(fields: OperationFields<B>, name: string): KvTxnOperation {
     const { put, get, delete: removed, txn } = fields
     if (put !== undefined) return this.#put(put, `${name}.put`)
     if (get !== undefined) {
@@ -104,7 +105,7 @@ class Reader<B> {
     throw new Error(`${name} is no operation, and its wire accepts it`)
   }
 
-  #put(fields: PutFields<B>, name: string): Operation {
+  #put(fields: PutFields<B>, name: string): KvTxnOperation {
     const lease = putLeaseOf(fields.lease, fields.ttl, `${name}.`)
     const key = checkedKey(this.#bytesOf(fields.key, `${name}.key`), `${name}.key: `)
     const value = checkedValue(this.#bytesOf(fields.value, `${name}.value`), `${name}: `)
@@ -129,7 +130,7 @@ function existence(
   exists: boolean,
   where: Where,
   name: string,
-): Comparison {
+): KvComparison {
   const { target, op, to } = fields
   if (target !== undefined || op !== undefined || to !== undefined)
     throw wrong(`${name}.exists`, 'stands in place of target, op and to')

@@ -2,23 +2,26 @@
 // nothing. These are evaluated on the store of one instant, without the log, and mean the same as in the log
 // (`executeTxn`): comparisons first, those of nested transactions included.
 
-import { areTooManyKeys, keyAfter } from '../../kv/index.ts'
+import { areTooManyKeys } from '../../kv/index.ts'
 import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
 import { comparisonHolds, readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import {
+  type KeyRange,
+  type KeyRow,
+  type KvSettings,
+  keyAfter,
+  type PutLease,
+  type Revision,
+  type Where,
+} from '../../operations/forms/index.ts'
 import type {
-  Comparison,
-  KeyRange,
-  KeyRow,
-  KvSettings,
+  KvComparison,
   KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
   KvTxnResult,
-  Operation,
-  OperationResult,
-  PutLease,
-  Revision,
-  Where,
-} from '../../kv/types.ts'
+} from '../../operations/index.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'
@@ -36,7 +39,7 @@ export function checkTxn(node: NodeApi, txn: KvTxn): void {
 
 /** The same transaction with other leases of its puts, nested ones included. */
 export function withLeases(txn: KvTxn, leaseOf: (lease: PutLease) => PutLease): KvTxn {
-  const each = (operation: Operation): Operation => {
+  const each = (operation: KvTxnOperation): KvTxnOperation => {
     if (operation.kind === 'put')
       return operation.lease === undefined ? operation : { ...operation, lease: leaseOf(operation.lease) }
     return operation.kind === 'txn' ? { kind: 'txn', txn: withLeases(operation.txn, leaseOf) } : operation
@@ -45,7 +48,7 @@ export function withLeases(txn: KvTxn, leaseOf: (lease: PutLease) => PutLease): 
 }
 
 /** Operations of both branches, nested ones included. */
-const operationsOf = ({ success, failure }: KvTxn): readonly Operation[] =>
+const operationsOf = ({ success, failure }: KvTxn): readonly KvTxnOperation[] =>
   [...success, ...failure].flatMap((operation) =>
     operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
   )
@@ -115,7 +118,7 @@ export function estimateAnswer(
 }
 
 /** The keys whose records the result of the operation may have. */
-function answeredBy(operation: Operation): Where | undefined {
+function answeredBy(operation: KvTxnOperation): Where | undefined {
   switch (operation.kind) {
     case 'put':
       return operation.prev ? { key: operation.key } : undefined
@@ -248,7 +251,7 @@ class TxnReads {
 }
 
 /** Whether an answer to this get has values. */
-const hasValues = ({ keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>): boolean =>
+const hasValues = ({ keysOnly, countOnly }: Extract<KvTxnOperation, { kind: 'get' }>): boolean =>
   !keysOnly && !countOnly
 
 const needsValuesOnly = (txn: KvTxn): boolean =>
@@ -261,7 +264,7 @@ const needsValuesOnly = (txn: KvTxn): boolean =>
 
 async function evaluate(txn: KvTxn, reads: TxnReads): Promise<KvTxnResult> {
   const succeeded = await allHold(txn.compare, reads)
-  const results: OperationResult[] = []
+  const results: KvTxnOperationResult[] = []
   for (const operation of succeeded ? txn.success : txn.failure)
     results.push(
       operation.kind === 'txn'
@@ -271,12 +274,12 @@ async function evaluate(txn: KvTxn, reads: TxnReads): Promise<KvTxnResult> {
   return { succeeded, results }
 }
 
-async function allHold(comparisons: readonly Comparison[], reads: TxnReads): Promise<boolean> {
+async function allHold(comparisons: readonly KvComparison[], reads: TxnReads): Promise<boolean> {
   for (const comparison of comparisons) if (!(await holds(comparison, reads))) return false
   return true
 }
 
-async function holds(comparison: Comparison, reads: TxnReads): Promise<boolean> {
+async function holds(comparison: KvComparison, reads: TxnReads): Promise<boolean> {
   const { where } = comparison
   let count = 0
   let isTrue = true
@@ -290,9 +293,9 @@ async function holds(comparison: Comparison, reads: TxnReads): Promise<boolean> 
 }
 
 async function evaluateOperation(
-  operation: Exclude<Operation, { kind: 'txn' }>,
+  operation: Exclude<KvTxnOperation, { kind: 'txn' }>,
   reads: TxnReads,
-): Promise<OperationResult> {
+): Promise<KvTxnOperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
   const { where, limit = Number.POSITIVE_INFINITY, count: isCounted, countOnly } = operation
   const counts = isCounted || countOnly

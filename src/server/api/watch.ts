@@ -1,8 +1,9 @@
 // Watches: how they begin, how many bytes may wait for their clients, and the error that ends them.
 
-import { type Revision, watchFloor } from '../../kv/index.ts'
+import { watchFloor } from '../../kv/index.ts'
+import type { Revision } from '../../operations/forms/index.ts'
 import type { NodeApi } from '../node/types.ts'
-import type { WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { ApiError, errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 
@@ -14,7 +15,7 @@ export const PROGRESS_MS_MAX = 3_600_000
  * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
  * were answered before the request. Throws `ApiError`.
  */
-export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink): WatchHandle {
+export function beginWatch(node: NodeApi, request: PermittedWatch, sink: WatchSink): WatchHandle {
   const begun = node.watch(request, sink)
   if (!begun.ok) throw errorOfNode(begun.problem)
   const { from } = begun.value

@@ -1,6 +1,7 @@
 // The routes of users, roles and logins.
 
-import { type AuthRole, keyAfter, type Permission, type User } from '../../kv/index.ts'
+import type { User } from '../../kv/index.ts'
+import { type AuthRole, keyAfter, type Permission } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../api/audit.ts'
 import { ApiError } from '../api/errors.ts'
 import { rangeOf } from '../api/keys.ts'

@@ -1,7 +1,8 @@
 // The route of batches: several changes in one entry of the log.
 
-import type { BatchedCommand, Condition, Revision } from '../../kv/index.ts'
-import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { asRevision, type Condition, type Revision } from '../../operations/forms/index.ts'
+import type { BatchedCommand } from '../../operations/index.ts'
 import { checkedKey, checkedValue, putLeaseOf } from '../api/keys.ts'
 import { readIdempotency } from './headers.ts'
 import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'

@@ -5,8 +5,8 @@
 //   Kv-Session        SESSION;slot=SLOT;seq=SEQ, of an open session (`src/kv/client-sessions.ts`)
 
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Condition, Idempotency, Revision } from '../../kv/index.ts'
-import { asRevision, SESSION_SLOTS_MAX, TAGS_MAX } from '../../kv/index.ts'
+import { SESSION_SLOTS_MAX, TAGS_MAX } from '../../kv/index.ts'
+import { asRevision, type Condition, type Idempotency, type Revision } from '../../operations/forms/index.ts'
 import { ApiError } from '../api/errors.ts'
 import { isToken, SEQ_MAX } from '../api/keys.ts'
 

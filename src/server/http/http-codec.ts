@@ -1,18 +1,14 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
-import { type KeyRow, type KvSettings, type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import { type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import type { KeyRow, KvSettings } from '../../operations/forms/index.ts'
+import type { Operation } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import { checkedKey, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
-import type {
-  AcceptedOutcome,
-  ApiOperation,
-  ApiResult,
-  LeaseDescription,
-  RowStream,
-} from '../api/operation.ts'
+import type { AcceptedOutcome, ApiResult, LeaseDescription, RowStream } from '../api/operation.ts'
 import { hex } from '../node/state-hashes.ts'
 import type { DriverStatus, NodeApi, ReadGrant } from '../node/types.ts'
 import { roleJson, userJson } from './auth-routes.ts'
@@ -109,16 +105,16 @@ export function decodePut(request: HttpRequest): Omit<PutOperation, 'value'> {
   return { kind: 'put', key, condition, prev, lease, idempotency: readIdempotency(headers) }
 }
 
-type PutOperation = Extract<ApiOperation, { readonly kind: 'put' }>
+type PutOperation = Extract<Operation, { readonly kind: 'put' }>
 
-export function decodeDelete(request: HttpRequest): ApiOperation {
+export function decodeDelete(request: HttpRequest): Operation {
   if (request.target.keys?.length === 0) return decodeDeleteRange(request)
   const { key } = readTarget(request, DELETE_PARAMETERS)
   const condition = readConditions(request.headers)
   return { kind: 'delete', key, condition, prev: false, idempotency: readIdempotency(request.headers) }
 }
 
-function decodeDeleteRange({ pairs, headers }: HttpRequest): ApiOperation {
+function decodeDeleteRange({ pairs, headers }: HttpRequest): Operation {
   const { all, ...bounds } = readQuery(pairs, DELETE_RANGE_PARAMETERS)
   const range = rangeToDelete(bounds, all)
   if (readConditions(headers) !== undefined)
@@ -126,7 +122,7 @@ function decodeDeleteRange({ pairs, headers }: HttpRequest): ApiOperation {
   return { kind: 'delete-range', range, idempotency: readIdempotency(headers) }
 }
 
-export function decodeGet(request: HttpRequest): ApiOperation {
+export function decodeGet(request: HttpRequest): Operation {
   const { key, values } = readTarget(request, GET_PARAMETERS)
   const { revision, ...freshness } = values
   const condition = readConditions(request.headers)
@@ -139,7 +135,7 @@ export const pageParameters = (rowsMax: number): typeof RANGE_PARAMETERS => ({
   limit: limitUpTo(rowsMax),
 })
 
-export function decodeRange(request: HttpRequest, parameters: typeof RANGE_PARAMETERS): ApiOperation {
+export function decodeRange(request: HttpRequest, parameters: typeof RANGE_PARAMETERS): Operation {
   const stream = wantsLines(request)
   const values = readQuery(request.pairs, stream ? RANGE_PARAMETERS : parameters)
   const { after, limit, order, keys_only: keysOnly = false, count, count_only: countOnly, revision } = values

@@ -1,6 +1,6 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
-import type { KeyRevisions, KeyRow, RecordMetadata } from '../../kv/index.ts'
+import type { KeyRevisions, KeyRow, RecordMetadata } from '../../operations/forms/index.ts'
 import { bytesDocument } from '../api/errors.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))

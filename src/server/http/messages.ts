@@ -3,11 +3,12 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Span, SpanContext } from '@opentelemetry/api'
-import type { Revision } from '../../kv/index.ts'
+import type { Revision } from '../../operations/forms/index.ts'
+import type { Operation } from '../../operations/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
+import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import { addressOf } from './connections.ts'
@@ -77,7 +78,7 @@ export class HttpRequest implements Call {
   isUnidentified = false
   page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
   withdraw: (() => void) | undefined
-  operation: ApiOperation | undefined
+  operation: Operation | undefined
   principal: Principal | undefined
   permit: Permit | undefined
   /** undefined: it is not recorded. */

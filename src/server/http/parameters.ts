@@ -1,12 +1,14 @@
 // Query parameters. One table per kind of request defines which exist, how each is read, and how OpenAPI describes it.
 
-import type { Revision } from '../../kv/index.ts'
-import { asRevision } from '../../kv/index.ts'
+import {
+  asRevision,
+  type FreshnessOptions,
+  type ReadConsistency,
+  type Revision,
+} from '../../operations/forms/index.ts'
 import { DURATION_PATTERN, durationMs } from '../api/duration.ts'
 import { ApiError } from '../api/errors.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
-import type { FreshnessOptions } from '../api/operation.ts'
-import type { ReadConsistency } from '../node/types.ts'
 import type { Schema } from './json-schema.ts'
 import { queryDecode, valueIn } from './target.ts'
 

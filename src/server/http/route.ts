@@ -1,7 +1,7 @@
 // A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import type { ApiOperation } from '../api/operation.ts'
+import type { Operation } from '../../operations/index.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
 import type { HttpRequest, HttpResponse } from './messages.ts'
 import type { ParameterTable, ParameterValues } from './parameters.ts'
@@ -50,7 +50,7 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
 }
 
 /** An operation for the API, or a response of the HTTP listener itself. */
-export type Decoded = ApiOperation | HttpResponse | Promise<HttpResponse>
+export type Decoded = Operation | HttpResponse | Promise<HttpResponse>
 
 export interface Route extends RouteFacts {
   /** `json` has been checked against `body`. Throws `ApiError`. */

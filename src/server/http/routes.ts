@@ -1,8 +1,8 @@
 // All routes outside the hot path: their facts, and the operations that they decode to.
 
-import type { KvSettings } from '../../kv/index.ts'
-import { asRevision, RENEW_LEASES_MAX } from '../../kv/index.ts'
+import { RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
+import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'

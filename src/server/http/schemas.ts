@@ -1,6 +1,7 @@
 // Schemas of bodies and responses that several routes share.
 
-import { CLUSTER_VERSION, type KvSettings, SETTING_RULES } from '../../kv/index.ts'
+import { CLUSTER_VERSION, SETTING_RULES } from '../../kv/index.ts'
+import type { KvSettings } from '../../operations/forms/index.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import { PROBLEMS } from '../api/errors.ts'
 import { LEASE_ID_PATTERN } from '../api/keys.ts'

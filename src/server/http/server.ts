@@ -7,6 +7,7 @@ import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { SETTING_RULES } from '../../kv/index.ts'
+import type { Operation } from '../../operations/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
 import { type Credentials, userNamedIn } from '../api/authenticator.ts'
@@ -14,7 +15,7 @@ import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
-import type { ApiOperation, Call, Principal } from '../api/operation.ts'
+import type { Call, Principal } from '../api/operation.ts'
 import { JoiningNode, NEWER_MS_MAX, unauthenticated, whenNewest } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
@@ -427,7 +428,7 @@ class Listener implements HttpServer {
     else this.#execute(decodeRange(request, this.#pageParameters), request)
   }
 
-  #execute(operation: ApiOperation, request: HttpRequest): void {
+  #execute(operation: Operation, request: HttpRequest): void {
     execute(this.#api, operation, request, (result) => {
       try {
         const respond = (response: HttpResponse): void => {

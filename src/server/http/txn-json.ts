@@ -1,6 +1,7 @@
 // Transactions in JSON: the schemas of body and response, and the results.
 
-import type { KeyRow, KvTxn, KvTxnResult, Operation, OperationResult, Revision } from '../../kv/types.ts'
+import type { KeyRow, Revision } from '../../operations/forms/index.ts'
+import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from '../../operations/index.ts'
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { JsonBytes } from './json-bytes.ts'
@@ -121,8 +122,8 @@ export const txnJson = (...args: Parameters<typeof txnJsonParts>): string =>
   [...txnJsonParts(...args)].join('')
 
 function* resultJson(
-  operation: Operation | undefined,
-  result: OperationResult,
+  operation: KvTxnOperation | undefined,
+  result: KvTxnOperationResult,
   revision: Revision,
 ): Iterable<string> {
   switch (result.kind) {

@@ -1,7 +1,8 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { asRevision, type Revision } from '../../kv/index.ts'
+import { asRevision, type Revision } from '../../operations/forms/index.ts'
+import type { WatchedChanges } from '../../operations/index.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
 import { whereToWatch } from '../api/keys.ts'
@@ -14,7 +15,7 @@ import {
   type WaitingClient,
   type WatchBuffers,
 } from '../api/watch.ts'
-import type { EventsMessage, WatchEnd, WatchHandle, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { namesMediaType } from './headers.ts'
 import { freshnessHeaders, type HttpRequest, type HttpResponse } from './messages.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
@@ -66,7 +67,7 @@ export const watchRoute = (budgets: WatchBudgets): Route =>
 const formOf = ({ accept }: IncomingHttpHeaders): WatchForm =>
   namesMediaType(accept, NDJSON.mediaType) ? NDJSON : SSE
 
-function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof PARAMETERS>): WatchRequest {
+function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof PARAMETERS>): WatchedChanges {
   const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true } = values
   const seen = lastEventId(headers)
   // A client that connects again sends its first target.

@@ -1,11 +1,12 @@
 // One operation of a multiplexed connection, from its arrival to its answer.
 
 import type { Span, SpanContext } from '@opentelemetry/api'
-import type { KeyRow } from '../../kv/index.ts'
+import type { KeyRow } from '../../operations/forms/index.ts'
+import type { Operation } from '../../operations/index.ts'
 import { traceContextOf } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import { answerWithinMs } from '../api/limits.ts'
-import type { ApiOperation, Call, PageCollector, Permit, Principal } from '../api/operation.ts'
+import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { readTimeout } from './fields.ts'
 import type { Item } from './messages.ts'
@@ -49,7 +50,7 @@ export class MuxCall implements Call {
   readonly arrivedAt: number
   deadline: number
   withdraw: (() => void) | undefined
-  operation: ApiOperation | undefined
+  operation: Operation | undefined
   permit: Permit | undefined
   page: MuxPage | undefined
   /** The HTTP status that its answer would have; undefined: not answered yet. */

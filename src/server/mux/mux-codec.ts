@@ -1,16 +1,26 @@
 // The codec of multiplexed connections: items become operations, results become items. What both mean is decided in
 // `api/`.
 
-import type { BatchedCommand, Condition, KeyRow, OutcomeOfKey, PutLease, Revision } from '../../kv/index.ts'
+import type { OutcomeOfKey } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, TAGS_MAX } from '../../kv/index.ts'
 import {
   asRevision,
-  BATCH_COMMANDS_MAX,
-  SESSION_SLOTS_MAX,
-  TAGS_MAX,
+  type Condition,
+  type KeyRow,
+  type PutLease,
+  type Revision,
   TTL_MS_MAX,
   TTL_MS_MIN,
-} from '../../kv/index.ts'
-import type { KvTxn, KvTxnResult, Operation, OperationResult } from '../../kv/types.ts'
+} from '../../operations/forms/index.ts'
+import type {
+  BatchedCommand,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+  KvTxnResult,
+  Operation,
+  WatchedChanges,
+} from '../../operations/index.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import {
   BOUND_BYTES_MAX,
@@ -22,7 +32,7 @@ import {
   whereToWatch,
 } from '../api/keys.ts'
 import type { ApiLimits } from '../api/limits.ts'
-import type { AcceptedOutcome, ApiOperation, ApiResult } from '../api/operation.ts'
+import type { AcceptedOutcome, ApiResult } from '../api/operation.ts'
 import { checkTxnBytes } from '../api/txn.ts'
 import {
   type ComparisonFields,
@@ -36,7 +46,6 @@ import {
 } from '../api/txn-fields.ts'
 import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../api/watch.ts'
 import type { ReadGrant } from '../node/types.ts'
-import type { WatchRequest } from '../node/watch/index.ts'
 import {
   bytesIn,
   checkLength,
@@ -125,7 +134,7 @@ function changesBytes(field: unknown): number {
 // Operations
 
 /** Throws `ApiError` for a wrong item. */
-export function decode(call: MuxCall, item: Item, limits: ApiLimits): ApiOperation {
+export function decode(call: MuxCall, item: Item, limits: ApiLimits): Operation {
   const { op } = call
   checkLength(item, LENGTHS[op])
   call.setTimeout(item[2])
@@ -300,7 +309,7 @@ function boundsIn<N extends string>(options: Fields<N>, read: typeof readBound, 
 const mapOf = <N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> =>
   isNil(field) ? new Map() : readMap(field, name, names)
 
-function decodeRange(call: MuxCall, item: Item, limits: ApiLimits): ApiOperation {
+function decodeRange(call: MuxCall, item: Item, limits: ApiLimits): Operation {
   const options = mapOf(item[3], 'the range', RANGE_FIELDS)
   const { after, ...bounds } = boundsIn(options, readBound, 'prefix', 'start', 'end', 'after')
   const limit = readWhole(options.get('limit'), 'limit', 1, limits.pageRowsMax)
@@ -329,7 +338,7 @@ function readRangeToDelete(field: unknown) {
 
 const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms'] as const
 
-function readWatch(range: unknown, from: unknown, field: unknown): WatchRequest {
+function readWatch(range: unknown, from: unknown, field: unknown): WatchedChanges {
   const where = whereToWatch(boundsIn(mapOf(range, 'the range', WHERE), readBytes, ...WHERE))
   const options = mapOf(field, 'options', WATCH_OPTIONS)
   return {
@@ -580,7 +589,7 @@ class TxnAnswer {
     return { succeeded, revision, results: results.map((each, at) => this.#result(operations[at], each)) }
   }
 
-  #result(operation: Operation | undefined, result: OperationResult): object {
+  #result(operation: KvTxnOperation | undefined, result: KvTxnOperationResult): object {
     this.bytes += TXN_RESULT_BYTES
     switch (result.kind) {
       case 'put': {

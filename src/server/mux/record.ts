@@ -1,6 +1,6 @@
 // Records of keys as fields of items.
 
-import type { KeyRevisions, KeyRow } from '../../kv/index.ts'
+import type { KeyRevisions, KeyRow } from '../../operations/forms/index.ts'
 
 /** Memory of a record beside its key and its value. */
 export const RECORD_BYTES = 100

@@ -1,6 +1,6 @@
 // The sink of a watch of a multiplexed connection: its events become items.
 
-import type { KeyRow, Revision } from '../../kv/index.ts'
+import type { KeyRow, Revision } from '../../operations/forms/index.ts'
 import { ApiError, problemDocument } from '../api/errors.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type {

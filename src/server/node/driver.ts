@@ -1,4 +1,5 @@
-import type { KeyRow, KvState, LeaseId, Revision } from '../../kv/index.ts'
+import type { KvState } from '../../kv/index.ts'
+import type { KeyRow, LeaseId, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
   InFlightCounts,
@@ -49,10 +50,10 @@ import type {
   SlicedScan,
 } from './types.ts'
 import {
+  type PermittedWatch,
   type WatchCounts,
   type WatchHandle,
   WatchHub,
-  type WatchRequest,
   type WatchSink,
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
@@ -337,7 +338,7 @@ export class Driver implements NodeApi {
     return this.#lifecycle.guardRead(() => this.#options.storage.scan({ ...ALL_ROWS, reverse: false }))
   }
 
-  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
+  watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
     return this.#watches.open(request, sink)
   }
 

@@ -7,13 +7,10 @@ import {
   areTooManyKeys,
   attachedKey,
   attachmentsOf,
-  compareKeys,
   decodeLease,
   decodeVersionKey,
-  type KeyRow,
   type KeysOrLease,
   type KvState,
-  type LeaseId,
   leaseKey,
   metadataKey,
   metadataOfVersion,
@@ -21,6 +18,7 @@ import {
   versionsEnd,
   versionsStart,
 } from '../../kv/index.ts'
+import { compareKeys, type KeyRow, type LeaseId } from '../../operations/forms/index.ts'
 import { hashOfRow, ScanEndedError } from '../../storage/index.ts'
 import type { PageLimits, RowScan, Storage, StoredRow } from '../../storage/types.ts'
 import { RecordScan } from './record-scan.ts'

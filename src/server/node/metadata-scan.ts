@@ -2,15 +2,8 @@
 // version of a key, or none, the record is read with its value, at the same instant: the key was changed after that
 // instant, the scan is of an earlier revision, or the node has not read all rows into memory.
 
-import {
-  compareKeys,
-  decodeMetadata,
-  type KeyRange,
-  type KeyRow,
-  keyAfter,
-  metadataKey,
-  type VersionName,
-} from '../../kv/index.ts'
+import { decodeMetadata, metadataKey, type VersionName } from '../../kv/index.ts'
+import { compareKeys, type KeyRange, type KeyRow, keyAfter } from '../../operations/forms/index.ts'
 import type { Storage, WriteCallback } from '../../storage/types.ts'
 import { asError, KeyScan, RecordScan, type RecordScanOptions, type SliceLimits } from './record-scan.ts'
 

@@ -3,6 +3,7 @@
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
+import { OPERATION_LABELS, type OperationLabel } from '../../operations/index.ts'
 import type { InFlightCounts } from '../../raft/types.ts'
 import type { CertificateExpiry } from '../options.ts'
 import { version } from '../version.ts'
@@ -68,9 +69,6 @@ export interface BackupCounts {
   readonly failure: string | undefined
 }
 
-export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
-export type OperationLabel = (typeof OPERATIONS)[number]
-
 const DISK_SPACE_STATES = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
@@ -83,7 +81,7 @@ const DURATION_BUCKETS = [
 export class Metrics implements DriverObserver {
   readonly #metrics = new MetricList()
   readonly #proposals = { committed: 0, refused: 0, unknown: 0 }
-  readonly #answered = byName(OPERATIONS, () => new RequestMetrics(DURATION_BUCKETS))
+  readonly #answered = byName(OPERATION_LABELS, () => new RequestMetrics(DURATION_BUCKETS))
   readonly #fsyncs = new DurationHistogram(DURATION_BUCKETS)
   #stored = 0
   #applied = 0

@@ -23,9 +23,9 @@ import type { SnapshotTransfers } from './snapshot-transfers.ts'
 import type { StateWaiters } from './state-waiters.ts'
 import type {
   Clock,
+  ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
-  KeepAliveRequest,
   NetworkEvents,
   StateHashAt,
   TracedProposal,
@@ -112,7 +112,7 @@ export class PeerEvents implements NetworkEvents {
     this.#options.checks.hashReported(from, at)
   }
 
-  keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void {
+  keepAliveRequested(from: ReplicaId, question: ForwardedKeepAlive): void {
     if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveRequested(from, question)
   }
 

@@ -3,18 +3,15 @@
 import {
   decodeMetadata,
   decodeVersion,
-  type KeyRange,
-  type KeyRow,
-  keyAfter,
   LiveVersions,
   metadataKey,
-  type Revision,
   ROWS_TO_SKIP,
   readVersion,
   type VersionName,
   versionRange,
   versionsStart,
 } from '../../kv/index.ts'
+import { type KeyRange, type KeyRow, keyAfter, type Revision } from '../../operations/forms/index.ts'
 import { type EmptyRange, type EmptyRanges, noEmptyRanges } from '../../storage/empty-ranges.ts'
 import type { PageLimits, RowScan, Storage, StoredRow, WriteCallback } from '../../storage/types.ts'
 

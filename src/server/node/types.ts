@@ -3,16 +3,8 @@
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
 import type { SpanContext } from '@opentelemetry/api'
-import type {
-  KeyRow,
-  KvSettings,
-  KvState,
-  LeaseId,
-  Outcome,
-  Request,
-  Revision,
-  UserIdentity,
-} from '../../kv/types.ts'
+import type { KvState, Outcome, Request, UserIdentity } from '../../kv/types.ts'
+import type { KeyRow, KvSettings, LeaseId, ReadConsistency, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -31,7 +23,7 @@ import type { CertificateExpiry, NodeOptions, RunningNode } from '../options.ts'
 import type { Auth } from './auth-view.ts'
 import type { MetadataScan } from './metadata-scan.ts'
 import type { KeyScan, RecordScan, RecordScanOptions, SliceLimits } from './record-scan.ts'
-import type { WatchHandle, WatchRequest, WatchSink } from './watch/types.ts'
+import type { PermittedWatch, WatchHandle, WatchSink } from './watch/types.ts'
 
 export interface Timer {
   cancel(): void
@@ -73,7 +65,7 @@ export interface StateHashAt {
 }
 
 /** A request of a follower to the leader to keep leases alive, or for the times that they have left. */
-export interface KeepAliveRequest {
+export interface ForwardedKeepAlive {
   /** The number of the request within its process, for the reply. */
   readonly number: number
   readonly timeoutMs: number
@@ -110,7 +102,7 @@ export interface NetworkEvents {
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
-  keepAliveRequested(from: ReplicaId, question: KeepAliveRequest): void
+  keepAliveRequested(from: ReplicaId, question: ForwardedKeepAlive): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
   tracesReceived(proposals: readonly TracedProposal[]): void
   connected(greeting: Greeting): void
@@ -142,7 +134,7 @@ export interface Network {
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
   /** Both keep-alive messages are dropped, like other messages, without a connection. */
-  requestKeepAlive(to: ReplicaId, question: KeepAliveRequest): void
+  requestKeepAlive(to: ReplicaId, question: ForwardedKeepAlive): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
   /** Precedes a message with these proposals or their entries. */
   sendTraces(to: ReplicaId, proposals: readonly TracedProposal[]): void
@@ -196,8 +188,6 @@ export interface Problem {
 export type Result<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problem: Problem }
-
-export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
 
 export interface ReadRequirements {
   readonly consistency: ReadConsistency
@@ -330,7 +320,7 @@ export interface NodeApi {
    * Begins a watch on the current state. The sink is not called before this returns. It then receives all events from
    * the requested revision on, or from the next one on.
    */
-  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle>
+  watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle>
   /**
    * Lower bound for times to live, which are raised to it: no lease expires because an election takes its usual time.
    */

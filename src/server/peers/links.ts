@@ -12,8 +12,8 @@ import type {
 import type { SnapshotSource } from '../../storage/types.ts'
 import type {
   Clock,
+  ForwardedKeepAlive,
   KeepAliveAnswer,
-  KeepAliveRequest,
   Logger,
   Network,
   NetworkEvents,
@@ -126,7 +126,7 @@ export class Links implements Network {
     for (const peer of this.#peers.values()) peer.send({ type: 'state-hash', at })
   }
 
-  requestKeepAlive(to: ReplicaId, question: KeepAliveRequest): void {
+  requestKeepAlive(to: ReplicaId, question: ForwardedKeepAlive): void {
     this.#peers.get(to)?.send({ type: 'keep-alive', question })
   }
 

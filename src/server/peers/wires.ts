@@ -4,9 +4,9 @@
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type {
+  ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
-  KeepAliveRequest,
   StateHashAt,
   TracedProposal,
 } from '../node/types.ts'
@@ -71,7 +71,7 @@ export type LinkFrame =
   | Welcome
   | RefusalFrame
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
-  | { readonly type: 'keep-alive'; readonly question: KeepAliveRequest }
+  | { readonly type: 'keep-alive'; readonly question: ForwardedKeepAlive }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
   /** Requests the name and the address of a replica that the sender does not know as a member. */
   | { readonly type: 'member-request'; readonly id: ReplicaId }

@@ -7,7 +7,7 @@ import { NOTHING_RARE } from '../../../jepsen-lite/sim/coverage.ts'
 import { generate, judged, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
 import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
 import { STORE_OPS } from '../../../jepsen-lite/sim/schedule.ts'
-import { asRevision } from '../../../src/kv/index.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
 

@@ -1,10 +1,11 @@
 // The line of each operation in the audit log. The tables have every kind: without one they do not compile.
 
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import type { Revision } from '../../../src/kv/types.ts'
+import type { Revision } from '../../../src/operations/forms/index.ts'
+import type { Operation, RequestedAuthChange } from '../../../src/operations/index.ts'
 import { Audit, type AuditedOperations } from '../../../src/server/api/audit.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
-import type { ApiOperation, ApiResult, Call, RequestedAuthChange } from '../../../src/server/api/operation.ts'
+import type { ApiResult, Call } from '../../../src/server/api/operation.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
 
 beforeEach(() => {
@@ -15,7 +16,7 @@ beforeEach(() => {
 const lease = '7'
 
 /** The target in the line of each operation. Only changes have lines unless all operations are logged. */
-const LINES: { readonly [K in ApiOperation['kind']]: readonly [object, 'change' | 'read'] } = {
+const LINES: { readonly [K in Operation['kind']]: readonly [object, 'change' | 'read'] } = {
   put: [{ keys: [{ key: 'a' }], leases: [lease] }, 'change'],
   delete: [{ keys: [{ key: 'a' }] }, 'change'],
   get: [{ keys: [{ key: 'a' }] }, 'read'],
@@ -62,7 +63,7 @@ const CASES = Object.values(EVERY_OPERATION).map(
 )
 
 /** The only line of an operation of bob that ends so; undefined: it has none. */
-function lineOf(operation: ApiOperation, result: ApiResult, audited: AuditedOperations = 'changes'): unknown {
+function lineOf(operation: Operation, result: ApiResult, audited: AuditedOperations = 'changes'): unknown {
   const lines: string[] = []
   const answers: ApiResult[] = []
   const call: Call = {

@@ -1,24 +1,26 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { AuthChange, LeaseId } from '../../../src/kv/index.ts'
+import type { AuthChange } from '../../../src/kv/index.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import type { Operation } from '../../../src/operations/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator, type Credentials } from '../../../src/server/api/authenticator.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/operation.ts'
 import { decide, JoiningNode } from '../../../src/server/api/permit.ts'
 import { BOB_HASH, BOB_PASSWORD, basic, nodeWithUsers, ROOT_HASH, ROOT_PASSWORD } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 
-const ADD_MEMBER: ApiOperation = { kind: 'add-member', member: {} as never }
-const STATUS: ApiOperation = { kind: 'status' }
+const ADD_MEMBER: Operation = { kind: 'add-member', member: {} as never }
+const STATUS: Operation = { kind: 'status' }
 
 /** The code of the refusal of an operation. */
 async function refusalOf(
   certificate: Partial<Credentials>,
-  operation: ApiOperation,
+  operation: Operation,
   node = nodeWithUsers(),
 ): Promise<string | undefined> {
   const credentials = { authorization: undefined, address: '', certificateUser: undefined, ...certificate }
@@ -42,7 +44,7 @@ test('a node adds itself and replaces the member that it is, and no other', asyn
   if (n1 === undefined || n2 === undefined) throw new Error('a cluster of several is needed')
   const added = { id: asReplicaId('99'), name: 'web1', peer: 'web1:1', url: 'http://web1:2' }
   const api = new Api({ node, limits: apiLimits, failed: () => {} })
-  const refusal = (named: string, operation: ApiOperation) =>
+  const refusal = (named: string, operation: Operation) =>
     new Promise((resolve) => {
       const principal = new JoiningNode(({ name }) => name === named)
       const call: Call = {
@@ -55,8 +57,8 @@ test('a node adds itself and replaces the member that it is, and no other', asyn
         resolve(result instanceof ApiError ? result.code : result.kind),
       )
     })
-  const add = (member: typeof added): ApiOperation => ({ kind: 'add-member', member })
-  const replace = (name: string, member: typeof added): ApiOperation => ({
+  const add = (member: typeof added): Operation => ({ kind: 'add-member', member })
+  const replace = (name: string, member: typeof added): Operation => ({
     kind: 'replace-member',
     name,
     member,

@@ -3,13 +3,15 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { AuthChange, LeaseId } from '../../../src/kv/index.ts'
+import type { AuthChange } from '../../../src/kv/index.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import type { Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator } from '../../../src/server/api/authenticator.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation, ApiResult, Call, Principal } from '../../../src/server/api/operation.ts'
+import type { ApiResult, Call, Principal } from '../../../src/server/api/operation.ts'
 import { AUTH_TOKEN_MS } from '../../../src/server/auth/auth-tokens.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
 import { BOB_HASH, BOB_PASSWORD, nodeWithUsers, permit, ROOT_HASH } from '../auth/users.ts'
@@ -20,7 +22,7 @@ const changeAuth = (node: FakeNode, change: AuthChange): void =>
 
 function executed(
   node: FakeNode,
-  operation: ApiOperation,
+  operation: Operation,
   principal: Principal,
   more: Partial<Call> = {},
 ): Promise<ApiResult> {
@@ -219,7 +221,7 @@ test.each(['show-lease', 'list-leases'] as const)(
         ids.map(() => undefined),
       )
     }
-    const operation: ApiOperation =
+    const operation: Operation =
       kind === 'show-lease'
         ? { kind, id: LEASE, keys: false, freshness: {} }
         : { kind, after: undefined, limit: undefined, freshness: {} }

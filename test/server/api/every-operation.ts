@@ -1,9 +1,8 @@
 // An operation of each kind, for tests of what holds for all: without one of a kind it does not compile.
 
-import type { LeaseId } from '../../../src/kv/index.ts'
-import type { KvTxn, Revision } from '../../../src/kv/types.ts'
+import type { LeaseId, Revision } from '../../../src/operations/forms/index.ts'
+import type { KvTxn, Operation } from '../../../src/operations/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import type { ApiOperation } from '../../../src/server/api/operation.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 const prefixed = { start: bytes('a/'), end: bytes('a0') }
@@ -29,7 +28,7 @@ const TXN: KvTxn = {
   ],
 }
 
-type EveryOperation = { readonly [K in ApiOperation['kind']]: ApiOperation & { readonly kind: K } }
+type EveryOperation = { readonly [K in Operation['kind']]: Operation & { readonly kind: K } }
 
 export const EVERY_OPERATION: EveryOperation = {
   put: { ...put('a'), ...free, ...once, lease: { id: lease } },

@@ -1,7 +1,7 @@
 // Leases: of puts, alone, in batches and in transactions, and keep-alives.
 
 import { expect } from 'vitest'
-import type { LeaseId } from '../../../src/kv/types.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import {
   batch,
   type Case,

@@ -1,13 +1,13 @@
 // Rules of a change that also count inside transactions, in each branch and at each depth.
 
 import { expect, test } from 'vitest'
-import type { Idempotency, LeaseId } from '../../../src/kv/index.ts'
-import type { KvTxn, Operation, PutLease } from '../../../src/kv/types.ts'
+import type { Idempotency, LeaseId, PutLease } from '../../../src/operations/forms/index.ts'
+import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation, ApiResult } from '../../../src/server/api/operation.ts'
+import type { ApiResult } from '../../../src/server/api/operation.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
@@ -15,7 +15,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text)
 const EMPTY: KvTxn = { compare: [], success: [], failure: [] }
 
 /** The operation in a branch, or in both of two transactions. */
-const PLACES: Readonly<Record<string, (operation: Operation) => KvTxn>> = {
+const PLACES: Readonly<Record<string, (operation: KvTxnOperation) => KvTxn>> = {
   'the first branch': (operation) => ({ ...EMPTY, success: [operation] }),
   'the other branch': (operation) => ({ ...EMPTY, failure: [operation] }),
   'the first branch of a nested one': (operation) => ({
@@ -34,14 +34,14 @@ const PLACES: Readonly<Record<string, (operation: Operation) => KvTxn>> = {
   }),
 }
 
-const txnOf = (txn: KvTxn, idempotency?: Idempotency): ApiOperation => ({
+const txnOf = (txn: KvTxn, idempotency?: Idempotency): Operation => ({
   kind: 'txn',
   txn,
   idempotency,
   freshness: {},
 })
 
-async function executed(node: FakeNode, operation: ApiOperation): Promise<ApiResult> {
+async function executed(node: FakeNode, operation: Operation): Promise<ApiResult> {
   const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
   const deadline = performance.now() + 60_000
   const call = { deadline, expansion: 1, isAbandoned: () => false }
@@ -61,13 +61,13 @@ function ttlsIn(value: unknown): number[] {
 const put = (lease: PutLease) =>
   ({ kind: 'put', key: bytes('a'), value: bytes('1'), prev: false, lease, condition: undefined }) as const
 
-test.each<[string, (ttlMs: number) => ApiOperation]>([
+test.each<[string, (ttlMs: number) => Operation]>([
   ['put', (ttlMs) => ({ ...put({ ttlMs }), idempotency: undefined })],
   ['grant', (ttlMs) => ({ kind: 'grant', id: '5' as LeaseId, ttlMs, idempotency: undefined })],
   ['batch', (ttlMs) => ({ kind: 'batch', commands: [put({ ttlMs })], idempotency: undefined })],
   ...Object.entries(PLACES).map(
     ([place, within]) =>
-      [place, (ttlMs: number) => txnOf(within(put({ ttlMs })))] as [string, (ttlMs: number) => ApiOperation],
+      [place, (ttlMs: number) => txnOf(within(put({ ttlMs })))] as [string, (ttlMs: number) => Operation],
   ),
 ])('no time to live is shorter than an election may take: %s', async (_, operation) => {
   const node = new FakeNode()
@@ -82,7 +82,7 @@ test.each<[string, (ttlMs: number) => ApiOperation]>([
   }
 })
 
-const WITH_PREV: readonly Operation[] = [
+const WITH_PREV: readonly KvTxnOperation[] = [
   { kind: 'put', key: bytes('a'), value: bytes('1'), prev: true, lease: undefined },
   { kind: 'delete', where: { key: bytes('a') }, prev: true },
 ]
@@ -101,7 +101,14 @@ test.each(Object.entries(PLACES))('a read keeps its bytes counted while it waits
   const node = new FakeNode()
   const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
   const where = { start: bytes('s'.repeat(1_000)), end: bytes('t'.repeat(1_000)) }
-  const get: Operation = { kind: 'get', where, limit: 1, keysOnly: false, count: false, countOnly: false }
+  const get: KvTxnOperation = {
+    kind: 'get',
+    where,
+    limit: 1,
+    keysOnly: false,
+    count: false,
+    countOnly: false,
+  }
   const read = txnOf({
     ...within(get),
     compare: [{ where, target: 'value', op: '=', to: bytes('v'.repeat(500)) }],

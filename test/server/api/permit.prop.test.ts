@@ -4,8 +4,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AuthState } from '../../../src/kv/index.ts'
-import type { KvTxn, LeaseId, Operation, Permission, Where } from '../../../src/kv/types.ts'
-import type { ApiOperation } from '../../../src/server/api/operation.ts'
+import type { LeaseId, Permission, Where } from '../../../src/operations/forms/index.ts'
+import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { decide } from '../../../src/server/api/permit.ts'
 import type { NodeApi } from '../../../src/server/node/types.ts'
 import { runs } from '../../runs.ts'
@@ -44,7 +44,7 @@ const condition = fc.option(fc.constant({ ifMatch: 'any', ifNoneMatch: undefined
   nil: undefined,
 })
 
-const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
+const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(
       where.map((place) => ({ where: place, op: '=', target: 'version', to: 0 }) as const),
@@ -67,7 +67,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: Operation }>((tie) => ({
 
 const freshness = fc.constant({})
 const nothing = fc.constant(undefined)
-const operation: fc.Arbitrary<ApiOperation> = fc.oneof(
+const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({
     ...{ kind: fc.constant('put' as const), key: key.map(bytes), value: fc.constant(bytes('')) },
     ...{ condition, prev: fc.boolean(), lease: putLease, idempotency: nothing },
@@ -169,7 +169,7 @@ class Model {
     )
   }
 
-  permits(asked: ApiOperation): boolean {
+  permits(asked: Operation): boolean {
     switch (asked.kind) {
       case 'put':
         return this.change(asked, asked.prev || asked.condition !== undefined, asked.lease)

@@ -1,9 +1,10 @@
 // Refusals that anybody can cause are sampled in the audit log, and those of users are not.
 
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { Operation } from '../../../src/operations/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { ApiError, type ApiErrorCode } from '../../../src/server/api/errors.ts'
-import type { ApiOperation, Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/operation.ts'
 import { AUDIT_FILE_BYTES, AUDIT_FILES_MAX } from '../../../src/server/audit/audit-file.ts'
 
 beforeEach(() => {
@@ -23,11 +24,11 @@ function audited() {
 }
 
 /** An operation that ends with this refusal, of this user or of nobody. */
-const refuse = (audit: Audit, operation: ApiOperation, code: ApiErrorCode, user?: string): void =>
+const refuse = (audit: Audit, operation: Operation, code: ApiErrorCode, user?: string): void =>
   audit.watch(operation, { origin, principal: user && { user } } as Call, () => {})(refusal(code))
 
 const key = (name: string) => Buffer.from(name)
-const GET: ApiOperation = {
+const GET: Operation = {
   ...{ kind: 'get', key: key('a') },
   freshness: { consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
 }
@@ -63,7 +64,7 @@ test('a refusal that is only counted does not read the keys of its operation', (
       return key('a')
     },
   }
-  const batch: ApiOperation = { kind: 'batch', commands: [command], idempotency: undefined }
+  const batch: Operation = { kind: 'batch', commands: [command], idempotency: undefined }
   for (let count = 0; count < 10; count++) refuse(audit, batch, 'unauthenticated')
   expect(taken()).toHaveLength(10)
   const before = collected
@@ -98,8 +99,8 @@ test('a flood fills the files of the audit log in two weeks at the earliest', ()
     ...({ kind: 'put', value: key(''), lease: undefined, condition: undefined, prev: false } as const),
     key: key(`${at}${'\u0000'.repeat(4_000)}`),
   }))
-  const batch: ApiOperation = { kind: 'batch', commands: all, idempotency: undefined }
-  const logIn: ApiOperation = { kind: 'log-in', user: name, password: 'x' }
+  const batch: Operation = { kind: 'batch', commands: all, idempotency: undefined }
+  const logIn: Operation = { kind: 'log-in', user: name, password: 'x' }
   const seconds = 600
   for (let at = 0; at < seconds * 20; at++) {
     audit.refused({ origin }, refusal('unauthenticated'), { name, certificate: 'unattributed' })

@@ -3,21 +3,22 @@
 // themselves, so that a new demand is raced too.
 
 import { expect, test } from 'vitest'
+import type { Command } from '../../../src/kv/index.ts'
 import {
   type AccessDemand,
-  type Command,
+  asRevision,
   keyAfter,
   type LeaseDemand,
   type LeaseId,
   type Permission,
   prefixEnd,
-} from '../../../src/kv/index.ts'
-import { asRevision, type KvTxn } from '../../../src/kv/types.ts'
+} from '../../../src/operations/forms/index.ts'
+import type { KvTxn, Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation, ApiResult } from '../../../src/server/api/operation.ts'
+import type { ApiResult } from '../../../src/server/api/operation.ts'
 import { demandsOf } from '../../../src/server/api/permit.ts'
 import { nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
@@ -92,7 +93,7 @@ const OPERATIONS = {
   },
   renew: undefined,
   expire: undefined,
-} as const satisfies { readonly [K in Command['kind']]: ApiOperation | undefined }
+} as const satisfies { readonly [K in Command['kind']]: Operation | undefined }
 
 const BOB = { user: 'bob', epoch: undefined }
 
@@ -176,7 +177,7 @@ const whileHeld = (node: FakeNode, between: () => void): void => {
 }
 
 /** `between`: called when the change is permitted, and not yet applied. */
-const run = (node: FakeNode, operation: ApiOperation, between: () => void): Promise<ApiResult> => {
+const run = (node: FakeNode, operation: Operation, between: () => void): Promise<ApiResult> => {
   const failed = (error: Error): never => {
     throw error
   }

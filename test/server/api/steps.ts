@@ -1,7 +1,7 @@
 // The vocabulary of the conformance table: operations as every wire has them, and what a client learns from each. Keys
 // and values are bytes, written as latin1.
 
-import type { KvSettings } from '../../../src/kv/types.ts'
+import type { KvSettings } from '../../../src/operations/forms/index.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import type { Serving } from '../http/served.ts'
 

@@ -3,7 +3,7 @@
 
 import { expect } from 'vitest'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
-import type { LeaseId } from '../../../src/kv/types.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { ScanEndedError } from '../../../src/storage/index.ts'
 import {
   type Case,

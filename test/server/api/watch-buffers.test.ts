@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { asRevision } from '../../../src/kv/index.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
 import { WatchBuffers } from '../../../src/server/api/watch.ts'
 import { httpLimits } from '../../../src/server/http/index.ts'

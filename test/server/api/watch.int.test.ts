@@ -2,7 +2,7 @@
 
 import { get, type IncomingMessage } from 'node:http'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { asRevision } from '../../../src/kv/index.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Served, serve } from '../http/served.ts'
 import { MuxClient } from '../mux/mux-client.ts'

@@ -3,13 +3,14 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { asRevision, type LeaseId } from '../../../src/kv/index.ts'
+import { asRevision, type LeaseId } from '../../../src/operations/forms/index.ts'
+import type { Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import type { Reservation } from '../../../src/server/api/budget.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation, ApiResult, Call, RowStream } from '../../../src/server/api/operation.ts'
+import type { ApiResult, Call, RowStream } from '../../../src/server/api/operation.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
@@ -21,7 +22,7 @@ const SINK: WatchSink = { isFull: false, waits() {}, events() {}, progress() {},
 const READS = { limit: undefined, keysOnly: false, count: true, countOnly: false } as const
 
 /** Other forms of an operation, which take other ways. */
-const MORE: readonly ApiOperation[] = [
+const MORE: readonly Operation[] = [
   { ...EVERY_OPERATION.range, stream: true },
   { ...EVERY_OPERATION.range, countOnly: true },
   { ...EVERY_OPERATION.range, limit: 1, count: true },

@@ -1,7 +1,7 @@
 // A node that checks rights: root, and bob, who may read and write what begins with `app/`.
 
 import { scryptSync } from 'node:crypto'
-import type { Permission } from '../../../src/kv/index.ts'
+import type { Permission } from '../../../src/operations/forms/index.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { AUTH_TOKEN_MS, signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
 import { FakeNode } from '../http/fake-node.ts'

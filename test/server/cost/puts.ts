@@ -1,7 +1,8 @@
 // The puts whose cost is counted: one turn's worth of them, on keys that exist, with values of 256 bytes.
 
-import type { Idempotency, Request } from '../../../src/kv/index.ts'
-import type { BatchedCommand } from '../../../src/kv/types.ts'
+import type { Request } from '../../../src/kv/index.ts'
+import type { Idempotency } from '../../../src/operations/forms/index.ts'
+import type { BatchedCommand } from '../../../src/operations/index.ts'
 import { ThreeNodes } from './three-nodes.ts'
 
 /**

@@ -5,12 +5,9 @@ import {
   areTooManyKeys,
   attachedKey,
   attachmentsOf,
-  compareKeys,
   encodeRequest,
   encodeState,
   initialState,
-  type KeyRange,
-  type KeyRow,
   type KvState,
   placesOfEntry,
   ROOT,
@@ -18,16 +15,17 @@ import {
   runSteps,
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
-import type {
-  KvSettings,
-  LeaseId,
-  Outcome,
-  RangeToRead,
-  Request,
-  Revision,
-  Rows,
-} from '../../../src/kv/types.ts'
+import type { Outcome, RangeToRead, Request, Rows } from '../../../src/kv/types.ts'
 import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
+import {
+  compareKeys,
+  type KeyRange,
+  type KeyRow,
+  type KvSettings,
+  type LeaseId,
+  type ReadConsistency,
+  type Revision,
+} from '../../../src/operations/forms/index.ts'
 import { encodeAppliedState } from '../../../src/raft/index.ts'
 import type {
   Configuration,
@@ -55,17 +53,16 @@ import type {
   LeaseNow,
   NodeApi,
   Problem,
-  ReadConsistency,
   ReadGrant,
   ReadRequirements,
   Result,
   SlicedScan,
 } from '../../../src/server/node/types.ts'
 import {
+  type PermittedWatch,
   type WatchCounts,
   type WatchHandle,
   WatchHub,
-  type WatchRequest,
   type WatchSink,
 } from '../../../src/server/node/watch/index.ts'
 
@@ -148,7 +145,7 @@ export class FakeNode implements NodeApi {
     })
   }
 
-  watch(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
+  watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
     return this.watches.open(request, sink)
   }
 

@@ -1,7 +1,7 @@
 // Leases over HTTP, on a node whose cluster time the test moves.
 
 import { describe, expect, test } from 'vitest'
-import type { LeaseId } from '../../../src/kv/index.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { PIECE_BYTES } from '../../../src/server/api/budget.ts'
 import { atRest, onNodeHttp, settled, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'

@@ -2,7 +2,7 @@
 // memory that they use.
 
 import { expect, test, vi } from 'vitest'
-import { asRevision } from '../../../src/kv/index.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, holding, until } from './raw-client.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from './served.ts'

@@ -2,9 +2,9 @@
 // has every kind: without one it does not compile.
 
 import { expect, test } from 'vitest'
+import type { Operation } from '../../../src/operations/index.ts'
 import { ApiError } from '../../../src/server/api/errors.ts'
 import { answerWithinMs, apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiOperation } from '../../../src/server/api/operation.ts'
 import type { Item } from '../../../src/server/mux/messages.ts'
 import { MuxCall } from '../../../src/server/mux/mux-call.ts'
 import { bytesHeldBy, creditOf, decode, encodeError } from '../../../src/server/mux/mux-codec.ts'
@@ -29,7 +29,7 @@ const fields = (given: object): ReadonlyMap<string, unknown> => new Map(Object.e
 const IDENTITY = ['token']
 
 interface Kind {
-  readonly kind: ApiOperation['kind']
+  readonly kind: Operation['kind']
   /** All fields that the item may have, after its id, kind and time. */
   readonly fields: readonly unknown[]
   readonly isChange: boolean

@@ -4,7 +4,7 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { asRevision } from '../../../src/kv/types.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import { ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'

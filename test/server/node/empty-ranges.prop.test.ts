@@ -5,7 +5,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Command, encodeState, initialState, type KeyRow } from '../../../src/kv/index.ts'
+import { type Command, encodeState, initialState } from '../../../src/kv/index.ts'
+import type { KeyRow } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'

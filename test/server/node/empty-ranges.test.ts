@@ -3,14 +3,8 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { TOMBSTONE_ROW, tombstoneKey } from '../../../src/kv/codec/rows.ts'
-import {
-  type Applied,
-  type Command,
-  encodeState,
-  initialState,
-  type KeyRange,
-  type Revision,
-} from '../../../src/kv/index.ts'
+import { type Applied, type Command, encodeState, initialState } from '../../../src/kv/index.ts'
+import type { KeyRange, Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import { KnownEmptyRanges } from '../../../src/server/node/key-index/empty-ranges.ts'

@@ -6,16 +6,14 @@ import { versionKey } from '../../../src/kv/codec/rows.ts'
 import { UnknownKindError } from '../../../src/kv/errors.ts'
 import {
   type Applied,
-  asRevision,
   type Command,
   encodeState,
   initialState,
   type KeyCommand,
-  type KvSettings,
-  type LeaseId,
   type Request,
 } from '../../../src/kv/index.ts'
-import type { Operation } from '../../../src/kv/types.ts'
+import { asRevision, type KvSettings, type LeaseId } from '../../../src/operations/forms/index.ts'
+import type { KvTxnOperation } from '../../../src/operations/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
@@ -171,11 +169,11 @@ test('an entry with more keys than fit into memory finds all of them, also what 
 const range = (start: string, end: string) =>
   ({ kind: 'delete-range', range: { start: utf8(start), end: utf8(end) } }) as const
 
-const count = (start: string, end: string): Operation => ({
+const count = (start: string, end: string): KvTxnOperation => ({
   ...{ kind: 'get', where: { start: utf8(start), end: utf8(end) }, limit: undefined },
   ...{ keysOnly: true, count: false, countOnly: true },
 })
-const txn = (...success: Operation[]): Command => ({
+const txn = (...success: KvTxnOperation[]): Command => ({
   kind: 'txn',
   txn: { compare: [], success, failure: [] },
 })

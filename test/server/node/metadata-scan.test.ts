@@ -3,7 +3,8 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { encodeVersionHead, tombstoneKey, versionKey } from '../../../src/kv/codec/rows.ts'
-import { type Command, encodeState, initialState, type Revision } from '../../../src/kv/index.ts'
+import { type Command, encodeState, initialState } from '../../../src/kv/index.ts'
+import type { Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import { KnownEmptyRanges } from '../../../src/server/node/key-index/empty-ranges.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'

@@ -1,7 +1,7 @@
 // Reads wait for a confirmation, then for the index, then for the revision. Every wait is limited and has a name.
 
 import { beforeEach, expect, test } from 'vitest'
-import { asRevision } from '../../../src/kv/types.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { Reads } from '../../../src/server/node/reads.ts'

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type KeyRow, keyAfter, type Revision } from '../../../src/kv/index.ts'
+import { type KeyRow, keyAfter, type Revision } from '../../../src/operations/forms/index.ts'
 import type { SlicedScan } from '../../../src/server/node/types.ts'
 import { expectEqual } from '../../expect-equal.ts'
 import { deleteOf, putOf } from '../../kv/store.ts'

@@ -1,7 +1,8 @@
 // Changes that arrive together are proposed as one entry, and each caller gets the same outcome as alone.
 
 import { expect, test } from 'vitest'
-import { asRevision, type Command, type Outcome, type Request } from '../../../src/kv/index.ts'
+import type { Command, Outcome, Request } from '../../../src/kv/index.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import type { Result } from '../../../src/server/node/types.ts'
 import { WriteCoalescer } from '../../../src/server/node/write-coalescer.ts'

@@ -17,7 +17,7 @@
 // Deleted keys and compactions of history leave each statement true.
 
 import { equalBytes } from '../../../bytes/index.ts'
-import { compareKeys, keyAfter } from '../../../kv/index.ts'
+import { compareKeys, keyAfter } from '../../../operations/forms/index.ts'
 import { asIndex, type LogIndex } from '../../../raft/types.ts'
 import type { EmptyRange, EmptyRanges } from '../../../storage/index.ts'
 

@@ -3,9 +3,9 @@
 // proposes an entry instead. To keep a lease alive twice does no harm. In the same way the node requests the times that
 // leases have left, which only the leader knows.
 
-import type { LeaseId } from '../../../kv/index.ts'
+import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
-import type { Clock, KeepAliveAnswer, KeepAliveRequest, Timer } from '../types.ts'
+import type { Clock, ForwardedKeepAlive, KeepAliveAnswer, Timer } from '../types.ts'
 
 /**
  * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another
@@ -26,7 +26,7 @@ interface PendingKeepAlive {
 export interface LeaderLink {
   /** The other node that leads. */
   leader(): ReplicaId | undefined
-  forward(leader: ReplicaId, question: KeepAliveRequest): void
+  forward(leader: ReplicaId, question: ForwardedKeepAlive): void
 }
 
 export class ForwardedKeepAlives {

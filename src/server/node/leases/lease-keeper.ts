@@ -11,13 +11,13 @@ import {
   type KvState,
   type Lease,
   type LeaseDeadline,
-  type LeaseId,
   leaseOfKey,
   leasesAfter,
   type Outcome,
   type Request,
   SYSTEM_PRINCIPAL,
 } from '../../../kv/index.ts'
+import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { Term } from '../../../raft/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { PageLimits, RowScan } from '../../../storage/types.ts'

@@ -5,13 +5,13 @@ import {
   attachmentsOf,
   decodeLease,
   type KvState,
-  type LeaseId,
   leaseKey,
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
   ownerOf,
 } from '../../../kv/index.ts'
+import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
 import type { LeaseNow, SlicedScan } from '../types.ts'
 

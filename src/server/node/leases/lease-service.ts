@@ -1,14 +1,15 @@
 // The leases of a node: the leader's lease keeper, keep-alives forwarded to the leader, and reads of the lease table.
 
-import type { KvState, LeaseId, Outcome, Request } from '../../../kv/index.ts'
+import type { KvState, Outcome, Request } from '../../../kv/index.ts'
+import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { Raft, RaftTiming, ReplicaId } from '../../../raft/index.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type {
   Clock,
+  ForwardedKeepAlive,
   KeepAliveAnswer,
-  KeepAliveRequest,
   LeaseCounts,
   LeaseNow,
   Network,
@@ -121,7 +122,7 @@ export class LeaseService {
     this.#keeper.rowChanged(...row)
   }
 
-  keepAliveRequested(from: ReplicaId, { number, timeoutMs, renews, ids }: KeepAliveRequest): void {
+  keepAliveRequested(from: ReplicaId, { number, timeoutMs, renews, ids }: ForwardedKeepAlive): void {
     const answer = (kept: KeepAliveAnswer['kept']) =>
       this.#options.network()?.answerKeepAlive(from, { number, kept })
     if (renews) this.#keeper.keepAliveFor(ids, timeoutMs, answer)

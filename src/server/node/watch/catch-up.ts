@@ -5,13 +5,8 @@
 // Rows are read and entries are applied in the same thread. A watcher that has read the row of the newest revision
 // becomes live in the same call, before another entry is applied. So it misses no event and receives none twice.
 
-import {
-  asRevision,
-  type KvState,
-  MalformedBytesError,
-  type Revision,
-  watchFloor,
-} from '../../../kv/index.ts'
+import { type KvState, MalformedBytesError, watchFloor } from '../../../kv/index.ts'
+import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
 import type { EventsMessage } from './events.ts'

@@ -3,14 +3,8 @@
 // options share one message of a revision. It is encoded once for each form.
 
 import { latin1 } from '../../../bytes/index.ts'
-import {
-  type KeyEvent,
-  type KeyRow,
-  type Revision,
-  readVersion,
-  runSteps,
-  type Steps,
-} from '../../../kv/index.ts'
+import { type KeyEvent, readVersion, runSteps, type Steps } from '../../../kv/index.ts'
+import type { KeyRow, Revision } from '../../../operations/forms/index.ts'
 
 /** Limit on the keys and values of the previous records in one message. One record is always included. */
 export const PREV_BYTES_MAX = 4 * 1024 * 1024

@@ -6,10 +6,9 @@ import {
   eventsKey,
   firstOfEvents,
   type KvState,
-  keyAfter,
   MalformedBytesError,
-  type Revision,
 } from '../../../kv/index.ts'
+import { keyAfter, type Revision } from '../../../operations/forms/index.ts'
 import type { Storage } from '../../../storage/types.ts'
 import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
 

@@ -1,14 +1,7 @@
 // All watches of a node. README.md describes how they work together.
 
-import {
-  asRevision,
-  eventsKey,
-  eventsOf,
-  type KvState,
-  type Revision,
-  type Steps,
-  watchFloor,
-} from '../../../kv/index.ts'
+import { eventsKey, eventsOf, type KvState, type Steps, watchFloor } from '../../../kv/index.ts'
+import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Clock, Problem, Result } from '../types.ts'
@@ -17,7 +10,7 @@ import { type ChangeEvent, type EventsMessage, type GetRow, RevisionEvents } fro
 import { HistoryRows } from './history-rows.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { ProgressWheel } from './progress-wheel.ts'
-import type { WatchCounts, WatchHandle, WatchRequest, WatchSink } from './types.ts'
+import type { PermittedWatch, WatchCounts, WatchHandle, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
 /**
@@ -144,7 +137,7 @@ export class WatchHub {
    * Begins a watch. The sink is not called before this returns. The watch ends at once if the first revision that it
    * requests is compacted.
    */
-  open(request: WatchRequest, sink: WatchSink): Result<WatchHandle> {
+  open(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
     if (this.#ended !== undefined) return refused('not_ready', this.#ended)
     if (this.#watchers.size >= this.#limits.watchesMax)
       return refused('overloaded', `this node has ${this.#limits.watchesMax} watches already`)

@@ -1,3 +1,3 @@
 export { type ChangeEvent, EventsMessage, type MessageForm, PREV_BYTES_MAX } from './events.ts'
 export { WatchHub, type WatchLimits } from './hub.ts'
-export type { WatchCounts, WatchEnd, WatchHandle, WatchRequest, WatchSink } from './types.ts'
+export type { PermittedWatch, WatchCounts, WatchEnd, WatchHandle, WatchSink } from './types.ts'

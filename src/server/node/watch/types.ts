@@ -1,21 +1,10 @@
 // The options of a watch, and the obligations of the protocols that carry it to a client (`http`, `mux`).
 
-import type { Revision, Where } from '../../../kv/index.ts'
+import type { Revision } from '../../../operations/forms/index.ts'
+import type { WatchedChanges } from '../../../operations/index.ts'
 import type { EventsMessage, MessageForm } from './events.ts'
 
-export interface WatchRequest {
-  /** One key, or a range. */
-  readonly where: Where
-  /** The first revision of interest; undefined: the next one. */
-  readonly from: Revision | undefined
-  /** The type of the events; undefined for both. */
-  readonly only: 'put' | 'delete' | undefined
-  /** Whether events have the previous record. */
-  readonly prev: boolean
-  /** Whether records have their values. */
-  readonly values: boolean
-  /** The client receives a progress message when nothing was sent for this long. */
-  readonly progressMs: number
+export interface PermittedWatch extends WatchedChanges {
   /**
    * The right of the client to read the keys. Asked when rights were changed. Absent: rights are not checked.
    * `unknown`: they were not when the watch began, so nobody has asked who the client is. `no-user`: the client is that

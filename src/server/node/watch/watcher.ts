@@ -1,11 +1,11 @@
 // One watch of a client.
 
 import { equalBytes, latin1 } from '../../../bytes/index.ts'
-import { asRevision, compareKeys, type Revision } from '../../../kv/index.ts'
+import { asRevision, compareKeys, type Revision } from '../../../operations/forms/index.ts'
 import type { Timer } from '../types.ts'
 import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
-import type { WatchRequest, WatchSink } from './types.ts'
+import type { PermittedWatch, WatchSink } from './types.ts'
 
 /**
  * `live`: it has received everything, and is notified of each revision when it is applied. `behind`: it reads history.
@@ -24,9 +24,9 @@ export class Watcher implements Interval {
   readonly values: boolean
   readonly progressMs: number
   readonly sink: WatchSink
-  readonly right: WatchRequest['right']
-  readonly #only: WatchRequest['only']
-  readonly #where: WatchRequest['where']
+  readonly right: PermittedWatch['right']
+  readonly #only: PermittedWatch['only']
+  readonly #where: PermittedWatch['where']
   state: WatcherState = 'behind'
   /** The next revision to send. For a live watcher, the hub has a newer one. */
   next: Revision
@@ -46,7 +46,7 @@ export class Watcher implements Interval {
   batch: ChangeEvent[] | undefined
 
   constructor(
-    { where, only, prev, values, progressMs, right }: WatchRequest,
+    { where, only, prev, values, progressMs, right }: PermittedWatch,
     sink: WatchSink,
     from: number,
     now: number,

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { encodeVersionHead, TOMBSTONE_ROW, tombstoneKey, versionKey } from '../../../../src/kv/codec/rows.ts'
 import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
-import { asRevision } from '../../../../src/kv/types.ts'
+import { asRevision } from '../../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../../src/raft/types.ts'
 import { KnownEmptyRanges } from '../../../../src/server/node/key-index/empty-ranges.ts'
 import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'

@@ -1,7 +1,8 @@
 // Leases in whole clusters, in virtual time: the lifetime of their keys, and the entries of the log.
 
 import { expect, test } from 'vitest'
-import { decodeState, type LeaseId } from '../../../../src/kv/index.ts'
+import { decodeState } from '../../../../src/kv/index.ts'
+import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asIndex, ENTRY_KINDS_OF_CORE, frameBody, frameKind } from '../../../../src/raft/index.ts'
 import { Promised, SimulatedCluster, type SimulatedNode, valueAt } from '../../simulated-cluster.ts'
 

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { LeaseId } from '../../../../src/kv/index.ts'
+import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { runs } from '../../../runs.ts'
 import { type Promised, SimulatedCluster, type SimulatedNode } from '../../simulated-cluster.ts'
 

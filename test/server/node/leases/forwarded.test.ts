@@ -1,10 +1,10 @@
 // Keep-alives that a node forwards to the leader.
 
 import { expect, test } from 'vitest'
-import type { LeaseId } from '../../../../src/kv/index.ts'
+import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
-import type { KeepAliveRequest } from '../../../../src/server/node/types.ts'
+import type { ForwardedKeepAlive } from '../../../../src/server/node/types.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
 const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]
@@ -12,11 +12,11 @@ const IDS = ['7'] as LeaseId[]
 
 function scene(boot = 1) {
   const clock = new VirtualClock()
-  const asked: { readonly to: ReplicaId; readonly question: KeepAliveRequest }[] = []
+  const asked: { readonly to: ReplicaId; readonly question: ForwardedKeepAlive }[] = []
   const link = {
     current: ONE as ReplicaId | undefined,
     leader: () => link.current,
-    forward: (to: ReplicaId, question: KeepAliveRequest) => void asked.push({ to, question }),
+    forward: (to: ReplicaId, question: ForwardedKeepAlive) => void asked.push({ to, question }),
   }
   const ended: (readonly (number | undefined)[] | undefined)[] = []
   const forwarded = new ForwardedKeepAlives(link, clock, boot)

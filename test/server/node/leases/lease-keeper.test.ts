@@ -2,8 +2,9 @@
 // entries are applied.
 
 import { describe, expect, test } from 'vitest'
-import type { KvSettings, LeaseId, Outcome, Request } from '../../../../src/kv/index.ts'
+import type { Outcome, Request } from '../../../../src/kv/index.ts'
 import { type LeaseCommand, type RowChange, TABLE_LEASES } from '../../../../src/kv/types.ts'
+import type { KvSettings, LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asTerm, type Term } from '../../../../src/raft/index.ts'
 import { LeaseKeeper, type LeaseNode } from '../../../../src/server/node/leases/lease-keeper.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'

@@ -2,14 +2,14 @@
 // and the report when a node stops.
 
 import { expect, test } from 'vitest'
-import { asRevision, type Revision } from '../../../../src/kv/index.ts'
+import { asRevision, type Revision } from '../../../../src/operations/forms/index.ts'
 import { errorOfWatch } from '../../../../src/server/api/watch.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
 import type {
   EventsMessage,
+  PermittedWatch,
   WatchEnd,
   WatchHandle,
-  WatchRequest,
   WatchSink,
 } from '../../../../src/server/node/watch/index.ts'
 import { SimulatedCluster, type SimulatedNode } from '../../simulated-cluster.ts'
@@ -46,7 +46,7 @@ class Taker implements WatchSink {
   }
 }
 
-const ALL: WatchRequest = {
+const ALL: PermittedWatch = {
   where: { start: new Uint8Array(), end: undefined },
   ...{ from: undefined, only: undefined, prev: false, values: true, progressMs: 1000 },
 }

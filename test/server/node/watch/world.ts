@@ -5,24 +5,23 @@
 
 import assert from 'node:assert/strict'
 import { expect } from 'vitest'
+import type { Command, Steps } from '../../../../src/kv/index.ts'
 import {
-  type Command,
   compareKeys,
   type KeyRow,
   type KvSettings,
   type Revision,
-  type Steps,
   type Where,
-} from '../../../../src/kv/index.ts'
+} from '../../../../src/operations/forms/index.ts'
 import type { NotificationLimits } from '../../../../src/server/node/watch/hub.ts'
 import {
   type EventsMessage,
   type MessageForm,
+  type PermittedWatch,
   type WatchEnd,
   type WatchHandle,
   WatchHub,
   type WatchLimits,
-  type WatchRequest,
   type WatchSink,
 } from '../../../../src/server/node/watch/index.ts'
 import { ScanEndedError } from '../../../../src/storage/index.ts'
@@ -305,7 +304,7 @@ export interface Asked {
   readonly values?: boolean
   readonly progressMs?: number
   readonly phase?: number
-  readonly right?: WatchRequest['right']
+  readonly right?: PermittedWatch['right']
   readonly rightMs?: number
 }
 
@@ -323,7 +322,7 @@ const FORM: MessageForm = { head: () => NO_BYTES, event: () => NO_BYTES, tail: N
 export class Reader implements WatchSink {
   readonly form = FORM
   readonly #world: World
-  readonly #request: WatchRequest
+  readonly #request: PermittedWatch
   readonly #watch: WatchHandle
   /** Limit on queued messages. */
   readonly #bufferMax: number

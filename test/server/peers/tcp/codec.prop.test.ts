@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { LeaseId } from '../../../../src/kv/index.ts'
+import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asIndex, asTerm, type Entry } from '../../../../src/raft/types.ts'
 import { FrameReader, FrameWriter, MalformedError } from '../../../../src/server/peers/tcp/frames.ts'
 import { frameCode, readFrame, readGreetingFrame } from '../../../../src/server/peers/tcp/link-codec.ts'

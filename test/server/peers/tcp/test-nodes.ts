@@ -6,9 +6,9 @@ import { type Reader, Writer } from '../../../../src/bytes/index.ts'
 import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
 import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../../src/raft/types.ts'
 import type {
+  ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
-  KeepAliveRequest,
   Logger,
   NetworkEvents,
   StateHashAt,
@@ -23,7 +23,7 @@ import type { TlsFiles } from '../../../../src/server/tls/tls-files.ts'
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
-  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveRequest }
+  | { readonly kind: 'asked'; readonly from: string; readonly question: ForwardedKeepAlive }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'unreachable'; readonly what: string }

@@ -1,0 +1,79 @@
+// The facts of the commands of the log. Most commands are operations of clients, and their facts stand there
+// (`src/operations/`). Nodes propose the others by themselves.
+//
+// The demands are used twice. The node that proposes a command decides on all of them (`src/server/api/permit.ts`). Its
+// entry carries the auth revision of these rights. At that revision apply need not decide again what depends on users,
+// roles and names of keys. At another one it does: changes of others must not send writes back to their nodes. What
+// depends on leases is always decided again: their keys and owners change without the auth revision.
+
+import {
+  type AccessDemand,
+  ADMINISTER,
+  BE_NODE,
+  CALL,
+  type LeaseDemand,
+  NO_LEASES,
+} from '../operations/forms/index.ts'
+import { type EntryFacts, isOwnPassword, OPERATIONS } from '../operations/index.ts'
+import type { Command, Outcome } from './types.ts'
+
+type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>
+
+interface CommandFacts<C> extends Pick<EntryFacts<C>, 'room' | 'demands' | 'leases'> {
+  /** The kind of its outcome, unless it is refused. */
+  readonly outcome: Outcome['kind']
+  /** Whether only nodes may propose it; absent: users do. Apply looks at each entry so. */
+  readonly isOfNode?: (command: C) => boolean
+}
+
+const always = (): boolean => true
+const none = (): readonly LeaseDemand[] => NO_LEASES
+const beNode = (): readonly AccessDemand[] => BE_NODE
+
+const COMMANDS: { readonly [K in Command['kind']]: CommandFacts<CommandOf<K>> } = {
+  put: { ...OPERATIONS.put, outcome: 'put' },
+  delete: { ...OPERATIONS.delete, outcome: 'delete' },
+  batch: { ...OPERATIONS.batch, outcome: 'batch' },
+  'delete-range': { ...OPERATIONS['delete-range'], outcome: 'delete-range' },
+  txn: { ...OPERATIONS.txn, outcome: 'txn' },
+  grant: { ...OPERATIONS.grant, outcome: 'granted' },
+  revoke: { ...OPERATIONS.revoke, outcome: 'revoked' },
+  'open-session': { ...OPERATIONS['open-session'], outcome: 'session' },
+  settings: { ...OPERATIONS['change-settings'], outcome: 'settings' },
+  auth: {
+    room: OPERATIONS['change-auth'].room,
+    demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
+    leases: none,
+    outcome: 'auth',
+  },
+  compact: {
+    room: OPERATIONS.compact.room,
+    demands: ({ revision }) => (revision === undefined ? BE_NODE : ADMINISTER),
+    leases: none,
+    outcome: 'compacted',
+    isOfNode: ({ revision }) => revision === undefined,
+  },
+  renew: { room: 'frees', demands: beNode, leases: none, outcome: 'renewed', isOfNode: always },
+  expire: { room: 'frees', demands: beNode, leases: none, outcome: 'expired', isOfNode: always },
+}
+
+/** TypeScript does not see that facts and command are of one kind. */
+const factsOf = (command: Command): CommandFacts<Command> => COMMANDS[command.kind] as CommandFacts<Command>
+
+/** All rights that the user of this name needs. */
+export const demandsOf = (command: Command, user: string): readonly AccessDemand[] =>
+  factsOf(command).demands(command, user)
+
+/**
+ * The rights on leases that a command needs. Apply decides on them: keys and owners of leases change without the auth
+ * revision.
+ */
+export const leaseDemandsOf = (command: Command): readonly LeaseDemand[] => factsOf(command).leases(command)
+
+/** Whether only nodes may propose the command. */
+export const isOfNode = (command: Command): boolean => factsOf(command).isOfNode?.(command) === true
+
+export const roomOf = (kind: Command['kind']): EntryFacts<never>['room'] => COMMANDS[kind].room
+
+/** The kind of the outcome of a command that was not refused. */
+export const outcomeKindOf = ({ kind }: Command): Outcome['kind'] => COMMANDS[kind].outcome

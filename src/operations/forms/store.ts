@@ -1,0 +1,35 @@
+// The parts of a store: revisions, keys and leases.
+
+declare const brand: unique symbol
+
+/**
+ * The store's revision: a safe integer. It is 1 for an empty store and rises by 1 with each change of a key or a
+ * setting. 0 means "before all revisions".
+ */
+export type Revision = number & { readonly [brand]: 'Revision' }
+
+/** Throws RangeError for a number that is no revision. */
+export const asRevision = (value: number): Revision => {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a revision: ${value}`)
+  return value as Revision
+}
+
+/** 64 bits as decimal digits, not 0. */
+export type LeaseId = string & { readonly [brand]: 'LeaseId' }
+
+/** One key of a user, as stored. */
+export interface KeyRow {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  readonly createRevision: Revision
+  readonly modRevision: Revision
+  /** 1 at creation, +1 per change, 1 again when the key is created after a delete. */
+  readonly version: number
+  /** The lease that deletes the key when it expires. */
+  readonly lease: LeaseId | undefined
+  /** The user who wrote this version, if rights were checked. */
+  readonly by?: string
+}
+
+export type RecordMetadata = Omit<KeyRow, 'value' | 'by'>
+export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>

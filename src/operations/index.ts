@@ -1,0 +1,121 @@
+// The operations of the store and of its cluster, each described once (CONTRIBUTING.md, "Add an operation"). A kind
+// that is missing here does not compile.
+
+import { type AddMemberRequest, addMember } from './add-member.ts'
+import { type BackupRequest, backup } from './backup.ts'
+import { type BatchRequest, batch } from './batch.ts'
+import { type ChangeAuthRequest, changeAuth } from './change-auth.ts'
+import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts'
+import { type ClusterRequest, cluster } from './cluster.ts'
+import { type CompactRequest, compact } from './compact.ts'
+import type { OperationFacts } from './definition.ts'
+import { type DeleteRequest, del } from './delete.ts'
+import { type DeleteRangeRequest, deleteRange } from './delete-range.ts'
+import { type GetRequest, get } from './get.ts'
+import { type GrantRequest, grant } from './grant.ts'
+import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
+import { type ListLeasesRequest, listLeases } from './list-leases.ts'
+import { type LogInRequest, logIn } from './log-in.ts'
+import { type OpenSessionRequest, openSession } from './open-session.ts'
+import { type PutRequest, put } from './put.ts'
+import { type RangeRequest, range } from './range.ts'
+import { type RemoveMemberRequest, removeMember } from './remove-member.ts'
+import { type ReplaceMemberRequest, replaceMember } from './replace-member.ts'
+import { type RevokeRequest, revoke } from './revoke.ts'
+import { type SettingsRequest, settings } from './settings.ts'
+import { type ShowAuthRequest, showAuth } from './show-auth.ts'
+import { type ShowLeaseRequest, showLease } from './show-lease.ts'
+import { type ShowRolesRequest, showRoles } from './show-roles.ts'
+import { type ShowUsersRequest, showUsers } from './show-users.ts'
+import { type StatusRequest, status } from './status.ts'
+import { type TransferLeadershipRequest, transferLeadership } from './transfer-leadership.ts'
+import { type TxnRequest, txn } from './txn.ts'
+import { type WatchRequest, watch } from './watch.ts'
+
+export type { BatchedCommand } from './batch.ts'
+export { isOwnPassword, type RequestedAuthChange } from './change-auth.ts'
+export { type EntryFacts, OPERATION_LABELS, type OperationLabel } from './definition.ts'
+export type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from './txn.ts'
+export type { WatchedChanges } from './watch.ts'
+export type {
+  BatchRequest,
+  ChangeSettingsRequest,
+  DeleteRangeRequest,
+  DeleteRequest,
+  GrantRequest,
+  OpenSessionRequest,
+  PutRequest,
+  RangeRequest,
+  RevokeRequest,
+  TxnRequest,
+}
+
+export type Operation =
+  | PutRequest
+  | DeleteRequest
+  | GetRequest
+  | RangeRequest
+  | BatchRequest
+  | DeleteRangeRequest
+  | TxnRequest
+  | CompactRequest
+  | WatchRequest
+  | GrantRequest
+  | RevokeRequest
+  | KeepAliveRequest
+  | ShowLeaseRequest
+  | ListLeasesRequest
+  | OpenSessionRequest
+  | StatusRequest
+  | ClusterRequest
+  | SettingsRequest
+  | BackupRequest
+  | AddMemberRequest
+  | RemoveMemberRequest
+  | ReplaceMemberRequest
+  | TransferLeadershipRequest
+  | ChangeSettingsRequest
+  | ShowAuthRequest
+  | LogInRequest
+  | ShowUsersRequest
+  | ShowRolesRequest
+  | ChangeAuthRequest
+
+export type OperationKind = Operation['kind']
+export type OperationOf<K extends OperationKind> = Extract<Operation, { readonly kind: K }>
+
+export const OPERATIONS = {
+  put,
+  delete: del,
+  get,
+  range,
+  batch,
+  'delete-range': deleteRange,
+  txn,
+  compact,
+  watch,
+  grant,
+  revoke,
+  'keep-alive': keepAlive,
+  'show-lease': showLease,
+  'list-leases': listLeases,
+  'open-session': openSession,
+  status,
+  cluster,
+  settings,
+  backup,
+  'add-member': addMember,
+  'remove-member': removeMember,
+  'replace-member': replaceMember,
+  'transfer-leadership': transferLeadership,
+  'change-settings': changeSettings,
+  'show-auth': showAuth,
+  'log-in': logIn,
+  'show-users': showUsers,
+  'show-roles': showRoles,
+  'change-auth': changeAuth,
+} satisfies { readonly [K in OperationKind]: OperationFacts<OperationOf<K>> }
+
+/** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
+export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>
+  OPERATIONS[operation.kind] as OperationFacts<OperationOf<K>>

@@ -1,0 +1,137 @@
+// Compares, and does one of two lists of operations, at one revision.
+
+import type { EntryFacts } from './definition.ts'
+import type { FreshnessOptions } from './forms/freshness.ts'
+import type { Idempotency } from './forms/idempotency.ts'
+import type { PutLease } from './forms/leases.ts'
+import type { Where } from './forms/places.ts'
+import {
+  type AccessDemand,
+  attaching,
+  CALL,
+  changing,
+  type LeaseDemand,
+  NO_LEASES,
+  reading,
+} from './forms/rights.ts'
+import type { KeyRow, LeaseId, Revision } from './forms/store.ts'
+
+export interface KvTxn {
+  readonly compare: readonly KvComparison[]
+  /** Done when all comparisons hold. */
+  readonly success: readonly KvTxnOperation[]
+  /** Done otherwise. */
+  readonly failure: readonly KvTxnOperation[]
+}
+
+/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
+export type KvComparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
+  | { readonly target: 'value'; readonly to: Uint8Array }
+  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
+  /** undefined: no lease. */
+  | { readonly target: 'lease'; readonly to: LeaseId | undefined }
+)
+
+export type KvTxnOperation =
+  | {
+      readonly kind: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly prev: boolean
+      readonly lease?: PutLease | undefined
+    }
+  | {
+      readonly kind: 'get'
+      readonly where: Where
+      /** Records at most; undefined: all. */
+      readonly limit: number | undefined
+      readonly keysOnly: boolean
+      /** The result has the number of all records, whatever the limit. */
+      readonly count: boolean
+      /** The result has this number alone. */
+      readonly countOnly: boolean
+    }
+  | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
+  | { readonly kind: 'txn'; readonly txn: KvTxn }
+
+export interface KvTxnResult {
+  readonly succeeded: boolean
+  /** One for each operation of the branch that was done. */
+  readonly results: readonly KvTxnOperationResult[]
+}
+
+export type KvTxnOperationResult =
+  | {
+      readonly kind: 'put'
+      readonly createRevision: Revision
+      readonly modRevision: Revision
+      readonly version: number
+      /** undefined: the operation did not request it, or this is a remembered outcome. */
+      readonly prev: KeyRow | null | undefined
+    }
+  | {
+      readonly kind: 'get'
+      /** undefined: a remembered outcome, in which records are not kept. */
+      readonly found:
+        | {
+            readonly records: readonly KeyRow[]
+            readonly more: boolean
+            /** undefined: the operation did not request it. */
+            readonly count: number | undefined
+          }
+        | undefined
+    }
+  | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
+  | ({ readonly kind: 'txn' } & KvTxnResult)
+
+export interface TxnRequest {
+  readonly kind: 'txn'
+  readonly txn: KvTxn
+  readonly idempotency: Idempotency | undefined
+  /** Allowed only if the transaction has no changes, as `freshness`. */
+  readonly revision?: Revision | undefined
+  readonly freshness: FreshnessOptions
+}
+
+export const txn: EntryFacts<Pick<TxnRequest, 'txn'>> = {
+  effect: 'change',
+  isAudited: true,
+  label: 'other',
+  room: 'takes',
+  demands: (operation) => [...CALL, ...demandsOfTxn(operation.txn), ...leasesOfTxn(operation.txn)],
+  leases: (operation) => leasesOfTxn(operation.txn),
+}
+
+/** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
+const demandsOfTxn = ({ compare, success, failure }: KvTxn): readonly AccessDemand[] => [
+  ...compare.map(({ where }) => reading(where)),
+  ...[...success, ...failure].flatMap(demandsOfOperation),
+]
+
+function demandsOfOperation(operation: KvTxnOperation): readonly AccessDemand[] {
+  switch (operation.kind) {
+    case 'put':
+      return changing({ key: operation.key }, operation.prev)
+    case 'get':
+      return [reading(operation.where)]
+    case 'delete':
+      return changing(operation.where, operation.prev)
+    case 'txn':
+      return demandsOfTxn(operation.txn)
+  }
+}
+
+const leasesOfTxn = ({ success, failure }: KvTxn): readonly LeaseDemand[] =>
+  [...success, ...failure].flatMap(leasesOfOperation)
+
+function leasesOfOperation(operation: KvTxnOperation): readonly LeaseDemand[] {
+  switch (operation.kind) {
+    case 'put':
+      return attaching(operation.lease)
+    case 'get':
+    case 'delete':
+      return NO_LEASES
+    case 'txn':
+      return leasesOfTxn(operation.txn)
+  }
+}
