@@ -465,7 +465,7 @@ export class Process implements EventOwner {
     return {
       now: () => this.#ownClock.at(time.now),
       after: (delayMs: number, run: () => void): Timer =>
-        time.push(time.now + clock.wait(delayMs), TIMER, this, run, clock.at(time.now) + delayMs),
+        time.push(time.now + clock.wait(delayMs), TIMER, this, run, undefined, clock.at(time.now) + delayMs),
       soon: (run: () => void): void => {
         const at = time.now + this.#busyMs()
         this.busyUntil = Math.max(this.busyUntil, at)

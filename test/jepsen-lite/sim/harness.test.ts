@@ -6,6 +6,7 @@ import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
 import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { Run } from '../../../jepsen-lite/sim/run.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
 import { Recorder } from '../../../jepsen-lite/workload/history.ts'
@@ -143,6 +144,27 @@ test('a node that is stopped for good falls silent: all its peers hang up', () =
   stopped?.process?.pause()
   cluster.runUntil(2000 + 2 * config.silenceMs)
   expect(peers.map(({ closed }) => closed)).toEqual(peers.map(() => true))
+})
+
+test('a timer whose time a clock jumps over fires at the jump, and no other one', () => {
+  const { config } = calm({ clocks: 2 })
+  const run = new Run({
+    ...calm({ clocks: 2 }),
+    ops: [],
+    faults: [{ ...strongly, kind: 'jump', target: 0, forwardMs: 500 }],
+  })
+  const { cluster } = run
+  cluster.runUntil(4_900)
+  const { time, machines } = cluster
+  const [clock] = machines.map(({ process }) => process?.clock)
+  const fired: [string, number][] = []
+  clock?.after(300, () => fired.push(['jumped over', time.now]))
+  clock?.after(1_000, () => fired.push(['later', time.now]))
+  cluster.runUntil(config.ms)
+  expect(fired[0]?.[0]).toBe('jumped over')
+  expect(fired[0]?.[1]).toBeCloseTo(5_000)
+  expect(fired[1]?.[1]).toBeGreaterThan(5_350)
+  expect(fired[1]?.[1]).toBeLessThan(5_450)
 })
 
 test('a node whose clock stands still is found', () => {
