@@ -14,6 +14,7 @@ import { Api } from '../server/api/api.ts'
 import { execute } from '../server/api/execute.ts'
 import { answerWithinMs, apiLimits, TIMEOUT_MS_MAX } from '../server/api/limits.ts'
 import type { Call } from '../server/api/operation.ts'
+import { newerWithinMs } from '../server/api/permit.ts'
 import type { NodeApi } from '../server/node/types.ts'
 import { decode, encode, hasCodec, RecordPage } from './in-process-codec.ts'
 
@@ -98,6 +99,7 @@ export class InProcessTransport implements Transport {
           const { authorization } = options
           api.authenticator.identify(
             { authorization, address: '', certificateUser: undefined },
+            newerWithinMs(call),
             (error, principal) => {
               if (error !== undefined) return settle(encode(error, page, api.node))
               call.principal = principal

@@ -7,7 +7,7 @@ import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
-import { JoiningNode, NEWER_MS_MAX, type NodeNames, whenNewest } from './permit.ts'
+import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
 
 export interface Credentials {
   /** The Authorization header. */
@@ -38,13 +38,14 @@ export class Authenticator {
 
   /**
    * Calls `done` with the user, or with undefined if nobody is named; possibly before it returns. While rights are not
-   * checked, only a certificate is looked at: it may be the only credential of the user root who enables them.
+   * checked, only a certificate is looked at: it may be the only credential of the user root who enables them. Before
+   * it refuses somebody it waits `newerMs`, at most, for the newest users.
    */
-  identify(credentials: Credentials, done: Identified): void {
+  identify(credentials: Credentials, newerMs: number, done: Identified): void {
     const { revision } = this.#node.auth
     this.#identify(credentials, (error, principal) => {
       if (error?.code !== 'unauthenticated') return done(error, principal)
-      whenNewest(this.#node, NEWER_MS_MAX, (unknown) => {
+      whenNewest(this.#node, newerMs, (unknown) => {
         if (unknown !== undefined) done(unknown, undefined)
         else if (this.#node.auth.revision === revision) done(error, undefined)
         else this.#identify(credentials, done)

@@ -26,6 +26,7 @@ import { factsOf, type Operation } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
+import { timeLeftMs } from './keys.ts'
 import type { Call, Permit, Principal } from './operation.ts'
 
 /** All rights that a user needs for an operation. */
@@ -55,7 +56,7 @@ export function decide(
     if (call.principal === undefined) return then(refusal)
     if (refusal === undefined && !namesUnknownLease(node, operation)) return then(refusal)
     const dependsOnLeases = call.permit?.demands.some((demand) => 'lease' in demand) === true
-    whenNewest(node, NEWER_MS_MAX, (error) => {
+    whenNewest(node, newerWithinMs(call), (error) => {
       if (error !== undefined) return then(error)
       if (node.auth.revision === revision && !dependsOnLeases) return then(refusal)
       decideNow(node, operation, call, then)
@@ -70,8 +71,12 @@ export function decide(
 const namesUnknownLease = (node: Pick<RightsView, 'lease'>, operation: Operation): boolean =>
   operation.kind === 'keep-alive' && operation.ids.some((id) => node.lease(id) === undefined)
 
-/** How long a node that refuses a request waits for newer rights. */
+/** How long a node that refuses a client waits for newer rights. */
 export const NEWER_MS_MAX = 2_000
+
+/** The same for one of its calls, whose answer must not be late. */
+export const newerWithinMs = (call: Pick<Call, 'deadline'>): number =>
+  Math.min(NEWER_MS_MAX, timeLeftMs(call))
 
 /**
  * Calls `then` when this node has applied all changes that were acknowledged before. Until then it refuses nobody: a

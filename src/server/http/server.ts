@@ -16,7 +16,7 @@ import { ApiError, asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
 import { timeLeftMs } from '../api/keys.ts'
 import type { Call, Principal } from '../api/operation.ts'
-import { JoiningNode, NEWER_MS_MAX, unauthenticated, whenNewest } from '../api/permit.ts'
+import { JoiningNode, NEWER_MS_MAX, newerWithinMs, unauthenticated, whenNewest } from '../api/permit.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -339,19 +339,27 @@ class Listener implements HttpServer {
   #serveUser(request: HttpRequest): void {
     this.#api.authenticator.identify(
       this.#credentialsOf(request.headers, request.socket),
+      newerWithinMs(request),
       (error, principal) => {
         request.principal = principal
         if (error !== undefined || OPEN_TO_STRANGERS.has(request.target.path))
           this.#serveIdentified(request, error)
-        else this.#whenKnown(principal, (unknown) => this.#serveIdentified(request, unknown))
+        else
+          this.#whenKnown(principal, newerWithinMs(request), (unknown) =>
+            this.#serveIdentified(request, unknown),
+          )
       },
     )
   }
 
   /** A node refuses no certificate before it knows that its user was not made a moment ago. */
-  #whenKnown(principal: Principal | undefined, then: (error: ApiError | undefined) => void): void {
+  #whenKnown(
+    principal: Principal | undefined,
+    newerMs: number,
+    then: (error: ApiError | undefined) => void,
+  ): void {
     if (principal === undefined || !this.#isStranger(principal)) then(undefined)
-    else whenNewest(this.#options.node, NEWER_MS_MAX, then)
+    else whenNewest(this.#options.node, newerMs, then)
   }
 
   #serveIdentified(request: HttpRequest, error: ApiError | undefined): void {
@@ -580,9 +588,10 @@ class Listener implements HttpServer {
     socket.pause()
     this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
     this.#connections.holdHeads(socket, bytes.length)
-    this.#api.authenticator.identify(this.#credentialsOf(request.headers, socket), (error, identified) => {
+    const credentials = this.#credentialsOf(request.headers, socket)
+    this.#api.authenticator.identify(credentials, NEWER_MS_MAX, (error, identified) => {
       if (error !== undefined) return refuse(error)
-      this.#whenKnown(identified, (unknown) => {
+      this.#whenKnown(identified, NEWER_MS_MAX, (unknown) => {
         // A message may be large, and is read before an operation of it is decided.
         if (unknown !== undefined || this.#isStranger(identified)) return refuse(unknown ?? unauthenticated())
         principal = identified

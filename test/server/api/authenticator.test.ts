@@ -10,7 +10,7 @@ import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { Call } from '../../../src/server/api/operation.ts'
-import { decide, JoiningNode } from '../../../src/server/api/permit.ts'
+import { decide, JoiningNode, NEWER_MS_MAX } from '../../../src/server/api/permit.ts'
 import { BOB_HASH, BOB_PASSWORD, basic, nodeWithUsers, ROOT_HASH, ROOT_PASSWORD } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 
@@ -25,7 +25,7 @@ async function refusalOf(
 ): Promise<string | undefined> {
   const credentials = { authorization: undefined, address: '', certificateUser: undefined, ...certificate }
   return new Promise((resolve) =>
-    new Authenticator(node).identify(credentials, (error, principal) => {
+    new Authenticator(node).identify(credentials, NEWER_MS_MAX, (error, principal) => {
       if (error !== undefined) return resolve(error.code)
       const call: Call = { deadline: 0, expansion: 1, isAbandoned: () => false, principal }
       decide(node, operation, call, (refusal) => resolve(refusal?.code))

@@ -12,6 +12,7 @@ import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiResult, Call, Principal } from '../../../src/server/api/operation.ts'
+import { NEWER_MS_MAX } from '../../../src/server/api/permit.ts'
 import { AUTH_TOKEN_MS } from '../../../src/server/auth/auth-tokens.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
 import { BOB_HASH, BOB_PASSWORD, nodeWithUsers, permit, ROOT_HASH } from '../auth/users.ts'
@@ -195,6 +196,7 @@ test('a token is valid until its end, however often it was used before, and the 
     new Promise((resolve) =>
       authenticator.identify(
         { authorization: `Bearer ${token}`, address: '10.0.0.1', certificateUser: undefined },
+        NEWER_MS_MAX,
         (error, principal) => resolve(error?.code ?? principal?.user),
       ),
     )
@@ -230,5 +232,34 @@ test.each(['show-lease', 'list-leases'] as const)(
     expect(asked).toHaveLength(1)
     expect(asked[0]).toBeLessThanOrEqual(30_000)
     expect(asked[0]).toBeGreaterThan(10_000)
+  },
+)
+
+test.each([
+  [300, 300],
+  [60_000, NEWER_MS_MAX],
+])(
+  'before it refuses a call that has %d ms left, a node waits at most %d ms for newer rights',
+  async (leftMs, atMostMs) => {
+    const node = nodeWithUsers()
+    const asked: number[] = []
+    const { read } = node
+    node.read = (options, done) => {
+      asked.push(options.timeoutMs)
+      return read.call(node, options, done)
+    }
+    const operation: Operation = {
+      kind: 'delete',
+      key: Buffer.from('other'),
+      condition: undefined,
+      prev: false,
+      idempotency: undefined,
+    }
+    const deadline = performance.now() + leftMs
+    const result = await executed(node, operation, KNOWN_BY.password, { deadline })
+    expect(result).toMatchObject({ code: 'permission_denied' })
+    expect(asked).toHaveLength(1)
+    expect(asked[0]).toBeLessThanOrEqual(atMostMs)
+    expect(asked[0]).toBeGreaterThan(0)
   },
 )
