@@ -522,6 +522,7 @@ test.each([
     const endpoints = hangs ? `${node.url},${(await holdingAfter(0)).url}` : node.url
     const [word = '', ...flags] = verb.split(' ')
     const child = spawnKv(['queue', word, name, ...flags, '--timeout', '1h'], { endpoints })
+    onTestFinished(() => void child.kill('SIGKILL'))
     const closed = once(child, 'close')
     await node.held
     child.kill('SIGINT')
