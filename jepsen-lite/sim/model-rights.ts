@@ -115,18 +115,16 @@ export class ModelRights {
   }
 
   /** Whether the keys of a lease decide for this user. */
-  isDecidedByKeys(user: string, owner: number, revokes: boolean): boolean {
+  isDecidedByKeys(user: string): boolean {
     const known = this.#users.get(user)
-    return known !== undefined && !known.roles.includes('root') && (revokes || owner !== known.madeAt)
+    return known !== undefined && !known.roles.includes('root')
   }
 
-  /** Whether the user has the right on a lease that a command needs. `revokes`: to be its owner is not enough. */
-  mayUse(user: string, { owner, keys }: LeaseOfUser, revokes: boolean): boolean {
+  /** Whether the user may attach a key to the lease, or revoke it. To be its owner is enough only without keys. */
+  mayUse(user: string, { owner, keys }: LeaseOfUser): boolean {
     const known = this.#users.get(user)
     if (known === undefined || known.roles.includes('root')) return known !== undefined
-    const isOwner = owner === known.madeAt
-    if (isOwner && !(revokes && keys.length > 0)) return true
-    if (keys.length === 0) return owner === 0
+    if (keys.length === 0) return owner === known.madeAt
     const permissions = known.roles.flatMap((role) => this.#roles.get(role) ?? [])
     return keys.every((key) => covers(permissions, { to: 'write', start: key, end: `${key}\0` }))
   }

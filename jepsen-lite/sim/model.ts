@@ -242,17 +242,14 @@ export class StoreModel {
 
   /** A lease may have other keys, or be another one, since the node has decided. */
   #refusalOnLeases(user: string, command: Command): string | undefined {
-    const revokes = command.kind === 'revoke'
     const leases = [...new Set(leasesOf(command))].flatMap((id) => {
       const lease = this.#leases.get(id)
       return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#keysOf(id) }]
     })
-    const read = leases.filter(
-      ({ owner, keys }) => keys.length > 0 && this.rights.isDecidedByKeys(user, owner, revokes),
-    )
+    const read = this.rights.isDecidedByKeys(user) ? leases.filter(({ keys }) => keys.length > 0) : []
     const keys = read.reduce((sum, lease) => sum + lease.keys.length, 0)
     if (read.length > 1 && keys > this.#settings.rangeKeysMax) return 'range_too_large'
-    return leases.every((lease) => this.rights.mayUse(user, lease, revokes)) ? undefined : 'permission_denied'
+    return leases.every((lease) => this.rights.mayUse(user, lease)) ? undefined : 'permission_denied'
   }
 
   #keysOf(id: string): string[] {

@@ -4,6 +4,7 @@ export { applyEntry, applySteps } from './apply.ts'
 export {
   distinct,
   isPermittedByKey,
+  isPermittedByPrefix,
   isPermittedOnEmpty,
   isPermittedWithoutKeys,
 } from './auth/lease-rights.ts'

@@ -2,7 +2,8 @@
 // passed since it was granted or renewed, or when it is revoked.
 //
 //   lease        key    6, id (8)
-//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4), bytes of keys (4)
+//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4), bytes of keys (4),
+//                       beginning of the keys (up to KEY_PREFIX_BYTES_MAX)
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
 //                       flag 2: it has an owner
 //   owner        key    10, id of the lease (8)
@@ -47,7 +48,10 @@ const OWNED = 1
 const HAS_OWNER = 2
 const ID_AT = 1
 const ID_END = 9
-const ROW_BYTES = 25
+const FIXED_BYTES = 25
+/** Limit on the beginning of its keys in the row of a lease. A row is no longer than ROW_HEAD_BYTES with it. */
+export const KEY_PREFIX_BYTES_MAX = 20
+const NO_PREFIX = new Uint8Array(0)
 
 export interface Lease {
   /** It was made by a put, for the key of that put alone. */
@@ -60,6 +64,11 @@ export interface Lease {
   readonly keys: number
   /** The bytes of these keys. */
   readonly keyBytes: number
+  /**
+   * The beginning of all these keys, up to KEY_PREFIX_BYTES_MAX. Rights on the keys are mostly decided by it, without
+   * reading them. Empty without keys. It does not grow when keys leave the lease.
+   */
+  readonly keyPrefix: Uint8Array
 }
 
 /**
@@ -120,19 +129,23 @@ export function decodeLease(row: Uint8Array): Lease {
     deadlineMs: from.uint64(),
     keys: from.uint32(),
     keyBytes: from.uint32(),
+    keyPrefix: from.rest(),
   }
-  from.end()
+  const { keys, keyPrefix } = lease
+  if (keyPrefix.length > (keys === 0 ? 0 : KEY_PREFIX_BYTES_MAX))
+    throw new MalformedBytesError(`a beginning of ${keyPrefix.length} bytes of the ${keys} keys of a lease`)
   return lease
 }
 
 function writeLease(id: LeaseId, lease: Lease, rows: Rows): void {
-  const { owned, hasOwner, ttlMs, deadlineMs, keys, keyBytes } = lease
-  const bytes = new Uint8Array(ROW_BYTES)
+  const { owned, hasOwner, ttlMs, deadlineMs, keys, keyBytes, keyPrefix } = lease
+  const bytes = new Uint8Array(FIXED_BYTES + keyPrefix.length)
   bytes[0] = (owned ? OWNED : 0) | (hasOwner ? HAS_OWNER : 0)
   writeUint64(bytes, 1, ttlMs)
   writeUint64(bytes, 9, deadlineMs)
   writeUint32(bytes, 17, keys)
   writeUint32(bytes, 21, keyBytes)
+  bytes.set(keyPrefix, FIXED_BYTES)
   rows.write({ key: leaseKey(id), value: bytes })
 }
 
@@ -189,7 +202,7 @@ export function addLease(
   const { state, rows, by } = work
   const hasOwner = by !== undefined
   const deadlineMs = deadlineFrom(ttlMs, state)
-  writeLease(id, { owned, hasOwner, ttlMs, deadlineMs, keys: 0, keyBytes: 0 }, rows)
+  writeLease(id, { owned, hasOwner, ttlMs, deadlineMs, keys: 0, keyBytes: 0, keyPrefix: NO_PREFIX }, rows)
   if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: encodeOwner(by) })
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
@@ -266,16 +279,34 @@ export function moveLease(
   if (from === to) return
   if (from !== undefined) {
     unlink(from, key, work)
-    const { keys, keyBytes, ...lease } = existing(from, work)
+    const lease = existing(from, work)
     // It has no other key.
     if (lease.owned) removeLease(from, lease, work)
-    else writeLease(from, { ...lease, keys: keys - 1, keyBytes: keyBytes - key.length }, work.rows)
+    else writeLease(from, withoutKey(lease, key), work.rows)
   }
   if (to !== undefined) {
     work.rows.write({ key: attachmentKey(to, key), value: ATTACHED })
-    const { keys, keyBytes, ...lease } = existing(to, work)
-    writeLease(to, { ...lease, keys: keys + 1, keyBytes: keyBytes + key.length }, work.rows)
+    writeLease(to, withKey(existing(to, work), key), work.rows)
   }
+}
+
+const withKey = (lease: Lease, key: Uint8Array): Lease => ({
+  ...lease,
+  keys: lease.keys + 1,
+  keyBytes: lease.keyBytes + key.length,
+  keyPrefix: lease.keys === 0 ? key.slice(0, KEY_PREFIX_BYTES_MAX) : commonPrefix(lease.keyPrefix, key),
+})
+
+const withoutKey = (lease: Lease, key: Uint8Array): Lease => ({
+  ...lease,
+  keys: lease.keys - 1,
+  keyBytes: lease.keyBytes - key.length,
+  keyPrefix: lease.keys === 1 ? NO_PREFIX : lease.keyPrefix,
+})
+
+function commonPrefix(prefix: Uint8Array, key: Uint8Array): Uint8Array {
+  const end = prefix.findIndex((byte, at) => byte !== key[at])
+  return end === -1 ? prefix : prefix.subarray(0, end)
 }
 
 /** Removes only the attachment. */

@@ -392,7 +392,32 @@ test('a lease without keys is ended by the user who was granted it, or by root',
   change(store, { kind: 'disable' })
   store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }))
   change(store, ENABLE)
-  expect(store.apply(by('bob', { kind: 'revoke', id }, store)).outcome).toMatchObject({ kind: 'revoked' })
+  expect(store.apply(by('bob', { kind: 'revoke', id }, store)).outcome).toEqual(refusedAs('rights-changed'))
+  expect(store.apply(by('root', { kind: 'revoke', id }, store)).outcome).toMatchObject({ kind: 'revoked' })
+})
+
+test('a key is attached to a lease only by a user who may write all its keys, also to his own', () => {
+  const store = enabledStore(
+    roleOf('write'),
+    {
+      ...roleOf('write'),
+      name: 'other',
+      permissions: [{ access: 'write', range: { start: utf8('x'), end: utf8('y') } }],
+    },
+    userOf('bob', ['app', 'other']),
+  )
+  const id = '7' as LeaseId
+  store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
+  const attach = (user: string, key: string) =>
+    store.apply(by(user, { ...putOf(key, '1'), lease: { id } }, store)).outcome
+  for (const key of ['app/1', 'x/1', 'app/2']) expect(attach('bob', key)).toMatchObject({ kind: 'put' })
+  change(store, { ...userOf('bob', ['app']), passwordHash: undefined })
+  expect(attach('bob', 'app/3')).toEqual(refusedAs('rights-changed'))
+  // The keys decide when what they have in common does not.
+  store.apply(by('root', deleteOf('x/1'), store))
+  expect(attach('bob', 'app/3')).toMatchObject({ kind: 'put' })
+  expect(attach('root', 'z')).toMatchObject({ kind: 'put' })
+  expect(attach('bob', 'app/4')).toEqual(refusedAs('rights-changed'))
 })
 
 test('a session serves only the user who has opened it', () => {
@@ -558,10 +583,14 @@ test('ids of leases are a secret of the cluster, below 2^63, and not 0', () => {
 })
 
 test('the rights on a lease with many keys are decided in steps', () => {
-  const store = enabledStore(appRole('app/'), userOf('bob', ['app']))
+  const store = enabledStore(appRole('app/'), { ...appRole('x/'), name: 'x' }, userOf('bob', ['app', 'x']))
   const id = '7' as LeaseId
   store.apply(by('root', { kind: 'grant', id, ttlMs: 1000 }, store))
-  const puts = Array.from({ length: 500 }, (_, at) => ({ ...putOf(`app/${at}`, ''), lease: { id } }))
+  // The beginning of all keys does not decide.
+  const puts = Array.from({ length: 500 }, (_, at) => ({
+    ...putOf(`${at % 2 === 0 ? 'app' : 'x'}/${at}`, ''),
+    lease: { id },
+  }))
   store.apply(by('root', batchOf(...puts), store))
   const request = by('bob', { ...putOf('app/more', ''), lease: { id } }, store)
   let steps = 0

@@ -8,7 +8,7 @@ import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { REASONS } from '../../src/kv/rejections.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
-import type { Request } from '../../src/kv/types.ts'
+import { type Request, ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { keyAfter, type LeaseId, prefixEnd } from '../../src/operations/forms/index.ts'
 import { commandDigest } from '../../src/server/node/command-digest.ts'
 import { must } from '../storage/samples.ts'
@@ -354,6 +354,20 @@ describe('rows', () => {
   })
 })
 
+test('the row of a lease has what its keys have in common, up to the size of a head', () => {
+  const store = new MemoryStore()
+  const id = '9' as LeaseId
+  store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }))
+  const rowWith = (key: string) => {
+    store.apply(ask({ ...putOf(key, ''), lease: { id } }))
+    const row = must(store.rows.get(unspaced('06 0000000000000009')))
+    expect(row.length).toBeLessThanOrEqual(ROW_HEAD_BYTES)
+    return Buffer.from(row.subarray(25)).toString()
+  }
+  const keys = ['services/of/the/first/2', 'services/of/the/first/20', 'services/of/8', 'x']
+  expect(keys.map(rowWith)).toEqual(['services/of/the/firs', 'services/of/the/firs', 'services/of/', ''])
+})
+
 test('rows of leases and attachments, and the outcomes that are remembered of them', () => {
   const store = new MemoryStore({ leaseCheckpointMs: 5000 })
   const token = (name: string) => ({ token: name, since: undefined })
@@ -364,8 +378,8 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
   const rows = (table: string) => [...store.rows].filter(([name]) => name.startsWith(table))
   const own = '236e729df77c4a42'
   expect(Object.fromEntries([...rows('06'), ...rows('07')].map(([name, row]) => [name, hex(row)]))).toEqual({
-    [unspaced('06 0000000000000102')]: unspaced('00 00000000000003e8 0000000000001777 00000001 00000001'),
-    [unspaced(`06 ${own}`)]: unspaced('01 00000000000007d0 0000000000001b61 00000001 00000001'),
+    [unspaced('06 0000000000000102')]: unspaced('00 00000000000003e8 0000000000001777 00000001 00000001 6b'),
+    [unspaced(`06 ${own}`)]: unspaced('01 00000000000007d0 0000000000001b61 00000001 00000001 6c'),
     [unspaced('07 0000000000000102 6b')]: '00',
     [unspaced(`07 ${own} 6c`)]: '00',
   })

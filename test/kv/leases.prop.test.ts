@@ -355,17 +355,19 @@ function expected(command: Command, model: Model, store: MemoryStore, outcome: O
 function held(store: MemoryStore) {
   const leases = new Map<string, object>()
   const attached: string[] = []
+  const prefixes = new Map<string, string>()
   for (const [name, row] of store.rows) {
     const rowKey = Buffer.from(name, 'hex')
     if (rowKey[0] === TABLE_LEASES) {
-      const { hasOwner, ...lease } = decodeLease(row)
+      const { hasOwner, keyPrefix, ...lease } = decodeLease(row)
       expect(hasOwner).toBe(false)
+      prefixes.set(leaseOfKey(rowKey), text(keyPrefix))
       leases.set(leaseOfKey(rowKey), lease)
     }
     if (rowKey[0] === TABLE_ATTACHMENTS)
       attached.push(`${rowKey.readBigUInt64BE(1)} ${text(attachedKey(rowKey))}`)
   }
-  return { leases, attached: attached.sort() }
+  return { leases, attached: attached.sort(), prefixes }
 }
 
 test('leases and their keys are those of the model', () => {
@@ -386,7 +388,13 @@ test('leases and their keys are those of the model', () => {
         expectEqual([revision, keys, counted.count], [model.revision, model.keys.size, model.leases.size])
         const records = store.list(undefined).map(({ key, lease }) => [text(key), lease] as const)
         expectEqual(new Map(records), model.keys)
-        const { leases, attached } = held(store)
+        const { leases, attached, prefixes } = held(store)
+        for (const [id, prefix] of prefixes) {
+          const names = model.keysOf(id)
+          expect(names.every((name) => name.startsWith(prefix)) && (names.length > 0 || prefix === '')).toBe(
+            true,
+          )
+        }
         const wanted = [...model.leases].map(
           ([id, lease]) =>
             [id, { ...lease, keys: model.keysOf(id).length, keyBytes: bytesOf(model.keysOf(id)) }] as const,

@@ -80,6 +80,7 @@ test('what is no row of a lease is refused', () => {
   const row = store.rows.get(hex(key)) ?? new Uint8Array()
   expect(decodeLease(row)).toMatchObject({ owned: false, ttlMs: TTL_MS_MIN, keys: 0 })
   expect(() => decodeLease(Uint8Array.of(4, ...row.subarray(1)))).toThrow(UnknownKindError)
+  // A beginning of keys that it does not have.
   expect(() => decodeLease(Uint8Array.of(...row, 0))).toThrow(MalformedBytesError)
   expect(() => decodeLease(row.subarray(1))).toThrow('the row of a lease')
 })

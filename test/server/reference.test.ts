@@ -51,10 +51,10 @@ function quantity(text: string): number {
   return Number(amount) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN))
 }
 
-/** All constants of src/kv that are limits by their names. A constant that is not exported fails. */
+/** All constants of src/kv and src/operations that are limits by their names. A constant that is not exported fails. */
 async function limitsOfStateMachine(): Promise<Record<string, number>> {
   const limits: Record<string, number> = {}
-  for (const file of globSync('src/kv/**/*.ts')) {
+  for (const file of globSync('src/{kv,operations}/**/*.ts')) {
     const names = [...readFileSync(file, 'utf8').matchAll(/^(?:export )?const ([A-Z_]+_(?:MAX|MIN))\b/gm)]
     if (names.length === 0) continue
     const module: Record<string, number | undefined> = await import(join(process.cwd(), file))

@@ -1,13 +1,20 @@
 // Rights on leases. They follow from who was granted a lease, and from the keys that it has:
 //
-//   attach a key, keep alive   who was granted it, or who may write all its keys
-//   revoke                     who may write all its keys, also if the lease was granted to that user
-//   read the names of keys     who may read all its keys
+//   attach a key, revoke     who may write all its keys, also if the lease was granted to that user
+//   keep alive               who was granted it, or who may write all its keys
+//   read the names of keys   who may read all its keys
 //
-// A lease without keys is that of the user who was granted it; one that was granted to nobody is everybody's. The role
-// root may do everything.
+// A lease without keys is that of the user who was granted it. One that was granted to nobody, while rights were not
+// checked, is that of root. The role root may do everything.
 
-import { type KvSettings, keyAfter, type LeaseDemand, type LeaseId } from '../../operations/forms/index.ts'
+import {
+  type KeyRange,
+  type KvSettings,
+  keyAfter,
+  type LeaseDemand,
+  type LeaseId,
+  prefixEnd,
+} from '../../operations/forms/index.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import { decodeLease, leaseKey, leaseOwnerKey, ownerOf } from '../leases.ts'
 import { areTooManyKeys } from '../settings.ts'
@@ -20,20 +27,25 @@ export const isPermittedWithoutKeys = (
   { to }: Pick<LeaseDemand, 'to'>,
   isOwner: boolean,
   rights: Rights | undefined,
-): boolean => rights?.isRoot === true || (isOwner && (to === 'attach' || to === 'keep-alive'))
+): boolean => rights?.isRoot === true || (isOwner && to === 'keep-alive')
+
+/** Whether the beginning of all keys of the lease permits it. If not, the keys themselves decide. */
+export const isPermittedByPrefix = (
+  demand: Pick<LeaseDemand, 'to'>,
+  keyPrefix: Uint8Array,
+  rights: Rights,
+): boolean => isPermittedOn(demand, { start: keyPrefix, end: prefixEnd(keyPrefix) }, rights)
 
 /** Whether this key of the lease permits it. */
-export function isPermittedByKey({ to }: Pick<LeaseDemand, 'to'>, key: Uint8Array, rights: Rights): boolean {
-  const range = { start: key, end: keyAfter(key) }
-  return to === 'read-lease' ? rights.mayRead(range) : rights.mayWrite(range)
-}
+export const isPermittedByKey = (demand: Pick<LeaseDemand, 'to'>, key: Uint8Array, rights: Rights): boolean =>
+  isPermittedOn(demand, { start: key, end: keyAfter(key) }, rights)
+
+const isPermittedOn = ({ to }: Pick<LeaseDemand, 'to'>, range: KeyRange, rights: Rights): boolean =>
+  to === 'read-lease' ? rights.mayRead(range) : rights.mayWrite(range)
 
 /** Whether the right is there on a lease that has no keys. */
-export const isPermittedOnEmpty = (
-  { to }: Pick<LeaseDemand, 'to'>,
-  isOwner: boolean,
-  hasOwner: boolean,
-): boolean => to === 'read-lease' || isOwner || !hasOwner
+export const isPermittedOnEmpty = ({ to }: Pick<LeaseDemand, 'to'>, isOwner: boolean): boolean =>
+  to === 'read-lease' || isOwner
 
 /** Demands without repetitions: a batch may name the same lease a thousand times. */
 export const distinct = (demands: readonly LeaseDemand[]): readonly LeaseDemand[] =>
@@ -45,28 +57,29 @@ export const distinct = (demands: readonly LeaseDemand[]): readonly LeaseDemand[
 type ReadRow = (rowKey: Uint8Array) => Uint8Array | undefined
 
 /**
- * The leases whose keys decide on these demands of a user. They are read before the entry is applied. undefined: they
- * have more keys together than an entry may read.
+ * The leases whose keys must be read to decide on these demands of a user. They are read before the entry is applied.
+ * undefined: the leases have more keys together than an entry may read.
  */
 export function leasesToDecideOn(
   demands: readonly LeaseDemand[],
-  madeAt: number,
+  rights: Rights | undefined,
   settings: KvSettings,
   read: ReadRow,
 ): readonly LeaseId[] | undefined {
+  if (rights === undefined || rights.isRoot) return []
   const leases: LeaseId[] = []
-  let [keys, keyBytes] = [0, 0]
-  for (const { to, lease: id } of distinct(demands)) {
-    const row = read(leaseKey(id))
+  let [withKeys, keys, keyBytes] = [0, 0, 0]
+  for (const demand of distinct(demands)) {
+    const row = read(leaseKey(demand.lease))
     const lease = row && decodeLease(row)
     if (lease === undefined || lease.keys === 0) continue
-    if (to !== 'revoke' && lease.hasOwner && isMadeAt(madeAt, read(leaseOwnerKey(id)))) continue
-    leases.push(id)
+    withKeys++
     keys += lease.keys
     keyBytes += lease.keyBytes
+    if (!isPermittedByPrefix(demand, lease.keyPrefix, rights)) leases.push(demand.lease)
   }
   // A single lease never has more.
-  return leases.length > 1 && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
+  return withKeys > 1 && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
 }
 
 const isMadeAt = (madeAt: number, ownerRow: Uint8Array | undefined): boolean =>
@@ -88,17 +101,19 @@ export function* meetsLeaseDemands(
   const rights = authStateOf({ state, rows }).rightsOfUser(madeAt)
   if (rights === undefined) return 'unmet'
   if (rights.isRoot) return 'met'
-  const toRead = leasesToDecideOn(demands, madeAt, state.settings, read)
+  const toRead = leasesToDecideOn(demands, rights, state.settings, read)
   if (toRead === undefined) return 'too-many-keys'
   for (const demand of distinct(demands)) {
     const row = read(leaseKey(demand.lease))
     // The command itself refuses a lease that does not exist.
     if (row === undefined) continue
     const { keys, hasOwner } = decodeLease(row)
-    const isOwner = hasOwner && isMadeAt(madeAt, read(leaseOwnerKey(demand.lease)))
-    if (isPermittedWithoutKeys(demand, isOwner, rights)) continue
-    if (keys === 0 && !isPermittedOnEmpty(demand, isOwner, hasOwner)) return 'unmet'
-    if (keys === 0) continue
+    if (keys === 0) {
+      const isOwner = hasOwner && isMadeAt(madeAt, read(leaseOwnerKey(demand.lease)))
+      if (!isPermittedOnEmpty(demand, isOwner)) return 'unmet'
+      continue
+    }
+    if (!toRead.includes(demand.lease)) continue
     for (const key of rows.attached(demand.lease)) {
       if (!isPermittedByKey(demand, key, rights)) return 'unmet'
       yield

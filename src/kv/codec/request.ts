@@ -32,13 +32,13 @@ import { Reader, readUint8, Writer } from '../../bytes/index.ts'
 import {
   asRevision,
   type Condition,
-  type KvSettings,
   type LeaseDemand,
   NO_LEASES,
   type Revision,
   type SessionSlot,
 } from '../../operations/forms/index.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
+import { authStateOf } from '../auth/changes.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
 import { leasesToDecideOn } from '../auth/lease-rights.ts'
 import { isSessionSlot } from '../client-sessions.ts'
@@ -47,7 +47,16 @@ import { readTags, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
 import { placesOf } from '../txn.ts'
-import type { Command, CommandDigest, KeyCommand, KeysOrLease, LeaseCommand, Request } from '../types.ts'
+import type {
+  Command,
+  CommandDigest,
+  KeyCommand,
+  KeysOrLease,
+  KvState,
+  LeaseCommand,
+  Request,
+  Rows,
+} from '../types.ts'
 import { FINGERPRINT_BYTES } from '../types.ts'
 import { leaseOf } from './rows.ts'
 import {
@@ -133,18 +142,20 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
 }
 
 /**
- * The leases whose keys decide whether the entry's user has the rights that it needs. `read` returns rows as they are
- * when the entry is applied. Throws as `parseRequest` does.
+ * The leases whose keys must be read to decide whether the entry's user has the rights that it needs. The entry is the
+ * next to be applied. Throws as `parseRequest` does.
  */
 export function leasesOfEntry(
   kind: number,
   version: number,
   body: Uint8Array,
-  settings: KvSettings,
-  read: (rowKey: Uint8Array) => Uint8Array | undefined,
+  state: KvState,
+  rows: Rows,
 ): readonly KeysOrLease[] {
   const { leaseDemands, madeAt } = parseRequest(kind, version, body)
-  return (leasesToDecideOn(leaseDemands, madeAt, settings, read) ?? []).map((lease) => ({ lease }))
+  const rights = authStateOf({ state, rows }).rightsOfUser(madeAt)
+  const read = (rowKey: Uint8Array) => rows.read(rowKey, false)?.bytes
+  return (leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []).map((lease) => ({ lease }))
 }
 
 /** Whether the entry's user needs rights on leases. */

@@ -10,6 +10,7 @@ import {
   distinct,
   isMet,
   isPermittedByKey,
+  isPermittedByPrefix,
   isPermittedOnEmpty,
   isPermittedWithoutKeys,
   SYSTEM_PRINCIPAL,
@@ -193,7 +194,7 @@ function denied({ user }: Principal, demand: AccessDemand): ApiError {
 }
 
 const NEEDED_ON_LEASE = {
-  attach: 'to have been granted it, or the right to write all of its keys',
+  attach: 'the right to write all of its keys, or to have been granted it if it has none',
   'keep-alive': 'to have been granted it, or the right to write all of its keys',
   revoke: 'the right to write all of its keys, or to have been granted it if it has none',
   'read-lease': 'the right to read all of its keys',
@@ -240,6 +241,8 @@ function decideOnLease(
   if (rights === undefined) return done(undefined, false)
   const isOwner = lease.owner?.madeAt === madeAt
   if (isPermittedWithoutKeys(demand, isOwner, rights)) return done(undefined, true)
+  const { keyPrefix } = lease
+  if (keyPrefix !== undefined && isPermittedByPrefix(demand, keyPrefix, rights)) return done(undefined, true)
   const scan = node.keysOfLease(demand.lease)
   let hasKeys = false
   const end = (error: Error | undefined, result: boolean): void => {
@@ -252,7 +255,7 @@ function decideOnLease(
       if (!keys.every((key) => isPermittedByKey(demand, key, rights))) return end(undefined, false)
       hasKeys ||= keys.length > 0
       if (more !== false) return next()
-      const isMet = hasKeys || isPermittedOnEmpty(demand, isOwner, lease.owner !== undefined)
+      const isMet = hasKeys || isPermittedOnEmpty(demand, isOwner)
       scan.finish((unread) => end(unread ?? undefined, unread === undefined && isMet))
     })
   next()

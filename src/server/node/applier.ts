@@ -217,9 +217,7 @@ export class Applier {
     const judgesLeases = hasLeaseDemands(body)
     if (this.#storage.knowsAllKeyMetadata && !namesRanges(kind) && !judgesLeases) return false
     const places = placesOfEntry(kind, version, body)
-    const leases = judgesLeases
-      ? leasesOfEntry(kind, version, body, this.state.settings, (key) => this.#storage.get(key))
-      : []
+    const leases = judgesLeases ? leasesOfEntry(kind, version, body, this.state, this.#rows) : []
     reads.read([...places, ...leases], this.state)
     return !reads.isRead
   }

@@ -265,6 +265,8 @@ export interface LeaseNow {
   readonly remainingTtlMs: number
   /** The user who was granted it, if rights were checked. */
   readonly owner?: UserIdentity
+  /** The beginning of all its keys; undefined: it has no keys. */
+  readonly keyPrefix?: Uint8Array
 }
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */

@@ -107,11 +107,17 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 interface Lease {
   readonly owner: string | undefined
   readonly keys: readonly string[]
+  /** Limit on the beginning of its keys that the node knows. */
+  readonly prefix: number
 }
 const leases = fc.tuple(
   ...LEASES.map(() =>
     fc.option(
-      fc.record({ owner: fc.constantFrom('bob', 'carl', undefined), keys: fc.array(key, { maxLength: 3 }) }),
+      fc.record({
+        owner: fc.constantFrom('bob', 'carl', undefined),
+        keys: fc.array(key, { maxLength: 3 }),
+        prefix: fc.nat(3),
+      }),
       { nil: undefined },
     ),
   ),
@@ -143,17 +149,16 @@ class Model {
     return NAMES.filter((name) => isIn(name, place)).every((name) => this.#mayOn(name, wanted))
   }
 
-  /** `owned`: the lease itself is enough, whatever keys it has. */
-  holds(id: LeaseId, owned = true, wanted: 'read' | 'write' = 'write'): boolean {
+  holds(id: LeaseId, to: 'attach' | 'keep-alive' | 'revoke' | 'read-lease'): boolean {
     const held = this.#leases[Number(id) - 1]
-    if (held === undefined || (owned && held.owner === 'bob')) return true
-    if (wanted === 'write' && held.keys.length === 0 && held.owner === 'bob') return true
-    if (wanted === 'write' && held.keys.length === 0) return held.owner === undefined
-    return held.keys.every((name) => this.#mayOn(name, wanted))
+    if (held === undefined || (to === 'keep-alive' && held.owner === 'bob')) return true
+    if (to === 'read-lease') return held.keys.every((name) => this.#mayOn(name, 'read'))
+    if (held.keys.length === 0) return held.owner === 'bob'
+    return held.keys.every((name) => this.#mayOn(name, 'write'))
   }
 
   change(place: Where, reads: boolean, lease?: { id: LeaseId } | { ttlMs: number }): boolean {
-    const isAttached = lease !== undefined && 'id' in lease ? this.holds(lease.id) : true
+    const isAttached = lease !== undefined && 'id' in lease ? this.holds(lease.id, 'attach') : true
     return this.may(place, 'write') && (!reads || this.may(place, 'read')) && isAttached
   }
 
@@ -190,11 +195,11 @@ class Model {
       case 'watch':
         return this.may(asked.request.where, 'read')
       case 'revoke':
-        return this.holds(asked.id, false)
+        return this.holds(asked.id, 'revoke')
       case 'keep-alive':
-        return asked.ids.every((id) => this.holds(id))
+        return asked.ids.every((id) => this.holds(id, 'keep-alive'))
       case 'show-lease':
-        return !asked.keys || this.holds(asked.id, false, 'read')
+        return !asked.keys || this.holds(asked.id, 'read-lease')
       default:
         throw new Error(`${asked.kind} is not in this model`)
     }
@@ -204,6 +209,11 @@ class Model {
 function isIn(name: string, place: Where): boolean {
   if ('key' in place) return name === text(place.key)
   return name >= text(place.start) && (place.end === undefined || name < text(place.end))
+}
+
+const sharedBy = ([first = '', ...others]: readonly string[]): string => {
+  const end = [...first].findIndex((char, at) => others.some((other) => other[at] !== char))
+  return end === -1 ? first : first.slice(0, end)
 }
 
 /** A node that knows users and leases. */
@@ -228,6 +238,8 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
         found && {
           grantedTtlMs: 1,
           remainingTtlMs: 1,
+          // The beginning is shorter than it could be if the lease had more keys.
+          keyPrefix: found.keys.length > 0 ? bytes(sharedBy(found.keys).slice(0, found.prefix)) : undefined,
           owner: found.owner && { name: found.owner, madeAt: found.owner === 'bob' ? BOB : 1 },
         }
       )

@@ -38,11 +38,12 @@ function ofRow(
   clusterTimeMs: number,
   remainingMs: number | undefined,
 ): LeaseNow {
-  const { ttlMs, deadlineMs, hasOwner } = decodeLease(row)
+  const { ttlMs, deadlineMs, hasOwner, keys, keyPrefix } = decodeLease(row)
   const leftMs = deadlineMs - leaseCheckpointMs - clusterTimeMs
   const now = {
     grantedTtlMs: ttlMs,
     remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)),
+    ...(keys > 0 ? { keyPrefix } : {}),
   }
   const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined
   return owner === undefined ? now : { ...now, owner: ownerOf(owner) }
