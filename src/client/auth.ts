@@ -129,7 +129,10 @@ interface AuthRequest {
   readonly json?: Json
 }
 
-/** Sends a change that must not be sent twice. */
+/**
+ * Sends a change. Without a revision it must not be sent twice: a copy that arrives late would undo a later change, and
+ * could give back a right that was taken away.
+ */
 function sent(
   call: ApiCall,
   { method, path, json }: AuthRequest,
@@ -141,7 +144,8 @@ function sent(
     ...(json === undefined ? undefined : { 'Content-Type': 'application/json' }),
   }
   const body = json && bytesOf(JSON.stringify(json))
-  return call({ kind: 'bare' }, { method, path, headers, body }, options)
+  const kind = ifRevision === undefined ? 'bare' : 'conditional'
+  return call({ kind }, { method, path, headers, body }, options)
 }
 
 function permissionJson({ access, ...range }: RolePermission): Json {

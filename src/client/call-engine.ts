@@ -1,7 +1,7 @@
 // The one way of a call to the cluster: limiter, endpoint, transport, outcome, and again until the deadline.
 //
-// Two rules come first. A write that may have been applied is sent again only if it carries a write id. An error says
-// "nothing was written" only if every try of the call certainly wrote nothing.
+// Two rules come first. A write that may have been applied is sent again only if it carries a write id, or a revision
+// that it raises. An error says "nothing was written" only if every try of the call certainly wrote nothing.
 //
 // A try ends with an answer, with a failure, or at its time limit (retry-policy.ts). Then the next endpoint gets the
 // request. A try is given up only while another endpoint may serve the call. The last one is waited for, since its
@@ -441,7 +441,7 @@ class RetryingCall {
     const limitMs = tryLimitMs(timeoutMs)
     const hasAlternative = sideTries !== undefined || this.#hasAlternative(endpoint)
     if (hasAlternative) connectMs = Math.min(connectMs, limitMs)
-    // A change without a write id waits for its answer to the end.
+    // A change that must not be sent twice waits for its answer to the end.
     if (kind !== 'bare' && this.#endpoints.all.length > 1) {
       const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
       const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)

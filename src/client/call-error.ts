@@ -23,8 +23,11 @@ import {
 import { tlsFailureText } from './tls.ts'
 import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
 
-/** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
-export type CallKind = 'read' | 'keyed' | 'bare'
+/**
+ * `read`: may be repeated. `keyed`: a write with an idempotency key. `conditional`: a change under a revision that it
+ * raises, so at most one of its copies is applied. `bare`: a change that must not be sent twice.
+ */
+export type CallKind = 'read' | 'keyed' | 'conditional' | 'bare'
 
 /** How a call ended. */
 export type CallEnd<Answer> =

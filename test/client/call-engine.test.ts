@@ -434,3 +434,33 @@ test('what a callback throws is what the call throws', async () => {
   await expect(inVirtualTime(kv.get('k', { onAnswer }))).rejects.toBe(thrown)
   expect(kv[inspect]()).toEqual(atRest)
 })
+
+describe('a change of users under a revision', () => {
+  const put = (kv: Client) => kv.users.put('bob', { roles: ['app'] }, { ifRevision: 7 })
+  const made = answered(200, { name: 'bob', roles: ['app'], has_password: true })
+
+  test.each<[string, Fate]>([
+    ['its connection was cut', CUT],
+    ['its node was silent', SILENT],
+    ['its node does not know the outcome', UNKNOWN],
+    ['its node failed', refusal(500, 'internal')],
+  ])('is sent again when %s', async (_, fate) => {
+    const { kv, transport } = scripted(2, (_at, nth) => (nth === 0 ? fate : made))
+    await inVirtualTime(put(kv))
+    expect(order(transport)).toHaveLength(2)
+    expect(transport.sent.map(({ writeId }) => writeId)).toEqual([undefined, undefined])
+  })
+
+  test('has an unknown outcome if the revision is another one by then', async () => {
+    const changed = refusal(412, 'precondition_failed', { auth_revision: 8 })
+    const { kv } = scripted(2, (_at, nth) => (nth === 0 ? CUT : changed))
+    expect(await errorOf(put(kv))).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('is not sent again without the revision', async () => {
+    const { kv, transport } = scripted(2, (_at, nth) => (nth === 0 ? CUT : made))
+    const error = await errorOf(kv.users.put('bob', { roles: ['app'] }))
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    expect(transport.sent).toHaveLength(1)
+  })
+})
