@@ -34,7 +34,12 @@ const directory = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
 let cluster: EmbeddedCluster
 let types: string
 let ran: Readonly<Record<string, Ran>>
-let end: { readonly code: number | null; readonly out: string; readonly err: string }
+let end: {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly out: string
+  readonly err: string
+}
 
 beforeAll(async () => {
   cluster = await startCluster({ nodes: 1 })
@@ -52,8 +57,12 @@ beforeAll(async () => {
     [join(import.meta.dirname, 'run-programs.ts'), directory, ...PROGRAMS.map(({ file }) => file)],
     { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS },
   )
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
-  end = { code, out, err }
+  const [out, err, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ])
+  end = { code, signal, out, err }
   const results = join(directory, 'ran.json')
   ran = existsSync(results) ? JSON.parse(readFileSync(results, 'utf8')) : {}
   types = await checked
@@ -113,5 +122,7 @@ test.each([...READ.keys()].map((page, number) => ({ page, number })))(
 
 test('nothing else is said against them, and they leave nothing open', () => {
   expect(types.replaceAll(/^(program|page)-\d+\.mts\(.*\n( .*\n)*/gm, '')).toBe('')
-  expect({ code: end.code, err: end.err }).toEqual({ code: 0, err: '' })
+  const { code, signal, out, err } = end
+  // A program with tests of its own says there what has failed.
+  expect({ code, signal, err }, out).toEqual({ code: 0, signal: null, err: '' })
 })
