@@ -3,12 +3,10 @@
 
 import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
-import { asRevision } from '../../src/operations/forms/index.ts'
+import { ApiError, asRevision, whereToWatch } from '../../src/operations/forms/index.ts'
 import type { Operation } from '../../src/operations/index.ts'
 import { Api } from '../../src/server/api/api.ts'
-import { ApiError } from '../../src/server/api/errors.ts'
 import { execute } from '../../src/server/api/execute.ts'
-import { whereToWatch } from '../../src/server/api/keys.ts'
 import {
   decodeGet,
   decodePut,

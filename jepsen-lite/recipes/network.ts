@@ -16,8 +16,7 @@ import type {
   Transport,
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
-import { writeIdHeader } from '../../src/client/write-id.ts'
-import { asRevision } from '../../src/operations/forms/index.ts'
+import { asRevision, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -205,7 +204,7 @@ export class ClientNetwork {
       headers: {
         ...headers,
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
-        ...(writeId && writeIdHeader(writeId)),
+        ...idempotencyHeaders(writeId),
       },
     }
     front.serve(

@@ -12,6 +12,7 @@ import {
   type Request,
   SETTING_RULES,
 } from '../../src/kv/index.ts'
+import type { ReadGrant } from '../../src/operations/forms/index.ts'
 import {
   asRevision,
   type Idempotency,
@@ -19,7 +20,7 @@ import {
   type ReadConsistency,
 } from '../../src/operations/forms/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadGrant, ReadRequirements } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type {
   HistoryOperation,

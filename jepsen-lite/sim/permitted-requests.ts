@@ -2,8 +2,8 @@
 // rights have changed. Only the last step differs: the entry names the request. The name begins with the user.
 
 import type { Command, Outcome, Request } from '../../src/kv/index.ts'
+import { ApiError } from '../../src/operations/forms/index.ts'
 import type { Operation } from '../../src/operations/index.ts'
-import { ApiError } from '../../src/server/api/errors.ts'
 import type { Call } from '../../src/server/api/operation.ts'
 import { decide } from '../../src/server/api/permit.ts'
 import { propose } from '../../src/server/api/propose.ts'

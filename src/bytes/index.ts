@@ -9,9 +9,10 @@
 // ASCII, UTF-16 or UTF-8 (`utf8.ts`).
 
 export { joinAdjacent } from './adjacent.ts'
+export { encodeBase64 } from './base64.ts'
 export * from './integers.ts'
 export { latin1 } from './latin1.ts'
 export { Reader } from './reader.ts'
 export { SIPHASH_KEY_BYTES, sipHash } from './siphash.ts'
-export { decodeUtf8, encodeUtf8 } from './utf8.ts'
+export { decodeUtf8, encodeUtf8, utf8Text } from './utf8.ts'
 export { Writer } from './writer.ts'

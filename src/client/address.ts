@@ -49,11 +49,6 @@ export function withQuery(path: string, query: Readonly<Record<string, QueryValu
   return target
 }
 
-/** With at most as many decimals as a node reads in text, and never 0. */
-export const roundedMs = (ms: number): number => Math.max(1e-6, Number(ms.toFixed(6)))
-
-export const duration = (ms: number): string => `${roundedMs(ms)}ms`
-
 /** A host of 0 means this machine, for what connects to it. */
 const ANY_ADDRESS = '0.0.0.0'
 

@@ -8,6 +8,7 @@
 // answer may be close. It may also hang, so the other endpoints get the request again beside it, one after the other.
 // So a call has at most two tries in flight. The first answer ends it.
 
+import type { Idempotency } from '../operations/forms/index.ts'
 import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
 import {
@@ -61,8 +62,7 @@ import type {
   SendOutcome,
   Transport,
 } from './transport/transport.ts'
-import { isDated, type WriteId } from './write-id.ts'
-import type { WriteIdSource } from './write-ids.ts'
+import { isDated, type WriteIdSource } from './write-ids.ts'
 
 export interface ClientCall {
   readonly kind: CallKind
@@ -74,7 +74,7 @@ export interface ClientCall {
   /** Instead of the endpoints that the client knows. */
   readonly endpoints?: Endpoints | undefined
   /** The id of a keyed write that may have been sent before. */
-  readonly writeId?: WriteId | undefined
+  readonly writeId?: Idempotency | undefined
   /** Called for each answer of a node of the cluster, refusals too. */
   readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
   /** The call waits for no other call. */
@@ -206,7 +206,7 @@ class RetryingCall {
     reached: false,
     silentUrl: undefined,
   }
-  #writeId: WriteId | undefined
+  #writeId: Idempotency | undefined
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
   #undatedSentAt: Stopwatch | undefined
   /** Tries that were given up within the retry budget. */
@@ -419,14 +419,14 @@ class RetryingCall {
     return (isMuxed ? mux : http).send(endpoint, request, options)
   }
 
-  #currentWriteId(): WriteId {
+  #currentWriteId(): Idempotency {
     this.#writeId ??= this.#call.writeId ?? this.#engine.options.writeIds.next()
     return this.#writeId
   }
 
   #sendOptions(
     { endpoint, authorization }: Visit,
-    writeId: WriteId | undefined,
+    writeId: Idempotency | undefined,
     sentAtMs: number,
     sideTries: SideTries | undefined,
   ): SendOptions {

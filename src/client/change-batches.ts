@@ -23,7 +23,6 @@ import {
 } from './operation.ts'
 import { leastMs } from './retry-policy.ts'
 import { resultOf, resultsOf } from './transport/http-codec.ts'
-import { isSlot } from './write-id.ts'
 
 export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
@@ -64,7 +63,7 @@ export class ChangeBatches {
     const isBatched =
       signal?.aborted !== true && (http.carriesBatches || mux?.isReady(performance.now()) === true)
     const writeId = isBatched ? writeIds.next() : undefined
-    if (writeId === undefined || !isSlot(writeId)) return this.#alone(change, limits)
+    if (writeId === undefined || !('session' in writeId)) return this.#alone(change, limits)
     const batch = new Batch(change, limits)
     this.#open = batch
     const result = batch.add()

@@ -1,6 +1,6 @@
 // The public API of the client.
 
-import { roundedMs } from './address.ts'
+import { roundedMs } from '../operations/forms/index.ts'
 import type { ApiCall } from './administration.ts'
 import * as administration from './administration.ts'
 import { authSwitch, roles, users } from './auth.ts'

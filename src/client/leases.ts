@@ -1,6 +1,7 @@
 // Calls about leases.
 
-import { bytesOf, duration, withQuery } from './address.ts'
+import { durationText } from '../operations/forms/index.ts'
+import { bytesOf, withQuery } from './address.ts'
 import type { ApiCall } from './administration.ts'
 import {
   arrayIn,
@@ -41,7 +42,7 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
   checkGrant(lease, options)
   const { ttlMs, id } = lease
-  const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
+  const body = bytesOf(JSON.stringify({ ttl: durationText(ttlMs), id }))
   const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
   const answer = await calls.call({ kind: 'keyed' }, request, options)
   return decoded(answer, 'unknown', (json) => ({

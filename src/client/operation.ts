@@ -1,6 +1,7 @@
 // The requests of the client, in a form that is the same for every transport. transport/http-codec.ts has their form as
 // HTTP requests, transport/mux-codec.ts that on the multiplexed connection.
 
+import { asRevision, type Condition } from '../operations/forms/index.ts'
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
 import { bytesIn, type TxnProperties, type WireRange, type WireTxn } from './txn-wire.ts'
@@ -221,4 +222,11 @@ export function ownKey(key: string | Uint8Array): Buffer {
   checkKeyLength(bytes)
   if (bytes.length > 0) return bytes
   throw new QuorateError('the key is empty', { code: 'key_empty', written: 'no' })
+}
+
+/** The condition of a change. */
+export function conditionOf(change: ChangeOperation): Condition | undefined {
+  if (isPut(change) && change.ifAbsent) return { ifMatch: undefined, ifNoneMatch: 'any' }
+  const { ifRevision } = change
+  return ifRevision === undefined ? undefined : { ifMatch: [asRevision(ifRevision)], ifNoneMatch: undefined }
 }

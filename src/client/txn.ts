@@ -1,6 +1,7 @@
 // Transactions: the arguments of `txn` in the form in which they are sent (`txn-wire.ts`), and what an answer means.
 
-import { checkKeyLength, duration } from './address.ts'
+import { durationText } from '../operations/forms/index.ts'
+import { checkKeyLength } from './address.ts'
 import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
 import { ownBytes, ownKey } from './operation.ts'
 import type {
@@ -153,7 +154,7 @@ export function checkPutOptions(where: string, options: TxnPutOptions): void {
 
 function sentPutOptions({ lease, ttlMs }: TxnPutOptions, where: string): { lease?: string; ttl?: string } {
   checkPutOptions(where, { lease, ttlMs })
-  if (ttlMs !== undefined) return { ttl: duration(ttlMs) }
+  if (ttlMs !== undefined) return { ttl: durationText(ttlMs) }
   return lease === undefined ? {} : { lease }
 }
 

@@ -2,6 +2,7 @@
 // the background. Until it is open, and where that fails, writes have tokens.
 
 import { randomBytes } from 'node:crypto'
+import { asRevision, type Idempotency } from '../operations/forms/index.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ClientCredentials } from './credentials.ts'
 import { headerText, isWholeNumber, parseObject } from './decode.ts'
@@ -10,7 +11,6 @@ import type { Closing } from './interruption.ts'
 import { API } from './operation.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Transport } from './transport/transport.ts'
-import { isSlot, type WriteId } from './write-id.ts'
 
 /** Share of the age at which the cluster forgets a session, during which it is used. The last writes need time too. */
 const AGE_SHARE = 0.5
@@ -53,7 +53,7 @@ export class WriteIdSource {
   }
 
   /** A free slot of the session, or a token. `release` must be called when the write has ended. */
-  next(): WriteId {
+  next(): Idempotency {
     const { cluster, http, mux } = this.#options
     // A session pays for a client with many calls.
     const hasManyCalls = http.carriesBatches || mux?.isActive === true
@@ -65,24 +65,28 @@ export class WriteIdSource {
     if (session === undefined || slot >= session.slots) return this.token()
     const seq = (session.seqs[slot] ?? 0) + 1
     session.seqs[slot] = seq
-    return [session.number, slot, seq]
+    return { session: session.number, slot, seq }
   }
 
   /** A revision of 0 is unknown: a node that joins answers it. */
-  token(): WriteId {
+  token(): Idempotency {
     const { revision } = this.#options.cluster
-    return [`${this.#prefix}-${++this.#count}`, revision === 0 ? undefined : revision]
+    return {
+      token: `${this.#prefix}-${++this.#count}`,
+      since: revision === 0 ? undefined : asRevision(revision),
+    }
   }
 
   /** The write has ended. The next write of its slot makes the cluster refuse copies that arrive later. */
-  release(writeId: WriteId): void {
-    if (!isSlot(writeId) || writeId[0] !== this.#clientSession?.number || writeId[2] === SEQ_MAX) return
-    this.#clientSession.free.push(writeId[1])
+  release(writeId: Idempotency): void {
+    if (!('session' in writeId) || writeId.session !== this.#clientSession?.number || writeId.seq === SEQ_MAX)
+      return
+    this.#clientSession.free.push(writeId.slot)
   }
 
   /** The cluster has forgotten the session of this write id. */
-  forgotten(writeId: WriteId): void {
-    if (!isSlot(writeId) || writeId[0] !== this.#clientSession?.number) return
+  forgotten(writeId: Idempotency): void {
+    if (!('session' in writeId) || writeId.session !== this.#clientSession?.number) return
     this.#clientSession = undefined
     this.#openAt = 0
   }
@@ -113,3 +117,6 @@ export class WriteIdSource {
     })
   }
 }
+
+/** Whether the cluster can tell a late copy of the write from a new write. */
+export const isDated = (writeId: Idempotency): boolean => 'session' in writeId || writeId.since !== undefined

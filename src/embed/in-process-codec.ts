@@ -1,12 +1,12 @@
 // The codec of the API for clients in the process of the node: operations of the client become operations of the API,
 // and results become answers. No bytes are encoded.
 
-import { duration } from '../client/address.ts'
 import {
   CHANGES,
   type ChangeOperation,
   type ClientOperation,
   COMPACT,
+  conditionOf,
   DELETE,
   DELETE_RANGE,
   GET,
@@ -18,32 +18,32 @@ import {
   TXN,
 } from '../client/operation.ts'
 import type { CompleteAnswer, Json } from '../client/transport/transport.ts'
-import { isSlot, type WriteId } from '../client/write-id.ts'
 import type { OutcomeOfKey } from '../kv/index.ts'
 import {
+  ApiError,
   asRevision,
-  type Condition,
+  checkedKey,
+  checkedValue,
+  durationText,
   type FreshnessOptions,
   type Idempotency,
   type KeyRow,
-  type Revision,
-} from '../operations/forms/index.ts'
-import type { Operation } from '../operations/index.ts'
-import { ApiError, errorOfOutcome, problemDocument } from '../server/api/errors.ts'
-import {
-  checkedKey,
-  checkedValue,
   leaseIdOf,
+  problemDocument,
   putLeaseOf,
+  type ReadGrant,
+  type Revision,
   rangeOf,
   rangeToDelete,
-} from '../server/api/keys.ts'
+} from '../operations/forms/index.ts'
+import type { Operation } from '../operations/index.ts'
+import { errorOfOutcome } from '../server/api/errors.ts'
 import { apiLimits } from '../server/api/limits.ts'
 import type { AcceptedOutcome, ApiResult, PageCollector } from '../server/api/operation.ts'
 import { bytesOfTxn, checkTxnBytes } from '../server/api/txn.ts'
 import { txnOf } from '../server/api/txn-fields.ts'
 import { txnJson } from '../server/http/txn-json.ts'
-import type { NodeApi, ReadGrant } from '../server/node/types.ts'
+import type { NodeApi } from '../server/node/types.ts'
 
 /** Whether `decode` knows the operation. */
 export const hasCodec = ({ op }: { readonly op: number }): boolean => CODED.has(op)
@@ -61,8 +61,8 @@ const CODED: ReadonlySet<number> = new Set([
 ])
 
 /** Throws `ApiError`. */
-export function decode(operation: ClientOperation, writeId: WriteId | undefined): Operation {
-  const idempotency = idempotencyOf(writeId)
+export function decode(operation: ClientOperation, writeId: Idempotency | undefined): Operation {
+  const idempotency = writeId
   switch (operation.op) {
     case PUT:
     case DELETE:
@@ -110,21 +110,8 @@ function changeOf(change: ChangeOperation) {
     value: checkedValue(change.value),
     condition,
     prev: false,
-    lease: putLeaseOf(lease, ttlMs && duration(ttlMs)),
+    lease: putLeaseOf(lease, ttlMs && durationText(ttlMs)),
   } as const
-}
-
-function conditionOf(change: ChangeOperation): Condition | undefined {
-  if (isPut(change) && change.ifAbsent) return { ifMatch: undefined, ifNoneMatch: 'any' }
-  const { ifRevision } = change
-  return ifRevision === undefined ? undefined : { ifMatch: [asRevision(ifRevision)], ifNoneMatch: undefined }
-}
-
-function idempotencyOf(writeId: WriteId | undefined): Idempotency | undefined {
-  if (writeId === undefined) return undefined
-  if (!isSlot(writeId)) return { token: writeId[0], since: revisionOf(writeId[1]) }
-  const [session, slot, seq] = writeId
-  return { session, slot, seq }
 }
 
 const revisionOf = (revision: number | undefined): Revision | undefined =>

@@ -25,7 +25,7 @@
 //             value: number of the request (6), its fingerprint (16), outcome (`outcome.ts`)
 
 import { equalBytes, Reader, readUint48, Writer, writeUint16, writeUint64 } from '../bytes/index.ts'
-import type { Idempotency, SessionSlot } from '../operations/forms/index.ts'
+import { type Idempotency, SESSION_SLOTS_MAX, type SessionSlot } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
@@ -35,8 +35,6 @@ import { FINGERPRINT_BYTES, TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from '.
 
 type ClientSessions = KvState['clientSessions']
 
-/** Limit on the requests of a session in flight. */
-export const SESSION_SLOTS_MAX = 4096
 /** Limit on open sessions. Beyond it, the oldest is forgotten. */
 export const CLIENT_SESSIONS_MAX = 10_000
 /** Cost of deleting a row, in checks of a slot that has none. */

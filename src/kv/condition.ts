@@ -1,7 +1,13 @@
 // Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
-import { asRevision, type Condition, type RecordMetadata, type Revision } from '../operations/forms/index.ts'
+import {
+  asRevision,
+  type Condition,
+  type RecordMetadata,
+  type Revision,
+  TAGS_MAX,
+} from '../operations/forms/index.ts'
 
 /** RFC 9110 §13.2.2: If-Match first, then If-None-Match; `current` is null when the key does not exist. */
 export function conditionHolds(condition: Condition | undefined, current: RecordMetadata | null): boolean {
@@ -18,8 +24,6 @@ function matches(tags: 'any' | readonly Revision[], current: RecordMetadata | nu
 
 // The bytes of a list: count (2), then the revisions (8 each). The count ANY stands for `*`.
 const ANY = 0xffff
-/** More tags than any request within its size limits can carry. */
-export const TAGS_MAX = ANY - 1
 
 export function writeTags(tags: 'any' | readonly Revision[], to: Writer): void {
   if (tags === 'any') {

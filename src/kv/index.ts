@@ -18,7 +18,6 @@ export {
 } from './auth/names.ts'
 export { isMet, type Rights } from './auth/rights.ts'
 export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
-export { SESSION_SLOTS_MAX } from './client-sessions.ts'
 export {
   BATCH_COMMANDS_MAX,
   decodeRequest,
@@ -45,7 +44,7 @@ export {
 } from './codec/rows.ts'
 export { decodeState, encodeState, initialState } from './codec/state.ts'
 export { outcomeKindOf } from './commands.ts'
-export { conditionHolds, TAGS_MAX } from './condition.ts'
+export { conditionHolds } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {

@@ -1,7 +1,7 @@
 // The replicated settings: their defaults, their allowed values, their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
-import type { KvSettings } from '../operations/forms/index.ts'
+import { KEY_BYTES_MAX, type KvSettings, VALUE_BYTES_MAX } from '../operations/forms/index.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { Reason } from './types.ts'
 
@@ -41,8 +41,8 @@ interface SettingRule {
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
-  keyBytesMax: { id: 1, min: 1, max: 4096 },
-  valueBytesMax: { id: 2, min: 0, max: 1 << 20 },
+  keyBytesMax: { id: 1, min: 1, max: KEY_BYTES_MAX },
+  valueBytesMax: { id: 2, min: 0, max: VALUE_BYTES_MAX },
   storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
   idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000 },
   idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40 },

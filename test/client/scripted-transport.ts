@@ -9,7 +9,7 @@ import { Client, type ClientOptions, QuorateError } from '../../src/client/index
 import { after } from '../../src/client/timer.ts'
 import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
 import type { SendOutcome, Transport } from '../../src/client/transport/transport.ts'
-import { type WriteId, writeIdHeader } from '../../src/client/write-id.ts'
+import { type Idempotency, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 
 /** The outcome of a request; SILENT: none until a limit is reached. */
 export type Fate =
@@ -27,7 +27,7 @@ export interface Sent {
   /** Time since the transport was made. */
   readonly ms: number
   readonly method: string
-  readonly writeId: WriteId | undefined
+  readonly writeId: Idempotency | undefined
   readonly key: string | undefined
 }
 
@@ -47,7 +47,7 @@ export class ScriptedTransport implements Transport {
     const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, writeId, signal } = options
     const at = endpoint.port - 1
     const fate = this.#script(at, this.sent.length)
-    const key = writeId === undefined ? undefined : Object.values(writeIdHeader(writeId))[0]
+    const key = writeId === undefined ? undefined : Object.values(idempotencyHeaders(writeId))[0]
     const ms = performance.now() - this.#startedAt
     this.sent.push({ at, ms, method: httpRequestOf(request).method, writeId, key })
     this.inFlight += 1

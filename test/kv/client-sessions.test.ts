@@ -1,15 +1,11 @@
 // Sessions: a change is known by session, slot and number, and is applied at most once.
 
 import { describe, expect, test } from 'vitest'
-import {
-  CLIENT_SESSIONS_MAX,
-  SESSION_SLOTS_MAX,
-  STEPS_OF_DELETION,
-  STEPS_PER_ENTRY,
-} from '../../src/kv/client-sessions.ts'
+import { CLIENT_SESSIONS_MAX, STEPS_OF_DELETION, STEPS_PER_ENTRY } from '../../src/kv/client-sessions.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { MalformedBytesError } from '../../src/kv/errors.ts'
 import type { SessionSlot } from '../../src/operations/forms/index.ts'
+import { SESSION_SLOTS_MAX } from '../../src/operations/forms/index.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const OPEN = ask({ kind: 'open-session' })

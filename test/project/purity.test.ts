@@ -112,6 +112,7 @@ const MAY_IMPORT = new Map([
   [
     'client',
     [
+      ...OPERATIONS,
       ...['bytes', 'tracing', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts'],
       'certificates/handshake-faults.ts',
     ],
@@ -120,6 +121,7 @@ const MAY_IMPORT = new Map([
   [
     'cli',
     [
+      ...OPERATIONS,
       'client',
       'certificates',
       'backup',

@@ -17,8 +17,8 @@ import {
   TOKENS_PER_SECOND,
 } from '../../src/client/retry-policy.ts'
 import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { PROBLEMS } from '../../src/operations/forms/index.ts'
 import { WAITING_READS_MAX } from '../../src/raft/index.ts'
-import { PROBLEMS } from '../../src/server/api/errors.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'

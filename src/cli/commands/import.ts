@@ -9,9 +9,9 @@ import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
 import { type Client, QuorateError } from '../../client/index.ts'
-import { SETTING_RULES } from '../../kv/settings.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import { sayWhileSilent, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -60,8 +60,6 @@ const NAME_CHARACTERS_MAX = 4096
  * And a node would call a key malformed that does not fit into the head of a request. The settings of the cluster may
  * be lower. They are not requested: the node that answers may not know of a change that raised them.
  */
-const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
-const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 /** Errors of one item, after which the import continues. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 

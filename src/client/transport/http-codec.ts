@@ -2,7 +2,8 @@
 // the same form (mux-codec.ts), so results are decoded here for both.
 
 import { isUtf8 } from 'node:buffer'
-import { bytesOf, duration, keyPath, withQuery } from '../address.ts'
+import { conditionHeaders, durationText } from '../../operations/forms/index.ts'
+import { bytesOf, keyPath, withQuery } from '../address.ts'
 import { problemError } from '../call-error.ts'
 import {
   arrayIn,
@@ -24,6 +25,7 @@ import {
   type ChangeOutcome,
   type ChangesOperation,
   COMPACT,
+  conditionOf,
   DELETE,
   DELETE_RANGE,
   GET,
@@ -60,13 +62,13 @@ export function httpRequestOf(request: CallRequest): OutgoingRequest {
   const operation = sealed(request)
   switch (operation.op) {
     case PUT: {
-      const headers = conditionsOf(operation.ifRevision, operation.ifAbsent)
+      const headers = conditionHeaders(conditionOf(operation))
       const { key, value, lease, ttlMs } = operation
-      const path = withQuery(keyPath(key), { lease, ttl: ttlMs && duration(ttlMs) })
+      const path = withQuery(keyPath(key), { lease, ttl: ttlMs && durationText(ttlMs) })
       return { method: 'PUT', path, headers, body: value }
     }
     case DELETE: {
-      const headers = conditionsOf(operation.ifRevision, false)
+      const headers = conditionHeaders(conditionOf(operation))
       return { method: 'DELETE', path: keyPath(operation.key), headers, body: undefined }
     }
     case CHANGES:
@@ -104,7 +106,7 @@ const watchPath = ({ place, from, prev, only, values, progressMs }: WatchParamet
     prev: prev ? true : undefined,
     only,
     values: values ? undefined : false,
-    progress: duration(progressMs),
+    progress: durationText(progressMs),
   })
 
 function jsonPost(path: string, content: object): OutgoingRequest {
@@ -131,7 +133,7 @@ function changeJson(change: ChangeOperation): Json {
       if_match,
       if_none_match: change.ifAbsent ? '*' : undefined,
       lease: change.lease,
-      ttl: change.ttlMs && duration(change.ttlMs),
+      ttl: change.ttlMs && durationText(change.ttlMs),
     },
   }
 }
@@ -165,20 +167,13 @@ export const freshPath = (
 ): string =>
   withQuery(path, {
     consistency,
-    max_staleness: maxStalenessMs === undefined ? undefined : duration(maxStalenessMs),
+    max_staleness: maxStalenessMs === undefined ? undefined : durationText(maxStalenessMs),
     min_revision: minRevision > 0 ? minRevision : undefined,
   })
 
 function jsonRead(path: string, freshness: ReadFreshness): OutgoingRequest {
   const headers = { Accept: 'application/json' }
   return { method: 'GET', path: freshPath(path, freshness), headers, body: undefined }
-}
-
-function conditionsOf(ifRevision: number | undefined, ifAbsent: boolean): Record<string, string> {
-  const headers: Record<string, string> = {}
-  if (ifRevision !== undefined) headers['If-Match'] = `"${ifRevision}"`
-  if (ifAbsent) headers['If-None-Match'] = '*'
-  return headers
 }
 
 /** The result of an operation that was served. */

@@ -8,6 +8,7 @@ import type { LookupFunction, Socket } from 'node:net'
 import type { SpanContext } from '@opentelemetry/api'
 import { isCertificateAlert } from '../../certificates/handshake-faults.ts'
 import { http } from '../../node-http.ts'
+import { idempotencyHeaders } from '../../operations/forms/index.ts'
 import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import { withQuery } from '../address.ts'
@@ -18,7 +19,6 @@ import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { writeIdHeader } from '../write-id.ts'
 import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
@@ -59,7 +59,7 @@ export class HttpTransport implements Transport {
         ...headers,
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
         ...(authorization === undefined ? undefined : { Authorization: authorization }),
-        ...(writeId && writeIdHeader(writeId)),
+        ...idempotencyHeaders(writeId),
         ...(trace && headersOfTrace(trace.context)),
       },
       body,

@@ -1,6 +1,7 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
 import type { SpanContext } from '@opentelemetry/api'
+import { type Idempotency, idempotencyField } from '../../operations/forms/index.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
 import { isObject, isWholeNumber, type Json } from '../decode.ts'
 import {
@@ -26,7 +27,6 @@ import {
   type WatchParameters,
 } from '../operation.ts'
 import { bytesIn, partsIn } from '../txn-wire.ts'
-import type { WriteId } from '../write-id.ts'
 import type { CompleteAnswer } from './transport.ts'
 
 /** First message of a node on a connection. */
@@ -153,22 +153,22 @@ export function itemOf(
   id: number,
   request: ClientOperation,
   timeoutMs: number,
-  writeId: WriteId | undefined,
+  writeId: Idempotency | undefined,
 ): MuxItem {
   const operation = sealed(request)
   switch (operation.op) {
     case PUT: {
       const conditions = conditionsOf(operation)
-      const item = [id, PUT, timeoutMs, operation.key, operation.value, writeId ?? null]
+      const item = [id, PUT, timeoutMs, operation.key, operation.value, idempotencyField(writeId)]
       return conditions === undefined ? item : [...item, conditions]
     }
     case DELETE: {
       const conditions = conditionsOf(operation)
-      const item = [id, DELETE, timeoutMs, operation.key, writeId ?? null]
+      const item = [id, DELETE, timeoutMs, operation.key, idempotencyField(writeId)]
       return conditions === undefined ? item : [...item, conditions]
     }
     case CHANGES:
-      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), writeId ?? null]
+      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), idempotencyField(writeId)]
     case GET: {
       const { key, minRevision, consistency, revision } = operation
       if (revision !== undefined)
@@ -180,13 +180,13 @@ export function itemOf(
       return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
     case TXN: {
       const { txn, freshness } = operation
-      if (freshness === undefined) return [id, TXN, timeoutMs, txn, writeId ?? null]
+      if (freshness === undefined) return [id, TXN, timeoutMs, txn, idempotencyField(writeId)]
       return [id, TXN, timeoutMs, txn, null, freshness.minRevision || null, freshnessOf(freshness)]
     }
     case DELETE_RANGE:
-      return [id, DELETE_RANGE, timeoutMs, operation.range, writeId ?? null]
+      return [id, DELETE_RANGE, timeoutMs, operation.range, idempotencyField(writeId)]
     case COMPACT:
-      return [id, COMPACT, timeoutMs, operation.revision, writeId ?? null]
+      return [id, COMPACT, timeoutMs, operation.revision, idempotencyField(writeId)]
     case KEEP_ALIVE:
       return [id, KEEP_ALIVE, timeoutMs, operation.leases]
     case WATCH:

@@ -1,9 +1,9 @@
 // A request on a multiplexed connection that waits for its answer.
 
+import type { Idempotency } from '../../operations/forms/index.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import type { ClientOperation } from '../operation.ts'
 import { RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
-import type { WriteId } from '../write-id.ts'
 import { type MuxItem, type MuxWelcome, outcomeOf } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
 
@@ -14,7 +14,7 @@ export const WITHDRAWN = -1
 /** A request as its connection sees it. Times are of `performance.now()`. */
 export interface PendingOperation {
   readonly operation: ClientOperation
-  readonly writeId: WriteId | undefined
+  readonly writeId: Idempotency | undefined
   readonly trace: SendOptions['trace']
   /** It keeps no process alive. */
   readonly background: boolean
@@ -41,7 +41,7 @@ export interface PendingConnection {
 
 export class PendingRequest implements PendingOperation {
   readonly operation: ClientOperation
-  readonly writeId: WriteId | undefined
+  readonly writeId: Idempotency | undefined
   readonly trace: SendOptions['trace']
   readonly background: boolean
   readonly deadline: number

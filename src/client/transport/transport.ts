@@ -6,9 +6,9 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { SpanContext } from '@opentelemetry/api'
+import type { Idempotency } from '../../operations/forms/index.ts'
 import type { Endpoint } from '../endpoints.ts'
 import type { CallRequest } from '../operation.ts'
-import type { WriteId } from '../write-id.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
 export type Headers = IncomingHttpHeaders
@@ -30,7 +30,7 @@ export interface SendOptions {
   /** The time for looking up the host name is added to `connectMs`. */
   readonly waitsForLookup?: boolean | undefined
   /** The identity of a change that must be applied at most once. */
-  readonly writeId?: WriteId | undefined
+  readonly writeId?: Idempotency | undefined
   /** The cluster that must answer. A node of another cluster refuses the request. */
   readonly clusterId?: string | undefined
   /** The Authorization header: who makes the request. */

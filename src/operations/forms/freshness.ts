@@ -12,3 +12,11 @@ export interface FreshnessOptions {
   /** The read waits until the node has applied this revision. */
   readonly minRevision?: Revision | undefined
 }
+
+/** Permission to read now, synchronously or with scans opened in the callback. */
+export interface ReadGrant {
+  readonly served: ReadConsistency
+  /** Proven upper bound; for stale reads, when it is known. */
+  readonly stalenessMs: number | undefined
+  readonly revision: Revision
+}

@@ -1,11 +1,61 @@
 // The forms that operations share.
 
-export type { Condition } from './conditions.ts'
-export type { FreshnessOptions, ReadConsistency } from './freshness.ts'
-export type { Idempotency, IdempotencyToken, SessionSlot } from './idempotency.ts'
-export { type PutLease, TTL_MS_MAX, TTL_MS_MIN } from './leases.ts'
+export { bytesDocument } from './bytes.ts'
+export {
+  type Condition,
+  conditionHeaders,
+  type RequestHeaders,
+  readConditions,
+  TAGS_MAX,
+} from './conditions.ts'
+export {
+  DURATION_PATTERN,
+  durationMs,
+  durationText,
+  MAX_STALENESS_MS_MAX,
+  roundedMs,
+  ttlMsOf,
+} from './durations.ts'
+export type { FreshnessOptions, ReadConsistency, ReadGrant } from './freshness.ts'
+export {
+  type Idempotency,
+  type IdempotencyToken,
+  idempotencyField,
+  idempotencyHeaders,
+  isToken,
+  readIdempotency,
+  readIdempotencyKey,
+  SEQ_MAX,
+  SESSION_SLOTS_MAX,
+  type SessionSlot,
+} from './idempotency.ts'
+export { LEASE_ID_PATTERN, leaseIdOf, type PutLease, putLeaseOf } from './leases.ts'
 export type { NewReplica } from './members.ts'
-export { compareKeys, type KeyRange, keyAfter, prefixEnd, rangeAt, type Where } from './places.ts'
+export {
+  BOUND_BYTES_MAX,
+  checkedBound,
+  checkedKey,
+  checkedValue,
+  compareKeys,
+  type KeyRange,
+  keyAfter,
+  prefixEnd,
+  type RangeBounds,
+  rangeAt,
+  rangeOf,
+  rangeToDelete,
+  type Where,
+  whereToWatch,
+} from './places.ts'
+export {
+  ApiError,
+  type ApiErrorCode,
+  type ErrorFacts,
+  PROBLEMS,
+  type ProblemDocument,
+  problemDocument,
+  retryAfterSeconds,
+} from './problems.ts'
 export {
   type AccessDemand,
   ADMINISTER,
@@ -20,9 +70,13 @@ export type { Access, AuthRole, Permission } from './roles.ts'
 export type { KvSettings } from './settings.ts'
 export {
   asRevision,
+  KEY_BYTES_MAX,
   type KeyRevisions,
   type KeyRow,
   type LeaseId,
   type RecordMetadata,
   type Revision,
+  TTL_MS_MAX,
+  TTL_MS_MIN,
+  VALUE_BYTES_MAX,
 } from './store.ts'

@@ -1,10 +1,34 @@
 // Leases, as operations name them.
 
+import { ttlMsOf } from './durations.ts'
+import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
-
-/** How long a lease may live after it was granted or renewed: a second to ten years. */
-export const TTL_MS_MIN = 1000
-export const TTL_MS_MAX = 3650 * 24 * 3_600_000
 
 /** The lease of a key that is put: one that exists, or one of its own. */
 export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
+
+/** Text of a lease id. */
+export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,19}$'
+const LEASE_ID = new RegExp(LEASE_ID_PATTERN)
+
+export function leaseIdOf(text: string, name: string): LeaseId {
+  if (LEASE_ID.test(text) && BigInt(text) < 2n ** 64n) return text as LeaseId
+  throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
+}
+
+/**
+ * The lease of a put, which names a lease or a time to live, in text or in milliseconds that were checked. `prefix` and
+ * `ttlName` name the fields in errors.
+ */
+export function putLeaseOf(
+  lease: string | undefined,
+  ttl: string | number | undefined,
+  prefix = '',
+  ttlName = 'ttl',
+): PutLease | undefined {
+  if (lease !== undefined && ttl !== undefined)
+    throw new ApiError('bad_request', `${prefix}lease cannot be combined with ${prefix}${ttlName}`)
+  if (lease !== undefined) return { id: leaseIdOf(lease, `${prefix}lease`) }
+  if (ttl === undefined) return undefined
+  return { ttlMs: typeof ttl === 'number' ? ttl : ttlMsOf(ttl, `${prefix}${ttlName}`) }
+}

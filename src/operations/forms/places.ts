@@ -1,6 +1,9 @@
-// Keys and ranges of keys. Keys are ordered by their bytes.
+// Keys and ranges of keys, and as clients may name them in any cluster. The settings of a cluster may allow less. Keys
+// are ordered by their bytes.
 
 import { readUint8 } from '../../bytes/index.ts'
+import { ApiError } from './problems.ts'
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from './store.ts'
 
 /** A range of keys, the end exclusive. */
 export interface KeyRange {
@@ -42,4 +45,78 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)
   next.set(key)
   return next
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// As clients name them
+
+/** `prefix` stands before the sentence of an error. */
+export function checkedKey(key: Uint8Array, prefix = ''): Uint8Array {
+  if (key.length === 0) throw new ApiError('key_empty', `${prefix}the key is empty`)
+  if (key.length > KEY_BYTES_MAX)
+    throw new ApiError('key_too_long', `${prefix}key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+  return key
+}
+
+export function checkedValue(value: Uint8Array, prefix = ''): Uint8Array {
+  if (value.length <= VALUE_BYTES_MAX) return value
+  const detail = `${prefix}value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`
+  throw new ApiError('value_too_large', detail)
+}
+
+/** The first key after the longest one has one byte more, so a longer bound has no use. */
+export const BOUND_BYTES_MAX = KEY_BYTES_MAX + 1
+
+export function checkedBound(bound: Uint8Array, name: string): Uint8Array {
+  if (bound.length <= BOUND_BYTES_MAX) return bound
+  throw new ApiError('key_too_long', `${name} of ${bound.length} bytes, at most ${BOUND_BYTES_MAX}`)
+}
+
+/** The keys of a range as a client names them. */
+export interface RangeBounds {
+  readonly prefix?: Uint8Array | undefined
+  readonly start?: Uint8Array | undefined
+  readonly end?: Uint8Array | undefined
+}
+
+/** All keys if no bound is given. */
+export function rangeOf({ prefix, start, end }: RangeBounds): KeyRange {
+  if (prefix === undefined) return { start: start ?? NO_BYTES, end }
+  if (start !== undefined || end !== undefined)
+    throw new ApiError('bad_request', 'prefix cannot be combined with start or end')
+  return { start: prefix, end: prefixEnd(prefix) }
+}
+
+const NO_BYTES = new Uint8Array()
+
+function checkedRange(bounds: RangeBounds): KeyRange {
+  const { prefix, start, end } = bounds
+  if (prefix !== undefined) checkedBound(prefix, 'prefix')
+  if (start !== undefined) checkedBound(start, 'start')
+  if (end !== undefined) checkedBound(end, 'end')
+  return rangeOf(bounds)
+}
+
+/** A range to delete. `all` confirms a range without bounds. */
+export function rangeToDelete(bounds: RangeBounds, all = false): KeyRange {
+  if (bounds.prefix === undefined && bounds.start === undefined && bounds.end === undefined)
+    throw new ApiError('key_empty', 'name a key, or a range by prefix, or by start and end')
+  const range = checkedRange(bounds)
+  if (range.start.length === 0 && range.end === undefined && !all)
+    throw new ApiError('bad_request', 'this would delete all keys: add all=true if that is meant')
+  return range
+}
+
+/** A key or a range to watch; all keys if none is named. */
+export function whereToWatch(bounds: RangeBounds & { readonly key?: Uint8Array | undefined }): Where {
+  const { key, prefix, start, end } = bounds
+  if (key !== undefined) {
+    if (prefix !== undefined || start !== undefined || end !== undefined)
+      throw new ApiError('bad_request', 'key cannot be combined with prefix, start or end')
+    return { key: checkedKey(key) }
+  }
+  const range = checkedRange(bounds)
+  if (range.end !== undefined && compareKeys(range.start, range.end) >= 0)
+    throw new ApiError('bad_request', 'no key is in this range: its start is not before its end')
+  return range
 }

@@ -17,6 +17,14 @@ export const asRevision = (value: number): Revision => {
 /** 64 bits as decimal digits, not 0. */
 export type LeaseId = string & { readonly [brand]: 'LeaseId' }
 
+/** Limits on a key and on a value, in bytes, whatever the settings of a cluster say. */
+export const KEY_BYTES_MAX = 4096
+export const VALUE_BYTES_MAX = 1 << 20
+
+/** How long a lease may live after it was granted or renewed: a second to ten years. */
+export const TTL_MS_MIN = 1000
+export const TTL_MS_MAX = 3650 * 24 * 3_600_000
+
 /** One key of a user, as stored. */
 export interface KeyRow {
   readonly key: Uint8Array

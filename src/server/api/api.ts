@@ -1,11 +1,12 @@
 // The API of one node: what all wires share.
 
+import { ApiError } from '../../operations/forms/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Audit } from './audit.ts'
 import { Authenticator } from './authenticator.ts'
 import { InboundBudget, OutboundBudget } from './budget.ts'
-import { ApiError, asError } from './errors.ts'
+import { asError } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 import { Ranges } from './ranges.ts'
 import { WatchBuffers } from './watch.ts'

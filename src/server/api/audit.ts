@@ -1,9 +1,16 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
 // passwords. Refusals of clients without a user are a sample, in short lines.
 
-import { compareKeys, type KeyRange, keyAfter, prefixEnd } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  type ApiErrorCode,
+  bytesDocument,
+  compareKeys,
+  type KeyRange,
+  keyAfter,
+  prefixEnd,
+} from '../../operations/forms/index.ts'
 import { factsOf, type Operation } from '../../operations/index.ts'
-import { ApiError, type ApiErrorCode, bytesDocument } from './errors.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
 import { demandsOf } from './permit.ts'
 import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'

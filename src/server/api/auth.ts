@@ -12,18 +12,19 @@ import {
 } from '../../kv/index.ts'
 import type { User } from '../../kv/types.ts'
 import type { AuthRole } from '../../operations/forms/index.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
-import { ApiError, errorOfNode } from './errors.ts'
-import { readOptions, timeLeftMs } from './keys.ts'
+import { errorOfNode } from './errors.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
 import { refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime } from './ranges.ts'
+import { readOptions, timeLeftMs } from './read-options.ts'
 
 export function showAuth({ node: { auth } }: Api, respond: Respond): void {
   respond({ kind: 'auth', enabled: auth.enabled, revision: auth.revision })

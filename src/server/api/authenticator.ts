@@ -2,10 +2,10 @@
 // error, and the next one is not tried.
 
 import { type AuthState, isAuthName } from '../../kv/index.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import { AUTH_TOKEN_MS, type AuthTokenFacts, signAuthToken, verifyAuthToken } from '../auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import type { NodeApi } from '../node/types.ts'
-import { ApiError } from './errors.ts'
 import type { Principal } from './operation.ts'
 import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
 

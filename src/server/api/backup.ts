@@ -2,14 +2,15 @@
 
 import { type BackupHeader, BackupWriter, BLOCK_LIMITS } from '../../backup/format.ts'
 import { BackupRows, backedUpState, decodeState, encodeState } from '../../kv/index.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import type { RowScan, StoredRow } from '../../storage/types.ts'
 import type { NodeApi } from '../node/types.ts'
 import { version } from '../version.ts'
 import type { Api } from './api.ts'
-import { ApiError, errorOfNode } from './errors.ts'
-import { readOptions } from './keys.ts'
+import { errorOfNode } from './errors.ts'
 import type { Call, Respond, RowStream } from './operation.ts'
 import { errorOfScan, finish, type Instant } from './ranges.ts'
+import { readOptions } from './read-options.ts'
 
 /** The read is linearizable: the backup has every change that was answered before the request. */
 export function backUp(api: Api, withHistory: boolean, call: Call, respond: Respond) {

@@ -2,7 +2,7 @@
 // have not taken. Both are counted over all connections of all wires.
 
 import type { Writable } from 'node:stream'
-import { ApiError, type ApiErrorCode } from './errors.ts'
+import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import { TurnQueue } from './turn-queue.ts'
 
 /** Bytes of requests that are being received, wait, or are not answered yet: their heads, bodies, keys and values. */

@@ -1,14 +1,15 @@
 // Operations on the cluster: members, leadership, settings.
 
+import { ApiError } from '../../operations/forms/index.ts'
 import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { ChangeStep, LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
-import { ApiError, errorOfNode } from './errors.ts'
-import { timeLeftMs } from './keys.ts'
+import { errorOfNode } from './errors.ts'
 import type { Call, Respond } from './operation.ts'
 import { checkJoin, refusalNow } from './permit.ts'
+import { timeLeftMs } from './read-options.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void

@@ -6,6 +6,7 @@ import { conditionHolds, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import {
+  ApiError,
   type Condition,
   type FreshnessOptions,
   type Idempotency,
@@ -14,10 +15,11 @@ import {
   keyAfter,
   type LeaseId,
   type PutLease,
+  type ReadGrant,
 } from '../../operations/forms/index.ts'
 import type { BatchedCommand, Operation, OperationOf } from '../../operations/index.ts'
 import { assertNever } from '../../raft/index.ts'
-import type { LeaseNow, NodeApi, ReadGrant } from '../node/types.ts'
+import type { LeaseNow, NodeApi } from '../node/types.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
 import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
@@ -30,12 +32,12 @@ import {
   respondSettings,
   transferLeadership,
 } from './cluster.ts'
-import { ApiError, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
-import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
+import { errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import type { ApiResult, Call, LeaseDescription, Respond } from './operation.ts'
 import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
+import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
 import {
   type AnswerEstimate,
   bytesOfTxn,

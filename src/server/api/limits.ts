@@ -66,7 +66,6 @@ export const apiLimits: ApiLimits = {
 
 export const TIMEOUT_MS_DEFAULT = 5000
 export const TIMEOUT_MS_MAX = 60_000
-export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
 
 /** An answer is sent a little before the timeout, so that it arrives in time. */
 const TRANSIT_SHARE = 0.05

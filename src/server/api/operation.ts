@@ -4,18 +4,20 @@ import type { SpanContext } from '@opentelemetry/api'
 import type { Outcome, User } from '../../kv/index.ts'
 import type {
   AccessDemand,
+  ApiError,
   AuthRole,
   KeyRow,
   KvSettings,
   LeaseId,
+  ReadGrant,
   Revision,
 } from '../../operations/forms/index.ts'
 import type { KvTxn, KvTxnResult, Operation } from '../../operations/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
-import type { DriverStatus, LeaseNow, ReadGrant } from '../node/types.ts'
+import type { DriverStatus, LeaseNow } from '../node/types.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
-import type { ApiError, RejectedOutcome } from './errors.ts'
+import type { RejectedOutcome } from './errors.ts'
 
 /** The user who makes a call. */
 export interface Principal {

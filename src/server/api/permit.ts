@@ -17,6 +17,7 @@ import {
 } from '../../kv/index.ts'
 import {
   type AccessDemand,
+  ApiError,
   compareKeys,
   type KeyRange,
   keyAfter,
@@ -26,9 +27,9 @@ import {
 import { factsOf, type Operation } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import type { NodeApi } from '../node/types.ts'
-import { ApiError, asError, errorOfNode } from './errors.ts'
-import { timeLeftMs } from './keys.ts'
+import { asError, errorOfNode } from './errors.ts'
 import type { Call, Permit, Principal } from './operation.ts'
+import { timeLeftMs } from './read-options.ts'
 
 /** All rights that a user needs for an operation. */
 export const demandsOf = (operation: Operation, { user }: Principal): readonly AccessDemand[] =>

@@ -5,9 +5,9 @@ import type { Idempotency } from '../../operations/forms/index.ts'
 import type { Result } from '../node/types.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
-import { timeLeftMs } from './keys.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
 import { decide, type RightsView, unidentified } from './permit.ts'
+import { timeLeftMs } from './read-options.ts'
 
 interface ProposingApi extends Pick<Api, 'errorOf'> {
   readonly node: RightsView & Pick<Api['node'], 'propose'>

@@ -2,18 +2,25 @@
 // to do other work between them.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type FreshnessOptions, type KeyRange, type KeyRow, keyAfter } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  type FreshnessOptions,
+  type KeyRange,
+  type KeyRow,
+  keyAfter,
+  type ReadGrant,
+} from '../../operations/forms/index.ts'
 import type { RangeRequest } from '../../operations/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan, RecordScanOptions, SliceLimits } from '../node/record-scan.ts'
-import type { NodeApi, ReadGrant, Result, SlicedScan } from '../node/types.ts'
+import type { NodeApi, Result, SlicedScan } from '../node/types.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
-import { ApiError, asError, errorOfNode } from './errors.ts'
-import { checkRevision, readOptions, timeLeftMs } from './keys.ts'
+import { asError, errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 import type { Call, PageCollector, Respond, RowStream } from './operation.ts'
 import { refusalNow } from './permit.ts'
+import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
 
 /** The store at one instant, while one operation reads it. */
 export interface Instant {

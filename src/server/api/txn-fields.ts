@@ -2,9 +2,15 @@
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
 import type { LeaseId, Where } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  checkedBound,
+  checkedKey,
+  checkedValue,
+  putLeaseOf,
+  rangeOf,
+} from '../../operations/forms/index.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
-import { ApiError } from './errors.ts'
-import { checkedBound, checkedKey, checkedValue, putLeaseOf, rangeOf } from './keys.ts'
 
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const

@@ -7,6 +7,7 @@ import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
 import { comparisonHolds, readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import {
+  ApiError,
   type KeyRange,
   type KeyRow,
   type KvSettings,
@@ -26,7 +27,7 @@ import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Reservation } from './budget.ts'
-import { ApiError, errorOfOutcome } from './errors.ts'
+import { errorOfOutcome } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
 

@@ -2,9 +2,10 @@
 
 import { watchFloor } from '../../kv/index.ts'
 import type { Revision } from '../../operations/forms/index.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { ApiError, errorOfNode } from './errors.ts'
+import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 
 export const PROGRESS_MS_DEFAULT = 10_000

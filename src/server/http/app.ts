@@ -3,8 +3,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
-import { ApiError, asError } from '../api/errors.ts'
-import { timeLeftMs } from '../api/keys.ts'
+import { ApiError } from '../../operations/forms/index.ts'
+import { asError } from '../api/errors.ts'
+import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
 import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'

@@ -1,11 +1,15 @@
 // The routes of users, roles and logins.
 
 import type { User } from '../../kv/index.ts'
-import { type AuthRole, keyAfter, type Permission } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  type AuthRole,
+  keyAfter,
+  type Permission,
+  rangeOf,
+  readConditions,
+} from '../../operations/forms/index.ts'
 import { rangeDocument } from '../api/audit.ts'
-import { ApiError } from '../api/errors.ts'
-import { rangeOf } from '../api/keys.ts'
-import { readConditions } from './headers.ts'
 import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { type Route, type RouteRequest, route } from './route.ts'

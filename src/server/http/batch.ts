@@ -1,10 +1,16 @@
 // The route of batches: several changes in one entry of the log.
 
 import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
-import { asRevision, type Condition, type Revision } from '../../operations/forms/index.ts'
+import {
+  asRevision,
+  type Condition,
+  checkedKey,
+  checkedValue,
+  putLeaseOf,
+  type Revision,
+  readIdempotency,
+} from '../../operations/forms/index.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
-import { checkedKey, checkedValue, putLeaseOf } from '../api/keys.ts'
-import { readIdempotency } from './headers.ts'
 import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
 import { type Route, route } from './route.ts'

@@ -1,8 +1,8 @@
 // The bodies of requests: how they are received, and how a refused one is dropped.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { ApiError } from '../../operations/forms/index.ts'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
-import { ApiError } from '../api/errors.ts'
 import { LINGER_MS } from './connections.ts'
 import { type BodyLimits, HttpError, type RequestBody } from './messages.ts'
 

@@ -1,6 +1,6 @@
 // The health of a node: what probes read.
 
-import { ApiError } from '../api/errors.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import type { DriverStatus } from '../node/types.ts'
 import { type HttpResponse, jsonResponse } from './messages.ts'
 

@@ -1,19 +1,30 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
-import { type OutcomeOfKey, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import type { OutcomeOfKey } from '../../kv/index.ts'
 import type { KeyRow, KvSettings } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  checkedKey,
+  problemDocument,
+  putLeaseOf,
+  type ReadGrant,
+  rangeOf,
+  rangeToDelete,
+  readConditions,
+  readIdempotency,
+  SESSION_SLOTS_MAX,
+} from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
-import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
-import { checkedKey, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
+import { errorOfOutcome } from '../api/errors.ts'
 import type { AcceptedOutcome, ApiResult, LeaseDescription, RowStream } from '../api/operation.ts'
 import { hex } from '../node/state-hashes.ts'
-import type { DriverStatus, NodeApi, ReadGrant } from '../node/types.ts'
+import type { DriverStatus, NodeApi } from '../node/types.ts'
 import { roleJson, userJson } from './auth-routes.ts'
 import { codingRefusal } from './body.ts'
-import { namesMediaType, readConditions, readIdempotency } from './headers.ts'
+import { namesMediaType } from './headers.ts'
 import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import {
   type BodySink,

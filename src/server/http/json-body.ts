@@ -2,7 +2,7 @@
 // that occur twice in an object, of which a parser keeps only the last.
 
 import { isUtf8 } from 'node:buffer'
-import { ApiError } from '../api/errors.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 
 /**
  * No valid request but a batch has nearly as many. While a body of very many is parsed and checked, everything else

@@ -1,6 +1,6 @@
 // Bytes in the JSON of a request: a string means its UTF-8, {"base64": …} any bytes.
 
-import { ApiError } from '../api/errors.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import { closed, type FromSchema, object, string, stringOr } from './json-schema.ts'
 
 export const JsonBytes = {

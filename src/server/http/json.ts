@@ -1,7 +1,7 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
 import type { KeyRevisions, KeyRow, RecordMetadata } from '../../operations/forms/index.ts'
-import { bytesDocument } from '../api/errors.ts'
+import { bytesDocument } from '../../operations/forms/index.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
 

@@ -4,12 +4,17 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Span, SpanContext } from '@opentelemetry/api'
 import type { Revision } from '../../operations/forms/index.ts'
+import {
+  ApiError,
+  type ApiErrorCode,
+  problemDocument,
+  type ReadGrant,
+  retryAfterSeconds,
+} from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
-import { ApiError, type ApiErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
-import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import { addressOf } from './connections.ts'
 import { checkLoopbackOnly, type RequestHead, type ServedClients } from './guard.ts'

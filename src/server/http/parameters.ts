@@ -1,14 +1,16 @@
 // Query parameters. One table per kind of request defines which exist, how each is read, and how OpenAPI describes it.
 
 import {
+  ApiError,
   asRevision,
+  DURATION_PATTERN,
+  durationMs,
   type FreshnessOptions,
+  MAX_STALENESS_MS_MAX,
   type ReadConsistency,
   type Revision,
 } from '../../operations/forms/index.ts'
-import { DURATION_PATTERN, durationMs } from '../api/duration.ts'
-import { ApiError } from '../api/errors.ts'
-import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
+import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
 import type { Schema } from './json-schema.ts'
 import { queryDecode, valueIn } from './target.ts'
 

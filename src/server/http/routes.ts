@@ -2,18 +2,21 @@
 
 import { RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
-import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
+import {
+  asRevision,
+  type KvSettings,
+  leaseIdOf,
+  readIdempotency,
+  ttlMsOf,
+} from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
-import { ttlMsOf } from '../api/duration.ts'
-import { leaseIdOf } from '../api/keys.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import { type ColdRoutes, createApp } from './app.ts'
 import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
-import { readIdempotency } from './headers.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { bytesOf, type JsonBytesValue } from './json-bytes.ts'

@@ -2,9 +2,8 @@
 
 import { CLUSTER_VERSION, SETTING_RULES } from '../../kv/index.ts'
 import type { KvSettings } from '../../operations/forms/index.ts'
+import { LEASE_ID_PATTERN, PROBLEMS } from '../../operations/forms/index.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
-import { PROBLEMS } from '../api/errors.ts'
-import { LEASE_ID_PATTERN } from '../api/keys.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 
 export const Bytes = {

@@ -6,17 +6,17 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
-import { SETTING_RULES } from '../../kv/index.ts'
+import { ApiError, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
 import { type Credentials, userNamedIn } from '../api/authenticator.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
-import { ApiError, asError } from '../api/errors.ts'
+import { asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
-import { timeLeftMs } from '../api/keys.ts'
 import type { Call, Principal } from '../api/operation.ts'
 import { JoiningNode, NEWER_MS_MAX, newerWithinMs, unauthenticated, whenNewest } from '../api/permit.ts'
+import { timeLeftMs } from '../api/read-options.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { HttpCounts, Metrics } from '../node/metrics.ts'
 import type { Logger, NodeApi } from '../node/types.ts'
@@ -641,4 +641,4 @@ const UNSERVED: ReadonlySet<string> = new Set([
   ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
 ])
 
-const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
+const VALUE_LIMITS = { bytesMax: VALUE_BYTES_MAX, tooLarge: 'value_too_large' } as const

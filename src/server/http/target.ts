@@ -1,8 +1,8 @@
 // Reads the raw request target, once for each request. A key is bytes, so the target must not be normalised: slashes
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
+import { ApiError } from '../../operations/forms/index.ts'
 import type { OperationLabel } from '../../operations/index.ts'
-import { ApiError } from '../api/errors.ts'
 
 export interface Target {
   /** host[:port] of an absolute-form target (RFC 9112 §3.2.2). */

@@ -1,6 +1,6 @@
 // The request that opens a multiplexed connection (RFC 6455 §4).
 
-import { ApiError } from '../api/errors.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import { SUBPROTOCOL } from '../mux/protocol.ts'
 import type { Guard } from './guard.ts'
 import { HttpError } from './messages.ts'

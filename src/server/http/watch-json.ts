@@ -1,7 +1,7 @@
 // The messages of watches: server-sent events (WHATWG HTML, 9.2) or lines of JSON.
 
 import type { KeyRow, Revision } from '../../operations/forms/index.ts'
-import { type ApiError, problemDocument } from '../api/errors.ts'
+import { type ApiError, problemDocument } from '../../operations/forms/index.ts'
 import type { ChangeEvent, MessageForm } from '../node/watch/index.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 

@@ -1,11 +1,9 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { asRevision, type Revision } from '../../operations/forms/index.ts'
+import { ApiError, asRevision, type Revision, whereToWatch } from '../../operations/forms/index.ts'
 import type { WatchedChanges } from '../../operations/index.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
-import { ApiError } from '../api/errors.ts'
-import { whereToWatch } from '../api/keys.ts'
 import type { ApiResult } from '../api/operation.ts'
 import {
   errorOfWatch,

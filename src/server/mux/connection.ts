@@ -4,9 +4,9 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { ApiError } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
-import { ApiError } from '../api/errors.ts'
 import type { Principal } from '../api/operation.ts'
 import type { WaitingClient } from '../api/watch.ts'
 import { NumberMap } from '../node/number-map.ts'

@@ -1,17 +1,22 @@
 // The fields of an item as MessagePack has them. A fault in a field is an error of its operation, and does not affect
 // the others of its message.
 
-import { RENEW_LEASES_MAX, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import { RENEW_LEASES_MAX } from '../../kv/index.ts'
 import {
+  ApiError,
   asRevision,
+  BOUND_BYTES_MAX,
   type FreshnessOptions,
   type Idempotency,
+  isToken,
   type LeaseId,
+  leaseIdOf,
+  MAX_STALENESS_MS_MAX,
   type Revision,
+  SEQ_MAX,
+  SESSION_SLOTS_MAX,
 } from '../../operations/forms/index.ts'
-import { ApiError } from '../api/errors.ts'
-import { BOUND_BYTES_MAX, isToken, leaseIdOf, SEQ_MAX } from '../api/keys.ts'
-import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
+import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
 import type { Item } from './messages.ts'
 
 export const invalid = (name: string, expected: string): ApiError =>

@@ -2,15 +2,27 @@
 // `api/`.
 
 import type { OutcomeOfKey } from '../../kv/index.ts'
-import { BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, TAGS_MAX } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
 import {
+  ApiError,
   asRevision,
+  BOUND_BYTES_MAX,
   type Condition,
+  checkedKey,
+  checkedValue,
   type KeyRow,
   type PutLease,
+  problemDocument,
+  putLeaseOf,
+  type ReadGrant,
   type Revision,
+  rangeOf,
+  rangeToDelete,
+  SESSION_SLOTS_MAX,
+  TAGS_MAX,
   TTL_MS_MAX,
   TTL_MS_MIN,
+  whereToWatch,
 } from '../../operations/forms/index.ts'
 import type {
   BatchedCommand,
@@ -21,16 +33,7 @@ import type {
   Operation,
   WatchedChanges,
 } from '../../operations/index.ts'
-import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
-import {
-  BOUND_BYTES_MAX,
-  checkedKey,
-  checkedValue,
-  putLeaseOf,
-  rangeOf,
-  rangeToDelete,
-  whereToWatch,
-} from '../api/keys.ts'
+import { errorOfOutcome } from '../api/errors.ts'
 import type { ApiLimits } from '../api/limits.ts'
 import type { AcceptedOutcome, ApiResult } from '../api/operation.ts'
 import { checkTxnBytes } from '../api/txn.ts'
@@ -45,7 +48,6 @@ import {
   type WhereFields,
 } from '../api/txn-fields.ts'
 import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../api/watch.ts'
-import type { ReadGrant } from '../node/types.ts'
 import {
   bytesIn,
   checkLength,

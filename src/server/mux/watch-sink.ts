@@ -1,7 +1,7 @@
 // The sink of a watch of a multiplexed connection: its events become items.
 
 import type { KeyRow, Revision } from '../../operations/forms/index.ts'
-import { ApiError, problemDocument } from '../api/errors.ts'
+import { ApiError, problemDocument } from '../../operations/forms/index.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type {
   ChangeEvent,

@@ -1,5 +1,5 @@
 import type { KvState } from '../../kv/index.ts'
-import type { KeyRow, LeaseId, Revision } from '../../operations/forms/index.ts'
+import type { KeyRow, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
   InFlightCounts,
@@ -44,7 +44,6 @@ import type {
   NetworkEvents,
   NodeApi,
   NodeEnd,
-  ReadGrant,
   ReadRequirements,
   Result,
   SlicedScan,

@@ -4,11 +4,11 @@
 // All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is requested
 // again until the read's time runs out. That is safe, because nothing was promised.
 
-import type { ReadConsistency, Revision } from '../../operations/forms/index.ts'
+import type { ReadConsistency, ReadGrant, Revision } from '../../operations/forms/index.ts'
 import type { InFlightCounts, LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
-import type { Clock, Problem, ReadGrant, ReadRequirements, Result, Timer } from './types.ts'
+import type { Clock, Problem, ReadRequirements, Result, Timer } from './types.ts'
 
 interface Waiter {
   readonly number: number

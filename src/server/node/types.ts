@@ -4,7 +4,14 @@
 
 import type { SpanContext } from '@opentelemetry/api'
 import type { KvState, Outcome, Request, UserIdentity } from '../../kv/types.ts'
-import type { KeyRow, KvSettings, LeaseId, ReadConsistency, Revision } from '../../operations/forms/index.ts'
+import type {
+  KeyRow,
+  KvSettings,
+  LeaseId,
+  ReadConsistency,
+  ReadGrant,
+  Revision,
+} from '../../operations/forms/index.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -194,14 +201,6 @@ export interface ReadRequirements {
   readonly maxStalenessMs?: number | undefined
   readonly minRevision?: Revision | undefined
   readonly timeoutMs: number
-}
-
-/** Permission to read now, synchronously or with scans opened in the callback. */
-export interface ReadGrant {
-  readonly served: ReadConsistency
-  /** Proven upper bound; for stale reads, when it is known. */
-  readonly stalenessMs: number | undefined
-  readonly revision: Revision
 }
 
 /**

@@ -2,9 +2,9 @@
 
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Revision } from '../../../src/operations/forms/index.ts'
+import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation, RequestedAuthChange } from '../../../src/operations/index.ts'
 import { Audit, type AuditedOperations } from '../../../src/server/api/audit.ts'
-import { ApiError } from '../../../src/server/api/errors.ts'
 import type { ApiResult, Call } from '../../../src/server/api/operation.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
 

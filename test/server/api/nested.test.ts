@@ -2,9 +2,9 @@
 
 import { expect, test } from 'vitest'
 import type { Idempotency, LeaseId, PutLease } from '../../../src/operations/forms/index.ts'
+import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
-import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiResult } from '../../../src/server/api/operation.ts'

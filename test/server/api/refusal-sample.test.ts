@@ -1,9 +1,9 @@
 // Refusals that anybody can cause are sampled in the audit log, and those of users are not.
 
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { ApiError, type ApiErrorCode } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
-import { ApiError, type ApiErrorCode } from '../../../src/server/api/errors.ts'
 import type { Call } from '../../../src/server/api/operation.ts'
 import { AUDIT_FILE_BYTES, AUDIT_FILES_MAX } from '../../../src/server/audit/audit-file.ts'
 

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import type { Command } from '../../../src/kv/index.ts'
 import {
   type AccessDemand,
+  ApiError,
   asRevision,
   keyAfter,
   type LeaseDemand,
@@ -15,7 +16,6 @@ import {
 } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
-import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiResult } from '../../../src/server/api/operation.ts'

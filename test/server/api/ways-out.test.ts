@@ -3,11 +3,10 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { asRevision, type LeaseId } from '../../../src/operations/forms/index.ts'
+import { ApiError, asRevision, type LeaseId } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import type { Reservation } from '../../../src/server/api/budget.ts'
-import { ApiError } from '../../../src/server/api/errors.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiResult, Call, RowStream } from '../../../src/server/api/operation.ts'

@@ -2,7 +2,7 @@
 // results.
 
 import { expect } from 'vitest'
-import { PROBLEMS } from '../../../src/server/api/errors.ts'
+import { PROBLEMS } from '../../../src/operations/forms/index.ts'
 import { Client, statusOf } from '../http/raw-client.ts'
 import { JSON_TYPE, type Served } from '../http/served.ts'
 import {

@@ -4,8 +4,8 @@
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { PROBLEMS } from '../../../src/operations/forms/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { PROBLEMS } from '../../../src/server/api/errors.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
 import '../../../src/server/http/routes.ts'
 import { JSON_TYPE, serve } from './served.ts'

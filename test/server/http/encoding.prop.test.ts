@@ -2,8 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { TAGS_MAX } from '../../../src/kv/index.ts'
-import { readConditions, readIdempotencyKey } from '../../../src/server/http/headers.ts'
+import { readConditions, readIdempotencyKey, TAGS_MAX } from '../../../src/operations/forms/index.ts'
 import { bytesJson } from '../../../src/server/http/json.ts'
 import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
 import { character } from '../../characters.ts'

@@ -17,6 +17,7 @@ import {
 } from '../../../src/kv/index.ts'
 import type { Outcome, RangeToRead, Request, Rows } from '../../../src/kv/types.ts'
 import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
+import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import {
   compareKeys,
   type KeyRange,
@@ -53,7 +54,6 @@ import type {
   LeaseNow,
   NodeApi,
   Problem,
-  ReadGrant,
   ReadRequirements,
   Result,
   SlicedScan,

@@ -1,7 +1,8 @@
 // The readers of the parts of a request: targets, parameters, conditions, tokens, and the plain form of a request.
 
 import { describe, expect, test } from 'vitest'
-import { namesMediaType, readConditions, readIdempotencyKey } from '../../../src/server/http/headers.ts'
+import { readConditions, readIdempotencyKey } from '../../../src/operations/forms/index.ts'
+import { namesMediaType } from '../../../src/server/http/headers.ts'
 import { bytes, flag, integer, order, readQuery, takeTimeout } from '../../../src/server/http/parameters.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/http/raw-parser.ts'
 import { classify, percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'

@@ -2,8 +2,8 @@
 // has every kind: without one it does not compile.
 
 import { expect, test } from 'vitest'
+import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
-import { ApiError } from '../../../src/server/api/errors.ts'
 import { answerWithinMs, apiLimits } from '../../../src/server/api/limits.ts'
 import type { Item } from '../../../src/server/mux/messages.ts'
 import { MuxCall } from '../../../src/server/mux/mux-call.ts'

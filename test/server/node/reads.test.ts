@@ -1,11 +1,12 @@
 // Reads wait for a confirmation, then for the index, then for the revision. Every wait is limited and has a name.
 
 import { beforeEach, expect, test } from 'vitest'
+import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../src/raft/types.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
-import type { ReadGrant, ReadRequirements, Result } from '../../../src/server/node/types.ts'
+import type { ReadRequirements, Result } from '../../../src/server/node/types.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 let clock: VirtualClock

@@ -1,8 +1,10 @@
 // Durations in text, such as 500ms, 30s or 1.5h.
 
-import { TTL_MS_MAX, TTL_MS_MIN } from '../../operations/forms/index.ts'
-import { ApiError } from './errors.ts'
-import { MAX_STALENESS_MS_MAX } from './limits.ts'
+import { ApiError } from './problems.ts'
+import { TTL_MS_MAX, TTL_MS_MIN } from './store.ts'
+
+/** Limit on the age of the answer to a stale read. */
+export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
 
 export const DURATION_PATTERN = '^([0-9]{1,12}(?:\\.[0-9]{1,6})?)(ms|s|m|h)$'
 const DURATION = new RegExp(DURATION_PATTERN)
@@ -26,3 +28,8 @@ export function durationMs(text: string, name: string, minMs: number, maxMs: num
 /** A time to live in text. Throws `ApiError`. */
 export const ttlMsOf = (text: string, name: string): number =>
   Math.ceil(durationMs(text, name, TTL_MS_MIN, TTL_MS_MAX))
+
+/** With at most as many decimals as a node reads in text, and never 0. */
+export const roundedMs = (ms: number): number => Math.max(1e-6, Number(ms.toFixed(6)))
+
+export const durationText = (ms: number): string => `${roundedMs(ms)}ms`
