@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
 
-const TOPS = ['src', 'test', 'docs', 'jepsen-lite', 'bench', 'mutation', 'scripts', 'bin']
+const TOPS = ['src', 'test', 'docs', 'jepsen-lite', 'bench', 'scripts', 'bin']
 const paths = TOPS.flatMap((top) => [
   `/${top}`,
   ...readdirSync(join(root, top), { recursive: true, encoding: 'utf8' }).map(

@@ -6,8 +6,6 @@ import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { PROBLEMS } from '../../../src/operations/forms/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-// Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
-import '../../../src/server/http/routes.ts'
 import { JSON_TYPE, serve } from './served.ts'
 
 const problemOf = (code: keyof typeof PROBLEMS) => {

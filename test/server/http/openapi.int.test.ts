@@ -3,8 +3,6 @@
 import { expect, test } from 'vitest'
 import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-// Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
-import '../../../src/server/http/routes.ts'
 import { FakeNode, memberOf } from './fake-node.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'
 
