@@ -2,7 +2,6 @@
 
 import { CLOCK_NEMESES } from './nemeses/clocks.ts'
 import { DISK_NEMESES } from './nemeses/disks.ts'
-import { FRAME_NEMESES } from './nemeses/frames.ts'
 import { MEMBER_NEMESES } from './nemeses/members.ts'
 import { PARTITION_NEMESES } from './nemeses/partitions.ts'
 import { PROCESS_NEMESES } from './nemeses/processes.ts'
@@ -11,7 +10,6 @@ import type { Nemesis } from './nemesis.ts'
 export const NEMESES: readonly Nemesis[] = [
   ...PROCESS_NEMESES,
   ...PARTITION_NEMESES,
-  ...FRAME_NEMESES,
   ...DISK_NEMESES,
   ...CLOCK_NEMESES,
   ...MEMBER_NEMESES,

@@ -31,7 +31,7 @@ export class Link {
   #turning: Promise<void> = Promise.resolve()
   /** The number of active cuts: two faults may hit one link, and healing one must not undo the other. */
   #cuts = 0
-  /** The hop (frame-fault-proxy.ts) to which its connections lead instead of to the node. */
+  /** The hop (../study/delay-hop.ts) to which its connections lead instead of to the node. */
   #detour: ListenAddress | undefined
 
   static async create(
@@ -55,10 +55,6 @@ export class Link {
 
   get passedBytes(): number {
     return this.#passedBefore + (this.#relay?.passedBytes ?? 0)
-  }
-
-  get hasDetour(): boolean {
-    return this.#detour !== undefined
   }
 
   /** Stops listening: connections are refused, as when the process does not run. */

@@ -2,8 +2,7 @@
 // a majority takes as long as between buildings or cities. The study shows how much time a level saves without it.
 
 import type { LocalCluster } from '../local/cluster.ts'
-import { createFrameFaultProxy, type FrameFaultProxy } from '../local/frame-fault-proxy.ts'
-import { Random } from '../workload/random.ts'
+import { createDelayHop, type DelayHop } from './delay-hop.ts'
 
 /**
  * Resolves when every link leads through its hop. Existing connections are closed and made again. The function that it
@@ -11,17 +10,11 @@ import { Random } from '../workload/random.ts'
  */
 export async function setApart(cluster: LocalCluster, delayMs: number): Promise<() => Promise<void>> {
   if (delayMs === 0) return async () => {}
-  const measure = { probability: 1, delayMs: [delayMs, delayMs], bytesPerSecond: 0 } as const
-  const hops: FrameFaultProxy[] = await Promise.all(
+  const hops: DelayHop[] = await Promise.all(
     cluster.network
       .between(() => true)
       .map(async (link) => {
-        const hop = await createFrameFaultProxy(
-          'delay',
-          measure,
-          new Random(0),
-          () => cluster.node(link.to).peerListener,
-        )
+        const hop = await createDelayHop(delayMs, () => cluster.node(link.to).peerListener)
         link.lead(hop.address)
         return hop
       }),
