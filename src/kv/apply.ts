@@ -81,10 +81,8 @@ interface OpenEntry extends BegunEntry {
 
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
   const begun = beginEntry(kind, version, body, clusterTimeMs, before, rows)
-  const entry = openEntry(
-    begun,
-    needsNoLease(begun) ? unpermittedOf(begun) : runSteps(unpermittedOnLeases(begun)),
-  )
+  const isDecided = isPermittedByRevision(begun) && needsNoLease(begun)
+  const entry = openEntry(begun, isDecided ? undefined : runSteps(unpermittedOf(begun)))
   return closeEntry(entry, entry.settled ?? executed(entry, execute(entry.request.command, entry.work)))
 }
 
@@ -94,7 +92,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
  */
 export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
   const begun = beginEntry(...args)
-  const entry = openEntry(begun, yield* unpermittedOnLeases(begun))
+  const entry = openEntry(begun, yield* unpermittedOf(begun))
   if (entry.settled !== undefined) return closeEntry(entry, entry.settled)
   const { command } = entry.request
   const outcome =
@@ -129,47 +127,54 @@ function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefine
 /**
  * A request is decided under the rights of one auth revision (`src/server/api/permit.ts`). When it is applied under
  * another, and the rights of now do not permit it, it is refused, and its node decides again. Nothing of it is
- * remembered.
+ * remembered. The same for rights on leases, which may have other keys or another owner by now.
  */
-function unpermittedOf({ request, work }: BegunEntry): Result | undefined {
-  const { principal, authRevision, command } = request
-  const { enabled, revision } = work.state.auth
-  if (!enabled && authRevision === undefined) return undefined
-  const isByNode = principal === SYSTEM_PRINCIPAL
-  const isPermitted =
-    isOfNode(command) === isByNode && (isByNode || authRevision === revision || isPermittedNow(request, work))
-  return isPermitted ? undefined : rightsChanged(request, work.state)
-}
-
-/**
- * Whether the rights of now permit a request that was permitted under others. Not if its user has a new password: its
- * node must find out whether the user is still known by what the request has shown.
- */
-function isPermittedNow({ command, authRevision = 0, madeAt }: ParsedRequest, work: ApplyContext): boolean {
-  if (!work.state.auth.enabled) return false
-  const users = authStateOf(work)
-  const user = users.userMadeAt(madeAt)
-  const rights = users.rightsOfUser(madeAt)
-  if (user === undefined || rights === undefined || user.epoch > authRevision) return false
-  return demandsOf(command, user.name).every((demand) => isMet(demand, rights))
-}
-
-const rightsChanged = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>
-  refusal(state, 'rights-changed', [state.auth.revision, authRevision])
-
-const needsNoLease = ({ request }: BegunEntry): boolean => request.leaseDemands.length === 0
-
-/** The same for a request that needs rights on leases, which may have other keys or another owner by now. */
-function* unpermittedOnLeases(begun: BegunEntry): Steps<Result | undefined> {
+function* unpermittedOf(begun: BegunEntry): Steps<Result | undefined> {
   const { request, work } = begun
-  const refused = unpermittedOf(begun)
-  if (refused !== undefined || needsNoLease(begun)) return refused
+  if (!isPermittedByRevision(begun) && !(yield* isPermittedNow(request, work)))
+    return rightsChanged(request, work.state)
+  if (needsNoLease(begun)) return undefined
   const decision = yield* meetsLeaseDemands(request.leaseDemands, request.madeAt, work)
   if (decision === 'met') return undefined
   return decision === 'unmet'
     ? rightsChanged(request, work.state)
     : refusal(work.state, 'range-too-large', keyLimits(work.state.settings))
 }
+
+/** Whether the request needs no look at its user and his roles. */
+function isPermittedByRevision({ request, work }: BegunEntry): boolean {
+  const { principal, authRevision, command } = request
+  const { enabled, revision } = work.state.auth
+  if (!enabled && authRevision === undefined) return true
+  const isByNode = principal === SYSTEM_PRINCIPAL
+  return isOfNode(command) === isByNode && (isByNode || authRevision === revision)
+}
+
+/**
+ * Whether the rights of now permit a request that was permitted under others. Not if its user has a new password: its
+ * node must find out whether the user is still known by what the request has shown. In steps: a batch may name a
+ * thousand keys, and each is sought in all roles of the user.
+ */
+function* isPermittedNow(
+  { command, principal, authRevision = 0, madeAt }: ParsedRequest,
+  work: ApplyContext,
+): Steps<boolean> {
+  if (!work.state.auth.enabled || principal === SYSTEM_PRINCIPAL || isOfNode(command)) return false
+  const users = authStateOf(work)
+  const user = users.userMadeAt(madeAt)
+  const rights = users.rightsOfUser(madeAt)
+  if (user === undefined || rights === undefined || user.epoch > authRevision) return false
+  for (const [at, demand] of demandsOf(command, user.name).entries()) {
+    if (at > 0) yield
+    if (!isMet(demand, rights)) return false
+  }
+  return true
+}
+
+const rightsChanged = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>
+  refusal(state, 'rights-changed', [state.auth.revision, authRevision])
+
+const needsNoLease = ({ request }: BegunEntry): boolean => request.leaseDemands.length === 0
 
 const nothing = (): void => {}
 
