@@ -26,6 +26,7 @@ import {
   PreconditionFailedError,
 } from '../client/index.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
+import { keepProcessAlive } from '../client/timer.ts'
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { type SharedWait, sharedWait } from './shared-wait.ts'
@@ -174,7 +175,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
 
   /** Puts what `load` returns. A read that has begun before may not show it, and is invalidated. */
   async function fill(key: Uint8Array, load: Load): Promise<void> {
-    const value = await load()
+    const value = await keepProcessAlive((async () => load())())
     try {
       await kv.put(key, value, { ifAbsent: true, ttlMs: loadedTtlMs })
     } catch (error) {

@@ -1,7 +1,7 @@
 // The loop of a consumer: takes as many items as handlers are free, extends each while its handler runs, and then
 // acknowledges it or gives it back. It repeats that for as long as the item is held.
 
-import { pause } from '../client/timer.ts'
+import { keepProcessAlive, pause } from '../client/timer.ts'
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { isDelay } from './option-checks.ts'
@@ -52,7 +52,7 @@ export async function consume<T>(
   async function handle(item: QueueItem<T>): Promise<void> {
     const done = new AbortController()
     const extending = keepExtending(item, visibilityMs, done.signal)
-    const [end] = await Promise.allSettled([(async () => handler(item))()])
+    const [end] = await Promise.allSettled([keepProcessAlive((async () => handler(item))())])
     done.abort()
     await extending
     try {

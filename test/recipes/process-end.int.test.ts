@@ -81,6 +81,37 @@ test('a process stays alive while a call waits, and while a callback of one does
   expect(await endOf(program)).toEqual([7, null])
 })
 
+test.each([
+  [
+    'the load of a cache',
+    `await cache(kv, { prefix: 'load/' }).get('y', async () => {
+      await soon()
+      return 'v'
+    })`,
+  ],
+  [
+    'a handler whose item was lost',
+    `const jobs = queue(kv, 'lost', { visibilityMs: 1000 })
+    await jobs.push('x')
+    const over = new AbortController()
+    const handler = async () => {
+      await kv.deleteRange({ prefix: 'queue/lost/' })
+      await soon(3000)
+      over.abort()
+    }
+    await jobs.consume(handler, { signal: over.signal, onError: () => {} })`,
+  ],
+])('a process stays alive while %s runs', async (_, call) => {
+  const program = `
+    import { Client } from '${root}client/index.ts'
+    import { cache, queue } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    const soon = (ms = 300) => new Promise((resolve) => setTimeout(resolve, ms).unref())
+    ${call}
+    process.exit(7)`
+  expect(await endOf(program)).toEqual([7, null])
+})
+
 test('a process ends when its client is closed, or when it only holds what needs no watch', async () => {
   const program = `
     import { Client } from '${root}client/index.ts'
