@@ -3,21 +3,17 @@
 
 import { Socket } from 'node:net'
 import type { WatchParameters } from '../../src/client/operation.ts'
+import { errorResponse } from '../../src/operations/forms/http.ts'
 import { ApiError, asRevision, whereToWatch } from '../../src/operations/forms/index.ts'
+import { get } from '../../src/operations/get.ts'
 import type { Operation } from '../../src/operations/index.ts'
+import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'
 import { execute } from '../../src/server/api/execute.ts'
-import {
-  decodeGet,
-  decodePut,
-  decodeRange,
-  encode,
-  pageParameters,
-} from '../../src/server/http/http-codec.ts'
+import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
 import { httpLimits } from '../../src/server/http/limits.ts'
 import {
   encodeWhole,
-  errorResponse,
   HttpRequest,
   type HttpResponse,
   isPoured,
@@ -94,9 +90,9 @@ export class InMemoryApi {
 
   #decode(request: HttpRequest, { body, method }: SimulatedRequest): Operation {
     const { operation, path } = request.target
-    if (operation === 'get') return decodeGet(request)
-    if (operation === 'range') return decodeRange(request, PAGE_PARAMETERS)
-    if (operation === 'put') return { ...decodePut(request), value: body ?? new Uint8Array() }
+    if (operation === 'get') return get.http.decode(request)
+    if (operation === 'range') return decodeRange(request, httpLimits.pageRowsMax)
+    if (operation === 'put') return { ...put.http.decode(request), value: body ?? new Uint8Array() }
     for (const route of this.#routes) {
       const params = route.method === method ? paramsOf(route.path, path) : undefined
       if (params === undefined) continue
@@ -139,8 +135,6 @@ export class InMemoryApi {
     return { status, headers: all, body: Buffer.concat(parts) }
   }
 }
-
-const PAGE_PARAMETERS = pageParameters(httpLimits.pageRowsMax)
 
 /** Bodies of simulated requests arrive with their heads. */
 const NO_SOCKET = new Socket()

@@ -9,7 +9,7 @@
 // ASCII, UTF-16 or UTF-8 (`utf8.ts`).
 
 export { joinAdjacent } from './adjacent.ts'
-export { encodeBase64 } from './base64.ts'
+export { decodeBase64, encodeBase64 } from './base64.ts'
 export * from './integers.ts'
 export { latin1 } from './latin1.ts'
 export { Reader } from './reader.ts'

@@ -7,7 +7,6 @@
 import type {
   Idempotency,
   KeyRange,
-  KeyRow,
   KvSettings,
   LeaseId,
   Permission,
@@ -16,11 +15,14 @@ import type {
 } from '../operations/forms/index.ts'
 import type {
   BatchRequest,
+  DeleteOutcome,
+  DeleteRangeOutcome,
   DeleteRangeRequest,
   DeleteRequest,
   GrantRequest,
   KvTxnResult,
   OpenSessionRequest,
+  PutOutcome,
   PutRequest,
   RevokeRequest,
   TxnRequest,
@@ -234,7 +236,7 @@ export type Outcome =
       /** The store can be read at this revision and later ones. */
       readonly compactRevision: Revision
     }
-  | { readonly kind: 'delete-range'; readonly revision: Revision; readonly deleted: number }
+  | DeleteRangeOutcome
   | ({ readonly kind: 'txn'; readonly revision: Revision } & KvTxnResult)
   | { readonly kind: 'granted'; readonly revision: Revision; readonly lease: LeaseId; readonly ttlMs: number }
   | {
@@ -255,21 +257,8 @@ export type Outcome =
 
 /** The outcome of a change of one key. A request of any kind may be refused. */
 export type OutcomeOfKey =
-  | {
-      readonly kind: 'put'
-      readonly revision: Revision
-      readonly createRevision: Revision
-      readonly modRevision: Revision
-      readonly version: number
-      /** undefined: it was not requested; null: the key did not exist. */
-      readonly prev: KeyRow | null | undefined
-    }
-  | {
-      readonly kind: 'delete'
-      readonly deleted: 0 | 1
-      readonly revision: Revision
-      readonly prev: KeyRow | null | undefined
-    }
+  | PutOutcome
+  | DeleteOutcome
   | {
       readonly kind: 'precondition-failed'
       readonly revision: Revision

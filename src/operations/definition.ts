@@ -1,6 +1,8 @@
-// The facts of an operation. Each operation has a file with its request and its facts; index.ts joins them. Nobody else
-// keeps a list of operations: what depends on the kind of an operation reads a fact.
+// The description of an operation. Each operation has a file with its request, its result, its facts and its form on
+// each wire; index.ts joins them. Nobody else keeps a list of operations: what depends on the kind reads a fact.
 
+import type { AnswerHead } from './forms/answer-head.ts'
+import type { KeyForm } from './forms/http.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
 
 /**
@@ -31,4 +33,9 @@ export interface EntryFacts<O> extends OperationFacts<O> {
   readonly room: 'takes' | 'frees' | 'depends'
   /** The demands on leases alone, which apply decides again. Most changes have none, and pay nothing for them. */
   readonly leases: (operation: O) => readonly LeaseDemand[]
+}
+
+/** The forms of an operation: its request `Q`, its result `R` and the head `H` of its answer on each wire. */
+export interface Forms<Q, R, H extends AnswerHead = AnswerHead> {
+  readonly http?: KeyForm<Q, R, H>
 }

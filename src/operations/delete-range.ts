@@ -1,9 +1,16 @@
 // Deletes all keys of a range, at one revision.
 
-import type { EntryFacts } from './definition.ts'
-import type { Idempotency } from './forms/idempotency.ts'
-import type { KeyRange } from './forms/places.ts'
+import type { EntryFacts, Forms } from './definition.ts'
+import { readConditions } from './forms/conditions.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { deletedJson } from './forms/json.ts'
+import { integer, object } from './forms/json-schema.ts'
+import { bytes, flag, readQuery } from './forms/parameters.ts'
+import { type KeyRange, rangeToDelete } from './forms/places.ts'
+import { ApiError } from './forms/problems.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'
+import type { Revision } from './forms/store.ts'
 
 export interface DeleteRangeRequest {
   readonly kind: 'delete-range'
@@ -11,11 +18,37 @@ export interface DeleteRangeRequest {
   readonly idempotency: Idempotency | undefined
 }
 
-export const deleteRange: EntryFacts<Pick<DeleteRangeRequest, 'range'>> = {
+export interface DeleteRangeOutcome {
+  readonly kind: 'delete-range'
+  readonly revision: Revision
+  readonly deleted: number
+}
+
+const PARAMETERS = {
+  prefix: bytes('Keys that begin with it'),
+  start: bytes('From this key on, inclusive'),
+  end: bytes('Up to this key, exclusive'),
+  all: flag('Needed if the range has all keys'),
+}
+
+export const deleteRange = {
   effect: 'change',
   isAudited: true,
   label: 'delete',
   room: 'frees',
   demands: ({ range }) => changing(range, false),
   leases: () => NO_LEASES,
-}
+  http: {
+    summary: 'Delete a range of keys at one revision; with `key` the one key, as under /v1/kv/{key}',
+    parameters: PARAMETERS,
+    answers: object({ deleted: integer, revision: integer }),
+    decode({ headers, pairs }) {
+      const { all, ...bounds } = readQuery(pairs, PARAMETERS)
+      const range = rangeToDelete(bounds, all)
+      if (readConditions(headers) !== undefined)
+        throw new ApiError('bad_request', 'If-Match and If-None-Match are for one key, not for a range')
+      return { kind: 'delete-range', range, idempotency: readIdempotency(headers) }
+    },
+    encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
+  },
+} satisfies EntryFacts<Pick<DeleteRangeRequest, 'range'>> & Forms<DeleteRangeRequest, DeleteRangeOutcome>

@@ -1,10 +1,26 @@
 // Reads one key.
 
-import type { OperationFacts } from './definition.ts'
-import type { Condition } from './forms/conditions.ts'
-import type { FreshnessOptions } from './forms/freshness.ts'
+import type { Forms, OperationFacts } from './definition.ts'
+import { type Condition, readConditions } from './forms/conditions.ts'
+import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import {
+  checkOneKey,
+  decodeKey,
+  entityTag,
+  errorResponse,
+  freshnessHeaders,
+  jsonResponse,
+  NOSNIFF,
+  OCTETS,
+  type WholeResponse,
+} from './forms/http.ts'
+import { recordJson } from './forms/json.ts'
+import { namesMediaType } from './forms/media-types.ts'
+import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './forms/parameters.ts'
+import { ApiError } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
-import type { Revision } from './forms/store.ts'
+import { RecordSchema } from './forms/schemas.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
 
 export interface GetRequest {
   readonly kind: 'get'
@@ -15,9 +31,60 @@ export interface GetRequest {
   readonly freshness: FreshnessOptions
 }
 
-export const get: OperationFacts<GetRequest> = {
+/** undefined: the key does not exist. */
+export type GetResult = KeyRow | undefined
+
+const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
+
+export const get = {
   effect: 'read',
   isAudited: false,
   label: 'get',
   demands: ({ key }) => [reading({ key })],
-}
+  http: {
+    summary: 'Read a key',
+    parameters: PARAMETERS,
+    answers: RecordSchema,
+    decode(request) {
+      const { headers, pairs } = request
+      checkOneKey(request)
+      const { revision, ...freshness } = readQuery(pairs, PARAMETERS)
+      const key = decodeKey(request)
+      return {
+        kind: 'get',
+        key,
+        revision,
+        condition: readConditions(headers),
+        freshness: freshnessOf(freshness),
+      }
+    },
+    encodeResult(row, grant, { headers: { accept } }) {
+      if (row === undefined)
+        return errorResponse(new ApiError('not_found', 'the key does not exist', { grant }))
+      const { revision } = grant
+      const headers = rowHeaders(row, grant)
+      if (wantsRecord(accept)) return jsonResponse(recordJson(row), [...NOSNIFF, ...headers], revision)
+      return { status: 200, headers: [...OCTETS, ...NOSNIFF, ...headers], body: row.value, revision }
+    },
+  },
+} satisfies OperationFacts<GetRequest> & Forms<GetRequest, GetResult, ReadGrant>
+
+/** The answer when `If-None-Match` names the revision of the row. */
+export const encodeUnchanged = (row: KeyRow, grant: ReadGrant): WholeResponse => ({
+  status: 304,
+  headers: rowHeaders(row, grant),
+  body: '',
+  revision: grant.revision,
+})
+
+const rowHeaders = ({ modRevision }: KeyRow, grant: ReadGrant): readonly string[] => [
+  'ETag',
+  entityTag(modRevision),
+  'Vary',
+  'Accept',
+  ...freshnessHeaders(grant),
+]
+
+/** Whether Accept names JSON, without the wildcard for all types. */
+const wantsRecord = (accept: string | undefined): boolean =>
+  accept !== undefined && namesMediaType(accept, 'application/json') && !namesMediaType(accept, '*/*')

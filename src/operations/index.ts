@@ -9,15 +9,15 @@ import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts
 import { type ClusterRequest, cluster } from './cluster.ts'
 import { type CompactRequest, compact } from './compact.ts'
 import type { OperationFacts } from './definition.ts'
-import { type DeleteRequest, del } from './delete.ts'
-import { type DeleteRangeRequest, deleteRange } from './delete-range.ts'
+import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
+import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
 import { type GetRequest, get } from './get.ts'
 import { type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
 import { type OpenSessionRequest, openSession } from './open-session.ts'
-import { type PutRequest, put } from './put.ts'
+import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
 import { type RemoveMemberRequest, removeMember } from './remove-member.ts'
 import { type ReplaceMemberRequest, replaceMember } from './replace-member.ts'
@@ -40,10 +40,13 @@ export type { WatchedChanges } from './watch.ts'
 export type {
   BatchRequest,
   ChangeSettingsRequest,
+  DeleteOutcome,
+  DeleteRangeOutcome,
   DeleteRangeRequest,
   DeleteRequest,
   GrantRequest,
   OpenSessionRequest,
+  PutOutcome,
   PutRequest,
   RangeRequest,
   RevokeRequest,

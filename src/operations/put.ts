@@ -1,10 +1,25 @@
 // Puts one key. The condition, if any, is judged when the put is applied.
 
-import type { EntryFacts } from './definition.ts'
-import type { Condition } from './forms/conditions.ts'
-import type { Idempotency } from './forms/idempotency.ts'
-import type { PutLease } from './forms/leases.ts'
+import type { EntryFacts, Forms } from './definition.ts'
+import { type Condition, readConditions } from './forms/conditions.ts'
+import {
+  checkOneKey,
+  codingRefusal,
+  decodeKey,
+  entityTag,
+  type HttpRequestHead,
+  jsonResponse,
+  replayedHeader,
+} from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { prevJson, revisionsJson } from './forms/json.ts'
+import { anyOf, integer, nothing, object } from './forms/json-schema.ts'
+import { type PutLease, putLeaseOf } from './forms/leases.ts'
+import { flag, readQuery, text } from './forms/parameters.ts'
+import { ApiError } from './forms/problems.ts'
 import { attaching, changing } from './forms/rights.ts'
+import { RecordSchema, revisions } from './forms/schemas.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
 
 export interface PutRequest {
   readonly kind: 'put'
@@ -18,7 +33,23 @@ export interface PutRequest {
   readonly idempotency: Idempotency | undefined
 }
 
-export const put: EntryFacts<Omit<PutRequest, 'idempotency'>> = {
+export interface PutOutcome {
+  readonly kind: 'put'
+  readonly revision: Revision
+  readonly createRevision: Revision
+  readonly modRevision: Revision
+  readonly version: number
+  /** undefined: it was not requested; null: the key did not exist. */
+  readonly prev: KeyRow | null | undefined
+}
+
+const PARAMETERS = {
+  prev: flag('Answer with the record before'),
+  lease: text('The lease that deletes the key when it ends; none unless given'),
+  ttl: text('A lease of its own, of this duration, such as 30s'),
+}
+
+export const put = {
   effect: 'change',
   isAudited: true,
   label: 'put',
@@ -28,4 +59,41 @@ export const put: EntryFacts<Omit<PutRequest, 'idempotency'>> = {
     ...attaching(lease),
   ],
   leases: ({ lease }) => attaching(lease),
+  http: {
+    summary: 'Write a key',
+    parameters: PARAMETERS,
+    answers: object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) }),
+    decode(request) {
+      const { headers, pairs } = request
+      checkBodyHeaders(headers)
+      checkOneKey(request)
+      const { prev = false, lease: leaseId, ttl } = readQuery(pairs, PARAMETERS)
+      const key = decodeKey(request)
+      const condition = readConditions(headers)
+      const lease = putLeaseOf(leaseId, ttl)
+      const idempotency = readIdempotency(headers)
+      return { kind: 'put', key, value: NO_VALUE, condition, prev, lease, idempotency }
+    },
+    encodeResult(result, head) {
+      const { revision, modRevision, prev } = result
+      const json = `{"revision":${revision},${revisionsJson(result)}${prevJson(prev)}}`
+      return jsonResponse(json, ['ETag', entityTag(modRevision), ...replayedHeader(head)], revision)
+    },
+  },
+} satisfies EntryFacts<Omit<PutRequest, 'idempotency'>> & Forms<PutRequest, PutOutcome>
+
+/** The value of a put whose body has not arrived. */
+const NO_VALUE = new Uint8Array()
+
+/** Throws `ApiError` for a body that is no whole value, or whose end is unknown. */
+function checkBodyHeaders(headers: HttpRequestHead['headers']): void {
+  if (headers['content-encoding'] !== undefined)
+    throw new ApiError(
+      'unsupported_media_type',
+      'a value is stored as it is sent: Content-Encoding is not accepted',
+    )
+  const refused = codingRefusal(headers)
+  if (refused !== undefined) throw refused
+  if (headers['content-range'] !== undefined)
+    throw new ApiError('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
 }

@@ -16,6 +16,10 @@ export const TAGS_MAX = 65_534
 
 /** The headers of a request that are forms of its operation, in lower case. */
 export interface RequestHeaders {
+  readonly accept?: string | undefined
+  readonly 'content-encoding'?: string | undefined
+  readonly 'content-range'?: string | undefined
+  readonly 'transfer-encoding'?: string | undefined
   readonly 'if-match'?: string | undefined
   readonly 'if-none-match'?: string | undefined
   readonly 'idempotency-key'?: string | string[] | undefined

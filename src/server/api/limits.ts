@@ -64,9 +64,6 @@ export const apiLimits: ApiLimits = {
   watchBuffersBytesMax: 64 * MiB,
 }
 
-export const TIMEOUT_MS_DEFAULT = 5000
-export const TIMEOUT_MS_MAX = 60_000
-
 /** An answer is sent a little before the timeout, so that it arrives in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MS_MAX = 20

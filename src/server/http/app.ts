@@ -3,14 +3,14 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
+import { codingRefusal, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import type { Schema } from '../../operations/forms/json-schema.ts'
 import { asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
-import { codingRefusal } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
-import type { Schema } from './json-schema.ts'
-import { HttpError, type HttpRequest } from './messages.ts'
+import type { HttpRequest } from './messages.ts'
 import type { Decoded, Route } from './route.ts'
 
 /** Receives the decoded request, or the error that refuses it. */

@@ -9,11 +9,20 @@ import {
   rangeOf,
   readConditions,
 } from '../../operations/forms/index.ts'
+import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from '../../operations/forms/json-bytes.ts'
+import {
+  anyOf,
+  arrayOf,
+  boolean,
+  closed,
+  integer,
+  nothing,
+  object,
+  string,
+} from '../../operations/forms/json-schema.ts'
+import { Bytes } from '../../operations/forms/schemas.ts'
 import { rangeDocument } from '../api/audit.ts'
-import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
-import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { type Route, type RouteRequest, route } from './route.ts'
-import { Bytes } from './schemas.ts'
 
 const AuthSchema = object({
   enabled: boolean,
@@ -228,7 +237,7 @@ function permissionOf({ access: named, all, ...fields }: PermissionFields, at: n
     throw new ApiError('bad_request', `${name} needs one of key, prefix, start and end, or "all": true`)
   const bytes = (field: 'key' | 'prefix' | 'start' | 'end'): Uint8Array | undefined => {
     const json = fields[field]
-    return json === undefined ? undefined : bytesOf(json, `${name}.${field}`)
+    return json === undefined ? undefined : decodeJsonBytes(json, `${name}.${field}`)
   }
   const key = bytes('key')
   if (key !== undefined) return { access: wanted, range: { start: key, end: keyAfter(key) } }

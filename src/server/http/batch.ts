@@ -10,11 +10,19 @@ import {
   type Revision,
   readIdempotency,
 } from '../../operations/forms/index.ts'
+import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from '../../operations/forms/json-bytes.ts'
+import {
+  anyOf,
+  arrayOf,
+  closed,
+  type FromSchema,
+  integer,
+  object,
+  stringOr,
+} from '../../operations/forms/json-schema.ts'
+import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from '../../operations/forms/schemas.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
-import { bytesOf, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
-import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
 import { type Route, route } from './route.ts'
-import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './schemas.ts'
 import { CHANGES_PATH } from './target.ts'
 
 /**
@@ -80,7 +88,7 @@ export const batchRoute: Route = route(
 function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
   if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
-  const value = checkedValue(bytesOf(put.value, `${name}.put.value`), `${name}.put: `)
+  const value = checkedValue(decodeJsonBytes(put.value, `${name}.put.value`), `${name}.put: `)
   const lease = putLeaseOf(put.lease, put.ttl, `${name}.put.`)
   return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false, lease }
 }
@@ -91,7 +99,7 @@ function targetOf(
   change: { readonly key: JsonBytesValue; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
   name: string,
 ): { readonly key: Uint8Array; readonly condition: Condition | undefined } {
-  const key = checkedKey(bytesOf(change.key, `${name}.key`), `${name}: `)
+  const key = checkedKey(decodeJsonBytes(change.key, `${name}.key`), `${name}: `)
   const ifMatch = tagsOf(change.if_match)
   const ifNoneMatch = tagsOf(change.if_none_match)
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }

@@ -1,24 +1,14 @@
 // The bodies of requests: how they are received, and how a refused one is dropped.
 
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ApiError } from '../../operations/forms/index.ts'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { LINGER_MS } from './connections.ts'
-import { type BodyLimits, HttpError, type RequestBody } from './messages.ts'
+import type { BodyLimits, RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-
-/** The error for a body with this Transfer-Encoding; undefined if it is read. */
-export function codingRefusal(headers: IncomingHttpHeaders): ApiError | undefined {
-  const coding = headers['transfer-encoding']?.toLowerCase()
-  if (coding === undefined || coding === 'chunked') return undefined
-  // If `chunked` is not the last coding, the end of the body is unknown (RFC 9112 §6.3).
-  if (!/(?:^|[\s,])chunked$/.test(coding))
-    return new HttpError('bad_request', 'the last Transfer-Encoding must be chunked', ['Connection', 'close'])
-  return new ApiError('unsupported_media_type', 'the only Transfer-Encoding is chunked')
-}
 
 const NOTHING = Buffer.alloc(0)
 

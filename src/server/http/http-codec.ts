@@ -1,20 +1,29 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
 import type { OutcomeOfKey } from '../../kv/index.ts'
-import type { KeyRow, KvSettings } from '../../operations/forms/index.ts'
+import { del } from '../../operations/delete.ts'
+import { deleteRange } from '../../operations/delete-range.ts'
+import {
+  errorResponse,
+  freshnessHeaders,
+  jsonResponse,
+  NOSNIFF,
+  OCTETS,
+  replayedHeader,
+  type UnencodedResponse,
+} from '../../operations/forms/http.ts'
 import {
   ApiError,
-  checkedKey,
+  type KeyRow,
+  type KvSettings,
   problemDocument,
-  putLeaseOf,
-  type ReadGrant,
-  rangeOf,
-  rangeToDelete,
-  readConditions,
-  readIdempotency,
   SESSION_SLOTS_MAX,
 } from '../../operations/forms/index.ts'
+import { bytesJson, revisionsJson } from '../../operations/forms/json.ts'
+import { encodeUnchanged, get } from '../../operations/get.ts'
 import type { Operation } from '../../operations/index.ts'
+import { put } from '../../operations/put.ts'
+import { PAGE_START, range } from '../../operations/range.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
 import type { BudgetPart } from '../api/budget.ts'
@@ -23,156 +32,34 @@ import type { AcceptedOutcome, ApiResult, LeaseDescription, RowStream } from '..
 import { hex } from '../node/state-hashes.ts'
 import type { DriverStatus, NodeApi } from '../node/types.ts'
 import { roleJson, userJson } from './auth-routes.ts'
-import { codingRefusal } from './body.ts'
-import { namesMediaType } from './headers.ts'
-import { bytesJson, metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
-import {
-  type BodySink,
-  entityTag,
-  errorResponse,
-  freshnessHeaders,
-  type HttpRequest,
-  type HttpResponse,
-  jsonResponse,
-  REPLAYED,
-  type UnencodedResponse,
-} from './messages.ts'
-import {
-  bytes,
-  flag,
-  freshnessOf,
-  HISTORY_PARAMETERS,
-  integer,
-  order,
-  type Parameter,
-  type ParameterTable,
-  type ParameterValues,
-  PUT_LEASE_PARAMETERS,
-  READ_PARAMETERS,
-  readQuery,
-} from './parameters.ts'
+import type { BodySink, HttpRequest, HttpResponse, PageSlices } from './messages.ts'
 import { SETTING_FIELDS } from './schemas.ts'
-import { percentDecode } from './target.ts'
 import { txnJsonParts } from './txn-json.ts'
 import { watchResponse } from './watch.ts'
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Requests: one key, or a range
-
-export const PUT_PARAMETERS = { prev: flag('Answer with the record before'), ...PUT_LEASE_PARAMETERS }
-export const DELETE_PARAMETERS = {}
-export const GET_PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
-
-const limitUpTo = (max: number): Parameter<number> =>
-  integer('Records at most; a page has 1000 unless given, and never more than 10000', 1, max)
-
-export const RANGE_PARAMETERS = {
-  prefix: bytes('Keys that begin with it'),
-  start: bytes('From this key on, inclusive'),
-  end: bytes('Up to this key, exclusive'),
-  after: bytes('Only keys behind this one in the requested order: `next` of the page before'),
-  limit: limitUpTo(Number.MAX_SAFE_INTEGER),
-  order,
-  keys_only: flag('Leave the values out'),
-  count: flag('Count the whole range as well'),
-  count_only: flag('Count the whole range and answer no records'),
-  ...HISTORY_PARAMETERS,
-  ...READ_PARAMETERS,
+/** Decodes a GET of a range. Its records are collected as JSON. Throws `ApiError`. */
+export function decodeRange(request: HttpRequest, rowsMax: number): Operation {
+  const operation = range.http.decode(request, rowsMax)
+  if (operation.stream !== true) request.page = new JsonPage(operation.keysOnly === true)
+  return operation
 }
 
-export const DELETE_RANGE_PARAMETERS = {
-  prefix: bytes('Keys that begin with it'),
-  start: bytes('From this key on, inclusive'),
-  end: bytes('Up to this key, exclusive'),
-  all: flag('Needed if the range has all keys'),
-}
-
-/** The key and the other parameters. An unknown parameter is refused before a missing key. */
-function readTarget<P extends ParameterTable>(
-  { target: { keys = [] }, pairs }: HttpRequest,
-  table: P,
-): { readonly key: Uint8Array; readonly values: ParameterValues<P> } {
-  if (keys.length > 1) throw new ApiError('bad_request', 'key is given twice')
-  const values = readQuery(pairs, table)
-  return { key: checkedKey(percentDecode(keys[0] ?? '')), values }
-}
-
-/** Decodes a PUT without its body. Throws `ApiError`. */
-export function decodePut(request: HttpRequest): Omit<PutOperation, 'value'> {
-  const { headers } = request
-  if (headers['content-encoding'] !== undefined)
-    throw new ApiError(
-      'unsupported_media_type',
-      'a value is stored as it is sent: Content-Encoding is not accepted',
-    )
-  const refused = codingRefusal(headers)
-  if (refused !== undefined) throw refused
-  if (headers['content-range'] !== undefined)
-    throw new ApiError('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
-  const { key, values } = readTarget(request, PUT_PARAMETERS)
-  const { prev = false } = values
-  const condition = readConditions(headers)
-  const lease = putLeaseOf(values.lease, values.ttl)
-  return { kind: 'put', key, condition, prev, lease, idempotency: readIdempotency(headers) }
-}
-
-type PutOperation = Extract<Operation, { readonly kind: 'put' }>
-
-export function decodeDelete(request: HttpRequest): Operation {
-  if (request.target.keys?.length === 0) return decodeDeleteRange(request)
-  const { key } = readTarget(request, DELETE_PARAMETERS)
-  const condition = readConditions(request.headers)
-  return { kind: 'delete', key, condition, prev: false, idempotency: readIdempotency(request.headers) }
-}
-
-function decodeDeleteRange({ pairs, headers }: HttpRequest): Operation {
-  const { all, ...bounds } = readQuery(pairs, DELETE_RANGE_PARAMETERS)
-  const range = rangeToDelete(bounds, all)
-  if (readConditions(headers) !== undefined)
-    throw new ApiError('bad_request', 'If-Match and If-None-Match are for one key, not for a range')
-  return { kind: 'delete-range', range, idempotency: readIdempotency(headers) }
-}
-
-export function decodeGet(request: HttpRequest): Operation {
-  const { key, values } = readTarget(request, GET_PARAMETERS)
-  const { revision, ...freshness } = values
-  const condition = readConditions(request.headers)
-  return { kind: 'get', key, revision, condition, freshness: freshnessOf(freshness) }
-}
-
-/** The parameters of a page, whose limit is that of the node. */
-export const pageParameters = (rowsMax: number): typeof RANGE_PARAMETERS => ({
-  ...RANGE_PARAMETERS,
-  limit: limitUpTo(rowsMax),
-})
-
-export function decodeRange(request: HttpRequest, parameters: typeof RANGE_PARAMETERS): Operation {
-  const stream = wantsLines(request)
-  const values = readQuery(request.pairs, stream ? RANGE_PARAMETERS : parameters)
-  const { after, limit, order, keys_only: keysOnly = false, count, count_only: countOnly, revision } = values
-  const range = rangeOf(values)
-  if (!stream) request.page = new JsonPage(keysOnly ? metaJson : recordJson)
-  return {
-    ...{ kind: 'range', range, after, order, limit, keysOnly, count, countOnly, stream, revision },
-    freshness: freshnessOf(values),
-  }
-}
-
-const wantsLines = ({ headers }: HttpRequest): boolean => namesMediaType(headers.accept, NDJSON)
-const NDJSON = 'application/x-ndjson'
+/** Decodes a DELETE of a key or of a range. Throws `ApiError`. */
+export const decodeDelete = (request: HttpRequest): Operation =>
+  request.target.keys?.length === 0 ? deleteRange.http.decode(request) : del.http.decode(request)
 
 /** Size of the slices of a page. */
 const SLICE_CHARS = 128 * 1024
 
 /** The records of a page as JSON. Each full slice becomes bytes at once, so that no page is converted as a whole. */
 class JsonPage {
-  readonly #toJson: (row: KeyRow) => string
+  readonly #keysOnly: boolean
   readonly #slices: Buffer[] = []
   #slice = ''
   #isFirst = true
 
-  constructor(toJson: (row: KeyRow) => string) {
-    this.#toJson = toJson
+  constructor(keysOnly: boolean) {
+    this.#keysOnly = keysOnly
   }
 
   get slices(): readonly (string | Buffer)[] {
@@ -180,7 +67,7 @@ class JsonPage {
   }
 
   add(row: KeyRow, bytesMax: number): number {
-    const json = this.#toJson(row)
+    const json = range.http.encodeRecord(row, this.#keysOnly)
     const bytes = Buffer.byteLength(json)
     if (bytes > bytesMax) return bytes
     this.#slice += this.#isFirst ? json : `,${json}`
@@ -216,11 +103,9 @@ export function encode(
     case 'found':
       return foundResponse(result, request)
     case 'page':
-      return wantsLines(request) ? countLine(result) : pageResponse(result, request)
-    case 'stream': {
-      const { grant, rows, keysOnly } = result
-      return linesResponse(rows, keysOnly ? metaJson : recordJson, grant, context)
-    }
+      return request.page === undefined ? countLine(result) : pageResponse(result, request.page)
+    case 'stream':
+      return linesResponse(result, context)
     case 'txn-read': {
       const { grant, txn, result: outcome } = result
       const parts = txnJsonParts(txn, outcome, grant.revision)
@@ -253,8 +138,8 @@ export function encode(
     case 'cluster':
       return jsonResponse(clusterJson(result.status, context.node))
     case 'settings': {
-      const { settings, leaderLeases, revision, replayed } = result
-      return jsonResponse(settingsJson(settings, leaderLeases), replayed ? REPLAYED : [], revision)
+      const { settings, leaderLeases, revision } = result
+      return jsonResponse(settingsJson(settings, leaderLeases), replayedHeader(result), revision)
     }
     case 'leader':
       return jsonResponse(JSON.stringify({ leader: result.leader }))
@@ -282,14 +167,17 @@ const namedJson = (
 
 type ResultOf<K> = Extract<ApiResult, { readonly kind: K }>
 
-function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpResponse | UnencodedResponse {
-  const headers = replayed ? REPLAYED : []
+function appliedResponse(result: ResultOf<'applied'>): HttpResponse | UnencodedResponse {
+  const { outcome, txn } = result
+  const headers = replayedHeader(result)
   const { revision } = outcome
   switch (outcome.kind) {
-    case 'put': {
-      const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson(outcome.prev)}}`
-      return jsonResponse(json, ['ETag', entityTag(outcome.modRevision), ...headers], revision)
-    }
+    case 'put':
+      return put.http.encodeResult(outcome, result)
+    case 'delete':
+      return del.http.encodeResult(outcome, result)
+    case 'delete-range':
+      return deleteRange.http.encodeResult(outcome, result)
     case 'batch':
       return { ...jsonResponse('', headers, revision), body: { parts: batchJsonParts(outcome) } }
     case 'txn':
@@ -300,11 +188,11 @@ function appliedResponse({ outcome, replayed, txn }: ResultOf<'applied'>): HttpR
   }
 }
 
-function outcomeJson(outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'batch' | 'txn' }>): string {
+function outcomeJson(
+  outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'delete' | 'delete-range' | 'batch' | 'txn' }>,
+): string {
   const { revision } = outcome
   switch (outcome.kind) {
-    case 'delete':
-    case 'delete-range':
     case 'revoked':
       return `{"deleted":${outcome.deleted},"revision":${revision}}`
     case 'granted':
@@ -341,67 +229,38 @@ function changeJson(outcome: OutcomeOfKey): string {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// One key
+// Keys
 
-function foundResponse(
-  { grant, row, isUnchanged }: ResultOf<'found'>,
-  { headers }: HttpRequest,
-): HttpResponse {
-  const { revision } = grant
-  if (row === undefined) return errorResponse(new ApiError('not_found', 'the key does not exist', { grant }))
-  const shared = ['ETag', entityTag(row.modRevision), 'Vary', 'Accept', ...freshnessHeaders(grant)]
-  if (isUnchanged) return { status: 304, headers: shared, body: '', revision }
-  if (wantsRecord(headers.accept)) return jsonResponse(recordJson(row), [...NOSNIFF, ...shared], revision)
-  return { status: 200, headers: [...OCTETS, ...NOSNIFF, ...shared], body: row.value, revision }
+function foundResponse({ grant, row, isUnchanged }: ResultOf<'found'>, request: HttpRequest): HttpResponse {
+  if (isUnchanged && row !== undefined) return encodeUnchanged(row, grant)
+  return get.http.encodeResult(row, grant, request)
 }
 
-/** Whether Accept names JSON, without the wildcard for all types. */
-const wantsRecord = (accept: string | undefined): boolean =>
-  accept !== undefined && namesMediaType(accept, 'application/json') && !namesMediaType(accept, '*/*')
-
-const OCTETS = ['Content-Type', 'application/octet-stream'] as const
-const NOSNIFF = ['X-Content-Type-Options', 'nosniff'] as const
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Many keys
-
-function pageResponse({ grant, more, last, count }: ResultOf<'page'>, { page }: HttpRequest): HttpResponse {
-  const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
-  const counted = count === undefined ? '' : `,"count":${count}`
-  const tail = `],"more":${more}${next}${counted},"revision":${grant.revision}}`
-  return { ...rangeHead(grant, 'application/json'), body: ['{"kvs":[', ...(page?.slices ?? []), tail] }
+function pageResponse(result: ResultOf<'page'>, { slices }: PageSlices): HttpResponse {
+  const { grant } = result
+  const body = [PAGE_START, ...slices, range.http.encodePageEnd(result, grant)]
+  return { ...range.http.encodeHead(grant, false), body }
 }
-
-const rangeHead = (grant: ReadGrant, contentType: string): Omit<HttpResponse, 'body'> => ({
-  status: 200,
-  headers: ['Content-Type', contentType, 'Vary', 'Accept', ...freshnessHeaders(grant)],
-  revision: grant.revision,
-})
 
 const countLine = ({ grant, count = 0 }: ResultOf<'page'>): HttpResponse => ({
-  ...rangeHead(grant, NDJSON),
-  body: endLine(count, grant),
+  ...range.http.encodeHead(grant, true),
+  body: range.http.encodeEndLine(count, grant),
 })
 
-const endLine = (count: number, { revision }: ReadGrant): string =>
-  `{"end":true,"count":${count},"revision":${revision}}\n`
-
-/** A stream without its end line is incomplete. Clients check that. */
 function linesResponse(
-  rows: RowStream<KeyRow>,
-  toJson: (row: KeyRow) => string,
-  grant: ReadGrant,
+  { rows, keysOnly, grant }: ResultOf<'stream'>,
   { errorOf }: EncodeContext,
 ): HttpResponse {
   let count = 0
   const text = (slice: readonly KeyRow[]): string => {
     count += slice.length
-    return slice.map((row) => `${toJson(row)}\n`).join('')
+    return slice.map((row) => `${range.http.encodeRecord(row, keysOnly)}\n`).join('')
   }
   const failed = (sink: BodySink, error: unknown): void =>
     sink.end(`${JSON.stringify({ error: problemDocument(errorOf(error)) })}\n`)
-  const pour = (sink: BodySink): void => void pourRows(rows, sink, text, () => endLine(count, grant), failed)
-  return { ...rangeHead(grant, NDJSON), body: { pour } }
+  const end = (): string => range.http.encodeEndLine(count, grant)
+  const pour = (sink: BodySink): void => void pourRows(rows, sink, text, end, failed)
+  return { ...range.http.encodeHead(grant, true), body: { pour } }
 }
 
 /** The end of the file is in the file. Half of it is no backup, and the connection is cut. */

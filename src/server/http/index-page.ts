@@ -2,10 +2,11 @@
 // loads nothing, runs nothing, and cannot be shown inside another page.
 
 import { createHash } from 'node:crypto'
+import { jsonResponse } from '../../operations/forms/http.ts'
+import { anyOf, nothing, object, string } from '../../operations/forms/json-schema.ts'
+import { namesMediaType } from '../../operations/forms/media-types.ts'
 import type { DriverStatus } from '../node/types.ts'
-import { namesMediaType } from './headers.ts'
-import { anyOf, nothing, object, string } from './json-schema.ts'
-import { type HttpResponse, jsonResponse } from './messages.ts'
+import type { HttpResponse } from './messages.ts'
 
 const LINKS = {
   keys: '/v1/kv',

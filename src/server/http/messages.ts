@@ -3,14 +3,9 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Span, SpanContext } from '@opentelemetry/api'
-import type { Revision } from '../../operations/forms/index.ts'
-import {
-  ApiError,
-  type ApiErrorCode,
-  problemDocument,
-  type ReadGrant,
-  retryAfterSeconds,
-} from '../../operations/forms/index.ts'
+import type { UnencodedResponse, WholeResponse } from '../../operations/forms/http.ts'
+import type { ApiError, ApiErrorCode } from '../../operations/forms/index.ts'
+import { takeTimeout } from '../../operations/forms/parameters.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { answerWithinMs } from '../api/limits.ts'
@@ -18,7 +13,6 @@ import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts
 import type { WatchSink } from '../node/watch/index.ts'
 import { addressOf } from './connections.ts'
 import { checkLoopbackOnly, type RequestHead, type ServedClients } from './guard.ts'
-import { takeTimeout } from './parameters.ts'
 import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
 
 export interface BodyLimits {
@@ -46,6 +40,11 @@ export interface RequestParts extends RequestHead {
   readonly body: RequestBody
   /** The connection, whose addresses and certificate tell who the client is. */
   readonly socket: Socket
+}
+
+/** The records of a page in JSON. */
+export interface PageSlices {
+  readonly slices: readonly (string | Buffer)[]
 }
 
 /** The connection of a request. */
@@ -81,7 +80,7 @@ export class HttpRequest implements Call {
   /** Rights are checked, and its client is no user: its answer ends the connection. */
   isOfStranger = false
   isUnidentified = false
-  page: (PageCollector & { readonly slices: readonly (string | Buffer)[] }) | undefined
+  page: (PageCollector & PageSlices) | undefined
   withdraw: (() => void) | undefined
   operation: Operation | undefined
   principal: Principal | undefined
@@ -162,11 +161,6 @@ interface StreamedBody {
   readonly stream: (to: ServerResponse | undefined) => void
 }
 
-/** A body that is encoded in several turns, if it is large, before it is sent as a whole. */
-interface EncodedBody {
-  readonly parts: Iterable<string>
-}
-
 export type BufferedBody = string | Uint8Array | readonly (string | Buffer)[]
 export type ResponseBody = BufferedBody | PouredBody | StreamedBody
 
@@ -177,11 +171,6 @@ export const isStreamed = (body: ResponseBody): body is StreamedBody =>
 
 export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
-
-/** A response whose body is not encoded yet. */
-export interface UnencodedResponse extends Omit<HttpResponse, 'body'> {
-  readonly body: EncodedBody
-}
 
 export const isEncoded = (response: HttpResponse | UnencodedResponse): response is HttpResponse =>
   typeof response.body !== 'object' || !('parts' in response.body)
@@ -232,66 +221,6 @@ export function encodeBody(
 export const encodeWhole = (response: HttpResponse | UnencodedResponse): HttpResponse =>
   isEncoded(response) ? response : { ...response, body: [...response.body.parts].join('') }
 
-export interface HttpResponse {
-  readonly status: number
-  /** Flat: name, value, name, value, … */
-  readonly headers: readonly string[]
+export interface HttpResponse extends Omit<WholeResponse, 'body'> {
   readonly body: ResponseBody
-  /** The revision that the response reflects; the node's newest unless given. */
-  readonly revision: Revision | undefined
-}
-
-export const jsonResponse = (
-  body: string | readonly (string | Buffer)[],
-  headers: readonly string[] = [],
-  revision?: Revision,
-): HttpResponse => ({
-  status: 200,
-  headers: ['Content-Type', 'application/json', ...headers],
-  body,
-  revision,
-})
-
-/** An error that only HTTP has, with headers of its own. */
-export class HttpError extends ApiError {
-  readonly headers: readonly string[]
-
-  constructor(code: ApiError['code'], detail: string, headers: readonly string[]) {
-    super(code, detail)
-    this.headers = headers
-  }
-}
-
-export function errorResponse(error: ApiError): HttpResponse {
-  const document = problemDocument(error)
-  const { grant, replayed, current, revision } = error
-  const headers = ['Content-Type', 'application/problem+json']
-  if (grant !== undefined) headers.push(...freshnessHeaders(grant))
-  if (replayed) headers.push(...REPLAYED)
-  if (current) headers.push('ETag', entityTag(current.modRevision))
-  if (error instanceof HttpError) headers.push(...error.headers)
-  if (error.code === 'unauthenticated') headers.push(...CHALLENGE)
-  const seconds = retryAfterSeconds(error.code)
-  if (seconds !== undefined) headers.push('Retry-After', String(seconds))
-  return { status: document.status, headers, body: JSON.stringify(document), revision }
-}
-
-/** The ways to log in (RFC 9110 §11.6.1). */
-const CHALLENGE = [
-  'WWW-Authenticate',
-  'Bearer realm="quorate", Basic realm="quorate", charset="UTF-8"',
-] as const
-
-export const REPLAYED = ['Idempotency-Replayed', 'true'] as const
-
-/** The entity tag of a key is its mod_revision. */
-export const entityTag = (modRevision: Revision): string => `"${modRevision}"`
-
-export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {
-  // Without Cache-Control a shared cache may keep a response, even "not found", and use it for the next linearizable
-  // read.
-  const headers = ['Cache-Control', 'no-cache', 'Kv-Consistency', served]
-  // Rounded up, because a bound must not become smaller.
-  if (stalenessMs !== undefined) headers.push('Kv-Staleness-Ms', String(Math.ceil(stalenessMs)))
-  return headers
 }

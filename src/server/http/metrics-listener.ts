@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { http } from '../../node-http.ts'
+import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { networkOf } from '../addresses.ts'
 import { asError } from '../api/errors.ts'
@@ -12,7 +13,7 @@ import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus, ListenAddress, Logger } from '../node/types.ts'
 import { health, readiness } from './health.ts'
-import { errorResponse, HttpError, type HttpResponse } from './messages.ts'
+import type { HttpResponse } from './messages.ts'
 import { splitTarget } from './target.ts'
 
 /** Connections of one listener. One more closes the oldest of the network that has most. */

@@ -1,26 +1,14 @@
 // The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
 
-import {
-  DELETE_PARAMETERS,
-  DELETE_RANGE_PARAMETERS,
-  GET_PARAMETERS,
-  PUT_PARAMETERS,
-  RANGE_PARAMETERS,
-} from './http-codec.ts'
-import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
-import { type ParameterTable, timeout } from './parameters.ts'
+import { del } from '../../operations/delete.ts'
+import { deleteRange } from '../../operations/delete-range.ts'
+import { anyOf, integer, type Schema, string } from '../../operations/forms/json-schema.ts'
+import { type ParameterTable, timeout } from '../../operations/forms/parameters.ts'
+import { ProblemSchema } from '../../operations/forms/schemas.ts'
+import { get } from '../../operations/get.ts'
+import { put } from '../../operations/put.ts'
+import { range } from '../../operations/range.ts'
 import type { BodySchema, Route } from './route.ts'
-import { Bytes, DeleteAnswer, lease, ProblemSchema, RecordSchema, revisions } from './schemas.ts'
-
-const PutAnswer = object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) })
-const PageSchema = object(
-  {
-    kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
-    more: boolean,
-    revision: integer,
-  },
-  { next: Bytes, count: integer },
-)
 
 interface Content {
   readonly [mediaType: string]: { readonly schema: Schema }
@@ -63,22 +51,23 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     }
   }
   paths['/v1/kv/{key}'] = keyOperations([inPath('key')])
-  const range = reading(
-    'A range of keys; with `key` the one key, as under /v1/kv/{key}',
-    [...inQuery(RANGE_PARAMETERS), keyInQuery(false)],
-    {
-      ...json(anyOf(PageSchema, RecordSchema)),
-      ...LINES,
-      ...OCTETS,
-    },
-  )
+  const rangeRead = reading(range.http.summary, [...inQuery(range.http.parameters), keyInQuery(false)], {
+    ...json(anyOf(range.http.answers, get.http.answers)),
+    ...LINES,
+    ...OCTETS,
+  })
   const deletion = operation(
-    'Delete a range of keys at one revision; with `key` the one key, as under /v1/kv/{key}',
-    [...inQuery(DELETE_RANGE_PARAMETERS), keyInQuery(false), IF_MATCH, IF_NONE_MATCH, ...IDENTITY],
-    json(object({ deleted: integer, revision: integer })),
+    deleteRange.http.summary,
+    [...inQuery(deleteRange.http.parameters), keyInQuery(false), IF_MATCH, IF_NONE_MATCH, ...IDENTITY],
+    json(deleteRange.http.answers),
     [...OF_EACH, ...OF_CHANGES, 'ETag'],
   )
-  paths['/v1/kv'] = { ...keyOperations([keyInQuery(true)]), get: range, head: range, delete: deletion }
+  paths['/v1/kv'] = {
+    ...keyOperations([keyInQuery(true)]),
+    get: rangeRead,
+    head: rangeRead,
+    delete: deletion,
+  }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
   const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
   const components = {
@@ -92,21 +81,26 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
 const KeySchema = { ...string, minLength: 1, description: 'A key; percent-encoded bytes' }
 
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
-  const content = { ...OCTETS, ...json(RecordSchema) }
-  const read = reading('Read a key', [...address, ...inQuery(GET_PARAMETERS)], content)
+  const content = { ...OCTETS, ...json(get.http.answers) }
+  const read = reading(get.http.summary, [...address, ...inQuery(get.http.parameters)], content)
   const change = [...address, IF_MATCH, IF_NONE_MATCH, ...IDENTITY]
   const changed = [...OF_EACH, ...OF_CHANGES, 'ETag'] as const
   return {
     get: read,
     head: read,
     put: {
-      ...operation('Write a key', [...change, ...inQuery(PUT_PARAMETERS)], json(PutAnswer), changed),
+      ...operation(
+        put.http.summary,
+        [...change, ...inQuery(put.http.parameters)],
+        json(put.http.answers),
+        changed,
+      ),
       requestBody: { content: { '*/*': { schema: { ...string, format: 'binary' } } } },
     },
     delete: operation(
-      'Delete a key',
-      [...change, ...inQuery(DELETE_PARAMETERS)],
-      json(DeleteAnswer),
+      del.http.summary,
+      [...change, ...inQuery(del.http.parameters)],
+      json(del.http.answers),
       changed,
     ),
   }

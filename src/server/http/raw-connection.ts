@@ -5,10 +5,11 @@
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
+import { errorResponse } from '../../operations/forms/http.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
-import { errorResponse, HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
+import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
 import { EMPTY_LINE, RawParser, type RawRequest } from './raw-parser.ts'
 import type { ResponseWriter } from './response-writer.ts'

@@ -1,11 +1,10 @@
 // A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
 
 import type { IncomingHttpHeaders } from 'node:http'
+import type { FromSchema, Schema } from '../../operations/forms/json-schema.ts'
+import { type ParameterTable, type ParameterValues, readQuery } from '../../operations/forms/parameters.ts'
 import type { Operation } from '../../operations/index.ts'
-import type { FromSchema, Schema } from './json-schema.ts'
 import type { HttpRequest, HttpResponse } from './messages.ts'
-import type { ParameterTable, ParameterValues } from './parameters.ts'
-import { readQuery } from './parameters.ts'
 
 export interface RouteRequest<P extends ParameterTable, B> {
   readonly request: HttpRequest

@@ -2,6 +2,7 @@
 
 import { RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
+import { HttpError, jsonResponse } from '../../operations/forms/http.ts'
 import {
   asRevision,
   type KvSettings,
@@ -9,6 +10,26 @@ import {
   readIdempotency,
   ttlMsOf,
 } from '../../operations/forms/index.ts'
+import { decodeJsonBytes, type JsonBytesValue } from '../../operations/forms/json-bytes.ts'
+import {
+  anyOf,
+  arrayOf,
+  boolean,
+  closed,
+  integer,
+  nothing,
+  object,
+  string,
+} from '../../operations/forms/json-schema.ts'
+import {
+  flag,
+  freshnessOf,
+  HISTORY_PARAMETERS,
+  integer as integerParameter,
+  READ_PARAMETERS,
+  text,
+} from '../../operations/forms/parameters.ts'
+import { Bytes, LeaseIdSchema, TtlSchema } from '../../operations/forms/schemas.ts'
 import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'
@@ -19,30 +40,16 @@ import { AUTH_ROUTES } from './auth-routes.ts'
 import { batchRoute } from './batch.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
-import { bytesOf, type JsonBytesValue } from './json-bytes.ts'
-import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
-import { HttpError, jsonResponse } from './messages.ts'
 import { openApiDocument } from './openapi.ts'
-import {
-  flag,
-  freshnessOf,
-  HISTORY_PARAMETERS,
-  integer as integerParameter,
-  READ_PARAMETERS,
-  text,
-} from './parameters.ts'
 import { type Route, route } from './route.ts'
 import {
-  Bytes,
   ClusterSchema,
-  LeaseIdSchema,
   MemberSchema,
   Name,
   NewReplica,
   SETTING_FIELDS,
   SettingsBody,
   SettingsSchema,
-  TtlSchema,
 } from './schemas.ts'
 import { TxnBody, TxnResponse, TxnSchema } from './txn-json.ts'
 import { watchRoute } from './watch.ts'
@@ -124,7 +131,7 @@ const txnRoute = route(
   ({ headers, values: { revision, ...freshness }, body }) => ({
     kind: 'txn',
     // The schema cannot express unions of three types, nor schemas within themselves.
-    txn: txnOf(body as TxnFields<Exclude<JsonBytesValue, string>>, bytesOf),
+    txn: txnOf(body as TxnFields<Exclude<JsonBytesValue, string>>, decodeJsonBytes),
     idempotency: readIdempotency(headers),
     revision,
     freshness: freshnessOf(freshness),

@@ -6,8 +6,11 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
+import { errorResponse } from '../../operations/forms/http.ts'
 import { ApiError, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
+import { get } from '../../operations/get.ts'
 import type { Operation } from '../../operations/index.ts'
+import { put } from '../../operations/put.ts'
 import { Api } from '../api/api.ts'
 import type { Audit } from '../api/audit.ts'
 import { type Credentials, userNamedIn } from '../api/authenticator.ts'
@@ -32,19 +35,10 @@ import {
   PREFLIGHT_HEADERS,
   type ServedClients,
 } from './guard.ts'
-import {
-  decodeDelete,
-  decodeGet,
-  decodePut,
-  decodeRange,
-  type EncodeContext,
-  encode,
-  pageParameters,
-} from './http-codec.ts'
+import { decodeDelete, decodeRange, type EncodeContext, encode } from './http-codec.ts'
 import type { HttpLimits } from './limits.ts'
 import {
   encodeBody,
-  errorResponse,
   type HttpRequest,
   type HttpResponse,
   isEncoded,
@@ -109,7 +103,6 @@ class Listener implements HttpServer {
   readonly #nodeConnections: NodeConnections
   readonly #rawConnections: RawConnections
   readonly #handshakes: Handshakes | undefined
-  readonly #pageParameters: ReturnType<typeof pageParameters>
   #coldRoutes: Promise<ColdRoutes> | undefined
   #multiplexer: Multiplexer | undefined
   #multiplexerLoads: Promise<Multiplexer> | undefined
@@ -131,7 +124,6 @@ class Listener implements HttpServer {
       failed: ({ stack, message }) => logger.error({ stack }, `a request failed: ${message}`),
     })
     this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
-    this.#pageParameters = pageParameters(limits.pageRowsMax)
     this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
     const isClosing = (): boolean => this.#closing
     const { inbound, outbound, outboundOfStrangers } = this.#api
@@ -403,8 +395,7 @@ class Listener implements HttpServer {
     const error = unauthenticated()
     if (operation === 'put') {
       // It is never executed, whoever is a user by now: its value was not read.
-      const put = { ...decodePut(request), value: NO_VALUE }
-      audit?.watch(put, request, () => {})(error)
+      audit?.watch(put.http.decode(request), request, () => {})(error)
       throw error
     }
     const hasNoBody = operation !== 'other' && operation !== 'batch'
@@ -423,17 +414,17 @@ class Listener implements HttpServer {
     }
     if (target.operation === 'put') {
       // Faults of the request are reported before faults of its body.
-      const put = decodePut(request)
+      const withoutValue = put.http.decode(request)
       body.read({ ...VALUE_LIMITS, timeoutMs: timeLeftMs(request) }, (value) => {
         if (value instanceof ApiError) this.#fail(request, value)
-        else this.#execute({ ...put, value }, request)
+        else this.#execute({ ...withoutValue, value }, request)
       })
       return
     }
     body.drop()
-    if (target.operation === 'get') this.#execute(decodeGet(request), request)
+    if (target.operation === 'get') this.#execute(get.http.decode(request), request)
     else if (target.operation === 'delete') this.#execute(decodeDelete(request), request)
-    else this.#execute(decodeRange(request, this.#pageParameters), request)
+    else this.#execute(decodeRange(request, this.#limits.pageRowsMax), request)
   }
 
   #execute(operation: Operation, request: HttpRequest): void {
@@ -632,9 +623,6 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/ope
 
 /** Paths without a user. Only a login has a body, which is small. */
 const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
-
-/** The value of a put that is refused before its value arrives. */
-const NO_VALUE = new Uint8Array()
 
 /** Why a client is not served, whoever it is. */
 const UNSERVED: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 // Reads the raw request target, once for each request. A key is bytes, so the target must not be normalised: slashes
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
-import { ApiError } from '../../operations/forms/index.ts'
+import { valueIn } from '../../operations/forms/percent.ts'
 import type { OperationLabel } from '../../operations/index.ts'
 
 export interface Target {
@@ -22,47 +22,6 @@ export function splitTarget(target: string): Target {
     path: mark < 0 ? rest : rest.slice(0, mark),
     query: mark < 0 ? '' : rest.slice(mark + 1),
   }
-}
-
-/** The value of a pair of a query, as it was sent. */
-export function valueIn(pair: string): string {
-  const equals = pair.indexOf('=')
-  return equals < 0 ? '' : pair.slice(equals + 1)
-}
-
-/** The bytes of a percent-encoded text, which is ASCII. */
-export function percentDecode(text: string): Uint8Array {
-  if (!text.includes('%')) return Buffer.from(text, 'latin1')
-  const bytes = Buffer.allocUnsafe(text.length)
-  let length = 0
-  for (let at = 0; at < text.length; at++) {
-    let byte = text.charCodeAt(at)
-    if (byte === PERCENT) {
-      const high = hexDigit(text.charCodeAt(at + 1))
-      const low = hexDigit(text.charCodeAt(at + 2))
-      if (high < 0 || low < 0)
-        throw new ApiError(
-          'bad_request',
-          `bad escape in the request target: ${JSON.stringify(text.slice(at, at + 3))}`,
-        )
-      byte = high * 16 + low
-      at += 2
-    }
-    bytes[length++] = byte
-  }
-  return bytes.subarray(0, length)
-}
-
-/** The same for a query, where `+` is a space. */
-export const queryDecode = (text: string): Uint8Array => percentDecode(text.replaceAll('+', ' '))
-
-const PERCENT = 0x25
-
-/** The value of a hexadecimal digit, from its character code; −1 for anything else, including NaN (after the end). */
-function hexDigit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const letter = code | 0x20
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x61 + 10 : -1
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,22 @@
 // Transactions in JSON: the schemas of body and response, and the results.
 
 import type { KeyRow, Revision } from '../../operations/forms/index.ts'
+import { metaJson, prevJson, recordJson, revisionsJson } from '../../operations/forms/json.ts'
+import { JsonBytes } from '../../operations/forms/json-bytes.ts'
+import {
+  anyOf,
+  arrayOf,
+  boolean,
+  closed,
+  integer,
+  nothing,
+  object,
+  type Schema,
+  string,
+} from '../../operations/forms/json-schema.ts'
+import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from '../../operations/forms/schemas.ts'
 import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from '../../operations/index.ts'
 import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
-import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
-import { JsonBytes } from './json-bytes.ts'
-import type { Schema } from './json-schema.ts'
-import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
-import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './schemas.ts'
 
 const WHERE = {
   key: { ...JsonBytes, description: 'One key' },

@@ -1,10 +1,10 @@
 // The request that opens a multiplexed connection (RFC 6455 §4).
 
+import { HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import { readQuery, takeTimeout, text } from '../../operations/forms/parameters.ts'
 import { SUBPROTOCOL } from '../mux/protocol.ts'
 import type { Guard } from './guard.ts'
-import { HttpError } from './messages.ts'
-import { readQuery, takeTimeout, text } from './parameters.ts'
 import { type RawRequest, readUpgrade } from './raw-parser.ts'
 import { splitTarget } from './target.ts'
 

@@ -2,8 +2,8 @@
 
 import type { KeyRow, Revision } from '../../operations/forms/index.ts'
 import { type ApiError, problemDocument } from '../../operations/forms/index.ts'
+import { bytesJson, metaJson, recordJson } from '../../operations/forms/json.ts'
 import type { ChangeEvent, MessageForm } from '../node/watch/index.ts'
-import { bytesJson, metaJson, recordJson } from './json.ts'
 
 /** A format of the messages. */
 export interface WatchForm extends MessageForm {

@@ -1,7 +1,17 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { freshnessHeaders } from '../../operations/forms/http.ts'
 import { ApiError, asRevision, type Revision, whereToWatch } from '../../operations/forms/index.ts'
+import { namesMediaType } from '../../operations/forms/media-types.ts'
+import {
+  bytes,
+  duration,
+  flag,
+  oneOf,
+  type ParameterValues,
+  revision,
+} from '../../operations/forms/parameters.ts'
 import type { WatchedChanges } from '../../operations/index.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import type { ApiResult } from '../api/operation.ts'
@@ -14,9 +24,7 @@ import {
   type WatchBuffers,
 } from '../api/watch.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { namesMediaType } from './headers.ts'
-import { freshnessHeaders, type HttpRequest, type HttpResponse } from './messages.ts'
-import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
+import type { HttpRequest, HttpResponse } from './messages.ts'
 import { type Route, route } from './route.ts'
 import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
 

@@ -16,7 +16,7 @@ import {
   SEQ_MAX,
   SESSION_SLOTS_MAX,
 } from '../../operations/forms/index.ts'
-import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
+import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../../operations/forms/parameters.ts'
 import type { Item } from './messages.ts'
 
 export const invalid = (name: string, expected: string): ApiError =>

@@ -3,8 +3,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readConditions, readIdempotencyKey, TAGS_MAX } from '../../../src/operations/forms/index.ts'
-import { bytesJson } from '../../../src/server/http/json.ts'
-import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
+import { bytesJson } from '../../../src/operations/forms/json.ts'
+import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
+import { splitTarget } from '../../../src/server/http/target.ts'
 import { character } from '../../characters.ts'
 import { runs } from '../../runs.ts'
 

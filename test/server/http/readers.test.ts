@@ -2,10 +2,18 @@
 
 import { describe, expect, test } from 'vitest'
 import { readConditions, readIdempotencyKey } from '../../../src/operations/forms/index.ts'
-import { namesMediaType } from '../../../src/server/http/headers.ts'
-import { bytes, flag, integer, order, readQuery, takeTimeout } from '../../../src/server/http/parameters.ts'
+import { namesMediaType } from '../../../src/operations/forms/media-types.ts'
+import {
+  bytes,
+  flag,
+  integer,
+  oneOf,
+  readQuery,
+  takeTimeout,
+} from '../../../src/operations/forms/parameters.ts'
+import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/http/raw-parser.ts'
-import { classify, percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
+import { classify, splitTarget } from '../../../src/server/http/target.ts'
 
 const codeOf = (run: () => unknown): unknown => {
   try {
@@ -101,7 +109,12 @@ describe('what is asked for', () => {
 })
 
 describe('parameters', () => {
-  const TABLE = { raw: bytes('x'), on: flag('x'), count: integer('x', 3, 500), order }
+  const TABLE = {
+    raw: bytes('x'),
+    on: flag('x'),
+    count: integer('x', 3, 500),
+    order: oneOf('x', 'asc', 'desc'),
+  }
 
   test.each([
     ['', {}],

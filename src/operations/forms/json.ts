@@ -1,7 +1,7 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
-import type { KeyRevisions, KeyRow, RecordMetadata } from '../../operations/forms/index.ts'
-import { bytesDocument } from '../../operations/forms/index.ts'
+import { bytesDocument } from './bytes.ts'
+import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from './store.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
 
@@ -29,3 +29,12 @@ export function prevJson(prev: KeyRow | null | undefined): string {
   if (prev === undefined) return ''
   return `,"prev":${prev === null ? 'null' : recordJson(prev)}`
 }
+
+/** How many keys a change has deleted. */
+export const deletedJson = ({
+  deleted,
+  revision,
+}: {
+  readonly deleted: number
+  readonly revision: Revision
+}) => `{"deleted":${deleted},"revision":${revision}}`

@@ -1,7 +1,8 @@
 // Bytes in the JSON of a request: a string means its UTF-8, {"base64": …} any bytes.
 
-import { ApiError } from '../../operations/forms/index.ts'
+import { decodeBase64, encodeUtf8 } from '../../bytes/index.ts'
 import { closed, type FromSchema, object, string, stringOr } from './json-schema.ts'
+import { ApiError } from './problems.ts'
 
 export const JsonBytes = {
   ...stringOr(closed(object({ base64: string }))),
@@ -10,14 +11,13 @@ export const JsonBytes = {
 
 export type JsonBytesValue = FromSchema<typeof JsonBytes>
 
-/** `name` is that of the field, for the message. Throws `ApiError`. */
-export function bytesOf(json: JsonBytesValue, name: string): Uint8Array {
+/** The bytes that a field stands for. `name` is that of the field, for the message. Throws `ApiError`. */
+export function decodeJsonBytes(json: JsonBytesValue, name: string): Uint8Array {
   if (typeof json === 'string') {
-    if (json.isWellFormed()) return Buffer.from(json)
+    if (json.isWellFormed()) return encodeUtf8(json)
     throw new ApiError('bad_request', `${name} has half of a surrogate pair, which has no UTF-8`)
   }
-  const bytes = Buffer.from(json.base64, 'base64')
-  // Buffer skips characters that it does not know.
-  if (bytes.toString('base64') === json.base64) return bytes
+  const bytes = decodeBase64(json.base64)
+  if (bytes !== undefined) return bytes
   throw new ApiError('bad_request', `${name}.base64 is not base64 with padding`)
 }

@@ -1,23 +1,18 @@
 // Query parameters. One table per kind of request defines which exist, how each is read, and how OpenAPI describes it.
 
-import {
-  ApiError,
-  asRevision,
-  DURATION_PATTERN,
-  durationMs,
-  type FreshnessOptions,
-  MAX_STALENESS_MS_MAX,
-  type ReadConsistency,
-  type Revision,
-} from '../../operations/forms/index.ts'
-import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../api/limits.ts'
+import { DURATION_PATTERN, durationMs, MAX_STALENESS_MS_MAX } from './durations.ts'
+import type { FreshnessOptions, ReadConsistency } from './freshness.ts'
 import type { Schema } from './json-schema.ts'
-import { queryDecode, valueIn } from './target.ts'
+import { queryDecode, queryText, valueIn } from './percent.ts'
+import { ApiError } from './problems.ts'
+import { asRevision, type Revision } from './store.ts'
 
 export interface Parameter<T> {
   readonly schema: Schema
-  /** `name` is for the message. Throws `ApiError`. */
-  readonly read: (value: Uint8Array, name: string) => T
+  /** The number of records in a page is limited by the node, which OpenAPI shows as the maximum. */
+  readonly isPageLimit?: true
+  /** `text` is the value as it was sent. `name` is for the message, `rowsMax` for a page limit. Throws `ApiError`. */
+  readonly read: (text: string, name: string, rowsMax: number) => T
 }
 
 export type ParameterTable = Readonly<Record<string, Parameter<unknown>>>
@@ -26,8 +21,12 @@ export type ParameterValues<P extends ParameterTable> = {
   readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T | undefined : never
 }
 
-/** The parameters in `pairs`. An unknown or repeated one is refused. */
-export function readQuery<P extends ParameterTable>(pairs: readonly string[], table: P): ParameterValues<P> {
+/** The parameters in `pairs`. An unknown or repeated one is refused. `rowsMax`: the largest page limit. */
+export function readQuery<P extends ParameterTable>(
+  pairs: readonly string[],
+  table: P,
+  rowsMax = Number.MAX_SAFE_INTEGER,
+): ParameterValues<P> {
   const values: Record<string, unknown> = {}
   for (const pair of pairs) {
     if (pair === '') continue
@@ -41,7 +40,7 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
         'unknown_parameter',
         `unknown parameter ${JSON.stringify(name)}; known: ${[...Object.keys(table), TIMEOUT].join(', ')}`,
       )
-    values[name] = parameter.read(queryDecode(valueIn(pair)), name)
+    values[name] = parameter.read(valueIn(pair), name, rowsMax)
   }
   // Every name in `values` is in the table, and its reader has read it.
   return values as ParameterValues<P>
@@ -50,29 +49,26 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
 /** A query may have tens of thousands of names. Few of them are escaped. */
 function nameOf(pair: string): string {
   const equals = pair.indexOf('=')
-  const name = equals < 0 ? pair : pair.slice(0, equals)
-  return /[%+]/.test(name) ? textOf(queryDecode(name)) : name
+  return queryText(equals < 0 ? pair : pair.slice(0, equals))
 }
-
-const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
 const invalid = (name: string, expected: string): ApiError =>
   new ApiError('bad_request', `${name} must be ${expected}`)
 
 export const bytes = (description: string): Parameter<Uint8Array> => ({
   schema: { type: 'string', description: `${description}; percent-encoded bytes` },
-  read: (value) => value,
+  read: queryDecode,
 })
 
 export const text = (description: string): Parameter<string> => ({
   schema: { type: 'string', description },
-  read: textOf,
+  read: queryText,
 })
 
 export const flag = (description: string): Parameter<boolean> => ({
   schema: { type: 'boolean', description },
   read(value, name) {
-    const text = textOf(value)
+    const text = queryText(value)
     if (text === '' || text === 'true') return true
     if (text === 'false') return false
     throw invalid(name, 'true or false')
@@ -81,19 +77,32 @@ export const flag = (description: string): Parameter<boolean> => ({
 
 export const integer = (description: string, minimum: number, maximum: number): Parameter<number> => ({
   schema: { type: 'integer', description, minimum, maximum },
-  read(value, name) {
-    const text = textOf(value)
-    const number = Number(text)
-    if (!/^[0-9]{1,16}$/.test(text) || number < minimum || number > maximum)
-      throw invalid(name, `a whole number from ${minimum} to ${maximum}`)
-    return number
-  },
+  read: (value, name) => readInteger(queryText(value), name, minimum, maximum),
 })
+
+/** The number of records in a page, or in a stream, which has no limit of the node. */
+export const recordLimit = (description: string): Parameter<number> => ({
+  schema: { type: 'integer', description, minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+  read: (value, name, rowsMax) => readInteger(queryText(value), name, 1, rowsMax),
+})
+
+/** The number of records in a page. */
+export const pageLimit = (description: string): Parameter<number> => ({
+  ...recordLimit(description),
+  isPageLimit: true,
+})
+
+function readInteger(text: string, name: string, minimum: number, maximum: number): number {
+  const number = Number(text)
+  if (!/^[0-9]{1,16}$/.test(text) || number < minimum || number > maximum)
+    throw invalid(name, `a whole number from ${minimum} to ${maximum}`)
+  return number
+}
 
 export const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
   schema: { type: 'string', enum: options, description },
   read(value, name) {
-    const text = textOf(value)
+    const text = queryText(value)
     const found = options.find((option) => option === text)
     if (found === undefined) throw invalid(name, `one of ${options.join(', ')}`)
     return found
@@ -102,10 +111,12 @@ export const oneOf = <T extends string>(description: string, ...options: readonl
 
 export const duration = (description: string, maxMs: number, minMs = 0): Parameter<number> => ({
   schema: { type: 'string', description, pattern: DURATION_PATTERN },
-  read: (value, name) => durationMs(textOf(value), name, minMs, maxMs),
+  read: (value, name) => durationMs(queryText(value), name, minMs, maxMs),
 })
 
 const TIMEOUT = 'timeout'
+export const TIMEOUT_MS_DEFAULT = 5000
+export const TIMEOUT_MS_MAX = 60_000
 
 /** A parameter of every request, which no table contains. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
@@ -119,7 +130,7 @@ export function takeTimeout(pairs: readonly string[]): {
   const at = pairs.findIndex((pair) => nameOf(pair) === TIMEOUT)
   const pair = pairs[at]
   if (pair === undefined) return { timeoutMs: TIMEOUT_MS_DEFAULT, others: pairs }
-  return { timeoutMs: timeout.read(queryDecode(valueIn(pair)), TIMEOUT), others: pairs.toSpliced(at, 1) }
+  return { timeoutMs: timeout.read(valueIn(pair), TIMEOUT, 0), others: pairs.toSpliced(at, 1) }
 }
 
 const DEFAULT_TIMEOUT = { timeoutMs: TIMEOUT_MS_DEFAULT, others: [] as readonly string[] }
@@ -152,12 +163,5 @@ export const HISTORY_PARAMETERS = {
 
 export function revision(description: string): Parameter<Revision> {
   const number = integer(description, 1, Number.MAX_SAFE_INTEGER)
-  return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name)) }
-}
-
-export const order = oneOf('Of keys, byte by byte; ascending unless given', 'asc', 'desc')
-
-export const PUT_LEASE_PARAMETERS = {
-  lease: text('The lease that deletes the key when it ends; none unless given'),
-  ttl: text('A lease of its own, of this duration, such as 30s'),
+  return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name, 0)) }
 }

@@ -1,4 +1,4 @@
-// The Accept header (RFC 9110 §12.5.1).
+// Media types, and the Accept header (RFC 9110 §12.5.1).
 
 /** Whether `accept` names `mediaType` with a weight above 0. Wildcards do not count. */
 export function namesMediaType(accept: string | undefined, mediaType: string): boolean {
@@ -10,3 +10,6 @@ export function namesMediaType(accept: string | undefined, mediaType: string): b
     return type === mediaType && !parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter))
   })
 }
+
+/** Lines of JSON. */
+export const LINES = 'application/x-ndjson'

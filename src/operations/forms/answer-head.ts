@@ -1,0 +1,15 @@
+// The head of an answer: its facts beside the result, on every wire.
+
+import type { ReadConsistency } from './freshness.ts'
+import type { Revision } from './store.ts'
+
+export interface AnswerHead {
+  /** The revision that the answer reflects; undefined: that of its result, or the node's newest. */
+  readonly revision?: Revision | undefined
+  /** The consistency at which a read was served. */
+  readonly served?: ReadConsistency | undefined
+  /** Proven upper bound on the age of a stale read, when it is known. */
+  readonly stalenessMs?: number | undefined
+  /** The outcome is that of an earlier copy of the change. */
+  readonly replayed?: boolean | undefined
+}
