@@ -1,4 +1,4 @@
-// Durations: a number with ms, s, m or h. The command line and the language of transactions share this parser.
+// Durations: a number with ms, s, m or h.
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 

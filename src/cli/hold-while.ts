@@ -18,10 +18,9 @@ import { isTable } from './format-table.ts'
 import type { GlobalFlags } from './global-flags.ts'
 import { io } from './io.ts'
 import { onLostOutput, printResult, say } from './output.ts'
-import { formatBytes } from './txn/format-txn.ts'
 
 export const AFTER_DASHES =
-  'after --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of the holder as a word of txn: the token is its create revision'
+  'after --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of the holder in JSON: the token is its create revision'
 
 const TTL_MS = 10_000
 /** A shorter wait is not reported. */
@@ -173,7 +172,7 @@ async function run(
   const env = {
     ...io().env,
     KV_LOCK_TOKEN: String(held.token),
-    KV_LOCK_KEY: formatBytes(held.key),
+    KV_LOCK_KEY: JSON.stringify(bytesToJson(held.key)),
   }
   // A terminal sends Ctrl-C to both. Many commands end at once on a second one.
   const isAtTerminal = [io().stdin, io().stdout, io().stderr].some(({ isTTY }) => isTTY)

@@ -1,6 +1,6 @@
 // Input of a command before its first request: the answer to a question, standard input or a file, up to a limit.
 
-import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
+import { createReadStream, fstatSync } from 'node:fs'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { Failure, reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
@@ -61,22 +61,4 @@ async function contentOf(source: Readable, name: string, what: string): Promise<
       )
   }
   return Buffer.concat(chunks)
-}
-
-/** The content of a file that a transaction names. */
-export function readFileUpToLimit(path: string): Uint8Array {
-  const file = openSync(userPath(path), 'r')
-  try {
-    const chunks: Buffer[] = []
-    for (let bytes = 0; ; ) {
-      const chunk = Buffer.alloc(1024 * 1024)
-      const read = readSync(file, chunk)
-      if (read === 0) return Buffer.concat(chunks)
-      chunks.push(chunk.subarray(0, read))
-      bytes += read
-      if (bytes > INPUT_BYTES_MAX) throw new Error(`it has more than ${INPUT_MIB_MAX} MiB`)
-    }
-  } finally {
-    closeSync(file)
-  }
 }

@@ -4,7 +4,7 @@
 //   commands/            one file for each command: its arguments, flags, help and action
 //   command-context.ts   a client for one command, the output format, Ctrl-C
 //   io.ts, output.ts     streams, environment and signals of the process; format-*.ts: tables, JSON, text, errors
-//   txn/                 the language of transactions
+//   txn/                 the JSON of transactions
 //   completion/          completion in shells
 //   cluster/, node.ts    the local cluster and `kv node start`
 //

@@ -8,7 +8,7 @@ import type { PermittedRange, RolePermission } from '../client/index.ts'
 import { afterPrefix, nameOf } from '../client/transact.ts'
 import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { formatBytes } from './txn/format-txn.ts'
+import { formatWord } from './format-word.ts'
 
 export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
 
@@ -107,7 +107,7 @@ function boundsOf(permission: RolePermission): { start: string; end: string | un
   return { start: name(start), end: permission.end && name(permission.end) }
 }
 
-/** As the command line names it, with the words of transactions. */
+/** As the command line names it, with keys as words. */
 export function permissionText(permission: RolePermission): string {
   const { access } = permission
   if (access === 'admin') return access
@@ -118,7 +118,7 @@ export function permissionText(permission: RolePermission): string {
   return `${access} --range ${word(start)} ${word(permission.end ?? '')}`
 }
 
-const word = (key: string | Uint8Array): string => formatBytes(Buffer.from(key as string))
+const word = (key: string | Uint8Array): string => formatWord(Buffer.from(key as string))
 
 /** As in the HTTP API. */
 export function permissionJson({ access, ...range }: RolePermission): object {

@@ -140,7 +140,7 @@ test('a command runs while the lock is held, with its token, and its exit code i
   const holding = await run(['lock', 'deploy', ...shell(code)], { endpoints: url })
   expect(holding.code).toBe(7)
   const [token = '', key = ''] = holding.out.trim().split(' ')
-  expect(key).toMatch(/^lock\/deploy\/\d+$/)
+  expect(JSON.parse(key)).toMatch(/^lock\/deploy\/\d+$/)
   const held = await lock(client, 'deploy', { waitMs: 0 })
   expect(held.token).toBeGreaterThan(Number(token))
   const refused = await kv('lock deploy --wait 50ms -- true')
@@ -579,9 +579,12 @@ test('a lock on a terminal says what it holds, and how it ends', async () => {
   expect(await holding.ended).toMatchObject({ code: 130, err: 'the lock shown is released\n' })
 })
 
-// The line of docs/reference/cli.md.
-const WRITE_UNDER_LOCK =
-  'printf "create_revision(%s) = %s\\nthen\\nput report done\\n" "$KV_LOCK_KEY" "$KV_LOCK_TOKEN"'
+// The transaction in docs/reference/cli.md.
+const WRITE_UNDER_LOCK = `cat <<END
+{ "compare": [{ "key": $KV_LOCK_KEY, "target": "create_revision", "op": "=", "to": $KV_LOCK_TOKEN }],
+  "success": [{ "put": { "key": "report", "value": "done" } }] }
+END
+`
 
 test.each([
   'report',
@@ -597,12 +600,10 @@ test.each([
   '📦👩‍👩‍👧',
   '\\n',
 ])('a write under the lock %j', async (name) => {
-  const holding = begin(['lock', name, ...shell(`${WRITE_UNDER_LOCK}; ${RUN}`)])
-  const lines = [await holding.line(), await holding.line(), await holding.line()]
-  expect(await kv('txn', { stdin: lines.join('\n') })).toMatchObject({
-    code: 0,
-    out: expect.stringMatching(/^succeeded\n/),
-  })
+  const holding = begin(['lock', name, ...shell(`${WRITE_UNDER_LOCK}${RUN}`)])
+  const lines = [await holding.line(), await holding.line()]
+  const { code, out } = await kv('txn', { stdin: lines.join('\n') })
+  expect([code, JSON.parse(out)]).toMatchObject([0, { succeeded: true }])
   holding.signal('SIGTERM')
   await holding.ended
 })

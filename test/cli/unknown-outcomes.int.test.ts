@@ -39,7 +39,7 @@ const WITH_WRITE_ID: readonly Row[] = [
   { args: 'del NAME', before: put, after: [version, undefined] },
   { args: 'del NAME other --atomic', before: put, after: [version, undefined] },
   { args: 'del --prefix NAME --yes', before: put, after: [version, undefined] },
-  { args: 'txn', stdin: 'then\n put NAME v', after: [version, 1] },
+  { args: 'txn', stdin: '{"success":[{"put":{"key":"NAME","value":"v"}}]}', after: [version, 1] },
   { args: 'compact 1' },
   { args: 'lease grant 1h' },
   { args: 'lease revoke', before: async () => (await own.grantLease({ ttlMs: 3_600_000 })).id },

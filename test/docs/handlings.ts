@@ -222,13 +222,13 @@ export const COMMANDS: readonly OfCommand[] = [
     of: 'docs/guides/locks.md: quorate lock deploy',
     command: 'quorate lock',
     before: 'printf "#!/bin/sh\\necho \\$1 \\$KV_LOCK_KEY\\n" >deploy.sh; chmod +x deploy.sh',
-    prints: /^production lock\/deploy\//m,
+    prints: /^production "lock\/deploy\//m,
   },
   {
     of: 'docs/guides/leader-election.md: quorate elect',
     command: 'quorate elect scheduler http',
     before: 'echo "console.log(process.env.KV_LOCK_KEY)" >scheduler.js',
-    prints: /^election\/scheduler\//m,
+    prints: /^"election\/scheduler\//m,
   },
   {
     of: 'docs/guides/leader-election.md: quorate elect',
@@ -240,7 +240,7 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/reference/cli.md: quorate lock report',
     command: 'quorate lock',
-    prints: /succeeded/,
+    prints: /"succeeded": true/,
   },
   {
     of: 'docs/coming-from/consul.md: consul kv',
@@ -349,6 +349,12 @@ export const ANSWERS: readonly Answer[] = [
     of: 'docs/reference/errors.md: {"type":"urn:quorate:problem:key_too_long"',
     to: 'curl -X PUT "127.0.0.1:7301/v1/kv/$(printf %5000s | tr " " k)" -d a',
     code: REFUSED,
+  },
+  {
+    of: 'docs/reference/cli.md: error: line 3',
+    before: `printf '{\n  "success": [\n    { "put": { "key": "jobs/42", "prev": true, "value": 5 } }]}' >job.json`,
+    to: 'quorate txn job.json 2>&1',
+    code: 2,
   },
   {
     of: 'docs/reference/cli.md: {"revision":41',

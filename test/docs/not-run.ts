@@ -98,11 +98,6 @@ export const NOT_RUN: readonly NotRun[] = [
     because: 'each takes minutes, or is a form to be filled in; that test parses them',
     test: 'test/jepsen-lite/commands/flags.test.ts',
   },
-  {
-    of: 'docs/reference/txn.md',
-    because: 'that test tries every block',
-    test: 'test/cli/txn/reference.test.ts',
-  },
 ]
 
 const wholeBlocks: ReadonlySet<Block> = new Set(

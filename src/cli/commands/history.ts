@@ -10,10 +10,10 @@ import { EXIT } from '../exit-codes.ts'
 import { toJsonLine } from '../format-json.ts'
 import { type Column, isTable, RowWriter } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
+import { formatWord } from '../format-word.ts'
 import type { Format } from '../global-flags.ts'
 import { write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { formatBytes } from '../txn/format-txn.ts'
 import { eventJson } from './watch.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -92,7 +92,7 @@ class Rows {
   /** `hasWriters`: rights are checked, so versions have writers. */
   constructor(format: Format, hasWriters: boolean) {
     this.#format = format
-    const textOf = isTable(format) ? textOfBytes : formatBytes
+    const textOf = isTable(format) ? textOfBytes : formatWord
     this.#table = new RowWriter<WatchEvent>(
       [
         { title: 'REVISION', cell: revisionOf, alignRight: true },

@@ -79,10 +79,10 @@ export async function printRecords(
     return
   }
   if (format === 'plain') {
-    // No word of the language of transactions has a tab or a line end.
-    const { formatBytes } = await import('../txn/format-txn.ts')
+    // No word has a tab or a line end.
+    const { formatWord } = await import('../format-word.ts')
     for await (const { keyBytes, value } of records)
-      await writeLine(`${formatBytes(keyBytes)}\t${formatBytes(value)}`)
+      await writeLine(`${formatWord(keyBytes)}\t${formatWord(value)}`)
     return
   }
   const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => textOfBytes(record.value) }

@@ -1,4 +1,4 @@
-// kv txn [FILE | -]: reads a transaction in the language of docs/reference/txn.md, or as JSON, and prints its answer.
+// kv txn [FILE | -]: reads a transaction in the JSON of `POST /v1/txn`, and prints the JSON of its answer.
 
 import { isUtf8 } from 'node:buffer'
 import { Command } from '@commander-js/extra-typings'
@@ -6,34 +6,30 @@ import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { checkedByClient, withContext } from '../command-context.ts'
+import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { fileContent, readFileUpToLimit, standardInput } from '../input.ts'
+import { toJson, toJsonLine } from '../format-json.ts'
+import { fileContent, standardInput } from '../input.ts'
 import { io } from '../io.ts'
+import { writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
 import { getCommand } from '../shell-commands.ts'
-import { readInteractively } from '../txn/interactive.ts'
-import { parseTxn } from '../txn/parser.ts'
-import { printTxn } from '../txn/print-result.ts'
-import { formatSyntaxError, TxnSyntaxError } from '../txn/syntax-error.ts'
+import { txnResultJson } from '../txn/result-json.ts'
+import { parseTxnText, type TxnText } from '../txn/txn-text.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('txn'), [
-    'kv txn',
-    'kv txn transfer.txn',
-    "printf 'missing lock\\nthen\\n put lock me\\nelse\\n get lock\\n' | kv txn",
-    'kv txn transfer.json -o json',
+    'kv txn transfer.json',
+    `echo '{"success":[{"put":{"key":"a","value":"1"}},{"delete":{"key":"b"}}]}' | kv txn`,
+    'kv txn transfer.json | jq .succeeded',
   ])
     .description('run a transaction: if the comparisons hold, the first list of operations, else the second')
-    .argument(
-      '[file]',
-      "the transaction; '-' or a pipe reads standard input; on a terminal the command prompts for it",
-    )
+    .argument('[file]', "the transaction in JSON; '-' or a pipe reads standard input")
     .addHelpText('after', TXN_NOTES)
     .action(async (file) => {
       const readAt = performance.now()
-      const txn = await readTxn(file)
+      const { txn, failureOf } = await readTxn(file)
       const waitedMs = performance.now() - readAt
       const keys = changedKeys(txn)
       const check = keys?.[0] === undefined ? undefined : getCommand(keys[0])
@@ -42,39 +38,33 @@ export const command = ({ flags }: ProgramContext) =>
         flags(),
         isRead ? { kind: 'read' } : { kind: 'write', check },
         async ({ client, read, format, signal }) => {
-          await printTxn(
-            format,
-            txn,
-            await checkedByClient(() => client.txn(txn, isRead ? read : { signal })),
-          )
+          const result = await client.txn(txn, isRead ? read : { signal }).catch((error: unknown) => {
+            throw error instanceof TypeError ? failureOf(error) : error
+          })
+          const json = txnResultJson(txn, result)
+          await writeLine(format === 'ndjson' ? toJsonLine(json) : toJson(json))
         },
         { waitedMs },
       )
     })
 
-async function readTxn(source: string | undefined): Promise<Txn> {
-  const name = source === undefined || source === '-' ? 'standard input' : source
-  try {
-    return parseTxn(await textFrom(source, name), readFileUpToLimit)
-  } catch (error) {
-    if (!(error instanceof TxnSyntaxError)) throw error
-    const [message = '', ...details] = formatSyntaxError(error, name).split('\n')
-    throw new Failure(EXIT.usage, message, details)
-  }
-}
-
-async function textFrom(source: string | undefined, name: string): Promise<string> {
-  if (source === undefined && io().stdin.isTTY === true) return readInteractively()
+async function readTxn(source: string | undefined): Promise<TxnText> {
   const isStdin = source === undefined || source === '-'
+  if (source === undefined && io().stdin.isTTY === true)
+    throw new Failure(
+      EXIT.usage,
+      `a transaction is missing: ${PROGRAM} txn FILE, or '-' to read it from standard input, in the JSON of POST /v1/txn`,
+    )
+  const name = isStdin ? 'standard input' : source
   const content = await (isStdin ? standardInput(A_TXN) : fileContent(source, A_TXN, hintAt(source)))
   if (!isUtf8(content)) throw new Failure(EXIT.usage, `${name} is not UTF-8`)
-  return content.toString()
+  return parseTxnText(content.toString().replace(/^\ufeff/, ''), name)
 }
 
 /** A transaction in place of the name of its file. */
 const hintAt = (source: string): string =>
-  /\s/.test(source.trim())
-    ? `; a transaction comes from standard input: printf 'then\\n put a b\\n' | ${PROGRAM} txn`
+  source.trimStart().startsWith('{')
+    ? `; a transaction comes from standard input: ${PROGRAM} txn <<< '{…}'`
     : ''
 
 /** Operations of which JSON may have any form, before the client has checked it. */
@@ -101,16 +91,19 @@ function changedKeys({ success, failure }: Txn): readonly string[] | undefined {
 const A_TXN = 'a transaction'
 
 const TXN_NOTES = `
-Each comparison and each operation has a line of its own:
+The body of POST /v1/txn, each list optional:
 
-  version(jobs/42) = 0            value, version, create_revision, mod_revision, lease;  = != < >
-  exists jobs/41                  or: missing KEY
-  version(prefix tmp/) = 0        for every key of a range
-  then                            what is done if all of them hold
-    put jobs/42 "two words" prev
-    get prefix jobs/ limit 10
-  else                            what is done otherwise
-    delete range a b
+  {
+    "compare": [
+      { "key": "jobs/42", "target": "version", "op": "=", "to": 0 },
+      { "key": "jobs/41", "exists": true }
+    ],
+    "success": [
+      { "put": { "key": "jobs/42", "value": "two words", "ttl": "30s", "prev": true } },
+      { "get": { "prefix": "jobs/", "limit": 10, "keys_only": true } }
+    ],
+    "failure": [{ "delete": { "start": "a", "end": "b" } }]
+  }
 
-It may also be JSON, the body of POST /v1/txn. The exit code is 0 whichever list was done; the first line of
-the output says which. All of it: docs/reference/txn.md.`
+A target is value, version, create_revision, mod_revision or lease; an op is =, !=, < or >. The exit code is 0
+whichever list was done: succeeded in the answer says which. All of it: docs/reference/http.md.`

@@ -14,11 +14,11 @@ import { parseRevision } from '../flag-values.ts'
 import { recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { RowWriter } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
+import { formatWord } from '../format-word.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
 import { io } from '../io.ts'
 import { say, write, writeLine } from '../output.ts'
 import type { ProgramContext } from '../program-context.ts'
-import { formatBytes } from '../txn/format-txn.ts'
 import { runOnce } from '../watch-exec.ts'
 
 interface WatchFlags {
@@ -148,9 +148,9 @@ const KEY_WIDTH = 24
 const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
 const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : textOfBytes(value))
 
-/** Bytes as in the language of transactions, in which no word is empty: an empty field is no value. */
+/** Bytes are words. No word is empty: an empty field is no value. */
 function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {
-  const wordOf = (bytes: Uint8Array | undefined) => (bytes === undefined ? '' : formatBytes(bytes))
+  const wordOf = (bytes: Uint8Array | undefined) => (bytes === undefined ? '' : formatWord(bytes))
   const fields = [revision, event.type, wordOf(event.keyBytes), wordOf(putValue(event))]
   return prev ? [...fields, wordOf(event.prev?.value)] : fields
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Client } from '../../../src/client/index.ts'
+import type { Client, Txn } from '../../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
 import { FakeNode, problem } from '../../client/fake-node.ts'
 import { KV, kv as run } from '../run-kv.ts'
@@ -36,101 +36,114 @@ function file(name: string, text: string | Buffer): string {
   return name
 }
 
-const NEW = 'missing new\nthen\n  put new @content\n  get prefix n keys-only\nelse\n  get new\n'
+const json = (txn: Txn | object): string => JSON.stringify(txn)
+const put = (key: string, value: string): string => json({ success: [{ put: { key, value } }] })
+const get = (key: string): string => json({ success: [{ get: { key } }] })
 
-test('a transaction comes from a file or from standard input, in the language or as JSON', async () => {
-  file('content', 'from a file\n')
-  const ended = await kv(`txn ${file('new.txn', NEW)}`)
-  const { revision } = await client.get('new').then((record) => ({ revision: record?.modRevision }))
-  expect((await client.get('new'))?.text()).toBe('from a file\n')
-  expect(ended).toMatchObject({
-    ...{ code: 0, err: '' },
-    out: `succeeded\n${revision}\nput new\n\t${revision}\t${revision}\t1\nget prefix n\n\t1\n\tnew\t${revision}\t${revision}\t1\t-\n`,
+test('a transaction comes from a file or from standard input', async () => {
+  const create = json({
+    compare: [{ key: 'new', exists: false }],
+    success: [{ put: { key: 'new', value: 'first' } }, { get: { prefix: 'n', keys_only: true } }],
+    failure: [{ get: { key: 'new' } }],
   })
-  for (const args of ['txn', 'txn -']) {
-    const again = await kv(args, { stdin: NEW })
-    expect(again).toMatchObject({ code: 0, err: '' })
-    expect(again.out).toBe(
-      `not succeeded: the else branch was done\n${revision}\nget new\n\t1\n\tnew\t"from a file\\n"\t${revision}\t${revision}\t1\t-\n`,
-    )
-  }
-  const json = JSON.stringify({ success: [{ put: { key: 'new', value: { base64: '/w==' }, prev: true } }] })
-  const third = await kv('txn -o json', { stdin: json })
-  expect(JSON.parse(third.out)).toMatchObject({
+  const ended = await kv(`txn ${file('new.json', create)}`)
+  const record = await client.get('new')
+  const revision = record?.modRevision
+  expect(record?.text()).toBe('first')
+  const metadata = { create_revision: revision, mod_revision: revision, version: 1 }
+  expect(ended).toMatchObject({ code: 0, err: '' })
+  expect(JSON.parse(ended.out)).toEqual({
     succeeded: true,
-    results: [{ put: { version: 2, prev: { key: 'new', value: 'from a file\n' } } }],
+    revision,
+    results: [{ put: metadata }, { get: { kvs: [{ key: 'new', ...metadata }], more: false } }],
   })
-  expect((await kv('txn -o ndjson', { stdin: 'then\n get new' })).out).toMatch(
-    /^\{"succeeded":true,"revision":\d+\}\n\{"get":\{"kvs":\[\{"key":"new","value":\{"base64":"\/w=="\},.*\}\n$/,
-  )
+  for (const args of ['txn', 'txn -', 'txn -o table', 'txn -o ndjson']) {
+    const again = await kv(args, { stdin: `\ufeff\r\n ${create}\n` })
+    expect(again).toMatchObject({ code: 0, err: '' })
+    expect(again.out.trimEnd().includes('\n')).toBe(!args.endsWith('ndjson'))
+    expect(JSON.parse(again.out)).toEqual({
+      succeeded: false,
+      revision,
+      results: [{ get: { kvs: [{ key: 'new', value: 'first', ...metadata }], more: false } }],
+    })
+  }
 })
 
-test('every operation and option of the language is carried out', async () => {
+test('every operation and option is carried out', async () => {
   await client.put('all/a', '1')
   await client.put('all/b', '2')
-  const text = `
-    value(all/a) = 1
-    version(prefix all/) < 2
-    mod_revision(range all/ all0) > 0
-    lease(all/a) = 0
-    exists all/b
-    then
-      get from all/b limit 1
-      get before all/b count-only
-      get range all/ all/b keys-only
-      txn {
-        missing all/b
-        then
-          put all/c 1
-        else
-          put all/c "2 " prev
-          delete all/a prev
-      }
-      delete prefix all/b
-      get prefix all/`
-  const { out, code } = await kv('txn -o json', { stdin: text })
+  const stdin = json({
+    compare: [
+      { key: 'all/a', target: 'value', op: '=', to: { base64: 'MQ==' } },
+      { prefix: 'all/', target: 'version', op: '<', to: 2 },
+      { start: 'all/', end: 'all0', target: 'mod_revision', op: '>', to: 0 },
+      { key: 'all/a', target: 'lease', op: '=', to: '0' },
+      { key: 'all/b', exists: true },
+    ],
+    success: [
+      { get: { start: 'all/b', limit: 1 } },
+      { get: { end: 'all/b', count_only: true } },
+      { get: { start: 'all/', end: 'all/b', keys_only: true } },
+      {
+        txn: {
+          compare: [{ key: 'all/b', exists: false }],
+          success: [{ put: { key: 'all/c', value: '1' } }],
+          failure: [
+            { put: { key: 'all/c', value: { base64: '/w==' }, ttl: '1.5h', prev: true } },
+            { delete: { key: 'all/a', prev: true } },
+          ],
+        },
+      },
+      { delete: { prefix: 'all/b' } },
+      { get: { prefix: 'all/' } },
+    ],
+  })
+  const { out, code } = await kv('txn', { stdin })
   expect(code).toBe(0)
-  const { results } = JSON.parse(out)
+  const { results, revision } = JSON.parse(out)
   expect(results).toMatchObject([
     { get: { kvs: [{ key: 'all/b', value: '2' }] } },
-    { get: { kvs: [], more: false } },
+    { get: { kvs: [], more: false, count: expect.any(Number) } },
     { get: { kvs: [{ key: 'all/a' }], more: false } },
     {
       txn: {
         succeeded: false,
+        revision,
         results: [{ put: { version: 1, prev: null } }, { delete: { deleted: 1, prev: [{ value: '1' }] } }],
       },
     },
     { delete: { deleted: 1 } },
-    { get: { kvs: [{ key: 'all/c', value: '2 ' }], more: false } },
+    { get: { kvs: [{ key: 'all/c', value: { base64: '/w==' }, lease: expect.any(String) }], more: false } },
   ])
   expect(results[2].get.kvs[0]).not.toHaveProperty('value')
+  const lease = results[5].get.kvs[0].lease
+  expect((await client.lease(lease))?.grantedTtlMs).toBe(5_400_000)
 })
 
 test('one that only reads is read as --consistency says', async () => {
-  const ended = await kv('txn --consistency stale', { stdin: 'then\n get new' })
+  const ended = await kv('txn --consistency stale', { stdin: get('new') })
   expect(ended).toMatchObject({ code: 0, err: expect.stringMatching(/^stale read from n1/) })
   // The flag means nothing for others, as for put.
-  expect(await kv('txn --consistency stale', { stdin: 'then\n put x y' })).toMatchObject({ code: 0, err: '' })
+  expect(await kv('txn --consistency stale', { stdin: put('x', 'y') })).toMatchObject({ code: 0, err: '' })
 })
 
 test.each<[string, string, string | undefined, number, string]>([
-  ['a parse error', 'txn', 'then\n put a b c\n', 2, 'line 2, column 10 of standard input: expected `lease`'],
-  ['one in a file', 'txn wrong.txn', undefined, 2, 'line 1, column 1 of wrong.txn: expected `value`'],
-  ['one in JSON', 'txn', '{"sucess":[]}', 2, 'txn: there is no option "sucess" (did you mean success?)'],
+  ['no JSON', 'txn', '{"success":[}', 2, 'line 1, column 13 of standard input: expected a value'],
+  ['what is wrong in a file', 'txn wrong.json', undefined, 2, 'line 2, column 21 of wrong.json: success[0]'],
+  ['an unknown field', 'txn', '{"sucess":[]}', 2, 'there is no field "sucess" (did you mean success?)'],
   ['bytes that are no text', 'txn bytes', undefined, 2, 'bytes is not UTF-8'],
   ['a file that is not there', 'txn none', undefined, 1, 'cannot read none: no such file'],
-  [
-    'a file of a value that is not there',
-    'txn',
-    'then\n put a @none',
-    2,
-    'expected a file that can be read, found `none`',
-  ],
-  ['nothing', 'txn', '', 2, 'found the end of the text'],
+  ['JSON as the name of a file', 'txn {"success":[]}', undefined, 1, 'comes from standard input'],
+  ['nothing', 'txn', '', 2, 'expected a value, found the end of the text'],
   ['two files', 'txn a b', undefined, 2, 'too many arguments'],
-  ['a key that is changed twice', 'txn', 'then\n put a 1\n delete prefix a', 1, 'a key is changed twice'],
-  ['a key that is too long', 'txn', `then\n put ${'a'.repeat(5_000)} 1`, 2, 'key of 5000 bytes, at most'],
+  [
+    'a key that is changed twice',
+    'txn',
+    json({ success: [{ put: { key: 'a', value: '1' } }, { delete: { prefix: 'a' } }] }),
+    1,
+    'a key is changed twice',
+  ],
+  ['a key that is too long', 'txn', put('a'.repeat(5_000), '1'), 2, 'key of 5000 bytes, at most'],
   ['no revision', 'compact', undefined, 2, "missing required argument 'revision'"],
   ['a revision that is none', 'compact now', undefined, 2, 'it must be a whole number'],
   ['the revision 0', 'compact 0', undefined, 2, 'the first revision is 1'],
@@ -145,7 +158,7 @@ test.each<[string, string, string | undefined, number, string]>([
   ],
   ['values of a number', 'ls --values --count', undefined, 2, '--count and --values contradict each other'],
 ])('%s is refused, and nothing is written', async (_, args, stdin, code, says) => {
-  file('wrong.txn', 'put a b\n')
+  file('wrong.json', '{"success":\n [{"put":{"key":"a","value":5}}]}\n')
   file('bytes', Buffer.from([0xff]))
   const { revision } = await client.put('before', '')
   const ended = await kv(args, stdin === undefined ? {} : { stdin })
@@ -186,7 +199,7 @@ test('keys are listed with their values, and as they were', async () => {
 
 test.each([
   ['compact', 'compact', ''],
-  ['a transaction that names no key', 'txn -', 'then\n  delete prefix unprinted/\n'],
+  ['a transaction that names no key', 'txn -', json({ success: [{ delete: { prefix: 'unprinted/' } }] })],
 ])('%s whose result cannot be printed has been made, and ends with 6', async (_, args, input) => {
   for (let n = 1; n <= 3; n++) await client.put(`unprinted/${n}`, '')
   const words = input === '' ? `${args} ${client.revision}` : args
@@ -282,8 +295,8 @@ test.each([
 })
 
 const WITHOUT_NODE = [
-  ['txn', 'then\n put a b', '; nothing was written'],
-  ['txn', 'then\n get a', 'connection refused; check'],
+  ['txn', put('a', 'b'), '; nothing was written'],
+  ['txn', get('a'), 'connection refused; check'],
   ['compact 3', '', '; nothing was written'],
   ['del a --prefix', '', '; nothing was written'],
   ['del a b', '', '; nothing was written'],
@@ -305,7 +318,7 @@ test('an unknown outcome names the key to look at', async () => {
   const node = await FakeNode.start()
   node.fault = (seen) =>
     seen.method === 'POST' ? problem(504, 'outcome_unknown', 'the leader is gone') : undefined
-  const ended = await kv('txn --timeout 1s', { stdin: 'then\n put k v', endpoints: node.url })
+  const ended = await kv('txn --timeout 1s', { stdin: put('k', 'v'), endpoints: node.url })
   await node.close()
   expect([ended.code, ended.out]).toEqual([6, ''])
   expect(ended.err).toContain('check with: quorate get k')
@@ -335,16 +348,10 @@ function atTerminal(
   return new Promise((resolve) => child.on('close', (code) => resolve([code, out.replaceAll('\r\n', '\n')])))
 }
 
-test('on a terminal lines up to an empty one are a transaction', async () => {
-  const [code, out] = await atTerminal('txn', [
-    ['gives up.', 'missing t\n'],
-    ['missing t', 'then\n'],
-    ['then', 'put t 1\n\n'],
-  ])
-  expect([code, (await client.get('t'))?.text()]).toEqual([0, '1'])
-  expect(out).toMatch(
-    /succeeded\nrevision \d+\nput t\n {2}version 1, create revision \d+, mod revision \d+\n$/,
-  )
+test('on a terminal a file is needed', async () => {
+  const { code, out, err } = await kv('txn', { terminals: ['stdin'] })
+  expect([code, out]).toEqual([2, ''])
+  expect(err).toContain("error: a transaction is missing: quorate txn FILE, or '-' to read it")
 })
 
 test('on a terminal Ctrl-C at the question keeps the keys', async () => {

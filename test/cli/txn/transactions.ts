@@ -1,57 +1,12 @@
 // Transactions of every form, for properties.
 
+import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
-import { textOrBytes } from '../../../src/cli/txn/bytes.ts'
+import { bytesToJson } from '../../../src/client/decode.ts'
 import type { Place, Txn, TxnComparison, TxnOperation } from '../../../src/client/index.ts'
-import { character } from '../../characters.ts'
+import { anyBytes } from '../odd-bytes.ts'
 
-/** Text that has a meaning in the language, or cannot be seen. */
-const ODD = [
-  ...[
-    'prefix',
-    'range',
-    'from',
-    'before',
-    'then',
-    'else',
-    'txn',
-    'limit',
-    'prev',
-    'exists',
-    'base64:',
-    '@',
-    '#',
-  ],
-  ...[
-    '=',
-    '!=',
-    '<',
-    '>',
-    '>=',
-    '{',
-    '}',
-    '(',
-    ')',
-    '[',
-    ']',
-    '"',
-    "'",
-    '“',
-    '’',
-    '\\',
-    '\\x00',
-    '\\u0000',
-    '--',
-  ],
-  ...[' ', '\t', '\n', '\r\n', '\0', '\u001b[2J', '\u007f', '\u0085', '\u00a0', '\u00ad', '\u2028', '\u202e'],
-  ...['\u200b', '\u3000', '\ufeff', 'ü', '€', '😀', '👩‍👩‍👧‍👦', '\u{e0001}', '0', '-1', 'ab/c'],
-]
-const piece = fc.oneof(
-  fc.constantFrom(...ODD).map((text) => Buffer.from(text)),
-  fc.string({ unit: character, maxLength: 6 }).map((text) => Buffer.from(text)),
-  fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes)),
-)
-const bytes = fc.array(piece, { maxLength: 5 }).map((pieces) => textOrBytes(Buffer.concat(pieces)))
+const bytes = anyBytes.map((content) => (isUtf8(content) ? content.toString() : content))
 const key = bytes.filter((content) => content !== '')
 
 const place: fc.Arbitrary<Place> = fc.oneof(
@@ -121,3 +76,21 @@ const { txn } = fc.letrec<{ txn: Txn; operation: TxnOperation }>((tie) => ({
 }))
 
 export const anyTxn: fc.Arbitrary<Txn> = txn
+
+const HTTP_NAMES: ReadonlyMap<string, string> = new Map([
+  ['keysOnly', 'keys_only'],
+  ['countOnly', 'count_only'],
+  ['ttlMs', 'ttl'],
+])
+
+/** The body of `POST /v1/txn`. */
+export function httpForm(value: unknown): unknown {
+  if (value instanceof Uint8Array) return bytesToJson(value)
+  if (Array.isArray(value)) return value.map(httpForm)
+  if (typeof value !== 'object' || value === null) return value
+  const fields = Object.entries(value).map(([name, field]) => [
+    HTTP_NAMES.get(name) ?? name,
+    name === 'ttlMs' ? `${field}ms` : httpForm(field),
+  ])
+  return Object.fromEntries(fields)
+}
