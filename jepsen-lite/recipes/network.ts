@@ -97,7 +97,6 @@ export class ClientNetwork {
     const network = this
     let inFlight = 0
     return {
-      carriesBatches: false,
       send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
         inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options

@@ -59,9 +59,8 @@ export class ChangeBatches {
     const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change, span)
-    const { http, mux, writeIds } = this.#engine.options
-    const isBatched =
-      signal?.aborted !== true && (http.carriesBatches || mux?.isReady(performance.now()) === true)
+    const { mux, writeIds } = this.#engine.options
+    const isBatched = signal?.aborted !== true && mux?.isReady(performance.now()) === true
     const writeId = isBatched ? writeIds.next() : undefined
     if (writeId === undefined || !('session' in writeId)) return this.#alone(change, limits)
     const batch = new Batch(change, limits)

@@ -54,10 +54,9 @@ export class WriteIdSource {
 
   /** A free slot of the session, or a token. `release` must be called when the write has ended. */
   next(): Idempotency {
-    const { cluster, http, mux } = this.#options
+    const { cluster, mux } = this.#options
     // A session pays for a client with many calls.
-    const hasManyCalls = http.carriesBatches || mux?.isActive === true
-    if (cluster.revision === 0 || !hasManyCalls) return this.token()
+    if (cluster.revision === 0 || mux?.isActive !== true) return this.token()
     const nowMs = performance.now()
     if (nowMs >= this.#openAt) this.#openClientSession(nowMs)
     const session = this.#clientSession

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions, type ClientTls } from '../client/index.ts'
-import type { Transport } from '../client/transport/transport.ts'
 import { clientTls, makeCertificates, nodeTls } from '../local/certificates.ts'
 import { diskSpaceFault } from '../local/disk-space-check.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
@@ -8,9 +7,7 @@ import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.t
 import { poll } from '../local/poll.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays/mesh.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import type { NodeApi } from '../server/node/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition, checkWait } from './arguments.ts'
-import { InProcessTransport } from './in-process-transport.ts'
 import { InProcessNode } from './node.ts'
 import { createTemporaryDirectory, type TemporaryDirectory } from './temporary-directory.ts'
 import type {
@@ -91,8 +88,8 @@ async function closeAll(
 class ClusterClient extends Client {
   readonly #onClose: () => void
 
-  constructor(options: ClientOptions, transport: Transport | undefined, onClose: () => void) {
-    super(options, transport)
+  constructor(options: ClientOptions, onClose: () => void) {
+    super(options)
     this.#onClose = onClose
   }
 
@@ -164,26 +161,17 @@ class InProcessCluster implements EmbeddedCluster {
     )
   }
 
-  client(clientOptions: EmbeddedClientOptions = {}): Client {
-    checkClientOptions(clientOptions)
+  client(options: EmbeddedClientOptions = {}): Client {
+    checkClientOptions(options)
     this.#refuseClosed()
-    const { transport, ...options } = clientOptions
     const endpoints = options.endpoints ?? this.endpoints
     const tls = options.tls ?? this.tls
-    const isInProcess = transport === 'inprocess'
     const credentials = 'user' in options || 'token' in options ? undefined : this.#root
-    const client = new ClusterClient(
-      { ...credentials, ...options, endpoints, tls, transport: isInProcess ? 'http' : transport },
-      isInProcess ? new InProcessTransport((url) => this.#nodeAt(url), tls) : undefined,
-      () => this.#clients.delete(client),
+    const client = new ClusterClient({ ...credentials, ...options, endpoints, tls }, () =>
+      this.#clients.delete(client),
     )
     this.#clients.add(client)
     return client
-  }
-
-  #nodeAt(url: string): NodeApi | 'stopped' | undefined {
-    const node = this.#nodes.find((candidate) => candidate.url === url)
-    return node && (node.serving ?? 'stopped')
   }
 
   partition(groups: readonly (readonly string[])[], options: PartitionOptions = {}): void {

@@ -23,7 +23,6 @@ export class InProcessNode implements EmbeddedNode {
   /** Settles when all requests so far have been executed. They run one after the other, so the last one wins. */
   #lastRequest: Promise<unknown> = Promise.resolve()
   #closed = false
-  #isStopping = false
   #failure: string | undefined
 
   constructor(name: string, dataDir: string, port: number, settings: NodeSettings) {
@@ -43,11 +42,6 @@ export class InProcessNode implements EmbeddedNode {
 
   get api(): NodeApi | undefined {
     return this.#running?.api
-  }
-
-  /** The API for clients: a node that stops answers what is in flight, and accepts nothing more. */
-  get serving(): NodeApi | undefined {
-    return this.#isStopping ? undefined : this.api
   }
 
   get view(): NodeView | undefined {
@@ -105,7 +99,6 @@ export class InProcessNode implements EmbeddedNode {
     return this.#enqueue(async () => {
       const running = this.#running
       if (running === undefined) return
-      this.#isStopping = true
       // A crash during the stop ends it sooner.
       await Promise.race([running.stop(), running.ended])
     })
@@ -132,7 +125,6 @@ export class InProcessNode implements EmbeddedNode {
 
   async #start(founding: Founding): Promise<void> {
     this.#failure = undefined
-    this.#isStopping = false
     const running = await startNode({
       name: this.name,
       dataDir: this.#dataDir,

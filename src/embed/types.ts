@@ -23,13 +23,7 @@ export interface ClusterOptions {
 }
 
 /** While rights are checked, a client that names neither `user` nor `token` is root. */
-export interface EmbeddedClientOptions extends Partial<Omit<ClientOptions, 'transport'>> {
-  /**
-   * As for every client; or 'inprocess': operations are given to the nodes without sockets and without encoding.
-   * Watches and the administration of the cluster use HTTP then.
-   */
-  readonly transport?: ClientOptions['transport'] | 'inprocess'
-}
+export type EmbeddedClientOptions = Partial<ClientOptions>
 
 export interface PartitionOptions {
   /** Also closes the connections between the groups, like a firewall that rejects them. */

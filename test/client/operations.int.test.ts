@@ -14,14 +14,13 @@ import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
-const clients = {} as Record<'http' | 'auto' | 'inprocess', Client>
+const clients = {} as Record<'http' | 'auto', Client>
 let prefixes = 0
 
 beforeAll(async () => {
   cluster = await startCluster({ nodes: 1 })
   for (const transport of ['http', 'auto'] as const)
     clients[transport] = new Client({ endpoints: cluster.endpoints, transport, discover: false })
-  clients.inprocess = cluster.client({ transport: 'inprocess', discover: false })
   // From here on it has a connection and a session.
   const { auto } = clients
   let before = auto.revision
@@ -138,7 +137,7 @@ async function outcomeOf(call: Promise<unknown>): Promise<unknown> {
   })
 }
 
-describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => {
+describe.each(['http', 'auto'] as const)('over %s', (transport) => {
   const setting = () => ({ kv: clients[transport], p: `${transport}/${++prefixes}/` })
 
   test.each(STORIES)('%s', async (_, names, ...steps: Step[]) => {

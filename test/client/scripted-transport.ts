@@ -34,7 +34,6 @@ export interface Sent {
 export class ScriptedTransport implements Transport {
   readonly sent: Sent[] = []
   inFlight = 0
-  readonly carriesBatches = false
   readonly #script: (at: number, nth: number) => Fate
   readonly #startedAt = performance.now()
   readonly #open = new Set<() => void>()

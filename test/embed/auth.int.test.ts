@@ -46,7 +46,7 @@ async function warm(kv: Client): Promise<Client> {
   return kv
 }
 
-describe.each(['http', 'auto', 'inprocess'] as const)('over %s', (transport) => {
+describe.each(['http', 'auto'] as const)('over %s', (transport) => {
   const bob = () => cluster.client({ ...BOB, transport })
 
   test('a user may do what his role permits, and nothing else', async () => {

@@ -136,8 +136,7 @@ const MAY_IMPORT = new Map([
       'recipes',
     ],
   ],
-  // With a codec of the API, for clients in the process of the node.
-  ['embed', [...OPERATIONS, 'client', 'kv', 'server', 'server/node', 'server/api', 'server/http', 'local']],
+  ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   [

@@ -20,7 +20,8 @@ const REFUSED: SendOutcome = {
 async function refusedPut(): Promise<readonly SendOptions[]> {
   const sent: SendOptions[] = []
   const transport: Transport = {
-    ...{ carriesBatches: false, inFlight: 0, close: () => {} },
+    inFlight: 0,
+    close: () => {},
     send: (_endpoint, _request, options) => {
       sent.push(options)
       return Promise.resolve(sent.length === 1 ? NOT_SENT : REFUSED)

@@ -34,7 +34,6 @@ export interface HttpTransportOptions {
 }
 
 export class HttpTransport implements Transport {
-  readonly carriesBatches = false
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
   /** Connections with one set of certificates. */

@@ -50,7 +50,6 @@ const CANNOT_LOAD =
   "multiplexed connections cannot be used, so every call goes over HTTP: the packages ws and msgpackr cannot be loaded. A bundle must leave them out (external), or must have `require`. With `transport: 'http'` there is no warning"
 
 export class MuxTransport implements Transport {
-  readonly carriesBatches = true
   readonly #options: MuxOptions
   readonly #links = new Map<Endpoint, Link>()
   /** All connections that have not ended, also those of former endpoints. */

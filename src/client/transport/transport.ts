@@ -1,8 +1,5 @@
 // The seam between the client's call engine and the wire. A transport carries one request to one node, once. It never
 // retries, and it knows no rule about what may be retried: the engine (../call-engine.ts) decides from the outcome.
-//
-// A transport without a wire, for a node in the same process, takes the operations of ../operation.ts, and reports what
-// the node answered in the terms of the HTTP API.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { SpanContext } from '@opentelemetry/api'
@@ -98,8 +95,6 @@ export type SendOutcome = CompleteAnswer | StreamingAnswer | NotSent | MaybeAppl
 export type NodeAnswer = (CompleteAnswer | StreamingAnswer) & { readonly endpoint: Endpoint }
 
 export interface Transport {
-  /** Whether the client makes one batch of changes that begin together. */
-  readonly carriesBatches: boolean
   /**
    * Sends a request once. Never rejects. A watch, and a request with `stream`, resolve when the answer begins, if its
    * status is 200.
